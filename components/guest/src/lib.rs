@@ -29,7 +29,6 @@ pub use response::{BodyWriter, Disconnected, Response};
 /// The interfaces of the host as Rust. Generated from `wit/`; all of it in one place, because two
 /// copies of an interface in one component are two different types.
 pub mod bindings {
-    #![expect(missing_docs, reason = "generated; the WIT files are the documentation")]
     wit_bindgen::generate!({
         path: [
             "../../wit/deps/wasi-0.3/clocks.wit",

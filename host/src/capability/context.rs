@@ -1,0 +1,67 @@
+//! The HTTP request on whose behalf a guest calls a capability.
+//!
+//! One instance may serve many requests at the same time, and a guest that waits cannot be trusted to notice
+//! that its client has left. So the host itself must know which request a call belongs to: it asks wasmtime for the call's
+//! root task and looks that up here. When the client leaves, the request's token is cancelled, and
+//! every capability call made for it ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use wasmtime::AsContextMut;
+use wasmtime::component::GuestTaskId;
+
+/// One request as capabilities see it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RequestContext(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: String,
+    hops: u8,
+    cancel: CancellationToken,
+}
+
+impl RequestContext {
+    /// `hops` counts the services that the request has passed inside the host.
+    pub fn new(id: String, hops: u8) -> Self {
+        Self(Arc::new(Inner { id, hops, cancel: CancellationToken::new() }))
+    }
+
+    /// The id that logs and problem documents name.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    pub fn hops(&self) -> u8 {
+        self.0.hops
+    }
+
+    /// Cancelled when the client has left or a deadline has passed. Whatever waits on the request's behalf
+    /// must also wait for this.
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.0.cancel
+    }
+}
+
+/// The requests that one instance is serving, by the task that serves each.
+#[derive(Debug, Default)]
+pub struct Requests(HashMap<GuestTaskId, RequestContext>);
+
+impl Requests {
+    /// Enter a request. A task id is used again once its task is gone, so the table holds at most as many
+    /// entries as the instance has had tasks at one time.
+    pub fn begin(&mut self, task: GuestTaskId, request: RequestContext) {
+        self.0.insert(task, request);
+    }
+
+    pub fn find(&self, task: GuestTaskId) -> Option<&RequestContext> {
+        self.0.get(&task)
+    }
+}
+
+/// The root task of the guest code that is running now.
+pub fn current_task(mut store: impl AsContextMut) -> Option<GuestTaskId> {
+    store.as_context_mut().async_call_stack().ok()?.last()
+}

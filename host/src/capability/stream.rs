@@ -1,0 +1,55 @@
+//! Streams from a backend to a guest, shared by all capabilities.
+//!
+//! A backend writes into a bounded channel from a task of its own; [`Items`] hands what has arrived to the guest.
+//! The bound is the back-pressure: a guest that reads slowly slows the backend down. A guest that
+//! drops the stream, or whose instance ends, closes the channel, and the backend sees that.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::mpsc;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Destination, Lower, StreamProducer, StreamResult, VecBuffer};
+
+/// Most items that one read of a guest takes, so that one read never copies without end.
+const ITEMS_PER_READ: usize = 64;
+
+/// The items of a channel as a component-model stream. The stream ends when the senders are gone.
+pub struct Items<T> {
+    receiver: mpsc::Receiver<T>,
+}
+
+impl<T> Items<T> {
+    pub fn new(receiver: mpsc::Receiver<T>) -> Self {
+        Self { receiver }
+    }
+}
+
+impl<D, T: Lower + Send + Sync + 'static> StreamProducer<D> for Items<T> {
+    type Item = T;
+    type Buffer = VecBuffer<T>;
+
+    fn poll_produce<'a>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, T, VecBuffer<T>>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let room = destination.remaining(&mut store).unwrap_or(ITEMS_PER_READ).min(ITEMS_PER_READ);
+        if room == 0 {
+            // A read of nothing asks whether there is something; the next read will wait for it.
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut items = Vec::new();
+        let receiver = &mut self.get_mut().receiver;
+        let Poll::Ready(count) = receiver.poll_recv_many(cx, &mut items, room) else {
+            return if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
+        };
+        if count == 0 {
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        }
+        destination.set_buffer(items.into());
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
