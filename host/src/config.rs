@@ -1,0 +1,278 @@
+//! The application file `wasm-host.toml`: from text to types that need no further checking.
+//!
+//! It exists so that every mistake in the file is reported at once, with its line and its fix,
+//! before any port is bound, and so that nothing behind it asks "what if this is wrong". It must
+//! not know wasmtime, HTTP or any backend, and it never reads the environment itself: that is
+//! passed in.
+//!
+//! Reading goes `syntax` (text to tables) -> `resolve` (whole file) -> `service` and `resource`
+//! (one table each) -> `references` (names), through `file` (keys and types) and `context`
+//! (findings).
+//!
+//! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
+//! its paths are joined with the folder of the file; no secret can be printed from it.
+
+mod component;
+mod context;
+mod diagnostic;
+mod disk;
+mod field;
+mod file;
+mod forward;
+mod hint;
+mod interpolate;
+mod ollama_url;
+mod postgres_url;
+mod references;
+mod resolve;
+mod resource;
+mod route;
+mod secret;
+mod service;
+mod syntax;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use self::forward::ForwardList;
+pub use self::hint::grant_hint;
+pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
+pub use self::value::Listen;
+use crate::limits;
+
+/// How the environment is asked for a variable.
+pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// The text of an application file and what it is read against.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub text: &'a str,
+    /// The name that messages show.
+    pub file: &'a str,
+    /// What relative paths are relative to.
+    pub folder: &'a Path,
+    pub environment: &'a Environment<'a>,
+}
+
+/// A whole application.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub name: String,
+    /// The name of the file as messages show it; `None` when a component is served without one.
+    pub file: Option<String>,
+    /// The folder that holds `components/`.
+    pub folder: PathBuf,
+    pub http: Listen,
+    pub admin: Listen,
+    pub state_dir: PathBuf,
+    pub postgres: BTreeMap<String, PostgresConfig>,
+    pub ollama: BTreeMap<String, OllamaConfig>,
+    pub services: BTreeMap<String, ServiceConfig>,
+    /// Worth telling, no reason to stop.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// `[postgres.<name>]`
+#[derive(Clone, Debug)]
+pub struct PostgresConfig {
+    pub line: usize,
+    /// Always a `postgres://` URI with a host and a database. `None`: a database is started for it.
+    pub url: Option<BackendUrl>,
+    /// SQL files, in the order in which they run.
+    pub init: Vec<PathBuf>,
+    pub pool: usize,
+    pub acquire_timeout: Duration,
+    pub statement_timeout: Duration,
+}
+
+/// `[ollama.<name>]`
+#[derive(Clone, Debug)]
+pub struct OllamaConfig {
+    pub line: usize,
+    /// Without a slash at its end; `/api/...` is appended. May have a user name and a password.
+    pub url: BackendUrl,
+    /// Why that address: it decides what a message about an unreachable server advises.
+    pub url_from: UrlFrom,
+    /// The component that answers when nothing listens at `url`.
+    pub fallback: Option<String>,
+    pub forward: ForwardList,
+    pub connect_timeout: Duration,
+    pub first_byte_timeout: Duration,
+    pub concurrent: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlFrom {
+    /// The application file.
+    File,
+    /// The variable `OLLAMA_HOST`.
+    OllamaHost,
+    /// Neither: where Ollama listens by default.
+    Default,
+}
+
+/// `[service.<name>]`
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    pub name: String,
+    /// Of the table header; 0 without a file.
+    pub line: usize,
+    /// A normalised path prefix. `None`: only other services reach it.
+    pub route: Option<String>,
+    pub kind: ServiceKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum ServiceKind {
+    Component(Box<ComponentConfig>),
+    /// Files of a folder that exists.
+    Static {
+        dir: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct ComponentConfig {
+    pub source: ComponentSource,
+    pub grants: Grants,
+    pub environment: BTreeMap<String, EnvironmentValue>,
+    /// Asked for on the component itself before a new version is published.
+    pub health: Option<String>,
+    pub limits: ServiceLimits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComponentSource {
+    /// The crate `components/<name>`.
+    Crate(String),
+    /// A `.wasm` file.
+    File(PathBuf),
+}
+
+/// All that a component may reach. Each name is a key of the map of the same name in [`Config`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    pub postgres: Option<String>,
+    pub ollama: Option<String>,
+    pub services: BTreeSet<String>,
+}
+
+/// The bounds of one service; `limits.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceLimits {
+    pub concurrent: usize,
+    pub queue: usize,
+    pub queue_timeout: Duration,
+    pub first_byte_timeout: Duration,
+    pub drain: Duration,
+    pub max_body_bytes: u64,
+    pub memory_bytes: u64,
+    pub instances: usize,
+    pub per_instance: usize,
+    pub reuse: usize,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads and checks the application file at `path`.
+    pub fn read(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
+        let file = path.display().to_string();
+        let text =
+            disk::application(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Config::parse(&Source {
+            text: &text,
+            file: &file,
+            folder,
+            environment,
+        })
+    }
+
+    /// Checks a text. Looks whether the files that it names exist, and reads only those that it
+    /// names with `${file:...}`.
+    pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
+        resolve::config(source)
+    }
+
+    /// One component at "/", with no grants and no file.
+    pub fn single(component: &Path) -> Config {
+        let stem = component.file_stem().unwrap_or_default().to_string_lossy();
+        let name = value::sanitised_name(&stem);
+        let service = ServiceConfig {
+            name: name.clone(),
+            line: 0,
+            route: Some("/".to_owned()),
+            kind: ServiceKind::Component(Box::new(ComponentConfig {
+                source: ComponentSource::File(component.to_owned()),
+                grants: Grants::default(),
+                environment: BTreeMap::new(),
+                health: None,
+                limits: ServiceLimits::default(),
+            })),
+        };
+        Config {
+            name: name.clone(),
+            file: None,
+            folder: PathBuf::new(),
+            http: Listen {
+                host: "127.0.0.1".to_owned(),
+                port: resolve::HTTP_PORT,
+            },
+            admin: Listen {
+                host: "127.0.0.1".to_owned(),
+                port: resolve::ADMIN_PORT,
+            },
+            state_dir: PathBuf::from(resolve::STATE_DIR),
+            postgres: BTreeMap::new(),
+            ollama: BTreeMap::new(),
+            services: BTreeMap::from([(name, service)]),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+// === impl ServiceConfig ===
+
+impl ServiceConfig {
+    pub fn component(&self) -> Option<&ComponentConfig> {
+        match &self.kind {
+            ServiceKind::Component(component) => Some(component),
+            ServiceKind::Static { .. } => None,
+        }
+    }
+}
+
+// === impl ServiceLimits ===
+
+impl ServiceLimits {
+    /// Requests that can run at once when an instance takes `per_instance` of them: as configured
+    /// for guests of WASI 0.3, one for guests of WASI 0.2.
+    pub fn admitted(&self, per_instance: usize) -> usize {
+        self.concurrent
+            .min(self.instances.saturating_mul(per_instance))
+    }
+}
+
+impl Default for ServiceLimits {
+    fn default() -> ServiceLimits {
+        ServiceLimits {
+            concurrent: limits::SERVICE_CONCURRENT.default,
+            queue: limits::SERVICE_QUEUE.default,
+            queue_timeout: limits::SERVICE_QUEUE_TIMEOUT.default,
+            first_byte_timeout: limits::SERVICE_FIRST_BYTE_TIMEOUT.default,
+            drain: limits::SERVICE_DRAIN.default,
+            max_body_bytes: limits::SERVICE_MAX_BODY_BYTES.default,
+            memory_bytes: limits::SERVICE_MEMORY_BYTES.default,
+            instances: limits::SERVICE_INSTANCES.default,
+            per_instance: limits::SERVICE_PER_INSTANCE.default,
+            reuse: limits::SERVICE_REUSE.default,
+        }
+    }
+}

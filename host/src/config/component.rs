@@ -1,0 +1,199 @@
+//! The keys of `[service.<name>]` that only a component has.
+//!
+//! It exists to turn them into a `ComponentConfig`. It must not know other services or resources.
+
+use std::collections::BTreeMap;
+
+use super::context::{Context, Located};
+use super::diagnostic::{Problem, quoted};
+use super::file::{Table, free_texts};
+use super::postgres_url::has_literal_password;
+use super::{
+    ComponentConfig, ComponentSource, EnvironmentValue, Grants, Secret, ServiceKind, ServiceLimits,
+    disk, route,
+};
+use crate::limits;
+
+/// Set by the host for the services that are granted.
+const RESERVED_VARIABLE: &str = "services__";
+
+pub(super) fn component(
+    cx: &Context<'_>,
+    table: &Table<'_>,
+    grants: Grants,
+) -> Option<ServiceKind> {
+    let source = table
+        .text(cx, "component")
+        .and_then(|written| source(cx, &written));
+    let environment = environment(cx, table);
+    let health = table.text(cx, "health");
+    let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
+    let limits = service_limits(cx, table);
+    let component = ComponentConfig {
+        source: source?,
+        grants,
+        environment,
+        health,
+        limits,
+    };
+    Some(ServiceKind::Component(Box::new(component)))
+}
+
+fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource> {
+    let text = written.value.as_str();
+    if text.ends_with(".wasm") {
+        let path = cx.folder.join(text);
+        if disk::is_file(&path) {
+            return Some(ComponentSource::File(path));
+        }
+        let hint = cx.similar_path(text).unwrap_or_else(|| {
+            "build it first; paths are relative to the folder of the application file".to_owned()
+        });
+        let message = format!("the component {} does not exist", quoted(text));
+        cx.error(&written.at, Problem::new(message, hint));
+        return None;
+    }
+    if text.is_empty() || text.contains(['/', '\\']) {
+        let last = text
+            .trim_end_matches('/')
+            .rsplit(['/', '\\'])
+            .next()
+            .unwrap_or_default();
+        let hint = if text.starts_with("components/") {
+            format!("did you mean {}?", quoted(last))
+        } else {
+            "write the name of a crate under components/, or the path of a .wasm file".to_owned()
+        };
+        cx.error(
+            &written.at,
+            Problem::new(format!("{} is no component", quoted(text)), hint),
+        );
+        return None;
+    }
+    if disk::is_folder(&cx.folder.join("components").join(text)) {
+        return Some(ComponentSource::Crate(text.to_owned()));
+    }
+    let hint = cx
+        .similar_path(&format!("components/{text}"))
+        .map(|hint| hint.replace("'components/", "'"))
+        .unwrap_or_else(|| "a path to a component ends with .wasm".to_owned());
+    cx.error(
+        &written.at,
+        Problem::new(
+            format!(
+                "there is no crate {}",
+                quoted(&format!("components/{text}"))
+            ),
+            hint,
+        ),
+    );
+    None
+}
+
+fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, EnvironmentValue> {
+    let Some((_, variables)) = table.table(cx, "environment", "{ NAME = \"value\" }") else {
+        return BTreeMap::new();
+    };
+    let mut environment = BTreeMap::new();
+    for (name, value) in free_texts(cx, variables) {
+        if name.value.is_empty() || name.value.contains(['=', '\0']) {
+            let message = format!("{} cannot be the name of a variable", quoted(name.value));
+            cx.error(
+                &name.at,
+                Problem::new(message, "use letters, digits and '_'"),
+            );
+            continue;
+        }
+        if name.value.starts_with(RESERVED_VARIABLE) {
+            cx.error(
+                &name.at,
+                Problem::new(
+                    format!("{} is set by the host", quoted(name.value)),
+                    "name the service in 'services' instead",
+                ),
+            );
+            continue;
+        }
+        let Some(Located { value, at }) = value else {
+            continue;
+        };
+        if has_literal_password(&value.skeleton) {
+            cx.error(
+                &at,
+                Problem::new(
+                    "a password stands in the file",
+                    "take it from the environment with ${NAME} or from a file with ${file:/path}",
+                ),
+            );
+        }
+        let literal_secret =
+            !value.is_secret() && !value.value.is_empty() && is_secret_name(name.value);
+        if literal_secret {
+            cx.warning(
+                &at,
+                Problem::new(
+                    format!(
+                        "{} looks like a secret that stands in the file",
+                        quoted(name.value)
+                    ),
+                    "take it from the environment with ${NAME} or from a file with ${file:/path}",
+                ),
+            );
+        }
+        let value = if value.is_secret() || literal_secret {
+            EnvironmentValue::Secret(Secret::new(value.value))
+        } else {
+            EnvironmentValue::Plain(value.value)
+        };
+        environment.insert(name.value.to_owned(), value);
+    }
+    environment
+}
+
+fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    [
+        "PASSWORD",
+        "PASSWD",
+        "SECRET",
+        "TOKEN",
+        "API_KEY",
+        "APIKEY",
+        "PRIVATE_KEY",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
+}
+
+fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
+    let service = ServiceLimits {
+        concurrent: table.count(cx, "concurrent", limits::SERVICE_CONCURRENT),
+        queue: table.count(cx, "queue", limits::SERVICE_QUEUE),
+        queue_timeout: table.duration(cx, "queue-timeout", limits::SERVICE_QUEUE_TIMEOUT),
+        first_byte_timeout: table.duration(
+            cx,
+            "first-byte-timeout",
+            limits::SERVICE_FIRST_BYTE_TIMEOUT,
+        ),
+        drain: table.duration(cx, "drain", limits::SERVICE_DRAIN),
+        max_body_bytes: table.size(cx, "max-body", limits::SERVICE_MAX_BODY_BYTES),
+        memory_bytes: table.size(cx, "memory", limits::SERVICE_MEMORY_BYTES),
+        instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
+        per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
+        reuse: table.count(cx, "reuse", limits::SERVICE_REUSE),
+    };
+    let room = service.admitted(service.per_instance);
+    if table.has("concurrent") && room < service.concurrent {
+        cx.warning(
+            &table.at("concurrent"),
+            Problem::new(
+                format!(
+                    "'concurrent' is {} but the instances have room for {room}",
+                    service.concurrent
+                ),
+                "raise 'instances' or 'per-instance', or lower 'concurrent'",
+            ),
+        );
+    }
+    service
+}

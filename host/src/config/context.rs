@@ -1,0 +1,159 @@
+//! What every step of reading the application file needs, and where it reports.
+//!
+//! It exists so that all problems are collected, none twice: a line that is not valid TOML gives
+//! one message, and what the parser lost is not reported as missing. It must not know any key.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::Path;
+
+use super::diagnostic::{Diagnostic, Positions, Problem, Severity, nearest, quoted};
+use super::interpolate::Reference;
+use super::{Environment, Source, disk};
+
+/// Byte offsets in the file.
+pub(super) type Span = Range<usize>;
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) at: Span,
+}
+
+/// What a syntax error makes unreadable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// One value.
+    Value,
+    /// Some lines, which are left out.
+    Lines,
+    /// Everything behind it.
+    Rest,
+}
+
+/// One reading of one file.
+pub(super) struct Context<'a> {
+    pub(super) file: &'a str,
+    pub(super) folder: &'a Path,
+    environment: &'a Environment<'a>,
+    positions: Positions<'a>,
+    /// Findings at or after this offset may come from text that the parser lost.
+    trusted_until: usize,
+    /// Some text had to be left out, so what is not there may not be missing.
+    incomplete: bool,
+    syntax_error_lines: Vec<usize>,
+    found: RefCell<Vec<Diagnostic>>,
+}
+
+// === impl Context ===
+
+impl<'a> Context<'a> {
+    pub(super) fn new(source: &Source<'a>) -> Context<'a> {
+        Context {
+            file: source.file,
+            folder: source.folder,
+            environment: source.environment,
+            positions: Positions::new(source.text),
+            trusted_until: usize::MAX,
+            incomplete: false,
+            syntax_error_lines: Vec::new(),
+            found: RefCell::default(),
+        }
+    }
+
+    pub(super) fn line(&self, at: &Span) -> usize {
+        self.positions.of(at.start).0
+    }
+
+    pub(super) fn error(&self, at: &Span, problem: Problem) {
+        self.push(Severity::Error, at, problem);
+    }
+
+    pub(super) fn warning(&self, at: &Span, problem: Problem) {
+        self.push(Severity::Warning, at, problem);
+    }
+
+    /// As [`Context::error`], for something that should be there. Says nothing if a part of the
+    /// file could not be parsed, because it may be in that part.
+    pub(super) fn missing(&self, at: &Span, problem: Problem) {
+        if !self.incomplete {
+            self.error(at, problem);
+        }
+    }
+
+    /// The value of `outcome`; its problem is reported at `at`.
+    pub(super) fn checked<T>(&self, at: &Span, outcome: Result<T, Problem>) -> Option<T> {
+        outcome.map_err(|problem| self.error(at, problem)).ok()
+    }
+
+    /// A mistake in the notation rather than in what is said.
+    pub(super) fn syntax_error(&mut self, at: &Span, problem: Problem, damage: Damage) {
+        let line = self.line(at);
+        // A second complaint about one line is mostly an echo of the first.
+        if !self.syntax_error_lines.contains(&line) {
+            self.push(Severity::Error, at, problem);
+            self.syntax_error_lines.push(line);
+        }
+        self.incomplete |= damage != Damage::Value;
+        if damage == Damage::Rest {
+            self.trusted_until = self.trusted_until.min(at.start);
+        }
+    }
+
+    pub(super) fn environment(&self, name: &str) -> Option<String> {
+        (self.environment)(name)
+    }
+
+    /// "did you mean ...?" if the folder of `path` has something of nearly the same name.
+    pub(super) fn similar_path(&self, path: &str) -> Option<String> {
+        let (parent, name) = match path.rsplit_once('/') {
+            Some((parent, name)) => (Some(parent), name),
+            None => (None, path),
+        };
+        let names = disk::names_in(&self.folder.join(parent.unwrap_or(".")));
+        let similar = nearest(name, names.iter().map(String::as_str))?;
+        let parent = parent
+            .map(|parent| format!("{parent}/"))
+            .unwrap_or_default();
+        Some(format!(
+            "did you mean {}?",
+            quoted(&format!("{parent}{similar}"))
+        ))
+    }
+
+    pub(super) fn into_found(self) -> Vec<Diagnostic> {
+        self.found.into_inner()
+    }
+
+    fn push(&self, severity: Severity, at: &Span, problem: Problem) {
+        let (line, column) = self.positions.of(at.start);
+        if at.start >= self.trusted_until || self.syntax_error_lines.contains(&line) {
+            return;
+        }
+        self.found.borrow_mut().push(Diagnostic {
+            file: self.file.to_owned(),
+            line,
+            column,
+            severity,
+            message: problem.message,
+            hint: problem.hint,
+        });
+    }
+
+    /// The value of one `${...}`.
+    pub(super) fn resolve(&self, reference: Reference<'_>) -> Result<String, Problem> {
+        match reference {
+            Reference::Variable(name) => self.environment(name).ok_or_else(|| {
+                Problem::new(
+                    format!("the environment variable {name} is not set"),
+                    format!(
+                        "set it before the start (export {name}=...), or read a file with \
+                         ${{file:/path}}"
+                    ),
+                )
+            }),
+            Reference::File(path) => disk::secret(&self.folder.join(path)),
+        }
+    }
+}

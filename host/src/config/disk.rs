@@ -1,0 +1,82 @@
+//! All reading of files for the configuration.
+//!
+//! It exists so that the rest of the module is pure and one place shows what is touched: the
+//! application file, files named by `${file:...}`, and whether paths exist. It must not know what
+//! the files mean, and it reports a problem without any content of a file.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::diagnostic::{Problem, quoted};
+use crate::limits;
+
+/// The text of the application file.
+pub(super) fn application(path: &Path) -> Result<String, Problem> {
+    let shown = quoted(&path.display().to_string());
+    if path.is_dir() {
+        return Err(Problem::new(
+            format!("{shown} is a folder"),
+            "name the application file in it",
+        ));
+    }
+    text(path, limits::APPLICATION_FILE_BYTES).map_err(|cause| {
+        Problem::new(
+            format!("cannot read the application file: {cause}"),
+            "name another one, as in wasm-host serve path/to/wasm-host.toml",
+        )
+    })
+}
+
+/// The content of a secret file, without the newline that editors put at its end.
+pub(super) fn secret(path: &Path) -> Result<String, Problem> {
+    let content = text(path, limits::SECRET_FILE_BYTES).map_err(|cause| {
+        Problem::new(
+            format!(
+                "cannot read the secret file {}: {cause}",
+                quoted(&path.display().to_string())
+            ),
+            "create it, or correct the path",
+        )
+    })?;
+    let content = content.strip_suffix('\n').unwrap_or(&content);
+    Ok(content.strip_suffix('\r').unwrap_or(content).to_owned())
+}
+
+pub(super) fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+pub(super) fn is_folder(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// The names in a folder; none if it cannot be read.
+pub(super) fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+fn text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let file = fs::File::open(path).map_err(|error| cause(&error))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| cause(&error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > bytes_max) {
+        return Err(format!("it has more than {bytes_max} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
+fn cause(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}

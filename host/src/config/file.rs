@@ -1,0 +1,240 @@
+//! The application file as tables whose keys and values know their place.
+//!
+//! It exists so that every table is read by the same rules: an unknown key is reported with the
+//! nearest valid one and then read as that one, so that one slip gives one message; a wrong type is
+//! reported with what is expected. It must not know what any key means.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::context::{Context, Located, Span};
+use super::diagnostic::{Problem, nearest, quoted};
+use super::field::{interpolated_text, plain_text, table_of, unsigned, within, wrong_type};
+use super::interpolate::Text;
+use super::value;
+use crate::limits::Setting;
+
+/// One table with the keys that may stand in it.
+pub(super) struct Table<'t> {
+    /// Its header, or the key of an inline table.
+    pub(super) at: Span,
+    entries: BTreeMap<&'t str, Entry<'t>>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry<'t> {
+    key: &'t Spanned<DeString<'t>>,
+    value: &'t Spanned<DeValue<'t>>,
+}
+
+// === impl Table ===
+
+impl<'t> Table<'t> {
+    /// Reports every key that is not one of `keys`. `name` is the header as it stands in the file,
+    /// empty for the top of the file.
+    pub(super) fn open(
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+        keys: &'static [&'static str],
+    ) -> Table<'t> {
+        let written = |key: &str| table.iter().any(|(written, _)| written.get_ref() == key);
+        let mut entries = BTreeMap::new();
+        for (key, value) in table {
+            let entry = Entry { key, value };
+            if let Some(known) = keys.iter().find(|known| **known == key.get_ref()) {
+                entries.insert(*known, entry);
+                continue;
+            }
+            let guess = nearest(key.get_ref(), keys.iter().copied());
+            let hint = match guess {
+                Some(guess) => format!("did you mean '{guess}'?"),
+                None if name.is_empty() => format!("the file may have: {}", keys.join(", ")),
+                None => format!("{name} may have: {}", keys.join(", ")),
+            };
+            cx.error(
+                &key.span(),
+                Problem::new(format!("unknown key {}", quoted(key.get_ref())), hint),
+            );
+            if let Some(guess) = guess.filter(|guess| !written(guess)) {
+                entries.entry(guess).or_insert(entry);
+            }
+        }
+        Table { at, entries }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Where `key` stands, or the header if it does not.
+    pub(super) fn at(&self, key: &str) -> Span {
+        self.entries
+            .get(key)
+            .map_or_else(|| self.at.clone(), |entry| entry.key.span())
+    }
+
+    /// A string that is used as it stands.
+    pub(super) fn text(&self, cx: &Context<'_>, key: &str) -> Option<Located<String>> {
+        let value = self.entries.get(key)?.value;
+        plain_text(cx, key, value)
+    }
+
+    /// A string in which `${...}` is replaced.
+    pub(super) fn interpolated(&self, cx: &Context<'_>, key: &str) -> Option<Located<Text>> {
+        let value = self.entries.get(key)?.value;
+        interpolated_text(cx, key, value)
+    }
+
+    /// A string, or a list of them.
+    pub(super) fn texts(&self, cx: &Context<'_>, key: &str) -> Option<Vec<Located<String>>> {
+        let value = self.entries.get(key)?.value;
+        match value.get_ref() {
+            DeValue::Array(items) => Some(
+                items
+                    .iter()
+                    .filter_map(|item| plain_text(cx, key, item))
+                    .collect(),
+            ),
+            DeValue::String(_) => plain_text(cx, key, value).map(|text| vec![text]),
+            other => {
+                wrong_type(
+                    cx,
+                    key,
+                    &value.span(),
+                    "a string or a list of strings",
+                    other,
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn flag(&self, cx: &Context<'_>, key: &str) -> Option<bool> {
+        let value = self.entries.get(key)?.value;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            wrong_type(cx, key, &value.span(), "true or false", value.get_ref());
+        }
+        flag
+    }
+
+    pub(super) fn count(&self, cx: &Context<'_>, key: &str, setting: Setting<usize>) -> usize {
+        let Some(Entry { value, .. }) = self.entries.get(key) else {
+            return setting.default;
+        };
+        let DeValue::Integer(_) = value.get_ref() else {
+            wrong_type(cx, key, &value.span(), "a whole number", value.get_ref());
+            return setting.default;
+        };
+        let number = unsigned(value.get_ref()).map(|number| usize::try_from(number).ok());
+        let number = number.map(|number| number.unwrap_or(usize::MAX));
+        within(cx, key, &value.span(), number, setting, usize::to_string)
+    }
+
+    pub(super) fn duration(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+        setting: Setting<Duration>,
+    ) -> Duration {
+        let Some(Entry { value, .. }) = self.entries.get(key) else {
+            return setting.default;
+        };
+        let DeValue::String(text) = value.get_ref() else {
+            wrong_type(
+                cx,
+                key,
+                &value.span(),
+                "a duration such as \"30s\"",
+                value.get_ref(),
+            );
+            return setting.default;
+        };
+        match cx.checked(&value.span(), value::duration(text)) {
+            Some(duration) => {
+                let show = |duration: &Duration| value::show_duration(*duration);
+                within(cx, key, &value.span(), Some(duration), setting, show)
+            }
+            None => setting.default,
+        }
+    }
+
+    pub(super) fn size(&self, cx: &Context<'_>, key: &str, setting: Setting<u64>) -> u64 {
+        let Some(Entry { value, .. }) = self.entries.get(key) else {
+            return setting.default;
+        };
+        let bytes = match value.get_ref() {
+            DeValue::String(text) => match cx.checked(&value.span(), value::size(text)) {
+                Some(bytes) => Some(bytes),
+                None => return setting.default,
+            },
+            DeValue::Integer(_) => unsigned(value.get_ref()),
+            other => {
+                wrong_type(cx, key, &value.span(), "a size such as \"64MiB\"", other);
+                return setting.default;
+            }
+        };
+        within(cx, key, &value.span(), bytes, setting, |bytes| {
+            value::show_size(*bytes)
+        })
+    }
+
+    /// The table under `key`, unopened.
+    pub(super) fn table(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+        example: &str,
+    ) -> Option<(Span, &'t DeTable<'t>)> {
+        let value = self.entries.get(key)?.value;
+        table_of(cx, key, value, example)
+    }
+
+    /// The tables under `key`, as in `[service.<name>]`, with the place of each name.
+    pub(super) fn named_tables(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+    ) -> Vec<(Located<&'t str>, Span, &'t DeTable<'t>)> {
+        let example = format!("[{key}.<name>]");
+        let Some((_, tables)) = self.table(cx, key, &example) else {
+            return Vec::new();
+        };
+        tables
+            .iter()
+            .filter_map(|(name, value)| {
+                let (at, table) = table_of(cx, name.get_ref(), value, &example)?;
+                Some((
+                    Located {
+                        value: name.get_ref().as_ref(),
+                        at: name.span(),
+                    },
+                    at,
+                    table,
+                ))
+            })
+            .collect()
+    }
+}
+
+/// The values of a table with free keys, as texts in which `${...}` is replaced.
+pub(super) fn free_texts<'t>(
+    cx: &Context<'_>,
+    table: &'t DeTable<'t>,
+) -> Vec<(Located<&'t str>, Option<Located<Text>>)> {
+    table
+        .iter()
+        .map(|(key, value)| {
+            let name = Located {
+                value: key.get_ref().as_ref(),
+                at: key.span(),
+            };
+            (name, interpolated_text(cx, key.get_ref(), value))
+        })
+        .collect()
+}

@@ -1,0 +1,204 @@
+//! The whole application file, top to bottom.
+//!
+//! It exists to run every step whatever the ones before it found, so that all mistakes are reported
+//! at once, and to build a `Config` only when there are none. It must not do I/O.
+
+use std::collections::BTreeMap;
+
+use super::context::{Context, Located};
+use super::diagnostic::{Diagnostics, Problem, Severity};
+use super::file::Table;
+use super::references::{self, Declared, Fallbacks};
+use super::{Config, Listen, Source, resource, service, syntax, value};
+
+pub(super) const HTTP_PORT: u16 = 8080;
+pub(super) const ADMIN_PORT: u16 = 8081;
+/// Where the host keeps what survives a restart: databases, compiled components.
+pub(super) const STATE_DIR: &str = ".wasm-host";
+
+const KEYS: &[&str] = &[
+    "name", "http", "admin", "state", "postgres", "ollama", "service",
+];
+
+pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
+    let mut cx = Context::new(source);
+    let mut text = source.text.to_owned();
+    let root = syntax::parse(&mut cx, &mut text);
+    let config = read(&cx, &Table::open(&cx, "", 0..0, &root, KEYS));
+    let found = Diagnostics::new(cx.into_found());
+    let has_error = found
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error);
+    match config {
+        Some(config) if !has_error => Ok(Config {
+            warnings: found.iter().cloned().collect(),
+            ..config
+        }),
+        _ => Err(found),
+    }
+}
+
+/// Every step runs, whatever the ones before it found. `None` only if one of them reported an
+/// error.
+fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
+    let name = application_name(cx, root);
+    let http = listener(cx, root, "http", HTTP_PORT);
+    let admin = listener(cx, root, "admin", ADMIN_PORT);
+    check_listeners(cx, &http, &admin);
+    let state_dir = state_dir(cx, root);
+
+    let mut postgres = BTreeMap::new();
+    let mut postgres_declared = Declared::new();
+    for (name, at, table) in root.named_tables(cx, "postgres") {
+        check_name(cx, &name);
+        postgres_declared.insert(name.value.to_owned(), at.clone());
+        let config = resource::postgres(cx, name.value, at, table);
+        postgres.extend(config.map(|config| (name.value.to_owned(), config)));
+    }
+
+    let mut ollama = BTreeMap::new();
+    let mut ollama_declared = Declared::new();
+    let mut fallbacks = Fallbacks::new();
+    for (name, at, table) in root.named_tables(cx, "ollama") {
+        check_name(cx, &name);
+        ollama_declared.insert(name.value.to_owned(), at.clone());
+        let (config, fallback) = resource::ollama(cx, name.value, at, table);
+        ollama.extend(config.map(|config| (name.value.to_owned(), config)));
+        fallbacks.extend(fallback.map(|fallback| (name.value.to_owned(), fallback)));
+    }
+
+    let mut drafts = Vec::new();
+    for (name, at, table) in root.named_tables(cx, "service") {
+        check_name(cx, &name);
+        drafts.push(service::service(cx, name.value, at, table));
+    }
+    // In the order of the file, so that of two that collide the later one is told.
+    drafts.sort_by_key(|draft| draft.at.start);
+    if drafts.is_empty() {
+        cx.missing(
+            &root.at("service"),
+            Problem::new(
+                "no service is declared",
+                "add [service.<name>] with component = \"<crate or .wasm file>\" or static = \
+                 \"<folder>\"",
+            ),
+        );
+    }
+
+    references::routes(cx, &drafts);
+    references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
+        draft.postgres.as_ref()
+    });
+    references::grants(cx, "ollama", &ollama_declared, &drafts, |draft| {
+        draft.ollama.as_ref()
+    });
+    references::calls(cx, &drafts);
+    references::fallbacks(cx, &fallbacks, &drafts);
+    references::reachable(cx, &fallbacks, &drafts);
+
+    let mut services = BTreeMap::new();
+    for draft in drafts {
+        services.insert(draft.name, draft.config?);
+    }
+    Some(Config {
+        name: name?,
+        file: Some(cx.file.to_owned()),
+        folder: cx.folder.to_owned(),
+        http: http.value,
+        admin: admin.value,
+        state_dir: cx.folder.join(state_dir),
+        postgres,
+        ollama,
+        services,
+        warnings: Vec::new(),
+    })
+}
+
+fn application_name(cx: &Context<'_>, root: &Table<'_>) -> Option<String> {
+    if !root.has("name") {
+        cx.missing(
+            &(0..0),
+            Problem::new(
+                "the application has no name",
+                "begin the file with name = \"my-app\"",
+            ),
+        );
+    }
+    let name = root.text(cx, "name")?;
+    cx.checked(&name.at, value::application_name(&name.value))?;
+    Some(name.value)
+}
+
+fn listener(cx: &Context<'_>, root: &Table<'_>, key: &str, port: u16) -> Located<Listen> {
+    let default = Listen {
+        host: "127.0.0.1".to_owned(),
+        port,
+    };
+    let example = format!("[{key}]");
+    let Some((at, table)) = root.table(cx, key, &example) else {
+        return Located {
+            value: default,
+            at: root.at(key),
+        };
+    };
+    let table = Table::open(cx, &example, at, table, &["listen"]);
+    let written = table.text(cx, "listen");
+    let at = written
+        .as_ref()
+        .map_or_else(|| table.at.clone(), |written| written.at.clone());
+    let value = written.and_then(|written| cx.checked(&written.at, value::listen(&written.value)));
+    Located {
+        value: value.unwrap_or(default),
+        at,
+    }
+}
+
+fn check_listeners(cx: &Context<'_>, http: &Located<Listen>, admin: &Located<Listen>) {
+    if http.value.collides_with(&admin.value) {
+        let free = http.value.port.checked_add(1).unwrap_or(ADMIN_PORT);
+        // At the one that was written, if only one was.
+        let at = if admin.at.is_empty() {
+            &http.at
+        } else {
+            &admin.at
+        };
+        cx.error(
+            at,
+            Problem::new(
+                format!("[http] and [admin] both listen on {}", admin.value),
+                format!("give [admin] another port, as in listen = \"127.0.0.1:{free}\""),
+            ),
+        );
+    }
+    if !admin.value.is_loopback() {
+        cx.warning(
+            &admin.at,
+            Problem::new(
+                "other machines can reach [admin], which asks for no password",
+                "listen on 127.0.0.1",
+            ),
+        );
+    }
+}
+
+fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {
+    let Some((at, table)) = root.table(cx, "state", "[state]") else {
+        return STATE_DIR.to_owned();
+    };
+    let table = Table::open(cx, "[state]", at, table, &["dir"]);
+    match table.text(cx, "dir") {
+        Some(dir) if dir.value.is_empty() => {
+            cx.error(
+                &dir.at,
+                Problem::new("'dir' is empty", "name a folder, or remove it"),
+            );
+            STATE_DIR.to_owned()
+        }
+        Some(dir) => dir.value,
+        None => STATE_DIR.to_owned(),
+    }
+}
+
+fn check_name(cx: &Context<'_>, name: &Located<&str>) {
+    cx.checked(&name.at, value::name(name.value));
+}

@@ -1,0 +1,136 @@
+//! `[postgres.<name>]` and `[ollama.<name>]`: one table each.
+//!
+//! It exists to turn one table into one resource. Whether the names in it exist is for `resolve`,
+//! which knows the whole file.
+
+use toml::de::DeTable;
+
+use super::context::{Context, Located, Span};
+use super::diagnostic::{Problem, quoted};
+use super::file::Table;
+use super::forward::{ForwardList, ForwardRule};
+use super::{OllamaConfig, PostgresConfig, UrlFrom, disk, ollama_url, postgres_url};
+use crate::limits;
+
+const POSTGRES_KEYS: &[&str] = &[
+    "url",
+    "init",
+    "pool",
+    "acquire-timeout",
+    "statement-timeout",
+];
+
+const OLLAMA_KEYS: &[&str] = &[
+    "url",
+    "fallback",
+    "forward",
+    "connect-timeout",
+    "first-byte-timeout",
+    "concurrent",
+];
+
+/// The variable that Ollama itself and its clients read.
+const OLLAMA_HOST: &str = "OLLAMA_HOST";
+
+/// `None` if its address is wrong; that has been reported.
+pub(super) fn postgres<'t>(
+    cx: &Context<'_>,
+    name: &str,
+    at: Span,
+    table: &'t DeTable<'t>,
+) -> Option<PostgresConfig> {
+    let line = cx.line(&at);
+    let table = Table::open(cx, &format!("[postgres.{name}]"), at, table, POSTGRES_KEYS);
+    let url = match table.interpolated(cx, "url") {
+        Some(text) => Some(cx.checked(&text.at, postgres_url::parse(&text.value))),
+        None => None,
+    };
+    let scripts = table.texts(cx, "init").unwrap_or_default();
+    for script in &scripts {
+        if !disk::is_file(&cx.folder.join(&script.value)) {
+            cx.error(&script.at, missing_script(cx, &script.value));
+        }
+    }
+    let config = PostgresConfig {
+        line,
+        url: url.clone().flatten(),
+        init: scripts
+            .iter()
+            .map(|script| cx.folder.join(&script.value))
+            .collect(),
+        pool: table.count(cx, "pool", limits::POSTGRES_POOL),
+        acquire_timeout: table.duration(cx, "acquire-timeout", limits::POSTGRES_ACQUIRE_TIMEOUT),
+        statement_timeout: table.duration(
+            cx,
+            "statement-timeout",
+            limits::POSTGRES_STATEMENT_TIMEOUT,
+        ),
+    };
+    // Never an embedded database in place of the one that was asked for.
+    let url_is_wrong = table.has("url") && url.flatten().is_none();
+    (!url_is_wrong).then_some(config)
+}
+
+/// The resource and the service that stands in for it. `None` if its address is wrong.
+pub(super) fn ollama<'t>(
+    cx: &Context<'_>,
+    name: &str,
+    at: Span,
+    table: &'t DeTable<'t>,
+) -> (Option<OllamaConfig>, Option<Located<String>>) {
+    let line = cx.line(&at);
+    let table = Table::open(cx, &format!("[ollama.{name}]"), at, table, OLLAMA_KEYS);
+    let fallback = table.text(cx, "fallback");
+    let forward = table.texts(cx, "forward").map(|rules| {
+        let parse = |rule: &Located<String>| cx.checked(&rule.at, ForwardRule::parse(&rule.value));
+        ForwardList::new(rules.iter().filter_map(parse).collect())
+    });
+    let connect_timeout = table.duration(cx, "connect-timeout", limits::OLLAMA_CONNECT_TIMEOUT);
+    let first_byte_timeout =
+        table.duration(cx, "first-byte-timeout", limits::OLLAMA_FIRST_BYTE_TIMEOUT);
+    let concurrent = table.count(cx, "concurrent", limits::OLLAMA_CONCURRENT);
+    let config = ollama_address(cx, &table).map(|(url, url_from)| OllamaConfig {
+        line,
+        url,
+        url_from,
+        fallback: fallback.as_ref().map(|fallback| fallback.value.clone()),
+        forward: forward.unwrap_or_default(),
+        connect_timeout,
+        first_byte_timeout,
+        concurrent,
+    });
+    (config, fallback)
+}
+
+fn ollama_address(cx: &Context<'_>, table: &Table<'_>) -> Option<(super::BackendUrl, UrlFrom)> {
+    if table.has("url") {
+        let text = table.interpolated(cx, "url")?;
+        let url = cx.checked(&text.at, ollama_url::parse(&text.value))?;
+        return Some((url, UrlFrom::File));
+    }
+    let variable = cx
+        .environment(OLLAMA_HOST)
+        .filter(|value| !value.trim().is_empty());
+    let from = if variable.is_some() {
+        UrlFrom::OllamaHost
+    } else {
+        UrlFrom::Default
+    };
+    let url = ollama_url::from_environment(variable.as_deref()).map_err(|problem| Problem {
+        message: format!(
+            "in the environment variable {OLLAMA_HOST} {}",
+            problem.message
+        ),
+        hint: problem.hint,
+    });
+    Some((cx.checked(&table.at, url)?, from))
+}
+
+fn missing_script(cx: &Context<'_>, script: &str) -> Problem {
+    Problem {
+        message: format!("the SQL file {} does not exist", quoted(script)),
+        hint: Some(cx.similar_path(script).unwrap_or_else(|| {
+            "paths are relative to the folder of the application file".to_owned()
+        })),
+    }
+}

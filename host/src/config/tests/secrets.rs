@@ -1,0 +1,267 @@
+//! A secret goes in and is never seen again.
+
+use super::*;
+
+const SECRETS: &[(&str, &str)] = &[
+    ("PW", "p@ss:w/o#r?d;x=\"1 %41"),
+    ("TOKEN", "tok-5ecret"),
+    ("DB", "postgres://app:hunter2@db.internal/weather"),
+    (
+        "ADO",
+        "Host=db.internal;Username=app;Password=\"hun;ter2\";Database=weather;SSL Mode=VerifyFull",
+    ),
+    ("USERINFO", "app:hunter2"),
+    ("BROKEN", "postgres://app:hunter2@db:port/weather"),
+    ("BROKEN_ADO", "Host=db;Password=hun;ter2;Database=x"),
+];
+
+/// Parts of the above that must not be seen either.
+const PARTS: &[&str] = &["hunter2", "ter2", "p@ss", "5ecret", "db.internal", "p%40ss"];
+
+fn application() -> Application {
+    let application = SECRETS
+        .iter()
+        .fold(Application::new(), |application, (name, value)| {
+            application.with(name, value)
+        });
+    fs::write(application.path("password"), "tok-5ecret\r\n").unwrap();
+    application
+}
+
+fn postgres(url: &str) -> (String, String) {
+    let config = application().config(&format!(
+        "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n[postgres.x]\nurl = '{url}'\n"
+    ));
+    let url = config.postgres["x"].url.as_ref().unwrap();
+    (url.expose().to_owned(), url.to_string())
+}
+
+fn ollama(url: &str) -> (String, String) {
+    let config = application().config(&format!(
+        "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n[ollama.x]\nurl = '{url}'\n"
+    ));
+    let url = &config.ollama["x"].url;
+    (url.expose().to_owned(), url.to_string())
+}
+
+#[test]
+fn a_database_address_in_any_form_becomes_a_uri() {
+    let pw = "p%40ss%3Aw%2Fo%23r%3Fd%3Bx%3D%221%20%2541";
+    for (written, expected, shown) in [
+        (
+            "postgresql://db:5433/weather?sslmode=require",
+            "postgresql://db:5433/weather?sslmode=require".to_owned(),
+            "db:5433/weather",
+        ),
+        (
+            "postgres:///weather?host=/run/postgresql",
+            "postgres:///weather?host=/run/postgresql".to_owned(),
+            "/weather",
+        ),
+        (
+            "${DB}",
+            "postgres://app:hunter2@db.internal/weather".to_owned(),
+            "[secret]",
+        ),
+        // What is inserted as a password is data: nothing in it can end it.
+        (
+            "postgres://app:${PW}@db/weather",
+            format!("postgres://app:{pw}@db/weather"),
+            "db/weather",
+        ),
+        (
+            "Host=db;Username=app;Password=${PW};Database=weather",
+            format!("postgres://app:{pw}@db/weather"),
+            "db/weather",
+        ),
+        (
+            "Server=::1; Port=5433; User Id=a b; Pwd=\"${PW}\"; Database=w",
+            format!("postgres://a%20b:{pw}@[::1]:5433/w"),
+            "::1:5433/w",
+        ),
+        (
+            "Host=/run/postgresql;Database=w",
+            "postgres://localhost/w?host=%2Frun%2Fpostgresql".to_owned(),
+            "/run/postgresql/w",
+        ),
+        (
+            "postgres://${USERINFO}@db/weather",
+            "postgres://app:hunter2@db/weather".to_owned(),
+            "db/weather",
+        ),
+        (
+            "postgres://app:${TOKEN}@${TOKEN}.example/w",
+            "postgres://app:tok-5ecret@tok-5ecret.example/w".to_owned(),
+            "[secret].example/w",
+        ),
+        (
+            "${ADO}",
+            "postgres://app:hun%3Bter2@db.internal/weather?sslmode=verify-full".to_owned(),
+            "[secret]",
+        ),
+    ] {
+        assert_eq!(postgres(written), (expected, shown.to_owned()), "{written}");
+    }
+}
+
+#[test]
+fn an_ollama_address_follows_the_grammar_of_its_variable() {
+    for (written, expected) in [
+        ("gpu", "http://gpu:11434"),
+        ("gpu:1234", "http://gpu:1234"),
+        ("http://gpu", "http://gpu"),
+        ("https://gpu/ollama/", "https://gpu/ollama"),
+        ("gpu:1234/ollama", "http://gpu:1234/ollama"),
+        (":5000", "http://127.0.0.1:5000"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("[::]:1", "http://127.0.0.1:1"),
+        ("::1", "http://[::1]:11434"),
+        ("[::1]", "http://[::1]:11434"),
+        (" gpu ", "http://gpu:11434"),
+    ] {
+        let expected = (expected.to_owned(), expected.to_owned());
+        assert_eq!(ollama(written), expected, "{written}");
+        let variable = Application::new().with("OLLAMA_HOST", &format!("\"{written}\""));
+        let config = variable.config(
+            "name = \"shop\"\n[ollama.x]\n[service.a]\ncomponent = \"ollama\"\nollama = \"x\"\n",
+        );
+        let url = &config.ollama["x"].url;
+        assert_eq!(
+            (url.expose().to_owned(), url.to_string()),
+            expected,
+            "{written}"
+        );
+        assert_eq!(config.ollama["x"].url_from, UrlFrom::OllamaHost);
+    }
+    for (written, expected, shown) in [
+        (
+            "https://me:${TOKEN}@gpu/x",
+            "https://me:tok-5ecret@gpu/x",
+            "https://gpu/x",
+        ),
+        (
+            "https://${TOKEN}@gpu",
+            "https://tok-5ecret@gpu",
+            "https://gpu",
+        ),
+        ("${TOKEN}:1", "http://tok-5ecret:1", "[secret]:1"),
+    ] {
+        assert_eq!(
+            ollama(written),
+            (expected.to_owned(), shown.to_owned()),
+            "{written}"
+        );
+    }
+}
+
+#[test]
+fn the_variable_of_ollama_may_hold_a_password_and_must_be_an_address() {
+    let text = "name = \"shop\"\n[ollama.x]\n[service.a]\ncomponent = \"ollama\"\nollama = \"x\"\n";
+    let config = Application::new()
+        .with("OLLAMA_HOST", "https://me:hunter2@gpu")
+        .config(text);
+    assert_eq!(config.ollama["x"].url.expose(), "https://me:hunter2@gpu");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(
+        Application::new()
+            .with("OLLAMA_HOST", "gpu:hunter2")
+            .rejected(text),
+        "wasm-host.toml:2:1: error: in the environment variable OLLAMA_HOST the address is not a \
+         valid URL (invalid port number); write http://host:11434"
+    );
+}
+
+#[test]
+fn a_secret_comes_from_a_file_without_its_last_newline() {
+    let application = application();
+    let config = application.config(
+        "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\nenvironment = { A = \"<${file:password}|${TOKEN}>\" }\n",
+    );
+    let value = &config.services["a"].component().unwrap().environment["A"];
+    assert_eq!(value.expose(), "<tok-5ecret|tok-5ecret>");
+    assert!(matches!(value, EnvironmentValue::Secret(_)));
+}
+
+/// Every way to use a secret, right and wrong.
+#[test]
+fn no_rendering_of_anything_has_a_secret() {
+    let application = application();
+    let names = SECRETS.iter().map(|(name, _)| format!("${{{name}}}"));
+    let forms: Vec<String> = names
+        .chain(["${file:password}".to_owned()])
+        .flat_map(|secret| {
+            [
+                secret.clone(),
+                format!("postgres://app:{secret}@db/weather"),
+                format!("postgres://{secret}@db/weather"),
+                format!("postgres://app@{secret}/weather"),
+                format!("postgres://app@db/{secret}"),
+                format!("postgres://app@db:{secret}/x"),
+                format!("{secret}://app@db/x"),
+                format!("Host=db;{secret};Database=x"),
+                format!("Host={secret};Password={secret};Database={secret}"),
+                format!("{secret}=x"),
+                format!("http://{secret}"),
+                format!("http://{secret}@gpu:99999"),
+                format!("http://gpu:{secret}/{secret}?{secret}#{secret}"),
+                format!("ftp://{secret}"),
+            ]
+        })
+        .collect();
+    let mut accepted = 0;
+    for form in &forms {
+        for (table, key) in [
+            ("postgres.x", "url"),
+            ("ollama.x", "url"),
+            ("service.a", "environment.A"),
+            ("service.a", "route"),
+            ("http", "listen"),
+            ("service.a", "memory"),
+            ("state", "dir"),
+            ("service.a", form),
+        ] {
+            let key = if key == form {
+                format!("'{form}'")
+            } else {
+                key.to_owned()
+            };
+            let text = if table == "service.a" {
+                format!("name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n{key} = '{form}'\n")
+            } else {
+                format!(
+                    "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n[{table}]\n{key} = '{form}'\n"
+                )
+            };
+            let shown = match application.parse(&text) {
+                Ok(config) => {
+                    accepted += 1;
+                    let texts: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+                    format!("{config:?} {config:#?} {texts:?}")
+                }
+                Err(found) => {
+                    format!(
+                        "{found} {found:?} {}",
+                        serde_json::to_string(&found).unwrap()
+                    )
+                }
+            };
+            for secret in SECRETS.iter().map(|(_, secret)| secret).chain(PARTS) {
+                assert!(!shown.contains(secret), "{text}\nshows {secret}:\n{shown}");
+            }
+        }
+    }
+    assert!(
+        accepted > 100,
+        "only {accepted} were accepted, so little was shown"
+    );
+}
+
+#[test]
+fn a_secret_hides_in_every_format() {
+    let secret = Secret::new("hunter2");
+    assert_eq!(
+        format!("{secret} {secret:?} {secret:#?} {secret:>9}"),
+        "[secret] [secret] [secret] [secret]"
+    );
+    assert_eq!(secret.expose(), "hunter2");
+}

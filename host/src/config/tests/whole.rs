@@ -1,0 +1,196 @@
+//! Files that are accepted, and what becomes of them.
+
+use super::*;
+
+#[test]
+fn the_reference_application_is_accepted_without_a_warning() {
+    let application = Application::new();
+    let config = application.config(REFERENCE);
+    assert_eq!(warnings(&config), "");
+    assert_eq!(config.name, "aspiring-ollama");
+    assert_eq!(config.http.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.state_dir, application.path(".wasm-host"));
+
+    let weather = &config.postgres["weather"];
+    assert!(weather.url.is_none());
+    assert_eq!(
+        weather.init,
+        [application.path("components/weather/sql/init.sql")]
+    );
+    assert_eq!(weather.pool, limits::POSTGRES_POOL.default);
+
+    let local = &config.ollama["local"];
+    assert_eq!(
+        (local.url.expose(), local.url_from),
+        ("http://127.0.0.1:11434", UrlFrom::Default)
+    );
+    assert_eq!(local.fallback.as_deref(), Some("demo-ollama"));
+
+    let apiservice = &config.services["apiservice"];
+    assert_eq!(apiservice.route.as_deref(), Some("/weather"));
+    assert_eq!(apiservice.line, 10);
+    let component = apiservice.component().unwrap();
+    assert_eq!(
+        component.source,
+        ComponentSource::Crate("weather".to_owned())
+    );
+    assert_eq!(component.grants.postgres.as_deref(), Some("weather"));
+    assert_eq!(component.grants.ollama, None);
+    assert_eq!(component.limits, ServiceLimits::default());
+
+    assert_eq!(config.services["demo-ollama"].route, None);
+    let react = &config.services["react"];
+    assert_eq!(react.route.as_deref(), Some("/"));
+    let ServiceKind::Static { dir } = &react.kind else {
+        panic!("{react:?}")
+    };
+    assert_eq!(*dir, application.path("web/dist"));
+}
+
+#[test]
+fn every_key_can_be_set() {
+    let application = Application::new().with("DB", "postgres://u@h/d");
+    let config = application.config(
+        r#"
+name = "shop-2"
+http = { listen = "[::1]:0" }
+admin.listen = "LOCALHOST:0"
+[state]
+dir = "var/state"
+[postgres.main]
+url = "${DB}"
+init = "components/weather/sql/init.sql"
+pool = 2
+acquire-timeout = "250ms"
+statement-timeout = "1h"
+[ollama.gpu]
+url = "https://gpu.example.com/ollama/"
+forward = "GET /api/tags"
+connect-timeout = "1s"
+first-byte-timeout = "2m"
+concurrent = 3
+[service.a]
+component = "guests/other.wasm"
+postgres = "main"
+ollama = "gpu"
+services = ["b", "a"]
+environment = { GREETING = "hi", PRICE = "$$5" }
+health = "/health/"
+concurrent = 1
+queue = 0
+queue-timeout = "1ms"
+first-byte-timeout = "3s"
+drain = "0s"
+max-body = 0
+memory = "1MiB"
+instances = 7
+per-instance = 8
+reuse = 9
+[service.b]
+component = "weather"
+route = "/b/%c3%a4/%7e"
+"#,
+    );
+    assert_eq!(warnings(&config), "");
+    assert_eq!(
+        config.http,
+        Listen {
+            host: "::1".to_owned(),
+            port: 0
+        }
+    );
+    assert_eq!(config.http.to_string(), "[::1]:0");
+    assert_eq!(config.admin.host, "localhost");
+    assert_eq!(config.state_dir, application.path("var/state"));
+    let main = &config.postgres["main"];
+    assert_eq!((main.line, main.init.len(), main.pool), (7, 1, 2));
+    assert_eq!(main.acquire_timeout, Duration::from_millis(250));
+    assert_eq!(main.statement_timeout, Duration::from_secs(3600));
+    let gpu = &config.ollama["gpu"];
+    assert_eq!(
+        (gpu.url.expose(), gpu.url_from),
+        ("https://gpu.example.com/ollama", UrlFrom::File)
+    );
+    assert!(gpu.forward.allows("GET", "/api/tags") && !gpu.forward.allows("GET", "/api/ps"));
+    assert_eq!(gpu.connect_timeout, Duration::from_secs(1));
+    assert_eq!(
+        (gpu.first_byte_timeout, gpu.concurrent),
+        (Duration::from_secs(120), 3)
+    );
+    let a = config.services["a"].component().unwrap();
+    assert_eq!(
+        a.source,
+        ComponentSource::File(application.path("guests/other.wasm"))
+    );
+    assert_eq!(
+        a.grants.services,
+        BTreeSet::from(["a".to_owned(), "b".to_owned()])
+    );
+    assert_eq!(a.environment["GREETING"].expose(), "hi");
+    assert_eq!(a.environment["PRICE"].expose(), "$5");
+    assert_eq!(a.health.as_deref(), Some("/health/"));
+    let expected = ServiceLimits {
+        concurrent: 1,
+        queue: 0,
+        queue_timeout: Duration::from_millis(1),
+        first_byte_timeout: Duration::from_secs(3),
+        drain: Duration::ZERO,
+        max_body_bytes: 0,
+        memory_bytes: 1 << 20,
+        instances: 7,
+        per_instance: 8,
+        reuse: 9,
+    };
+    assert_eq!(a.limits, expected);
+    assert_eq!(config.services["a"].route.as_deref(), Some("/a"));
+    assert_eq!(config.services["b"].route.as_deref(), Some("/b/%C3%A4/~"));
+}
+
+#[test]
+fn what_is_declared_in_vain_is_a_warning() {
+    let config = Application::new().config(
+        r#"
+name = "shop"
+[postgres.x]
+[admin]
+listen = "0.0.0.0:0"
+[service.a]
+component = "weather"
+concurrent = 2000
+environment = { DB_PASSWORD = "hunter2" }
+[service.i]
+component = "ollama"
+internal = true
+"#,
+    );
+    assert_eq!(
+        warnings(&config),
+        r#"wasm-host.toml:3:1: warning: no service uses [postgres.x]; add postgres = "x" to a service, or remove it
+wasm-host.toml:5:10: warning: other machines can reach [admin], which asks for no password; listen on 127.0.0.1
+wasm-host.toml:8:1: warning: 'concurrent' is 2000 but the instances have room for 1024; raise 'instances' or 'per-instance', or lower 'concurrent'
+wasm-host.toml:9:31: warning: 'DB_PASSWORD' looks like a secret that stands in the file; take it from the environment with ${NAME} or from a file with ${file:/path}
+wasm-host.toml:10:1: warning: service 'i' is internal and nothing calls it; add services = ["i"] to a service, or remove it"#
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_component_is_served_without_a_file() {
+    for (path, name) in [
+        ("target/My_Shop.v2.wasm", "my-shop-v2"),
+        ("42 answers.wasm", "answers"),
+        ("ä.wasm", "app"),
+        ("localhost.wasm", "app"),
+    ] {
+        let config = Config::single(Path::new(path));
+        let service = &config.services[name];
+        assert_eq!(
+            (service.name.as_str(), service.route.as_deref()),
+            (name, Some("/"))
+        );
+        let component = service.component().unwrap();
+        assert_eq!(component.source, ComponentSource::File(PathBuf::from(path)));
+        assert_eq!(component.grants, Grants::default());
+    }
+}

@@ -1,0 +1,256 @@
+//! Every bound of the host in one place: name, unit, default, reason.
+//!
+//! It exists so that nothing in the host is unbounded by accident and so that a reader can audit
+//! all of it on one page. It must not know who uses a bound: no module of the host is named in
+//! code here. The unit is the type (`Duration`) or the last word of the name (`_BYTES`, `_ROWS`);
+//! a name without a unit is a count.
+//!
+//! Two kinds: a [`Setting`] can be changed in the application file and carries the range that is
+//! accepted there; a plain constant is fixed.
+
+use std::time::Duration;
+
+/// A bound that the application file may change.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<T> {
+    pub default: T,
+    /// The least value that still works.
+    pub min: T,
+    /// Above this the value is a typing mistake rather than a wish.
+    pub max: T,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+// === Service: admission ===
+
+/// Requests of one service that run at once. A request waiting for a backend costs a few kilobytes
+/// of host memory, so this protects the backends rather than the host.
+pub const SERVICE_CONCURRENT: Setting<usize> = Setting {
+    default: 256,
+    min: 1,
+    max: 65_536,
+};
+
+/// Requests of one service that wait for admission. Twice what runs: a burst is absorbed, and at
+/// steady overload nobody waits for more than about two rounds before hearing 503.
+pub const SERVICE_QUEUE: Setting<usize> = Setting {
+    default: 512,
+    min: 0,
+    max: 1_048_576,
+};
+
+/// Time a request waits for admission. Below the patience of browsers, proxies and people, so that
+/// the answer is our 503 with `Retry-After` and not their timeout.
+pub const SERVICE_QUEUE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(10),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(10 * MINUTE),
+};
+
+/// Bytes of one request body. Enough for a picture in a chat message; a component that takes
+/// model files raises it.
+pub const SERVICE_MAX_BODY_BYTES: Setting<u64> = Setting {
+    default: 32 * MIB,
+    min: 0,
+    max: 1024 * GIB,
+};
+
+// === Service: instances ===
+
+/// Live instances of one version of a component. A component may need up to five core instances;
+/// 64 of them, twice while a swap drains, stay below the 1000 that the instance pool holds.
+pub const SERVICE_INSTANCES: Setting<usize> = Setting {
+    default: 64,
+    min: 1,
+    max: 1000,
+};
+
+/// Requests that share one instance at once. More saves memory, fewer loses less when it traps.
+/// Guests of WASI 0.2 always have one, because they cannot run two calls at once.
+pub const SERVICE_PER_INSTANCE: Setting<usize> = Setting {
+    default: 16,
+    min: 1,
+    max: 1024,
+};
+
+/// Requests that an instance serves before it is replaced. Reuse is worth about half again as many
+/// requests a second; an end to it bounds what a guest can leak.
+pub const SERVICE_REUSE: Setting<usize> = Setting {
+    default: 128,
+    min: 1,
+    max: 1_000_000,
+};
+
+/// Bytes of memory of one instance, all its memories and tables together. Ten times what a service
+/// in Rust or JavaScript uses, and a leak still ends long before the machine is full.
+pub const SERVICE_MEMORY_BYTES: Setting<u64> = Setting {
+    default: 256 * MIB,
+    min: MIB,
+    max: 4 * GIB,
+};
+
+// === Service: time ===
+
+/// Time from handing a request to a guest to its response head. A minute is what proxies in front
+/// of us grant by default. A streamed body may then take as long as it likes.
+pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(MINUTE),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(DAY),
+};
+
+/// Time a replaced version keeps to finish its requests. Long enough for a long chat answer;
+/// finite, because two versions hold twice the memory.
+pub const SERVICE_DRAIN: Setting<Duration> = Setting {
+    default: Duration::from_secs(5 * MINUTE),
+    min: Duration::ZERO,
+    max: Duration::from_secs(DAY),
+};
+
+// === Postgres ===
+
+/// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
+/// eight keep a few cores of a database busy.
+pub const POSTGRES_POOL: Setting<usize> = Setting {
+    default: 8,
+    min: 1,
+    max: 1000,
+};
+
+/// Time to wait for a free connection. Less than the wait for admission: a database that is this
+/// far behind needs fewer requests, not more patience.
+pub const POSTGRES_ACQUIRE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(5),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(10 * MINUTE),
+};
+
+/// Time that one statement may run on the server. Half of the guest's minute, so that the guest
+/// lives to tell which statement was slow.
+pub const POSTGRES_STATEMENT_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(30),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(DAY),
+};
+
+/// Prepared statements kept for each connection. A service has tens of distinct ones; a guest that
+/// builds SQL from text must not fill the server.
+pub const POSTGRES_PREPARED_STATEMENTS: usize = 128;
+
+/// Rows handed to a guest at once. Calls into a guest are cheap but not free, and a reader that
+/// stops early has wasted at most this many.
+pub const ROW_BATCH_ROWS: usize = 64;
+
+/// Bytes of rows handed to a guest at once; whichever of the two is reached first ends the batch.
+pub const ROW_BATCH_BYTES: usize = 64 * 1024;
+
+// === Ollama ===
+
+/// Calls to one Ollama at once. It queues 512 and runs a few, so more would only wait there, where
+/// nobody can see them.
+pub const OLLAMA_CONCURRENT: Setting<usize> = Setting {
+    default: 64,
+    min: 1,
+    max: 4096,
+};
+
+/// Time to connect. It is nearly always on this machine or in this building.
+pub const OLLAMA_CONNECT_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(2),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(5 * MINUTE),
+};
+
+/// Time to the first byte of an answer. Loading a large model from a slow disk takes minutes, and
+/// Ollama itself gives up after five for a load that does not move.
+pub const OLLAMA_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(10 * MINUTE),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(DAY),
+};
+
+/// Bytes of one NDJSON line. What the official client accepts; image and embedding lines are long.
+pub const NDJSON_LINE_BYTES: usize = 8 * 1024 * 1024;
+
+// === HTTP ===
+
+/// Connections to the public port. Each costs two buffers and a task.
+pub const HTTP_CONNECTIONS: usize = 1024;
+
+/// Connections to the admin port. Apart from the public ones, so that an overloaded application
+/// can still be looked at.
+pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB.
+pub const REQUEST_HEADER_BYTES: usize = 64 * 1024;
+
+/// Time to receive a request head. Keeps a slow sender from holding a connection for ever.
+pub const REQUEST_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time a connection may idle between requests. Longer than the minute of common load balancers,
+/// so that they close first and never write into a connection that we are closing.
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
+
+/// Calls from service to service in one chain. Deep enough for a real application, shallow enough
+/// to end a loop while it is cheap.
+pub const HOP_LIMIT: usize = 8;
+
+/// What `Retry-After` asks for when a queue is full. Whole seconds are all the header can say.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Time from a client leaving to the end of all work for it.
+pub const CLIENT_GONE_STOP: Duration = Duration::from_secs(1);
+
+// === Engine ===
+
+/// How often a running guest is made to yield. Short for neighbours on the same thread, long enough
+/// that the ticking costs nothing measurable.
+pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// Time an instance may idle before its memory is given back.
+pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
+
+/// Core instances, memories and tables in the pool of the whole host. A thousand times 4 GiB fits
+/// the 47 bits of address space that a process has.
+pub const POOL_CORE_INSTANCES: usize = 1000;
+
+/// Bytes of a component file. The largest real ones, interpreters with their libraries, have
+/// 40 MiB.
+pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;
+
+/// Time for the trial instantiation of a new version before it is published.
+pub const SMOKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a new version to answer its health route before it is published.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Versions remembered for each service.
+pub const HISTORY_VERSIONS: usize = 32;
+
+// === Output of guests ===
+
+/// Bytes of one log line; the rest of a longer one is dropped and the line says so.
+pub const LOG_LINE_BYTES: usize = 8 * 1024;
+
+/// Bytes logged by one request. A guest that prints in a loop must not fill the disk.
+pub const LOG_REQUEST_BYTES: usize = 1024 * 1024;
+
+// === Host ===
+
+/// Time to finish accepted requests after SIGTERM. What orchestrators wait before they kill.
+pub const SHUTDOWN_DRAIN: Duration = Duration::from_secs(30);
+
+/// Bytes of the application file. It is written by hand.
+pub const APPLICATION_FILE_BYTES: u64 = MIB;
+
+/// Bytes of a file named by `${file:...}`. Certificates with their chain have a few kilobytes.
+pub const SECRET_FILE_BYTES: u64 = 64 * KIB;
+
+/// Characters of a service name: the longest label of a host name.
+pub const NAME_CHARACTERS: usize = 63;
