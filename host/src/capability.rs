@@ -6,6 +6,9 @@
 //! services or HTTP routing.
 
 pub mod context;
+pub mod ollama;
+pub mod outgoing;
+pub mod postgres;
 pub mod stream;
 
 /// The WIT interfaces of `wit/` as Rust traits and types.

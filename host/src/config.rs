@@ -175,7 +175,9 @@ pub struct ServiceLimits {
     pub memory_bytes: u64,
     pub instances: usize,
     pub per_instance: usize,
-    pub reuse: usize,
+    /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are
+    /// written for an instance of their own per request.
+    pub reuse: Option<usize>,
 }
 
 // === impl Config ===
@@ -187,12 +189,7 @@ impl Config {
         let text =
             disk::application(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Config::parse(&Source {
-            text: &text,
-            file: &file,
-            folder,
-            environment,
-        })
+        Config::parse(&Source { text: &text, file: &file, folder, environment })
     }
 
     /// Checks a text. Looks whether the files that it names exist, and reads only those that it
@@ -221,14 +218,8 @@ impl Config {
             name: name.clone(),
             file: None,
             folder: PathBuf::new(),
-            http: Listen {
-                host: "127.0.0.1".to_owned(),
-                port: resolve::HTTP_PORT,
-            },
-            admin: Listen {
-                host: "127.0.0.1".to_owned(),
-                port: resolve::ADMIN_PORT,
-            },
+            http: Listen { host: "127.0.0.1".to_owned(), port: resolve::HTTP_PORT },
+            admin: Listen { host: "127.0.0.1".to_owned(), port: resolve::ADMIN_PORT },
             state_dir: PathBuf::from(resolve::STATE_DIR),
             postgres: BTreeMap::new(),
             ollama: BTreeMap::new(),
@@ -255,8 +246,7 @@ impl ServiceLimits {
     /// Requests that can run at once when an instance takes `per_instance` of them: as configured
     /// for guests of WASI 0.3, one for guests of WASI 0.2.
     pub fn admitted(&self, per_instance: usize) -> usize {
-        self.concurrent
-            .min(self.instances.saturating_mul(per_instance))
+        self.concurrent.min(self.instances.saturating_mul(per_instance))
     }
 }
 
@@ -272,7 +262,7 @@ impl Default for ServiceLimits {
             memory_bytes: limits::SERVICE_MEMORY_BYTES.default,
             instances: limits::SERVICE_INSTANCES.default,
             per_instance: limits::SERVICE_PER_INSTANCE.default,
-            reuse: limits::SERVICE_REUSE.default,
+            reuse: None,
         }
     }
 }

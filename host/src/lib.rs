@@ -1,6 +1,23 @@
 //! `wasm-host` runs an application made of small services. Each service is a WASI component that
 //! reaches only what the application file grants it.
+//!
+//! The modules stand in reading order. Between the four layers
+//! `http -> service -> engine -> capability` nothing points back; [`serve`] alone knows all parts.
 
-pub mod capability;
+pub mod cli;
+pub mod exit;
 pub mod config;
 pub mod limits;
+pub mod serve;
+pub mod check;
+pub mod inspect;
+pub mod application;
+pub mod backends;
+pub mod http;
+pub mod failure;
+pub mod service;
+pub mod engine;
+pub mod capability;
+pub mod shutdown;
+pub mod table;
+pub mod telemetry;

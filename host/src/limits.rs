@@ -31,19 +31,11 @@ const DAY: u64 = 24 * HOUR;
 
 /// Requests of one service that run at once. A request waiting for a backend costs a few kilobytes
 /// of host memory, so this protects the backends rather than the host.
-pub const SERVICE_CONCURRENT: Setting<usize> = Setting {
-    default: 256,
-    min: 1,
-    max: 65_536,
-};
+pub const SERVICE_CONCURRENT: Setting<usize> = Setting { default: 256, min: 1, max: 65_536 };
 
 /// Requests of one service that wait for admission. Twice what runs: a burst is absorbed, and at
 /// steady overload nobody waits for more than about two rounds before hearing 503.
-pub const SERVICE_QUEUE: Setting<usize> = Setting {
-    default: 512,
-    min: 0,
-    max: 1_048_576,
-};
+pub const SERVICE_QUEUE: Setting<usize> = Setting { default: 512, min: 0, max: 1_048_576 };
 
 /// Time a request waits for admission. Below the patience of browsers, proxies and people, so that
 /// the answer is our 503 with `Retry-After` and not their timeout.
@@ -55,45 +47,27 @@ pub const SERVICE_QUEUE_TIMEOUT: Setting<Duration> = Setting {
 
 /// Bytes of one request body. Enough for a picture in a chat message; a component that takes
 /// model files raises it.
-pub const SERVICE_MAX_BODY_BYTES: Setting<u64> = Setting {
-    default: 32 * MIB,
-    min: 0,
-    max: 1024 * GIB,
-};
+pub const SERVICE_MAX_BODY_BYTES: Setting<u64> =
+    Setting { default: 32 * MIB, min: 0, max: 1024 * GIB };
 
 // === Service: instances ===
 
 /// Live instances of one version of a component. A component may need up to five core instances;
 /// 64 of them, twice while a swap drains, stay below the 1000 that the instance pool holds.
-pub const SERVICE_INSTANCES: Setting<usize> = Setting {
-    default: 64,
-    min: 1,
-    max: 1000,
-};
+pub const SERVICE_INSTANCES: Setting<usize> = Setting { default: 64, min: 1, max: 1000 };
 
 /// Requests that share one instance at once. More saves memory, fewer loses less when it traps.
 /// Guests of WASI 0.2 always have one, because they cannot run two calls at once.
-pub const SERVICE_PER_INSTANCE: Setting<usize> = Setting {
-    default: 16,
-    min: 1,
-    max: 1024,
-};
+pub const SERVICE_PER_INSTANCE: Setting<usize> = Setting { default: 16, min: 1, max: 1024 };
 
 /// Requests that an instance serves before it is replaced. Reuse is worth about half again as many
 /// requests a second; an end to it bounds what a guest can leak.
-pub const SERVICE_REUSE: Setting<usize> = Setting {
-    default: 128,
-    min: 1,
-    max: 1_000_000,
-};
+pub const SERVICE_REUSE: Setting<usize> = Setting { default: 128, min: 1, max: 1_000_000 };
 
 /// Bytes of memory of one instance, all its memories and tables together. Ten times what a service
 /// in Rust or JavaScript uses, and a leak still ends long before the machine is full.
-pub const SERVICE_MEMORY_BYTES: Setting<u64> = Setting {
-    default: 256 * MIB,
-    min: MIB,
-    max: 4 * GIB,
-};
+pub const SERVICE_MEMORY_BYTES: Setting<u64> =
+    Setting { default: 256 * MIB, min: MIB, max: 4 * GIB };
 
 // === Service: time ===
 
@@ -117,11 +91,7 @@ pub const SERVICE_DRAIN: Setting<Duration> = Setting {
 
 /// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
 /// eight keep a few cores of a database busy.
-pub const POSTGRES_POOL: Setting<usize> = Setting {
-    default: 8,
-    min: 1,
-    max: 1000,
-};
+pub const POSTGRES_POOL: Setting<usize> = Setting { default: 8, min: 1, max: 1000 };
 
 /// Time to wait for a free connection. Less than the wait for admission: a database that is this
 /// far behind needs fewer requests, not more patience.
@@ -154,11 +124,7 @@ pub const ROW_BATCH_BYTES: usize = 64 * 1024;
 
 /// Calls to one Ollama at once. It queues 512 and runs a few, so more would only wait there, where
 /// nobody can see them.
-pub const OLLAMA_CONCURRENT: Setting<usize> = Setting {
-    default: 64,
-    min: 1,
-    max: 4096,
-};
+pub const OLLAMA_CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 4096 };
 
 /// Time to connect. It is nearly always on this machine or in this building.
 pub const OLLAMA_CONNECT_TIMEOUT: Setting<Duration> = Setting {
@@ -193,19 +159,12 @@ pub const REQUEST_HEADER_BYTES: usize = 64 * 1024;
 /// Time to receive a request head. Keeps a slow sender from holding a connection for ever.
 pub const REQUEST_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time a connection may idle between requests. Longer than the minute of common load balancers,
-/// so that they close first and never write into a connection that we are closing.
-pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
-
 /// Calls from service to service in one chain. Deep enough for a real application, shallow enough
 /// to end a loop while it is cheap.
 pub const HOP_LIMIT: usize = 8;
 
 /// What `Retry-After` asks for when a queue is full. Whole seconds are all the header can say.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Time from a client leaving to the end of all work for it.
-pub const CLIENT_GONE_STOP: Duration = Duration::from_secs(1);
 
 // === Engine ===
 
@@ -216,9 +175,25 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 /// Time an instance may idle before its memory is given back.
 pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
 
-/// Core instances, memories and tables in the pool of the whole host. A thousand times 4 GiB fits
+/// Instances alive in the whole host: the size of the engine's pool. A thousand times 4 GiB fits
 /// the 47 bits of address space that a process has.
-pub const POOL_CORE_INSTANCES: usize = 1000;
+pub const POOL_INSTANCES: u32 = 1000;
+
+/// Time for idle instances to end when the host stops.
+pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
+
+/// Elements of one table of a guest. Large programs have some thousand functions in theirs.
+pub const TABLE_ELEMENTS: usize = 100_000;
+
+/// Time an instance goes on after everybody who waited for it has left. Together with the tick it
+/// keeps the promise that what was done for a client stops within a second.
+pub const ABANDONED_GRACE: Duration = Duration::from_millis(500);
+
+/// Time an instance goes on after its last response, for work that a guest does behind it.
+pub const POST_RETURN: Duration = Duration::from_secs(30);
+
+/// Bytes of compiled code on disk. A component of 300 KiB compiles to about 1 MiB.
+pub const CODE_CACHE_BYTES: u64 = 1024 * MIB;
 
 /// Bytes of a component file. The largest real ones, interpreters with their libraries, have
 /// 40 MiB.
@@ -230,16 +205,10 @@ pub const SMOKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a new version to answer its health route before it is published.
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Versions remembered for each service.
-pub const HISTORY_VERSIONS: usize = 32;
-
 // === Output of guests ===
 
 /// Bytes of one log line; the rest of a longer one is dropped and the line says so.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
-
-/// Bytes logged by one request. A guest that prints in a loop must not fill the disk.
-pub const LOG_REQUEST_BYTES: usize = 1024 * 1024;
 
 // === Host ===
 

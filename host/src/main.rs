@@ -1,1 +1,48 @@
-fn main() {}
+//! The `wasm-host` program: parse the command line, run one command, tell how it ended.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use wasm_host::cli::{Cli, Command, Format};
+use wasm_host::exit::{Exit, USAGE};
+use wasm_host::{check, inspect, serve, telemetry};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nowhere to tell that the terminal is gone.
+            let _ = error.print();
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    telemetry::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Exit::Failed(error.into()).report(),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => exit.report(),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Exit> {
+    match command {
+        Command::Serve(args) => serve::serve(args).await,
+        Command::Check(args) => check::check(args).await,
+        Command::Inspect(args) => {
+            let report = inspect::inspect(&args.component).await?;
+            match args.output.format {
+                Format::Table => print!("{}", report.text()),
+                Format::Json => println!(
+                    "{}",
+                    serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?
+                ),
+            }
+            Ok(())
+        }
+    }
+}

@@ -29,6 +29,16 @@ impl RequestContext {
         Self(Arc::new(Inner { id, hops, cancel: CancellationToken::new() }))
     }
 
+    /// The same request on its way into another service: what ends the one ends the other, not the
+    /// other way round.
+    pub fn next_hop(&self) -> Self {
+        Self(Arc::new(Inner {
+            id: self.0.id.clone(),
+            hops: self.0.hops.saturating_add(1),
+            cancel: self.0.cancel.child_token(),
+        }))
+    }
+
     /// The id that logs and problem documents name.
     pub fn id(&self) -> &str {
         &self.0.id

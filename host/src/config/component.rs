@@ -22,20 +22,12 @@ pub(super) fn component(
     table: &Table<'_>,
     grants: Grants,
 ) -> Option<ServiceKind> {
-    let source = table
-        .text(cx, "component")
-        .and_then(|written| source(cx, &written));
+    let source = table.text(cx, "component").and_then(|written| source(cx, &written));
     let environment = environment(cx, table);
     let health = table.text(cx, "health");
     let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
     let limits = service_limits(cx, table);
-    let component = ComponentConfig {
-        source: source?,
-        grants,
-        environment,
-        health,
-        limits,
-    };
+    let component = ComponentConfig { source: source?, grants, environment, health, limits };
     Some(ServiceKind::Component(Box::new(component)))
 }
 
@@ -54,20 +46,13 @@ fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource
         return None;
     }
     if text.is_empty() || text.contains(['/', '\\']) {
-        let last = text
-            .trim_end_matches('/')
-            .rsplit(['/', '\\'])
-            .next()
-            .unwrap_or_default();
+        let last = text.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or_default();
         let hint = if text.starts_with("components/") {
             format!("did you mean {}?", quoted(last))
         } else {
             "write the name of a crate under components/, or the path of a .wasm file".to_owned()
         };
-        cx.error(
-            &written.at,
-            Problem::new(format!("{} is no component", quoted(text)), hint),
-        );
+        cx.error(&written.at, Problem::new(format!("{} is no component", quoted(text)), hint));
         return None;
     }
     if disk::is_folder(&cx.folder.join("components").join(text)) {
@@ -79,13 +64,7 @@ fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource
         .unwrap_or_else(|| "a path to a component ends with .wasm".to_owned());
     cx.error(
         &written.at,
-        Problem::new(
-            format!(
-                "there is no crate {}",
-                quoted(&format!("components/{text}"))
-            ),
-            hint,
-        ),
+        Problem::new(format!("there is no crate {}", quoted(&format!("components/{text}"))), hint),
     );
     None
 }
@@ -98,10 +77,7 @@ fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, Environm
     for (name, value) in free_texts(cx, variables) {
         if name.value.is_empty() || name.value.contains(['=', '\0']) {
             let message = format!("{} cannot be the name of a variable", quoted(name.value));
-            cx.error(
-                &name.at,
-                Problem::new(message, "use letters, digits and '_'"),
-            );
+            cx.error(&name.at, Problem::new(message, "use letters, digits and '_'"));
             continue;
         }
         if name.value.starts_with(RESERVED_VARIABLE) {
@@ -132,10 +108,7 @@ fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, Environm
             cx.warning(
                 &at,
                 Problem::new(
-                    format!(
-                        "{} looks like a secret that stands in the file",
-                        quoted(name.value)
-                    ),
+                    format!("{} looks like a secret that stands in the file", quoted(name.value)),
                     "take it from the environment with ${NAME} or from a file with ${file:/path}",
                 ),
             );
@@ -152,17 +125,9 @@ fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, Environm
 
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    [
-        "PASSWORD",
-        "PASSWD",
-        "SECRET",
-        "TOKEN",
-        "API_KEY",
-        "APIKEY",
-        "PRIVATE_KEY",
-    ]
-    .iter()
-    .any(|ending| name.ends_with(ending))
+    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
@@ -180,7 +145,7 @@ fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
         memory_bytes: table.size(cx, "memory", limits::SERVICE_MEMORY_BYTES),
         instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
         per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
-        reuse: table.count(cx, "reuse", limits::SERVICE_REUSE),
+        reuse: table.has("reuse").then(|| table.count(cx, "reuse", limits::SERVICE_REUSE)),
     };
     let room = service.admitted(service.per_instance);
     if table.has("concurrent") && room < service.concurrent {

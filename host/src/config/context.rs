@@ -113,13 +113,8 @@ impl<'a> Context<'a> {
         };
         let names = disk::names_in(&self.folder.join(parent.unwrap_or(".")));
         let similar = nearest(name, names.iter().map(String::as_str))?;
-        let parent = parent
-            .map(|parent| format!("{parent}/"))
-            .unwrap_or_default();
-        Some(format!(
-            "did you mean {}?",
-            quoted(&format!("{parent}{similar}"))
-        ))
+        let parent = parent.map(|parent| format!("{parent}/")).unwrap_or_default();
+        Some(format!("did you mean {}?", quoted(&format!("{parent}{similar}"))))
     }
 
     pub(super) fn into_found(self) -> Vec<Diagnostic> {

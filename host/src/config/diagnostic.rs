@@ -118,10 +118,7 @@ impl std::error::Error for Diagnostics {}
 
 impl Problem {
     pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Problem {
-        Problem {
-            message: message.into(),
-            hint: Some(hint.into()),
-        }
+        Problem { message: message.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -139,12 +136,8 @@ impl<'a> Positions<'a> {
     pub(super) fn of(&self, offset: usize) -> (usize, usize) {
         let offset = offset.min(self.text.trim_end_matches(['\r', '\n']).len());
         let line = self.line_starts.partition_point(|start| *start <= offset);
-        let start = line
-            .checked_sub(1)
-            .and_then(|index| self.line_starts.get(index));
-        let before = start
-            .and_then(|start| self.text.get(*start..offset))
-            .unwrap_or_default();
+        let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index));
+        let before = start.and_then(|start| self.text.get(*start..offset)).unwrap_or_default();
         (line, before.chars().count() + 1)
     }
 }
@@ -152,11 +145,7 @@ impl<'a> Positions<'a> {
 /// `text` in quotes as a message shows it: no control characters, no endless line.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN_CHARACTERS: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN_CHARACTERS)
-        .flat_map(escape)
-        .collect();
+    let mut shown: String = text.chars().take(SHOWN_CHARACTERS).flat_map(escape).collect();
     if text.chars().nth(SHOWN_CHARACTERS).is_some() {
         shown.push_str("...");
     }
@@ -185,8 +174,5 @@ pub(super) fn nearest<'c>(
 fn escape(character: char) -> impl Iterator<Item = char> {
     let control = character.is_control();
     let escaped = control.then(|| character.escape_default());
-    escaped
-        .into_iter()
-        .flatten()
-        .chain((!control).then_some(character))
+    escaped.into_iter().flatten().chain((!control).then_some(character))
 }

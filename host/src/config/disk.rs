@@ -32,10 +32,7 @@ pub(super) fn application(path: &Path) -> Result<String, Problem> {
 pub(super) fn secret(path: &Path) -> Result<String, Problem> {
     let content = text(path, limits::SECRET_FILE_BYTES).map_err(|cause| {
         Problem::new(
-            format!(
-                "cannot read the secret file {}: {cause}",
-                quoted(&path.display().to_string())
-            ),
+            format!("cannot read the secret file {}: {cause}", quoted(&path.display().to_string())),
             "create it, or correct the path",
         )
     })?;
@@ -54,9 +51,8 @@ pub(super) fn is_folder(path: &Path) -> bool {
 /// The names in a folder; none if it cannot be read.
 pub(super) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }
@@ -64,9 +60,7 @@ pub(super) fn names_in(folder: &Path) -> Vec<String> {
 fn text(path: &Path, bytes_max: u64) -> Result<String, String> {
     let file = fs::File::open(path).map_err(|error| cause(&error))?;
     let mut bytes = Vec::new();
-    file.take(bytes_max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| cause(&error))?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| cause(&error))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > bytes_max) {
         return Err(format!("it has more than {bytes_max} bytes"));
     }

@@ -30,10 +30,7 @@ pub(super) fn plain_text(
         );
         return None;
     }
-    Some(Located {
-        value: text.clone().into_owned(),
-        at: value.span(),
-    })
+    Some(Located { value: text.clone().into_owned(), at: value.span() })
 }
 
 pub(super) fn interpolated_text(
@@ -46,10 +43,7 @@ pub(super) fn interpolated_text(
         return None;
     };
     match interpolate(text, |reference| cx.resolve(reference)) {
-        Ok(text) => Some(Located {
-            value: text,
-            at: value.span(),
-        }),
+        Ok(text) => Some(Located { value: text, at: value.span() }),
         Err(problems) => {
             for problem in problems {
                 cx.error(&value.span(), problem);
@@ -68,13 +62,7 @@ pub(super) fn table_of<'t>(
     match value.get_ref() {
         DeValue::Table(table) => Some((value.span(), table)),
         other => {
-            wrong_type(
-                cx,
-                key,
-                &value.span(),
-                &format!("a table, as in {example}"),
-                other,
-            );
+            wrong_type(cx, key, &value.span(), &format!("a table, as in {example}"), other);
             None
         }
     }

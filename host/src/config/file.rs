@@ -73,9 +73,7 @@ impl<'t> Table<'t> {
 
     /// Where `key` stands, or the header if it does not.
     pub(super) fn at(&self, key: &str) -> Span {
-        self.entries
-            .get(key)
-            .map_or_else(|| self.at.clone(), |entry| entry.key.span())
+        self.entries.get(key).map_or_else(|| self.at.clone(), |entry| entry.key.span())
     }
 
     /// A string that is used as it stands.
@@ -94,21 +92,12 @@ impl<'t> Table<'t> {
     pub(super) fn texts(&self, cx: &Context<'_>, key: &str) -> Option<Vec<Located<String>>> {
         let value = self.entries.get(key)?.value;
         match value.get_ref() {
-            DeValue::Array(items) => Some(
-                items
-                    .iter()
-                    .filter_map(|item| plain_text(cx, key, item))
-                    .collect(),
-            ),
+            DeValue::Array(items) => {
+                Some(items.iter().filter_map(|item| plain_text(cx, key, item)).collect())
+            }
             DeValue::String(_) => plain_text(cx, key, value).map(|text| vec![text]),
             other => {
-                wrong_type(
-                    cx,
-                    key,
-                    &value.span(),
-                    "a string or a list of strings",
-                    other,
-                );
+                wrong_type(cx, key, &value.span(), "a string or a list of strings", other);
                 None
             }
         }
@@ -146,13 +135,7 @@ impl<'t> Table<'t> {
             return setting.default;
         };
         let DeValue::String(text) = value.get_ref() else {
-            wrong_type(
-                cx,
-                key,
-                &value.span(),
-                "a duration such as \"30s\"",
-                value.get_ref(),
-            );
+            wrong_type(cx, key, &value.span(), "a duration such as \"30s\"", value.get_ref());
             return setting.default;
         };
         match cx.checked(&value.span(), value::duration(text)) {
@@ -179,9 +162,7 @@ impl<'t> Table<'t> {
                 return setting.default;
             }
         };
-        within(cx, key, &value.span(), bytes, setting, |bytes| {
-            value::show_size(*bytes)
-        })
+        within(cx, key, &value.span(), bytes, setting, |bytes| value::show_size(*bytes))
     }
 
     /// The table under `key`, unopened.
@@ -209,14 +190,7 @@ impl<'t> Table<'t> {
             .iter()
             .filter_map(|(name, value)| {
                 let (at, table) = table_of(cx, name.get_ref(), value, &example)?;
-                Some((
-                    Located {
-                        value: name.get_ref().as_ref(),
-                        at: name.span(),
-                    },
-                    at,
-                    table,
-                ))
+                Some((Located { value: name.get_ref().as_ref(), at: name.span() }, at, table))
             })
             .collect()
     }
@@ -230,10 +204,7 @@ pub(super) fn free_texts<'t>(
     table
         .iter()
         .map(|(key, value)| {
-            let name = Located {
-                value: key.get_ref().as_ref(),
-                at: key.span(),
-            };
+            let name = Located { value: key.get_ref().as_ref(), at: key.span() };
             (name, interpolated_text(cx, key.get_ref(), value))
         })
         .collect()

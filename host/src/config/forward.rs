@@ -57,29 +57,20 @@ impl ForwardList {
         };
         let ambiguous = path.contains(['\\', '\0'])
             || path.contains("//")
-            || path
-                .split('/')
-                .any(|segment| segment == "." || segment == "..");
+            || path.split('/').any(|segment| segment == "." || segment == "..");
         !ambiguous && self.0.iter().any(|rule| rule.allows(method, &path))
     }
 }
 
 impl Default for ForwardList {
     fn default() -> ForwardList {
-        ForwardList(
-            DEFAULT
-                .iter()
-                .filter_map(|rule| ForwardRule::parse(rule).ok())
-                .collect(),
-        )
+        ForwardList(DEFAULT.iter().filter_map(|rule| ForwardRule::parse(rule).ok()).collect())
     }
 }
 
 impl fmt::Debug for ForwardList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(ToString::to_string))
-            .finish()
+        f.debug_list().entries(self.0.iter().map(ToString::to_string)).finish()
     }
 }
 
@@ -89,10 +80,7 @@ impl ForwardRule {
     /// `METHOD /path`, `METHOD /path*`, or either without the method.
     pub(super) fn parse(text: &str) -> Result<ForwardRule, Problem> {
         let invalid = |hint: String| {
-            Problem::new(
-                format!("{} is not a rule for forwarding", quoted(text)),
-                hint,
-            )
+            Problem::new(format!("{} is not a rule for forwarding", quoted(text)), hint)
         };
         let (method, path) = match text.split_once(' ') {
             Some((method, path)) => (Some(method), path.trim_start()),
@@ -101,9 +89,7 @@ impl ForwardRule {
         let method = match method {
             None => None,
             Some(method) => {
-                let known = METHODS
-                    .iter()
-                    .find(|known| known.eq_ignore_ascii_case(method));
+                let known = METHODS.iter().find(|known| known.eq_ignore_ascii_case(method));
                 let known = known.filter(|known| **known == method).ok_or_else(|| {
                     let meant = known.map_or("one of ", |_| "");
                     let list = known.map_or(METHODS.join(", "), |known| (*known).to_owned());
@@ -123,11 +109,7 @@ impl ForwardRule {
         }
         let path = percent_decoded(path)
             .ok_or_else(|| invalid("a '%' needs two hex digits after it".to_owned()))?;
-        Ok(ForwardRule {
-            method,
-            path,
-            prefix,
-        })
+        Ok(ForwardRule { method, path, prefix })
     }
 
     fn allows(&self, method: &str, path: &str) -> bool {
@@ -135,11 +117,8 @@ impl ForwardRule {
         let method_allowed = self
             .method
             .is_none_or(|allowed| allowed == method || (allowed == "GET" && method == "HEAD"));
-        let path_allowed = if self.prefix {
-            path.starts_with(&self.path)
-        } else {
-            path == self.path
-        };
+        let path_allowed =
+            if self.prefix { path.starts_with(&self.path) } else { path == self.path };
         method_allowed && path_allowed
     }
 }

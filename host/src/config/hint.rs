@@ -11,12 +11,7 @@ pub fn grant_hint(service: &str, capability: &str, config: &Config) -> String {
     let names: Vec<&str> = match capability {
         "postgres" => config.postgres.keys().map(String::as_str).collect(),
         "ollama" => config.ollama.keys().map(String::as_str).collect(),
-        _ => config
-            .services
-            .keys()
-            .map(String::as_str)
-            .filter(|name| *name != service)
-            .collect(),
+        _ => config.services.keys().map(String::as_str).filter(|name| *name != service).collect(),
     };
     let (example, others) = match names.split_first() {
         Some((first, rest)) => (*first, rest),
@@ -27,10 +22,7 @@ pub fn grant_hint(service: &str, capability: &str, config: &Config) -> String {
     } else {
         format!("add {capability} = \"{example}\" under [service.{service}]")
     };
-    let line = config
-        .services
-        .get(service)
-        .map_or(0, |service| service.line);
+    let line = config.services.get(service).map_or(0, |service| service.line);
     match &config.file {
         Some(file) if line > 0 => hint.push_str(&format!(" ({file}:{line})")),
         _ => hint.push_str(" of an application file (wasm-host.toml)"),
@@ -39,11 +31,7 @@ pub fn grant_hint(service: &str, capability: &str, config: &Config) -> String {
         hint.push_str(&format!("; there is also {}", others.join(", ")));
     }
     if names.is_empty() {
-        let kind = if capability == "services" {
-            "service"
-        } else {
-            capability
-        };
+        let kind = if capability == "services" { "service" } else { capability };
         hint.push_str(&format!(", and add [{kind}.<name>]"));
     }
     hint

@@ -42,9 +42,8 @@ pub(super) fn interpolate(
         if let Some(after) = after.strip_prefix('$') {
             push_literal("$", &mut value, &mut skeleton);
             rest = after;
-        } else if let Some((inside, after)) = after
-            .strip_prefix('{')
-            .and_then(|after| after.split_once('}'))
+        } else if let Some((inside, after)) =
+            after.strip_prefix('{').and_then(|after| after.split_once('}'))
         {
             match reference(inside).and_then(&resolve) {
                 Ok(inserted) => {
@@ -62,11 +61,7 @@ pub(super) fn interpolate(
     }
     push_literal(rest, &mut value, &mut skeleton);
     if problems.is_empty() {
-        Ok(Text {
-            value,
-            skeleton,
-            inserted: all_inserted,
-        })
+        Ok(Text { value, skeleton, inserted: all_inserted })
     } else {
         Err(problems)
     }
@@ -90,16 +85,8 @@ impl Text {
         let start = skeleton.find("://").map_or(0, |scheme_end| scheme_end + 3);
         let rest = skeleton.get(start..).unwrap_or_default();
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let user_info = authority
-            .rsplit_once('@')
-            .map_or("", |(user_info, _)| user_info);
-        let encoded = start
-            ..start
-                + if user_info.contains(':') {
-                    user_info.len()
-                } else {
-                    0
-                };
+        let user_info = authority.rsplit_once('@').map_or("", |(user_info, _)| user_info);
+        let encoded = start..start + if user_info.contains(':') { user_info.len() } else { 0 };
         let mut inserted = self.inserted();
         let mut url = String::new();
         for (offset, character) in skeleton.char_indices() {
@@ -123,18 +110,13 @@ pub(super) fn has_literal(text: &str) -> bool {
 fn reference(inside: &str) -> Result<Reference<'_>, Problem> {
     if let Some(path) = inside.strip_prefix("file:") {
         if path.is_empty() {
-            return Err(Problem::new(
-                "'${file:}' names no file",
-                "write ${file:/path/to/secret}",
-            ));
+            return Err(Problem::new("'${file:}' names no file", "write ${file:/path/to/secret}"));
         }
         return Ok(Reference::File(path));
     }
     let first = inside.chars().next();
     let well_formed = first.is_some_and(|c| c == '_' || c.is_ascii_alphabetic())
-        && inside
-            .chars()
-            .all(|c| c == '_' || c.is_ascii_alphanumeric());
+        && inside.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
     if well_formed {
         Ok(Reference::Variable(inside))
     } else {
@@ -151,18 +133,11 @@ fn lone_dollar(after: &str) -> Problem {
         return Problem::new("'${' without a closing '}'", "write ${NAME}");
     }
     // What follows is not repeated: it may be part of a password.
-    Problem::new(
-        "a single '$'",
-        "write ${NAME} for a variable, or $$ for a dollar sign",
-    )
+    Problem::new("a single '$'", "write ${NAME} for a variable, or $$ for a dollar sign")
 }
 
 fn push_literal(literal: &str, value: &mut String, skeleton: &mut String) {
     value.push_str(literal);
     // A hole that somebody typed must not pass for an inserted value.
-    skeleton.extend(
-        literal
-            .chars()
-            .map(|c| if c == HOLE { '\u{fffd}' } else { c }),
-    );
+    skeleton.extend(literal.chars().map(|c| if c == HOLE { '\u{fffd}' } else { c }));
 }

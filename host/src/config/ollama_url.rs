@@ -41,11 +41,7 @@ pub(super) fn parse(text: &Text) -> Result<BackendUrl, Problem> {
 /// The value of `OLLAMA_HOST`; `None` is its default. It is not written by us, so a user name and a
 /// password in it are hidden but allowed.
 pub(super) fn from_environment(value: Option<&str>) -> Result<BackendUrl, Problem> {
-    let value = value
-        .unwrap_or_default()
-        .trim()
-        .trim_matches(['"', '\''])
-        .trim();
+    let value = value.unwrap_or_default().trim().trim_matches(['"', '\'']).trim();
     let url = Address::parse(value).url()?;
     let shown = shown_url(&url);
     Ok(BackendUrl::new(url.into(), shown).without_trailing_slash())
@@ -69,20 +65,11 @@ impl<'t> Address<'t> {
             Some((user_info, host)) => (Some(user_info), host),
             None => (None, authority),
         };
-        Address {
-            scheme,
-            user_info,
-            host,
-            path,
-        }
+        Address { scheme, user_info, host, path }
     }
 
     fn url(&self) -> Result<Url, Problem> {
-        let scheme = if self.scheme.is_empty() {
-            "http"
-        } else {
-            self.scheme
-        };
+        let scheme = if self.scheme.is_empty() { "http" } else { self.scheme };
         if !matches!(scheme, "http" | "https") {
             return Err(Problem::new(
                 "the address does not start with http:// or https://",
@@ -102,10 +89,7 @@ impl<'t> Address<'t> {
             None if self.scheme.is_empty() => format!(":{DEFAULT_PORT}"),
             None => String::new(),
         };
-        let user_info = self
-            .user_info
-            .map(|user| format!("{user}@"))
-            .unwrap_or_default();
+        let user_info = self.user_info.map(|user| format!("{user}@")).unwrap_or_default();
         let url = Url::parse(&format!("{scheme}://{user_info}{host}{port}{}", self.path)).map_err(
             |error| {
                 Problem::new(
@@ -150,10 +134,7 @@ fn split_port(host: &str) -> (&str, Option<&str>) {
 }
 
 fn has_literal_credential(skeleton: &str) -> bool {
-    match Address::parse(skeleton)
-        .user_info
-        .map(|user| user.split_once(':').ok_or(user))
-    {
+    match Address::parse(skeleton).user_info.map(|user| user.split_once(':').ok_or(user)) {
         // A lone user name is how a token is sent.
         Some(Err(token)) => has_literal(token),
         Some(Ok((_, password))) => has_literal(password),

@@ -67,11 +67,7 @@ impl Pairs {
                      Host=..;Port=..;Username=..;Password=${PASSWORD};Database=..",
                 ));
             };
-            let key: String = key
-                .to_lowercase()
-                .chars()
-                .filter(|c| c.is_alphanumeric())
-                .collect();
+            let key: String = key.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
             let target = match key.as_str() {
                 "host" | "server" => &mut pairs.host,
                 "port" => &mut pairs.port,
@@ -99,11 +95,7 @@ impl Pairs {
 
     fn uri(&self) -> Result<String, Problem> {
         if self.host.is_empty() || self.database.is_empty() {
-            let missing = if self.host.is_empty() {
-                "Host"
-            } else {
-                "Database"
-            };
+            let missing = if self.host.is_empty() { "Host" } else { "Database" };
             return Err(Problem::new(
                 format!("the address has no {missing}"),
                 format!("add {missing}=..;"),
@@ -134,14 +126,7 @@ impl Pairs {
         uri.push_str(&percent_encoded(&self.database));
         let mut separator = '?';
         for (key, value) in [
-            (
-                "host",
-                if is_socket {
-                    self.host.clone()
-                } else {
-                    String::new()
-                },
-            ),
+            ("host", if is_socket { self.host.clone() } else { String::new() }),
             ("sslmode", dashed(&self.ssl_mode)),
         ] {
             if !value.is_empty() {
@@ -180,20 +165,12 @@ fn checked_uri(value: &str) -> Result<String, Problem> {
              Host=..;Username=..;Password=..;Database=..",
         ));
     }
-    let socket = url
-        .query_pairs()
-        .any(|(key, value)| key == "host" && !value.is_empty());
+    let socket = url.query_pairs().any(|(key, value)| key == "host" && !value.is_empty());
     if url.host_str().is_none_or(str::is_empty) && !socket {
-        return Err(Problem::new(
-            "the address names no host",
-            "write it after '@' or '://'",
-        ));
+        return Err(Problem::new("the address names no host", "write it after '@' or '://'"));
     }
     if database.is_empty() {
-        return Err(Problem::new(
-            "the address names no database",
-            "end it with /<database>",
-        ));
+        return Err(Problem::new("the address names no database", "end it with /<database>"));
     }
     Ok(value.to_owned())
 }
@@ -220,12 +197,8 @@ pub(super) fn has_literal_password(skeleton: &str) -> bool {
 
 fn userinfo_password(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let user_info = authority
-        .rsplit_once('@')
-        .map_or("", |(user_info, _)| user_info);
-    user_info
-        .split_once(':')
-        .is_some_and(|(_, password)| has_literal(password))
+    let user_info = authority.rsplit_once('@').map_or("", |(user_info, _)| user_info);
+    user_info.split_once(':').is_some_and(|(_, password)| has_literal(password))
 }
 
 /// Host, port and database of a URI, as far as they stand in the file.
@@ -234,9 +207,7 @@ fn shown_uri(skeleton: &str) -> String {
         return HIDDEN.to_owned();
     };
     let without_query = rest.split(['?', '#']).next().unwrap_or_default();
-    let after_user = without_query
-        .rsplit_once('@')
-        .map_or(without_query, |(_, place)| place);
+    let after_user = without_query.rsplit_once('@').map_or(without_query, |(_, place)| place);
     after_user.replace(HOLE, HIDDEN)
 }
 
@@ -265,10 +236,8 @@ fn split_outside_quotes(text: &str) -> Vec<&str> {
 }
 
 fn unquoted(value: &str) -> String {
-    let inner = ['"', '\''].into_iter().find_map(|quote| {
-        value
-            .strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-    });
+    let inner = ['"', '\'']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)));
     inner.unwrap_or(value).to_owned()
 }

@@ -58,11 +58,7 @@ pub(super) fn grants(
         }
         // One slip, one message: the resource that was meant is not also reported as unused.
         let similar = nearest(&granted.value, declared.keys().map(String::as_str));
-        used.extend(
-            declared
-                .keys()
-                .filter(|name| Some(name.as_str()) == similar),
-        );
+        used.extend(declared.keys().filter(|name| Some(name.as_str()) == similar));
         let add = format!("add [{kind}.{}]", granted.value);
         let hint = match similar {
             Some(similar) => format!("did you mean {}? otherwise {add}", quoted(similar)),
@@ -102,11 +98,7 @@ pub(super) fn fallbacks(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft
                 ),
             );
         }
-        if service
-            .ollama
-            .as_ref()
-            .is_some_and(|granted| granted.value == *resource)
-        {
+        if service.ollama.as_ref().is_some_and(|granted| granted.value == *resource) {
             cx.error(
                 &fallback.at,
                 Problem::new(
@@ -114,10 +106,7 @@ pub(super) fn fallbacks(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft
                         "service {} stands in for [ollama.{resource}] and uses it (line {}): it \
                          would call itself",
                         quoted(&fallback.value),
-                        service
-                            .ollama
-                            .as_ref()
-                            .map_or(0, |granted| cx.line(&granted.at)),
+                        service.ollama.as_ref().map_or(0, |granted| cx.line(&granted.at)),
                     ),
                     "remove its 'ollama', or name another fallback",
                 ),
@@ -128,24 +117,15 @@ pub(super) fn fallbacks(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft
 
 /// Warns about an internal service that nothing calls.
 pub(super) fn reachable(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft]) {
-    let called = drafts
-        .iter()
-        .flat_map(|draft| &draft.services)
-        .chain(fallbacks.values());
+    let called = drafts.iter().flat_map(|draft| &draft.services).chain(fallbacks.values());
     let called: BTreeSet<&str> = called.map(|name| name.value.as_str()).collect();
     for draft in drafts.iter().filter(|draft| draft.internal) {
         if !called.contains(draft.name.as_str()) {
             cx.warning(
                 &draft.at,
                 Problem::new(
-                    format!(
-                        "service {} is internal and nothing calls it",
-                        quoted(&draft.name)
-                    ),
-                    format!(
-                        "add services = [\"{}\"] to a service, or remove it",
-                        draft.name
-                    ),
+                    format!("service {} is internal and nothing calls it", quoted(&draft.name)),
+                    format!("add services = [\"{}\"] to a service, or remove it", draft.name),
                 ),
             );
         }
@@ -159,10 +139,7 @@ fn find_service<'d>(
 ) -> Option<&'d Draft> {
     let found = drafts.iter().find(|draft| draft.name == wanted.value);
     if found.is_none() {
-        let similar = nearest(
-            &wanted.value,
-            drafts.iter().map(|draft| draft.name.as_str()),
-        );
+        let similar = nearest(&wanted.value, drafts.iter().map(|draft| draft.name.as_str()));
         let hint = match similar {
             Some(similar) => format!("did you mean {}?", quoted(similar)),
             None => format!("add [service.{}]", wanted.value.escape_debug()),

@@ -16,9 +16,7 @@ pub(super) const ADMIN_PORT: u16 = 8081;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-const KEYS: &[&str] = &[
-    "name", "http", "admin", "state", "postgres", "ollama", "service",
-];
+const KEYS: &[&str] = &["name", "http", "admin", "state", "postgres", "ollama", "service"];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
@@ -26,14 +24,11 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let root = syntax::parse(&mut cx, &mut text);
     let config = read(&cx, &Table::open(&cx, "", 0..0, &root, KEYS));
     let found = Diagnostics::new(cx.into_found());
-    let has_error = found
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error);
+    let has_error = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     match config {
-        Some(config) if !has_error => Ok(Config {
-            warnings: found.iter().cloned().collect(),
-            ..config
-        }),
+        Some(config) if !has_error => {
+            Ok(Config { warnings: found.iter().cloned().collect(), ..config })
+        }
         _ => Err(found),
     }
 }
@@ -89,9 +84,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
         draft.postgres.as_ref()
     });
-    references::grants(cx, "ollama", &ollama_declared, &drafts, |draft| {
-        draft.ollama.as_ref()
-    });
+    references::grants(cx, "ollama", &ollama_declared, &drafts, |draft| draft.ollama.as_ref());
     references::calls(cx, &drafts);
     references::fallbacks(cx, &fallbacks, &drafts);
     references::reachable(cx, &fallbacks, &drafts);
@@ -118,10 +111,7 @@ fn application_name(cx: &Context<'_>, root: &Table<'_>) -> Option<String> {
     if !root.has("name") {
         cx.missing(
             &(0..0),
-            Problem::new(
-                "the application has no name",
-                "begin the file with name = \"my-app\"",
-            ),
+            Problem::new("the application has no name", "begin the file with name = \"my-app\""),
         );
     }
     let name = root.text(cx, "name")?;
@@ -130,38 +120,23 @@ fn application_name(cx: &Context<'_>, root: &Table<'_>) -> Option<String> {
 }
 
 fn listener(cx: &Context<'_>, root: &Table<'_>, key: &str, port: u16) -> Located<Listen> {
-    let default = Listen {
-        host: "127.0.0.1".to_owned(),
-        port,
-    };
+    let default = Listen { host: "127.0.0.1".to_owned(), port };
     let example = format!("[{key}]");
     let Some((at, table)) = root.table(cx, key, &example) else {
-        return Located {
-            value: default,
-            at: root.at(key),
-        };
+        return Located { value: default, at: root.at(key) };
     };
     let table = Table::open(cx, &example, at, table, &["listen"]);
     let written = table.text(cx, "listen");
-    let at = written
-        .as_ref()
-        .map_or_else(|| table.at.clone(), |written| written.at.clone());
+    let at = written.as_ref().map_or_else(|| table.at.clone(), |written| written.at.clone());
     let value = written.and_then(|written| cx.checked(&written.at, value::listen(&written.value)));
-    Located {
-        value: value.unwrap_or(default),
-        at,
-    }
+    Located { value: value.unwrap_or(default), at }
 }
 
 fn check_listeners(cx: &Context<'_>, http: &Located<Listen>, admin: &Located<Listen>) {
     if http.value.collides_with(&admin.value) {
         let free = http.value.port.checked_add(1).unwrap_or(ADMIN_PORT);
         // At the one that was written, if only one was.
-        let at = if admin.at.is_empty() {
-            &http.at
-        } else {
-            &admin.at
-        };
+        let at = if admin.at.is_empty() { &http.at } else { &admin.at };
         cx.error(
             at,
             Problem::new(
@@ -188,10 +163,7 @@ fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {
     let table = Table::open(cx, "[state]", at, table, &["dir"]);
     match table.text(cx, "dir") {
         Some(dir) if dir.value.is_empty() => {
-            cx.error(
-                &dir.at,
-                Problem::new("'dir' is empty", "name a folder, or remove it"),
-            );
+            cx.error(&dir.at, Problem::new("'dir' is empty", "name a folder, or remove it"));
             STATE_DIR.to_owned()
         }
         Some(dir) => dir.value,

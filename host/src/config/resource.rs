@@ -12,22 +12,10 @@ use super::forward::{ForwardList, ForwardRule};
 use super::{OllamaConfig, PostgresConfig, UrlFrom, disk, ollama_url, postgres_url};
 use crate::limits;
 
-const POSTGRES_KEYS: &[&str] = &[
-    "url",
-    "init",
-    "pool",
-    "acquire-timeout",
-    "statement-timeout",
-];
+const POSTGRES_KEYS: &[&str] = &["url", "init", "pool", "acquire-timeout", "statement-timeout"];
 
-const OLLAMA_KEYS: &[&str] = &[
-    "url",
-    "fallback",
-    "forward",
-    "connect-timeout",
-    "first-byte-timeout",
-    "concurrent",
-];
+const OLLAMA_KEYS: &[&str] =
+    &["url", "fallback", "forward", "connect-timeout", "first-byte-timeout", "concurrent"];
 
 /// The variable that Ollama itself and its clients read.
 const OLLAMA_HOST: &str = "OLLAMA_HOST";
@@ -54,10 +42,7 @@ pub(super) fn postgres<'t>(
     let config = PostgresConfig {
         line,
         url: url.clone().flatten(),
-        init: scripts
-            .iter()
-            .map(|script| cx.folder.join(&script.value))
-            .collect(),
+        init: scripts.iter().map(|script| cx.folder.join(&script.value)).collect(),
         pool: table.count(cx, "pool", limits::POSTGRES_POOL),
         acquire_timeout: table.duration(cx, "acquire-timeout", limits::POSTGRES_ACQUIRE_TIMEOUT),
         statement_timeout: table.duration(
@@ -108,19 +93,10 @@ fn ollama_address(cx: &Context<'_>, table: &Table<'_>) -> Option<(super::Backend
         let url = cx.checked(&text.at, ollama_url::parse(&text.value))?;
         return Some((url, UrlFrom::File));
     }
-    let variable = cx
-        .environment(OLLAMA_HOST)
-        .filter(|value| !value.trim().is_empty());
-    let from = if variable.is_some() {
-        UrlFrom::OllamaHost
-    } else {
-        UrlFrom::Default
-    };
+    let variable = cx.environment(OLLAMA_HOST).filter(|value| !value.trim().is_empty());
+    let from = if variable.is_some() { UrlFrom::OllamaHost } else { UrlFrom::Default };
     let url = ollama_url::from_environment(variable.as_deref()).map_err(|problem| Problem {
-        message: format!(
-            "in the environment variable {OLLAMA_HOST} {}",
-            problem.message
-        ),
+        message: format!("in the environment variable {OLLAMA_HOST} {}", problem.message),
         hint: problem.hint,
     });
     Some((cx.checked(&table.at, url)?, from))

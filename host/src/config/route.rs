@@ -77,15 +77,9 @@ fn path(text: &str) -> Result<String, Problem> {
     let spelled = respelled(text)
         .ok_or_else(|| Problem::new("has a '%' without two hex digits", "write %25 for '%'"))?;
     if spelled.contains("//") {
-        return Err(Problem::new(
-            "has an empty part, '//'",
-            "remove one of the slashes",
-        ));
+        return Err(Problem::new("has an empty part, '//'", "remove one of the slashes"));
     }
-    if spelled
-        .split('/')
-        .any(|segment| segment == "." || segment == "..")
-    {
+    if spelled.split('/').any(|segment| segment == "." || segment == "..") {
         return Err(Problem::new(
             "has a part '.' or '..'",
             "browsers resolve those before they ask; write the path that is meant",
@@ -135,9 +129,7 @@ fn push_encoded(text: &mut String, byte: u8) {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 fn is_unreserved(c: char) -> bool {

@@ -56,10 +56,7 @@ impl fmt::Display for Secret {
 impl BackendUrl {
     /// `shown` holds only text that stands in the application file or is public anyway.
     pub(super) fn new(url: String, shown: String) -> BackendUrl {
-        BackendUrl {
-            url: Secret(url),
-            shown,
-        }
+        BackendUrl { url: Secret(url), shown }
     }
 
     /// The whole address, with its user name and password.

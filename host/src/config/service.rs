@@ -61,10 +61,7 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
     let grants = Grants {
         postgres: value(&postgres),
         ollama: value(&ollama),
-        services: services
-            .iter()
-            .map(|service| service.value.clone())
-            .collect(),
+        services: services.iter().map(|service| service.value.clone()).collect(),
     };
     let kind = kind(cx, name, &table, grants);
     let config = kind.map(|kind| ServiceConfig {
@@ -107,17 +104,11 @@ fn route(
         return None;
     }
     if !table.has("route") {
-        return Some(Located {
-            value: format!("/{name}"),
-            at: table.at.clone(),
-        });
+        return Some(Located { value: format!("/{name}"), at: table.at.clone() });
     }
     let written = table.text(cx, "route")?;
     let value = cx.checked(&written.at, route::normalised(&written.value))?;
-    Some(Located {
-        value,
-        at: written.at,
-    })
+    Some(Located { value, at: written.at })
 }
 
 fn kind(cx: &Context<'_>, name: &str, table: &Table<'_>, grants: Grants) -> Option<ServiceKind> {
@@ -125,10 +116,7 @@ fn kind(cx: &Context<'_>, name: &str, table: &Table<'_>, grants: Grants) -> Opti
         (true, false) => component::component(cx, table, grants),
         (false, true) => {
             let dir = static_folder(cx, table);
-            for key in KEYS
-                .iter()
-                .filter(|key| !STATIC_KEYS.contains(key) && table.has(key))
-            {
+            for key in KEYS.iter().filter(|key| !STATIC_KEYS.contains(key) && table.has(key)) {
                 cx.error(
                     &table.at(key),
                     Problem::new(
@@ -153,10 +141,7 @@ fn kind(cx: &Context<'_>, name: &str, table: &Table<'_>, grants: Grants) -> Opti
             cx.missing(
                 &table.at,
                 Problem::new(
-                    format!(
-                        "service {} has neither 'component' nor 'static'",
-                        quoted(name)
-                    ),
+                    format!("service {} has neither 'component' nor 'static'", quoted(name)),
                     "add component = \"<crate or .wasm file>\" or static = \"<folder>\"",
                 ),
             );

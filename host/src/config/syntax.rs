@@ -43,72 +43,27 @@ const EXPLAINED: &[(&str, &str, &str, Damage)] = &[
         "write key = \"value\"",
         Damage::Value,
     ),
-    (
-        "invalid basic string",
-        "a string that is not valid",
-        "does it end with '\"'?",
-        Damage::Value,
-    ),
+    ("invalid basic string", "a string that is not valid", "does it end with '\"'?", Damage::Value),
     (
         "invalid literal string",
         "a string that is not valid",
         "does it end with \"'\"?",
         Damage::Value,
     ),
-    (
-        "invalid float",
-        "not a valid number",
-        "what is not a number needs quotes",
-        Damage::Value,
-    ),
-    (
-        "invalid integer",
-        "not a valid number",
-        "what is not a number needs quotes",
-        Damage::Value,
-    ),
-    (
-        "unexpected leading zero",
-        "a number with a leading zero",
-        "remove the zero",
-        Damage::Value,
-    ),
-    (
-        "key with no value",
-        "a key without a value",
-        "write key = \"value\"",
-        Damage::Lines,
-    ),
-    (
-        UNCLOSED_HEADER,
-        "a table header that is not closed",
-        "end it with ']'",
-        Damage::Lines,
-    ),
-    (
-        "unclosed array table",
-        "a table header that is not closed",
-        "end it with ']]'",
-        Damage::Rest,
-    ),
-    (
-        "unclosed array",
-        "a list that is not closed",
-        "end it with ']'",
-        Damage::Rest,
-    ),
+    ("invalid float", "not a valid number", "what is not a number needs quotes", Damage::Value),
+    ("invalid integer", "not a valid number", "what is not a number needs quotes", Damage::Value),
+    ("unexpected leading zero", "a number with a leading zero", "remove the zero", Damage::Value),
+    ("key with no value", "a key without a value", "write key = \"value\"", Damage::Lines),
+    (UNCLOSED_HEADER, "a table header that is not closed", "end it with ']'", Damage::Lines),
+    ("unclosed array table", "a table header that is not closed", "end it with ']]'", Damage::Rest),
+    ("unclosed array", "a list that is not closed", "end it with ']'", Damage::Rest),
     (
         "missing comma between array elements",
         "a list that is not closed, or a missing comma",
         "end it with ']'",
         Damage::Rest,
     ),
-    (
-        "unclosed inline table",
-        "a table that is not closed",
-        "end it with '}'",
-        Damage::Rest,
-    ),
+    ("unclosed inline table", "a table that is not closed", "end it with '}'", Damage::Rest),
 ];
 
 /// Enough for a file written by hand; each round parses the whole file again.
@@ -116,36 +71,21 @@ const ROUNDS_MAX: usize = 50;
 
 fn first_leaving_lines_out(text: &str) -> Option<Error> {
     let (_, errors) = DeTable::parse_recoverable(text);
-    errors
-        .into_iter()
-        .find(|error| explain(error, "").1 == Damage::Lines)
+    errors.into_iter().find(|error| explain(error, "").1 == Damage::Lines)
 }
 
 /// Replaces the line of `offset` by spaces, and with `table` also those up to the next header,
 /// which would otherwise count for the table before. `false` if there was nothing to replace.
 fn blank(text: &mut String, offset: usize, table: bool) -> bool {
-    let start = text
-        .get(..offset)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |at| at + 1);
+    let start = text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let rest = text.get(offset..).unwrap_or_default();
-    let length = if table {
-        rest.find("\n[")
-    } else {
-        rest.find('\n')
-    };
+    let length = if table { rest.find("\n[") } else { rest.find('\n') };
     let end = offset + length.unwrap_or(rest.len());
-    let Some(lines) = text
-        .get(start..end)
-        .filter(|lines| !lines.trim().is_empty())
-    else {
+    let Some(lines) = text.get(start..end).filter(|lines| !lines.trim().is_empty()) else {
         return false;
     };
     // Byte for byte, so that all places behind stay where they are.
-    let spaces: String = lines
-        .bytes()
-        .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
-        .collect();
+    let spaces: String = lines.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
     text.replace_range(start..end, &spaces);
     true
 }
@@ -158,17 +98,10 @@ fn explain(error: &Error, spanned: &str) -> (Problem, Damage) {
         let message = format!("{} stands here for the second time", quoted(spanned));
         return (Problem::new(message, "keep one of them"), Damage::Value);
     }
-    match EXPLAINED
-        .iter()
-        .find(|(begins, ..)| message.starts_with(begins))
-    {
+    match EXPLAINED.iter().find(|(begins, ..)| message.starts_with(begins)) {
         Some((_, plain, hint, damage)) => (Problem::new(*plain, *hint), *damage),
-        None => (
-            Problem {
-                message: format!("not valid TOML: {message}"),
-                hint: None,
-            },
-            Damage::Rest,
-        ),
+        None => {
+            (Problem { message: format!("not valid TOML: {message}"), hint: None }, Damage::Rest)
+        }
     }
 }

@@ -64,10 +64,7 @@ impl Application {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        Application {
-            folder,
-            environment: HashMap::new(),
-        }
+        Application { folder, environment: HashMap::new() }
     }
 
     fn with(mut self, name: &str, value: &str) -> Application {
@@ -103,10 +100,5 @@ impl Application {
 }
 
 fn warnings(config: &Config) -> String {
-    config
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

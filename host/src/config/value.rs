@@ -52,27 +52,24 @@ pub(super) fn size(text: &str) -> Result<u64, Problem> {
         _ => None,
     };
     let number = digits.parse::<u64>().ok();
-    number
-        .zip(bytes)
-        .and_then(|(number, bytes)| number.checked_mul(bytes))
-        .ok_or_else(|| {
-            let message = format!("{} is not a size", quoted(text));
-            let binary = match unit.to_ascii_lowercase().as_str() {
-                "k" | "kb" | "kib" => Some("KiB"),
-                "m" | "mb" | "mib" => Some("MiB"),
-                "g" | "gb" | "gib" => Some("GiB"),
-                _ => None,
-            };
-            match (number, binary) {
-                (Some(_), Some(unit)) => {
-                    Problem::new(message, format!("did you mean '{digits}{unit}'?"))
-                }
-                _ => Problem::new(
-                    message,
-                    "write a whole number with a unit, as in \"64KiB\", \"256MiB\" or \"2GiB\"",
-                ),
+    number.zip(bytes).and_then(|(number, bytes)| number.checked_mul(bytes)).ok_or_else(|| {
+        let message = format!("{} is not a size", quoted(text));
+        let binary = match unit.to_ascii_lowercase().as_str() {
+            "k" | "kb" | "kib" => Some("KiB"),
+            "m" | "mb" | "mib" => Some("MiB"),
+            "g" | "gb" | "gib" => Some("GiB"),
+            _ => None,
+        };
+        match (number, binary) {
+            (Some(_), Some(unit)) => {
+                Problem::new(message, format!("did you mean '{digits}{unit}'?"))
             }
-        })
+            _ => Problem::new(
+                message,
+                "write a whole number with a unit, as in \"64KiB\", \"256MiB\" or \"2GiB\"",
+            ),
+        }
+    })
 }
 
 /// The shortest way to write `duration`, as in `5m`.
@@ -101,18 +98,12 @@ pub(super) fn show_size(bytes: u64) -> String {
 /// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
 pub(super) fn listen(text: &str) -> Result<Listen, Problem> {
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(Listen {
-            host: address.ip().to_string(),
-            port: address.port(),
-        });
+        return Ok(Listen { host: address.ip().to_string(), port: address.port() });
     }
     let invalid = |hint: String| Problem::new(format!("{} is not an address", quoted(text)), hint);
     let example = "write an address and a port, as in \"127.0.0.1:8080\" or \"localhost:8080\"";
     let Some((host, port)) = text.rsplit_once(':') else {
-        let hint = match (
-            text.parse::<u16>(),
-            is_host(text) || text.parse::<IpAddr>().is_ok(),
-        ) {
+        let hint = match (text.parse::<u16>(), is_host(text) || text.parse::<IpAddr>().is_ok()) {
             (Ok(port), _) => format!("did you mean '127.0.0.1:{port}'?"),
             (_, true) => format!("a port is missing, as in '{text}:8080'"),
             _ => example.to_owned(),
@@ -130,10 +121,7 @@ pub(super) fn listen(text: &str) -> Result<Listen, Problem> {
     if !is_host(host) {
         return Err(invalid(example.to_owned()));
     }
-    Ok(Listen {
-        host: host.to_ascii_lowercase(),
-        port,
-    })
+    Ok(Listen { host: host.to_ascii_lowercase(), port })
 }
 
 /// The name of a service or resource: also a label in a host name, hence the length.
@@ -150,10 +138,7 @@ pub(super) fn name(text: &str) -> Result<(), Problem> {
             limits::NAME_CHARACTERS
         )
     };
-    Err(Problem::new(
-        format!("{} cannot be a name", quoted(text)),
-        hint,
-    ))
+    Err(Problem::new(format!("{} cannot be a name", quoted(text)), hint))
 }
 
 /// The name of the application.
@@ -211,8 +196,7 @@ impl Listen {
     }
 
     fn is_everywhere(&self) -> bool {
-        self.address()
-            .is_some_and(|address| address.is_unspecified())
+        self.address().is_some_and(|address| address.is_unspecified())
     }
 
     fn address(&self) -> Option<IpAddr> {
@@ -221,23 +205,17 @@ impl Listen {
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
 fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
-            && label
-                .chars()
-                .all(|c| c == '-' || c == '_' || c.is_ascii_alphanumeric())
+            && label.chars().all(|c| c == '-' || c == '_' || c.is_ascii_alphanumeric())
     };
     text.chars().any(|c| c.is_ascii_alphabetic()) && text.split('.').all(label)
-        || text
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_ipv4())
+        || text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4())
 }
 
 fn has_name_characters(text: &str) -> bool {

@@ -6,22 +6,11 @@ use super::*;
 
 #[test]
 fn durations() {
-    for (text, milliseconds) in [
-        ("250ms", 250),
-        ("30s", 30_000),
-        ("5m", 300_000),
-        ("1h", 3_600_000),
-        ("0s", 0),
-    ] {
-        assert_eq!(
-            value::duration(text),
-            Ok(Duration::from_millis(milliseconds)),
-            "{text}"
-        );
-        assert_eq!(
-            value::show_duration(Duration::from_millis(milliseconds)),
-            text
-        );
+    for (text, milliseconds) in
+        [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)]
+    {
+        assert_eq!(value::duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        assert_eq!(value::show_duration(Duration::from_millis(milliseconds)), text);
     }
     for text in [
         "",
@@ -51,22 +40,10 @@ fn sizes() {
         assert_eq!(value::size(text), Ok(bytes), "{text}");
         assert_eq!(value::show_size(bytes), text);
     }
-    for text in [
-        "",
-        "KiB",
-        "-1",
-        "1.5MiB",
-        "64kib",
-        "1TiB",
-        "64 KiB",
-        "18446744073709551615KiB",
-    ] {
+    for text in ["", "KiB", "-1", "1.5MiB", "64kib", "1TiB", "64 KiB", "18446744073709551615KiB"] {
         assert!(value::size(text).is_err(), "{text}");
     }
-    assert_eq!(
-        value::size("64kb").unwrap_err().hint.as_deref(),
-        Some("did you mean '64KiB'?")
-    );
+    assert_eq!(value::size("64kb").unwrap_err().hint.as_deref(), Some("did you mean '64KiB'?"));
 }
 
 #[test]
@@ -111,16 +88,8 @@ fn two_listeners_collide_when_they_cannot_both_be_bound() {
         ("127.0.0.1:1", "127.0.0.1:2", false),
         ("127.0.0.1:0", "127.0.0.1:0", false),
     ] {
-        assert_eq!(
-            listen(one).collides_with(&listen(other)),
-            collide,
-            "{one} {other}"
-        );
-        assert_eq!(
-            listen(other).collides_with(&listen(one)),
-            collide,
-            "{other} {one}"
-        );
+        assert_eq!(listen(one).collides_with(&listen(other)), collide, "{one} {other}");
+        assert_eq!(listen(other).collides_with(&listen(one)), collide, "{other} {one}");
     }
 }
 
@@ -131,17 +100,7 @@ fn names() {
         assert_eq!(value::name(name), Ok(()), "{name}");
     }
     let too_long = "a".repeat(64);
-    for name in [
-        "",
-        "2a",
-        "-a",
-        "A",
-        "a_b",
-        "a.b",
-        "ä",
-        "localhost",
-        too_long.as_str(),
-    ] {
+    for name in ["", "2a", "-a", "A", "a_b", "a.b", "ä", "localhost", too_long.as_str()] {
         assert!(value::name(name).is_err(), "{name}");
     }
 }
@@ -185,10 +144,7 @@ fn routes() {
         assert!(route::normalised(text).is_err(), "{text:?}");
     }
     assert_eq!(
-        route::normalised("/caf\u{e9} au lait")
-            .unwrap_err()
-            .hint
-            .as_deref(),
+        route::normalised("/caf\u{e9} au lait").unwrap_err().hint.as_deref(),
         Some("write '/caf%C3%A9%20au%20lait'")
     );
 }
@@ -240,13 +196,7 @@ fn forwarding_allows_by_default_what_clients_need_and_no_more() {
 
 #[test]
 fn the_nearest_name_is_near() {
-    let keys = [
-        "route",
-        "environment",
-        "acquire-timeout",
-        "queue",
-        "queue-timeout",
-    ];
+    let keys = ["route", "environment", "acquire-timeout", "queue", "queue-timeout"];
     for (written, expected) in [
         ("rout", Some("route")),
         ("Route", Some("route")),

@@ -58,11 +58,7 @@ fn a_file_that_cannot_be_read_is_one_sentence() {
     assert!(read(&binary).to_string().contains("it is not UTF-8 text"));
     let large = application.path("large.toml");
     fs::write(&large, "#".repeat(1024 * 1024 + 1)).unwrap();
-    assert!(
-        read(&large)
-            .to_string()
-            .contains("it has more than 1048576 bytes")
-    );
+    assert!(read(&large).to_string().contains("it has more than 1048576 bytes"));
 }
 
 #[test]
@@ -77,9 +73,7 @@ fn a_file_is_read_relative_to_its_own_folder() {
 
 #[test]
 fn tools_get_a_list() {
-    let found = Application::new()
-        .parse("name = \"a\"\nfoo = 1\n[service.b]\n")
-        .unwrap_err();
+    let found = Application::new().parse("name = \"a\"\nfoo = 1\n[service.b]\n").unwrap_err();
     let json = serde_json::to_value(&found).unwrap();
     let expected = serde_json::json!([
         {
@@ -119,20 +113,11 @@ fn every_error_has_a_line_inside_the_file() {
         let Err(found) = application.parse(&text) else {
             continue;
         };
-        assert!(
-            found.iter().any(|found| found.severity == Severity::Error),
-            "{text}"
-        );
+        assert!(found.iter().any(|found| found.severity == Severity::Error), "{text}");
         for diagnostic in &found {
-            assert!(
-                (1..=lines).contains(&diagnostic.line),
-                "{diagnostic} of {lines}:\n{text}"
-            );
+            assert!((1..=lines).contains(&diagnostic.line), "{diagnostic} of {lines}:\n{text}");
             let line = text.lines().nth(diagnostic.line - 1).unwrap_or_default();
-            assert!(
-                diagnostic.column <= line.chars().count() + 1,
-                "{diagnostic}:\n{text}"
-            );
+            assert!(diagnostic.column <= line.chars().count() + 1, "{diagnostic}:\n{text}");
         }
     }
 }

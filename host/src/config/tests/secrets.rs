@@ -21,9 +21,7 @@ const PARTS: &[&str] = &["hunter2", "ter2", "p@ss", "5ecret", "db.internal", "p%
 fn application() -> Application {
     let application = SECRETS
         .iter()
-        .fold(Application::new(), |application, (name, value)| {
-            application.with(name, value)
-        });
+        .fold(Application::new(), |application, (name, value)| application.with(name, value));
     fs::write(application.path("password"), "tok-5ecret\r\n").unwrap();
     application
 }
@@ -58,11 +56,7 @@ fn a_database_address_in_any_form_becomes_a_uri() {
             "postgres:///weather?host=/run/postgresql".to_owned(),
             "/weather",
         ),
-        (
-            "${DB}",
-            "postgres://app:hunter2@db.internal/weather".to_owned(),
-            "[secret]",
-        ),
+        ("${DB}", "postgres://app:hunter2@db.internal/weather".to_owned(), "[secret]"),
         // What is inserted as a password is data: nothing in it can end it.
         (
             "postgres://app:${PW}@db/weather",
@@ -126,46 +120,26 @@ fn an_ollama_address_follows_the_grammar_of_its_variable() {
             "name = \"shop\"\n[ollama.x]\n[service.a]\ncomponent = \"ollama\"\nollama = \"x\"\n",
         );
         let url = &config.ollama["x"].url;
-        assert_eq!(
-            (url.expose().to_owned(), url.to_string()),
-            expected,
-            "{written}"
-        );
+        assert_eq!((url.expose().to_owned(), url.to_string()), expected, "{written}");
         assert_eq!(config.ollama["x"].url_from, UrlFrom::OllamaHost);
     }
     for (written, expected, shown) in [
-        (
-            "https://me:${TOKEN}@gpu/x",
-            "https://me:tok-5ecret@gpu/x",
-            "https://gpu/x",
-        ),
-        (
-            "https://${TOKEN}@gpu",
-            "https://tok-5ecret@gpu",
-            "https://gpu",
-        ),
+        ("https://me:${TOKEN}@gpu/x", "https://me:tok-5ecret@gpu/x", "https://gpu/x"),
+        ("https://${TOKEN}@gpu", "https://tok-5ecret@gpu", "https://gpu"),
         ("${TOKEN}:1", "http://tok-5ecret:1", "[secret]:1"),
     ] {
-        assert_eq!(
-            ollama(written),
-            (expected.to_owned(), shown.to_owned()),
-            "{written}"
-        );
+        assert_eq!(ollama(written), (expected.to_owned(), shown.to_owned()), "{written}");
     }
 }
 
 #[test]
 fn the_variable_of_ollama_may_hold_a_password_and_must_be_an_address() {
     let text = "name = \"shop\"\n[ollama.x]\n[service.a]\ncomponent = \"ollama\"\nollama = \"x\"\n";
-    let config = Application::new()
-        .with("OLLAMA_HOST", "https://me:hunter2@gpu")
-        .config(text);
+    let config = Application::new().with("OLLAMA_HOST", "https://me:hunter2@gpu").config(text);
     assert_eq!(config.ollama["x"].url.expose(), "https://me:hunter2@gpu");
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(
-        Application::new()
-            .with("OLLAMA_HOST", "gpu:hunter2")
-            .rejected(text),
+        Application::new().with("OLLAMA_HOST", "gpu:hunter2").rejected(text),
         "wasm-host.toml:2:1: error: in the environment variable OLLAMA_HOST the address is not a \
          valid URL (invalid port number); write http://host:11434"
     );
@@ -220,11 +194,7 @@ fn no_rendering_of_anything_has_a_secret() {
             ("state", "dir"),
             ("service.a", form),
         ] {
-            let key = if key == form {
-                format!("'{form}'")
-            } else {
-                key.to_owned()
-            };
+            let key = if key == form { format!("'{form}'") } else { key.to_owned() };
             let text = if table == "service.a" {
                 format!("name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n{key} = '{form}'\n")
             } else {
@@ -239,10 +209,7 @@ fn no_rendering_of_anything_has_a_secret() {
                     format!("{config:?} {config:#?} {texts:?}")
                 }
                 Err(found) => {
-                    format!(
-                        "{found} {found:?} {}",
-                        serde_json::to_string(&found).unwrap()
-                    )
+                    format!("{found} {found:?} {}", serde_json::to_string(&found).unwrap())
                 }
             };
             for secret in SECRETS.iter().map(|(_, secret)| secret).chain(PARTS) {
@@ -250,10 +217,7 @@ fn no_rendering_of_anything_has_a_secret() {
             }
         }
     }
-    assert!(
-        accepted > 100,
-        "only {accepted} were accepted, so little was shown"
-    );
+    assert!(accepted > 100, "only {accepted} were accepted, so little was shown");
 }
 
 #[test]

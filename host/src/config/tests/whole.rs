@@ -14,27 +14,18 @@ fn the_reference_application_is_accepted_without_a_warning() {
 
     let weather = &config.postgres["weather"];
     assert!(weather.url.is_none());
-    assert_eq!(
-        weather.init,
-        [application.path("components/weather/sql/init.sql")]
-    );
+    assert_eq!(weather.init, [application.path("components/weather/sql/init.sql")]);
     assert_eq!(weather.pool, limits::POSTGRES_POOL.default);
 
     let local = &config.ollama["local"];
-    assert_eq!(
-        (local.url.expose(), local.url_from),
-        ("http://127.0.0.1:11434", UrlFrom::Default)
-    );
+    assert_eq!((local.url.expose(), local.url_from), ("http://127.0.0.1:11434", UrlFrom::Default));
     assert_eq!(local.fallback.as_deref(), Some("demo-ollama"));
 
     let apiservice = &config.services["apiservice"];
     assert_eq!(apiservice.route.as_deref(), Some("/weather"));
     assert_eq!(apiservice.line, 10);
     let component = apiservice.component().unwrap();
-    assert_eq!(
-        component.source,
-        ComponentSource::Crate("weather".to_owned())
-    );
+    assert_eq!(component.source, ComponentSource::Crate("weather".to_owned()));
     assert_eq!(component.grants.postgres.as_deref(), Some("weather"));
     assert_eq!(component.grants.ollama, None);
     assert_eq!(component.limits, ServiceLimits::default());
@@ -42,9 +33,7 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(config.services["demo-ollama"].route, None);
     let react = &config.services["react"];
     assert_eq!(react.route.as_deref(), Some("/"));
-    let ServiceKind::Static { dir } = &react.kind else {
-        panic!("{react:?}")
-    };
+    let ServiceKind::Static { dir } = &react.kind else { panic!("{react:?}") };
     assert_eq!(*dir, application.path("web/dist"));
 }
 
@@ -93,13 +82,7 @@ route = "/b/%c3%a4/%7e"
 "#,
     );
     assert_eq!(warnings(&config), "");
-    assert_eq!(
-        config.http,
-        Listen {
-            host: "::1".to_owned(),
-            port: 0
-        }
-    );
+    assert_eq!(config.http, Listen { host: "::1".to_owned(), port: 0 });
     assert_eq!(config.http.to_string(), "[::1]:0");
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
@@ -108,25 +91,13 @@ route = "/b/%c3%a4/%7e"
     assert_eq!(main.acquire_timeout, Duration::from_millis(250));
     assert_eq!(main.statement_timeout, Duration::from_secs(3600));
     let gpu = &config.ollama["gpu"];
-    assert_eq!(
-        (gpu.url.expose(), gpu.url_from),
-        ("https://gpu.example.com/ollama", UrlFrom::File)
-    );
+    assert_eq!((gpu.url.expose(), gpu.url_from), ("https://gpu.example.com/ollama", UrlFrom::File));
     assert!(gpu.forward.allows("GET", "/api/tags") && !gpu.forward.allows("GET", "/api/ps"));
     assert_eq!(gpu.connect_timeout, Duration::from_secs(1));
-    assert_eq!(
-        (gpu.first_byte_timeout, gpu.concurrent),
-        (Duration::from_secs(120), 3)
-    );
+    assert_eq!((gpu.first_byte_timeout, gpu.concurrent), (Duration::from_secs(120), 3));
     let a = config.services["a"].component().unwrap();
-    assert_eq!(
-        a.source,
-        ComponentSource::File(application.path("guests/other.wasm"))
-    );
-    assert_eq!(
-        a.grants.services,
-        BTreeSet::from(["a".to_owned(), "b".to_owned()])
-    );
+    assert_eq!(a.source, ComponentSource::File(application.path("guests/other.wasm")));
+    assert_eq!(a.grants.services, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
     assert_eq!(a.environment["GREETING"].expose(), "hi");
     assert_eq!(a.environment["PRICE"].expose(), "$5");
     assert_eq!(a.health.as_deref(), Some("/health/"));
@@ -140,7 +111,7 @@ route = "/b/%c3%a4/%7e"
         memory_bytes: 1 << 20,
         instances: 7,
         per_instance: 8,
-        reuse: 9,
+        reuse: Some(9),
     };
     assert_eq!(a.limits, expected);
     assert_eq!(config.services["a"].route.as_deref(), Some("/a"));
@@ -185,10 +156,7 @@ fn a_component_is_served_without_a_file() {
     ] {
         let config = Config::single(Path::new(path));
         let service = &config.services[name];
-        assert_eq!(
-            (service.name.as_str(), service.route.as_deref()),
-            (name, Some("/"))
-        );
+        assert_eq!((service.name.as_str(), service.route.as_deref()), (name, Some("/")));
         let component = service.component().unwrap();
         assert_eq!(component.source, ComponentSource::File(PathBuf::from(path)));
         assert_eq!(component.grants, Grants::default());

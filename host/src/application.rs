@@ -1,0 +1,169 @@
+//! From the application file to loaded services: what `serve` and `check` have in common.
+//!
+//! Everything that can be wrong with a component is found here, for all components at once, before a
+//! port is bound.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Error;
+
+use crate::backends::Backends;
+use crate::config::{
+    ComponentConfig, ComponentSource, Config, Diagnostic, Diagnostics, EnvironmentValue,
+    ServiceConfig, ServiceKind, Severity, grant_hint,
+};
+use crate::engine::link::Refusal;
+use crate::engine::state::Grants;
+use crate::engine::worker::InstanceLimits;
+use crate::limits;
+use crate::service::Service;
+use crate::service::admission::Admission;
+use crate::service::loader::Loader;
+use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
+
+/// Read the application file, or make an application of one component.
+pub fn read(path: &Path) -> Result<Config, Diagnostics> {
+    if path.extension().is_some_and(|extension| extension == "wasm") {
+        return Ok(Config::single(path));
+    }
+    Config::read(path, &|name| std::env::var(name).ok())
+}
+
+/// Load every component of the application, or tell what is wrong with all of them.
+pub async fn load(
+    config: &Config,
+    backends: &Backends,
+    registry: &RegistryHandle,
+    loader: &Loader,
+) -> Result<Arc<Registry>, Vec<Diagnostic>> {
+    let loads = config.services.values().filter_map(|service| match &service.kind {
+        ServiceKind::Component(component) => {
+            Some(load_service(config, service, component, backends, registry, loader))
+        }
+        ServiceKind::Static { .. } => None,
+    });
+    let mut services = Vec::new();
+    let mut wrong = Vec::new();
+    for loaded in futures_util::future::join_all(loads).await {
+        match loaded {
+            Ok(service) => services.push(service),
+            Err(diagnostic) => wrong.push(diagnostic),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let services = Registry::new(services);
+    registry.connect(&services);
+    Ok(services)
+}
+
+async fn load_service(
+    config: &Config,
+    service: &ServiceConfig,
+    component: &ComponentConfig,
+    backends: &Backends,
+    registry: &RegistryHandle,
+    loader: &Loader,
+) -> Result<Service, Diagnostic> {
+    let name: Arc<str> = service.name.as_str().into();
+    let grants = Arc::new(Grants {
+        service: name.clone(),
+        postgres: find(&backends.postgres, component.grants.postgres.as_ref()),
+        ollama: find(&backends.ollama, component.grants.ollama.as_ref()),
+        peers: Arc::new(GrantedPeers {
+            caller: name.clone(),
+            allowed: component.grants.services.iter().cloned().collect(),
+            registry: registry.clone(),
+        }),
+        environment: environment(component),
+    });
+    let path = component_path(config, &component.source);
+    let version = loader
+        .load(&path, grants, instance_limits(component), component.health.as_deref())
+        .await
+        .map_err(|error| diagnose(config, service, component, &error))?;
+    let limits = &component.limits;
+    let concurrent = limits.admitted(version.per_instance());
+    Ok(Service::new(
+        name,
+        service.route.is_none(),
+        limits.first_byte_timeout,
+        Admission::new(concurrent, limits.queue, limits.queue_timeout),
+        version,
+    ))
+}
+
+fn find<T: ?Sized>(backends: &BTreeMap<String, Arc<T>>, name: Option<&String>) -> Option<Arc<T>> {
+    backends.get(name?).cloned()
+}
+
+/// All that a component sees of an environment: what the file declares, and where the services are
+/// that it may call.
+fn environment(component: &ComponentConfig) -> Vec<(String, String)> {
+    let declared = component.environment.iter().map(|(name, value)| {
+        let value = match value {
+            EnvironmentValue::Plain(value) => value,
+            EnvironmentValue::Secret(secret) => secret.expose(),
+        };
+        (name.clone(), value.to_string())
+    });
+    let services = component
+        .grants
+        .services
+        .iter()
+        .map(|name| (format!("services__{name}__http__0"), format!("http://{name}")));
+    services.chain(declared).collect()
+}
+
+fn instance_limits(component: &ComponentConfig) -> InstanceLimits {
+    let limits = &component.limits;
+    InstanceLimits {
+        instances: limits.instances,
+        per_instance: limits.per_instance,
+        reuse: limits.reuse,
+        memory_bytes: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX),
+        idle: limits::INSTANCE_IDLE,
+    }
+}
+
+/// Where a component's file is.
+fn component_path(config: &Config, source: &ComponentSource) -> PathBuf {
+    match source {
+        ComponentSource::File(path) => path.clone(),
+        ComponentSource::Crate(name) => {
+            config.folder.join("target/components").join(format!("{name}.wasm"))
+        }
+    }
+}
+
+/// What is wrong with a component, at the line of its service, with the line that mends it.
+fn diagnose(
+    config: &Config,
+    service: &ServiceConfig,
+    component: &ComponentConfig,
+    error: &Error,
+) -> Diagnostic {
+    let hint = match error.downcast_ref::<Refusal>() {
+        Some(Refusal::NotGranted { capability, .. }) => {
+            Some(grant_hint(&service.name, capability.key(), config))
+        }
+        Some(_) => None,
+        None => match &component.source {
+            ComponentSource::Crate(name) if !component_path(config, &component.source).exists() => {
+                Some(format!("build components/{name} with `cargo xtask build`"))
+            }
+            _ => None,
+        },
+    };
+    Diagnostic {
+        file: config.file.clone().unwrap_or_else(|| service.name.clone()),
+        line: service.line,
+        column: usize::from(service.line > 0),
+        severity: Severity::Error,
+        message: format!("[service.{}]: {error:#}", service.name),
+        hint,
+    }
+}

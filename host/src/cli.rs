@@ -1,0 +1,91 @@
+//! The command line: what users type. What the commands do is elsewhere.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A host for applications made of WebAssembly components.
+///
+/// Logs go to standard error; WASM_HOST_LOG=debug shows more.
+#[derive(Debug, Parser)]
+#[command(name = "wasm-host", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an application, or one component at /.
+    Serve(Serve),
+    /// Check everything that `serve` checks, without opening a port.
+    Check(Check),
+    /// Show what a component imports and exports, and which grants it needs.
+    Inspect(Inspect),
+}
+
+/// The application file, or a component to serve by itself.
+pub const APPLICATION_FILE: &str = "wasm-host.toml";
+
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// The application file, or a component file (.wasm).
+    #[arg(value_name = "APP.toml | COMPONENT.wasm", default_value = APPLICATION_FILE)]
+    pub application: PathBuf,
+    /// Address of the public port, instead of the file's. Port 0 takes a free one.
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Address of the control plane, instead of the file's. Port 0 takes a free one.
+    #[arg(long, value_name = "IP:PORT")]
+    pub admin: Option<SocketAddr>,
+    /// State folder, instead of the file's: the embedded database and compiled code.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The application file.
+    #[arg(value_name = "APP.toml", default_value = APPLICATION_FILE)]
+    pub application: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// A component file.
+    #[arg(value_name = "COMPONENT.wasm")]
+    pub component: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct Output {
+    /// How tables are printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,218 @@
+//! What a component may reach: its imports against the grants of its service.
+//!
+//! WASI is always there, but empty: no files, no sockets, no arguments, only the declared
+//! environment, outgoing HTTP only to granted services. Everything else is linked only when the component
+//! imports it and the application file grants it. A component that wants more is refused before it runs, with the
+//! line that would grant it.
+
+use std::fmt;
+
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre as P2Pre;
+use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
+
+use crate::capability::{ollama, outgoing, postgres};
+use crate::engine::Engine;
+use crate::engine::state::{Grants, State};
+
+/// A capability of this host that a component can be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capability {
+    Postgres,
+    Ollama,
+}
+
+impl Capability {
+    pub const ALL: [Self; 2] = [Self::Postgres, Self::Ollama];
+
+    /// The key of the application file that grants it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Ollama => "ollama",
+        }
+    }
+
+    /// The WIT package that a component imports to use it.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Postgres => "wasm-host:postgres",
+            Self::Ollama => "wasm-host:ollama",
+        }
+    }
+
+    /// The capability behind an import such as `wasm-host:postgres/client@0.1.0`.
+    pub fn of_import(import: &str) -> Option<Self> {
+        let (package, _) = import.split_once('/')?;
+        Self::ALL.into_iter().find(|capability| capability.package() == package)
+    }
+}
+
+/// Why a component cannot be a service.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It imports a capability that its service is not granted.
+    NotGranted { import: String, capability: Capability },
+    /// It imports what this host does not have.
+    Unknown { import: String },
+    /// It does not answer HTTP.
+    NoHandler { exports: Vec<String> },
+    /// Its imports have other types than this host's.
+    Incompatible { reason: String },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotGranted { import, capability } => {
+                write!(formatter, "it imports {import}, and nothing grants it {}", capability.key())
+            }
+            Self::Unknown { import } => write!(
+                formatter,
+                "it imports {import}, which this host does not have; it has WASI 0.2 and 0.3, {}",
+                Capability::ALL.map(Capability::package).join(" and ")
+            ),
+            Self::NoHandler { exports } => {
+                let exports = match exports.as_slice() {
+                    [] => "nothing".to_string(),
+                    some => some.join(", "),
+                };
+                write!(
+                    formatter,
+                    "it exports {exports}; a service exports wasi:http/handler@0.3 or wasi:http/incoming-handler@0.2"
+                )
+            }
+            Self::Incompatible { reason } => write!(formatter, "{reason}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// The interfaces that a component imports.
+pub fn imports(engine: &Engine, component: &Component) -> Vec<String> {
+    component
+        .component_type()
+        .imports(engine.wasmtime())
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
+/// The interfaces that a component exports.
+pub fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    component
+        .component_type()
+        .exports(engine.wasmtime())
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
+/// The capabilities that a component must be granted, each with the first import that needs it.
+pub fn needs(imports: &[String]) -> Vec<(Capability, String)> {
+    let mut needs: Vec<(Capability, String)> = Vec::new();
+    for import in imports {
+        if let Some(capability) = Capability::of_import(import)
+            && !needs.iter().any(|(known, _)| *known == capability)
+        {
+            needs.push((capability, import.clone()));
+        }
+    }
+    needs
+}
+
+/// Check a component's imports against what is granted, without linking anything.
+pub fn check(imports: &[String], granted: &[Capability]) -> Result<(), Refusal> {
+    for import in imports {
+        match Capability::of_import(import) {
+            Some(capability) if !granted.contains(&capability) => {
+                return Err(Refusal::NotGranted { import: import.clone(), capability });
+            }
+            Some(_) => {}
+            None if import.starts_with("wasi:") => {}
+            None => return Err(Refusal::Unknown { import: import.clone() }),
+        }
+    }
+    Ok(())
+}
+
+/// Link a component to what its service is granted.
+pub fn link(
+    engine: &Engine,
+    component: &Component,
+    grants: &Grants,
+) -> Result<ProxyPre<State>, Refusal> {
+    let imports = imports(engine, component);
+    let granted = grants.capabilities();
+    check(&imports, &granted)?;
+    let incompatible =
+        |error: wasmtime::Error| Refusal::Incompatible { reason: format!("{error:#}") };
+    let mut linker = Linker::new(engine.wasmtime());
+    add_wasi(&mut linker).map_err(incompatible)?;
+    for (capability, _) in needs(&imports) {
+        match capability {
+            Capability::Postgres => postgres::add_to_linker(&mut linker, State::postgres),
+            Capability::Ollama => ollama::add_to_linker(&mut linker, State::ollama),
+        }
+        .map_err(incompatible)?;
+    }
+    let pre = linker.instantiate_pre(component).map_err(incompatible)?;
+    if let Ok(pre) = P3Pre::new(pre.clone()) {
+        Ok(ProxyPre::P3(pre))
+    } else if let Ok(pre) = P2Pre::new(pre) {
+        Ok(ProxyPre::P2(pre))
+    } else {
+        Err(Refusal::NoHandler { exports: exports(engine, component) })
+    }
+}
+
+/// WASI 0.2 and 0.3 together: a guest of 0.3 whose standard library is built for 0.2 imports both.
+fn add_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<
+        State,
+        wasmtime_wasi_http::WasiHttp,
+    >(linker, wasmtime_wasi_http::WasiHttpView::http)?;
+    outgoing::add_to_linker(linker, State::outgoing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(imports: &[&str]) -> Vec<String> {
+        imports.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_ungranted_import_is_refused_by_name() {
+        let imports = strings(&["wasi:io/poll@0.2.6", "wasm-host:postgres/client@0.1.0"]);
+        assert!(check(&imports, &[Capability::Postgres]).is_ok());
+        let refusal = check(&imports, &[Capability::Ollama]).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "it imports wasm-host:postgres/client@0.1.0, and nothing grants it postgres"
+        );
+    }
+
+    #[test]
+    fn an_import_that_nobody_has_is_refused_by_name() {
+        let refusal = check(&strings(&["acme:coyote/anvil@1.0.0"]), &Capability::ALL).unwrap_err();
+        assert!(refusal.to_string().contains("acme:coyote/anvil@1.0.0"), "{refusal}");
+    }
+
+    #[test]
+    fn each_needed_capability_is_named_once() {
+        let imports = strings(&[
+            "wasm-host:ollama/models@0.1.0",
+            "wasm-host:ollama/proxy@0.1.0",
+            "wasi:http/types@0.3.0",
+        ]);
+        assert_eq!(
+            needs(&imports),
+            [(Capability::Ollama, "wasm-host:ollama/models@0.1.0".to_string())]
+        );
+    }
+}

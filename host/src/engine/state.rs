@@ -1,0 +1,169 @@
+//! What a store holds: one guest instance's view of WASI, its resources, its grants and its limits.
+
+use std::sync::Arc;
+
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::capability::context::{RequestContext, Requests};
+use crate::capability::ollama::{OllamaView, Server};
+use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
+use crate::capability::postgres::{Database, PostgresView};
+use crate::engine::link::Capability;
+use crate::engine::output::GuestOutput;
+
+/// What the application file grants to one service. Shared by all instances of all its versions.
+pub struct Grants {
+    /// The service's name, for logs.
+    pub service: Arc<str>,
+    pub postgres: Option<Arc<dyn Database>>,
+    pub ollama: Option<Arc<dyn Server>>,
+    /// The services it may call.
+    pub peers: Arc<dyn Peers>,
+    /// All the environment it sees. Values may be secret.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Grants {
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let postgres = self.postgres.as_ref().map(|_| Capability::Postgres);
+        let ollama = self.ollama.as_ref().map(|_| Capability::Ollama);
+        postgres.into_iter().chain(ollama).collect()
+    }
+}
+
+/// The data of one store.
+pub struct State {
+    grants: Arc<Grants>,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: OutgoingHooks,
+    table: ResourceTable,
+    pub memory: MemoryLimit,
+    pub requests: Requests,
+}
+
+impl State {
+    pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
+        // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
+        let wasi = WasiCtxBuilder::new()
+            .envs(&grants.environment)
+            .stdout(GuestOutput::stdout(grants.service.clone()))
+            .stderr(GuestOutput::stderr(grants.service.clone()))
+            .build();
+        Self {
+            wasi,
+            http: WasiHttpCtx::new(),
+            hooks: OutgoingHooks::new(grants.peers.clone()),
+            table: ResourceTable::new(),
+            memory: MemoryLimit::new(memory_bytes),
+            requests: Requests::default(),
+            grants,
+        }
+    }
+
+    /// The request of an instance that serves one at a time, for calls that come without a task.
+    pub fn set_only_request(&mut self, request: RequestContext) {
+        self.hooks.set_request(request);
+    }
+
+    pub fn service(&self) -> &Arc<str> {
+        &self.grants.service
+    }
+
+    pub fn postgres(&mut self) -> PostgresView<'_> {
+        PostgresView {
+            database: self.grants.postgres.as_ref(),
+            requests: &self.requests,
+            table: &mut self.table,
+        }
+    }
+
+    pub fn ollama(&mut self) -> OllamaView<'_> {
+        OllamaView {
+            server: self.grants.ollama.as_ref(),
+            requests: &self.requests,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
+    }
+
+    pub fn outgoing(&mut self) -> OutgoingView<'_> {
+        OutgoingView {
+            peers: &self.grants.peers,
+            requests: &self.requests,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
+/// Bounds the linear memory of a whole store. wasmtime's own limiter bounds each memory by itself,
+/// so that a component of several modules could take several times its limit.
+pub struct MemoryLimit {
+    used: usize,
+    limit: usize,
+}
+
+impl MemoryLimit {
+    fn new(limit: usize) -> Self {
+        Self { used: 0, limit }
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= crate::limits::TABLE_ELEMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_over_all_memories_of_a_store() {
+        let mut limit = MemoryLimit::new(100);
+        assert!(limit.memory_growing(0, 60, None).unwrap());
+        assert!(!limit.memory_growing(0, 60, None).unwrap());
+        assert!(limit.memory_growing(0, 40, None).unwrap());
+        assert!(!limit.memory_growing(60, 61, None).unwrap());
+    }
+}

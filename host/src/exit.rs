@@ -1,0 +1,51 @@
+//! How a command ends: 0, 64 when what the user wrote is wrong, 1 for anything else.
+
+use std::process::ExitCode;
+
+use crate::config::{Diagnostic, Diagnostics};
+
+/// BSD's `EX_USAGE`.
+pub const USAGE: u8 = 64;
+
+/// Why a command ended without success.
+pub enum Exit {
+    /// What the user wrote is wrong; the text says where and how to mend it. Exit code 64.
+    Usage(String),
+    /// Anything else. Exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Exit {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Diagnostics> for Exit {
+    fn from(wrong: Diagnostics) -> Self {
+        Self::Usage(wrong.to_string())
+    }
+}
+
+impl From<Vec<Diagnostic>> for Exit {
+    fn from(wrong: Vec<Diagnostic>) -> Self {
+        let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        Self::Usage(lines.join("\n"))
+    }
+}
+
+impl Exit {
+    /// Tell the user, and the code that tells a program.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Self::Usage(text) => {
+                eprintln!("{text}");
+                ExitCode::from(USAGE)
+            }
+            Self::Failed(error) => {
+                eprintln!("wasm-host: error: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What goes wrong with a request: the vocabulary of the request seam.
+//!
+//! A failure has a text for the client and, apart from it, one for the log: what a guest, a backend or
+//! this host says of its own insides never reaches the outside. Only [`respond`] knows HTTP statuses.
+
+pub mod respond;
+
+use std::fmt;
+
+/// Who caused a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Client,
+    Guest,
+    Host,
+}
+
+/// What happened. [`respond`] gives each its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No service answers this path or host name.
+    NoRoute,
+    /// The service has no such file.
+    NoFile,
+    /// The service does not take this method.
+    MethodNotAllowed,
+    /// The request cannot be understood.
+    Malformed,
+    /// The request's body is over the service's bound.
+    BodyTooLarge,
+    /// The request has passed too many services inside the host.
+    HopLimit,
+    /// The queue is full, or the wait in it was too long.
+    Busy,
+    /// The component trapped, or ended without an answer.
+    GuestTrapped,
+    /// The component answered with an error instead of a response.
+    GuestFailed,
+    /// The component did not begin to answer in time.
+    FirstByteTimeout,
+    /// The host is going down.
+    ShuttingDown,
+    /// A fault of the host.
+    Internal,
+}
+
+impl Kind {
+    pub fn source(self) -> Source {
+        match self {
+            Self::NoRoute
+            | Self::NoFile
+            | Self::MethodNotAllowed
+            | Self::Malformed
+            | Self::BodyTooLarge
+            | Self::HopLimit => Source::Client,
+            Self::GuestTrapped | Self::GuestFailed | Self::FirstByteTimeout => Source::Guest,
+            Self::Busy | Self::ShuttingDown | Self::Internal => Source::Host,
+        }
+    }
+}
+
+/// A request that got no response of its service.
+#[derive(Debug)]
+pub struct Failure {
+    pub kind: Kind,
+    /// What the client reads. Names services and limits, never insides.
+    pub public: String,
+    /// What only the log says.
+    pub private: Option<String>,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, public: impl Into<String>) -> Self {
+        Self { kind, public: public.into(), private: None }
+    }
+
+    pub fn because(mut self, private: impl fmt::Display) -> Self {
+        self.private = Some(private.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.public)?;
+        match &self.private {
+            Some(private) => write!(formatter, ": {private}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,93 @@
+//! From a failure to HTTP: the only place that picks status codes.
+//!
+//! Bodies are problem documents (RFC 9457) with the request's id, which the log names too.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use serde::Serialize;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::failure::{Failure, Kind};
+use crate::limits;
+
+/// A problem document.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(rename = "requestId")]
+    request_id: &'a str,
+}
+
+/// The status and title of each kind of failure.
+pub fn status(kind: Kind) -> (StatusCode, &'static str) {
+    match kind {
+        Kind::NoRoute => (StatusCode::NOT_FOUND, "No such route"),
+        Kind::NoFile => (StatusCode::NOT_FOUND, "No such file"),
+        Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+        Kind::Malformed => (StatusCode::BAD_REQUEST, "Malformed request"),
+        Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
+        Kind::HopLimit => (StatusCode::LOOP_DETECTED, "Too many hops"),
+        Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Service busy"),
+        Kind::GuestTrapped => (StatusCode::BAD_GATEWAY, "Service failed"),
+        Kind::GuestFailed => (StatusCode::BAD_GATEWAY, "Service gave no response"),
+        Kind::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, "Service too slow"),
+        Kind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
+        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Host error"),
+    }
+}
+
+/// The response that tells a client of a failure.
+pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
+    let (status, title) = status(failure.kind);
+    let problem = Problem {
+        r#type: "about:blank",
+        title,
+        status: status.as_u16(),
+        detail: &failure.public,
+        request_id,
+    };
+    // A struct of strings always has a JSON form.
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    match failure.kind {
+        Kind::Busy | Kind::ShuttingDown => {
+            headers.insert(header::RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
+        }
+        Kind::MethodNotAllowed => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// A body that is all there.
+pub fn full(bytes: impl Into<Bytes>) -> WasiBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_reads_the_public_text_and_never_the_private_one() {
+        let failure = Failure::new(Kind::Busy, "service weather is busy").because("pool of 8");
+        let response = respond(&failure, "r-1");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert_eq!(
+            body,
+            r#"{"type":"about:blank","title":"Service busy","status":503,"detail":"service weather is busy","requestId":"r-1"}"#
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! A static service: the files of one folder.
+//!
+//! `tower-http` does what HTTP asks of a file server: ETag, Last-Modified, conditional and range requests,
+//! HEAD, and the compressed copy beside a file. This file decides what may be served, what a single-page application
+//! falls back to, and how long a browser may keep it. Nothing outside the folder is served, whatever
+//! links lie in it.
+
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty};
+use tower_http::services::ServeFile;
+use tower_service::Service as _;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use crate::failure::{Failure, Kind};
+use crate::http::health;
+
+/// The file that answers for a folder, and for every page of a single-page application.
+const INDEX: &str = "index.html";
+
+/// Shortest hash in a file name that says "the content never changes under this name".
+const HASH_CHARACTERS: usize = 8;
+
+/// One folder of files.
+pub struct Files {
+    service: String,
+    /// Canonical: without links.
+    folder: PathBuf,
+}
+
+impl Files {
+    pub fn new(service: &str, folder: &Path) -> std::io::Result<Self> {
+        Ok(Self { service: service.to_string(), folder: folder.canonicalize()? })
+    }
+
+    /// Serve `path`, what the route left of the request's path.
+    pub async fn serve<B>(
+        &self,
+        request: &Request<B>,
+        path: &str,
+    ) -> Result<Response<WasiBody>, Failure> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return Err(Failure::new(Kind::MethodNotAllowed, "Files are read with GET and HEAD."));
+        }
+        if let Some(file) = self.find(path).await {
+            return self.send(request, &file).await;
+        }
+        if matches!(path, "/health" | "/alive") {
+            return Ok(health::healthy(&self.service, "static"));
+        }
+        match self.find("/").await {
+            Some(index) if wants_page(request, path) => self.send(request, &index).await,
+            _ => Err(Failure::new(Kind::NoFile, format!("There is no file {path}."))),
+        }
+    }
+
+    /// The file for a path, if there is one inside the folder.
+    async fn find(&self, path: &str) -> Option<PathBuf> {
+        let mut file = self.folder.join(relative(path)?);
+        if tokio::fs::metadata(&file).await.ok()?.is_dir() {
+            file.push(INDEX);
+        }
+        let file = tokio::fs::canonicalize(&file).await.ok()?;
+        let inside = file.starts_with(&self.folder);
+        (inside && tokio::fs::metadata(&file).await.ok()?.is_file()).then_some(file)
+    }
+
+    async fn send<B>(
+        &self,
+        request: &Request<B>,
+        file: &Path,
+    ) -> Result<Response<WasiBody>, Failure> {
+        let mut plain = Request::new(Empty::<Bytes>::new());
+        *plain.method_mut() = request.method().clone();
+        *plain.uri_mut() = request.uri().clone();
+        *plain.headers_mut() = request.headers().clone();
+        let mut service = ServeFile::new(file).precompressed_br().precompressed_gzip();
+        let Ok(response) = service.call(plain).await;
+        if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            return Err(Failure::new(Kind::Internal, "The file cannot be read."));
+        }
+        let mut response = response.map(|body| {
+            body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
+        });
+        let cache =
+            if is_hashed(file) { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+        Ok(response)
+    }
+}
+
+/// The path below the folder that a request's path names, or none if it tries to leave it.
+fn relative(path: &str) -> Option<PathBuf> {
+    let decoded = percent_decode(path.trim_start_matches('/'))?;
+    let relative = PathBuf::from(decoded);
+    let mut parts = relative.components();
+    let plain = parts.all(|part| match part {
+        // Files that begin with a dot are settings, not pages.
+        Component::Normal(name) => !name.to_string_lossy().starts_with('.'),
+        _ => false,
+    });
+    plain.then_some(relative)
+}
+
+fn percent_decode(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            other => other,
+        });
+    }
+    let decoded = String::from_utf8(bytes).ok()?;
+    (!decoded.contains(['\0', '\\'])).then_some(decoded)
+}
+
+/// Whether a path that is no file is a page that the application itself routes to.
+fn wants_page<B>(request: &Request<B>, path: &str) -> bool {
+    let accepts_html = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let last = path.rsplit('/').next().unwrap_or_default();
+    accepts_html && !last.contains('.')
+}
+
+/// Whether a build tool named the file after its content: `assets/index-Bx3kQ9aZ.js`.
+fn is_hashed(file: &Path) -> bool {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let Some((_, hash)) = stem.split_once('-') else { return false };
+    let in_assets = file.parent().and_then(Path::file_name).is_some_and(|name| name == "assets");
+    in_assets
+        && hash.len() >= HASH_CHARACTERS
+        && hash
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "-_".contains(character))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! `/health` and `/alive` of every service, from the host unless the component serves them itself.
+
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use wasmtime_wasi_http::WasiBody;
+
+use crate::failure::Failure;
+use crate::failure::respond::full;
+use crate::service::Service;
+
+/// A request for one of the two health paths.
+pub struct Probe(());
+
+impl Probe {
+    pub fn of(method: &Method, path: &str) -> Option<Self> {
+        let reads = method == Method::GET || method == Method::HEAD;
+        (reads && matches!(path, "/health" | "/alive")).then_some(Self(()))
+    }
+
+    /// The component's answer, or the host's if the component has no such path. A component that fails fails its health, too.
+    pub fn answer(
+        self,
+        service: &Service,
+        answer: Result<Response<WasiBody>, Failure>,
+    ) -> Result<Response<WasiBody>, Failure> {
+        let response = answer?;
+        match response.status() {
+            StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_IMPLEMENTED => {
+                Ok(healthy(&service.name, service.version().digest.short()))
+            }
+            _ => Ok(response),
+        }
+    }
+}
+
+/// The answer of a service that has nothing to say against it.
+pub fn healthy(service: &str, version: &str) -> Response<WasiBody> {
+    let body = serde_json::json!({ "status": "healthy", "service": service, "version": version });
+    let mut response = Response::new(full(body.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,81 @@
+//! `wasm-host inspect`: what a component needs and offers, without running it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::engine::compile::{CodeCache, compile};
+use crate::engine::link::{exports, imports, needs};
+
+/// What is known of a component file.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub file: String,
+    pub bytes: usize,
+    /// SHA-256, the name of this version.
+    pub digest: String,
+    /// Whether a host can serve it, and with which interface.
+    pub handler: Option<String>,
+    /// The lines of the application file that grant what it imports.
+    pub grants: Vec<String>,
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+}
+
+/// Read the component in `path`.
+pub async fn inspect(path: &Path) -> Result<Report> {
+    let engine = Arc::new(Engine::new()?);
+    let compiled = compile(engine.clone(), Arc::new(CodeCache::none()), path).await?;
+    let imports = imports(&engine, &compiled.component);
+    let exports = exports(&engine, &compiled.component);
+    let handler = exports.iter().find(|export| is_handler(export)).cloned();
+    let grants = needs(&imports)
+        .into_iter()
+        .map(|(capability, import)| format!("{} = \"NAME\"  # for {import}", capability.key()))
+        .collect();
+    Ok(Report {
+        file: path.display().to_string(),
+        bytes: compiled.file_bytes,
+        digest: compiled.digest.full().to_string(),
+        handler,
+        grants,
+        imports,
+        exports,
+    })
+}
+
+fn is_handler(export: &str) -> bool {
+    export.starts_with("wasi:http/handler@0.3")
+        || export.starts_with("wasi:http/incoming-handler@0.2")
+}
+
+impl Report {
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "file      {}\nsize      {} bytes\ndigest    {}\nhandler   {}\n",
+            self.file,
+            self.bytes,
+            self.digest,
+            self.handler.as_deref().unwrap_or("none: it is not a service"),
+        );
+        list(&mut text, "grants", &self.grants, "none needed");
+        list(&mut text, "imports", &self.imports, "nothing");
+        list(&mut text, "exports", &self.exports, "nothing");
+        text
+    }
+}
+
+fn list(text: &mut String, title: &str, entries: &[String], none: &str) {
+    let mut title = title;
+    if entries.is_empty() {
+        text.push_str(&format!("{title:<9} {none}\n"));
+    }
+    for entry in entries {
+        text.push_str(&format!("{title:<9} {entry}\n"));
+        title = "";
+    }
+}

@@ -1,0 +1,235 @@
+//! `wasm-host serve`: the composition root, the only file that knows all parts.
+//!
+//! Start: check everything, start backends, load components, bind, tell. Stop: not ready, no new
+//! connections, finish what runs, drain versions, stop backends, exit 0.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, anyhow};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::application;
+use crate::backends::Backends;
+use crate::cli::{self, Format};
+use crate::config::{Config, Listen, ServiceKind};
+use crate::engine::Engine;
+use crate::engine::compile::CodeCache;
+use crate::exit::Exit;
+use crate::http::admin::{self, ServiceStatus, Status};
+use crate::http::files::Files;
+use crate::http::listener::Listener;
+use crate::http::route::Router;
+use crate::http::{App, Target};
+use crate::limits;
+use crate::service::loader::Loader;
+use crate::service::registry::{Registry, RegistryHandle};
+use crate::shutdown::Signals;
+use crate::table;
+
+/// Run an application until a signal stops it.
+pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
+    let mut signals = Signals::listen()?;
+    let config = read(&args)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let handle = RegistryHandle::default();
+    let backends = Backends::start(&config, &handle).await?;
+    let loader = Loader {
+        engine: Arc::new(Engine::new()?),
+        cache: Arc::new(CodeCache::new(&config.state_dir)),
+    };
+    let registry = application::load(&config, &backends, &handle, &loader).await?;
+    let public =
+        Listener::bind(&config.http.host, config.http.port, limits::HTTP_CONNECTIONS).await?;
+    let control =
+        Listener::bind(&config.admin.host, config.admin.port, limits::ADMIN_CONNECTIONS).await?;
+
+    let host = Arc::new(Host {
+        address: format!("http://{}/", public.address()),
+        app: App::new(router(&config, &registry)?),
+        config,
+        registry,
+        stopping: AtomicBool::new(false),
+    });
+    let listeners = Listeners::start(&host, public, control);
+    announce(&host, args.output.format);
+
+    let signal = signals.next().await;
+    signals.exit_on_next();
+    tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
+    host.stopping.store(true, Ordering::Release);
+    listeners.stop().await;
+    host.registry.drain(limits::INSTANCE_DRAIN).await;
+    drop(host);
+    backends.stop().await;
+    Ok(())
+}
+
+/// A running application.
+struct Host {
+    config: Config,
+    registry: Arc<Registry>,
+    app: App,
+    /// The public address.
+    address: String,
+    stopping: AtomicBool,
+}
+
+/// The application file with what the command line says instead.
+fn read(args: &cli::Serve) -> Result<Config, Exit> {
+    let mut config = application::read(&args.application)?;
+    if let Some(listen) = args.listen {
+        config.http = listen_on(listen);
+    }
+    if let Some(admin) = args.admin {
+        config.admin = listen_on(admin);
+    }
+    if let Some(state) = &args.state {
+        config.state_dir.clone_from(state);
+    }
+    Ok(config)
+}
+
+fn listen_on(address: SocketAddr) -> Listen {
+    Listen { host: address.ip().to_string(), port: address.port() }
+}
+
+fn router(config: &Config, registry: &Registry) -> Result<Router<Target>> {
+    let mut router = Router::default();
+    for service in config.services.values() {
+        let Some(route) = &service.route else { continue };
+        let target = match &service.kind {
+            ServiceKind::Component(component) => Target::Component {
+                service: registry
+                    .find(&service.name)
+                    .cloned()
+                    .ok_or_else(|| anyhow!("the service {} was not loaded", service.name))?,
+                max_body: component.limits.max_body_bytes,
+            },
+            ServiceKind::Static { dir } => Target::Static(Arc::new(
+                Files::new(&service.name, dir)
+                    .map_err(|error| anyhow!("cannot serve {}: {error}", dir.display()))?,
+            )),
+        };
+        router.add(&service.name, route, target);
+    }
+    Ok(router)
+}
+
+/// The two listeners while they run.
+struct Listeners {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Listeners {
+    fn start(host: &Arc<Host>, public: Listener, control: Listener) -> Self {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let app = host.clone();
+        let handle = move |request| {
+            let host = app.clone();
+            async move { host.app.handle(request).await }
+        };
+        tasks.spawn(public.serve(handle, stop.clone()));
+        let status: Arc<dyn Status> = host.clone();
+        let handle = move |request| {
+            let response = admin::handle(&status, &request);
+            async move { response }
+        };
+        tasks.spawn(control.serve(handle, stop.clone()));
+        Self { stop, tasks }
+    }
+
+    /// Take no more connections and wait for those that are open.
+    async fn stop(mut self) {
+        self.stop.cancel();
+        let finished = timeout(limits::SHUTDOWN_DRAIN, async {
+            while self.tasks.join_next().await.is_some() {}
+        });
+        match finished.await {
+            Ok(()) => tracing::info!("every accepted request was finished"),
+            Err(_) => {
+                tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN);
+                self.tasks.shutdown().await;
+            }
+        }
+    }
+}
+
+/// Tell that everything is up, and what there is.
+fn announce(host: &Host, format: Format) {
+    let services = host.services();
+    // One write, so that nobody who waits for the first line finds half a table.
+    let mut text = format!("Serving HTTP on {}\n", host.address);
+    match format {
+        Format::Table => text.push_str(&table(&services)),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&services).unwrap_or_default();
+            println!("{json}");
+        }
+    }
+    eprint!("{text}");
+}
+
+/// Services as the start-up table shows them.
+pub fn table(services: &[ServiceStatus]) -> String {
+    let rows: Vec<[String; 6]> = services
+        .iter()
+        .map(|service| {
+            [
+                service.service.clone(),
+                service.route.clone().unwrap_or_else(|| "(internal)".to_string()),
+                service.kind.to_string(),
+                service.version.clone().unwrap_or_else(|| "-".to_string()),
+                service.state.to_string(),
+                service.address.clone(),
+            ]
+        })
+        .collect();
+    table::render(["SERVICE", "ROUTE", "KIND", "VERSION", "STATE", "ADDRESS"], &rows)
+}
+
+impl Status for Host {
+    fn not_ready(&self) -> Vec<String> {
+        if self.stopping.load(Ordering::Acquire) {
+            return vec!["the host is stopping".to_string()];
+        }
+        Vec::new()
+    }
+
+    fn services(&self) -> Vec<ServiceStatus> {
+        self.config
+            .services
+            .values()
+            .map(|config| {
+                let service = self.registry.find(&config.name);
+                let version = service.map(|service| service.version());
+                ServiceStatus {
+                    service: config.name.clone(),
+                    route: config.route.clone(),
+                    kind: if service.is_some() { "component" } else { "static" },
+                    version: version.as_ref().map(|version| version.digest.short().to_string()),
+                    state: "running",
+                    address: address(&self.address, &config.name, config.route.as_deref()),
+                    instances: version.map_or(0, |version| version.live_instances()),
+                    in_flight: service.map_or(0, |service| service.in_flight()),
+                    served: service.map_or(0, |service| service.served()),
+                    failed: service.map_or(0, |service| service.failed()),
+                }
+            })
+            .collect()
+    }
+}
+
+fn address(public: &str, name: &str, route: Option<&str>) -> String {
+    match route {
+        Some(route) => format!("{}{}", public.trim_end_matches('/'), route),
+        None => format!("http://{name}/ (inside)"),
+    }
+}

@@ -1,0 +1,72 @@
+//! Services: a name, the version that serves it now, and the way of a request through it.
+//!
+//! A request is answered by exactly one version of a component, body included: it takes the current version
+//! with one atomic load and holds it until its body ends. Nothing here knows routes or sockets.
+
+pub mod admission;
+pub mod dispatch;
+pub mod loader;
+pub mod registry;
+pub mod version;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::service::admission::Admission;
+use crate::service::version::Version;
+
+/// One component service.
+pub struct Service {
+    pub name: Arc<str>,
+    /// Reached by other services only.
+    pub internal: bool,
+    /// How long a component may take to begin its answer.
+    pub first_byte_timeout: Duration,
+    current: ArcSwap<Version>,
+    admission: Admission,
+    served: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Service {
+    pub fn new(
+        name: Arc<str>,
+        internal: bool,
+        first_byte_timeout: Duration,
+        admission: Admission,
+        version: Version,
+    ) -> Self {
+        Self {
+            name,
+            internal,
+            first_byte_timeout,
+            current: ArcSwap::from_pointee(version),
+            admission,
+            served: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// The version that takes the next request.
+    pub fn version(&self) -> Arc<Version> {
+        self.current.load_full()
+    }
+
+    /// Requests that are being served, bodies included.
+    pub fn in_flight(&self) -> usize {
+        self.admission.running()
+    }
+
+    /// Requests whose response has been delivered whole.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Requests that got no response of the component, or not all of it.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}

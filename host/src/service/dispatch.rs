@@ -1,0 +1,200 @@
+//! One request through one version of a service: admission, deadline, the body's end.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, sleep, timeout};
+use wasmtime::PoolConcurrencyLimitError;
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError};
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use crate::capability::context::RequestContext;
+use crate::capability::outgoing::{HttpRequest, HttpResponse};
+use crate::engine::worker::{AllInstancesBusy, Slot};
+use crate::failure::{Failure, Kind};
+use crate::service::Service;
+use crate::service::admission::{Permit, busy};
+use crate::service::version::Version;
+
+/// First wait for an instance when all are in use. Doubles up to the last.
+const INSTANCE_WAIT_FIRST: Duration = Duration::from_millis(1);
+const INSTANCE_WAIT_LAST: Duration = Duration::from_millis(32);
+
+impl Service {
+    /// Answer a request. Dropping the future, or the response's body before its end, ends what was begun for it.
+    pub async fn handle(
+        self: &Arc<Self>,
+        context: RequestContext,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
+        let permit = self.admission.admit(&self.name).await?;
+        let version = self.version();
+        // The guard comes before the call: whatever happens from here on, the slot gets an end.
+        let guard = Guard {
+            slot: Slot::new(context),
+            service: self.clone(),
+            version: version.clone(),
+            whole: request.method() == Method::HEAD,
+            _permit: permit,
+        };
+        let answer = timeout(self.first_byte_timeout, self.call(&version, &guard.slot, request));
+        let response = answer.await.map_err(|_| {
+            Failure::new(
+                Kind::FirstByteTimeout,
+                format!(
+                    "The service {} did not begin to answer within {:?}.",
+                    self.name, self.first_byte_timeout
+                ),
+            )
+        })??;
+        Ok(response.map(|body| GuardedBody { body, guard }.boxed_unsync()))
+    }
+
+    /// Call the version, waiting for an instance if all are in use.
+    async fn call(
+        &self,
+        version: &Version,
+        slot: &Arc<Slot>,
+        mut request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
+        let until = Instant::now() + self.admission.timeout();
+        let mut wait = INSTANCE_WAIT_FIRST;
+        loop {
+            let error = match version.handler.handle(slot.clone(), request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let error = match error.downcast::<InstantiationError<Arc<Slot>>>() {
+                Ok(error) => error,
+                Err(error) => return Err(self.failure(error)),
+            };
+            if !is_full(&error.error) {
+                return Err(self.trapped().because(format_args!("{:#}", error.error)));
+            }
+            if Instant::now() >= until {
+                return Err(busy(&self.name).because(&error.error));
+            }
+            // The guest has not seen the request, so it can be tried again.
+            request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
+            sleep(wait).await;
+            wait = (wait * 2).min(INSTANCE_WAIT_LAST);
+        }
+    }
+
+    fn failure(&self, error: wasmtime::Error) -> Failure {
+        if error.is::<ExpirationError>() {
+            // The request's token fired: its client is gone, or a deadline above this one has passed.
+            return Failure::new(Kind::FirstByteTimeout, "The request was cancelled.");
+        }
+        match error.downcast_ref::<ErrorCode>() {
+            Some(ErrorCode::HttpRequestBodySize(limit)) => {
+                let limit = limit.map(|limit| format!(" of {limit} bytes")).unwrap_or_default();
+                Failure::new(Kind::BodyTooLarge, format!("The body is over the bound{limit}."))
+            }
+            Some(code) => Failure::new(
+                Kind::GuestFailed,
+                format!("The service {} gave no response.", self.name),
+            )
+            .because(format_args!("{code:?}")),
+            None => self.trapped().because(format_args!("{error:#}")),
+        }
+    }
+
+    fn trapped(&self) -> Failure {
+        Failure::new(
+            Kind::GuestTrapped,
+            format!("The service {} failed while it handled this request.", self.name),
+        )
+    }
+}
+
+fn is_full(error: &wasmtime::Error) -> bool {
+    error.is::<AllInstancesBusy>() || error.is::<PoolConcurrencyLimitError>()
+}
+
+/// What a request holds until its end. Its drop tells the instance how it ended.
+struct Guard {
+    slot: Arc<Slot>,
+    service: Arc<Service>,
+    /// Keeps the version's statistics and files alive for as long as it serves.
+    version: Arc<Version>,
+    /// Nothing more is wanted: the body came to its end, or there is none to be read.
+    whole: bool,
+    _permit: Permit,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.whole {
+            self.service.served.fetch_add(1, Ordering::Relaxed);
+            self.slot.finish();
+        } else {
+            self.service.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(
+                service = %self.service.name,
+                version = %self.version.digest,
+                request = self.slot.context.id(),
+                "ended before its response did"
+            );
+            self.slot.abandon();
+        }
+    }
+}
+
+/// A response's body with what its request holds.
+struct GuardedBody {
+    body: WasiBody,
+    guard: Guard,
+}
+
+impl GuardedBody {
+    /// Whether all of it has been read. A reader that knows the length does not ask for the end.
+    fn is_read(&self) -> bool {
+        let nothing_left = self.body.size_hint().exact() == Some(0);
+        (nothing_left || self.body.is_end_stream()) && !self.guard.slot.is_broken()
+    }
+}
+
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        self.guard.whole |= self.is_read();
+    }
+}
+
+impl Body for GuardedBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            // The body of an instance that trapped ends as if it were whole.
+            Poll::Ready(None) if self.guard.slot.is_broken() => {
+                return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
+            }
+            Poll::Ready(None) => self.guard.whole = true,
+            _ => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream() && !self.guard.slot.is_broken()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,108 @@
+//! The services of the application by name, and calls from one to another inside the host.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use wasmtime_wasi_http::Error;
+
+use crate::capability::context::RequestContext;
+use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
+use crate::failure::respond::respond;
+use crate::limits;
+use crate::service::Service;
+
+/// How often a drain looks whether it is done.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+/// All component services. The set does not change while the host runs; the versions behind it do.
+#[derive(Default)]
+pub struct Registry {
+    services: BTreeMap<Arc<str>, Arc<Service>>,
+}
+
+impl Registry {
+    pub fn new(services: Vec<Service>) -> Arc<Self> {
+        let services =
+            services.into_iter().map(|service| (service.name.clone(), Arc::new(service))).collect();
+        Arc::new(Self { services })
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.get(name)
+    }
+
+    /// End all instances that are idle, and the others when they become so. Returns when none is left,
+    /// or at the deadline.
+    pub async fn drain(&self, deadline: Duration) {
+        for service in self.services.values() {
+            service.version().drain();
+        }
+        let drained = async {
+            while self.services.values().any(|service| service.version().live_instances() > 0) {
+                sleep(DRAIN_POLL).await;
+            }
+        };
+        if timeout(deadline, drained).await.is_err() {
+            tracing::warn!("instances were still running after {deadline:?}");
+        }
+    }
+}
+
+/// The registry as services see it: there once all of them are loaded, and not kept alive by them.
+#[derive(Clone, Default)]
+pub struct RegistryHandle(Arc<OnceLock<Weak<Registry>>>);
+
+impl RegistryHandle {
+    /// Connect the services that were loaded with this handle.
+    pub fn connect(&self, registry: &Arc<Registry>) {
+        // A second call would name the same registry.
+        let _ = self.0.set(Arc::downgrade(registry));
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Service>> {
+        self.0.get()?.upgrade()?.find(name).cloned()
+    }
+
+    /// Send a request to a service inside the host. Its failure is a response, as it would be outside.
+    pub fn send(&self, service: &str, caller: &RequestContext, request: HttpRequest) -> SendFuture {
+        let Some(service) = self.find(service) else {
+            return Box::pin(async { Err(Error::DestinationNotFound) });
+        };
+        if usize::from(caller.hops()) >= limits::HOP_LIMIT {
+            return Box::pin(async { Err(Error::LoopDetected) });
+        }
+        let context = caller.next_hop();
+        Box::pin(async move {
+            let id = context.id().to_string();
+            Ok(service.handle(context, request).await.unwrap_or_else(|failure| {
+                tracing::warn!(service = %service.name, request = id, "{failure}");
+                respond(&failure, &id)
+            }))
+        })
+    }
+}
+
+/// The services that the application file lets one service call.
+pub struct GrantedPeers {
+    pub caller: Arc<str>,
+    pub allowed: Vec<String>,
+    pub registry: RegistryHandle,
+}
+
+impl Peers for GrantedPeers {
+    fn send(&self, caller: RequestContext, request: HttpRequest) -> SendFuture {
+        let name = request.uri().host().unwrap_or_default().to_string();
+        if self.allowed.contains(&name) {
+            return self.registry.send(&name, &caller, request);
+        }
+        tracing::warn!(
+            service = %self.caller,
+            request = caller.id(),
+            "refused a request to {name:?}: add services = [{name:?}] under [service.{}] to allow it",
+            self.caller
+        );
+        Box::pin(async { Err(Error::HttpRequestDenied) })
+    }
+}

@@ -1,0 +1,39 @@
+//! When to stop: SIGTERM or SIGINT. The second one does not wait.
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Exit code of a host that was told twice to stop.
+const IMPATIENT: i32 = 130;
+
+/// The signals that stop the host.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listen from now on: a signal that comes while the host starts stops it as well.
+    pub fn listen() -> Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Wait for one; returns its name.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// From now on a signal ends the process at once.
+    pub fn exit_on_next(mut self) {
+        tokio::spawn(async move {
+            let name = self.next().await;
+            tracing::warn!("{name} again: exiting without waiting for what still runs");
+            std::process::exit(IMPATIENT);
+        });
+    }
+}
