@@ -11,6 +11,7 @@ mod project;
 mod serve;
 mod setup;
 mod shell;
+mod test;
 mod web;
 
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   serve [--release] [-- ARGS]  set up, build everything, run `wasm-host serve ARGS` in the root
+  test [PART...] [FILTER...]   set up, build everything, run every test; PART is one of web,
+                               browser, native, integration; a FILTER selects Rust tests by name
   build [--release]            set up and build components, web UI and host
   guests                       build the components only
   web                          build the web UI only
@@ -52,6 +55,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
             let profile = profile(own.unwrap_or_default())?;
             serve::run(profile, passed.unwrap_or_default())?;
         }
+        "test" => return test::run(rest),
         "build" => serve::build(profile(rest)?)?,
         "guests" => none(rest).and_then(|()| serve::guests())?,
         "web" => none(rest).and_then(|()| serve::web())?,
