@@ -6,12 +6,14 @@
 //! waits for its own build first.
 
 mod apt;
+mod checks;
 mod guests;
 mod project;
 mod serve;
 mod setup;
 mod shell;
 mod test;
+mod tidy;
 mod web;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ usage: cargo xtask COMMAND
   guests                       build the components only
   web                          build the web UI only
   setup                        get what building and testing need, build nothing
+  lint                         formatting, clippy, tidy, and cargo-deny where it is installed
+  tidy                         the rules of this repository that no compiler checks
 ";
 
 fn main() -> ExitCode {
@@ -60,6 +64,8 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "guests" => none(rest).and_then(|()| serve::guests())?,
         "web" => none(rest).and_then(|()| serve::web())?,
         "setup" => none(rest).and_then(|()| setup::all())?,
+        "lint" => none(rest).and_then(|()| checks::lint())?,
+        "tidy" => none(rest).and_then(|()| tidy::run())?,
         "help" | "--help" | "-h" => print!("{HELP}"),
         other => bail!("there is no command `{other}`; `cargo xtask help` lists them"),
     }
