@@ -44,7 +44,7 @@ pub(crate) fn cargo() -> Command {
 
 /// `cargo run` describes the package it runs to everything below it. Build scripts that look at
 /// the same variables (ring's does) would run again, and all that depends on them be compiled
-/// again, on every change between `cargo build` and `cargo xtask`.
+/// again, on every change between `cargo build` and `cargo xtask`. The host has no use for them.
 pub(crate) fn forget_this_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();

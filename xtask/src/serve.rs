@@ -16,6 +16,7 @@ pub(crate) fn run(profile: Profile, args: &[String]) -> Result<()> {
     let mut host = Command::new(host_binary(profile));
     host.arg("serve").args(args).current_dir(project::root());
     eprintln!("starting {}", shell::name(&host));
+    project::forget_this_package(&mut host);
     let error = host.exec();
     Err(error).with_context(|| format!("cannot start {}", shell::name(&host)))
 }

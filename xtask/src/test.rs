@@ -167,7 +167,8 @@ fn close(outcomes: &[Outcome], unprepared: bool, filtered: bool) -> ExitCode {
     for Outcome { part, counts, time, problem } in outcomes {
         let verdict = if problem.is_some() || counts.failed > 0 { "FAILED" } else { "ok" };
         println!("{:<12} {verdict:<7} {counts}, {}", part.name(), shell::seconds(*time));
-        if let Some(problem) = problem {
+        // A failed test has been shown by its runner, which then fails as well.
+        if let Some(problem) = problem.as_ref().filter(|_| counts.failed == 0) {
             println!("             {problem}");
         }
         sum.passed += counts.passed;

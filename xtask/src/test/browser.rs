@@ -53,6 +53,7 @@ impl Host {
         let mut command = Command::new(serve::host_binary(Profile::Debug));
         command.args(["serve", "wasm-host.toml", "--listen", "127.0.0.1:0"]);
         command.args(["--admin", "127.0.0.1:0", "--state"]).arg(&state);
+        project::forget_this_package(&mut command);
         command.current_dir(project::root()).stdin(Stdio::null()).stdout(Stdio::null());
         let mut process = shell::spawn(command.stderr(Stdio::piped()))?;
         let stderr = process.stderr.take().context("no standard error")?;
