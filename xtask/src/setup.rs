@@ -1,0 +1,166 @@
+//! Getting what a machine lacks: a guest toolchain, npm packages, and for the tests a Postgres and
+//! a browser.
+//!
+//! Every check is a look at a file or two, so that a run with nothing to do costs nothing. What is
+//! missing is installed where that needs no questions (Debian), and otherwise named with its fix.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::guests::{self, Toolchain};
+use crate::shell::{self, MINUTE};
+use crate::{apt, project};
+
+/// What a command is going to use.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Need {
+    pub(crate) components: bool,
+    pub(crate) web: bool,
+    pub(crate) postgres: bool,
+    pub(crate) browser: bool,
+}
+
+impl Need {
+    pub(crate) const SERVE: Self =
+        Self { components: true, web: true, postgres: true, browser: false };
+    pub(crate) const TEST: Self = Self { browser: true, ..Self::SERVE };
+}
+
+/// What was found or installed.
+pub(crate) struct Ready {
+    pub(crate) toolchain: Option<Toolchain>,
+    pub(crate) chromium: Option<PathBuf>,
+}
+
+/// `cargo xtask setup`: everything, and what it came to.
+pub(crate) fn all() -> Result<()> {
+    let ready = run(Need::TEST)?;
+    if let Some(toolchain) = &ready.toolchain {
+        eprintln!("components are built with {}", toolchain.describe());
+    }
+    Ok(())
+}
+
+/// Makes sure of everything in `need`.
+pub(crate) fn run(need: Need) -> Result<Ready> {
+    let toolchain = need.components.then(guests::toolchain).transpose()?;
+    let mut packages = Vec::new();
+    if matches!(toolchain, Some(Toolchain::Debian { .. })) {
+        packages.extend(apt::missing(&guests::DEBIAN));
+    }
+    if need.web {
+        let tools = [("node", "nodejs"), ("npm", "npm")];
+        let missing = tools.into_iter().filter(|(tool, _)| shell::find(tool).is_none());
+        packages.extend(missing.map(|(_, package)| package));
+    }
+    if need.browser && chromium().is_none() {
+        packages.push("chromium");
+    }
+    if !packages.is_empty() {
+        if !apt::available() {
+            bail!("missing: {}; install them with your system's packages", packages.join(", "));
+        }
+        apt::update();
+        apt::install(&packages)?;
+    }
+    if need.postgres && !has_postgres() {
+        postgres(packages.is_empty());
+    }
+    if need.web {
+        node_version()?;
+        npm_packages()?;
+    }
+    let browser = if need.browser { chromium() } else { None };
+    if need.browser && browser.is_none() {
+        bail!("no Chromium or Chrome was found; set CHROMIUM to the path of one");
+    }
+    Ok(Ready { toolchain, chromium: browser })
+}
+
+/// The browser of the browser test.
+fn chromium() -> Option<PathBuf> {
+    let named = env::var_os("CHROMIUM").map(PathBuf::from).filter(|path| path.is_file());
+    named.or_else(|| {
+        ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+            .into_iter()
+            .find_map(shell::find)
+    })
+}
+
+/// Debian keeps the server's programs off the PATH, one folder for each version.
+fn has_postgres() -> bool {
+    let complete = |folder: &Path| ["initdb", "postgres"].iter().all(|p| folder.join(p).is_file());
+    let path = env::var_os("PATH").unwrap_or_default();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    env::split_paths(&path)
+        .chain(versions.map(|version| version.path().join("bin")))
+        .any(|folder| complete(&folder))
+}
+
+/// Not a reason to stop: the host fetches a Postgres by itself where there is a network, and an
+/// application file may name one that runs elsewhere.
+fn postgres(update: bool) {
+    if !apt::available() {
+        eprintln!("      no Postgres here: the host will fetch one when it starts");
+        return;
+    }
+    if update {
+        apt::update();
+    }
+    if let Err(error) = apt::install_postgres() {
+        eprintln!("      no Postgres installed, the host will fetch one: {error:#}");
+    }
+}
+
+/// The oldest Node that the web UI's tools accept.
+const NODE: (u32, u32) = (20, 19);
+
+fn node_version() -> Result<()> {
+    let version = shell::answer(Command::new("node").arg("--version"))
+        .context("`node --version` fails; install Node from https://nodejs.org")?;
+    match parse_version(&version) {
+        Some(found) if found >= NODE => Ok(()),
+        _ => bail!(
+            "the web UI needs Node {}.{} or newer and this is {version}; \
+             install one from https://nodejs.org",
+            NODE.0,
+            NODE.1
+        ),
+    }
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix('v')?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn npm_packages() -> Result<()> {
+    let web = project::web();
+    let modified = |path: &str| fs::metadata(web.join(path)).and_then(|data| data.modified()).ok();
+    let locked = modified("package-lock.json").context("web/package-lock.json is missing")?;
+    // npm writes this file last, so an interrupted installation is not taken for a whole one.
+    if modified("node_modules/.package-lock.json").is_some_and(|installed| installed >= locked) {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&web);
+    shell::quiet("npm ci in web/", &mut npm, 10 * MINUTE)
+        .context("cannot install the web UI's packages; try `npm ci` in web/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_versions_compare_by_number() {
+        assert_eq!(parse_version("v20.20.2"), Some((20, 20)));
+        assert!(parse_version("v9.99.0").unwrap() < NODE);
+        assert!(parse_version("v22.1.0").unwrap() > NODE);
+        assert_eq!(parse_version("20"), None);
+    }
+}
