@@ -1,1 +1,44 @@
+//! The harness of the integration tests: the real binary on free ports, a client that can be watched and hung
+//! up, and an upstream that sends exactly the bytes it is told to.
+//!
+//! A failed expectation panics with what was seen: this is test code, and its users are tests.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a panic is how a test fails"
+)]
 
+pub mod client;
+pub mod host;
+pub mod upstream;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long a test waits for anything. Generous: the machines that run tests are small and shared.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Wait for something that must come.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
+}
+
+/// Look again and again until something holds.
+pub async fn eventually<F, T>(what: &str, mut look: F) -> T
+where
+    F: AsyncFnMut() -> Option<T>,
+{
+    within(what, async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}

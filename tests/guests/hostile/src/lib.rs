@@ -1,0 +1,103 @@
+//! A component that misbehaves on request: the path says how. It imports no capability, so that it
+//! can be served by itself.
+
+use std::time::Duration;
+
+use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
+use wasm_host_guest::bindings::wasi::http::{client, types};
+use wasm_host_guest::bindings::wit_future;
+use wasm_host_guest::{Request, Response, Service, service};
+
+struct Hostile;
+
+impl Service for Hostile {
+    async fn handle(request: Request) -> Response {
+        match request.path.clone().as_str() {
+            "/trap" => std::process::abort(),
+            "/loop" => spin(),
+            "/grow" => grow(),
+            "/silent" => {
+                monotonic_clock::wait_for(Duration::from_secs(3600).as_nanos() as u64).await;
+                Response::empty(200)
+            }
+            "/drip" => Response::stream(200, "text/plain", |mut body| async move {
+                loop {
+                    if body.write(b"drip\n".to_vec()).await.is_err() {
+                        return Ok(());
+                    }
+                    monotonic_clock::wait_for(20_000_000).await;
+                }
+            }),
+            "/trap-in-body" => Response::stream(200, "text/plain", |mut body| async move {
+                let _ = body.write(b"half of it".to_vec()).await;
+                monotonic_clock::wait_for(50_000_000).await;
+                std::process::abort()
+            }),
+            "/fail-in-body" => Response::stream(200, "text/plain", |mut body| async move {
+                let _ = body.write(b"half of it".to_vec()).await;
+                Err("the rest is gone".to_string())
+            }),
+            "/env" => {
+                let mut names: Vec<String> =
+                    std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect();
+                names.sort();
+                Response::text(200, names.concat())
+            }
+            "/files" => {
+                let seen: Vec<String> = ["/", ".", "/etc/passwd"]
+                    .iter()
+                    .map(|path| format!("{path}: {}\n", std::fs::metadata(path).is_ok()))
+                    .collect();
+                Response::text(200, seen.concat())
+            }
+            "/socket" => {
+                let answer = std::net::TcpStream::connect("127.0.0.1:1");
+                Response::text(200, format!("{:?}", answer.map(drop).map_err(|error| error.kind())))
+            }
+            "/call" => call(&request.query.unwrap_or_default()).await,
+            "/echo" => match request.body(1024 * 1024).await {
+                Ok(body) => Response::text(200, body),
+                Err(error) => error.into_response(),
+            },
+            "/print" => {
+                println!("printed by the guest");
+                Response::empty(204)
+            }
+            _ => Response::text(404, "unknown misbehaviour\n"),
+        }
+    }
+}
+
+fn spin() -> ! {
+    let mut count = 0_u64;
+    loop {
+        count = std::hint::black_box(count.wrapping_add(1));
+    }
+}
+
+fn grow() -> ! {
+    let mut hoard: Vec<Vec<u8>> = Vec::new();
+    loop {
+        hoard.push(vec![1; 1024 * 1024]);
+        std::hint::black_box(&hoard);
+    }
+}
+
+/// Call another service: `?host/path`. Answers with its status and body.
+async fn call(target: &str) -> Response {
+    let (host, path) = target.split_once('/').unwrap_or((target, ""));
+    let (_end, trailers) = wit_future::new(|| Ok(None));
+    let (request, _sent) = types::Request::new(types::Fields::new(), None, trailers, None);
+    let valid = request.set_scheme(Some(&types::Scheme::Http)).is_ok()
+        && request.set_authority(Some(host)).is_ok()
+        && request.set_path_with_query(Some(&format!("/{path}"))).is_ok();
+    if !valid {
+        return Response::text(400, "not a target\n");
+    }
+    match client::send(request).await {
+        Ok(response) => Response::passed(response),
+        Err(error) => Response::text(502, format!("{error:?}\n")),
+    }
+}
+
+service!(Hostile);

@@ -1,0 +1,151 @@
+//! A running `wasm-host`: started on free ports, its log kept, stopped with a signal, killed when forgotten.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::client::{self, Reply};
+use crate::within;
+
+/// An application in a folder of its own.
+pub struct App {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl App {
+    /// `file` is the text of `wasm-host.toml`. `@NAME@` in it is the path of the component `NAME.wasm`.
+    pub fn new(file: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = file.to_string();
+        while let Some((before, rest)) = text.split_once('@') {
+            let (name, after) = rest.split_once('@').expect("@NAME@");
+            text = format!("{before}{}{after}", component(name).display());
+        }
+        std::fs::write(folder.path().join("wasm-host.toml"), text).unwrap();
+        Self { folder, environment: Vec::new() }
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// The folder of the application file.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn serve(&self) -> Host {
+        self.serve_with(&["wasm-host.toml"]).await
+    }
+
+    /// `wasm-host serve` with these arguments, on free ports.
+    pub async fn serve_with(&self, arguments: &[&str]) -> Host {
+        let free = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let mut child = self
+            .command(&[&["serve"], arguments, &free].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the host starts; was it built?");
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, ready) = tokio::sync::oneshot::channel();
+        let mut sender = Some(sender);
+        tokio::spawn({
+            let log = log.clone();
+            async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if let Some(address) = line.strip_prefix("Serving HTTP on http://") {
+                        let address = address.trim_end_matches('/').to_string();
+                        sender.take().map(|sender| sender.send(address));
+                    }
+                    log.lock().unwrap().push_str(&format!("{line}\n"));
+                }
+            }
+        });
+        match within("the host to serve", ready).await {
+            Ok(address) => Host { address, child, log },
+            Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap()),
+        }
+    }
+
+    /// Run a command to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).kill_on_drop(true).output();
+        within("the command to end", output).await.expect("the command starts")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("OLLAMA_HOST")
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// A host that serves.
+pub struct Host {
+    /// `ip:port` of the public port.
+    pub address: String,
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Host {
+    pub async fn get(&self, path: &str) -> Reply {
+        client::send(&self.address, "GET", path, &[], "").await
+    }
+
+    pub async fn send(&self, method: &str, path: &str, body: &str) -> Reply {
+        client::send(&self.address, method, path, &[], body).await
+    }
+
+    /// All that the host has written to standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Ask it to stop.
+    pub fn terminate(&self) {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    /// Ask it to stop and wait until it has. Returns how it ended and its whole log.
+    pub async fn stop(mut self) -> (ExitStatus, String) {
+        self.terminate();
+        let status = within("the host to stop", self.child.wait()).await.unwrap();
+        // The reader of the log ends with the pipe.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        (status, self.log())
+    }
+}
+
+/// Built by `cargo xtask build`, beside this test's own binary.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("wasm-host")
+}
+
+/// A component built by `cargo xtask build`.
+pub fn component(name: &str) -> PathBuf {
+    root().join("target/components").join(format!("{name}.wasm"))
+}
+
+/// The folder of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
