@@ -84,7 +84,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.public)?;
         match &self.private {
-            Some(private) => write!(formatter, ": {private}"),
+            Some(private) => write!(formatter, " ({private})"),
             None => Ok(()),
         }
     }

@@ -51,6 +51,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
 
     let host = Arc::new(Host {
         address: format!("http://{}/", public.address()),
+        control_address: format!("http://{}/", control.address()),
         app: App::new(router(&config, &registry)?),
         config,
         registry,
@@ -77,6 +78,7 @@ struct Host {
     app: App,
     /// The public address.
     address: String,
+    control_address: String,
     stopping: AtomicBool,
 }
 
@@ -166,7 +168,8 @@ impl Listeners {
 fn announce(host: &Host, format: Format) {
     let services = host.services();
     // One write, so that nobody who waits for the first line finds half a table.
-    let mut text = format!("Serving HTTP on {}\n", host.address);
+    let mut text =
+        format!("Control plane on {}\nServing HTTP on {}\n", host.control_address, host.address);
     match format {
         Format::Table => text.push_str(&table(&services)),
         Format::Json => {

@@ -62,18 +62,22 @@ impl App {
         let mut sender = Some(sender);
         tokio::spawn({
             let log = log.clone();
+            let mut admin = String::new();
             async move {
                 while let Ok(Some(line)) = lines.next_line().await {
+                    if let Some(address) = line.strip_prefix("Control plane on http://") {
+                        admin = address.trim_end_matches('/').to_string();
+                    }
                     if let Some(address) = line.strip_prefix("Serving HTTP on http://") {
                         let address = address.trim_end_matches('/').to_string();
-                        sender.take().map(|sender| sender.send(address));
+                        sender.take().map(|sender| sender.send((address, admin.clone())));
                     }
                     log.lock().unwrap().push_str(&format!("{line}\n"));
                 }
             }
         });
         match within("the host to serve", ready).await {
-            Ok(address) => Host { address, child, log },
+            Ok((address, admin)) => Host { address, admin, child, log },
             Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap()),
         }
     }
@@ -100,6 +104,8 @@ impl App {
 pub struct Host {
     /// `ip:port` of the public port.
     pub address: String,
+    /// `ip:port` of the control plane.
+    pub admin: String,
     child: Child,
     log: Arc<Mutex<String>>,
 }
@@ -111,6 +117,13 @@ impl Host {
 
     pub async fn send(&self, method: &str, path: &str, body: &str) -> Reply {
         client::send(&self.address, method, path, &[], body).await
+    }
+
+    /// One service as the control plane shows it.
+    pub async fn service(&self, name: &str) -> serde_json::Value {
+        let services = client::send(&self.admin, "GET", "/services", &[], "").await.json();
+        let services = services.as_array().expect("a list").iter();
+        services.filter(|service| service["service"] == name).cloned().next().expect("the service")
     }
 
     /// All that the host has written to standard error so far.
@@ -125,8 +138,13 @@ impl Host {
     }
 
     /// Ask it to stop and wait until it has. Returns how it ended and its whole log.
-    pub async fn stop(mut self) -> (ExitStatus, String) {
+    pub async fn stop(self) -> (ExitStatus, String) {
         self.terminate();
+        self.stop_after_signal().await
+    }
+
+    /// Wait until a host that was asked to stop has done so.
+    pub async fn stop_after_signal(mut self) -> (ExitStatus, String) {
         let status = within("the host to stop", self.child.wait()).await.unwrap();
         // The reader of the log ends with the pipe.
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -35,7 +35,15 @@ impl Upstream {
     /// Answer `/api/version`, by which a host asks whether Ollama is there, and everything else by
     /// what `script` says for the head of the request.
     pub async fn start(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_at("127.0.0.1:0", script).await
+    }
+
+    /// The same at an address that is known before.
+    pub async fn start_at(
+        address: &str,
+        script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        let socket = TcpListener::bind(address).await.expect("the address is free");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let script = Arc::new(script);

@@ -327,7 +327,8 @@ impl WorkerState for Worker {
             if self.slots.expired.load(Ordering::Acquire) {
                 tracing::debug!(%service, "an instance was ended: its clients have left");
             } else {
-                tracing::warn!(%service, "an instance trapped: {error:#}");
+                tracing::warn!(%service, "an instance trapped: {}", error.root_cause());
+                tracing::debug!(%service, "{error:?}");
             }
         }
         drop(store);

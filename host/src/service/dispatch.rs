@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,7 +56,7 @@ impl Service {
                 ),
             )
         })??;
-        Ok(response.map(|body| GuardedBody { body, guard }.boxed_unsync()))
+        Ok(response.map(|body| GuardedBody { body, guard, error: None }.boxed_unsync()))
     }
 
     /// Call the version, waiting for an instance if all are in use.
@@ -105,7 +105,7 @@ impl Service {
                 format!("The service {} gave no response.", self.name),
             )
             .because(format_args!("{code:?}")),
-            None => self.trapped().because(format_args!("{error:#}")),
+            None => self.trapped().because(error.root_cause()),
         }
     }
 
@@ -154,6 +154,9 @@ impl Drop for Guard {
 struct GuardedBody {
     body: WasiBody,
     guard: Guard,
+    /// The error that the body ended with, held back for one turn: the connection is closed at once by an
+    /// error, and what was written just before it, often the reason, would never be sent.
+    error: Option<Error>,
 }
 
 impl GuardedBody {
@@ -178,16 +181,22 @@ impl Body for GuardedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match &frame {
-            // The body of an instance that trapped ends as if it were whole.
-            Poll::Ready(None) if self.guard.slot.is_broken() => {
-                return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
-            }
-            Poll::Ready(None) => self.guard.whole = true,
-            _ => {}
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        frame
+        let error = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => error,
+            // The body of an instance that trapped ends as if it were whole.
+            None if self.guard.slot.is_broken() => Error::ConnectionTerminated,
+            None => {
+                self.guard.whole = true;
+                return Poll::Ready(None);
+            }
+        };
+        self.error = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

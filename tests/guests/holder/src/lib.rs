@@ -1,0 +1,79 @@
+//! A component that holds on to what its client no longer wants: the host must let go for it.
+
+use wasm_host_guest::ollama::inference::{self, ChatRequest, Message};
+use wasm_host_guest::postgres::client;
+use wasm_host_guest::postgres::types::{Scalar, Value};
+use wasm_host_guest::{Request, Response, Service, service};
+
+struct Holder;
+
+impl Service for Holder {
+    async fn handle(request: Request) -> Response {
+        match request.path.as_str() {
+            "/chat" => hold_a_chat().await,
+            "/sleep" => match client::execute("select pg_sleep(600)".to_string(), Vec::new()).await {
+                Ok(_) => Response::text(200, "slept\n"),
+                Err(error) => Response::text(500, format!("{error:?}\n")),
+            },
+            "/sleeping" => sleeping().await,
+            "/begin" => {
+                // A transaction by hand, left open: it must not become the next request's.
+                let begun = client::execute("begin".to_string(), Vec::new()).await;
+                Response::text(200, format!("{}\n", begun.is_ok()))
+            }
+            "/in-transaction" => {
+                one_value("select now() <> statement_timestamp() or pg_current_xact_id_if_assigned() is not null").await
+            }
+            _ => Response::text(404, "hold what?\n"),
+        }
+    }
+}
+
+/// Read one item, answer with it, and then wait for the end without ever reading on.
+async fn hold_a_chat() -> Response {
+    let message = Message { role: "user".to_string(), content: "hi".to_string(), extra: None };
+    let request = ChatRequest { model: "m".to_string(), messages: vec![message], extra: None };
+    let (mut items, done) = match inference::chat(request).await {
+        Ok(started) => started,
+        Err(error) => return Response::text(502, format!("{error:?}\n")),
+    };
+    let first = items.next().await;
+    Response::stream(200, "text/plain", |mut body| async move {
+        let text = first.map(|event| event.content).unwrap_or_default();
+        let _ = body.write(text.into_bytes()).await;
+        let ended = done.await;
+        drop(items);
+        let _ = body.write(format!("{ended:?}").into_bytes()).await;
+        Ok(())
+    })
+}
+
+/// How many statements of `/sleep` the server is running.
+async fn sleeping() -> Response {
+    one_value(
+        "select count(*) from pg_stat_activity where state = 'active' and query = 'select pg_sleep(600)'",
+    )
+    .await
+}
+
+async fn one_value(statement: &str) -> Response {
+    let (_columns, mut batches, done) = match client::query(statement.to_string(), Vec::new()).await
+    {
+        Ok(started) => started,
+        Err(error) => return Response::text(500, format!("{error:?}\n")),
+    };
+    let first = batches
+        .next()
+        .await
+        .and_then(|rows| rows.into_iter().next())
+        .and_then(|row| row.into_iter().next());
+    drop(batches);
+    let _ = done.await;
+    match first {
+        Some(Value::Scalar(Scalar::Int64(count))) => Response::text(200, count.to_string()),
+        Some(Value::Scalar(Scalar::Boolean(truth))) => Response::text(200, truth.to_string()),
+        other => Response::text(500, format!("{other:?}\n")),
+    }
+}
+
+service!(Holder);

@@ -1,0 +1,158 @@
+//! Promise 4: when a client leaves, what was done for it stops within a second.
+
+use std::time::{Duration, Instant};
+
+use wasm_host_tests::client;
+use wasm_host_tests::eventually;
+use wasm_host_tests::host::App;
+use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
+
+/// The promise, with what a busy test machine adds.
+const SOON: Duration = Duration::from_secs(3);
+
+const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+
+fn models(upstream: &Upstream) -> App {
+    App::new(
+        r#"
+name = "cancellation"
+
+[postgres.any]
+
+[ollama.local]
+
+[service.chat]
+component = "@ollama@"
+ollama = "local"
+route = "/"
+
+[service.holder]
+component = "@holder@"
+ollama = "local"
+postgres = "any"
+"#,
+    )
+    .env("OLLAMA_HOST", &upstream.url)
+}
+
+async fn hung_up(upstream: &Upstream, count: usize, since: Instant) {
+    eventually("the upstream to see the close", async || {
+        (upstream.hung_up() == count).then_some(())
+    })
+    .await;
+    assert!(since.elapsed() < SOON, "the upstream saw the close after {:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_chat_whose_client_leaves_is_closed_upstream() {
+    let upstream = Upstream::start(|_| {
+        vec![
+            Step::Send(ndjson_head()),
+            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
+            Step::Hold,
+        ]
+    })
+    .await;
+    let host = models(&upstream).serve().await;
+    let mut chat = client::open(&host.address, "POST", "/api/chat", &[], CHAT).await;
+    assert!(chat.next().await.unwrap().is_some());
+    let left = Instant::now();
+    drop(chat);
+    hung_up(&upstream, 1, left).await;
+}
+
+#[tokio::test]
+async fn a_chat_that_waits_for_its_first_byte_is_closed_upstream() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let host = models(&upstream).serve().await;
+    let address = host.address.clone();
+    let chat = tokio::spawn(async move {
+        client::send(&address, "POST", "/api/chat", &[], CHAT).await;
+    });
+    eventually("the request upstream", async || (!upstream.requests().is_empty()).then_some(()))
+        .await;
+    let left = Instant::now();
+    chat.abort();
+    hung_up(&upstream, 1, left).await;
+}
+
+#[tokio::test]
+async fn a_guest_that_holds_its_stream_is_not_relied_upon() {
+    let upstream = Upstream::start(|_| {
+        vec![
+            Step::Send(ndjson_head()),
+            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
+            Step::Hold,
+        ]
+    })
+    .await;
+    let host = models(&upstream).serve().await;
+    let mut left_behind = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
+    let mut neighbour = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
+    assert_eq!(left_behind.next().await.unwrap().unwrap(), "one");
+    assert_eq!(neighbour.next().await.unwrap().unwrap(), "one");
+    let left = Instant::now();
+    drop(left_behind);
+    hung_up(&upstream, 1, left).await;
+    // The neighbour, whose client is still there, goes on.
+    let more = tokio::time::timeout(Duration::from_secs(1), neighbour.next()).await;
+    assert!(more.is_err(), "the neighbour was cut off: {more:?}");
+    drop(neighbour);
+    hung_up(&upstream, 2, Instant::now()).await;
+}
+
+#[tokio::test]
+async fn a_statement_whose_client_leaves_is_cancelled_on_the_server() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let host = models(&upstream).serve().await;
+    let address = host.address.clone();
+    let sleep = tokio::spawn(async move {
+        client::send(&address, "GET", "/holder/sleep", &[], "").await;
+    });
+    let sleeping = async || host.get("/holder/sleeping").await.text().to_string();
+    eventually("the statement on the server", async || (sleeping().await == "1").then_some(()))
+        .await;
+    let left = Instant::now();
+    sleep.abort();
+    eventually("the statement's end", async || (sleeping().await == "0").then_some(())).await;
+    assert!(left.elapsed() < SOON, "the statement went on for {:?}", left.elapsed());
+}
+
+#[tokio::test]
+async fn a_transaction_left_open_is_nobody_elses() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let host = models(&upstream).serve().await;
+    for _ in 0..8 {
+        assert_eq!(host.get("/holder/begin").await.text(), "true\n");
+        assert_eq!(host.get("/holder/in-transaction").await.text(), "false");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_whose_clients_have_all_left_is_ended() {
+    let app = App::new(
+        r#"
+name = "cancellation"
+
+[service.guest]
+component = "@hostile@"
+route = "/"
+"#,
+    );
+    let host = app.serve().await;
+    let address = host.address.clone();
+    let looping = tokio::spawn(async move {
+        client::send(&address, "GET", "/loop", &[], "").await;
+    });
+    eventually("an instance", async || {
+        (host.service("guest").await["instances"] == 1).then_some(())
+    })
+    .await;
+    let left = Instant::now();
+    looping.abort();
+    eventually("the instance's end", async || {
+        (host.service("guest").await["instances"] == 0).then_some(())
+    })
+    .await;
+    assert!(left.elapsed() < SOON, "the guest went on for {:?}", left.elapsed());
+}

@@ -1,0 +1,122 @@
+//! Promise 5: a component that traps, loops or eats memory costs at most its own requests.
+//! And promise 6: busy is never 500.
+
+use std::time::{Duration, Instant};
+
+use wasm_host_tests::client;
+use wasm_host_tests::host::App;
+
+const SERVICES: &str = r#"
+name = "isolation"
+
+[service.bad]
+component = "@hostile@"
+first-byte-timeout = "1s"
+memory = "32MiB"
+
+[service.good]
+component = "@hello-p3@"
+"#;
+
+#[tokio::test]
+async fn a_trap_costs_its_own_request_only() {
+    let host = App::new(SERVICES).serve().await;
+    let reply = host.get("/bad/trap").await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+    assert!(!reply.text().contains("wasm"), "insides of the guest: {}", reply.text());
+    assert_eq!(host.send("POST", "/bad/echo", "x").await.text(), "x");
+    assert_eq!(host.get("/good/").await.status, 200);
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let host = App::new(SERVICES).serve().await;
+    assert_eq!(host.get("/bad/grow").await.status, 502);
+    assert_eq!(host.get("/good/").await.status, 200);
+}
+
+#[tokio::test]
+async fn loops_cost_their_own_deadline_and_nobodys_thread() {
+    let host = App::new(SERVICES).serve().await;
+    // More loops than the machine has processors.
+    let address = host.address.clone();
+    let loops: Vec<_> = (0..8)
+        .map(|_| {
+            let address = address.clone();
+            tokio::spawn(async move { client::send(&address, "GET", "/bad/loop", &[], "").await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(host.get("/good/").await.status, 200);
+    assert!(!loops.iter().any(|request| request.is_finished()), "the neighbour waited for a loop");
+    for request in loops {
+        assert_eq!(request.await.unwrap().status, 504);
+    }
+    assert_eq!(host.send("POST", "/bad/echo", "x").await.text(), "x");
+}
+
+#[tokio::test]
+async fn a_body_whose_component_traps_ends_as_an_error() {
+    let host = App::new(SERVICES).serve().await;
+    for path in ["/bad/trap-in-body", "/bad/fail-in-body"] {
+        let mut response = client::open(&host.address, "GET", path, &[], "").await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.rest().await, Err(b"half of it".to_vec()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_waits_and_is_then_told_to_come_back() {
+    let app = App::new(
+        r#"
+name = "busy"
+
+[service.slow]
+component = "@hostile@"
+route = "/"
+concurrent = 2
+queue = 1
+queue-timeout = "300ms"
+"#,
+    );
+    let host = app.serve().await;
+    // Two streams hold both places for as long as their bodies last.
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = client::open(&host.address, "GET", "/drip", &[], "").await;
+        assert!(stream.next().await.unwrap().is_some());
+        streams.push(stream);
+    }
+    let started = Instant::now();
+    let reply = host.send("POST", "/echo", "x").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.header("retry-after"), "1");
+    assert!(started.elapsed() >= Duration::from_millis(300), "it did not wait");
+    drop(streams);
+    let reply = wasm_host_tests::eventually("a free place", async || {
+        let reply = host.send("POST", "/echo", "x").await;
+        (reply.status != 503).then_some(reply)
+    })
+    .await;
+    assert_eq!(reply.text(), "x");
+}
+
+#[tokio::test]
+async fn a_body_over_the_bound_is_refused() {
+    let app = App::new(
+        r#"
+name = "bodies"
+
+[service.guest]
+component = "@hostile@"
+route = "/"
+max-body = "1KiB"
+"#,
+    );
+    let host = app.serve().await;
+    assert_eq!(host.send("POST", "/echo", &"x".repeat(1024)).await.status, 200);
+    let reply = host.send("POST", "/echo", &"x".repeat(1025)).await;
+    assert_eq!(reply.status, 413);
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+}

@@ -1,0 +1,72 @@
+//! Promise 7: secrets appear in no output.
+
+use wasm_host_tests::client;
+use wasm_host_tests::host::App;
+
+const PASSWORD: &str = "s3cr3t!@#%;'x";
+/// The same in a url.
+const ENCODED: &str = "s3cr3t%21%40%23%25%3B%27x";
+
+#[tokio::test]
+async fn the_password_of_a_database_is_in_no_output() {
+    let url = format!("postgres://weather:{ENCODED}@127.0.0.1:1/weather");
+    let app = App::new(
+        r#"
+name = "secrets"
+
+[postgres.weather]
+url = "${WEATHER_DB_URL}"
+acquire-timeout = "1s"
+
+[service.weather]
+component = "@weather@"
+postgres = "weather"
+"#,
+    )
+    .env("WEATHER_DB_URL", &url)
+    .env("WASM_HOST_LOG", "trace");
+    let mut outputs = Vec::new();
+    for arguments in [&["check"][..], &["check", "--format", "json"]] {
+        let output = app.run(arguments).await;
+        outputs.push(String::from_utf8(output.stdout).unwrap());
+        outputs.push(String::from_utf8(output.stderr).unwrap());
+    }
+    let host = app.serve().await;
+    // Nothing listens there: the answer is an error.
+    let reply = host.get("/weather/forecast").await;
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    outputs.push(reply.text().to_string());
+    for path in ["/services", "/ready", "/live", "/nowhere"] {
+        outputs.push(client::send(&host.admin, "GET", path, &[], "").await.text().to_string());
+    }
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(log.contains("TRACE"), "the log is not as loud as it can be");
+    outputs.push(log);
+    for output in outputs {
+        for secret in [PASSWORD, ENCODED, "s3cr3t"] {
+            assert!(!output.contains(secret), "{secret} in:\n{output}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_literal_password_is_an_error_that_does_not_repeat_it() {
+    let app = App::new(&format!(
+        r#"
+name = "secrets"
+
+[postgres.weather]
+url = "postgres://weather:{ENCODED}@127.0.0.1/weather"
+
+[service.weather]
+component = "@weather@"
+postgres = "weather"
+"#
+    ));
+    let output = app.run(&["check"]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(told.contains("wasm-host.toml:5:") && told.contains("password"), "{told}");
+    assert!(!told.contains("s3cr3t"), "{told}");
+}
