@@ -1,5 +1,5 @@
-//! Carries out a [`Talk`]: makes the text at once, which costs microseconds, and sends it at the pace
-//! of a small model, so that streaming can be seen.
+//! Carries out a [`Talk`]: makes the text at once, which costs microseconds, and sends it at the
+//! pace of a small model, so that streaming can be seen.
 
 use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant, SystemTime};

@@ -69,8 +69,9 @@ pub(crate) fn show(kind: &Kind, since: SystemTime) -> Value {
         "license": include_str!("license.txt"),
         "modelfile": format!(
             "# {name} is a demo: {NOTE}.\n\
-             # It counts which word follows which in a few pages of English that belong to wasm-host,\n\
-             # and looks back {context} words. System prompts, templates and tools mean nothing to it.\n\
+             # It counts which word follows which in a few pages of English that belong to\n\
+             # wasm-host, and looks back {context} words. System prompts, templates and tools\n\
+             # mean nothing to it.\n\
              FROM {name}\n",
             name = kind.name,
             context = kind.context,

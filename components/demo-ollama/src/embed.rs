@@ -1,5 +1,5 @@
-//! `/api/embed`: a vector of unit length for a text. Each word's stem is hashed to a few places of the
-//! vector, so texts that share words are near each other. It knows nothing of what words mean.
+//! `/api/embed`: a vector of unit length for a text. Each word's stem is hashed to a few places of
+//! the vector, so texts that share words are near each other. It knows nothing of what words mean.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! The fields of a request's JSON body, and how a request is refused. Ollama ignores the content type
-//! of a request and fields that it does not know; so does this.
+//! The fields of a request's JSON body, and how a request is refused. Ollama ignores the content
+//! type of a request and fields that it does not know; so does this.
 
 use serde_json::{Map, Value, json};
 

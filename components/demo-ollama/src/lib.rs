@@ -1,13 +1,15 @@
 //! `demo-ollama` speaks Ollama's HTTP API on machines that have no Ollama, so that everything that
-//! talks to one can be tried: forecast, model library, chat. Its texts come from a small statistical
-//! model that is trained on `corpus/` when the component is built, and its names say that it is a demo.
+//! talks to one can be tried: forecast, model library, chat. Its texts come from a small
+//! statistical model that is trained on `corpus/` when the component is built, and its names say
+//! that it is a demo.
 //!
-//! What an instance remembers, and what is lost with it: a component has no storage, so pulled, deleted
-//! and loaded models are remembered by the instance that was asked. A new instance has `demo:latest` and
-//! nothing else; then `demo:tiny` is not found and can be pulled again in seconds, and a deleted
-//! `demo:latest` is back. With several instances the list would depend on which one answers. The
-//! application file therefore gives this service one instance which serves all requests at the same time,
-//! without a limit on reuse and without an idle time. No request depends on it for more than the list.
+//! What an instance remembers, and what is lost with it: a component has no storage, so pulled,
+//! deleted and loaded models are remembered by the instance that was asked. A new instance lists
+//! `demo:latest` and nothing else. For the list to be right, the application file gives this
+//! service one instance that serves all requests at the same time and is not ended for being idle
+//! or after so many requests. Where an instance goes all the same, little breaks: `demo:tiny` still
+//! answers who asks for it by name, which brings it back into the list, and a deleted model may be
+//! back.
 
 mod answer;
 mod api;
@@ -103,7 +105,7 @@ async fn fields(request: Request) -> Result<Fields, Refusal> {
 
 /// An installed model and since when.
 fn installed(name: &str, now: SystemTime) -> Result<(&'static Kind, SystemTime), Refusal> {
-    library::with(now, |library| library.find(name)).ok_or_else(|| Refusal::not_found(name))
+    library::with(now, |library| library.wanted(name, now)).ok_or_else(|| Refusal::not_found(name))
 }
 
 fn show(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
@@ -113,7 +115,7 @@ fn show(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
 
 fn delete(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
     let name = fields.model()?;
-    if library::with(now, |library| library.delete(name)) {
+    if library::with(now, |library| library.delete(name, now)) {
         Ok(Response::empty(200))
     } else {
         Err(Refusal::not_found(name))
@@ -122,14 +124,15 @@ fn delete(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
 
 async fn talk(shape: Shape, fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
     let seed = random::seed();
-    let talk = library::with(now, |library| Talk::parse(shape, fields, library, seed))?;
+    let talk = library::with(now, |library| Talk::parse(shape, fields, library, now, seed))?;
     Ok(answer::respond(talk, Form::Native).await)
 }
 
 async fn openai_chat(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
     let native = openai::chat_fields(fields)?;
     let seed = random::seed();
-    let talk = library::with(now, |library| Talk::parse(Shape::Message, &native, library, seed))?;
+    let talk =
+        library::with(now, |library| Talk::parse(Shape::Message, &native, library, now, seed))?;
     let wanted = fields.get("stream_options").and_then(|options| options.get("include_usage"));
     let chunks = Chunks {
         id: format!("chatcmpl-{}", seed % 1000),
@@ -179,7 +182,7 @@ async fn pull(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
         body.extend(api::line(&refusal.body()));
         return Ok(Response::new(200, "application/x-ndjson", body));
     };
-    let here = library::with(now, |library| library.find(kind.name)).is_some();
+    let here = library::with(now, |library| library.is_installed(kind));
     let steps = pull::steps(kind, here);
     if !stream {
         answer::wait(steps.iter().map(|step| step.wait).sum::<Duration>()).await;

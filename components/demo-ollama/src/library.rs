@@ -1,7 +1,8 @@
 //! Which models there are, which are installed, and which are in memory.
 //!
-//! A component has no storage: what was pulled, deleted or loaded is remembered by the instance only.
-//! The header of the crate says what the host must do for that and what is lost with an instance.
+//! A component has no storage: what was pulled, deleted or loaded is remembered by the instance
+//! only. The header of the crate says what the host must do for that and what is lost with an
+//! instance.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -65,6 +66,7 @@ impl Kind {
 /// What one instance remembers.
 pub(crate) struct Library {
     installed: Vec<(&'static Kind, SystemTime)>,
+    deleted: Vec<&'static Kind>,
     loaded: Vec<(&'static Kind, SystemTime)>,
 }
 
@@ -81,7 +83,11 @@ pub(crate) fn with<T>(now: SystemTime, work: impl FnOnce(&mut Library) -> T) -> 
 impl Library {
     pub(crate) fn new(now: SystemTime) -> Self {
         let included = KINDS.iter().filter(|kind| kind.included);
-        Self { installed: included.map(|kind| (kind, now)).collect(), loaded: Vec::new() }
+        Self {
+            installed: included.map(|kind| (kind, now)).collect(),
+            deleted: Vec::new(),
+            loaded: Vec::new(),
+        }
     }
 
     /// The installed models and since when, newest first.
@@ -89,21 +95,35 @@ impl Library {
         self.installed.iter().rev()
     }
 
-    /// An installed model, and since when.
-    pub(crate) fn find(&self, name: &str) -> Option<(&'static Kind, SystemTime)> {
-        let kind = Kind::find(name)?;
+    pub(crate) fn is_installed(&self, kind: &Kind) -> bool {
+        self.installed.iter().any(|(installed, _)| *installed == kind)
+    }
+
+    /// The model that a request is for, and since when it is installed. One that was neither pulled
+    /// nor deleted here was pulled from an instance that is gone: it is back.
+    pub(crate) fn wanted(
+        &mut self,
+        name: &str,
+        now: SystemTime,
+    ) -> Option<(&'static Kind, SystemTime)> {
+        let kind = Kind::find(name).filter(|kind| !self.deleted.contains(kind))?;
+        if !self.is_installed(kind) {
+            self.install(kind, now);
+        }
         self.installed.iter().find(|(installed, _)| *installed == kind).copied()
     }
 
     pub(crate) fn install(&mut self, kind: &'static Kind, now: SystemTime) {
         self.installed.retain(|(installed, _)| *installed != kind);
         self.installed.push((kind, now));
+        self.deleted.retain(|deleted| *deleted != kind);
     }
 
     /// Remove a model; says whether it was there.
-    pub(crate) fn delete(&mut self, name: &str) -> bool {
-        let Some((kind, _)) = self.find(name) else { return false };
+    pub(crate) fn delete(&mut self, name: &str, now: SystemTime) -> bool {
+        let Some((kind, _)) = self.wanted(name, now) else { return false };
         self.installed.retain(|(installed, _)| *installed != kind);
+        self.deleted.push(kind);
         self.unload(kind);
         true
     }
@@ -154,10 +174,22 @@ mod tests {
         library.install(&KINDS[1], UNIX_EPOCH);
         library.install(&KINDS[1], UNIX_EPOCH);
         assert_eq!(names(&library), ["demo:tiny", "demo:latest"]);
-        assert!(library.delete("demo"));
-        assert!(!library.delete("demo"));
-        assert!(library.find("demo:latest").is_none());
+        assert!(library.delete("demo", UNIX_EPOCH));
+        assert!(!library.delete("demo", UNIX_EPOCH));
+        assert!(library.wanted("demo:latest", UNIX_EPOCH).is_none());
         assert_eq!(names(&library), ["demo:tiny"]);
+        library.install(&KINDS[0], UNIX_EPOCH);
+        assert!(library.wanted("demo:latest", UNIX_EPOCH).is_some());
+    }
+
+    #[test]
+    fn a_model_that_another_instance_pulled_still_answers() {
+        let mut library = Library::new(UNIX_EPOCH);
+        assert!(!library.is_installed(&KINDS[1]));
+        assert_eq!(library.wanted("demo:tiny", UNIX_EPOCH), Some((&KINDS[1], UNIX_EPOCH)));
+        assert!(library.is_installed(&KINDS[1]));
+        assert_eq!(library.wanted("llama3", UNIX_EPOCH), None);
+        assert!(Library::new(UNIX_EPOCH).delete("demo:tiny", UNIX_EPOCH));
     }
 
     #[test]
@@ -171,7 +203,7 @@ mod tests {
         library.load(&KINDS[1], after(6), Duration::ZERO);
         assert!(library.loaded(after(6)).is_empty());
         library.load(&KINDS[0], after(6), Duration::from_nanos(i64::MAX as u64));
-        assert!(library.delete("demo:latest"));
+        assert!(library.delete("demo:latest", UNIX_EPOCH));
         assert!(library.loaded(after(7)).is_empty());
     }
 

@@ -116,7 +116,8 @@ impl<'a> Writer<'a> {
         let mut said: Vec<Vec<u16>> = Vec::new();
         let mut used: Vec<&Start> = Vec::new();
         let wanted = 2 + self.random.below(SENTENCES_MAX - 1);
-        // A sentence that was said already is thrown away, so there are a few more tries than wanted.
+        // A sentence that was said already is thrown away, so there are a few more tries than
+        // wanted.
         for _ in 0..2 * SENTENCES_MAX {
             if said.len() == wanted {
                 break;
@@ -196,7 +197,7 @@ impl<'a> Writer<'a> {
     /// How often one token of context is dropped at a temperature of 1. With two tokens left a text
     /// still holds together; with one it hardly does.
     fn leap(&self) -> f64 {
-        if self.context > 2 { 0.25 } else { 0.03 }
+        if self.context > 2 { 0.15 } else { 0.03 }
     }
 
     /// One of the candidates, by weight and temperature.

@@ -1,5 +1,5 @@
-//! `/v1/chat/completions` and `/v1/models`: the same answers in the shapes of OpenAI's API. A request
-//! is rewritten to Ollama's own, an answer to theirs.
+//! `/v1/chat/completions` and `/v1/models`: the same answers in the shapes of OpenAI's API. A
+//! request is rewritten to Ollama's own, an answer to theirs.
 
 use serde_json::{Map, Value, json};
 
@@ -180,7 +180,8 @@ mod tests {
             ],
         });
         let fields = chat_fields(&Fields::parse(body.to_string().as_bytes()).unwrap()).unwrap();
-        let talk = Talk::parse(Shape::Message, &fields, &Library::new(UNIX_EPOCH), 0).unwrap();
+        let mut library = Library::new(UNIX_EPOCH);
+        let talk = Talk::parse(Shape::Message, &fields, &mut library, UNIX_EPOCH, 0).unwrap();
         assert!(!talk.stream);
         assert_eq!(talk.prompt, [("hi".to_string(), 1.0)]);
         assert_eq!((talk.options.seed, talk.options.num_predict), (4, Some(9)));

@@ -1,5 +1,5 @@
-//! `/api/pull`. Nothing is fetched, since both models are part of the component: a pull only takes the
-//! time and says the lines that clients know from Ollama, about the true parts of the model.
+//! `/api/pull`. Nothing is fetched, since both models are part of the component: a pull only takes
+//! the time and says the lines that clients know from Ollama, about the true parts of the model.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Small pseudo-random numbers (SplitMix64), so that a seed gives the same text on every machine and
-//! in every build. Not for secrets.
+//! Small pseudo-random numbers (SplitMix64), so that a seed gives the same text on every machine
+//! and in every build. Not for secrets.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

@@ -1,5 +1,5 @@
-//! The trained table as the component carries it, and the look-ups in it. `build.rs` writes the data.
-//! It knows nothing of how a text is made of it.
+//! The trained table as the component carries it, and the look-ups in it. `build.rs` writes the
+//! data. It knows nothing of how a text is made of it.
 
 use crate::tokens::CONTEXT_MAX;
 
@@ -55,7 +55,8 @@ impl Table<'_> {
         self.words.get(usize::from(token)).copied().unwrap_or_default()
     }
 
-    /// What was seen after `context`, which has 1 to `CONTEXT_MAX` tokens; empty if it was never seen.
+    /// What was seen after `context`, which has 1 to `CONTEXT_MAX` tokens; empty if it was never
+    /// seen.
     pub(crate) fn followers(&self, context: &[u16]) -> &[(u16, u16)] {
         context
             .len()

@@ -1,7 +1,7 @@
-//! What a client asks of `/api/generate` and `/api/chat`: the request as one plan. Pure; `answer.rs`
-//! carries it out.
+//! What a client asks of `/api/generate` and `/api/chat`: the request as one plan. Pure;
+//! `answer.rs` carries it out.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -36,11 +36,12 @@ impl Talk {
     pub(crate) fn parse(
         shape: Shape,
         fields: &Fields,
-        library: &Library,
+        library: &mut Library,
+        now: SystemTime,
         seed: u64,
     ) -> Result<Self, Refusal> {
         let model = fields.model()?;
-        let (kind, _) = library.find(model).ok_or_else(|| Refusal::not_found(model))?;
+        let (kind, _) = library.wanted(model, now).ok_or_else(|| Refusal::not_found(model))?;
         refuse_what_it_cannot(shape, fields, model)?;
         let prompt = match shape {
             Shape::Response => match fields.text("prompt")? {

@@ -27,8 +27,8 @@ pub(crate) fn split(text: &str) -> Vec<&str> {
     tokens
 }
 
-/// Bytes of the word at the start of `text`. A joining mark counts only between two word characters,
-/// so that the point at the end of a sentence is a token of its own.
+/// Bytes of the word at the start of `text`. A joining mark counts only between two word
+/// characters, so that the point at the end of a sentence is a token of its own.
 fn word_length(text: &str) -> usize {
     let mut length = 0;
     let mut characters = text.char_indices().peekable();
@@ -61,9 +61,9 @@ pub(crate) fn takes_space(token: &str) -> bool {
     !matches!(token, "." | "?" | "!" | "," | ";" | ":" | "%" | ")")
 }
 
-/// What a word is looked up by: lower case, without the commonest English endings, so that a question
-/// about `gardens` finds the text about a `garden`. `None` for punctuation and for words that stand
-/// in every text.
+/// What a word is looked up by: lower case, without the commonest English endings, so that a
+/// question about `gardens` finds the text about a `garden`. `None` for punctuation and for words
+/// that stand in every text.
 pub(crate) fn stem(token: &str) -> Option<String> {
     const EVERYWHERE: &[&str] = &[
         "a", "about", "all", "an", "and", "any", "are", "as", "at", "be", "but", "by", "can",
@@ -71,7 +71,7 @@ pub(crate) fn stem(token: &str) -> Option<String> {
         "if", "in", "is", "it", "its", "just", "like", "me", "my", "need", "no", "not", "of", "on",
         "one", "or", "please", "should", "so", "some", "tell", "than", "that", "the", "them",
         "then", "there", "these", "they", "this", "to", "want", "was", "we", "were", "when",
-        "where", "which", "will", "with", "would", "you", "your",
+        "where", "what", "which", "who", "why", "will", "with", "would", "you", "your",
     ];
     if !token.chars().next()?.is_alphanumeric() {
         return None;

@@ -1,5 +1,5 @@
-//! Which paragraphs of the corpus a prompt is about: those that share its rarer words. It steers the
-//! generation; it makes no text.
+//! Which paragraphs of the corpus a prompt is about: those that share its rarer words. It steers
+//! the generation; it makes no text.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,8 @@ pub(crate) struct Topics {
     paragraphs: usize,
 }
 
-/// Part of a prompt, and how much it matters: the last message of a conversation more than the first.
+/// Part of a prompt, and how much it matters: the last message of a conversation more than the
+/// first.
 pub(crate) struct Prompt<'a> {
     pub text: &'a str,
     pub weight: f64,
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn unknown_words_lead_to_the_demo_itself() {
-        for text in ["", "xyzzy quux", "天気は?", "?!"] {
+        for text in ["", "Who are you?", "xyzzy quux", "天気は?", "?!"] {
             assert!(best(text).contains("demo"), "{text}");
         }
     }

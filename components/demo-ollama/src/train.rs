@@ -1,9 +1,9 @@
 //! Training: counts which token follows which in the corpus. It runs in the build script; the
 //! component carries only the finished table. Compiled into the component's tests as well.
 //!
-//! The corpus is plain text. A blank line separates paragraphs; a paragraph is what an answer is made
-//! of. Lines that begin with `Q:` are questions which the paragraph answers: their words lead to it
-//! and are never generated. A paragraph without them is found by its own words.
+//! The corpus is plain text. A blank line separates paragraphs; a paragraph is what an answer is
+//! made of. Lines that begin with `Q:` are questions which the paragraph answers: their words lead
+//! to it and are never generated. A paragraph without them is found by its own words.
 
 use std::collections::{BTreeMap, BTreeSet};
 

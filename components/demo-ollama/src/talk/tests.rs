@@ -6,7 +6,7 @@ use super::*;
 
 fn parse(shape: Shape, body: &Value) -> Result<Talk, Refusal> {
     let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-    Talk::parse(shape, &fields, &Library::new(UNIX_EPOCH), 99)
+    Talk::parse(shape, &fields, &mut Library::new(UNIX_EPOCH), UNIX_EPOCH, 99)
 }
 
 #[test]
@@ -87,6 +87,9 @@ fn what_it_cannot_do_is_refused() {
 fn models_that_are_not_installed_are_not_found() {
     let unknown = parse(Shape::Response, &json!({ "model": "llama3", "prompt": "hi" }));
     assert_eq!(unknown.err(), Some(Refusal::new(404, "model 'llama3' not found")));
-    let pullable = parse(Shape::Message, &json!({ "model": "demo:tiny" }));
-    assert_eq!(pullable.err(), Some(Refusal::new(404, "model 'demo:tiny' not found")));
+    let mut library = Library::new(UNIX_EPOCH);
+    assert!(library.delete("demo:tiny", UNIX_EPOCH));
+    let fields = Fields::parse(br#"{"model":"demo:tiny"}"#).unwrap();
+    let deleted = Talk::parse(Shape::Message, &fields, &mut library, UNIX_EPOCH, 0);
+    assert_eq!(deleted.err(), Some(Refusal::not_found("demo:tiny")));
 }
