@@ -188,7 +188,8 @@ impl<'a> Writer<'a> {
                 let topic = if self.on_topic.contains(&token) { ON_TOPIC } else { 1.0 };
                 // An end that is reached by a leap reads as if the sentence was broken off.
                 let end = leaps && ends_sentence(self.table.word(token));
-                (token, f64::from(count) * topic * if end { 0.05 } else { 1.0 })
+                let again = repeats(sentence, token);
+                (token, f64::from(count) * topic * if end || again { 0.02 } else { 1.0 })
             })
             .collect();
         self.pick(&candidates)
@@ -219,6 +220,12 @@ impl<'a> Writer<'a> {
         }
         candidates.last().map(|(candidate, _)| *candidate)
     }
+}
+
+/// Whether the sentence has its last two tokens and this one already: it would go in circles.
+fn repeats(sentence: &[u16], token: u16) -> bool {
+    let [.., first, second] = *sentence else { return false };
+    sentence.windows(3).any(|window| window == [first, second, token])
 }
 
 #[cfg(test)]

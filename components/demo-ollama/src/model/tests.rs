@@ -90,3 +90,16 @@ fn a_stop_text_is_no_cut_by_length() {
     let answer = ask(3, PROMPTS[0], &stopped);
     assert!(!answer.cut_off && !answer.pieces.is_empty());
 }
+
+#[test]
+fn a_sentence_hardly_goes_in_circles() {
+    assert!(repeats(&[1, 2, 3, 1, 2], 3));
+    assert!(!repeats(&[1, 2, 3, 1, 2], 4));
+    assert!(!repeats(&[1], 1));
+    let circles = |seed| {
+        let answer = ask(3, "Should I take the train?", &options(seed));
+        let text = answer.pieces.concat();
+        text.split_inclusive(". ").any(|sentence| sentence.matches("on the window").count() > 1)
+    };
+    assert!((0..300).filter(|seed| circles(*seed)).count() < 3);
+}
