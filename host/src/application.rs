@@ -17,7 +17,6 @@ use crate::config::{
 use crate::engine::link::Refusal;
 use crate::engine::state::Grants;
 use crate::engine::worker::InstanceLimits;
-use crate::limits;
 use crate::service::Service;
 use crate::service::admission::Admission;
 use crate::service::loader::Loader;
@@ -125,7 +124,7 @@ fn instance_limits(component: &ComponentConfig) -> InstanceLimits {
         per_instance: limits.per_instance,
         reuse: limits.reuse,
         memory_bytes: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX),
-        idle: limits::INSTANCE_IDLE,
+        idle: limits.idle,
     }
 }
 

@@ -178,6 +178,7 @@ pub struct ServiceLimits {
     /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are
     /// written for an instance of their own per request.
     pub reuse: Option<usize>,
+    pub idle: Duration,
 }
 
 // === impl Config ===
@@ -263,6 +264,7 @@ impl Default for ServiceLimits {
             instances: limits::SERVICE_INSTANCES.default,
             per_instance: limits::SERVICE_PER_INSTANCE.default,
             reuse: None,
+            idle: limits::SERVICE_IDLE.default,
         }
     }
 }

@@ -71,6 +71,11 @@ pub const SERVICE_MEMORY_BYTES: Setting<u64> =
 
 // === Service: time ===
 
+/// Time an instance without requests is kept before its memory is given back. Longer for a component
+/// that keeps something in memory which is worth keeping.
+pub const SERVICE_IDLE: Setting<Duration> =
+    Setting { default: Duration::from_secs(1), min: Duration::ZERO, max: Duration::from_secs(DAY) };
+
 /// Time from handing a request to a guest to its response head. A minute is what proxies in front
 /// of us grant by default. A streamed body may then take as long as it likes.
 pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
@@ -171,9 +176,6 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a running guest is made to yield. Short for neighbours on the same thread, long enough
 /// that the ticking costs nothing measurable.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
-
-/// Time an instance may idle before its memory is given back.
-pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
 
 /// Instances alive in the whole host: the size of the engine's pool. A thousand times 4 GiB fits
 /// the 47 bits of address space that a process has.

@@ -145,6 +145,7 @@ fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
         memory_bytes: table.size(cx, "memory", limits::SERVICE_MEMORY_BYTES),
         instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
         per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
+        idle: table.duration(cx, "idle", limits::SERVICE_IDLE),
         reuse: table.has("reuse").then(|| table.count(cx, "reuse", limits::SERVICE_REUSE)),
     };
     let room = service.admitted(service.per_instance);

@@ -30,6 +30,7 @@ const KEYS: &[&str] = &[
     "instances",
     "per-instance",
     "reuse",
+    "idle",
 ];
 
 /// What a folder of files has in common with a component.

@@ -76,6 +76,7 @@ memory = "1MiB"
 instances = 7
 per-instance = 8
 reuse = 9
+idle = "10s"
 [service.b]
 component = "weather"
 route = "/b/%c3%a4/%7e"
@@ -112,6 +113,7 @@ route = "/b/%c3%a4/%7e"
         instances: 7,
         per_instance: 8,
         reuse: Some(9),
+        idle: Duration::from_secs(10),
     };
     assert_eq!(a.limits, expected);
     assert_eq!(config.services["a"].route.as_deref(), Some("/a"));
