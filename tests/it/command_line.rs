@@ -39,7 +39,7 @@ first-byte-timeout = "soon"
             "wasm-host.toml:6:1: error: unknown key 'postgers'",
             "wasm-host.toml:7:",
             "wasm-host.toml:8:",
-            "\"soon\" is not a duration",
+            "'soon' is not a duration",
         ] {
             assert!(told.contains(expected), "{expected} is not in:\n{told}");
         }
