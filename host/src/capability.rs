@@ -6,6 +6,7 @@
 //! services or HTTP routing.
 
 pub mod context;
+pub mod postgres;
 pub mod stream;
 
 /// The WIT interfaces of `wit/` as Rust traits and types.
@@ -27,6 +28,8 @@ pub mod bindings {
         with: {
             "wasi:http": wasmtime_wasi_http::p3::bindings::http,
             "wasi:clocks": wasmtime_wasi::p3::bindings::clocks,
+            "wasm-host:postgres/client.transaction":
+                crate::capability::postgres::host::OpenTransaction,
         },
     });
 }
