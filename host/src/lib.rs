@@ -5,3 +5,4 @@
 //! `http -> service -> engine -> capability`.
 
 pub mod capability;
+pub mod embedded_postgres;

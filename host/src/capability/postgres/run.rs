@@ -257,8 +257,9 @@ async fn rows(
         let next = tokio::select! {
             biased;
             next = stream.next() => next,
-            // The server is slower than the reader: what there is goes out.
-            () = std::future::ready(()), if !batch.is_empty() => {
+            // The reader has read everything, and nothing more has come: what there is goes out.
+            read = sink.batches.reserve_many(limits::BATCHES_AHEAD), if !batch.is_empty() => {
+                drop(read);
                 sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
                 continue;
             }
