@@ -3,7 +3,6 @@
 //! Everything that can be wrong with a component is found here, for all components at once, before a
 //! port is bound.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,8 +69,8 @@ async fn load_service(
     let name: Arc<str> = service.name.as_str().into();
     let grants = Arc::new(Grants {
         service: name.clone(),
-        postgres: find(&backends.postgres, component.grants.postgres.as_ref()),
-        ollama: find(&backends.ollama, component.grants.ollama.as_ref()),
+        postgres: component.grants.postgres.as_deref().and_then(|name| backends.postgres(name)),
+        ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
         peers: Arc::new(GrantedPeers {
             caller: name.clone(),
             allowed: component.grants.services.iter().cloned().collect(),
@@ -93,10 +92,6 @@ async fn load_service(
         Admission::new(concurrent, limits.queue, limits.queue_timeout),
         version,
     ))
-}
-
-fn find<T: ?Sized>(backends: &BTreeMap<String, Arc<T>>, name: Option<&String>) -> Option<Arc<T>> {
-    backends.get(name?).cloned()
 }
 
 /// All that a component sees of an environment: what the file declares, and where the services are

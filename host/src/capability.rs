@@ -30,6 +30,8 @@ pub mod bindings {
         with: {
             "wasi:http": wasmtime_wasi_http::p3::bindings::http,
             "wasi:clocks": wasmtime_wasi::p3::bindings::clocks,
+            "wasm-host:postgres/client.transaction":
+                crate::capability::postgres::host::OpenTransaction,
         },
     });
 }

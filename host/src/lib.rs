@@ -13,6 +13,7 @@ pub mod check;
 pub mod inspect;
 pub mod application;
 pub mod backends;
+pub mod embedded_postgres;
 pub mod http;
 pub mod failure;
 pub mod service;

@@ -1,0 +1,30 @@
+//! The Postgres capability: a granted database behind the `wasm-host:postgres` interface.
+//!
+//! [`Database`](backend::Database) is what the host side and every test see; [`PgDatabase`] is the
+//! real one. It knows servers, connections and statements, but nothing of services, HTTP or the
+//! application file.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "the interface's error is what it is; boxing it would only be undone at the seam"
+)]
+
+pub mod backend;
+mod connection;
+mod convert;
+mod error;
+pub mod host;
+pub mod limits;
+mod pool;
+mod run;
+mod session;
+mod statement;
+mod transaction;
+pub mod url;
+
+pub use backend::Database;
+pub use host::{Postgres, PostgresView, add_to_linker};
+pub use pool::{PgDatabase, PoolConfig};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! A database as the host side sees it, so that tests can put a scripted one in its place.
+//!
+//! It must not name a driver, a pool or a connection.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use crate::capability::bindings::wasm_host::postgres::types::{
+    Column, Date, Error, Row, RowBatch, Scalar, SqlError, Time, Timestamp, Value,
+};
+
+/// What a call gives, some time later. Dropping it before then cancels the call.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// A granted database. `request` is the token of the HTTP request that the call serves: when it
+/// fires, the work ends on the server, too.
+pub trait Database: Send + Sync + 'static {
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, Rows>;
+
+    /// Gives the number of rows that the statement changed.
+    fn execute(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, u64>;
+
+    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>>;
+}
+
+/// An open transaction. Dropping the last reference rolls it back, and so does the token that it
+/// was begun with.
+pub trait Transaction: Send + Sync + 'static {
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, Rows>;
+
+    fn execute(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, u64>;
+
+    fn commit(&self, request: CancellationToken) -> Reply<'_, ()>;
+
+    fn rollback(&self, request: CancellationToken) -> Reply<'_, ()>;
+}
+
+/// The rows of a statement that the server accepted.
+#[derive(Debug)]
+pub struct Rows {
+    pub columns: Vec<Column>,
+    /// Dropping it before its end cancels the statement.
+    pub batches: mpsc::Receiver<RowBatch>,
+    /// How the statement ended: with this many rows, or with a failure.
+    pub done: oneshot::Receiver<Result<u64, Error>>,
+}

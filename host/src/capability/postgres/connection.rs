@@ -1,0 +1,162 @@
+//! One connection: opened with the host's own settings, known by the server's number for it, and put back into
+//! its first state.
+//!
+//! It knows nothing of pools and of the statements that run on it.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::backend::Error;
+use super::session::Leftover;
+use super::url::Address;
+use super::{error, limits};
+
+/// A connection and what the host knows of it.
+pub(super) struct Connection {
+    pub(super) sql: PgConnection,
+    /// The server's process, for cancel requests.
+    pub(super) pid: i32,
+    /// What the statements since the last reset may have left behind.
+    pub(super) leftover: Leftover,
+    /// In a state that is not known: to be closed.
+    pub(super) broken: bool,
+    /// Its prepared statements no longer fit the schema.
+    pub(super) stale: bool,
+    pub(super) opened: Instant,
+    pub(super) idle_since: Instant,
+    statement_timeout: Duration,
+}
+
+/// What `discard all` does, without losing prepared statements, which the driver keeps.
+const RESET: &str = "close all; set session authorization default; reset all; unlisten *; \
+    select pg_advisory_unlock_all(); discard temp; discard sequences";
+
+/// The first server that can look for its client while a statement runs.
+const FIRST_WITH_CLIENT_CHECK: u32 = 140_000;
+
+impl Connection {
+    pub(super) async fn open(
+        address: &Address,
+        statement_timeout: Duration,
+    ) -> Result<Self, Error> {
+        let connect = async {
+            let mut sql = PgConnection::connect_with(address.options()).await?;
+            let row = sqlx::raw_sql("select pg_backend_pid()").fetch_one(&mut sql).await?;
+            let pid = row.try_get(0)?;
+            configure(&mut sql, statement_timeout).await?;
+            Ok((sql, pid))
+        };
+        let (sql, pid) = match timeout(limits::CONNECT_TIMEOUT, connect).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(error)) => return Err(error::of_connect(&error)),
+            Err(_) => {
+                let error = sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+                return Err(error::of_connect(&error));
+            }
+        };
+        let now = Instant::now();
+        Ok(Self {
+            sql,
+            pid,
+            leftover: Leftover::Nothing,
+            broken: false,
+            stale: false,
+            opened: now,
+            idle_since: now,
+            statement_timeout,
+        })
+    }
+
+    /// Ask for a sign of life. Also what settles a cancel request: once the server has answered, a
+    /// cancel that came too late for its statement has hit nothing.
+    pub(super) async fn is_alive(&mut self) -> bool {
+        matches!(timeout(limits::CHECK_TIMEOUT, self.sql.ping()).await, Ok(Ok(())))
+    }
+
+    /// Whether it can go to the next user as it is.
+    pub(super) fn is_clean(&self) -> bool {
+        !self.broken && !self.stale && self.leftover == Leftover::Nothing
+    }
+
+    /// Put the session back into its first state. False if that failed.
+    pub(super) async fn reset(&mut self) -> bool {
+        if self.broken || self.leftover == Leftover::Unknown {
+            return false;
+        }
+        let reset = async {
+            if self.leftover == Leftover::Transaction {
+                self.sql.execute(sqlx::raw_sql("rollback")).await?;
+            }
+            if self.stale {
+                self.sql.clear_cached_statements().await?;
+            }
+            self.sql.execute(sqlx::raw_sql(RESET)).await?;
+            configure(&mut self.sql, self.statement_timeout).await
+        };
+        let done = matches!(timeout(limits::RESET_TIMEOUT, reset).await, Ok(Ok(())));
+        if done {
+            self.leftover = Leftover::Nothing;
+            self.stale = false;
+        }
+        done
+    }
+}
+
+/// Set here and not when connecting, because connection poolers refuse unknown start options.
+async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx::Result<()> {
+    let milliseconds = statement_timeout.as_millis();
+    let set = format!("set statement_timeout = {milliseconds}");
+    sql.execute(sqlx::raw_sql(AssertSqlSafe(set))).await?;
+    if sql.server_version_num().is_some_and(|version| version >= FIRST_WITH_CLIENT_CHECK) {
+        let milliseconds = limits::CLIENT_CHECK.as_millis();
+        let set = format!("set client_connection_check_interval = {milliseconds}");
+        // Some systems cannot do it. It is a second safety net; cancelling is the first.
+        let _ = sql.execute(sqlx::raw_sql(AssertSqlSafe(set))).await;
+    }
+    Ok(())
+}
+
+/// The connection over which statements of the others are cancelled. Opened when first needed.
+///
+/// The driver keeps the key that a protocol-level cancel request needs to itself; `pg_cancel_backend`
+/// has the same effect and answers when the signal was sent.
+pub(super) struct Control {
+    address: Address,
+    session: Mutex<Option<PgConnection>>,
+}
+
+impl Control {
+    pub(super) fn new(address: Address) -> Self {
+        Self { address, session: Mutex::new(None) }
+    }
+
+    /// Cancel what the server's process `pid` runs. False if that could not be said in time.
+    pub(super) async fn cancel(&self, pid: i32) -> bool {
+        timeout(limits::CANCEL_TIMEOUT, self.signal(pid)).await.unwrap_or(false)
+    }
+
+    async fn signal(&self, pid: i32) -> bool {
+        let mut slot = self.session.lock().await;
+        // The kept session may have died with an earlier server; a new one has not.
+        for _ in 0..2 {
+            let session = match slot.take() {
+                Some(session) => Ok(session),
+                None => PgConnection::connect_with(self.address.options()).await,
+            };
+            let Ok(mut session) = session else {
+                return false;
+            };
+            let cancel = format!("select pg_cancel_backend({pid})");
+            let row = sqlx::raw_sql(AssertSqlSafe(cancel)).fetch_one(&mut session).await;
+            if let Ok(row) = row {
+                *slot = Some(session);
+                return row.try_get(0).unwrap_or(false);
+            }
+        }
+        false
+    }
+}

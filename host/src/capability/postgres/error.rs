@@ -1,0 +1,142 @@
+//! From the driver's errors to those of the interface.
+//!
+//! What a component sees names no host, port, user, path or password: only what the
+//! server said of the statement, or that there is no server. The host's own log gets the kind of trouble as well.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
+
+use super::backend::{Error, SqlError};
+
+/// Why the host ended a statement before it ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The rows are not wanted any more, the client has left, or the transaction was dropped.
+    Unwanted,
+    /// It ran longer than it may.
+    Deadline,
+    /// A row could not be handed on; the error of that is the statement's.
+    Unreadable,
+}
+
+/// An error of a statement on an established connection.
+pub(super) fn of_statement(error: sqlx::Error, timeout: Duration) -> Error {
+    match error {
+        sqlx::Error::Database(error) => match error.try_downcast::<PgDatabaseError>() {
+            Ok(error) => of_server(&error, timeout),
+            Err(_) => Error::Unavailable("the database failed in an unknown way".to_string()),
+        },
+        error => {
+            tracing::warn!(error = kind(&error), "lost a database connection");
+            Error::Unavailable("the connection to the database was lost".to_string())
+        }
+    }
+}
+
+/// An error of connecting.
+pub(super) fn of_connect(error: &sqlx::Error) -> Error {
+    let code = code(error);
+    tracing::warn!(error = kind(error), sqlstate = code, "cannot connect to a database");
+    Error::Unavailable(match code {
+        Some(code) => format!("the database server refuses connections (SQLSTATE {code})"),
+        None => "the database server cannot be reached".to_string(),
+    })
+}
+
+pub(super) fn timed_out(timeout: Duration) -> Error {
+    Error::TimedOut(format!(
+        "the statement ran longer than {} s and was cancelled",
+        timeout.as_secs_f32()
+    ))
+}
+
+/// Whether the connection is of no further use after this error.
+pub(super) fn is_fatal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
+        _ => true,
+    }
+}
+
+/// Whether the connection's prepared statement no longer fits the schema, or is gone: preparing it
+/// again mends that.
+pub(super) fn is_stale_plan(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            error.code().as_deref() == Some("26000")
+                || (error.code().as_deref() == Some("0A000")
+                    && error.message().starts_with("cached plan"))
+        }
+        _ => false,
+    }
+}
+
+pub(super) fn code(error: &sqlx::Error) -> Option<&str> {
+    match error {
+        sqlx::Error::Database(error) => {
+            error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code)
+        }
+        _ => None,
+    }
+}
+
+fn of_server(error: &PgDatabaseError, timeout: Duration) -> Error {
+    match error.code() {
+        // Without a cause of the host's own, the server's timer did it, or an administrator.
+        "57014" if error.message().contains("timeout") => timed_out(timeout),
+        "57014" => Error::Cancelled,
+        "57P01" | "57P02" | "57P03" | "53300" => {
+            Error::Unavailable("the database server is stopping, starting or full".to_string())
+        }
+        code if code.starts_with("08") => {
+            Error::Unavailable("the connection to the database was lost".to_string())
+        }
+        _ => Error::Database(sql_error(error)),
+    }
+}
+
+/// Everything that the server said of a statement.
+fn sql_error(error: &PgDatabaseError) -> SqlError {
+    let severity = match error.severity() {
+        PgSeverity::Fatal => "FATAL",
+        PgSeverity::Panic => "PANIC",
+        _ => "ERROR",
+    };
+    let position = match error.position() {
+        Some(PgErrorPosition::Original(position)) => u32::try_from(position).ok(),
+        _ => None,
+    };
+    let own = |text: Option<&str>| text.map(str::to_string);
+    SqlError {
+        sqlstate: error.code().to_string(),
+        severity: severity.to_string(),
+        message: error.message().to_string(),
+        detail: own(error.detail()),
+        hint: own(error.hint()),
+        constraint: own(error.constraint()),
+        table: own(error.table()),
+        column: own(error.column()),
+        position,
+    }
+}
+
+/// The kind of trouble in a word: whole texts of the driver may repeat an address.
+fn kind(error: &sqlx::Error) -> &'static str {
+    match error {
+        sqlx::Error::Io(error) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => "connection refused",
+            std::io::ErrorKind::ConnectionReset => "connection reset",
+            std::io::ErrorKind::NotFound => "no such host or socket",
+            std::io::ErrorKind::TimedOut => "timed out",
+            std::io::ErrorKind::UnexpectedEof => "closed by the server",
+            _ => "input or output failed",
+        },
+        sqlx::Error::Tls(_) => "TLS failed",
+        sqlx::Error::Database(_) => "the server said no",
+        sqlx::Error::Protocol(_) => "the server broke the protocol",
+        _ => "the driver failed",
+    }
+}

@@ -1,0 +1,213 @@
+//! The real database: a bounded pool of connections to one database of one server.
+//!
+//! Not the driver's own pool, for three reasons: it has no place for what the host knows of a connection (the server's
+//! process to cancel, what the last statement left behind); it waits out the whole acquire timeout
+//! while a server refuses connections, which would make `unavailable` look like `busy`; and it asks
+//! the server for a sign of life after every statement.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
+use super::connection::{Connection, Control};
+use super::statement::{self, Task, Work};
+use super::url::Address;
+use super::{limits, run, transaction};
+
+/// The bounds of one database.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// Connections for statements. One more may be opened to cancel them.
+    pub connections: u32,
+    pub acquire_timeout: Duration,
+    pub statement_timeout: Duration,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            connections: limits::POOL_CONNECTIONS,
+            acquire_timeout: limits::ACQUIRE_TIMEOUT,
+            statement_timeout: limits::STATEMENT_TIMEOUT,
+        }
+    }
+}
+
+/// A database on a real server. Connects when it is first used. Cheap to clone.
+#[derive(Clone)]
+pub struct PgDatabase(Arc<Pool>);
+
+impl PgDatabase {
+    pub fn new(address: Address, config: PoolConfig) -> Self {
+        let connections = usize::try_from(config.connections.max(1)).unwrap_or(1);
+        Self(Arc::new(Pool {
+            control: Control::new(address.clone()),
+            address,
+            config,
+            permits: Arc::new(Semaphore::new(connections)),
+            idle: Mutex::new(Idle { connections: Vec::new(), failed: None }),
+        }))
+    }
+
+    /// Whether the server answers, for `/ready`.
+    pub async fn check(&self) -> Result<(), Error> {
+        let mut lease = self.0.acquire().await?;
+        let alive = lease.connection.is_alive().await;
+        lease.connection.broken |= !alive;
+        lease.release().await;
+        if alive {
+            Ok(())
+        } else {
+            Err(Error::Unavailable("the database server does not answer".to_string()))
+        }
+    }
+
+    /// Close the connections that are not in use. Those in use close when they come back.
+    pub fn close(&self) {
+        self.0.permits.close();
+        self.0.idle().connections.clear();
+    }
+}
+
+impl Database for PgDatabase {
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, Rows> {
+        let (task, pending) =
+            statement::call(Work::statement(statement, parameters), true, request, None);
+        Box::pin(async move {
+            tokio::spawn(self.0.clone().serve(task));
+            pending.rows().await
+        })
+    }
+
+    fn execute(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, u64> {
+        let (task, pending) =
+            statement::call(Work::statement(statement, parameters), false, request, None);
+        Box::pin(async move {
+            tokio::spawn(self.0.clone().serve(task));
+            pending.count().await
+        })
+    }
+
+    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
+        Box::pin(async move {
+            let transaction = transaction::begin(self.0.clone(), request).await?;
+            Ok(Arc::new(transaction) as Arc<dyn Transaction>)
+        })
+    }
+}
+
+pub(super) struct Pool {
+    address: Address,
+    pub(super) config: PoolConfig,
+    pub(super) control: Control,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Idle>,
+}
+
+struct Idle {
+    /// The one used last is at the end, and is used next.
+    connections: Vec<Connection>,
+    /// When a connection was last lost. Those idle since before then may be lost, too.
+    failed: Option<Instant>,
+}
+
+impl Pool {
+    /// Run a statement outside any transaction. A task of its own: the caller may be gone at any
+    /// time, and the connection must still come back in a known state.
+    async fn serve(self: Arc<Self>, mut task: Task) {
+        let acquired = task.stop.or_unwanted(self.acquire()).await;
+        match acquired {
+            Err(error) => task.finish(Err(error)),
+            Ok(mut lease) => {
+                let result = run::run(&mut lease.connection, &self, &mut task, true).await;
+                // A clean connection goes back first, so that the caller's next call finds it.
+                if lease.connection.is_clean() {
+                    lease.release().await;
+                    task.finish(result);
+                } else {
+                    task.finish(result);
+                    lease.release().await;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Lease, Error> {
+        let busy = || {
+            Error::Busy(format!(
+                "all {} connections to the database were in use for {} s",
+                self.config.connections,
+                self.config.acquire_timeout.as_secs_f32(),
+            ))
+        };
+        let permit = timeout(self.config.acquire_timeout, self.permits.clone().acquire_owned())
+            .await
+            .map_err(|_| busy())?
+            .map_err(|_| Error::Unavailable("the host is stopping".to_string()))?;
+        loop {
+            let (idle, failed) = {
+                let mut idle = self.idle();
+                (idle.connections.pop(), idle.failed)
+            };
+            let connection = match idle {
+                None => Connection::open(&self.address, self.config.statement_timeout).await?,
+                Some(mut connection) => {
+                    let suspect = connection.idle_since.elapsed() > limits::CHECK_AFTER
+                        || failed.is_some_and(|failed| connection.idle_since <= failed);
+                    if suspect && !connection.is_alive().await {
+                        continue;
+                    }
+                    connection
+                }
+            };
+            return Ok(Lease { connection, pool: self.clone(), permit });
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
+        // The list is whole between any two of its own operations.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use. Dropping it without [`Lease::release`] closes it.
+pub(super) struct Lease {
+    pub(super) connection: Connection,
+    pool: Arc<Pool>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// Give the connection back, in its first state or not at all.
+    pub(super) async fn release(self) {
+        let Self { mut connection, pool, permit } = self;
+        if connection.broken {
+            pool.idle().failed = Some(Instant::now());
+        }
+        let keep = (connection.is_clean() || connection.reset().await)
+            && connection.opened.elapsed() < limits::CONNECTION_LIFETIME
+            && !pool.permits.is_closed();
+        let mut idle = pool.idle();
+        if keep {
+            connection.idle_since = Instant::now();
+            idle.connections.push(connection);
+        }
+        idle.connections.retain(|old| old.idle_since.elapsed() < limits::IDLE_TIMEOUT);
+        drop(idle);
+        drop(permit);
+    }
+}

@@ -1,0 +1,235 @@
+//! Init scripts: SQL that gives a database its tables and first rows, run once.
+//!
+//! Each runs in one transaction together with the record that it ran, in the database itself, so that it
+//! cannot run half, and not again on another host.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition};
+use sqlx::{AssertSqlSafe, Connection, Either, Executor, Row};
+use tokio::time::timeout;
+
+use super::shown;
+use crate::capability::postgres::url::Address;
+
+/// Time for all scripts of a database, the wait for another host that runs them included.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The advisory lock under which scripts run: the bytes of `wasmhost`.
+const LOCK: i64 = 0x7761_736d_686f_7374;
+
+/// A script.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// As the application file writes it; under this name it is recorded.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Run the scripts that have not been run in this database. Gives the names of those that were run.
+pub async fn apply(address: &Address, scripts: &[Script]) -> anyhow::Result<Vec<String>> {
+    let texts = scripts
+        .iter()
+        .map(|script| Ok((script.name.as_str(), read(&script.path)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    timeout(TIMEOUT, apply_all(address, &texts)).await.unwrap_or_else(|_| {
+        Err(anyhow!(
+            "the init scripts of the database `{}` did not end within {} s",
+            address.database(),
+            TIMEOUT.as_secs()
+        ))
+    })
+}
+
+async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Result<Vec<String>> {
+    let database = address.database();
+    let connect = PgConnection::connect_with(address.options());
+    let mut sql = timeout(CONNECT_TIMEOUT, connect)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+        .with_context(|| format!("cannot connect to the database `{database}`"))?;
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut sql).await?;
+    // Without the question, each start would leave a notice in the server's log.
+    let known = sqlx::query("select to_regclass('wasm_host_init') is not null")
+        .fetch_one(&mut sql)
+        .await?
+        .try_get::<bool, _>(0)?;
+    if !known {
+        let create = "create table if not exists wasm_host_init (path text primary key, \
+             sha256 text not null, applied_at timestamptz not null default now())";
+        sql.execute(create).await.with_context(|| {
+            format!("cannot create the table `wasm_host_init` in the database `{database}`")
+        })?;
+    }
+    let mut applied = Vec::new();
+    for (name, text) in texts {
+        if apply_one(&mut sql, database, name, text).await? {
+            applied.push((*name).to_string());
+        }
+    }
+    sql.close().await?;
+    Ok(applied)
+}
+
+async fn apply_one(
+    sql: &mut PgConnection,
+    database: &str,
+    name: &str,
+    text: &str,
+) -> anyhow::Result<bool> {
+    let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let recorded = sqlx::query("select sha256 from wasm_host_init where path = $1")
+        .bind(name)
+        .fetch_optional(&mut *sql)
+        .await?
+        .map(|row| row.try_get::<String, _>(0))
+        .transpose()?;
+    match recorded {
+        Some(recorded) if recorded == digest => return Ok(false),
+        Some(_) => bail!(
+            "the init script `{name}` has changed since it ran in the database `{database}`; put the \
+             change into a new script, or, to start over, remove the state folder (for a database \
+             with a url: its tables and the row of `{name}` in `wasm_host_init`)"
+        ),
+        None => {}
+    }
+    let mut transaction = sql.begin().await?;
+    run(&mut transaction, name, text).await?;
+    sqlx::query("insert into wasm_host_init (path, sha256) values ($1, $2)")
+        .bind(name)
+        .bind(&digest)
+        .execute(&mut *transaction)
+        .await
+        .with_context(|| format!("cannot record the init script `{name}`"))?;
+    // Constraints may be checked only now.
+    transaction.commit().await.map_err(|error| explain(name, text, usize::MAX, error))?;
+    Ok(true)
+}
+
+async fn run(sql: &mut PgConnection, name: &str, text: &str) -> anyhow::Result<()> {
+    let mut done = 0;
+    let mut results = sql.fetch_many(sqlx::raw_sql(AssertSqlSafe(text.to_string())));
+    while let Some(result) = results.next().await {
+        match result {
+            Ok(Either::Left(_)) => done += 1,
+            Ok(Either::Right(_)) => {}
+            Err(error) => return Err(explain(name, text, done, error)),
+        }
+    }
+    Ok(())
+}
+
+/// Name the file, the line and the server's code.
+fn explain(name: &str, text: &str, done: usize, error: sqlx::Error) -> anyhow::Error {
+    let error = match error {
+        sqlx::Error::Database(error) => match error.try_downcast::<PgDatabaseError>() {
+            Ok(error) => error,
+            Err(_) => return anyhow!("the init script `{name}` failed"),
+        },
+        error => {
+            return anyhow::Error::new(error)
+                .context(format!("the database went away during the init script `{name}`"));
+        }
+    };
+    let line = match error.position() {
+        Some(PgErrorPosition::Original(position)) => {
+            Some(1 + text.chars().take(position.saturating_sub(1)).filter(|c| *c == '\n').count())
+        }
+        // Not every error has a position. Then it is the first statement that has no result.
+        _ => statement_lines(text).get(done).copied(),
+    };
+    let place = line.map_or_else(|| name.to_string(), |line| format!("{name}:{line}"));
+    let detail = error.detail().map_or(String::new(), |detail| format!(" ({detail})"));
+    anyhow!(
+        "the init script `{place}` failed with SQLSTATE {}: {}{detail}; nothing of it was kept",
+        error.code(),
+        error.message(),
+    )
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let bytes =
+        std::fs::read(path).with_context(|| format!("cannot read init script {}", shown(path)))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| anyhow!("the init script {} is not UTF-8", shown(path)))?;
+    // What editors and version control do to files must not make them other scripts.
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n"))
+}
+
+/// The line on which each statement starts. Only for messages: the server splits the script itself.
+fn statement_lines(text: &str) -> Vec<usize> {
+    let mut lines = Vec::new();
+    let mut line = 1;
+    let mut in_statement = false;
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => end_of(rest, "*/"),
+            _ if first.is_whitespace() => first.len_utf8(),
+            ';' => {
+                in_statement = false;
+                1
+            }
+            _ => {
+                if !in_statement {
+                    lines.push(line);
+                    in_statement = true;
+                }
+                match first {
+                    '\'' => end_of(rest, "'"),
+                    '"' => end_of(rest, "\""),
+                    '$' => dollar_tag(rest).map_or(1, |tag| end_of(rest, tag)),
+                    _ => first.len_utf8(),
+                }
+            }
+        };
+        let (passed, after) = rest.split_at(length);
+        line += passed.matches('\n').count();
+        rest = after;
+    }
+    lines
+}
+
+/// The length of what starts with `end` or its like, up to the next `end`.
+fn end_of(text: &str, end: &str) -> usize {
+    let start = if end == "*/" { 2 } else { end.len() };
+    text.get(start..)
+        .and_then(|rest| rest.find(end))
+        .map_or(text.len(), |found| start + found + end.len())
+}
+
+/// `$tag$` at the start of `text`.
+fn dollar_tag(text: &str) -> Option<&str> {
+    let end = text.get(1..)?.find('$')? + 2;
+    let tag = text.get(..end)?;
+    let name = tag.trim_matches('$');
+    let fits = !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    fits.then_some(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_start_where_their_first_word_is() {
+        let text =
+            "-- a; b\nselect 'x;\n''y';\n\n/* ; */ do $b$ begin;\n end $b$;\nselect \"a;b\"\n;";
+        assert_eq!(statement_lines(text), [2, 5, 7]);
+        assert_eq!(statement_lines(""), [0; 0]);
+        assert_eq!(statement_lines("select $1; select '"), [1, 1]);
+    }
+}

@@ -1,0 +1,88 @@
+//! The server's log: what it writes on stderr, in a file that does not grow without end.
+//!
+//! The host writes the file, not the server, because the server can bound files by age only.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::fs::{self, File, OpenOptions};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::ChildStderr;
+
+/// Bytes after which the file becomes `server.log.1`, in place of the one before.
+const FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes of one line that are kept.
+const LINE_BYTES: usize = 8 * 1024;
+
+/// The last lines, to explain a failed start.
+const LINES: usize = 20;
+
+/// What the server said last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    fn push(&self, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line.to_string());
+    }
+
+    /// The reason for a failed start: the last line that is not only a notice.
+    pub(super) fn reason(&self) -> Option<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let serious = |line: &&String| line.contains("FATAL") || line.contains("PANIC");
+        lines.iter().rev().find(serious).or(lines.back()).cloned()
+    }
+
+    pub(super) fn contains(&self, text: &str) -> bool {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().any(|line| line.contains(text))
+    }
+}
+
+/// Copy `stderr` into the file until the server and all its children are gone.
+pub(super) fn follow(stderr: ChildStderr, path: PathBuf) -> Tail {
+    let tail = Tail::default();
+    let lines = tail.clone();
+    tokio::spawn(async move {
+        let mut reader = BufReader::new(stderr);
+        let mut file = open(&path).await;
+        let mut line = Vec::new();
+        while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
+            line.truncate(LINE_BYTES);
+            if line.last() != Some(&b'\n') {
+                line.push(b'\n');
+            }
+            lines.push(String::from_utf8_lossy(&line).trim_end());
+            file = append(file, &path, &line).await;
+            line.clear();
+        }
+    });
+    tail
+}
+
+/// A disk that is full must not stop the server, so failures only lose lines.
+async fn append(file: Option<(File, u64)>, path: &PathBuf, line: &[u8]) -> Option<(File, u64)> {
+    let (mut file, size) = match file {
+        Some((file, size)) if size < FILE_BYTES => (file, size),
+        Some(_) => {
+            let _ = fs::rename(path, path.with_extension("log.1")).await;
+            open(path).await?
+        }
+        None => open(path).await?,
+    };
+    file.write_all(line).await.ok()?;
+    file.flush().await.ok()?;
+    Some((file, size + u64::try_from(line.len()).unwrap_or_default()))
+}
+
+async fn open(path: &PathBuf) -> Option<(File, u64)> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).await.ok()?;
+    let size = file.metadata().await.ok()?.len();
+    Some((file, size))
+}

@@ -1,0 +1,349 @@
+//! The server's process: started, kept running, stopped, and found again after a host that was killed.
+//!
+//! Every wait has an end.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgSslMode};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::binaries::Binaries;
+use super::folder::Folder;
+use super::log::{self, Tail};
+use super::{ADMINISTRATOR, shown};
+use crate::capability::postgres::url::Address;
+
+/// Time for the server to accept connections. Replaying its journal after a crash can take long.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Attempts to start it: another program may take the port between choosing and using it.
+const START_ATTEMPTS: u32 = 5;
+
+/// Time for a shutdown that cancels statements and writes everything out.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time for a shutdown that leaves the rest to the next start's recovery.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest wait before a server that died is started again.
+const RESTART_LIMIT: Duration = Duration::from_secs(30);
+
+/// A path to a socket must fit 107 bytes with the name that the server appends.
+const SOCKET_PATH: usize = 85;
+
+/// Connections that the server accepts: ten full pools and what people open beside them.
+const CONNECTIONS: u32 = 150;
+
+/// A server that runs, and is started again when it dies.
+#[derive(Debug)]
+pub(super) struct Process {
+    place: Place,
+    stop: CancellationToken,
+    keeper: JoinHandle<()>,
+    pid: Pid,
+}
+
+/// Where the server listens.
+#[derive(Clone, Debug)]
+struct Place {
+    port: u16,
+    socket: Option<PathBuf>,
+}
+
+/// All that is needed to start it, again and again.
+struct Launch {
+    program: PathBuf,
+    version: u32,
+    data: PathBuf,
+    log: PathBuf,
+    name: String,
+    account: Option<super::account::Account>,
+}
+
+impl Process {
+    pub(super) async fn start(
+        folder: &Folder,
+        binaries: &Binaries,
+        name: &str,
+    ) -> anyhow::Result<Self> {
+        let socket = folder.private("socket")?;
+        let socket = (socket.as_os_str().len() <= SOCKET_PATH).then_some(socket);
+        let launch = Launch {
+            program: binaries.program("postgres"),
+            version: binaries.version,
+            data: folder.data(),
+            log: folder.log_file(),
+            name: name.to_string(),
+            account: folder.account(),
+        };
+        let mut attempt = 1;
+        loop {
+            let place = Place { port: free_port()?, socket: socket.clone() };
+            let (mut child, tail) = launch.spawn(&place)?;
+            let address = place.administrator(folder, "postgres");
+            let error = match ready(&mut child, &address, &tail).await {
+                Ok(()) => {
+                    let pid = pid(&child)?;
+                    let stop = CancellationToken::new();
+                    let keeper = tokio::spawn(keep(launch, place.clone(), child, stop.clone()));
+                    return Ok(Self { place, stop, keeper, pid });
+                }
+                Err(error) => error,
+            };
+            shut_down(child).await;
+            // The first clears by another port, the second when the last processes of a killed
+            // server are gone.
+            let passing = ["Address already in use", "shared memory block"];
+            if attempt == START_ATTEMPTS || !passing.iter().any(|text| tail.contains(text)) {
+                return Err(error);
+            }
+            attempt += 1;
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.place.port
+    }
+
+    pub(super) fn host(&self) -> String {
+        self.place.host()
+    }
+
+    pub(super) fn administrator(&self, folder: &Folder, database: &str) -> Address {
+        self.place.administrator(folder, database)
+    }
+
+    /// Forget the process, as a host that is killed does.
+    #[cfg(test)]
+    pub(super) fn abandon(self) {
+        self.keeper.abort();
+        std::mem::forget(self);
+    }
+
+    pub(super) async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.keeper).await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.keeper.is_finished() {
+            // The keeper does the same, if the runtime still lets it.
+            self.stop.cancel();
+            let _ = kill_process(self.pid, Signal::INT);
+        }
+    }
+}
+
+impl Place {
+    /// The socket is the shorter way.
+    fn host(&self) -> String {
+        match &self.socket {
+            Some(folder) => folder.to_string_lossy().into_owned(),
+            None => "127.0.0.1".to_string(),
+        }
+    }
+
+    fn administrator(&self, folder: &Folder, database: &str) -> Address {
+        let password = folder.password_for(ADMINISTRATOR);
+        Address::new(&self.host(), self.port, ADMINISTRATOR, &password, database)
+            .with_ssl_mode(PgSslMode::Disable)
+    }
+}
+
+impl Launch {
+    fn spawn(&self, place: &Place) -> anyhow::Result<(Child, Tail)> {
+        let socket = place.socket.as_deref().unwrap_or(Path::new(""));
+        let mut settings = vec![
+            "listen_addresses=127.0.0.1".to_string(),
+            format!("port={}", place.port),
+            format!("unix_socket_directories={}", socket.display()),
+            "unix_socket_permissions=0700".to_string(),
+            format!("max_connections={CONNECTIONS}"),
+            format!("cluster_name={}", self.name),
+            "password_encryption=scram-sha-256".to_string(),
+            "logging_collector=off".to_string(),
+            "log_destination=stderr".to_string(),
+            // Statements hold what users typed, and may hold passwords.
+            "log_statement=none".to_string(),
+            "log_min_error_statement=panic".to_string(),
+        ];
+        if self.version >= 14 {
+            // A host that was killed leaves no statement running.
+            settings.push("client_connection_check_interval=1s".to_string());
+        }
+        let mut command = Command::new(&self.program);
+        command.arg("-D").arg(&self.data);
+        for setting in settings {
+            command.arg("-c").arg(setting);
+        }
+        command
+            .env_clear()
+            .env("LC_ALL", "C")
+            .current_dir(&self.data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Ctrl-C is for the host, which needs the server until its last request is done.
+            .process_group(0);
+        if let Some(account) = self.account {
+            account.apply(&mut command);
+        }
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start {}", shown(&self.program)))?;
+        let stderr = child.stderr.take().context("the server has no stderr")?;
+        Ok((child, log::follow(stderr, self.log.clone())))
+    }
+}
+
+/// Wait until the server accepts connections.
+async fn ready(child: &mut Child, address: &Address, tail: &Tail) -> anyhow::Result<()> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            // Its last words may still be in the pipe.
+            sleep(Duration::from_millis(100)).await;
+            let reason = tail.reason().unwrap_or_else(|| "nothing".to_string());
+            bail!("Postgres ended while starting ({status}) and said: {reason}");
+        }
+        let attempt =
+            timeout(Duration::from_secs(5), PgConnection::connect_with(address.options()));
+        match attempt.await {
+            Ok(Ok(connection)) => {
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() != Some("57P03") => {
+                return Err(anyhow!(
+                    "Postgres refuses the host: {}; if its data is older than the secret beside it, \
+                     restore the secret, or remove the state folder",
+                    error.message()
+                ));
+            }
+            _ if Instant::now() > deadline => bail!(
+                "Postgres did not accept connections within {} s; see its log",
+                START_TIMEOUT.as_secs()
+            ),
+            _ => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Start the server again when it dies, until it is to stop.
+async fn keep(launch: Launch, place: Place, mut child: Child, stop: CancellationToken) {
+    let mut wait = Duration::from_secs(1);
+    loop {
+        let started = Instant::now();
+        tokio::select! {
+            () = stop.cancelled() => return shut_down(child).await,
+            status = child.wait() => tracing::error!(?status, "embedded Postgres ended by itself"),
+        }
+        if started.elapsed() > RESTART_LIMIT {
+            wait = Duration::from_secs(1);
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(wait) => {}
+            }
+            wait = (wait * 2).min(RESTART_LIMIT);
+            match launch.spawn(&place) {
+                Ok((started, _)) => {
+                    child = started;
+                    break;
+                }
+                Err(error) => tracing::error!("cannot restart embedded Postgres: {error:#}"),
+            }
+        }
+    }
+}
+
+async fn shut_down(mut child: Child) {
+    for (signal, limit) in [(Signal::INT, STOP_TIMEOUT), (Signal::QUIT, QUIT_TIMEOUT)] {
+        if let Ok(pid) = pid(&child) {
+            let _ = kill_process(pid, signal);
+        }
+        if timeout(limit, child.wait()).await.is_ok() {
+            return;
+        }
+        tracing::warn!(?signal, "embedded Postgres does not stop");
+    }
+    let _ = child.kill().await;
+}
+
+/// Stop a server whose host was killed. Called with the folder's lock held, so its host is gone.
+pub(super) async fn stop_orphan(folder: &Folder) -> anyhow::Result<()> {
+    let data = folder.data();
+    let pid = match noted(&data) {
+        Some(pid) if works_in(pid, &data) => pid,
+        Some(pid) if test_kill_process(pid).is_ok() => {
+            // The number of a server that is gone, and another program's by now. The new server could not
+            // tell and would refuse to start. As long as any process of the old one is left, that
+            // is right, and the note stays.
+            if nobody_works_in(&data) {
+                std::fs::remove_file(data.join("postmaster.pid"))?;
+            }
+            return Ok(());
+        }
+        _ => return Ok(()),
+    };
+    tracing::warn!(pid = pid.as_raw_nonzero(), "stopping a Postgres that outlived its host");
+    for (signal, limit) in [(Signal::INT, STOP_TIMEOUT), (Signal::QUIT, QUIT_TIMEOUT)] {
+        let _ = kill_process(pid, signal);
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if !works_in(pid, &data) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    bail!(
+        "a Postgres of an earlier run (process {}) does not stop; end it and start again",
+        pid.as_raw_nonzero()
+    )
+}
+
+/// The process that the data folder's own note names. It may be long gone.
+fn noted(data: &Path) -> Option<Pid> {
+    let note = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    Pid::from_raw(note.lines().next()?.trim().parse().ok()?)
+}
+
+/// Whether a process is a server on this data folder: servers work in it. On a system without
+/// `/proc` it cannot be told, so nothing is stopped; the new server notices the old one and says so.
+fn works_in(pid: Pid, data: &Path) -> bool {
+    std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|cwd| cwd == data)
+}
+
+fn nobody_works_in(data: &Path) -> bool {
+    std::fs::read_dir("/proc").is_ok_and(|processes| {
+        processes.flatten().all(|process| {
+            std::fs::read_link(process.path().join("cwd")).ok().as_deref() != Some(data)
+        })
+    })
+}
+
+fn pid(child: &Child) -> anyhow::Result<Pid> {
+    child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw)
+        .context("the server has ended")
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no port is free on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}

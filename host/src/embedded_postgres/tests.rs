@@ -1,0 +1,280 @@
+//! Against real servers, started in folders of their own. `server` is one that all tests share.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::thread::JoinHandle;
+
+use sqlx::{Connection, Row};
+
+use super::*;
+
+/// A running server, stopped when the last test lets go of it.
+pub(crate) struct Shared {
+    server: Option<Arc<EmbeddedServer>>,
+    end: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = EmbeddedServer;
+
+    fn deref(&self) -> &EmbeddedServer {
+        self.server.as_ref().unwrap()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop((self.server.take(), self.end.take()));
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+
+/// The server that tests share. It runs on a runtime of its own, since each test's runtime ends with it.
+pub(crate) fn server() -> Arc<Shared> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = shared.upgrade() {
+        return running;
+    }
+    let started = Arc::new(own_server());
+    *shared = Arc::downgrade(&started);
+    started
+}
+
+/// A server for one test.
+pub(crate) fn own_server() -> Shared {
+    let (send, receive) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let folder = folder();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.unwrap();
+        let server = runtime.block_on(start(config(folder.path()))).unwrap();
+        let server = Arc::new(server);
+        send.send(server.clone()).unwrap();
+        let _ = ended.recv();
+        runtime.block_on(Arc::into_inner(server).unwrap().stop());
+    });
+    let server = Some(receive.recv().unwrap());
+    Shared { server, end: Some(end), thread: Some(thread) }
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn config(folder: &Path) -> EmbeddedConfig {
+    EmbeddedConfig { state_dir: folder.to_path_buf(), name: "test".to_string() }
+}
+
+async fn text(address: &Address, query: &'static str) -> String {
+    let mut sql = PgConnection::connect_with(address.options()).await.unwrap();
+    let row = sqlx::raw_sql(query).fetch_one(&mut sql).await.unwrap();
+    sql.close().await.unwrap();
+    row.try_get(0).unwrap()
+}
+
+async fn run(address: &Address, statement: &'static str) {
+    let mut sql = PgConnection::connect_with(address.options()).await.unwrap();
+    sql.execute(sqlx::raw_sql(statement)).await.unwrap();
+    sql.close().await.unwrap();
+}
+
+impl EmbeddedServer {
+    /// End the server as an operator's mistake would: at once, and with its host alive.
+    pub(crate) fn kill_server(&self) {
+        let pid = process(self).parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
+    }
+}
+
+fn process(server: &EmbeddedServer) -> String {
+    let note = fs::read_to_string(server.folder.data().join("postmaster.pid")).unwrap();
+    note.lines().next().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn data_survives_a_restart_and_the_server_stops_with_the_host() {
+    let folder = folder();
+    let server = start(config(folder.path())).await.unwrap();
+    let address = server.database("app").await.unwrap();
+    run(&address, "create table t (a text); insert into t values ('kept')").await;
+    let pid = process(&server);
+    server.stop().await;
+    assert!(!Path::new("/proc").join(pid).exists(), "the server still runs");
+
+    let server = start(config(folder.path())).await.unwrap();
+    let again = server.database("app").await.unwrap();
+    assert_eq!(text(&again, "select a from t").await, "kept");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_host_is_told_who_holds_the_folder() {
+    let folder = folder();
+    let held = Folder::open(folder.path(), None).unwrap();
+    let error = start(config(folder.path())).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    drop(held);
+    Folder::open(folder.path(), None).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_outlived_its_host_is_stopped_and_its_data_kept() {
+    let state = folder();
+    let server = start(config(state.path())).await.unwrap();
+    let address = server.database("app").await.unwrap();
+    run(&address, "create table t (a text); insert into t values ('kept')").await;
+    let orphan = process(&server);
+    // What a killed host leaves behind: a server, no lock, nobody who would stop it.
+    let EmbeddedServer { process: forgotten, folder } = server;
+    forgotten.abandon();
+    drop(folder);
+
+    let server = start(config(state.path())).await.unwrap();
+    assert_ne!(process(&server), orphan);
+    let address = server.database("app").await.unwrap();
+    assert_eq!(text(&address, "select a from t").await, "kept");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stale_note_with_the_number_of_another_program_is_no_obstacle() {
+    let folder = folder();
+    let server = start(config(folder.path())).await.unwrap();
+    let data = server.folder.data();
+    server.stop().await;
+    let mut other = std::process::Command::new("sleep");
+    if let Some(account) = Account::choose().unwrap() {
+        // One of the same user, which the server would take for another server.
+        other = account.std_command("sleep");
+    }
+    let mut other = other.arg("60").spawn().unwrap();
+    let note = format!("{}\n{}\n1\n1\n\n127.0.0.1\n\n", other.id(), data.display());
+    fs::write(data.join("postmaster.pid"), note).unwrap();
+    let server = start(config(folder.path())).await;
+    other.kill().unwrap();
+    other.wait().unwrap();
+    server.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn the_password_is_in_no_log_and_on_no_command_line() {
+    let server = server();
+    let address = server.database("secret").await.unwrap();
+    let password = server.folder.password_for("secret");
+    let administrator = server.folder.password_for(ADMINISTRATOR);
+    // A wrong password makes the server write about logins.
+    let wrong = Address::new("127.0.0.1", server.port(), "secret", "wrong", "secret");
+    let refused = PgConnection::connect_with(wrong.options()).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "28P01");
+    let mut log = String::new();
+    for _ in 0..200 {
+        log = fs::read_to_string(server.log_file()).unwrap();
+        if log.contains("password authentication failed") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(log.contains("password authentication failed"), "{log}");
+    let mode = fs::metadata(server.log_file()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let line = fs::read(format!("/proc/{}/cmdline", process(&server))).unwrap();
+    let seen = format!("{log} {address:?} {:?} {}", **server, String::from_utf8_lossy(&line));
+    let secret = server.folder.log_file().with_file_name("password");
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let secret = fs::read_to_string(secret).unwrap();
+    for hidden in [password.as_str(), administrator.as_str(), secret.trim()] {
+        assert!(!seen.contains(hidden));
+    }
+}
+
+#[tokio::test]
+async fn a_component_logs_in_as_the_owner_of_its_database_and_no_more() {
+    let server = server();
+    let address = server.database("Own \"er\"").await.unwrap();
+    let rights = "select concat(current_user, ' ', rolsuper, rolcreaterole, rolcreatedb) \
+                  from pg_roles where rolname = current_user";
+    assert_eq!(text(&address, rights).await, "Own \"er\" fff");
+    run(&address, "create table t (a text); drop table t").await;
+    server.database("other").await.unwrap();
+    let error = PgConnection::connect_with(address.with_database("other").options()).await;
+    assert_eq!(error.unwrap_err().as_database_error().unwrap().code().unwrap(), "42501");
+    assert!(server.database("pg_x").await.is_err());
+}
+
+#[tokio::test]
+async fn a_state_folder_that_the_servers_user_cannot_reach_works_all_the_same() {
+    if Account::choose().unwrap().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let server = start(config(folder.path())).await.unwrap();
+    server.database("app").await.unwrap();
+    let home = server.folder.home().to_path_buf();
+    assert!(home.starts_with("/var/lib/wasm-host"), "{home:?}");
+    server.stop().await;
+    let server = start(config(folder.path())).await.unwrap();
+    assert_eq!(server.folder.home(), home);
+    server.stop().await;
+    fs::remove_dir_all(home).unwrap();
+}
+
+fn script(folder: &Path, name: &str, text: &str) -> Script {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    Script { name: format!("sql/{name}"), path }
+}
+
+#[tokio::test]
+async fn init_scripts_run_once_with_bom_and_crlf_and_a_changed_one_is_refused() {
+    let server = server();
+    let address = server.database("init").await.unwrap();
+    let folder = folder();
+    let text = "\u{feff}create table t (a text);\r\ninsert into t values ('x');\r\n";
+    let first = script(folder.path(), "a.sql", text);
+    assert_eq!(apply(&address, std::slice::from_ref(&first)).await.unwrap(), ["sql/a.sql"]);
+    // Another editor's line ends make no other script.
+    script(folder.path(), "a.sql", "create table t (a text);\ninsert into t values ('x');\n");
+    let second = script(folder.path(), "b.sql", "insert into t values ('y')");
+    let both = [first.clone(), second];
+    // Two hosts at once: one of them runs it.
+    let (left, right) = tokio::join!(apply(&address, &both), apply(&address, &both));
+    let mut ran = left.unwrap();
+    ran.extend(right.unwrap());
+    assert_eq!(ran, ["sql/b.sql"]);
+    assert_eq!(super::tests::text(&address, "select string_agg(a, '') from t").await, "xy");
+
+    script(folder.path(), "a.sql", "create table t (a int)");
+    let error = apply(&address, &[first]).await.unwrap_err().to_string();
+    assert!(error.contains("`sql/a.sql` has changed"), "{error}");
+    assert!(error.contains("new script"), "{error}");
+}
+
+#[tokio::test]
+async fn a_failing_init_script_names_its_line_and_leaves_nothing() {
+    let server = server();
+    let address = server.database("initfail").await.unwrap();
+    let folder = folder();
+    for (text, place) in [
+        ("create table t (a int primary key);\nselect\n  no_such_column;", "`sql/a.sql:3`"),
+        (
+            "create table t (a int primary key);\ninsert into t values (1);\n\ninsert into t values (1);",
+            "`sql/a.sql:4`",
+        ),
+    ] {
+        let script = script(folder.path(), "a.sql", text);
+        let error = apply(&address, &[script]).await.unwrap_err().to_string();
+        assert!(error.contains(place) && error.contains("SQLSTATE"), "{error}");
+        let left = "select concat(to_regclass('t'), (select count(*) from wasm_host_init))";
+        assert_eq!(super::tests::text(&address, left).await, "0");
+    }
+}
