@@ -6,6 +6,7 @@
 //! services or HTTP routing.
 
 pub mod context;
+pub mod ollama;
 pub mod stream;
 
 /// The WIT interfaces of `wit/` as Rust traits and types.
