@@ -3,7 +3,9 @@
 //! Start: check everything, start backends, load components, bind, tell. Stop: not ready, no new
 //! connections, finish what runs, drain versions, stop backends, exit 0.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,7 +40,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         tracing::warn!("{warning}");
     }
     let handle = RegistryHandle::default();
-    let backends = Backends::start(&config, &handle).await?;
+    let (backends, embedded) = Backends::start(&config, &handle).await?;
     let loader = Loader {
         engine: Arc::new(Engine::new()?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
@@ -54,6 +56,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         control_address: format!("http://{}/", control.address()),
         app: App::new(router(&config, &registry)?),
         config,
+        backends,
         registry,
         stopping: AtomicBool::new(false),
     });
@@ -66,14 +69,17 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     host.stopping.store(true, Ordering::Release);
     listeners.stop().await;
     host.registry.drain(limits::INSTANCE_DRAIN).await;
-    drop(host);
-    backends.stop().await;
+    host.backends.close();
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
     Ok(())
 }
 
 /// A running application.
 struct Host {
     config: Config,
+    backends: Backends,
     registry: Arc<Registry>,
     app: App,
     /// The public address.
@@ -140,10 +146,7 @@ impl Listeners {
         };
         tasks.spawn(public.serve(handle, stop.clone()));
         let status: Arc<dyn Status> = host.clone();
-        let handle = move |request| {
-            let response = admin::handle(&status, &request);
-            async move { response }
-        };
+        let handle = move |request| admin::handle(status.clone(), request);
         tasks.spawn(control.serve(handle, stop.clone()));
         Self { stop, tasks }
     }
@@ -199,11 +202,12 @@ pub fn table(services: &[ServiceStatus]) -> String {
 }
 
 impl Status for Host {
-    fn not_ready(&self) -> Vec<String> {
-        if self.stopping.load(Ordering::Acquire) {
-            return vec!["the host is stopping".to_string()];
-        }
-        Vec::new()
+    fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Acquire)
+    }
+
+    fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
+        Box::pin(self.backends.unavailable())
     }
 
     fn services(&self) -> Vec<ServiceStatus> {

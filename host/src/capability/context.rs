@@ -29,6 +29,11 @@ impl RequestContext {
         Self(Arc::new(Inner { id, hops, cancel: CancellationToken::new() }))
     }
 
+    /// A call on behalf of a request that is known only by what ends it.
+    pub fn for_call(id: String, cancel: CancellationToken) -> Self {
+        Self(Arc::new(Inner { id, hops: 0, cancel }))
+    }
+
     /// The same request on its way into another service: what ends the one ends the other, not the
     /// other way round.
     pub fn next_hop(&self) -> Self {

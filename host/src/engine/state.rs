@@ -8,7 +8,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::capability::context::{RequestContext, Requests};
-use crate::capability::ollama::{OllamaView, Server};
+use crate::capability::ollama::OllamaView;
+use crate::capability::ollama::backend::Server;
 use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
@@ -82,12 +83,7 @@ impl State {
     }
 
     pub fn ollama(&mut self) -> OllamaView<'_> {
-        OllamaView {
-            server: self.grants.ollama.as_ref(),
-            requests: &self.requests,
-            table: &mut self.table,
-            hooks: &mut self.hooks,
-        }
+        OllamaView { server: self.grants.ollama.as_ref(), requests: &self.requests }
     }
 
     pub fn outgoing(&mut self) -> OutgoingView<'_> {

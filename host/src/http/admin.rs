@@ -1,6 +1,8 @@
 //! The control plane, on a listener of its own: is the host alive, is it ready, what does it run.
 //! Never on the public port.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -12,8 +14,11 @@ use crate::failure::{Failure, Kind};
 
 /// What the control plane tells of the host. Implemented by the part that knows it.
 pub trait Status: Send + Sync {
-    /// What keeps the host from serving; empty when it is ready.
-    fn not_ready(&self) -> Vec<String>;
+    /// Whether new requests are welcome.
+    fn is_ready(&self) -> bool;
+    /// What does not work at the moment. It makes some answers errors, and is no reason to send
+    /// no requests at all: the other services work.
+    fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
     fn services(&self) -> Vec<ServiceStatus>;
 }
 
@@ -37,13 +42,13 @@ pub struct ServiceStatus {
 }
 
 /// Answer a request to the control plane.
-pub fn handle<B>(status: &Arc<dyn Status>, request: &Request<B>) -> Response<WasiBody> {
+pub async fn handle<B>(status: Arc<dyn Status>, request: Request<B>) -> Response<WasiBody> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return respond(&Failure::new(Kind::MethodNotAllowed, "This is read with GET."), "admin");
     }
     match request.uri().path() {
         "/live" => json(StatusCode::OK, &serde_json::json!({ "status": "live" })),
-        "/ready" => ready(&status.not_ready()),
+        "/ready" => ready(&*status).await,
         "/services" => json(StatusCode::OK, &status.services()),
         path => respond(
             &Failure::new(
@@ -55,13 +60,12 @@ pub fn handle<B>(status: &Arc<dyn Status>, request: &Request<B>) -> Response<Was
     }
 }
 
-fn ready(reasons: &[String]) -> Response<WasiBody> {
-    if reasons.is_empty() {
-        json(StatusCode::OK, &serde_json::json!({ "status": "ready" }))
-    } else {
-        let body = serde_json::json!({ "status": "not ready", "reasons": reasons });
-        json(StatusCode::SERVICE_UNAVAILABLE, &body)
+async fn ready(status: &dyn Status) -> Response<WasiBody> {
+    if !status.is_ready() {
+        return json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }));
     }
+    let degraded = status.degraded().await;
+    json(StatusCode::OK, &serde_json::json!({ "status": "ready", "degraded": degraded }))
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<WasiBody> {

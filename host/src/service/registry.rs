@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
 use crate::capability::context::RequestContext;
-use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
+use crate::capability::ollama::upstream::{Transport, TransportError};
+use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers, SendFuture};
 use crate::failure::respond::respond;
 use crate::limits;
 use crate::service::Service;
@@ -80,6 +83,32 @@ impl RegistryHandle {
                 tracing::warn!(service = %service.name, request = id, "{failure}");
                 respond(&failure, &id)
             }))
+        })
+    }
+}
+
+/// A service of this host as a stand-in for a server on the network.
+pub struct ServiceTransport {
+    service: String,
+    registry: RegistryHandle,
+}
+
+impl RegistryHandle {
+    pub fn transport(&self, service: &str) -> ServiceTransport {
+        ServiceTransport { service: service.to_string(), registry: self.clone() }
+    }
+}
+
+impl Transport for ServiceTransport {
+    fn send(
+        &self,
+        request: HttpRequest,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
+        let caller = RequestContext::for_call(format!("for-{}", self.service), cancel);
+        let sending = self.registry.send(&self.service, &caller, request);
+        Box::pin(async move {
+            sending.await.map_err(|error| TransportError::Unreachable(format!("{error:?}")))
         })
     }
 }

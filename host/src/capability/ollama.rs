@@ -1,0 +1,33 @@
+//! The Ollama capability: models, inference and a byte-faithful proxy for components that are
+//! granted an Ollama server.
+//!
+//! A call goes `host` (the WIT interface) -> [`backend::Server`] (what the rest of the host and the
+//! tests see) -> `client` (the protocol) -> [`upstream::Transport`] (a server on the network, or a
+//! service of this host standing in for it). None of it knows services, routes or engines; the
+//! server's address comes from the application file alone and is never shown to a component.
+
+pub mod backend;
+pub mod limits;
+pub mod upstream;
+
+mod address;
+mod body;
+mod client;
+mod decode;
+mod error;
+mod forward;
+mod host;
+mod json;
+mod ndjson;
+mod network;
+mod pump;
+
+pub use address::Address;
+pub use body::Body;
+pub use client::{Client, Options};
+pub use forward::ForwardRules;
+pub use host::{Ollama, OllamaView, add_to_linker};
+pub use upstream::Upstream;
+
+#[cfg(test)]
+mod tests;

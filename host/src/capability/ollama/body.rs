@@ -1,0 +1,199 @@
+//! HTTP bodies and the wrappers that a call puts around them. Each wrapper is about one question: who
+//! gets an unread body back, when did it last move, and what ends it.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// A body of either side. The same type as wasmtime's, so that a body passes through components and
+/// services of this host without being wrapped again.
+pub type Body = wasmtime_wasi_http::WasiBody;
+
+type Failure = wasmtime_wasi_http::Error;
+type Polled = Poll<Option<Result<Frame<Bytes>, Failure>>>;
+
+/// A body of known bytes.
+pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
+    http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that can be taken back as long as nobody has read from it: a request whose connection was
+/// never opened can be sent elsewhere.
+pub(super) fn lend(body: Body) -> (Body, Loan) {
+    let slot = Arc::new(Mutex::new(Some(body)));
+    let loan = Loan { slot: slot.clone(), read: Arc::default() };
+    (Lent { slot, read: loan.read.clone() }.boxed_unsync(), loan)
+}
+
+pub(super) struct Loan {
+    slot: Arc<Mutex<Option<Body>>>,
+    read: Arc<AtomicBool>,
+}
+
+impl Loan {
+    pub(super) fn take_back(self) -> Option<Body> {
+        let untouched = !self.read.load(Ordering::Acquire);
+        untouched.then(|| lock(&self.slot).take()).flatten()
+    }
+}
+
+struct Lent {
+    slot: Arc<Mutex<Option<Body>>>,
+    read: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Lent {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        self.read.store(true, Ordering::Release);
+        match lock(&self.slot).as_mut() {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        lock(&self.slot).as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.slot).as_ref().map(|body| body.size_hint()).unwrap_or_default()
+    }
+}
+
+/// A body that can be shared between threads, as the HTTP client asks for. Nobody contends for it.
+pub(super) struct Shared(pub(super) Mutex<Body>);
+
+impl http_body::Body for Shared {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let body = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        lock(&self.0).is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.0).size_hint()
+    }
+}
+
+/// When an upload last moved. An answer is waited for from then on, so that a large body on a slow
+/// line is not taken for a server that does not answer.
+#[derive(Clone)]
+pub(super) struct Progress(Arc<Mutex<Instant>>);
+
+impl Progress {
+    pub(super) fn watch(body: Body) -> (Body, Self) {
+        let progress = Self(Arc::new(Mutex::new(Instant::now())));
+        (Watched { body, moved: progress.clone() }.boxed_unsync(), progress)
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        *lock(&self.0)
+    }
+}
+
+struct Watched {
+    body: Body,
+    moved: Progress,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        *lock(&self.moved.0) = Instant::now();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    // Without it a body of known length would be sent in chunks.
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Tie an answer's body to its call: it ends as an error when the call's request is cancelled, even
+/// if nobody is reading it then, and the permit goes back when it ends or is dropped.
+pub(super) fn guard(body: Body, cancel: CancellationToken, permit: OwnedSemaphorePermit) -> Body {
+    let slot = Arc::new(Mutex::new(Some((body, permit))));
+    let (alive, ended) = oneshot::channel::<()>();
+    let (watched, token) = (Arc::downgrade(&slot), cancel.clone());
+    // Whoever reads may be stuck in a write to a client that is gone, so the reader cannot be relied on
+    // to notice. Dropping the body is what closes the connection.
+    tokio::spawn(async move {
+        tokio::select! {
+            () = token.cancelled() => {
+                if let Some(slot) = watched.upgrade() {
+                    drop(lock(&slot).take());
+                }
+            }
+            _ = ended => {}
+        }
+    });
+    Guarded { slot, cancelled: Box::pin(cancel.cancelled_owned()), _alive: alive }.boxed_unsync()
+}
+
+struct Guarded {
+    /// Empty once the body has ended, by itself or because it was cancelled.
+    slot: Arc<Mutex<Option<(Body, OwnedSemaphorePermit)>>>,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Dropped with this body: ends the watching task.
+    _alive: oneshot::Sender<()>,
+}
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        if self.cancelled.as_mut().poll(cx).is_ready() {
+            lock(&self.slot).take();
+            return Poll::Ready(Some(Err(Failure::ConnectionTerminated)));
+        }
+        let mut slot = lock(&self.slot);
+        let Some((body, _)) = slot.as_mut() else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            slot.take();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // A body that was cancelled has not ended: its reader has yet to learn of the error.
+        lock(&self.slot).as_ref().is_some_and(|(body, _)| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.slot).as_ref().map(|(body, _)| body.size_hint()).unwrap_or_default()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under these locks except a body's own code, and a body that has
+    // panicked is not read again.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,306 @@
+//! The real server: Ollama's HTTP API over a transport, within the bounds of one grant.
+//!
+//! Knows the protocol: paths, bodies, what counts as an answer. Where requests go is the
+//! transport's business, and how lines become items is `decode`'s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{
+    Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded, Message,
+    Model, Progress, Server, Stream, Summary,
+};
+use super::body::{self, Body};
+use super::decode::{self, Decode};
+use super::forward::{ForwardRules, strip_request};
+use super::limits::{ANSWER_BYTES_MAX, CALLS_MAX, FIRST_BYTE_TIMEOUT, REFUSAL_BYTES_MAX};
+use super::upstream::Transport;
+use super::{error, json, pump};
+
+/// The bounds of one grant.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Calls that run at the same time; one more is `busy`.
+    pub calls: usize,
+    /// Time to the head of an answer.
+    pub first_byte: Duration,
+    /// What `forward` lets through.
+    pub forward: ForwardRules,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let forward = ForwardRules::default();
+        Self { calls: CALLS_MAX, first_byte: FIRST_BYTE_TIMEOUT, forward }
+    }
+}
+
+/// One grant of an Ollama server.
+pub struct Client {
+    transport: Arc<dyn Transport>,
+    permits: Arc<Semaphore>,
+    options: Options,
+}
+
+impl Client {
+    pub fn new(transport: Arc<dyn Transport>, options: Options) -> Self {
+        let permits = Arc::new(Semaphore::new(options.calls));
+        Self { transport, permits, options }
+    }
+
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let full = |_| error::busy(self.options.calls);
+        self.permits.clone().try_acquire_owned().map_err(full)
+    }
+
+    /// Run `work` until it is done, the request is cancelled or the first-byte timeout is over.
+    async fn within<T>(
+        &self,
+        cancel: &CancellationToken,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Error::Cancelled),
+            result = tokio::time::timeout(self.options.first_byte, work) => {
+                result.unwrap_or_else(|_| Err(error::timed_out(self.options.first_byte)))
+            }
+        }
+    }
+
+    /// Send a request and return its answer, if it is one and no refusal.
+    async fn send(
+        &self,
+        method: Method,
+        path: &'static str,
+        body: Option<String>,
+        cancel: &CancellationToken,
+    ) -> Result<Body, Error> {
+        let mut request = Request::new(body::full(""));
+        if let Some(body) = body {
+            *request.body_mut() = body::full(body);
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from_static(path);
+        let response = self.transport.send(request, cancel.clone()).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        // A refusal that breaks off is a refusal all the same.
+        let body = read(response.into_body(), REFUSAL_BYTES_MAX).await;
+        Err(error::refused(status, &body.bytes))
+    }
+
+    /// A call whose answer is one JSON object.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &'static str,
+        body: Option<String>,
+        cancel: CancellationToken,
+    ) -> Result<String, Error> {
+        let _permit = self.admit()?;
+        let work = async {
+            let answer =
+                read(self.send(method, path, body, &cancel).await?, ANSWER_BYTES_MAX).await;
+            match answer.end {
+                End::Clean => String::from_utf8(answer.bytes).map_err(|_| {
+                    Error::Malformed("the server sent an answer that is not UTF-8".into())
+                }),
+                End::Broken => Err(Error::Truncated),
+                End::TooLarge => {
+                    let limit = ANSWER_BYTES_MAX;
+                    Err(Error::Malformed(format!("the server sent more than {limit} bytes")))
+                }
+            }
+        };
+        self.within(&cancel, work).await
+    }
+
+    /// A call whose answer is a stream.
+    async fn stream<T: Send + 'static, S: Send + 'static>(
+        &self,
+        path: &'static str,
+        body: String,
+        decode: Decode<T, S>,
+        cancel: CancellationToken,
+    ) -> Result<Stream<T, S>, Error> {
+        let permit = self.admit()?;
+        let work = self.send(Method::POST, path, Some(body), &cancel);
+        let answer = self.within(&cancel, work).await?;
+        Ok(pump::start(answer, decode, cancel, permit))
+    }
+
+    async fn pass_on(
+        &self,
+        request: Request<Body>,
+        cancel: CancellationToken,
+    ) -> Result<Response<Body>, Error> {
+        let (mut parts, body) = request.into_parts();
+        self.options.forward.check(&parts.method, parts.uri.path()).map_err(error::forbidden)?;
+        let permit = self.admit()?;
+        strip_request(&mut parts.headers);
+        let (body, progress) = body::Progress::watch(body);
+        let request = Request::from_parts(parts, body);
+        let mut answer = self.transport.send(request, cancel.clone());
+        let response = loop {
+            let deadline = progress.last() + self.options.first_byte;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(Error::Cancelled),
+                response = &mut answer => break response?,
+                () = tokio::time::sleep_until(deadline) => {
+                    if progress.last() + self.options.first_byte <= deadline {
+                        return Err(error::timed_out(self.options.first_byte));
+                    }
+                }
+            }
+        };
+        drop(answer);
+        Ok(response.map(|body| body::guard(body, cancel, permit)))
+    }
+}
+
+impl Server for Client {
+    fn version(&self, cancel: CancellationToken) -> Call<'_, String> {
+        Box::pin(async move {
+            decode::version(&self.ask(Method::GET, "/api/version", None, cancel).await?)
+        })
+    }
+
+    fn list(&self, cancel: CancellationToken) -> Call<'_, Vec<Model>> {
+        Box::pin(
+            async move { decode::models(&self.ask(Method::GET, "/api/tags", None, cancel).await?) },
+        )
+    }
+
+    fn running(&self, cancel: CancellationToken) -> Call<'_, Vec<Loaded>> {
+        Box::pin(
+            async move { decode::loaded(&self.ask(Method::GET, "/api/ps", None, cancel).await?) },
+        )
+    }
+
+    fn show(
+        &self,
+        model: String,
+        extra: Option<String>,
+        cancel: CancellationToken,
+    ) -> Call<'_, String> {
+        Box::pin(async move {
+            let body = json::object(&[("model", json::text(&model))], extra.as_deref())?;
+            decode::any_object(self.ask(Method::POST, "/api/show", Some(body), cancel).await?)
+        })
+    }
+
+    fn delete(&self, model: String, cancel: CancellationToken) -> Call<'_, ()> {
+        Box::pin(async move {
+            let body = json::object(&[("model", json::text(&model))], None)?;
+            self.ask(Method::DELETE, "/api/delete", Some(body), cancel).await.map(drop)
+        })
+    }
+
+    fn pull(
+        &self,
+        model: String,
+        extra: Option<String>,
+        cancel: CancellationToken,
+    ) -> Call<'_, Stream<Progress, ()>> {
+        Box::pin(async move {
+            let own = [("model", json::text(&model)), streamed()];
+            let body = json::object(&own, extra.as_deref())?;
+            self.stream("/api/pull", body, decode::progress_line, cancel).await
+        })
+    }
+
+    fn chat(
+        &self,
+        request: ChatRequest,
+        cancel: CancellationToken,
+    ) -> Call<'_, Stream<Event, Summary>> {
+        Box::pin(async move {
+            let messages: Vec<String> =
+                request.messages.iter().map(message).collect::<Result<_, _>>()?;
+            let messages = format!("[{}]", messages.join(","));
+            let own = [("model", json::text(&request.model)), ("messages", messages), streamed()];
+            let body = json::object(&own, request.extra.as_deref())?;
+            self.stream("/api/chat", body, decode::chat_line, cancel).await
+        })
+    }
+
+    fn generate(
+        &self,
+        request: GenerateRequest,
+        cancel: CancellationToken,
+    ) -> Call<'_, Stream<Event, Summary>> {
+        Box::pin(async move {
+            let mut own = vec![("model", json::text(&request.model)), streamed()];
+            if let Some(prompt) = &request.prompt {
+                own.insert(1, ("prompt", json::text(prompt)));
+            }
+            let body = json::object(&own, request.extra.as_deref())?;
+            self.stream("/api/generate", body, decode::generate_line, cancel).await
+        })
+    }
+
+    fn embed(&self, request: EmbedRequest, cancel: CancellationToken) -> Call<'_, Embeddings> {
+        Box::pin(async move {
+            let input: Vec<String> = request.input.iter().map(|text| json::text(text)).collect();
+            let input = format!("[{}]", input.join(","));
+            let own = [("model", json::text(&request.model)), ("input", input)];
+            let body = json::object(&own, request.extra.as_deref())?;
+            decode::embeddings(self.ask(Method::POST, "/api/embed", Some(body), cancel).await?)
+        })
+    }
+
+    fn forward(
+        &self,
+        request: Request<Body>,
+        cancel: CancellationToken,
+    ) -> Call<'_, Response<Body>> {
+        Box::pin(self.pass_on(request, cancel))
+    }
+}
+
+/// Streams are always asked for: a component that wants one object puts it together itself.
+fn streamed() -> (&'static str, String) {
+    ("stream", "true".to_string())
+}
+
+fn message(message: &Message) -> Result<String, Error> {
+    let own = [("role", json::text(&message.role)), ("content", json::text(&message.content))];
+    json::object(&own, message.extra.as_deref())
+}
+
+/// What was read of a body, and why no more.
+struct Read {
+    bytes: Vec<u8>,
+    end: End,
+}
+
+enum End {
+    Clean,
+    /// The connection broke.
+    Broken,
+    /// There is more than was asked for.
+    TooLarge,
+}
+
+async fn read(mut body: Body, limit: usize) -> Read {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Read { bytes, end: End::Broken } };
+        bytes.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
+        if bytes.len() > limit {
+            return Read { bytes, end: End::TooLarge };
+        }
+    }
+    Read { bytes, end: End::Clean }
+}

@@ -1,0 +1,44 @@
+//! How failures become the errors of the WIT interface. What a component reads here may reach a
+//! stranger, so no text names the server's address.
+
+use std::time::Duration;
+
+use super::backend::{Error, Refusal};
+use super::json;
+use super::limits::REFUSAL_BYTES_MAX;
+use super::upstream::TransportError;
+
+/// The server's refusal: `body` as it was sent, cut to the bound.
+pub(super) fn refused(status: http::StatusCode, body: &[u8]) -> Error {
+    let body = body.get(..REFUSAL_BYTES_MAX).unwrap_or(body);
+    let body = String::from_utf8_lossy(body).into_owned();
+    let message = json::error_text(&body).unwrap_or_else(|| {
+        let reason = status.canonical_reason().unwrap_or("no reason given");
+        format!("the server answered {} ({reason})", status.as_u16())
+    });
+    Error::Refused(Refusal { status: status.as_u16(), message, body })
+}
+
+/// A refusal of this host in the server's own form.
+pub(super) fn forbidden(message: String) -> Error {
+    let body = format!("{{\"error\":{}}}", json::text(&message));
+    Error::Refused(Refusal { status: 403, message, body })
+}
+
+pub(super) fn timed_out(limit: Duration) -> Error {
+    Error::TimedOut(format!("the server sent nothing for {} s", limit.as_secs_f32()))
+}
+
+pub(super) fn busy(limit: usize) -> Error {
+    Error::Busy(format!("{limit} calls are running, as many as the grant allows"))
+}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Unreachable(why) | TransportError::Lost(why) => Self::Unreachable(why),
+            TransportError::Invalid(why) => Self::Invalid(why),
+            TransportError::Cancelled => Self::Cancelled,
+        }
+    }
+}

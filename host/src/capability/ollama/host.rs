@@ -1,0 +1,232 @@
+//! Connects the WIT interfaces of `wit/ollama` to a [`Server`].
+//!
+//! Knows wasmtime and nothing of HTTP. Each call first finds the request that it works for, while its
+//! guest task is still on the stack, and hands that request's token on: the guest may forget what it
+//! started, the host may not.
+
+use std::sync::Arc;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use tokio_util::sync::CancellationToken;
+use wasmtime::component::{
+    Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, StreamReader,
+};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p3::{Request, Response};
+
+use super::backend::{
+    Body, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded, Model,
+    Progress, Server, Stream, Summary,
+};
+use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
+use crate::capability::context::{Requests, current_task};
+use crate::capability::stream::Items;
+
+/// What one instance has of the capability.
+pub struct OllamaView<'a> {
+    /// The grant.
+    pub server: Option<&'a Arc<dyn Server>>,
+    pub requests: &'a Requests,
+}
+
+/// The capability as wasmtime's linker sees it.
+pub struct Ollama;
+
+impl HasData for Ollama {
+    type Data<'a> = OllamaView<'a>;
+}
+
+/// Add `models`, `inference` and `proxy` to a linker.
+pub fn add_to_linker<T: WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> OllamaView<'_>,
+) -> wasmtime::Result<()> {
+    types::add_to_linker::<T, Ollama>(linker, view)?;
+    models::add_to_linker::<T, Ollama>(linker, view)?;
+    inference::add_to_linker::<T, Ollama>(linker, view)?;
+    proxy::add_to_linker::<T, Ollama>(linker, view)
+}
+
+/// A result that a guest sees within one that only the host sees.
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
+/// A stream and its end, as a guest receives them.
+type Streamed<T, S> = (StreamReader<T>, FutureReader<Result<S, Error>>);
+
+impl types::Host for OllamaView<'_> {}
+impl models::Host for OllamaView<'_> {}
+impl inference::Host for OllamaView<'_> {}
+impl proxy::Host for OllamaView<'_> {}
+
+impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
+    async fn version(store: &Accessor<T, Self>) -> Answer<String> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(server.version(cancel).await)
+    }
+
+    async fn list(store: &Accessor<T, Self>) -> Answer<Vec<Model>> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(server.list(cancel).await)
+    }
+
+    async fn running(store: &Accessor<T, Self>) -> Answer<Vec<Loaded>> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(server.running(cancel).await)
+    }
+
+    async fn show(
+        store: &Accessor<T, Self>,
+        model: String,
+        extra: Option<String>,
+    ) -> Answer<String> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(server.show(model, extra, cancel).await)
+    }
+
+    async fn delete(store: &Accessor<T, Self>, model: String) -> Answer<()> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(server.delete(model, cancel).await)
+    }
+
+    async fn pull(
+        store: &Accessor<T, Self>,
+        model: String,
+        extra: Option<String>,
+    ) -> Answer<Streamed<Progress, ()>> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        hand_over(store, server.pull(model, extra, cancel).await)
+    }
+}
+
+impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
+    async fn chat(
+        store: &Accessor<T, Self>,
+        request: ChatRequest,
+    ) -> Answer<Streamed<Event, Summary>> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        hand_over(store, server.chat(request, cancel).await)
+    }
+
+    async fn generate(
+        store: &Accessor<T, Self>,
+        request: GenerateRequest,
+    ) -> Answer<Streamed<Event, Summary>> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        hand_over(store, server.generate(request, cancel).await)
+    }
+
+    async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
+        let (server, cancel) = match begin(store) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(server.embed(request, cancel).await)
+    }
+}
+
+impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
+    async fn forward(
+        store: &Accessor<T, Self>,
+        request: Resource<Request>,
+    ) -> Answer<Resource<Response>> {
+        let begun = begin(store);
+        // The request is the host's now, whatever comes of it.
+        let request = match store.with(|access| take(access, request))? {
+            Ok(request) => request,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (server, cancel) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        let response = match server.forward(request, cancel).await {
+            Ok(response) => response,
+            Err(error) => return Ok(Err(error)),
+        };
+        store.with(|mut access| {
+            let http = access.data_mut().http();
+            // Nobody here waits to learn how the transmission went: the body itself ends as an error.
+            let (response, _sent) = Response::from_http(http.hooks, response);
+            Ok(Ok(http.table.push(response)?))
+        })
+    }
+}
+
+/// The grant and the token of the request that the calling guest task serves. A task that serves no
+/// request (a start function, a test) is never cancelled.
+fn begin<T: 'static>(
+    store: &Accessor<T, Ollama>,
+) -> Result<(Arc<dyn Server>, CancellationToken), Error> {
+    store.with(|mut access| {
+        let task = current_task(&mut access);
+        let view = access.get();
+        let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
+        let server = view.server.cloned().ok_or_else(missing)?;
+        let request = task.and_then(|task| view.requests.find(task));
+        Ok((server, request.map(|request| request.cancel().clone()).unwrap_or_default()))
+    })
+}
+
+fn hand_over<T: 'static, I, S>(
+    store: &Accessor<T, Ollama>,
+    stream: Result<Stream<I, S>, Error>,
+) -> Answer<Streamed<I, S>>
+where
+    I: Lower + Lift + Send + Sync + 'static,
+    S: Send + Sync + 'static,
+    Result<S, Error>: Lower + Lift,
+{
+    let Stream { items, done } = match stream {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Err(error)),
+    };
+    let end = async move { Ok::<_, wasmtime::Error>(done.await.unwrap_or(Err(Error::Truncated))) };
+    store.with(|mut access| {
+        let items = StreamReader::new(&mut access, Items::new(items))?;
+        let end = FutureReader::new(&mut access, end)?;
+        Ok(Ok((items, end)))
+    })
+}
+
+/// The guest's request as an HTTP request.
+fn take<T: WasiHttpView + 'static>(
+    mut access: Access<'_, T, Ollama>,
+    request: Resource<Request>,
+) -> Answer<http::Request<Body>> {
+    let mut request = access.data_mut().http().table.delete(request)?;
+    // Where it goes is not the guest's to say; without these the conversion may refuse it.
+    request.scheme = Some(Scheme::HTTP);
+    request.authority = Some(Authority::from_static("ollama"));
+    request.path_with_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
+    match request.into_http(&mut access, async { Ok(()) }) {
+        Ok((request, _options)) => Ok(Ok(request)),
+        Err(error) => {
+            let code = error.downcast()?;
+            Ok(Err(Error::Invalid(format!("the request cannot be passed on: {code:?}"))))
+        }
+    }
+}

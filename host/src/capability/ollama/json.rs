@@ -1,0 +1,103 @@
+//! JSON objects taken apart and put together without touching their values. Ollama reads order into
+//! a JSON schema, and a number should arrive as it was written, so values stay text.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::backend::Error;
+
+/// An object of `own` members (their values are JSON text), followed by the members of `extra`
+/// except those that `own` already has.
+pub(super) fn object(own: &[(&str, String)], extra: Option<&str>) -> Result<String, Error> {
+    let mut members: Vec<String> =
+        own.iter().map(|(name, value)| format!("{}:{value}", text(name))).collect();
+    if let Some(extra) = extra {
+        let Members(further) = serde_json::from_str(extra)
+            .map_err(|error| Error::Invalid(format!("`extra` is no JSON object: {error}")))?;
+        for (name, value) in further {
+            if own.iter().all(|(taken, _)| *taken != name) {
+                members.push(format!("{}:{}", text(&name), value.get()));
+            }
+        }
+    }
+    Ok(format!("{{{}}}", members.join(",")))
+}
+
+/// `value` as a JSON string.
+pub(super) fn text(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}
+
+/// The text of an object's `error` member, if it has one that says something.
+pub(super) fn error_text(object: &str) -> Option<String> {
+    let Members(members) = serde_json::from_str(object).ok()?;
+    let (_, value) = members.into_iter().find(|(name, _)| name == "error")?;
+    match serde_json::from_str(value.get()).ok()? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        // The OpenAI form: {"error":{"message":…}}
+        serde_json::Value::Object(error) => match error.get("message") {
+            Some(serde_json::Value::String(text)) => Some(text.clone()),
+            _ => Some(value.get().to_string()),
+        },
+        other => Some(other.to_string()),
+    }
+}
+
+/// The members of an object in their order.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+
+        deserializer.deserialize_map(Collect).map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_members_keep_order_and_numbers_and_never_replace_our_own() {
+        let own = [("model", text("a\"b")), ("stream", "true".to_string())];
+        let extra =
+            r#"{"format":{"z":1.50,"a":12345678901234567890123},"stream":false,"think":null}"#;
+        assert_eq!(
+            object(&own, Some(extra)).unwrap(),
+            r#"{"model":"a\"b","stream":true,"format":{"z":1.50,"a":12345678901234567890123},"think":null}"#
+        );
+        for no_object in ["", "[]", "1", "{", "{} x"] {
+            assert!(matches!(object(&own, Some(no_object)), Err(Error::Invalid(_))), "{no_object}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_found_in_every_form_that_servers_use() {
+        assert_eq!(error_text(r#"{"error":"no"}"#).as_deref(), Some("no"));
+        assert_eq!(error_text(r#"{"error":{"message":"no","code":1}}"#).as_deref(), Some("no"));
+        assert_eq!(error_text(r#"{"error":{"code":1}}"#).as_deref(), Some(r#"{"code":1}"#));
+        for none in [r#"{"error":null}"#, "{}", "", "<html>", "[]"] {
+            assert_eq!(error_text(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! An Ollama server on the network, spoken to over HTTP/1.1.
+//!
+//! Knows bytes and connections, nothing of Ollama's protocol. Answers come back as they are: no
+//! redirect is followed (it would turn a POST into a GET), nothing is decompressed, no proxy of the
+//! environment gets in between, and a request that reached a server is never sent twice.
+
+use std::io;
+use std::sync::Mutex;
+
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::BodyExt as _;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::address::Address;
+use super::body::{Body, Shared};
+use super::forward::strip_hop_by_hop;
+use super::limits::{CONNECT_TIMEOUT, IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS_MAX};
+use super::upstream::{Transport, TransportError};
+
+pub(super) struct Network {
+    client: reqwest::Client,
+    /// Without user, password and final slash.
+    base: String,
+    /// From the address's user and password.
+    authorization: Option<HeaderValue>,
+}
+
+impl Network {
+    pub(super) fn new(address: &Address) -> Result<Self, String> {
+        // Fails if another part of the process has chosen already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT);
+        let url = address.url();
+        if url.scheme() == "http" {
+            // The system's certificates are not needed, and a small machine may have none.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| format!("no HTTP client: {error}"))?;
+        // The client knows how a user and a password become a header; let it show one.
+        let sample = client.get(url.clone()).build().map_err(|_| "not a usable URL".to_string())?;
+        let mut authorization = sample.headers().get(header::AUTHORIZATION).cloned();
+        if let Some(value) = &mut authorization {
+            value.set_sensitive(true);
+        }
+        let base = sample.url().as_str().trim_end_matches('/').to_string();
+        Ok(Self { client, base, authorization })
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let url = Url::parse(&format!("{}{path}", self.base))
+            .map_err(|_| TransportError::Invalid("the path is not one of a URL".into()))?;
+        let mut headers = parts.headers;
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(reqwest::Body::wrap(Shared(Mutex::new(body))));
+        let response = self.client.execute(request).await.map_err(explain)?;
+        let mut response =
+            Response::from(response).map(|body| body.map_err(|_| FAILED_BODY).boxed_unsync());
+        strip_hop_by_hop(response.headers_mut());
+        Ok(response)
+    }
+}
+
+impl Transport for Network {
+    fn send(
+        &self,
+        request: Request<Body>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(TransportError::Cancelled),
+                answer = self.answer(request) => answer,
+            }
+        })
+    }
+}
+
+/// A body that broke off or was framed wrongly.
+const FAILED_BODY: wasmtime_wasi_http::Error = wasmtime_wasi_http::Error::HttpResponseIncomplete;
+
+/// Say what happened without the address.
+fn explain(error: reqwest::Error) -> TransportError {
+    if !error.is_connect() {
+        return TransportError::Lost("the connection was lost before the server answered".into());
+    }
+    if error.is_timeout() {
+        let seconds = CONNECT_TIMEOUT.as_secs();
+        return TransportError::Unreachable(format!("no connection within {seconds} s"));
+    }
+    if error.is_dns() {
+        return TransportError::Unreachable("its name is not known".into());
+    }
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            // The text of the kind, because the error's own may carry a host name.
+            return TransportError::Unreachable(cause.kind().to_string());
+        }
+        source = cause.source();
+    }
+    TransportError::Unreachable("no connection".into())
+}

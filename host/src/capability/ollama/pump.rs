@@ -1,0 +1,108 @@
+//! The task that reads one streamed answer and hands its items on.
+//!
+//! It reads only when there is room for what it has read, so a component that does not read stops
+//! the server. It ends at once when nobody wants the items any more or the request is cancelled,
+//! and then drops the body, which closes the connection: that is how Ollama is told to stop.
+
+use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{Error, Stream};
+use super::body::Body;
+use super::decode::{Decode, Line};
+use super::limits::{DRAIN_TIMEOUT, ITEMS_AHEAD, LINE_BYTES_MAX};
+use super::ndjson::Lines;
+
+/// Read `body` in a task of its own. `permit` is given back when the stream has ended.
+pub(super) fn start<T: Send + 'static, S: Send + 'static>(
+    body: Body,
+    decode: Decode<T, S>,
+    cancel: CancellationToken,
+    permit: OwnedSemaphorePermit,
+) -> Stream<T, S> {
+    let (items, receiver) = mpsc::channel(ITEMS_AHEAD);
+    let (done, ended) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut answer = Answer { body, lines: Lines::new(LINE_BYTES_MAX), ended: false };
+        let result = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = items.closed() => Err(Error::Cancelled),
+            result = answer.hand_on(&items, decode) => result,
+        };
+        let whole = result.is_ok();
+        drop(items);
+        let _ = done.send(result);
+        if whole {
+            answer.drain().await;
+        }
+        drop(answer);
+        drop(permit);
+    });
+    Stream { items: receiver, done: ended }
+}
+
+struct Answer {
+    body: Body,
+    lines: Lines,
+    /// The body has come to its end, cleanly.
+    ended: bool,
+}
+
+impl Answer {
+    async fn hand_on<T, S>(
+        &mut self,
+        items: &mpsc::Sender<T>,
+        decode: Decode<T, S>,
+    ) -> Result<S, Error> {
+        while let Some(line) = self.line().await? {
+            let last = match decode(line) {
+                Ok(Line::Item(item)) => (item, None),
+                Ok(Line::Last(item, summary)) => (item, Some(summary)),
+                Ok(Line::Error(text)) => return Err(Error::Interrupted(text)),
+                // The beginning of a line that was never finished is no mistake of the server's.
+                Err(Error::Malformed(_)) if self.ended => return Err(Error::Truncated),
+                Err(error) => return Err(error),
+            };
+            let (item, summary) = last;
+            items.send(item).await.map_err(|_| Error::Cancelled)?;
+            if let Some(summary) = summary {
+                return Ok(summary);
+            }
+        }
+        Err(Error::Truncated)
+    }
+
+    /// The next line; `None` at the end of the body.
+    async fn line(&mut self) -> Result<Option<String>, Error> {
+        loop {
+            if let Some(line) = self.lines.next() {
+                let malformed = |error| Error::Malformed(format!("the server sent {error}"));
+                return line.map(Some).map_err(malformed);
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Some(bytes) = frame.data_ref() {
+                        self.lines.push(bytes);
+                    }
+                }
+                // The connection broke: as with a clean end, what matters is that the last item is missing.
+                Some(Err(_)) => return Err(Error::Truncated),
+                None => {
+                    self.lines.end();
+                    self.ended = true;
+                }
+            }
+        }
+    }
+
+    /// Read the end of the body, so that its connection can be used again.
+    async fn drain(&mut self) {
+        let end = async { while let Some(Ok(_)) = self.body.frame().await {} };
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, end).await;
+    }
+}

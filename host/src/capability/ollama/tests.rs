@@ -1,0 +1,50 @@
+//! The client against a scripted server that controls every byte and every close.
+
+mod calls;
+mod fallback;
+mod forward;
+mod scripted;
+mod streams;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{Error, Event, GenerateRequest, Server as _, Stream, Summary};
+use super::{Address, Client, Options, Upstream};
+
+/// How soon the server must see that a call is over: the product's promise.
+const PROMISE: Duration = Duration::from_secs(1);
+
+fn client_with(address: SocketAddr, options: Options) -> Client {
+    let url = format!("http://{address}").parse().unwrap();
+    let upstream = Upstream::new(&Address::from_url(url).unwrap(), None).unwrap();
+    Client::new(Arc::new(upstream), options)
+}
+
+fn client(address: SocketAddr) -> Client {
+    client_with(address, Options::default())
+}
+
+fn never() -> CancellationToken {
+    CancellationToken::new()
+}
+
+fn prompt(text: &str) -> GenerateRequest {
+    GenerateRequest { model: "m".into(), prompt: Some(text.into()), extra: None }
+}
+
+async fn generate(client: &Client) -> Result<Stream<Event, Summary>, Error> {
+    client.generate(prompt("p"), never()).await
+}
+
+/// Everything that a stream gives: the texts of its items, and how it ended.
+async fn collect(mut stream: Stream<Event, Summary>) -> (Vec<String>, Result<Summary, Error>) {
+    let mut texts = Vec::new();
+    while let Some(event) = stream.items.recv().await {
+        texts.push(event.content);
+    }
+    (texts, stream.done.await.unwrap())
+}

@@ -1,0 +1,148 @@
+//! The stand-in: in use while nothing answers at the address, and never longer.
+
+use std::sync::Mutex;
+
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use tokio::time::{sleep, timeout};
+
+use super::super::backend::Body;
+use super::super::body::full;
+use super::super::network::Network;
+use super::super::upstream::{Fallback, Serving, Transport, TransportError};
+use super::scripted::{Scripted, answer, closed_port};
+use super::*;
+
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// A stand-in that calls itself `demo` and keeps the bodies that it was sent.
+#[derive(Default)]
+struct Demo(Mutex<Vec<Vec<u8>>>);
+
+impl Transport for Demo {
+    fn send(
+        &self,
+        request: Request<Body>,
+        _cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        Box::pin(async move {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            self.0.lock().unwrap().push(body.to_vec());
+            Ok(Response::new(full(r#"{"version":"demo"}"#)))
+        })
+    }
+}
+
+fn upstream(address: SocketAddr) -> (Arc<Upstream>, Arc<Demo>) {
+    let demo = Arc::new(Demo::default());
+    let url = format!("http://{address}").parse().unwrap();
+    let address = Address::from_url(url).unwrap();
+    let server = Arc::new(Network::new(&address).unwrap());
+    let fallback = Fallback { service: "demo-ollama".into(), transport: demo.clone() };
+    let upstream = Upstream::with_server(server, address.to_string(), Some(fallback), INTERVAL);
+    (Arc::new(upstream), demo)
+}
+
+fn real() -> Vec<u8> {
+    answer("200 OK", r#"{"version":"real"}"#)
+}
+
+async fn version(upstream: &Arc<Upstream>) -> String {
+    let client = Client::new(upstream.clone(), Options::default());
+    client.version(never()).await.unwrap()
+}
+
+async fn until(upstream: &Arc<Upstream>, expected: &str) {
+    let changed = async {
+        while version(upstream).await != expected {
+            sleep(INTERVAL).await;
+        }
+    };
+    timeout(Duration::from_secs(2), changed).await.expect(expected);
+}
+
+#[tokio::test]
+async fn the_server_takes_over_when_it_appears_and_the_stand_in_when_it_vanishes() {
+    let address = closed_port().await;
+    let (upstream, demo) = upstream(address);
+    assert_eq!(upstream.serving(), Serving::Unknown);
+    assert_eq!(version(&upstream).await, "demo");
+    assert_eq!(upstream.serving(), Serving::Fallback);
+
+    for _ in 0..2 {
+        let server = Scripted::serve_at(address, |mut connection| async move {
+            while connection.request().await.is_some() {
+                connection.send(real()).await;
+            }
+        })
+        .await;
+        until(&upstream, "real").await;
+        assert_eq!(upstream.serving(), Serving::Server);
+
+        drop(server);
+        // The server is gone between two requests: the very next one goes to the stand-in, whole.
+        sleep(Duration::from_millis(20)).await;
+        demo.0.lock().unwrap().clear();
+        let client = Client::new(upstream.clone(), Options::default());
+        let load = GenerateRequest { model: "m".into(), prompt: Some("kept".into()), extra: None };
+        let _ = client.generate(load, never()).await.unwrap();
+        assert_eq!(upstream.serving(), Serving::Fallback);
+        let bodies = demo.0.lock().unwrap().clone();
+        assert_eq!(bodies, [br#"{"model":"m","prompt":"kept","stream":true}"#]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_is_used_from_the_first_call() {
+    let server = Scripted::answering(real()).await;
+    let (upstream, demo) = upstream(server.address);
+    assert_eq!(version(&upstream).await, "real");
+    assert!(demo.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_but_broken_is_not_covered_up() {
+    let server = Scripted::answering(answer("502 Bad Gateway", "")).await;
+    let (upstream, _demo) = upstream(server.address);
+    let client = Client::new(upstream.clone(), Options::default());
+    let result = client.version(never()).await;
+    assert!(matches!(result, Err(Error::Refused(refusal)) if refusal.status == 502));
+}
+
+#[tokio::test]
+async fn a_port_that_accepts_and_says_nothing_counts_as_absent() {
+    let server = Scripted::serve(|mut connection| async move { connection.closed().await }).await;
+    let (upstream, _demo) = upstream(server.address);
+    assert_eq!(timeout(Duration::from_secs(3), version(&upstream)).await.unwrap(), "demo");
+}
+
+#[tokio::test]
+async fn a_request_that_reached_the_server_is_not_sent_again() {
+    // It answers what it is asked for its version and closes the connection on everything else.
+    let server = Scripted::serve(|mut connection| async move {
+        while connection.request().await.is_some_and(|seen| seen.line.starts_with("GET")) {
+            connection.send(real()).await;
+        }
+    })
+    .await;
+    let (upstream, demo) = upstream(server.address);
+    let client = Client::new(upstream, Options::default());
+    assert!(matches!(generate(&client).await, Err(Error::Unreachable(_))));
+    assert!(demo.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_stand_in_the_state_is_known_all_the_same() {
+    let gone = closed_port().await;
+    let url = format!("http://{gone}").parse().unwrap();
+    let upstream = Upstream::new(&Address::from_url(url).unwrap(), None).unwrap();
+    assert_eq!(upstream.check().await, Serving::Nothing);
+    let _server = Scripted::serve_at(gone, |mut connection| async move {
+        while connection.request().await.is_some() {
+            connection.send(real()).await;
+        }
+    })
+    .await;
+    assert_eq!(version(&Arc::new(upstream)).await, "real");
+}
