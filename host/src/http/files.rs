@@ -89,7 +89,6 @@ impl Files {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
         Ok(response)
     }
 }

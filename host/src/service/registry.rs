@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
@@ -69,7 +71,16 @@ impl RegistryHandle {
     }
 
     /// Send a request to a service inside the host. Its failure is a response, as it would be outside.
-    pub fn send(&self, service: &str, caller: &RequestContext, request: HttpRequest) -> SendFuture {
+    pub fn send(
+        &self,
+        service: &str,
+        caller: &RequestContext,
+        mut request: HttpRequest,
+    ) -> SendFuture {
+        let Some(uri) = inside(service, request.uri()) else {
+            return Box::pin(async { Err(Error::HttpRequestUriInvalid) });
+        };
+        *request.uri_mut() = uri;
         let Some(service) = self.find(service) else {
             return Box::pin(async { Err(Error::DestinationNotFound) });
         };
@@ -85,6 +96,15 @@ impl RegistryHandle {
             }))
         })
     }
+}
+
+/// `http://<service>/path?query`
+fn inside(service: &str, uri: &Uri) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(Authority::try_from(service).ok()?);
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    Uri::from_parts(parts).ok()
 }
 
 /// A service of this host as a stand-in for a server on the network.

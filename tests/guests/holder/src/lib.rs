@@ -21,8 +21,12 @@ impl Service for Holder {
                 let begun = client::execute("begin".to_string(), Vec::new()).await;
                 Response::text(200, format!("{}\n", begun.is_ok()))
             }
-            "/in-transaction" => {
-                one_value("select now() <> statement_timestamp() or pg_current_xact_id_if_assigned() is not null").await
+            "/old-transactions" => {
+                one_value(
+                    "select count(*) from pg_stat_activity where datname = current_database() \
+                     and xact_start < clock_timestamp() - interval '200 milliseconds'",
+                )
+                .await
             }
             _ => Response::text(404, "hold what?\n"),
         }
@@ -71,7 +75,6 @@ async fn one_value(statement: &str) -> Response {
     let _ = done.await;
     match first {
         Some(Value::Scalar(Scalar::Int64(count))) => Response::text(200, count.to_string()),
-        Some(Value::Scalar(Scalar::Boolean(truth))) => Response::text(200, truth.to_string()),
         other => Response::text(500, format!("{other:?}\n")),
     }
 }
