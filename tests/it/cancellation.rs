@@ -22,12 +22,12 @@ name = "cancellation"
 [ollama.local]
 
 [service.chat]
-component = "@ollama@"
+component = "$(ollama)"
 ollama = "local"
 route = "/"
 
 [service.holder]
-component = "@holder@"
+component = "$(holder)"
 ollama = "local"
 postgres = "any"
 "#,
@@ -139,7 +139,7 @@ async fn an_instance_whose_clients_have_all_left_is_ended() {
 name = "cancellation"
 
 [service.guest]
-component = "@hostile@"
+component = "$(hostile)"
 route = "/"
 "#,
     );

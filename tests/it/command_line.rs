@@ -22,7 +22,7 @@ async fn all_errors_of_an_application_file_are_told_at_once_with_line_and_fix() 
 [http]
 lisen = "127.0.0.1:0"
 [service.weather]
-component = "@weather@"
+component = "$(weather)"
 postgers = "weather"
 route = "weather"
 first-byte-timeout = "soon"

@@ -12,10 +12,10 @@ name = "grants"
 url = "postgres://127.0.0.1:1/orders"
 
 [service.weather]
-component = "@weather@"
+component = "$(weather)"
 
 [service.chat]
-component = "@ollama@"
+component = "$(ollama)"
 "#,
     );
     for command in ["serve", "check"] {
@@ -40,13 +40,13 @@ async fn a_component_has_no_files_no_sockets_and_only_the_declared_environment()
 name = "grants"
 
 [service.guest]
-component = "@hostile@"
+component = "$(hostile)"
 route = "/"
 services = ["other"]
 environment = { GREETING = "hi", TOKEN = "${GUEST_TOKEN}" }
 
 [service.other]
-component = "@hello-p3@"
+component = "$(hello-p3)"
 internal = true
 "#,
     )
@@ -68,15 +68,15 @@ async fn outgoing_http_reaches_granted_services_only() {
 name = "grants"
 
 [service.guest]
-component = "@hostile@"
+component = "$(hostile)"
 route = "/"
 services = ["friend"]
 
 [service.friend]
-component = "@hello-p3@"
+component = "$(hello-p3)"
 
 [service.stranger]
-component = "@hello-p3@"
+component = "$(hello-p3)"
 "#,
     );
     let host = app.serve().await;

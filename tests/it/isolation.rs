@@ -10,12 +10,12 @@ const SERVICES: &str = r#"
 name = "isolation"
 
 [service.bad]
-component = "@hostile@"
+component = "$(hostile)"
 first-byte-timeout = "1s"
 memory = "32MiB"
 
 [service.good]
-component = "@hello-p3@"
+component = "$(hello-p3)"
 "#;
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn what_does_not_fit_waits_and_is_then_told_to_come_back() {
 name = "busy"
 
 [service.slow]
-component = "@hostile@"
+component = "$(hostile)"
 route = "/"
 concurrent = 2
 queue = 1
@@ -109,7 +109,7 @@ async fn a_body_over_the_bound_is_refused() {
 name = "bodies"
 
 [service.guest]
-component = "@hostile@"
+component = "$(hostile)"
 route = "/"
 max-body = "1KiB"
 "#,

@@ -17,7 +17,7 @@ name = "models"
 [ollama.local]
 
 [service.ollamaservice]
-component = "@ollama@"
+component = "$(ollama)"
 ollama = "local"
 route = "/ollama"
 "#,
@@ -176,12 +176,12 @@ name = "models"
 fallback = "demo-ollama"
 
 [service.ollamaservice]
-component = "@ollama@"
+component = "$(ollama)"
 ollama = "local"
 route = "/ollama"
 
 [service.demo-ollama]
-component = "@demo-ollama@"
+component = "$(demo-ollama)"
 internal = true
 "#;
 

@@ -7,20 +7,20 @@ const SERVICES: &str = r#"
 name = "routing"
 
 [service.outer]
-component = "@hostile@"
+component = "$(hostile)"
 route = "/a"
 services = ["hidden", "loop"]
 
 [service.deep]
-component = "@hello-p3@"
+component = "$(hello-p3)"
 route = "/a/deep"
 
 [service.hidden]
-component = "@hello-p3@"
+component = "$(hello-p3)"
 internal = true
 
 [service.loop]
-component = "@hostile@"
+component = "$(hostile)"
 services = ["loop"]
 "#;
 

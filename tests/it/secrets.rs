@@ -19,7 +19,7 @@ url = "${WEATHER_DB_URL}"
 acquire-timeout = "1s"
 
 [service.weather]
-component = "@weather@"
+component = "$(weather)"
 postgres = "weather"
 "#,
     )
@@ -60,7 +60,7 @@ name = "secrets"
 url = "postgres://weather:{ENCODED}@127.0.0.1/weather"
 
 [service.weather]
-component = "@weather@"
+component = "$(weather)"
 postgres = "weather"
 "#
     ));

@@ -28,7 +28,7 @@ name = "shutdown"
 [ollama.local]
 
 [service.chat]
-component = "@ollama@"
+component = "$(ollama)"
 ollama = "local"
 route = "/"
 "#,

@@ -20,12 +20,12 @@ pub struct App {
 }
 
 impl App {
-    /// `file` is the text of `wasm-host.toml`. `@NAME@` in it is the path of the component `NAME.wasm`.
+    /// `file` is the text of `wasm-host.toml`. `$(NAME)` in it is the path of the component `NAME.wasm`.
     pub fn new(file: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut text = file.to_string();
-        while let Some((before, rest)) = text.split_once('@') {
-            let (name, after) = rest.split_once('@').expect("@NAME@");
+        while let Some((before, rest)) = text.split_once("$(") {
+            let (name, after) = rest.split_once(')').expect("$(NAME)");
             text = format!("{before}{}{after}", component(name).display());
         }
         std::fs::write(folder.path().join("wasm-host.toml"), text).unwrap();
@@ -131,10 +131,18 @@ impl Host {
         self.log.lock().unwrap().clone()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Ask it to stop.
     pub fn terminate(&self) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(self.pid().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// End it as a power failure would.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
     }
 
     /// Ask it to stop and wait until it has. Returns how it ended and its whole log.

@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod host;
+pub mod postgres;
 pub mod upstream;
 
 use std::future::Future;

@@ -11,7 +11,8 @@ impl Service for Holder {
     async fn handle(request: Request) -> Response {
         match request.path.as_str() {
             "/chat" => hold_a_chat().await,
-            "/sleep" => match client::execute("select pg_sleep(600)".to_string(), Vec::new()).await {
+            "/sleep" => match client::execute("select pg_sleep(600)".to_string(), Vec::new()).await
+            {
                 Ok(_) => Response::text(200, "slept\n"),
                 Err(error) => Response::text(500, format!("{error:?}\n")),
             },

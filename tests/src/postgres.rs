@@ -1,0 +1,129 @@
+//! A Postgres server that a test starts, stops and starts again, as an operator would.
+
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getuid, kill_process};
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+
+/// A server on a port of its own that lets everybody in.
+pub struct Postgres {
+    folder: TempDir,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Postgres {
+    /// A new, running server.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(id) = account() {
+            chown(folder.path(), Some(id), Some(id)).unwrap();
+        }
+        // Free now; nobody else on this machine asks for this very port.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut postgres = Self { folder, port, server: None };
+        let data = postgres.data();
+        let made = program("initdb").args(["-A", "trust", "-U", "app", "-D"]).arg(data).output();
+        succeeded("initdb", &made.unwrap());
+        postgres.resume();
+        postgres
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://app@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Run a statement as an operator would.
+    pub fn sql(&self, statement: &str) -> String {
+        let mut psql = program("psql");
+        let output = psql.args([&self.url(), "-XAtqc", statement]).output().unwrap();
+        succeeded(statement, &output);
+        String::from_utf8(output.stdout).unwrap().trim().to_string()
+    }
+
+    /// Stop it: what runs is cut off.
+    pub fn stop(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
+        // Fast shutdown. A server that is gone already is stopped.
+        let _ = kill_process(pid, Signal::INT);
+        server.wait().unwrap();
+    }
+
+    /// Start it again, with its data.
+    pub fn resume(&mut self) {
+        let child = program("postgres")
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1", "-k"])
+            .arg(self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.server = Some(child.unwrap());
+        let started = std::time::Instant::now();
+        while !program("psql")
+            .args([&self.url(), "-XAtqc", "select 1"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
+            assert!(started.elapsed() < PATIENCE, "the server does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The server refuses to run as root.
+fn account() -> Option<u32> {
+    if !getuid().is_root() {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").unwrap();
+    let id = |name: &str| {
+        let line = users.lines().find(|line| line.starts_with(&format!("{name}:")))?;
+        line.split(':').nth(2)?.parse().ok()
+    };
+    id("postgres").or_else(|| id("nobody"))
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(find(name));
+    command.current_dir("/");
+    if let Some(id) = account() {
+        command.uid(id).gid(id);
+    }
+    command
+}
+
+/// In the newest version that is installed, else in the path.
+fn find(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = versions
+        .map(|version| version.path().join("bin").join(name))
+        .filter(|path| path.exists())
+        .collect();
+    found.sort();
+    found.pop().unwrap_or_else(|| Path::new(name).to_path_buf())
+}
+
+fn succeeded(what: &str, output: &Output) {
+    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+}
