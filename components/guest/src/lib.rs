@@ -25,6 +25,8 @@ pub use bindings::wasi::http::types::Method;
 pub use bindings::wasm_host::{ollama, postgres};
 pub use request::{BodyError, Request};
 pub use response::{BodyWriter, Disconnected, Response};
+/// What the host's streams are in Rust, for services that name them in a signature.
+pub use wit_bindgen::{FutureReader, StreamReader, StreamResult};
 
 /// The interfaces of the host as Rust. Generated from `wit/`; all of it in one place, because two
 /// copies of an interface in one component are two different types.
