@@ -20,7 +20,7 @@ impl Service for Holder {
             "/begin" => {
                 // A transaction by hand, left open: it must not become the next request's.
                 let begun = client::execute("begin".to_string(), Vec::new()).await;
-                Response::text(200, format!("{}\n", begun.is_ok()))
+                Response::text(200, format!("{begun:?}\n"))
             }
             "/old-transactions" => {
                 one_value(
