@@ -1,7 +1,8 @@
-//! A Postgres server of the application's own, for databases that the application file gives no url.
+//! A Postgres server of the application's own, for databases that the application file gives no
+//! url.
 //!
-//! One server per state folder, started and stopped with the host. It keeps its data between runs. It
-//! knows binaries, processes and files; of pools and components it knows nothing, and hands out
+//! One server per state folder, started and stopped with the host. It keeps its data between runs.
+//! It knows binaries, processes and files; of pools and components it knows nothing, and hands out
 //! addresses only.
 
 mod account;
@@ -10,6 +11,7 @@ mod cluster;
 mod folder;
 mod init;
 mod log;
+mod orphan;
 mod process;
 
 use std::path::{Path, PathBuf};
@@ -48,12 +50,12 @@ pub struct EmbeddedServer {
 
 /// Start the server of a state folder, creating it when it is new.
 ///
-/// A second host on the same folder is refused. A server that outlived its host is stopped first: its
-/// log leads nowhere any more, and its settings may be another version's.
+/// A second host on the same folder is refused. A server that outlived its host is stopped first:
+/// its log leads nowhere any more, and its settings may be another version's.
 pub async fn start(config: EmbeddedConfig) -> anyhow::Result<EmbeddedServer> {
     let account = Account::choose()?;
     let folder = Folder::open(&config.state_dir, account)?;
-    process::stop_orphan(&folder).await?;
+    orphan::stop(&folder).await?;
     let binaries = binaries::find(&folder, cluster::version(&folder)?).await?;
     cluster::create(&folder, &binaries).await?;
     let process = Process::start(&folder, &binaries, &config.name).await?;
@@ -67,8 +69,8 @@ pub async fn start(config: EmbeddedConfig) -> anyhow::Result<EmbeddedServer> {
 }
 
 impl EmbeddedServer {
-    /// The address of a database, which is created when it is missing. Its login is a role that owns
-    /// this one database and nothing else.
+    /// The address of a database, which is created when it is missing. Its login is a role that
+    /// owns this one database and nothing else.
     pub async fn database(&self, name: &str) -> anyhow::Result<Address> {
         let password = self.folder.password_for(name);
         self.create(name, &password)
@@ -102,8 +104,8 @@ impl EmbeddedServer {
         let address = self.process.administrator(&self.folder, "postgres");
         let mut sql = PgConnection::connect_with(address.options()).await?;
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        // The password is made of hexadecimal digits. It is set at each start, because the role may be
-        // older than the folder's present secret.
+        // The password is made of hexadecimal digits. It is set at each start, because the role may
+        // be older than the folder's present secret.
         for (statement, exists) in [
             (format!("create role {quoted} login"), "42710"),
             (format!("alter role {quoted} login nosuperuser password '{password}'"), ""),

@@ -92,9 +92,12 @@ pub fn to_json(forecasts: &[Forecast]) -> String {
             json.push(',');
         }
         let fahrenheit = fahrenheit(*celsius);
-        json.push_str(&format!(
-            "{{\"date\":\"{date}\",\"temperatureC\":{celsius},\"temperatureF\":{fahrenheit},\"summary\":"
-        ));
+        // Writing to a string does not fail.
+        let _ = write!(
+            json,
+            "{{\"date\":\"{date}\",\"temperatureC\":{celsius},\
+             \"temperatureF\":{fahrenheit},\"summary\":"
+        );
         push_quoted(&mut json, summary);
         json.push('}');
     }
@@ -108,7 +111,6 @@ fn push_quoted(json: &mut String, text: &str) {
         match character {
             '"' | '\\' => json.extend(['\\', character]),
             control if control < ' ' => {
-                // Writing to a string does not fail.
                 let _ = write!(json, "\\u{:04x}", u32::from(control));
             }
             other => json.push(other),

@@ -1,7 +1,7 @@
 //! The weather service: a forecast that is made up, with words from a database.
 //!
-//! This file is the way from a request to a response. What a forecast is stands in [`forecast`], which
-//! knows neither HTTP nor the database and is tested natively.
+//! This file is the way from a request to a response. What a forecast is stands in [`forecast`],
+//! which knows neither HTTP nor the database and is tested natively.
 
 pub mod forecast;
 pub mod random;
@@ -52,7 +52,8 @@ async fn respond(query: Option<&str>) -> Response {
     Response::json(200, forecast::to_json(&forecasts)).header("cache-control", "no-store")
 }
 
-/// A broken database is never an empty forecast. What is wrong with it goes to the log, not to clients.
+/// A broken database is never an empty forecast. What is wrong with it goes to the log, not to
+/// clients.
 fn trouble(error: &Error) -> Response {
     match error {
         Error::Unavailable(_) | Error::Busy(_) | Error::TimedOut(_) | Error::Cancelled => {

@@ -16,6 +16,7 @@ mod error;
 pub mod host;
 pub mod limits;
 mod pool;
+mod rows;
 mod run;
 mod session;
 mod statement;

@@ -101,8 +101,8 @@ async fn fetch(into: &Path, needed: Option<u32>) -> anyhow::Result<Binaries> {
 
     tracing::info!(into = %into.display(), "no PostgreSQL is installed; downloading one");
     std::fs::create_dir_all(into)?;
-    // The crate would also create and run a server, in its own way. A folder that looks like a server's data
-    // keeps it to the download; it removes that folder afterwards.
+    // The crate would also create and run a server, in its own way. A folder that looks like a
+    // server's data keeps it to the download; it removes that folder afterwards.
     let decoy = into.join("decoy");
     std::fs::create_dir_all(&decoy)?;
     std::fs::write(decoy.join("postgresql.conf"), "")?;

@@ -67,6 +67,10 @@ pub(super) async fn create(folder: &Folder, binaries: &Binaries) -> anyhow::Resu
         .current_dir(folder.home())
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    if cfg!(test) {
+        // Tests outlive no power failure, and their disk is slow.
+        command.arg("--no-sync");
+    }
     if let Some(account) = folder.account() {
         account.apply(&mut command);
     }

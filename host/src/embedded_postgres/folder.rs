@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! STATE/postgres/host.lock    held by the host that runs the server; its process id is inside
-//! STATE/postgres/password     the secret of which all passwords are made; readable by the host only
+//! STATE/postgres/password     of which all passwords are made; readable by the host only
 //! STATE/postgres/server.log   what the server says
 //! STATE/postgres/data         the server's data
 //! ```
 //!
-//! A root host runs the server as another user. If that user cannot reach the state folder (one below
-//! `/root`, say), the data is in `/var/lib/wasm-host/ID` instead, with the ID in `STATE/postgres/id`. Removing the
-//! state folder then still makes the next start a fresh one.
+//! A root host runs the server as another user. If that user cannot reach the state folder (one
+//! below `/root`, say), the data is in `/var/lib/wasm-host/ID` instead, with the ID in
+//! `STATE/postgres/id`. Removing the state folder then still makes the next start a fresh one.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -1,4 +1,4 @@
-//! The server's process: started, kept running, stopped, and found again after a host that was killed.
+//! The server's process: started, kept running, and stopped.
 //!
 //! Every wait has an end.
 
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgSslMode};
 use tokio::process::{Child, Command};
@@ -29,10 +29,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 const START_ATTEMPTS: u32 = 5;
 
 /// Time for a shutdown that cancels statements and writes everything out.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time for a shutdown that leaves the rest to the next start's recovery.
-const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest wait before a server that died is started again.
 const RESTART_LIMIT: Duration = Duration::from_secs(30);
@@ -280,59 +280,6 @@ async fn shut_down(mut child: Child) {
         tracing::warn!(?signal, "embedded Postgres does not stop");
     }
     let _ = child.kill().await;
-}
-
-/// Stop a server whose host was killed. Called with the folder's lock held, so its host is gone.
-pub(super) async fn stop_orphan(folder: &Folder) -> anyhow::Result<()> {
-    let data = folder.data();
-    let pid = match noted(&data) {
-        Some(pid) if works_in(pid, &data) => pid,
-        Some(pid) if test_kill_process(pid).is_ok() => {
-            // The number of a server that is gone, and another program's by now. The new server could not
-            // tell and would refuse to start. As long as any process of the old one is left, that
-            // is right, and the note stays.
-            if nobody_works_in(&data) {
-                std::fs::remove_file(data.join("postmaster.pid"))?;
-            }
-            return Ok(());
-        }
-        _ => return Ok(()),
-    };
-    tracing::warn!(pid = pid.as_raw_nonzero(), "stopping a Postgres that outlived its host");
-    for (signal, limit) in [(Signal::INT, STOP_TIMEOUT), (Signal::QUIT, QUIT_TIMEOUT)] {
-        let _ = kill_process(pid, signal);
-        let deadline = Instant::now() + limit;
-        while Instant::now() < deadline {
-            if !works_in(pid, &data) {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-    bail!(
-        "a Postgres of an earlier run (process {}) does not stop; end it and start again",
-        pid.as_raw_nonzero()
-    )
-}
-
-/// The process that the data folder's own note names. It may be long gone.
-fn noted(data: &Path) -> Option<Pid> {
-    let note = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    Pid::from_raw(note.lines().next()?.trim().parse().ok()?)
-}
-
-/// Whether a process is a server on this data folder: servers work in it. On a system without
-/// `/proc` it cannot be told, so nothing is stopped; the new server notices the old one and says so.
-fn works_in(pid: Pid, data: &Path) -> bool {
-    std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|cwd| cwd == data)
-}
-
-fn nobody_works_in(data: &Path) -> bool {
-    std::fs::read_dir("/proc").is_ok_and(|processes| {
-        processes.flatten().all(|process| {
-            std::fs::read_link(process.path().join("cwd")).ok().as_deref() != Some(data)
-        })
-    })
 }
 
 fn pid(child: &Child) -> anyhow::Result<Pid> {

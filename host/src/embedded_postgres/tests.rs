@@ -33,7 +33,8 @@ impl Drop for Shared {
 
 static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
 
-/// The server that tests share. It runs on a runtime of its own, since each test's runtime ends with it.
+/// The server that tests share. It runs on a runtime of its own, since each test's runtime ends
+/// with it.
 pub(crate) fn server() -> Arc<Shared> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(running) = shared.upgrade() {
@@ -267,7 +268,8 @@ async fn a_failing_init_script_names_its_line_and_leaves_nothing() {
     for (text, place) in [
         ("create table t (a int primary key);\nselect\n  no_such_column;", "`sql/a.sql:3`"),
         (
-            "create table t (a int primary key);\ninsert into t values (1);\n\ninsert into t values (1);",
+            "create table t (a int primary key);\ninsert into t values (1);\n\n\
+             insert into t values (1);",
             "`sql/a.sql:4`",
         ),
     ] {

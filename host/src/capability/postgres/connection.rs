@@ -1,8 +1,9 @@
-//! One connection: opened with the host's own settings, known by the server's number for it, and put back into
-//! its first state.
+//! One connection: opened with the host's own settings, known by the server's number for it, and
+//! put back into its first state.
 //!
 //! It knows nothing of pools and of the statements that run on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
@@ -10,10 +11,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::backend::Error;
+use super::limits;
 use super::session::Leftover;
 use super::url::Address;
-use super::{error, limits};
 
 /// A connection and what the host knows of it.
 pub(super) struct Connection {
@@ -28,7 +28,8 @@ pub(super) struct Connection {
     pub(super) stale: bool,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
-    statement_timeout: Duration,
+    /// Puts the session back into its first state.
+    reset: Arc<str>,
 }
 
 /// What `discard all` does, without losing prepared statements, which the driver keeps.
@@ -39,25 +40,16 @@ const RESET: &str = "close all; set session authorization default; reset all; un
 const FIRST_WITH_CLIENT_CHECK: u32 = 140_000;
 
 impl Connection {
-    pub(super) async fn open(
-        address: &Address,
-        statement_timeout: Duration,
-    ) -> Result<Self, Error> {
+    pub(super) async fn open(address: &Address, statement_timeout: Duration) -> sqlx::Result<Self> {
         let connect = async {
             let mut sql = PgConnection::connect_with(address.options()).await?;
             let row = sqlx::raw_sql("select pg_backend_pid()").fetch_one(&mut sql).await?;
-            let pid = row.try_get(0)?;
-            configure(&mut sql, statement_timeout).await?;
-            Ok((sql, pid))
+            let settings = configure(&mut sql, statement_timeout).await?;
+            Ok((sql, row.try_get(0)?, settings))
         };
-        let (sql, pid) = match timeout(limits::CONNECT_TIMEOUT, connect).await {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Err(error::of_connect(&error)),
-            Err(_) => {
-                let error = sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-                return Err(error::of_connect(&error));
-            }
-        };
+        let connected = timeout(limits::CONNECT_TIMEOUT, connect).await;
+        let (sql, pid, settings) = connected
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
         let now = Instant::now();
         Ok(Self {
             sql,
@@ -67,7 +59,7 @@ impl Connection {
             stale: false,
             opened: now,
             idle_since: now,
-            statement_timeout,
+            reset: format!("{RESET}; {settings}").into(),
         })
     }
 
@@ -94,10 +86,9 @@ impl Connection {
             if self.stale {
                 self.sql.clear_cached_statements().await?;
             }
-            self.sql.execute(sqlx::raw_sql(RESET)).await?;
-            configure(&mut self.sql, self.statement_timeout).await
+            self.sql.execute(sqlx::raw_sql(AssertSqlSafe(self.reset.clone()))).await
         };
-        let done = matches!(timeout(limits::RESET_TIMEOUT, reset).await, Ok(Ok(())));
+        let done = matches!(timeout(limits::RESET_TIMEOUT, reset).await, Ok(Ok(_)));
         if done {
             self.leftover = Leftover::Nothing;
             self.stale = false;
@@ -106,24 +97,26 @@ impl Connection {
     }
 }
 
-/// Set here and not when connecting, because connection poolers refuse unknown start options.
-async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx::Result<()> {
-    let milliseconds = statement_timeout.as_millis();
-    let set = format!("set statement_timeout = {milliseconds}");
-    sql.execute(sqlx::raw_sql(AssertSqlSafe(set))).await?;
+/// Set the session's limits. Gives the statements that did it. Not done with the options of the
+/// start, because connection poolers refuse those.
+async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx::Result<String> {
+    let mut settings = format!("set statement_timeout = {}", statement_timeout.as_millis());
+    sql.execute(sqlx::raw_sql(AssertSqlSafe(settings.clone()))).await?;
     if sql.server_version_num().is_some_and(|version| version >= FIRST_WITH_CLIENT_CHECK) {
         let milliseconds = limits::CLIENT_CHECK.as_millis();
-        let set = format!("set client_connection_check_interval = {milliseconds}");
+        let check = format!("set client_connection_check_interval = {milliseconds}");
         // Some systems cannot do it. It is a second safety net; cancelling is the first.
-        let _ = sql.execute(sqlx::raw_sql(AssertSqlSafe(set))).await;
+        if sql.execute(sqlx::raw_sql(AssertSqlSafe(check.clone()))).await.is_ok() {
+            settings = format!("{settings}; {check}");
+        }
     }
-    Ok(())
+    Ok(settings)
 }
 
 /// The connection over which statements of the others are cancelled. Opened when first needed.
 ///
-/// The driver keeps the key that a protocol-level cancel request needs to itself; `pg_cancel_backend`
-/// has the same effect and answers when the signal was sent.
+/// The driver keeps the key that a protocol-level cancel request needs to itself;
+/// `pg_cancel_backend` has the same effect and answers when the signal was sent.
 pub(super) struct Control {
     address: Address,
     session: Mutex<Option<PgConnection>>,
@@ -136,10 +129,19 @@ impl Control {
 
     /// Cancel what the server's process `pid` runs. False if that could not be said in time.
     pub(super) async fn cancel(&self, pid: i32) -> bool {
-        timeout(limits::CANCEL_TIMEOUT, self.signal(pid)).await.unwrap_or(false)
+        self.ask(format!("select pg_cancel_backend({pid})")).await
     }
 
-    async fn signal(&self, pid: i32) -> bool {
+    /// Whether the server answers.
+    pub(super) async fn is_alive(&self) -> bool {
+        self.ask("select true".to_string()).await
+    }
+
+    async fn ask(&self, question: String) -> bool {
+        timeout(limits::CANCEL_TIMEOUT, self.ask_unbounded(question)).await.unwrap_or(false)
+    }
+
+    async fn ask_unbounded(&self, question: String) -> bool {
         let mut slot = self.session.lock().await;
         // The kept session may have died with an earlier server; a new one has not.
         for _ in 0..2 {
@@ -150,9 +152,8 @@ impl Control {
             let Ok(mut session) = session else {
                 return false;
             };
-            let cancel = format!("select pg_cancel_backend({pid})");
-            let row = sqlx::raw_sql(AssertSqlSafe(cancel)).fetch_one(&mut session).await;
-            if let Ok(row) = row {
+            let asked = sqlx::raw_sql(AssertSqlSafe(question.clone()));
+            if let Ok(row) = asked.fetch_one(&mut session).await {
                 *slot = Some(session);
                 return row.try_get(0).unwrap_or(false);
             }

@@ -1,7 +1,7 @@
 //! From the driver's errors to those of the interface.
 //!
-//! What a component sees names no host, port, user, path or password: only what the
-//! server said of the statement, or that there is no server. The host's own log gets the kind of trouble as well.
+//! What a component sees names no host, port, user, path or password: only what the server said of
+//! the statement, or that there is no server. The host's own log gets the kind of trouble as well.
 
 use std::time::Duration;
 
@@ -34,10 +34,13 @@ pub(super) fn of_statement(error: sqlx::Error, timeout: Duration) -> Error {
     }
 }
 
-/// An error of connecting.
-pub(super) fn of_connect(error: &sqlx::Error) -> Error {
+/// An error of connecting. `is_news` if the last attempt succeeded: a server that is down is not
+/// worth a line of the log for each request.
+pub(super) fn of_connect(error: &sqlx::Error, is_news: bool) -> Error {
     let code = code(error);
-    tracing::warn!(error = kind(error), sqlstate = code, "cannot connect to a database");
+    if is_news {
+        tracing::warn!(error = kind(error), sqlstate = code, "cannot connect to a database");
+    }
     Error::Unavailable(match code {
         Some(code) => format!("the database server refuses connections (SQLSTATE {code})"),
         None => "the database server cannot be reached".to_string(),

@@ -1,5 +1,5 @@
-//! The capability as guests call it: finds the request behind each call, and turns channels into streams of
-//! the component model.
+//! The capability as guests call it: finds the request behind each call, and turns channels into
+//! streams of the component model.
 //!
 //! It knows a database only as a trait.
 

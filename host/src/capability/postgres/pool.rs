@@ -1,10 +1,11 @@
 //! The real database: a bounded pool of connections to one database of one server.
 //!
-//! Not the driver's own pool, for three reasons: it has no place for what the host knows of a connection (the server's
-//! process to cancel, what the last statement left behind); it waits out the whole acquire timeout
-//! while a server refuses connections, which would make `unavailable` look like `busy`; and it asks
-//! the server for a sign of life after every statement.
+//! Not the driver's own pool, for three reasons: it has no place for what the host knows of a
+//! connection (the server's process to cancel, what the last statement left behind); it waits out
+//! the whole acquire timeout while a server refuses connections, which would make `unavailable`
+//! look like `busy`; and it asks the server for a sign of life after every statement.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::connection::{Connection, Control};
 use super::statement::{self, Task, Work};
 use super::url::Address;
-use super::{limits, run, transaction};
+use super::{error, limits, run, transaction};
 
 /// The bounds of one database.
 #[derive(Clone, Debug)]
@@ -50,16 +51,14 @@ impl PgDatabase {
             config,
             permits: Arc::new(Semaphore::new(connections)),
             idle: Mutex::new(Idle { connections: Vec::new(), failed: None }),
+            is_down: AtomicBool::new(false),
         }))
     }
 
     /// Whether the server answers, for `/ready`.
     pub async fn check(&self) -> Result<(), Error> {
-        let mut lease = self.0.acquire().await?;
-        let alive = lease.connection.is_alive().await;
-        lease.connection.broken |= !alive;
-        lease.release().await;
-        if alive {
+        // Not over a pooled connection: a busy database is ready.
+        if self.0.control.is_alive().await {
             Ok(())
         } else {
             Err(Error::Unavailable("the database server does not answer".to_string()))
@@ -116,6 +115,8 @@ pub(super) struct Pool {
     pub(super) control: Control,
     permits: Arc<Semaphore>,
     idle: Mutex<Idle>,
+    /// The last attempt to connect failed.
+    is_down: AtomicBool,
 }
 
 struct Idle {
@@ -164,7 +165,7 @@ impl Pool {
                 (idle.connections.pop(), idle.failed)
             };
             let connection = match idle {
-                None => Connection::open(&self.address, self.config.statement_timeout).await?,
+                None => self.open().await?,
                 Some(mut connection) => {
                     let suspect = connection.idle_since.elapsed() > limits::CHECK_AFTER
                         || failed.is_some_and(|failed| connection.idle_since <= failed);
@@ -176,6 +177,15 @@ impl Pool {
             };
             return Ok(Lease { connection, pool: self.clone(), permit });
         }
+    }
+
+    async fn open(&self) -> Result<Connection, Error> {
+        let opened = Connection::open(&self.address, self.config.statement_timeout).await;
+        let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
+        if was_down && opened.is_ok() {
+            tracing::info!("a database can be reached again");
+        }
+        opened.map_err(|error| error::of_connect(&error, !was_down))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {

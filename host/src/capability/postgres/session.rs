@@ -1,10 +1,10 @@
 //! What a statement may leave behind in its connection, judged from its text.
 //!
-//! A pooled connection must come back as it went. Resetting it after every statement would cost each
-//! of them a round trip, and the driver does not report command tags. So the text decides, and it errs on the safe side: a
-//! statement counts as harmless only if it starts as a plain read or write and calls nothing but
-//! functions known here. What triggers and views of the schema do to a session is the schema's
-//! affair, as it is for every other client.
+//! A pooled connection must come back as it went. Resetting it after every statement would cost
+//! each of them a round trip, and the driver does not report command tags. So the text decides, and
+//! it errs on the safe side: a statement counts as harmless only if it starts as a plain read or
+//! write and calls nothing but functions known here. What triggers and views of the schema do to a
+//! session is the schema's affair, as it is for every other client.
 
 /// What the session needs before the next user gets it. Later ones include the earlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,188 +21,36 @@ pub(super) enum Leftover {
 }
 
 /// Names before a `(` that cannot change a session: syntax and built-in functions.
-const HARMLESS: &[&str] = &[
-    "abs",
-    "age",
-    "all",
-    "and",
-    "any",
-    "array",
-    "array_agg",
-    "array_length",
-    "array_position",
-    "as",
-    "avg",
-    "between",
-    "bit",
-    "bit_length",
-    "bool_and",
-    "bool_or",
-    "bpchar",
-    "btrim",
-    "by",
-    "cardinality",
-    "case",
-    "cast",
-    "ceil",
-    "char",
-    "char_length",
-    "clock_timestamp",
-    "coalesce",
-    "concat",
-    "concat_ws",
-    "conflict",
-    "count",
-    "cube",
-    "current_setting",
-    "date_part",
-    "date_trunc",
-    "decimal",
-    "decode",
-    "dense_rank",
-    "distinct",
-    "else",
-    "encode",
-    "except",
-    "exists",
-    "exp",
-    "extract",
-    "filter",
-    "first_value",
-    "floor",
-    "format",
-    "from",
-    "gen_random_uuid",
-    "generate_series",
-    "greatest",
-    "group",
-    "grouping",
-    "having",
-    "in",
-    "initcap",
-    "intersect",
-    "interval",
-    "join",
-    "json_agg",
-    "json_array_elements",
-    "json_array_length",
-    "json_build_array",
-    "json_build_object",
-    "json_object_agg",
-    "json_typeof",
-    "jsonb_agg",
-    "jsonb_array_elements",
-    "jsonb_array_length",
-    "jsonb_build_array",
-    "jsonb_build_object",
-    "jsonb_object_agg",
-    "jsonb_set",
-    "jsonb_typeof",
-    "lag",
-    "last_value",
-    "lateral",
-    "lead",
-    "least",
-    "left",
-    "length",
-    "like",
-    "ln",
-    "lower",
-    "lpad",
-    "ltrim",
-    "make_date",
-    "make_timestamp",
-    "materialized",
-    "max",
-    "md5",
-    "min",
-    "mod",
-    "not",
-    "now",
-    "ntile",
-    "nullif",
-    "numeric",
-    "octet_length",
-    "on",
-    "only",
-    "or",
-    "over",
-    "overlay",
-    "percentile_cont",
-    "pg_backend_pid",
-    "pg_sleep",
-    "position",
-    "power",
-    "random",
-    "rank",
-    "recursive",
-    "regexp_match",
-    "regexp_matches",
-    "regexp_replace",
-    "replace",
-    "returning",
-    "reverse",
-    "rollup",
-    "round",
-    "row",
-    "row_number",
-    "rpad",
-    "rtrim",
-    "select",
-    "set",
-    "sets",
-    "sha256",
-    "sign",
-    "some",
-    "split_part",
-    "sqrt",
-    "starts_with",
-    "statement_timestamp",
-    "stddev",
-    "string_agg",
-    "strpos",
-    "substring",
-    "sum",
-    "then",
-    "time",
-    "timestamp",
-    "timestamptz",
-    "timezone",
-    "to_char",
-    "to_date",
-    "to_json",
-    "to_jsonb",
-    "to_number",
-    "to_regclass",
-    "to_timestamp",
-    "to_tsquery",
-    "to_tsvector",
-    "translate",
-    "trim",
-    "trunc",
-    "union",
-    "unnest",
-    "upper",
-    "using",
-    "values",
-    "varbit",
-    "varchar",
-    "variance",
-    "version",
-    "when",
-    "where",
-    "within",
-];
+const HARMLESS: &str = "
+    abs age all and any array array_agg array_length array_position as avg between bit
+    bit_length bool_and bool_or bpchar btrim by cardinality case cast ceil char char_length
+    clock_timestamp coalesce concat concat_ws conflict count cube current_setting date_part
+    date_trunc decimal decode dense_rank distinct else encode except exists exp extract filter
+    first_value floor format from gen_random_uuid generate_series greatest group grouping having
+    in initcap intersect interval join json_agg json_array_elements json_array_length
+    json_build_array json_build_object json_object_agg json_typeof jsonb_agg
+    jsonb_array_elements jsonb_array_length jsonb_build_array jsonb_build_object
+    jsonb_object_agg jsonb_set jsonb_typeof lag last_value lateral lead least left length like
+    ln lower lpad ltrim make_date make_timestamp materialized max md5 min mod not now ntile
+    nullif numeric octet_length on only or over overlay percentile_cont pg_backend_pid pg_sleep
+    position power random rank recursive regexp_match regexp_matches regexp_replace replace
+    returning reverse rollup round row row_number rpad rtrim select set sets sha256 sign some
+    split_part sqrt starts_with statement_timestamp stddev string_agg strpos substring sum then
+    time timestamp timestamptz timezone to_char to_date to_json to_jsonb to_number to_regclass
+    to_timestamp to_tsquery to_tsvector translate trim trunc union unnest upper using values
+    varbit varchar variance version when where within
+";
 
 /// Judge a statement.
 pub(super) fn leftover(statement: &str) -> Leftover {
     let start = statement.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == ';');
-    let keyword: String = start
-        .chars()
-        .take_while(|c| c.is_ascii_alphabetic())
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let mut words = start.split(|c: char| !c.is_ascii_alphabetic()).map(str::to_ascii_lowercase);
+    let (keyword, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match keyword.as_str() {
+        // What these do ends with the transaction, and outside of one they do nothing.
+        "savepoint" | "release" | "lock" => Leftover::Nothing,
+        "rollback" if second == "to" => Leftover::Nothing,
+        "set" if matches!(second.as_str(), "local" | "transaction") => Leftover::Nothing,
         "select" | "values" | "table" | "with" if calls_are_harmless(start, false) => {
             Leftover::Nothing
         }
@@ -239,7 +87,10 @@ fn calls_are_harmless(statement: &str, may_insert: bool) -> bool {
     let mut in_word = false;
     for character in statement.chars() {
         match character {
-            '(' if name.is_empty() || is_table || HARMLESS.contains(&name.as_str()) => {
+            '(' if name.is_empty()
+                || is_table
+                || HARMLESS.split_whitespace().any(|known| known == name) =>
+            {
                 name.clear();
                 (in_word, is_table) = (false, false);
             }
@@ -287,6 +138,11 @@ mod tests {
             "with x as (select 1) select * from x",
             "select * from generate_series(1, 3)",
             "(select 1) union (select 2)",
+            "savepoint s",
+            "rollback to savepoint s",
+            "set local statement_timeout = 0",
+            "set transaction isolation level serializable",
+            "lock table t",
         ] {
             assert_eq!(leftover(statement), Leftover::Nothing, "{statement}");
         }
@@ -309,7 +165,6 @@ mod tests {
             "create temp table t(a int)",
             "listen x",
             "declare c cursor with hold for select 1",
-            "lock table t",
             "my_extension_command",
         ] {
             assert_eq!(leftover(statement), Leftover::Session, "{statement}");

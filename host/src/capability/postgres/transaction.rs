@@ -1,7 +1,7 @@
 //! A transaction: one pooled connection that several calls use, one after the other, until it ends.
 //!
-//! A watcher ends it when its request ends or its last reference is dropped. It does so through the server, on the
-//! same connection, and only then does the connection go back.
+//! A watcher ends it when its request ends or its last reference is dropped. It does so through the
+//! server, on the same connection, and only then does the connection go back.
 
 use std::sync::Arc;
 

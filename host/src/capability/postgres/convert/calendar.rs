@@ -1,7 +1,8 @@
-//! Dates and times: Postgres counts days and microseconds from 2000-01-01, the interface names them.
+//! Dates and times: Postgres counts days and microseconds from 2000-01-01, the interface names
+//! them.
 //!
-//! The conversion between day numbers and dates is Howard Hinnant's `days_from_civil`, which needs no
-//! table and no case for leap years.
+//! The conversion between day numbers and dates is Howard Hinnant's `days_from_civil`, which needs
+//! no table and no case for leap years.
 
 use crate::capability::postgres::backend::{Date, Time, Timestamp};
 

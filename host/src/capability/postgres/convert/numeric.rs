@@ -1,5 +1,5 @@
-//! `numeric` between decimal text and the server's form: digits to the base 10 000, the weight of the
-//! first one, a sign, and the number of decimals to show. Exact in both directions.
+//! `numeric` between decimal text and the server's form: digits to the base 10 000, the weight of
+//! the first one, a sign, and the number of decimals to show. Exact in both directions.
 
 const POSITIVE: u16 = 0x0000;
 const NEGATIVE: u16 = 0x4000;
@@ -57,8 +57,8 @@ pub(super) fn text(bytes: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// The server's form of decimal text: an optional sign, digits, an optional point and digits; or `NaN`,
-/// `Infinity`, `-Infinity`. Nothing for any other text.
+/// The server's form of decimal text: an optional sign, digits, an optional point and digits; or
+/// `NaN`, `Infinity`, `-Infinity`. Nothing for any other text.
 pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
     match text {
         "NaN" => return Some(form(&[], 0, NAN, 0)),

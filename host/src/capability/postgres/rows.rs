@@ -1,0 +1,199 @@
+//! The rows of a statement on their way to the caller: read one by one, handed on in batches, never
+//! faster than they are taken.
+//!
+//! It knows what may stop them only as two signals; who watches is in `run`.
+
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgStatement};
+use sqlx::{Either, Executor, Row as _, Statement, ValueRef};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{Column, Error, Row, RowBatch};
+use super::convert::{self, Kind, Type};
+use super::limits;
+
+/// Signals between the statement and what watches over it.
+#[derive(Default)]
+pub(super) struct Halt {
+    /// To the statement: it is being cancelled, rows are to be thrown away.
+    pub(super) stopped: CancellationToken,
+    /// From the statement: a row cannot be handed on, cancel it.
+    pub(super) unreadable: CancellationToken,
+}
+
+/// Where rows go.
+pub(super) struct Sink<'a> {
+    pub(super) wants_rows: bool,
+    pub(super) columns: &'a mut Option<oneshot::Sender<Vec<Column>>>,
+    pub(super) batches: &'a mpsc::Sender<RowBatch>,
+}
+
+/// How a statement ended: for the server, and for the host if it had to give up.
+pub(super) struct Ended {
+    pub(super) outcome: Result<u64, sqlx::Error>,
+    pub(super) refused: Option<Error>,
+}
+
+impl Ended {
+    pub(super) fn refused(error: Error) -> Self {
+        Self { outcome: Ok(0), refused: Some(error) }
+    }
+}
+
+impl From<sqlx::Error> for Ended {
+    fn from(error: sqlx::Error) -> Self {
+        Self { outcome: Err(error), refused: None }
+    }
+}
+
+/// A column as the host reads it.
+pub(super) struct Reader {
+    name: String,
+    of: Type,
+}
+
+/// The columns, if each has a case in the interface.
+pub(super) fn columns(statement: &PgStatement) -> Result<Vec<Reader>, Error> {
+    let readers = statement
+        .columns()
+        .iter()
+        .map(|column| Reader {
+            name: sqlx::Column::name(column).to_string(),
+            of: Type::of(sqlx::Column::type_info(column)),
+        })
+        .collect::<Vec<_>>();
+    for (position, Reader { name, of }) in readers.iter().enumerate() {
+        if of.kind == Kind::Other {
+            let reason = "has no case in the interface";
+            return Err(convert::unsupported(position, name, of, reason));
+        }
+    }
+    Ok(readers)
+}
+
+pub(super) async fn stream(
+    sql: &mut PgConnection,
+    statement: &PgStatement,
+    arguments: PgArguments,
+    readers: &[Reader],
+    sink: &mut Sink<'_>,
+    halt: &Halt,
+) -> Ended {
+    let mut stream = sql.fetch_many(statement.query_with(arguments));
+    let mut first_row = pin!(sleep(limits::FIRST_ROW_WAIT));
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let (mut sent, mut changed) = (0, 0);
+    let mut refused = None;
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = stream.next() => next,
+            // The reader has read everything, and nothing more has come: what there is goes out.
+            read = sink.batches.reserve_many(limits::BATCHES_AHEAD), if !batch.is_empty() => {
+                drop(read);
+                sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
+                continue;
+            }
+            () = &mut first_row, if sink.columns.is_some() => {
+                sink.accept(readers);
+                continue;
+            }
+        };
+        match next {
+            Some(Ok(Either::Left(result))) => changed += result.rows_affected(),
+            Some(Ok(Either::Right(row))) => {
+                if !sink.wants_rows || halt.stopped.is_cancelled() || refused.is_some() {
+                    continue;
+                }
+                match read_row(&row, readers) {
+                    Ok((row, size)) => {
+                        batch.push(row);
+                        bytes += size;
+                    }
+                    Err(error) => {
+                        refused = Some(error);
+                        halt.unreadable.cancel();
+                        continue;
+                    }
+                }
+                if batch.len() >= limits::BATCH_ROWS || bytes >= limits::BATCH_BYTES {
+                    sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
+                }
+            }
+            Some(Err(error)) => {
+                // Rows before the failure were read well.
+                sink.send(readers, &mut batch, &mut bytes, halt).await;
+                return Ended { outcome: Err(error), refused };
+            }
+            None => break,
+        }
+    }
+    sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
+    sink.accept(readers);
+    Ended { outcome: Ok(if sink.wants_rows { sent } else { changed }), refused }
+}
+
+impl Sink<'_> {
+    /// Say that the server has accepted the statement.
+    fn accept(&mut self, readers: &[Reader]) {
+        if let Some(sender) = self.columns.take() {
+            let columns = readers
+                .iter()
+                .map(|Reader { name, of }| Column {
+                    name: name.clone(),
+                    type_name: of.name.clone(),
+                })
+                .collect();
+            // Whoever has gone is noticed by the rows' channel.
+            let _ = sender.send(columns);
+        }
+    }
+
+    /// Send a batch, waiting for room. Gives the number of rows sent.
+    async fn send(
+        &mut self,
+        readers: &[Reader],
+        batch: &mut Vec<Row>,
+        bytes: &mut usize,
+        halt: &Halt,
+    ) -> u64 {
+        if batch.is_empty() {
+            return 0;
+        }
+        self.accept(readers);
+        *bytes = 0;
+        let batch = std::mem::take(batch);
+        let count = u64::try_from(batch.len()).unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = halt.stopped.cancelled() => 0,
+            sent = self.batches.send(batch) => if sent.is_ok() { count } else { 0 },
+        }
+    }
+}
+
+/// The row, and its size on the wire.
+fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
+    let mut values = Vec::with_capacity(readers.len());
+    let mut size = 0;
+    for (position, Reader { name, of }) in readers.iter().enumerate() {
+        let raw = row.try_get_raw(position).ok().filter(|raw| !raw.is_null());
+        let bytes = raw.as_ref().and_then(|raw| raw.as_bytes().ok());
+        size += bytes.map_or(0, <[u8]>::len);
+        if size > limits::ROW_BYTES {
+            return Err(Error::Unsupported(format!(
+                "a row is larger than {} bytes at column {} \"{name}\"; read it in pieces",
+                limits::ROW_BYTES,
+                position + 1,
+            )));
+        }
+        let value = convert::read(of, bytes)
+            .map_err(|reason| convert::unsupported(position, name, of, reason))?;
+        values.push(value);
+    }
+    Ok((values, size))
+}

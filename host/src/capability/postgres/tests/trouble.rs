@@ -1,0 +1,89 @@
+//! Errors: what they say, and what they must not say.
+
+use super::*;
+
+#[tokio::test]
+async fn errors_carry_what_the_server_said() {
+    let bench = Bench::new("errors").await;
+    bench.execute("create table t (a int primary key)").await.unwrap();
+    assert_eq!(bench.execute("insert into t (a) values (1), (2)").await.unwrap(), 2);
+    let error = bench.execute("insert into t (a) values (1)").await.unwrap_err();
+    let Error::Database(error) = error else { panic!("{error:?}") };
+    assert_eq!((&*error.sqlstate, &*error.severity), ("23505", "ERROR"));
+    assert_eq!((error.constraint.as_deref(), error.table.as_deref()), (Some("t_pkey"), Some("t")));
+    let error = bench.query("select * from nowhere", Vec::new()).await.unwrap_err();
+    let Error::Database(error) = error else { panic!("{error:?}") };
+    assert_eq!((&*error.sqlstate, error.position), ("42P01", Some(15)));
+    let rows = bench.query("select 10 / (3 - a) from generate_series(1, 9) a", Vec::new()).await;
+    let error = match rows {
+        Ok(rows) => collect(rows).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(sqlstate(&error), "22012");
+}
+
+#[tokio::test]
+async fn a_full_pool_is_busy_and_recovers() {
+    let config =
+        PoolConfig { connections: 2, acquire_timeout: Duration::from_millis(200), ..quick() };
+    let bench = Bench::with("busy", config).await;
+    let open = [
+        bench.database.begin(token()).await.unwrap(),
+        bench.database.begin(token()).await.unwrap(),
+    ];
+    let start = Instant::now();
+    let error = bench.execute("select 1").await.unwrap_err();
+    assert!(matches!(&error, Error::Busy(text) if text.contains("all 2 connections")), "{error:?}");
+    assert!(start.elapsed() >= Duration::from_millis(200) && start.elapsed() < SECOND);
+    drop(open);
+    bench.execute("select 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_unavailable_at_once_and_comes_back() {
+    let server = own_server();
+    let address = server.database("restart").await.unwrap();
+    let database = PgDatabase::new(address.clone(), quick());
+    let run = || database.execute("select 1".into(), Vec::new(), token());
+    run().await.unwrap();
+    database.check().await.unwrap();
+    // The keeper of the embedded server starts it again, a second later.
+    server.kill_server();
+    let start = Instant::now();
+    let mut down = 0;
+    loop {
+        match timeout(SECOND, run()).await.expect("unavailable has to come at once") {
+            Ok(_) if down > 0 => break,
+            // It is not dead yet.
+            Ok(_) => {}
+            Err(Error::Unavailable(_)) => down += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(start.elapsed() < 10 * SECOND);
+        sleep(Duration::from_millis(20)).await;
+    }
+    database.check().await.unwrap();
+    drop(address);
+}
+
+#[tokio::test]
+async fn no_error_tells_where_the_database_is_or_its_password() {
+    let bench = Bench::new("silent").await;
+    let port = bench._server.port();
+    let (wrong, user) = ("wrong-password", "silent");
+    for address in [
+        Address::new("127.0.0.1", port, user, wrong, "silent"),
+        Address::new("127.0.0.1", 1, user, wrong, "silent"),
+        Address::new("no.such.host.invalid", port, user, wrong, "silent"),
+        Address::new("/no/such/folder", port, user, wrong, "silent"),
+        bench.address.with_database("missing"),
+    ] {
+        let database = PgDatabase::new(address, quick());
+        let error = database.execute("select 1".into(), Vec::new(), token()).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        let text = format!("{error:?}");
+        for hidden in [wrong, user, "127.0.0.1", "invalid", "/no", "missing", &port.to_string()] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+    }
+}
