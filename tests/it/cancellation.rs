@@ -123,7 +123,7 @@ async fn a_transaction_left_open_is_nobody_elses() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
     let host = models(&upstream).serve().await;
     for _ in 0..8 {
-        assert_eq!(host.get("/holder/begin").await.text(), "Ok(0)\n");
+        assert_eq!(host.get("/holder/begin").await.text(), "Ok(0)\n", "{}", host.log());
     }
     // Whether idle on a connection of the pool or handed to this request: it would be old by now.
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -9,7 +9,7 @@ async fn an_ungranted_import_is_refused_with_the_line_that_grants_it() {
 name = "grants"
 
 [postgres.orders]
-url = "postgres://127.0.0.1:1/orders"
+url = "postgres://app@127.0.0.1:1/orders"
 
 [service.weather]
 component = "$(weather)"

@@ -15,7 +15,7 @@ use crate::within;
 
 /// An application in a folder of its own.
 pub struct App {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
 }
 
@@ -29,7 +29,7 @@ impl App {
             text = format!("{before}{}{after}", component(name).display());
         }
         std::fs::write(folder.path().join("wasm-host.toml"), text).unwrap();
-        Self { folder, environment: Vec::new() }
+        Self { folder: Arc::new(folder), environment: Vec::new() }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -77,7 +77,9 @@ impl App {
             }
         });
         match within("the host to serve", ready).await {
-            Ok((address, admin)) => Host { address, admin, child, log },
+            Ok((address, admin)) => {
+                Host { address, admin, child, log, _folder: self.folder.clone() }
+            }
             Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap()),
         }
     }
@@ -108,6 +110,8 @@ pub struct Host {
     pub admin: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// The host lives in it: it outlives the [`App`] where that was made in passing.
+    _folder: Arc<TempDir>,
 }
 
 impl Host {
