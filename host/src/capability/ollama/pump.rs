@@ -32,13 +32,13 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
             result = answer.hand_on(&items, decode) => result,
         };
         let whole = result.is_ok();
+        // Before anybody can learn of the end, so that a next call finds the place free.
+        drop(permit);
         drop(items);
         let _ = done.send(result);
         if whole {
             answer.drain().await;
         }
-        drop(answer);
-        drop(permit);
     });
     Stream { items: receiver, done: ended }
 }

@@ -264,3 +264,21 @@ async fn calls_over_the_bound_are_busy_until_a_stream_ends() {
     };
     timeout(PROMISE, again).await.expect("the permit comes back with the end of the stream");
 }
+
+#[tokio::test]
+async fn a_call_after_the_end_of_the_last_one_is_never_busy() {
+    // The server takes its time to end the body after its last item.
+    let server = Scripted::serve(|mut connection| async move {
+        while connection.request().await.is_some() {
+            connection.send([STREAM_HEAD.as_bytes(), &chunk(LAST)].concat()).await;
+            sleep(Duration::from_millis(20)).await;
+            connection.send(STREAM_END).await;
+        }
+    })
+    .await;
+    let client = client_with(server.address, Options { calls: 1, ..Options::default() });
+    for _ in 0..10 {
+        let (texts, end) = collect(generate(&client).await.expect("not busy")).await;
+        assert!(texts.len() == 1 && end.is_ok());
+    }
+}
