@@ -277,8 +277,14 @@ async fn a_call_after_the_end_of_the_last_one_is_never_busy() {
     })
     .await;
     let client = client_with(server.address, Options { calls: 1, ..Options::default() });
-    for _ in 0..10 {
+    for _ in 0..5 {
         let (texts, end) = collect(generate(&client).await.expect("not busy")).await;
         assert!(texts.len() == 1 && end.is_ok());
     }
+    let before = server.connections();
+    for _ in 0..5 {
+        sleep(Duration::from_millis(60)).await;
+        assert!(collect(generate(&client).await.expect("not busy")).await.1.is_ok());
+    }
+    assert!(server.connections() <= before + 1, "with time to end, a connection is used again");
 }
