@@ -1,4 +1,5 @@
-//! Ollama's HTTP API, call by call: which path, which body, and how its answer is read. Nothing else.
+//! Ollama's HTTP API, call by call: which path, which body, and how its answer is read. Nothing
+//! else.
 
 use http::{Method, Request, Response};
 use tokio_util::sync::CancellationToken;

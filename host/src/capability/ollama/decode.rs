@@ -118,8 +118,8 @@ pub(super) fn any_object(raw: String) -> Result<String, Error> {
     object(&raw).map(|Anything {}| raw)
 }
 
-/// Parse an object. Without the check for the brace, serde would read `[]` as an object whose members
-/// are all absent.
+/// Parse an object. Without the check for the brace, serde would read `[]` as an object whose
+/// members are all absent.
 fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     if !text.trim_start().starts_with('{') {
         return Err(Error::Malformed("the server sent something that is no JSON object".into()));

@@ -53,8 +53,8 @@ struct Rule {
 }
 
 impl ForwardRules {
-    /// Rules of the form `/path`, `/path*` or `METHOD /path*`. A list replaces the default rules, and
-    /// an empty one closes the proxy.
+    /// Rules of the form `/path`, `/path*` or `METHOD /path*`. A list replaces the default rules,
+    /// and an empty one closes the proxy.
     pub fn parse<S: AsRef<str>>(rules: &[S]) -> Result<Self, String> {
         let allow =
             rules.iter().map(|rule| Rule::parse(rule.as_ref())).collect::<Result<_, _>>()?;
@@ -120,8 +120,9 @@ impl Rule {
     }
 }
 
-/// Take out what is about the client's connection, not about its request. The server checks `Origin`
-/// and `Host` against names of its own; here both are the host's business and already decided.
+/// Take out what is about the client's connection, not about its request. The server checks
+/// `Origin` and `Host` against names of its own; here both are the host's business and already
+/// decided.
 pub(super) fn strip_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     headers.remove(header::HOST);
@@ -166,7 +167,8 @@ fn ambiguity(path: &str) -> Option<&'static str> {
     for encoded in path.split('%').skip(1) {
         let byte = encoded.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         match byte {
-            // A colon, a space or a letter beyond ASCII in a model's name must be encoded or may be.
+            // A colon, a space or a letter beyond ASCII in a model's name must be encoded or may
+            // be.
             Some(b' ' | b':' | b'@' | b'+' | b',' | b'=' | 0x80..) => {}
             Some(_) => return Some("an encoded character that needs no encoding or hides a slash"),
             None => return Some("a `%` that encodes nothing"),

@@ -143,8 +143,8 @@ async fn no_time_is_set_on_a_stream_that_has_begun() {
     assert!(texts.len() == 2 && end.is_ok(), "{end:?}");
 }
 
-/// A server that sends one item, or with `head` unset nothing at all, and then reports when the client
-/// has closed the connection.
+/// A server that sends one item, or with `head` unset nothing at all, and then reports when the
+/// client has closed the connection.
 async fn watching(head: bool) -> (Scripted, mpsc::Receiver<&'static str>) {
     let (report, reports) = mpsc::channel(8);
     let server = Scripted::serve(move |mut connection| {
