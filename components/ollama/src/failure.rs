@@ -1,7 +1,7 @@
 //! What a failure looks like to an Ollama client. Pure.
 //!
-//! Before anything was sent it is a status with `{"error": …}`, after that a line with the same. Clients
-//! know both from Ollama itself.
+//! Before anything was sent it is a status with `{"error": …}`, after that a line with the same.
+//! Clients know both from Ollama itself.
 
 use wasm_host_guest::ollama::types::Error;
 use wasm_host_guest::{BodyError, Response};

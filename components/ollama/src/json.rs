@@ -15,7 +15,8 @@ impl<'a> Members<'a> {
         serde_json::from_str(text)
     }
 
-    /// Take a member out. Of several with one name the last counts, as in Ollama; `null` is nothing.
+    /// Take a member out. Of several with one name the last counts, as in Ollama; `null` is
+    /// nothing.
     pub(crate) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let mut last = None;
         self.0.retain(|(own, value)| {
@@ -38,7 +39,8 @@ impl<'a> Members<'a> {
         (!self.0.is_empty()).then(|| self.with(&[]))
     }
 
-    /// The object with some members set to JSON text: in their place where they are, else at the end.
+    /// The object with some members set to JSON text: in their place where they are, else at the
+    /// end.
     pub(crate) fn with(self, set: &[(&str, &str)]) -> String {
         let mut members = Vec::with_capacity(self.0.len() + set.len());
         for (name, value) in &self.0 {

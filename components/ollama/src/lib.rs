@@ -1,15 +1,15 @@
 //! `ollama` gives the rest of the application, and any Ollama client, the models of the server that
 //! it is granted: Ollama's HTTP API in front, the host's typed `ollama` interface behind.
 //!
-//! What the application uses goes through the typed interface, so that this component decides what a
-//! failure looks like; the rest of the API is passed on by the host without entering this component.
-//! It holds no address and no state.
+//! What the application uses goes through the typed interface, so that this component decides what
+//! a failure looks like; the rest of the API is passed on by the host without entering this
+//! component. It holds no address and no state.
 //!
 //! Modules, pure ones first: `route` (which path is which call), `json` and `request` (bodies in),
 //! `whole` and `failure` (bodies out), `calls` and `relay` (the host's interface).
 //!
-//! JSON is serde_json's: the bodies come from anyone, and a hand-written parser would be the weakest
-//! part of the component. Values that are only passed through stay text (`RawValue`).
+//! JSON is serde_json's: the bodies come from anyone, and a hand-written parser would be the
+//! weakest part of the component. Values that are only passed through stay text (`RawValue`).
 
 mod calls;
 mod failure;

@@ -40,7 +40,7 @@ impl<T, S> Stream<T, S> {
                 bytes.extend_from_slice(line(item).as_bytes());
                 bytes.push(b'\n');
             }
-            if writer.write(bytes).await.is_err() {
+            if !bytes.is_empty() && writer.write(bytes).await.is_err() {
                 // The client has left. Dropping the stream is what stops the server.
                 return Ok(());
             }

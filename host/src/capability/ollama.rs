@@ -2,15 +2,17 @@
 //! granted an Ollama server.
 //!
 //! A call goes `host` (the WIT interface) -> [`backend::Server`] (what the rest of the host and the
-//! tests see) -> `client` (the protocol) -> [`upstream::Transport`] (a server on the network, or a
-//! service of this host standing in for it). None of it knows services, routes or engines; the
-//! server's address comes from the application file alone and is never shown to a component.
+//! tests see) -> `api` and `client` (the protocol) -> [`upstream::Transport`] (a server on the
+//! network, or a service of this host standing in for it). None of it knows services, routes or
+//! engines; the server's address comes from the application file alone and is never shown to a
+//! component.
 
 pub mod backend;
 pub mod limits;
 pub mod upstream;
 
 mod address;
+mod api;
 mod body;
 mod client;
 mod decode;

@@ -1,5 +1,5 @@
-//! HTTP bodies and the wrappers that a call puts around them. Each wrapper is about one question: who
-//! gets an unread body back, when did it last move, and what ends it.
+//! HTTP bodies and the wrappers that a call puts around them. Each wrapper is about one question:
+//! who gets an unread body back, when did it last move, and what ends it.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,8 +139,8 @@ pub(super) fn guard(body: Body, cancel: CancellationToken, permit: OwnedSemaphor
     let slot = Arc::new(Mutex::new(Some((body, permit))));
     let (alive, ended) = oneshot::channel::<()>();
     let (watched, token) = (Arc::downgrade(&slot), cancel.clone());
-    // Whoever reads may be stuck in a write to a client that is gone, so the reader cannot be relied on
-    // to notice. Dropping the body is what closes the connection.
+    // Whoever reads may be stuck in a write to a client that is gone, so the reader cannot be
+    // relied on to notice. Dropping the body is what closes the connection.
     tokio::spawn(async move {
         tokio::select! {
             () = token.cancelled() => {

@@ -1,7 +1,8 @@
-//! The real server: Ollama's HTTP API over a transport, within the bounds of one grant.
+//! The real server: requests to a transport, within the bounds of one grant, and what counts as an
+//! answer.
 //!
-//! Knows the protocol: paths, bodies, what counts as an answer. Where requests go is the
-//! transport's business, and how lines become items is `decode`'s.
+//! Which requests these are is `api`'s business, where they go is the transport's, and how lines
+//! become items is `decode`'s.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +12,13 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{
-    Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded, Message,
-    Model, Progress, Server, Stream, Summary,
-};
+use super::backend::{Error, Stream};
 use super::body::{self, Body};
-use super::decode::{self, Decode};
+use super::decode::Decode;
 use super::forward::{ForwardRules, strip_request};
 use super::limits::{ANSWER_BYTES_MAX, CALLS_MAX, FIRST_BYTE_TIMEOUT, REFUSAL_BYTES_MAX};
 use super::upstream::Transport;
-use super::{error, json, pump};
+use super::{error, pump};
 
 /// The bounds of one grant.
 #[derive(Clone, Debug)]
@@ -100,7 +98,7 @@ impl Client {
     }
 
     /// A call whose answer is one JSON object.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         method: Method,
         path: &'static str,
@@ -126,7 +124,7 @@ impl Client {
     }
 
     /// A call whose answer is a stream.
-    async fn stream<T: Send + 'static, S: Send + 'static>(
+    pub(super) async fn stream<T: Send + 'static, S: Send + 'static>(
         &self,
         path: &'static str,
         body: String,
@@ -139,7 +137,7 @@ impl Client {
         Ok(pump::start(answer, decode, cancel, permit))
     }
 
-    async fn pass_on(
+    pub(super) async fn pass_on(
         &self,
         request: Request<Body>,
         cancel: CancellationToken,
@@ -167,116 +165,6 @@ impl Client {
         drop(answer);
         Ok(response.map(|body| body::guard(body, cancel, permit)))
     }
-}
-
-impl Server for Client {
-    fn version(&self, cancel: CancellationToken) -> Call<'_, String> {
-        Box::pin(async move {
-            decode::version(&self.ask(Method::GET, "/api/version", None, cancel).await?)
-        })
-    }
-
-    fn list(&self, cancel: CancellationToken) -> Call<'_, Vec<Model>> {
-        Box::pin(
-            async move { decode::models(&self.ask(Method::GET, "/api/tags", None, cancel).await?) },
-        )
-    }
-
-    fn running(&self, cancel: CancellationToken) -> Call<'_, Vec<Loaded>> {
-        Box::pin(
-            async move { decode::loaded(&self.ask(Method::GET, "/api/ps", None, cancel).await?) },
-        )
-    }
-
-    fn show(
-        &self,
-        model: String,
-        extra: Option<String>,
-        cancel: CancellationToken,
-    ) -> Call<'_, String> {
-        Box::pin(async move {
-            let body = json::object(&[("model", json::text(&model))], extra.as_deref())?;
-            decode::any_object(self.ask(Method::POST, "/api/show", Some(body), cancel).await?)
-        })
-    }
-
-    fn delete(&self, model: String, cancel: CancellationToken) -> Call<'_, ()> {
-        Box::pin(async move {
-            let body = json::object(&[("model", json::text(&model))], None)?;
-            self.ask(Method::DELETE, "/api/delete", Some(body), cancel).await.map(drop)
-        })
-    }
-
-    fn pull(
-        &self,
-        model: String,
-        extra: Option<String>,
-        cancel: CancellationToken,
-    ) -> Call<'_, Stream<Progress, ()>> {
-        Box::pin(async move {
-            let own = [("model", json::text(&model)), streamed()];
-            let body = json::object(&own, extra.as_deref())?;
-            self.stream("/api/pull", body, decode::progress_line, cancel).await
-        })
-    }
-
-    fn chat(
-        &self,
-        request: ChatRequest,
-        cancel: CancellationToken,
-    ) -> Call<'_, Stream<Event, Summary>> {
-        Box::pin(async move {
-            let messages: Vec<String> =
-                request.messages.iter().map(message).collect::<Result<_, _>>()?;
-            let messages = format!("[{}]", messages.join(","));
-            let own = [("model", json::text(&request.model)), ("messages", messages), streamed()];
-            let body = json::object(&own, request.extra.as_deref())?;
-            self.stream("/api/chat", body, decode::chat_line, cancel).await
-        })
-    }
-
-    fn generate(
-        &self,
-        request: GenerateRequest,
-        cancel: CancellationToken,
-    ) -> Call<'_, Stream<Event, Summary>> {
-        Box::pin(async move {
-            let mut own = vec![("model", json::text(&request.model)), streamed()];
-            if let Some(prompt) = &request.prompt {
-                own.insert(1, ("prompt", json::text(prompt)));
-            }
-            let body = json::object(&own, request.extra.as_deref())?;
-            self.stream("/api/generate", body, decode::generate_line, cancel).await
-        })
-    }
-
-    fn embed(&self, request: EmbedRequest, cancel: CancellationToken) -> Call<'_, Embeddings> {
-        Box::pin(async move {
-            let input: Vec<String> = request.input.iter().map(|text| json::text(text)).collect();
-            let input = format!("[{}]", input.join(","));
-            let own = [("model", json::text(&request.model)), ("input", input)];
-            let body = json::object(&own, request.extra.as_deref())?;
-            decode::embeddings(self.ask(Method::POST, "/api/embed", Some(body), cancel).await?)
-        })
-    }
-
-    fn forward(
-        &self,
-        request: Request<Body>,
-        cancel: CancellationToken,
-    ) -> Call<'_, Response<Body>> {
-        Box::pin(self.pass_on(request, cancel))
-    }
-}
-
-/// Streams are always asked for: a component that wants one object puts it together itself.
-fn streamed() -> (&'static str, String) {
-    ("stream", "true".to_string())
-}
-
-fn message(message: &Message) -> Result<String, Error> {
-    let own = [("role", json::text(&message.role)), ("content", json::text(&message.content))];
-    json::object(&own, message.extra.as_deref())
 }
 
 /// What was read of a body, and why no more.

@@ -1,8 +1,8 @@
 //! Connects the WIT interfaces of `wit/ollama` to a [`Server`].
 //!
-//! Knows wasmtime and nothing of HTTP. Each call first finds the request that it works for, while its
-//! guest task is still on the stack, and hands that request's token on: the guest may forget what it
-//! started, the host may not.
+//! Knows wasmtime and nothing of HTTP. Each call first finds the request that it works for, while
+//! its guest task is still on the stack, and hands that request's token on: the guest may forget
+//! what it started, the host may not.
 
 use std::sync::Arc;
 
@@ -169,7 +169,8 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
         };
         store.with(|mut access| {
             let http = access.data_mut().http();
-            // Nobody here waits to learn how the transmission went: the body itself ends as an error.
+            // Nobody here waits to learn how the transmission went: the body itself ends as an
+            // error.
             let (response, _sent) = Response::from_http(http.hooks, response);
             Ok(Ok(http.table.push(response)?))
         })

@@ -17,9 +17,9 @@ pub const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// several, few enough that a component that does not read stops the server.
 pub const ITEMS_AHEAD: usize = 16;
 
-/// Calls of one grant that run at the same time, unless the application file says otherwise. A loaded
-/// model answers one request at a time by default and lets the others wait without a bound, so the
-/// bound is here.
+/// Calls of one grant that run at the same time, unless the application file says otherwise. A
+/// loaded model answers one request at a time by default and lets the others wait without a bound,
+/// so the bound is here.
 pub const CALLS_MAX: usize = 64;
 
 /// Time to open a connection. Long enough for one lost packet, short enough for a person to wait.

@@ -116,7 +116,13 @@ fn explain(error: reqwest::Error) -> TransportError {
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
             // The text of the kind, because the error's own may carry a host name.
-            return TransportError::Unreachable(cause.kind().to_string());
+            return TransportError::Unreachable(match cause.kind() {
+                io::ErrorKind::InvalidData => {
+                    "no secure connection: its certificate is not trusted, or it speaks no TLS"
+                        .into()
+                }
+                kind => kind.to_string(),
+            });
         }
         source = cause.source();
     }

@@ -32,13 +32,13 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
             result = answer.hand_on(&items, decode) => result,
         };
         let whole = result.is_ok();
+        // Before anybody can learn of the end, so that a next call finds the place free.
+        drop(permit);
         drop(items);
         let _ = done.send(result);
         if whole {
             answer.drain().await;
         }
-        drop(answer);
-        drop(permit);
     });
     Stream { items: receiver, done: ended }
 }
@@ -46,7 +46,7 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
 struct Answer {
     body: Body,
     lines: Lines,
-    /// The body has come to its end, cleanly.
+    /// Nothing more comes, whether or not that was meant.
     ended: bool,
 }
 
@@ -90,9 +90,8 @@ impl Answer {
                         self.lines.push(bytes);
                     }
                 }
-                // The connection broke: as with a clean end, what matters is that the last item is missing.
-                Some(Err(_)) => return Err(Error::Truncated),
-                None => {
+                // Also if the connection broke: what matters is whether the last item is there.
+                Some(Err(_)) | None => {
                     self.lines.end();
                     self.ended = true;
                 }

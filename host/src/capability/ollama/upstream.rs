@@ -1,9 +1,9 @@
-//! Which server a call goes to: the one at the configured address, or, while nothing answers there, a
-//! service of this host that stands in for it.
+//! Which server a call goes to: the one at the configured address, or, while nothing answers there,
+//! a service of this host that stands in for it.
 //!
-//! The real server takes over as soon as it appears and the stand-in as soon as it vanishes, without a
-//! restart. Each change is logged once, so that a demo is never taken for a model. A request whose
-//! connection was opened is never sent to the other one.
+//! The real server takes over as soon as it appears and the stand-in as soon as it vanishes,
+//! without a restart. Each change is logged once, so that a demo is never taken for a model. A
+//! request whose connection was opened is never sent to the other one.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +21,9 @@ use super::network::Network;
 
 /// Something that HTTP requests can be sent to.
 pub trait Transport: Send + Sync {
-    /// Send a request and return the answer's head with its body still to come. Of the URI only path
-    /// and query count. Dropping the call or the answer's body ends the work for it; so does `cancel`.
+    /// Send a request and return the answer's head with its body still to come. Of the URI only
+    /// path and query count. Dropping the call or the answer's body ends the work for it; so does
+    /// `cancel`.
     fn send(
         &self,
         request: Request<Body>,
@@ -122,7 +123,8 @@ impl Upstream {
         }
         let _turn = match self.looking.try_lock() {
             Ok(turn) => turn,
-            // Another request is looking. While there is a stand-in in use, nobody has to wait for that.
+            // Another request is looking. While there is a stand-in in use, nobody has to wait for
+            // that.
             Err(_) if self.serving() == Serving::Fallback => return false,
             Err(_) => self.looking.lock().await,
         };

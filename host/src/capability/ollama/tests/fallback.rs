@@ -121,13 +121,43 @@ async fn a_port_that_accepts_and_says_nothing_counts_as_absent() {
 async fn a_request_that_reached_the_server_is_not_sent_again() {
     // It answers what it is asked for its version and closes the connection on everything else.
     let server = Scripted::serve(|mut connection| async move {
-        while connection.request().await.is_some_and(|seen| seen.line.starts_with("GET")) {
+        while connection.request().await.is_some_and(|seen| seen.line.contains("version")) {
             connection.send(real()).await;
         }
     })
     .await;
     let (upstream, demo) = upstream(server.address);
     let client = Client::new(upstream, Options::default());
+    assert!(matches!(generate(&client).await, Err(Error::Unreachable(_))));
+    assert!(matches!(client.list(never()).await, Err(Error::Unreachable(_))));
+    assert!(demo.0.lock().unwrap().is_empty());
+}
+
+/// A server that claims to be out of reach after it has read the request.
+struct Liar;
+
+impl Transport for Liar {
+    fn send(
+        &self,
+        request: Request<Body>,
+        _cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        Box::pin(async move {
+            if request.uri().path() == "/api/version" {
+                return Ok(Response::new(full(r#"{"version":"real"}"#)));
+            }
+            let _ = request.into_body().collect().await;
+            Err(TransportError::Unreachable("not here".into()))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_was_read_is_never_sent_half() {
+    let demo = Arc::new(Demo::default());
+    let fallback = Fallback { service: "demo-ollama".into(), transport: demo.clone() };
+    let upstream = Upstream::with_server(Arc::new(Liar), "liar".into(), Some(fallback), INTERVAL);
+    let client = Client::new(Arc::new(upstream), Options::default());
     assert!(matches!(generate(&client).await, Err(Error::Unreachable(_))));
     assert!(demo.0.lock().unwrap().is_empty());
 }

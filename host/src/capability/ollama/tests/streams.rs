@@ -143,8 +143,8 @@ async fn no_time_is_set_on_a_stream_that_has_begun() {
     assert!(texts.len() == 2 && end.is_ok(), "{end:?}");
 }
 
-/// A server that sends one item, or with `head` unset nothing at all, and then reports when the client
-/// has closed the connection.
+/// A server that sends one item, or with `head` unset nothing at all, and then reports when the
+/// client has closed the connection.
 async fn watching(head: bool) -> (Scripted, mpsc::Receiver<&'static str>) {
     let (report, reports) = mpsc::channel(8);
     let server = Scripted::serve(move |mut connection| {
@@ -263,4 +263,28 @@ async fn calls_over_the_bound_are_busy_until_a_stream_ends() {
         }
     };
     timeout(PROMISE, again).await.expect("the permit comes back with the end of the stream");
+}
+
+#[tokio::test]
+async fn a_call_after_the_end_of_the_last_one_is_never_busy() {
+    // The server takes its time to end the body after its last item.
+    let server = Scripted::serve(|mut connection| async move {
+        while connection.request().await.is_some() {
+            connection.send([STREAM_HEAD.as_bytes(), &chunk(LAST)].concat()).await;
+            sleep(Duration::from_millis(20)).await;
+            connection.send(STREAM_END).await;
+        }
+    })
+    .await;
+    let client = client_with(server.address, Options { calls: 1, ..Options::default() });
+    for _ in 0..5 {
+        let (texts, end) = collect(generate(&client).await.expect("not busy")).await;
+        assert!(texts.len() == 1 && end.is_ok());
+    }
+    let before = server.connections();
+    for _ in 0..5 {
+        sleep(Duration::from_millis(60)).await;
+        assert!(collect(generate(&client).await.expect("not busy")).await.1.is_ok());
+    }
+    assert!(server.connections() <= before + 1, "with time to end, a connection is used again");
 }

@@ -1,0 +1,122 @@
+//! Ollama's HTTP API, call by call: which path, which body, and how its answer is read. Nothing
+//! else.
+
+use http::{Method, Request, Response};
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{
+    Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
+    Message, Model, Progress, Server, Stream, Summary,
+};
+use super::client::Client;
+use super::{decode, json};
+
+impl Server for Client {
+    fn version(&self, cancel: CancellationToken) -> Call<'_, String> {
+        Box::pin(async move {
+            decode::version(&self.ask(Method::GET, "/api/version", None, cancel).await?)
+        })
+    }
+
+    fn list(&self, cancel: CancellationToken) -> Call<'_, Vec<Model>> {
+        Box::pin(
+            async move { decode::models(&self.ask(Method::GET, "/api/tags", None, cancel).await?) },
+        )
+    }
+
+    fn running(&self, cancel: CancellationToken) -> Call<'_, Vec<Loaded>> {
+        Box::pin(
+            async move { decode::loaded(&self.ask(Method::GET, "/api/ps", None, cancel).await?) },
+        )
+    }
+
+    fn show(
+        &self,
+        model: String,
+        extra: Option<String>,
+        cancel: CancellationToken,
+    ) -> Call<'_, String> {
+        Box::pin(async move {
+            let body = json::object(&[("model", json::text(&model))], extra.as_deref())?;
+            decode::any_object(self.ask(Method::POST, "/api/show", Some(body), cancel).await?)
+        })
+    }
+
+    fn delete(&self, model: String, cancel: CancellationToken) -> Call<'_, ()> {
+        Box::pin(async move {
+            let body = json::object(&[("model", json::text(&model))], None)?;
+            self.ask(Method::DELETE, "/api/delete", Some(body), cancel).await.map(drop)
+        })
+    }
+
+    fn pull(
+        &self,
+        model: String,
+        extra: Option<String>,
+        cancel: CancellationToken,
+    ) -> Call<'_, Stream<Progress, ()>> {
+        Box::pin(async move {
+            let own = [("model", json::text(&model)), streamed()];
+            let body = json::object(&own, extra.as_deref())?;
+            self.stream("/api/pull", body, decode::progress_line, cancel).await
+        })
+    }
+
+    fn chat(
+        &self,
+        request: ChatRequest,
+        cancel: CancellationToken,
+    ) -> Call<'_, Stream<Event, Summary>> {
+        Box::pin(async move {
+            let messages: Vec<String> =
+                request.messages.iter().map(message).collect::<Result<_, _>>()?;
+            let messages = format!("[{}]", messages.join(","));
+            let own = [("model", json::text(&request.model)), ("messages", messages), streamed()];
+            let body = json::object(&own, request.extra.as_deref())?;
+            self.stream("/api/chat", body, decode::chat_line, cancel).await
+        })
+    }
+
+    fn generate(
+        &self,
+        request: GenerateRequest,
+        cancel: CancellationToken,
+    ) -> Call<'_, Stream<Event, Summary>> {
+        Box::pin(async move {
+            let mut own = vec![("model", json::text(&request.model)), streamed()];
+            if let Some(prompt) = &request.prompt {
+                own.insert(1, ("prompt", json::text(prompt)));
+            }
+            let body = json::object(&own, request.extra.as_deref())?;
+            self.stream("/api/generate", body, decode::generate_line, cancel).await
+        })
+    }
+
+    fn embed(&self, request: EmbedRequest, cancel: CancellationToken) -> Call<'_, Embeddings> {
+        Box::pin(async move {
+            let input: Vec<String> = request.input.iter().map(|text| json::text(text)).collect();
+            let input = format!("[{}]", input.join(","));
+            let own = [("model", json::text(&request.model)), ("input", input)];
+            let body = json::object(&own, request.extra.as_deref())?;
+            decode::embeddings(self.ask(Method::POST, "/api/embed", Some(body), cancel).await?)
+        })
+    }
+
+    fn forward(
+        &self,
+        request: Request<Body>,
+        cancel: CancellationToken,
+    ) -> Call<'_, Response<Body>> {
+        Box::pin(self.pass_on(request, cancel))
+    }
+}
+
+/// Streams are always asked for: a component that wants one object puts it together itself.
+fn streamed() -> (&'static str, String) {
+    ("stream", "true".to_string())
+}
+
+fn message(message: &Message) -> Result<String, Error> {
+    let own = [("role", json::text(&message.role)), ("content", json::text(&message.content))];
+    json::object(&own, message.extra.as_deref())
+}
