@@ -126,8 +126,8 @@ impl Host {
     /// One service as the control plane shows it.
     pub async fn service(&self, name: &str) -> serde_json::Value {
         let services = client::send(&self.admin, "GET", "/services", &[], "").await.json();
-        let services = services.as_array().expect("a list").iter();
-        services.filter(|service| service["service"] == name).cloned().next().expect("the service")
+        let mut services = services.as_array().expect("a list").iter();
+        services.find(|service| service["service"] == name).cloned().expect("the service")
     }
 
     /// All that the host has written to standard error so far.
