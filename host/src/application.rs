@@ -152,12 +152,14 @@ fn diagnose(
             _ => None,
         },
     };
+    // A component that is served by itself has no file that could be wrong.
+    let place = config.file.as_ref().map(|_| format!("[service.{}]: ", service.name));
     Diagnostic {
-        file: config.file.clone().unwrap_or_else(|| service.name.clone()),
+        file: config.file.clone().unwrap_or_else(|| "wasm-host".to_string()),
         line: service.line,
         column: usize::from(service.line > 0),
         severity: Severity::Error,
-        message: format!("[service.{}]: {error:#}", service.name),
+        message: format!("{}{error:#}", place.unwrap_or_default()),
         hint,
     }
 }

@@ -18,7 +18,9 @@ pub async fn check(args: cli::Check) -> Result<(), Exit> {
         Ok(config) => {
             tell(args.output.format, &config.warnings);
             if args.output.format == Format::Table {
-                println!("{}: ok, {} services", args.application.display(), config.services.len());
+                let count = config.services.len();
+                let services = if count == 1 { "service" } else { "services" };
+                println!("{}: ok, {count} {services}", args.application.display());
             }
             Ok(())
         }

@@ -81,7 +81,7 @@ impl App {
                 let context = RequestContext::new(id.to_string(), 0);
                 let answer = service.handle(context, request).await;
                 match probe {
-                    Some(probe) => probe.answer(service, answer),
+                    Some(probe) => probe.answer(service, answer).await,
                     None => answer,
                 }
             }

@@ -19,10 +19,19 @@ pub struct Report {
     pub digest: String,
     /// Whether a host can serve it, and with which interface.
     pub handler: Option<String>,
-    /// The lines of the application file that grant what it imports.
-    pub grants: Vec<String>,
+    /// What the application file must grant it.
+    pub grants: Vec<Grant>,
     pub imports: Vec<String>,
     pub exports: Vec<String>,
+}
+
+/// One grant that a component needs.
+#[derive(Debug, Serialize)]
+pub struct Grant {
+    /// The key of `[service.NAME]` that grants it.
+    pub key: &'static str,
+    /// An import that needs it.
+    pub import: String,
 }
 
 /// Read the component in `path`.
@@ -34,7 +43,7 @@ pub async fn inspect(path: &Path) -> Result<Report> {
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
     let grants = needs(&imports)
         .into_iter()
-        .map(|(capability, import)| format!("{} = \"NAME\"  # for {import}", capability.key()))
+        .map(|(capability, import)| Grant { key: capability.key(), import })
         .collect();
     Ok(Report {
         file: path.display().to_string(),
@@ -62,7 +71,9 @@ impl Report {
             self.digest,
             self.handler.as_deref().unwrap_or("none: it is not a service"),
         );
-        list(&mut text, "grants", &self.grants, "none needed");
+        let line = |grant: &Grant| format!("{} = \"NAME\"  # for {}", grant.key, grant.import);
+        let grants: Vec<String> = self.grants.iter().map(line).collect();
+        list(&mut text, "grants", &grants, "none needed");
         list(&mut text, "imports", &self.imports, "nothing");
         list(&mut text, "exports", &self.exports, "nothing");
         text

@@ -181,6 +181,9 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 /// the 47 bits of address space that a process has.
 pub const POOL_INSTANCES: u32 = 1000;
 
+/// Time to finish requests to the control plane when the host stops.
+pub const ADMIN_STOP: Duration = Duration::from_secs(1);
+
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 

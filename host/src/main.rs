@@ -34,7 +34,9 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Serve(args) => serve::serve(args).await,
         Command::Check(args) => check::check(args).await,
         Command::Inspect(args) => {
-            let report = inspect::inspect(&args.component).await?;
+            let report = inspect::inspect(&args.component)
+                .await
+                .map_err(|error| Exit::Usage(format!("wasm-host: error: {error:#}")))?;
             match args.output.format {
                 Format::Table => print!("{}", report.text()),
                 Format::Json => println!(

@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use tokio::task::JoinSet;
+use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +39,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     let config = read(&args)?;
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        eprintln!("{warning}");
     }
     let handle = RegistryHandle::default();
     let (backends, embedded) = Backends::start(&config, &handle).await?;
@@ -60,14 +62,20 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         registry,
         stopping: AtomicBool::new(false),
     });
-    let listeners = Listeners::start(&host, public, control);
+    let public = serve_public(&host, public);
+    let control = serve_control(&host, control);
     announce(&host, args.output.format);
 
     let signal = signals.next().await;
     signals.exit_on_next();
     tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
     host.stopping.store(true, Ordering::Release);
-    listeners.stop().await;
+    // The control plane tells to the end that the host is on its way down.
+    match public.stop(limits::SHUTDOWN_DRAIN).await {
+        true => tracing::info!("every accepted request was finished"),
+        false => tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN),
+    }
+    control.stop(limits::ADMIN_STOP).await;
     host.registry.drain(limits::INSTANCE_DRAIN).await;
     host.backends.close();
     if let Some(embedded) = embedded {
@@ -129,42 +137,40 @@ fn router(config: &Config, registry: &Registry) -> Result<Router<Target>> {
     Ok(router)
 }
 
-/// The two listeners while they run.
-struct Listeners {
+/// A listener while it runs.
+struct Running {
     stop: CancellationToken,
-    tasks: JoinSet<()>,
+    task: JoinHandle<()>,
 }
 
-impl Listeners {
-    fn start(host: &Arc<Host>, public: Listener, control: Listener) -> Self {
+impl Running {
+    fn start(serve: impl FnOnce(CancellationToken) -> BoxFuture<'static, ()>) -> Self {
         let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        let app = host.clone();
-        let handle = move |request| {
-            let host = app.clone();
-            async move { host.app.handle(request).await }
-        };
-        tasks.spawn(public.serve(handle, stop.clone()));
-        let status: Arc<dyn Status> = host.clone();
-        let handle = move |request| admin::handle(status.clone(), request);
-        tasks.spawn(control.serve(handle, stop.clone()));
-        Self { stop, tasks }
+        Self { task: tokio::spawn(serve(stop.clone())), stop }
     }
 
-    /// Take no more connections and wait for those that are open.
-    async fn stop(mut self) {
+    /// Take no more connections and wait for those that are open. False if that took too long.
+    async fn stop(mut self, deadline: Duration) -> bool {
         self.stop.cancel();
-        let finished = timeout(limits::SHUTDOWN_DRAIN, async {
-            while self.tasks.join_next().await.is_some() {}
-        });
-        match finished.await {
-            Ok(()) => tracing::info!("every accepted request was finished"),
-            Err(_) => {
-                tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN);
-                self.tasks.shutdown().await;
-            }
-        }
+        let finished = timeout(deadline, &mut self.task).await.is_ok();
+        self.task.abort();
+        finished
     }
+}
+
+fn serve_public(host: &Arc<Host>, listener: Listener) -> Running {
+    let host = host.clone();
+    let handle = move |request| {
+        let host = host.clone();
+        async move { host.app.handle(request).await }
+    };
+    Running::start(|stop| Box::pin(listener.serve(handle, stop)))
+}
+
+fn serve_control(host: &Arc<Host>, listener: Listener) -> Running {
+    let status: Arc<dyn Status> = host.clone();
+    let handle = move |request| admin::handle(status.clone(), request);
+    Running::start(|stop| Box::pin(listener.serve(handle, stop)))
 }
 
 /// Tell that everything is up, and what there is.

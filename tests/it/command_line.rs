@@ -64,7 +64,7 @@ async fn a_file_that_is_no_component_is_told_apart() {
         for command in ["serve", "inspect"] {
             let output = app.run(&[command, file]).await;
             let told = text(&output.stderr);
-            assert!(matches!(output.status.code(), Some(1 | 64)), "{told}");
+            assert_eq!(output.status.code(), Some(64), "{told}");
             assert!(told.contains(reason), "{told}");
         }
     }
@@ -79,7 +79,7 @@ async fn inspect_shows_what_a_component_needs() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["handler"], "wasi:http/handler@0.3.0");
     assert_eq!(report["digest"].as_str().unwrap().len(), 64);
-    assert!(report["grants"][0].as_str().unwrap().starts_with("postgres = "), "{report}");
+    assert_eq!(report["grants"][0]["key"], "postgres", "{report}");
 }
 
 #[tokio::test]
@@ -93,5 +93,8 @@ async fn an_address_in_use_is_told_with_the_fix() {
         .await;
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains(&address) && told.contains("another program"), "{told}");
+    assert!(
+        told.contains(&address) && told.contains("another program") && told.contains("--listen"),
+        "{told}"
+    );
 }

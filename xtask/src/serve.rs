@@ -27,9 +27,10 @@ pub(crate) fn build(profile: Profile) -> Result<()> {
     steps.run("host", || {
         let mut cargo = project::cargo();
         cargo.args(["build", "--locked", "--package", "wasm-host"]);
-        if profile == Profile::Release {
-            cargo.arg("--release");
-        }
+        match profile {
+            Profile::Release => cargo.arg("--release"),
+            Profile::Debug => cargo.args(project::TEST_FEATURES),
+        };
         shell::shown(&mut cargo, 60 * MINUTE)?;
         Ok(((), "built".to_owned()))
     })

@@ -107,7 +107,9 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
         Some([0, b'a', b's', b'm', ..]) => {
             bail!("it is WebAssembly of a version that this host does not know")
         }
-        _ => bail!("it is not WebAssembly: the first bytes are not `\\0asm`"),
+        _ => bail!(
+            "it is not WebAssembly: the first bytes are not `\\0asm`; give the .wasm file that your build makes"
+        ),
     }
 }
 

@@ -326,6 +326,8 @@ impl WorkerState for Worker {
             let service = store.data().service();
             if self.slots.expired.load(Ordering::Acquire) {
                 tracing::debug!(%service, "an instance was ended: its clients have left");
+            } else if error.to_string() == DROPPED && !std::thread::panicking() {
+                tracing::debug!(%service, "an instance was ended with the host");
             } else {
                 tracing::warn!(%service, "an instance trapped: {}", error.root_cause());
                 tracing::debug!(%service, "{error:?}");
@@ -387,6 +389,10 @@ impl Expiration {
         expired
     }
 }
+
+/// What wasmtime says of a worker whose task was dropped before its end: a panic, if one is under way,
+/// else the runtime going down.
+const DROPPED: &str = "worker panicked";
 
 /// A panic while such a lock is held leaves nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

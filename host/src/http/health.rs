@@ -1,10 +1,13 @@
 //! `/health` and `/alive` of every service, from the host unless the component serves them itself.
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::failure::Failure;
 use crate::failure::respond::full;
+use crate::limits;
 use crate::service::Service;
 
 /// A request for one of the two health paths.
@@ -17,7 +20,7 @@ impl Probe {
     }
 
     /// The component's answer, or the host's if the component has no such path. A component that fails fails its health, too.
-    pub fn answer(
+    pub async fn answer(
         self,
         service: &Service,
         answer: Result<Response<WasiBody>, Failure>,
@@ -27,6 +30,9 @@ impl Probe {
             StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_IMPLEMENTED => {
+                // Read to its end, or the component's request would count as abandoned.
+                let body = response.into_body().collect();
+                let _ = timeout(limits::HEALTH_TIMEOUT, body).await;
                 Ok(healthy(&service.name, service.version().digest.short()))
             }
             _ => Ok(response),

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,6 +24,24 @@ use crate::limits;
 /// Wait after an accept that failed, so that a host without free descriptors does not spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// What to do about an address that cannot be used.
+fn advice(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program uses it; choose another address with --listen or --admin, or port 0 for a free one"
+                .to_string()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; 127.0.0.1 is this machine only, 0.0.0.0 all of it"
+                .to_string()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; choose one above".to_string()
+        }
+        _ => error.to_string(),
+    }
+}
+
 /// A bound address.
 pub struct Listener {
     socket: TcpListener,
@@ -33,9 +52,9 @@ pub struct Listener {
 impl Listener {
     /// Bind `host:port`. Port 0 takes a free one.
     pub async fn bind(host: &str, port: u16, connections: usize) -> Result<Self> {
-        let socket = TcpListener::bind((host, port)).await.with_context(|| {
-            format!("cannot listen on {host}:{port}; is another program using it? Choose another address or port 0")
-        })?;
+        let socket = TcpListener::bind((host, port))
+            .await
+            .map_err(|error| anyhow!("cannot listen on {host}:{port}: {}", advice(&error)))?;
         // With port 0 the address is known only now.
         let address = socket.local_addr().context("the listener has no address")?;
         Ok(Self { socket, address, connections })

@@ -7,6 +7,7 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use wasmtime::Engine;
@@ -112,9 +113,13 @@ fn load_compiled(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize_file(engine, path) }
 }
 
+static PARTIALS: AtomicU64 = AtomicU64::new(0);
+
 /// Write beside the final name, then rename, so that a reader never sees half a file.
 fn write(path: &Path, component: &Component) -> anyhow::Result<()> {
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    // Two services with the same component may write it at the same time.
+    let turn = PARTIALS.fetch_add(1, Ordering::Relaxed);
+    let partial = path.with_extension(format!("partial-{}-{turn}", std::process::id()));
     let written = component
         .serialize()
         .map_err(anyhow::Error::from)
