@@ -120,7 +120,7 @@ async fn embedded(config: &Config) -> Result<Option<EmbeddedServer>> {
 fn address(name: &str, postgres: &PostgresConfig) -> Result<Address> {
     match &postgres.url {
         Some(url) => {
-            Address::parse(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))
+            Address::from_uri(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))
         }
         None => Ok(Address::new("127.0.0.1", 0, name, "", name)),
     }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod exit;
 pub mod config;
 pub mod limits;
+pub mod percent;
 pub mod serve;
 pub mod check;
 pub mod inspect;

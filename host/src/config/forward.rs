@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::diagnostic::{Problem, quoted};
-use super::route::percent_decoded;
+use crate::percent;
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -52,7 +52,7 @@ impl ForwardList {
 
     /// `path` as it stands in the request, without the query.
     pub fn allows(&self, method: &str, path: &str) -> bool {
-        let Some(path) = percent_decoded(path) else {
+        let Some(path) = percent::decoded(path) else {
             return false;
         };
         let ambiguous = path.contains(['\\', '\0'])
@@ -107,7 +107,7 @@ impl ForwardRule {
                 "write \"/path\" or \"METHOD /path\"; a '*' may stand at the end only".to_owned(),
             ));
         }
-        let path = percent_decoded(path)
+        let path = percent::decoded(path)
             .ok_or_else(|| invalid("a '%' needs two hex digits after it".to_owned()))?;
         Ok(ForwardRule { method, path, prefix })
     }
