@@ -109,6 +109,7 @@ fn an_ollama_address_follows_the_grammar_of_its_variable() {
     for (written, expected) in [
         ("gpu", "http://gpu:11434"),
         ("gpu:1234", "http://gpu:1234"),
+        ("ollama.com", "https://ollama.com"),
         ("http://gpu", "http://gpu"),
         ("https://gpu/ollama/", "https://gpu/ollama"),
         ("gpu:1234/ollama", "http://gpu:1234/ollama"),

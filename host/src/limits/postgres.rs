@@ -1,0 +1,86 @@
+//! The bounds of the Postgres capability.
+
+use std::time::Duration;
+
+use super::{DAY, MINUTE, Setting};
+
+/// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
+/// eight keep a few cores of a database busy.
+pub const POOL: Setting<usize> = Setting { default: 8, min: 1, max: 1000 };
+
+/// Time to wait for a free connection. Less than the wait for admission: a database that is this
+/// far behind needs fewer requests, not more patience.
+pub const ACQUIRE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(5),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(10 * MINUTE),
+};
+
+/// Time for a statement, from prepare to its last row. Half of the guest's minute, so that the
+/// guest lives to tell which statement was slow.
+pub const STATEMENT_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(30),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(DAY),
+};
+
+/// What the host waits longer than the server does, so that the server ends a statement by itself
+/// where it can.
+pub const STATEMENT_GRACE: Duration = Duration::from_millis(250);
+
+/// Time to connect and log in. A server that does not answer within it is `unavailable`.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Rows in one batch: the most that the interface promises. Calls into a guest are cheap but not
+/// free, and a reader that stops early has wasted at most this many.
+pub const BATCH_ROWS: usize = 64;
+
+/// Bytes after which a batch is full: the most that the interface promises, plus one row.
+pub const BATCH_BYTES: usize = 64 * 1024;
+
+/// Batches read ahead of the guest. One to be read while the next is filled.
+pub const BATCHES_AHEAD: usize = 2;
+
+/// Bytes of one row. A larger one has to go through the memory of host and guest at once.
+pub const ROW_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of all parameters of one call, for the same reason.
+pub const PARAMETER_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long `query` waits for a first row before it returns the columns without one. Within it,
+/// a failure is the result of the call instead of the end of the stream.
+pub const FIRST_ROW_WAIT: Duration = Duration::from_millis(20);
+
+/// Time for a cancel request, the login of its connection included. Above it the connection is closed
+/// instead.
+pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time for a cancelled statement to end before its connection is closed instead. Longer than the
+/// cancel request may take.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often the server itself looks whether the host still holds a statement's connection
+/// (servers since 14). It ends statements when cancelling fails, or after the host was killed.
+pub const CLIENT_CHECK: Duration = Duration::from_secs(1);
+
+/// Time to put a session back into its first state. It is one round trip, and a new connection costs
+/// more than waiting longer would save.
+pub const RESET_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection that was idle for longer is asked for a sign of life before use. Shorter would ask
+/// in the middle of a burst, longer would hand out dead ones after a restart of the server.
+pub const CHECK_AFTER: Duration = Duration::from_secs(1);
+
+/// Time for that sign of life. It is one round trip; a connection that takes longer is replaced.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection that was idle for longer is closed. Load that comes back within minutes finds it.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A connection that is older is closed when it comes back, so that a server's memory for it does
+/// not grow for ever.
+pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(1800);
+
+/// Prepared statements kept per connection; the least used goes first. A service has tens of
+/// distinct ones; a guest that builds SQL from text must not fill the server.
+pub const PREPARED_STATEMENTS: usize = 128;
