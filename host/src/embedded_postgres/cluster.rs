@@ -4,7 +4,6 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::process::Command;
@@ -13,9 +12,7 @@ use tokio::time::timeout;
 use super::binaries::Binaries;
 use super::folder::Folder;
 use super::{ADMINISTRATOR, shown};
-
-/// Time for `initdb`: some seconds, more on a slow disk.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::limits::embedded_postgres as limits;
 
 /// The major version that existing data belongs to.
 pub(super) fn version(folder: &Folder) -> anyhow::Result<Option<u32>> {
@@ -74,11 +71,13 @@ pub(super) async fn create(folder: &Folder, binaries: &Binaries) -> anyhow::Resu
     if let Some(account) = folder.account() {
         account.apply(&mut command);
     }
-    let output = timeout(CREATE_TIMEOUT, command.output()).await;
+    let output = timeout(limits::CREATE_TIMEOUT, command.output()).await;
     let _ = fs::remove_file(&password_file);
     let program = binaries.program("initdb");
     let output = output
-        .with_context(|| format!("{} did not end within {CREATE_TIMEOUT:?}", shown(&program)))?
+        .with_context(|| {
+            format!("{} did not end within {:?}", shown(&program), limits::CREATE_TIMEOUT)
+        })?
         .with_context(|| format!("cannot start {}", shown(&program)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use http::{Request, Response};
@@ -19,9 +18,6 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::limits;
-
-/// Wait after an accept that failed, so that a host without free descriptors does not spin.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A bound address.
 pub struct Listener {
@@ -95,7 +91,7 @@ impl Listener {
                     }
                     Err(error) => {
                         tracing::warn!("cannot accept a connection: {error}");
-                        tokio::time::sleep(ACCEPT_BACKOFF).await;
+                        tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
                     }
                 }
             }

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use ::url::Url;
 
-use super::limits;
+use crate::limits::postgres as limits;
 use crate::percent;
 
 /// One database of one server, with its login. Its `Debug` shows no password.

@@ -28,10 +28,7 @@ async fn rows_are_read_only_as_fast_as_they_are_wanted() {
     };
     timeout(5 * SECOND, waits).await.expect("the server never waits for the reader");
     sleep(Duration::from_millis(300)).await;
-    assert!(
-        rows.batches.len() <= crate::capability::postgres::limits::BATCHES_AHEAD,
-        "rows are slurped"
-    );
+    assert!(rows.batches.len() <= crate::limits::postgres::BATCHES_AHEAD, "rows are slurped");
     // Even blocked in sending, it is cancelled.
     drop(rows.batches);
     let done = timeout(SECOND, rows.done).await.unwrap().unwrap();
