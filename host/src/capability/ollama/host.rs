@@ -19,7 +19,7 @@ use super::backend::{
     Progress, Server, Stream, Summary,
 };
 use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
-use crate::capability::context::{Requests, current_task};
+use crate::capability::context::{Requests, calling_token};
 use crate::capability::stream::Items;
 
 /// What one instance has of the capability.
@@ -177,18 +177,15 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
     }
 }
 
-/// The grant and the token of the request that the calling guest task serves. A task that serves no
-/// request (a start function, a test) is never cancelled.
+/// The grant and the token of the request that the calling guest task serves.
 fn begin<T: 'static>(
     store: &Accessor<T, Ollama>,
 ) -> Result<(Arc<dyn Server>, CancellationToken), Error> {
     store.with(|mut access| {
-        let task = current_task(&mut access);
-        let view = access.get();
+        let cancel = calling_token(&mut access, |access| access.get().requests);
         let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
-        let server = view.server.cloned().ok_or_else(missing)?;
-        let request = task.and_then(|task| view.requests.find(task));
-        Ok((server, request.map(|request| request.cancel().clone()).unwrap_or_default()))
+        let server = access.get().server.cloned().ok_or_else(missing)?;
+        Ok((server, cancel))
     })
 }
 
