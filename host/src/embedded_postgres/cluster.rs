@@ -80,10 +80,37 @@ pub(super) async fn create(folder: &Folder, binaries: &Binaries) -> anyhow::Resu
         })?
         .with_context(|| format!("cannot start {}", shown(&program)))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing");
-        bail!("{} failed ({}) and said: {last}", shown(&program), output.status);
+        let reason = reason(&String::from_utf8_lossy(&output.stderr));
+        bail!("{} failed ({}) and said: {reason}", shown(&program), output.status);
     }
     fs::rename(&draft, folder.data())?;
     Ok(())
+}
+
+/// Why it failed, of all that it said. Its last words are only that it cleans up.
+fn reason(said: &str) -> String {
+    let serious = |line: &&str| {
+        ["FATAL", "PANIC", "error:", "could not", "terminated"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let reasons: Vec<&str> = said.lines().map(str::trim).filter(serious).collect();
+    if reasons.is_empty() {
+        return said.trim().lines().last().unwrap_or("nothing").to_owned();
+    }
+    reasons.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_not_the_last_line() {
+        let said = "creating files\nFATAL:  could not write: No space left on device\n\
+             child process exited with exit code 1\ninitdb: removing data directory \"/d\"\n";
+        assert_eq!(reason(said), "FATAL:  could not write: No space left on device");
+        assert_eq!(reason("one\ntwo\n"), "two");
+        assert_eq!(reason(""), "nothing");
+    }
 }
