@@ -9,12 +9,13 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::capability::ollama::backend::Server;
 use crate::capability::ollama::upstream::{Fallback, Serving};
-use crate::capability::ollama::{self, Client, ForwardRules, Options, Upstream};
+use crate::capability::ollama::{self, Client, Options, Upstream};
 use crate::capability::postgres::url::Address;
 use crate::capability::postgres::{Database, PgDatabase, PoolConfig};
 use crate::config::{Config, OllamaConfig, PostgresConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script};
 use crate::service::registry::RegistryHandle;
+use crate::tls;
 
 /// All resources by their names in the application file.
 #[derive(Default)]
@@ -54,14 +55,15 @@ impl Backends {
 
     /// Backends that connect to nothing until they are used, for checking components.
     pub fn unconnected(config: &Config, registry: &RegistryHandle) -> Result<Self> {
+        tls::install();
         let mut backends = Self::default();
         for (name, postgres) in &config.postgres {
             let address = address(name, postgres)?;
             backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
         }
         for (name, ollama) in &config.ollama {
-            let models = models(ollama, registry)
-                .map_err(|error| anyhow!("the url of [ollama.{name}]: {error}"))?;
+            let models =
+                models(ollama, registry).with_context(|| format!("the url of [ollama.{name}]"))?;
             backends.models.insert(name.clone(), models);
         }
         Ok(backends)
@@ -120,7 +122,7 @@ async fn embedded(config: &Config) -> Result<Option<EmbeddedServer>> {
 fn address(name: &str, postgres: &PostgresConfig) -> Result<Address> {
     match &postgres.url {
         Some(url) => {
-            Address::parse(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))
+            Address::from_uri(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))
         }
         None => Ok(Address::new("127.0.0.1", 0, name, "", name)),
     }
@@ -128,7 +130,7 @@ fn address(name: &str, postgres: &PostgresConfig) -> Result<Address> {
 
 fn pool(postgres: &PostgresConfig) -> PoolConfig {
     PoolConfig {
-        connections: u32::try_from(postgres.pool).unwrap_or(u32::MAX),
+        connections: postgres.pool,
         acquire_timeout: postgres.acquire_timeout,
         statement_timeout: postgres.statement_timeout,
     }
@@ -140,18 +142,68 @@ fn scripts(folder: &Path, postgres: &PostgresConfig) -> Vec<Script> {
     postgres.init.iter().map(|path| Script { name: name(path), path: path.clone() }).collect()
 }
 
-fn models(config: &OllamaConfig, registry: &RegistryHandle) -> Result<Models, String> {
-    let url = config.url.expose().parse().map_err(|_| "it cannot be read".to_string())?;
-    let address = ollama::Address::from_url(url)?;
+fn models(config: &OllamaConfig, registry: &RegistryHandle) -> Result<Models> {
+    let address = ollama::Address::parse(config.url.expose())?;
     let fallback = config.fallback.as_ref().map(|service| Fallback {
         service: service.clone(),
         transport: Arc::new(registry.transport(service)),
     });
-    let upstream = Arc::new(Upstream::new(&address, fallback)?);
+    let upstream = Arc::new(
+        Upstream::new(&address, config.connect_timeout, fallback).map_err(|why| anyhow!(why))?,
+    );
     let options = Options {
         calls: config.concurrent,
         first_byte: config.first_byte_timeout,
-        forward: ForwardRules::default(),
+        forward: config.forward.clone(),
     };
     Ok(Models { client: Arc::new(Client::new(upstream.clone(), options)), upstream })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request};
+    use http_body_util::BodyExt as _;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::capability::ollama::backend::Error;
+    use crate::config::Source;
+
+    /// What becomes of a request to an Ollama that is not there.
+    async fn forward(setting: &str, method: Method, path: &str) -> Error {
+        let text = format!(
+            "name = \"shop\"\n[ollama.gpu]\nurl = \"http://127.0.0.1:1\"\n{setting}\n\
+             [service.a]\ncomponent = \"a.wasm\"\nollama = \"gpu\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.wasm"), "").unwrap();
+        let environment = |_: &str| None;
+        let (file, folder) = ("wasm-host.toml", folder.path());
+        let source = Source { text: &text, file, folder, environment: &environment };
+        let config = Config::parse(&source).unwrap();
+        let backends = Backends::unconnected(&config, &RegistryHandle::default()).unwrap();
+        let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = Request::builder().method(method).uri(path).body(body).unwrap();
+        let server = backends.ollama("gpu").unwrap();
+        server.forward(request, CancellationToken::new()).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn what_passes_through_to_ollama_is_what_the_file_says() {
+        for (setting, method, path, passes) in [
+            ("", Method::GET, "/api/ps", true),
+            ("", Method::POST, "/api/push", false),
+            ("forward = [\"default\", \"POST /api/push\"]", Method::POST, "/api/push", true),
+            ("forward = [\"GET /api/tags\"]", Method::GET, "/api/ps", false),
+        ] {
+            match forward(setting, method, path).await {
+                Error::Unreachable(_) => assert!(passes, "{setting} lets {path} pass"),
+                Error::Refused(refusal) => {
+                    assert!(!passes, "{setting} keeps {path} back");
+                    assert!(refusal.message.contains("under [ollama.gpu]"), "{refusal:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

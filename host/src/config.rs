@@ -82,7 +82,8 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct PostgresConfig {
     pub line: usize,
-    /// Always a `postgres://` URI with a host and a database. `None`: a database is started for it.
+    /// Always a `postgres://` URI with a user, a host and a database, all checked. `None`: a database
+    /// is started for it.
     pub url: Option<BackendUrl>,
     /// SQL files, in the order in which they run.
     pub init: Vec<PathBuf>,

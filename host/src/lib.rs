@@ -8,6 +8,8 @@ pub mod cli;
 pub mod exit;
 pub mod config;
 pub mod limits;
+pub mod percent;
+pub mod tls;
 pub mod serve;
 pub mod check;
 pub mod inspect;

@@ -1,12 +1,17 @@
-//! Every bound of the host in one place: name, unit, default, reason.
+//! Every bound of the host in one place: name, unit, default, reason. Those of the backends are in
+//! the files of the folder.
 //!
 //! It exists so that nothing in the host is unbounded by accident and so that a reader can audit
-//! all of it on one page. It must not know who uses a bound: no module of the host is named in
+//! all of it at once. It must not know who uses a bound: no module of the host is named in
 //! code here. The unit is the type (`Duration`) or the last word of the name (`_BYTES`, `_ROWS`);
 //! a name without a unit is a count.
 //!
 //! Two kinds: a [`Setting`] can be changed in the application file and carries the range that is
 //! accepted there; a plain constant is fixed.
+
+pub mod embedded_postgres;
+pub mod ollama;
+pub mod postgres;
 
 use std::time::Duration;
 
@@ -92,63 +97,6 @@ pub const SERVICE_DRAIN: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-// === Postgres ===
-
-/// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
-/// eight keep a few cores of a database busy.
-pub const POSTGRES_POOL: Setting<usize> = Setting { default: 8, min: 1, max: 1000 };
-
-/// Time to wait for a free connection. Less than the wait for admission: a database that is this
-/// far behind needs fewer requests, not more patience.
-pub const POSTGRES_ACQUIRE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(5),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(10 * MINUTE),
-};
-
-/// Time that one statement may run on the server. Half of the guest's minute, so that the guest
-/// lives to tell which statement was slow.
-pub const POSTGRES_STATEMENT_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
-
-/// Prepared statements kept for each connection. A service has tens of distinct ones; a guest that
-/// builds SQL from text must not fill the server.
-pub const POSTGRES_PREPARED_STATEMENTS: usize = 128;
-
-/// Rows handed to a guest at once. Calls into a guest are cheap but not free, and a reader that
-/// stops early has wasted at most this many.
-pub const ROW_BATCH_ROWS: usize = 64;
-
-/// Bytes of rows handed to a guest at once; whichever of the two is reached first ends the batch.
-pub const ROW_BATCH_BYTES: usize = 64 * 1024;
-
-// === Ollama ===
-
-/// Calls to one Ollama at once. It queues 512 and runs a few, so more would only wait there, where
-/// nobody can see them.
-pub const OLLAMA_CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 4096 };
-
-/// Time to connect. It is nearly always on this machine or in this building.
-pub const OLLAMA_CONNECT_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(2),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(5 * MINUTE),
-};
-
-/// Time to the first byte of an answer. Loading a large model from a slow disk takes minutes, and
-/// Ollama itself gives up after five for a load that does not move.
-pub const OLLAMA_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(10 * MINUTE),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
-
-/// Bytes of one NDJSON line. What the official client accepts; image and embedding lines are long.
-pub const NDJSON_LINE_BYTES: usize = 8 * 1024 * 1024;
-
 // === HTTP ===
 
 /// Connections to the public port. Each costs two buffers and a task.
@@ -157,6 +105,9 @@ pub const HTTP_CONNECTIONS: usize = 1024;
 /// Connections to the admin port. Apart from the public ones, so that an overloaded application
 /// can still be looked at.
 pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// Wait after an accept that failed, so that a host without free descriptors does not spin.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB.
 pub const REQUEST_HEADER_BYTES: usize = 64 * 1024;
@@ -210,6 +161,20 @@ pub const SMOKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a new version to answer its health route before it is published.
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// First and longest wait for an instance when all of the host are in use. It doubles in between:
+/// the first is about what a small request takes, the last costs a waiting one little.
+pub const INSTANCE_WAIT_FIRST: Duration = Duration::from_millis(1);
+pub const INSTANCE_WAIT_LAST: Duration = Duration::from_millis(32);
+
+/// How often is looked whether the last instance has ended when the host stops. Nobody notices it,
+/// and looking costs nothing.
+pub const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+// === Streams to guests ===
+
+/// Items that one read of a guest takes at most, so that one read never copies without end.
+pub const ITEMS_PER_READ: usize = 64;
+
 // === Output of guests ===
 
 /// Bytes of one log line; the rest of a longer one is dropped and the line says so.
@@ -228,3 +193,10 @@ pub const SECRET_FILE_BYTES: u64 = 64 * KIB;
 
 /// Characters of a service name: the longest label of a host name.
 pub const NAME_CHARACTERS: usize = 63;
+
+/// Rounds in which the application file is read again without the lines that are no TOML. Enough
+/// for a file written by hand; each round parses all of it.
+pub const SYNTAX_ROUNDS: usize = 50;
+
+/// Characters of the application file that one message repeats.
+pub const QUOTED_CHARACTERS: usize = 60;

@@ -71,12 +71,26 @@ impl Requests {
         self.0.insert(task, request);
     }
 
-    pub fn find(&self, task: GuestTaskId) -> Option<&RequestContext> {
+    fn find(&self, task: GuestTaskId) -> Option<&RequestContext> {
         self.0.get(&task)
     }
 }
 
-/// The root task of the guest code that is running now.
-pub fn current_task(mut store: impl AsContextMut) -> Option<GuestTaskId> {
-    store.as_context_mut().async_call_stack().ok()?.last()
+/// The request on whose behalf the guest code that is running now calls the host. None for code that
+/// serves no request: a component's smoke test, or a task whose request the host never entered.
+pub fn calling_request<S: AsContextMut>(
+    store: &mut S,
+    requests: impl FnOnce(&mut S) -> &Requests,
+) -> Option<RequestContext> {
+    // The last of the stack is its root task.
+    let task = store.as_context_mut().async_call_stack().ok()?.last()?;
+    requests(store).find(task).cloned()
+}
+
+/// What ends a call that the running guest code makes. Never, if it serves no request.
+pub fn calling_token<S: AsContextMut>(
+    store: &mut S,
+    requests: impl FnOnce(&mut S) -> &Requests,
+) -> CancellationToken {
+    calling_request(store, requests).map(|request| request.cancel().clone()).unwrap_or_default()
 }

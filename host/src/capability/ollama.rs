@@ -8,7 +8,6 @@
 //! component.
 
 pub mod backend;
-pub mod limits;
 pub mod upstream;
 
 mod address;
@@ -17,7 +16,7 @@ mod body;
 mod client;
 mod decode;
 mod error;
-mod forward;
+mod headers;
 mod host;
 mod json;
 mod ndjson;
@@ -27,7 +26,6 @@ mod pump;
 pub use address::Address;
 pub use body::Body;
 pub use client::{Client, Options};
-pub use forward::ForwardRules;
 pub use host::{Ollama, OllamaView, add_to_linker};
 pub use upstream::Upstream;
 

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
-use crate::capability::context::{RequestContext, Requests, current_task};
+use crate::capability::context::{RequestContext, Requests, calling_request};
 
 /// A request's or response's way through the host.
 pub type HttpRequest = http::Request<WasiBody>;
@@ -54,9 +54,8 @@ async fn send<T: WasiHttpView + 'static>(
     request: Resource<Request>,
 ) -> wasmtime::Result<Result<Resource<Response>, ErrorCode>> {
     let sending = accessor.with(|mut access| {
-        let task = current_task(access.as_context_mut());
-        let OutgoingView { peers, requests, table, .. } = view(access.data_mut());
-        let caller = task.and_then(|task| requests.find(task)).cloned();
+        let caller = calling_request(&mut access, |access| view(access.data_mut()).requests);
+        let OutgoingView { peers, table, .. } = view(access.data_mut());
         let peers = peers.clone();
         let request = table.delete(request)?;
         let request = match request.into_http(access.as_context_mut(), async { Ok(()) }) {

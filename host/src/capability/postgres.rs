@@ -14,7 +14,6 @@ mod connection;
 mod convert;
 mod error;
 pub mod host;
-pub mod limits;
 mod pool;
 mod rows;
 mod run;

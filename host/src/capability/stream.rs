@@ -11,8 +11,7 @@ use tokio::sync::mpsc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, Lower, StreamProducer, StreamResult, VecBuffer};
 
-/// Most items that one read of a guest takes, so that one read never copies without end.
-const ITEMS_PER_READ: usize = 64;
+use crate::limits;
 
 /// The items of a channel as a component-model stream. The stream ends when the senders are gone.
 pub struct Items<T> {
@@ -36,7 +35,10 @@ impl<D, T: Lower + Send + Sync + 'static> StreamProducer<D> for Items<T> {
         mut destination: Destination<'a, T, VecBuffer<T>>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let room = destination.remaining(&mut store).unwrap_or(ITEMS_PER_READ).min(ITEMS_PER_READ);
+        let room = destination
+            .remaining(&mut store)
+            .unwrap_or(limits::ITEMS_PER_READ)
+            .min(limits::ITEMS_PER_READ);
         if room == 0 {
             // A read of nothing asks whether there is something; the next read will wait for it.
             return Poll::Ready(Ok(StreamResult::Completed));

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::limits;
+
 /// One finding. `line` and `column` count from 1, columns in characters; both are 0 when the file
 /// as a whole is meant (it cannot be read).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -144,9 +146,8 @@ impl<'a> Positions<'a> {
 
 /// `text` in quotes as a message shows it: no control characters, no endless line.
 pub(super) fn quoted(text: &str) -> String {
-    const SHOWN_CHARACTERS: usize = 60;
-    let mut shown: String = text.chars().take(SHOWN_CHARACTERS).flat_map(escape).collect();
-    if text.chars().nth(SHOWN_CHARACTERS).is_some() {
+    let mut shown: String = text.chars().take(limits::QUOTED_CHARACTERS).flat_map(escape).collect();
+    if text.chars().nth(limits::QUOTED_CHARACTERS).is_some() {
         shown.push_str("...");
     }
     format!("'{shown}'")

@@ -5,7 +5,7 @@
 //! or a file itself, and no message made here contains more than a well-formed name or a path.
 
 use super::diagnostic::Problem;
-use super::route::percent_encoded;
+use crate::percent;
 
 /// Stands for one inserted value in a skeleton. Unicode's "object replacement character".
 pub(super) const HOLE: char = '\u{fffc}';
@@ -92,7 +92,7 @@ impl Text {
         for (offset, character) in skeleton.char_indices() {
             match (character, encoded.contains(&offset)) {
                 (HOLE, true) => {
-                    url.push_str(&percent_encoded(inserted.next().unwrap_or_default()));
+                    url.push_str(&percent::encoded(inserted.next().unwrap_or_default()));
                 }
                 (HOLE, false) => url.push_str(inserted.next().unwrap_or_default()),
                 _ => url.push(character),

@@ -69,7 +69,12 @@ impl<'t> Address<'t> {
     }
 
     fn url(&self) -> Result<Url, Problem> {
-        let scheme = if self.scheme.is_empty() { "http" } else { self.scheme };
+        let scheme = match self.scheme {
+            // As Ollama itself reads it: nothing is served there without TLS.
+            "" if self.host == "ollama.com" => "https",
+            "" => "http",
+            scheme => scheme,
+        };
         if !matches!(scheme, "http" | "https") {
             return Err(Problem::new(
                 "the address does not start with http:// or https://",
@@ -86,7 +91,7 @@ impl<'t> Address<'t> {
         let port = match port {
             Some(port) => format!(":{port}"),
             // Without a scheme the port is Ollama's; with one it is the scheme's.
-            None if self.scheme.is_empty() => format!(":{DEFAULT_PORT}"),
+            None if self.scheme.is_empty() && scheme == "http" => format!(":{DEFAULT_PORT}"),
             None => String::new(),
         };
         let user_info = self.user_info.map(|user| format!("{user}@")).unwrap_or_default();

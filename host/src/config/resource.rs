@@ -43,12 +43,12 @@ pub(super) fn postgres<'t>(
         line,
         url: url.clone().flatten(),
         init: scripts.iter().map(|script| cx.folder.join(&script.value)).collect(),
-        pool: table.count(cx, "pool", limits::POSTGRES_POOL),
-        acquire_timeout: table.duration(cx, "acquire-timeout", limits::POSTGRES_ACQUIRE_TIMEOUT),
+        pool: table.count(cx, "pool", limits::postgres::POOL),
+        acquire_timeout: table.duration(cx, "acquire-timeout", limits::postgres::ACQUIRE_TIMEOUT),
         statement_timeout: table.duration(
             cx,
             "statement-timeout",
-            limits::POSTGRES_STATEMENT_TIMEOUT,
+            limits::postgres::STATEMENT_TIMEOUT,
         ),
     };
     // Never an embedded database in place of the one that was asked for.
@@ -66,20 +66,25 @@ pub(super) fn ollama<'t>(
     let line = cx.line(&at);
     let table = Table::open(cx, &format!("[ollama.{name}]"), at, table, OLLAMA_KEYS);
     let fallback = table.text(cx, "fallback");
-    let forward = table.texts(cx, "forward").map(|rules| {
-        let parse = |rule: &Located<String>| cx.checked(&rule.at, ForwardRule::parse(&rule.value));
-        ForwardList::new(rules.iter().filter_map(parse).collect())
-    });
-    let connect_timeout = table.duration(cx, "connect-timeout", limits::OLLAMA_CONNECT_TIMEOUT);
+    let forward = match table.texts(cx, "forward") {
+        Some(items) => {
+            let parse = |item: &Located<String>| {
+                cx.checked(&item.at, ForwardRule::parse_item(&item.value)).unwrap_or_default()
+            };
+            ForwardList::written(name, items.iter().flat_map(parse).collect())
+        }
+        None => ForwardList::default_of(name),
+    };
+    let connect_timeout = table.duration(cx, "connect-timeout", limits::ollama::CONNECT_TIMEOUT);
     let first_byte_timeout =
-        table.duration(cx, "first-byte-timeout", limits::OLLAMA_FIRST_BYTE_TIMEOUT);
-    let concurrent = table.count(cx, "concurrent", limits::OLLAMA_CONCURRENT);
+        table.duration(cx, "first-byte-timeout", limits::ollama::FIRST_BYTE_TIMEOUT);
+    let concurrent = table.count(cx, "concurrent", limits::ollama::CONCURRENT);
     let config = ollama_address(cx, &table).map(|(url, url_from)| OllamaConfig {
         line,
         url,
         url_from,
         fallback: fallback.as_ref().map(|fallback| fallback.value.clone()),
-        forward: forward.unwrap_or_default(),
+        forward,
         connect_timeout,
         first_byte_timeout,
         concurrent,

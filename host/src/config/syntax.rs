@@ -9,10 +9,11 @@ use toml::de::{DeTable, Error};
 
 use super::context::{Context, Damage};
 use super::diagnostic::{Problem, quoted};
+use crate::limits;
 
 /// The tables of `text`, as far as they can be read. Lines that are left out become blank.
 pub(super) fn parse<'t>(cx: &mut Context<'_>, text: &'t mut String) -> DeTable<'t> {
-    for _ in 0..ROUNDS_MAX {
+    for _ in 0..limits::SYNTAX_ROUNDS {
         let Some(error) = first_leaving_lines_out(text) else {
             break;
         };
@@ -65,9 +66,6 @@ const EXPLAINED: &[(&str, &str, &str, Damage)] = &[
     ),
     ("unclosed inline table", "a table that is not closed", "end it with '}'", Damage::Rest),
 ];
-
-/// Enough for a file written by hand; each round parses the whole file again.
-const ROUNDS_MAX: usize = 50;
 
 fn first_leaving_lines_out(text: &str) -> Option<Error> {
     let (_, errors) = DeTable::parse_recoverable(text);

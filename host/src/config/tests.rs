@@ -1,6 +1,7 @@
 //! What an application file may say, what comes of it, and what is said when it is wrong.
 
 mod broken;
+mod forwarding;
 mod grammar;
 mod reports;
 mod secrets;

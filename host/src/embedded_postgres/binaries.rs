@@ -3,19 +3,13 @@
 //! Data of one major version can be read by that version only, so existing data decides.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::folder::Folder;
-
-/// Time for a program to say its version.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Time to download a server: some 10 to 50 MB.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(300);
+use crate::limits::embedded_postgres as limits;
 
 /// The programs of one version.
 #[derive(Clone, Debug)]
@@ -87,7 +81,7 @@ fn children(parent: &Path, child: &str) -> Vec<PathBuf> {
 /// From `postgres (PostgreSQL) 15.14 (Debian …)`.
 async fn version(folder: &Path) -> Option<u32> {
     let output = Command::new(folder.join("postgres")).arg("--version").kill_on_drop(true).output();
-    let output = timeout(VERSION_TIMEOUT, output).await.ok()?.ok()?;
+    let output = timeout(limits::VERSION_TIMEOUT, output).await.ok()?.ok()?;
     parse_version(&String::from_utf8_lossy(&output.stdout))
 }
 
@@ -115,9 +109,9 @@ async fn fetch(into: &Path, needed: Option<u32>) -> anyhow::Result<Binaries> {
         settings = settings.version(VersionReq::parse(&format!("={needed}"))?);
     }
     let mut postgres = PostgreSQL::new(settings.build());
-    timeout(FETCH_TIMEOUT, postgres.setup())
-        .await
-        .map_err(|_| anyhow!("the download took longer than {} s", FETCH_TIMEOUT.as_secs()))??;
+    timeout(limits::FETCH_TIMEOUT, postgres.setup()).await.map_err(|_| {
+        anyhow!("the download took longer than {} s", limits::FETCH_TIMEOUT.as_secs())
+    })??;
     let folder = postgres.settings().binary_dir();
     let version = version(&folder).await.context("the downloaded server does not start")?;
     Ok(Binaries { folder, version })

@@ -4,7 +4,6 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::process::Command;
@@ -13,9 +12,7 @@ use tokio::time::timeout;
 use super::binaries::Binaries;
 use super::folder::Folder;
 use super::{ADMINISTRATOR, shown};
-
-/// Time for `initdb`: some seconds, more on a slow disk.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::limits::embedded_postgres as limits;
 
 /// The major version that existing data belongs to.
 pub(super) fn version(folder: &Folder) -> anyhow::Result<Option<u32>> {
@@ -74,17 +71,46 @@ pub(super) async fn create(folder: &Folder, binaries: &Binaries) -> anyhow::Resu
     if let Some(account) = folder.account() {
         account.apply(&mut command);
     }
-    let output = timeout(CREATE_TIMEOUT, command.output()).await;
+    let output = timeout(limits::CREATE_TIMEOUT, command.output()).await;
     let _ = fs::remove_file(&password_file);
     let program = binaries.program("initdb");
     let output = output
-        .with_context(|| format!("{} did not end within {CREATE_TIMEOUT:?}", shown(&program)))?
+        .with_context(|| {
+            format!("{} did not end within {:?}", shown(&program), limits::CREATE_TIMEOUT)
+        })?
         .with_context(|| format!("cannot start {}", shown(&program)))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing");
-        bail!("{} failed ({}) and said: {last}", shown(&program), output.status);
+        let reason = reason(&String::from_utf8_lossy(&output.stderr));
+        bail!("{} failed ({}) and said: {reason}", shown(&program), output.status);
     }
     fs::rename(&draft, folder.data())?;
     Ok(())
+}
+
+/// Why it failed, of all that it said. Its last words are only that it cleans up.
+fn reason(said: &str) -> String {
+    let serious = |line: &&str| {
+        ["FATAL", "PANIC", "error:", "could not", "terminated"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let reasons: Vec<&str> = said.lines().map(str::trim).filter(serious).collect();
+    if reasons.is_empty() {
+        return said.trim().lines().last().unwrap_or("nothing").to_owned();
+    }
+    reasons.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_not_the_last_line() {
+        let said = "creating files\nFATAL:  could not write: No space left on device\n\
+             child process exited with exit code 1\ninitdb: removing data directory \"/d\"\n";
+        assert_eq!(reason(said), "FATAL:  could not write: No space left on device");
+        assert_eq!(reason("one\ntwo\n"), "two");
+        assert_eq!(reason(""), "nothing");
+    }
 }

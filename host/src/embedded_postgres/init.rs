@@ -6,7 +6,6 @@
 mod lines;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use futures_util::StreamExt;
@@ -17,12 +16,7 @@ use tokio::time::timeout;
 
 use super::shown;
 use crate::capability::postgres::url::Address;
-
-/// Time for all scripts of a database, the wait for another host that runs them included.
-const TIMEOUT: Duration = Duration::from_secs(600);
-
-/// Time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::limits::embedded_postgres as limits;
 
 /// The advisory lock under which scripts run: the bytes of `wasmhost`.
 const LOCK: i64 = 0x7761_736d_686f_7374;
@@ -45,11 +39,11 @@ pub async fn apply(address: &Address, scripts: &[Script]) -> anyhow::Result<Vec<
     if texts.is_empty() {
         return Ok(Vec::new());
     }
-    timeout(TIMEOUT, apply_all(address, &texts)).await.unwrap_or_else(|_| {
+    timeout(limits::INIT_TIMEOUT, apply_all(address, &texts)).await.unwrap_or_else(|_| {
         Err(anyhow!(
             "the init scripts of the database `{}` did not end within {} s",
             address.database(),
-            TIMEOUT.as_secs()
+            limits::INIT_TIMEOUT.as_secs()
         ))
     })
 }
@@ -57,7 +51,7 @@ pub async fn apply(address: &Address, scripts: &[Script]) -> anyhow::Result<Vec<
 async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Result<Vec<String>> {
     let database = address.database();
     let connect = PgConnection::connect_with(address.options());
-    let mut sql = timeout(CONNECT_TIMEOUT, connect)
+    let mut sql = timeout(limits::INIT_CONNECT_TIMEOUT, connect)
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
         .with_context(|| format!("cannot connect to the database `{database}`"))?;

@@ -10,14 +10,7 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::ChildStderr;
 
-/// Bytes after which the file becomes `server.log.1`, in place of the one before.
-const FILE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Bytes of one line that are kept.
-const LINE_BYTES: usize = 8 * 1024;
-
-/// The last lines, to explain a failed start.
-const LINES: usize = 20;
+use crate::limits::embedded_postgres as limits;
 
 /// What the server said last.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +19,7 @@ pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
 impl Tail {
     fn push(&self, line: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == LINES {
+        if lines.len() == limits::LOG_TAIL_LINES {
             lines.pop_front();
         }
         lines.push_back(line.to_string());
@@ -54,7 +47,7 @@ pub(super) fn follow(stderr: ChildStderr, path: PathBuf) -> Tail {
         let mut file = open(&path).await;
         let mut line = Vec::new();
         while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
-            line.truncate(LINE_BYTES);
+            line.truncate(limits::LOG_LINE_BYTES);
             if line.last() != Some(&b'\n') {
                 line.push(b'\n');
             }
@@ -69,7 +62,7 @@ pub(super) fn follow(stderr: ChildStderr, path: PathBuf) -> Tail {
 /// A disk that is full must not stop the server, so failures only lose lines.
 async fn append(file: Option<(File, u64)>, path: &PathBuf, line: &[u8]) -> Option<(File, u64)> {
     let (mut file, size) = match file {
-        Some((file, size)) if size < FILE_BYTES => (file, size),
+        Some((file, size)) if size < limits::LOG_FILE_BYTES => (file, size),
         Some(_) => {
             let _ = fs::rename(path, path.with_extension("log.1")).await;
             open(path).await?

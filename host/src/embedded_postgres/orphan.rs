@@ -4,14 +4,13 @@
 //! Stopped, not taken over: its log leads nowhere, and its settings may be another version's.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::bail;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::time::{Instant, sleep};
 
 use super::folder::Folder;
-use super::process::{QUIT_TIMEOUT, STOP_TIMEOUT};
+use crate::limits::embedded_postgres as limits;
 
 /// Stop a server whose host was killed. Called with the folder's lock held, so its host is gone.
 pub(super) async fn stop(folder: &Folder) -> anyhow::Result<()> {
@@ -30,14 +29,16 @@ pub(super) async fn stop(folder: &Folder) -> anyhow::Result<()> {
         _ => return Ok(()),
     };
     tracing::warn!(pid = pid.as_raw_nonzero(), "stopping a Postgres that outlived its host");
-    for (signal, limit) in [(Signal::INT, STOP_TIMEOUT), (Signal::QUIT, QUIT_TIMEOUT)] {
+    for (signal, limit) in
+        [(Signal::INT, limits::STOP_TIMEOUT), (Signal::QUIT, limits::QUIT_TIMEOUT)]
+    {
         let _ = kill_process(pid, signal);
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
             if !works_in(pid, &data) {
                 return Ok(());
             }
-            sleep(Duration::from_millis(50)).await;
+            sleep(limits::POLL).await;
         }
     }
     bail!(

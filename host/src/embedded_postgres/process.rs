@@ -5,7 +5,6 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,27 +20,8 @@ use super::folder::Folder;
 use super::log::{self, Tail};
 use super::{ADMINISTRATOR, shown};
 use crate::capability::postgres::url::Address;
-
-/// Time for the server to accept connections. Replaying its journal after a crash can take long.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Attempts to start it: another program may take the port between choosing and using it.
-const START_ATTEMPTS: u32 = 5;
-
-/// Time for a shutdown that cancels statements and writes everything out.
-pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Time for a shutdown that leaves the rest to the next start's recovery.
-pub(super) const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longest wait before a server that died is started again.
-const RESTART_LIMIT: Duration = Duration::from_secs(30);
-
-/// A path to a socket must fit 107 bytes with the name that the server appends.
-const SOCKET_PATH: usize = 85;
-
-/// Connections that the server accepts: ten full pools and what people open beside them.
-const CONNECTIONS: u32 = 150;
+use crate::limits::embedded_postgres as limits;
+use crate::limits::postgres::CLIENT_CHECK;
 
 /// A server that runs, and is started again when it dies.
 #[derive(Debug)]
@@ -76,7 +56,7 @@ impl Process {
         name: &str,
     ) -> anyhow::Result<Self> {
         let socket = folder.private("socket")?;
-        let socket = (socket.as_os_str().len() <= SOCKET_PATH).then_some(socket);
+        let socket = (socket.as_os_str().len() <= limits::SOCKET_PATH_BYTES).then_some(socket);
         let launch = Launch {
             program: binaries.program("postgres"),
             version: binaries.version,
@@ -103,11 +83,12 @@ impl Process {
             // The first clears by another port, the second when the last processes of a killed
             // server are gone.
             let passing = ["Address already in use", "shared memory block"];
-            if attempt == START_ATTEMPTS || !passing.iter().any(|text| tail.contains(text)) {
+            if attempt == limits::START_ATTEMPTS || !passing.iter().any(|text| tail.contains(text))
+            {
                 return Err(error);
             }
             attempt += 1;
-            sleep(Duration::from_secs(1)).await;
+            sleep(limits::START_RETRY).await;
         }
     }
 
@@ -170,7 +151,7 @@ impl Launch {
             format!("port={}", place.port),
             format!("unix_socket_directories={}", socket.display()),
             "unix_socket_permissions=0700".to_string(),
-            format!("max_connections={CONNECTIONS}"),
+            format!("max_connections={}", limits::CONNECTIONS),
             format!("cluster_name={}", self.name),
             "password_encryption=scram-sha-256".to_string(),
             "logging_collector=off".to_string(),
@@ -181,7 +162,7 @@ impl Launch {
         ];
         if self.version >= 14 {
             // A host that was killed leaves no statement running.
-            settings.push("client_connection_check_interval=1s".to_string());
+            settings.push(format!("client_connection_check_interval={}", CLIENT_CHECK.as_millis()));
         }
         let mut command = Command::new(&self.program);
         command.arg("-D").arg(&self.data);
@@ -209,16 +190,15 @@ impl Launch {
 
 /// Wait until the server accepts connections.
 async fn ready(child: &mut Child, address: &Address, tail: &Tail) -> anyhow::Result<()> {
-    let deadline = Instant::now() + START_TIMEOUT;
+    let deadline = Instant::now() + limits::START_TIMEOUT;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             // Its last words may still be in the pipe.
-            sleep(Duration::from_millis(100)).await;
+            sleep(limits::LAST_WORDS).await;
             let reason = tail.reason().unwrap_or_else(|| "nothing".to_string());
             bail!("Postgres ended while starting ({status}) and said: {reason}");
         }
-        let attempt =
-            timeout(Duration::from_secs(5), PgConnection::connect_with(address.options()));
+        let attempt = timeout(limits::LOGIN_TIMEOUT, PgConnection::connect_with(address.options()));
         match attempt.await {
             Ok(Ok(connection)) => {
                 let _ = connection.close().await;
@@ -233,31 +213,31 @@ async fn ready(child: &mut Child, address: &Address, tail: &Tail) -> anyhow::Res
             }
             _ if Instant::now() > deadline => bail!(
                 "Postgres did not accept connections within {} s; see its log",
-                START_TIMEOUT.as_secs()
+                limits::START_TIMEOUT.as_secs()
             ),
-            _ => sleep(Duration::from_millis(50)).await,
+            _ => sleep(limits::POLL).await,
         }
     }
 }
 
 /// Start the server again when it dies, until it is to stop.
 async fn keep(launch: Launch, place: Place, mut child: Child, stop: CancellationToken) {
-    let mut wait = Duration::from_secs(1);
+    let mut wait = limits::RESTART_WAIT_FIRST;
     loop {
         let started = Instant::now();
         tokio::select! {
             () = stop.cancelled() => return shut_down(child).await,
             status = child.wait() => tracing::error!(?status, "embedded Postgres ended by itself"),
         }
-        if started.elapsed() > RESTART_LIMIT {
-            wait = Duration::from_secs(1);
+        if started.elapsed() > limits::RESTART_WAIT_LAST {
+            wait = limits::RESTART_WAIT_FIRST;
         }
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(wait) => {}
             }
-            wait = (wait * 2).min(RESTART_LIMIT);
+            wait = (wait * 2).min(limits::RESTART_WAIT_LAST);
             match launch.spawn(&place) {
                 Ok((started, _)) => {
                     child = started;
@@ -270,7 +250,9 @@ async fn keep(launch: Launch, place: Place, mut child: Child, stop: Cancellation
 }
 
 async fn shut_down(mut child: Child) {
-    for (signal, limit) in [(Signal::INT, STOP_TIMEOUT), (Signal::QUIT, QUIT_TIMEOUT)] {
+    for (signal, limit) in
+        [(Signal::INT, limits::STOP_TIMEOUT), (Signal::QUIT, limits::QUIT_TIMEOUT)]
+    {
         if let Ok(pid) = pid(&child) {
             let _ = kill_process(pid, signal);
         }

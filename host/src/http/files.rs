@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::failure::{Failure, Kind};
 use crate::http::health;
+use crate::percent;
 
 /// The file that answers for a folder, and for every page of a single-page application.
 const INDEX: &str = "index.html";
@@ -95,7 +96,10 @@ impl Files {
 
 /// The path below the folder that a request's path names, or none if it tries to leave it.
 fn relative(path: &str) -> Option<PathBuf> {
-    let decoded = percent_decode(path.trim_start_matches('/'))?;
+    let decoded = percent::decoded(path.trim_start_matches('/'))?;
+    if decoded.contains(['\0', '\\']) {
+        return None;
+    }
     let relative = PathBuf::from(decoded);
     let mut parts = relative.components();
     let plain = parts.all(|part| match part {
@@ -104,23 +108,6 @@ fn relative(path: &str) -> Option<PathBuf> {
         _ => false,
     });
     plain.then_some(relative)
-}
-
-fn percent_decode(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            other => other,
-        });
-    }
-    let decoded = String::from_utf8(bytes).ok()?;
-    (!decoded.contains(['\0', '\\'])).then_some(decoded)
 }
 
 /// Whether a path that is no file is a page that the application itself routes to.

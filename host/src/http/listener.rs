@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use http::{Request, Response};
@@ -20,9 +19,6 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::limits;
-
-/// Wait after an accept that failed, so that a host without free descriptors does not spin.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// What to do about an address that cannot be used.
 fn advice(error: &io::Error) -> String {
@@ -114,7 +110,7 @@ impl Listener {
                     }
                     Err(error) => {
                         tracing::warn!("cannot accept a connection: {error}");
-                        tokio::time::sleep(ACCEPT_BACKOFF).await;
+                        tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
                     }
                 }
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -21,13 +20,10 @@ use crate::capability::context::RequestContext;
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::engine::worker::{AllInstancesBusy, Slot};
 use crate::failure::{Failure, Kind};
+use crate::limits;
 use crate::service::Service;
 use crate::service::admission::{Permit, busy};
 use crate::service::version::Version;
-
-/// First wait for an instance when all are in use. Doubles up to the last.
-const INSTANCE_WAIT_FIRST: Duration = Duration::from_millis(1);
-const INSTANCE_WAIT_LAST: Duration = Duration::from_millis(32);
 
 impl Service {
     /// Answer a request. Dropping the future, or the response's body before its end, ends what was begun for it.
@@ -67,7 +63,7 @@ impl Service {
         mut request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
         let until = Instant::now() + self.admission.timeout();
-        let mut wait = INSTANCE_WAIT_FIRST;
+        let mut wait = limits::INSTANCE_WAIT_FIRST;
         loop {
             let error = match version.handler.handle(slot.clone(), request).await {
                 Ok(response) => return Ok(response),
@@ -86,7 +82,7 @@ impl Service {
             // The guest has not seen the request, so it can be tried again.
             request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
             sleep(wait).await;
-            wait = (wait * 2).min(INSTANCE_WAIT_LAST);
+            wait = (wait * 2).min(limits::INSTANCE_WAIT_LAST);
         }
     }
 

@@ -18,9 +18,6 @@ use crate::failure::respond::respond;
 use crate::limits;
 use crate::service::Service;
 
-/// How often a drain looks whether it is done.
-const DRAIN_POLL: Duration = Duration::from_millis(5);
-
 /// All component services. The set does not change while the host runs; the versions behind it do.
 #[derive(Default)]
 pub struct Registry {
@@ -46,7 +43,7 @@ impl Registry {
         }
         let drained = async {
             while self.services.values().any(|service| service.version().live_instances() > 0) {
-                sleep(DRAIN_POLL).await;
+                sleep(limits::DRAIN_POLL).await;
             }
         };
         if timeout(deadline, drained).await.is_err() {
@@ -127,9 +124,24 @@ impl Transport for ServiceTransport {
     ) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
         let caller = RequestContext::for_call(format!("for-{}", self.service), cancel);
         let sending = self.registry.send(&self.service, &caller, request);
-        Box::pin(async move {
-            sending.await.map_err(|error| TransportError::Unreachable(format!("{error:?}")))
-        })
+        Box::pin(async move { sending.await.map_err(|error| not_answered(&error)) })
+    }
+}
+
+/// Why there is no response, in words for a component.
+fn not_answered(error: &Error) -> TransportError {
+    match error {
+        Error::HttpRequestUriInvalid => {
+            TransportError::Invalid("the path is not one of a URL".into())
+        }
+        Error::DestinationNotFound => {
+            TransportError::Unreachable("the service that stands in for it is not running".into())
+        }
+        Error::LoopDetected => TransportError::Unreachable(
+            "the request has passed through as many services as one may".into(),
+        ),
+        // The service may have begun to work.
+        _ => TransportError::Lost("the service that stands in for it gave no answer".into()),
     }
 }
 
@@ -153,5 +165,27 @@ impl Peers for GrantedPeers {
             self.caller
         );
         Box::pin(async { Err(Error::HttpRequestDenied) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Empty};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stand_in_that_is_not_there_is_told_in_words() {
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let transport = RegistryHandle::default().transport("demo-ollama");
+        let answer = transport.send(HttpRequest::new(body), CancellationToken::new()).await;
+        let expected = "the service that stands in for it is not running";
+        assert_eq!(answer.err(), Some(TransportError::Unreachable(expected.into())));
+    }
+
+    #[test]
+    fn a_request_that_may_have_run_is_lost_and_not_unreachable() {
+        let lost = not_answered(&Error::ConnectionTerminated);
+        assert!(matches!(lost, TransportError::Lost(_)), "{lost:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The real server: requests to a transport, within the bounds of one grant, and what counts as an
-//! answer.
+//! The real server: requests to a transport, within the bounds of the application file, and what
+//! counts as an answer.
 //!
 //! Which requests these are is `api`'s business, where they go is the transport's, and how lines
 //! become items is `decode`'s.
@@ -15,30 +15,32 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Error, Stream};
 use super::body::{self, Body};
 use super::decode::Decode;
-use super::forward::{ForwardRules, strip_request};
-use super::limits::{ANSWER_BYTES_MAX, CALLS_MAX, FIRST_BYTE_TIMEOUT, REFUSAL_BYTES_MAX};
+use super::headers::strip_request;
 use super::upstream::Transport;
 use super::{error, pump};
+use crate::config::ForwardList;
+use crate::limits::ollama::{ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, REFUSAL_BYTES};
 
-/// The bounds of one grant.
+/// What the application file says of one server, whoever is granted it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Calls that run at the same time; one more is `busy`.
+    /// Calls that run at the same time, of all services together; one more is `busy`.
     pub calls: usize,
     /// Time to the head of an answer.
     pub first_byte: Duration,
     /// What `forward` lets through.
-    pub forward: ForwardRules,
+    pub forward: ForwardList,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let forward = ForwardRules::default();
-        Self { calls: CALLS_MAX, first_byte: FIRST_BYTE_TIMEOUT, forward }
+        let forward = ForwardList::default();
+        Self { calls: CONCURRENT.default, first_byte: FIRST_BYTE_TIMEOUT.default, forward }
     }
 }
 
-/// One grant of an Ollama server.
+/// An Ollama server as components see it. Shared by all services that are granted it, so that its
+/// bounds protect the server.
 pub struct Client {
     transport: Arc<dyn Transport>,
     permits: Arc<Semaphore>,
@@ -93,7 +95,7 @@ impl Client {
             return Ok(response.into_body());
         }
         // A refusal that breaks off is a refusal all the same.
-        let body = read(response.into_body(), REFUSAL_BYTES_MAX).await;
+        let body = read(response.into_body(), REFUSAL_BYTES).await;
         Err(error::refused(status, &body.bytes))
     }
 
@@ -107,15 +109,14 @@ impl Client {
     ) -> Result<String, Error> {
         let _permit = self.admit()?;
         let work = async {
-            let answer =
-                read(self.send(method, path, body, &cancel).await?, ANSWER_BYTES_MAX).await;
+            let answer = read(self.send(method, path, body, &cancel).await?, ANSWER_BYTES).await;
             match answer.end {
                 End::Clean => String::from_utf8(answer.bytes).map_err(|_| {
                     Error::Malformed("the server sent an answer that is not UTF-8".into())
                 }),
                 End::Broken => Err(Error::Truncated),
                 End::TooLarge => {
-                    let limit = ANSWER_BYTES_MAX;
+                    let limit = ANSWER_BYTES;
                     Err(Error::Malformed(format!("the server sent more than {limit} bytes")))
                 }
             }
@@ -143,7 +144,8 @@ impl Client {
         cancel: CancellationToken,
     ) -> Result<Response<Body>, Error> {
         let (mut parts, body) = request.into_parts();
-        self.options.forward.check(&parts.method, parts.uri.path()).map_err(error::forbidden)?;
+        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        self.options.forward.check(method, path).map_err(error::forbidden)?;
         let permit = self.admit()?;
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);

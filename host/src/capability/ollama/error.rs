@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::backend::{Error, Refusal};
 use super::json;
-use super::limits::REFUSAL_BYTES_MAX;
 use super::upstream::TransportError;
+use crate::limits::ollama::REFUSAL_BYTES;
 
 /// The server's refusal: `body` as it was sent, cut to the bound.
 pub(super) fn refused(status: http::StatusCode, body: &[u8]) -> Error {
-    let body = body.get(..REFUSAL_BYTES_MAX).unwrap_or(body);
+    let body = body.get(..REFUSAL_BYTES).unwrap_or(body);
     let body = String::from_utf8_lossy(body).into_owned();
     let message = json::error_text(&body).unwrap_or_else(|| {
         let reason = status.canonical_reason().unwrap_or("no reason given");
@@ -30,7 +30,7 @@ pub(super) fn timed_out(limit: Duration) -> Error {
 }
 
 pub(super) fn busy(limit: usize) -> Error {
-    Error::Busy(format!("{limit} calls are running, as many as the grant allows"))
+    Error::Busy(format!("{limit} calls to the server are running, as many as it is given at once"))
 }
 
 impl From<TransportError> for Error {

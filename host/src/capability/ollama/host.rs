@@ -15,11 +15,11 @@ use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3::{Request, Response};
 
 use super::backend::{
-    Body, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded, Model,
-    Progress, Server, Stream, Summary,
+    Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
+    Model, Progress, Server, Stream, Summary,
 };
 use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
-use crate::capability::context::{Requests, current_task};
+use crate::capability::context::{Requests, calling_token};
 use crate::capability::stream::Items;
 
 /// What one instance has of the capability.
@@ -60,27 +60,15 @@ impl proxy::Host for OllamaView<'_> {}
 
 impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
     async fn version(store: &Accessor<T, Self>) -> Answer<String> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(server.version(cancel).await)
+        Ok(call(store, |server, cancel| server.version(cancel)).await)
     }
 
     async fn list(store: &Accessor<T, Self>) -> Answer<Vec<Model>> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(server.list(cancel).await)
+        Ok(call(store, |server, cancel| server.list(cancel)).await)
     }
 
     async fn running(store: &Accessor<T, Self>) -> Answer<Vec<Loaded>> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(server.running(cancel).await)
+        Ok(call(store, |server, cancel| server.running(cancel)).await)
     }
 
     async fn show(
@@ -88,19 +76,11 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         model: String,
         extra: Option<String>,
     ) -> Answer<String> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(server.show(model, extra, cancel).await)
+        Ok(call(store, |server, cancel| server.show(model, extra, cancel)).await)
     }
 
     async fn delete(store: &Accessor<T, Self>, model: String) -> Answer<()> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(server.delete(model, cancel).await)
+        Ok(call(store, |server, cancel| server.delete(model, cancel)).await)
     }
 
     async fn pull(
@@ -108,11 +88,7 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         model: String,
         extra: Option<String>,
     ) -> Answer<Streamed<Progress, ()>> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        hand_over(store, server.pull(model, extra, cancel).await)
+        hand_over(store, call(store, |server, cancel| server.pull(model, extra, cancel)).await)
     }
 }
 
@@ -121,30 +97,18 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
         store: &Accessor<T, Self>,
         request: ChatRequest,
     ) -> Answer<Streamed<Event, Summary>> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        hand_over(store, server.chat(request, cancel).await)
+        hand_over(store, call(store, |server, cancel| server.chat(request, cancel)).await)
     }
 
     async fn generate(
         store: &Accessor<T, Self>,
         request: GenerateRequest,
     ) -> Answer<Streamed<Event, Summary>> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        hand_over(store, server.generate(request, cancel).await)
+        hand_over(store, call(store, |server, cancel| server.generate(request, cancel)).await)
     }
 
     async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
-        let (server, cancel) = match begin(store) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(server.embed(request, cancel).await)
+        Ok(call(store, |server, cancel| server.embed(request, cancel)).await)
     }
 }
 
@@ -177,19 +141,25 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
     }
 }
 
-/// The grant and the token of the request that the calling guest task serves. A task that serves no
-/// request (a start function, a test) is never cancelled.
+/// The grant and the token of the request that the calling guest task serves.
 fn begin<T: 'static>(
     store: &Accessor<T, Ollama>,
 ) -> Result<(Arc<dyn Server>, CancellationToken), Error> {
     store.with(|mut access| {
-        let task = current_task(&mut access);
-        let view = access.get();
+        let cancel = calling_token(&mut access, |access| access.get().requests);
         let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
-        let server = view.server.cloned().ok_or_else(missing)?;
-        let request = task.and_then(|task| view.requests.find(task));
-        Ok((server, request.map(|request| request.cancel().clone()).unwrap_or_default()))
+        let server = access.get().server.cloned().ok_or_else(missing)?;
+        Ok((server, cancel))
     })
+}
+
+/// Ask the granted server.
+async fn call<T: 'static, R>(
+    store: &Accessor<T, Ollama>,
+    ask: impl for<'s> FnOnce(&'s dyn Server, CancellationToken) -> Call<'s, R>,
+) -> Result<R, Error> {
+    let (server, cancel) = begin(store)?;
+    ask(&*server, cancel).await
 }
 
 fn hand_over<T: 'static, I, S>(

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
@@ -15,9 +16,9 @@ use url::Url;
 
 use super::address::Address;
 use super::body::{Body, Shared};
-use super::forward::strip_hop_by_hop;
-use super::limits::{CONNECT_TIMEOUT, IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS_MAX};
+use super::headers::strip_hop_by_hop;
 use super::upstream::{Transport, TransportError};
+use crate::limits::ollama::{IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
 
 pub(super) struct Network {
     client: reqwest::Client,
@@ -25,12 +26,11 @@ pub(super) struct Network {
     base: String,
     /// From the address's user and password.
     authorization: Option<HeaderValue>,
+    connect_timeout: Duration,
 }
 
 impl Network {
-    pub(super) fn new(address: &Address) -> Result<Self, String> {
-        // Fails if another part of the process has chosen already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+    pub(super) fn new(address: &Address, connect_timeout: Duration) -> Result<Self, String> {
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .no_proxy()
@@ -42,8 +42,8 @@ impl Network {
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .connect_timeout(connect_timeout)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT);
         let url = address.url();
         if url.scheme() == "http" {
@@ -58,7 +58,7 @@ impl Network {
             value.set_sensitive(true);
         }
         let base = sample.url().as_str().trim_end_matches('/').to_string();
-        Ok(Self { client, base, authorization })
+        Ok(Self { client, base, authorization, connect_timeout })
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
@@ -73,11 +73,42 @@ impl Network {
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = headers;
         *request.body_mut() = Some(reqwest::Body::wrap(Shared(Mutex::new(body))));
-        let response = self.client.execute(request).await.map_err(explain)?;
+        let response = self.client.execute(request).await.map_err(|error| self.explain(error))?;
         let mut response =
             Response::from(response).map(|body| body.map_err(|_| FAILED_BODY).boxed_unsync());
         strip_hop_by_hop(response.headers_mut());
         Ok(response)
+    }
+
+    /// Say what happened without the address.
+    fn explain(&self, error: reqwest::Error) -> TransportError {
+        if !error.is_connect() {
+            return TransportError::Lost(
+                "the connection was lost before the server answered".into(),
+            );
+        }
+        if error.is_timeout() {
+            let why = format!("no connection within {:?}", self.connect_timeout);
+            return TransportError::Unreachable(why);
+        }
+        if error.is_dns() {
+            return TransportError::Unreachable("its name is not known".into());
+        }
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(cause) = source {
+            if let Some(cause) = cause.downcast_ref::<io::Error>() {
+                // The text of the kind, because the error's own may carry a host name.
+                return TransportError::Unreachable(match cause.kind() {
+                    io::ErrorKind::InvalidData => {
+                        "no secure connection: its certificate is not trusted, or it speaks no TLS"
+                            .into()
+                    }
+                    kind => kind.to_string(),
+                });
+            }
+            source = cause.source();
+        }
+        TransportError::Unreachable("no connection".into())
     }
 }
 
@@ -99,32 +130,3 @@ impl Transport for Network {
 
 /// A body that broke off or was framed wrongly.
 const FAILED_BODY: wasmtime_wasi_http::Error = wasmtime_wasi_http::Error::HttpResponseIncomplete;
-
-/// Say what happened without the address.
-fn explain(error: reqwest::Error) -> TransportError {
-    if !error.is_connect() {
-        return TransportError::Lost("the connection was lost before the server answered".into());
-    }
-    if error.is_timeout() {
-        let seconds = CONNECT_TIMEOUT.as_secs();
-        return TransportError::Unreachable(format!("no connection within {seconds} s"));
-    }
-    if error.is_dns() {
-        return TransportError::Unreachable("its name is not known".into());
-    }
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            // The text of the kind, because the error's own may carry a host name.
-            return TransportError::Unreachable(match cause.kind() {
-                io::ErrorKind::InvalidData => {
-                    "no secure connection: its certificate is not trusted, or it speaks no TLS"
-                        .into()
-                }
-                kind => kind.to_string(),
-            });
-        }
-        source = cause.source();
-    }
-    TransportError::Unreachable("no connection".into())
-}

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Error, Stream};
 use super::body::Body;
 use super::decode::{Decode, Line};
-use super::limits::{DRAIN_TIMEOUT, ITEMS_AHEAD, LINE_BYTES_MAX};
 use super::ndjson::Lines;
+use crate::limits::ollama::{DRAIN_TIMEOUT, ITEMS_AHEAD, LINE_BYTES};
 
 /// Read `body` in a task of its own. `permit` is given back when the stream has ended.
 pub(super) fn start<T: Send + 'static, S: Send + 'static>(
@@ -24,7 +24,7 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
     let (items, receiver) = mpsc::channel(ITEMS_AHEAD);
     let (done, ended) = oneshot::channel();
     tokio::spawn(async move {
-        let mut answer = Answer { body, lines: Lines::new(LINE_BYTES_MAX), ended: false };
+        let mut answer = Answer { body, lines: Lines::new(LINE_BYTES), ended: false };
         let result = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(Error::Cancelled),

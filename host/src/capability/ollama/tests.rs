@@ -14,14 +14,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Event, GenerateRequest, Server as _, Stream, Summary};
 use super::{Address, Client, Options, Upstream};
+use crate::limits::ollama::CONNECT_TIMEOUT;
 
 /// How soon the server must see that a call is over: the product's promise.
 const PROMISE: Duration = Duration::from_secs(1);
 
+/// A server without a stand-in.
+fn alone(url: &str) -> Upstream {
+    crate::tls::install();
+    Upstream::new(&Address::parse(url).unwrap(), CONNECT_TIMEOUT.default, None).unwrap()
+}
+
 fn client_with(address: SocketAddr, options: Options) -> Client {
-    let url = format!("http://{address}").parse().unwrap();
-    let upstream = Upstream::new(&Address::from_url(url).unwrap(), None).unwrap();
-    Client::new(Arc::new(upstream), options)
+    Client::new(Arc::new(alone(&format!("http://{address}"))), options)
 }
 
 fn client(address: SocketAddr) -> Client {

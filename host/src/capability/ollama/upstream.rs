@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::body::{Body, full, lend};
-use super::limits::{PROBE_INTERVAL, PROBE_TIMEOUT};
 use super::network::Network;
+use crate::limits::ollama::{PROBE_INTERVAL, PROBE_TIMEOUT};
 
 /// Something that HTTP requests can be sent to.
 pub trait Transport: Send + Sync {
@@ -66,7 +66,7 @@ pub enum Serving {
     Nothing,
 }
 
-/// The server at an address together with its stand-in. Shared by all grants of one resource.
+/// The server at an address together with its stand-in. Shared by all services that are granted it.
 pub struct Upstream {
     server: Arc<dyn Transport>,
     /// For logs: scheme, host and port.
@@ -86,8 +86,12 @@ struct State {
 
 impl Upstream {
     /// Fails if the address cannot be used. Nothing is connected yet.
-    pub fn new(address: &Address, fallback: Option<Fallback>) -> Result<Self, String> {
-        let server = Arc::new(Network::new(address)?);
+    pub fn new(
+        address: &Address,
+        connect_timeout: Duration,
+        fallback: Option<Fallback>,
+    ) -> Result<Self, String> {
+        let server = Arc::new(Network::new(address, connect_timeout)?);
         Ok(Self::with_server(server, address.to_string(), fallback, PROBE_INTERVAL))
     }
 

@@ -11,9 +11,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::limits;
 use super::session::Leftover;
 use super::url::Address;
+use crate::limits::postgres as limits;
 
 /// A connection and what the host knows of it.
 pub(super) struct Connection {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{
-    Access, Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader,
+    Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader,
 };
 
 use super::backend::{Column, Database, Error, RowBatch, Rows, Transaction, Value};
 use crate::capability::bindings::wasm_host::postgres::{client, types};
-use crate::capability::context::{Requests, current_task};
+use crate::capability::context::{Requests, calling_token};
 use crate::capability::stream::Items;
 
 /// Stands for this capability where wasmtime wants a type.
@@ -141,7 +141,7 @@ fn database<T: Send + 'static>(
     accessor: &Accessor<T, Postgres>,
 ) -> Result<(Arc<dyn Database>, CancellationToken), Error> {
     accessor.with(|mut access| {
-        let request = request(&mut access);
+        let request = calling_token(&mut access, |access| access.get().requests);
         match access.get().database {
             Some(database) => Ok((database.clone(), request)),
             None => Err(Error::Unavailable("no database is granted to this component".to_string())),
@@ -154,17 +154,9 @@ fn transaction<T: Send + 'static>(
     this: &Resource<OpenTransaction>,
 ) -> wasmtime::Result<(Arc<dyn Transaction>, CancellationToken)> {
     accessor.with(|mut access| {
-        let request = request(&mut access);
+        let request = calling_token(&mut access, |access| access.get().requests);
         Ok((access.get().table.get(this)?.0.clone(), request))
     })
-}
-
-/// The token of the request that the running call serves. A call without a request, as during a
-/// component's smoke test, is never cancelled.
-fn request<T: Send + 'static>(access: &mut Access<'_, T, Postgres>) -> CancellationToken {
-    current_task(&mut *access)
-        .and_then(|task| access.get().requests.find(task).map(|request| request.cancel().clone()))
-        .unwrap_or_default()
 }
 
 fn answer<T: Send + 'static>(

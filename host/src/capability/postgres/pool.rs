@@ -17,25 +17,16 @@ use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::connection::{Connection, Control};
 use super::statement::{self, Task, Work};
 use super::url::Address;
-use super::{error, limits, run, transaction};
+use super::{error, run, transaction};
+use crate::limits::postgres as limits;
 
 /// The bounds of one database.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
     /// Connections for statements. One more may be opened to cancel them.
-    pub connections: u32,
+    pub connections: usize,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
-}
-
-impl Default for PoolConfig {
-    fn default() -> Self {
-        Self {
-            connections: limits::POOL_CONNECTIONS,
-            acquire_timeout: limits::ACQUIRE_TIMEOUT,
-            statement_timeout: limits::STATEMENT_TIMEOUT,
-        }
-    }
 }
 
 /// A database on a real server. Connects when it is first used. Cheap to clone.
@@ -44,7 +35,7 @@ pub struct PgDatabase(Arc<Pool>);
 
 impl PgDatabase {
     pub fn new(address: Address, config: PoolConfig) -> Self {
-        let connections = usize::try_from(config.connections.max(1)).unwrap_or(1);
+        let connections = config.connections.max(1);
         Self(Arc::new(Pool {
             control: Control::new(address.clone()),
             address,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{Column, Error, Row, RowBatch};
 use super::convert::{self, Kind, Type};
-use super::limits;
+use crate::limits::postgres as limits;
 
 /// Signals between the statement and what watches over it.
 #[derive(Default)]

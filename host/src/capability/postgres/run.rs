@@ -14,11 +14,11 @@ use super::backend::{Error, Value};
 use super::connection::Connection;
 use super::convert::{self, Type};
 use super::error::{self, Cause};
-use super::limits;
 use super::pool::Pool;
 use super::rows::{self, Ended, Halt, Sink};
 use super::session;
 use super::statement::{Task, Work};
+use crate::limits::postgres as limits;
 
 /// Run a task. `retries` allows to prepare the statement anew when the schema has changed under it;
 /// in a transaction, the server allows nothing more after that error.

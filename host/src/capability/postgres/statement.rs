@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
-use super::limits;
+use crate::limits::postgres as limits;
 
 /// What is to be run.
 pub(super) enum Work {

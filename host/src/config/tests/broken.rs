@@ -174,6 +174,20 @@ url = "postgres://app:12/34@db/x"
 url = "postgres://db/x?password=hunter2"
 [postgres.i]
 url = "${EMPTY}"
+[postgres.j]
+url = "postgres://db/x"
+[postgres.k]
+url = "Host=db;Database=x"
+[postgres.l]
+url = "Host=db;Username=app;Port=70000;Database=x"
+[postgres.m]
+url = "postgres://app@db/x?sslmode=on"
+[postgres.n]
+url = "postgres://app@db/x?connect_timeout=5"
+[postgres.o]
+url = "postgres://%zz:${PW}@db/x"
+[postgres.p]
+url = "Host=db;Username='app;Database=x"
 "##,
         r##"wasm-host.toml:1:1: error: no service is declared; add [service.<name>] with component = "<crate or .wasm file>" or static = "<folder>"
 wasm-host.toml:3:7: error: the address names no database; end it with /<database>
@@ -185,6 +199,13 @@ wasm-host.toml:13:7: error: the address has no Database; add Database=..;
 wasm-host.toml:15:7: error: the address has a '#', '/' or '@' where none can be; in a user name or password write %23 for '#', %2F for '/' and %40 for '@', or use Host=..;Username=..;Password=..;Database=..
 wasm-host.toml:17:7: error: a password stands in the file; take it from the environment with ${NAME} or from a file with ${file:/path}
 wasm-host.toml:19:7: error: the address is empty; write one, or remove 'url' to have a database started for you
+wasm-host.toml:21:7: error: the address names no user; write it before the host, as in postgres://user:${PASSWORD}@host/database
+wasm-host.toml:23:7: error: the address has no Username; add Username=..;
+wasm-host.toml:25:7: error: the port of the address is not a number from 0 to 65535; the port of Postgres is 5432 unless its server says otherwise
+wasm-host.toml:27:7: error: the address has an SSL mode that is not known; known are disable, allow, prefer, require, verify-ca, verify-full
+wasm-host.toml:29:7: error: the address has a setting that is not known; known are Host, Port, Username, Password, Database and SSL Mode; a value with a ';' goes in double quotes
+wasm-host.toml:31:7: error: the address has a '%' that encodes nothing; write %25 for a '%' of its own
+wasm-host.toml:33:7: error: a value of the address begins with a quote and does not end with it; end it with the same quote, and write a quote within it twice
 "##,
     );
 }

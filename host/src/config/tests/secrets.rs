@@ -47,13 +47,13 @@ fn a_database_address_in_any_form_becomes_a_uri() {
     let pw = "p%40ss%3Aw%2Fo%23r%3Fd%3Bx%3D%221%20%2541";
     for (written, expected, shown) in [
         (
-            "postgresql://db:5433/weather?sslmode=require",
-            "postgresql://db:5433/weather?sslmode=require".to_owned(),
+            "postgresql://app@db:5433/weather?sslmode=require",
+            "postgres://app@db:5433/weather?sslmode=require".to_owned(),
             "db:5433/weather",
         ),
         (
-            "postgres:///weather?host=/run/postgresql",
-            "postgres:///weather?host=/run/postgresql".to_owned(),
+            "postgres:///weather?host=/run/postgresql&user=app",
+            "postgres://app@localhost/weather?host=%2Frun%2Fpostgresql".to_owned(),
             "/weather",
         ),
         ("${DB}", "postgres://app:hunter2@db.internal/weather".to_owned(), "[secret]"),
@@ -74,9 +74,15 @@ fn a_database_address_in_any_form_becomes_a_uri() {
             "::1:5433/w",
         ),
         (
-            "Host=/run/postgresql;Database=w",
-            "postgres://localhost/w?host=%2Frun%2Fpostgresql".to_owned(),
+            "Host=/run/postgresql;Username=a;Database=w",
+            "postgres://a@localhost/w?host=%2Frun%2Fpostgresql".to_owned(),
             "/run/postgresql/w",
+        ),
+        // A quote within quotes is written twice; outside of quotes it is a character like others.
+        (
+            "uid=\"a;\"\"b\"; Host=d\"b; Database=w; SslMode=VerifyCA",
+            "postgres://a%3B%22b@d%22b/w?sslmode=verify-ca".to_owned(),
+            "d\"b/w",
         ),
         (
             "postgres://${USERINFO}@db/weather",
@@ -103,6 +109,7 @@ fn an_ollama_address_follows_the_grammar_of_its_variable() {
     for (written, expected) in [
         ("gpu", "http://gpu:11434"),
         ("gpu:1234", "http://gpu:1234"),
+        ("ollama.com", "https://ollama.com"),
         ("http://gpu", "http://gpu"),
         ("https://gpu/ollama/", "https://gpu/ollama"),
         ("gpu:1234/ollama", "http://gpu:1234/ollama"),

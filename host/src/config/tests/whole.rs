@@ -15,7 +15,7 @@ fn the_reference_application_is_accepted_without_a_warning() {
     let weather = &config.postgres["weather"];
     assert!(weather.url.is_none());
     assert_eq!(weather.init, [application.path("components/weather/sql/init.sql")]);
-    assert_eq!(weather.pool, limits::POSTGRES_POOL.default);
+    assert_eq!(weather.pool, limits::postgres::POOL.default);
 
     let local = &config.ollama["local"];
     assert_eq!((local.url.expose(), local.url_from), ("http://127.0.0.1:11434", UrlFrom::Default));
@@ -93,7 +93,8 @@ route = "/b/%c3%a4/%7e"
     assert_eq!(main.statement_timeout, Duration::from_secs(3600));
     let gpu = &config.ollama["gpu"];
     assert_eq!((gpu.url.expose(), gpu.url_from), ("https://gpu.example.com/ollama", UrlFrom::File));
-    assert!(gpu.forward.allows("GET", "/api/tags") && !gpu.forward.allows("GET", "/api/ps"));
+    assert_eq!(gpu.forward.check("GET", "/api/tags"), Ok(()));
+    assert!(gpu.forward.check("GET", "/api/ps").is_err());
     assert_eq!(gpu.connect_timeout, Duration::from_secs(1));
     assert_eq!((gpu.first_byte_timeout, gpu.concurrent), (Duration::from_secs(120), 3));
     let a = config.services["a"].component().unwrap();

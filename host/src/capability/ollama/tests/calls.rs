@@ -133,8 +133,7 @@ async fn a_server_that_is_not_there_is_unreachable_and_its_address_stays_secret(
     let Err(Error::Unreachable(why)) = generate(&client(gone)).await else { panic!() };
     assert_eq!(why, "connection refused");
 
-    let url = "http://name:pa55word@no-such-host.invalid/t0ken".parse().unwrap();
-    let upstream = Upstream::new(&Address::from_url(url).unwrap(), None).unwrap();
+    let upstream = alone("http://name:pa55word@no-such-host.invalid/t0ken");
     let shown = format!("{upstream:?}");
     let client = Client::new(Arc::new(upstream), Options::default());
     let Err(Error::Unreachable(why)) = generate(&client).await else { panic!() };
@@ -149,8 +148,7 @@ async fn a_server_that_is_not_there_is_unreachable_and_its_address_stays_secret(
 #[tokio::test]
 async fn a_path_prefix_and_a_password_go_with_every_request() {
     let (server, seen) = recording(answer("200 OK", r#"{"version":"1"}"#)).await;
-    let url = format!("http://name:pa55@{}/sub/ollama/", server.address).parse().unwrap();
-    let upstream = Upstream::new(&Address::from_url(url).unwrap(), None).unwrap();
+    let upstream = alone(&format!("http://name:pa55@{}/sub/ollama/", server.address));
     let client = Client::new(Arc::new(upstream), Options::default());
     assert_eq!(client.version(never()).await.unwrap(), "1");
     let seen = seen.lock().unwrap();

@@ -36,9 +36,9 @@ impl Transport for Demo {
 
 fn upstream(address: SocketAddr) -> (Arc<Upstream>, Arc<Demo>) {
     let demo = Arc::new(Demo::default());
-    let url = format!("http://{address}").parse().unwrap();
-    let address = Address::from_url(url).unwrap();
-    let server = Arc::new(Network::new(&address).unwrap());
+    crate::tls::install();
+    let address = Address::parse(&format!("http://{address}")).unwrap();
+    let server = Arc::new(Network::new(&address, CONNECT_TIMEOUT.default).unwrap());
     let fallback = Fallback { service: "demo-ollama".into(), transport: demo.clone() };
     let upstream = Upstream::with_server(server, address.to_string(), Some(fallback), INTERVAL);
     (Arc::new(upstream), demo)
@@ -165,8 +165,7 @@ async fn a_body_that_was_read_is_never_sent_half() {
 #[tokio::test]
 async fn without_a_stand_in_the_state_is_known_all_the_same() {
     let gone = closed_port().await;
-    let url = format!("http://{gone}").parse().unwrap();
-    let upstream = Upstream::new(&Address::from_url(url).unwrap(), None).unwrap();
+    let upstream = alone(&format!("http://{gone}"));
     assert_eq!(upstream.check().await, Serving::Nothing);
     let _server = Scripted::serve_at(gone, |mut connection| async move {
         while connection.request().await.is_some() {

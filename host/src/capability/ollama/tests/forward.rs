@@ -104,7 +104,7 @@ async fn bodies_flow_both_ways_while_they_are_made() {
         sleep(Duration::from_millis(50)).await;
         sender.send("second".into()).await.unwrap();
     };
-    let call = forward(&client, request(Method::POST, "/api/x", body));
+    let call = forward(&client, request(Method::POST, "/v1/x", body));
     let (response, ()) = tokio::join!(call, upload);
     assert_eq!(reports.recv().await.unwrap(), b"first second");
     let mut body = response.unwrap().into_body();
@@ -132,7 +132,7 @@ async fn endless() -> (Scripted, mpsc::Receiver<()>) {
 async fn dropping_the_answer_closes_the_connection() {
     let (server, mut closed) = endless().await;
     let client = client(server.address);
-    let mut response = forward(&client, request(Method::GET, "/api/x", full(""))).await.unwrap();
+    let mut response = forward(&client, request(Method::GET, "/v1/x", full(""))).await.unwrap();
     assert!(response.body_mut().frame().await.is_some());
     drop(response);
     timeout(PROMISE, closed.recv()).await.expect("closed");
@@ -143,7 +143,7 @@ async fn a_cancelled_answer_closes_the_connection_though_nobody_reads_and_then_i
     let (server, mut closed) = endless().await;
     let client = client(server.address);
     let cancel = never();
-    let call = client.forward(request(Method::GET, "/api/x", full("")), cancel.clone());
+    let call = client.forward(request(Method::GET, "/v1/x", full("")), cancel.clone());
     let mut body = call.await.unwrap().into_body();
     cancel.cancel();
     timeout(PROMISE, closed.recv()).await.expect("closed");
@@ -151,7 +151,7 @@ async fn a_cancelled_answer_closes_the_connection_though_nobody_reads_and_then_i
 
     // A reader that waits is woken.
     let cancel = never();
-    let call = client.forward(request(Method::GET, "/api/x", full("")), cancel.clone());
+    let call = client.forward(request(Method::GET, "/v1/x", full("")), cancel.clone());
     let mut body = call.await.unwrap().into_body();
     assert!(body.frame().await.unwrap().is_ok());
     let stop = async {
@@ -170,7 +170,7 @@ async fn an_answer_that_breaks_off_is_never_a_clean_end() {
     })
     .await;
     let client = client(server.address);
-    let response = forward(&client, request(Method::GET, "/api/x", full(""))).await.unwrap();
+    let response = forward(&client, request(Method::GET, "/v1/x", full(""))).await.unwrap();
     assert!(response.into_body().collect().await.is_err());
 }
 
@@ -192,12 +192,12 @@ async fn an_answer_holds_its_permit_until_it_ends() {
     let server = Scripted::answering(answer("200 OK", "{}")).await;
     let options = Options { calls: 1, ..Options::default() };
     let client = client_with(server.address, options);
-    let first = forward(&client, request(Method::GET, "/api/x", full(""))).await.unwrap();
-    let second = forward(&client, request(Method::GET, "/api/x", full(""))).await;
+    let first = forward(&client, request(Method::GET, "/v1/x", full(""))).await.unwrap();
+    let second = forward(&client, request(Method::GET, "/v1/x", full(""))).await;
     assert!(matches!(second, Err(Error::Busy(_))));
     let mut body = first.into_body();
     while body.frame().await.is_some() {}
-    assert!(forward(&client, request(Method::GET, "/api/x", full(""))).await.is_ok());
+    assert!(forward(&client, request(Method::GET, "/v1/x", full(""))).await.is_ok());
 }
 
 #[tokio::test]
@@ -212,11 +212,11 @@ async fn an_upload_that_moves_is_waited_for_and_one_that_stalls_is_not() {
             sender.send("x".into()).await.unwrap();
         }
     };
-    let call = forward(&client, request(Method::POST, "/api/x", body));
+    let call = forward(&client, request(Method::POST, "/v1/x", body));
     assert!(tokio::join!(call, upload).0.is_ok());
 
     let (_sender, body) = channel();
-    let stalled = forward(&client, request(Method::POST, "/api/x", body));
+    let stalled = forward(&client, request(Method::POST, "/v1/x", body));
     let result = timeout(PROMISE, stalled).await.expect("in time");
     assert!(matches!(result, Err(Error::TimedOut(_))));
 }

@@ -8,9 +8,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::super::limits::LINE_BYTES_MAX;
 use super::scripted::{STREAM_END, STREAM_HEAD, Scripted, answer, chunk, stream};
 use super::*;
+use crate::limits::ollama::LINE_BYTES;
 
 const FIRST: &str = "{\"response\":\"Dobrý \",\"done\":false}\n";
 const SECOND: &str = "{\"response\":\"den 🦙\",\"done\":false}\r\n";
@@ -98,7 +98,7 @@ async fn what_is_not_the_protocol_is_malformed() {
 
 #[tokio::test]
 async fn a_line_over_the_bound_ends_the_stream_before_it_is_held() {
-    let (texts, end) = outcome([FIRST, &"x".repeat(LINE_BYTES_MAX + 2), "\n", LAST].concat()).await;
+    let (texts, end) = outcome([FIRST, &"x".repeat(LINE_BYTES + 2), "\n", LAST].concat()).await;
     assert_eq!(texts, ["Dobrý "]);
     assert!(matches!(end, Err(Error::Malformed(text)) if text.contains("8388608")));
 }

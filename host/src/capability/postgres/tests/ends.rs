@@ -28,10 +28,7 @@ async fn rows_are_read_only_as_fast_as_they_are_wanted() {
     };
     timeout(5 * SECOND, waits).await.expect("the server never waits for the reader");
     sleep(Duration::from_millis(300)).await;
-    assert!(
-        rows.batches.len() <= crate::capability::postgres::limits::BATCHES_AHEAD,
-        "rows are slurped"
-    );
+    assert!(rows.batches.len() <= crate::limits::postgres::BATCHES_AHEAD, "rows are slurped");
     // Even blocked in sending, it is cancelled.
     drop(rows.batches);
     let done = timeout(SECOND, rows.done).await.unwrap().unwrap();
@@ -120,7 +117,7 @@ async fn the_statement_timeout_ends_it_on_the_server() {
     let mut bench = Bench::with("deadline", config).await;
     let error = bench.execute("select 'late1', pg_sleep(15)").await.unwrap_err();
     assert!(matches!(error, Error::TimedOut(_)), "{error:?}");
-    assert_eq!(bench.running("late1").await, 0);
+    bench.until_running("late1", 0, SECOND).await;
     // The host has a clock of its own: a component can turn the server's off.
     let transaction = bench.database.begin(token()).await.unwrap();
     let off = "set local statement_timeout = 0";
@@ -130,7 +127,7 @@ async fn the_statement_timeout_ends_it_on_the_server() {
     let error = transaction.execute(late, Vec::new(), token()).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut(_)), "{error:?}");
     assert!(start.elapsed() < SECOND);
-    assert_eq!(bench.running("late2").await, 0);
+    bench.until_running("late2", 0, SECOND).await;
     drop(transaction);
     bench.assert_clean().await;
 }

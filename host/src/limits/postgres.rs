@@ -1,18 +1,28 @@
-//! The bounds of the Postgres capability, each with its reason. Nothing else may hold a number that
-//! a user could meet.
+//! The bounds of the Postgres capability.
 
 use std::time::Duration;
 
-/// Pooled connections per database. Ten keep a server of a few cores busy, and ten databases stay
-/// below a server's default of 100 connections.
-pub const POOL_CONNECTIONS: u32 = 10;
+use super::{DAY, MINUTE, Setting};
 
-/// Wait for a pooled connection before a call fails with `busy`. Longer than a slow statement,
-/// shorter than the patience of a client.
-pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
+/// eight keep a few cores of a database busy.
+pub const POOL: Setting<usize> = Setting { default: 8, min: 1, max: 1000 };
 
-/// Time for a statement, from prepare to its last row.
-pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time to wait for a free connection. Less than the wait for admission: a database that is this
+/// far behind needs fewer requests, not more patience.
+pub const ACQUIRE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(5),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(10 * MINUTE),
+};
+
+/// Time for a statement, from prepare to its last row. Half of the guest's minute, so that the
+/// guest lives to tell which statement was slow.
+pub const STATEMENT_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(30),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(DAY),
+};
 
 /// What the host waits longer than the server does, so that the server ends a statement by itself
 /// where it can.
@@ -21,7 +31,8 @@ pub const STATEMENT_GRACE: Duration = Duration::from_millis(250);
 /// Time to connect and log in. A server that does not answer within it is `unavailable`.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Rows in one batch: the most that the interface promises.
+/// Rows in one batch: the most that the interface promises. Calls into a guest are cheap but not
+/// free, and a reader that stops early has wasted at most this many.
 pub const BATCH_ROWS: usize = 64;
 
 /// Bytes after which a batch is full: the most that the interface promises, plus one row.
@@ -40,7 +51,8 @@ pub const PARAMETER_BYTES: usize = 16 * 1024 * 1024;
 /// a failure is the result of the call instead of the end of the stream.
 pub const FIRST_ROW_WAIT: Duration = Duration::from_millis(20);
 
-/// Time for a cancel request, the login of its connection included.
+/// Time for a cancel request, the login of its connection included. Above it the connection is closed
+/// instead.
 pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time for a cancelled statement to end before its connection is closed instead. Longer than the
@@ -51,21 +63,24 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// (servers since 14). It ends statements when cancelling fails, or after the host was killed.
 pub const CLIENT_CHECK: Duration = Duration::from_secs(1);
 
-/// Time to put a session back into its first state.
+/// Time to put a session back into its first state. It is one round trip, and a new connection costs
+/// more than waiting longer would save.
 pub const RESET_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection that was idle for longer is asked for a sign of life before use.
+/// A connection that was idle for longer is asked for a sign of life before use. Shorter would ask
+/// in the middle of a burst, longer would hand out dead ones after a restart of the server.
 pub const CHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// Time for that sign of life.
+/// Time for that sign of life. It is one round trip; a connection that takes longer is replaced.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection that was idle for longer is closed.
+/// A connection that was idle for longer is closed. Load that comes back within minutes finds it.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A connection that is older is closed when it comes back, so that a server's memory for it does
 /// not grow for ever.
 pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(1800);
 
-/// Prepared statements kept per connection; the least used goes first.
+/// Prepared statements kept per connection; the least used goes first. A service has tens of
+/// distinct ones; a guest that builds SQL from text must not fill the server.
 pub const PREPARED_STATEMENTS: usize = 128;

@@ -1,33 +1,43 @@
-//! Every bound of the Ollama capability, with its unit and its reason. None is hidden elsewhere.
+//! The bounds of the Ollama capability.
 
 use std::time::Duration;
 
+use super::{DAY, MINUTE, Setting};
+
 /// Bytes of one line of a streamed answer. Ollama's own client gives up at the same size.
-pub const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const LINE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of an answer that is one JSON object: `show` with `verbose` and large `embed` answers are
 /// tens of megabytes, and all of it is held in memory.
-pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of a refusal that a component gets to see. A refusal is a sentence; a proxy in between may
 /// send a page.
-pub const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+pub const REFUSAL_BYTES: usize = 64 * 1024;
 
 /// Items read from the server before the component has asked for them: enough for one read to take
 /// several, few enough that a component that does not read stops the server.
 pub const ITEMS_AHEAD: usize = 16;
 
-/// Calls of one grant that run at the same time, unless the application file says otherwise. A
-/// loaded model answers one request at a time by default and lets the others wait without a bound,
-/// so the bound is here.
-pub const CALLS_MAX: usize = 64;
+/// Calls to one server that run at the same time, of all services together. A loaded model answers
+/// one request at a time by default; the server lets 512 others wait, where nobody can see them, so
+/// the bound is here.
+pub const CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 4096 };
 
 /// Time to open a connection. Long enough for one lost packet, short enough for a person to wait.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub const CONNECT_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(2),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(5 * MINUTE),
+};
 
-/// Time to the head of an answer, unless the application file says otherwise. Ollama sends nothing
-/// at all while a model loads (5 minutes at most by its own default) or a request is queued.
-pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time to the head of an answer. Ollama sends nothing at all while a model loads (5 minutes at most
+/// by its own default) or a request is queued.
+pub const FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(10 * MINUTE),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(DAY),
+};
 
 /// Time for `GET /api/version` to answer before a server counts as absent. It does no work.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,7 +50,7 @@ pub const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// is the few bytes that end the body; a server that keeps on sending loses the connection.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Idle connections kept to one server, and for how long. Fewer than `CALLS_MAX`: a burst is
+/// Idle connections kept to one server, and for how long. Fewer than [`CONCURRENT`]: a burst is
 /// rare, and opening one on loopback takes microseconds.
-pub const IDLE_CONNECTIONS_MAX: usize = 16;
+pub const IDLE_CONNECTIONS: usize = 16;
 pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,69 @@
+//! Which headers of a request that is passed on, and of its answer, stay behind. Pure.
+
+use http::{HeaderMap, HeaderName, header};
+
+/// Headers about one connection only, beside those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 11] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    // Its answer comes from whoever is next, and the body is sent at once anyway.
+    header::EXPECT,
+];
+
+/// Take out what is about the client's connection, not about its request. The server checks
+/// `Origin` and `Host` against names of its own; here both are the host's business and already
+/// decided.
+pub(super) fn strip_request(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    headers.remove(header::HOST);
+    headers.remove(header::ORIGIN);
+}
+
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_connection_stay_behind() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "localhost:8080"),
+            ("origin", "http://evil.example"),
+            ("connection", "close, X-Private"),
+            ("x-private", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("expect", "100-continue"),
+            ("accept-encoding", "zstd"),
+            ("authorization", "Bearer ollama"),
+            ("x-kept", "a"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        strip_request(&mut headers);
+        let mut kept: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, ["accept-encoding", "authorization", "x-kept"]);
+    }
+}

@@ -1,0 +1,77 @@
+//! The bounds of the embedded Postgres server.
+
+use std::time::Duration;
+
+use super::MINUTE;
+
+// === Getting one ===
+
+/// Time for a program to say its version. It reads no file.
+pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time to download a server: some 10 to 50 MB.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5 * MINUTE);
+
+/// Time for `initdb`: some seconds, more on a slow disk.
+pub const CREATE_TIMEOUT: Duration = Duration::from_secs(2 * MINUTE);
+
+// === Starting and stopping ===
+
+/// Time for the server to accept connections. Replaying its journal after a crash can take long.
+pub const START_TIMEOUT: Duration = Duration::from_secs(2 * MINUTE);
+
+/// Attempts to start it: another program may take the port between choosing and using it.
+pub const START_ATTEMPTS: u32 = 5;
+
+/// Wait between two attempts. The processes of a killed server take about as long to end.
+pub const START_RETRY: Duration = Duration::from_secs(1);
+
+/// Time for one login while it starts. Without it, a server that accepts and says nothing would use
+/// up [`START_TIMEOUT`] unseen.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often is looked whether the server has started or stopped. Nobody notices it.
+pub const POLL: Duration = Duration::from_millis(50);
+
+/// Time for the last words of a server that ended to come through its pipe.
+pub const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Time for a shutdown that cancels statements and writes everything out. Less than orchestrators
+/// wait.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time for a shutdown that leaves the rest to the next start's recovery.
+pub const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// First and longest wait before a server that died is started again. It doubles in between, and
+/// begins anew once a server has lived for longer than the longest.
+pub const RESTART_WAIT_FIRST: Duration = Duration::from_secs(1);
+pub const RESTART_WAIT_LAST: Duration = Duration::from_secs(30);
+
+// === Running ===
+
+/// Bytes of the path to the folder of its socket. With the name that the server appends, it must
+/// fit the 107 bytes that systems allow.
+pub const SOCKET_PATH_BYTES: usize = 85;
+
+/// Connections that it accepts: full pools for more than a dozen databases, and what people open
+/// beside them.
+pub const CONNECTIONS: u32 = 150;
+
+/// Bytes after which its log becomes `server.log.1`, in place of the one before: days of a server
+/// that logs what goes wrong only.
+pub const LOG_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes that are kept of one line of its log.
+pub const LOG_LINE_BYTES: usize = 8 * 1024;
+
+/// Lines of its log that are kept in memory to explain a failed start. It says less than that.
+pub const LOG_TAIL_LINES: usize = 20;
+
+// === Init scripts ===
+
+/// Time for all scripts of a database, the wait for another host that runs them included.
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+
+/// Time to connect for them. The database may be one that the host did not start, and far away.
+pub const INIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
