@@ -45,7 +45,8 @@ impl Backends {
                 _ => address(name, postgres)?,
             };
             let scripts = scripts(&config.folder, postgres);
-            for script in embedded_postgres::apply(&address, &scripts).await? {
+            let applied = embedded_postgres::apply(&address, &scripts).await;
+            for script in applied.with_context(|| place(config, name, postgres))? {
                 tracing::info!(database = name, "ran {script}");
             }
             backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
@@ -126,6 +127,12 @@ fn address(name: &str, postgres: &PostgresConfig) -> Result<Address> {
         }
         None => Ok(Address::new("127.0.0.1", 0, name, "", name)),
     }
+}
+
+/// Where the application file speaks of a database.
+fn place(config: &Config, name: &str, postgres: &PostgresConfig) -> String {
+    let file = config.file.as_deref().unwrap_or_default();
+    format!("{file}:{}: [postgres.{name}]", postgres.line)
 }
 
 fn pool(postgres: &PostgresConfig) -> PoolConfig {

@@ -65,6 +65,11 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let public = serve_public(&host, public);
     let control = serve_control(&host, control);
     announce(&host, args.output.format);
+    // Looks at every backend once, so that the log says from the start what stands in for what.
+    tokio::spawn({
+        let host = host.clone();
+        async move { host.backends.unavailable().await }
+    });
 
     let signal = signals.next().await;
     signals.exit_on_next();

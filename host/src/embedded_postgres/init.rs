@@ -48,13 +48,23 @@ pub async fn apply(address: &Address, scripts: &[Script]) -> anyhow::Result<Vec<
     })
 }
 
+/// What went wrong in the server's own words, without where in its source it found that out.
+fn say(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => {
+            format!("{} (SQLSTATE {})", error.message(), error.code().unwrap_or_default())
+        }
+        other => other.to_string(),
+    }
+}
+
 async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Result<Vec<String>> {
     let database = address.database();
     let connect = PgConnection::connect_with(address.options());
     let mut sql = timeout(limits::INIT_CONNECT_TIMEOUT, connect)
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
-        .with_context(|| format!("cannot connect to the database `{database}`"))?;
+        .map_err(|error| anyhow!("cannot connect to the database `{database}`: {}", say(&error)))?;
     sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut sql).await?;
     // Without the question, each start would leave a notice in the server's log.
     let known = sqlx::query("select to_regclass('wasm_host_init') is not null")

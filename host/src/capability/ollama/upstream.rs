@@ -175,8 +175,8 @@ impl Upstream {
             Some(Fallback { service, .. }) => {
                 if self.change(Serving::Fallback) {
                     tracing::info!(
-                        "no Ollama at {address} ({why}): using the service {service}, a demo \
-                         without a model, until one appears"
+                        "no Ollama at {address} ({why}): the service {service}, a demo, stands in \
+                         until one appears"
                     );
                 }
                 Serving::Fallback

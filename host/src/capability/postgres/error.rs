@@ -36,10 +36,11 @@ pub(super) fn of_statement(error: sqlx::Error, timeout: Duration) -> Error {
 
 /// An error of connecting. `is_news` if the last attempt succeeded: a server that is down is not
 /// worth a line of the log for each request.
-pub(super) fn of_connect(error: &sqlx::Error, is_news: bool) -> Error {
+pub(super) fn of_connect(error: &sqlx::Error, database: &str, is_news: bool) -> Error {
     let code = code(error);
     if is_news {
-        tracing::warn!(error = kind(error), sqlstate = code, "cannot connect to a database");
+        let error = kind(error);
+        tracing::warn!(database, error, sqlstate = code, "cannot connect to a database");
     }
     Error::Unavailable(match code {
         Some(code) => format!("the database server refuses connections (SQLSTATE {code})"),

@@ -174,9 +174,10 @@ impl Pool {
         let opened = Connection::open(&self.address, self.config.statement_timeout).await;
         let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
         if was_down && opened.is_ok() {
-            tracing::info!("a database can be reached again");
+            let database = self.address.database();
+            tracing::info!(database, "a database can be reached again");
         }
-        opened.map_err(|error| error::of_connect(&error, !was_down))
+        opened.map_err(|error| error::of_connect(&error, self.address.database(), !was_down))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
