@@ -9,12 +9,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::application;
+use crate::application::{self, Application};
 use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::config::{Config, Listen, ServiceKind};
@@ -29,13 +29,15 @@ use crate::http::{App, Target};
 use crate::limits;
 use crate::service::loader::Loader;
 use crate::service::registry::{Registry, RegistryHandle};
+use crate::service::store::Store;
+use crate::service::swap::Swaps;
 use crate::shutdown::Signals;
 use crate::table;
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
-    let config = read(&args)?;
+    let config = Arc::new(read(&args)?);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -45,7 +47,11 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         engine: Arc::new(Engine::new()?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
-    let registry = application::load(&config, &backends, &handle, &loader).await?;
+    let store = Store::new(&config.state_dir)
+        .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
+    let Application { registry, slots } =
+        application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
+    let swaps = Swaps::new(slots, loader, store);
     let public =
         Listener::bind(&config.http.host, config.http.port, limits::HTTP_CONNECTIONS).await?;
     let control =
@@ -58,6 +64,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         config,
         backends,
         registry,
+        swaps,
         stopping: AtomicBool::new(false),
     });
     let listeners = Listeners::start(&host, public, control);
@@ -67,6 +74,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     signals.exit_on_next();
     tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
     host.stopping.store(true, Ordering::Release);
+    host.swaps.stop();
     listeners.stop().await;
     host.registry.drain(limits::INSTANCE_DRAIN).await;
     host.backends.close();
@@ -78,7 +86,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
 
 /// A running application.
 struct Host {
-    config: Config,
+    config: Arc<Config>,
+    swaps: Arc<Swaps>,
     backends: Backends,
     registry: Arc<Registry>,
     app: App,
@@ -216,15 +225,23 @@ impl Status for Host {
             .values()
             .map(|config| {
                 let service = self.registry.find(&config.name);
-                let version = service.map(|service| service.version());
+                let serving = service.map(|service| service.serving());
+                let versions =
+                    serving.as_ref().map(|serving| serving.versions()).unwrap_or_default();
                 ServiceStatus {
                     service: config.name.clone(),
                     route: config.route.clone(),
                     kind: if service.is_some() { "component" } else { "static" },
-                    version: version.as_ref().map(|version| version.digest.short().to_string()),
+                    version: serving
+                        .as_ref()
+                        .map(|serving| serving.stable.digest.short().to_string()),
+                    canary: serving.as_ref().and_then(|serving| {
+                        let canary = serving.canary.as_ref()?;
+                        Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
+                    }),
                     state: "running",
                     address: address(&self.address, &config.name, config.route.as_deref()),
-                    instances: version.map_or(0, |version| version.live_instances()),
+                    instances: versions.iter().map(|version| version.live_instances()).sum(),
                     in_flight: service.map_or(0, |service| service.in_flight()),
                     served: service.map_or(0, |service| service.served()),
                     failed: service.map_or(0, |service| service.failed()),

@@ -27,7 +27,7 @@ impl Probe {
             StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_IMPLEMENTED => {
-                Ok(healthy(&service.name, service.version().digest.short()))
+                Ok(healthy(&service.name, service.serving().stable.digest.short()))
             }
             _ => Ok(response),
         }
