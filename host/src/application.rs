@@ -13,13 +13,16 @@ use crate::config::{
     ComponentConfig, ComponentSource, Config, Diagnostic, Diagnostics, EnvironmentValue,
     ServiceConfig, ServiceKind, Severity, grant_hint,
 };
+use crate::engine::compile::ComponentFile;
 use crate::engine::link::Refusal;
 use crate::engine::state::Grants;
 use crate::engine::worker::InstanceLimits;
 use crate::service::Service;
 use crate::service::admission::Admission;
-use crate::service::loader::Loader;
+use crate::service::loader::{Loader, Terms};
 use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
+use crate::service::store::Store;
+use crate::service::swap::{Explain, SwapSlot};
 
 /// Read the application file, or make an application of one component.
 pub fn read(path: &Path) -> Result<Config, Diagnostics> {
@@ -29,69 +32,129 @@ pub fn read(path: &Path) -> Result<Config, Diagnostics> {
     Config::read(path, &|name| std::env::var(name).ok())
 }
 
-/// Load every component of the application, or tell what is wrong with all of them.
+/// The loaded services of an application.
+pub struct Application {
+    pub registry: Arc<Registry>,
+    /// What swaps need to know of each.
+    pub slots: Vec<SwapSlot>,
+}
+
+/// Load every component of the application, or tell what is wrong with all of them. With a `store`,
+/// what was published before the last stop is served again.
 pub async fn load(
-    config: &Config,
+    config: &Arc<Config>,
     backends: &Backends,
     registry: &RegistryHandle,
     loader: &Loader,
-) -> Result<Arc<Registry>, Vec<Diagnostic>> {
+    store: Option<&Store>,
+) -> Result<Application, Vec<Diagnostic>> {
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
-            Some(load_service(config, service, component, backends, registry, loader))
+            let terms = Arc::new(terms(service, component, backends, registry));
+            Some(load_service(config, service, component, terms, loader, store))
         }
         ServiceKind::Static { .. } => None,
     });
-    let mut services = Vec::new();
+    let mut slots = Vec::new();
     let mut wrong = Vec::new();
     for loaded in futures_util::future::join_all(loads).await {
         match loaded {
-            Ok(service) => services.push(service),
+            Ok(slot) => slots.push(slot),
             Err(diagnostic) => wrong.push(diagnostic),
         }
     }
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let services = Registry::new(services);
+    let services = Registry::new(slots.iter().map(|slot| slot.service.clone()));
     registry.connect(&services);
-    Ok(services)
+    Ok(Application { registry: services, slots })
 }
 
-async fn load_service(
-    config: &Config,
+/// On what terms a service runs its components.
+fn terms(
     service: &ServiceConfig,
     component: &ComponentConfig,
     backends: &Backends,
     registry: &RegistryHandle,
-    loader: &Loader,
-) -> Result<Service, Diagnostic> {
+) -> Terms {
     let name: Arc<str> = service.name.as_str().into();
-    let grants = Arc::new(Grants {
+    let grants = Grants {
         service: name.clone(),
         postgres: component.grants.postgres.as_deref().and_then(|name| backends.postgres(name)),
         ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
         peers: Arc::new(GrantedPeers {
-            caller: name.clone(),
+            caller: name,
             allowed: component.grants.services.iter().cloned().collect(),
             registry: registry.clone(),
         }),
         environment: environment(component),
-    });
-    let path = component_path(config, &component.source);
-    let version = loader
-        .load(&path, grants, instance_limits(component), component.health.as_deref())
-        .await
-        .map_err(|error| diagnose(config, service, component, &error))?;
+    };
+    Terms {
+        grants: Arc::new(grants),
+        instances: instance_limits(component),
+        health: component.health.clone(),
+    }
+}
+
+async fn load_service(
+    config: &Arc<Config>,
+    service: &ServiceConfig,
+    component: &ComponentConfig,
+    terms: Arc<Terms>,
+    loader: &Loader,
+    store: Option<&Store>,
+) -> Result<SwapSlot, Diagnostic> {
+    let wrong = |error: Error| diagnose(config, service, component, &error);
+    let own =
+        ComponentFile::read(&component_path(config, &component.source)).await.map_err(wrong)?;
+    let mut saved = store.map(|store| store.load(&service.name)).unwrap_or_default();
+    let mut loaded = None;
+    if let Some(published) = store.and_then(|store| saved.current(store, &own.digest)) {
+        loaded = loader
+            .load(published, &terms)
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(service = service.name, "its last version is left out: {error:#}");
+            })
+            .ok();
+    }
+    let cause = if loaded.is_some() { "start, as it was left" } else { "start" };
+    saved.replaced = Some(own.digest.full().to_string());
+    let version = match loaded {
+        Some(version) => version,
+        None => {
+            if let Some(store) = store
+                && let Err(error) = store.keep(&own)
+            {
+                tracing::warn!(service = service.name, "its component cannot be kept: {error}");
+            }
+            saved.published = None;
+            loader.load(own, &terms).await.map_err(wrong)?
+        }
+    };
     let limits = &component.limits;
     let concurrent = limits.admitted(version.per_instance());
-    Ok(Service::new(
-        name,
+    let loaded = Service::new(
+        service.name.as_str().into(),
         service.route.is_none(),
         limits.first_byte_timeout,
         Admission::new(concurrent, limits.queue, limits.queue_timeout),
-        version,
-    ))
+        Arc::new(version),
+    );
+    let explain = explain(config.clone(), service.name.clone());
+    Ok(SwapSlot::new(Arc::new(loaded), terms, limits.drain, explain, saved, cause))
+}
+
+/// What is wrong with a component that is swapped in, with the line that mends it.
+fn explain(config: Arc<Config>, service: String) -> Explain {
+    Box::new(move |error| match error.downcast_ref::<Refusal>() {
+        Some(Refusal::NotGranted { capability, .. }) => {
+            let hint = grant_hint(&service, capability.key(), &config);
+            format!("{error:#}; {hint}, and restart")
+        }
+        _ => format!("{error:#}"),
+    })
 }
 
 /// All that a component sees of an environment: what the file declares, and where the services are

@@ -38,16 +38,17 @@ enum Findings {
     Failed(anyhow::Error),
 }
 
-async fn findings(args: &cli::Check) -> Result<Config, Findings> {
+async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
     let config = application::read(&args.application)
         .map_err(|wrong| Findings::Wrong(wrong.iter().cloned().collect()))?;
+    let config = Arc::new(config);
     let handle = RegistryHandle::default();
     let backends = Backends::unconnected(&config, &handle).map_err(Findings::Failed)?;
     let loader = Loader {
         engine: Arc::new(Engine::new().map_err(Findings::Failed)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
-    application::load(&config, &backends, &handle, &loader).await.map_err(Findings::Wrong)?;
+    application::load(&config, &backends, &handle, &loader, None).await.map_err(Findings::Wrong)?;
     Ok(config)
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, compile};
+use crate::engine::compile::{CodeCache, ComponentFile, compile};
 use crate::engine::link::{exports, imports, needs};
 
 /// What is known of a component file.
@@ -37,9 +37,10 @@ pub struct Grant {
 /// Read the component in `path`.
 pub async fn inspect(path: &Path) -> Result<Report> {
     let engine = Arc::new(Engine::new()?);
-    let compiled = compile(engine.clone(), Arc::new(CodeCache::none()), path).await?;
-    let imports = imports(&engine, &compiled.component);
-    let exports = exports(&engine, &compiled.component);
+    let file = ComponentFile::read(path).await?;
+    let component = compile(engine.clone(), Arc::new(CodeCache::none()), file.clone()).await?;
+    let imports = imports(&engine, &component);
+    let exports = exports(&engine, &component);
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
     let grants = needs(&imports)
         .into_iter()
@@ -47,8 +48,8 @@ pub async fn inspect(path: &Path) -> Result<Report> {
         .collect();
     Ok(Report {
         file: path.display().to_string(),
-        bytes: compiled.file_bytes,
-        digest: compiled.digest.full().to_string(),
+        bytes: file.bytes.len(),
+        digest: file.digest.full().to_string(),
         handler,
         grants,
         imports,

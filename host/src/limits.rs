@@ -151,6 +151,21 @@ pub const POST_RETURN: Duration = Duration::from_secs(30);
 /// Bytes of compiled code on disk. A component of 300 KiB compiles to about 1 MiB.
 pub const CODE_CACHE_BYTES: u64 = 1024 * MIB;
 
+/// Attempts to put a version into service that each service remembers. Versions in it can be rolled
+/// back to; about 300 KiB each on disk.
+pub const HISTORY_RECORDS: usize = 32;
+
+/// Time in which the first answers of a version decide whether it is taken back.
+pub const PROBATION: Duration = Duration::from_secs(10);
+
+/// Errors of a new version below which they count as accidents.
+pub const TRIAL_ERRORS: u64 = 3;
+
+/// How many times as often as the old version a new one may answer with errors, and the share of its
+/// answers that may be errors on top of that. Generous: taking back a good version is a fault, too.
+pub const TRIAL_FACTOR: f64 = 2.0;
+pub const TRIAL_MARGIN: f64 = 0.05;
+
 /// Bytes of a component file. The largest real ones, interpreters with their libraries, have
 /// 40 MiB.
 pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;

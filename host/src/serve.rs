@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::application;
+use crate::application::{self, Application};
 use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::config::{Config, Listen, ServiceKind};
@@ -31,13 +31,15 @@ use crate::http::{App, Target};
 use crate::limits;
 use crate::service::loader::Loader;
 use crate::service::registry::{Registry, RegistryHandle};
+use crate::service::store::Store;
+use crate::service::swap::Swaps;
 use crate::shutdown::Signals;
 use crate::table;
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
-    let config = read(&args)?;
+    let config = Arc::new(read(&args)?);
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
@@ -47,7 +49,11 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         engine: Arc::new(Engine::new()?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
-    let registry = application::load(&config, &backends, &handle, &loader).await?;
+    let store = Store::new(&config.state_dir)
+        .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
+    let Application { registry, slots } =
+        application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
+    let swaps = Swaps::new(slots, loader, store);
     let public =
         Listener::bind(&config.http.host, config.http.port, limits::HTTP_CONNECTIONS).await?;
     let control =
@@ -60,6 +66,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         config,
         backends,
         registry,
+        swaps,
         stopping: AtomicBool::new(false),
     });
     let public = serve_public(&host, public);
@@ -75,6 +82,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     signals.exit_on_next();
     tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
     host.stopping.store(true, Ordering::Release);
+    host.swaps.stop();
     // The control plane tells to the end that the host is on its way down.
     match public.stop(limits::SHUTDOWN_DRAIN).await {
         true => tracing::info!("every accepted request was finished"),
@@ -91,7 +99,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
 
 /// A running application.
 struct Host {
-    config: Config,
+    config: Arc<Config>,
+    swaps: Arc<Swaps>,
     backends: Backends,
     registry: Arc<Registry>,
     app: App,
@@ -227,15 +236,23 @@ impl Status for Host {
             .values()
             .map(|config| {
                 let service = self.registry.find(&config.name);
-                let version = service.map(|service| service.version());
+                let serving = service.map(|service| service.serving());
+                let versions =
+                    serving.as_ref().map(|serving| serving.versions()).unwrap_or_default();
                 ServiceStatus {
                     service: config.name.clone(),
                     route: config.route.clone(),
                     kind: if service.is_some() { "component" } else { "static" },
-                    version: version.as_ref().map(|version| version.digest.short().to_string()),
+                    version: serving
+                        .as_ref()
+                        .map(|serving| serving.stable.digest.short().to_string()),
+                    canary: serving.as_ref().and_then(|serving| {
+                        let canary = serving.canary.as_ref()?;
+                        Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
+                    }),
                     state: "running",
                     address: address(&self.address, &config.name, config.route.as_deref()),
-                    instances: version.map_or(0, |version| version.live_instances()),
+                    instances: versions.iter().map(|version| version.live_instances()).sum(),
                     in_flight: service.map_or(0, |service| service.in_flight()),
                     served: service.map_or(0, |service| service.served()),
                     failed: service.map_or(0, |service| service.failed()),

@@ -5,8 +5,12 @@
 
 pub mod admission;
 pub mod dispatch;
+pub mod history;
 pub mod loader;
 pub mod registry;
+pub mod serving;
+pub mod store;
+pub mod swap;
 pub mod version;
 
 use std::sync::Arc;
@@ -16,6 +20,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::service::admission::Admission;
+use crate::service::serving::Serving;
 use crate::service::version::Version;
 
 /// One component service.
@@ -25,7 +30,7 @@ pub struct Service {
     pub internal: bool,
     /// How long a component may take to begin its answer.
     pub first_byte_timeout: Duration,
-    current: ArcSwap<Version>,
+    serving: ArcSwap<Serving>,
     admission: Admission,
     served: AtomicU64,
     failed: AtomicU64,
@@ -37,22 +42,27 @@ impl Service {
         internal: bool,
         first_byte_timeout: Duration,
         admission: Admission,
-        version: Version,
+        version: Arc<Version>,
     ) -> Self {
         Self {
             name,
             internal,
             first_byte_timeout,
-            current: ArcSwap::from_pointee(version),
+            serving: ArcSwap::new(Serving::only(version)),
             admission,
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
     }
 
-    /// The version that takes the next request.
-    pub fn version(&self) -> Arc<Version> {
-        self.current.load_full()
+    /// What takes the next request.
+    pub fn serving(&self) -> Arc<Serving> {
+        self.serving.load_full()
+    }
+
+    /// From now on `serving` takes the requests. Those that run stay where they are.
+    pub fn publish(&self, serving: Arc<Serving>) {
+        self.serving.store(serving);
     }
 
     /// Requests that are being served, bodies included.

@@ -23,7 +23,7 @@ pub use cache::CodeCache;
 pub struct Digest(String);
 
 impl Digest {
-    fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -50,31 +50,49 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A compiled component and where it came from.
-pub struct Compiled {
-    pub component: Component,
+/// A component's bytes, checked to be a component, and what names them.
+#[derive(Clone)]
+pub struct ComponentFile {
+    pub bytes: Arc<[u8]>,
     pub digest: Digest,
+    /// Where they came from, for people.
     pub path: PathBuf,
-    pub file_bytes: usize,
 }
 
-/// Read and compile the component in `path`.
-pub async fn compile(engine: Arc<Engine>, cache: Arc<CodeCache>, path: &Path) -> Result<Compiled> {
-    let path = path.to_path_buf();
+impl ComponentFile {
+    /// Read a file once; what happens to it afterwards does not matter.
+    pub async fn read(path: &Path) -> Result<Self> {
+        let path = path.to_path_buf();
+        tokio::task::spawn_blocking(move || {
+            let bytes = read(&path)?;
+            Self::from_bytes(bytes, path)
+        })
+        .await
+        .context("the file could not be read")?
+    }
+
+    /// Bytes that came another way. `path` names their origin.
+    pub fn from_bytes(bytes: Vec<u8>, path: PathBuf) -> Result<Self> {
+        check_kind(&bytes).with_context(|| format!("{} is not a component", path.display()))?;
+        Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into(), path })
+    }
+}
+
+/// Compile a component, or load its code from the cache.
+pub async fn compile(
+    engine: Arc<Engine>,
+    cache: Arc<CodeCache>,
+    file: ComponentFile,
+) -> Result<Component> {
     tokio::task::spawn_blocking(move || {
-        let bytes = read(&path)?;
-        let digest = Digest::of(&bytes);
-        let component = match cache.load(engine.wasmtime(), &digest) {
-            Some(component) => component,
-            None => {
-                let component = Component::from_binary(engine.wasmtime(), &bytes)
-                    .map_err(anyhow::Error::from)
-                    .with_context(|| format!("{} is not a valid component", path.display()))?;
-                cache.store(engine.wasmtime(), &digest, &component);
-                component
-            }
-        };
-        Ok(Compiled { component, digest, path, file_bytes: bytes.len() })
+        if let Some(component) = cache.load(engine.wasmtime(), &file.digest) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(engine.wasmtime(), &file.bytes)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("{} is not a valid component", file.path.display()))?;
+        cache.store(engine.wasmtime(), &file.digest, &component);
+        Ok(component)
     })
     .await
     .context("the compiler stopped")?
@@ -91,10 +109,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
             limits::COMPONENT_FILE_BYTES
         );
     }
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("cannot read the component {}", path.display()))?;
-    check_kind(&bytes).with_context(|| format!("{} is not a component", path.display()))?;
-    Ok(bytes)
+    std::fs::read(path).with_context(|| format!("cannot read the component {}", path.display()))
 }
 
 /// Tell a component from what people most often hand over instead.

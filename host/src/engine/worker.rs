@@ -77,6 +77,28 @@ impl Shared {
             instance.waker.wake();
         }
     }
+
+    /// Take a drain back: instances are kept again.
+    pub fn resume(&self) {
+        self.draining.store(false, Ordering::Release);
+    }
+
+    /// End every request that still runs. Its client sees an error, never a clean end. Returns how
+    /// many there were.
+    pub fn cut(&self) -> usize {
+        let mut cut = 0;
+        for instance in lock(&self.instances).iter().filter_map(Weak::upgrade) {
+            for slot in lock(&instance.slots).iter() {
+                if slot.status() == SlotStatus::Live {
+                    slot.status.store(SlotStatus::Broken as u8, Ordering::Release);
+                    slot.context.cancel().cancel();
+                    cut += 1;
+                }
+            }
+            instance.waker.wake();
+        }
+        cut
+    }
 }
 
 /// The instances of a version are all in use.

@@ -32,6 +32,8 @@ pub struct ServiceStatus {
     pub kind: &'static str,
     /// The component's digest, shortened.
     pub version: Option<String>,
+    /// The version on trial and its share of the requests.
+    pub canary: Option<String>,
     pub state: &'static str,
     /// Where it answers.
     pub address: String,

@@ -33,7 +33,7 @@ impl Probe {
                 // Read to its end, or the component's request would count as abandoned.
                 let body = response.into_body().collect();
                 let _ = timeout(limits::HEALTH_TIMEOUT, body).await;
-                Ok(healthy(&service.name, service.version().digest.short()))
+                Ok(healthy(&service.name, service.serving().stable.digest.short()))
             }
             _ => Ok(response),
         }

@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::engine::worker::{AllInstancesBusy, Slot};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Source};
 use crate::limits;
 use crate::service::Service;
 use crate::service::admission::{Permit, busy};
@@ -33,7 +33,8 @@ impl Service {
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
         let permit = self.admission.admit(&self.name).await?;
-        let version = self.version();
+        let version = self.serving.load().pick().clone();
+        version.counts.begin();
         // The guard comes before the call: whatever happens from here on, the slot gets an end.
         let guard = Guard {
             slot: Slot::new(context),
@@ -43,15 +44,13 @@ impl Service {
             _permit: permit,
         };
         let answer = timeout(self.first_byte_timeout, self.call(&version, &guard.slot, request));
-        let response = answer.await.map_err(|_| {
-            Failure::new(
-                Kind::FirstByteTimeout,
-                format!(
-                    "The service {} did not begin to answer within {:?}.",
-                    self.name, self.first_byte_timeout
-                ),
-            )
-        })??;
+        let answer = answer.await.unwrap_or_else(|_| Err(self.too_slow()));
+        match &answer {
+            Ok(response) => version.counts.answer(response.status().is_server_error()),
+            // Busy is the host's word, not the version's.
+            Err(failure) => version.counts.answer(failure.kind.source() == Source::Guest),
+        }
+        let response = answer?;
         Ok(response.map(|body| GuardedBody { body, guard, error: None }.boxed_unsync()))
     }
 
@@ -105,6 +104,16 @@ impl Service {
         }
     }
 
+    fn too_slow(&self) -> Failure {
+        Failure::new(
+            Kind::FirstByteTimeout,
+            format!(
+                "The service {} did not begin to answer within {:?}.",
+                self.name, self.first_byte_timeout
+            ),
+        )
+    }
+
     fn trapped(&self) -> Failure {
         Failure::new(
             Kind::GuestTrapped,
@@ -121,7 +130,7 @@ fn is_full(error: &wasmtime::Error) -> bool {
 struct Guard {
     slot: Arc<Slot>,
     service: Arc<Service>,
-    /// Keeps the version's statistics and files alive for as long as it serves.
+    /// The one version that answers this request.
     version: Arc<Version>,
     /// Nothing more is wanted: the body came to its end, or there is none to be read.
     whole: bool,
@@ -130,6 +139,7 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.version.counts.end(self.whole);
         if self.whole {
             self.service.served.fetch_add(1, Ordering::Relaxed);
             self.slot.finish();

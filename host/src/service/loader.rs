@@ -2,7 +2,6 @@
 //!
 //! Whatever is wrong with a component shows here, before any request meets it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::capability::context::RequestContext;
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, compile};
-use crate::engine::link::link;
+use crate::engine::compile::{CodeCache, ComponentFile, compile};
+use crate::engine::link::{imports, link};
 use crate::engine::state::Grants;
 use crate::engine::worker::{InstanceLimits, Policy, Slot};
 use crate::failure::respond::full;
@@ -26,27 +25,32 @@ pub struct Loader {
     pub cache: Arc<CodeCache>,
 }
 
+/// On what terms a service runs its components. The same for all its versions.
+pub struct Terms {
+    pub grants: Arc<Grants>,
+    pub instances: InstanceLimits,
+    /// Asked of a version before it is published.
+    pub health: Option<String>,
+}
+
 impl Loader {
-    /// Load the component in `path` for a service with these grants.
-    pub async fn load(
-        &self,
-        path: &Path,
-        grants: Arc<Grants>,
-        limits: InstanceLimits,
-        health: Option<&str>,
-    ) -> Result<Version> {
-        let compiled = compile(self.engine.clone(), self.cache.clone(), path).await?;
-        let pre = link(&self.engine, &compiled.component, &grants).with_context(|| {
-            format!("{} cannot be the service {}", path.display(), grants.service)
+    /// Load a component for a service.
+    pub async fn load(&self, file: ComponentFile, terms: &Terms) -> Result<Version> {
+        let ComponentFile { digest, path, .. } = file.clone();
+        let component = compile(self.engine.clone(), self.cache.clone(), file).await?;
+        let pre = link(&self.engine, &component, &terms.grants).with_context(|| {
+            format!("{} cannot be the service {}", path.display(), terms.grants.service)
         })?;
-        let policy = Policy::new(pre, self.engine.wasmtime().clone(), grants, limits);
+        let imports = imports(&self.engine, &component);
+        let engine = self.engine.wasmtime().clone();
+        let policy = Policy::new(pre, engine, terms.grants.clone(), terms.instances.clone());
         timeout(limits::SMOKE_TIMEOUT, policy.smoke())
             .await
             .map_err(|_| anyhow!("it did not start within {:?}", limits::SMOKE_TIMEOUT))
             .and_then(|tried| tried.map_err(anyhow::Error::from))
             .with_context(|| format!("{} does not start", path.display()))?;
-        let version = Version::new(compiled.digest, compiled.path, policy);
-        if let Some(path) = health {
+        let version = Version::new(digest, path, imports, policy);
+        if let Some(path) = &terms.health {
             probe(&version, path)
                 .await
                 .with_context(|| format!("{} is not healthy", version.path.display()))?;

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
@@ -25,9 +24,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    pub fn new(services: Vec<Service>) -> Arc<Self> {
-        let services =
-            services.into_iter().map(|service| (service.name.clone(), Arc::new(service))).collect();
+    pub fn new(services: impl Iterator<Item = Arc<Service>>) -> Arc<Self> {
+        let services = services.map(|service| (service.name.clone(), service)).collect();
         Arc::new(Self { services })
     }
 
@@ -38,16 +36,14 @@ impl Registry {
     /// End all instances that are idle, and the others when they become so. Returns when none is left,
     /// or at the deadline.
     pub async fn drain(&self, deadline: Duration) {
-        for service in self.services.values() {
-            service.version().drain();
-        }
-        let drained = async {
-            while self.services.values().any(|service| service.version().live_instances() > 0) {
-                sleep(limits::DRAIN_POLL).await;
-            }
-        };
-        if timeout(deadline, drained).await.is_err() {
-            tracing::warn!("instances were still running after {deadline:?}");
+        let versions = self.services.values().flat_map(|service| service.serving().versions());
+        let drains = versions.map(|version| async move {
+            version.retire();
+            version.drained(deadline).await
+        });
+        let cut: usize = join_all(drains).await.iter().map(|drained| drained.cut).sum();
+        if cut > 0 {
+            tracing::warn!("cut {cut} requests that still ran after {deadline:?}");
         }
     }
 }

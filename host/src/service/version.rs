@@ -2,29 +2,53 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::engine::compile::Digest;
 use crate::engine::worker::{Handler, Policy, Shared};
+use crate::limits;
 
 /// A component that was compiled, checked, linked and tried.
 pub struct Version {
     pub digest: Digest,
     /// Where it was read.
     pub path: PathBuf,
-    pub loaded_at: SystemTime,
+    /// The interfaces it imports.
+    pub imports: Vec<String>,
     pub handler: Handler,
+    pub counts: Counts,
     instances: Arc<Shared>,
 }
 
+/// What became of a version's requests.
+#[derive(Default)]
+pub struct Counts {
+    in_flight: AtomicUsize,
+    served: AtomicU64,
+    cut_off: AtomicU64,
+    answered: AtomicU64,
+    errors: AtomicU64,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Drained {
+    pub took: Duration,
+    /// Requests that were ended at the deadline.
+    pub cut: usize,
+}
+
 impl Version {
-    pub fn new(digest: Digest, path: PathBuf, policy: Policy) -> Self {
+    pub fn new(digest: Digest, path: PathBuf, imports: Vec<String>, policy: Policy) -> Self {
         Self {
             digest,
             path,
-            loaded_at: SystemTime::now(),
+            imports,
+            counts: Counts::default(),
             instances: policy.shared().clone(),
             handler: ProxyHandler::new(policy),
         }
@@ -41,7 +65,65 @@ impl Version {
     }
 
     /// Let it come to its end: idle instances now, busy ones when their last body ends.
-    pub fn drain(&self) {
+    pub fn retire(&self) {
         self.instances.drain();
+    }
+
+    /// It serves again after all.
+    pub fn resume(&self) {
+        self.instances.resume();
+    }
+
+    /// Wait until nothing of it runs. At the deadline, end what still does.
+    pub async fn drained(&self, deadline: Duration) -> Drained {
+        let started = Instant::now();
+        let mut cut = 0;
+        while self.counts.in_flight() > 0 || self.live_instances() > 0 {
+            if started.elapsed() >= deadline {
+                cut += self.instances.cut();
+            }
+            sleep(limits::DRAIN_POLL).await;
+        }
+        Drained { took: started.elapsed(), cut }
+    }
+}
+
+impl Counts {
+    /// A request begins. What it ends with is told by the other calls.
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The component answered, or failed to: `error` for a trap, no answer, or a status of 5xx.
+    pub fn answer(&self, error: bool) {
+        self.errors.fetch_add(u64::from(error), Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Release);
+    }
+
+    /// A request ends. `whole` if all of its response was delivered.
+    pub fn end(&self, whole: bool) {
+        let ended = if whole { &self.served } else { &self.cut_off };
+        ended.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Requests whose response was delivered whole.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Requests that got no response of the component, or not all of it.
+    pub fn cut_off(&self) -> u64 {
+        self.cut_off.load(Ordering::Relaxed)
+    }
+
+    /// Answers so far, and how many of them were errors.
+    pub fn answers(&self) -> (u64, u64) {
+        let answered = self.answered.load(Ordering::Acquire);
+        (answered, self.errors.load(Ordering::Relaxed).min(answered))
     }
 }

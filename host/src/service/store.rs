@@ -1,0 +1,204 @@
+//! What of services outlives the process: the version that is published, the files of versions that a
+//! rollback may want, and the history.
+//!
+//! Every file appears under its name only when it is whole (written beside, synced, renamed), so that a
+//! host that is killed at any moment leaves the old state or the new one.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::compile::{ComponentFile, Digest};
+use crate::service::history::History;
+
+/// The folder of published versions.
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// What is known of one service.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Saved {
+    /// The digest of the version that serves; none before the first swap.
+    pub published: Option<String>,
+    /// The digest of the application file's own component when that was published. If the file has
+    /// another one by now, it was built since, and it is what its owner wants to run.
+    pub replaced: Option<String>,
+    pub history: History,
+}
+
+impl Store {
+    pub fn new(state_dir: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let folder = state_dir.join("versions");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// What was saved for a service. A record that cannot be read is set aside, never lost, and the
+    /// service starts from the application file.
+    pub fn load(&self, service: &str) -> Saved {
+        let path = self.record(service);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Saved::default(),
+            Err(error) => {
+                tracing::warn!("cannot read {}: {error}", path.display());
+                return Saved::default();
+            }
+        };
+        serde_json::from_slice(&text).unwrap_or_else(|error| {
+            let aside = path.with_extension("unreadable");
+            tracing::warn!(
+                "{} is no history ({error}); it is now {}",
+                path.display(),
+                aside.display()
+            );
+            // If it cannot be moved, it is overwritten by the next save.
+            let _ = fs::rename(&path, aside);
+            Saved::default()
+        })
+    }
+
+    pub fn save(&self, service: &str, saved: &Saved) -> io::Result<()> {
+        write(&self.record(service), &serde_json::to_vec_pretty(saved)?)
+    }
+
+    /// Keep a component's file.
+    pub fn keep(&self, file: &ComponentFile) -> io::Result<()> {
+        let path = self.component(file.digest.full());
+        if path.exists() { Ok(()) } else { write(&path, &file.bytes) }
+    }
+
+    /// A component that was kept, if it still is what it was.
+    pub fn find(&self, digest: &str) -> Option<ComponentFile> {
+        let bytes = fs::read(self.component(digest)).ok()?;
+        let file = ComponentFile::from_bytes(bytes, self.component(digest)).ok()?;
+        (file.digest.full() == digest).then_some(file)
+    }
+
+    /// Remove the components that no history knows any more, and what a killed host left half written.
+    pub fn trim<'a>(&self, wanted: impl Iterator<Item = &'a str>) {
+        let wanted: HashSet<String> = wanted.map(|digest| format!("{digest}.wasm")).collect();
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let superfluous = name.ends_with(".wasm") && !wanted.contains(&name);
+            if superfluous || name.ends_with(".partial") {
+                // What cannot be removed now is tried again with the next swap.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn record(&self, service: &str) -> PathBuf {
+        self.folder.join(format!("{service}.json"))
+    }
+
+    fn component(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}.wasm"))
+    }
+}
+
+impl Saved {
+    /// All versions that may be wanted again.
+    pub fn digests(&self) -> impl Iterator<Item = &str> {
+        self.history.digests().chain(self.published.as_deref())
+    }
+
+    /// The published version, unless the application file's own component was built since.
+    pub fn current(&self, store: &Store, own: &Digest) -> Option<ComponentFile> {
+        if self.replaced.as_deref() != Some(own.full()) {
+            return None;
+        }
+        store.find(self.published.as_deref()?)
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    let written = (|| {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)?;
+        // The name, too, must survive a power failure.
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::history::Verdict;
+    use crate::service::history::tests::record;
+
+    fn component(content: u8) -> ComponentFile {
+        let bytes = vec![0, b'a', b's', b'm', 0x0d, 0, 1, 0, content];
+        ComponentFile::from_bytes(bytes, PathBuf::from("x.wasm")).unwrap()
+    }
+
+    #[test]
+    fn what_is_saved_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path()).unwrap();
+        let (own, published) = (component(1), component(2));
+        let mut saved = Saved {
+            published: Some(published.digest.full().to_string()),
+            replaced: Some(own.digest.full().to_string()),
+            history: History::default(),
+        };
+        saved.history.push(record("a", Verdict::Activated));
+        store.keep(&published).unwrap();
+        store.save("weather", &saved).unwrap();
+
+        let store = Store::new(folder.path()).unwrap();
+        let again = store.load("weather");
+        assert_eq!(again.history.records(), saved.history.records());
+        assert_eq!(again.current(&store, &own.digest).unwrap().digest, published.digest);
+        // The application file's component was built since.
+        assert!(again.current(&store, &component(3).digest).is_none());
+    }
+
+    #[test]
+    fn a_broken_record_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path()).unwrap();
+        fs::write(folder.path().join("versions/weather.json"), "{ half").unwrap();
+        assert!(store.load("weather").published.is_none());
+        assert!(folder.path().join("versions/weather.unreadable").exists());
+    }
+
+    #[test]
+    fn a_component_that_was_changed_on_disk_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path()).unwrap();
+        let file = component(1);
+        store.keep(&file).unwrap();
+        assert!(store.find(file.digest.full()).is_some());
+        let path = folder.path().join("versions").join(format!("{}.wasm", file.digest.full()));
+        fs::write(path, component(2).bytes).unwrap();
+        assert!(store.find(file.digest.full()).is_none());
+    }
+
+    #[test]
+    fn what_no_history_knows_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path()).unwrap();
+        let (kept, dropped) = (component(1), component(2));
+        store.keep(&kept).unwrap();
+        store.keep(&dropped).unwrap();
+        fs::write(folder.path().join("versions/half.partial"), "x").unwrap();
+        store.trim([kept.digest.full()].into_iter());
+        assert!(store.find(kept.digest.full()).is_some());
+        assert!(store.find(dropped.digest.full()).is_none());
+        assert!(!folder.path().join("versions/half.partial").exists());
+    }
+}
