@@ -93,7 +93,8 @@ fn terms(
     Terms {
         grants: Arc::new(grants),
         instances: instance_limits(component),
-        health: component.health.clone(),
+        // Only a component whose backends are there can be healthy.
+        health: component.health.clone().filter(|_| backends.are_started()),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::tls;
 pub struct Backends {
     databases: BTreeMap<String, PgDatabase>,
     models: BTreeMap<String, Models>,
+    started: bool,
 }
 
 /// A model server and the grant's way to it.
@@ -51,6 +52,7 @@ impl Backends {
             }
             backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
         }
+        backends.started = true;
         Ok((backends, embedded))
     }
 
@@ -68,6 +70,11 @@ impl Backends {
             backends.models.insert(name.clone(), models);
         }
         Ok(backends)
+    }
+
+    /// Whether they were started, or only stand in for a check.
+    pub fn are_started(&self) -> bool {
+        self.started
     }
 
     pub fn postgres(&self, name: &str) -> Option<Arc<dyn Database>> {

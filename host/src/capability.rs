@@ -5,6 +5,7 @@
 //! They know the request on whose behalf a guest calls ([`context`]), but nothing of engines,
 //! services or HTTP routing.
 
+pub mod body;
 pub mod context;
 pub mod ollama;
 pub mod outgoing;

@@ -62,6 +62,7 @@ fn pool() -> PoolingAllocationConfig {
     pool.total_component_instances(limits::POOL_INSTANCES)
         .total_memories(limits::POOL_INSTANCES)
         .total_stacks(limits::POOL_INSTANCES)
+        .table_elements(limits::TABLE_ELEMENTS)
         .total_core_instances(limits::POOL_INSTANCES * 4)
         .total_tables(limits::POOL_INSTANCES * 4);
     pool

@@ -138,6 +138,12 @@ pub const ADMIN_STOP: Duration = Duration::from_secs(1);
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 
+/// Handles that one instance holds at the same time: streams, headers, requests, transactions.
+pub const GUEST_RESOURCES: usize = 10_000;
+
+/// Bytes of one set of headers that a guest makes, as it is in memory.
+pub const GUEST_FIELDS_BYTES: usize = 128 * 1024;
+
 /// Elements of one table of a guest. Large programs have some thousand functions in theirs.
 pub const TABLE_ELEMENTS: usize = 100_000;
 

@@ -20,6 +20,7 @@ use crate::application::{self, Application};
 use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::config::{Config, Listen, ServiceKind};
+use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
@@ -39,7 +40,52 @@ use crate::table;
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
-    let config = Arc::new(read(&args)?);
+    // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
+    let Started { host, public, control, embedded } = tokio::select! {
+        started = start(&args) => started?,
+        signal = signals.next() => {
+            tracing::info!("{signal} while starting");
+            return Ok(());
+        }
+    };
+    let public = serve_public(&host, public);
+    let control = serve_control(&host, control);
+    announce(&host, args.output.format);
+    // Looks at every backend once, so that the log says from the start what stands in for what.
+    tokio::spawn({
+        let host = host.clone();
+        async move { host.backends.unavailable().await }
+    });
+
+    let signal = signals.next().await;
+    signals.exit_on_next();
+    tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
+    host.stopping.store(true, Ordering::Release);
+    host.swaps.stop();
+    // The control plane tells to the end that the host is on its way down.
+    match public.stop(limits::SHUTDOWN_DRAIN).await {
+        true => tracing::info!("every accepted request was finished"),
+        false => tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN),
+    }
+    control.stop(limits::ADMIN_STOP).await;
+    host.registry.drain(limits::INSTANCE_DRAIN).await;
+    host.backends.close();
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    Ok(())
+}
+
+/// A host whose parts are all there and whose addresses are bound.
+struct Started {
+    host: Arc<Host>,
+    public: Listener,
+    control: Listener,
+    embedded: Option<EmbeddedServer>,
+}
+
+async fn start(args: &cli::Serve) -> Result<Started, Exit> {
+    let config = Arc::new(read(args)?);
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
@@ -69,32 +115,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         swaps,
         stopping: AtomicBool::new(false),
     });
-    let public = serve_public(&host, public);
-    let control = serve_control(&host, control);
-    announce(&host, args.output.format);
-    // Looks at every backend once, so that the log says from the start what stands in for what.
-    tokio::spawn({
-        let host = host.clone();
-        async move { host.backends.unavailable().await }
-    });
-
-    let signal = signals.next().await;
-    signals.exit_on_next();
-    tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
-    host.stopping.store(true, Ordering::Release);
-    host.swaps.stop();
-    // The control plane tells to the end that the host is on its way down.
-    match public.stop(limits::SHUTDOWN_DRAIN).await {
-        true => tracing::info!("every accepted request was finished"),
-        false => tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN),
-    }
-    control.stop(limits::ADMIN_STOP).await;
-    host.registry.drain(limits::INSTANCE_DRAIN).await;
-    host.backends.close();
-    if let Some(embedded) = embedded {
-        embedded.stop().await;
-    }
-    Ok(())
+    Ok(Started { host, public, control, embedded })
 }
 
 /// A running application.

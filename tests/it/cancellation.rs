@@ -28,6 +28,7 @@ route = "/"
 
 [service.holder]
 component = "$(holder)"
+instances = 1
 ollama = "local"
 postgres = "any"
 "#,
@@ -116,6 +117,87 @@ async fn a_statement_whose_client_leaves_is_cancelled_on_the_server() {
     sleep.abort();
     eventually("the statement's end", async || (sleeping().await == "0").then_some(())).await;
     assert!(left.elapsed() < SOON, "the statement went on for {:?}", left.elapsed());
+}
+
+#[tokio::test]
+async fn a_head_request_whose_client_leaves_is_no_different() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let host = models(&upstream).serve().await;
+    let address = host.address.clone();
+    let sleep = tokio::spawn(async move {
+        client::send(&address, "HEAD", "/holder/sleep", &[], "").await;
+    });
+    let sleeping = async || host.get("/holder/sleeping").await.text().to_string();
+    eventually("the statement on the server", async || (sleeping().await == "1").then_some(()))
+        .await;
+    let left = Instant::now();
+    sleep.abort();
+    eventually("the statement's end", async || (sleeping().await == "0").then_some(())).await;
+    assert!(left.elapsed() < SOON, "the statement went on for {:?}", left.elapsed());
+}
+
+#[tokio::test]
+async fn a_statement_is_cancelled_though_its_instance_lives_on() {
+    let upstream = Upstream::start(|_| {
+        vec![
+            Step::Send(ndjson_head()),
+            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
+            Step::Hold,
+        ]
+    })
+    .await;
+    let host = models(&upstream).serve().await;
+    // A neighbour in the same instance whose client stays: the instance's end cannot be what cancels.
+    let mut neighbour = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
+    assert_eq!(neighbour.next().await.unwrap().unwrap(), "one");
+    let address = host.address.clone();
+    let sleep = tokio::spawn(async move {
+        client::send(&address, "GET", "/holder/sleep", &[], "").await;
+    });
+    let sleeping = async || host.get("/holder/sleeping").await.text().to_string();
+    eventually("the statement on the server", async || (sleeping().await == "1").then_some(()))
+        .await;
+    assert_eq!(host.service("holder").await["instances"], 1);
+    sleep.abort();
+    eventually("the statement's end", async || (sleeping().await == "0").then_some(())).await;
+    assert_eq!(host.service("holder").await["instances"], 1);
+    drop(neighbour);
+}
+
+#[tokio::test]
+async fn what_a_service_asked_of_another_ends_with_its_client() {
+    let app = App::new(
+        r#"
+name = "cancellation"
+
+[service.outer]
+component = "$(hostile)"
+services = ["inner"]
+
+[service.inner]
+component = "$(hostile)"
+"#,
+    );
+    let host = app.serve().await;
+    // A neighbour keeps the outer instance alive.
+    let mut neighbour = client::open(&host.address, "GET", "/outer/drip", &[], "").await;
+    assert!(neighbour.next().await.unwrap().is_some());
+    let address = host.address.clone();
+    let call = tokio::spawn(async move {
+        client::send(&address, "GET", "/outer/call?inner/loop", &[], "").await;
+    });
+    eventually("the inner request", async || {
+        (host.service("inner").await["instances"] == 1).then_some(())
+    })
+    .await;
+    let left = Instant::now();
+    call.abort();
+    eventually("the inner instance's end", async || {
+        (host.service("inner").await["instances"] == 0).then_some(())
+    })
+    .await;
+    assert!(left.elapsed() < SOON, "the inner guest went on for {:?}", left.elapsed());
+    drop(neighbour);
 }
 
 #[tokio::test]

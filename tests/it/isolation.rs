@@ -121,4 +121,29 @@ max-body = "1KiB"
     let reply = host.send("POST", "/echo", &"x".repeat(1025)).await;
     assert_eq!(reply.status, 413);
     assert_eq!(reply.header("content-type"), "application/problem+json");
+    // Without a length, it shows only while the body is read: the guest sees it break off.
+    let reply =
+        client::send_chunked(&host.address, "/echo", &[&"x".repeat(1000), &"x".repeat(1000)]).await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn an_instance_serves_as_many_requests_as_the_file_says() {
+    let app = App::new(
+        r#"
+name = "reuse"
+
+[service.guest]
+component = "$(hostile)"
+route = "/"
+instances = 1
+reuse = 2
+"#,
+    );
+    let host = app.serve().await;
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        counts.push(host.get("/count").await.text().to_string());
+    }
+    assert_eq!(counts, ["1", "2", "1", "2", "1"]);
 }

@@ -18,12 +18,20 @@ name = "secrets"
 url = "${WEATHER_DB_URL}"
 acquire-timeout = "1s"
 
+[ollama.local]
+url = "http://user:${OLLAMA_PASSWORD}@127.0.0.1:1"
+
 [service.weather]
 component = "$(weather)"
 postgres = "weather"
+
+[service.chat]
+component = "$(ollama)"
+ollama = "local"
 "#,
     )
     .env("WEATHER_DB_URL", &url)
+    .env("OLLAMA_PASSWORD", PASSWORD)
     .env("WASM_HOST_LOG", "trace");
     let mut outputs = Vec::new();
     for arguments in [&["check"][..], &["check", "--format", "json"]] {
@@ -36,6 +44,8 @@ postgres = "weather"
     let reply = host.get("/weather/forecast").await;
     assert_eq!(reply.status, 503, "{}", reply.text());
     outputs.push(reply.text().to_string());
+    outputs.push(host.get("/chat/api/tags").await.text().to_string());
+    outputs.push(host.get("/chat/v1/models").await.text().to_string());
     for path in ["/services", "/ready", "/live", "/nowhere"] {
         outputs.push(client::send(&host.admin, "GET", path, &[], "").await.text().to_string());
     }

@@ -5,6 +5,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -88,6 +89,26 @@ pub async fn send(
     let body = streaming.rest().await.expect("a whole body");
     let headers = std::mem::take(&mut streaming.headers);
     Reply { status: streaming.status, headers, body: body.into() }
+}
+
+/// Send a body in chunks, without saying how long it will be.
+pub async fn send_chunked(address: &str, path: &str, chunks: &[&str]) -> Reply {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    for chunk in chunks {
+        request.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+    }
+    request.push_str("0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the request is taken");
+    let mut answer = Vec::new();
+    // The server may close before it has read all of a body that it refuses.
+    let _ = within("the response", stream.read_to_end(&mut answer)).await;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a response");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Reply { status, headers: HeaderMap::new(), body: Bytes::from(body.to_string()) }
 }
 
 /// Send a request and return as soon as the response's head is there.

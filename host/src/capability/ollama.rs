@@ -12,7 +12,6 @@ pub mod upstream;
 
 mod address;
 mod api;
-mod body;
 mod client;
 mod decode;
 mod error;
@@ -23,8 +22,9 @@ mod ndjson;
 mod network;
 mod pump;
 
+use super::body;
+pub use super::body::Body;
 pub use address::Address;
-pub use body::Body;
 pub use client::{Client, Options};
 pub use host::{Ollama, OllamaView, add_to_linker};
 pub use upstream::Upstream;

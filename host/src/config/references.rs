@@ -80,7 +80,15 @@ pub(super) fn grants(
 
 pub(super) fn calls(cx: &Context<'_>, drafts: &[Draft]) {
     for callee in drafts.iter().flat_map(|draft| &draft.services) {
-        find_service(cx, callee, drafts);
+        if find_service(cx, callee, drafts).is_some_and(|service| service.is_static) {
+            cx.error(
+                &callee.at,
+                Problem::new(
+                    format!("service {} serves static files", quoted(&callee.value)),
+                    "remove it: components call components",
+                ),
+            );
+        }
     }
 }
 

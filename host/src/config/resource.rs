@@ -21,6 +21,9 @@ const OLLAMA_KEYS: &[&str] =
 const OLLAMA_HOST: &str = "OLLAMA_HOST";
 
 /// `None` if its address is wrong; that has been reported.
+/// What a new server consists of. A database of the host's own cannot have such a name.
+const RESERVED_DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
+
 pub(super) fn postgres<'t>(
     cx: &Context<'_>,
     name: &str,
@@ -28,7 +31,17 @@ pub(super) fn postgres<'t>(
     table: &'t DeTable<'t>,
 ) -> Option<PostgresConfig> {
     let line = cx.line(&at);
+    let at_header = at.clone();
     let table = Table::open(cx, &format!("[postgres.{name}]"), at, table, POSTGRES_KEYS);
+    if RESERVED_DATABASES.contains(&name) && !table.has("url") {
+        cx.error(
+            &at_header,
+            Problem::new(
+                format!("{} is a database that every Postgres server has for itself", quoted(name)),
+                "choose another name, as in [postgres.app], or give it a url",
+            ),
+        );
+    }
     let url = match table.interpolated(cx, "url") {
         Some(text) => Some(cx.checked(&text.at, postgres_url::parse(&text.value))),
         None => None,

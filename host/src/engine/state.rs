@@ -14,6 +14,7 @@ use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
 use crate::engine::output::GuestOutput;
+use crate::limits;
 
 /// What the application file grants to one service. Shared by all instances of all its versions.
 pub struct Grants {
@@ -54,11 +55,16 @@ impl State {
             .stdout(GuestOutput::stdout(grants.service.clone()))
             .stderr(GuestOutput::stderr(grants.service.clone()))
             .build();
+        // Both live in the host's memory, where the limit on the guest's does not reach.
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::GUEST_RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits::GUEST_FIELDS_BYTES);
         Self {
             wasi,
-            http: WasiHttpCtx::new(),
+            http,
             hooks: OutgoingHooks::new(grants.peers.clone()),
-            table: ResourceTable::new(),
+            table,
             memory: MemoryLimit::new(memory_bytes),
             requests: Requests::default(),
             grants,
@@ -146,7 +152,7 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= crate::limits::TABLE_ELEMENTS)
+        Ok(desired <= limits::TABLE_ELEMENTS)
     }
 }
 

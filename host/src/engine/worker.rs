@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
-use tokio::time::Sleep;
+use tokio::time::{Sleep, timeout};
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi_http::WasiHttpView;
@@ -168,7 +168,8 @@ impl HandlerState for Policy {
     async fn instantiate(&self) -> wasmtime::Result<Instance<State, Expiration, Worker>> {
         let slots = self.enter()?;
         let mut store = self.store();
-        let proxy = self.pre.instantiate_async(&mut store).await?;
+        let started = timeout(crate::limits::SMOKE_TIMEOUT, self.pre.instantiate_async(&mut store));
+        let proxy = started.await.map_err(|_| wasmtime::format_err!("it does not start"))??;
         Ok(Instance {
             store,
             proxy,
@@ -335,7 +336,12 @@ impl WorkerState for Worker {
         // Whoever set it before would have been another instance, and a request has one.
         let _ = slot.instance.set(Arc::downgrade(&self.slots));
         lock(&self.slots.slots).push(slot);
-        Box::pin(async move { context.cancel().cancelled().await })
+        // When this resolves, the instance takes no more requests. A guest whose calls were cancelled and
+        // which then comes to its end in time has done nothing to deserve that.
+        Box::pin(async move {
+            context.cancel().cancelled().await;
+            tokio::time::sleep(crate::limits::ABANDONED_GRACE).await;
+        })
     }
 
     fn drop(&self, store: Store<State>, result: Result<(), wasmtime::Error>) {

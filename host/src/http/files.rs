@@ -21,7 +21,7 @@ use crate::percent;
 /// The file that answers for a folder, and for every page of a single-page application.
 const INDEX: &str = "index.html";
 
-/// Shortest hash in a file name that says "the content never changes under this name".
+/// Length of the hash in a file name that says "the content never changes under this name".
 const HASH_CHARACTERS: usize = 8;
 
 /// One folder of files.
@@ -68,6 +68,15 @@ impl Files {
         (inside && tokio::fs::metadata(&file).await.ok()?.is_file()).then_some(file)
     }
 
+    /// Whether a file has a compressed copy beside it that lies in the folder as well.
+    async fn has_inside(&self, file: &Path, extension: &str) -> bool {
+        let mut copy = file.as_os_str().to_owned();
+        copy.push(".");
+        copy.push(extension);
+        let copy = tokio::fs::canonicalize(PathBuf::from(copy)).await;
+        copy.is_ok_and(|copy| copy.starts_with(&self.folder))
+    }
+
     async fn send<B>(
         &self,
         request: &Request<B>,
@@ -77,7 +86,13 @@ impl Files {
         *plain.method_mut() = request.method().clone();
         *plain.uri_mut() = request.uri().clone();
         *plain.headers_mut() = request.headers().clone();
-        let mut service = ServeFile::new(file).precompressed_br().precompressed_gzip();
+        let mut service = ServeFile::new(file);
+        if self.has_inside(file, "br").await {
+            service = service.precompressed_br();
+        }
+        if self.has_inside(file, "gz").await {
+            service = service.precompressed_gzip();
+        }
         let Ok(response) = service.call(plain).await;
         if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
             return Err(Failure::new(Kind::Internal, "The file cannot be read."));
@@ -124,10 +139,18 @@ fn wants_page<B>(request: &Request<B>, path: &str) -> bool {
 /// Whether a build tool named the file after its content: `assets/index-Bx3kQ9aZ.js`.
 fn is_hashed(file: &Path) -> bool {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let Some((_, hash)) = stem.split_once('-') else { return false };
+    // `index-Bx3kQ9aZ`, but not `apple-touch-icon` or `index-deferred`.
+    let Some(hash) = stem.len().checked_sub(HASH_CHARACTERS).and_then(|at| stem.get(at..)) else {
+        return false;
+    };
+    let separated = stem.strip_suffix(hash).is_some_and(|name| name.ends_with(['-', '.']));
+    let mixed = hash.chars().any(|character| character.is_ascii_digit())
+        || (hash.chars().any(|character| character.is_ascii_uppercase())
+            && hash.chars().any(|character| character.is_ascii_lowercase()));
     let in_assets = file.parent().and_then(Path::file_name).is_some_and(|name| name == "assets");
     in_assets
-        && hash.len() >= HASH_CHARACTERS
+        && separated
+        && mixed
         && hash
             .chars()
             .all(|character| character.is_ascii_alphanumeric() || "-_".contains(character))

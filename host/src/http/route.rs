@@ -27,7 +27,8 @@ impl<T: Clone> Router<T> {
     /// into a GET without its body.
     pub fn find<'p>(&self, host: &str, path: &'p str) -> Option<(&T, &'p str)> {
         if let Some(name) = service_of_host(host) {
-            let (_, target) = self.names.iter().find(|(known, _)| known == name)?;
+            let (_, target) =
+                self.names.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?;
             return Some((target, path));
         }
         self.prefixes.iter().find_map(|(prefix, target)| {
@@ -44,8 +45,8 @@ impl<T: Clone> Router<T> {
 /// `weather` of `weather.localhost:8080`.
 fn service_of_host(host: &str) -> Option<&str> {
     let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
-    let service = name.strip_suffix(".localhost")?;
-    (!service.is_empty()).then_some(service)
+    let (service, domain) = name.trim_end_matches('.').rsplit_once('.')?;
+    (domain.eq_ignore_ascii_case("localhost") && !service.is_empty()).then_some(service)
 }
 
 #[cfg(test)]
@@ -87,6 +88,7 @@ mod tests {
             Some((&"weather", "/weather/x"))
         );
         assert_eq!(router.find("weather.localhost", "/"), Some((&"weather", "/")));
+        assert_eq!(router.find("Weather.LOCALHOST.:80", "/"), Some((&"weather", "/")));
         assert_eq!(router.find("nobody.localhost", "/"), None);
         assert_eq!(router.find("localhost", "/"), Some((&"react", "/")));
     }

@@ -36,13 +36,14 @@ impl Service {
         let version = self.serving.load().pick().clone();
         version.counts.begin();
         // The guard comes before the call: whatever happens from here on, the slot gets an end.
-        let guard = Guard {
+        let mut guard = Guard {
             slot: Slot::new(context),
             service: self.clone(),
             version: version.clone(),
-            whole: request.method() == Method::HEAD,
+            whole: false,
             _permit: permit,
         };
+        let wants_body = request.method() != Method::HEAD;
         let answer = timeout(self.first_byte_timeout, self.call(&version, &guard.slot, request));
         let answer = answer.await.unwrap_or_else(|_| Err(self.too_slow()));
         match &answer {
@@ -51,6 +52,8 @@ impl Service {
             Err(failure) => version.counts.answer(failure.kind.source() == Source::Guest),
         }
         let response = answer?;
+        // The answer to HEAD is its head; nobody reads what the guest writes behind it.
+        guard.whole = !wants_body;
         Ok(response.map(|body| GuardedBody { body, guard, error: None }.boxed_unsync()))
     }
 

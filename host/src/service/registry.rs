@@ -10,6 +10,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
+use crate::capability::body::guard;
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
 use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers, SendFuture};
@@ -81,12 +82,19 @@ impl RegistryHandle {
             return Box::pin(async { Err(Error::LoopDetected) });
         }
         let context = caller.next_hop();
+        let token = caller.cancel().clone();
         Box::pin(async move {
             let id = context.id().to_string();
-            Ok(service.handle(context, request).await.unwrap_or_else(|failure| {
+            // When the caller ends, so does this: its guest, too, not only its capability calls.
+            let answer = tokio::select! {
+                answer = service.handle(context, request) => answer,
+                () = token.cancelled() => return Err(Error::ConnectionTerminated),
+            };
+            let response = answer.unwrap_or_else(|failure| {
                 tracing::warn!(service = %service.name, request = id, "{failure}");
                 respond(&failure, &id)
-            }))
+            });
+            Ok(response.map(|body| guard(body, token, ())))
         })
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -119,7 +119,9 @@ static PARTIALS: AtomicU64 = AtomicU64::new(0);
 fn write(path: &Path, component: &Component) -> anyhow::Result<()> {
     // Two services with the same component may write it at the same time.
     let turn = PARTIALS.fetch_add(1, Ordering::Relaxed);
-    let partial = path.with_extension(format!("partial-{}-{turn}", std::process::id()));
+    // In containers all hosts have the same process id, and may share a volume.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let partial = path.with_extension(format!("partial-{}-{turn}-{now}", std::process::id()));
     let written = component
         .serialize()
         .map_err(anyhow::Error::from)

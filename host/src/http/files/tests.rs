@@ -18,6 +18,7 @@ fn folder() -> Folder {
     fs::write(root.join("assets/app-Bx3kQ9aZ.js.gz"), "gzip").unwrap();
     fs::write(dir.path().join("outside.txt"), "outside").unwrap();
     std::os::unix::fs::symlink(dir.path().join("outside.txt"), root.join("link.txt")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("outside.txt"), root.join("index.html.br")).unwrap();
     let files = Files::new("react", &root).unwrap();
     Folder { _dir: dir, files }
 }
@@ -106,6 +107,24 @@ async fn nothing_outside_the_folder_is_served() {
     ] {
         assert_eq!(folder.refused("GET", path, &[]).await, Kind::NoFile, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_compressed_copy_that_lies_elsewhere_is_not_sent() {
+    let response = folder().get("/index.html", &[("accept-encoding", "br")]).await;
+    assert!(!response.headers().contains_key("content-encoding"));
+    assert_eq!(text(response).await, "<h1>page</h1>");
+}
+
+#[test]
+fn only_names_with_a_hash_are_kept_for_ever() {
+    for hashed in ["index-Bx3kQ9aZ.js", "index-BwAR_dqj.css", "app-name-0123abcd.js"] {
+        assert!(is_hashed(&Path::new("/x/assets").join(hashed)), "{hashed}");
+    }
+    for plain in ["apple-touch-icon.png", "index-deferred.js", "index.js", "Bx3kQ9aZ.js"] {
+        assert!(!is_hashed(&Path::new("/x/assets").join(plain)), "{plain}");
+    }
+    assert!(!is_hashed(Path::new("/x/index-Bx3kQ9aZ.js")));
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! A component that misbehaves on request: the path says how. It imports no capability, so that it
 //! can be served by itself.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
 use wasm_host_guest::bindings::wasi::http::{client, types};
 use wasm_host_guest::bindings::wit_future;
 use wasm_host_guest::{Request, Response, Service, service};
+
+/// Requests for `/count` that this instance has served.
+static SERVED: AtomicU32 = AtomicU32::new(0);
 
 struct Hostile;
 
@@ -59,6 +63,10 @@ impl Service for Hostile {
                 Ok(body) => Response::text(200, body),
                 Err(error) => error.into_response(),
             },
+            "/count" => {
+                let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;
+                Response::text(200, served.to_string())
+            }
             "/print" => {
                 println!("printed by the guest");
                 Response::empty(204)

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -21,25 +21,25 @@ type Failure = wasmtime_wasi_http::Error;
 type Polled = Poll<Option<Result<Frame<Bytes>, Failure>>>;
 
 /// A body of known bytes.
-pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that can be taken back as long as nobody has read from it: a request whose connection was
 /// never opened can be sent elsewhere.
-pub(super) fn lend(body: Body) -> (Body, Loan) {
+pub(crate) fn lend(body: Body) -> (Body, Loan) {
     let slot = Arc::new(Mutex::new(Some(body)));
     let loan = Loan { slot: slot.clone(), read: Arc::default() };
     (Lent { slot, read: loan.read.clone() }.boxed_unsync(), loan)
 }
 
-pub(super) struct Loan {
+pub(crate) struct Loan {
     slot: Arc<Mutex<Option<Body>>>,
     read: Arc<AtomicBool>,
 }
 
 impl Loan {
-    pub(super) fn take_back(self) -> Option<Body> {
+    pub(crate) fn take_back(self) -> Option<Body> {
         let untouched = !self.read.load(Ordering::Acquire);
         untouched.then(|| lock(&self.slot).take()).flatten()
     }
@@ -72,7 +72,7 @@ impl http_body::Body for Lent {
 }
 
 /// A body that can be shared between threads, as the HTTP client asks for. Nobody contends for it.
-pub(super) struct Shared(pub(super) Mutex<Body>);
+pub(crate) struct Shared(pub(crate) Mutex<Body>);
 
 impl http_body::Body for Shared {
     type Data = Bytes;
@@ -95,15 +95,15 @@ impl http_body::Body for Shared {
 /// When an upload last moved. An answer is waited for from then on, so that a large body on a slow
 /// line is not taken for a server that does not answer.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<Instant>>);
+pub(crate) struct Progress(Arc<Mutex<Instant>>);
 
 impl Progress {
-    pub(super) fn watch(body: Body) -> (Body, Self) {
+    pub(crate) fn watch(body: Body) -> (Body, Self) {
         let progress = Self(Arc::new(Mutex::new(Instant::now())));
         (Watched { body, moved: progress.clone() }.boxed_unsync(), progress)
     }
 
-    pub(super) fn last(&self) -> Instant {
+    pub(crate) fn last(&self) -> Instant {
         *lock(&self.0)
     }
 }
@@ -135,8 +135,8 @@ impl http_body::Body for Watched {
 
 /// Tie an answer's body to its call: it ends as an error when the call's request is cancelled, even
 /// if nobody is reading it then, and the permit goes back when it ends or is dropped.
-pub(super) fn guard(body: Body, cancel: CancellationToken, permit: OwnedSemaphorePermit) -> Body {
-    let slot = Arc::new(Mutex::new(Some((body, permit))));
+pub(crate) fn guard<H: Send + 'static>(body: Body, cancel: CancellationToken, held: H) -> Body {
+    let slot = Arc::new(Mutex::new(Some((body, held))));
     let (alive, ended) = oneshot::channel::<()>();
     let (watched, token) = (Arc::downgrade(&slot), cancel.clone());
     // Whoever reads may be stuck in a write to a client that is gone, so the reader cannot be
@@ -154,15 +154,15 @@ pub(super) fn guard(body: Body, cancel: CancellationToken, permit: OwnedSemaphor
     Guarded { slot, cancelled: Box::pin(cancel.cancelled_owned()), _alive: alive }.boxed_unsync()
 }
 
-struct Guarded {
+struct Guarded<H> {
     /// Empty once the body has ended, by itself or because it was cancelled.
-    slot: Arc<Mutex<Option<(Body, OwnedSemaphorePermit)>>>,
+    slot: Arc<Mutex<Option<(Body, H)>>>,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Dropped with this body: ends the watching task.
     _alive: oneshot::Sender<()>,
 }
 
-impl http_body::Body for Guarded {
+impl<H: Send + 'static> http_body::Body for Guarded<H> {
     type Data = Bytes;
     type Error = Failure;
 
