@@ -191,6 +191,10 @@ pub const TABLE_ELEMENTS: usize = 100_000;
 /// keeps the promise that what was done for a client stops within a second.
 pub const ABANDONED_GRACE: Duration = Duration::from_millis(500);
 
+/// Time after a drain's deadline in which what was cut comes to its end. Several times the grace above: a busy
+/// machine must not make a drain look shorter than it was.
+pub const CUT_GRACE: Duration = Duration::from_secs(3);
+
 /// Time an instance goes on after its last response, for work that a guest does behind it.
 pub const POST_RETURN: Duration = Duration::from_secs(30);
 

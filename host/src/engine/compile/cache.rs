@@ -7,6 +7,7 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use wasmtime::Engine;
@@ -114,7 +115,10 @@ fn load_compiled(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
 
 /// Write beside the final name, then rename, so that a reader never sees half a file.
 fn write(path: &Path, component: &Component) -> anyhow::Result<()> {
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    // Two services may compile the same component at the same time.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let partial = path.with_extension(format!("partial-{}-{write}", std::process::id()));
     let written = component
         .serialize()
         .map_err(anyhow::Error::from)
