@@ -49,6 +49,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     };
     let store = Store::new(&config.state_dir)
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
+    let store = Arc::new(store);
     let Application { registry, slots } =
         application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
     let swaps = Swaps::new(slots, loader, store);
