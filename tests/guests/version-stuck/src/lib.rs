@@ -1,0 +1,25 @@
+//! A version that never comes to the end of its instantiation.
+#![expect(unsafe_code, reason = "only a constructor runs at instantiation")]
+
+#[path = "../../version-one/src/answers.rs"]
+mod answers;
+
+use answers::{Answers, Fault};
+use wasm_host_guest::service;
+
+const VERSION: &str = "stuck";
+const FAULT: Fault = Fault::None;
+
+service!(Answers);
+
+/// Called while an instance is made.
+extern "C" fn at_instantiation() {
+    let mut count = 0_u64;
+    loop {
+        count = std::hint::black_box(count.wrapping_add(1));
+    }
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = at_instantiation;
