@@ -8,6 +8,7 @@ pub mod cli;
 pub mod exit;
 pub mod config;
 pub mod limits;
+pub mod control;
 pub mod serve;
 pub mod check;
 pub mod inspect;

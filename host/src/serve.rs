@@ -18,10 +18,11 @@ use crate::application::{self, Application};
 use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::config::{Config, Listen, ServiceKind};
+use crate::control::{ControlFile, Token};
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
-use crate::http::admin::{self, ServiceStatus, Status};
+use crate::http::admin::{Admin, ServiceStatus, Status};
 use crate::http::files::Files;
 use crate::http::listener::Listener;
 use crate::http::route::Router;
@@ -68,7 +69,10 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         swaps,
         stopping: AtomicBool::new(false),
     });
-    let listeners = Listeners::start(&host, public, control);
+    let token = Token::new()?;
+    let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
+    let admin = Admin::new(host.clone(), host.swaps.clone(), token);
+    let listeners = Listeners::start(&host, admin, public, control);
     announce(&host, args.output.format);
 
     let signal = signals.next().await;
@@ -77,6 +81,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     host.stopping.store(true, Ordering::Release);
     host.swaps.stop();
     listeners.stop().await;
+    drop(control_file);
     host.registry.drain(limits::INSTANCE_DRAIN).await;
     host.backends.close();
     if let Some(embedded) = embedded {
@@ -146,7 +151,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn start(host: &Arc<Host>, public: Listener, control: Listener) -> Self {
+    fn start(host: &Arc<Host>, admin: Admin, public: Listener, control: Listener) -> Self {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let app = host.clone();
@@ -155,8 +160,11 @@ impl Listeners {
             async move { host.app.handle(request).await }
         };
         tasks.spawn(public.serve(handle, stop.clone()));
-        let status: Arc<dyn Status> = host.clone();
-        let handle = move |request| admin::handle(status.clone(), request);
+        let admin = Arc::new(admin);
+        let handle = move |request| {
+            let admin = admin.clone();
+            async move { admin.handle(request).await }
+        };
         tasks.spawn(control.serve(handle, stop.clone()));
         Self { stop, tasks }
     }
@@ -232,7 +240,7 @@ impl Status for Host {
                 ServiceStatus {
                     service: config.name.clone(),
                     route: config.route.clone(),
-                    kind: if service.is_some() { "component" } else { "static" },
+                    kind: if service.is_some() { "component" } else { "static" }.to_string(),
                     version: serving
                         .as_ref()
                         .map(|serving| serving.stable.digest.short().to_string()),
@@ -240,7 +248,7 @@ impl Status for Host {
                         let canary = serving.canary.as_ref()?;
                         Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
                     }),
-                    state: "running",
+                    state: if versions.len() > 1 { "canary" } else { "running" }.to_string(),
                     address: address(&self.address, &config.name, config.route.as_deref()),
                     instances: versions.iter().map(|version| version.live_instances()).sum(),
                     in_flight: service.map_or(0, |service| service.in_flight()),

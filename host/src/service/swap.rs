@@ -73,6 +73,14 @@ pub struct CanaryTerms {
     pub duration: Duration,
 }
 
+/// A canary's share of the requests: `10%` or `10`.
+pub fn percent(text: &str) -> Result<u8, String> {
+    let number = text.trim().trim_end_matches('%').parse().ok();
+    number
+        .filter(|number| (1..=99).contains(number))
+        .ok_or_else(|| format!("{text:?} is no share: write 1% to 99%"))
+}
+
 /// What came of a swap.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
