@@ -12,6 +12,7 @@ pub mod control;
 pub mod serve;
 pub mod check;
 pub mod inspect;
+pub mod client;
 pub mod application;
 pub mod backends;
 pub mod embedded_postgres;
