@@ -1,6 +1,5 @@
 //! Promise 7: secrets appear in no output.
 
-use wasm_host_tests::client;
 use wasm_host_tests::host::App;
 
 const PASSWORD: &str = "s3cr3t!@#%;'x";
@@ -36,8 +35,8 @@ postgres = "weather"
     let reply = host.get("/weather/forecast").await;
     assert_eq!(reply.status, 503, "{}", reply.text());
     outputs.push(reply.text().to_string());
-    for path in ["/services", "/ready", "/live", "/nowhere"] {
-        outputs.push(client::send(&host.admin, "GET", path, &[], "").await.text().to_string());
+    for path in ["/services", "/services/weather/history", "/ready", "/live", "/nowhere"] {
+        outputs.push(host.ask("GET", path, &[], "").await.text().to_string());
     }
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0));

@@ -1,5 +1,5 @@
 //! A version that never comes to the end of its instantiation.
-#![expect(unsafe_code, reason = "only a constructor runs at instantiation")]
+#![expect(unsafe_code, reason = "the name of what runs at instantiation")]
 
 #[path = "../../version-one/src/answers.rs"]
 mod answers;
@@ -13,13 +13,10 @@ const FAULT: Fault = Fault::None;
 service!(Answers);
 
 /// Called while an instance is made.
-extern "C" fn at_instantiation() {
+#[unsafe(no_mangle)]
+pub extern "C" fn _initialize() {
     let mut count = 0_u64;
     loop {
         count = std::hint::black_box(count.wrapping_add(1));
     }
 }
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = at_instantiation;

@@ -1,5 +1,5 @@
 //! A version that traps while it is instantiated.
-#![expect(unsafe_code, reason = "only a constructor runs at instantiation")]
+#![expect(unsafe_code, reason = "the name of what runs at instantiation")]
 
 #[path = "../../version-one/src/answers.rs"]
 mod answers;
@@ -13,10 +13,7 @@ const FAULT: Fault = Fault::None;
 service!(Answers);
 
 /// Called while an instance is made.
-extern "C" fn at_instantiation() {
+#[unsafe(no_mangle)]
+pub extern "C" fn _initialize() {
     std::process::abort()
 }
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = at_instantiation;
