@@ -46,7 +46,7 @@ pub async fn load(
     backends: &Backends,
     registry: &RegistryHandle,
     loader: &Loader,
-    store: Option<&Store>,
+    store: Option<&Arc<Store>>,
 ) -> Result<Application, Vec<Diagnostic>> {
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
@@ -104,7 +104,7 @@ async fn load_service(
     component: &ComponentConfig,
     terms: Arc<Terms>,
     loader: &Loader,
-    store: Option<&Store>,
+    store: Option<&Arc<Store>>,
 ) -> Result<SwapSlot, Diagnostic> {
     let wrong = |error: Error| diagnose(config, service, component, &error);
     let own =

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -23,6 +24,14 @@ pub enum Command {
     Check(Check),
     /// Show what a component imports and exports, and which grants it needs.
     Inspect(Inspect),
+    /// Show the services of a running host.
+    Ps(Ps),
+    /// Show what happened to the versions of a service.
+    History(History),
+    /// Put another version of a service into service, while requests run.
+    Swap(Swap),
+    /// Put the version before this one into service again.
+    Rollback(Rollback),
 }
 
 /// The application file, or a component to serve by itself.
@@ -39,7 +48,7 @@ pub struct Serve {
     /// Address of the control plane, instead of the file's. Port 0 takes a free one.
     #[arg(long, value_name = "IP:PORT")]
     pub admin: Option<SocketAddr>,
-    /// State folder, instead of the file's: the embedded database and compiled code.
+    /// State folder, instead of the file's: database, versions with their history, compiled code.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     #[command(flatten)]
@@ -62,6 +71,66 @@ pub struct Inspect {
     pub component: PathBuf,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct Ps {
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct History {
+    /// The service, as the application file names it.
+    pub service: String,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Swap {
+    /// The service, as the application file names it.
+    pub service: String,
+    /// The component that is to take its requests.
+    #[arg(value_name = "COMPONENT.wasm")]
+    pub component: PathBuf,
+    /// Try it on this share of the requests first; it is taken back if it does worse than the old one.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub canary: Option<u8>,
+    /// How long to try it, for example 30s.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "canary")]
+    pub time: Option<Duration>,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Rollback {
+    /// The service, as the application file names it.
+    pub service: String,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+/// Which host is asked, and how its answer is printed.
+#[derive(Args, Debug)]
+pub struct Control {
+    /// The application file of the host, to find its state folder. [default: wasm-host.toml]
+    #[arg(long, value_name = "APP.toml")]
+    pub app: Option<PathBuf>,
+    /// The state folder of the host, instead of the file's.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+fn percent(text: &str) -> Result<u8, String> {
+    crate::service::swap::percent(text)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::duration(text)
 }
 
 #[derive(Args, Debug)]

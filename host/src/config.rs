@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
 pub use self::forward::ForwardList;
 pub use self::hint::grant_hint;
 pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
@@ -200,6 +200,22 @@ impl Config {
         resolve::config(source)
     }
 
+    /// The state folder that the application file at `path` names, for commands that talk to a host which
+    /// has read all of it: they need not have its secrets, nor does the rest have to be right.
+    pub fn state_dir_of(path: &Path) -> Result<PathBuf, Diagnostics> {
+        let file = path.display().to_string();
+        let wrong = |problem| Diagnostics::of_file(&file, problem);
+        let text = disk::application(path).map_err(wrong)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let named = syntax::text_at(&text, "state", "dir");
+        Ok(folder.join(named.unwrap_or_else(|| resolve::STATE_DIR.to_owned())))
+    }
+
+    /// The state folder without an application file.
+    pub fn state_dir_alone() -> PathBuf {
+        PathBuf::from(resolve::STATE_DIR)
+    }
+
     /// One component at "/", with no grants and no file.
     pub fn single(component: &Path) -> Config {
         let stem = component.file_stem().unwrap_or_default().to_string_lossy();
@@ -222,13 +238,21 @@ impl Config {
             folder: PathBuf::new(),
             http: Listen { host: "127.0.0.1".to_owned(), port: resolve::HTTP_PORT },
             admin: Listen { host: "127.0.0.1".to_owned(), port: resolve::ADMIN_PORT },
-            state_dir: PathBuf::from(resolve::STATE_DIR),
+            state_dir: Config::state_dir_alone(),
             postgres: BTreeMap::new(),
             ollama: BTreeMap::new(),
             services: BTreeMap::from([(name, service)]),
             warnings: Vec::new(),
         }
     }
+}
+
+/// A duration as the application file writes it, such as `30s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    value::duration(text).map_err(|problem| match problem.hint {
+        Some(hint) => format!("{}: {hint}", problem.message),
+        None => problem.message,
+    })
 }
 
 // === impl ServiceConfig ===

@@ -11,6 +11,10 @@ pub const USAGE: u8 = 64;
 pub enum Exit {
     /// What the user wrote is wrong; the text says where and how to mend it. Exit code 64.
     Usage(String),
+    /// The host said no, and this is what it said. Exit code 1.
+    Verdict(String),
+    /// It has all been told. Exit code 1.
+    Told,
     /// Anything else. Exit code 1.
     Failed(anyhow::Error),
 }
@@ -42,6 +46,11 @@ impl Exit {
                 eprintln!("{text}");
                 ExitCode::from(USAGE)
             }
+            Self::Verdict(text) => {
+                eprint!("{text}");
+                ExitCode::FAILURE
+            }
+            Self::Told => ExitCode::FAILURE,
             Self::Failed(error) => {
                 eprintln!("wasm-host: error: {error:#}");
                 ExitCode::FAILURE

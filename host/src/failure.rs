@@ -22,12 +22,26 @@ pub enum Kind {
     NoRoute,
     /// The service has no such file.
     NoFile,
-    /// The service does not take this method.
+    /// This is only read.
     MethodNotAllowed,
+    /// This is only asked for.
+    PostOnly,
     /// The request cannot be understood.
     Malformed,
     /// The request's body is over the service's bound.
     BodyTooLarge,
+    /// The request's body did not come in time.
+    BodyTooSlow,
+    /// The request's body is of a kind that is not taken here.
+    MediaType,
+    /// The control plane was asked without its token.
+    Unauthorised,
+    /// The control plane was asked from a web page, or under a name that is not the host's.
+    Forbidden,
+    /// The application has no such service.
+    NoService,
+    /// What was asked for is not possible as things are.
+    Conflict,
     /// The request has passed too many services inside the host.
     HopLimit,
     /// The queue is full, or the wait in it was too long.
@@ -50,8 +64,15 @@ impl Kind {
             Self::NoRoute
             | Self::NoFile
             | Self::MethodNotAllowed
+            | Self::PostOnly
             | Self::Malformed
             | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::MediaType
+            | Self::Unauthorised
+            | Self::Forbidden
+            | Self::NoService
+            | Self::Conflict
             | Self::HopLimit => Source::Client,
             Self::GuestTrapped | Self::GuestFailed | Self::FirstByteTimeout => Source::Guest,
             Self::Busy | Self::ShuttingDown | Self::Internal => Source::Host,

@@ -109,6 +109,28 @@ pub const ADMIN_CONNECTIONS: usize = 64;
 /// Wait after an accept that failed, so that a host without free descriptors does not spin.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// Components that are uploaded to the control plane at once. Each may hold `COMPONENT_FILE_BYTES`.
+pub const ADMIN_UPLOADS: usize = 4;
+
+/// Time between two pieces of a request body to the control plane, and for all of it. The largest component
+/// over a slow line takes minutes.
+pub const ADMIN_BODY_PAUSE: Duration = Duration::from_secs(10);
+pub const ADMIN_BODY_TIMEOUT: Duration = Duration::from_secs(5 * MINUTE);
+
+/// Bytes of a request body to the control plane that is no component. It has room for a long path.
+pub const ADMIN_JSON_BYTES: u64 = 64 * KIB;
+
+/// Characters of the cause that a swap is given. It is a line of a table.
+pub const CAUSE_CHARACTERS: usize = 200;
+
+/// Time that a command waits for the host to answer, and for a swap to come to its verdict: the upload, the
+/// swap before it, compiling the largest component, its trial and its health path.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+pub const SWAP_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+
+/// Bytes of an answer of the control plane that a command reads. A whole history has some hundred kilobytes.
+pub const ANSWER_BYTES: u64 = 16 * MIB;
+
 /// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB.
 pub const REQUEST_HEADER_BYTES: usize = 64 * 1024;
 
@@ -151,6 +173,10 @@ pub const TABLE_ELEMENTS: usize = 100_000;
 /// keeps the promise that what was done for a client stops within a second.
 pub const ABANDONED_GRACE: Duration = Duration::from_millis(500);
 
+/// Time after a drain's deadline in which what was cut comes to its end. Several times the grace above: a busy
+/// machine must not make a drain look shorter than it was.
+pub const CUT_GRACE: Duration = Duration::from_secs(3);
+
 /// Time an instance goes on after its last response, for work that a guest does behind it.
 pub const POST_RETURN: Duration = Duration::from_secs(30);
 
@@ -160,6 +186,13 @@ pub const CODE_CACHE_BYTES: u64 = 1024 * MIB;
 /// Attempts to put a version into service that each service remembers. Versions in it can be rolled
 /// back to; about 300 KiB each on disk.
 pub const HISTORY_RECORDS: usize = 32;
+
+/// Time that a canary runs. Long enough to see some requests, and not so long that it is forgotten.
+pub const CANARY: Setting<Duration> = Setting {
+    default: Duration::from_secs(30),
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(DAY),
+};
 
 /// Time in which the first answers of a version decide whether it is taken back.
 pub const PROBATION: Duration = Duration::from_secs(10);

@@ -20,11 +20,12 @@ use crate::application::{self, Application};
 use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::config::{Config, Listen, ServiceKind};
+use crate::control::{ControlFile, Token};
 use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
-use crate::http::admin::{self, ServiceStatus, Status};
+use crate::http::admin::{Admin, ServiceStatus, Status};
 use crate::http::files::Files;
 use crate::http::listener::Listener;
 use crate::http::route::Router;
@@ -41,7 +42,7 @@ use crate::table;
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
-    let Started { host, public, control, embedded } = tokio::select! {
+    let Started { host, admin, public, control, control_file, embedded } = tokio::select! {
         started = start(&args) => started?,
         signal = signals.next() => {
             tracing::info!("{signal} while starting");
@@ -49,7 +50,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         }
     };
     let public = serve_public(&host, public);
-    let control = serve_control(&host, control);
+    let control = serve_control(admin, control);
     announce(&host, args.output.format);
     // Looks at every backend once, so that the log says from the start what stands in for what.
     tokio::spawn({
@@ -68,6 +69,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         false => tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN),
     }
     control.stop(limits::ADMIN_STOP).await;
+    drop(control_file);
     host.registry.drain(limits::INSTANCE_DRAIN).await;
     host.backends.close();
     if let Some(embedded) = embedded {
@@ -79,8 +81,11 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
 /// A host whose parts are all there and whose addresses are bound.
 struct Started {
     host: Arc<Host>,
+    admin: Arc<Admin>,
     public: Listener,
     control: Listener,
+    /// Tells commands where the control plane is. Removed when it is dropped.
+    control_file: ControlFile,
     embedded: Option<EmbeddedServer>,
 }
 
@@ -97,6 +102,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     };
     let store = Store::new(&config.state_dir)
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
+    let store = Arc::new(store);
     let Application { registry, slots } =
         application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
     let swaps = Swaps::new(slots, loader, store);
@@ -115,7 +121,10 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         swaps,
         stopping: AtomicBool::new(false),
     });
-    Ok(Started { host, public, control, embedded })
+    let token = Token::new()?;
+    let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
+    let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token));
+    Ok(Started { host, admin, public, control, control_file, embedded })
 }
 
 /// A running application.
@@ -202,9 +211,11 @@ fn serve_public(host: &Arc<Host>, listener: Listener) -> Running {
     Running::start(|stop| Box::pin(listener.serve(handle, stop)))
 }
 
-fn serve_control(host: &Arc<Host>, listener: Listener) -> Running {
-    let status: Arc<dyn Status> = host.clone();
-    let handle = move |request| admin::handle(status.clone(), request);
+fn serve_control(admin: Arc<Admin>, listener: Listener) -> Running {
+    let handle = move |request| {
+        let admin = admin.clone();
+        async move { admin.handle(request).await }
+    };
     Running::start(|stop| Box::pin(listener.serve(handle, stop)))
 }
 
@@ -263,7 +274,7 @@ impl Status for Host {
                 ServiceStatus {
                     service: config.name.clone(),
                     route: config.route.clone(),
-                    kind: if service.is_some() { "component" } else { "static" },
+                    kind: if service.is_some() { "component" } else { "static" }.to_string(),
                     version: serving
                         .as_ref()
                         .map(|serving| serving.stable.digest.short().to_string()),
@@ -271,7 +282,7 @@ impl Status for Host {
                         let canary = serving.canary.as_ref()?;
                         Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
                     }),
-                    state: "running",
+                    state: if versions.len() > 1 { "canary" } else { "running" }.to_string(),
                     address: address(&self.address, &config.name, config.route.as_deref()),
                     instances: versions.iter().map(|version| version.live_instances()).sum(),
                     in_flight: service.map_or(0, |service| service.in_flight()),

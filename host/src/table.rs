@@ -1,5 +1,8 @@
 //! Tables for people: columns as wide as their widest cell.
 
+use anyhow::Result;
+use serde::Serialize;
+
 /// `rows` below `head`, columns two spaces apart.
 pub fn render<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_string);
@@ -19,6 +22,12 @@ pub fn render<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The same for programs, on standard output.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
 }
 
 #[cfg(test)]

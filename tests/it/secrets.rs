@@ -1,6 +1,5 @@
 //! Promise 7: secrets appear in no output.
 
-use wasm_host_tests::client;
 use wasm_host_tests::host::App;
 
 const PASSWORD: &str = "s3cr3t!@#%;'x";
@@ -32,7 +31,7 @@ ollama = "local"
     )
     .env("WEATHER_DB_URL", &url)
     .env("OLLAMA_PASSWORD", PASSWORD)
-    .env("WASM_HOST_LOG", "trace");
+    .env("WASM_HOST_LOG", "trace,mio=trace");
     let mut outputs = Vec::new();
     for arguments in [&["check"][..], &["check", "--format", "json"]] {
         let output = app.run(arguments).await;
@@ -46,8 +45,8 @@ ollama = "local"
     outputs.push(reply.text().to_string());
     outputs.push(host.get("/chat/api/tags").await.text().to_string());
     outputs.push(host.get("/chat/v1/models").await.text().to_string());
-    for path in ["/services", "/ready", "/live", "/nowhere"] {
-        outputs.push(client::send(&host.admin, "GET", path, &[], "").await.text().to_string());
+    for path in ["/services", "/services/weather/history", "/ready", "/live", "/nowhere"] {
+        outputs.push(host.ask("GET", path, &[], "").await.text().to_string());
     }
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0));

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -77,13 +78,72 @@ impl Streaming {
     }
 }
 
+/// One connection for many requests.
+pub struct KeepAlive {
+    sender: http1::SendRequest<Full<Bytes>>,
+    address: String,
+    connection: JoinHandle<()>,
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl KeepAlive {
+    pub async fn connect(address: &str) -> Self {
+        let (sender, connection) = connect(address).await;
+        Self { sender, address: address.to_string(), connection }
+    }
+
+    /// The status and the body; `Err` if either does not come whole.
+    pub async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), String> {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let mut request = Request::builder().method(method).uri(path).header("host", &self.address);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_ref())));
+        let request = request.expect("a request");
+        within("the connection", self.sender.ready()).await.map_err(|error| error.to_string())?;
+        let response = within("a response", self.sender.send_request(request)).await;
+        let response = response.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = within("the body", response.into_body().collect()).await;
+        let body = body.map_err(|error| format!("{status}, then {error}"))?;
+        Ok((status, body.to_bytes()))
+    }
+}
+
+async fn connect(address: &str) -> (http1::SendRequest<Full<Bytes>>, JoinHandle<()>) {
+    let stream = within("a connection", TcpStream::connect(address)).await.expect("a connection");
+    // Small pieces are read as they come.
+    stream.set_nodelay(true).expect("an option");
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
+    let connection = tokio::spawn(async move {
+        // A connection that breaks shows in the response.
+        let _ = connection.await;
+    });
+    (sender, connection)
+}
+
 /// Send a request and read the whole response.
 pub async fn send(
     address: &str,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> Reply {
     let mut streaming = open(address, method, path, headers, body).await;
     let body = streaming.rest().await.expect("a whole body");
@@ -117,15 +177,9 @@ pub async fn open(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> Streaming {
-    let stream = within("a connection", TcpStream::connect(address)).await.expect("a connection");
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
-    let connection = tokio::spawn(async move {
-        // A connection that breaks shows in the response.
-        let _ = connection.await;
-    });
+    let (mut sender, connection) = connect(address).await;
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
         request = request.header("host", address);
@@ -133,7 +187,8 @@ pub async fn open(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(Bytes::from(body.to_string()))).expect("a request");
+    let request =
+        request.body(Full::new(Bytes::copy_from_slice(body.as_ref()))).expect("a request");
     let response = within("a response", sender.send_request(request)).await.expect("a response");
     let (parts, body) = response.into_parts();
     Streaming { status: parts.status, headers: parts.headers, body, connection }

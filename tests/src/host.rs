@@ -78,7 +78,7 @@ impl App {
         });
         match within("the host to serve", ready).await {
             Ok((address, admin)) => {
-                Host { address, admin, child, log, _folder: self.folder.clone() }
+                Host { address, admin, child, log, folder: self.folder.clone() }
             }
             Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap()),
         }
@@ -111,7 +111,7 @@ pub struct Host {
     child: Child,
     log: Arc<Mutex<String>>,
     /// The host lives in it: it outlives the [`App`] where that was made in passing.
-    _folder: Arc<TempDir>,
+    folder: Arc<TempDir>,
 }
 
 impl Host {
@@ -125,9 +125,50 @@ impl Host {
 
     /// One service as the control plane shows it.
     pub async fn service(&self, name: &str) -> serde_json::Value {
-        let services = client::send(&self.admin, "GET", "/services", &[], "").await.json();
+        let services = self.ask("GET", "/services", &[], "").await.json();
         let mut services = services.as_array().expect("a list").iter();
         services.find(|service| service["service"] == name).cloned().expect("the service")
+    }
+
+    /// Where it keeps its state, unless it was told otherwise.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join(".wasm-host")
+    }
+
+    /// What it tells commands about itself.
+    pub fn control(&self) -> serde_json::Value {
+        let text = std::fs::read(self.state().join("control.json")).expect("a control file");
+        serde_json::from_slice(&text).expect("it is JSON")
+    }
+
+    /// The value of the header that its control plane wants.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.control()["token"].as_str().expect("a token"))
+    }
+
+    /// Ask its control plane, with the token.
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Reply {
+        let token = self.authorization();
+        let headers = [headers, &[("authorization", &*token)]].concat();
+        client::send(&self.admin, method, path, &headers, body).await
+    }
+
+    /// Upload a component for a service. `query` may be empty.
+    pub async fn swap(&self, service: &str, query: &str, component: impl AsRef<[u8]>) -> Reply {
+        let path = format!("/services/{service}/swap?{query}");
+        self.ask("POST", &path, &[("content-type", "application/wasm")], component).await
+    }
+
+    /// What happened to the versions of a service, oldest first.
+    pub async fn history(&self, service: &str) -> Vec<serde_json::Value> {
+        let reply = self.ask("GET", &format!("/services/{service}/history"), &[], "").await;
+        reply.json().as_array().expect("a list").clone()
     }
 
     /// All that the host has written to standard error so far.

@@ -155,10 +155,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// The candidate that was probably meant: one that begins with what was written, or one that is a
 /// few keystrokes away.
-pub(super) fn nearest<'c>(
-    written: &str,
-    candidates: impl Iterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(written: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let written = written.to_lowercase().replace('_', "-");
     let allowed = (written.chars().count() / 3).clamp(1, 3);
     candidates

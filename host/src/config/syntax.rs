@@ -34,6 +34,13 @@ pub(super) fn parse<'t>(cx: &mut Context<'_>, text: &'t mut String) -> DeTable<'
     tables.into_inner()
 }
 
+/// One text of a file, whatever else is in it.
+pub(super) fn text_at(text: &str, table: &str, key: &str) -> Option<String> {
+    let (tables, _errors) = DeTable::parse_recoverable(text);
+    let value = tables.get_ref().get(table)?.get_ref().as_table()?.get(key)?;
+    value.get_ref().as_str().map(str::to_owned)
+}
+
 const UNCLOSED_HEADER: &str = "unclosed table";
 
 /// How the parser's message begins, what we say instead, its fix, and what it makes unreadable.

@@ -4,6 +4,8 @@
 //! and its result is kept on disk under the digest of the file and the engine's own hash.
 
 use std::fmt;
+use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,17 +101,19 @@ pub async fn compile(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let size = std::fs::metadata(path)
-        .with_context(|| format!("cannot read the component {}", path.display()))?
-        .len();
-    if size > limits::COMPONENT_FILE_BYTES {
-        bail!(
-            "{} has {size} bytes; a component has at most {}",
-            path.display(),
-            limits::COMPONENT_FILE_BYTES
-        );
+    let cannot = || format!("cannot read the component {}", path.display());
+    // Asked before it is opened: opening a pipe waits for somebody to write.
+    if !fs::metadata(path).with_context(cannot)?.is_file() {
+        bail!("{} is not a file", path.display());
     }
-    std::fs::read(path).with_context(|| format!("cannot read the component {}", path.display()))
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).with_context(cannot)?;
+    // It may grow while it is read.
+    file.take(limits::COMPONENT_FILE_BYTES + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    if bytes.len() as u64 > limits::COMPONENT_FILE_BYTES {
+        bail!("{} is larger than {} bytes", path.display(), limits::COMPONENT_FILE_BYTES);
+    }
+    Ok(bytes)
 }
 
 /// Tell a component from what people most often hand over instead.

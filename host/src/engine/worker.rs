@@ -8,7 +8,7 @@
 //! never cut short by a neighbour's client.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -59,10 +59,18 @@ pub struct Policy {
 /// What the owner of a version watches and steers.
 #[derive(Default)]
 pub struct Shared {
-    draining: AtomicBool,
+    /// Counts up when it is retired and when that is taken back.
+    turn: AtomicU64,
+    retired: AtomicBool,
+    /// Counts up with every renewal: instances of an earlier count are to end.
+    renewed: AtomicU64,
     live: AtomicUsize,
     instances: Mutex<Vec<Weak<InstanceSlots>>>,
 }
+
+/// One retirement of a version. A later one, or its end, makes it void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retirement(u64);
 
 impl Shared {
     /// Instances that are alive.
@@ -70,17 +78,40 @@ impl Shared {
         self.live.load(Ordering::Acquire)
     }
 
-    /// End idle instances now and the others as soon as they are idle.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+    /// End idle instances now and the others as soon as they are idle, until the retirement is taken back.
+    pub fn retire(&self) -> Retirement {
+        let turn = self.turn.fetch_add(1, Ordering::AcqRel) + 1;
+        self.retired.store(true, Ordering::SeqCst);
+        self.wake();
+        Retirement(turn)
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Take a retirement back: instances are kept again, and who waits for the end of them stops waiting.
+    pub fn resume(&self) {
+        self.turn.fetch_add(1, Ordering::AcqRel);
+        self.retired.store(false, Ordering::Release);
+    }
+
+    /// Whether this retirement is the last word.
+    pub fn stands(&self, retirement: Retirement) -> bool {
+        self.turn.load(Ordering::Acquire) == retirement.0
+    }
+
+    /// End the instances of now, the idle ones at once; requests that come from now on get new ones.
+    pub fn renew(&self) {
+        // Not part of the turn: a renewal neither begins nor ends a retirement.
+        self.renewed.fetch_add(1, Ordering::AcqRel);
+        self.wake();
+    }
+
+    fn wake(&self) {
         for instance in lock(&self.instances).iter().filter_map(Weak::upgrade) {
             instance.waker.wake();
         }
-    }
-
-    /// Take a drain back: instances are kept again.
-    pub fn resume(&self) {
-        self.draining.store(false, Ordering::Release);
     }
 
     /// End every request that still runs. Its client sees an error, never a clean end. Returns how
@@ -191,6 +222,8 @@ pub struct InstanceSlots {
     waker: AtomicWaker,
     /// Set when the host itself ends the instance.
     expired: AtomicBool,
+    /// The count of renewals when it was made.
+    made: u64,
     shared: Arc<Shared>,
 }
 
@@ -206,8 +239,15 @@ impl InstanceSlots {
             slots: Mutex::default(),
             waker: AtomicWaker::new(),
             expired: AtomicBool::new(false),
+            made: shared.renewed.load(Ordering::Acquire),
             shared,
         }
+    }
+
+    /// Whether it takes no requests any more and ends when it has none.
+    fn is_retired(&self) -> bool {
+        self.shared.retired.load(Ordering::Acquire)
+            || self.made != self.shared.renewed.load(Ordering::Acquire)
     }
 
     /// Whether requests run here, and whether any of them still has someone who wants it.
@@ -309,9 +349,9 @@ impl WorkerState for Worker {
     type RequestData = Arc<Slot>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        // A drained version must still serve what waits in its queue: a worker that refused its first
+        // A retired version must still serve what waits in its queue: a worker that refused its first
         // request would leave that one waiting for ever.
-        let retired = self.slots.shared.draining.load(Ordering::Acquire) && total > 0;
+        let retired = self.slots.is_retired() && total > 0;
         if retired || total >= self.reuse {
             ShouldAccept::Never
         } else if concurrent >= self.per_instance {
@@ -393,7 +433,7 @@ impl WorkerExpiration for Expiration {
                 *this.abandoned_since.get_or_insert_with(Instant::now) + limits::ABANDONED_GRACE
             }
             Survey::Empty if status == WorkerStatus::Idle => {
-                if this.slots.shared.draining.load(Ordering::Acquire) {
+                if this.slots.is_retired() {
                     return Poll::Ready(());
                 }
                 since + this.idle

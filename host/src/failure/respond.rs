@@ -27,9 +27,17 @@ pub fn status(kind: Kind) -> (StatusCode, &'static str) {
     match kind {
         Kind::NoRoute => (StatusCode::NOT_FOUND, "No such route"),
         Kind::NoFile => (StatusCode::NOT_FOUND, "No such file"),
-        Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+        Kind::MethodNotAllowed | Kind::PostOnly => {
+            (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
+        }
         Kind::Malformed => (StatusCode::BAD_REQUEST, "Malformed request"),
         Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
+        Kind::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "Request body too slow"),
+        Kind::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type"),
+        Kind::Unauthorised => (StatusCode::UNAUTHORIZED, "Token needed"),
+        Kind::Forbidden => (StatusCode::FORBIDDEN, "Not for web pages"),
+        Kind::NoService => (StatusCode::NOT_FOUND, "No such service"),
+        Kind::Conflict => (StatusCode::CONFLICT, "Not possible now"),
         Kind::HopLimit => (StatusCode::LOOP_DETECTED, "Too many hops"),
         Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Service busy"),
         Kind::GuestTrapped => (StatusCode::BAD_GATEWAY, "Service failed"),
@@ -62,6 +70,12 @@ pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
         }
         Kind::MethodNotAllowed => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        Kind::PostOnly => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        Kind::Unauthorised => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         _ => {}
     }

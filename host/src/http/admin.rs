@@ -1,16 +1,28 @@
-//! The control plane, on a listener of its own: is the host alive, is it ready, what does it run.
-//! Never on the public port.
+//! The control plane, on a listener of its own: is the host alive, is it ready, what does it run, and put
+//! another version of it into service. Never on the public port.
+//!
+//! Read [`Admin::handle`] from top to bottom. Who may ask is [`guard`]'s, how much may be sent is
+//! [`body`]'s, what a swap is asked for is [`swap`]'s.
+
+mod body;
+mod guard;
+mod swap;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use serde::Serialize;
+use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::WasiBody;
 
+use crate::control::Token;
 use crate::failure::respond::{full, respond};
 use crate::failure::{Failure, Kind};
+use crate::limits;
+use crate::service::swap::Swaps;
 
 /// What the control plane tells of the host. Implemented by the part that knows it.
 pub trait Status: Send + Sync {
@@ -23,18 +35,19 @@ pub trait Status: Send + Sync {
 }
 
 /// One service as `ps` and the start-up table show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceStatus {
     pub service: String,
     /// The path prefix; none for services that only other services reach.
     pub route: Option<String>,
     /// `component` or `static`.
-    pub kind: &'static str,
+    pub kind: String,
     /// The component's digest, shortened.
     pub version: Option<String>,
     /// The version on trial and its share of the requests.
     pub canary: Option<String>,
-    pub state: &'static str,
+    /// `running`, or `canary` while a version is on trial.
+    pub state: String,
     /// Where it answers.
     pub address: String,
     pub instances: usize,
@@ -43,31 +56,90 @@ pub struct ServiceStatus {
     pub failed: u64,
 }
 
-/// Answer a request to the control plane.
-pub async fn handle<B>(status: Arc<dyn Status>, request: Request<B>) -> Response<WasiBody> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return respond(&Failure::new(Kind::MethodNotAllowed, "This is read with GET."), "admin");
+/// The control plane.
+pub struct Admin {
+    status: Arc<dyn Status>,
+    swaps: Arc<Swaps>,
+    token: Token,
+    uploads: Semaphore,
+}
+
+const PATHS: &str = "there are /live, /ready, /services, and of each service below \
+                     /services/NAME/ history, swap, rollback and drain";
+
+impl Admin {
+    pub fn new(status: Arc<dyn Status>, swaps: Arc<Swaps>, token: Token) -> Self {
+        Self { status, swaps, token, uploads: Semaphore::new(limits::ADMIN_UPLOADS) }
     }
-    match request.uri().path() {
-        "/live" => json(StatusCode::OK, &serde_json::json!({ "status": "live" })),
-        "/ready" => ready(&*status).await,
-        "/services" => json(StatusCode::OK, &status.services()),
-        path => respond(
-            &Failure::new(
-                Kind::NoRoute,
-                format!("There is no {path}; there are /live, /ready and /services."),
-            ),
-            "admin",
-        ),
+
+    /// Answer a request to the control plane. Never fails: a failure is a response.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<WasiBody> {
+        self.answer(request).await.unwrap_or_else(|failure| {
+            tracing::debug!("control plane: {failure}");
+            respond(&failure, "admin")
+        })
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<WasiBody>, Failure> {
+        guard::same_origin(&request)?;
+        let path = request.uri().path().to_string();
+        let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        // Asked by machines that have no token, and no secret.
+        if let ["live" | "ready"] = steps[..] {
+            reads(&request)?;
+            return Ok(self.health(steps == ["ready"]).await);
+        }
+        guard::has_token(&request, &self.token)?;
+        match steps[..] {
+            ["services"] => {
+                reads(&request)?;
+                Ok(json(StatusCode::OK, &self.status.services()))
+            }
+            ["services", name, "history"] => {
+                reads(&request)?;
+                self.history(name)
+            }
+            ["services", name, "swap"] => {
+                writes(&request)?;
+                self.swap(name, request).await
+            }
+            ["services", name, "rollback"] => {
+                writes(&request)?;
+                self.rollback(name, &request).await
+            }
+            ["services", name, "drain"] => {
+                writes(&request)?;
+                self.drain(name)
+            }
+            _ => Err(Failure::new(Kind::NoRoute, format!("There is no {path}; {PATHS}."))),
+        }
+    }
+
+    async fn health(&self, ready: bool) -> Response<WasiBody> {
+        if !ready {
+            return json(StatusCode::OK, &serde_json::json!({ "status": "live" }));
+        }
+        if !self.status.is_ready() {
+            let stopping = serde_json::json!({ "status": "stopping" });
+            return json(StatusCode::SERVICE_UNAVAILABLE, &stopping);
+        }
+        let degraded = self.status.degraded().await;
+        json(StatusCode::OK, &serde_json::json!({ "status": "ready", "degraded": degraded }))
     }
 }
 
-async fn ready(status: &dyn Status) -> Response<WasiBody> {
-    if !status.is_ready() {
-        return json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }));
+fn reads<B>(request: &Request<B>) -> Result<(), Failure> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return Ok(());
     }
-    let degraded = status.degraded().await;
-    json(StatusCode::OK, &serde_json::json!({ "status": "ready", "degraded": degraded }))
+    Err(Failure::new(Kind::MethodNotAllowed, "This is read with GET."))
+}
+
+fn writes<B>(request: &Request<B>) -> Result<(), Failure> {
+    if request.method() == Method::POST {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::PostOnly, "This is asked for with POST."))
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<WasiBody> {

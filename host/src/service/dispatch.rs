@@ -18,12 +18,13 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
+use crate::engine::compile::Digest;
 use crate::engine::worker::{AllInstancesBusy, Slot};
 use crate::failure::{Failure, Kind, Source};
 use crate::limits;
 use crate::service::Service;
 use crate::service::admission::{Permit, busy};
-use crate::service::version::Version;
+use crate::service::version::{Counts, Version};
 
 impl Service {
     /// Answer a request. Dropping the future, or the response's body before its end, ends what was begun for it.
@@ -33,13 +34,13 @@ impl Service {
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
         let permit = self.admission.admit(&self.name).await?;
-        let version = self.serving.load().pick().clone();
-        version.counts.begin();
+        let version = self.begin();
         // The guard comes before the call: whatever happens from here on, the slot gets an end.
         let mut guard = Guard {
             slot: Slot::new(context),
             service: self.clone(),
-            version: version.clone(),
+            digest: version.digest.clone(),
+            counts: version.counts.clone(),
             whole: false,
             _permit: permit,
         };
@@ -55,6 +56,21 @@ impl Service {
         // The answer to HEAD is its head; nobody reads what the guest writes behind it.
         guard.whole = !wants_body;
         Ok(response.map(|body| GuardedBody { body, guard, error: None }.boxed_unsync()))
+    }
+
+    /// The version for a request, which counts the request from now on.
+    fn begin(&self) -> Arc<Version> {
+        let version = self.serving.load().pick().clone();
+        version.counts.begin();
+        if !version.is_retired() {
+            return version;
+        }
+        // It was replaced in between, and whoever drains it may have found it empty already. What replaced it
+        // was published before it was retired. Once is enough: replaced again, the request is merely late.
+        let newer = self.serving.load().pick().clone();
+        newer.counts.begin();
+        version.counts.pass_on();
+        newer
     }
 
     /// Call the version, waiting for an instance if all are in use.
@@ -133,8 +149,10 @@ fn is_full(error: &wasmtime::Error) -> bool {
 struct Guard {
     slot: Arc<Slot>,
     service: Arc<Service>,
-    /// The one version that answers this request.
-    version: Arc<Version>,
+    /// The one version that answers this request. It lives as long as an instance of it does; from here it
+    /// is only counted, so that a client that stopped reading does not keep its code in memory.
+    digest: Digest,
+    counts: Arc<Counts>,
     /// Nothing more is wanted: the body came to its end, or there is none to be read.
     whole: bool,
     _permit: Permit,
@@ -142,7 +160,7 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.version.counts.end(self.whole);
+        self.counts.end(self.whole);
         if self.whole {
             self.service.served.fetch_add(1, Ordering::Relaxed);
             self.slot.finish();
@@ -150,7 +168,7 @@ impl Drop for Guard {
             self.service.failed.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(
                 service = %self.service.name,
-                version = %self.version.digest,
+                version = %self.digest,
                 request = self.slot.context.id(),
                 "ended before its response did"
             );
@@ -203,6 +221,7 @@ impl Body for GuardedBody {
                 return Poll::Ready(None);
             }
         };
+        self.guard.counts.broke_off();
         self.error = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending

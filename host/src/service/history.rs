@@ -76,10 +76,41 @@ impl History {
         self.next += 1;
         record.number = self.next;
         if self.records.len() >= limits::HISTORY_RECORDS {
-            self.records.pop_front();
+            self.forget_one();
         }
         self.records.push_back(record.clone());
         record
+    }
+
+    /// Remove the oldest record, but not the last one of the version that serves nor of the one before it:
+    /// however many attempts fail in between, there is a way back.
+    fn forget_one(&mut self) {
+        let last = |digest: &str| {
+            let is_it = |record: &Record| {
+                record.verdict == Verdict::Activated && record.digest.as_deref() == Some(digest)
+            };
+            self.records.iter().rposition(is_it)
+        };
+        let current = self.good().next();
+        let kept = [current, current.and_then(|digest| self.before(digest))];
+        let kept: Vec<usize> = kept.into_iter().flatten().filter_map(last).collect();
+        if let Some(oldest) = (0..self.records.len()).find(|index| !kept.contains(index)) {
+            self.records.remove(oldest);
+        }
+    }
+
+    /// The digests that were put into service and not taken back, newest first.
+    fn good(&self) -> impl Iterator<Item = &str> {
+        let good = self.records.iter().rev().filter(|record| record.verdict == Verdict::Activated);
+        good.filter_map(|record| record.digest.as_deref())
+    }
+
+    /// End the trials of a host that did not live to see their end.
+    pub fn close_trials(&mut self) {
+        for record in self.records.iter_mut().filter(|record| record.verdict == Verdict::Canary) {
+            record.verdict = Verdict::TakenBack;
+            record.reason = Some("the host stopped during its canary".to_string());
+        }
     }
 
     /// Change a record that may have gone by now.
@@ -104,17 +135,14 @@ impl History {
 
     /// The digest of the last version before `current` that was put into service and not taken back.
     pub fn before(&self, current: &str) -> Option<&str> {
-        self.records
-            .iter()
-            .rev()
-            .filter(|record| record.verdict == Verdict::Activated)
-            .filter_map(|record| record.digest.as_deref())
-            .find(|digest| *digest != current)
+        self.good().find(|digest| *digest != current)
     }
 
-    /// The digests of all versions that a rollback could want.
-    pub fn digests(&self) -> impl Iterator<Item = &str> {
-        self.records.iter().filter_map(|record| record.digest.as_deref())
+    /// The digests of all versions that a rollback, or the end of a canary, could want.
+    pub fn wanted(&self) -> impl Iterator<Item = &str> {
+        let tried =
+            |record: &&Record| matches!(record.verdict, Verdict::Activated | Verdict::Canary);
+        self.records.iter().filter(tried).filter_map(|record| record.digest.as_deref())
     }
 }
 
@@ -173,5 +201,27 @@ pub(crate) mod tests {
         assert_eq!(records.last().unwrap().number as usize, limits::HISTORY_RECORDS + 5);
         history.update(1, |record| record.served = Some(1));
         assert!(history.records().iter().all(|record| record.served.is_none()));
+    }
+
+    #[test]
+    fn failed_attempts_never_push_out_the_way_back() {
+        let mut history = History::default();
+        history.push(record("a", Verdict::Activated));
+        history.push(record("b", Verdict::Activated));
+        for _ in 0..limits::HISTORY_RECORDS * 2 {
+            history.push(record("x", Verdict::Rejected));
+        }
+        assert_eq!(history.records().len(), limits::HISTORY_RECORDS);
+        assert_eq!(history.before("b"), Some("a"));
+        assert_eq!(history.wanted().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_trial_that_the_host_did_not_survive_is_over() {
+        let mut history = History::default();
+        history.push(record("a", Verdict::Canary));
+        history.close_trials();
+        assert_eq!(history.records()[0].verdict, Verdict::TakenBack);
+        assert!(history.records()[0].reason.as_deref().unwrap().contains("stopped"));
     }
 }

@@ -39,10 +39,10 @@ impl Registry {
     pub async fn drain(&self, deadline: Duration) {
         let versions = self.services.values().flat_map(|service| service.serving().versions());
         let drains = versions.map(|version| async move {
-            version.retire();
-            version.drained(deadline).await
+            let retirement = version.retire();
+            version.drained(retirement, deadline).await
         });
-        let cut: usize = join_all(drains).await.iter().map(|drained| drained.cut).sum();
+        let cut: usize = join_all(drains).await.iter().flatten().map(|drained| drained.cut).sum();
         if cut > 0 {
             tracing::warn!("cut {cut} requests that still ran after {deadline:?}");
         }

@@ -4,10 +4,11 @@
 //! Every file appears under its name only when it is whole (written beside, synced, renamed), so that a
 //! host that is killed at any moment leaves the old state or the new one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,29 @@ use crate::service::history::History;
 /// The folder of published versions.
 pub struct Store {
     folder: PathBuf,
+    /// Held while anything in the folder changes, so that what one service tidies away is never what
+    /// another one is writing.
+    changing: Mutex<()>,
+    /// Components that are kept for a swap which no history knows yet, with how many swaps want each.
+    wanted: Mutex<HashMap<String, usize>>,
+}
+
+/// A component that stays kept while this lives; afterwards, for as long as a history knows it.
+pub struct Kept {
+    store: Arc<Store>,
+    digest: String,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut wanted = lock(&self.store.wanted);
+        if let Some(count) = wanted.get_mut(&self.digest) {
+            *count -= 1;
+            if *count == 0 {
+                wanted.remove(&self.digest);
+            }
+        }
+    }
 }
 
 /// What is known of one service.
@@ -35,7 +59,7 @@ impl Store {
         use std::os::unix::fs::DirBuilderExt as _;
         let folder = state_dir.join("versions");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        Ok(Self { folder })
+        Ok(Self { folder, changing: Mutex::default(), wanted: Mutex::default() })
     }
 
     /// What was saved for a service. A record that cannot be read is set aside, never lost, and the
@@ -64,13 +88,22 @@ impl Store {
     }
 
     pub fn save(&self, service: &str, saved: &Saved) -> io::Result<()> {
+        let _changing = lock(&self.changing);
         write(&self.record(service), &serde_json::to_vec_pretty(saved)?)
     }
 
     /// Keep a component's file.
-    pub fn keep(&self, file: &ComponentFile) -> io::Result<()> {
+    pub fn keep(self: &Arc<Self>, file: &ComponentFile) -> io::Result<Kept> {
+        let digest = file.digest.full().to_string();
+        *lock(&self.wanted).entry(digest.clone()).or_default() += 1;
+        let kept = Kept { store: self.clone(), digest };
+        let _changing = lock(&self.changing);
         let path = self.component(file.digest.full());
-        if path.exists() { Ok(()) } else { write(&path, &file.bytes) }
+        // By its length: who changes it on purpose is found out by `find`.
+        if !fs::metadata(&path).is_ok_and(|data| data.len() == file.bytes.len() as u64) {
+            write(&path, &file.bytes)?;
+        }
+        Ok(kept)
     }
 
     /// A component that was kept, if it still is what it was.
@@ -80,13 +113,18 @@ impl Store {
         (file.digest.full() == digest).then_some(file)
     }
 
-    /// Remove the components that no history knows any more, and what a killed host left half written.
-    pub fn trim<'a>(&self, wanted: impl Iterator<Item = &'a str>) {
-        let wanted: HashSet<String> = wanted.map(|digest| format!("{digest}.wasm")).collect();
+    /// Remove the components that nobody knows any more, and what a killed host left half written. `known`
+    /// are those of all histories; it is asked at the right moment.
+    pub fn trim(&self, known: impl FnOnce() -> HashSet<String>) {
+        let _changing = lock(&self.changing);
+        // In this order: a swap enters its history before it lets go of what it keeps.
+        let mut wanted: HashSet<String> = lock(&self.wanted).keys().cloned().collect();
+        wanted.extend(known());
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let superfluous = name.ends_with(".wasm") && !wanted.contains(&name);
+            let superfluous =
+                name.strip_suffix(".wasm").is_some_and(|digest| !wanted.contains(digest));
             if superfluous || name.ends_with(".partial") {
                 // What cannot be removed now is tried again with the next swap.
                 let _ = fs::remove_file(entry.path());
@@ -106,7 +144,7 @@ impl Store {
 impl Saved {
     /// All versions that may be wanted again.
     pub fn digests(&self) -> impl Iterator<Item = &str> {
-        self.history.digests().chain(self.published.as_deref())
+        self.history.wanted().chain(self.published.as_deref())
     }
 
     /// The published version, unless the application file's own component was built since.
@@ -116,6 +154,11 @@ impl Saved {
         }
         store.find(self.published.as_deref()?)
     }
+}
+
+/// A panic while such a lock is held leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -148,7 +191,7 @@ mod tests {
     #[test]
     fn what_is_saved_is_there_again() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path()).unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
         let (own, published) = (component(1), component(2));
         let mut saved = Saved {
             published: Some(published.digest.full().to_string()),
@@ -159,7 +202,7 @@ mod tests {
         store.keep(&published).unwrap();
         store.save("weather", &saved).unwrap();
 
-        let store = Store::new(folder.path()).unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
         let again = store.load("weather");
         assert_eq!(again.history.records(), saved.history.records());
         assert_eq!(again.current(&store, &own.digest).unwrap().digest, published.digest);
@@ -170,7 +213,7 @@ mod tests {
     #[test]
     fn a_broken_record_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path()).unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
         fs::write(folder.path().join("versions/weather.json"), "{ half").unwrap();
         assert!(store.load("weather").published.is_none());
         assert!(folder.path().join("versions/weather.unreadable").exists());
@@ -179,7 +222,7 @@ mod tests {
     #[test]
     fn a_component_that_was_changed_on_disk_is_not_trusted() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path()).unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
         let file = component(1);
         store.keep(&file).unwrap();
         assert!(store.find(file.digest.full()).is_some());
@@ -191,14 +234,38 @@ mod tests {
     #[test]
     fn what_no_history_knows_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path()).unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
         let (kept, dropped) = (component(1), component(2));
         store.keep(&kept).unwrap();
         store.keep(&dropped).unwrap();
         fs::write(folder.path().join("versions/half.partial"), "x").unwrap();
-        store.trim([kept.digest.full()].into_iter());
+        store.trim(|| HashSet::from([kept.digest.full().to_string()]));
         assert!(store.find(kept.digest.full()).is_some());
         assert!(store.find(dropped.digest.full()).is_none());
         assert!(!folder.path().join("versions/half.partial").exists());
+    }
+
+    #[test]
+    fn what_a_swap_has_just_kept_is_not_tidied_away_by_another_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let file = component(1);
+        let kept = store.keep(&file).unwrap();
+        store.trim(HashSet::new);
+        assert!(store.find(file.digest.full()).is_some());
+        drop(kept);
+        store.trim(HashSet::new);
+        assert!(store.find(file.digest.full()).is_none());
+    }
+
+    #[test]
+    fn a_component_that_was_cut_short_on_disk_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let file = component(1);
+        let path = folder.path().join("versions").join(format!("{}.wasm", file.digest.full()));
+        fs::write(path, "").unwrap();
+        store.keep(&file).unwrap();
+        assert!(store.find(file.digest.full()).is_some());
     }
 }

@@ -5,7 +5,9 @@
 //! version to the end of their bodies. A rejected version leaves no trace in serving.
 //!
 //! Of each service one swap runs at a time and one waits; a newer one takes the place of the one that waits.
+//! A rollback is a swap to the version before the one that serves when its turn comes.
 
+mod attempt;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::spawn_blocking;
 
@@ -21,13 +23,12 @@ use crate::engine::compile::ComponentFile;
 use crate::service::Service;
 use crate::service::history::{Record, Verdict, now_ms};
 use crate::service::loader::{Loader, Terms};
-use crate::service::serving::Serving;
 use crate::service::store::{Saved, Store};
 use crate::service::version::Version;
 
 /// Puts versions into service.
 pub struct Swaps {
-    slots: BTreeMap<Arc<str>, Arc<SwapSlot>>,
+    slots: Arc<BTreeMap<Arc<str>, Arc<SwapSlot>>>,
     loader: Loader,
     store: Arc<Store>,
     stopping: AtomicBool,
@@ -44,7 +45,11 @@ pub struct SwapSlot {
     saved: Mutex<Saved>,
     /// The number of the record of the version that serves.
     serving_record: AtomicU64,
+    /// One attempt at a time. Held while the component is loaded, which may take seconds.
     turn: AsyncMutex<()>,
+    /// Held while it changes which version serves, which is short: taking a bad version back must not wait
+    /// for a compiler.
+    change: AsyncMutex<()>,
     /// Held while the record is written, so that an older one never overwrites a newer one.
     saving: AsyncMutex<()>,
     newest: AtomicU64,
@@ -68,8 +73,16 @@ pub struct CanaryTerms {
     pub duration: Duration,
 }
 
+/// A canary's share of the requests: `10%` or `10`.
+pub fn percent(text: &str) -> Result<u8, String> {
+    let number = text.trim().trim_end_matches('%').parse().ok();
+    number
+        .filter(|number| (1..=99).contains(number))
+        .ok_or_else(|| format!("{text:?} is no share: write 1% to 99%"))
+}
+
 /// What came of a swap.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     pub service: String,
     /// The digest that served before.
@@ -78,6 +91,15 @@ pub struct Outcome {
     pub record: Record,
     /// Requests that were running on the old version at the moment of the swap, which finish there.
     pub finishing: usize,
+    /// The digest of the canary that this ended.
+    pub ended_canary: Option<String>,
+}
+
+/// What is to be put into service.
+enum Wanted {
+    Component(ComponentFile),
+    /// Whatever served before that which serves when this has its turn.
+    Before,
 }
 
 /// Why there is no outcome at all.
@@ -97,9 +119,10 @@ impl SwapSlot {
         terms: Arc<Terms>,
         drain: Duration,
         explain: Explain,
-        saved: Saved,
+        mut saved: Saved,
         cause: &str,
     ) -> Self {
+        saved.history.close_trials();
         let slot = Self {
             service,
             terms,
@@ -108,6 +131,7 @@ impl SwapSlot {
             saved: Mutex::new(saved),
             serving_record: AtomicU64::new(0),
             turn: AsyncMutex::new(()),
+            change: AsyncMutex::new(()),
             saving: AsyncMutex::new(()),
             newest: AtomicU64::new(0),
         };
@@ -150,10 +174,10 @@ impl SwapSlot {
 }
 
 impl Swaps {
-    pub fn new(slots: Vec<SwapSlot>, loader: Loader, store: Store) -> Arc<Self> {
-        let slots =
-            slots.into_iter().map(|slot| (slot.service.name.clone(), Arc::new(slot))).collect();
-        Arc::new(Self { slots, loader, store: Arc::new(store), stopping: AtomicBool::new(false) })
+    pub fn new(slots: Vec<SwapSlot>, loader: Loader, store: Arc<Store>) -> Arc<Self> {
+        let named = slots.into_iter().map(|slot| (slot.service.name.clone(), Arc::new(slot)));
+        let slots = Arc::new(named.collect());
+        Arc::new(Self { slots, loader, store, stopping: AtomicBool::new(false) })
     }
 
     /// From now on every swap is rejected.
@@ -163,7 +187,13 @@ impl Swaps {
 
     /// What happened to a service's versions, oldest first.
     pub fn history(&self, service: &str) -> Result<Vec<Record>, SwapError> {
-        Ok(self.slot(service)?.saved().history.records())
+        let slot = self.slot(service)?;
+        let mut records = slot.saved().history.records();
+        let current = slot.serving_record.load(Ordering::Acquire);
+        if let Some(record) = records.iter_mut().find(|record| record.number == current) {
+            record.served = Some(slot.service.serving().stable.counts.served());
+        }
+        Ok(records)
     }
 
     /// Put `component` into service. It goes on when the caller gives up: a swap ends with its verdict.
@@ -174,17 +204,17 @@ impl Swaps {
         request: Request,
     ) -> Result<Outcome, SwapError> {
         let slot = self.slot(service)?;
-        let swaps = self.clone();
-        let task = tokio::spawn({
-            let slot = slot.clone();
-            async move { swaps.in_turn(&slot, component, request).await }
-        });
-        Ok(task.await.unwrap_or_else(|_| {
-            let record =
-                slot.record(None, String::new(), "swap", Verdict::Rejected, Instant::now());
-            let reason = "the host failed while it loaded the component".to_string();
-            Outcome::of(&slot, record, "", Some(reason))
-        }))
+        match component {
+            Ok(file) => self.enter(slot, Wanted::Component(file), request).await,
+            // It has no place in the queue: what waits there may be good.
+            Err(error) => {
+                let started = Instant::now();
+                let outcome =
+                    attempt::rejected(&slot, None, &request, started, format!("{error:#}"));
+                self.conclude(&slot, &outcome).await;
+                Ok(outcome)
+            }
+        }
     }
 
     /// Put the version before this one into service again.
@@ -193,22 +223,8 @@ impl Swaps {
         service: &str,
         cause: &str,
     ) -> Result<Outcome, SwapError> {
-        let slot = self.slot(service)?;
-        let serving = slot.service.serving();
-        let digest = match &serving.canary {
-            // The version before a canary is the one that still takes most requests.
-            Some(_) => serving.stable.digest.full().to_string(),
-            None => {
-                let saved = slot.saved();
-                let before = saved.history.before(serving.stable.digest.full());
-                before.ok_or_else(|| SwapError::NothingBefore(service.to_string()))?.to_string()
-            }
-        };
-        let file = self.store.find(&digest).ok_or_else(|| SwapError::Gone {
-            service: service.to_string(),
-            digest: digest.clone(),
-        })?;
-        self.swap(service, Ok(file), Request { cause: cause.to_string(), canary: None }).await
+        let request = Request { cause: cause.to_string(), canary: None };
+        self.enter(self.slot(service)?, Wanted::Before, request).await
     }
 
     /// Replace the instances of a service: idle ones now, busy ones when their last request ends.
@@ -216,26 +232,43 @@ impl Swaps {
         let versions = self.slot(service)?.service.serving().versions();
         let instances = versions.iter().map(|version| version.live_instances()).sum();
         for version in versions {
-            version.retire();
-            version.resume();
+            version.renew();
         }
         Ok(instances)
     }
 
-    fn slot(&self, service: &str) -> Result<Arc<SwapSlot>, SwapError> {
-        self.slots.get(service).cloned().ok_or_else(|| SwapError::NoService(service.to_string()))
+    /// The names of all services that have versions.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.slots.keys().map(|name| &**name)
     }
 
-    async fn in_turn(
+    async fn enter(
         self: &Arc<Self>,
-        slot: &Arc<SwapSlot>,
-        component: anyhow::Result<ComponentFile>,
+        slot: Arc<SwapSlot>,
+        wanted: Wanted,
         request: Request,
-    ) -> Outcome {
-        let outcome = self.attempt(slot, component, request).await;
+    ) -> Result<Outcome, SwapError> {
+        let (swaps, cause) = (self.clone(), request.cause.clone());
+        let task = tokio::spawn({
+            let slot = slot.clone();
+            async move {
+                let outcome = swaps.attempt(&slot, wanted, &request).await?;
+                swaps.conclude(&slot, &outcome).await;
+                Ok(outcome)
+            }
+        });
+        task.await.unwrap_or_else(|_| {
+            let request = Request { cause, canary: None };
+            let reason = "the host failed while it loaded the component".to_string();
+            Ok(attempt::rejected(&slot, None, &request, Instant::now(), reason))
+        })
+    }
+
+    /// Write down and tell what came of an attempt.
+    async fn conclude(&self, slot: &SwapSlot, outcome: &Outcome) {
         self.save(slot).await;
         let (service, record) = (&outcome.service, &outcome.record);
-        let digest = record.digest.as_deref().and_then(|digest| digest.get(..12)).unwrap_or("-");
+        let digest = record.digest.as_deref().map_or("a component", short);
         let cause = &record.cause;
         match &record.reason {
             Some(reason) => tracing::warn!(service, cause, "{digest} was rejected: {reason}"),
@@ -244,99 +277,10 @@ impl Swaps {
                 tracing::info!(service, cause, "{digest}: {verdict} in {} ms", record.took_ms);
             }
         }
-        outcome
     }
 
-    async fn attempt(
-        self: &Arc<Self>,
-        slot: &Arc<SwapSlot>,
-        component: anyhow::Result<ComponentFile>,
-        request: Request,
-    ) -> Outcome {
-        let started = Instant::now();
-        let ticket = slot.newest.fetch_add(1, Ordering::AcqRel) + 1;
-        let _turn = slot.turn.lock().await;
-        let from = slot.service.serving().stable.digest.full().to_string();
-        let rejected = |digest: Option<&str>, path: String, reason: &str| {
-            let record = slot.record(digest, path, &request.cause, Verdict::Rejected, started);
-            Outcome::of(slot, record, &from, Some(reason.to_string()))
-        };
-        let file = match component {
-            Ok(file) => file,
-            Err(error) => return rejected(None, String::new(), &format!("{error:#}")),
-        };
-        let (digest, path) = (file.digest.full().to_string(), file.path.display().to_string());
-        if slot.newest.load(Ordering::Acquire) != ticket {
-            return rejected(Some(&digest), path, "a newer swap took its place while it waited");
-        }
-        if self.stopping.load(Ordering::Acquire) {
-            return rejected(Some(&digest), path, "the host is stopping");
-        }
-        if digest == from {
-            self.withdraw_canary(slot, "the version before it was asked for").await;
-            let record =
-                slot.record(Some(&digest), path, &request.cause, Verdict::Unchanged, started);
-            return Outcome::of(slot, record, &from, None);
-        }
-        let kept = {
-            let (store, file) = (self.store.clone(), file.clone());
-            spawn_blocking(move || store.keep(&file)).await
-        };
-        if let Ok(Err(error)) = kept {
-            return rejected(Some(&digest), path, &format!("its file cannot be kept: {error}"));
-        }
-        let version = match self.loader.load(file, &slot.terms).await {
-            Ok(version) => Arc::new(version),
-            Err(error) => return rejected(Some(&digest), path, &(slot.explain)(&error)),
-        };
-        if self.stopping.load(Ordering::Acquire) {
-            return rejected(Some(&digest), path, "the host is stopping");
-        }
-        self.publish(slot, version, &request, path, started).await
-    }
-
-    /// The new version is good: let it take requests.
-    async fn publish(
-        self: &Arc<Self>,
-        slot: &Arc<SwapSlot>,
-        version: Arc<Version>,
-        request: &Request,
-        path: String,
-        started: Instant,
-    ) -> Outcome {
-        self.withdraw_canary(slot, "another version took its place").await;
-        let old = slot.service.serving().stable.clone();
-        let (added, removed) = difference(&old.imports, &version.imports);
-        let finishing = old.counts.in_flight();
-        let verdict = match request.canary {
-            Some(canary) => {
-                slot.service.publish(Serving::with_canary(
-                    old.clone(),
-                    version.clone(),
-                    canary.percent,
-                ));
-                Verdict::Canary
-            }
-            None => {
-                slot.service.publish(Serving::only(version.clone()));
-                Verdict::Activated
-            }
-        };
-        let mut record =
-            slot.record(Some(version.digest.full()), path, &request.cause, verdict, started);
-        slot.saved().history.update(record.number, |record| {
-            record.imports_added.clone_from(&added);
-            record.imports_removed.clone_from(&removed);
-        });
-        (record.imports_added, record.imports_removed) = (added, removed);
-        let from = old.digest.full().to_string();
-        match request.canary {
-            Some(canary) => self.try_canary(slot, version, canary, record.number),
-            None => self.activate(slot, old, version, record.number),
-        }
-        let mut outcome = Outcome::of(slot, record, &from, None);
-        outcome.finishing = finishing;
-        outcome
+    fn slot(&self, service: &str) -> Result<Arc<SwapSlot>, SwapError> {
+        self.slots.get(service).cloned().ok_or_else(|| SwapError::NoService(service.to_string()))
     }
 
     /// `version` takes all requests now: remember that, let the old one drain, and watch the first answers.
@@ -355,10 +299,11 @@ impl Swaps {
 
     /// Let a version that takes no requests any more come to its end, and write down how.
     fn let_drain(self: &Arc<Self>, slot: &Arc<SwapSlot>, version: Arc<Version>, number: u64) {
-        version.retire();
+        let retirement = version.retire();
         let (swaps, slot) = (self.clone(), slot.clone());
         tokio::spawn(async move {
-            let drained = version.drained(slot.drain).await;
+            // None if it was put back into service: its end is then another matter.
+            let Some(drained) = version.drained(retirement, slot.drain).await else { return };
             if drained.cut > 0 {
                 tracing::warn!(
                     service = %slot.service.name,
@@ -379,42 +324,33 @@ impl Swaps {
 
     /// Write down what is known of a service. What cannot be written is logged: the service serves all the same.
     async fn save(&self, slot: &SwapSlot) {
-        let _saving = slot.saving.lock().await;
-        let (name, saved) = (slot.service.name.clone(), slot.saved().clone());
-        let all: Vec<Saved> = self.slots.values().map(|slot| slot.saved().clone()).collect();
-        let store = self.store.clone();
-        let written = spawn_blocking(move || {
-            let written = store.save(&name, &saved);
-            store.trim(all.iter().flat_map(Saved::digests));
-            written
-        });
-        if let Ok(Err(error)) = written.await {
+        if let Err(error) = self.write(slot).await {
             tracing::warn!(service = %slot.service.name, "its history cannot be kept: {error}");
         }
+        let (store, slots) = (self.store.clone(), self.slots.clone());
+        let known = move || {
+            let digests = |slot: &Arc<SwapSlot>| {
+                slot.saved().digests().map(str::to_string).collect::<Vec<_>>()
+            };
+            slots.values().flat_map(digests).collect()
+        };
+        // It removes what it can; what it cannot is tried again.
+        let _ = spawn_blocking(move || store.trim(known)).await;
     }
-}
 
-impl Outcome {
-    fn of(slot: &SwapSlot, mut record: Record, from: &str, reason: Option<String>) -> Self {
-        record.reason = reason;
-        slot.saved().history.update(record.number, |saved| saved.reason.clone_from(&record.reason));
-        Self {
-            service: slot.service.name.to_string(),
-            from: from.to_string(),
-            record,
-            finishing: 0,
-        }
+    async fn write(&self, slot: &SwapSlot) -> std::io::Result<()> {
+        let _saving = slot.saving.lock().await;
+        let (name, saved) = (slot.service.name.clone(), slot.saved().clone());
+        let store = self.store.clone();
+        spawn_blocking(move || store.save(&name, &saved)).await?
     }
-}
-
-/// Interfaces that are new in the second list, and that are no longer in it.
-fn difference(before: &[String], after: &[String]) -> (Vec<String>, Vec<String>) {
-    let without = |all: &[String], known: &[String]| {
-        all.iter().filter(|name| !known.contains(name)).cloned().collect()
-    };
-    (without(after, before), without(before, after))
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// As much of a digest as people compare.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::engine::compile::Digest;
-use crate::engine::worker::{Handler, Policy, Shared};
+use crate::engine::worker::{Handler, Policy, Retirement, Shared};
 use crate::limits;
 
 /// A component that was compiled, checked, linked and tried.
@@ -20,7 +20,8 @@ pub struct Version {
     /// The interfaces it imports.
     pub imports: Vec<String>,
     pub handler: Handler,
-    pub counts: Counts,
+    /// Apart from the version, so that a body whose client does not read it keeps no code in memory.
+    pub counts: Arc<Counts>,
     instances: Arc<Shared>,
 }
 
@@ -48,7 +49,7 @@ impl Version {
             digest,
             path,
             imports,
-            counts: Counts::default(),
+            counts: Arc::default(),
             instances: policy.shared().clone(),
             handler: ProxyHandler::new(policy),
         }
@@ -65,8 +66,12 @@ impl Version {
     }
 
     /// Let it come to its end: idle instances now, busy ones when their last body ends.
-    pub fn retire(&self) {
-        self.instances.drain();
+    pub fn retire(&self) -> Retirement {
+        self.instances.retire()
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.instances.is_retired()
     }
 
     /// It serves again after all.
@@ -74,30 +79,56 @@ impl Version {
         self.instances.resume();
     }
 
-    /// Wait until nothing of it runs. At the deadline, end what still does.
-    pub async fn drained(&self, deadline: Duration) -> Drained {
+    /// Replace its instances: idle ones now, busy ones when their last body ends.
+    pub fn renew(&self) {
+        self.instances.renew();
+    }
+
+    /// Wait until nothing of it runs. At the deadline, end what still does. None if the retirement was
+    /// taken back: what runs then is nobody's to end.
+    pub async fn drained(&self, retirement: Retirement, deadline: Duration) -> Option<Drained> {
         let started = Instant::now();
         let mut cut = 0;
         while self.counts.in_flight() > 0 || self.live_instances() > 0 {
-            if started.elapsed() >= deadline {
+            if !self.instances.stands(retirement) {
+                return None;
+            }
+            let late = started.elapsed().saturating_sub(deadline);
+            if late > Duration::ZERO {
                 cut += self.instances.cut();
+            }
+            // A client that reads nothing does not see that its body was cut, and must not hold the version.
+            if late > limits::CUT_GRACE {
+                break;
             }
             sleep(limits::DRAIN_POLL).await;
         }
-        Drained { took: started.elapsed(), cut }
+        Some(Drained { took: started.elapsed(), cut })
     }
 }
 
 impl Counts {
     /// A request begins. What it ends with is told by the other calls.
     pub fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        // With `is_retired`: either who drains the version sees this request, or this request sees that the
+        // version is retired. That takes one order of all four accesses.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It goes to another version instead.
+    pub fn pass_on(&self) {
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// The component answered, or failed to: `error` for a trap, no answer, or a status of 5xx.
     pub fn answer(&self, error: bool) {
         self.errors.fetch_add(u64::from(error), Ordering::Relaxed);
         self.answered.fetch_add(1, Ordering::Release);
+    }
+
+    /// The component broke off after it had begun to answer.
+    pub fn broke_off(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request ends. `whole` if all of its response was delivered.
@@ -108,7 +139,7 @@ impl Counts {
     }
 
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     /// Requests whose response was delivered whole.

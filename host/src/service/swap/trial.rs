@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{CanaryTerms, SwapSlot, Swaps};
+use super::{CanaryTerms, SwapSlot, Swaps, short};
 use crate::limits;
 use crate::service::history::Verdict;
 use crate::service::serving::Serving;
@@ -68,7 +68,7 @@ impl Swaps {
             let (before, none) = (Tally::since(&stable, Tally::default()), Tally::default());
             while Instant::now() < until {
                 sleep(LOOK).await;
-                let turn = slot.turn.lock().await;
+                let change = slot.change.lock().await;
                 if !is_canary(&slot, &canary) {
                     return;
                 }
@@ -77,9 +77,9 @@ impl Swaps {
                     swaps.withdraw_canary(&slot, &reason(new, old)).await;
                     return;
                 }
-                drop(turn);
+                drop(change);
             }
-            let _turn = slot.turn.lock().await;
+            let _change = slot.change.lock().await;
             if is_canary(&slot, &canary) {
                 slot.service.publish(Serving::only(canary.clone()));
                 slot.saved().history.update(number, |record| record.verdict = Verdict::Activated);
@@ -90,15 +90,20 @@ impl Swaps {
         });
     }
 
-    /// End a canary, if there is one: the stable version takes all requests.
-    pub(super) async fn withdraw_canary(self: &Arc<Self>, slot: &Arc<SwapSlot>, reason: &str) {
+    /// End a canary, if there is one: the stable version takes all requests. Returns its digest.
+    pub(super) async fn withdraw_canary(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        reason: &str,
+    ) -> Option<String> {
         let serving = slot.service.serving();
-        let Some(canary) = &serving.canary else { return };
+        let canary = serving.canary.as_ref()?;
         slot.service.publish(Serving::only(serving.stable.clone()));
         let digest = canary.version.digest.full().to_string();
         let number = slot.saved().history.last_canary(&digest);
         self.taken_back(slot, number, &digest, reason).await;
         self.let_drain(slot, canary.version.clone(), number);
+        Some(digest)
     }
 
     /// Take a version back whose first answers are mostly errors, while the one before it is still at hand.
@@ -117,7 +122,7 @@ impl Swaps {
             let before = Tally { answers: all_answers, errors: all_errors };
             while Instant::now() < until {
                 sleep(LOOK).await;
-                let _turn = slot.turn.lock().await;
+                let _change = slot.change.lock().await;
                 if !Arc::ptr_eq(&slot.service.serving().stable, &new) {
                     return;
                 }
@@ -153,7 +158,7 @@ impl Swaps {
         tracing::warn!(
             service = %slot.service.name,
             "{} was taken back: {reason}",
-            digest.get(..12).unwrap_or(digest)
+            short(digest)
         );
         slot.saved().history.update(number, |record| {
             record.verdict = Verdict::TakenBack;

@@ -1,0 +1,171 @@
+//! Commands that talk to a running host: they find its control plane by the state folder, ask, and print.
+//!
+//! They know of the host only what its control plane answers.
+
+pub mod history;
+pub mod ps;
+pub mod swap;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use bytes::BytesMut;
+use reqwest::{Method, StatusCode, Url};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli;
+use crate::config::Config;
+use crate::control::{Control, Token};
+use crate::exit::Exit;
+use crate::limits;
+
+/// The control plane of one host.
+struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Token,
+    /// For messages about a host that is not there.
+    gone: String,
+}
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+/// The part of a problem document that people read.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+impl Client {
+    /// Find the host of an application.
+    fn of(args: &cli::Control) -> Result<Self, Exit> {
+        let state_dir = state_dir(args)?;
+        let told = state_dir.display();
+        let start = "start one with `wasm-host serve`";
+        let Some(control) = Control::read(&state_dir)? else {
+            let other = "name the application with --app or its state folder with --state";
+            return Err(anyhow!("no host is running for {told}; {start}, or {other}").into());
+        };
+        let gone = format!(
+            "no host is running for {told}: process {}, which left {}, is gone; {start}",
+            control.pid,
+            Control::path(&state_dir).display()
+        );
+        if !is_alive(control.pid) {
+            return Err(anyhow!(gone).into());
+        }
+        let base = Url::parse(&format!("http://{}/", control.address))
+            .map_err(|error| anyhow!("the host has no usable address: {error}"))?;
+        // Fails if another part of the process has chosen already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // The system's certificates are not needed, and a small machine may have none.
+            .tls_certs_only([])
+            .connect_timeout(limits::COMMAND_TIMEOUT)
+            .build()
+            .map_err(|error| anyhow!("no HTTP client: {error}"))?;
+        Ok(Self { http, base, token: control.token, gone })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Exit> {
+        let request = self.request(Method::GET, path, limits::COMMAND_TIMEOUT)?;
+        let answer = self.send(request).await?;
+        match answer.status {
+            StatusCode::OK => answer.read(),
+            _ => Err(answer.problem()),
+        }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        deadline: Duration,
+    ) -> Result<reqwest::RequestBuilder, Exit> {
+        let mut url = self.base.clone();
+        // Segment by segment, so that a name is never more than one of them.
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("the host has no usable address"))?
+            .clear()
+            .extend(path);
+        Ok(self.http.request(method, url).bearer_auth(self.token.expose()).timeout(deadline))
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Exit> {
+        let mut response = request.send().await.map_err(|error| self.explain(error))?;
+        let status = response.status();
+        let mut body = BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| self.explain(error))? {
+            body.extend_from_slice(&piece);
+            if body.len() as u64 > limits::ANSWER_BYTES {
+                return Err(anyhow!("the host's answer has no end").into());
+            }
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            // Another program, or another host, has the port by now.
+            return Err(anyhow!("{}, and what listens there now is another one", self.gone).into());
+        }
+        Ok(Answer { status, body: body.into() })
+    }
+
+    fn explain(&self, error: reqwest::Error) -> Exit {
+        if error.is_connect() {
+            return anyhow!("{}", self.gone).into();
+        }
+        let what = if error.is_timeout() { "did not answer in time" } else { "broke off" };
+        // Without the url, which says nothing new.
+        Exit::from(anyhow::Error::new(error.without_url()).context(format!("the host {what}")))
+    }
+}
+
+impl Answer {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, Exit> {
+        let read = serde_json::from_slice(&self.body);
+        Ok(read.context("the host's answer is none; is it of another version?")?)
+    }
+
+    /// What the host says went wrong.
+    fn problem(&self) -> Exit {
+        match serde_json::from_slice::<Problem>(&self.body) {
+            Ok(problem) => anyhow!("{}", problem.detail).into(),
+            Err(_) => anyhow!("the host answered {}", self.status).into(),
+        }
+    }
+}
+
+/// Where the host of an application keeps its state: as named, or as `serve` would find it.
+fn state_dir(args: &cli::Control) -> Result<PathBuf, Exit> {
+    if let Some(state) = &args.state {
+        return Ok(state.clone());
+    }
+    let default = Path::new(cli::APPLICATION_FILE);
+    let path = match &args.app {
+        Some(app) => app.as_path(),
+        // A host without an application file serves one component.
+        None if !default.exists() => return Ok(Config::state_dir_alone()),
+        None => default,
+    };
+    if path.extension().is_some_and(|extension| extension == "wasm") {
+        return Ok(Config::state_dir_alone());
+    }
+    Ok(Config::state_dir_of(path)?)
+}
+
+fn is_alive(pid: u32) -> bool {
+    match Pid::from_raw(pid.cast_signed()) {
+        // A process of another user is one all the same.
+        Some(pid) => !matches!(test_kill_process(pid), Err(Errno::SRCH)),
+        None => false,
+    }
+}

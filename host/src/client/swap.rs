@@ -1,0 +1,168 @@
+//! `wasm-host swap` and `wasm-host rollback`: put a version into service, and tell what came of it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::{Method, StatusCode};
+
+use crate::cli::{self, Format};
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::limits;
+use crate::service::history::{Record, Verdict};
+use crate::service::swap::Outcome;
+use crate::table;
+
+pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
+    let client = Client::of(&args.control)?;
+    let component = read(&args.component).await?;
+    let path = ["services", &args.service, "swap"];
+    let cause = format!("wasm-host swap {}", args.component.display());
+    let mut request = client
+        .request(Method::POST, &path, limits::SWAP_TIMEOUT)?
+        .query(&[("cause", cause)])
+        .header("content-type", "application/wasm")
+        .body(component);
+    if let Some(percent) = args.canary {
+        request = request.query(&[("canary", percent.to_string())]);
+        if let Some(time) = args.time {
+            request = request.query(&[("for", format!("{}ms", time.as_millis()))]);
+        }
+    }
+    let trial = args.canary.map(|percent| {
+        let time = args.time.unwrap_or(limits::CANARY.default);
+        format!("takes {percent}% of the requests for {time:?}")
+    });
+    tell(&client, request, args.control.output.format, trial).await
+}
+
+pub async fn rollback(args: cli::Rollback) -> Result<(), Exit> {
+    let client = Client::of(&args.control)?;
+    let request = client
+        .request(Method::POST, &["services", &args.service, "rollback"], limits::SWAP_TIMEOUT)?
+        .query(&[("cause", "wasm-host rollback")]);
+    tell(&client, request, args.control.output.format, None).await
+}
+
+/// The host reads no files of its clients: it may run in another folder, or as another user.
+async fn read(path: &Path) -> Result<Vec<u8>> {
+    let cannot = || format!("cannot read the component {}", path.display());
+    let data = tokio::fs::metadata(path).await.with_context(cannot)?;
+    if !data.is_file() {
+        bail!("{} is not a file", path.display());
+    }
+    if data.len() > limits::COMPONENT_FILE_BYTES {
+        bail!("{} is larger than {} bytes", path.display(), limits::COMPONENT_FILE_BYTES);
+    }
+    tokio::fs::read(path).await.with_context(cannot)
+}
+
+async fn tell(
+    client: &Client,
+    request: reqwest::RequestBuilder,
+    format: Format,
+    trial: Option<String>,
+) -> Result<(), Exit> {
+    let answer = client.send(request).await?;
+    if answer.status != StatusCode::OK && answer.status != StatusCode::UNPROCESSABLE_ENTITY {
+        return Err(answer.problem());
+    }
+    let outcome: Outcome = answer.read()?;
+    if format == Format::Json {
+        table::json(&outcome)?;
+    }
+    let rejected = outcome.record.verdict == Verdict::Rejected;
+    match (format, rejected) {
+        (Format::Json, true) => Err(Exit::Told),
+        (Format::Json, false) => Ok(()),
+        (Format::Table, true) => Err(Exit::Verdict(render(&outcome, trial.as_deref()))),
+        (Format::Table, false) => {
+            print!("{}", render(&outcome, trial.as_deref()));
+            Ok(())
+        }
+    }
+}
+
+fn render(outcome: &Outcome, trial: Option<&str>) -> String {
+    let Outcome { service, from, record, finishing, ended_canary } = outcome;
+    let (from, took) = (short(from), record.took_ms);
+    let to = record.digest.as_deref().map_or("-", short);
+    let mut text = match record.verdict {
+        Verdict::Activated => {
+            let finish = match finishing {
+                0 => "no request was running".to_string(),
+                1 => "1 request finishes on the old version".to_string(),
+                some => format!("{some} requests finish on the old version"),
+            };
+            format!("activated: {from} -> {to} in {took} ms; {finish}\n")
+        }
+        Verdict::Canary => {
+            let takes = trial.unwrap_or("takes some of the requests");
+            format!(
+                "canary: {to} {takes}, {from} the others; \
+                 `wasm-host history {service}` tells what came of it\n"
+            )
+        }
+        Verdict::Unchanged => format!("unchanged: {to} serves already\n"),
+        Verdict::Rejected | Verdict::TakenBack => {
+            let reason = record.reason.as_deref().unwrap_or("for no reason given");
+            format!("{}: {reason}\n{from} serves as before\n", record.verdict.name())
+        }
+    };
+    if let Some(canary) = ended_canary {
+        text.push_str(&format!("the canary {} was taken back\n", short(canary)));
+    }
+    for change in imports(record) {
+        text.push_str(&format!("import {change}\n"));
+    }
+    text
+}
+
+/// As much of a digest as people compare, as in the table of services.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// What a version imports that the one before it did not, and the other way round.
+pub(super) fn imports(record: &Record) -> impl Iterator<Item = String> {
+    let added = record.imports_added.iter().map(|name| format!("+{name}"));
+    added.chain(record.imports_removed.iter().map(|name| format!("-{name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::history::tests::record;
+
+    fn outcome(verdict: Verdict) -> Outcome {
+        Outcome {
+            service: "weather".to_string(),
+            from: "a".repeat(64),
+            record: record(&"b".repeat(64), verdict),
+            finishing: 14,
+            ended_canary: None,
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_one_line_for_people() {
+        assert_eq!(
+            render(&outcome(Verdict::Activated), None),
+            "activated: aaaaaaaaaaaa -> bbbbbbbbbbbb in 0 ms; 14 requests finish on the old version\n"
+        );
+        let mut rejected = outcome(Verdict::Rejected);
+        rejected.record.reason = Some("it does not start".to_string());
+        assert_eq!(
+            render(&rejected, None),
+            "rejected: it does not start\naaaaaaaaaaaa serves as before\n"
+        );
+    }
+
+    #[test]
+    fn changed_imports_are_listed() {
+        let mut outcome = outcome(Verdict::Activated);
+        outcome.record.imports_added = vec!["a:b/c".to_string()];
+        outcome.record.imports_removed = vec!["d:e/f".to_string()];
+        assert!(render(&outcome, None).ends_with("\nimport +a:b/c\nimport -d:e/f\n"));
+    }
+}

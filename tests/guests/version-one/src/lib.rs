@@ -1,0 +1,11 @@
+//! The first of two good versions.
+
+mod answers;
+
+use answers::{Answers, Fault};
+use wasm_host_guest::service;
+
+const VERSION: &str = "one";
+const FAULT: Fault = Fault::None;
+
+service!(Answers);

@@ -1,0 +1,107 @@
+//! How versions end that were replaced.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use wasm_host_tests::{client, eventually, within};
+
+use super::{activate, answers, app_with, serve, version};
+
+#[tokio::test]
+async fn what_runs_at_the_drains_deadline_is_cut_as_an_error_and_told() {
+    let app = app_with("drain = \"1s\"");
+    let host = app.serve().await;
+    let mut long = client::open(&host.address, "GET", "/?pieces=600&ms=100", &[], "").await;
+    let mut short = client::open(&host.address, "GET", "/?pieces=3&ms=100", &[], "").await;
+    for stream in [&mut long, &mut short] {
+        assert!(stream.next().await.unwrap().is_some());
+    }
+    let started = Instant::now();
+    assert_eq!(activate(&host, "two").await["finishing"], 2);
+    assert!(short.rest().await.is_ok(), "it had the time to finish");
+    assert!(long.rest().await.is_err(), "what is cut must not look whole");
+    assert!(started.elapsed() >= Duration::from_secs(1), "it was cut before the deadline");
+    let old = eventually("the end of the drain", async || {
+        let record = host.history("app").await.swap_remove(0);
+        record["drained_in_ms"].is_u64().then_some(record)
+    })
+    .await;
+    assert_eq!((&old["served"], &old["cut"]), (&1.into(), &1.into()), "{old}");
+    assert!(old["drained_in_ms"].as_u64().unwrap() >= 1000, "{old}");
+    assert!(
+        host.log().contains("cut 1 requests that still ran 1s after the swap"),
+        "{}",
+        host.log()
+    );
+    let told = app.run(&["history", "app"]).await;
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("1 requests were cut at the drain's deadline"), "{told}");
+}
+
+#[tokio::test]
+async fn a_client_that_stopped_reading_does_not_keep_an_old_version() {
+    let host = app_with("drain = \"500ms\"").serve().await;
+    // It never reads: what is written fills the buffers of the connection.
+    let mut stalled = within("a connection", TcpStream::connect(&host.address)).await.unwrap();
+    let request = "GET /?pieces=100000000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stalled.write_all(request.as_bytes()).await.unwrap();
+    eventually("the request to run", async || {
+        (host.service("app").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    activate(&host, "two").await;
+    let old = eventually("the end of the drain", async || {
+        let record = host.history("app").await.swap_remove(0);
+        record["drained_in_ms"].is_u64().then_some(record)
+    })
+    .await;
+    assert_eq!(old["cut"], 1, "{old}");
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn a_swap_that_comes_while_the_host_stops_is_rejected() {
+    let host = serve().await;
+    let component = version("two");
+    let mut upload = within("a connection", TcpStream::connect(&host.admin)).await.unwrap();
+    let head = format!(
+        "POST /services/app/swap HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\n\
+         content-type: application/wasm\r\ncontent-length: {}\r\n\r\n",
+        host.admin,
+        host.authorization(),
+        component.len()
+    );
+    let (first, second) = component.split_at(component.len() / 2);
+    upload.write_all(head.as_bytes()).await.unwrap();
+    upload.write_all(first).await.unwrap();
+    // So that the host has begun to read before it is told to stop.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    host.terminate();
+    eventually("the port to close", async || {
+        TcpStream::connect(&host.address).await.is_err().then_some(())
+    })
+    .await;
+    upload.write_all(second).await.unwrap();
+    let mut answer = String::new();
+    within("the verdict", upload.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+    assert!(answer.contains("the host is stopping"), "{answer}");
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn bodies_of_an_old_version_are_finished_when_the_host_stops() {
+    let host = serve().await;
+    let mut stream = client::open(&host.address, "GET", "/?pieces=20&ms=100", &[], "").await;
+    assert!(stream.next().await.unwrap().is_some());
+    activate(&host, "two").await;
+    assert_eq!(answers(&host).await, "two");
+    host.terminate();
+    let rest = stream.rest().await.expect("a whole body");
+    assert!(rest.ends_with(b"end one\n"));
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+}
