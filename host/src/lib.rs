@@ -12,6 +12,7 @@ pub mod serve;
 pub mod check;
 pub mod inspect;
 pub mod application;
+pub mod watch;
 pub mod backends;
 pub mod embedded_postgres;
 pub mod http;

@@ -33,6 +33,7 @@ use crate::service::store::Store;
 use crate::service::swap::Swaps;
 use crate::shutdown::Signals;
 use crate::table;
+use crate::watch::Watch;
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
@@ -49,6 +50,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     };
     let store = Store::new(&config.state_dir)
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
+    // The first look comes before components are read, so that no change falls in between.
+    let watch = if args.watch { Some(Watch::new(&config).await) } else { None };
     let Application { registry, slots } =
         application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
     let swaps = Swaps::new(slots, loader, store);
@@ -69,13 +72,19 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     });
     let listeners = Listeners::start(&host, public, control);
     announce(&host, args.output.format);
+    let watching = watch.map(|watch| watch.start(host.registry.clone(), host.swaps.clone()));
 
     let signal = signals.next().await;
     signals.exit_on_next();
     tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
     host.stopping.store(true, Ordering::Release);
     host.swaps.stop();
-    listeners.stop().await;
+    let watching = async {
+        if let Some(watching) = watching {
+            watching.stop().await;
+        }
+    };
+    tokio::join!(listeners.stop(), watching);
     host.registry.drain(limits::INSTANCE_DRAIN).await;
     host.backends.close();
     if let Some(embedded) = embedded {

@@ -12,3 +12,4 @@ mod plain_components;
 mod routing;
 mod secrets;
 mod shutdown;
+mod watch;
