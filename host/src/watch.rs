@@ -5,12 +5,13 @@
 //! Whether a component is good is for the swap to say.
 
 mod build;
+mod components;
 mod files;
 mod queue;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,15 +20,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::build::{Build, Failure};
-use self::files::{Change, Files, Root, Stamp};
-use self::queue::{Batch, Burst, Queue};
-use crate::application;
+use self::components::{Components, Occasion, Watched, time};
+use self::files::{Change, Files, Root};
+use self::queue::Queue;
 use crate::config::{ComponentSource, Config};
-use crate::engine::compile::{ComponentFile, Digest};
 use crate::limits;
-use crate::service::history::Verdict;
 use crate::service::registry::Registry;
-use crate::service::swap::{Request, Swaps};
+use crate::service::swap::Swaps;
 
 /// What every crate of an application is built from, besides itself.
 const SHARED: [&str; 2] = ["components/guest", "wit"];
@@ -36,6 +35,7 @@ const SHARED: [&str; 2] = ["components/guest", "wit"];
 pub struct Watch {
     config: Arc<Config>,
     files: Files,
+    looked: Instant,
     components: Vec<Watched>,
     crates: BTreeSet<String>,
     /// The number of the application file among the single files.
@@ -48,53 +48,15 @@ pub struct Watching {
     task: JoinHandle<()>,
 }
 
-/// A component file.
-struct Watched {
-    path: PathBuf,
-    /// It is built from a crate of the application.
-    is_built: bool,
-    services: Vec<String>,
-    /// What was in it when it was last read.
-    digest: Option<Digest>,
-    writing: Option<Writing>,
-}
-
-/// A component file that changed and has to rest before it is read.
-struct Writing {
-    burst: Burst,
-    saved: Instant,
-}
-
-/// Why a component is brought in.
-#[derive(Clone)]
-struct Occasion {
-    cause: String,
-    saved: Option<Instant>,
-    build: Option<Duration>,
-}
-
-/// A service whose swap has no verdict yet.
-struct Coming {
-    /// The newest version that it was asked to serve.
-    digest: Digest,
-    /// What to swap in then.
-    next: Option<(ComponentFile, Occasion)>,
-}
-
 /// The loop.
 struct Watcher {
-    folder: PathBuf,
+    /// Away while they are looked at.
     files: Option<Files>,
-    components: Vec<Watched>,
+    components: Components,
     application: Option<usize>,
     queue: Queue,
     build: Option<Build>,
     builds: JoinSet<(Result<(), Failure>, Duration)>,
-    swaps: Arc<Swaps>,
-    /// Ends with the name of its service.
-    swapping: JoinSet<String>,
-    coming: BTreeMap<String, Coming>,
-    registry: Arc<Registry>,
     looked: Instant,
     next_look: Instant,
     stop: CancellationToken,
@@ -105,26 +67,16 @@ struct Watcher {
 impl Watch {
     /// Look at everything for the first time.
     pub async fn new(config: &Arc<Config>) -> Self {
-        let mut components: BTreeMap<PathBuf, Watched> = BTreeMap::new();
-        let mut crates = BTreeSet::new();
-        for service in config.services.values() {
-            let Some(component) = service.component() else { continue };
-            let path = application::component_path(config, &component.source);
-            let is_built = matches!(component.source, ComponentSource::Crate(_));
-            if let ComponentSource::Crate(name) = &component.source {
-                crates.insert(name.clone());
-            }
-            let watched = components.entry(path.clone()).or_insert_with(|| Watched {
-                path,
-                is_built: false,
-                services: Vec::new(),
-                digest: None,
-                writing: None,
-            });
-            watched.is_built |= is_built;
-            watched.services.push(service.name.clone());
-        }
-        let mut components: Vec<Watched> = components.into_values().collect();
+        let looked = Instant::now();
+        let crates: BTreeSet<String> = config
+            .services
+            .values()
+            .filter_map(|service| match &service.component()?.source {
+                ComponentSource::Crate(name) => Some(name.clone()),
+                ComponentSource::File(_) => None,
+            })
+            .collect();
+        let components = Watched::all(config).await;
         let mut single: Vec<PathBuf> =
             components.iter().map(|component| component.path.clone()).collect();
         let application = config.file.as_ref().map(|file| {
@@ -135,11 +87,7 @@ impl Watch {
         // If the file system fails so badly that there is no first look, everything is new in the next.
         let look = move || Files::new(roots, single);
         let files = spawn_blocking(look).await.unwrap_or_else(|_| Files::new(vec![], vec![]));
-        for component in &mut components {
-            component.digest =
-                ComponentFile::read(&component.path).await.ok().map(|file| file.digest);
-        }
-        Self { config: config.clone(), files, components, crates, application }
+        Self { config: config.clone(), files, looked, components, crates, application }
     }
 
     /// Watch from now on. Nothing that changed since the first look is missed.
@@ -158,19 +106,16 @@ impl Watch {
         if build.is_some() {
             queue.begin(now, self.crates);
         }
+        let folder = self.config.folder.clone();
+        let components = Components::new(self.components, folder, registry, swaps);
         let watcher = Watcher {
-            folder: self.config.folder.clone(),
             files: Some(self.files),
-            components: self.components,
+            components,
             application: self.application,
             queue,
             build,
             builds: JoinSet::new(),
-            swaps,
-            swapping: JoinSet::new(),
-            coming: BTreeMap::new(),
-            registry,
-            looked: now,
+            looked: self.looked,
             next_look: now,
             stop: stop.clone(),
         };
@@ -213,12 +158,9 @@ impl Watcher {
         loop {
             self.start_build();
             let now = Instant::now();
-            let due = self
-                .components
-                .iter()
-                .filter_map(|component| Some(component.writing.as_ref()?.burst.quiet()));
+            let due = self.components.rests().chain(self.queue.due());
             // What is due already was looked at; it waits for something else.
-            let due = due.chain(self.queue.due()).filter(|due| *due > now).min();
+            let due = due.filter(|due| *due > now).min();
             let next = due.map_or(self.next_look, |due| due.min(self.next_look));
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -229,14 +171,10 @@ impl Watcher {
                     });
                     self.built(result, took).await;
                 }
-                Some(swapped) = self.swapping.join_next() => match swapped {
-                    Ok(service) => self.swapped(&service),
-                    // It cannot be said which one failed; what comes next is not held up by it.
-                    Err(_) => self.coming.clear(),
-                },
+                Some(()) = self.components.swapped() => {}
                 () = sleep_until(next) => {
                     self.look().await;
-                    self.bring_in_settled().await;
+                    self.components.bring_in_rested(self.queue.is_building()).await;
                 }
             }
         }
@@ -263,7 +201,7 @@ impl Watcher {
                 Change::Source { root, path, modified } => {
                     let Some(root) = files.roots().get(root) else { continue };
                     let saved = saved(modified, before, now);
-                    let path = self.shown(&path);
+                    let path = self.components.shown(&path);
                     self.queue.changed(now, saved, path, &root.crates);
                 }
                 Change::File { index, stamp } if Some(index) == self.application => {
@@ -275,8 +213,8 @@ impl Watcher {
                     }
                 }
                 Change::File { index, stamp } => {
-                    let Some(component) = self.components.get_mut(index) else { continue };
-                    component.written(stamp, saved(stamp.map(|s| s.modified), before, now), now);
+                    let saved = saved(stamp.map(|stamp| stamp.modified), before, now);
+                    self.components.written(index, stamp, saved, now);
                 }
             }
         }
@@ -292,7 +230,7 @@ impl Watcher {
             self.queue.finish(true);
             return;
         };
-        let services = self.services_of(&batch);
+        let services = self.components.services_of(&batch.crates);
         match batch.causes.is_empty() {
             true => tracing::info!("{services}: building what may have changed before the start"),
             false => tracing::info!("{services}: {} changed; building", batch.cause()),
@@ -310,16 +248,14 @@ impl Watcher {
     async fn built(&mut self, result: Result<(), Failure>, took: Duration) {
         // What it wrote is a part of it, and not a change of its own.
         self.look().await;
-        for component in self.components.iter_mut().filter(|component| component.is_built) {
-            component.writing = None;
-        }
+        self.components.disregard_built();
         let Some(batch) = self.queue.finish(result.is_ok()) else { return };
         if self.stop.is_cancelled() {
             return;
         }
-        let services = self.services_of(&batch);
+        let services = self.components.services_of(&batch.crates);
         if let Err(failure) = result {
-            let serving = self.serving(&batch);
+            let serving = self.components.still_serving(&batch.crates);
             tracing::warn!("{services}: the build failed ({}); {serving}", failure.reason);
             show(&failure.output);
             return;
@@ -329,182 +265,10 @@ impl Watcher {
             false => format!("watch: {}", batch.cause()),
         };
         let occasion = Occasion { cause, saved: batch.saved, build: Some(took) };
-        let mut changed = false;
-        for index in 0..self.components.len() {
-            if self.components.get(index).is_some_and(|component| component.is_built) {
-                changed |= self.bring_in(index, occasion.clone()).await;
-            }
-        }
+        let changed = self.components.bring_in_built(&occasion).await;
         if !changed && !batch.causes.is_empty() {
-            let (took, serving) = (shown(took), self.serving(&batch));
+            let (took, serving) = (time(took), self.components.still_serving(&batch.crates));
             tracing::info!("{services}: built in {took}, and nothing changed; {serving}");
-        }
-    }
-
-    /// Bring in the component files that have come to rest.
-    async fn bring_in_settled(&mut self) {
-        for index in 0..self.components.len() {
-            let (now, building) = (Instant::now(), self.queue.is_building());
-            let Some(component) = self.components.get_mut(index) else { continue };
-            // What a build writes is brought in when all of it is good.
-            if component.is_built && building {
-                continue;
-            }
-            let at_rest = |writing: &mut Writing| writing.burst.quiet() <= now;
-            let Some(writing) = component.writing.take_if(at_rest) else { continue };
-            let path = component.path.clone();
-            let cause = format!("watch: {}", self.shown(&path));
-            let occasion = Occasion { cause, saved: Some(writing.saved), build: None };
-            self.bring_in(index, occasion).await;
-        }
-    }
-
-    /// Read a component file and let the services that it is for have it. Says whether there was
-    /// something new in it.
-    async fn bring_in(&mut self, index: usize, occasion: Occasion) -> bool {
-        let Some(component) = self.components.get(index) else { return false };
-        let (path, services) = (component.path.clone(), component.services.clone());
-        let name = self.shown(&path);
-        let stamp = Stamp::of(&path);
-        let file = match ComponentFile::read(&path).await {
-            Ok(file) => file,
-            Err(error) => {
-                let who = services.join(", ");
-                tracing::warn!("{who}: {name} is left alone until it changes again: {error:#}");
-                return false;
-            }
-        };
-        if stamp.is_none() || stamp != Stamp::of(&path) {
-            // It changed while it was read: the next look sees that.
-            return false;
-        }
-        if !file.is_whole() {
-            let who = services.join(", ");
-            tracing::info!("{who}: {name} is not whole; it is left alone until it changes again");
-            return false;
-        }
-        let Some(component) = self.components.get_mut(index) else { return false };
-        let known = component.digest.replace(file.digest.clone());
-        // A build that made the same again is no reason to undo a rollback; a file that was put
-        // there by hand is.
-        if occasion.build.is_some() && known.as_ref() == Some(&file.digest) {
-            return false;
-        }
-        let mut changed = false;
-        for service in services {
-            let serving = self.registry.find(&service).map(|service| service.serving());
-            let newest = match self.coming.get(&service) {
-                Some(coming) => Some(&coming.digest),
-                None => serving.as_ref().map(|serving| &serving.stable.digest),
-            };
-            if newest != Some(&file.digest) {
-                changed = true;
-                self.swap(service, file.clone(), occasion.clone());
-            }
-        }
-        changed
-    }
-
-    /// Swap now, or after the swap that runs: of two saves the last one must win, and what is
-    /// replaced before its turn need not be loaded.
-    fn swap(&mut self, service: String, file: ComponentFile, occasion: Occasion) {
-        let digest = file.digest.clone();
-        if let Some(coming) = self.coming.get_mut(&service) {
-            *coming = Coming { digest, next: Some((file, occasion)) };
-            return;
-        }
-        self.coming.insert(service.clone(), Coming { digest, next: None });
-        let swaps = self.swaps.clone();
-        self.swapping.spawn(async move {
-            swap(&swaps, &service, file, &occasion).await;
-            service
-        });
-    }
-
-    fn swapped(&mut self, service: &str) {
-        if let Some(Coming { next: Some((file, occasion)), .. }) = self.coming.remove(service) {
-            self.swap(service.to_string(), file, occasion);
-        }
-    }
-
-    /// The services that a batch is for.
-    fn services_of(&self, batch: &Batch) -> String {
-        self.concerned(batch).into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
-    }
-
-    /// What serves while nothing new comes of a batch.
-    fn serving(&self, batch: &Batch) -> String {
-        match self.concerned(batch).as_slice() {
-            [(_, Some(digest))] => format!("{digest} still serves"),
-            _ => "what served before still serves".to_string(),
-        }
-    }
-
-    fn concerned(&self, batch: &Batch) -> Vec<(String, Option<Digest>)> {
-        let of_batch = |component: &&Watched| {
-            let name = component.path.file_stem().unwrap_or_default().to_string_lossy();
-            component.is_built && batch.crates.contains(name.as_ref())
-        };
-        let services = self.components.iter().filter(of_batch).flat_map(|c| &c.services);
-        let mut concerned: Vec<_> = services
-            .map(|name| {
-                let digest = self.registry.find(name).map(|s| s.serving().stable.digest.clone());
-                (name.clone(), digest)
-            })
-            .collect();
-        concerned.sort_by(|a, b| a.0.cmp(&b.0));
-        concerned
-    }
-
-    /// A path as the user knows it.
-    fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()
-    }
-}
-
-// === impl Watched ===
-
-impl Watched {
-    fn written(&mut self, stamp: Option<Stamp>, saved: Instant, now: Instant) {
-        if stamp.is_none() {
-            // Removed, to be made again or not. What was loaded from it serves on.
-            self.writing = None;
-            return;
-        }
-        let writing = self.writing.get_or_insert(Writing { burst: Burst::new(now), saved });
-        // The save is the one that made the file what it is.
-        writing.saved = saved;
-        writing.burst.again(now);
-    }
-}
-
-/// Put a component into service, and tell what came of it.
-async fn swap(swaps: &Arc<Swaps>, service: &str, file: ComponentFile, occasion: &Occasion) {
-    let (started, to) = (Instant::now(), file.digest.clone());
-    let request = Request { cause: occasion.cause.clone(), canary: None };
-    let outcome = match swaps.swap(service, Ok(file), request).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            tracing::warn!("{service}: {error}");
-            return;
-        }
-    };
-    let from = outcome.from.get(..12).unwrap_or("-");
-    let steps = match occasion.build {
-        Some(build) => format!("build {}, swap {}", shown(build), shown(started.elapsed())),
-        None => format!("swap {}", shown(started.elapsed())),
-    };
-    match (outcome.record.verdict, occasion.saved) {
-        (Verdict::Activated, Some(saved)) => {
-            let since = shown(saved.elapsed());
-            tracing::info!("{service}: activated {from} -> {to}, {since} after the save ({steps})");
-        }
-        (Verdict::Activated, None) => {
-            tracing::info!("{service}: activated {from} -> {to} ({steps})");
-        }
-        (Verdict::Unchanged, _) => {}
-        (verdict, _) => {
-            tracing::warn!("{service}: {to} was {}; {from} still serves", verdict.name());
         }
     }
 }
@@ -524,15 +288,6 @@ fn show(output: &[u8]) {
     let _ = stderr.write_all(output).and_then(|()| stderr.write_all(end));
 }
 
-/// `38 ms`, `1.6 s`, `75 s`.
-fn shown(duration: Duration) -> String {
-    match duration.as_millis() {
-        millis @ ..100 => format!("{millis} ms"),
-        ..10_000 => format!("{:.1} s", duration.as_secs_f64()),
-        _ => format!("{} s", duration.as_secs()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -548,12 +303,5 @@ mod tests {
         let future = SystemTime::now() + Duration::from_secs(100);
         assert_eq!(saved(Some(future), before, now), now);
         assert_eq!(saved(None, before, now), now);
-    }
-
-    #[test]
-    fn times_read_like_times() {
-        assert_eq!(shown(Duration::from_millis(38)), "38 ms");
-        assert_eq!(shown(Duration::from_millis(1649)), "1.6 s");
-        assert_eq!(shown(Duration::from_secs(75)), "75 s");
     }
 }

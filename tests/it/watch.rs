@@ -19,6 +19,9 @@ build = ["sh", "build.sh"]
 [service.greeter]
 component = "greeter"
 route = "/"
+
+[service.also]
+component = "greeter"
 "#;
 
 /// Counts its runs, says for which crates, fails if the source says so, and else publishes the
@@ -94,11 +97,16 @@ async fn a_saved_source_is_built_and_served() {
     assert!(host.get("/").await.text().contains("0.2"));
     source(&app, "two");
     let line = logged(&host, "components/greeter/src/lib.rs changed; building").await;
-    assert!(line.contains("greeter: "), "{line}");
-    let line = logged(&host, "after the save").await;
+    assert!(line.contains("also, greeter: "), "{line}");
+    let line = logged(&host, "greeter: activated").await;
+    assert!(line.contains("after the save"), "{line}");
+    logged(&host, "also: activated").await;
+    assert!(host.get("/also/").await.text().contains("0.3"));
     assert!(host.get("/").await.text().contains("0.3"));
-    assert!(line.contains("greeter: activated ") && line.contains(" -> "), "{line}");
-    assert!(line.contains("(build ") && line.contains(", swap "), "{line}");
+    assert!(
+        line.contains(" -> ") && line.contains("(build ") && line.contains(", swap "),
+        "{line}"
+    );
     assert!(!host.log().contains("compiling"), "output of a good build: {}", host.log());
     assert_eq!(built(app.path()), ["greeter", "greeter"]);
     assert!(host.log().contains("cause=\"watch: components/greeter/src/lib.rs\""));
@@ -150,7 +158,7 @@ async fn changes_during_a_build_are_one_more_build() {
     fs::remove_file(app.path().join("slow")).unwrap();
     logged(&host, "0.sql and 5 more changed; building").await;
     eventually("the first version again", async || {
-        (host.log().matches("after the save").count() == 2).then_some(())
+        (host.log().matches("greeter: activated").count() == 2).then_some(())
     })
     .await;
     assert!(host.get("/").await.text().contains("0.2"), "the last save wins");
