@@ -45,9 +45,9 @@ pub(super) struct Occasion {
     pub(super) build: Option<Duration>,
 }
 
-/// A service whose swap has no verdict yet.
+/// What was read from a file and has no verdict yet.
 struct Coming {
-    /// The newest version that it was asked to serve.
+    /// Of the newest.
     digest: Digest,
     /// What to swap in then.
     next: Option<(ComponentFile, Occasion)>,
@@ -60,9 +60,9 @@ pub(super) struct Components {
     folder: PathBuf,
     registry: Arc<Registry>,
     swaps: Arc<Swaps>,
-    /// Each ends with the name of its service.
-    swapping: JoinSet<String>,
-    coming: BTreeMap<String, Coming>,
+    /// Each ends with the number of its file.
+    swapping: JoinSet<usize>,
+    coming: BTreeMap<usize, Coming>,
 }
 
 // === impl Watched ===
@@ -175,8 +175,8 @@ impl Components {
     /// Read a file and let its services have what is new in it. Says whether there was anything.
     async fn bring_in(&mut self, index: usize, occasion: &Occasion) -> bool {
         let Some(watched) = self.watched.get(index) else { return false };
-        let (path, services) = (watched.path.clone(), watched.services.clone());
-        let (who, name) = (services.join(", "), self.shown(&path));
+        let path = watched.path.clone();
+        let (who, name) = (watched.services.join(", "), self.shown(&path));
         let stamp = Stamp::of(&path);
         let file = match ComponentFile::read(&path).await {
             Ok(file) => file,
@@ -200,44 +200,48 @@ impl Components {
         if occasion.build.is_some() && known.as_ref() == Some(&file.digest) {
             return false;
         }
-        let mut changed = false;
-        for service in services {
-            let newest = match self.coming.get(&service) {
-                Some(coming) => Some(coming.digest.clone()),
-                None => self.serving(&service),
-            };
-            if newest.as_ref() != Some(&file.digest) {
-                changed = true;
-                self.swap(service, file.clone(), occasion.clone());
+        match self.coming.get_mut(&index) {
+            None => self.swap(index, file, occasion.clone()),
+            Some(coming) if coming.digest == file.digest => false,
+            // After the swap that runs: of two saves the last one must win, and what is replaced
+            // before its turn need not be loaded.
+            Some(coming) => {
+                let digest = file.digest.clone();
+                *coming = Coming { digest, next: Some((file, occasion.clone())) };
+                true
             }
         }
-        changed
     }
 
-    /// Swap now, or after the swap that runs: of two saves the last one must win, and what is
-    /// replaced before its turn need not be loaded.
-    fn swap(&mut self, service: String, file: ComponentFile, occasion: Occasion) {
+    /// Let the services that do not serve it yet have it. Says whether there is one.
+    fn swap(&mut self, index: usize, file: ComponentFile, occasion: Occasion) -> bool {
+        let services = self.watched.get(index).map(|w| w.services.clone()).unwrap_or_default();
         let digest = file.digest.clone();
-        if let Some(coming) = self.coming.get_mut(&service) {
-            *coming = Coming { digest, next: Some((file, occasion)) };
-            return;
+        let other = |service: &String| self.serving(service).as_ref() != Some(&digest);
+        let services: Vec<String> = services.into_iter().filter(other).collect();
+        if services.is_empty() {
+            return false;
         }
-        self.coming.insert(service.clone(), Coming { digest, next: None });
+        self.coming.insert(index, Coming { digest, next: None });
         let swaps = self.swaps.clone();
         self.swapping.spawn(async move {
-            swap(&swaps, &service, file, &occasion).await;
-            service
+            // In turn: the first one compiles it for all.
+            for service in services {
+                swap(&swaps, &service, file.clone(), &occasion).await;
+            }
+            index
         });
+        true
     }
 
     /// Wait for the end of a swap, and begin the one that waited for it. `None` if none runs.
     pub(super) async fn swapped(&mut self) -> Option<()> {
         match self.swapping.join_next().await? {
-            Ok(service) => {
+            Ok(index) => {
                 if let Some(Coming { next: Some((file, occasion)), .. }) =
-                    self.coming.remove(&service)
+                    self.coming.remove(&index)
                 {
-                    self.swap(service, file, occasion);
+                    self.swap(index, file, occasion);
                 }
             }
             // It cannot be said which one failed; what comes next is not held up by it.
