@@ -188,7 +188,7 @@ fn instance_limits(component: &ComponentConfig) -> InstanceLimits {
 }
 
 /// Where a component's file is.
-fn component_path(config: &Config, source: &ComponentSource) -> PathBuf {
+pub fn component_path(config: &Config, source: &ComponentSource) -> PathBuf {
     match source {
         ComponentSource::File(path) => path.clone(),
         ComponentSource::Crate(name) => {

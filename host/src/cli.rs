@@ -51,6 +51,9 @@ pub struct Serve {
     /// State folder, instead of the file's: database, versions with their history, compiled code.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Build and replace components when their sources or files change.
+    #[arg(long)]
+    pub watch: bool,
     #[command(flatten)]
     pub output: Output,
 }

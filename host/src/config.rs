@@ -31,6 +31,7 @@ mod secret;
 mod service;
 mod syntax;
 mod value;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,7 @@ pub struct Config {
     pub postgres: BTreeMap<String, PostgresConfig>,
     pub ollama: BTreeMap<String, OllamaConfig>,
     pub services: BTreeMap<String, ServiceConfig>,
+    pub watch: WatchConfig,
     /// Worth telling, no reason to stop.
     pub warnings: Vec<Diagnostic>,
 }
@@ -116,6 +118,14 @@ pub enum UrlFrom {
     OllamaHost,
     /// Neither: where Ollama listens by default.
     Default,
+}
+
+/// `[watch]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchConfig {
+    /// A program and its arguments, run in the folder of the file. `None` if nothing is built.
+    pub build: Option<Vec<String>>,
+    pub build_timeout: Duration,
 }
 
 /// `[service.<name>]`
@@ -242,6 +252,7 @@ impl Config {
             postgres: BTreeMap::new(),
             ollama: BTreeMap::new(),
             services: BTreeMap::from([(name, service)]),
+            watch: WatchConfig::default(),
             warnings: Vec::new(),
         }
     }
@@ -273,6 +284,12 @@ impl ServiceLimits {
     /// for guests of WASI 0.3, one for guests of WASI 0.2.
     pub fn admitted(&self, per_instance: usize) -> usize {
         self.concurrent.min(self.instances.saturating_mul(per_instance))
+    }
+}
+
+impl Default for WatchConfig {
+    fn default() -> WatchConfig {
+        WatchConfig { build: None, build_timeout: limits::WATCH_BUILD_TIMEOUT.default }
     }
 }
 

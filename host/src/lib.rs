@@ -16,6 +16,7 @@ pub mod check;
 pub mod inspect;
 pub mod client;
 pub mod application;
+pub mod watch;
 pub mod backends;
 pub mod embedded_postgres;
 pub mod http;

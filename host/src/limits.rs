@@ -229,6 +229,43 @@ pub const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Items that one read of a guest takes at most, so that one read never copies without end.
 pub const ITEMS_PER_READ: usize = 64;
 
+// === Watch ===
+
+/// How often watched files are looked at. Well below what people notice; a look at a hundred files
+/// takes a millisecond.
+pub const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Looking at files takes at most one part in this many of a processor: a tree that takes long to
+/// look through is looked at less often.
+pub const WATCH_PAUSE: u32 = 20;
+
+/// Files that are watched. More than that is somebody's cache, not sources.
+pub const WATCH_FILES: usize = 20_000;
+
+/// Bytes of a source file up to which a save that changes nothing is told from one that does.
+pub const WATCH_CONTENT_BYTES: u64 = MIB;
+
+/// Time without a change after which files are taken to be whole. Editors and copies write in
+/// bursts with gaps of a few milliseconds.
+pub const WATCH_QUIET: Duration = Duration::from_millis(150);
+
+/// Time after which a build begins although sources still change: something that never rests must
+/// not keep everything else from being built.
+pub const WATCH_QUIET_MAX: Duration = Duration::from_secs(2);
+
+/// Time that one build may take. The first one of a fresh checkout compiles a standard library.
+pub const WATCH_BUILD_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(10 * MINUTE),
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(DAY),
+};
+
+/// Bytes of a build's output that are kept to be shown; of more, the end, where the errors are.
+pub const WATCH_BUILD_OUTPUT_BYTES: usize = 256 * 1024;
+
+/// Time between asking a build to end and ending it.
+pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
+
 // === Output of guests ===
 
 /// Bytes of one log line; the rest of a longer one is dropped and the line says so.

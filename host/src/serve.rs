@@ -37,12 +37,13 @@ use crate::service::store::Store;
 use crate::service::swap::Swaps;
 use crate::shutdown::Signals;
 use crate::table;
+use crate::watch::Watch;
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
-    let Started { host, admin, public, control, control_file, embedded } = tokio::select! {
+    let Started { host, admin, public, control, control_file, watch, embedded } = tokio::select! {
         started = start(&args) => started?,
         signal = signals.next() => {
             tracing::info!("{signal} while starting");
@@ -52,6 +53,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let public = serve_public(&host, public);
     let control = serve_control(admin, control);
     announce(&host, args.output.format);
+    let watching = watch.map(|watch| watch.start(host.registry.clone(), host.swaps.clone()));
     // Looks at every backend once, so that the log says from the start what stands in for what.
     tokio::spawn({
         let host = host.clone();
@@ -63,8 +65,14 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
     host.stopping.store(true, Ordering::Release);
     host.swaps.stop();
+    let watching = async {
+        if let Some(watching) = watching {
+            watching.stop().await;
+        }
+    };
     // The control plane tells to the end that the host is on its way down.
-    match public.stop(limits::SHUTDOWN_DRAIN).await {
+    let (finished, ()) = tokio::join!(public.stop(limits::SHUTDOWN_DRAIN), watching);
+    match finished {
         true => tracing::info!("every accepted request was finished"),
         false => tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN),
     }
@@ -86,6 +94,7 @@ struct Started {
     control: Listener,
     /// Tells commands where the control plane is. Removed when it is dropped.
     control_file: ControlFile,
+    watch: Option<Watch>,
     embedded: Option<EmbeddedServer>,
 }
 
@@ -103,6 +112,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let store = Store::new(&config.state_dir)
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
     let store = Arc::new(store);
+    // The first look comes before components are read, so that no change falls in between.
+    let watch = if args.watch { Some(Watch::new(&config).await) } else { None };
     let Application { registry, slots } =
         application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
     let swaps = Swaps::new(slots, loader, store);
@@ -124,7 +135,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let token = Token::new()?;
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
     let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token));
-    Ok(Started { host, admin, public, control, control_file, embedded })
+    Ok(Started { host, admin, public, control, control_file, watch, embedded })
 }
 
 /// A running application.

@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "tests"
 )]
@@ -19,3 +18,4 @@ mod routing;
 mod secrets;
 mod shutdown;
 mod swap;
+mod watch;

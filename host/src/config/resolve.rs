@@ -9,14 +9,14 @@ use super::context::{Context, Located};
 use super::diagnostic::{Diagnostics, Problem, Severity};
 use super::file::Table;
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, Listen, Source, resource, service, syntax, value};
+use super::{Config, Listen, Source, resource, service, syntax, value, watch};
 
 pub(super) const HTTP_PORT: u16 = 8080;
 pub(super) const ADMIN_PORT: u16 = 8081;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-const KEYS: &[&str] = &["name", "http", "admin", "state", "postgres", "ollama", "service"];
+const KEYS: &[&str] = &["name", "http", "admin", "state", "postgres", "ollama", "service", "watch"];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
@@ -80,6 +80,8 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         );
     }
 
+    let watch = watch::watch(cx, root);
+
     references::routes(cx, &drafts);
     references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
         draft.postgres.as_ref()
@@ -93,6 +95,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     for draft in drafts {
         services.insert(draft.name, draft.config?);
     }
+    let watch = watch::with_default(cx, root, watch, &services);
     Some(Config {
         name: name?,
         file: Some(cx.file.to_owned()),
@@ -103,6 +106,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         postgres,
         ollama,
         services,
+        watch,
         warnings: Vec::new(),
     })
 }

@@ -78,6 +78,19 @@ impl ComponentFile {
         check_kind(&bytes).with_context(|| format!("{} is not a component", path.display()))?;
         Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into(), path })
     }
+
+    /// Whether the file ends where its last section ends: half a file does not. Says nothing about
+    /// what is in the sections.
+    pub fn is_whole(&self) -> bool {
+        let mut rest = self.bytes.get(8..).unwrap_or_default();
+        while !rest.is_empty() {
+            match after_section(rest) {
+                Some(after) => rest = after,
+                None => return false,
+            }
+        }
+        self.bytes.len() > 8
+    }
 }
 
 /// Compile a component, or load its code from the cache.
@@ -132,6 +145,24 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// What follows the section at the beginning: a byte that says what it is, its length in LEB128,
+/// that many bytes.
+fn after_section(bytes: &[u8]) -> Option<&[u8]> {
+    let (mut length, mut at) = (0_u64, 1);
+    loop {
+        let byte = *bytes.get(at)?;
+        length |= u64::from(byte & 0x7f) << (7 * (at - 1));
+        at += 1;
+        if byte & 0x80 == 0 {
+            break;
+        }
+        if at > 5 {
+            return None;
+        }
+    }
+    bytes.get(at.checked_add(usize::try_from(length).ok()?)?..)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +175,21 @@ mod tests {
         assert!(reason(b"\0asm\x01\0\0\0").contains("core WebAssembly module"));
         assert!(reason(b"\0asm\x09\0\0\0").contains("version"));
         assert!(check_kind(b"\0asm\x0d\0\x01\0").is_ok());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_is_not_whole() {
+        let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+        bytes.extend([0, 3, 1, b'a', b'b']);
+        bytes.extend([1, 0x80 | 72, 1]);
+        bytes.extend([0; 200]);
+        let whole = |length: usize| {
+            ComponentFile::from_bytes(bytes[..length].to_vec(), PathBuf::new()).unwrap().is_whole()
+        };
+        let ends: Vec<usize> = (8..=bytes.len()).filter(|length| whole(*length)).collect();
+        // After the first section, and after the second.
+        assert_eq!(ends, [13, 216]);
+        bytes.extend([1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert!(!ComponentFile::from_bytes(bytes, PathBuf::new()).unwrap().is_whole());
     }
 }

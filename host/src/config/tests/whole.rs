@@ -11,6 +11,9 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(config.http.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.to_string(), "127.0.0.1:8081");
     assert_eq!(config.state_dir, application.path(".wasm-host"));
+    let build = ["cargo", "xtask", "guests"].map(str::to_owned).to_vec();
+    let build_timeout = Duration::from_secs(600);
+    assert_eq!(config.watch, WatchConfig { build: Some(build), build_timeout });
 
     let weather = &config.postgres["weather"];
     assert!(weather.url.is_none());
@@ -80,9 +83,14 @@ idle = "10s"
 [service.b]
 component = "weather"
 route = "/b/%c3%a4/%7e"
+[watch]
+build = ["make", "guests"]
+build-timeout = "90s"
 "#,
     );
     assert_eq!(warnings(&config), "");
+    let build = Some(vec!["make".to_owned(), "guests".to_owned()]);
+    assert_eq!(config.watch, WatchConfig { build, build_timeout: Duration::from_secs(90) });
     assert_eq!(config.http, Listen { host: "::1".to_owned(), port: 0 });
     assert_eq!(config.http.to_string(), "[::1]:0");
     assert_eq!(config.admin.host, "localhost");
@@ -147,6 +155,18 @@ wasm-host.toml:9:31: warning: 'DB_PASSWORD' looks like a secret that stands in t
 wasm-host.toml:10:1: warning: service 'i' is internal and nothing calls it; add services = ["i"] to a service, or remove it"#
     );
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_build_for_no_crate_is_a_warning() {
+    let text = "name = 'a'\n[service.a]\ncomponent = 'guests/other.wasm'\n";
+    let config = Application::new().config(text);
+    assert_eq!((warnings(&config), config.watch.build), (String::new(), None));
+    let config = Application::new().config(&format!("{text}[watch]\nbuild = 'make'\n"));
+    assert_eq!(
+        warnings(&config),
+        "wasm-host.toml:4:2: warning: 'build' is never run: no service has a crate under components/; name one as a 'component', or remove it; .wasm files are watched without it"
+    );
 }
 
 #[test]

@@ -1,0 +1,213 @@
+//! When a build begins: after a moment of quiet, one at a time, one waiting.
+//!
+//! Pure: it is told what time it is. What changed while a build ran, or while it waited, leads to
+//! one more build that remembers all of its causes.
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use crate::limits;
+
+/// Changes that come in bursts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst {
+    first: Instant,
+    last: Instant,
+}
+
+/// What one build is for.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    /// The files, in the order in which they changed; none for the build at the start.
+    pub(super) causes: Vec<String>,
+    /// The crates that they belong to.
+    pub(super) crates: BTreeSet<String>,
+    /// When the first of them was saved.
+    pub(super) saved: Option<Instant>,
+    burst: Burst,
+}
+
+/// One build that runs, and one that waits.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    running: Option<Batch>,
+    waiting: Option<Batch>,
+    /// Crates of builds that failed: they are still to be built.
+    owed: BTreeSet<String>,
+}
+
+// === impl Burst ===
+
+impl Burst {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { first: now, last: now }
+    }
+
+    pub(super) fn again(&mut self, now: Instant) {
+        self.last = now;
+    }
+
+    /// When it is over if nothing more comes.
+    pub(super) fn quiet(&self) -> Instant {
+        self.last + limits::WATCH_QUIET
+    }
+
+    /// When it is over, or has lasted long enough.
+    fn due(&self) -> Instant {
+        self.quiet().min(self.first + limits::WATCH_QUIET_MAX)
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    /// What the user is told and the history keeps.
+    pub(super) fn cause(&self) -> String {
+        match self.causes.as_slice() {
+            [] => "the start".to_string(),
+            [one] => one.clone(),
+            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        }
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// The build at the start: sources may have changed while nobody watched.
+    pub(super) fn begin(&mut self, now: Instant, crates: BTreeSet<String>) {
+        let burst = Burst::new(now);
+        self.waiting = Some(Batch { causes: Vec::new(), crates, saved: None, burst });
+    }
+
+    /// A source of `crates` changed.
+    pub(super) fn changed(
+        &mut self,
+        now: Instant,
+        saved: Instant,
+        path: String,
+        crates: &[String],
+    ) {
+        let batch = self.waiting.get_or_insert_with(|| Batch {
+            causes: Vec::new(),
+            crates: BTreeSet::new(),
+            saved: None,
+            burst: Burst::new(now),
+        });
+        batch.burst.again(now);
+        batch.saved = Some(batch.saved.map_or(saved, |earlier| earlier.min(saved)));
+        batch.crates.extend(crates.iter().cloned());
+        if !batch.causes.contains(&path) {
+            batch.causes.push(path);
+        }
+    }
+
+    /// The build to start now, if there is one.
+    pub(super) fn start(&mut self, now: Instant) -> Option<Batch> {
+        if self.due()? > now {
+            return None;
+        }
+        let mut batch = self.waiting.take()?;
+        batch.crates.append(&mut self.owed);
+        self.running = Some(batch.clone());
+        Some(batch)
+    }
+
+    /// The build that runs has ended. Returns what it was for.
+    pub(super) fn finish(&mut self, good: bool) -> Option<Batch> {
+        let batch = self.running.take()?;
+        if !good {
+            self.owed.extend(batch.crates.iter().cloned());
+        }
+        Some(batch)
+    }
+
+    pub(super) fn is_building(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// When the next build may start; `None` while one runs or none waits.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.is_building() { None } else { Some(self.waiting.as_ref()?.burst.due()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    fn change(queue: &mut Queue, now: Instant, path: &str, name: &str) {
+        queue.changed(now, now, path.to_string(), &[name.to_string()]);
+    }
+
+    fn names(crates: &BTreeSet<String>) -> Vec<&str> {
+        crates.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_burst_is_one_build_after_a_moment_of_quiet() {
+        let (start, mut queue) = (Instant::now(), Queue::default());
+        assert!(queue.start(start).is_none());
+        change(&mut queue, start, "a.rs", "one");
+        change(&mut queue, at(start, 100), "b.rs", "two");
+        change(&mut queue, at(start, 120), "a.rs", "one");
+        assert_eq!(queue.due(), Some(at(start, 270)));
+        assert!(queue.start(at(start, 269)).is_none());
+        let batch = queue.start(at(start, 270)).unwrap();
+        assert_eq!(batch.cause(), "a.rs and 1 more");
+        assert_eq!(names(&batch.crates), ["one", "two"]);
+        assert_eq!(batch.saved, Some(start));
+        assert!(queue.start(at(start, 9000)).is_none());
+    }
+
+    #[test]
+    fn what_never_rests_is_built_all_the_same() {
+        let (start, mut queue) = (Instant::now(), Queue::default());
+        for step in 0..20 {
+            change(&mut queue, at(start, step * 100), "a.rs", "one");
+            assert!(queue.start(at(start, step * 100)).is_none());
+        }
+        change(&mut queue, at(start, 2000), "a.rs", "one");
+        assert!(queue.start(at(start, 2000)).is_some());
+    }
+
+    #[test]
+    fn changes_during_a_build_are_one_more_build() {
+        let (start, mut queue) = (Instant::now(), Queue::default());
+        change(&mut queue, start, "a.rs", "one");
+        assert!(queue.start(at(start, 200)).is_some());
+        for step in 3..30 {
+            change(&mut queue, at(start, step * 100), &format!("{step}.rs"), "two");
+            assert!(queue.start(at(start, step * 100 + 99)).is_none(), "two at once");
+        }
+        assert_eq!(queue.due(), None);
+        assert_eq!(queue.finish(true).unwrap().cause(), "a.rs");
+        let batch = queue.start(at(start, 3100)).unwrap();
+        assert_eq!(batch.cause(), "3.rs and 26 more");
+        assert_eq!(names(&batch.crates), ["two"]);
+        queue.finish(true);
+        assert!(queue.start(at(start, 9000)).is_none());
+    }
+
+    #[test]
+    fn what_a_failed_build_owes_is_in_the_next() {
+        let (start, mut queue) = (Instant::now(), Queue::default());
+        queue.begin(start, BTreeSet::from(["one".to_string()]));
+        assert_eq!(queue.start(at(start, 150)).unwrap().cause(), "the start");
+        queue.finish(false);
+        change(&mut queue, at(start, 500), "b.rs", "two");
+        let batch = queue.start(at(start, 700)).unwrap();
+        assert_eq!(names(&batch.crates), ["one", "two"]);
+        assert_eq!(batch.cause(), "b.rs");
+        queue.finish(true);
+        change(&mut queue, at(start, 1000), "b.rs", "two");
+        assert_eq!(names(&queue.start(at(start, 2000)).unwrap().crates), ["two"]);
+    }
+}
