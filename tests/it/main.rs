@@ -1,12 +1,6 @@
 //! One binary for all integration tests. A module holds the tests of one promise of the product, or of one
 //! part of its surface.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod cancellation;
 mod command_line;
