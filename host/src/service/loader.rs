@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use http::Request;
 use tokio::time::timeout;
 
@@ -47,7 +47,7 @@ impl Loader {
         timeout(limits::SMOKE_TIMEOUT, policy.smoke())
             .await
             .map_err(|_| anyhow!("it did not start within {:?}", limits::SMOKE_TIMEOUT))
-            .and_then(|tried| tried.map_err(anyhow::Error::from))
+            .and_then(|tried| tried.map_err(cause))
             .with_context(|| format!("{} does not start", path.display()))?;
         let version = Version::new(digest, path, imports, policy);
         if let Some(path) = &terms.health {
@@ -59,6 +59,12 @@ impl Loader {
     }
 }
 
+/// What a guest did wrong, without the addresses of where it did.
+fn cause(error: wasmtime::Error) -> Error {
+    tracing::debug!("{error:?}");
+    anyhow!("{}", error.root_cause())
+}
+
 /// Ask the version itself, before anybody else meets it.
 async fn probe(version: &Version, path: &str) -> Result<()> {
     let request = Request::get(format!("http://localhost{path}")).body(full(""))?;
@@ -68,7 +74,7 @@ async fn probe(version: &Version, path: &str) -> Result<()> {
     slot.abandon();
     let status = answer
         .map_err(|_| anyhow!("GET {path} had no answer within {:?}", limits::HEALTH_TIMEOUT))?
-        .map_err(|error| anyhow!("GET {path} failed: {error:#}"))?
+        .map_err(|error| anyhow!("GET {path} failed: {}", cause(error)))?
         .status();
     if !status.is_success() {
         bail!("GET {path} answered {status}");

@@ -69,6 +69,7 @@ async fn what_is_rejected_is_exit_code_1_with_the_reason() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.starts_with("rejected: ") && told.contains("does not start"), "{told}");
     assert!(told.contains(" serves as before"), "{told}");
+    assert!(!told.contains("backtrace") && told.lines().count() == 2, "{told}");
     let output = app.run(&["swap", "app", &bad, "--format", "json"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json(&output)["verdict"], "rejected");

@@ -33,7 +33,9 @@ impl Service for Answers {
         }
         match FAULT {
             Fault::TrapsAlways => std::process::abort(),
-            Fault::TrapsSometimes if random::get_random_u64() % 5 == 0 => std::process::abort(),
+            Fault::TrapsSometimes if random::get_random_u64().is_multiple_of(5) => {
+                std::process::abort()
+            }
             _ => {}
         }
         // `/slow?pieces=20&ms=50`; anything else has no pauses.
