@@ -65,7 +65,7 @@ pub(crate) fn toolchain() -> Result<Toolchain> {
     if !apt::available() {
         bail!(
             "components need std for {TARGET}, but {because}; \
-             run `rustup target add {TARGET}` on a network that reaches static.rust-lang.org"
+             run `rustup target add {TARGET}` where there is a network"
         );
     }
     let linker = linker(&rustlib).with_context(|| {
