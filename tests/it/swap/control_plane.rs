@@ -123,7 +123,11 @@ async fn an_upload_over_the_bound_is_refused_before_it_is_read() {
 
 #[tokio::test]
 async fn the_token_is_in_a_file_of_the_user_and_in_no_output() {
-    let app = App::new(SERVICE).env("WASM_HOST_LOG", "trace");
+    // All but what the compiler tells of each instruction.
+    let quiet =
+        ["cranelift_codegen", "cranelift_frontend", "wasmtime_internal_cranelift", "regalloc2"];
+    let quiet = quiet.map(|name| format!("{name}=warn")).join(",");
+    let app = App::new(SERVICE).env("WASM_HOST_LOG", &format!("trace,{quiet}"));
     let host = app.serve().await;
     let path = host.state().join("control.json");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
