@@ -44,13 +44,13 @@ async fn a_client_that_stopped_reading_does_not_keep_an_old_version() {
     let host = app_with("drain = \"500ms\"").serve().await;
     // It never reads: what is written fills the buffers of the connection.
     let mut stalled = within("a connection", TcpStream::connect(&host.address)).await.unwrap();
-    let request = "GET /?pieces=100000000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let request = "GET /?pieces=1000000&bytes=60000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     stalled.write_all(request.as_bytes()).await.unwrap();
     eventually("the request to run", async || {
         (host.service("app").await["in_flight"] == 1).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     activate(&host, "two").await;
     let old = eventually("the end of the drain", async || {
         let record = host.history("app").await.swap_remove(0);
@@ -58,6 +58,7 @@ async fn a_client_that_stopped_reading_does_not_keep_an_old_version() {
     })
     .await;
     assert_eq!(old["cut"], 1, "{old}");
+    assert_eq!(host.service("app").await["in_flight"], 1, "it has noticed, so it did not stall");
     drop(stalled);
 }
 

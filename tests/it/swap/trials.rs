@@ -122,6 +122,7 @@ async fn a_version_that_traps_on_its_first_requests_is_taken_back() {
     // It is no version to go back to.
     let reply = host.ask("POST", "/services/app/rollback", &[], "").await;
     assert_eq!(reply.status, 409, "{}", reply.text());
+    assert!(reply.text().contains("no earlier version"), "{}", reply.text());
 }
 
 #[tokio::test]

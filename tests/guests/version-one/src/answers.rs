@@ -38,10 +38,11 @@ impl Service for Answers {
             }
             _ => {}
         }
-        // `/slow?pieces=20&ms=50`; anything else has no pauses.
+        // `/slow?pieces=20&ms=50&bytes=1000`: so many pieces, so far apart, so large at least.
         let query = request.query.unwrap_or_default();
         let pieces = number(&query, "pieces").unwrap_or(1);
         let pause = Duration::from_millis(number(&query, "ms").unwrap_or(0)).as_nanos() as u64;
+        let size = number(&query, "bytes").unwrap_or(0) as usize;
         Response::stream(200, "text/plain", move |mut body| async move {
             let mut text = format!("begin {VERSION}\n");
             for piece in 0..pieces {
@@ -51,7 +52,7 @@ impl Service for Answers {
                 if pause > 0 {
                     monotonic_clock::wait_for(pause).await;
                 }
-                text = format!("{piece}\n");
+                text = format!("{piece:size$}\n");
             }
             // A client that has left does not miss the end.
             let _ = body.write(format!("end {VERSION}\n").into_bytes()).await;
