@@ -10,10 +10,11 @@ use super::{activate, answers, app_with, serve, version};
 
 #[tokio::test]
 async fn what_runs_at_the_drains_deadline_is_cut_as_an_error_and_told() {
-    let app = app_with("drain = \"1s\"");
+    let app = app_with("drain = \"3s\"");
     let host = app.serve().await;
     let mut long = client::open(&host.address, "GET", "/?pieces=600&ms=100", &[], "").await;
-    let mut short = client::open(&host.address, "GET", "/?pieces=3&ms=100", &[], "").await;
+    // Longer than a busy machine takes to compile, shorter than the drain.
+    let mut short = client::open(&host.address, "GET", "/?pieces=25&ms=100", &[], "").await;
     for stream in [&mut long, &mut short] {
         assert!(stream.next().await.unwrap().is_some());
     }
@@ -21,16 +22,16 @@ async fn what_runs_at_the_drains_deadline_is_cut_as_an_error_and_told() {
     assert_eq!(activate(&host, "two").await["finishing"], 2);
     assert!(short.rest().await.is_ok(), "it had the time to finish");
     assert!(long.rest().await.is_err(), "what is cut must not look whole");
-    assert!(started.elapsed() >= Duration::from_secs(1), "it was cut before the deadline");
+    assert!(started.elapsed() >= Duration::from_secs(3), "it was cut before the deadline");
     let old = eventually("the end of the drain", async || {
         let record = host.history("app").await.swap_remove(0);
         record["drained_in_ms"].is_u64().then_some(record)
     })
     .await;
     assert_eq!((&old["served"], &old["cut"]), (&1.into(), &1.into()), "{old}");
-    assert!(old["drained_in_ms"].as_u64().unwrap() >= 1000, "{old}");
+    assert!(old["drained_in_ms"].as_u64().unwrap() >= 3000, "{old}");
     assert!(
-        host.log().contains("cut 1 requests that still ran 1s after the swap"),
+        host.log().contains("cut 1 requests that still ran 3s after the swap"),
         "{}",
         host.log()
     );
