@@ -42,8 +42,6 @@ pub enum Kind {
     NoService,
     /// What was asked for is not possible as things are.
     Conflict,
-    /// The request has passed too many services inside the host.
-    HopLimit,
     /// The queue is full, or the wait in it was too long.
     Busy,
     /// The component trapped, or ended without an answer.
@@ -52,8 +50,6 @@ pub enum Kind {
     GuestFailed,
     /// The component did not begin to answer in time.
     FirstByteTimeout,
-    /// The host is going down.
-    ShuttingDown,
     /// A fault of the host.
     Internal,
 }
@@ -72,10 +68,9 @@ impl Kind {
             | Self::Unauthorised
             | Self::Forbidden
             | Self::NoService
-            | Self::Conflict
-            | Self::HopLimit => Source::Client,
+            | Self::Conflict => Source::Client,
             Self::GuestTrapped | Self::GuestFailed | Self::FirstByteTimeout => Source::Guest,
-            Self::Busy | Self::ShuttingDown | Self::Internal => Source::Host,
+            Self::Busy | Self::Internal => Source::Host,
         }
     }
 }

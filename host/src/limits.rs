@@ -69,7 +69,7 @@ pub const SERVICE_PER_INSTANCE: Setting<usize> = Setting { default: 16, min: 1, 
 /// requests a second; an end to it bounds what a guest can leak.
 pub const SERVICE_REUSE: Setting<usize> = Setting { default: 128, min: 1, max: 1_000_000 };
 
-/// Bytes of memory of one instance, all its memories and tables together. Ten times what a service
+/// Bytes of memory of one instance, all its memories together. Ten times what a service
 /// in Rust or JavaScript uses, and a leak still ends long before the machine is full.
 pub const SERVICE_MEMORY_BYTES: Setting<u64> =
     Setting { default: 256 * MIB, min: MIB, max: 4 * GIB };
@@ -268,7 +268,7 @@ pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
 
 // === Output of guests ===
 
-/// Bytes of one log line; the rest of a longer one is dropped and the line says so.
+/// Bytes of one log line; the rest of a longer one is dropped.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
 
 // === Host ===

@@ -38,12 +38,10 @@ pub fn status(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Forbidden => (StatusCode::FORBIDDEN, "Not for web pages"),
         Kind::NoService => (StatusCode::NOT_FOUND, "No such service"),
         Kind::Conflict => (StatusCode::CONFLICT, "Not possible now"),
-        Kind::HopLimit => (StatusCode::LOOP_DETECTED, "Too many hops"),
         Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Service busy"),
         Kind::GuestTrapped => (StatusCode::BAD_GATEWAY, "Service failed"),
         Kind::GuestFailed => (StatusCode::BAD_GATEWAY, "Service gave no response"),
         Kind::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, "Service too slow"),
-        Kind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "Shutting down"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Host error"),
     }
 }
@@ -65,7 +63,7 @@ pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     match failure.kind {
-        Kind::Busy | Kind::ShuttingDown => {
+        Kind::Busy => {
             headers.insert(header::RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
         }
         Kind::MethodNotAllowed => {
