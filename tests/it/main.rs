@@ -4,6 +4,7 @@
 
 mod cancellation;
 mod command_line;
+mod faults;
 mod forecast;
 mod grants;
 mod isolation;

@@ -12,7 +12,10 @@
 
 pub mod client;
 pub mod host;
+pub mod hostile;
 pub mod postgres;
+pub mod proxy;
+pub mod seed;
 pub mod upstream;
 
 use std::future::Future;
