@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -231,6 +231,13 @@ impl Host {
         let status = std::fs::read_to_string(path).expect("a process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
         line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
+    /// From now on no file of it may grow. It must ignore the signal that comes with that.
+    pub fn forbid_writing(&self) {
+        let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+        let pid = Pid::from_raw(self.pid().cast_signed());
+        prlimit(pid, Resource::Fsize, nothing).expect("the limit is taken");
     }
 
     /// Files and sockets that it has open.

@@ -32,7 +32,7 @@ async fn a_head_in_single_bytes_is_as_good_as_any() {
     let bytes = request("GET", "/good/", "");
     raw.drip(&bytes, 1, Duration::from_millis(1)).await.unwrap();
     let ended = raw.end().await;
-    assert!(ended.text().ends_with("Hello from 0.3 at /\n"), "{}", ended.text());
+    assert!(ended.text().contains("Hello from 0.3 at /\n"), "{}", ended.text());
 }
 
 #[tokio::test]

@@ -34,11 +34,17 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         raw.reset();
     }
-    let waiting = client::send(&host.address, "GET", "/greedy/", &[], "");
-    let (reply, ()) = tokio::join!(waiting, async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        drop(holder);
-    });
+    // Once the last of them is noticed, somebody can wait in it again.
+    let waiting = eventually("a place in the queue", async || {
+        let address = host.address.clone();
+        let asked = async move { client::send(&address, "GET", "/greedy/", &[], "").await };
+        let mut waiting = tokio::spawn(asked);
+        let refused = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+        refused.is_err().then_some(waiting)
+    })
+    .await;
+    drop(holder);
+    let reply = waiting.await.unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
@@ -58,7 +64,10 @@ async fn a_client_that_leaves_a_loop_ends_it() {
 async fn a_client_that_leaves_before_the_model_answers_closes_the_call() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
     let host = backends(&upstream.url, "postgres://app@127.0.0.1:1/none").serve().await;
-    ask_and_leave(&host, "querier", "GET", "/chat", "").await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("GET", "/chat", "")).await.unwrap();
+    eventually("the call", async || (upstream.requests().len() == 1).then_some(())).await;
+    raw.reset();
     eventually("the close", async || (upstream.hung_up() == 1).then_some(())).await;
     no_call_is_left(&host).await;
 }
@@ -70,7 +79,10 @@ async fn a_client_that_leaves_a_stalled_model_closes_the_call() {
     })
     .await;
     let host = backends(&upstream.url, "postgres://app@127.0.0.1:1/none").serve().await;
-    ask_and_leave(&host, "querier", "GET", "/chat", "").await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("GET", "/chat", "")).await.unwrap();
+    eventually("the call", async || (upstream.requests().len() == 1).then_some(())).await;
+    raw.reset();
     eventually("the close", async || (upstream.hung_up() == 1).then_some(())).await;
     no_call_is_left(&host).await;
 }

@@ -122,8 +122,9 @@ async fn a_body_shorter_than_it_says_is_never_taken_for_whole() {
     let mut raw = Raw::connect(&host.address).await;
     raw.send(request("GET", "/greedy/short-body", "")).await.unwrap();
     let text = raw.end().await.text();
+    // Closed without an answer, an error, or a head that promises more than came.
     let said = text.to_ascii_lowercase().contains("content-length: 100");
-    assert!(text.starts_with("HTTP/1.1 502") || said, "a whole answer: {text}");
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 502") || said, "whole: {text}");
     neighbour_is_well(&host).await;
 }
 
@@ -238,7 +239,10 @@ async fn every_misbehaviour_at_once_leaves_the_neighbour_alone() {
     }
     let all = tokio::time::timeout(PATIENCE, asked.join_all()).await.expect("all are answered");
     for (path, statuses) in all {
-        assert!(matches!(statuses[..], [200 | 502 | 503 | 504]), "{path}: {statuses:?}");
+        // What breaks before its first byte is closed without a status.
+        let closed = path == "short-body" && statuses.is_empty();
+        let answered = matches!(statuses[..], [200 | 502 | 503 | 504]);
+        assert!(closed || answered, "{path}: {statuses:?}");
     }
     neighbour_is_well(&host).await;
 }

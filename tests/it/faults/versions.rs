@@ -85,8 +85,9 @@ async fn bad_versions_in_a_crowd_never_replace_a_good_one() {
     }
     for (name, reply) in swaps.join_all().await {
         let status = reply.status.as_u16();
-        // Superseded by a newer one, a good version may be refused; a bad one is never taken.
-        assert!(matches!(status, 200 | 409 | 422), "{name}: {status} {}", reply.text());
+        // A good version may be superseded by a newer one, or find too many uploads under way; a bad one
+        // is never taken.
+        assert!(matches!(status, 200 | 409 | 422 | 503), "{name}: {status} {}", reply.text());
         assert!(name != "unstartable" || status != 200, "{}", reply.text());
     }
     assert!(["one", "two"].contains(&&*answers(&host).await));
