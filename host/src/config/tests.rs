@@ -2,6 +2,7 @@
 
 mod broken;
 mod forwarding;
+mod fuzz;
 mod grammar;
 mod reports;
 mod secrets;
