@@ -73,8 +73,8 @@ acquire-timeout = "2s"
 [ollama.none]
 url = "http://127.0.0.1:1"
 
-[service.querier]
-component = "$(querier)"
+[service.reporter]
+component = "$(reporter)"
 route = "/"
 postgres = "any"
 ollama = "none"

@@ -120,7 +120,7 @@ async fn a_client_that_leaves_while_the_database_is_silent_leaves_no_call() {
     assert_eq!(host.send("POST", "/query", "select 1").await.status, 200);
     let pulled = Damage { stalled: true, ..Damage::default() };
     proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false });
-    ask_and_leave(&host, "querier", "POST", "/query", "select 2").await;
+    ask_and_leave(&host, "reporter", "POST", "/query", "select 2").await;
     // The server cannot be told; the connection is given up instead.
     no_call_is_left(&host).await;
     proxy.heal();
@@ -140,8 +140,8 @@ url = "${DB_URL}"
 
 [ollama.local]
 
-[service.querier]
-component = "$(querier)"
+[service.reporter]
+component = "$(reporter)"
 route = "/"
 postgres = "any"
 ollama = "local"
@@ -155,7 +155,7 @@ component = "$(hello-p3)"
 }
 
 async fn no_call_is_left(host: &Host) {
-    nothing_in_flight(host, "querier").await;
+    nothing_in_flight(host, "reporter").await;
     for backend in ["ollama.local", "postgres.any"] {
         eventually("no call to be left", async || (host.calls(backend).await == 0).then_some(()))
             .await;

@@ -25,7 +25,7 @@ async fn a_login_that_fails_in_any_way_tells_no_password() {
         assert!(reply.status.is_server_error(), "{}", reply.text());
         outputs.push(reply.text().to_string());
     }
-    for path in ["/ready", "/services", "/backends", "/services/querier/history"] {
+    for path in ["/ready", "/services", "/backends", "/services/reporter/history"] {
         outputs.push(host.ask("GET", path, &[], "").await.text().to_string());
     }
     let (status, log) = host.stop().await;
