@@ -87,6 +87,7 @@ fn terms(
             caller: name,
             allowed: component.grants.services.iter().cloned().collect(),
             registry: registry.clone(),
+            outbound: backends.outbound(&service.name),
         }),
         environment: environment(component),
     };
@@ -140,6 +141,7 @@ async fn load_service(
         service.name.as_str().into(),
         service.route.is_none(),
         limits.first_byte_timeout,
+        limits.max_body_bytes,
         Admission::new(concurrent, limits.queue, limits.queue_timeout),
         Arc::new(version),
     );

@@ -6,14 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use crate::capability::ollama::backend::Server;
 use crate::capability::ollama::upstream::{Fallback, Serving};
 use crate::capability::ollama::{self, Client, Options, Upstream};
+use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::url::Address;
 use crate::capability::postgres::{Database, PgDatabase, PoolConfig};
 use crate::config::{Config, OllamaConfig, PostgresConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script};
+use crate::limits::backends::READY_TIMEOUT;
 use crate::service::registry::RegistryHandle;
 use crate::tls;
 
@@ -22,6 +27,8 @@ use crate::tls;
 pub struct Backends {
     databases: BTreeMap<String, PgDatabase>,
     models: BTreeMap<String, Models>,
+    /// By service.
+    outbound: BTreeMap<String, Arc<Outbound>>,
     started: bool,
 }
 
@@ -69,6 +76,13 @@ impl Backends {
                 models(ollama, registry).with_context(|| format!("the url of [ollama.{name}]"))?;
             backends.models.insert(name.clone(), models);
         }
+        for (name, service) in &config.services {
+            let Some(component) = service.component() else { continue };
+            let allowed = component.outbound.clone().unwrap_or_default();
+            let outbound = Outbound::new(name.as_str().into(), allowed)
+                .with_context(|| format!("no certificates for 'outbound' of [service.{name}]"))?;
+            backends.outbound.insert(name.clone(), outbound);
+        }
         Ok(backends)
     }
 
@@ -87,27 +101,47 @@ impl Backends {
         Some(client)
     }
 
-    /// What does not answer, in words for people. Looks now.
+    /// The way of a service to hosts outside.
+    pub fn outbound(&self, service: &str) -> Arc<Outbound> {
+        self.outbound.get(service).cloned().unwrap_or_else(|| Outbound::closed(service.into()))
+    }
+
+    /// What does not answer, in words for people. Looks now, at all of them at the same time.
     pub async fn unavailable(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        for (name, database) in &self.databases {
-            if let Err(error) = database.check().await {
+        let databases = self.databases.iter().map(|(name, database)| {
+            look(async move {
+                let error = database.check().await.err()?;
                 tracing::debug!(database = name, "{error:?}");
-                reasons.push(format!("the database {name} does not answer"));
-            }
-        }
-        for (name, models) in &self.models {
-            match models.upstream.check().await {
-                Serving::Server => {}
-                Serving::Fallback => {
-                    reasons.push(format!("no Ollama answers for {name}; its demo stands in"))
+                Some(())
+            })
+            .map(move |answer| match answer {
+                Some(None) => None,
+                _ => Some(format!(
+                    "the database {name} does not answer{}",
+                    tried(database.is_open())
+                )),
+            })
+        });
+        let models = self.models.iter().map(|(name, models)| {
+            look(models.upstream.check()).map(move |answer| match answer {
+                Some(Serving::Server) => None,
+                Some(Serving::Fallback) => {
+                    Some(format!("no Ollama answers for {name}; its demo stands in"))
                 }
-                Serving::Unknown | Serving::Nothing => {
-                    reasons.push(format!("no Ollama answers for {name}"));
-                }
-            }
-        }
-        reasons
+                _ => Some(format!(
+                    "no Ollama answers for {name}{}",
+                    tried(models.upstream.is_open())
+                )),
+            })
+        });
+        let (databases, models) = tokio::join!(join_all(databases), join_all(models));
+        let outbound = self.outbound.iter().flat_map(|(service, outbound)| {
+            let hosts = outbound.unreachable();
+            hosts.into_iter().map(move |host| {
+                format!("the service {service} does not reach {host}{}", tried(true))
+            })
+        });
+        databases.into_iter().chain(models).flatten().chain(outbound).collect()
     }
 
     /// Close connections.
@@ -116,6 +150,16 @@ impl Backends {
             database.close();
         }
     }
+}
+
+/// `None` without an answer in time.
+async fn look<T>(question: impl Future<Output = T>) -> Option<T> {
+    timeout(READY_TIMEOUT, question).await.ok()
+}
+
+/// What happens to calls meanwhile.
+fn tried(is_open: bool) -> &'static str {
+    if is_open { "; calls fail at once until it does" } else { "" }
 }
 
 async fn embedded(config: &Config) -> Result<Option<EmbeddedServer>> {
@@ -147,6 +191,7 @@ fn pool(postgres: &PostgresConfig) -> PoolConfig {
         connections: postgres.pool,
         acquire_timeout: postgres.acquire_timeout,
         statement_timeout: postgres.statement_timeout,
+        breaker: postgres.breaker.clone(),
     }
 }
 
@@ -163,7 +208,8 @@ fn models(config: &OllamaConfig, registry: &RegistryHandle) -> Result<Models> {
         transport: Arc::new(registry.transport(service)),
     });
     let upstream = Arc::new(
-        Upstream::new(&address, config.connect_timeout, fallback).map_err(|why| anyhow!(why))?,
+        Upstream::new(&address, config.connect_timeout, fallback, config.breaker.clone())
+            .map_err(|why| anyhow!(why))?,
     );
     let options = Options {
         calls: config.concurrent,

@@ -22,6 +22,7 @@ mod forward;
 mod hint;
 mod interpolate;
 mod ollama_url;
+mod outbound;
 mod postgres_url;
 mod references;
 mod resolve;
@@ -43,6 +44,7 @@ use std::time::Duration;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
 pub use self::forward::ForwardList;
 pub use self::hint::grant_hint;
+pub use self::outbound::{AllowList, OutboundConfig, Scheme};
 pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
 pub use self::value::Listen;
 use crate::limits;
@@ -92,6 +94,7 @@ pub struct PostgresConfig {
     pub pool: usize,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
+    pub breaker: BreakerConfig,
 }
 
 /// `[ollama.<name>]`
@@ -108,6 +111,17 @@ pub struct OllamaConfig {
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub concurrent: usize,
+    pub breaker: BreakerConfig,
+}
+
+/// When a backend that cannot be reached is no longer tried for every call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerConfig {
+    /// Connections that fail in a row before calls fail without trying.
+    pub failures: usize,
+    /// First and longest wait before one call tries again.
+    pub wait: Duration,
+    pub wait_max: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +166,8 @@ pub enum ServiceKind {
 pub struct ComponentConfig {
     pub source: ComponentSource,
     pub grants: Grants,
+    /// Hosts outside that it may call. `None`: nothing.
+    pub outbound: Option<OutboundConfig>,
     pub environment: BTreeMap<String, EnvironmentValue>,
     /// Asked for on the component itself before a new version is published.
     pub health: Option<String>,
@@ -237,6 +253,7 @@ impl Config {
             kind: ServiceKind::Component(Box::new(ComponentConfig {
                 source: ComponentSource::File(component.to_owned()),
                 grants: Grants::default(),
+                outbound: None,
                 environment: BTreeMap::new(),
                 health: None,
                 limits: ServiceLimits::default(),
@@ -290,6 +307,16 @@ impl ServiceLimits {
 impl Default for WatchConfig {
     fn default() -> WatchConfig {
         WatchConfig { build: None, build_timeout: limits::WATCH_BUILD_TIMEOUT.default }
+    }
+}
+
+impl Default for BreakerConfig {
+    fn default() -> BreakerConfig {
+        BreakerConfig {
+            failures: limits::backends::FAILURES.default,
+            wait: limits::backends::WAIT.default,
+            wait_max: limits::backends::WAIT_MAX.default,
+        }
     }
 }
 

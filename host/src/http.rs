@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::context::RequestContext;
+use crate::capability::outgoing::hops;
 use crate::failure::{Failure, Kind, Source, respond::respond};
 use crate::http::files::Files;
 use crate::http::route::Router;
@@ -77,8 +78,9 @@ impl App {
             Target::Component { service, max_body } => {
                 let probe = health::Probe::of(request.method(), rest);
                 let rest = rest.to_string();
+                let hops = hops::passed(request.headers());
                 let request = request::for_guest(request, &host, &rest, *max_body)?;
-                let context = RequestContext::new(id.to_string(), 0);
+                let context = RequestContext::new(id.to_string(), hops);
                 let answer = service.handle(context, request).await;
                 match probe {
                     Some(probe) => probe.answer(service, answer).await,

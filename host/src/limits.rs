@@ -9,8 +9,10 @@
 //! Two kinds: a [`Setting`] can be changed in the application file and carries the range that is
 //! accepted there; a plain constant is fixed.
 
+pub mod backends;
 pub mod embedded_postgres;
 pub mod ollama;
+pub mod outgoing;
 pub mod postgres;
 
 use std::time::Duration;

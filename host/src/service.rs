@@ -30,6 +30,8 @@ pub struct Service {
     pub internal: bool,
     /// How long a component may take to begin its answer.
     pub first_byte_timeout: Duration,
+    /// Bytes of a request body that another service sends.
+    pub max_body: u64,
     serving: ArcSwap<Serving>,
     admission: Admission,
     served: AtomicU64,
@@ -41,6 +43,7 @@ impl Service {
         name: Arc<str>,
         internal: bool,
         first_byte_timeout: Duration,
+        max_body: u64,
         admission: Admission,
         version: Arc<Version>,
     ) -> Self {
@@ -48,6 +51,7 @@ impl Service {
             name,
             internal,
             first_byte_timeout,
+            max_body,
             serving: ArcSwap::new(Serving::only(version)),
             admission,
             served: AtomicU64::new(0),

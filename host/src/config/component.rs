@@ -10,7 +10,7 @@ use super::file::{Table, free_texts};
 use super::postgres_url::has_literal_password;
 use super::{
     ComponentConfig, ComponentSource, EnvironmentValue, Grants, Secret, ServiceKind, ServiceLimits,
-    disk, route,
+    disk, outbound, route,
 };
 use crate::limits;
 
@@ -19,6 +19,7 @@ const RESERVED_VARIABLE: &str = "services__";
 
 pub(super) fn component(
     cx: &Context<'_>,
+    name: &str,
     table: &Table<'_>,
     grants: Grants,
 ) -> Option<ServiceKind> {
@@ -26,8 +27,10 @@ pub(super) fn component(
     let environment = environment(cx, table);
     let health = table.text(cx, "health");
     let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
+    let outbound = outbound::outbound(cx, name, table);
     let limits = service_limits(cx, table);
-    let component = ComponentConfig { source: source?, grants, environment, health, limits };
+    let component =
+        ComponentConfig { source: source?, grants, outbound, environment, health, limits };
     Some(ServiceKind::Component(Box::new(component)))
 }
 

@@ -76,6 +76,17 @@ impl<'t> Table<'t> {
         self.entries.get(key).map_or_else(|| self.at.clone(), |entry| entry.key.span())
     }
 
+    /// What stands under `key`, for keys that take more than one type.
+    pub(super) fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.entries.get(key).map(|entry| entry.value)
+    }
+
+    /// A table of this one key.
+    pub(super) fn only(&self, key: &'static str) -> Table<'t> {
+        let entry = self.entries.get(key).map(|entry| (key, *entry));
+        Table { at: self.at(key), entries: entry.into_iter().collect() }
+    }
+
     /// A string that is used as it stands.
     pub(super) fn text(&self, cx: &Context<'_>, key: &str) -> Option<Located<String>> {
         let value = self.entries.get(key)?.value;

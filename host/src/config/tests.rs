@@ -3,6 +3,7 @@
 mod broken;
 mod forwarding;
 mod grammar;
+mod outbound;
 mod reports;
 mod secrets;
 mod whole;
