@@ -4,10 +4,12 @@
 
 mod cancellation;
 mod command_line;
+mod database_faults;
 mod forecast;
 mod grants;
 mod isolation;
 mod model_server;
+mod outbound;
 mod plain_components;
 mod routing;
 mod secrets;
