@@ -140,10 +140,10 @@ postgres = "main"
     }
     let reply = host.send("POST", "/", "select 'fine'").await;
     assert!(reply.text().contains("is tried again soon"), "{}", reply.text());
-    // One attempt. The control plane has not asked yet.
+    // One attempt for a request, and one look when the host started.
     silent.set_nonblocking(true).unwrap();
     let attempts = std::iter::from_fn(|| silent.accept().ok()).count();
-    assert_eq!(attempts, 1);
+    assert_eq!(attempts, 2);
     let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;
     let told = "the database main does not answer; calls fail at once until it does";
     assert!(ready.text().contains(told), "{}", ready.text());

@@ -39,7 +39,9 @@ async fn send(url: &str, body: Vec<u8>, options: types::RequestOptions) -> Respo
         "https" => types::Scheme::Https,
         _ => types::Scheme::Http,
     };
-    let (_end, trailers) = wit_future::new(|| Ok(None));
+    let (end, trailers) = wit_future::new(|| Ok(None));
+    // Without it the body would not end before the answer is there.
+    drop(end);
     let has_body = !body.is_empty();
     let contents = has_body.then(|| {
         let (mut writer, reader) = wit_stream::new();
