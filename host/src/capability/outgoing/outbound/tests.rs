@@ -355,7 +355,7 @@ async fn a_host_that_is_away_is_not_tried_for_every_call() {
     }
     let known = ask(&outbound, &url).await;
     assert!(matches!(known, Err(Error::DestinationUnavailable)), "{known:?}");
-    assert_eq!(outbound.unreachable(), [url.clone()]);
+    assert_eq!(outbound.unreachable(), std::slice::from_ref(&url));
     // Its return is noticed by a call.
     let back = TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move {
