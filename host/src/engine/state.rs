@@ -94,11 +94,10 @@ impl State {
         &self.grants.service
     }
 
-    /// Tell who wants to know that the instance ended with this error.
-    pub fn trapped(&self, error: &wasmtime::Error) {
-        if let Some(surroundings) = &self.grants.surroundings {
-            surroundings.trapped(error);
-        }
+    /// Tell who wants to know that the instance ended with this error, instead of the log. Whether there is one.
+    pub fn trapped(&self, error: &wasmtime::Error) -> bool {
+        let surroundings = self.grants.surroundings.as_ref();
+        surroundings.map(|surroundings| surroundings.trapped(error)).is_some()
     }
 
     pub fn postgres(&mut self) -> PostgresView<'_> {
