@@ -4,6 +4,7 @@
 
 mod cancellation;
 mod command_line;
+mod component_tests;
 mod forecast;
 mod grants;
 mod isolation;
