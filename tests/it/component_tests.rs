@@ -43,7 +43,7 @@ impl Cases {
     async fn report(&self, name: &str, arguments: &[&str]) -> (Option<i32>, serde_json::Value) {
         let output = self.run(name, &[&["--format", "json"], arguments].concat()).await;
         let told = String::from_utf8_lossy(&output.stderr);
-        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
+        let report = serde_json::from_slice(&output.stdout).expect(&told);
         (output.status.code(), report)
     }
 }
