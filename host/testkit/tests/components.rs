@@ -23,7 +23,8 @@ async fn clock_chance_and_rows_are_the_test_s() -> Result<(), Failure> {
     assert_eq!(app.statements(), [STATEMENT]);
     // Each request meets the same world.
     assert_eq!(app.get("/forecast").await?.body, response.body);
-    let other = weather().postgres(Rows::of(STATEMENT, [["Mild"]])).seed(8);
+    let other =
+        weather().postgres(Rows::of(STATEMENT, [["Mild"]])).clock("2026-01-31T23:59:30Z").seed(8);
     assert_ne!(other.get("/forecast").await?.body, response.body);
     Ok(())
 }

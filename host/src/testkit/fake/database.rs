@@ -250,3 +250,6 @@ async fn send(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
