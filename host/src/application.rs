@@ -90,6 +90,7 @@ fn terms(
             outbound: backends.outbound(&service.name),
         }),
         environment: environment(component),
+        surroundings: None,
     };
     Terms {
         grants: Arc::new(grants),

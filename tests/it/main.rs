@@ -5,6 +5,7 @@
 mod cancellation;
 mod command_line;
 mod database_faults;
+mod component_tests;
 mod forecast;
 mod grants;
 mod isolation;
