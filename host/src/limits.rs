@@ -32,6 +32,26 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+// === Host: admission and instances ===
+
+/// Requests from outside that all services together run at once. Four services at their default; a
+/// request that waits holds some kilobytes of the host.
+pub const HOST_CONCURRENT: Setting<usize> = Setting { default: 1024, min: 1, max: 65_536 };
+
+/// Requests that wait for that bound, when their service would take them. As long as the queue of
+/// four services, for the same reason.
+pub const HOST_QUEUE: Setting<usize> = Setting { default: 2048, min: 0, max: 1_048_576 };
+
+/// Bytes of memory of all instances of all services together. Beyond it no instance grows and none
+/// is made. Room for thousands of instances of usual size on a machine of 8 GiB; set it to what the
+/// machine can spare.
+pub const HOST_MEMORY_BYTES: Setting<u64> =
+    Setting { default: 4 * GIB, min: 16 * MIB, max: 1024 * GIB };
+
+/// Instances alive in the whole host: the size of the engine's pool. A thousand times 4 GiB fits
+/// the 47 bits of address space that a process has, ten thousand do as well.
+pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max: 10_000 };
+
 // === Service: admission ===
 
 /// Requests of one service that run at once. A request waiting for a backend costs a few kilobytes
@@ -149,10 +169,6 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a running guest is made to yield. Short for neighbours on the same thread, long enough
 /// that the ticking costs nothing measurable.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
-
-/// Instances alive in the whole host: the size of the engine's pool. A thousand times 4 GiB fits
-/// the 47 bits of address space that a process has.
-pub const POOL_INSTANCES: u32 = 1000;
 
 /// Time to finish requests to the control plane when the host stops.
 pub const ADMIN_STOP: Duration = Duration::from_secs(1);

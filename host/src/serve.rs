@@ -106,7 +106,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let handle = RegistryHandle::default();
     let (backends, embedded) = Backends::start(&config, &handle).await?;
     let loader = Loader {
-        engine: Arc::new(Engine::new()?),
+        engine: Arc::new(Engine::new(config.limits.instances)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
     let store = Store::new(&config.state_dir)

@@ -130,7 +130,7 @@ fn is_secret_name(name: &str) -> bool {
         .any(|ending| name.ends_with(ending))
 }
 
-fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
+pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
     let service = ServiceLimits {
         concurrent: table.count(cx, "concurrent", limits::SERVICE_CONCURRENT),
         queue: table.count(cx, "queue", limits::SERVICE_QUEUE),
@@ -146,7 +146,7 @@ fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
         instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
         per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
         idle: table.duration(cx, "idle", limits::SERVICE_IDLE),
-        reuse: table.has("reuse").then(|| table.count(cx, "reuse", limits::SERVICE_REUSE)),
+        reuse: Some(table.count(cx, "reuse", limits::SERVICE_REUSE)).filter(|_| table.has("reuse")),
     };
     let room = service.admitted(service.per_instance);
     if table.has("concurrent") && room < service.concurrent {

@@ -31,7 +31,8 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(component.source, ComponentSource::Crate("weather".to_owned()));
     assert_eq!(component.grants.postgres.as_deref(), Some("weather"));
     assert_eq!(component.grants.ollama, None);
-    assert_eq!(component.limits, ServiceLimits::default());
+    assert_eq!(component.limits.concurrent, limits::SERVICE_CONCURRENT.default);
+    assert_eq!(component.limits.reuse, None);
 
     assert_eq!(config.services["demo-ollama"].route, None);
     let react = &config.services["react"];
@@ -86,6 +87,11 @@ route = "/b/%c3%a4/%7e"
 [watch]
 build = ["make", "guests"]
 build-timeout = "90s"
+[limits]
+concurrent = 11
+queue = 12
+memory = "1GiB"
+instances = 13
 "#,
     );
     assert_eq!(warnings(&config), "");
@@ -125,6 +131,8 @@ build-timeout = "90s"
         idle: Duration::from_secs(10),
     };
     assert_eq!(a.limits, expected);
+    let expected = HostLimits { concurrent: 11, queue: 12, memory_bytes: 1 << 30, instances: 13 };
+    assert_eq!(config.limits, expected);
     assert_eq!(config.services["a"].route.as_deref(), Some("/a"));
     assert_eq!(config.services["b"].route.as_deref(), Some("/b/%C3%A4/~"));
 }
