@@ -197,9 +197,17 @@ pub struct ServiceLimits {
     pub queue: usize,
     pub queue_timeout: Duration,
     pub first_byte_timeout: Duration,
+    /// Zero: none.
+    pub timeout: Duration,
+    /// Zero: none.
+    pub stream_idle_timeout: Duration,
+    pub cpu_timeout: Duration,
     pub drain: Duration,
     pub max_body_bytes: u64,
     pub memory_bytes: u64,
+    pub memory_total_bytes: u64,
+    /// In a second.
+    pub log_lines: usize,
     pub instances: usize,
     pub per_instance: usize,
     /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are

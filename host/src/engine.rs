@@ -5,6 +5,7 @@
 
 pub mod compile;
 pub mod link;
+pub mod memory;
 pub mod output;
 pub mod state;
 pub mod worker;
@@ -53,6 +54,8 @@ fn config(pooled: Option<u32>) -> Config {
     config.wasm_component_model_async(true);
     // Every guest gives way at each tick, so that a loop costs its own request and nobody's thread.
     config.epoch_interruption(true);
+    config.max_wasm_stack(limits::GUEST_STACK_BYTES);
+    config.async_stack_size(limits::GUEST_FIBER_BYTES);
     if let Some(instances) = pooled {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
     }

@@ -299,6 +299,7 @@ impl Status for Host {
                     in_flight: service.map_or(0, |service| service.in_flight()),
                     served: service.map_or(0, |service| service.served()),
                     failed: service.map_or(0, |service| service.failed()),
+                    cancelled: service.map_or(0, |service| service.cancelled()),
                 }
             })
             .collect()

@@ -74,9 +74,14 @@ concurrent = 1
 queue = 0
 queue-timeout = "1ms"
 first-byte-timeout = "3s"
+timeout = "4s"
+stream-idle-timeout = "5s"
+cpu-timeout = "6s"
 drain = "0s"
 max-body = 0
 memory = "1MiB"
+memory-total = "2MiB"
+log-lines = 10
 instances = 7
 per-instance = 8
 reuse = 9
@@ -122,9 +127,14 @@ instances = 13
         queue: 0,
         queue_timeout: Duration::from_millis(1),
         first_byte_timeout: Duration::from_secs(3),
+        timeout: Duration::from_secs(4),
+        stream_idle_timeout: Duration::from_secs(5),
+        cpu_timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         max_body_bytes: 0,
         memory_bytes: 1 << 20,
+        memory_total_bytes: 2 << 20,
+        log_lines: 10,
         instances: 7,
         per_instance: 8,
         reuse: Some(9),
