@@ -15,14 +15,16 @@ use crate::config::{
 };
 use crate::engine::compile::ComponentFile;
 use crate::engine::link::Refusal;
+use crate::engine::memory::Budget;
+use crate::engine::output::LogRate;
 use crate::engine::state::Grants;
 use crate::engine::worker::InstanceLimits;
-use crate::service::Service;
-use crate::service::admission::Admission;
+use crate::service::admission::{Admission, Gate};
 use crate::service::loader::{Loader, Terms};
 use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
 use crate::service::store::Store;
 use crate::service::swap::{Explain, SwapSlot};
+use crate::service::{Deadlines, Service};
 
 /// Read the application file, or make an application of one component.
 pub fn read(path: &Path) -> Result<Config, Diagnostics> {
@@ -48,10 +50,12 @@ pub async fn load(
     loader: &Loader,
     store: Option<&Arc<Store>>,
 ) -> Result<Application, Vec<Diagnostic>> {
+    let memory = Budget::new(bytes(config.limits.memory_bytes));
+    let gate = Gate::new(config.limits.concurrent, config.limits.queue);
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
-            let terms = Arc::new(terms(service, component, backends, registry));
-            Some(load_service(config, service, component, terms, loader, store))
+            let terms = Arc::new(terms(service, component, backends, registry, &memory));
+            Some(load_service(config, service, component, terms, &gate, loader, store))
         }
         ServiceKind::Static { .. } => None,
     });
@@ -77,10 +81,14 @@ fn terms(
     component: &ComponentConfig,
     backends: &Backends,
     registry: &RegistryHandle,
+    memory: &Arc<Budget>,
 ) -> Terms {
     let name: Arc<str> = service.name.as_str().into();
+    let limits = &component.limits;
     let grants = Grants {
         service: name.clone(),
+        memory: memory.share(bytes(limits.memory_total_bytes)),
+        log: LogRate::new(name.clone(), limits.log_lines),
         postgres: component.grants.postgres.as_deref().and_then(|name| backends.postgres(name)),
         ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
         peers: Arc::new(GrantedPeers {
@@ -105,6 +113,7 @@ async fn load_service(
     service: &ServiceConfig,
     component: &ComponentConfig,
     terms: Arc<Terms>,
+    gate: &Arc<Gate>,
     loader: &Loader,
     store: Option<&Arc<Store>>,
 ) -> Result<SwapSlot, Diagnostic> {
@@ -138,12 +147,17 @@ async fn load_service(
     };
     let limits = &component.limits;
     let concurrent = limits.admitted(version.per_instance());
+    let deadlines = Deadlines {
+        first_byte: limits.first_byte_timeout,
+        total: Some(limits.timeout).filter(|timeout| !timeout.is_zero()),
+        stream_idle: limits.stream_idle_timeout,
+    };
     let loaded = Service::new(
         service.name.as_str().into(),
         service.route.is_none(),
-        limits.first_byte_timeout,
+        deadlines,
         limits.max_body_bytes,
-        Admission::new(concurrent, limits.queue, limits.queue_timeout),
+        Admission::new(concurrent, limits.queue, limits.queue_timeout, gate.clone()),
         Arc::new(version),
     );
     let explain = explain(config.clone(), service.name.clone());
@@ -185,9 +199,15 @@ fn instance_limits(component: &ComponentConfig) -> InstanceLimits {
         instances: limits.instances,
         per_instance: limits.per_instance,
         reuse: limits.reuse,
-        memory_bytes: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX),
+        memory_bytes: bytes(limits.memory_bytes),
         idle: limits.idle,
+        cpu: limits.cpu_timeout,
+        stream_idle: limits.stream_idle_timeout,
     }
+}
+
+fn bytes(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// Where a component's file is.

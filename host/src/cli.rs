@@ -67,6 +67,9 @@ pub struct Check {
     /// The application file.
     #[arg(value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
+    /// Show every bound that the file may set, and what is in effect, instead of checking components.
+    #[arg(long)]
+    pub limits: bool,
     #[command(flatten)]
     pub output: Output,
 }

@@ -12,6 +12,7 @@
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
 //! its paths are joined with the folder of the file; no secret can be printed from it.
 
+mod bounds;
 mod component;
 mod context;
 mod diagnostic;
@@ -41,7 +42,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::bounds::Bound;
+use self::context::Context;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
+use self::file::Table;
 pub use self::forward::ForwardList;
 pub use self::hint::grant_hint;
 pub use self::outbound::{AllowList, OutboundConfig, Scheme};
@@ -78,6 +82,9 @@ pub struct Config {
     pub ollama: BTreeMap<String, OllamaConfig>,
     pub services: BTreeMap<String, ServiceConfig>,
     pub watch: WatchConfig,
+    pub limits: HostLimits,
+    /// Every bound that the file may set, in the order in which it is read.
+    pub bounds: Vec<Bound>,
     /// Worth telling, no reason to stop.
     pub warnings: Vec<Diagnostic>,
 }
@@ -190,6 +197,15 @@ pub struct Grants {
     pub services: BTreeSet<String>,
 }
 
+/// `[limits]`: the bounds of the whole host; `limits.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostLimits {
+    pub concurrent: usize,
+    pub queue: usize,
+    pub memory_bytes: u64,
+    pub instances: usize,
+}
+
 /// The bounds of one service; `limits.rs` has the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceLimits {
@@ -197,9 +213,17 @@ pub struct ServiceLimits {
     pub queue: usize,
     pub queue_timeout: Duration,
     pub first_byte_timeout: Duration,
+    /// Zero: none.
+    pub timeout: Duration,
+    /// Zero: none.
+    pub stream_idle_timeout: Duration,
+    pub cpu_timeout: Duration,
     pub drain: Duration,
     pub max_body_bytes: u64,
     pub memory_bytes: u64,
+    pub memory_total_bytes: u64,
+    /// In a second.
+    pub log_lines: usize,
     pub instances: usize,
     pub per_instance: usize,
     /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are
@@ -246,6 +270,17 @@ impl Config {
     pub fn single(component: &Path) -> Config {
         let stem = component.file_stem().unwrap_or_default().to_string_lossy();
         let name = value::sanitised_name(&stem);
+        // Bounds have one way in: that they are read.
+        let cx = Context::new(&Source {
+            text: "",
+            file: "",
+            folder: Path::new(""),
+            environment: &|_| None,
+        });
+        let absent = |table: &str| Table::absent(table, 0..0);
+        let host_limits = resolve::host_limits(&cx, &absent("[limits]"));
+        let service_limits = component::service_limits(&cx, &absent(&format!("[service.{name}]")));
+        let (_, bounds) = cx.into_found();
         let service = ServiceConfig {
             name: name.clone(),
             line: 0,
@@ -256,7 +291,7 @@ impl Config {
                 outbound: None,
                 environment: BTreeMap::new(),
                 health: None,
-                limits: ServiceLimits::default(),
+                limits: service_limits,
             })),
         };
         Config {
@@ -270,6 +305,8 @@ impl Config {
             ollama: BTreeMap::new(),
             services: BTreeMap::from([(name, service)]),
             watch: WatchConfig::default(),
+            limits: host_limits,
+            bounds,
             warnings: Vec::new(),
         }
     }
@@ -316,24 +353,6 @@ impl Default for BreakerConfig {
             failures: limits::backends::FAILURES.default,
             wait: limits::backends::WAIT.default,
             wait_max: limits::backends::WAIT_MAX.default,
-        }
-    }
-}
-
-impl Default for ServiceLimits {
-    fn default() -> ServiceLimits {
-        ServiceLimits {
-            concurrent: limits::SERVICE_CONCURRENT.default,
-            queue: limits::SERVICE_QUEUE.default,
-            queue_timeout: limits::SERVICE_QUEUE_TIMEOUT.default,
-            first_byte_timeout: limits::SERVICE_FIRST_BYTE_TIMEOUT.default,
-            drain: limits::SERVICE_DRAIN.default,
-            max_body_bytes: limits::SERVICE_MAX_BODY_BYTES.default,
-            memory_bytes: limits::SERVICE_MEMORY_BYTES.default,
-            instances: limits::SERVICE_INSTANCES.default,
-            per_instance: limits::SERVICE_PER_INSTANCE.default,
-            reuse: None,
-            idle: limits::SERVICE_IDLE.default,
         }
     }
 }

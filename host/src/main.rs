@@ -23,7 +23,9 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Exit::Failed(error.into()).report(),
     };
-    match runtime.block_on(run(cli.command)) {
+    let ended = runtime.block_on(run(cli.command));
+    telemetry::flush();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),
     }

@@ -106,7 +106,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let handle = RegistryHandle::default();
     let (backends, embedded) = Backends::start(&config, &handle).await?;
     let loader = Loader {
-        engine: Arc::new(Engine::new()?),
+        engine: Arc::new(Engine::new(config.limits.instances)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
     let store = Store::new(&config.state_dir)
@@ -299,6 +299,7 @@ impl Status for Host {
                     in_flight: service.map_or(0, |service| service.in_flight()),
                     served: service.map_or(0, |service| service.served()),
                     failed: service.map_or(0, |service| service.failed()),
+                    cancelled: service.map_or(0, |service| service.cancelled()),
                 }
             })
             .collect()

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
 
+use super::bounds::Bound;
 use super::diagnostic::{Diagnostic, Positions, Problem, Severity, nearest, quoted};
 use super::interpolate::Reference;
 use super::{Environment, Source, disk};
@@ -44,6 +45,7 @@ pub(super) struct Context<'a> {
     incomplete: bool,
     syntax_error_lines: Vec<usize>,
     found: RefCell<Vec<Diagnostic>>,
+    bounds: RefCell<Vec<Bound>>,
 }
 
 // === impl Context ===
@@ -59,6 +61,7 @@ impl<'a> Context<'a> {
             incomplete: false,
             syntax_error_lines: Vec::new(),
             found: RefCell::default(),
+            bounds: RefCell::default(),
         }
     }
 
@@ -117,8 +120,14 @@ impl<'a> Context<'a> {
         Some(format!("did you mean {}?", quoted(&format!("{parent}{similar}"))))
     }
 
-    pub(super) fn into_found(self) -> Vec<Diagnostic> {
-        self.found.into_inner()
+    /// Enter a bound that was read.
+    pub(super) fn remember(&self, bound: Bound) {
+        self.bounds.borrow_mut().push(bound);
+    }
+
+    /// All findings, and the bounds in the order in which they were read.
+    pub(super) fn into_found(self) -> (Vec<Diagnostic>, Vec<Bound>) {
+        (self.found.into_inner(), self.bounds.into_inner())
     }
 
     fn push(&self, severity: Severity, at: &Span, problem: Problem) {

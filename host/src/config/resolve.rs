@@ -9,25 +9,30 @@ use super::context::{Context, Located};
 use super::diagnostic::{Diagnostics, Problem, Severity};
 use super::file::Table;
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, Listen, Source, resource, service, syntax, value, watch};
+use super::{Config, HostLimits, Listen, Source, resource, service, syntax, value, watch};
+use crate::limits;
 
 pub(super) const HTTP_PORT: u16 = 8080;
 pub(super) const ADMIN_PORT: u16 = 8081;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-const KEYS: &[&str] = &["name", "http", "admin", "state", "postgres", "ollama", "service", "watch"];
+const KEYS: &[&str] =
+    &["name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits"];
+
+const LIMITS_KEYS: &[&str] = &["concurrent", "queue", "memory", "instances"];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
     let mut text = source.text.to_owned();
     let root = syntax::parse(&mut cx, &mut text);
     let config = read(&cx, &Table::open(&cx, "", 0..0, &root, KEYS));
-    let found = Diagnostics::new(cx.into_found());
+    let (found, bounds) = cx.into_found();
+    let found = Diagnostics::new(found);
     let has_error = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     match config {
         Some(config) if !has_error => {
-            Ok(Config { warnings: found.iter().cloned().collect(), ..config })
+            Ok(Config { warnings: found.iter().cloned().collect(), bounds, ..config })
         }
         _ => Err(found),
     }
@@ -81,6 +86,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     }
 
     let watch = watch::watch(cx, root);
+    let limits = host_limits(cx, &root.section(cx, "limits", LIMITS_KEYS));
 
     references::routes(cx, &drafts);
     references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
@@ -107,6 +113,8 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         ollama,
         services,
         watch,
+        limits,
+        bounds: Vec::new(),
         warnings: Vec::new(),
     })
 }
@@ -172,6 +180,15 @@ fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {
         }
         Some(dir) => dir.value,
         None => STATE_DIR.to_owned(),
+    }
+}
+
+pub(super) fn host_limits(cx: &Context<'_>, table: &Table<'_>) -> HostLimits {
+    HostLimits {
+        concurrent: table.count(cx, "concurrent", limits::HOST_CONCURRENT),
+        queue: table.count(cx, "queue", limits::HOST_QUEUE),
+        memory_bytes: table.size(cx, "memory", limits::HOST_MEMORY_BYTES),
+        instances: table.count(cx, "instances", limits::HOST_INSTANCES),
     }
 }
 

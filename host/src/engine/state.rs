@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -13,7 +12,8 @@ use crate::capability::ollama::backend::Server;
 use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
-use crate::engine::output::GuestOutput;
+use crate::engine::memory::{Budget, StoreLimit};
+use crate::engine::output::{GuestOutput, LogRate};
 use crate::limits;
 
 /// What is around an instance beside its grants. `serve` leaves it to the machine; a test decides it.
@@ -33,6 +33,10 @@ pub struct Grants {
     pub ollama: Option<Arc<dyn Server>>,
     /// The services it may call.
     pub peers: Arc<dyn Peers>,
+    /// What its instances may hold together.
+    pub memory: Arc<Budget>,
+    /// What they may write to the log.
+    pub log: Arc<LogRate>,
     /// All the environment it sees. Values may be secret.
     pub environment: Vec<(String, String)>,
     /// None: the machine's own.
@@ -54,7 +58,7 @@ pub struct State {
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
     table: ResourceTable,
-    pub memory: MemoryLimit,
+    pub memory: StoreLimit,
     pub requests: Requests,
 }
 
@@ -63,8 +67,8 @@ impl State {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
         let mut wasi = WasiCtxBuilder::new();
         wasi.envs(&grants.environment)
-            .stdout(GuestOutput::stdout(grants.service.clone()))
-            .stderr(GuestOutput::stderr(grants.service.clone()));
+            .stdout(GuestOutput::stdout(grants.log.clone()))
+            .stderr(GuestOutput::stderr(grants.log.clone()));
         if let Some(surroundings) = &grants.surroundings {
             surroundings.furnish(&mut wasi);
         }
@@ -79,7 +83,7 @@ impl State {
             http,
             hooks: OutgoingHooks::new(grants.peers.clone()),
             table,
-            memory: MemoryLimit::new(memory_bytes),
+            memory: StoreLimit::new(memory_bytes, grants.memory.clone()),
             requests: Requests::default(),
             grants,
         }
@@ -131,61 +135,5 @@ impl WasiView for State {
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
-    }
-}
-
-/// Bounds the linear memory of a whole store. wasmtime's own limiter bounds each memory by itself,
-/// so that a component of several modules could take several times its limit.
-pub struct MemoryLimit {
-    used: usize,
-    limit: usize,
-}
-
-impl MemoryLimit {
-    fn new(limit: usize) -> Self {
-        Self { used: 0, limit }
-    }
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        if used > self.limit {
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
-    }
-
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        Ok(())
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= limits::TABLE_ELEMENTS)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_bounded_over_all_memories_of_a_store() {
-        let mut limit = MemoryLimit::new(100);
-        assert!(limit.memory_growing(0, 60, None).unwrap());
-        assert!(!limit.memory_growing(0, 60, None).unwrap());
-        assert!(limit.memory_growing(0, 40, None).unwrap());
-        assert!(!limit.memory_growing(60, 61, None).unwrap());
     }
 }

@@ -11,7 +11,10 @@ use wasmtime_wasi_http::handler::ProxyPre;
 use crate::engine::Engine;
 use crate::engine::compile::{CodeCache, ComponentFile, Digest, compile_now};
 use crate::engine::link::link;
+use crate::engine::memory::Budget;
+use crate::engine::output::LogRate;
 use crate::engine::state::{Grants, State};
+use crate::limits;
 use crate::testkit::case::{Case, Matching};
 use crate::testkit::fake::database::FakeDatabase;
 use crate::testkit::fake::server::{FakeOllama, FakePeers};
@@ -35,7 +38,7 @@ impl Kit {
     /// # Errors
     /// The engine does not start on this machine.
     pub fn new() -> Result<Self> {
-        Ok(Self { engine: Engine::new()?, cache: cache() })
+        Ok(Self { engine: Engine::new(limits::HOST_INSTANCES.default)?, cache: cache() })
     }
 
     /// Read, compile or take from the cache, and link.
@@ -84,6 +87,8 @@ pub(super) fn grants(
         postgres: Some(Arc::new(FakeDatabase(script.clone()))),
         ollama: Some(Arc::new(Client::new(transport, options))),
         peers: Arc::new(FakePeers(script)),
+        memory: Budget::new(usize::MAX),
+        log: LogRate::new("component".into(), usize::MAX),
         environment: environment.to_vec(),
         surroundings: case.map(|(_, surroundings)| surroundings),
     }
