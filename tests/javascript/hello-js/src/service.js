@@ -10,7 +10,7 @@ const ROUTES = {
   '/tomorrow': ['GET', tomorrow],
 };
 
-const LARGEST_BODY = 64 * 1024;
+const LARGEST_BODY = 4096;
 
 addEventListener('fetch', (event) => event.respondWith(answer(event.request)));
 
