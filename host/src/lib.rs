@@ -12,6 +12,7 @@ pub mod percent;
 pub mod tls;
 pub mod control;
 pub mod serve;
+pub mod testkit;
 pub mod check;
 pub mod inspect;
 pub mod client;
