@@ -9,14 +9,15 @@ use super::context::{Context, Located};
 use super::diagnostic::{Diagnostics, Problem, Severity};
 use super::file::Table;
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, Listen, Source, resource, service, syntax, value, watch};
+use super::{Config, Listen, Source, record, resource, service, syntax, value, watch};
 
 pub(super) const HTTP_PORT: u16 = 8080;
 pub(super) const ADMIN_PORT: u16 = 8081;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-const KEYS: &[&str] = &["name", "http", "admin", "state", "postgres", "ollama", "service", "watch"];
+const KEYS: &[&str] =
+    &["name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "record"];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
@@ -81,6 +82,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     }
 
     let watch = watch::watch(cx, root);
+    let redact = record::redact(cx, root);
 
     references::routes(cx, &drafts);
     references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
@@ -107,6 +109,8 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         ollama,
         services,
         watch,
+        redact,
+        secrets: cx.secrets(),
         warnings: Vec::new(),
     })
 }
