@@ -89,6 +89,7 @@ fn terms(
             registry: registry.clone(),
         }),
         environment: environment(component),
+        surroundings: None,
     };
     Terms {
         grants: Arc::new(grants),

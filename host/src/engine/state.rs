@@ -16,6 +16,15 @@ use crate::engine::link::Capability;
 use crate::engine::output::GuestOutput;
 use crate::limits;
 
+/// What is around an instance beside its grants. `serve` leaves it to the machine; a test decides it.
+pub trait Surroundings: Send + Sync {
+    /// Change clocks, randomness and output of a new instance.
+    fn furnish(&self, wasi: &mut WasiCtxBuilder);
+
+    /// An instance ended with this error.
+    fn trapped(&self, error: &wasmtime::Error);
+}
+
 /// What the application file grants to one service. Shared by all instances of all its versions.
 pub struct Grants {
     /// The service's name, for logs.
@@ -26,6 +35,8 @@ pub struct Grants {
     pub peers: Arc<dyn Peers>,
     /// All the environment it sees. Values may be secret.
     pub environment: Vec<(String, String)>,
+    /// None: the machine's own.
+    pub surroundings: Option<Arc<dyn Surroundings>>,
 }
 
 impl Grants {
@@ -50,11 +61,14 @@ pub struct State {
 impl State {
     pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
-        let wasi = WasiCtxBuilder::new()
-            .envs(&grants.environment)
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.envs(&grants.environment)
             .stdout(GuestOutput::stdout(grants.service.clone()))
-            .stderr(GuestOutput::stderr(grants.service.clone()))
-            .build();
+            .stderr(GuestOutput::stderr(grants.service.clone()));
+        if let Some(surroundings) = &grants.surroundings {
+            surroundings.furnish(&mut wasi);
+        }
+        let wasi = wasi.build();
         // Both live in the host's memory, where the limit on the guest's does not reach.
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::GUEST_RESOURCES);
@@ -78,6 +92,13 @@ impl State {
 
     pub fn service(&self) -> &Arc<str> {
         &self.grants.service
+    }
+
+    /// Tell who wants to know that the instance ended with this error.
+    pub fn trapped(&self, error: &wasmtime::Error) {
+        if let Some(surroundings) = &self.grants.surroundings {
+            surroundings.trapped(error);
+        }
     }
 
     pub fn postgres(&mut self) -> PostgresView<'_> {

@@ -11,10 +11,10 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
-use tokio::time::{Sleep, timeout};
+use tokio::time::{Instant, Sleep, timeout};
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi_http::WasiHttpView;
@@ -209,6 +209,7 @@ impl HandlerState for Policy {
                 slots: slots.clone(),
                 idle: self.limits.idle,
                 timer: None,
+                changed: None,
                 abandoned_since: None,
             },
             state: Worker { slots, per_instance: self.limits.per_instance, reuse: self.reuse },
@@ -397,6 +398,7 @@ impl WorkerState for Worker {
             } else if error.to_string() == DROPPED && !std::thread::panicking() {
                 tracing::debug!(%service, "an instance was ended with the host");
             } else {
+                store.data().trapped(&error);
                 tracing::warn!(%service, "an instance trapped: {}", error.root_cause());
                 tracing::debug!(%service, "{error:?}");
             }
@@ -410,6 +412,9 @@ pub struct Expiration {
     slots: Arc<InstanceSlots>,
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The last change of status: when it was for wasmtime, and when it was noticed here. wasmtime counts
+    /// real time; deadlines are tokio's, whose time may be virtual.
+    changed: Option<(std::time::Instant, Instant)>,
     abandoned_since: Option<Instant>,
 }
 
@@ -418,9 +423,13 @@ impl WorkerExpiration for Expiration {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         status: WorkerStatus,
-        since: Instant,
+        since: std::time::Instant,
     ) -> Poll<()> {
         let this = self.get_mut();
+        let since = match this.changed {
+            Some((of, noticed)) if of == since => noticed,
+            _ => this.changed.insert((since, Instant::now())).1,
+        };
         // Registered before looking, so that what changes in between wakes us.
         this.slots.waker.register(cx.waker());
         let survey = this.slots.survey(status);
@@ -447,7 +456,6 @@ impl WorkerExpiration for Expiration {
 
 impl Expiration {
     fn wait_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = tokio::time::Instant::from_std(deadline);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);

@@ -221,6 +221,8 @@ pub struct Exchange {
     pub headers: Vec<(String, String)>,
     /// All of its body. None: it has none.
     pub body: Option<Body>,
+    /// Its body does not matter.
+    pub any_body: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

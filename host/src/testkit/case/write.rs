@@ -142,6 +142,9 @@ pub(crate) fn put_question(table: &mut Table, call: &Call) {
             if let Some(body) = &exchange.body {
                 put_body(table, body);
             }
+            if exchange.any_body {
+                put(table, "any-body", true);
+            }
         }
     }
     if let Some(number) = call.transaction {

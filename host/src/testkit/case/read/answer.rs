@@ -146,12 +146,18 @@ fn exchange(to: Target, line: &str, raw: &mut RawCall) -> Result<Exchange, Strin
     });
     let (method, target) =
         valid.ok_or_else(|| format!("'{line}' is no request line such as \"{example}\""))?;
+    let any_body = std::mem::take(&mut raw.any_body);
+    let body = body(raw_body(raw.text.take(), raw.json.take(), raw.base64.take()))?;
+    if any_body && body.is_some() {
+        return Err("either a body or any-body = true".to_string());
+    }
     Ok(Exchange {
         to,
         method: method.to_string(),
         target: target.to_string(),
         headers: headers(raw.headers.take()),
-        body: body(raw_body(raw.text.take(), raw.json.take(), raw.base64.take()))?,
+        body,
+        any_body,
     })
 }
 
@@ -183,6 +189,7 @@ fn nothing_left(raw: &RawCall, answer: &RawAnswer) -> Result<(), String> {
         (raw.text.is_some(), "text"),
         (raw.json.is_some(), "json"),
         (raw.base64.is_some(), "base64"),
+        (raw.any_body, "any-body"),
         (answer.columns.is_some(), "answer.columns"),
         (answer.rows.is_some(), "answer.rows"),
         (answer.changed.is_some(), "answer.changed"),

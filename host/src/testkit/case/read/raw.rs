@@ -68,6 +68,8 @@ pub(super) struct RawCall {
     pub(super) json: Option<String>,
     pub(super) base64: Option<String>,
     #[serde(default)]
+    pub(super) any_body: bool,
+    #[serde(default)]
     pub(super) cancelled: bool,
     #[serde(default)]
     pub(super) answer: RawAnswer,
