@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -23,6 +23,14 @@ pub trait Surroundings: Send + Sync {
 
     /// An instance ended with this error.
     fn trapped(&self, error: &wasmtime::Error);
+
+    /// Surroundings of a new instance's own. None: it has these.
+    fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
+        None
+    }
+
+    /// The instance is given a request.
+    fn serves(&self, _request: &RequestContext) {}
 }
 
 /// What the application file grants to one service. Shared by all instances of all its versions.
@@ -50,6 +58,7 @@ impl Grants {
 /// The data of one store.
 pub struct State {
     grants: Arc<Grants>,
+    surroundings: Option<Arc<dyn Surroundings>>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
@@ -65,7 +74,9 @@ impl State {
         wasi.envs(&grants.environment)
             .stdout(GuestOutput::stdout(grants.service.clone()))
             .stderr(GuestOutput::stderr(grants.service.clone()));
-        if let Some(surroundings) = &grants.surroundings {
+        let surroundings = grants.surroundings.as_ref();
+        let surroundings = surroundings.and_then(|all| all.of_instance().or(Some(all.clone())));
+        if let Some(surroundings) = &surroundings {
             surroundings.furnish(&mut wasi);
         }
         let wasi = wasi.build();
@@ -76,6 +87,7 @@ impl State {
         http.set_field_size_limit(limits::GUEST_FIELDS_BYTES);
         Self {
             wasi,
+            surroundings,
             http,
             hooks: OutgoingHooks::new(grants.peers.clone()),
             table,
@@ -94,9 +106,17 @@ impl State {
         &self.grants.service
     }
 
+    /// The instance is given a request.
+    pub fn begin(&mut self, task: GuestTaskId, request: RequestContext) {
+        if let Some(surroundings) = &self.surroundings {
+            surroundings.serves(&request);
+        }
+        self.requests.begin(task, request);
+    }
+
     /// Tell who wants to know that the instance ended with this error.
     pub fn trapped(&self, error: &wasmtime::Error) {
-        if let Some(surroundings) = &self.grants.surroundings {
+        if let Some(surroundings) = &self.surroundings {
             surroundings.trapped(error);
         }
     }
