@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::time::Time;
+use super::time::{Time, Wait};
 use super::{ServiceRecorder, lock};
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::limits::record::CASE_BYTES;
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// A call begins. Gives its number.
-    pub(super) fn call(&self, transaction: Option<usize>, action: Action, bytes: usize) -> usize {
+    fn call(&self, transaction: Option<usize>, action: Action, bytes: usize) -> usize {
         let mut state = lock(&self.state);
         let cancelled = false;
         state.case.calls.push(Call {
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Something was learned of a call. `bytes` is what it adds.
-    pub(super) fn learn(&self, call: usize, bytes: usize, learn: impl FnOnce(&mut Call)) {
+    fn learn(&self, call: usize, bytes: usize, learn: impl FnOnce(&mut Call)) {
         let mut state = lock(&self.state);
         if state.over {
             return;
@@ -126,8 +126,19 @@ impl Session {
         state.count(bytes);
     }
 
+    /// Watch a call to its end.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        transaction: Option<usize>,
+        action: Action,
+        bytes: usize,
+    ) -> OpenCall {
+        let wait = self.time().map(|time| Wait::begin(time));
+        OpenCall { number: self.call(transaction, action, bytes), session: self.clone(), wait, done: false }
+    }
+
     /// Nothing more is to be learned of a call.
-    pub(super) fn call_ends(&self) {
+    fn call_ends(&self) {
         let mut state = lock(&self.state);
         state.open = state.open.saturating_sub(1);
         drop(state);
@@ -230,6 +241,70 @@ impl Session {
         let began = i64::try_from(time.began.as_millis()).unwrap_or_default();
         case.clock = Timestamp::from_millisecond(began).unwrap_or(Timestamp::UNIX_EPOCH);
         Some(Recorded { case, body: std::mem::take(&mut state.body) })
+    }
+}
+
+/// A call that has not ended. Dropping it means that it was given up.
+pub(super) struct OpenCall {
+    pub(super) session: Arc<Session>,
+    number: usize,
+    wait: Option<Wait>,
+    done: bool,
+}
+
+impl OpenCall {
+    /// Its answer begins now.
+    pub(super) fn answered(&mut self) {
+        if let (Some(wait), Some(time)) = (self.wait.take(), self.session.time()) {
+            let waited = wait.end(time);
+            self.session.learn(self.number, 0, |call| call.after = waited);
+        }
+    }
+
+    /// Wait from here on.
+    pub(super) fn waits(&mut self) {
+        self.wait = self.session.time().map(|time| Wait::begin(time));
+    }
+
+    /// How long that was.
+    pub(super) fn waited(&mut self) -> Duration {
+        match (self.wait.take(), self.session.time()) {
+            (Some(wait), Some(time)) => wait.end(time),
+            _ => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn learn(&self, bytes: usize, learn: impl FnOnce(&mut Action)) {
+        self.session.learn(self.number, bytes, |call| learn(&mut call.action));
+    }
+
+    /// All of its answer was handed over.
+    pub(super) fn ends(mut self) {
+        self.done = true;
+    }
+
+    /// Its number among all calls.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let done = self.done;
+        self.session.learn(self.number, 0, |call| call.cancelled = !done);
+        self.session.call_ends();
+    }
+}
+
+impl Session {
+    /// A transaction was committed; `begin` is the call that began it.
+    pub(super) fn committed(&self, begin: usize) {
+        self.learn(begin, 0, |call| {
+            if let Action::Begin { outcome, .. } = &mut call.action {
+                *outcome = crate::testkit::case::Outcome::Committed;
+            }
+        });
     }
 }
 

@@ -1,13 +1,13 @@
 //! Clock and randomness of a recorded instance: real, and written down.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::Recorder;
+use super::session::Session;
 use super::time::Time;
 use crate::capability::context::RequestContext;
 use crate::engine::state::Surroundings;
@@ -21,6 +21,7 @@ struct Instance {
     recorder: Arc<Recorder>,
     seed: u64,
     time: Arc<Time>,
+    session: OnceLock<Arc<Session>>,
 }
 
 #[derive(Clone)]
@@ -35,7 +36,12 @@ impl Surroundings for Recorded {
         // By the standard library's chance; 48 bits, because a case file's numbers are signed.
         let seed = RandomState::new().hash_one(0) >> 16;
         let recorder = self.0.clone();
-        Some(Arc::new(Instance { recorder, seed, time: Arc::new(Time::new()) }))
+        Some(Arc::new(Instance {
+            recorder,
+            seed,
+            time: Arc::new(Time::new()),
+            session: OnceLock::new(),
+        }))
     }
 }
 
@@ -45,11 +51,16 @@ impl Surroundings for Instance {
         wasi.wall_clock(Clock(self.time.clone())).monotonic_clock(Clock(self.time.clone()));
     }
 
-    fn trapped(&self, _: &wasmtime::Error) {}
+    fn trapped(&self, _: &wasmtime::Error) {
+        if let Some(session) = self.session.get() {
+            session.traps();
+        }
+    }
 
     fn serves(&self, request: &RequestContext) {
         if let Some(session) = self.recorder.session(request.cancel()) {
             session.is_served(self.seed, self.time.clone());
+            let _ = self.session.set(session);
         }
     }
 }
