@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::backends::Backends;
+use crate::capability::outgoing::Peers;
 use crate::config::{
     ComponentConfig, ComponentSource, Config, Diagnostic, Diagnostics, EnvironmentValue,
     ServiceConfig, ServiceKind, Severity, grant_hint,
@@ -17,12 +18,15 @@ use crate::engine::compile::ComponentFile;
 use crate::engine::link::Refusal;
 use crate::engine::state::Grants;
 use crate::engine::worker::InstanceLimits;
+use crate::limits;
+use crate::record::ServiceRecorder;
 use crate::service::Service;
 use crate::service::admission::Admission;
 use crate::service::loader::{Loader, Terms};
 use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
 use crate::service::store::Store;
 use crate::service::swap::{Explain, SwapSlot};
+use crate::testkit::case::OllamaBounds;
 
 /// Read the application file, or make an application of one component.
 pub fn read(path: &Path) -> Result<Config, Diagnostics> {
@@ -51,7 +55,8 @@ pub async fn load(
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
             let terms = Arc::new(terms(service, component, backends, registry));
-            Some(load_service(config, service, component, terms, loader, store))
+            let recorder = service_recorder(config, service, component, backends);
+            Some(load_service(config, service, component, terms, recorder, loader, store))
         }
         ServiceKind::Static { .. } => None,
     });
@@ -79,24 +84,55 @@ fn terms(
     registry: &RegistryHandle,
 ) -> Terms {
     let name: Arc<str> = service.name.as_str().into();
+    let recorder = backends.recorder();
+    let peers: Arc<dyn Peers> = Arc::new(GrantedPeers {
+        caller: name.clone(),
+        allowed: component.grants.services.iter().cloned().collect(),
+        registry: registry.clone(),
+    });
     let grants = Grants {
-        service: name.clone(),
+        service: name,
         postgres: component.grants.postgres.as_deref().and_then(|name| backends.postgres(name)),
         ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
-        peers: Arc::new(GrantedPeers {
-            caller: name,
-            allowed: component.grants.services.iter().cloned().collect(),
-            registry: registry.clone(),
-        }),
+        peers: match recorder {
+            Some(recorder) => recorder.peers(peers),
+            None => peers,
+        },
         environment: environment(component),
-        surroundings: None,
+        surroundings: recorder.map(|recorder| recorder.surroundings()),
     };
+    let mut instances = instance_limits(component);
+    if recorder.is_some() {
+        // Each request has its own, so that what it sees of time and chance can be had again.
+        (instances.per_instance, instances.reuse) = (1, Some(1));
+    }
     Terms {
         grants: Arc::new(grants),
-        instances: instance_limits(component),
+        instances,
         // Only a component whose backends are there can be healthy.
         health: component.health.clone().filter(|_| backends.are_started()),
     }
+}
+
+fn service_recorder(
+    config: &Config,
+    service: &ServiceConfig,
+    component: &ComponentConfig,
+    backends: &Backends,
+) -> Option<ServiceRecorder> {
+    let recorder = backends.recorder()?.clone();
+    let granted = component.grants.ollama.as_ref().and_then(|name| config.ollama.get(name));
+    let bounds = granted.map(|ollama| (ollama.concurrent, ollama.first_byte_timeout));
+    let (concurrent, first_byte_timeout) = bounds.unwrap_or((
+        limits::ollama::CONCURRENT.default,
+        limits::ollama::FIRST_BYTE_TIMEOUT.default,
+    ));
+    Some(ServiceRecorder {
+        recorder,
+        service: service.name.as_str().into(),
+        environment: environment(component),
+        ollama: OllamaBounds { concurrent, first_byte_timeout },
+    })
 }
 
 async fn load_service(
@@ -104,6 +140,7 @@ async fn load_service(
     service: &ServiceConfig,
     component: &ComponentConfig,
     terms: Arc<Terms>,
+    recorder: Option<ServiceRecorder>,
     loader: &Loader,
     store: Option<&Arc<Store>>,
 ) -> Result<SwapSlot, Diagnostic> {
@@ -143,6 +180,7 @@ async fn load_service(
         limits.first_byte_timeout,
         Admission::new(concurrent, limits.queue, limits.queue_timeout),
         Arc::new(version),
+        recorder,
     );
     let explain = explain(config.clone(), service.name.clone());
     Ok(SwapSlot::new(Arc::new(loaded), terms, limits.drain, explain, saved, cause))

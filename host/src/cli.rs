@@ -58,6 +58,12 @@ pub struct Serve {
     /// Build and replace components when their sources or files change.
     #[arg(long)]
     pub watch: bool,
+    /// Write each request with all that its component did as a case for `wasm-host test`, in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Leave the values of this header or field out of recordings, beside those that look secret. May be repeated.
+    #[arg(long, value_name = "NAME", requires = "record")]
+    pub redact: Vec<String>,
     #[command(flatten)]
     pub output: Output,
 }

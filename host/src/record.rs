@@ -147,6 +147,11 @@ impl Recording {
         match answer {
             Ok(response) => {
                 self.session.answer(&response);
+                if self.session.wants_head_only() {
+                    // Nobody reads what the guest writes behind it.
+                    self.end(ResponseEnd::Whole);
+                    return Ok(response);
+                }
                 let session = self.session.clone();
                 Ok(response
                     .map(|body| Tee::new(body, session, Place::Response(Box::new(self))).boxed()))

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::record::ServiceRecorder;
 use crate::service::admission::Admission;
 use crate::service::serving::Serving;
 use crate::service::version::Version;
@@ -34,6 +35,8 @@ pub struct Service {
     admission: Admission,
     served: AtomicU64,
     failed: AtomicU64,
+    /// Writes down what goes in and out.
+    recorder: Option<ServiceRecorder>,
 }
 
 impl Service {
@@ -43,6 +46,7 @@ impl Service {
         first_byte_timeout: Duration,
         admission: Admission,
         version: Arc<Version>,
+        recorder: Option<ServiceRecorder>,
     ) -> Self {
         Self {
             name,
@@ -52,6 +56,7 @@ impl Service {
             admission,
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            recorder,
         }
     }
 

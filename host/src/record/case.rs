@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::redact::{REDACTED, Redactor};
+use super::redact::{REDACTED, Redactor, stand_in};
 use super::session::Recorded;
 use crate::capability::postgres::backend::{Column, Error, Row, Scalar, Value};
 use crate::testkit::case::{
@@ -28,11 +28,8 @@ pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<(String, S
     let request = &mut case.request;
     request.path = redactor.text(&request.path);
     for (name, value) in &mut request.headers {
-        *value = if redactor.is_secret_name(name) {
-            REDACTED.to_string()
-        } else {
-            redactor.text(value)
-        };
+        *value =
+            if redactor.is_secret_name(name) { REDACTED.to_string() } else { redactor.text(value) };
     }
     request.content = content(std::mem::replace(&mut request.content, Content::Empty), redactor);
     for call in &mut case.calls {
@@ -49,7 +46,8 @@ pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<(String, S
             name != "date" && !redactor.is_secret_name(name) && redactor.text(value) == value
         });
         let left = response.end == ResponseEnd::Left;
-        if response.status.is_some() && !(left && body.is_empty()) {
+        let head_only = case.request.method == "HEAD";
+        if response.status.is_some() && !head_only && !(left && body.is_empty()) {
             response.body = Some(read(&redacted(&body, redactor)));
         }
     }
@@ -119,9 +117,9 @@ fn clean_exchange(
     encoded(&exchange.headers)?;
     exchange.target = redactor.text(&exchange.target);
     // A replay would compare them.
-    exchange.headers.retain(|(name, value)| {
-        !redactor.is_secret_name(name) && redactor.text(value) == *value
-    });
+    exchange
+        .headers
+        .retain(|(name, value)| !redactor.is_secret_name(name) && redactor.text(value) == *value);
     if let Some(body) = &mut exchange.body {
         *body = read(&redacted(body.bytes(), redactor));
     }
@@ -230,11 +228,12 @@ fn pieces(pieces: &[&[u8]], redactor: &Redactor) -> Vec<Vec<u8>> {
         from = own.end;
         let mut clean = Vec::new();
         let mut at = own.start;
-        for Range { start, end } in secrets.iter().filter(|s| s.start < own.end && s.end > own.start)
+        for Range { start, end } in
+            secrets.iter().filter(|s| s.start < own.end && s.end > own.start)
         {
             clean.extend_from_slice(all.get(at..(*start).max(at)).unwrap_or_default());
             if *start >= own.start {
-                clean.extend_from_slice(stand_in(&all, start..end).as_bytes());
+                clean.extend_from_slice(stand_in(&all, &(*start..*end)).as_bytes());
             }
             at = (*end).min(own.end);
         }
@@ -242,15 +241,6 @@ fn pieces(pieces: &[&[u8]], redactor: &Redactor) -> Vec<Vec<u8>> {
         clean
     };
     pieces.iter().map(clean).collect()
-}
-
-/// A number stays one, so that what reads it gets on.
-fn stand_in(all: &[u8], secret: Range<&usize>) -> &'static str {
-    let text = all.get(*secret.start..*secret.end).unwrap_or_default();
-    let quoted = secret.start.checked_sub(1).and_then(|before| all.get(before)) == Some(&b'"');
-    let number = std::str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok());
-    let after = all.get(*secret.end).is_some_and(|byte| b",}] \r\n\t".contains(byte));
-    if number && !quoted && after { "0" } else { REDACTED }
 }
 
 fn read(bytes: &[u8]) -> Body {

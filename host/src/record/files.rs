@@ -55,7 +55,9 @@ impl Files {
     pub(super) fn write(&self, service: &str, name: &str, text: String) {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         if before + 1 == CASES {
-            tracing::warn!("{CASES} requests are recorded; no more are, until the host is restarted");
+            tracing::warn!(
+                "{CASES} requests are recorded; no more are, until the host is restarted"
+            );
         }
         if before >= CASES {
             return;

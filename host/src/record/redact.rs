@@ -17,7 +17,7 @@ use crate::limits::record::SECRET_BYTES;
 use crate::percent;
 
 /// What stands in the place of what was left out. A word, because it also stands in URLs.
-pub const REDACTED: &str = "redacted";
+pub(super) const REDACTED: &str = "redacted";
 
 /// Names that end like this are those of secrets. The end, because `max_tokens` is none.
 const SECRET_NAMES: &str = "passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|\
@@ -84,12 +84,13 @@ impl Redactor {
     pub fn text(&self, text: &str) -> String {
         let mut clean = String::with_capacity(text.len());
         let mut kept = 0;
-        for Range { start, end } in self.find(text.as_bytes()) {
+        for range in self.find(text.as_bytes()) {
+            let stand_in = stand_in(text.as_bytes(), &range);
             // A pattern of bytes may begin or end within a character; then all of it goes.
-            let start = text.floor_char_boundary(start);
+            let start = text.floor_char_boundary(range.start);
             clean.push_str(text.get(kept..start).unwrap_or_default());
-            clean.push_str(REDACTED);
-            kept = text.ceil_char_boundary(end);
+            clean.push_str(stand_in);
+            kept = text.ceil_char_boundary(range.end);
         }
         clean.push_str(text.get(kept..).unwrap_or_default());
         clean
@@ -99,6 +100,18 @@ impl Redactor {
     pub fn knows_secret_in(&self, text: &str) -> bool {
         self.secrets.iter().any(|secret| occurrences(text.as_bytes(), secret).next().is_some())
     }
+}
+
+/// What stands in the place of a secret. A number in JSON stays one, so that what reads it gets on.
+pub(super) fn stand_in(text: &[u8], secret: &Range<usize>) -> &'static str {
+    let is = |at: Option<usize>, these: &[u8]| {
+        at.and_then(|at| text.get(at)).is_some_and(|byte| these.contains(byte))
+    };
+    let value = text.get(secret.clone()).and_then(|value| std::str::from_utf8(value).ok());
+    let number = value.is_some_and(|value| value.parse::<f64>().is_ok());
+    let in_json =
+        is(secret.start.checked_sub(1), b":[, \t\r\n") && is(Some(secret.end), b",}] \r\n\t");
+    if number && in_json { "0" } else { REDACTED }
 }
 
 /// A secret as it may be written: as it is, in a URL, in JSON.
@@ -214,9 +227,7 @@ mod tests {
             ),
             (r#"{"password":"cut of"#, r#"{"password":"redacted"#),
         ] {
-            let redacted = redactor().text(text);
-            let numbers = redacted.replace(": redacted,", ": 0,").replace("[redacted,", "[0,");
-            assert_eq!(numbers, clean);
+            assert_eq!(redactor().text(text), clean);
         }
     }
 }

@@ -83,6 +83,11 @@ impl Session {
         &self.service
     }
 
+    /// Whether the answer has a head and nothing else.
+    pub(super) fn wants_head_only(&self) -> bool {
+        lock(&self.state).case.request.method == "HEAD"
+    }
+
     /// An instance takes the request.
     pub(super) fn is_served(&self, seed: u64, time: Arc<Time>) {
         let _ = self.served.set((seed, time));
@@ -134,7 +139,12 @@ impl Session {
         bytes: usize,
     ) -> OpenCall {
         let wait = self.time().map(|time| Wait::begin(time));
-        OpenCall { number: self.call(transaction, action, bytes), session: self.clone(), wait, done: false }
+        OpenCall {
+            number: self.call(transaction, action, bytes),
+            session: self.clone(),
+            wait,
+            done: false,
+        }
     }
 
     /// Nothing more is to be learned of a call.
@@ -174,8 +184,7 @@ impl Session {
         if let Some(expected) = &mut state.case.response {
             expected.status = Some(response.status().as_u16());
             let all = headers(response.headers());
-            let once =
-                |name: &str| all.iter().filter(|(own, _)| own == name).take(2).count() == 1;
+            let once = |name: &str| all.iter().filter(|(own, _)| own == name).take(2).count() == 1;
             expected.headers = all
                 .iter()
                 .filter(|(name, _)| once(name))
