@@ -91,6 +91,9 @@ pub struct Test {
     /// Rewrite the files of the cases that fail: what was seen becomes what is expected.
     #[arg(long)]
     pub bless: bool,
+    /// Let calls come in any order, differ in their details, or not come at all, in every case.
+    #[arg(long)]
+    pub lenient: bool,
     /// Cases that run at once. [default: the processors, at most 8]
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,

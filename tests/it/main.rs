@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod cancellation;
+mod cases;
 mod command_line;
 mod forecast;
 mod grants;
 mod isolation;
 mod model_server;
 mod plain_components;
+mod record;
 mod routing;
 mod secrets;
 mod shutdown;
