@@ -9,6 +9,7 @@
 //! answers, `world` is time, chance and output, [`run`] runs one, [`judge`] compares, `bless` writes down.
 //! Above them are [`command`], which is `wasm-host test`, and [`api`], which is the library.
 
+pub mod api;
 pub mod bless;
 pub mod case;
 pub mod command;

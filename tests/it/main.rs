@@ -5,6 +5,7 @@
 mod cancellation;
 mod cases;
 mod command_line;
+mod component_tests;
 mod forecast;
 mod grants;
 mod isolation;

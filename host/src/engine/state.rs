@@ -21,8 +21,8 @@ pub trait Surroundings: Send + Sync {
     /// Change clocks, randomness and output of a new instance.
     fn furnish(&self, wasi: &mut WasiCtxBuilder);
 
-    /// An instance ended with this error.
-    fn trapped(&self, error: &wasmtime::Error);
+    /// An instance ended with this error. True if that is told, and not for the log.
+    fn trapped(&self, error: &wasmtime::Error) -> bool;
 
     /// Surroundings of a new instance's own. None: it has these.
     fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
@@ -114,11 +114,9 @@ impl State {
         self.requests.begin(task, request);
     }
 
-    /// Tell who wants to know that the instance ended with this error.
-    pub fn trapped(&self, error: &wasmtime::Error) {
-        if let Some(surroundings) = &self.surroundings {
-            surroundings.trapped(error);
-        }
+    /// Tell who wants to know that the instance ended with this error. Whether that is instead of the log.
+    pub fn trapped(&self, error: &wasmtime::Error) -> bool {
+        self.surroundings.as_ref().is_some_and(|surroundings| surroundings.trapped(error))
     }
 
     pub fn postgres(&mut self) -> PostgresView<'_> {

@@ -397,8 +397,7 @@ impl WorkerState for Worker {
                 tracing::debug!(%service, "an instance was ended: its clients have left");
             } else if error.to_string() == DROPPED && !std::thread::panicking() {
                 tracing::debug!(%service, "an instance was ended with the host");
-            } else {
-                store.data().trapped(&error);
+            } else if !store.data().trapped(&error) {
                 tracing::warn!(%service, "an instance trapped: {}", error.root_cause());
                 tracing::debug!(%service, "{error:?}");
             }

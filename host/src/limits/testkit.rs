@@ -18,6 +18,10 @@ pub const MEMORY_BYTES: u64 = SERVICE_MEMORY_BYTES.default;
 /// Bytes of a body, of either side, that a case holds. What is longer is no test but a load.
 pub const BODY_BYTES: usize = 64 * MIB as usize;
 
+/// Virtual time without a piece of a component's request after which it counts as whole. Some keep its trailers open until
+/// they have the answer, which comes when the request is whole.
+pub const UPLOAD_PAUSE: Duration = Duration::from_secs(10);
+
 /// Bytes that a component may print in a case. The rest is dropped.
 pub const LOG_BYTES: usize = MIB as usize;
 

@@ -30,7 +30,9 @@ struct Clock(Arc<Time>);
 impl Surroundings for Recorded {
     fn furnish(&self, _: &mut WasiCtxBuilder) {}
 
-    fn trapped(&self, _: &wasmtime::Error) {}
+    fn trapped(&self, _: &wasmtime::Error) -> bool {
+        false
+    }
 
     fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
         // By the standard library's chance; 48 bits, because a case file's numbers are signed.
@@ -51,10 +53,11 @@ impl Surroundings for Instance {
         wasi.wall_clock(Clock(self.time.clone())).monotonic_clock(Clock(self.time.clone()));
     }
 
-    fn trapped(&self, _: &wasmtime::Error) {
+    fn trapped(&self, _: &wasmtime::Error) -> bool {
         if let Some(session) = self.session.get() {
             session.traps();
         }
+        false
     }
 
     fn serves(&self, request: &RequestContext) {

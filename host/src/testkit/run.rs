@@ -61,7 +61,7 @@ pub enum Ended {
 }
 
 impl Observed {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             status: None,
             headers: Vec::new(),

@@ -68,8 +68,9 @@ impl Surroundings for World {
             .stderr(self.output.clone());
     }
 
-    fn trapped(&self, error: &wasmtime::Error) {
+    fn trapped(&self, error: &wasmtime::Error) -> bool {
         lock(&self.trap).get_or_insert_with(|| Trap::of(error));
+        true
     }
 }
 

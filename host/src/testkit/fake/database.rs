@@ -39,7 +39,8 @@ impl Database for FakeDatabase {
 
     fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
         Box::pin(unless(request.clone(), async {
-            let Given { action, after, ticket } = ask(&self.0, None, Question::Begin)?;
+            let Given { action, after, ticket } =
+                self.0.ask(None, Question::Begin).ok_or_else(unscripted)?;
             let Action::Begin { answer, .. } = action else { return Err(unscripted()) };
             sleep(after).await;
             let number = match &answer {
@@ -69,7 +70,9 @@ impl Transaction for FakeTransaction {
     ) -> Reply<'_, Rows> {
         let question = Question::Query { statement, parameters };
         Box::pin(unless(request.clone(), async {
-            self.open()?;
+            if self.is_over() {
+                return Err(Error::Ended);
+            }
             query(&self.script, Some(self.number), question, request).await
         }))
     }
@@ -82,7 +85,9 @@ impl Transaction for FakeTransaction {
     ) -> Reply<'_, u64> {
         let question = Question::Execute { statement, parameters };
         Box::pin(unless(request, async {
-            self.open()?;
+            if self.is_over() {
+                return Err(Error::Ended);
+            }
             execute(&self.script, Some(self.number), question).await
         }))
     }
@@ -97,16 +102,16 @@ impl Transaction for FakeTransaction {
 }
 
 impl FakeTransaction {
-    fn open(&self) -> Result<(), Error> {
-        if self.request.is_cancelled() || self.script.has_ended(self.number) {
-            return Err(Error::Ended);
-        }
-        Ok(())
+    fn is_over(&self) -> bool {
+        self.request.is_cancelled() || self.script.has_ended(self.number)
     }
 
     async fn end(&self, question: Question, outcome: Outcome) -> Result<(), Error> {
-        self.open()?;
-        let Given { action, after, ticket } = ask(&self.script, Some(self.number), question)?;
+        if self.is_over() {
+            return Err(Error::Ended);
+        }
+        let Given { action, after, ticket } =
+            self.script.ask(Some(self.number), question).ok_or_else(unscripted)?;
         let answer = match action {
             Action::Commit { answer } | Action::Rollback { answer } => answer,
             _ => return Err(unscripted()),
@@ -143,10 +148,6 @@ fn unscripted() -> Error {
     Error::Unavailable("the case has no answer to this call".to_string())
 }
 
-fn ask(script: &Script, transaction: Option<usize>, question: Question) -> Result<Given, Error> {
-    script.ask(transaction, question).ok_or_else(unscripted)
-}
-
 async fn value<T>(answer: Answer<T>, ticket: Ticket) -> Result<T, Error> {
     let result = match answer {
         Answer::Value(value) => Ok(value),
@@ -162,7 +163,8 @@ async fn execute(
     transaction: Option<usize>,
     question: Question,
 ) -> Result<u64, Error> {
-    let Given { action, after, ticket } = ask(script, transaction, question)?;
+    let Given { action, after, ticket } =
+        script.ask(transaction, question).ok_or_else(unscripted)?;
     let Action::Execute { answer, .. } = action else { return Err(unscripted()) };
     sleep(after).await;
     value(answer, ticket).await
@@ -174,7 +176,8 @@ async fn query(
     question: Question,
     request: CancellationToken,
 ) -> Result<Rows, Error> {
-    let Given { action, after, ticket } = ask(script, transaction, question)?;
+    let Given { action, after, ticket } =
+        script.ask(transaction, question).ok_or_else(unscripted)?;
     let Action::Query { answer, .. } = action else { return Err(unscripted()) };
     sleep(after).await;
     let (columns, rows, end) = match answer {

@@ -3,8 +3,9 @@
 
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
@@ -13,7 +14,7 @@ use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
 use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
-use crate::limits::testkit::BODY_BYTES;
+use crate::limits::testkit::{BODY_BYTES, UPLOAD_PAUSE};
 use crate::testkit::case::{Action, HttpAnswer, Target};
 use crate::testkit::script::{Asked, Given, Question, Script};
 
@@ -110,7 +111,9 @@ async fn exchange(
 /// All of a request's body.
 async fn read(mut content: Body) -> Result<Vec<u8>, Failed> {
     let mut bytes = Vec::new();
-    while let Some(frame) = content.frame().await {
+    while content.size_hint().exact() != Some(0)
+        && let Ok(Some(frame)) = timeout(UPLOAD_PAUSE, content.frame()).await
+    {
         let frame = frame.map_err(|_| Failed::Lost("the request's body broke off".to_string()))?;
         bytes.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
         if bytes.len() > BODY_BYTES {
