@@ -1,10 +1,5 @@
 //! A database that writes down what is asked of it.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "the interface's error is what it is; boxing it would only be undone at the seam"
-)]
-
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
