@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use crate::capability::ollama::backend::Server;
-use crate::capability::ollama::upstream::{Fallback, Serving};
+use crate::capability::ollama::upstream::{Fallback, Serving, Transport};
 use crate::capability::ollama::{self, Client, Options, Upstream};
 use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::url::Address;
@@ -19,6 +19,7 @@ use crate::capability::postgres::{Database, PgDatabase, PoolConfig};
 use crate::config::{Config, OllamaConfig, PostgresConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script};
 use crate::limits::backends::READY_TIMEOUT;
+use crate::record::Recorder;
 use crate::service::registry::RegistryHandle;
 use crate::tls;
 
@@ -30,6 +31,7 @@ pub struct Backends {
     /// By service.
     outbound: BTreeMap<String, Arc<Outbound>>,
     started: bool,
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// A model server and the grant's way to it.
@@ -44,8 +46,9 @@ impl Backends {
     pub async fn start(
         config: &Config,
         registry: &RegistryHandle,
+        recorder: Option<Arc<Recorder>>,
     ) -> Result<(Self, Option<EmbeddedServer>)> {
-        let mut backends = Self::unconnected(config, registry)?;
+        let mut backends = Self::made(config, registry, recorder)?;
         let embedded = embedded(config).await?;
         for (name, postgres) in &config.postgres {
             let address = match (&postgres.url, &embedded) {
@@ -65,15 +68,23 @@ impl Backends {
 
     /// Backends that connect to nothing until they are used, for checking components.
     pub fn unconnected(config: &Config, registry: &RegistryHandle) -> Result<Self> {
+        Self::made(config, registry, None)
+    }
+
+    fn made(
+        config: &Config,
+        registry: &RegistryHandle,
+        recorder: Option<Arc<Recorder>>,
+    ) -> Result<Self> {
         tls::install();
-        let mut backends = Self::default();
+        let mut backends = Self { recorder, ..Self::default() };
         for (name, postgres) in &config.postgres {
             let address = address(name, postgres)?;
             backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
         }
         for (name, ollama) in &config.ollama {
-            let models =
-                models(ollama, registry).with_context(|| format!("the url of [ollama.{name}]"))?;
+            let models = models(ollama, registry, backends.recorder.as_ref())
+                .with_context(|| format!("the url of [ollama.{name}]"))?;
             backends.models.insert(name.clone(), models);
         }
         for (name, service) in &config.services {
@@ -86,14 +97,22 @@ impl Backends {
         Ok(backends)
     }
 
+    /// What records the calls that are made of them.
+    pub fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
+    }
+
     /// Whether they were started, or only stand in for a check.
     pub fn are_started(&self) -> bool {
         self.started
     }
 
     pub fn postgres(&self, name: &str) -> Option<Arc<dyn Database>> {
-        let database = self.databases.get(name)?.clone();
-        Some(Arc::new(database))
+        let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.clone());
+        Some(match &self.recorder {
+            Some(recorder) => recorder.database(database),
+            None => database,
+        })
     }
 
     pub fn ollama(&self, name: &str) -> Option<Arc<dyn Server>> {
@@ -201,7 +220,11 @@ fn scripts(folder: &Path, postgres: &PostgresConfig) -> Vec<Script> {
     postgres.init.iter().map(|path| Script { name: name(path), path: path.clone() }).collect()
 }
 
-fn models(config: &OllamaConfig, registry: &RegistryHandle) -> Result<Models> {
+fn models(
+    config: &OllamaConfig,
+    registry: &RegistryHandle,
+    recorder: Option<&Arc<Recorder>>,
+) -> Result<Models> {
     let address = ollama::Address::parse(config.url.expose())?;
     let fallback = config.fallback.as_ref().map(|service| Fallback {
         service: service.clone(),
@@ -216,7 +239,11 @@ fn models(config: &OllamaConfig, registry: &RegistryHandle) -> Result<Models> {
         first_byte: config.first_byte_timeout,
         forward: config.forward.clone(),
     };
-    Ok(Models { client: Arc::new(Client::new(upstream.clone(), options)), upstream })
+    let transport: Arc<dyn Transport> = match recorder {
+        Some(recorder) => recorder.transport(upstream.clone()),
+        None => upstream.clone(),
+    };
+    Ok(Models { client: Arc::new(Client::new(transport, options)), upstream })
 }
 
 #[cfg(test)]

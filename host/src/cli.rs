@@ -58,6 +58,12 @@ pub struct Serve {
     /// Build and replace components when their sources or files change.
     #[arg(long)]
     pub watch: bool,
+    /// Write each request with all that its component did as a case for `wasm-host test`, in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Leave the values of this header or field out of recordings, beside those that look secret. May be repeated.
+    #[arg(long, value_name = "NAME", requires = "record")]
+    pub redact: Vec<String>,
     #[command(flatten)]
     pub output: Output,
 }
@@ -88,6 +94,9 @@ pub struct Test {
     /// Rewrite the files of the cases that fail: what was seen becomes what is expected.
     #[arg(long)]
     pub bless: bool,
+    /// Let calls come in any order, differ in their details, or not come at all, in every case.
+    #[arg(long)]
+    pub lenient: bool,
     /// Cases that run at once. [default: the processors, at most 8]
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,

@@ -25,6 +25,7 @@ mod interpolate;
 mod ollama_url;
 mod outbound;
 mod postgres_url;
+mod record;
 mod references;
 mod resolve;
 mod resource;
@@ -85,6 +86,10 @@ pub struct Config {
     pub limits: HostLimits,
     /// Every bound that the file may set, in the order in which it is read.
     pub bounds: Vec<Bound>,
+    /// Headers and fields whose values no recording has, beside those that look secret.
+    pub redact: Vec<String>,
+    /// All that `${...}` stands for in the file.
+    pub secrets: Vec<Secret>,
     /// Worth telling, no reason to stop.
     pub warnings: Vec<Diagnostic>,
 }
@@ -235,6 +240,17 @@ pub struct ServiceLimits {
 // === impl Config ===
 
 impl Config {
+    /// Everything that must not be seen: what the file inserts, and how to log in at its backends.
+    pub fn known_secrets(&self) -> Vec<Secret> {
+        let postgres = self.postgres.values().filter_map(|postgres| postgres.url.as_ref());
+        let urls = postgres.chain(self.ollama.values().map(|ollama| &ollama.url));
+        let passwords = urls.filter_map(|url| {
+            let url = url::Url::parse(url.expose()).ok()?;
+            crate::percent::decoded(url.password()?).map(Secret::new)
+        });
+        self.secrets.iter().cloned().chain(passwords).collect()
+    }
+
     /// Reads and checks the application file at `path`.
     pub fn read(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
         let file = path.display().to_string();
@@ -307,6 +323,8 @@ impl Config {
             watch: WatchConfig::default(),
             limits: host_limits,
             bounds,
+            redact: Vec::new(),
+            secrets: Vec::new(),
             warnings: Vec::new(),
         }
     }

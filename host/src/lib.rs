@@ -13,6 +13,7 @@ pub mod tls;
 pub mod control;
 pub mod serve;
 pub mod testkit;
+pub mod record;
 pub mod check;
 pub mod inspect;
 pub mod client;

@@ -14,6 +14,7 @@ pub mod embedded_postgres;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
+pub mod record;
 pub mod testkit;
 
 use std::time::Duration;

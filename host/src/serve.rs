@@ -31,6 +31,7 @@ use crate::http::listener::Listener;
 use crate::http::route::Router;
 use crate::http::{App, Target};
 use crate::limits;
+use crate::record::{Recorder, Redactor};
 use crate::service::loader::Loader;
 use crate::service::registry::{Registry, RegistryHandle};
 use crate::service::store::Store;
@@ -79,6 +80,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     control.stop(limits::ADMIN_STOP).await;
     drop(control_file);
     host.registry.drain(limits::INSTANCE_DRAIN).await;
+    if let Some(recorder) = host.backends.recorder() {
+        recorder.close().await;
+    }
     host.backends.close();
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -104,7 +108,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         eprintln!("{warning}");
     }
     let handle = RegistryHandle::default();
-    let (backends, embedded) = Backends::start(&config, &handle).await?;
+    let recorder = recorder(args, &config)?;
+    let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
     let loader = Loader {
         engine: Arc::new(Engine::new(config.limits.instances)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
@@ -136,6 +141,25 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
     let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token));
     Ok(Started { host, admin, public, control, control_file, watch, embedded })
+}
+
+fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>> {
+    let Some(folder) = &args.record else { return Ok(None) };
+    let secrets = config.known_secrets();
+    let short =
+        secrets.iter().filter(|secret| secret.expose().len() < limits::record::SECRET_BYTES);
+    match short.count() {
+        0 => {}
+        count => tracing::warn!(
+            "{count} secrets have fewer than {} bytes and are not looked for in recordings",
+            limits::record::SECRET_BYTES
+        ),
+    }
+    let named: Vec<String> = config.redact.iter().chain(&args.redact).cloned().collect();
+    let redactor = Redactor::new(&named, &secrets)?;
+    // A component that is served by itself has no other beside it.
+    let by_service = config.file.is_some();
+    Recorder::new(folder, by_service, redactor).map(Some)
 }
 
 /// A running application.

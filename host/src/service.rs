@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::record::ServiceRecorder;
 use crate::service::admission::Admission;
 use crate::service::serving::Serving;
 use crate::service::version::Version;
@@ -36,6 +37,8 @@ pub struct Service {
     served: AtomicU64,
     failed: AtomicU64,
     cancelled: AtomicU64,
+    /// Writes down what goes in and out.
+    recorder: Option<ServiceRecorder>,
 }
 
 /// How long a component may take.
@@ -57,6 +60,7 @@ impl Service {
         max_body: u64,
         admission: Arc<Admission>,
         version: Arc<Version>,
+        recorder: Option<ServiceRecorder>,
     ) -> Self {
         Self {
             name,
@@ -68,6 +72,7 @@ impl Service {
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
+            recorder,
         }
     }
 

@@ -21,3 +21,5 @@ pub mod run;
 pub mod script;
 pub mod suite;
 mod world;
+
+pub(crate) use world::chance;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod cancellation;
+mod cases;
 mod command_line;
 mod database_faults;
 mod component_tests;
@@ -12,6 +13,7 @@ mod isolation;
 mod model_server;
 mod outbound;
 mod plain_components;
+mod record;
 mod routing;
 mod secrets;
 mod shutdown;

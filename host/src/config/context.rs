@@ -10,7 +10,7 @@ use std::path::Path;
 use super::bounds::Bound;
 use super::diagnostic::{Diagnostic, Positions, Problem, Severity, nearest, quoted};
 use super::interpolate::Reference;
-use super::{Environment, Source, disk};
+use super::{Environment, Secret, Source, disk};
 
 /// Byte offsets in the file.
 pub(super) type Span = Range<usize>;
@@ -46,6 +46,8 @@ pub(super) struct Context<'a> {
     syntax_error_lines: Vec<usize>,
     found: RefCell<Vec<Diagnostic>>,
     bounds: RefCell<Vec<Bound>>,
+    /// All that was inserted anywhere.
+    secrets: RefCell<Vec<Secret>>,
 }
 
 // === impl Context ===
@@ -62,6 +64,7 @@ impl<'a> Context<'a> {
             syntax_error_lines: Vec::new(),
             found: RefCell::default(),
             bounds: RefCell::default(),
+            secrets: RefCell::default(),
         }
     }
 
@@ -145,8 +148,19 @@ impl<'a> Context<'a> {
         });
     }
 
+    /// What `${...}` stood for so far.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        self.secrets.borrow().clone()
+    }
+
     /// The value of one `${...}`.
     pub(super) fn resolve(&self, reference: Reference<'_>) -> Result<String, Problem> {
+        let value = self.look_up(reference)?;
+        self.secrets.borrow_mut().push(Secret::new(value.clone()));
+        Ok(value)
+    }
+
+    fn look_up(&self, reference: Reference<'_>) -> Result<String, Problem> {
         match reference {
             Reference::Variable(name) => self.environment(name).ok_or_else(|| {
                 Problem::new(

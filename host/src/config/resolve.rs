@@ -9,7 +9,7 @@ use super::context::{Context, Located};
 use super::diagnostic::{Diagnostics, Problem, Severity};
 use super::file::Table;
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, HostLimits, Listen, Source, resource, service, syntax, value, watch};
+use super::{Config, HostLimits, Listen, Source, record, resource, service, syntax, value, watch};
 use crate::limits;
 
 pub(super) const HTTP_PORT: u16 = 8080;
@@ -17,8 +17,9 @@ pub(super) const ADMIN_PORT: u16 = 8081;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-const KEYS: &[&str] =
-    &["name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits"];
+const KEYS: &[&str] = &[
+    "name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits", "record",
+];
 
 const LIMITS_KEYS: &[&str] = &["concurrent", "queue", "memory", "instances"];
 
@@ -87,6 +88,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
 
     let watch = watch::watch(cx, root);
     let limits = host_limits(cx, &root.section(cx, "limits", LIMITS_KEYS));
+    let redact = record::redact(cx, root);
 
     references::routes(cx, &drafts);
     references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
@@ -115,6 +117,8 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         watch,
         limits,
         bounds: Vec::new(),
+        redact,
+        secrets: cx.secrets(),
         warnings: Vec::new(),
     })
 }

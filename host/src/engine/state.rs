@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -21,8 +21,16 @@ pub trait Surroundings: Send + Sync {
     /// Change clocks, randomness and output of a new instance.
     fn furnish(&self, wasi: &mut WasiCtxBuilder);
 
-    /// An instance ended with this error.
-    fn trapped(&self, error: &wasmtime::Error);
+    /// An instance ended with this error. True if that is told, and not for the log.
+    fn trapped(&self, error: &wasmtime::Error) -> bool;
+
+    /// Surroundings of a new instance's own. None: it has these.
+    fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
+        None
+    }
+
+    /// The instance is given a request.
+    fn serves(&self, _request: &RequestContext) {}
 }
 
 /// What the application file grants to one service. Shared by all instances of all its versions.
@@ -54,6 +62,7 @@ impl Grants {
 /// The data of one store.
 pub struct State {
     grants: Arc<Grants>,
+    surroundings: Option<Arc<dyn Surroundings>>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
@@ -69,7 +78,9 @@ impl State {
         wasi.envs(&grants.environment)
             .stdout(GuestOutput::stdout(grants.log.clone()))
             .stderr(GuestOutput::stderr(grants.log.clone()));
-        if let Some(surroundings) = &grants.surroundings {
+        let surroundings = grants.surroundings.as_ref();
+        let surroundings = surroundings.and_then(|all| all.of_instance().or(Some(all.clone())));
+        if let Some(surroundings) = &surroundings {
             surroundings.furnish(&mut wasi);
         }
         let wasi = wasi.build();
@@ -80,6 +91,7 @@ impl State {
         http.set_field_size_limit(limits::GUEST_FIELDS_BYTES);
         Self {
             wasi,
+            surroundings,
             http,
             hooks: OutgoingHooks::new(grants.peers.clone()),
             table,
@@ -98,10 +110,17 @@ impl State {
         &self.grants.service
     }
 
-    /// Tell who wants to know that the instance ended with this error, instead of the log. Whether there is one.
+    /// The instance is given a request.
+    pub fn begin(&mut self, task: GuestTaskId, request: RequestContext) {
+        if let Some(surroundings) = &self.surroundings {
+            surroundings.serves(&request);
+        }
+        self.requests.begin(task, request);
+    }
+
+    /// Tell who wants to know that the instance ended with this error. Whether that is instead of the log.
     pub fn trapped(&self, error: &wasmtime::Error) -> bool {
-        let surroundings = self.grants.surroundings.as_ref();
-        surroundings.map(|surroundings| surroundings.trapped(error)).is_some()
+        self.surroundings.as_ref().is_some_and(|surroundings| surroundings.trapped(error))
     }
 
     pub fn postgres(&mut self) -> PostgresView<'_> {

@@ -226,7 +226,7 @@ impl WorkerState for Worker {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let context = slot.context.clone();
         let state = store.data_mut();
-        state.requests.begin(task, context.clone());
+        state.begin(task, context.clone());
         if self.per_instance == 1 {
             state.set_only_request(context.clone());
         }

@@ -35,6 +35,22 @@ impl Service {
         context: RequestContext,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
+        let Some(recorder) = &self.recorder else {
+            return self.answer(context, request).await;
+        };
+        let (recording, request) = recorder.begin(&context, request);
+        let answer = self.answer(context, request).await;
+        match recording {
+            Some(recording) => recording.answered(answer),
+            None => answer,
+        }
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        context: RequestContext,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
         let permit = self.admission.admit(&self.name, context.hops() > 0).await?;
         let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
         let version = self.begin();

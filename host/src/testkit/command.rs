@@ -7,6 +7,7 @@ use std::{fs, io, thread};
 use anyhow::{Context as _, anyhow};
 
 use super::bless::bless;
+use super::case::Matching;
 use super::component::{Kit, Place};
 use super::report::{Suite, json, junit, text};
 use super::suite::{self, CaseFile};
@@ -50,7 +51,10 @@ fn run(args: &Test) -> Result<(), Exit> {
     let kit = Kit::new()?;
     let mut suites = Vec::new();
     for (place, files) in work {
-        let files = select(files, &place, args.filter.as_deref(), seed);
+        let mut files = select(files, &place, args.filter.as_deref(), seed);
+        if args.lenient {
+            files.iter_mut().for_each(|file| file.case.matching = Matching::Lenient);
+        }
         suites.push(one(&kit, place, files, args, usage)?);
     }
     let took = began.elapsed();

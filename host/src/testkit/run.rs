@@ -210,9 +210,12 @@ enum Answered {
 }
 
 fn request(case: &Case) -> Result<http::Request<Body>, String> {
+    let mut headers = case.request.headers.iter();
+    let host = headers.find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = host.map_or("localhost", |(_, host)| host);
     let mut request = http::Request::builder()
         .method(case.request.method.as_str())
-        .uri(format!("http://localhost{}", case.request.path));
+        .uri(format!("http://{host}{}", case.request.path));
     for (name, value) in &case.request.headers {
         request = request.header(name, value);
     }

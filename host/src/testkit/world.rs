@@ -61,20 +61,27 @@ impl World {
 
 impl Surroundings for World {
     fn furnish(&self, wasi: &mut WasiCtxBuilder) {
-        let mut seed = ChaCha8Rng::seed_from_u64(self.seed);
-        let insecure = u128::from(seed.next_u64()) << 64 | u128::from(seed.next_u64());
+        chance(wasi, self.seed);
         wasi.wall_clock(self.clock.clone())
             .monotonic_clock(self.clock.clone())
-            .insecure_random_seed(insecure)
-            .insecure_random(ChaCha8Rng::seed_from_u64(seed.next_u64()))
-            .secure_random(ChaCha8Rng::seed_from_u64(seed.next_u64()))
             .stdout(self.output.clone())
             .stderr(self.output.clone());
     }
 
-    fn trapped(&self, error: &wasmtime::Error) {
+    fn trapped(&self, error: &wasmtime::Error) -> bool {
         lock(&self.trap).get_or_insert_with(|| Trap::of(error));
+        true
     }
+}
+
+/// Make all randomness of an instance of a seed. Recorded instances have it from here as well, so that a recording
+/// is replayed with the same numbers.
+pub(crate) fn chance(wasi: &mut WasiCtxBuilder, seed: u64) {
+    let mut seed = ChaCha8Rng::seed_from_u64(seed);
+    let insecure = u128::from(seed.next_u64()) << 64 | u128::from(seed.next_u64());
+    wasi.insecure_random_seed(insecure)
+        .insecure_random(ChaCha8Rng::seed_from_u64(seed.next_u64()))
+        .secure_random(ChaCha8Rng::seed_from_u64(seed.next_u64()));
 }
 
 impl Trap {
