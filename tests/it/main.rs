@@ -7,6 +7,7 @@ mod command_line;
 mod forecast;
 mod grants;
 mod isolation;
+mod listener;
 mod model_server;
 mod plain_components;
 mod routing;

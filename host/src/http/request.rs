@@ -46,6 +46,12 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Failure> {
         let why = format!("This server does not do {}.", request.method());
         return Err(Failure::new(Kind::NotImplemented, why));
     }
+    // hyper undoes the chunks and leaves the rest, of which the guest would not know.
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let why = "This server knows no transfer coding but chunked.";
+        return Err(Failure::new(Kind::NotImplemented, why));
+    }
     let path = request.uri().path();
     if path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS) {
         return Ok(());
