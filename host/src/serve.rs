@@ -90,6 +90,10 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     }
     drop(control_file);
     host.registry.drain(limits::INSTANCE_DRAIN).await;
+    match host.services().iter().map(|service| service.instances).sum::<usize>() {
+        0 => tracing::info!("all instances have ended"),
+        left => tracing::warn!("{left} instances did not end"),
+    }
     host.backends.close();
     if let Some(embedded) = embedded {
         embedded.stop().await;

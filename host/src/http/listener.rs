@@ -22,6 +22,7 @@ use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
@@ -70,8 +71,9 @@ impl Listener {
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<WasiBody>> + Send + 'static,
     {
-        while let Some(Some((stream, address))) =
-            stop.run_until_cancelled(self.accept(&connections)).await
+        let mut complained = None;
+        while let Some((stream, address)) =
+            stop.run_until_cancelled(self.accept(&connections, &mut complained)).await
         {
             let entering = connections.enter(address.ip());
             let Some(entered) = stop.run_until_cancelled(entering).await else {
@@ -88,23 +90,21 @@ impl Listener {
     }
 
     /// The next connection. An accept that fails is never the end: what is missing comes back.
-    async fn accept(&self, connections: &Connections) -> Option<(TcpStream, SocketAddr)> {
-        let mut failed: u64 = 0;
+    async fn accept(
+        &self,
+        connections: &Connections,
+        complained: &mut Option<Instant>,
+    ) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
-                Ok(accepted) => {
-                    if failed > 0 {
-                        tracing::info!("accepting connections again, after {failed} failures");
-                    }
-                    return Some(accepted);
-                }
+                Ok(accepted) => return accepted,
                 // That one is gone; the next one may be well.
                 Err(error) if is_of_one_connection(&error) => tokio::task::yield_now().await,
                 Err(error) => {
-                    if failed == 0 {
+                    if complained.is_none_or(|at| at.elapsed() > limits::ACCEPT_COMPLAINT) {
+                        *complained = Some(Instant::now());
                         tracing::warn!("cannot accept connections, and goes on trying: {error}");
                     }
-                    failed += 1;
                     connections.make_room();
                     tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
                 }

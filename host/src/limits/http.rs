@@ -31,16 +31,15 @@ pub const KEEP_ALIVE: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-/// Time for a TLS handshake, the wait for a place among the ones below included.
+/// Time for a TLS handshake. It holds one of the places above, and nobody waits for it.
 pub const HANDSHAKE_TIMEOUT: Setting<Duration> = Setting {
     default: Duration::from_secs(10),
     min: Duration::from_millis(100),
     max: Duration::from_secs(10 * MINUTE),
 };
 
-/// TLS handshakes at once. Each is about a millisecond of a processor: a flood of them must not take all of it
-/// from the connections that are open.
-pub const HANDSHAKES: usize = 64;
+/// Time between two complaints in the log that connections cannot be accepted.
+pub const ACCEPT_COMPLAINT: Duration = Duration::from_secs(10);
 
 /// Bytes of a PEM file with a certificate and its chain, or with a key.
 pub const PEM_BYTES: u64 = MIB;
@@ -111,6 +110,10 @@ pub const STREAMS: Setting<usize> = Setting { default: 100, min: 1, max: 10_000 
 /// client's errors, on one connection. More is a flood of resets, and the connection is closed.
 pub const PENDING_RESETS: usize = 20;
 pub const ERROR_RESETS: usize = 100;
+
+/// Requests of one connection that the client has reset before they were answered, less those that were. Twice
+/// what a page can have on its way when it is left; more is a flood.
+pub const UNANSWERED_RESETS: u64 = 200;
 
 /// Bytes that one stream buffers to be sent. A slow reader of a large file must not keep all of it in memory.
 pub const STREAM_SEND_BYTES: usize = 256 * 1024;

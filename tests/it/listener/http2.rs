@@ -16,9 +16,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) async fn over(
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ) -> Self {
+    pub(super) async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let io = TokioIo::new(stream);
         let (sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
@@ -201,6 +199,7 @@ async fn a_connection_has_so_many_streams() {
 async fn a_flood_of_resets_ends_the_connection_and_leaves_nothing_behind() {
     let host = app("").serve().await;
     let (sender, connection) = frames(&host).await;
+    let mut sent = 0;
     let flooding = async {
         for _ in 0..100_000 {
             let Ok(mut ready) = sender.clone().ready().await else { break };
@@ -209,13 +208,13 @@ async fn a_flood_of_resets_ends_the_connection_and_leaves_nothing_behind() {
             };
             stream.send_reset(h2::Reason::CANCEL);
             drop(response);
+            sent += 1;
         }
     };
     within("the flood's end", flooding).await;
     drop(sender);
-    let ended = within("the connection's end", connection).await.unwrap();
-    let error = ended.expect_err("the host closes it");
-    assert!(error.is_go_away() || error.is_io(), "{error}");
+    let _ = within("the connection's end", connection).await.unwrap();
+    assert!(sent < 100_000, "the host took all of them");
     in_flight(&host, "guest", 0).await;
     assert_eq!(host.get("/count").await.status, 200);
 }

@@ -11,7 +11,10 @@ async fn refused(requests: &[(&str, u16)]) {
         let answer = Raw::open(&host, format!("{request}{smuggled}")).await.rest().await;
         assert_eq!(status(&answer), *expected, "{request:?} was answered with {answer:?}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{request:?}: {answer:?}");
-        assert!(answer.to_ascii_lowercase().contains("connection: close"), "{request:?}: {answer:?}");
+        assert!(
+            answer.to_ascii_lowercase().contains("connection: close"),
+            "{request:?}: {answer:?}"
+        );
     }
     assert_eq!(host.get("/count").await.status, 200);
 }
@@ -162,8 +165,11 @@ async fn requests_that_come_together_are_answered_in_their_order() {
     let body = |text: &str| post(&format!("content-length: {}\r\n", text.len()), text);
     let last = post("content-length: 1\r\nconnection: close\r\n", "c");
     let answer = Raw::open(&host, [body("a"), body("b"), last].concat()).await.rest().await;
-    let bodies: Vec<&str> =
-        answer.split("HTTP/1.1 200").skip(1).filter_map(|answer| answer.split("\r\n\r\n").nth(1)).collect();
+    let bodies: Vec<&str> = answer
+        .split("HTTP/1.1 200")
+        .skip(1)
+        .filter_map(|answer| answer.split("\r\n\r\n").nth(1))
+        .collect();
     assert_eq!(bodies, ["a", "b", "c"], "{answer}");
 }
 
@@ -175,7 +181,8 @@ async fn a_body_that_is_expected_is_asked_for_and_one_that_is_too_large_is_not()
     small.until("HTTP/1.1 100 Continue\r\n\r\n").await;
     small.send("abc").await;
     assert!(small.rest().await.ends_with("\r\n\r\nabc"));
-    let mut large = Raw::open(&host, post(&format!("{expect}content-length: 9000000\r\n"), "")).await;
+    let mut large =
+        Raw::open(&host, post(&format!("{expect}content-length: 9000000\r\n"), "")).await;
     assert_eq!(status(&large.until("\r\n\r\n").await), 413);
 }
 

@@ -52,10 +52,11 @@ where
     let pulse = place.pulse.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let http2 = request.version() == Version::HTTP_2;
-        let flight = pulse.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
+        let mut flight = pulse.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
         let response = handle(request, peer);
         async move {
             let response = response.await;
+            flight.answer();
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, flight)))
         }
     });
@@ -85,11 +86,8 @@ async fn handshake(
     place: &Place,
 ) -> Option<TlsStream<Socket>> {
     let connections = &place.connections;
-    let agreed = async {
-        let _turn = connections.handshakes.acquire().await.ok()?;
-        acceptor.accept(socket).await.ok()
-    };
-    let agreed = timeout(connections.bounds.handshake_timeout, agreed).await.ok().flatten();
+    let agreed = timeout(connections.bounds.handshake_timeout, acceptor.accept(socket)).await;
+    let agreed = agreed.ok().and_then(Result::ok);
     match &agreed {
         Some(stream) => {
             place.pulse.handshaken(stream.get_ref().1.alpn_protocol() == Some(b"h2"));

@@ -21,8 +21,6 @@ pub struct Connections {
     pub(super) bounds: HttpLimits,
     pub(super) protocol: auto::Builder<Streams>,
     pub(super) tls: Option<TlsAcceptor>,
-    /// TLS handshakes that may still begin.
-    pub(super) handshakes: Semaphore,
     pub(super) ends: Arc<Ends>,
     places: Arc<Semaphore>,
     stopping: AtomicBool,
@@ -62,7 +60,6 @@ impl Connections {
         Arc::new(Self {
             protocol: protocol(&bounds, ends.clone()),
             tls: tls.map(|tls| TlsAcceptor::from(tls.config())),
-            handshakes: Semaphore::new(limits::HANDSHAKES),
             ends,
             places: Arc::new(Semaphore::new(bounds.connections)),
             stopping: AtomicBool::new(false),

@@ -3,6 +3,7 @@
 //! Written by whoever sees them (the socket, the requests), read by the connection's task. Atomics, because the
 //! requests of HTTP/2 run in tasks of their own.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(super) struct Pulse {
     idle_since: AtomicU64,
     /// `NEVER`: no head is on its way.
     head_since: AtomicU64,
+    /// Requests that the client reset before they were answered, less those that were answered.
+    unanswered: AtomicU64,
     told_at: AtomicU64,
     order: AtomicU8,
     http2: AtomicBool,
@@ -54,7 +57,10 @@ pub(super) struct Pulse {
 const NEVER: u64 = u64::MAX;
 
 /// One request. It ends with this value.
-pub(super) struct Flight(std::sync::Arc<Pulse>);
+pub(super) struct Flight {
+    pulse: Arc<Pulse>,
+    answered: bool,
+}
 
 // === impl Pulse ===
 
@@ -67,6 +73,7 @@ impl Pulse {
             idle_since: AtomicU64::new(0),
             // The first head is expected from the beginning.
             head_since: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
             told_at: AtomicU64::new(NEVER),
             order: AtomicU8::new(Order::Go as u8),
             http2: AtomicBool::new(false),
@@ -105,7 +112,7 @@ impl Pulse {
         self.head_since.store(self.now(), Ordering::Relaxed);
     }
 
-    pub(super) fn begin(self: &std::sync::Arc<Self>, http2: bool, has_body: bool) -> Flight {
+    pub(super) fn begin(self: &Arc<Self>, http2: bool, has_body: bool) -> Flight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(NEVER, Ordering::Relaxed);
@@ -114,7 +121,7 @@ impl Pulse {
         } else {
             self.may_send.store(has_body, Ordering::Relaxed);
         }
-        Flight(self.clone())
+        Flight { pulse: self.clone(), answered: false }
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -184,10 +191,29 @@ impl Pulse {
     }
 }
 
+// === impl Flight ===
+
+impl Flight {
+    /// There is an answer.
+    pub(super) fn answer(&mut self) {
+        self.answered = true;
+        // Of what never was reset nothing is taken.
+        let _ = self
+            .pulse
+            .unanswered
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
-        let pulse = &self.0;
+        let pulse = &self.pulse;
         pulse.idle_since.store(pulse.now(), Ordering::Relaxed);
+        if !self.answered
+            && pulse.unanswered.fetch_add(1, Ordering::Relaxed) >= limits::UNANSWERED_RESETS
+        {
+            pulse.tell(Order::Cut);
+        }
         if pulse.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 && pulse.is_http2() {
             // The connection's task need not be polled for it otherwise.
             pulse.waker.wake();
@@ -197,8 +223,6 @@ impl Drop for Flight {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::time::{advance, sleep};
 
     use super::*;
