@@ -21,6 +21,7 @@ mod field;
 mod file;
 mod forward;
 mod hint;
+mod http;
 mod interpolate;
 mod ollama_url;
 mod outbound;
@@ -53,6 +54,7 @@ pub use self::outbound::{AllowList, OutboundConfig, Scheme};
 pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
 pub use self::value::Listen;
 use crate::limits;
+use crate::tls::ServerTls;
 
 /// How the environment is asked for a variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -76,7 +78,7 @@ pub struct Config {
     pub file: Option<String>,
     /// The folder that holds `components/`.
     pub folder: PathBuf,
-    pub http: Listen,
+    pub http: HttpConfig,
     pub admin: Listen,
     pub state_dir: PathBuf,
     pub postgres: BTreeMap<String, PostgresConfig>,
@@ -92,6 +94,33 @@ pub struct Config {
     pub secrets: Vec<Secret>,
     /// Worth telling, no reason to stop.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// `[http]`
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    pub listen: Listen,
+    pub limits: HttpLimits,
+    /// `None`: without encryption.
+    pub tls: Option<ServerTls>,
+}
+
+/// What the public port grants to whoever connects; `limits/http.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    pub connections: usize,
+    pub connections_per_client: usize,
+    pub keep_alive: Duration,
+    pub handshake_timeout: Duration,
+    pub header_timeout: Duration,
+    pub header_bytes: usize,
+    pub headers: usize,
+    pub body_idle: Duration,
+    pub write_idle: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: usize,
+    /// Time to finish what runs when the host stops.
+    pub drain: Duration,
 }
 
 /// `[postgres.<name>]`
@@ -314,8 +343,8 @@ impl Config {
             name: name.clone(),
             file: None,
             folder: PathBuf::new(),
-            http: Listen { host: "127.0.0.1".to_owned(), port: resolve::HTTP_PORT },
-            admin: Listen { host: "127.0.0.1".to_owned(), port: resolve::ADMIN_PORT },
+            http: HttpConfig::default(),
+            admin: Listen::local(http::ADMIN_PORT),
             state_dir: Config::state_dir_alone(),
             postgres: BTreeMap::new(),
             ollama: BTreeMap::new(),
@@ -356,6 +385,31 @@ impl ServiceLimits {
     /// for guests of WASI 0.3, one for guests of WASI 0.2.
     pub fn admitted(&self, per_instance: usize) -> usize {
         self.concurrent.min(self.instances.saturating_mul(per_instance))
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        let listen = Listen::local(http::HTTP_PORT);
+        HttpConfig { listen, limits: HttpLimits::default(), tls: None }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
+        HttpLimits {
+            connections: limits::http::CONNECTIONS.default,
+            connections_per_client: limits::http::CONNECTIONS_PER_CLIENT.default,
+            keep_alive: limits::http::KEEP_ALIVE.default,
+            handshake_timeout: limits::http::HANDSHAKE_TIMEOUT.default,
+            header_timeout: limits::http::HEADER_TIMEOUT.default,
+            header_bytes: usize::try_from(limits::http::HEADER_BYTES.default).unwrap_or(usize::MAX),
+            headers: limits::http::HEADERS.default,
+            body_idle: limits::http::BODY_IDLE.default,
+            write_idle: limits::http::WRITE_IDLE.default,
+            streams: limits::http::STREAMS.default,
+            drain: limits::http::DRAIN.default,
+        }
     }
 }
 

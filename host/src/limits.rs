@@ -1,5 +1,5 @@
-//! Every bound of the host in one place: name, unit, default, reason. Those of the backends are in
-//! the files of the folder.
+//! Every bound of the host in one place: name, unit, default, reason. Those of the backends and of
+//! the listeners are in the files of the folder.
 //!
 //! It exists so that nothing in the host is unbounded by accident and so that a reader can audit
 //! all of it at once. It must not know who uses a bound: no module of the host is named in
@@ -11,6 +11,7 @@
 
 pub mod backends;
 pub mod embedded_postgres;
+pub mod http;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
@@ -151,17 +152,7 @@ pub const SERVICE_DRAIN: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-// === HTTP ===
-
-/// Connections to the public port. Each costs two buffers and a task.
-pub const HTTP_CONNECTIONS: usize = 1024;
-
-/// Connections to the admin port. Apart from the public ones, so that an overloaded application
-/// can still be looked at.
-pub const ADMIN_CONNECTIONS: usize = 64;
-
-/// Wait after an accept that failed, so that a host without free descriptors does not spin.
-pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+// === Control plane and calls ===
 
 /// Components that are uploaded to the control plane at once. Each may hold `COMPONENT_FILE_BYTES`.
 pub const ADMIN_UPLOADS: usize = 4;
@@ -185,12 +176,6 @@ pub const SWAP_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
 /// Bytes of an answer of the control plane that a command reads. A whole history has some hundred kilobytes.
 pub const ANSWER_BYTES: u64 = 16 * MIB;
 
-/// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB.
-pub const REQUEST_HEADER_BYTES: usize = 64 * 1024;
-
-/// Time to receive a request head. Keeps a slow sender from holding a connection for ever.
-pub const REQUEST_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Calls from service to service in one chain. Deep enough for a real application, shallow enough
 /// to end a loop while it is cheap.
 pub const HOP_LIMIT: usize = 8;
@@ -203,9 +188,6 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a running guest is made to yield. Short for neighbours on the same thread, long enough
 /// that the ticking costs nothing measurable.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
-
-/// Time to finish requests to the control plane when the host stops.
-pub const ADMIN_STOP: Duration = Duration::from_secs(1);
 
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
@@ -347,9 +329,6 @@ pub const LOG_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 // === Host ===
-
-/// Time to finish accepted requests after SIGTERM. What orchestrators wait before they kill.
-pub const SHUTDOWN_DRAIN: Duration = Duration::from_secs(30);
 
 /// Bytes of the application file. It is written by hand.
 pub const APPLICATION_FILE_BYTES: u64 = MIB;

@@ -10,6 +10,7 @@ mod component_tests;
 mod forecast;
 mod grants;
 mod isolation;
+mod listener;
 mod model_server;
 mod outbound;
 mod plain_components;

@@ -9,11 +9,9 @@ use super::context::{Context, Located};
 use super::diagnostic::{Diagnostics, Problem, Severity};
 use super::file::Table;
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, HostLimits, Listen, Source, record, resource, service, syntax, value, watch};
+use super::{Config, HostLimits, Source, http, record, resource, service, syntax, value, watch};
 use crate::limits;
 
-pub(super) const HTTP_PORT: u16 = 8080;
-pub(super) const ADMIN_PORT: u16 = 8081;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
@@ -43,9 +41,9 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
 /// error.
 fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let name = application_name(cx, root);
-    let http = listener(cx, root, "http", HTTP_PORT);
-    let admin = listener(cx, root, "admin", ADMIN_PORT);
-    check_listeners(cx, &http, &admin);
+    let (http, http_at) = http::http(cx, root);
+    let admin = http::admin(cx, root);
+    http::check_listeners(cx, &http.listen, &http_at, &admin);
     let state_dir = state_dir(cx, root);
 
     let mut postgres = BTreeMap::new();
@@ -108,7 +106,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         name: name?,
         file: Some(cx.file.to_owned()),
         folder: cx.folder.to_owned(),
-        http: http.value,
+        http,
         admin: admin.value,
         state_dir: cx.folder.join(state_dir),
         postgres,
@@ -133,43 +131,6 @@ fn application_name(cx: &Context<'_>, root: &Table<'_>) -> Option<String> {
     let name = root.text(cx, "name")?;
     cx.checked(&name.at, value::application_name(&name.value))?;
     Some(name.value)
-}
-
-fn listener(cx: &Context<'_>, root: &Table<'_>, key: &str, port: u16) -> Located<Listen> {
-    let default = Listen { host: "127.0.0.1".to_owned(), port };
-    let example = format!("[{key}]");
-    let Some((at, table)) = root.table(cx, key, &example) else {
-        return Located { value: default, at: root.at(key) };
-    };
-    let table = Table::open(cx, &example, at, table, &["listen"]);
-    let written = table.text(cx, "listen");
-    let at = written.as_ref().map_or_else(|| table.at.clone(), |written| written.at.clone());
-    let value = written.and_then(|written| cx.checked(&written.at, value::listen(&written.value)));
-    Located { value: value.unwrap_or(default), at }
-}
-
-fn check_listeners(cx: &Context<'_>, http: &Located<Listen>, admin: &Located<Listen>) {
-    if http.value.collides_with(&admin.value) {
-        let free = http.value.port.checked_add(1).unwrap_or(ADMIN_PORT);
-        // At the one that was written, if only one was.
-        let at = if admin.at.is_empty() { &http.at } else { &admin.at };
-        cx.error(
-            at,
-            Problem::new(
-                format!("[http] and [admin] both listen on {}", admin.value),
-                format!("give [admin] another port, as in listen = \"127.0.0.1:{free}\""),
-            ),
-        );
-    }
-    if !admin.value.is_loopback() {
-        cx.warning(
-            &admin.at,
-            Problem::new(
-                "other machines can reach [admin], which asks for no password",
-                "listen on 127.0.0.1",
-            ),
-        );
-    }
 }
 
 fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {

@@ -8,7 +8,7 @@ fn the_reference_application_is_accepted_without_a_warning() {
     let config = application.config(REFERENCE);
     assert_eq!(warnings(&config), "");
     assert_eq!(config.name, "aspiring-ollama");
-    assert_eq!(config.http.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.to_string(), "127.0.0.1:8081");
     assert_eq!(config.state_dir, application.path(".wasm-host"));
     let build = ["cargo", "xtask", "guests"].map(str::to_owned).to_vec();
@@ -47,7 +47,19 @@ fn every_key_can_be_set() {
     let config = application.config(
         r#"
 name = "shop-2"
-http = { listen = "[::1]:0" }
+[http]
+listen = "[::1]:0"
+connections = 2
+connections-per-client = 1
+keep-alive = "3s"
+handshake-timeout = "4s"
+header-timeout = "5s"
+max-header = "16KiB"
+max-headers = 20
+body-idle = "6s"
+write-idle = "7s"
+streams = 8
+drain = "0s"
 admin.listen = "LOCALHOST:0"
 [state]
 dir = "var/state"
@@ -102,8 +114,8 @@ instances = 13
     assert_eq!(warnings(&config), "");
     let build = Some(vec!["make".to_owned(), "guests".to_owned()]);
     assert_eq!(config.watch, WatchConfig { build, build_timeout: Duration::from_secs(90) });
-    assert_eq!(config.http, Listen { host: "::1".to_owned(), port: 0 });
-    assert_eq!(config.http.to_string(), "[::1]:0");
+    assert_eq!(config.http.listen, Listen { host: "::1".to_owned(), port: 0 });
+    assert_eq!(config.http.listen.to_string(), "[::1]:0");
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
     let main = &config.postgres["main"];
