@@ -9,20 +9,26 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::backends::Backends;
+use crate::capability::outgoing::Peers;
 use crate::config::{
     ComponentConfig, ComponentSource, Config, Diagnostic, Diagnostics, EnvironmentValue,
     ServiceConfig, ServiceKind, Severity, grant_hint,
 };
 use crate::engine::compile::ComponentFile;
 use crate::engine::link::Refusal;
+use crate::engine::memory::Budget;
+use crate::engine::output::LogRate;
 use crate::engine::state::Grants;
 use crate::engine::worker::InstanceLimits;
-use crate::service::Service;
-use crate::service::admission::Admission;
+use crate::limits;
+use crate::record::ServiceRecorder;
+use crate::service::admission::{Admission, Gate};
 use crate::service::loader::{Loader, Terms};
 use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
 use crate::service::store::Store;
 use crate::service::swap::{Explain, SwapSlot};
+use crate::service::{Deadlines, Service};
+use crate::testkit::case::OllamaBounds;
 
 /// Read the application file, or make an application of one component.
 pub fn read(path: &Path) -> Result<Config, Diagnostics> {
@@ -48,10 +54,15 @@ pub async fn load(
     loader: &Loader,
     store: Option<&Arc<Store>>,
 ) -> Result<Application, Vec<Diagnostic>> {
+    let memory = Budget::new(bytes(config.limits.memory_bytes));
+    let gate = Gate::new(config.limits.concurrent, config.limits.queue);
+    let common = Common { gate, loader, store };
+    let common = &common;
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
-            let terms = Arc::new(terms(service, component, backends, registry));
-            Some(load_service(config, service, component, terms, loader, store))
+            let terms = Arc::new(terms(service, component, backends, registry, &memory));
+            let recorder = service_recorder(config, service, component, backends);
+            Some(load_service(config, service, component, terms, recorder, common))
         }
         ServiceKind::Static { .. } => None,
     });
@@ -71,31 +82,75 @@ pub async fn load(
     Ok(Application { registry: services, slots })
 }
 
+/// What all services share while they are loaded.
+struct Common<'a> {
+    gate: Arc<Gate>,
+    loader: &'a Loader,
+    store: Option<&'a Arc<Store>>,
+}
+
 /// On what terms a service runs its components.
 fn terms(
     service: &ServiceConfig,
     component: &ComponentConfig,
     backends: &Backends,
     registry: &RegistryHandle,
+    memory: &Arc<Budget>,
 ) -> Terms {
     let name: Arc<str> = service.name.as_str().into();
+    let limits = &component.limits;
+    let recorder = backends.recorder();
+    let peers: Arc<dyn Peers> = Arc::new(GrantedPeers {
+        caller: name.clone(),
+        allowed: component.grants.services.iter().cloned().collect(),
+        registry: registry.clone(),
+        outbound: backends.outbound(&service.name),
+    });
     let grants = Grants {
         service: name.clone(),
+        memory: memory.share(bytes(limits.memory_total_bytes)),
+        log: LogRate::new(name, limits.log_lines),
         postgres: component.grants.postgres.as_deref().and_then(|name| backends.postgres(name)),
         ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
-        peers: Arc::new(GrantedPeers {
-            caller: name,
-            allowed: component.grants.services.iter().cloned().collect(),
-            registry: registry.clone(),
-        }),
+        peers: match recorder {
+            Some(recorder) => recorder.peers(peers),
+            None => peers,
+        },
         environment: environment(component),
+        surroundings: recorder.map(|recorder| recorder.surroundings()),
     };
+    let mut instances = instance_limits(component);
+    if recorder.is_some() {
+        // Each request has its own, so that what it sees of time and chance can be had again.
+        (instances.per_instance, instances.reuse) = (1, Some(1));
+    }
     Terms {
         grants: Arc::new(grants),
-        instances: instance_limits(component),
+        instances,
         // Only a component whose backends are there can be healthy.
         health: component.health.clone().filter(|_| backends.are_started()),
     }
+}
+
+fn service_recorder(
+    config: &Config,
+    service: &ServiceConfig,
+    component: &ComponentConfig,
+    backends: &Backends,
+) -> Option<ServiceRecorder> {
+    let recorder = backends.recorder()?.clone();
+    let granted = component.grants.ollama.as_ref().and_then(|name| config.ollama.get(name));
+    let bounds = granted.map(|ollama| (ollama.concurrent, ollama.first_byte_timeout));
+    let (concurrent, first_byte_timeout) = bounds.unwrap_or((
+        limits::ollama::CONCURRENT.default,
+        limits::ollama::FIRST_BYTE_TIMEOUT.default,
+    ));
+    Some(ServiceRecorder {
+        recorder,
+        service: service.name.as_str().into(),
+        environment: environment(component),
+        ollama: OllamaBounds { concurrent, first_byte_timeout },
+    })
 }
 
 async fn load_service(
@@ -103,9 +158,10 @@ async fn load_service(
     service: &ServiceConfig,
     component: &ComponentConfig,
     terms: Arc<Terms>,
-    loader: &Loader,
-    store: Option<&Arc<Store>>,
+    recorder: Option<ServiceRecorder>,
+    common: &Common<'_>,
 ) -> Result<SwapSlot, Diagnostic> {
+    let Common { gate, loader, store } = common;
     let wrong = |error: Error| diagnose(config, service, component, &error);
     let own =
         ComponentFile::read(&component_path(config, &component.source)).await.map_err(wrong)?;
@@ -136,12 +192,19 @@ async fn load_service(
     };
     let limits = &component.limits;
     let concurrent = limits.admitted(version.per_instance());
+    let deadlines = Deadlines {
+        first_byte: limits.first_byte_timeout,
+        total: Some(limits.timeout).filter(|timeout| !timeout.is_zero()),
+        stream_idle: limits.stream_idle_timeout,
+    };
     let loaded = Service::new(
         service.name.as_str().into(),
         service.route.is_none(),
-        limits.first_byte_timeout,
-        Admission::new(concurrent, limits.queue, limits.queue_timeout),
+        deadlines,
+        limits.max_body_bytes,
+        Admission::new(concurrent, limits.queue, limits.queue_timeout, gate.clone()),
         Arc::new(version),
+        recorder,
     );
     let explain = explain(config.clone(), service.name.clone());
     Ok(SwapSlot::new(Arc::new(loaded), terms, limits.drain, explain, saved, cause))
@@ -182,9 +245,15 @@ fn instance_limits(component: &ComponentConfig) -> InstanceLimits {
         instances: limits.instances,
         per_instance: limits.per_instance,
         reuse: limits.reuse,
-        memory_bytes: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX),
+        memory_bytes: bytes(limits.memory_bytes),
         idle: limits.idle,
+        cpu: limits.cpu_timeout,
+        stream_idle: limits.stream_idle_timeout,
     }
+}
+
+fn bytes(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// Where a component's file is.

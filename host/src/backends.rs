@@ -6,14 +6,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use crate::capability::ollama::backend::Server;
-use crate::capability::ollama::upstream::{Fallback, Serving};
+use crate::capability::ollama::upstream::{Fallback, Serving, Transport};
 use crate::capability::ollama::{self, Client, Options, Upstream};
+use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::url::Address;
 use crate::capability::postgres::{Database, PgDatabase, PoolConfig};
 use crate::config::{Config, OllamaConfig, PostgresConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script};
+use crate::limits::backends::READY_TIMEOUT;
+use crate::record::Recorder;
 use crate::service::registry::RegistryHandle;
 use crate::tls;
 
@@ -22,7 +28,10 @@ use crate::tls;
 pub struct Backends {
     databases: BTreeMap<String, PgDatabase>,
     models: BTreeMap<String, Models>,
+    /// By service.
+    outbound: BTreeMap<String, Arc<Outbound>>,
     started: bool,
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// A model server and the grant's way to it.
@@ -37,8 +46,9 @@ impl Backends {
     pub async fn start(
         config: &Config,
         registry: &RegistryHandle,
+        recorder: Option<Arc<Recorder>>,
     ) -> Result<(Self, Option<EmbeddedServer>)> {
-        let mut backends = Self::unconnected(config, registry)?;
+        let mut backends = Self::made(config, registry, recorder)?;
         let embedded = embedded(config).await?;
         for (name, postgres) in &config.postgres {
             let address = match (&postgres.url, &embedded) {
@@ -58,18 +68,38 @@ impl Backends {
 
     /// Backends that connect to nothing until they are used, for checking components.
     pub fn unconnected(config: &Config, registry: &RegistryHandle) -> Result<Self> {
+        Self::made(config, registry, None)
+    }
+
+    fn made(
+        config: &Config,
+        registry: &RegistryHandle,
+        recorder: Option<Arc<Recorder>>,
+    ) -> Result<Self> {
         tls::install();
-        let mut backends = Self::default();
+        let mut backends = Self { recorder, ..Self::default() };
         for (name, postgres) in &config.postgres {
             let address = address(name, postgres)?;
             backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
         }
         for (name, ollama) in &config.ollama {
-            let models =
-                models(ollama, registry).with_context(|| format!("the url of [ollama.{name}]"))?;
+            let models = models(ollama, registry, backends.recorder.as_ref())
+                .with_context(|| format!("the url of [ollama.{name}]"))?;
             backends.models.insert(name.clone(), models);
         }
+        for (name, service) in &config.services {
+            let Some(component) = service.component() else { continue };
+            let allowed = component.outbound.clone().unwrap_or_default();
+            let outbound = Outbound::new(name.as_str().into(), allowed)
+                .with_context(|| format!("no certificates for 'outbound' of [service.{name}]"))?;
+            backends.outbound.insert(name.clone(), outbound);
+        }
         Ok(backends)
+    }
+
+    /// What records the calls that are made of them.
+    pub fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
     }
 
     /// Whether they were started, or only stand in for a check.
@@ -78,8 +108,11 @@ impl Backends {
     }
 
     pub fn postgres(&self, name: &str) -> Option<Arc<dyn Database>> {
-        let database = self.databases.get(name)?.clone();
-        Some(Arc::new(database))
+        let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.clone());
+        Some(match &self.recorder {
+            Some(recorder) => recorder.database(database),
+            None => database,
+        })
     }
 
     pub fn ollama(&self, name: &str) -> Option<Arc<dyn Server>> {
@@ -87,27 +120,47 @@ impl Backends {
         Some(client)
     }
 
-    /// What does not answer, in words for people. Looks now.
+    /// The way of a service to hosts outside.
+    pub fn outbound(&self, service: &str) -> Arc<Outbound> {
+        self.outbound.get(service).cloned().unwrap_or_else(|| Outbound::closed(service.into()))
+    }
+
+    /// What does not answer, in words for people. Looks now, at all of them at the same time.
     pub async fn unavailable(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        for (name, database) in &self.databases {
-            if let Err(error) = database.check().await {
+        let databases = self.databases.iter().map(|(name, database)| {
+            look(async move {
+                let error = database.check().await.err()?;
                 tracing::debug!(database = name, "{error:?}");
-                reasons.push(format!("the database {name} does not answer"));
-            }
-        }
-        for (name, models) in &self.models {
-            match models.upstream.check().await {
-                Serving::Server => {}
-                Serving::Fallback => {
-                    reasons.push(format!("no Ollama answers for {name}; its demo stands in"))
+                Some(())
+            })
+            .map(move |answer| match answer {
+                Some(None) => None,
+                _ => Some(format!(
+                    "the database {name} does not answer{}",
+                    tried(database.is_open())
+                )),
+            })
+        });
+        let models = self.models.iter().map(|(name, models)| {
+            look(models.upstream.check()).map(move |answer| match answer {
+                Some(Serving::Server) => None,
+                Some(Serving::Fallback) => {
+                    Some(format!("no Ollama answers for {name}; its demo stands in"))
                 }
-                Serving::Unknown | Serving::Nothing => {
-                    reasons.push(format!("no Ollama answers for {name}"));
-                }
-            }
-        }
-        reasons
+                _ => Some(format!(
+                    "no Ollama answers for {name}{}",
+                    tried(models.upstream.is_open())
+                )),
+            })
+        });
+        let (databases, models) = tokio::join!(join_all(databases), join_all(models));
+        let outbound = self.outbound.iter().flat_map(|(service, outbound)| {
+            let hosts = outbound.unreachable();
+            hosts.into_iter().map(move |host| {
+                format!("the service {service} does not reach {host}{}", tried(true))
+            })
+        });
+        databases.into_iter().chain(models).flatten().chain(outbound).collect()
     }
 
     /// How many calls run on each backend at this moment, by its table in the application file. Asks nobody.
@@ -129,6 +182,16 @@ impl Backends {
             database.close();
         }
     }
+}
+
+/// `None` without an answer in time.
+async fn look<T>(question: impl Future<Output = T>) -> Option<T> {
+    timeout(READY_TIMEOUT, question).await.ok()
+}
+
+/// What happens to calls meanwhile.
+fn tried(is_open: bool) -> &'static str {
+    if is_open { "; calls fail at once until it does" } else { "" }
 }
 
 async fn embedded(config: &Config) -> Result<Option<EmbeddedServer>> {
@@ -160,6 +223,7 @@ fn pool(postgres: &PostgresConfig) -> PoolConfig {
         connections: postgres.pool,
         acquire_timeout: postgres.acquire_timeout,
         statement_timeout: postgres.statement_timeout,
+        breaker: postgres.breaker.clone(),
     }
 }
 
@@ -169,21 +233,30 @@ fn scripts(folder: &Path, postgres: &PostgresConfig) -> Vec<Script> {
     postgres.init.iter().map(|path| Script { name: name(path), path: path.clone() }).collect()
 }
 
-fn models(config: &OllamaConfig, registry: &RegistryHandle) -> Result<Models> {
+fn models(
+    config: &OllamaConfig,
+    registry: &RegistryHandle,
+    recorder: Option<&Arc<Recorder>>,
+) -> Result<Models> {
     let address = ollama::Address::parse(config.url.expose())?;
     let fallback = config.fallback.as_ref().map(|service| Fallback {
         service: service.clone(),
         transport: Arc::new(registry.transport(service)),
     });
     let upstream = Arc::new(
-        Upstream::new(&address, config.connect_timeout, fallback).map_err(|why| anyhow!(why))?,
+        Upstream::new(&address, config.connect_timeout, fallback, config.breaker.clone())
+            .map_err(|why| anyhow!(why))?,
     );
     let options = Options {
         calls: config.concurrent,
         first_byte: config.first_byte_timeout,
         forward: config.forward.clone(),
     };
-    Ok(Models { client: Arc::new(Client::new(upstream.clone(), options)), upstream })
+    let transport: Arc<dyn Transport> = match recorder {
+        Some(recorder) => recorder.transport(upstream.clone()),
+        None => upstream.clone(),
+    };
+    Ok(Models { client: Arc::new(Client::new(transport, options)), upstream })
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 //! services or HTTP routing.
 
 pub mod body;
+pub mod breaker;
 pub mod context;
+mod headers;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;

@@ -5,16 +5,23 @@ use std::sync::Arc;
 use crate::application;
 use crate::backends::Backends;
 use crate::cli::{self, Format};
-use crate::config::{Config, Diagnostic};
+use crate::config::{Bound, Config, Diagnostic};
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
 use crate::service::loader::Loader;
 use crate::service::registry::RegistryHandle;
+use crate::table;
 
 /// Check the application file and every component that it names.
 pub async fn check(args: cli::Check) -> Result<(), Exit> {
-    match findings(&args).await {
+    let outcome = if args.limits { read(&args) } else { findings(&args).await };
+    match outcome {
+        Ok(config) if args.limits => {
+            // Standard output has the bounds and nothing else.
+            tell(Format::Table, &config.warnings);
+            show(args.output.format, &config)
+        }
         Ok(config) => {
             tell(args.output.format, &config.warnings);
             if args.output.format == Format::Table {
@@ -38,18 +45,49 @@ enum Findings {
     Failed(anyhow::Error),
 }
 
+fn read(args: &cli::Check) -> Result<Arc<Config>, Findings> {
+    application::read(&args.application)
+        .map(Arc::new)
+        .map_err(|wrong| Findings::Wrong(wrong.iter().cloned().collect()))
+}
+
 async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
-    let config = application::read(&args.application)
-        .map_err(|wrong| Findings::Wrong(wrong.iter().cloned().collect()))?;
-    let config = Arc::new(config);
+    let config = read(args)?;
     let handle = RegistryHandle::default();
     let backends = Backends::unconnected(&config, &handle).map_err(Findings::Failed)?;
     let loader = Loader {
-        engine: Arc::new(Engine::new().map_err(Findings::Failed)?),
+        engine: Arc::new(Engine::new(config.limits.instances).map_err(Findings::Failed)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
     application::load(&config, &backends, &handle, &loader, None).await.map_err(Findings::Wrong)?;
     Ok(config)
+}
+
+/// Every bound that the application file may set, and what is in effect.
+fn show(format: Format, config: &Config) -> Result<(), Exit> {
+    match format {
+        Format::Json => table::json(&config.bounds)?,
+        Format::Table => {
+            let file = config.file.as_deref().unwrap_or_default();
+            let rows: Vec<_> = config.bounds.iter().map(|bound| row(bound, file)).collect();
+            print!(
+                "{}",
+                table::render(["TABLE", "KEY", "VALUE", "DEFAULT", "RANGE", "SET"], &rows)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn row(bound: &Bound, file: &str) -> [String; 6] {
+    [
+        format!("[{}]", bound.table),
+        bound.key.clone(),
+        bound.value.clone(),
+        bound.default.clone(),
+        format!("{} to {}", bound.minimum, bound.maximum),
+        bound.line.map(|line| format!("{file}:{line}")).unwrap_or_else(|| "-".to_string()),
+    ]
 }
 
 fn tell(format: Format, diagnostics: &[Diagnostic]) {

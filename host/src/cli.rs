@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::limits;
+
 /// A host for applications made of WebAssembly components.
 ///
 /// Logs go to standard error; WASM_HOST_LOG=debug shows more.
@@ -22,6 +24,8 @@ pub enum Command {
     Serve(Serve),
     /// Check everything that `serve` checks, without opening a port.
     Check(Check),
+    /// Run the test cases of components, alone and without any backend.
+    Test(Test),
     /// Show what a component imports and exports, and which grants it needs.
     Inspect(Inspect),
     /// Show the services of a running host.
@@ -54,6 +58,12 @@ pub struct Serve {
     /// Build and replace components when their sources or files change.
     #[arg(long)]
     pub watch: bool,
+    /// Write each request with all that its component did as a case for `wasm-host test`, in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Leave the values of this header or field out of recordings, beside those that look secret. May be repeated.
+    #[arg(long, value_name = "NAME", requires = "record")]
+    pub redact: Vec<String>,
     #[command(flatten)]
     pub output: Output,
 }
@@ -63,6 +73,42 @@ pub struct Check {
     /// The application file.
     #[arg(value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
+    /// Show every bound that the file may set, and what is in effect, instead of checking components.
+    #[arg(long)]
+    pub limits: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct Test {
+    /// Folders of components, whose cases are in `cases`, or component files (.wasm).
+    #[arg(value_name = "FOLDER | COMPONENT.wasm", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The folder of the cases, instead of the components' own.
+    #[arg(long, value_name = "DIR")]
+    pub cases: Option<PathBuf>,
+    /// Run only cases with this text in COMPONENT/CASE.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Rewrite the files of the cases that fail: what was seen becomes what is expected.
+    #[arg(long)]
+    pub bless: bool,
+    /// Let calls come in any order, differ in their details, or not come at all, in every case.
+    #[arg(long)]
+    pub lenient: bool,
+    /// Cases that run at once. [default: the processors, at most 8]
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
+    /// Run in an order by chance; the seed, which is printed, gives the same order again.
+    #[arg(long, value_name = "SEED")]
+    pub shuffle: Option<Option<u64>>,
+    /// Real time for each case that does not say its own. [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Write the report as JUnit XML, too.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }
@@ -126,6 +172,11 @@ pub struct Control {
     pub state: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|jobs| (1..=limits::testkit::JOBS_MAX).contains(jobs));
+    number.ok_or_else(|| format!("a whole number from 1 to {}", limits::testkit::JOBS_MAX))
 }
 
 fn percent(text: &str) -> Result<u8, String> {

@@ -12,6 +12,7 @@
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
 //! its paths are joined with the folder of the file; no secret can be printed from it.
 
+mod bounds;
 mod component;
 mod context;
 mod diagnostic;
@@ -20,9 +21,12 @@ mod field;
 mod file;
 mod forward;
 mod hint;
+mod http;
 mod interpolate;
 mod ollama_url;
+mod outbound;
 mod postgres_url;
+mod record;
 mod references;
 mod resolve;
 mod resource;
@@ -40,12 +44,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::bounds::Bound;
+use self::context::Context;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
+use self::file::Table;
 pub use self::forward::ForwardList;
 pub use self::hint::grant_hint;
+pub use self::outbound::{AllowList, OutboundConfig, Scheme};
 pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
 pub use self::value::Listen;
 use crate::limits;
+use crate::tls::ServerTls;
 
 /// How the environment is asked for a variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -69,15 +78,49 @@ pub struct Config {
     pub file: Option<String>,
     /// The folder that holds `components/`.
     pub folder: PathBuf,
-    pub http: Listen,
+    pub http: HttpConfig,
     pub admin: Listen,
     pub state_dir: PathBuf,
     pub postgres: BTreeMap<String, PostgresConfig>,
     pub ollama: BTreeMap<String, OllamaConfig>,
     pub services: BTreeMap<String, ServiceConfig>,
     pub watch: WatchConfig,
+    pub limits: HostLimits,
+    /// Every bound that the file may set, in the order in which it is read.
+    pub bounds: Vec<Bound>,
+    /// Headers and fields whose values no recording has, beside those that look secret.
+    pub redact: Vec<String>,
+    /// All that `${...}` stands for in the file.
+    pub secrets: Vec<Secret>,
     /// Worth telling, no reason to stop.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// `[http]`
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    pub listen: Listen,
+    pub limits: HttpLimits,
+    /// `None`: without encryption.
+    pub tls: Option<ServerTls>,
+}
+
+/// What the public port grants to whoever connects; `limits/http.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    pub connections: usize,
+    pub connections_per_client: usize,
+    pub keep_alive: Duration,
+    pub handshake_timeout: Duration,
+    pub header_timeout: Duration,
+    pub header_bytes: usize,
+    pub headers: usize,
+    pub body_idle: Duration,
+    pub write_idle: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: usize,
+    /// Time to finish what runs when the host stops.
+    pub drain: Duration,
 }
 
 /// `[postgres.<name>]`
@@ -92,6 +135,7 @@ pub struct PostgresConfig {
     pub pool: usize,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
+    pub breaker: BreakerConfig,
 }
 
 /// `[ollama.<name>]`
@@ -108,6 +152,17 @@ pub struct OllamaConfig {
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub concurrent: usize,
+    pub breaker: BreakerConfig,
+}
+
+/// When a backend that cannot be reached is no longer tried for every call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerConfig {
+    /// Connections that fail in a row before calls fail without trying.
+    pub failures: usize,
+    /// First and longest wait before one call tries again.
+    pub wait: Duration,
+    pub wait_max: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +207,8 @@ pub enum ServiceKind {
 pub struct ComponentConfig {
     pub source: ComponentSource,
     pub grants: Grants,
+    /// Hosts outside that it may call. `None`: nothing.
+    pub outbound: Option<OutboundConfig>,
     pub environment: BTreeMap<String, EnvironmentValue>,
     /// Asked for on the component itself before a new version is published.
     pub health: Option<String>,
@@ -174,6 +231,15 @@ pub struct Grants {
     pub services: BTreeSet<String>,
 }
 
+/// `[limits]`: the bounds of the whole host; `limits.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostLimits {
+    pub concurrent: usize,
+    pub queue: usize,
+    pub memory_bytes: u64,
+    pub instances: usize,
+}
+
 /// The bounds of one service; `limits.rs` has the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceLimits {
@@ -181,9 +247,17 @@ pub struct ServiceLimits {
     pub queue: usize,
     pub queue_timeout: Duration,
     pub first_byte_timeout: Duration,
+    /// Zero: none.
+    pub timeout: Duration,
+    /// Zero: none.
+    pub stream_idle_timeout: Duration,
+    pub cpu_timeout: Duration,
     pub drain: Duration,
     pub max_body_bytes: u64,
     pub memory_bytes: u64,
+    pub memory_total_bytes: u64,
+    /// In a second.
+    pub log_lines: usize,
     pub instances: usize,
     pub per_instance: usize,
     /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are
@@ -195,6 +269,17 @@ pub struct ServiceLimits {
 // === impl Config ===
 
 impl Config {
+    /// Everything that must not be seen: what the file inserts, and how to log in at its backends.
+    pub fn known_secrets(&self) -> Vec<Secret> {
+        let postgres = self.postgres.values().filter_map(|postgres| postgres.url.as_ref());
+        let urls = postgres.chain(self.ollama.values().map(|ollama| &ollama.url));
+        let passwords = urls.filter_map(|url| {
+            let url = url::Url::parse(url.expose()).ok()?;
+            crate::percent::decoded(url.password()?).map(Secret::new)
+        });
+        self.secrets.iter().cloned().chain(passwords).collect()
+    }
+
     /// Reads and checks the application file at `path`.
     pub fn read(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
         let file = path.display().to_string();
@@ -230,6 +315,17 @@ impl Config {
     pub fn single(component: &Path) -> Config {
         let stem = component.file_stem().unwrap_or_default().to_string_lossy();
         let name = value::sanitised_name(&stem);
+        // Bounds have one way in: that they are read.
+        let cx = Context::new(&Source {
+            text: "",
+            file: "",
+            folder: Path::new(""),
+            environment: &|_| None,
+        });
+        let absent = |table: &str| Table::absent(table, 0..0);
+        let host_limits = resolve::host_limits(&cx, &absent("[limits]"));
+        let service_limits = component::service_limits(&cx, &absent(&format!("[service.{name}]")));
+        let (_, bounds) = cx.into_found();
         let service = ServiceConfig {
             name: name.clone(),
             line: 0,
@@ -237,22 +333,27 @@ impl Config {
             kind: ServiceKind::Component(Box::new(ComponentConfig {
                 source: ComponentSource::File(component.to_owned()),
                 grants: Grants::default(),
+                outbound: None,
                 environment: BTreeMap::new(),
                 health: None,
-                limits: ServiceLimits::default(),
+                limits: service_limits,
             })),
         };
         Config {
             name: name.clone(),
             file: None,
             folder: PathBuf::new(),
-            http: Listen { host: "127.0.0.1".to_owned(), port: resolve::HTTP_PORT },
-            admin: Listen { host: "127.0.0.1".to_owned(), port: resolve::ADMIN_PORT },
+            http: HttpConfig::default(),
+            admin: Listen::local(http::ADMIN_PORT),
             state_dir: Config::state_dir_alone(),
             postgres: BTreeMap::new(),
             ollama: BTreeMap::new(),
             services: BTreeMap::from([(name, service)]),
             watch: WatchConfig::default(),
+            limits: host_limits,
+            bounds,
+            redact: Vec::new(),
+            secrets: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -287,26 +388,43 @@ impl ServiceLimits {
     }
 }
 
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        let listen = Listen::local(http::HTTP_PORT);
+        HttpConfig { listen, limits: HttpLimits::default(), tls: None }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
+        HttpLimits {
+            connections: limits::http::CONNECTIONS.default,
+            connections_per_client: limits::http::CONNECTIONS_PER_CLIENT.default,
+            keep_alive: limits::http::KEEP_ALIVE.default,
+            handshake_timeout: limits::http::HANDSHAKE_TIMEOUT.default,
+            header_timeout: limits::http::HEADER_TIMEOUT.default,
+            header_bytes: usize::try_from(limits::http::HEADER_BYTES.default).unwrap_or(usize::MAX),
+            headers: limits::http::HEADERS.default,
+            body_idle: limits::http::BODY_IDLE.default,
+            write_idle: limits::http::WRITE_IDLE.default,
+            streams: limits::http::STREAMS.default,
+            drain: limits::http::DRAIN.default,
+        }
+    }
+}
+
 impl Default for WatchConfig {
     fn default() -> WatchConfig {
         WatchConfig { build: None, build_timeout: limits::WATCH_BUILD_TIMEOUT.default }
     }
 }
 
-impl Default for ServiceLimits {
-    fn default() -> ServiceLimits {
-        ServiceLimits {
-            concurrent: limits::SERVICE_CONCURRENT.default,
-            queue: limits::SERVICE_QUEUE.default,
-            queue_timeout: limits::SERVICE_QUEUE_TIMEOUT.default,
-            first_byte_timeout: limits::SERVICE_FIRST_BYTE_TIMEOUT.default,
-            drain: limits::SERVICE_DRAIN.default,
-            max_body_bytes: limits::SERVICE_MAX_BODY_BYTES.default,
-            memory_bytes: limits::SERVICE_MEMORY_BYTES.default,
-            instances: limits::SERVICE_INSTANCES.default,
-            per_instance: limits::SERVICE_PER_INSTANCE.default,
-            reuse: None,
-            idle: limits::SERVICE_IDLE.default,
+impl Default for BreakerConfig {
+    fn default() -> BreakerConfig {
+        BreakerConfig {
+            failures: limits::backends::FAILURES.default,
+            wait: limits::backends::WAIT.default,
+            wait_max: limits::backends::WAIT_MAX.default,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod compile;
 pub mod link;
+pub mod memory;
 pub mod output;
 pub mod state;
 pub mod worker;
@@ -22,15 +23,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub fn new() -> Result<Self> {
-        let wasmtime = match wasmtime::Engine::new(&config(true)) {
+    /// With room for so many instances of all services together.
+    pub fn new(instances: usize) -> Result<Self> {
+        let instances = u32::try_from(instances).unwrap_or(u32::MAX);
+        let wasmtime = match wasmtime::Engine::new(&config(Some(instances))) {
             Ok(engine) => engine,
             Err(error) => {
                 // The pool reserves address space, not memory; small virtual machines and `ulimit -v` forbid it.
                 tracing::warn!(
                     "instances are allocated one by one, which is slower: the pool could not be reserved ({error})"
                 );
-                wasmtime::Engine::new(&config(false))
+                wasmtime::Engine::new(&config(None))
                     .map_err(anyhow::Error::from)
                     .context("the WebAssembly engine does not start on this machine")?
             }
@@ -44,27 +47,30 @@ impl Engine {
     }
 }
 
-fn config(pooling: bool) -> Config {
+/// `pooled`: the instances that memory is reserved for.
+fn config(pooled: Option<u32>) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
     // Every guest gives way at each tick, so that a loop costs its own request and nobody's thread.
     config.epoch_interruption(true);
-    if pooling {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config.max_wasm_stack(limits::GUEST_STACK_BYTES);
+    config.async_stack_size(limits::GUEST_FIBER_BYTES);
+    if let Some(instances) = pooled {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
     }
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     // A component that was built for WASI 0.2 through an adapter is several core instances and tables.
-    pool.total_component_instances(limits::POOL_INSTANCES)
-        .total_memories(limits::POOL_INSTANCES)
-        .total_stacks(limits::POOL_INSTANCES)
+    pool.total_component_instances(instances)
+        .total_memories(instances)
+        .total_stacks(instances)
         .table_elements(limits::TABLE_ELEMENTS)
-        .total_core_instances(limits::POOL_INSTANCES * 4)
-        .total_tables(limits::POOL_INSTANCES * 4);
+        .total_core_instances(instances.saturating_mul(4))
+        .total_tables(instances.saturating_mul(4));
     pool
 }
 

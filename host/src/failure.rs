@@ -28,6 +28,8 @@ pub enum Kind {
     PostOnly,
     /// The request cannot be understood.
     Malformed,
+    /// Nothing here does what the method asks for.
+    NotImplemented,
     /// The request's body is over the service's bound.
     BodyTooLarge,
     /// The request's body did not come in time.
@@ -62,6 +64,7 @@ impl Kind {
             | Self::MethodNotAllowed
             | Self::PostOnly
             | Self::Malformed
+            | Self::NotImplemented
             | Self::BodyTooLarge
             | Self::BodyTooSlow
             | Self::MediaType

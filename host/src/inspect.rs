@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::engine::Engine;
 use crate::engine::compile::{CodeCache, ComponentFile, compile};
 use crate::engine::link::{exports, imports, needs};
+use crate::limits;
 
 /// What is known of a component file.
 #[derive(Debug, Serialize)]
@@ -36,7 +37,7 @@ pub struct Grant {
 
 /// Read the component in `path`.
 pub async fn inspect(path: &Path) -> Result<Report> {
-    let engine = Arc::new(Engine::new()?);
+    let engine = Arc::new(Engine::new(limits::HOST_INSTANCES.default)?);
     let file = ComponentFile::read(path).await?;
     let component = compile(engine.clone(), Arc::new(CodeCache::none()), file.clone()).await?;
     let imports = imports(&engine, &component);

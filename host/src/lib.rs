@@ -12,6 +12,8 @@ pub mod percent;
 pub mod tls;
 pub mod control;
 pub mod serve;
+pub mod testkit;
+pub mod record;
 pub mod check;
 pub mod inspect;
 pub mod client;

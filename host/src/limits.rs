@@ -1,5 +1,5 @@
-//! Every bound of the host in one place: name, unit, default, reason. Those of the backends are in
-//! the files of the folder.
+//! Every bound of the host in one place: name, unit, default, reason. Those of the backends and of
+//! the listeners are in the files of the folder.
 //!
 //! It exists so that nothing in the host is unbounded by accident and so that a reader can audit
 //! all of it at once. It must not know who uses a bound: no module of the host is named in
@@ -9,9 +9,14 @@
 //! Two kinds: a [`Setting`] can be changed in the application file and carries the range that is
 //! accepted there; a plain constant is fixed.
 
+pub mod backends;
 pub mod embedded_postgres;
+pub mod http;
 pub mod ollama;
+pub mod outgoing;
 pub mod postgres;
+pub mod record;
+pub mod testkit;
 
 use std::time::Duration;
 
@@ -31,6 +36,26 @@ const GIB: u64 = 1024 * MIB;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+// === Host: admission and instances ===
+
+/// Requests from outside that all services together run at once. Four services at their default; a
+/// request that waits holds some kilobytes of the host.
+pub const HOST_CONCURRENT: Setting<usize> = Setting { default: 1024, min: 1, max: 65_536 };
+
+/// Requests that wait for that bound, when their service would take them. As long as the queue of
+/// four services, for the same reason.
+pub const HOST_QUEUE: Setting<usize> = Setting { default: 2048, min: 0, max: 1_048_576 };
+
+/// Bytes of memory of all instances of all services together. Beyond it no instance grows and none
+/// is made. Room for thousands of instances of usual size on a machine of 8 GiB; set it to what the
+/// machine can spare.
+pub const HOST_MEMORY_BYTES: Setting<u64> =
+    Setting { default: 4 * GIB, min: 16 * MIB, max: 1024 * GIB };
+
+/// Instances alive in the whole host: the size of the engine's pool. A thousand times 4 GiB fits
+/// the 47 bits of address space that a process has, ten thousand do as well.
+pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max: 10_000 };
 
 // === Service: admission ===
 
@@ -74,6 +99,15 @@ pub const SERVICE_REUSE: Setting<usize> = Setting { default: 128, min: 1, max: 1
 pub const SERVICE_MEMORY_BYTES: Setting<u64> =
     Setting { default: 256 * MIB, min: MIB, max: 4 * GIB };
 
+/// Bytes of memory of all instances of one service together. A quarter of what all services have: four
+/// that leak are needed before a fifth one notices.
+pub const SERVICE_MEMORY_TOTAL_BYTES: Setting<u64> =
+    Setting { default: GIB, min: MIB, max: 1024 * GIB };
+
+/// Lines of output in a second of all instances of one service. More than anybody reads, and a flood
+/// does not bury what the other services say.
+pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, max: 1_000_000 };
+
 // === Service: time ===
 
 /// Time an instance without requests is kept before its memory is given back. Longer for a component
@@ -89,6 +123,27 @@ pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
+/// Time from handing a request to a guest to the end of its response; zero for ever. A service that
+/// streams may take as long as its client listens, so nobody else can know.
+pub const SERVICE_TIMEOUT: Setting<Duration> =
+    Setting { default: Duration::ZERO, min: Duration::ZERO, max: Duration::from_secs(DAY) };
+
+/// Time that a response's body stands still although its reader waits; zero for ever. Longer than any
+/// model ponders over its next word; a guest that never ends a body does not keep its place.
+pub const SERVICE_STREAM_IDLE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(5 * MINUTE),
+    min: Duration::ZERO,
+    max: Duration::from_secs(DAY),
+};
+
+/// Time that guest code computes without a pause: it waits for nothing and lets no request beside it
+/// run. A service answers in milliseconds; one that computes for longer raises this.
+pub const SERVICE_CPU_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(5),
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(DAY),
+};
+
 /// Time a replaced version keeps to finish its requests. Long enough for a long chat answer;
 /// finite, because two versions hold twice the memory.
 pub const SERVICE_DRAIN: Setting<Duration> = Setting {
@@ -97,17 +152,7 @@ pub const SERVICE_DRAIN: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-// === HTTP ===
-
-/// Connections to the public port. Each costs two buffers and a task.
-pub const HTTP_CONNECTIONS: usize = 1024;
-
-/// Connections to the admin port. Apart from the public ones, so that an overloaded application
-/// can still be looked at.
-pub const ADMIN_CONNECTIONS: usize = 64;
-
-/// Wait after an accept that failed, so that a host without free descriptors does not spin.
-pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+// === Control plane and calls ===
 
 /// Components that are uploaded to the control plane at once. Each may hold `COMPONENT_FILE_BYTES`.
 pub const ADMIN_UPLOADS: usize = 4;
@@ -131,12 +176,6 @@ pub const SWAP_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
 /// Bytes of an answer of the control plane that a command reads. A whole history has some hundred kilobytes.
 pub const ANSWER_BYTES: u64 = 16 * MIB;
 
-/// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB.
-pub const REQUEST_HEADER_BYTES: usize = 64 * 1024;
-
-/// Time to receive a request head. Keeps a slow sender from holding a connection for ever.
-pub const REQUEST_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Calls from service to service in one chain. Deep enough for a real application, shallow enough
 /// to end a loop while it is cheap.
 pub const HOP_LIMIT: usize = 8;
@@ -150,13 +189,6 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// that the ticking costs nothing measurable.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 
-/// Instances alive in the whole host: the size of the engine's pool. A thousand times 4 GiB fits
-/// the 47 bits of address space that a process has.
-pub const POOL_INSTANCES: u32 = 1000;
-
-/// Time to finish requests to the control plane when the host stops.
-pub const ADMIN_STOP: Duration = Duration::from_secs(1);
-
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 
@@ -166,12 +198,30 @@ pub const GUEST_RESOURCES: usize = 10_000;
 /// Bytes of one set of headers that a guest makes, as it is in memory.
 pub const GUEST_FIELDS_BYTES: usize = 128 * 1024;
 
-/// Elements of one table of a guest. Large programs have some thousand functions in theirs.
+/// Bytes of stack that guest code may use. It is what wasmtime gives by default: recursion some ten
+/// thousand calls deep.
+pub const GUEST_STACK_BYTES: usize = 512 * 1024;
+
+/// Bytes of the stack that a guest runs on: its own, and that of the host's code that it calls. Four
+/// times the guest's, as by default; what is not touched is not there.
+pub const GUEST_FIBER_BYTES: usize = 2 * 1024 * 1024;
+
+/// Modules, memories and tables of one instance. The largest known components, interpreters behind an
+/// adapter, are about ten modules with one memory and two tables each.
+pub const GUEST_MODULES: usize = 100;
+pub const GUEST_MEMORIES: usize = 32;
+pub const GUEST_TABLES: usize = 64;
+
+/// Elements of all tables of an instance together. Large programs have some thousand functions in theirs.
 pub const TABLE_ELEMENTS: usize = 100_000;
 
 /// Time an instance goes on after everybody who waited for it has left. Together with the tick it
 /// keeps the promise that what was done for a client stops within a second.
 pub const ABANDONED_GRACE: Duration = Duration::from_millis(500);
+
+/// How often within the bound of a body that stands still one looks for such bodies. The last look may
+/// come this part too late.
+pub const STREAM_IDLE_LOOKS: u32 = 4;
 
 /// Time after a drain's deadline in which what was cut comes to its end. Several times the grace above: a busy
 /// machine must not make a drain look shorter than it was.
@@ -271,10 +321,14 @@ pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
 /// Bytes of one log line; the rest of a longer one is dropped.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
 
-// === Host ===
+/// Bytes of log lines that wait for whoever reads standard error. What comes on top of them is dropped
+/// and counted: nobody who reads a log slowly makes requests slow.
+pub const LOG_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Time to finish accepted requests after SIGTERM. What orchestrators wait before they kill.
-pub const SHUTDOWN_DRAIN: Duration = Duration::from_secs(30);
+/// Time to write what is left of the log when the host ends.
+pub const LOG_FLUSH: Duration = Duration::from_secs(1);
+
+// === Host ===
 
 /// Bytes of the application file. It is written by hand.
 pub const APPLICATION_FILE_BYTES: u64 = MIB;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, Format};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, serve, telemetry};
+use wasm_host::{check, client, inspect, serve, telemetry, testkit};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -23,7 +23,9 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Exit::Failed(error.into()).report(),
     };
-    match runtime.block_on(run(cli.command)) {
+    let ended = runtime.block_on(run(cli.command));
+    telemetry::flush();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),
     }
@@ -33,6 +35,7 @@ async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Serve(args) => serve::serve(args).await,
         Command::Check(args) => check::check(args).await,
+        Command::Test(args) => testkit::command::test(args).await,
         Command::Ps(args) => client::ps::ps(args).await,
         Command::History(args) => client::history::history(args).await,
         Command::Swap(args) => client::swap::swap(args).await,

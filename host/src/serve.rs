@@ -10,16 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ::http::{Request, Response};
 use anyhow::{Context as _, Result, anyhow};
-use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_http::WasiBody;
 
 use crate::application::{self, Application};
 use crate::backends::Backends;
 use crate::cli::{self, Format};
-use crate::config::{Config, Listen, ServiceKind};
+use crate::config::{Config, HttpLimits, Listen, ServiceKind};
 use crate::control::{ControlFile, Token};
 use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
@@ -27,10 +29,11 @@ use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
 use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use crate::http::files::Files;
-use crate::http::listener::Listener;
+use crate::http::listener::{Connections, Listener, Peer};
 use crate::http::route::Router;
 use crate::http::{App, Target};
 use crate::limits;
+use crate::record::{Recorder, Redactor};
 use crate::service::loader::Loader;
 use crate::service::registry::{Registry, RegistryHandle};
 use crate::service::store::Store;
@@ -62,7 +65,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
 
     let signal = signals.next().await;
     signals.exit_on_next();
-    tracing::info!("{signal}: finishing what runs, for at most {:?}", limits::SHUTDOWN_DRAIN);
+    let drain = host.config.http.limits.drain;
+    tracing::info!("{signal}: finishing what runs, for at most {drain:?}");
     host.stopping.store(true, Ordering::Release);
     host.swaps.stop();
     let watching = async {
@@ -71,14 +75,29 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         }
     };
     // The control plane tells to the end that the host is on its way down.
-    let (finished, ()) = tokio::join!(public.stop(limits::SHUTDOWN_DRAIN), watching);
+    let (finished, ()) = tokio::join!(public.finish(drain), watching);
     match finished {
         true => tracing::info!("every accepted request was finished"),
-        false => tracing::warn!("cut what still ran after {:?}", limits::SHUTDOWN_DRAIN),
+        false => {
+            host.tell_what_is_cut(drain);
+            public.cut().await;
+        }
     }
-    control.stop(limits::ADMIN_STOP).await;
+    if let Some(ends) = public.connections.ends().summary() {
+        tracing::info!("clients that were cut off: {ends}");
+    }
+    if !control.finish(limits::http::ADMIN_STOP).await {
+        control.cut().await;
+    }
     drop(control_file);
     host.registry.drain(limits::INSTANCE_DRAIN).await;
+    if let Some(recorder) = host.backends.recorder() {
+        recorder.close().await;
+    }
+    match host.services().iter().map(|service| service.instances).sum::<usize>() {
+        0 => tracing::info!("all instances have ended"),
+        left => tracing::warn!("{left} instances did not end"),
+    }
     host.backends.close();
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -104,9 +123,10 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         eprintln!("{warning}");
     }
     let handle = RegistryHandle::default();
-    let (backends, embedded) = Backends::start(&config, &handle).await?;
+    let recorder = recorder(args, &config)?;
+    let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
     let loader = Loader {
-        engine: Arc::new(Engine::new()?),
+        engine: Arc::new(Engine::new(config.limits.instances)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
     let store = Store::new(&config.state_dir)
@@ -117,15 +137,14 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let Application { registry, slots } =
         application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
     let swaps = Swaps::new(slots, loader, store);
-    let public =
-        Listener::bind(&config.http.host, config.http.port, limits::HTTP_CONNECTIONS).await?;
-    let control =
-        Listener::bind(&config.admin.host, config.admin.port, limits::ADMIN_CONNECTIONS).await?;
+    let public = Listener::bind(&config.http.listen.host, config.http.listen.port).await?;
+    let control = Listener::bind(&config.admin.host, config.admin.port).await?;
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
 
     let host = Arc::new(Host {
-        address: format!("http://{}/", public.address()),
+        address: format!("{scheme}://{}/", public.address()),
         control_address: format!("http://{}/", control.address()),
-        app: App::new(router(&config, &registry)?),
+        app: App::new(router(&config, &registry)?, config.http.limits.body_idle),
         config,
         backends,
         registry,
@@ -136,6 +155,25 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
     let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token));
     Ok(Started { host, admin, public, control, control_file, watch, embedded })
+}
+
+fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>> {
+    let Some(folder) = &args.record else { return Ok(None) };
+    let secrets = config.known_secrets();
+    let short =
+        secrets.iter().filter(|secret| secret.expose().len() < limits::record::SECRET_BYTES);
+    match short.count() {
+        0 => {}
+        count => tracing::warn!(
+            "{count} secrets have fewer than {} bytes and are not looked for in recordings",
+            limits::record::SECRET_BYTES
+        ),
+    }
+    let named: Vec<String> = config.redact.iter().chain(&args.redact).cloned().collect();
+    let redactor = Redactor::new(&named, &secrets)?;
+    // A component that is served by itself has no other beside it.
+    let by_service = config.file.is_some();
+    Recorder::new(folder, by_service, redactor).map(Some)
 }
 
 /// A running application.
@@ -155,7 +193,7 @@ struct Host {
 fn read(args: &cli::Serve) -> Result<Config, Exit> {
     let mut config = application::read(&args.application)?;
     if let Some(listen) = args.listen {
-        config.http = listen_on(listen);
+        config.http.listen = listen_on(listen);
     }
     if let Some(admin) = args.admin {
         config.admin = listen_on(admin);
@@ -192,42 +230,62 @@ fn router(config: &Config, registry: &Registry) -> Result<Router<Target>> {
     Ok(router)
 }
 
-/// A listener while it runs.
+/// An address that is served.
 struct Running {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    accepting: JoinHandle<()>,
+    connections: Arc<Connections>,
 }
 
 impl Running {
-    fn start(serve: impl FnOnce(CancellationToken) -> BoxFuture<'static, ()>) -> Self {
+    fn start<H, F>(listener: Listener, connections: Arc<Connections>, handle: H) -> Self
+    where
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<WasiBody>> + Send + 'static,
+    {
         let stop = CancellationToken::new();
-        Self { task: tokio::spawn(serve(stop.clone())), stop }
+        let accepting = listener.serve(handle, connections.clone(), stop.clone());
+        Self { accepting: tokio::spawn(accepting), stop, connections }
     }
 
-    /// Take no more connections and wait for those that are open. False if that took too long.
-    async fn stop(mut self, deadline: Duration) -> bool {
+    /// Take no more connections and wait until those that are open have finished. False if that took too long.
+    async fn finish(&self, deadline: Duration) -> bool {
         self.stop.cancel();
-        let finished = timeout(deadline, &mut self.task).await.is_ok();
-        self.task.abort();
-        finished
+        self.connections.finish();
+        let finished = async {
+            while !self.accepting.is_finished() {
+                sleep(limits::DRAIN_POLL).await;
+            }
+            self.connections.closed().await;
+        };
+        timeout(deadline, finished).await.is_ok()
+    }
+
+    /// End what is left.
+    async fn cut(&self) {
+        let cut = self.connections.cut();
+        tracing::debug!("cut {cut} connections");
+        let _ = timeout(limits::http::CUT_CONNECTIONS, self.connections.closed()).await;
     }
 }
 
 fn serve_public(host: &Arc<Host>, listener: Listener) -> Running {
+    let http = &host.config.http;
+    let connections = Connections::new(http.limits.clone(), http.tls.as_ref());
     let host = host.clone();
-    let handle = move |request| {
+    Running::start(listener, connections, move |request, peer| {
         let host = host.clone();
-        async move { host.app.handle(request).await }
-    };
-    Running::start(|stop| Box::pin(listener.serve(handle, stop)))
+        async move { host.app.handle(request, peer).await }
+    })
 }
 
 fn serve_control(admin: Arc<Admin>, listener: Listener) -> Running {
-    let handle = move |request| {
+    let bounds =
+        HttpLimits { connections: limits::http::ADMIN_CONNECTIONS, ..HttpLimits::default() };
+    Running::start(listener, Connections::new(bounds, None), move |request, _peer| {
         let admin = admin.clone();
         async move { admin.handle(request).await }
-    };
-    Running::start(|stop| Box::pin(listener.serve(handle, stop)))
+    })
 }
 
 /// Tell that everything is up, and what there is.
@@ -262,6 +320,15 @@ pub fn table(services: &[ServiceStatus]) -> String {
         })
         .collect();
     table::render(["SERVICE", "ROUTE", "KIND", "VERSION", "STATE", "ADDRESS"], &rows)
+}
+
+impl Host {
+    fn tell_what_is_cut(&self, drain: Duration) {
+        tracing::warn!("cutting what still runs after {drain:?}");
+        for service in self.services().iter().filter(|service| service.in_flight > 0) {
+            tracing::warn!("cutting {} requests of {}", service.in_flight, service.service);
+        }
+    }
 }
 
 impl Status for Host {
@@ -304,6 +371,7 @@ impl Status for Host {
                     in_flight: service.map_or(0, |service| service.in_flight()),
                     served: service.map_or(0, |service| service.served()),
                     failed: service.map_or(0, |service| service.failed()),
+                    cancelled: service.map_or(0, |service| service.cancelled()),
                 }
             })
             .collect()

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::record::ServiceRecorder;
 use crate::service::admission::Admission;
 use crate::service::serving::Serving;
 use crate::service::version::Version;
@@ -28,30 +29,50 @@ pub struct Service {
     pub name: Arc<str>,
     /// Reached by other services only.
     pub internal: bool,
-    /// How long a component may take to begin its answer.
-    pub first_byte_timeout: Duration,
+    pub deadlines: Deadlines,
+    /// Bytes of a request body that another service sends.
+    pub max_body: u64,
     serving: ArcSwap<Serving>,
-    admission: Admission,
+    admission: Arc<Admission>,
     served: AtomicU64,
     failed: AtomicU64,
+    cancelled: AtomicU64,
+    /// Writes down what goes in and out.
+    recorder: Option<ServiceRecorder>,
+}
+
+/// How long a component may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// To begin its answer.
+    pub first_byte: Duration,
+    /// To end it.
+    pub total: Option<Duration>,
+    /// Between two pieces of it.
+    pub stream_idle: Duration,
 }
 
 impl Service {
     pub fn new(
         name: Arc<str>,
         internal: bool,
-        first_byte_timeout: Duration,
-        admission: Admission,
+        deadlines: Deadlines,
+        max_body: u64,
+        admission: Arc<Admission>,
         version: Arc<Version>,
+        recorder: Option<ServiceRecorder>,
     ) -> Self {
         Self {
             name,
             internal,
-            first_byte_timeout,
+            deadlines,
+            max_body,
             serving: ArcSwap::new(Serving::only(version)),
             admission,
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            recorder,
         }
     }
 
@@ -78,5 +99,10 @@ impl Service {
     /// Requests that got no response of the component, or not all of it.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose client left before it had all of the response.
+    pub fn cancelled(&self) -> u64 {
+        self.cancelled.load(Ordering::Relaxed)
     }
 }

@@ -33,6 +33,7 @@ impl Signals {
         tokio::spawn(async move {
             let name = self.next().await;
             tracing::warn!("{name} again: exiting without waiting for what still runs");
+            crate::telemetry::flush();
             std::process::exit(IMPATIENT);
         });
     }

@@ -1,8 +1,17 @@
 //! Where log lines go and what they look like.
+//!
+//! Nobody waits for whoever reads the log: lines go to a bounded buffer, from which a thread of their own
+//! writes them. What does not fit is dropped and counted. `tracing-appender` bounds such a buffer by
+//! lines, which may be a hundred bytes or eight thousand, and tells nobody of what it dropped.
+
+mod buffer;
 
 use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
+
+use crate::limits;
+use crate::telemetry::buffer::Buffer;
 
 /// The variable that says what is logged, for example `debug` or `info,wasm_host::service=debug`.
 pub const LOG_VARIABLE: &str = "WASM_HOST_LOG";
@@ -13,14 +22,28 @@ const QUIET: &str = "cranelift_codegen=info,cranelift_frontend=info,regalloc2=in
     wasmtime_environ=info,wasmtime_internal_cranelift=info,wasmtime_wasi=info,object=info,mio=info,\
     sqlx::postgres::notice=warn";
 
+/// The process has one log, as it has one standard error.
+static BUFFER: Buffer = Buffer::new(limits::LOG_BUFFER_BYTES);
+
 /// Log to standard error, `info` and above unless the environment says otherwise.
 pub fn start() {
     let asked = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_string());
     let filter = EnvFilter::new(format!("{QUIET},{asked}"));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    let writer =
+        std::thread::Builder::new().name("log".to_string()).spawn(|| BUFFER.write_all_to(stderr()));
+    match writer {
+        Ok(_) => log.with_writer(|| &BUFFER).init(),
+        // A machine without a thread to spare: rather slow than silent.
+        Err(_) => log.with_writer(stderr).init(),
+    }
+}
+
+/// Wait until what was logged is written, unless nobody reads it. Before the process ends, and before
+/// something is written past the log.
+pub fn flush() {
+    BUFFER.flush(limits::LOG_FLUSH);
 }

@@ -98,3 +98,28 @@ async fn an_address_in_use_is_told_with_the_fix() {
         "{told}"
     );
 }
+
+#[tokio::test]
+async fn check_shows_every_bound_that_is_in_effect() {
+    let app = App::new(
+        "name = \"bounds\"\n[service.a]\ncomponent = \"$(hello-p3)\"\nmemory = \"64MiB\"\n",
+    );
+    let output = app.run(&["check", "--limits", "--format", "json"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let bounds: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let find = |table: &str, key: &str| {
+        let mut bounds = bounds.as_array().unwrap().iter();
+        bounds.find(|bound| bound["table"] == table && bound["key"] == key).unwrap().clone()
+    };
+    let expected = serde_json::json!({
+        "table": "service.a", "key": "memory", "value": "64MiB", "default": "256MiB",
+        "minimum": "1MiB", "maximum": "4GiB", "line": 4,
+    });
+    assert_eq!(find("service.a", "memory"), expected);
+    assert_eq!(find("limits", "instances")["line"], serde_json::Value::Null);
+
+    let output = app.run(&["check", "--limits"]).await;
+    let table = text(&output.stdout);
+    assert!(table.contains("[service.a]"), "{table}");
+    assert!(table.contains("wasm-host.toml:4"), "{table}");
+}

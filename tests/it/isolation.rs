@@ -1,6 +1,10 @@
 //! Promise 5: a component that traps, loops or eats memory costs at most its own requests.
 //! And promise 6: busy is never 500.
 
+mod computing;
+mod holding;
+mod memory;
+
 use std::time::{Duration, Instant};
 
 use wasm_host_tests::client;
@@ -39,7 +43,10 @@ async fn memory_is_bounded() {
 #[tokio::test]
 async fn loops_cost_their_own_deadline_and_nobodys_thread() {
     // Long enough that a neighbour on a busy machine is served well before the loops end.
-    let patient = SERVICES.replace("first-byte-timeout = \"1s\"", "first-byte-timeout = \"6s\"");
+    let patient = SERVICES.replace(
+        "first-byte-timeout = \"1s\"",
+        "first-byte-timeout = \"6s\"\ncpu-timeout = \"1m\"",
+    );
     let host = App::new(&patient).serve().await;
     // More loops than the machine has processors.
     let address = host.address.clone();
@@ -146,4 +153,55 @@ reuse = 2
         counts.push(host.get("/count").await.text().to_string());
     }
     assert_eq!(counts, ["1", "2", "1", "2", "1"]);
+}
+
+#[tokio::test]
+async fn an_instance_that_trapped_serves_nobody_else() {
+    let app = App::new(
+        r#"
+name = "poisoned"
+
+[service.guest]
+component = "$(hostile)"
+route = "/"
+instances = 1
+"#,
+    );
+    let host = app.serve().await;
+    assert_eq!(host.get("/count").await.text(), "1");
+    assert_eq!(host.get("/count").await.text(), "2");
+    assert_eq!(host.get("/trap").await.status, 502);
+    assert_eq!(host.get("/count").await.text(), "1");
+}
+
+#[tokio::test]
+async fn all_services_together_take_so_many_requests() {
+    let app = App::new(
+        r#"
+name = "busy"
+
+[limits]
+concurrent = 1
+queue = 0
+
+[service.one]
+component = "$(hostile)"
+services = ["other"]
+
+[service.other]
+component = "$(hostile)"
+"#,
+    );
+    let host = app.serve().await;
+    // A call inside the host is part of the request that makes it, and does not wait for its end.
+    assert_eq!(host.get("/one/call?other/count").await.text(), "1");
+    let mut stream = client::open(&host.address, "GET", "/one/drip", &[], "").await;
+    assert!(stream.next().await.unwrap().is_some());
+    let reply = host.get("/other/count").await;
+    assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, "1"));
+    drop(stream);
+    wasm_host_tests::eventually("a free place", async || {
+        (host.get("/other/count").await.status == 200).then_some(())
+    })
+    .await;
 }

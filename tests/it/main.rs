@@ -3,13 +3,19 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod cancellation;
+mod cases;
 mod command_line;
+mod component_tests;
+mod database_faults;
 mod faults;
 mod forecast;
 mod grants;
 mod isolation;
+mod listener;
 mod model_server;
+mod outbound;
 mod plain_components;
+mod record;
 mod routing;
 mod secrets;
 mod shutdown;

@@ -1,6 +1,8 @@
 //! The Ollama component in front of a scripted server: bytes as they are, errors as Ollama sends them, and the
 //! demo when there is no server.
 
+mod faults;
+
 use std::time::Duration;
 
 use wasm_host_tests::host::{App, Host};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wasm_host_tests::host::App;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, ndjson_head};
-use wasm_host_tests::{client, eventually};
+use wasm_host_tests::{client, eventually, within};
 
 #[tokio::test]
 async fn bodies_in_flight_are_finished_and_the_exit_code_is_0() {
@@ -54,4 +55,123 @@ route = "/"
     let (status, log) = host.stop_after_signal().await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("every accepted request was finished"), "{log}");
+}
+
+/// One service whose answers take as long as is asked for.
+fn app(http: &str) -> App {
+    App::new(&format!(
+        "name = \"shutdown\"\n[http]\n{http}\n[service.pieces]\ncomponent = \"$(version-one)\"\nroute = \"/\"\nidle = \"1h\"\n"
+    ))
+}
+
+#[tokio::test]
+async fn fifty_bodies_in_flight_are_whole_while_the_host_says_that_it_is_not_ready() {
+    let host = app("").serve().await;
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        let path = "/slow?pieces=60&ms=50&bytes=2000";
+        let mut stream = client::open(&host.address, "GET", path, &[], "").await;
+        assert!(stream.next().await.unwrap().is_some());
+        streams.push(stream);
+    }
+    assert_eq!(client::send(&host.admin, "GET", "/ready", &[], "").await.status, 200);
+    host.terminate();
+    eventually("the host to be not ready", async || {
+        (client::send(&host.admin, "GET", "/ready", &[], "").await.status == 503).then_some(())
+    })
+    .await;
+    assert_eq!(client::send(&host.admin, "GET", "/live", &[], "").await.status, 200);
+    for mut stream in streams {
+        let rest = String::from_utf8(stream.rest().await.expect("a whole body")).unwrap();
+        assert!(rest.ends_with("end one\n"), "{rest}");
+    }
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("every accepted request was finished"), "{log}");
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_the_host_and_busy_ones_are_told_to_close() {
+    let host = app("").serve().await;
+    let mut idle = client::KeepAlive::connect(&host.address).await;
+    assert_eq!(idle.get("/").await.unwrap().0, 200);
+    let mut busy = TcpStream::connect(&host.address).await.unwrap();
+    let request = b"GET /slow?pieces=2&ms=1000 HTTP/1.1\r\nhost: x\r\n\r\n";
+    // The head of this answer is written before the signal, that of the next one is not.
+    busy.write_all(&[&request[..], &request[..]].concat()).await.unwrap();
+    eventually("the request", async || {
+        (host.service("pieces").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    // Connected and silent: it has a moment for its first request, and no more.
+    let mut silent = TcpStream::connect(&host.address).await.unwrap();
+    host.terminate();
+    let mut answer = Vec::new();
+    within("the end of the busy connection", busy.read_to_end(&mut answer)).await.unwrap();
+    assert!(String::from_utf8(answer).unwrap().contains("end one\n"));
+    within("the end of the silent one", silent.read_to_end(&mut Vec::new())).await.unwrap();
+    assert!(idle.get("/").await.is_err());
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_was_just_opened_is_answered() {
+    let host = app("").serve().await;
+    let mut opened = TcpStream::connect(&host.address).await.unwrap();
+    let mut busy = client::open(&host.address, "GET", "/slow?pieces=20&ms=100", &[], "").await;
+    host.terminate();
+    opened.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    within("an answer", opened.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.contains("200 OK") && answer.contains("connection: close"), "{answer}");
+    assert!(busy.rest().await.is_ok());
+    assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_the_drain_is_cut_and_told() {
+    let host = app("drain = \"500ms\"").serve().await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let path = "/slow?pieces=1000&ms=100";
+        let mut stream = client::open(&host.address, "GET", path, &[], "").await;
+        assert!(stream.next().await.unwrap().is_some());
+        streams.push(stream);
+    }
+    host.terminate();
+    for mut stream in streams {
+        assert!(stream.rest().await.is_err(), "a cut body looks whole");
+    }
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("cutting 3 requests of pieces"), "{log}");
+}
+
+#[tokio::test]
+async fn instances_are_ended_with_the_host() {
+    let host = app("").serve().await;
+    assert_eq!(host.get("/").await.status, 200);
+    // It would be kept for an hour.
+    assert_eq!(host.service("pieces").await["instances"], 1);
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("all instances have ended"), "{log}");
+}
+
+#[tokio::test]
+async fn a_second_signal_does_not_wait() {
+    let host = app("").serve().await;
+    let path = "/slow?pieces=1000&ms=100";
+    let mut stream = client::open(&host.address, "GET", path, &[], "").await;
+    assert!(stream.next().await.unwrap().is_some());
+    host.terminate();
+    eventually("the host to be on its way down", async || {
+        host.log().contains("SIGTERM: finishing").then_some(())
+    })
+    .await;
+    host.terminate();
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(130), "{log}");
 }

@@ -81,7 +81,8 @@ impl App {
                     if let Some(address) = line.strip_prefix("Control plane on http://") {
                         admin = address.trim_end_matches('/').to_string();
                     }
-                    if let Some(address) = line.strip_prefix("Serving HTTP on http://") {
+                    let served = line.strip_prefix("Serving HTTP on ");
+                    if let Some((_, address)) = served.and_then(|url| url.split_once("://")) {
                         let address = address.trim_end_matches('/').to_string();
                         sender.take().map(|sender| sender.send((address, admin.clone())));
                     }

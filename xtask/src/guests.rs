@@ -5,6 +5,8 @@
 //! Debian's source package with Debian's compiler. Which of the two is used is decided here, and
 //! said. Nothing else in the project knows that there are two.
 
+pub(crate) mod javascript;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

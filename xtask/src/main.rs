@@ -25,7 +25,7 @@ usage: cargo xtask COMMAND
 
   serve [--release] [-- ARGS]  set up, build everything, run `wasm-host serve ARGS` in the root
   test [PART...] [FILTER...]   set up, build everything, run every test; PART is one of web,
-                               browser, native, integration; a FILTER selects Rust tests by name
+                               browser, component, native, integration; a FILTER selects Rust tests by name
   build [--release]            set up and build components, web UI and host
   guests                       build the components only
   web                          build the web UI only

@@ -42,6 +42,11 @@ pub(crate) fn components_and_web(steps: &mut Steps, need: Need) -> Result<Ready>
     if let Some(toolchain) = &ready.toolchain {
         steps.run("components", || Ok(((), guests::build(toolchain)?)))?;
     }
+    if need.javascript {
+        steps.run("components in JavaScript", || {
+            Ok(((), format!("{} built", guests::javascript::build()?)))
+        })?;
+    }
     if need.web {
         steps.run("web UI", || Ok(((), web::build()?)))?;
     }
@@ -49,8 +54,10 @@ pub(crate) fn components_and_web(steps: &mut Steps, need: Need) -> Result<Ready>
 }
 
 pub(crate) fn guests() -> Result<()> {
-    let need = Need { components: true, ..Need::default() };
-    components_and_web(&mut Steps::new(2), need).map(drop)
+    // A host that watches has this run for what it serves.
+    let javascript = std::env::var_os("WASM_HOST_CHANGED").is_none();
+    let need = Need { components: true, javascript, ..Need::default() };
+    components_and_web(&mut Steps::new(2 + usize::from(javascript)), need).map(drop)
 }
 
 pub(crate) fn web() -> Result<()> {

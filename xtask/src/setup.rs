@@ -20,14 +20,16 @@ use crate::{apt, project};
 pub(crate) struct Need {
     pub(crate) components: bool,
     pub(crate) web: bool,
+    /// Components that npm builds. Only tests use them, and their tools are large.
+    pub(crate) javascript: bool,
     pub(crate) postgres: bool,
     pub(crate) browser: bool,
 }
 
 impl Need {
     pub(crate) const SERVE: Self =
-        Self { components: true, web: true, postgres: true, browser: false };
-    pub(crate) const TEST: Self = Self { browser: true, ..Self::SERVE };
+        Self { components: true, web: true, javascript: false, postgres: true, browser: false };
+    pub(crate) const TEST: Self = Self { javascript: true, browser: true, ..Self::SERVE };
 }
 
 /// What was found or installed.
@@ -52,7 +54,8 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     if matches!(toolchain, Some(Toolchain::Debian { .. })) {
         packages.extend(apt::missing(&guests::DEBIAN));
     }
-    if need.web {
+    let npm = need.web || need.javascript;
+    if npm {
         let tools = [("node", "nodejs"), ("npm", "npm")];
         let missing = tools.into_iter().filter(|(tool, _)| shell::find(tool).is_none());
         packages.extend(missing.map(|(_, package)| package));
@@ -70,9 +73,16 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     if need.postgres && !has_postgres() {
         postgres(packages.is_empty());
     }
-    if need.web {
+    if npm {
         node_version()?;
-        npm_packages()?;
+    }
+    if need.web {
+        npm_packages(&project::web())?;
+    }
+    if need.javascript {
+        for guest in guests::javascript::all(&project::root()) {
+            npm_packages(&guest.folder)?;
+        }
     }
     let browser = if need.browser { chromium() } else { None };
     if need.browser && browser.is_none() {
@@ -125,7 +135,7 @@ fn node_version() -> Result<()> {
     match parse_version(&version) {
         Some(found) if found >= NODE => Ok(()),
         _ => bail!(
-            "the web UI needs Node {}.{} or newer and this is {version}; \
+            "this needs Node {}.{} or newer and this is {version}; \
              install one from https://nodejs.org",
             NODE.0,
             NODE.1
@@ -138,18 +148,20 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-fn npm_packages() -> Result<()> {
-    let web = project::web();
-    let modified = |path: &str| fs::metadata(web.join(path)).and_then(|data| data.modified()).ok();
-    let locked = modified("package-lock.json").context("web/package-lock.json is missing")?;
+fn npm_packages(folder: &Path) -> Result<()> {
+    let modified =
+        |path: &str| fs::metadata(folder.join(path)).and_then(|data| data.modified()).ok();
+    let place = folder.strip_prefix(project::root()).unwrap_or(folder).display();
+    let locked = modified("package-lock.json")
+        .with_context(|| format!("{place}/package-lock.json is missing"))?;
     // npm writes this file last, so an interrupted installation is not taken for a whole one.
     if modified("node_modules/.package-lock.json").is_some_and(|installed| installed >= locked) {
         return Ok(());
     }
     let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&web);
-    shell::quiet("npm ci in web/", &mut npm, 10 * MINUTE)
-        .context("cannot install the web UI's packages; try `npm ci` in web/")
+    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(folder);
+    shell::quiet(&format!("npm ci in {place}/"), &mut npm, 10 * MINUTE)
+        .with_context(|| format!("cannot install npm's packages; try `npm ci` in {place}/"))
 }
 
 #[cfg(test)]

@@ -13,8 +13,12 @@ use anyhow::{Result, bail};
 
 use crate::setup::Need;
 use crate::shell::{self, MINUTE, Steps};
-use crate::{guests, project, serve, web};
+use crate::{Profile, guests, project, serve, web};
 use counts::Counts;
+
+/// Components with cases.
+const WITH_CASES: [&str; 4] =
+    ["components/weather", "components/ollama", "tests/guests/ledger", "tests/javascript/hello-js"];
 
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 
@@ -24,17 +28,20 @@ const LIMIT: Duration = Duration::from_secs(45 * 60);
 enum Part {
     Web,
     Browser,
+    Component,
     Native,
     Integration,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Web, Self::Browser, Self::Native, Self::Integration];
+    const ALL: [Self; 5] =
+        [Self::Web, Self::Browser, Self::Component, Self::Native, Self::Integration];
 
     fn name(self) -> &'static str {
         match self {
             Self::Web => "web",
             Self::Browser => "browser",
+            Self::Component => "component",
             Self::Native => "native",
             Self::Integration => "integration",
         }
@@ -54,8 +61,8 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let web = parts.contains(&Part::Web) || parts.contains(&Part::Browser);
     let browser = parts.contains(&Part::Browser);
     let components = parts.iter().any(|part| *part != Part::Web);
-    let need = Need { components, web, postgres: components, browser };
-    let total = 1 + usize::from(components) * 2 + usize::from(web) + parts.len();
+    let need = Need { components, web, javascript: components, postgres: components, browser };
+    let total = 1 + usize::from(components) * 3 + usize::from(web) + parts.len();
     let mut steps = Steps::new(total);
     let ready = match prepare(&mut steps, need) {
         Ok(ready) => ready,
@@ -73,6 +80,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
             match part {
                 Part::Web => counted(&mut web::npm(&["test"]), &mut counts)?,
                 Part::Browser => browser::run(ready.chromium.as_deref(), &mut counts)?,
+                Part::Component => counted(&mut component(), &mut counts)?,
                 Part::Native => counted(&mut native(&filters)?, &mut counts)?,
                 Part::Integration => counted(&mut integration(&filters)?, &mut counts)?,
             }
@@ -133,6 +141,13 @@ fn selection() -> Result<Vec<String>> {
         }
     }
     Ok(words)
+}
+
+/// The cases of every component that has some, run by the host itself.
+fn component() -> Command {
+    let mut host = Command::new(serve::host_binary(Profile::Debug));
+    host.arg("test").args(WITH_CASES).current_dir(project::root());
+    host
 }
 
 fn native(filters: &[String]) -> Result<Command> {

@@ -11,8 +11,8 @@ use anyhow::{Result, ensure};
 use crate::project;
 use crate::shell::{self, MINUTE};
 
-/// What a build starts from is everything but what it makes and what npm installs.
-const NOT_SOURCES: [&str; 2] = ["dist", "node_modules"];
+/// What a build starts from is everything but what it makes, what npm installs, and test cases.
+const NOT_SOURCES: [&str; 3] = ["cases", "dist", "node_modules"];
 
 /// Builds the UI; returns a remark on what was done.
 pub(crate) fn build() -> Result<String> {
@@ -34,7 +34,7 @@ pub(crate) fn npm(args: &[&str]) -> Command {
 }
 
 /// Folders count too: removing a file changes nothing but its folder.
-fn newest_source(folder: &Path) -> io::Result<SystemTime> {
+pub(crate) fn newest_source(folder: &Path) -> io::Result<SystemTime> {
     let mut newest = SystemTime::UNIX_EPOCH;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,17 +1,22 @@
 //! HTTP bodies and the wrappers that a call puts around them. Each wrapper is about one question:
 //! who gets an unread body back, when did it last move, and what ends it.
 
+mod bounds;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+pub(crate) use bounds::{limited, paced};
 
 /// A body of either side. The same type as wasmtime's, so that a body passes through components and
 /// services of this host without being wrapped again.
@@ -103,8 +108,28 @@ impl Progress {
         (Watched { body, moved: progress.clone() }.boxed_unsync(), progress)
     }
 
-    pub(crate) fn last(&self) -> Instant {
-        *lock(&self.0)
+    pub(crate) fn moved(&self) {
+        *lock(&self.0) = Instant::now();
+    }
+
+    /// Wait for `answer`. `None` once nothing has moved for as long as `limit`.
+    pub(crate) async fn answer<T>(
+        &self,
+        limit: Duration,
+        mut answer: impl Future<Output = T> + Unpin,
+    ) -> Option<T> {
+        loop {
+            let deadline = *lock(&self.0) + limit;
+            tokio::select! {
+                biased;
+                answer = &mut answer => return Some(answer),
+                () = sleep_until(deadline) => {
+                    if *lock(&self.0) + limit <= deadline {
+                        return None;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -119,7 +144,7 @@ impl http_body::Body for Watched {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        *lock(&self.moved.0) = Instant::now();
+        self.moved.moved();
         Poll::Ready(frame)
     }
 

@@ -29,9 +29,11 @@ impl RequestContext {
         Self(Arc::new(Inner { id, hops, cancel: CancellationToken::new() }))
     }
 
-    /// A call on behalf of a request that is known only by what ends it.
+    /// A call on behalf of a request that is known only by what ends it, and by the hops that
+    /// [`with_hops`] holds.
     pub fn for_call(id: String, cancel: CancellationToken) -> Self {
-        Self(Arc::new(Inner { id, hops: 0, cancel }))
+        let hops = HOPS.try_with(|hops| *hops).unwrap_or_default();
+        Self(Arc::new(Inner { id, hops, cancel }))
     }
 
     /// The same request on its way into another service: what ends the one ends the other, not the
@@ -58,6 +60,16 @@ impl RequestContext {
     pub fn cancel(&self) -> &CancellationToken {
         &self.0.cancel
     }
+}
+
+tokio::task_local! {
+    static HOPS: u8;
+}
+
+/// Make a call whose request has passed `hops` services. For backends that are asked with a token
+/// alone: a call that comes back as one to a service of this host must not begin to count anew.
+pub async fn with_hops<T>(hops: u8, call: impl Future<Output = T>) -> T {
+    HOPS.scope(hops, call).await
 }
 
 /// The requests that one instance is serving, by the task that serves each.

@@ -15,15 +15,14 @@ mod api;
 mod client;
 mod decode;
 mod error;
-mod headers;
 mod host;
 mod json;
 mod ndjson;
 mod network;
 mod pump;
 
-use super::body;
 pub use super::body::Body;
+use super::{body, headers};
 pub use address::Address;
 pub use client::{Client, Options};
 pub use host::{Ollama, OllamaView, add_to_linker};

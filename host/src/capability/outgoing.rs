@@ -1,7 +1,16 @@
-//! Outgoing HTTP: `http://<service>/…` from a component goes to that service inside the host.
+//! Outgoing HTTP: `http://<service>/…` from a component goes to that service inside the host, and
+//! what the application file lists goes outside.
 //!
-//! No socket is opened here. What a name means and who may call whom is behind [`Peers`], which the
-//! service registry implements; everything else is refused.
+//! What a name means and who may call whom is behind [`Peers`], which the service registry
+//! implements; the way outside is [`outbound`]. Everything else is refused.
+
+mod connect;
+mod exchange;
+pub mod hops;
+pub mod outbound;
+mod public;
+mod target;
+mod waits;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,21 +18,24 @@ use std::sync::Arc;
 
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, Linker, Resource, ResourceTable};
-use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p3::bindings::http::types::{DnsErrorPayload, ErrorCode};
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use crate::capability::context::{RequestContext, Requests, calling_request};
+pub use outbound::Outbound;
+pub use waits::within_waits;
 
 /// A request's or response's way through the host.
 pub type HttpRequest = http::Request<WasiBody>;
 pub type HttpResponse = http::Response<WasiBody>;
 pub type SendFuture = Pin<Box<dyn Future<Output = Result<HttpResponse, Error>> + Send>>;
 
-/// The services that one service may call.
+/// What one service may call.
 pub trait Peers: Send + Sync {
-    /// Send a request to the service that its authority names. `caller` is the request on whose behalf this
-    /// one is sent: when that ends, so does this.
+    /// Send a request to what its authority names. `caller` is the request on whose behalf this one
+    /// is sent: when that ends, so does this. The guest's [`RequestOptions`] are an extension of the
+    /// request.
     fn send(&self, caller: RequestContext, request: HttpRequest) -> SendFuture;
 }
 
@@ -59,7 +71,7 @@ async fn send<T: WasiHttpView + 'static>(
         let peers = peers.clone();
         let request = table.delete(request)?;
         let request = match request.into_http(access.as_context_mut(), async { Ok(()) }) {
-            Ok((request, _options)) => request,
+            Ok((request, options)) => with_options(request, options.as_deref().copied()),
             Err(error) => return error.downcast().map(Err),
         };
         Ok(match caller {
@@ -82,14 +94,41 @@ async fn send<T: WasiHttpView + 'static>(
     }
 }
 
+/// What travels with a request to whoever sends it.
+fn with_options(mut request: HttpRequest, options: Option<RequestOptions>) -> HttpRequest {
+    if let Some(options) = options {
+        request.extensions_mut().insert(options);
+    }
+    request
+}
+
+/// wasmtime's own of these is private. All that senders here give.
 fn error_code(error: &Error) -> ErrorCode {
     match error {
         Error::HttpRequestDenied => ErrorCode::HttpRequestDenied,
+        Error::HttpRequestUriInvalid => ErrorCode::HttpRequestUriInvalid,
+        Error::HttpRequestMethodInvalid => ErrorCode::HttpRequestMethodInvalid,
         Error::LoopDetected => ErrorCode::LoopDetected,
         Error::DestinationNotFound => ErrorCode::DestinationNotFound,
-        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
-        Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
         Error::DestinationUnavailable => ErrorCode::DestinationUnavailable,
+        Error::DestinationIpProhibited => ErrorCode::DestinationIpProhibited,
+        Error::DnsError { .. } => {
+            ErrorCode::DnsError(DnsErrorPayload { rcode: None, info_code: None })
+        }
+        Error::ConnectionRefused => ErrorCode::ConnectionRefused,
+        Error::ConnectionTimeout => ErrorCode::ConnectionTimeout,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::ConnectionLimitReached => ErrorCode::ConnectionLimitReached,
+        Error::TlsProtocolError => ErrorCode::TlsProtocolError,
+        Error::TlsCertificateError => ErrorCode::TlsCertificateError,
+        Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpResponseBodySize(limit) => ErrorCode::HttpResponseBodySize(*limit),
+        Error::HttpResponseHeaderSectionSize(limit) => {
+            ErrorCode::HttpResponseHeaderSectionSize(*limit)
+        }
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::HttpUpgradeFailed => ErrorCode::HttpUpgradeFailed,
         other => ErrorCode::InternalError(Some(format!("{other:?}"))),
     }
 }
@@ -117,9 +156,10 @@ impl WasiHttpHooks for OutgoingHooks {
     fn send_request(
         &mut self,
         request: HttpRequest,
-        _options: Option<RequestOptions>,
+        options: Option<RequestOptions>,
         _processed: SentFuture,
     ) -> Box<dyn Future<Output = Result<(HttpResponse, SentFuture), Error>> + Send> {
+        let request = with_options(request, options);
         let sending = self.request.clone().map(|caller| self.peers.send(caller, request));
         Box::new(async move {
             let response = sending.ok_or(Error::HttpRequestDenied)?.await?;

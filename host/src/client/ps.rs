@@ -16,13 +16,22 @@ pub async fn ps(args: cli::Ps) -> Result<(), Exit> {
 }
 
 fn render(services: &[ServiceStatus]) -> String {
-    let head =
-        ["SERVICE", "VERSION", "STATE", "INSTANCES", "RUNNING", "SERVED", "FAILED", "ADDRESS"];
+    let head = [
+        "SERVICE",
+        "VERSION",
+        "STATE",
+        "INSTANCES",
+        "RUNNING",
+        "SERVED",
+        "FAILED",
+        "CANCELLED",
+        "ADDRESS",
+    ];
     let rows: Vec<_> = services.iter().map(row).collect();
     table::render(head, &rows)
 }
 
-fn row(service: &ServiceStatus) -> [String; 8] {
+fn row(service: &ServiceStatus) -> [String; 9] {
     // Files have no versions, and are not counted.
     let count = |number: String| if service.version.is_some() { number } else { "-".to_string() };
     let state = match &service.canary {
@@ -37,6 +46,7 @@ fn row(service: &ServiceStatus) -> [String; 8] {
         count(service.in_flight.to_string()),
         count(service.served.to_string()),
         count(service.failed.to_string()),
+        count(service.cancelled.to_string()),
         service.address.clone(),
     ]
 }

@@ -10,7 +10,7 @@ use super::file::{Table, free_texts};
 use super::postgres_url::has_literal_password;
 use super::{
     ComponentConfig, ComponentSource, EnvironmentValue, Grants, Secret, ServiceKind, ServiceLimits,
-    disk, route,
+    disk, outbound, route,
 };
 use crate::limits;
 
@@ -19,6 +19,7 @@ const RESERVED_VARIABLE: &str = "services__";
 
 pub(super) fn component(
     cx: &Context<'_>,
+    name: &str,
     table: &Table<'_>,
     grants: Grants,
 ) -> Option<ServiceKind> {
@@ -26,8 +27,10 @@ pub(super) fn component(
     let environment = environment(cx, table);
     let health = table.text(cx, "health");
     let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
+    let outbound = outbound::outbound(cx, name, table);
     let limits = service_limits(cx, table);
-    let component = ComponentConfig { source: source?, grants, environment, health, limits };
+    let component =
+        ComponentConfig { source: source?, grants, outbound, environment, health, limits };
     Some(ServiceKind::Component(Box::new(component)))
 }
 
@@ -130,7 +133,7 @@ fn is_secret_name(name: &str) -> bool {
         .any(|ending| name.ends_with(ending))
 }
 
-fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
+pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
     let service = ServiceLimits {
         concurrent: table.count(cx, "concurrent", limits::SERVICE_CONCURRENT),
         queue: table.count(cx, "queue", limits::SERVICE_QUEUE),
@@ -140,14 +143,33 @@ fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
             "first-byte-timeout",
             limits::SERVICE_FIRST_BYTE_TIMEOUT,
         ),
+        timeout: table.duration(cx, "timeout", limits::SERVICE_TIMEOUT),
+        stream_idle_timeout: table.duration(
+            cx,
+            "stream-idle-timeout",
+            limits::SERVICE_STREAM_IDLE_TIMEOUT,
+        ),
+        cpu_timeout: table.duration(cx, "cpu-timeout", limits::SERVICE_CPU_TIMEOUT),
         drain: table.duration(cx, "drain", limits::SERVICE_DRAIN),
         max_body_bytes: table.size(cx, "max-body", limits::SERVICE_MAX_BODY_BYTES),
         memory_bytes: table.size(cx, "memory", limits::SERVICE_MEMORY_BYTES),
+        memory_total_bytes: table.size(cx, "memory-total", limits::SERVICE_MEMORY_TOTAL_BYTES),
+        log_lines: table.count(cx, "log-lines", limits::SERVICE_LOG_LINES),
         instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
         per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
         idle: table.duration(cx, "idle", limits::SERVICE_IDLE),
-        reuse: table.has("reuse").then(|| table.count(cx, "reuse", limits::SERVICE_REUSE)),
+        reuse: Some(table.count(cx, "reuse", limits::SERVICE_REUSE)).filter(|_| table.has("reuse")),
     };
+    if service.memory_bytes > service.memory_total_bytes {
+        let key = if table.has("memory-total") { "memory-total" } else { "memory" };
+        cx.error(
+            &table.at(key),
+            Problem::new(
+                "'memory' of one instance is more than 'memory-total' of all of them",
+                "raise 'memory-total', or lower 'memory'",
+            ),
+        );
+    }
     let room = service.admitted(service.per_instance);
     if table.has("concurrent") && room < service.concurrent {
         cx.warning(

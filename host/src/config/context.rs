@@ -7,9 +7,10 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
 
+use super::bounds::Bound;
 use super::diagnostic::{Diagnostic, Positions, Problem, Severity, nearest, quoted};
 use super::interpolate::Reference;
-use super::{Environment, Source, disk};
+use super::{Environment, Secret, Source, disk};
 
 /// Byte offsets in the file.
 pub(super) type Span = Range<usize>;
@@ -44,6 +45,9 @@ pub(super) struct Context<'a> {
     incomplete: bool,
     syntax_error_lines: Vec<usize>,
     found: RefCell<Vec<Diagnostic>>,
+    bounds: RefCell<Vec<Bound>>,
+    /// All that was inserted anywhere.
+    secrets: RefCell<Vec<Secret>>,
 }
 
 // === impl Context ===
@@ -59,6 +63,8 @@ impl<'a> Context<'a> {
             incomplete: false,
             syntax_error_lines: Vec::new(),
             found: RefCell::default(),
+            bounds: RefCell::default(),
+            secrets: RefCell::default(),
         }
     }
 
@@ -117,8 +123,14 @@ impl<'a> Context<'a> {
         Some(format!("did you mean {}?", quoted(&format!("{parent}{similar}"))))
     }
 
-    pub(super) fn into_found(self) -> Vec<Diagnostic> {
-        self.found.into_inner()
+    /// Enter a bound that was read.
+    pub(super) fn remember(&self, bound: Bound) {
+        self.bounds.borrow_mut().push(bound);
+    }
+
+    /// All findings, and the bounds in the order in which they were read.
+    pub(super) fn into_found(self) -> (Vec<Diagnostic>, Vec<Bound>) {
+        (self.found.into_inner(), self.bounds.into_inner())
     }
 
     fn push(&self, severity: Severity, at: &Span, problem: Problem) {
@@ -136,8 +148,19 @@ impl<'a> Context<'a> {
         });
     }
 
+    /// What `${...}` stood for so far.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        self.secrets.borrow().clone()
+    }
+
     /// The value of one `${...}`.
     pub(super) fn resolve(&self, reference: Reference<'_>) -> Result<String, Problem> {
+        let value = self.look_up(reference)?;
+        self.secrets.borrow_mut().push(Secret::new(value.clone()));
+        Ok(value)
+    }
+
+    fn look_up(&self, reference: Reference<'_>) -> Result<String, Problem> {
         match reference {
             Reference::Variable(name) => self.environment(name).ok_or_else(|| {
                 Problem::new(

@@ -1,7 +1,7 @@
 //! All reading of files for the configuration.
 //!
 //! It exists so that the rest of the module is pure and one place shows what is touched: the
-//! application file, files named by `${file:...}`, and whether paths exist. It must not know what
+//! application file, files named by `${file:...}`, certificates with their keys, and whether paths exist. It must not know what
 //! the files mean, and it reports a problem without any content of a file.
 
 use std::fs;
@@ -38,6 +38,16 @@ pub(super) fn secret(path: &Path) -> Result<String, Problem> {
     })?;
     let content = content.strip_suffix('\n').unwrap_or(&content);
     Ok(content.strip_suffix('\r').unwrap_or(content).to_owned())
+}
+
+/// The text of a certificate or of a key.
+pub(super) fn pem(path: &Path) -> Result<String, Problem> {
+    text(path, limits::http::PEM_BYTES).map_err(|cause| {
+        Problem::new(
+            format!("cannot read the PEM file {}: {cause}", quoted(&path.display().to_string())),
+            "create it, or correct the path",
+        )
+    })
 }
 
 pub(super) fn is_file(path: &Path) -> bool {

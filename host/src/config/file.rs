@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::bounds::Bound;
 use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, nearest, quoted};
 use super::field::{interpolated_text, plain_text, table_of, unsigned, within, wrong_type};
@@ -21,6 +22,8 @@ use crate::limits::Setting;
 pub(super) struct Table<'t> {
     /// Its header, or the key of an inline table.
     pub(super) at: Span,
+    /// As in `[service.weather]`, empty for the top of the file.
+    name: String,
     entries: BTreeMap<&'t str, Entry<'t>>,
 }
 
@@ -64,7 +67,26 @@ impl<'t> Table<'t> {
                 entries.entry(guess).or_insert(entry);
             }
         }
-        Table { at, entries }
+        Table { at, name: name.to_owned(), entries }
+    }
+
+    /// A table that is not in the file: everything in it has its default.
+    pub(super) fn absent(name: &str, at: Span) -> Table<'t> {
+        Table { at, name: name.to_owned(), entries: BTreeMap::new() }
+    }
+
+    /// The table `[key]`, whether it is in the file or not.
+    pub(super) fn section(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+        keys: &'static [&'static str],
+    ) -> Table<'t> {
+        let name = format!("[{key}]");
+        match self.table(cx, key, &name) {
+            Some((at, table)) => Table::open(cx, &name, at, table, keys),
+            None => Table::absent(&name, self.at(key)),
+        }
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -74,6 +96,17 @@ impl<'t> Table<'t> {
     /// Where `key` stands, or the header if it does not.
     pub(super) fn at(&self, key: &str) -> Span {
         self.entries.get(key).map_or_else(|| self.at.clone(), |entry| entry.key.span())
+    }
+
+    /// What stands under `key`, for keys that take more than one type.
+    pub(super) fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.entries.get(key).map(|entry| entry.value)
+    }
+
+    /// A table of this one key.
+    pub(super) fn only(&self, key: &'static str) -> Table<'t> {
+        let entry = self.entries.get(key).map(|entry| (key, *entry));
+        Table { at: self.at(key), name: self.name.clone(), entries: entry.into_iter().collect() }
     }
 
     /// A string that is used as it stands.
@@ -113,16 +146,15 @@ impl<'t> Table<'t> {
     }
 
     pub(super) fn count(&self, cx: &Context<'_>, key: &str, setting: Setting<usize>) -> usize {
-        let Some(Entry { value, .. }) = self.entries.get(key) else {
-            return setting.default;
-        };
-        let DeValue::Integer(_) = value.get_ref() else {
-            wrong_type(cx, key, &value.span(), "a whole number", value.get_ref());
-            return setting.default;
-        };
-        let number = unsigned(value.get_ref()).map(|number| usize::try_from(number).ok());
-        let number = number.map(|number| number.unwrap_or(usize::MAX));
-        within(cx, key, &value.span(), number, setting, usize::to_string)
+        self.bound(cx, key, setting, usize::to_string, |value, show| {
+            let DeValue::Integer(_) = value.get_ref() else {
+                wrong_type(cx, key, &value.span(), "a whole number", value.get_ref());
+                return None;
+            };
+            let number = unsigned(value.get_ref()).map(|number| usize::try_from(number).ok());
+            let number = number.map(|number| number.unwrap_or(usize::MAX));
+            Some(within(cx, key, &value.span(), number, setting, show))
+        })
     }
 
     pub(super) fn duration(
@@ -131,38 +163,53 @@ impl<'t> Table<'t> {
         key: &str,
         setting: Setting<Duration>,
     ) -> Duration {
-        let Some(Entry { value, .. }) = self.entries.get(key) else {
-            return setting.default;
-        };
-        let DeValue::String(text) = value.get_ref() else {
-            wrong_type(cx, key, &value.span(), "a duration such as \"30s\"", value.get_ref());
-            return setting.default;
-        };
-        match cx.checked(&value.span(), value::duration(text)) {
-            Some(duration) => {
-                let show = |duration: &Duration| value::show_duration(*duration);
-                within(cx, key, &value.span(), Some(duration), setting, show)
-            }
-            None => setting.default,
-        }
+        let show = |duration: &Duration| value::show_duration(*duration);
+        self.bound(cx, key, setting, show, |value, show| {
+            let DeValue::String(text) = value.get_ref() else {
+                wrong_type(cx, key, &value.span(), "a duration such as \"30s\"", value.get_ref());
+                return None;
+            };
+            let duration = cx.checked(&value.span(), value::duration(text))?;
+            Some(within(cx, key, &value.span(), Some(duration), setting, show))
+        })
     }
 
     pub(super) fn size(&self, cx: &Context<'_>, key: &str, setting: Setting<u64>) -> u64 {
-        let Some(Entry { value, .. }) = self.entries.get(key) else {
-            return setting.default;
-        };
-        let bytes = match value.get_ref() {
-            DeValue::String(text) => match cx.checked(&value.span(), value::size(text)) {
-                Some(bytes) => Some(bytes),
-                None => return setting.default,
-            },
-            DeValue::Integer(_) => unsigned(value.get_ref()),
-            other => {
-                wrong_type(cx, key, &value.span(), "a size such as \"64MiB\"", other);
-                return setting.default;
-            }
-        };
-        within(cx, key, &value.span(), bytes, setting, |bytes| value::show_size(*bytes))
+        let show = |bytes: &u64| value::show_size(*bytes);
+        self.bound(cx, key, setting, show, |value, show| {
+            let bytes = match value.get_ref() {
+                DeValue::String(text) => Some(cx.checked(&value.span(), value::size(text))?),
+                DeValue::Integer(_) => unsigned(value.get_ref()),
+                other => {
+                    wrong_type(cx, key, &value.span(), "a size such as \"64MiB\"", other);
+                    return None;
+                }
+            };
+            Some(within(cx, key, &value.span(), bytes, setting, show))
+        })
+    }
+
+    /// What `read` makes of the value, or the default, and the note for those who ask what is in effect.
+    fn bound<T: Copy, S: Fn(&T) -> String>(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+        setting: Setting<T>,
+        show: S,
+        read: impl FnOnce(&Spanned<DeValue<'t>>, &S) -> Option<T>,
+    ) -> T {
+        let entry = self.entries.get(key);
+        let value = entry.and_then(|entry| read(entry.value, &show)).unwrap_or(setting.default);
+        cx.remember(Bound {
+            table: self.name.trim_matches(['[', ']']).to_owned(),
+            key: key.to_owned(),
+            value: show(&value),
+            default: show(&setting.default),
+            minimum: show(&setting.min),
+            maximum: show(&setting.max),
+            line: entry.map(|entry| cx.line(&entry.key.span())),
+        });
+        value
     }
 
     /// The table under `key`, unopened.

@@ -9,25 +9,29 @@ use super::context::{Context, Located};
 use super::diagnostic::{Diagnostics, Problem, Severity};
 use super::file::Table;
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, Listen, Source, resource, service, syntax, value, watch};
+use super::{Config, HostLimits, Source, http, record, resource, service, syntax, value, watch};
+use crate::limits;
 
-pub(super) const HTTP_PORT: u16 = 8080;
-pub(super) const ADMIN_PORT: u16 = 8081;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-const KEYS: &[&str] = &["name", "http", "admin", "state", "postgres", "ollama", "service", "watch"];
+const KEYS: &[&str] = &[
+    "name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits", "record",
+];
+
+const LIMITS_KEYS: &[&str] = &["concurrent", "queue", "memory", "instances"];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
     let mut text = source.text.to_owned();
     let root = syntax::parse(&mut cx, &mut text);
     let config = read(&cx, &Table::open(&cx, "", 0..0, &root, KEYS));
-    let found = Diagnostics::new(cx.into_found());
+    let (found, bounds) = cx.into_found();
+    let found = Diagnostics::new(found);
     let has_error = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     match config {
         Some(config) if !has_error => {
-            Ok(Config { warnings: found.iter().cloned().collect(), ..config })
+            Ok(Config { warnings: found.iter().cloned().collect(), bounds, ..config })
         }
         _ => Err(found),
     }
@@ -37,9 +41,9 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
 /// error.
 fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let name = application_name(cx, root);
-    let http = listener(cx, root, "http", HTTP_PORT);
-    let admin = listener(cx, root, "admin", ADMIN_PORT);
-    check_listeners(cx, &http, &admin);
+    let (http, http_at) = http::http(cx, root);
+    let admin = http::admin(cx, root);
+    http::check_listeners(cx, &http.listen, &http_at, &admin);
     let state_dir = state_dir(cx, root);
 
     let mut postgres = BTreeMap::new();
@@ -81,6 +85,8 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     }
 
     let watch = watch::watch(cx, root);
+    let limits = host_limits(cx, &root.section(cx, "limits", LIMITS_KEYS));
+    let redact = record::redact(cx, root);
 
     references::routes(cx, &drafts);
     references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
@@ -100,13 +106,17 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         name: name?,
         file: Some(cx.file.to_owned()),
         folder: cx.folder.to_owned(),
-        http: http.value,
+        http,
         admin: admin.value,
         state_dir: cx.folder.join(state_dir),
         postgres,
         ollama,
         services,
         watch,
+        limits,
+        bounds: Vec::new(),
+        redact,
+        secrets: cx.secrets(),
         warnings: Vec::new(),
     })
 }
@@ -123,43 +133,6 @@ fn application_name(cx: &Context<'_>, root: &Table<'_>) -> Option<String> {
     Some(name.value)
 }
 
-fn listener(cx: &Context<'_>, root: &Table<'_>, key: &str, port: u16) -> Located<Listen> {
-    let default = Listen { host: "127.0.0.1".to_owned(), port };
-    let example = format!("[{key}]");
-    let Some((at, table)) = root.table(cx, key, &example) else {
-        return Located { value: default, at: root.at(key) };
-    };
-    let table = Table::open(cx, &example, at, table, &["listen"]);
-    let written = table.text(cx, "listen");
-    let at = written.as_ref().map_or_else(|| table.at.clone(), |written| written.at.clone());
-    let value = written.and_then(|written| cx.checked(&written.at, value::listen(&written.value)));
-    Located { value: value.unwrap_or(default), at }
-}
-
-fn check_listeners(cx: &Context<'_>, http: &Located<Listen>, admin: &Located<Listen>) {
-    if http.value.collides_with(&admin.value) {
-        let free = http.value.port.checked_add(1).unwrap_or(ADMIN_PORT);
-        // At the one that was written, if only one was.
-        let at = if admin.at.is_empty() { &http.at } else { &admin.at };
-        cx.error(
-            at,
-            Problem::new(
-                format!("[http] and [admin] both listen on {}", admin.value),
-                format!("give [admin] another port, as in listen = \"127.0.0.1:{free}\""),
-            ),
-        );
-    }
-    if !admin.value.is_loopback() {
-        cx.warning(
-            &admin.at,
-            Problem::new(
-                "other machines can reach [admin], which asks for no password",
-                "listen on 127.0.0.1",
-            ),
-        );
-    }
-}
-
 fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {
     let Some((at, table)) = root.table(cx, "state", "[state]") else {
         return STATE_DIR.to_owned();
@@ -172,6 +145,15 @@ fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {
         }
         Some(dir) => dir.value,
         None => STATE_DIR.to_owned(),
+    }
+}
+
+pub(super) fn host_limits(cx: &Context<'_>, table: &Table<'_>) -> HostLimits {
+    HostLimits {
+        concurrent: table.count(cx, "concurrent", limits::HOST_CONCURRENT),
+        queue: table.count(cx, "queue", limits::HOST_QUEUE),
+        memory_bytes: table.size(cx, "memory", limits::HOST_MEMORY_BYTES),
+        instances: table.count(cx, "instances", limits::HOST_INSTANCES),
     }
 }
 

@@ -9,21 +9,39 @@ use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, quoted};
 use super::file::Table;
 use super::forward::{ForwardList, ForwardRule};
-use super::{OllamaConfig, PostgresConfig, UrlFrom, disk, ollama_url, postgres_url};
+use super::{BreakerConfig, OllamaConfig, PostgresConfig, UrlFrom, disk, ollama_url, postgres_url};
 use crate::limits;
 
-const POSTGRES_KEYS: &[&str] = &["url", "init", "pool", "acquire-timeout", "statement-timeout"];
+const POSTGRES_KEYS: &[&str] = &[
+    "url",
+    "init",
+    "pool",
+    "acquire-timeout",
+    "statement-timeout",
+    "breaker-failures",
+    "breaker-wait",
+    "breaker-wait-max",
+];
 
-const OLLAMA_KEYS: &[&str] =
-    &["url", "fallback", "forward", "connect-timeout", "first-byte-timeout", "concurrent"];
+const OLLAMA_KEYS: &[&str] = &[
+    "url",
+    "fallback",
+    "forward",
+    "connect-timeout",
+    "first-byte-timeout",
+    "concurrent",
+    "breaker-failures",
+    "breaker-wait",
+    "breaker-wait-max",
+];
 
 /// The variable that Ollama itself and its clients read.
 const OLLAMA_HOST: &str = "OLLAMA_HOST";
 
-/// `None` if its address is wrong; that has been reported.
 /// What a new server consists of. A database of the host's own cannot have such a name.
 const RESERVED_DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
 
+/// `None` if its address is wrong; that has been reported.
 pub(super) fn postgres<'t>(
     cx: &Context<'_>,
     name: &str,
@@ -63,6 +81,7 @@ pub(super) fn postgres<'t>(
             "statement-timeout",
             limits::postgres::STATEMENT_TIMEOUT,
         ),
+        breaker: breaker(cx, &table),
     };
     // Never an embedded database in place of the one that was asked for.
     let url_is_wrong = table.has("url") && url.flatten().is_none();
@@ -92,6 +111,7 @@ pub(super) fn ollama<'t>(
     let first_byte_timeout =
         table.duration(cx, "first-byte-timeout", limits::ollama::FIRST_BYTE_TIMEOUT);
     let concurrent = table.count(cx, "concurrent", limits::ollama::CONCURRENT);
+    let breaker = breaker(cx, &table);
     let config = ollama_address(cx, &table).map(|(url, url_from)| OllamaConfig {
         line,
         url,
@@ -101,8 +121,18 @@ pub(super) fn ollama<'t>(
         connect_timeout,
         first_byte_timeout,
         concurrent,
+        breaker,
     });
     (config, fallback)
+}
+
+/// The keys that all backends have for their circuit breakers.
+pub(super) fn breaker(cx: &Context<'_>, table: &Table<'_>) -> BreakerConfig {
+    BreakerConfig {
+        failures: table.count(cx, "breaker-failures", limits::backends::FAILURES),
+        wait: table.duration(cx, "breaker-wait", limits::backends::WAIT),
+        wait_max: table.duration(cx, "breaker-wait-max", limits::backends::WAIT_MAX),
+    }
 }
 
 fn ollama_address(cx: &Context<'_>, table: &Table<'_>) -> Option<(super::BackendUrl, UrlFrom)> {

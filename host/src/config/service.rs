@@ -18,15 +18,21 @@ const KEYS: &[&str] = &[
     "postgres",
     "ollama",
     "services",
+    "outbound",
     "environment",
     "health",
     "concurrent",
     "queue",
     "queue-timeout",
     "first-byte-timeout",
+    "timeout",
+    "stream-idle-timeout",
+    "cpu-timeout",
     "drain",
     "max-body",
     "memory",
+    "memory-total",
+    "log-lines",
     "instances",
     "per-instance",
     "reuse",
@@ -114,7 +120,7 @@ fn route(
 
 fn kind(cx: &Context<'_>, name: &str, table: &Table<'_>, grants: Grants) -> Option<ServiceKind> {
     match (table.has("component"), table.has("static")) {
-        (true, false) => component::component(cx, table, grants),
+        (true, false) => component::component(cx, name, table, grants),
         (false, true) => {
             let dir = static_folder(cx, table);
             for key in KEYS.iter().filter(|key| !STATIC_KEYS.contains(key) && table.has(key)) {

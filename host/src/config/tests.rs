@@ -1,9 +1,11 @@
 //! What an application file may say, what comes of it, and what is said when it is wrong.
 
+mod bounds;
 mod broken;
 mod forwarding;
 mod fuzz;
 mod grammar;
+mod outbound;
 mod reports;
 mod secrets;
 mod whole;

@@ -182,6 +182,11 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
+    /// On this machine only.
+    pub(super) fn local(port: u16) -> Listen {
+        Listen { host: "127.0.0.1".to_owned(), port }
+    }
+
     /// `true` if the two cannot both be bound.
     pub(super) fn collides_with(&self, other: &Listen) -> bool {
         let same_place = self.host == other.host

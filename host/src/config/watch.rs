@@ -16,10 +16,7 @@ const DEFAULT_BUILD: [&str; 3] = ["cargo", "xtask", "guests"];
 const EXAMPLE: &str = "write it as a list of words, as in [\"cargo\", \"xtask\", \"guests\"]";
 
 pub(super) fn watch(cx: &Context<'_>, root: &Table<'_>) -> WatchConfig {
-    let Some((at, table)) = root.table(cx, "watch", "[watch]") else {
-        return WatchConfig::default();
-    };
-    let table = Table::open(cx, "[watch]", at, table, &["build", "build-timeout"]);
+    let table = root.section(cx, "watch", &["build", "build-timeout"]);
     let build = table.texts(cx, "build");
     if let Some(words) = &build {
         check_command(cx, &table, words);

@@ -5,6 +5,7 @@
 
 mod lines;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -165,8 +166,17 @@ fn explain(name: &str, text: &str, done: usize, error: sqlx::Error) -> anyhow::E
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    let bytes =
-        std::fs::read(path).with_context(|| format!("cannot read init script {}", shown(path)))?;
+    let mut bytes = Vec::new();
+    // One more than allowed tells a file that is too large from one that just fits.
+    std::fs::File::open(path)
+        .and_then(|file| file.take(limits::INIT_SCRIPT_BYTES + 1).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read init script {}", shown(path)))?;
+    anyhow::ensure!(
+        bytes.len() as u64 <= limits::INIT_SCRIPT_BYTES,
+        "the init script {} is larger than {} bytes; load so much data with psql",
+        shown(path),
+        limits::INIT_SCRIPT_BYTES
+    );
     let text = String::from_utf8(bytes)
         .map_err(|_| anyhow!("the init script {} is not UTF-8", shown(path)))?;
     // What editors and version control do to files must not make them other scripts.

@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -29,8 +30,13 @@ pub(super) struct Process {
     place: Place,
     stop: CancellationToken,
     keeper: JoinHandle<()>,
-    pid: Pid,
+    running: Running,
 }
+
+/// The server's process at the moment: another one after each restart, none in between. A number
+/// that is kept longer may be somebody else's by then.
+#[derive(Clone, Debug, Default)]
+struct Running(Arc<Mutex<Option<Pid>>>);
 
 /// Where the server listens.
 #[derive(Clone, Debug)]
@@ -72,10 +78,11 @@ impl Process {
             let address = place.administrator(folder, "postgres");
             let error = match ready(&mut child, &address, &tail).await {
                 Ok(()) => {
-                    let pid = pid(&child)?;
                     let stop = CancellationToken::new();
-                    let keeper = tokio::spawn(keep(launch, place.clone(), child, stop.clone()));
-                    return Ok(Self { place, stop, keeper, pid });
+                    let running = Running::default();
+                    running.set(pid(&child).ok());
+                    let kept = keep(launch, place.clone(), child, running.clone(), stop.clone());
+                    return Ok(Self { place, stop, keeper: tokio::spawn(kept), running });
                 }
                 Err(error) => error,
             };
@@ -122,7 +129,19 @@ impl Drop for Process {
         if !self.keeper.is_finished() {
             // The keeper does the same, if the runtime still lets it.
             self.stop.cancel();
-            let _ = kill_process(self.pid, Signal::INT);
+            self.running.interrupt();
+        }
+    }
+}
+
+impl Running {
+    fn set(&self, pid: Option<Pid>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pid;
+    }
+
+    fn interrupt(&self) {
+        if let Some(pid) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = kill_process(pid, Signal::INT);
         }
     }
 }
@@ -221,13 +240,22 @@ async fn ready(child: &mut Child, address: &Address, tail: &Tail) -> anyhow::Res
 }
 
 /// Start the server again when it dies, until it is to stop.
-async fn keep(launch: Launch, place: Place, mut child: Child, stop: CancellationToken) {
+async fn keep(
+    launch: Launch,
+    place: Place,
+    mut child: Child,
+    running: Running,
+    stop: CancellationToken,
+) {
     let mut wait = limits::RESTART_WAIT_FIRST;
     loop {
         let started = Instant::now();
         tokio::select! {
             () = stop.cancelled() => return shut_down(child).await,
-            status = child.wait() => tracing::error!(?status, "embedded Postgres ended by itself"),
+            status = child.wait() => {
+                running.set(None);
+                tracing::error!(?status, "embedded Postgres ended by itself");
+            }
         }
         if started.elapsed() > limits::RESTART_WAIT_LAST {
             wait = limits::RESTART_WAIT_FIRST;
@@ -241,6 +269,7 @@ async fn keep(launch: Launch, place: Place, mut child: Child, stop: Cancellation
             match launch.spawn(&place) {
                 Ok((started, _)) => {
                     child = started;
+                    running.set(pid(&child).ok());
                     break;
                 }
                 Err(error) => tracing::error!("cannot restart embedded Postgres: {error:#}"),

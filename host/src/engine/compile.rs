@@ -65,12 +65,14 @@ impl ComponentFile {
     /// Read a file once; what happens to it afterwards does not matter.
     pub async fn read(path: &Path) -> Result<Self> {
         let path = path.to_path_buf();
-        tokio::task::spawn_blocking(move || {
-            let bytes = read(&path)?;
-            Self::from_bytes(bytes, path)
-        })
-        .await
-        .context("the file could not be read")?
+        tokio::task::spawn_blocking(move || Self::read_now(&path))
+            .await
+            .context("the file could not be read")?
+    }
+
+    /// The same for a thread that may wait.
+    pub fn read_now(path: &Path) -> Result<Self> {
+        Self::from_bytes(read(path)?, path.to_path_buf())
     }
 
     /// Bytes that came another way. `path` names their origin.
@@ -99,18 +101,21 @@ pub async fn compile(
     cache: Arc<CodeCache>,
     file: ComponentFile,
 ) -> Result<Component> {
-    tokio::task::spawn_blocking(move || {
-        if let Some(component) = cache.load(engine.wasmtime(), &file.digest) {
-            return Ok(component);
-        }
-        let component = Component::from_binary(engine.wasmtime(), &file.bytes)
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("{} is not a valid component", file.path.display()))?;
-        cache.store(engine.wasmtime(), &file.digest, &component);
-        Ok(component)
-    })
-    .await
-    .context("the compiler stopped")?
+    tokio::task::spawn_blocking(move || compile_now(&engine, &cache, &file))
+        .await
+        .context("the compiler stopped")?
+}
+
+/// The same for a thread that may wait.
+pub fn compile_now(engine: &Engine, cache: &CodeCache, file: &ComponentFile) -> Result<Component> {
+    if let Some(component) = cache.load(engine.wasmtime(), &file.digest) {
+        return Ok(component);
+    }
+    let component = Component::from_binary(engine.wasmtime(), &file.bytes)
+        .map_err(anyhow::Error::from)
+        .with_context(|| format!("{} is not a valid component", file.path.display()))?;
+    cache.store(engine.wasmtime(), &file.digest, &component);
+    Ok(component)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

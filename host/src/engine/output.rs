@@ -1,31 +1,87 @@
 //! What a guest prints becomes lines of the host's log, with the service's name.
 //!
-//! A line is cut at a bound, so that a guest that never ends a line costs no memory.
+//! A line is cut at a bound, so that a guest that never ends a line costs no memory; and a service has so
+//! many lines in a second, so that one that floods the log does not bury the others.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::limits;
 
+/// How many lines in a second a service may write, and what it has written. Shared by all its instances.
+pub struct LogRate {
+    service: Arc<str>,
+    per_second: usize,
+    started: Instant,
+    /// The second that is counted, and the lines in it. Two threads at its turn may lose a line's count.
+    second: AtomicU64,
+    lines: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+impl LogRate {
+    pub fn new(service: Arc<str>, per_second: usize) -> Arc<Self> {
+        Arc::new(Self {
+            service,
+            per_second,
+            started: Instant::now(),
+            second: AtomicU64::new(0),
+            lines: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether one more line may be written now.
+    fn admits(&self) -> bool {
+        self.admits_at(self.started.elapsed().as_secs())
+    }
+
+    fn admits_at(&self, second: u64) -> bool {
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.lines.store(0, Ordering::Relaxed);
+            self.tell();
+        }
+        let admitted = self.lines.fetch_add(1, Ordering::Relaxed) < self.per_second;
+        if !admitted {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    /// Tell what was dropped, if anything was.
+    fn tell(&self) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!(
+                service = %self.service,
+                "dropped {dropped} lines of its output, which had more than {} in a second ('log-lines' sets the bound)",
+                self.per_second
+            );
+        }
+    }
+}
+
 /// A guest's standard output or standard error.
 #[derive(Clone)]
 pub struct GuestOutput {
-    service: Arc<str>,
+    rate: Arc<LogRate>,
     stream: &'static str,
 }
 
 impl GuestOutput {
-    pub fn stdout(service: Arc<str>) -> Self {
-        Self { service, stream: "stdout" }
+    pub fn stdout(rate: Arc<LogRate>) -> Self {
+        Self { rate, stream: "stdout" }
     }
 
-    pub fn stderr(service: Arc<str>) -> Self {
-        Self { service, stream: "stderr" }
+    pub fn stderr(rate: Arc<LogRate>) -> Self {
+        Self { rate, stream: "stderr" }
     }
 }
 
@@ -61,8 +117,8 @@ impl Lines {
     fn log(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
         let line = line.trim_end();
-        if !line.is_empty() {
-            tracing::info!(target: "guest", service = %self.output.service, stream = self.output.stream, "{line}");
+        if !line.is_empty() && self.output.rate.admits() {
+            tracing::info!(target: "guest", service = %self.output.rate.service, stream = self.output.stream, "{line}");
         }
         self.line.clear();
     }
@@ -71,6 +127,8 @@ impl Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         self.log();
+        // A flood that has ended may be followed by silence.
+        self.output.rate.tell();
     }
 }
 
@@ -97,9 +155,24 @@ impl AsyncWrite for Lines {
 mod tests {
     use super::*;
 
+    fn lines() -> Lines {
+        let rate = LogRate::new("test".into(), 2);
+        Lines { output: GuestOutput::stdout(rate), line: Vec::new() }
+    }
+
+    #[test]
+    fn a_service_has_so_many_lines_in_a_second() {
+        let rate = LogRate::new("test".into(), 2);
+        let admitted: Vec<bool> =
+            [0, 0, 0, 0, 1, 1, 1, 7].iter().map(|second| rate.admits_at(*second)).collect();
+        assert_eq!(admitted, [true, true, false, false, true, true, false, true]);
+        // The two of the first second were told in the second one, that of the second in the seventh.
+        assert_eq!(rate.dropped.load(Ordering::Relaxed), 0);
+    }
+
     #[test]
     fn a_line_without_end_is_bounded() {
-        let mut lines = Lines { output: GuestOutput::stdout("test".into()), line: Vec::new() };
+        let mut lines = lines();
         lines.push(&vec![b'x'; 3 * limits::LOG_LINE_BYTES]);
         assert_eq!(lines.line.len(), limits::LOG_LINE_BYTES);
         lines.push(b"\nnext");

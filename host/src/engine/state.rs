@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::ResourceLimiter;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -13,8 +12,26 @@ use crate::capability::ollama::backend::Server;
 use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
-use crate::engine::output::GuestOutput;
+use crate::engine::memory::{Budget, StoreLimit};
+use crate::engine::output::{GuestOutput, LogRate};
 use crate::limits;
+
+/// What is around an instance beside its grants. `serve` leaves it to the machine; a test decides it.
+pub trait Surroundings: Send + Sync {
+    /// Change clocks, randomness and output of a new instance.
+    fn furnish(&self, wasi: &mut WasiCtxBuilder);
+
+    /// An instance ended with this error. True if that is told, and not for the log.
+    fn trapped(&self, error: &wasmtime::Error) -> bool;
+
+    /// Surroundings of a new instance's own. None: it has these.
+    fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
+        None
+    }
+
+    /// The instance is given a request.
+    fn serves(&self, _request: &RequestContext) {}
+}
 
 /// What the application file grants to one service. Shared by all instances of all its versions.
 pub struct Grants {
@@ -24,8 +41,14 @@ pub struct Grants {
     pub ollama: Option<Arc<dyn Server>>,
     /// The services it may call.
     pub peers: Arc<dyn Peers>,
+    /// What its instances may hold together.
+    pub memory: Arc<Budget>,
+    /// What they may write to the log.
+    pub log: Arc<LogRate>,
     /// All the environment it sees. Values may be secret.
     pub environment: Vec<(String, String)>,
+    /// None: the machine's own.
+    pub surroundings: Option<Arc<dyn Surroundings>>,
 }
 
 impl Grants {
@@ -39,22 +62,28 @@ impl Grants {
 /// The data of one store.
 pub struct State {
     grants: Arc<Grants>,
+    surroundings: Option<Arc<dyn Surroundings>>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
     table: ResourceTable,
-    pub memory: MemoryLimit,
+    pub memory: StoreLimit,
     pub requests: Requests,
 }
 
 impl State {
     pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
-        let wasi = WasiCtxBuilder::new()
-            .envs(&grants.environment)
-            .stdout(GuestOutput::stdout(grants.service.clone()))
-            .stderr(GuestOutput::stderr(grants.service.clone()))
-            .build();
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.envs(&grants.environment)
+            .stdout(GuestOutput::stdout(grants.log.clone()))
+            .stderr(GuestOutput::stderr(grants.log.clone()));
+        let surroundings = grants.surroundings.as_ref();
+        let surroundings = surroundings.and_then(|all| all.of_instance().or(Some(all.clone())));
+        if let Some(surroundings) = &surroundings {
+            surroundings.furnish(&mut wasi);
+        }
+        let wasi = wasi.build();
         // Both live in the host's memory, where the limit on the guest's does not reach.
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::GUEST_RESOURCES);
@@ -62,10 +91,11 @@ impl State {
         http.set_field_size_limit(limits::GUEST_FIELDS_BYTES);
         Self {
             wasi,
+            surroundings,
             http,
             hooks: OutgoingHooks::new(grants.peers.clone()),
             table,
-            memory: MemoryLimit::new(memory_bytes),
+            memory: StoreLimit::new(memory_bytes, grants.memory.clone()),
             requests: Requests::default(),
             grants,
         }
@@ -78,6 +108,19 @@ impl State {
 
     pub fn service(&self) -> &Arc<str> {
         &self.grants.service
+    }
+
+    /// The instance is given a request.
+    pub fn begin(&mut self, task: GuestTaskId, request: RequestContext) {
+        if let Some(surroundings) = &self.surroundings {
+            surroundings.serves(&request);
+        }
+        self.requests.begin(task, request);
+    }
+
+    /// Tell who wants to know that the instance ended with this error. Whether that is instead of the log.
+    pub fn trapped(&self, error: &wasmtime::Error) -> bool {
+        self.surroundings.as_ref().is_some_and(|surroundings| surroundings.trapped(error))
     }
 
     pub fn postgres(&mut self) -> PostgresView<'_> {
@@ -111,61 +154,5 @@ impl WasiView for State {
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
-    }
-}
-
-/// Bounds the linear memory of a whole store. wasmtime's own limiter bounds each memory by itself,
-/// so that a component of several modules could take several times its limit.
-pub struct MemoryLimit {
-    used: usize,
-    limit: usize,
-}
-
-impl MemoryLimit {
-    fn new(limit: usize) -> Self {
-        Self { used: 0, limit }
-    }
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        if used > self.limit {
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
-    }
-
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        Ok(())
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= limits::TABLE_ELEMENTS)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_bounded_over_all_memories_of_a_store() {
-        let mut limit = MemoryLimit::new(100);
-        assert!(limit.memory_growing(0, 60, None).unwrap());
-        assert!(!limit.memory_growing(0, 60, None).unwrap());
-        assert!(limit.memory_growing(0, 40, None).unwrap());
-        assert!(!limit.memory_growing(60, 61, None).unwrap());
     }
 }

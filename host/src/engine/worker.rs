@@ -1,29 +1,39 @@
 //! The policy of wasmtime's worker loop: when an instance is made, how many requests it takes, and
 //! when it ends.
 //!
-//! The loop itself is [`ProxyHandler`]'s. What it cannot do is end a request whose client has left, because
+//! The loop itself is [`ProxyHandler`]'s. It gives a request to whichever instance that waits for I/O asks
+//! first, and makes one when none does. What it cannot do is end a request whose client has left, because
 //! the guest's task cannot be cancelled from outside. So every request has a [`Slot`] that both
 //! its body and its instance see: once all requests of an instance that still run are abandoned, the instance ends
 //! within [`limits::ABANDONED_GRACE`], whatever the guest is doing. Requests that are alive are
-//! never cut short by a neighbour's client.
+//! never cut short by a neighbour's client; but while one hangs that nobody waits for, new ones go elsewhere.
+//!
+//! Nor does the loop turn while guest code computes. The engine's ticks, which make such code give way to
+//! other instances, are counted: an instance that computes for too long without a pause is ended.
 
+mod expiration;
+mod shared;
+mod slots;
+
+use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
-use tokio::time::{Sleep, timeout};
+use tokio::time::timeout;
 use wasmtime::component::GuestTaskId;
-use wasmtime::{Store, StoreContextMut};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
-    HandlerState, Instance, ProxyHandler, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState,
-    WorkerStatus,
+    HandlerState, Instance, ProxyHandler, ProxyPre, ShouldAccept, WorkerState,
 };
 
-use crate::capability::context::RequestContext;
+pub use self::expiration::Expiration;
+pub use self::shared::{AllInstancesBusy, Retirement, Shared};
+use self::slots::SlotStatus;
+pub use self::slots::{InstanceSlots, Slot};
+use crate::capability::context::calling_request;
+use crate::engine::memory::OverBudget;
 use crate::engine::state::{Grants, State};
 use crate::limits;
 
@@ -44,98 +54,32 @@ pub struct InstanceLimits {
     pub memory_bytes: usize,
     /// How long an instance without requests is kept.
     pub idle: Duration,
+    /// How long a guest computes without waiting for anything.
+    pub cpu: Duration,
+    /// How long the body of a response stands still; zero for ever.
+    pub stream_idle: Duration,
 }
 
-/// All that instances of one version share.
+/// All that instances of one version share, and what makes them.
 pub struct Policy {
     pre: ProxyPre<State>,
     engine: wasmtime::Engine,
     grants: Arc<Grants>,
     limits: InstanceLimits,
     reuse: usize,
+    /// A guest of WASI 0.2: a waiting call of it holds its whole store.
+    exclusive: bool,
     shared: Arc<Shared>,
 }
 
-/// What the owner of a version watches and steers.
-#[derive(Default)]
-pub struct Shared {
-    /// Counts up when it is retired and when that is taken back.
-    turn: AtomicU64,
-    retired: AtomicBool,
-    /// Counts up with every renewal: instances of an earlier count are to end.
-    renewed: AtomicU64,
-    live: AtomicUsize,
-    instances: Mutex<Vec<Weak<InstanceSlots>>>,
-}
-
-/// One retirement of a version. A later one, or its end, makes it void.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retirement(u64);
-
-impl Shared {
-    /// Instances that are alive.
-    pub fn live_instances(&self) -> usize {
-        self.live.load(Ordering::Acquire)
-    }
-
-    /// End idle instances now and the others as soon as they are idle, until the retirement is taken back.
-    pub fn retire(&self) -> Retirement {
-        let turn = self.turn.fetch_add(1, Ordering::AcqRel) + 1;
-        self.retired.store(true, Ordering::SeqCst);
-        self.wake();
-        Retirement(turn)
-    }
-
-    pub fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::SeqCst)
-    }
-
-    /// Take a retirement back: instances are kept again, and who waits for the end of them stops waiting.
-    pub fn resume(&self) {
-        self.turn.fetch_add(1, Ordering::AcqRel);
-        self.retired.store(false, Ordering::Release);
-    }
-
-    /// Whether this retirement is the last word.
-    pub fn stands(&self, retirement: Retirement) -> bool {
-        self.turn.load(Ordering::Acquire) == retirement.0
-    }
-
-    /// End the instances of now, the idle ones at once; requests that come from now on get new ones.
-    pub fn renew(&self) {
-        // Not part of the turn: a renewal neither begins nor ends a retirement.
-        self.renewed.fetch_add(1, Ordering::AcqRel);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        for instance in lock(&self.instances).iter().filter_map(Weak::upgrade) {
-            instance.waker.wake();
-        }
-    }
-
-    /// End every request that still runs. Its client sees an error, never a clean end. Returns how
-    /// many there were.
-    pub fn cut(&self) -> usize {
-        let mut cut = 0;
-        for instance in lock(&self.instances).iter().filter_map(Weak::upgrade) {
-            for slot in lock(&instance.slots).iter() {
-                if slot.status() == SlotStatus::Live {
-                    slot.status.store(SlotStatus::Broken as u8, Ordering::Release);
-                    slot.context.cancel().cancel();
-                    cut += 1;
-                }
-            }
-            instance.waker.wake();
-        }
-        cut
-    }
-}
-
-/// The instances of a version are all in use.
+/// A guest computed for too long without a pause.
 #[derive(Debug, thiserror::Error)]
-#[error("all {0} instances are in use")]
-pub struct AllInstancesBusy(usize);
+enum Overrun {
+    #[error("it computed for {0:?} without a pause ('cpu-timeout' sets the bound)")]
+    TooLong(Duration),
+    #[error("it computed for a client that has left")]
+    ForNobody,
+}
 
 impl Policy {
     pub fn new(
@@ -145,12 +89,12 @@ impl Policy {
         mut limits: InstanceLimits,
     ) -> Self {
         let mut reuse = limits.reuse.unwrap_or(crate::limits::SERVICE_REUSE.default);
-        if matches!(pre, ProxyPre::P2(_)) {
-            // A waiting call of a 0.2 guest holds its whole store.
+        let exclusive = matches!(pre, ProxyPre::P2(_));
+        if exclusive {
             limits.per_instance = 1;
             reuse = limits.reuse.unwrap_or(1);
         }
-        Self { pre, engine, grants, limits, reuse, shared: Arc::default() }
+        Self { pre, engine, grants, limits, reuse, exclusive, shared: Arc::default() }
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -164,31 +108,47 @@ impl Policy {
     /// Make one instance and drop it: finds what only shows when a component starts.
     pub async fn smoke(&self) -> wasmtime::Result<()> {
         let mut store = self.store();
+        store.epoch_deadline_async_yield_and_update(1);
         self.pre.instantiate_async(&mut store).await.map(drop)
     }
 
+    /// A store whose guest has still to be made to give way.
     fn store(&self) -> Store<State> {
         let state = State::new(self.grants.clone(), self.limits.memory_bytes);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
         store
     }
 
-    /// Enter one more instance, unless that is one too many.
-    fn enter(&self) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
-        let limit = self.limits.instances;
-        let entered = self.shared.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
-            (live < limit).then_some(live + 1)
+    /// At each tick the guest gives way; after too many without a pause it is ended.
+    fn count_ticks(&self, store: &mut Store<State>, slots: Arc<InstanceSlots>) {
+        let cpu = self.limits.cpu;
+        let (most, abandoned) = (ticks(cpu), ticks(limits::ABANDONED_GRACE));
+        store.epoch_deadline_callback(move |mut store| {
+            let ticks = slots.tick();
+            let overrun = if ticks > most {
+                Overrun::TooLong(cpu)
+            } else if ticks > abandoned && computes_for_nobody(&mut store) {
+                Overrun::ForNobody
+            } else {
+                return Ok(UpdateDeadline::Yield(1));
+            };
+            // Before anybody is told that the instance has ended.
+            slots.end_all(SlotStatus::Overran);
+            Err(overrun.into())
         });
-        entered.map_err(|_| AllInstancesBusy(limit))?;
-        let slots = Arc::new(InstanceSlots::new(self.shared.clone()));
-        let mut instances = lock(&self.shared.instances);
-        instances.retain(|instance| instance.strong_count() > 0);
-        instances.push(Arc::downgrade(&slots));
-        Ok(slots)
     }
+}
+
+/// Whether the guest code that runs now serves a request that has been given up.
+fn computes_for_nobody(store: &mut StoreContextMut<'_, State>) -> bool {
+    calling_request(store, |store| &store.data().requests)
+        .is_some_and(|request| request.cancel().is_cancelled())
+}
+
+fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos() / limits::EPOCH_TICK.as_nanos()).unwrap_or(u32::MAX)
 }
 
 impl HandlerState for Policy {
@@ -197,151 +157,44 @@ impl HandlerState for Policy {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<State, Expiration, Worker>> {
-        let slots = self.enter()?;
+        let limits = &self.limits;
+        let slots = self.shared.enter(limits.instances)?;
         let mut store = self.store();
+        self.count_ticks(&mut store, slots.clone());
         let started = timeout(crate::limits::SMOKE_TIMEOUT, self.pre.instantiate_async(&mut store));
-        let proxy = started.await.map_err(|_| wasmtime::format_err!("it does not start"))??;
-        Ok(Instance {
-            store,
-            proxy,
-            view: State::http,
-            expiration: Expiration {
-                slots: slots.clone(),
-                idle: self.limits.idle,
-                timer: None,
-                abandoned_since: None,
-            },
-            state: Worker { slots, per_instance: self.limits.per_instance, reuse: self.reuse },
-        })
-    }
-}
-
-/// The requests of one instance.
-pub struct InstanceSlots {
-    slots: Mutex<Vec<Arc<Slot>>>,
-    waker: AtomicWaker,
-    /// Set when the host itself ends the instance.
-    expired: AtomicBool,
-    /// The count of renewals when it was made.
-    made: u64,
-    shared: Arc<Shared>,
-}
-
-impl Drop for InstanceSlots {
-    fn drop(&mut self) {
-        self.shared.live.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl InstanceSlots {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            slots: Mutex::default(),
-            waker: AtomicWaker::new(),
-            expired: AtomicBool::new(false),
-            made: shared.renewed.load(Ordering::Acquire),
-            shared,
-        }
-    }
-
-    /// Whether it takes no requests any more and ends when it has none.
-    fn is_retired(&self) -> bool {
-        self.shared.retired.load(Ordering::Acquire)
-            || self.made != self.shared.renewed.load(Ordering::Acquire)
-    }
-
-    /// Whether requests run here, and whether any of them still has someone who wants it.
-    fn survey(&self, status: WorkerStatus) -> Survey {
-        let mut slots = lock(&self.slots);
-        if status == WorkerStatus::Idle {
-            // The guest has no task left, so an abandoned request has come to its end as well.
-            slots.retain(|slot| slot.status() == SlotStatus::Live);
-        }
-        slots.retain(|slot| slot.status() != SlotStatus::Finished);
-        if slots.is_empty() {
-            Survey::Empty
-        } else if slots.iter().any(|slot| slot.status() == SlotStatus::Live) {
-            Survey::Live
-        } else {
-            Survey::Abandoned
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Survey {
-    Empty,
-    Live,
-    Abandoned,
-}
-
-/// One request, seen from both its ends: the client's body and the guest's instance.
-pub struct Slot {
-    pub context: RequestContext,
-    status: AtomicU8,
-    instance: OnceLock<Weak<InstanceSlots>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum SlotStatus {
-    Live,
-    /// The response has been delivered whole.
-    Finished,
-    /// Nobody wants the response any more.
-    Abandoned,
-    /// The instance ended in the middle of it.
-    Broken,
-}
-
-impl Slot {
-    pub fn new(context: RequestContext) -> Arc<Self> {
-        Arc::new(Self {
-            context,
-            status: AtomicU8::new(SlotStatus::Live as u8),
-            instance: OnceLock::new(),
-        })
-    }
-
-    /// The response has been delivered whole.
-    pub fn finish(&self) {
-        self.end(SlotStatus::Finished);
-    }
-
-    /// Nobody wants the response any more. Ends the request's capability calls now and its guest soon.
-    pub fn abandon(&self) {
-        self.end(SlotStatus::Abandoned);
-        self.context.cancel().cancel();
-    }
-
-    /// Whether the instance ended before the response did. A body whose instance trapped looks
-    /// as if it had simply come to its end.
-    pub fn is_broken(&self) -> bool {
-        self.status() == SlotStatus::Broken
-    }
-
-    fn end(&self, status: SlotStatus) {
-        self.status.store(status as u8, Ordering::Release);
-        if let Some(instance) = self.instance.get().and_then(Weak::upgrade) {
-            instance.waker.wake();
-        }
-    }
-
-    fn status(&self) -> SlotStatus {
-        match self.status.load(Ordering::Acquire) {
-            0 => SlotStatus::Live,
-            1 => SlotStatus::Finished,
-            2 => SlotStatus::Abandoned,
-            _ => SlotStatus::Broken,
-        }
+        let started = started.await.map_err(|_| wasmtime::format_err!("it does not start"))?;
+        let proxy = match started {
+            Ok(proxy) => proxy,
+            Err(_) if store.data().memory.is_over_budget() => return Err(OverBudget.into()),
+            Err(error) => return Err(error),
+        };
+        let expiration =
+            Expiration::new(slots.clone(), limits.per_instance, limits.idle, limits.stream_idle);
+        let state = Worker {
+            slots,
+            instances: limits.instances,
+            per_instance: limits.per_instance,
+            exclusive: self.exclusive,
+            reuse: self.reuse,
+        };
+        Ok(Instance { store, proxy, view: State::http, expiration, state })
     }
 }
 
 /// Decides when an instance takes another request.
 pub struct Worker {
     slots: Arc<InstanceSlots>,
+    instances: usize,
     per_instance: usize,
+    exclusive: bool,
     reuse: usize,
+}
+
+impl Worker {
+    /// Whether new requests had better go elsewhere, and can.
+    fn is_avoided(&self) -> bool {
+        self.slots.is_tainted() && self.slots.shared().live_instances() < self.instances
+    }
 }
 
 impl WorkerState for Worker {
@@ -349,12 +202,16 @@ impl WorkerState for Worker {
     type RequestData = Arc<Slot>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        // Asked at each turn of the loop, so the guest has let its neighbours run.
+        self.slots.pause();
+        // The loop counts a request until its response begins; only a guest of WASI 0.2 is done by then.
+        let running = if self.exclusive { concurrent } else { self.slots.running() };
         // A retired version must still serve what waits in its queue: a worker that refused its first
         // request would leave that one waiting for ever.
         let retired = self.slots.is_retired() && total > 0;
         if retired || total >= self.reuse {
             ShouldAccept::Never
-        } else if concurrent >= self.per_instance {
+        } else if running.max(concurrent) >= self.per_instance || self.is_avoided() {
             ShouldAccept::No
         } else {
             ShouldAccept::Yes
@@ -369,31 +226,30 @@ impl WorkerState for Worker {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let context = slot.context.clone();
         let state = store.data_mut();
-        state.requests.begin(task, context.clone());
+        state.begin(task, context.clone());
         if self.per_instance == 1 {
             state.set_only_request(context.clone());
         }
-        // Whoever set it before would have been another instance, and a request has one.
-        let _ = slot.instance.set(Arc::downgrade(&self.slots));
-        lock(&self.slots.slots).push(slot);
+        self.slots.begin(slot);
         // When this resolves, the instance takes no more requests. A guest whose calls were cancelled and
         // which then comes to its end in time has done nothing to deserve that.
         Box::pin(async move {
             context.cancel().cancelled().await;
-            tokio::time::sleep(crate::limits::ABANDONED_GRACE).await;
+            tokio::time::sleep(limits::ABANDONED_GRACE).await;
         })
     }
 
     fn drop(&self, store: Store<State>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
             // Before the store goes: its end closes the bodies, which then must know why.
-            for slot in lock(&self.slots.slots).drain(..) {
-                slot.status.store(SlotStatus::Broken as u8, Ordering::Release);
-                slot.context.cancel().cancel();
-            }
+            self.slots.end_all(SlotStatus::Broken);
             let service = store.data().service();
-            if self.slots.expired.load(Ordering::Acquire) {
-                tracing::debug!(%service, "an instance was ended: its clients have left");
+            if self.slots.is_ended() {
+                tracing::debug!(%service, "an instance was ended: nobody waits for it");
+            } else if store.data().trapped(&error) {
+                // Told to a test instead.
+            } else if let Some(overrun) = error.downcast_ref::<Overrun>() {
+                tracing::warn!(%service, "an instance was ended: {overrun}");
             } else if error.to_string() == DROPPED && !std::thread::panicking() {
                 tracing::debug!(%service, "an instance was ended with the host");
             } else {
@@ -402,59 +258,6 @@ impl WorkerState for Worker {
             }
         }
         drop(store);
-    }
-}
-
-/// Decides when an instance ends.
-pub struct Expiration {
-    slots: Arc<InstanceSlots>,
-    idle: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    abandoned_since: Option<Instant>,
-}
-
-impl WorkerExpiration for Expiration {
-    fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        status: WorkerStatus,
-        since: Instant,
-    ) -> Poll<()> {
-        let this = self.get_mut();
-        // Registered before looking, so that what changes in between wakes us.
-        this.slots.waker.register(cx.waker());
-        let survey = this.slots.survey(status);
-        if survey != Survey::Abandoned {
-            this.abandoned_since = None;
-        }
-        let deadline = match survey {
-            Survey::Live => return Poll::Pending,
-            Survey::Abandoned => {
-                *this.abandoned_since.get_or_insert_with(Instant::now) + limits::ABANDONED_GRACE
-            }
-            Survey::Empty if status == WorkerStatus::Idle => {
-                if this.slots.is_retired() {
-                    return Poll::Ready(());
-                }
-                since + this.idle
-            }
-            // The guest goes on after its last response.
-            Survey::Empty => since + limits::POST_RETURN,
-        };
-        this.wait_until(deadline, cx)
-    }
-}
-
-impl Expiration {
-    fn wait_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        let expired = timer.as_mut().poll(cx);
-        self.slots.expired.store(expired.is_ready(), Ordering::Release);
-        expired
     }
 }
 

@@ -31,6 +31,7 @@ pub fn status(kind: Kind) -> (StatusCode, &'static str) {
             (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
         }
         Kind::Malformed => (StatusCode::BAD_REQUEST, "Malformed request"),
+        Kind::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "Not implemented"),
         Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
         Kind::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "Request body too slow"),
         Kind::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type"),

@@ -64,6 +64,7 @@ pub struct ServiceStatus {
     pub in_flight: usize,
     pub served: u64,
     pub failed: u64,
+    pub cancelled: u64,
 }
 
 /// The control plane.

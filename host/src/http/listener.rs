@@ -1,24 +1,127 @@
-//! Sockets: bind, accept, serve HTTP/1.1, close gracefully. Knows nothing of services.
+//! Sockets: bind, accept, and hand each connection to its own task. Knows nothing of services.
+//!
+//! What all connections share, their bounds above all, is in [`Connections`]; a [`Listener`] is one socket and
+//! its accept loop, which runs on the runtime that it is started on. Several of them, each on a runtime
+//! and a socket of its own, may feed the same [`Connections`].
 
-use std::convert::Infallible;
+mod clock;
+mod connection;
+mod connections;
+mod departure;
+mod pulse;
+mod socket;
+mod streams;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
-use crate::limits;
+pub use self::clock::LazyTimer;
+pub use self::connections::{Connections, Ends};
+use crate::limits::http as limits;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
+/// A bound address.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Bind `host:port`. Port 0 takes a free one.
+    pub async fn bind(host: &str, port: u16) -> Result<Self> {
+        let socket = TcpListener::bind((host, port))
+            .await
+            .map_err(|error| anyhow!("cannot listen on {host}:{port}: {}", advice(&error)))?;
+        // With port 0 the address is known only now.
+        let address = socket.local_addr().context("the listener has no address")?;
+        Ok(Self { socket, address })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accept until `stop` fires, and close the socket. The connections go on; `connections` has their end.
+    pub async fn serve<H, F>(
+        self,
+        handle: H,
+        connections: Arc<Connections>,
+        stop: CancellationToken,
+    ) where
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<WasiBody>> + Send + 'static,
+    {
+        let mut complained = None;
+        while let Some((stream, address)) =
+            stop.run_until_cancelled(self.accept(&connections, &mut complained)).await
+        {
+            let entering = connections.enter(address.ip());
+            let Some(entered) = stop.run_until_cancelled(entering).await else {
+                break;
+            };
+            let Some(place) = entered else { continue };
+            tokio::spawn(connection::serve(stream, address, place, handle.clone()));
+        }
+        // Clients that the operating system has let in already were told that they are connected.
+        while let Some(Ok((stream, address))) = self.socket.accept().now_or_never() {
+            let Some(Some(place)) = connections.enter(address.ip()).now_or_never() else { break };
+            tokio::spawn(connection::serve(stream, address, place, handle.clone()));
+        }
+    }
+
+    /// The next connection. An accept that fails is never the end: what is missing comes back.
+    async fn accept(
+        &self,
+        connections: &Connections,
+        complained: &mut Option<Instant>,
+    ) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.socket.accept().await {
+                Ok(accepted) => return accepted,
+                // That one is gone; the next one may be well.
+                Err(error) if is_of_one_connection(&error) => tokio::task::yield_now().await,
+                Err(error) => {
+                    if complained.is_none_or(|at| at.elapsed() > limits::ACCEPT_COMPLAINT) {
+                        *complained = Some(Instant::now());
+                        tracing::warn!("cannot accept connections, and goes on trying: {error}");
+                    }
+                    connections.make_room();
+                    tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
 
 /// What to do about an address that cannot be used.
 fn advice(error: &io::Error) -> String {
@@ -35,87 +138,5 @@ fn advice(error: &io::Error) -> String {
             "ports below 1024 need a privilege; choose one above".to_string()
         }
         _ => error.to_string(),
-    }
-}
-
-/// A bound address.
-pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
-    connections: usize,
-}
-
-impl Listener {
-    /// Bind `host:port`. Port 0 takes a free one.
-    pub async fn bind(host: &str, port: u16, connections: usize) -> Result<Self> {
-        let socket = TcpListener::bind((host, port))
-            .await
-            .map_err(|error| anyhow!("cannot listen on {host}:{port}: {}", advice(&error)))?;
-        // With port 0 the address is known only now.
-        let address = socket.local_addr().context("the listener has no address")?;
-        Ok(Self { socket, address, connections })
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serve until `stop` fires; then take no more connections, let the open ones finish what they have begun,
-    /// and return when all are closed.
-    pub async fn serve<H, F>(self, handle: H, stop: CancellationToken)
-    where
-        H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-        F: Future<Output = Response<WasiBody>> + Send + 'static,
-    {
-        let places = Arc::new(Semaphore::new(self.connections));
-        let graceful = GracefulShutdown::new();
-        while let Some((stream, place)) = self.accept(&places, &stop).await {
-            let handle = handle.clone();
-            let service = service_fn(move |request| {
-                let response = handle(request);
-                async move { Ok::<_, Infallible>(response.await) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits::REQUEST_HEADER_READ_TIMEOUT)
-                .max_buf_size(limits::REQUEST_HEADER_BYTES)
-                .serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection);
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!("a connection ended: {error}");
-                }
-                drop(place);
-            });
-        }
-        // Refuse new connections at once instead of leaving them in the socket's backlog.
-        drop(self.socket);
-        graceful.shutdown().await;
-    }
-
-    /// The next connection and its place among the open ones; none when it is time to stop.
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-        stop: &CancellationToken,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-        stop.run_until_cancelled(async {
-            loop {
-                let place = places.clone().acquire_owned().await.ok()?;
-                match self.socket.accept().await {
-                    Ok((stream, _)) => {
-                        // Streams of small pieces would otherwise wait tens of milliseconds for each other.
-                        let _ = stream.set_nodelay(true);
-                        return Some((stream, place));
-                    }
-                    Err(error) => {
-                        tracing::warn!("cannot accept a connection: {error}");
-                        tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
-                    }
-                }
-            }
-        })
-        .await
-        .flatten()
     }
 }

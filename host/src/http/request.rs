@@ -1,121 +1,228 @@
-//! A request of the outside as a guest sees it: its authority, its path without the route, and a body that
-//! is bounded.
+//! A request of the outside as a guest sees it: one authority, its path without the route, and no header that
+//! was meant for this connection only.
+//!
+//! What two readers could understand in two ways is refused here, in so far as hyper has not done so: it
+//! takes one length for a body or none, no folded headers, and no bytes that headers cannot have.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri, header};
-use http_body::{Body, Frame, SizeHint};
+use http::{Method, Request, Uri, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasmtime_wasi_http::WasiBody;
 
 use crate::failure::{Failure, Kind};
+use crate::http::body::{Bounds, Fate, RequestBody, too_large};
 
-/// The host name and port that the client asked for.
+/// The host name and port that the client asked for; empty if an old client did not say.
 pub fn host<B>(request: &Request<B>) -> Result<String, Failure> {
-    if let Some(authority) = request.uri().authority() {
-        return Ok(authority.as_str().to_string());
-    }
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next().map(|host| host.to_str()), hosts.next()) {
-        (Some(Ok(host)), None) => Ok(host.to_string()),
-        (None, _) => Ok(String::new()),
-        _ => Err(Failure::new(Kind::Malformed, "The Host header is not one host name.")),
+    let named = match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
+        (None, _) => None,
+        (Some(Ok(host)), None) => Some(host),
+        _ => return Err(malformed("The Host header is not one host name.")),
+    };
+    let target = request.uri().authority().map(Authority::as_str);
+    let host = match (target, named) {
+        // Somebody on the way may have gone by the other one.
+        (Some(target), Some(named)) if !target.eq_ignore_ascii_case(named) => {
+            return Err(malformed("The Host header is not the host of the request target."));
+        }
+        (None, None) if request.version() >= Version::HTTP_11 => {
+            return Err(malformed("The request has no Host header."));
+        }
+        (target, named) => target.or(named).unwrap_or_default(),
+    };
+    if host.contains('@') {
+        return Err(malformed("A host name has no user name in it."));
     }
+    Ok(host.to_string())
 }
 
-/// The request that the guest gets. `path` is what the route left of the path.
+/// Refuse what no service answers, whatever its route.
+pub fn check<B>(request: &Request<B>) -> Result<(), Failure> {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        let why = format!("This server does not do {}.", request.method());
+        return Err(Failure::new(Kind::NotImplemented, why));
+    }
+    // hyper undoes the chunks and leaves the rest, of which the guest would not know.
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let why = "This server knows no transfer coding but chunked.";
+        return Err(Failure::new(Kind::NotImplemented, why));
+    }
+    let path = request.uri().path();
+    if path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS) {
+        return Ok(());
+    }
+    Err(malformed("The request target has no path."))
+}
+
+/// Where a request goes, and what may come with it.
+pub struct Passage<'a> {
+    pub host: &'a str,
+    /// What the route left of the path.
+    pub path: &'a str,
+    pub secure: bool,
+    pub body: Bounds,
+}
+
+/// The request that the guest gets, and how to learn what became of its body, if it has one.
 pub fn for_guest(
     request: Request<Incoming>,
-    host: &str,
-    path: &str,
-    max_body: u64,
-) -> Result<Request<WasiBody>, Failure> {
-    if request.body().size_hint().lower() > max_body {
-        return Err(Failure::new(
-            Kind::BodyTooLarge,
-            format!("This service takes request bodies of at most {max_body} bytes."),
-        ));
+    passage: &Passage<'_>,
+) -> Result<(Request<WasiBody>, Option<Fate>), Failure> {
+    if request.body().size_hint().lower() > passage.body.bytes {
+        return Err(too_large(passage.body.bytes));
     }
-    let uri = uri(host, path, request.uri().query())?;
+    let uri = uri(passage, request.uri().query())?;
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
-    let body = BoundedBody { body, left: max_body, limit: max_body }.boxed_unsync();
-    Ok(Request::from_parts(parts, body))
+    strip(&mut parts.headers);
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
+    if body.is_end_stream() {
+        let body = body.map_err(Into::into).boxed_unsync();
+        return Ok((Request::from_parts(parts, body), None));
+    }
+    let body = RequestBody::new(body, passage.body);
+    let fate = body.fate();
+    Ok((Request::from_parts(parts, body.boxed_unsync()), Some(fate)))
 }
 
-fn uri(host: &str, path: &str, query: Option<&str>) -> Result<Uri, Failure> {
-    let malformed = |what: &str| Failure::new(Kind::Malformed, format!("The {what} is malformed."));
+fn uri(passage: &Passage<'_>, query: Option<&str>) -> Result<Uri, Failure> {
     let target = match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_string(),
+        Some(query) => format!("{}?{query}", passage.path),
+        None => passage.path.to_string(),
     };
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
+    uri.scheme = Some(if passage.secure { Scheme::HTTPS } else { Scheme::HTTP });
     // HTTP/1.0 clients may come without a host; a guest must have one.
-    let host = if host.is_empty() { "localhost" } else { host };
-    uri.authority = Some(Authority::try_from(host).map_err(|_| malformed("Host header"))?);
-    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| malformed("path"))?);
-    Uri::from_parts(uri).map_err(|_| malformed("request target"))
+    let host = if passage.host.is_empty() { "localhost" } else { passage.host };
+    uri.authority =
+        Some(Authority::try_from(host).map_err(|_| malformed("The Host header is malformed."))?);
+    let target = PathAndQuery::try_from(target);
+    uri.path_and_query = Some(target.map_err(|_| malformed("The path is malformed."))?);
+    Uri::from_parts(uri).map_err(|_| malformed("The request target is malformed."))
 }
 
-/// A request body that fails once it is longer than the service allows.
-struct BoundedBody {
-    body: Incoming,
-    left: u64,
-    limit: u64,
+/// Remove what is said to the next server and not to the service. wasmtime removes the names that always are
+/// (`Connection` itself, `Transfer-Encoding`, `Upgrade`, ...); a client can name more.
+fn strip(headers: &mut HeaderMap) {
+    // It has been answered, or will be when the body is read.
+    headers.remove(header::EXPECT);
+    headers.remove(header::TE);
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        // What the body's length is has been settled, and is not the client's to hide.
+        .filter(|name| name != header::CONTENT_LENGTH && name != header::HOST)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
 }
 
-impl Body for BoundedBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => frame,
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Pending => return Poll::Pending,
-        };
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match self.left.checked_sub(length) {
-            Some(left) => {
-                self.left = left;
-                Poll::Ready(Some(Ok(frame)))
-            }
-            None => Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.limit))))),
-        }
+/// HTTP/2 clients may send the cookies one by one; elsewhere two headers of them are one too many.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if (cookies.next(), cookies.next()).1.is_none() {
+        return;
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    let cookies: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
     }
+}
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+fn malformed(why: &str) -> Failure {
+    Failure::new(Kind::Malformed, why)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn the_guest_sees_the_path_without_the_route_and_the_query_as_sent() {
-        let uri = uri("weather.localhost:8080", "/forecast", Some("days=3&x=%20")).unwrap();
-        assert_eq!(uri.to_string(), "http://weather.localhost:8080/forecast?days=3&x=%20");
+    fn request(uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
     }
 
     #[test]
-    fn two_host_headers_are_malformed() {
-        let request =
-            Request::builder().header("host", "a").header("host", "b").uri("/").body(()).unwrap();
-        assert_eq!(host(&request).unwrap_err().kind, Kind::Malformed);
+    fn the_guest_sees_the_path_without_the_route_and_the_query_as_sent() {
+        let body = Bounds { bytes: 0, idle: Duration::ZERO };
+        let host = "weather.localhost:8080";
+        let passage = Passage { host, path: "/forecast", secure: false, body };
+        let plain = uri(&passage, Some("days=3&x=%20")).unwrap();
+        assert_eq!(plain.to_string(), "http://weather.localhost:8080/forecast?days=3&x=%20");
+        let secure = uri(&Passage { secure: true, ..passage }, None).unwrap();
+        assert_eq!(secure.to_string(), "https://weather.localhost:8080/forecast");
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        assert_eq!(host(&request("/", &[("host", "a:1")])).unwrap(), "a:1");
+        assert_eq!(host(&request("http://A:1/", &[("host", "a:1")])).unwrap(), "A:1");
+        for (uri, headers) in [
+            ("/", &[("host", "a"), ("host", "b")][..]),
+            ("/", &[("host", "a"), ("host", "a")]),
+            ("/", &[]),
+            ("/", &[("host", "user@a")]),
+            ("http://user@a/", &[]),
+            ("http://a/", &[("host", "b")]),
+            ("http://a:80/", &[("host", "a:81")]),
+        ] {
+            let refused = host(&request(uri, headers));
+            assert_eq!(refused.unwrap_err().kind, Kind::Malformed, "{uri} {headers:?}");
+        }
+        let mut old = request("/", &[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(host(&old).unwrap(), "");
+    }
+
+    #[test]
+    fn headers_for_this_connection_do_not_reach_the_guest() {
+        let mut headers = request(
+            "/",
+            &[
+                ("connection", "close, X-Secret"),
+                ("connection", "content-length, x-other"),
+                ("content-length", "5"),
+                ("x-secret", "1"),
+                ("x-other", "2"),
+                ("x-kept", "3"),
+                ("te", "trailers"),
+                ("expect", "100-continue"),
+            ],
+        )
+        .headers()
+        .clone();
+        strip(&mut headers);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        // `connection` itself is removed by wasmtime.
+        assert_eq!(left, ["connection", "content-length", "x-kept"]);
+    }
+
+    #[test]
+    fn cookies_are_one_header() {
+        let mut headers = request("/", &[("cookie", "a=1"), ("cookie", "b=2")]).headers().clone();
+        join_cookies(&mut headers);
+        let cookies: Vec<_> = headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
     }
 }

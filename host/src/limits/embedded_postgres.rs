@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::MINUTE;
+use super::{MIB, MINUTE};
 
 // === Getting one ===
 
@@ -72,6 +72,10 @@ pub const LOG_TAIL_LINES: usize = 20;
 
 /// Time for all scripts of a database, the wait for another host that runs them included.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+
+/// Bytes of one script. It is held in memory several times over while it runs; data in bulk has
+/// better ways.
+pub const INIT_SCRIPT_BYTES: u64 = 16 * MIB;
 
 /// Time to connect for them. The database may be one that the host did not start, and far away.
 pub const INIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

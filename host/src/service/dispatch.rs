@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
@@ -19,6 +20,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::engine::compile::Digest;
+use crate::engine::memory::OverBudget;
 use crate::engine::worker::{AllInstancesBusy, Slot};
 use crate::failure::{Failure, Kind, Source};
 use crate::limits;
@@ -33,7 +35,24 @@ impl Service {
         context: RequestContext,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
-        let permit = self.admission.admit(&self.name).await?;
+        let Some(recorder) = &self.recorder else {
+            return self.answer(context, request).await;
+        };
+        let (recording, request) = recorder.begin(&context, request);
+        let answer = self.answer(context, request).await;
+        match recording {
+            Some(recording) => recording.answered(answer),
+            None => answer,
+        }
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        context: RequestContext,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
+        let permit = self.admission.admit(&self.name, context.hops() > 0).await?;
+        let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
         let version = self.begin();
         // The guard comes before the call: whatever happens from here on, the slot gets an end.
         let mut guard = Guard {
@@ -41,21 +60,27 @@ impl Service {
             service: self.clone(),
             digest: version.digest.clone(),
             counts: version.counts.clone(),
-            whole: false,
+            ending: Ending::Left,
             _permit: permit,
         };
         let wants_body = request.method() != Method::HEAD;
-        let answer = timeout(self.first_byte_timeout, self.call(&version, &guard.slot, request));
-        let answer = answer.await.unwrap_or_else(|_| Err(self.too_slow()));
+        let patience = self.patience();
+        let answer = timeout(patience, self.call(&version, &guard.slot, request));
+        let answer = answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)));
         match &answer {
             Ok(response) => version.counts.answer(response.status().is_server_error()),
-            // Busy is the host's word, not the version's.
-            Err(failure) => version.counts.answer(failure.kind.source() == Source::Guest),
+            Err(failure) => {
+                // Busy is the host's word, not the version's.
+                version.counts.answer(failure.kind.source() == Source::Guest);
+                guard.fail();
+            }
         }
         let response = answer?;
-        // The answer to HEAD is its head; nobody reads what the guest writes behind it.
-        guard.whole = !wants_body;
-        Ok(response.map(|body| GuardedBody { body, guard, error: None }.boxed_unsync()))
+        if !wants_body {
+            // The answer to HEAD is its head; nobody reads what the guest writes behind it.
+            guard.ending = Ending::Whole;
+        }
+        Ok(response.map(|body| GuardedBody::new(body, guard, deadline).boxed_unsync()))
     }
 
     /// The version for a request, which counts the request from now on.
@@ -94,7 +119,7 @@ impl Service {
             };
             let error = match error.downcast::<InstantiationError<Arc<Slot>>>() {
                 Ok(error) => error,
-                Err(error) => return Err(self.failure(error)),
+                Err(error) => return Err(self.failure(error, slot)),
             };
             if !is_full(&error.error) {
                 return Err(self.trapped().because(format_args!("{:#}", error.error)));
@@ -109,7 +134,19 @@ impl Service {
         }
     }
 
-    fn failure(&self, error: wasmtime::Error) -> Failure {
+    /// How long this waits for the beginning of an answer.
+    fn patience(&self) -> Duration {
+        let first_byte = self.deadlines.first_byte;
+        self.deadlines.total.map_or(first_byte, |total| total.min(first_byte))
+    }
+
+    fn failure(&self, error: wasmtime::Error, slot: &Slot) -> Failure {
+        if slot.overran() {
+            return Failure::new(
+                Kind::FirstByteTimeout,
+                format!("The service {} computed for too long without a pause.", self.name),
+            );
+        }
         if error.is::<ExpirationError>() {
             // The request's token fired: its client is gone, or a deadline above this one has passed.
             return Failure::new(Kind::FirstByteTimeout, "The request was cancelled.");
@@ -129,13 +166,10 @@ impl Service {
         Failure::new(Kind::GuestFailed, public)
     }
 
-    fn too_slow(&self) -> Failure {
+    fn too_slow(&self, patience: Duration) -> Failure {
         Failure::new(
             Kind::FirstByteTimeout,
-            format!(
-                "The service {} did not begin to answer within {:?}.",
-                self.name, self.first_byte_timeout
-            ),
+            format!("The service {} did not begin to answer within {patience:?}.", self.name),
         )
     }
 
@@ -148,7 +182,20 @@ impl Service {
 }
 
 fn is_full(error: &wasmtime::Error) -> bool {
-    error.is::<AllInstancesBusy>() || error.is::<PoolConcurrencyLimitError>()
+    error.is::<AllInstancesBusy>()
+        || error.is::<OverBudget>()
+        || error.is::<PoolConcurrencyLimitError>()
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Its client left.
+    Left,
+    /// There was no answer, or not all of it.
+    Failed,
+    /// Nothing more is wanted: the body came to its end, or there is none to be read.
+    Whole,
 }
 
 /// What a request holds until its end. Its drop tells the instance how it ended.
@@ -159,27 +206,38 @@ struct Guard {
     /// is only counted, so that a client that stopped reading does not keep its code in memory.
     digest: Digest,
     counts: Arc<Counts>,
-    /// Nothing more is wanted: the body came to its end, or there is none to be read.
-    whole: bool,
+    ending: Ending,
     _permit: Permit,
+}
+
+impl Guard {
+    /// There is no answer, or no more of it. That its client has left may be the reason.
+    fn fail(&mut self) {
+        if !self.slot.context.cancel().is_cancelled() || self.slot.is_ended_by_host() {
+            self.ending = Ending::Failed;
+        }
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.counts.end(self.whole);
-        if self.whole {
-            self.service.served.fetch_add(1, Ordering::Relaxed);
-            self.slot.finish();
-        } else {
-            self.service.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(
-                service = %self.service.name,
-                version = %self.digest,
-                request = self.slot.context.id(),
-                "ended before its response did"
-            );
-            self.slot.abandon();
-        }
+        self.counts.end(self.ending == Ending::Whole);
+        let counted = match self.ending {
+            Ending::Whole => {
+                self.service.served.fetch_add(1, Ordering::Relaxed);
+                return self.slot.finish();
+            }
+            Ending::Failed => &self.service.failed,
+            Ending::Left => &self.service.cancelled,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(
+            service = %self.service.name,
+            version = %self.digest,
+            request = self.slot.context.id(),
+            "ended before its response did"
+        );
+        self.slot.abandon();
     }
 }
 
@@ -187,22 +245,74 @@ impl Drop for Guard {
 struct GuardedBody {
     body: WasiBody,
     guard: Guard,
+    /// The pieces that have been read.
+    pieces: u32,
+    waits: bool,
+    /// When all of it must have been read.
+    deadline: Option<Pin<Box<Sleep>>>,
     /// The error that the body ended with, held back for one turn: the connection is closed at once by an
     /// error, and what was written just before it, often the reason, would never be sent.
     error: Option<Error>,
 }
 
 impl GuardedBody {
+    fn new(body: WasiBody, guard: Guard, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        Self { body, guard, pieces: 0, waits: false, deadline, error: None }
+    }
+
     /// Whether all of it has been read. A reader that knows the length does not ask for the end.
     fn is_read(&self) -> bool {
         let nothing_left = self.body.size_hint().exact() == Some(0);
         (nothing_left || self.body.is_end_stream()) && !self.guard.slot.is_broken()
     }
+
+    /// The next piece, or why there will be none.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let slot = &self.guard.slot;
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            if std::mem::take(&mut self.waits) {
+                slot.stop_waiting();
+            }
+            self.pieces = self.pieces.wrapping_add(1);
+            // The body of an instance that trapped ends as if it were whole.
+            let ended_early = frame.is_none() && slot.is_broken();
+            return Poll::Ready(if ended_early {
+                Some(Err(Error::ConnectionTerminated))
+            } else {
+                frame
+            });
+        }
+        self.waits = true;
+        slot.wait_for(self.pieces.wrapping_add(1).max(1), cx.waker());
+        let service = &self.guard.service;
+        // After the waiting was made known: whoever gives the body up before that is seen here.
+        if slot.has_stalled() {
+            tracing::warn!(
+                service = %service.name,
+                request = slot.context.id(),
+                "its response stood still for {:?} and was ended ('stream-idle-timeout' sets the bound)",
+                service.deadlines.stream_idle
+            );
+            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+        }
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            tracing::warn!(
+                service = %service.name,
+                request = slot.context.id(),
+                "its response was not whole after {:?} and was ended ('timeout' sets the bound)",
+                service.deadlines.total.unwrap_or_default()
+            );
+            return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+        }
+        Poll::Pending
+    }
 }
 
 impl Drop for GuardedBody {
     fn drop(&mut self) {
-        self.guard.whole |= self.is_read();
+        if self.is_read() {
+            self.guard.ending = Ending::Whole;
+        }
     }
 }
 
@@ -217,17 +327,16 @@ impl Body for GuardedBody {
         if let Some(error) = self.error.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let error = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        let error = match ready!(self.poll_piece(cx)) {
             Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
             Some(Err(error)) => error,
-            // The body of an instance that trapped ends as if it were whole.
-            None if self.guard.slot.is_broken() => Error::ConnectionTerminated,
             None => {
-                self.guard.whole = true;
+                self.guard.ending = Ending::Whole;
                 return Poll::Ready(None);
             }
         };
         self.guard.counts.broke_off();
+        self.guard.fail();
         self.error = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -10,10 +10,12 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
-use crate::capability::body::guard;
+use crate::capability::body::{guard, limited};
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
-use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers, SendFuture};
+use crate::capability::outgoing::{
+    HttpRequest, HttpResponse, Outbound, Peers, SendFuture, within_waits,
+};
 use crate::failure::respond::respond;
 use crate::limits;
 use crate::service::Service;
@@ -81,6 +83,8 @@ impl RegistryHandle {
         if usize::from(caller.hops()) >= limits::HOP_LIMIT {
             return Box::pin(async { Err(Error::LoopDetected) });
         }
+        let request =
+            request.map(|body| limited(body, service.max_body, Error::HttpRequestBodySize));
         let context = caller.next_hop();
         let token = caller.cancel().clone();
         Box::pin(async move {
@@ -149,18 +153,23 @@ fn not_answered(error: &Error) -> TransportError {
     }
 }
 
-/// The services that the application file lets one service call.
+/// What the application file lets one service call: other services, and hosts outside.
 pub struct GrantedPeers {
     pub caller: Arc<str>,
     pub allowed: Vec<String>,
     pub registry: RegistryHandle,
+    pub outbound: Arc<Outbound>,
 }
 
 impl Peers for GrantedPeers {
     fn send(&self, caller: RequestContext, request: HttpRequest) -> SendFuture {
         let name = request.uri().host().unwrap_or_default().to_string();
         if self.allowed.contains(&name) {
-            return self.registry.send(&name, &caller, request);
+            let registry = &self.registry;
+            return within_waits(request, |request| registry.send(&name, &caller, request));
+        }
+        if self.registry.find(&name).is_none() {
+            return self.outbound.send(caller, request);
         }
         tracing::warn!(
             service = %self.caller,

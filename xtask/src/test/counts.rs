@@ -1,4 +1,4 @@
-//! Counting tests in what test runners print: cargo's, Vitest, and Node's.
+//! Counting tests in what test runners print: cargo's, Vitest, Node's, and the host's own.
 
 use std::fmt;
 
@@ -24,6 +24,10 @@ impl Counts {
             // Tests  1 failed | 12 passed (13)
             let counts = rest.split(" (").next().unwrap_or_default();
             self.add_words(counts.split('|'));
+        } else if line.contains(" passed, ") && line.contains(" failed in ") {
+            // 12 passed, 1 failed in 0.51 s (...)
+            let counts = line.split(" in ").next().unwrap_or_default();
+            self.add_words(counts.split(','));
         } else if let Some(rest) = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ ")) {
             // # pass 3, on a line of its own
             match rest.split_once(' ') {
@@ -98,6 +102,13 @@ mod tests {
         let tap = "# tests 4\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 0";
         assert_eq!(count(tap), Counts { passed: 2, failed: 2 });
         assert_eq!(count("ℹ pass 3\nℹ fail 0"), Counts { passed: 3, failed: 0 });
+    }
+
+    #[test]
+    fn the_cases_of_components_are_counted() {
+        let line = "12 passed, 1 failed in 0.51 s (components loaded in 0.40 s)";
+        assert_eq!(count(line), Counts { passed: 12, failed: 1 });
+        assert_eq!(count("ollama/5 passed, or so"), Counts::default());
     }
 
     #[test]

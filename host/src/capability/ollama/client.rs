@@ -155,21 +155,13 @@ impl Client {
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);
         let request = Request::from_parts(parts, body);
-        let mut answer = self.transport.send(request, cancel.clone());
-        let response = loop {
-            let deadline = progress.last() + self.options.first_byte;
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(Error::Cancelled),
-                response = &mut answer => break response?,
-                () = tokio::time::sleep_until(deadline) => {
-                    if progress.last() + self.options.first_byte <= deadline {
-                        return Err(error::timed_out(self.options.first_byte));
-                    }
-                }
-            }
+        let answer = self.transport.send(request, cancel.clone());
+        let response = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Error::Cancelled),
+            response = progress.answer(self.options.first_byte, answer) => response
+                .ok_or_else(|| error::timed_out(self.options.first_byte))??,
         };
-        drop(answer);
         Ok(response.map(|body| body::guard(body, cancel, permit)))
     }
 }

@@ -19,7 +19,7 @@ use super::backend::{
     Model, Progress, Server, Stream, Summary,
 };
 use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
-use crate::capability::context::{Requests, calling_token};
+use crate::capability::context::{RequestContext, Requests, calling_request, with_hops};
 use crate::capability::stream::Items;
 
 /// What one instance has of the capability.
@@ -123,11 +123,11 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
         };
-        let (server, cancel) = match begun {
+        let Begun { server, cancel, hops } = match begun {
             Ok(begun) => begun,
             Err(error) => return Ok(Err(error)),
         };
-        let response = match server.forward(request, cancel).await {
+        let response = match with_hops(hops, server.forward(request, cancel)).await {
             Ok(response) => response,
             Err(error) => return Ok(Err(error)),
         };
@@ -141,15 +141,23 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
     }
 }
 
-/// The grant and the token of the request that the calling guest task serves.
-fn begin<T: 'static>(
-    store: &Accessor<T, Ollama>,
-) -> Result<(Arc<dyn Server>, CancellationToken), Error> {
+/// What a call needs.
+struct Begun {
+    server: Arc<dyn Server>,
+    /// The token of the request that the calling guest task serves.
+    cancel: CancellationToken,
+    /// The services that it has passed.
+    hops: u8,
+}
+
+fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
     store.with(|mut access| {
-        let cancel = calling_token(&mut access, |access| access.get().requests);
+        let request = calling_request(&mut access, |access| access.get().requests);
         let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
         let server = access.get().server.cloned().ok_or_else(missing)?;
-        Ok((server, cancel))
+        let hops = request.as_ref().map(RequestContext::hops).unwrap_or_default();
+        let cancel = request.map(|request| request.cancel().clone()).unwrap_or_default();
+        Ok(Begun { server, cancel, hops })
     })
 }
 
@@ -158,8 +166,8 @@ async fn call<T: 'static, R>(
     store: &Accessor<T, Ollama>,
     ask: impl for<'s> FnOnce(&'s dyn Server, CancellationToken) -> Call<'s, R>,
 ) -> Result<R, Error> {
-    let (server, cancel) = begin(store)?;
-    ask(&*server, cancel).await
+    let Begun { server, cancel, hops } = begin(store)?;
+    with_hops(hops, ask(&*server, cancel)).await
 }
 
 fn hand_over<T: 'static, I, S>(

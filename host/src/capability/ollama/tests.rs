@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Event, GenerateRequest, Server as _, Stream, Summary};
 use super::{Address, Client, Options, Upstream};
+use crate::config::BreakerConfig;
 use crate::limits::ollama::CONNECT_TIMEOUT;
 
 /// How soon the server must see that a call is over: the product's promise.
@@ -22,7 +23,13 @@ const PROMISE: Duration = Duration::from_secs(1);
 /// A server without a stand-in.
 fn alone(url: &str) -> Upstream {
     crate::tls::install();
-    Upstream::new(&Address::parse(url).unwrap(), CONNECT_TIMEOUT.default, None).unwrap()
+    Upstream::new(
+        &Address::parse(url).unwrap(),
+        CONNECT_TIMEOUT.default,
+        None,
+        BreakerConfig::default(),
+    )
+    .unwrap()
 }
 
 fn client_with(address: SocketAddr, options: Options) -> Client {

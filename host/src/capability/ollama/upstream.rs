@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::address::Address;
 use super::body::{Body, full, lend};
 use super::network::Network;
+use crate::capability::breaker::Breaker;
+use crate::config::BreakerConfig;
 use crate::limits::ollama::{PROBE_INTERVAL, PROBE_TIMEOUT};
 
 /// Something that HTTP requests can be sent to.
@@ -76,6 +78,8 @@ pub struct Upstream {
     /// Held while the server is looked for, so that one request does it at a time.
     looking: tokio::sync::Mutex<()>,
     interval: Duration,
+    /// Asked before the server is, where nobody stands in for it.
+    breaker: Arc<Breaker>,
 }
 
 struct State {
@@ -90,9 +94,14 @@ impl Upstream {
         address: &Address,
         connect_timeout: Duration,
         fallback: Option<Fallback>,
+        breaker: BreakerConfig,
     ) -> Result<Self, String> {
         let server = Arc::new(Network::new(address, connect_timeout)?);
-        Ok(Self::with_server(server, address.to_string(), fallback, PROBE_INTERVAL))
+        let breaker = Breaker::new(format!("Ollama at {address}"), breaker);
+        Ok(Self {
+            breaker,
+            ..Self::with_server(server, address.to_string(), fallback, PROBE_INTERVAL)
+        })
     }
 
     pub(super) fn with_server(
@@ -103,12 +112,18 @@ impl Upstream {
     ) -> Self {
         let state = State { serving: Serving::Unknown, absent_at: Instant::now() };
         let looking = tokio::sync::Mutex::new(());
-        Self { server, address, fallback, state: Mutex::new(state), looking, interval }
+        let breaker = Breaker::new(format!("Ollama at {address}"), BreakerConfig::default());
+        Self { server, address, fallback, state: Mutex::new(state), looking, interval, breaker }
     }
 
     /// Where calls went last. Costs nothing.
     pub fn serving(&self) -> Serving {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).serving
+    }
+
+    /// Whether calls fail without the server being tried.
+    pub fn is_open(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// Look for the server now. For start-up and health reports; calls look for themselves.
@@ -163,7 +178,10 @@ impl Upstream {
     }
 
     fn found(&self) -> Serving {
-        if self.change(Serving::Server) {
+        // The breaker says so itself if it had opened.
+        let was_open = self.breaker.is_open();
+        self.breaker.reached();
+        if self.change(Serving::Server) && !was_open {
             tracing::info!("Ollama answers at {}", self.address);
         }
         Serving::Server
@@ -200,6 +218,11 @@ impl Upstream {
     }
 }
 
+/// Nobody was asked, because that has failed again and again.
+fn given_up() -> TransportError {
+    TransportError::Unreachable("it could not be reached, and is tried again soon".into())
+}
+
 impl Transport for Upstream {
     fn send(
         &self,
@@ -208,10 +231,18 @@ impl Transport for Upstream {
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
             let Some(fallback) = &self.fallback else {
+                let pass = self.breaker.admit().map_err(|_| given_up())?;
                 let answer = self.server.send(request, cancel).await;
                 match &answer {
-                    Ok(_) => drop(self.found()),
-                    Err(TransportError::Unreachable(why)) => drop(self.missed(why)),
+                    Ok(_) => {
+                        self.found();
+                        pass.reached();
+                    }
+                    Err(TransportError::Unreachable(why)) => {
+                        pass.failed();
+                        self.missed(why);
+                    }
+                    // Whether it is there was not learned.
                     Err(_) => {}
                 }
                 return answer;

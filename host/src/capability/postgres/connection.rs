@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub(super) broken: bool,
     /// Its prepared statements no longer fit the schema.
     pub(super) stale: bool,
+    /// It holds more memory than is worth keeping: to be closed.
+    pub(super) too_large: bool,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
     /// Puts the session back into its first state.
@@ -57,6 +59,7 @@ impl Connection {
             leftover: Leftover::Nothing,
             broken: false,
             stale: false,
+            too_large: false,
             opened: now,
             idle_since: now,
             reset: format!("{RESET}; {settings}").into(),
@@ -71,12 +74,12 @@ impl Connection {
 
     /// Whether it can go to the next user as it is.
     pub(super) fn is_clean(&self) -> bool {
-        !self.broken && !self.stale && self.leftover == Leftover::Nothing
+        !self.broken && !self.stale && !self.too_large && self.leftover == Leftover::Nothing
     }
 
     /// Put the session back into its first state. False if that failed.
     pub(super) async fn reset(&mut self) -> bool {
-        if self.broken || self.leftover == Leftover::Unknown {
+        if self.broken || self.too_large || self.leftover == Leftover::Unknown {
             return false;
         }
         let reset = async {

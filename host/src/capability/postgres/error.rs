@@ -34,6 +34,11 @@ pub(super) fn of_statement(error: sqlx::Error, timeout: Duration) -> Error {
     }
 }
 
+/// Nobody tried to connect, because that has failed again and again.
+pub(super) fn given_up() -> Error {
+    Error::Unavailable("the database server cannot be reached, and is tried again soon".to_string())
+}
+
 /// An error of connecting. `is_news` if the last attempt succeeded: a server that is down is not
 /// worth a line of the log for each request.
 pub(super) fn of_connect(error: &sqlx::Error, database: &str, is_news: bool) -> Error {

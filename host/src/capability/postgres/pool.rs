@@ -18,6 +18,8 @@ use super::connection::{Connection, Control};
 use super::statement::{self, Task, Work};
 use super::url::Address;
 use super::{error, run, transaction};
+use crate::capability::breaker::Breaker;
+use crate::config::BreakerConfig;
 use crate::limits::postgres as limits;
 
 /// The bounds of one database.
@@ -27,6 +29,8 @@ pub struct PoolConfig {
     pub connections: usize,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
+    /// When a server that cannot be reached is no longer tried for every statement.
+    pub breaker: BreakerConfig,
 }
 
 /// A database on a real server. Connects when it is first used. Cheap to clone.
@@ -36,7 +40,9 @@ pub struct PgDatabase(Arc<Pool>);
 impl PgDatabase {
     pub fn new(address: Address, config: PoolConfig) -> Self {
         let connections = config.connections.max(1);
+        let what = format!("the database {}", address.database());
         Self(Arc::new(Pool {
+            breaker: Breaker::new(what, config.breaker.clone()),
             control: Control::new(address.clone()),
             address,
             config,
@@ -50,6 +56,7 @@ impl PgDatabase {
     pub async fn check(&self) -> Result<(), Error> {
         // Not over a pooled connection: a busy database is ready.
         if self.0.control.is_alive().await {
+            self.0.breaker.reached();
             Ok(())
         } else {
             Err(Error::Unavailable("the database server does not answer".to_string()))
@@ -60,6 +67,11 @@ impl PgDatabase {
     pub fn in_use(&self) -> usize {
         let Pool { config, permits, .. } = &*self.0;
         config.connections.max(1).saturating_sub(permits.available_permits())
+    }
+
+    /// Whether statements fail without a connection being tried.
+    pub fn is_open(&self) -> bool {
+        self.0.breaker.is_open()
     }
 
     /// Close the connections that are not in use. Those in use close when they come back.
@@ -112,6 +124,8 @@ pub(super) struct Pool {
     pub(super) control: Control,
     permits: Arc<Semaphore>,
     idle: Mutex<Idle>,
+    /// Asked before a connection is opened. Those that are open are used whatever it says.
+    breaker: Arc<Breaker>,
     /// The last attempt to connect failed.
     is_down: AtomicBool,
 }
@@ -177,13 +191,23 @@ impl Pool {
     }
 
     async fn open(&self) -> Result<Connection, Error> {
+        let pass = self.breaker.admit().map_err(|_| error::given_up())?;
+        let database = self.address.database();
         let opened = Connection::open(&self.address, self.config.statement_timeout).await;
         let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
-        if was_down && opened.is_ok() {
-            let database = self.address.database();
-            tracing::info!(database, "a database can be reached again");
+        match &opened {
+            Ok(_) => {
+                // The breaker says so itself if it had opened.
+                if was_down && !self.breaker.is_open() {
+                    tracing::info!(database, "a database can be reached again");
+                }
+                pass.reached();
+            }
+            // A server that says no is there, and says so at once.
+            Err(error) if error::code(error).is_some() => pass.reached(),
+            Err(_) => pass.failed(),
         }
-        opened.map_err(|error| error::of_connect(&error, self.address.database(), !was_down))
+        opened.map_err(|error| error::of_connect(&error, database, !was_down))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {

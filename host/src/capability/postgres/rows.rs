@@ -36,17 +36,23 @@ pub(super) struct Sink<'a> {
 pub(super) struct Ended {
     pub(super) outcome: Result<u64, sqlx::Error>,
     pub(super) refused: Option<Error>,
+    /// A row was over the bound. The driver has held all of it, and keeps the room.
+    pub(super) oversized: bool,
 }
 
 impl Ended {
     pub(super) fn refused(error: Error) -> Self {
-        Self { outcome: Ok(0), refused: Some(error) }
+        Self { outcome: Ok(0), refused: Some(error), oversized: false }
+    }
+
+    pub(super) fn counted(rows: u64) -> Self {
+        Self { outcome: Ok(rows), refused: None, oversized: false }
     }
 }
 
 impl From<sqlx::Error> for Ended {
     fn from(error: sqlx::Error) -> Self {
-        Self { outcome: Err(error), refused: None }
+        Self { outcome: Err(error), refused: None, oversized: false }
     }
 }
 
@@ -87,7 +93,7 @@ pub(super) async fn stream(
     let mut first_row = pin!(sleep(limits::FIRST_ROW_WAIT));
     let (mut batch, mut bytes) = (Vec::new(), 0);
     let (mut sent, mut changed) = (0, 0);
-    let mut refused = None;
+    let (mut refused, mut oversized) = (None, false);
     loop {
         let next = tokio::select! {
             biased;
@@ -109,7 +115,9 @@ pub(super) async fn stream(
                 if !sink.wants_rows || halt.stopped.is_cancelled() || refused.is_some() {
                     continue;
                 }
-                match read_row(&row, readers) {
+                oversized |= wire_size(&row) > limits::ROW_BYTES;
+                let read = if oversized { Err(too_large()) } else { read_row(&row, readers) };
+                match read {
                     Ok((row, size)) => {
                         batch.push(row);
                         bytes += size;
@@ -127,14 +135,14 @@ pub(super) async fn stream(
             Some(Err(error)) => {
                 // Rows before the failure were read well.
                 sink.send(readers, &mut batch, &mut bytes, halt).await;
-                return Ended { outcome: Err(error), refused };
+                return Ended { outcome: Err(error), refused, oversized };
             }
             None => break,
         }
     }
     sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
     sink.accept(readers);
-    Ended { outcome: Ok(if sink.wants_rows { sent } else { changed }), refused }
+    Ended { outcome: Ok(if sink.wants_rows { sent } else { changed }), refused, oversized }
 }
 
 impl Sink<'_> {
@@ -176,6 +184,19 @@ impl Sink<'_> {
     }
 }
 
+/// Bytes of a row's values.
+fn wire_size(row: &PgRow) -> usize {
+    let values = (0..row.len()).filter_map(|position| row.try_get_raw(position).ok());
+    values.map(|raw| raw.as_bytes().map_or(0, <[u8]>::len)).sum()
+}
+
+fn too_large() -> Error {
+    Error::Unsupported(format!(
+        "a row is larger than {} bytes; read it in pieces",
+        limits::ROW_BYTES
+    ))
+}
+
 /// The row, and its size on the wire.
 fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
     let mut values = Vec::with_capacity(readers.len());
@@ -184,13 +205,6 @@ fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
         let raw = row.try_get_raw(position).ok().filter(|raw| !raw.is_null());
         let bytes = raw.as_ref().and_then(|raw| raw.as_bytes().ok());
         size += bytes.map_or(0, <[u8]>::len);
-        if size > limits::ROW_BYTES {
-            return Err(Error::Unsupported(format!(
-                "a row is larger than {} bytes at column {} \"{name}\"; read it in pieces",
-                limits::ROW_BYTES,
-                position + 1,
-            )));
-        }
         let value = convert::read(of, bytes)
             .map_err(|reason| convert::unsupported(position, name, of, reason))?;
         values.push(value);

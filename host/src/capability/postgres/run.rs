@@ -61,7 +61,7 @@ pub(super) async fn run(
         }
     };
 
-    let Some(Ended { outcome, refused }) = ended else {
+    let Some(Ended { outcome, refused, oversized }) = ended else {
         connection.broken = true;
         return Err(of_cause(cause, None, pool));
     };
@@ -73,6 +73,8 @@ pub(super) async fn run(
         // A cancel that was asked for may still arrive, and must not hit the next statement.
         connection.broken = !cancelled || !connection.is_alive().await;
     }
+    // Closing it gives the memory back.
+    connection.too_large |= oversized;
     match (cause, refused, outcome) {
         (None, None, Ok(count)) => Ok(count),
         (None, Some(refused), _) => Err(refused),
@@ -99,7 +101,7 @@ async fn perform(
     let (text, parameters) = match work {
         Work::Command(command) => {
             return match sql.execute(sqlx::raw_sql(*command)).await {
-                Ok(result) => Ended { outcome: Ok(result.rows_affected()), refused: None },
+                Ok(result) => Ended::counted(result.rows_affected()),
                 Err(error) => error.into(),
             };
         }

@@ -6,6 +6,9 @@
 //! write and calls nothing but functions known here. What triggers and views of the schema do to a
 //! session is the schema's affair, as it is for every other client.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// What the session needs before the next user gets it. Later ones include the earlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Leftover {
@@ -40,6 +43,9 @@ const HARMLESS: &str = "
     to_timestamp to_tsquery to_tsvector translate trim trunc union unnest upper using values
     varbit varchar variance version when where within
 ";
+
+static HARMLESS_NAMES: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| HARMLESS.split_whitespace().collect());
 
 /// Judge a statement.
 pub(super) fn leftover(statement: &str) -> Leftover {
@@ -87,10 +93,7 @@ fn calls_are_harmless(statement: &str, may_insert: bool) -> bool {
     let mut in_word = false;
     for character in statement.chars() {
         match character {
-            '(' if name.is_empty()
-                || is_table
-                || HARMLESS.split_whitespace().any(|known| known == name) =>
-            {
+            '(' if name.is_empty() || is_table || HARMLESS_NAMES.contains(name.as_str()) => {
                 name.clear();
                 (in_word, is_table) = (false, false);
             }

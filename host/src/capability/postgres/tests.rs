@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::*;
 use super::{PgDatabase, PoolConfig, url::Address};
+use crate::config::BreakerConfig;
 use crate::embedded_postgres::tests::{Shared, own_server, server};
 
 /// A database, and a connection that watches it from outside.
@@ -99,6 +100,7 @@ fn quick() -> PoolConfig {
         connections: 3,
         acquire_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(20),
+        breaker: BreakerConfig::default(),
     }
 }
 

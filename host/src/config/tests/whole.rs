@@ -8,7 +8,7 @@ fn the_reference_application_is_accepted_without_a_warning() {
     let config = application.config(REFERENCE);
     assert_eq!(warnings(&config), "");
     assert_eq!(config.name, "aspiring-ollama");
-    assert_eq!(config.http.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.to_string(), "127.0.0.1:8081");
     assert_eq!(config.state_dir, application.path(".wasm-host"));
     let build = ["cargo", "xtask", "guests"].map(str::to_owned).to_vec();
@@ -31,7 +31,8 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(component.source, ComponentSource::Crate("weather".to_owned()));
     assert_eq!(component.grants.postgres.as_deref(), Some("weather"));
     assert_eq!(component.grants.ollama, None);
-    assert_eq!(component.limits, ServiceLimits::default());
+    assert_eq!(component.limits.concurrent, limits::SERVICE_CONCURRENT.default);
+    assert_eq!(component.limits.reuse, None);
 
     assert_eq!(config.services["demo-ollama"].route, None);
     let react = &config.services["react"];
@@ -46,7 +47,19 @@ fn every_key_can_be_set() {
     let config = application.config(
         r#"
 name = "shop-2"
-http = { listen = "[::1]:0" }
+[http]
+listen = "[::1]:0"
+connections = 2
+connections-per-client = 1
+keep-alive = "3s"
+handshake-timeout = "4s"
+header-timeout = "5s"
+max-header = "16KiB"
+max-headers = 20
+body-idle = "6s"
+write-idle = "7s"
+streams = 8
+drain = "0s"
 admin.listen = "LOCALHOST:0"
 [state]
 dir = "var/state"
@@ -73,9 +86,14 @@ concurrent = 1
 queue = 0
 queue-timeout = "1ms"
 first-byte-timeout = "3s"
+timeout = "4s"
+stream-idle-timeout = "5s"
+cpu-timeout = "6s"
 drain = "0s"
 max-body = 0
 memory = "1MiB"
+memory-total = "2MiB"
+log-lines = 10
 instances = 7
 per-instance = 8
 reuse = 9
@@ -86,13 +104,18 @@ route = "/b/%c3%a4/%7e"
 [watch]
 build = ["make", "guests"]
 build-timeout = "90s"
+[limits]
+concurrent = 11
+queue = 12
+memory = "1GiB"
+instances = 13
 "#,
     );
     assert_eq!(warnings(&config), "");
     let build = Some(vec!["make".to_owned(), "guests".to_owned()]);
     assert_eq!(config.watch, WatchConfig { build, build_timeout: Duration::from_secs(90) });
-    assert_eq!(config.http, Listen { host: "::1".to_owned(), port: 0 });
-    assert_eq!(config.http.to_string(), "[::1]:0");
+    assert_eq!(config.http.listen, Listen { host: "::1".to_owned(), port: 0 });
+    assert_eq!(config.http.listen.to_string(), "[::1]:0");
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
     let main = &config.postgres["main"];
@@ -116,15 +139,22 @@ build-timeout = "90s"
         queue: 0,
         queue_timeout: Duration::from_millis(1),
         first_byte_timeout: Duration::from_secs(3),
+        timeout: Duration::from_secs(4),
+        stream_idle_timeout: Duration::from_secs(5),
+        cpu_timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         max_body_bytes: 0,
         memory_bytes: 1 << 20,
+        memory_total_bytes: 2 << 20,
+        log_lines: 10,
         instances: 7,
         per_instance: 8,
         reuse: Some(9),
         idle: Duration::from_secs(10),
     };
     assert_eq!(a.limits, expected);
+    let expected = HostLimits { concurrent: 11, queue: 12, memory_bytes: 1 << 30, instances: 13 };
+    assert_eq!(config.limits, expected);
     assert_eq!(config.services["a"].route.as_deref(), Some("/a"));
     assert_eq!(config.services["b"].route.as_deref(), Some("/b/%C3%A4/~"));
 }

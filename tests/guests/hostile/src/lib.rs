@@ -24,14 +24,62 @@ impl Service for Hostile {
                 monotonic_clock::wait_for(Duration::from_secs(3600).as_nanos() as u64).await;
                 Response::empty(200)
             }
-            "/drip" => Response::stream(200, "text/plain", |mut body| async move {
-                loop {
-                    if body.write(b"drip\n".to_vec()).await.is_err() {
-                        return Ok(());
+            "/drip" => {
+                // `?150`: so many, otherwise for ever.
+                let drips = number(&request).unwrap_or(u64::MAX);
+                Response::stream(200, "text/plain", move |mut body| async move {
+                    for _ in 0..drips {
+                        if body.write(b"drip\n".to_vec()).await.is_err() {
+                            return Ok(());
+                        }
+                        monotonic_clock::wait_for(20 * MILLISECOND).await;
                     }
-                    monotonic_clock::wait_for(20_000_000).await;
-                }
+                    Ok(())
+                })
+            }
+            // Begins to answer, and then neither goes on nor notices that its client has left.
+            "/hold" => Response::stream(200, "text/plain", |mut body| async move {
+                let _ = body.write(b"one".to_vec()).await;
+                monotonic_clock::wait_for(3600 * SECOND).await;
+                Ok(())
             }),
+            "/answer-then-loop" => Response::stream(200, "text/plain", |mut body| async move {
+                let _ = body.write(b"one".to_vec()).await;
+                monotonic_clock::wait_for(50 * MILLISECOND).await;
+                spin()
+            }),
+            "/wait-then-loop" => {
+                monotonic_clock::wait_for(50 * MILLISECOND).await;
+                spin()
+            }
+            "/work" => {
+                // Two seconds of work with pauses.
+                for _ in 0..20 {
+                    let until = monotonic_clock::now() + 100 * MILLISECOND;
+                    while monotonic_clock::now() < until {}
+                    monotonic_clock::wait_for(MILLISECOND).await;
+                }
+                Response::text(200, "worked\n")
+            }
+            "/recurse" => Response::text(200, recurse(1).to_string()),
+            // Keeps so many MiB until its client leaves.
+            "/hoard" => {
+                let mebibytes = usize::try_from(number(&request).unwrap_or(1)).unwrap_or(1);
+                let hoard = vec![1_u8; mebibytes * 1024 * 1024];
+                Response::stream(200, "text/plain", |mut body| async move {
+                    while body.write(hoard.last().map(|_| b'.').into_iter().collect()).await.is_ok()
+                    {
+                        monotonic_clock::wait_for(20 * MILLISECOND).await;
+                    }
+                    Ok(())
+                })
+            }
+            "/flood" => {
+                for line in 0..number(&request).unwrap_or(1) {
+                    println!("flood {line}");
+                }
+                Response::empty(204)
+            }
             "/trap-in-body" => Response::stream(200, "text/plain", |mut body| async move {
                 let _ = body.write(b"half of it".to_vec()).await;
                 monotonic_clock::wait_for(50_000_000).await;
@@ -74,6 +122,19 @@ impl Service for Hostile {
             _ => Response::text(404, "unknown misbehaviour\n"),
         }
     }
+}
+
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MILLISECOND;
+
+/// The query, if it is a number.
+fn number(request: &Request) -> Option<u64> {
+    request.query.as_deref()?.parse().ok()
+}
+
+#[expect(unconditional_recursion, reason = "that is its misbehaviour")]
+fn recurse(depth: u64) -> u64 {
+    std::hint::black_box(recurse(std::hint::black_box(depth + 1)) + depth)
 }
 
 fn spin() -> ! {

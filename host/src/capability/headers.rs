@@ -21,13 +21,13 @@ const HOP_BY_HOP: [HeaderName; 11] = [
 /// Take out what is about the client's connection, not about its request. The server checks
 /// `Origin` and `Host` against names of its own; here both are the host's business and already
 /// decided.
-pub(super) fn strip_request(headers: &mut HeaderMap) {
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     headers.remove(header::HOST);
     headers.remove(header::ORIGIN);
 }
 
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

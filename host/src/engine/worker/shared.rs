@@ -1,0 +1,121 @@
+//! What the owner of a version watches and steers: how many instances are alive, and that they end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::lock;
+use super::slots::InstanceSlots;
+
+/// All that instances of one version share.
+#[derive(Default)]
+pub struct Shared {
+    /// Counts up when it is retired and when that is taken back.
+    turn: AtomicU64,
+    retired: AtomicBool,
+    /// Counts up with every renewal: instances of an earlier count are to end.
+    renewed: AtomicU64,
+    live: AtomicUsize,
+    /// Instances that take no requests because somebody's abandoned one hangs in them.
+    tainted: AtomicUsize,
+    instances: Mutex<Vec<Weak<InstanceSlots>>>,
+}
+
+/// One retirement of a version. A later one, or its end, makes it void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retirement(u64);
+
+/// The instances of a version are all in use.
+#[derive(Debug, thiserror::Error)]
+#[error("all {0} instances are in use")]
+pub struct AllInstancesBusy(usize);
+
+impl Shared {
+    /// Instances that are alive.
+    pub fn live_instances(&self) -> usize {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// End idle instances now and the others as soon as they are idle, until the retirement is taken back.
+    pub fn retire(&self) -> Retirement {
+        let turn = self.turn.fetch_add(1, Ordering::AcqRel) + 1;
+        self.retired.store(true, Ordering::SeqCst);
+        self.wake();
+        Retirement(turn)
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Take a retirement back: instances are kept again, and who waits for the end of them stops waiting.
+    pub fn resume(&self) {
+        self.turn.fetch_add(1, Ordering::AcqRel);
+        self.retired.store(false, Ordering::Release);
+    }
+
+    /// Whether this retirement is the last word.
+    pub fn stands(&self, retirement: Retirement) -> bool {
+        self.turn.load(Ordering::Acquire) == retirement.0
+    }
+
+    /// End the instances of now, the idle ones at once; requests that come from now on get new ones.
+    pub fn renew(&self) {
+        // Not part of the turn: a renewal neither begins nor ends a retirement.
+        self.renewed.fetch_add(1, Ordering::AcqRel);
+        self.wake();
+    }
+
+    /// End every request that still runs. Its client sees an error, never a clean end. Returns how
+    /// many there were.
+    pub fn cut(&self) -> usize {
+        self.instances().iter().map(|instance| instance.cut()).sum()
+    }
+
+    /// Enter one more instance, unless that is one too many.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        limit: usize,
+    ) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
+        let entered = self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
+            (live < limit).then_some(live + 1)
+        });
+        if entered.is_err() {
+            if self.tainted.load(Ordering::Acquire) > 0 {
+                // Without room for a clean instance, these serve again.
+                self.wake();
+            }
+            return Err(AllInstancesBusy(limit));
+        }
+        let slots = Arc::new(InstanceSlots::new(self.clone()));
+        let mut instances = lock(&self.instances);
+        instances.retain(|instance| instance.strong_count() > 0);
+        instances.push(Arc::downgrade(&slots));
+        Ok(slots)
+    }
+
+    pub(super) fn leave(&self) {
+        self.live.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn taint(&self, tainted: bool) {
+        if tainted {
+            self.tainted.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.tainted.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewed.load(Ordering::Acquire)
+    }
+
+    fn wake(&self) {
+        for instance in self.instances() {
+            instance.wake();
+        }
+    }
+
+    fn instances(&self) -> Vec<Arc<InstanceSlots>> {
+        lock(&self.instances).iter().filter_map(Weak::upgrade).collect()
+    }
+}

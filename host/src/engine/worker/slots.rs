@@ -1,0 +1,298 @@
+//! The requests of one instance, seen from both their ends: the client's body and the guest's instance.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use wasmtime_wasi_http::handler::WorkerStatus;
+
+use super::lock;
+use super::shared::Shared;
+use crate::capability::context::RequestContext;
+
+/// The requests of one instance.
+pub struct InstanceSlots {
+    entries: Mutex<Vec<Entry>>,
+    /// Requests with somebody who waits for them. Only the instance's own task counts here.
+    running: AtomicUsize,
+    waker: AtomicWaker,
+    /// Set when the host itself ends the instance.
+    ended: AtomicBool,
+    /// Ticks of the engine that guest code ran through since it last waited for something.
+    ticks: AtomicU32,
+    tainted: AtomicBool,
+    /// The count of renewals when it was made.
+    made: u64,
+    shared: Arc<Shared>,
+}
+
+struct Entry {
+    slot: Arc<Slot>,
+    /// Which piece of its body a reader was found waiting for, and when that was found.
+    waiting: Option<(u32, Instant)>,
+}
+
+/// What runs in an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// Requests with somebody who waits for them, now and when it was last looked.
+    pub(super) live: usize,
+    pub(super) was_live: usize,
+    /// Requests that nobody waits for, of which nobody knows whether the guest has ended them.
+    pub(super) abandoned: usize,
+}
+
+impl Drop for InstanceSlots {
+    fn drop(&mut self) {
+        self.set_tainted(false);
+        self.shared.leave();
+    }
+}
+
+impl InstanceSlots {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            entries: Mutex::default(),
+            running: AtomicUsize::new(0),
+            waker: AtomicWaker::new(),
+            ended: AtomicBool::new(false),
+            ticks: AtomicU32::new(0),
+            tainted: AtomicBool::new(false),
+            made: shared.renewals(),
+            shared,
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Whether it takes no requests any more and ends when it has none.
+    pub(super) fn is_retired(&self) -> bool {
+        self.shared.is_retired() || self.made != self.shared.renewals()
+    }
+
+    /// Enter a request that begins.
+    pub(super) fn begin(self: &Arc<Self>, slot: Arc<Slot>) {
+        // Whoever set it before would have been another instance, and a request has one.
+        let _ = slot.instance.set(Arc::downgrade(self));
+        self.running.fetch_add(1, Ordering::Relaxed);
+        lock(&self.entries).push(Entry { slot, waiting: None });
+    }
+
+    /// Requests with somebody who waits for them, as far as the instance has looked.
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn survey(&self, status: WorkerStatus) -> Survey {
+        let mut entries = lock(&self.entries);
+        entries.retain(|entry| match entry.slot.status() {
+            SlotStatus::Live => true,
+            SlotStatus::Finished => false,
+            // With no task left in the guest, an abandoned request has come to its end as well.
+            _ => status != WorkerStatus::Idle,
+        });
+        let live = entries.iter().filter(|entry| entry.slot.is_live()).count();
+        let was_live = self.running.swap(live, Ordering::Relaxed);
+        Survey { live, was_live, abandoned: entries.len() - live }
+    }
+
+    /// End the bodies whose reader has been waiting for one piece for at least `idle`.
+    pub(super) fn end_stalled(&self, now: Instant, idle: Duration) {
+        for entry in lock(&self.entries).iter_mut() {
+            let waiting = entry.slot.waiting.load(Ordering::Relaxed);
+            entry.waiting = match entry.waiting {
+                _ if waiting == 0 => None,
+                Some((piece, since)) if piece == waiting => {
+                    if now.saturating_duration_since(since) >= idle {
+                        entry.slot.stall();
+                    }
+                    Some((piece, since))
+                }
+                _ => Some((waiting, now)),
+            };
+        }
+    }
+
+    /// End every request that somebody still waits for, in a way that shows. Returns how many there were.
+    pub(super) fn cut(&self) -> usize {
+        let cut = self.end_all(SlotStatus::Broken);
+        self.wake();
+        cut
+    }
+
+    /// End all requests in a way that shows, as the instance ends.
+    pub(super) fn end_all(&self, status: SlotStatus) -> usize {
+        let entries = lock(&self.entries);
+        entries.iter().filter(|entry| entry.slot.end_as(status)).count()
+    }
+
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    pub(super) fn wake_by(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// The host ends the instance; otherwise it ends by itself or by a trap.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// One more tick in which guest code ran. Returns how many it has been without a pause.
+    pub(super) fn tick(&self) -> u32 {
+        self.ticks.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn ticks(&self) -> u32 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// The guest waits, or has let its neighbours run.
+    pub(super) fn pause(&self) {
+        self.ticks.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a request hangs here that nobody waits for.
+    pub(super) fn is_tainted(&self) -> bool {
+        self.tainted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_tainted(&self, tainted: bool) {
+        if self.is_tainted() != tainted {
+            self.tainted.store(tainted, Ordering::Relaxed);
+            self.shared.taint(tainted);
+        }
+    }
+}
+
+/// One request, seen from both its ends: the client's body and the guest's instance.
+pub struct Slot {
+    pub context: RequestContext,
+    status: AtomicU8,
+    instance: OnceLock<Weak<InstanceSlots>>,
+    /// The piece of the body that its reader waits for, counted from 1; 0 while it does not wait.
+    waiting: AtomicU32,
+    reader: AtomicWaker,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum SlotStatus {
+    Live,
+    /// The response has been delivered whole.
+    Finished,
+    /// Nobody wants the response any more.
+    Abandoned,
+    /// The instance ended in the middle of it.
+    Broken,
+    /// The same, because its guest computed without a pause.
+    Overran,
+    /// Its body stood still.
+    Stalled,
+}
+
+impl Slot {
+    pub fn new(context: RequestContext) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            status: AtomicU8::new(SlotStatus::Live as u8),
+            instance: OnceLock::new(),
+            waiting: AtomicU32::new(0),
+            reader: AtomicWaker::new(),
+        })
+    }
+
+    /// The response has been delivered whole.
+    pub fn finish(&self) {
+        self.end(SlotStatus::Finished);
+    }
+
+    /// Nobody wants the response any more. Ends the request's capability calls now and its guest soon.
+    pub fn abandon(&self) {
+        self.end(SlotStatus::Abandoned);
+        self.context.cancel().cancel();
+    }
+
+    /// Whether the instance ended before the response did. A body whose instance trapped looks
+    /// as if it had simply come to its end.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.status(), SlotStatus::Broken | SlotStatus::Overran)
+    }
+
+    /// Whether the instance was ended because its guest computed without a pause.
+    pub fn overran(&self) -> bool {
+        self.status() == SlotStatus::Overran
+    }
+
+    /// Whether it ended, and not because nobody wants it.
+    pub fn is_ended_by_host(&self) -> bool {
+        self.is_broken() || self.has_stalled()
+    }
+
+    /// Whether it was ended because nothing came of its body.
+    pub fn has_stalled(&self) -> bool {
+        self.status() == SlotStatus::Stalled
+    }
+
+    /// The body's reader waits for this piece, counted from 1, and is woken if the body is given up.
+    pub fn wait_for(&self, piece: u32, reader: &Waker) {
+        self.reader.register(reader);
+        self.waiting.store(piece, Ordering::Relaxed);
+    }
+
+    /// The piece has come.
+    pub fn stop_waiting(&self) {
+        self.waiting.store(0, Ordering::Relaxed);
+    }
+
+    /// Nothing comes of the body.
+    fn stall(&self) {
+        if self.end_as(SlotStatus::Stalled) {
+            self.reader.wake();
+        }
+    }
+
+    /// End it as nobody at the client's end would, if it has not ended. Whether that was so.
+    fn end_as(&self, status: SlotStatus) -> bool {
+        let live = SlotStatus::Live as u8;
+        let ended = self
+            .status
+            .compare_exchange(live, status as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        if ended {
+            self.context.cancel().cancel();
+        }
+        ended
+    }
+
+    fn end(&self, status: SlotStatus) {
+        self.status.store(status as u8, Ordering::Release);
+        if let Some(instance) = self.instance.get().and_then(Weak::upgrade) {
+            instance.wake();
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.status() == SlotStatus::Live
+    }
+
+    fn status(&self) -> SlotStatus {
+        match self.status.load(Ordering::Acquire) {
+            0 => SlotStatus::Live,
+            1 => SlotStatus::Finished,
+            2 => SlotStatus::Abandoned,
+            4 => SlotStatus::Overran,
+            5 => SlotStatus::Stalled,
+            _ => SlotStatus::Broken,
+        }
+    }
+}

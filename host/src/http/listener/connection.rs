@@ -1,0 +1,181 @@
+//! One connection from its first byte to its last: handshake, requests, deadlines, close.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use wasmtime_wasi_http::WasiBody;
+
+use super::Peer;
+use super::clock::LazyTimer;
+use super::connections::Place;
+use super::departure;
+use super::pulse::{Due, Order, Pulse};
+use super::socket::{Socket, tune};
+use super::streams::Delivered;
+use crate::limits::http as limits;
+
+/// How a connection ended.
+enum End {
+    /// By the rules of HTTP, or by breaking them.
+    Finished { broken: bool },
+    /// The client left; what was begun for it has ended.
+    Left,
+    /// Told to, or late.
+    Cut,
+}
+
+/// Serve the requests of one connection.
+pub(super) async fn serve<H, F>(stream: TcpStream, address: SocketAddr, place: Place, handle: H)
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<WasiBody>> + Send + 'static,
+{
+    let write_idle = place.connections.bounds.write_idle;
+    tune(&stream, write_idle);
+    let stream = Arc::new(stream);
+    let socket = Socket::new(stream.clone(), place.pulse.clone(), write_idle);
+    let peer = Peer { address, secure: place.connections.tls.is_some() };
+    let pulse = place.pulse.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let http2 = request.version() == Version::HTTP_2;
+        let mut flight = pulse.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
+        let response = handle(request, peer);
+        async move {
+            let response = response.await;
+            flight.answer();
+            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, flight)))
+        }
+    });
+    let end = match &place.connections.tls {
+        None => requests(socket, &stream, &place, service).await,
+        Some(acceptor) => match handshake(acceptor, socket, &place).await {
+            Some(socket) => requests(socket, &stream, &place, service).await,
+            None => End::Cut,
+        },
+    };
+    if place.pulse.stalled.load(Ordering::Relaxed) {
+        place.connections.ends.stalled();
+        tracing::debug!(client = %address, "closed: it did not read for {write_idle:?}");
+    }
+    // Closing while the client sends would reset the connection, and it would not see why.
+    if let End::Finished { broken } = end
+        && (broken || place.pulse.may_send())
+    {
+        let _ = timeout(limits::LINGER, discard(&stream)).await;
+    }
+}
+
+/// The encrypted stream, if the client came to an agreement in time.
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    socket: Socket,
+    place: &Place,
+) -> Option<TlsStream<Socket>> {
+    let connections = &place.connections;
+    let agreed = timeout(connections.bounds.handshake_timeout, acceptor.accept(socket)).await;
+    let agreed = agreed.ok().and_then(Result::ok);
+    match &agreed {
+        Some(stream) => {
+            place.pulse.handshaken(stream.get_ref().1.alpn_protocol() == Some(b"h2"));
+        }
+        None => connections.ends.failed_handshake(),
+    }
+    agreed
+}
+
+async fn requests<I, S, F>(io: I, stream: &TcpStream, place: &Place, service: S) -> End
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<
+            Request<Incoming>,
+            Response = Response<Delivered<WasiBody>>,
+            Error = Infallible,
+            Future = F,
+        >,
+    F: Future<Output = Result<Response<Delivered<WasiBody>>, Infallible>> + Send + 'static,
+{
+    let bounds = &place.connections.bounds;
+    let pulse: &Pulse = &place.pulse;
+    let mut connection =
+        pin!(place.connections.protocol.serve_connection(TokioIo::new(io), service));
+    let mut left = pin!(departure::left(stream));
+    let mut timer = LazyTimer::default();
+    let mut finishing = false;
+    poll_fn(|cx| {
+        let order = pulse.order(cx.waker());
+        if order == Order::Cut {
+            return Poll::Ready(End::Cut);
+        }
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(finished(ended));
+            }
+            // What has been sent is read before the end is told; a new connection has a moment for it.
+            if finishing || order != Order::Finish || !pulse.has_begun() {
+                break;
+            }
+            finishing = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if pulse.is_busy() && left.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Left);
+        }
+        while let Some((at, due)) = pulse.due(bounds) {
+            if timer.poll(at, cx).is_pending() {
+                break;
+            }
+            match due {
+                Due::Idle if !finishing && pulse.has_begun() => {
+                    pulse.tell(Order::Finish);
+                    finishing = true;
+                    connection.as_mut().graceful_shutdown();
+                    if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                        return Poll::Ready(finished(ended));
+                    }
+                }
+                Due::Idle => return Poll::Ready(End::Cut),
+                Due::Head => {
+                    place.connections.ends.slow_head();
+                    return Poll::Ready(End::Cut);
+                }
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End {
+    let Err(error) = ended else { return End::Finished { broken: false } };
+    tracing::debug!("a connection ended: {error}");
+    let broken = error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(|error| error.is_parse() || error.is_parse_too_large());
+    End::Finished { broken }
+}
+
+/// Read what nobody wants until the client has seen the end.
+async fn discard(stream: &TcpStream) {
+    let mut bytes = [0; 4096];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut bytes) {
+            Ok(0) => return,
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
+            _ => {}
+        }
+    }
+}

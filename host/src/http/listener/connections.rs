@@ -1,0 +1,209 @@
+//! What the connections of one address share: their bounds, their number, and their end.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+use super::pulse::{Order, Pulse};
+use super::streams::Streams;
+use crate::config::HttpLimits;
+use crate::limits::http as limits;
+use crate::tls::ServerTls;
+
+/// The connections of one address, whichever accept loop they came by.
+pub struct Connections {
+    pub(super) bounds: HttpLimits,
+    pub(super) protocol: auto::Builder<Streams>,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) ends: Arc<Ends>,
+    places: Arc<Semaphore>,
+    stopping: AtomicBool,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    pulses: HashMap<u64, Arc<Pulse>>,
+    by_client: HashMap<IpAddr, usize>,
+}
+
+/// Connections, and streams of them, that the host ended, by reason.
+#[derive(Default)]
+pub struct Ends {
+    stalled: AtomicU64,
+    slow_heads: AtomicU64,
+    failed_handshakes: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// One connection's place. Given back when it is dropped.
+pub(super) struct Place {
+    pub(super) connections: Arc<Connections>,
+    pub(super) pulse: Arc<Pulse>,
+    id: u64,
+    client: IpAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+// === impl Connections ===
+
+impl Connections {
+    pub fn new(bounds: HttpLimits, tls: Option<&ServerTls>) -> Arc<Self> {
+        let ends = Arc::<Ends>::default();
+        Arc::new(Self {
+            protocol: protocol(&bounds, ends.clone()),
+            tls: tls.map(|tls| TlsAcceptor::from(tls.config())),
+            ends,
+            places: Arc::new(Semaphore::new(bounds.connections)),
+            stopping: AtomicBool::new(false),
+            open: Mutex::default(),
+            bounds,
+        })
+    }
+
+    /// A place for a connection of `client`, as soon as there is one. None if the client has too many.
+    pub(super) async fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+        if self.places.available_permits() == 0 {
+            self.make_room();
+        }
+        let permit = self.places.clone().acquire_owned().await.ok()?;
+        let pulse = Arc::new(Pulse::new());
+        let id = {
+            let mut open = self.open();
+            let of_client = open.by_client.entry(client).or_default();
+            if *of_client >= self.bounds.connections_per_client {
+                self.ends.refused.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            *of_client += 1;
+            open.next += 1;
+            let id = open.next;
+            open.pulses.insert(id, pulse.clone());
+            id
+        };
+        if self.stopping.load(Ordering::SeqCst) {
+            pulse.tell(Order::Finish);
+        }
+        Some(Place { connections: self.clone(), pulse, id, client, _permit: permit })
+    }
+
+    /// Close the connection that has been idle longest, if one is idle.
+    pub(super) fn make_room(&self) {
+        let open = self.open();
+        let idle = open.pulses.values().filter_map(|pulse| Some((pulse.idle()?, pulse)));
+        if let Some((_, pulse)) = idle.max_by_key(|(time, _)| *time) {
+            pulse.tell(Order::Finish);
+        }
+    }
+
+    /// Let every connection finish what it has begun, and take nothing new.
+    pub fn finish(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.tell(Order::Finish);
+    }
+
+    /// End every connection now. Returns how many there were.
+    pub fn cut(&self) -> usize {
+        self.tell(Order::Cut)
+    }
+
+    fn tell(&self, order: Order) -> usize {
+        let open = self.open();
+        open.pulses.values().for_each(|pulse| pulse.tell(order));
+        open.pulses.len()
+    }
+
+    /// Wait until none is left.
+    pub async fn closed(&self) {
+        let all = u32::try_from(self.bounds.connections).unwrap_or(u32::MAX);
+        let _ = self.places.acquire_many(all).await;
+    }
+
+    pub fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        // A panic while it is held leaves nothing half done.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.open();
+        open.pulses.remove(&self.id);
+        if let Some(count) = open.by_client.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+fn protocol(bounds: &HttpLimits, ends: Arc<Ends>) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams { write_idle: bounds.write_idle, ends });
+    let header_bytes = u32::try_from(bounds.header_bytes).unwrap_or(u32::MAX);
+    let streams = u32::try_from(bounds.streams).unwrap_or(u32::MAX);
+    builder
+        .http1()
+        // Whether a client that ended its sending side has left is decided by `departure`.
+        .half_close(true)
+        .max_buf_size(bounds.header_bytes);
+    if bounds.headers != limits::HEADERS.default {
+        builder.http1().max_headers(bounds.headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits::PING_INTERVAL)
+        .keep_alive_timeout(limits::PING_TIMEOUT)
+        .max_concurrent_streams(streams)
+        .max_header_list_size(header_bytes)
+        .max_pending_accept_reset_streams(limits::PENDING_RESETS)
+        .max_local_error_reset_streams(limits::ERROR_RESETS)
+        .max_send_buf_size(limits::STREAM_SEND_BYTES);
+    builder
+}
+
+// === impl Ends ===
+
+impl Ends {
+    /// A client took nothing of what it was sent.
+    pub(super) fn stalled(&self) {
+        self.stalled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn slow_head(&self) {
+        self.slow_heads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed_handshake(&self) {
+        self.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What there is to tell, as a list of words; none if nothing was ended.
+    pub fn summary(&self) -> Option<String> {
+        let counts = [
+            (&self.stalled, "did not read"),
+            (&self.slow_heads, "sent no whole request head"),
+            (&self.failed_handshakes, "did not complete a TLS handshake"),
+            (&self.refused, "had too many connections"),
+        ];
+        let told: Vec<String> = counts
+            .iter()
+            .map(|(count, why)| (count.load(Ordering::Relaxed), why))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("{count} {why}"))
+            .collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+}

@@ -1,0 +1,265 @@
+//! What one connection is doing, and since when: the facts that its deadlines are about.
+//!
+//! Written by whoever sees them (the socket, the requests), read by the connection's task. Atomics, because the
+//! requests of HTTP/2 run in tasks of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
+
+use crate::config::HttpLimits;
+use crate::limits::http as limits;
+
+/// What a connection is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Order {
+    Go,
+    /// Finish what runs and take nothing new.
+    Finish,
+    /// End now.
+    Cut,
+}
+
+/// Which deadline of a connection passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing was asked for a long time, or since it was told to finish.
+    Idle,
+    /// A request head did not come to its end.
+    Head,
+}
+
+pub(super) struct Pulse {
+    /// The origin of the times below, which are milliseconds after it.
+    opened: Instant,
+    in_flight: AtomicUsize,
+    /// Requests so far.
+    begun: AtomicU64,
+    idle_since: AtomicU64,
+    /// `NEVER`: no head is on its way.
+    head_since: AtomicU64,
+    /// Requests that the client reset before they were answered, less those that were answered.
+    unanswered: AtomicU64,
+    told_at: AtomicU64,
+    order: AtomicU8,
+    http2: AtomicBool,
+    /// The client may still be sending when its last answer is written.
+    may_send: AtomicBool,
+    /// Bytes that are to be sent wait for the client.
+    pub(super) stalled: AtomicBool,
+    waker: AtomicWaker,
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// One request. It ends with this value.
+pub(super) struct Flight {
+    pulse: Arc<Pulse>,
+    answered: bool,
+}
+
+// === impl Pulse ===
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            // The first head is expected from the beginning.
+            head_since: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
+            told_at: AtomicU64::new(NEVER),
+            order: AtomicU8::new(Order::Go as u8),
+            http2: AtomicBool::new(false),
+            may_send: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.opened.elapsed().as_millis() as u64
+    }
+
+    fn at(&self, milliseconds: u64) -> Instant {
+        self.opened + Duration::from_millis(milliseconds)
+    }
+
+    /// The handshake is done; the first head is expected from now on.
+    pub(super) fn handshaken(&self, http2: bool) {
+        self.http2.store(http2, Ordering::Relaxed);
+        self.head_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Bytes came.
+    pub(super) fn received(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.is_busy() || self.head_since.load(Ordering::Relaxed) != NEVER {
+            // The first bytes of a connection say which protocol it speaks.
+            if self.begun.load(Ordering::Relaxed) == 0 && bytes.starts_with(b"PRI * HTTP/2.0") {
+                self.http2.store(true, Ordering::Relaxed);
+            }
+            return;
+        }
+        self.head_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    pub(super) fn begin(self: &Arc<Self>, http2: bool, has_body: bool) -> Flight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.head_since.store(NEVER, Ordering::Relaxed);
+        if http2 {
+            self.http2.store(true, Ordering::Relaxed);
+        } else {
+            self.may_send.store(has_body, Ordering::Relaxed);
+        }
+        Flight { pulse: self.clone(), answered: false }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn may_send(&self) -> bool {
+        self.may_send.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    /// Time without a request, if it has served some and has none: such a connection can be closed.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        let reading = !self.is_http2() && self.head_since.load(Ordering::Relaxed) != NEVER;
+        let idle = self.has_begun() && !self.is_busy() && !reading;
+        let since = self.idle_since.load(Ordering::Relaxed);
+        idle.then(|| Duration::from_millis(self.now().saturating_sub(since)))
+    }
+
+    pub(super) fn tell(&self, order: Order) {
+        let _ =
+            self.told_at.compare_exchange(NEVER, self.now(), Ordering::Relaxed, Ordering::Relaxed);
+        self.order.fetch_max(order as u8, Ordering::AcqRel);
+        self.waker.wake();
+    }
+
+    /// What it is told; the task of `waker` is woken when that changes.
+    pub(super) fn order(&self, waker: &std::task::Waker) -> Order {
+        self.waker.register(waker);
+        match self.order.load(Ordering::Acquire) {
+            0 => Order::Go,
+            1 => Order::Finish,
+            _ => Order::Cut,
+        }
+    }
+
+    /// When it has been quiet, or slow, for too long; none while it serves a request.
+    pub(super) fn due(&self, bounds: &HttpLimits) -> Option<(Instant, Due)> {
+        if self.is_busy() {
+            return None;
+        }
+        let told_at = self.told_at.load(Ordering::Relaxed);
+        if told_at != NEVER {
+            // Of a connection that has just been opened the first request may be on its way; one that
+            // is finishing has nothing more to do than to write what it has.
+            let grace = match self.has_begun() {
+                true => bounds.write_idle,
+                false => limits::FRESH_GRACE.min(bounds.header_timeout),
+            };
+            let since = told_at.max(self.idle_since.load(Ordering::Relaxed));
+            return Some((self.at(since) + grace, Due::Idle));
+        }
+        let head_since = self.head_since.load(Ordering::Relaxed);
+        // With HTTP/2 bytes that come between requests need not be those of a head.
+        if head_since != NEVER && !(self.is_http2() && self.has_begun()) {
+            return Some((self.at(head_since) + bounds.header_timeout, Due::Head));
+        }
+        let idle_since = self.idle_since.load(Ordering::Relaxed);
+        Some((self.at(idle_since) + bounds.keep_alive, Due::Idle))
+    }
+}
+
+// === impl Flight ===
+
+impl Flight {
+    /// There is an answer.
+    pub(super) fn answer(&mut self) {
+        self.answered = true;
+        // Of what never was reset nothing is taken.
+        let _ = self
+            .pulse
+            .unanswered
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let pulse = &self.pulse;
+        pulse.idle_since.store(pulse.now(), Ordering::Relaxed);
+        if !self.answered
+            && pulse.unanswered.fetch_add(1, Ordering::Relaxed) >= limits::UNANSWERED_RESETS
+        {
+            pulse.tell(Order::Cut);
+        }
+        if pulse.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 && pulse.is_http2() {
+            // The connection's task need not be polled for it otherwise.
+            pulse.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    fn in_seconds(pulse: &Pulse) -> Option<(u64, Due)> {
+        let (at, due) = pulse.due(&HttpLimits::default())?;
+        Some((at.duration_since(pulse.opened).as_secs(), due))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_time_from_its_first_byte_and_a_quiet_connection_from_its_last_request()
+    {
+        let pulse = Arc::new(Pulse::new());
+        assert_eq!(in_seconds(&pulse), Some((10, Due::Head)));
+        advance(Duration::from_secs(3)).await;
+        pulse.received(b"GET / HT");
+        assert_eq!(in_seconds(&pulse), Some((10, Due::Head)));
+        let flight = pulse.begin(false, false);
+        assert_eq!(in_seconds(&pulse), None);
+        sleep(Duration::from_secs(100)).await;
+        drop(flight);
+        assert_eq!(in_seconds(&pulse), Some((103 + 75, Due::Idle)));
+        assert!(pulse.idle().is_some());
+        advance(Duration::from_secs(5)).await;
+        pulse.received(b"G");
+        advance(Duration::from_secs(5)).await;
+        pulse.received(b"E");
+        assert_eq!(in_seconds(&pulse), Some((108 + 10, Due::Head)));
+        assert!(pulse.idle().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_of_http2_are_no_heads() {
+        let pulse = Arc::new(Pulse::new());
+        drop(pulse.begin(true, false));
+        advance(Duration::from_secs(5)).await;
+        pulse.received(b"a ping");
+        assert_eq!(in_seconds(&pulse), Some((75, Due::Idle)));
+    }
+}

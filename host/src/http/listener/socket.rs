@@ -1,0 +1,138 @@
+//! The socket of one connection as hyper sees it, with a deadline for clients that do not read.
+//!
+//! Shared by reference with the connection's task, which watches for the client's end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::clock::LazyTimer;
+use super::pulse::Pulse;
+use crate::limits::http as limits;
+
+pub(super) struct Socket {
+    stream: Arc<TcpStream>,
+    pulse: Arc<Pulse>,
+    write_idle: Duration,
+    /// Since when the client has taken nothing.
+    stalled_since: Option<Instant>,
+    timer: LazyTimer,
+}
+
+/// Prepare a socket. An option that is not there is a loss of speed or of certainty, and no failure.
+pub(super) fn tune(stream: &TcpStream, write_idle: Duration) {
+    use rustix::net::sockopt;
+    // Streams of small pieces would otherwise wait tens of milliseconds for each other.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, limits::TCP_KEEPALIVE_IDLE);
+    let _ = sockopt::set_tcp_keepintvl(stream, limits::TCP_KEEPALIVE_INTERVAL);
+    let _ = sockopt::set_tcp_keepcnt(stream, limits::TCP_KEEPALIVE_PROBES);
+    #[cfg(target_os = "linux")]
+    {
+        let time = write_idle.saturating_mul(limits::TCP_USER_TIMEOUT_FACTOR);
+        let time = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let _ = sockopt::set_tcp_user_timeout(stream, time);
+    }
+}
+
+// === impl Socket ===
+
+impl Socket {
+    pub(super) fn new(stream: Arc<TcpStream>, pulse: Arc<Pulse>, write_idle: Duration) -> Self {
+        Self { stream, pulse, write_idle, stalled_since: None, timer: LazyTimer::default() }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        while self.stream.poll_write_ready(cx)?.is_ready() {
+            match send(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => {
+                    self.stalled_since = None;
+                    return Poll::Ready(sent);
+                }
+            }
+        }
+        let since = *self.stalled_since.get_or_insert_with(Instant::now);
+        ready!(self.timer.poll(since + self.write_idle, cx));
+        self.pulse.stalled.store(true, Ordering::Relaxed);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            let (space, before) = (buf.remaining(), buf.filled().len());
+            let mut outcome = None;
+            // A read that does not fill its buffer has emptied the socket. Telling so spares the next read,
+            // which would only find nothing.
+            let _ = self.stream.try_io(Interest::READABLE, || {
+                let read = self.stream.try_read_buf(buf);
+                let emptied = matches!(read, Ok(count) if 0 < count && count < space);
+                outcome = Some(read);
+                if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match outcome {
+                Some(Ok(_)) => {
+                    self.pulse.received(buf.filled().get(before..).unwrap_or_default());
+                    return Poll::Ready(Ok(()));
+                }
+                Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(cx, |stream| stream.try_write(buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(cx, |stream| stream.try_write_vectored(bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Write) {
+            // The client was first.
+            Ok(()) | Err(rustix::io::Errno::NOTCONN) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Bounds of the public port and, with their defaults, of the control plane: connections, heads, bodies,
+//! the time that a client may take, and the time that the host takes to stop.
+
+use std::time::Duration;
+
+use super::{DAY, HOUR, KIB, MIB, MINUTE, Setting};
+
+// === Connections ===
+
+/// Connections at once. Each costs two buffers and a task. Who comes when all are in use waits; the
+/// connection that has been idle longest makes room.
+pub const CONNECTIONS: Setting<usize> = Setting { default: 1024, min: 1, max: 1_048_576 };
+
+/// Connections of one client address. No bound of its own unless it is lowered: behind a proxy all
+/// clients have one address.
+pub const CONNECTIONS_PER_CLIENT: Setting<usize> =
+    Setting { default: CONNECTIONS.max, min: 1, max: CONNECTIONS.max };
+
+/// Connections to the admin port. Apart from the public ones, so that an overloaded application
+/// can still be looked at.
+pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// Wait after an accept that failed for want of descriptors or memory, so that it does not spin.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Time that a connection without a request is kept. Above the minute after which common clients and proxies
+/// close theirs, so that it is seldom closed under a request that is just being sent.
+pub const KEEP_ALIVE: Setting<Duration> = Setting {
+    default: Duration::from_secs(75),
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(DAY),
+};
+
+/// Time for a TLS handshake. It holds one of the places above, and nobody waits for it.
+pub const HANDSHAKE_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(10),
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(10 * MINUTE),
+};
+
+/// Time between two complaints in the log that connections cannot be accepted.
+pub const ACCEPT_COMPLAINT: Duration = Duration::from_secs(10);
+
+/// Bytes of a PEM file with a certificate and its chain, or with a key.
+pub const PEM_BYTES: u64 = MIB;
+
+/// Silence after which the operating system asks whether a client is still there, how often it asks again, and
+/// how many times: a machine that vanished is noticed within a minute.
+pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+pub const TCP_KEEPALIVE_PROBES: u32 = 3;
+
+/// The operating system gives up sending after this many times the write-idle time. Later than the host, which
+/// says why.
+pub const TCP_USER_TIMEOUT_FACTOR: u32 = 2;
+
+// === Request ===
+
+/// Time to receive a request head, from its first byte, or from the connection's begin. Keeps a slow
+/// sender from holding a connection for ever.
+pub const HEADER_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(10),
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(10 * MINUTE),
+};
+
+/// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB. Buffers of a connection grow
+/// up to it.
+pub const HEADER_BYTES: Setting<u64> = Setting { default: 64 * KIB, min: 8 * KIB, max: MIB };
+
+/// Headers of a request. Up to the default no memory is allocated to parse them.
+pub const HEADERS: Setting<usize> = Setting { default: 100, min: 10, max: 1000 };
+
+/// Time between two pieces of a request body while the service waits for more. The time in which nobody
+/// reads does not count.
+pub const BODY_IDLE: Setting<Duration> = Setting {
+    default: Duration::from_secs(30),
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(HOUR),
+};
+
+/// Time to read what a guest answers to a body that has failed, before it is told by the host.
+pub const FAILED_BODY_ANSWER: Duration = Duration::from_secs(10);
+
+/// Time in which a client may read what it was answered while it still sends. Closing earlier would reset
+/// the connection, and the answer could be lost.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+// === Response ===
+
+/// Time in which a client that is being sent something takes nothing of it. A request is counted in its service
+/// until then.
+pub const WRITE_IDLE: Setting<Duration> = Setting {
+    default: Duration::from_secs(30),
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(HOUR),
+};
+
+/// Time that a client which has ended its sending side keeps to take its answer. It cannot be told from one that
+/// has left, and what is done for that one stops within a second.
+pub const LEFT_GRACE: Duration = Duration::from_millis(250);
+
+// === HTTP/2 ===
+
+/// Requests at once on one HTTP/2 connection. What browsers expect; one client does not take all of a
+/// service's places.
+pub const STREAMS: Setting<usize> = Setting { default: 100, min: 1, max: 10_000 };
+
+/// Streams that a client has reset and the host has not yet looked at, and streams that the host has reset for a
+/// client's errors, on one connection. More is a flood of resets, and the connection is closed.
+pub const PENDING_RESETS: usize = 20;
+pub const ERROR_RESETS: usize = 100;
+
+/// Requests of one connection that the client has reset before they were answered, less those that were. Twice
+/// what a page can have on its way when it is left; more is a flood.
+pub const UNANSWERED_RESETS: u64 = 200;
+
+/// Bytes that one stream buffers to be sent. A slow reader of a large file must not keep all of it in memory.
+pub const STREAM_SEND_BYTES: usize = 256 * 1024;
+
+/// How often an HTTP/2 client is asked whether it is still there, and the time for its answer.
+pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+// === End ===
+
+/// Time to finish accepted requests after SIGTERM. What orchestrators wait before they kill.
+pub const DRAIN: Setting<Duration> = Setting {
+    default: Duration::from_secs(30),
+    min: Duration::ZERO,
+    max: Duration::from_secs(DAY),
+};
+
+/// Time for a connection that was opened just before the host was told to stop to send its first request.
+pub const FRESH_GRACE: Duration = Duration::from_millis(500);
+
+/// Time for connections to end that were cut at the deadline.
+pub const CUT_CONNECTIONS: Duration = Duration::from_secs(1);
+
+/// Time to finish requests to the control plane when the host stops.
+pub const ADMIN_STOP: Duration = Duration::from_secs(1);

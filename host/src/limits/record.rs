@@ -1,0 +1,32 @@
+//! Bounds of recording real traffic as cases.
+
+use std::time::Duration;
+
+use super::MIB;
+
+/// Bytes of one case: bodies, rows and statements together. More is no case that anybody reads; a
+/// request over it is left out.
+pub const CASE_BYTES: u64 = 4 * MIB;
+
+/// Cases that one run writes. A forgotten `--record` does not fill a disk.
+pub const CASES: usize = 1000;
+
+/// Requests that are recorded at the same time. Each may hold [`CASE_BYTES`]; more are served and
+/// left out.
+pub const REQUESTS: usize = 32;
+
+/// Finished recordings that wait to be written. A slow disk costs recordings and never requests.
+pub const UNWRITTEN: usize = 64;
+
+/// Time that a finished request's calls get to tell how they ended.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// Time that a guest's clock may lag behind before it catches up. In a test no time passes while a
+/// guest computes, so it must see none while it is recorded; one that waits on a timer must.
+pub const CLOCK_LAG: Duration = Duration::from_millis(50);
+
+/// Time that the last recordings get to be written when the host stops.
+pub const CLOSE: Duration = Duration::from_secs(5);
+
+/// Bytes of the shortest known secret that is looked for. Shorter ones are in any text by chance.
+pub const SECRET_BYTES: usize = 4;

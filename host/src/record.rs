@@ -1,0 +1,216 @@
+//! `serve --record`: real requests become cases that `wasm-host test` replays.
+//!
+//! Each recorded request has an instance of its own, whose clock and randomness can be had again. What
+//! goes in and out of it is watched at the same seams at which a test puts its fakes: the database, the transport
+//! to Ollama, the other services, and the request itself. Nothing behind those seams knows of it. A
+//! recording that cannot be made (too large, too many, a full disk) is left out; the request never waits for it.
+
+mod body;
+mod case;
+mod exchange;
+mod files;
+mod postgres;
+mod redact;
+mod session;
+mod surroundings;
+mod time;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use tokio_util::sync::CancellationToken;
+
+use crate::capability::context::RequestContext;
+use crate::capability::ollama::upstream::Transport;
+use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers};
+use crate::capability::postgres::Database;
+use crate::engine::state::Surroundings;
+use crate::failure::{Failure, Kind};
+use crate::limits::record as limits;
+use crate::testkit::case::{OllamaBounds, ResponseEnd};
+use body::{Place, Tee};
+use files::Files;
+pub use redact::Redactor;
+use session::Session;
+
+/// Makes recordings, for all services of a host.
+pub struct Recorder {
+    redactor: Redactor,
+    files: Files,
+    sessions: Mutex<Vec<(CancellationToken, Arc<Session>)>>,
+    /// Recordings that were begun and are not yet handed to the writer.
+    open: AtomicUsize,
+}
+
+/// What recordings of one service have in common.
+pub struct ServiceRecorder {
+    pub recorder: Arc<Recorder>,
+    pub service: Arc<str>,
+    pub environment: Vec<(String, String)>,
+    pub ollama: OllamaBounds,
+}
+
+/// One request that is being recorded. Dropping it before there is an answer means that the client has left.
+pub struct Recording {
+    recorder: Arc<Recorder>,
+    token: CancellationToken,
+    session: Arc<Session>,
+    ended: bool,
+}
+
+impl Recorder {
+    /// Recordings go to `folder`; with `by_service`, to a folder in it for each service.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written.
+    pub fn new(folder: &Path, by_service: bool, redactor: Redactor) -> Result<Arc<Self>> {
+        let files = Files::new(folder, by_service)?;
+        let sessions = Mutex::default();
+        Ok(Arc::new(Self { redactor, files, sessions, open: AtomicUsize::new(0) }))
+    }
+
+    /// The database, watched.
+    pub fn database(self: &Arc<Self>, inner: Arc<dyn Database>) -> Arc<dyn Database> {
+        Arc::new(postgres::Recorded::new(self.clone(), inner))
+    }
+
+    /// The way to a model server, watched.
+    pub fn transport(self: &Arc<Self>, inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
+        Arc::new(exchange::RecordedTransport::new(self.clone(), inner))
+    }
+
+    /// The other services, watched.
+    pub fn peers(self: &Arc<Self>, inner: Arc<dyn Peers>) -> Arc<dyn Peers> {
+        Arc::new(exchange::RecordedPeers::new(self.clone(), inner))
+    }
+
+    /// What recorded instances see of time and chance.
+    pub fn surroundings(self: &Arc<Self>) -> Arc<dyn Surroundings> {
+        Arc::new(surroundings::Recorded(self.clone()))
+    }
+
+    /// Write what is still to be written.
+    pub async fn close(&self) {
+        let end = tokio::time::Instant::now() + limits::CLOSE;
+        while self.open.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < end {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        self.files.close().await;
+    }
+
+    /// The recording of the request that a call is made for.
+    fn session(&self, token: &CancellationToken) -> Option<Arc<Session>> {
+        let sessions = lock(&self.sessions);
+        sessions.iter().find(|(own, _)| own == token).map(|(_, session)| session.clone())
+    }
+}
+
+impl ServiceRecorder {
+    /// Record a request from here on. None if as many as may be are being recorded, or enough were.
+    pub fn begin(
+        &self,
+        context: &RequestContext,
+        request: HttpRequest,
+    ) -> (Option<Recording>, HttpRequest) {
+        let recorder = &self.recorder;
+        if !recorder.files.has_room() {
+            return (None, request);
+        }
+        let mut sessions = lock(&recorder.sessions);
+        if sessions.len() >= limits::REQUESTS {
+            tracing::debug!(service = %self.service, "not recorded: too many requests at once");
+            return (None, request);
+        }
+        let session = Arc::new(Session::new(self, &request));
+        sessions.push((context.cancel().clone(), session.clone()));
+        drop(sessions);
+        recorder.open.fetch_add(1, Ordering::AcqRel);
+        let request = request.map(|body| Tee::new(body, session.clone(), Place::Request).boxed());
+        let recording = Recording {
+            recorder: recorder.clone(),
+            token: context.cancel().clone(),
+            session,
+            ended: false,
+        };
+        (Some(recording), request)
+    }
+}
+
+impl Recording {
+    /// The request was answered, or not; the answer's body goes on to be recorded.
+    pub fn answered(
+        mut self,
+        answer: Result<HttpResponse, Failure>,
+    ) -> Result<HttpResponse, Failure> {
+        match answer {
+            Ok(response) => {
+                self.session.answer(&response);
+                if self.session.wants_head_only() {
+                    // Nobody reads what the guest writes behind it.
+                    self.end(ResponseEnd::Whole);
+                    return Ok(response);
+                }
+                let session = self.session.clone();
+                Ok(response
+                    .map(|body| Tee::new(body, session, Place::Response(Box::new(self))).boxed()))
+            }
+            Err(failure) => {
+                match failure.kind {
+                    Kind::GuestTrapped => self.end(ResponseEnd::Trap),
+                    // It waited for longer than the host lets it: as if its client had left.
+                    Kind::FirstByteTimeout => self.end(ResponseEnd::Left),
+                    _ => self.end(ResponseEnd::Error),
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// The response has ended. Its calls get a moment to end as well.
+    fn end(&mut self, end: ResponseEnd) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.session.end(end);
+        let (recorder, token, session) =
+            (self.recorder.clone(), self.token.clone(), self.session.clone());
+        // Whoever drops a body may do it where no task can be started any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            recorder.finish(&token, &session);
+            return;
+        };
+        runtime.spawn(async move {
+            let _ = tokio::time::timeout(limits::SETTLE, session.settled()).await;
+            recorder.finish(&token, &session);
+        });
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.end(ResponseEnd::Left);
+    }
+}
+
+impl Recorder {
+    fn finish(&self, token: &CancellationToken, session: &Session) {
+        lock(&self.sessions).retain(|(own, _)| own != token);
+        match session.take() {
+            Some(recorded) => match case::text(recorded, &self.redactor) {
+                Ok((name, text)) => self.files.write(session.service(), &name, text),
+                Err(why) => {
+                    tracing::warn!(service = session.service(), "a request is not recorded: {why}");
+                }
+            },
+            None => tracing::debug!(service = session.service(), "nothing to record"),
+        }
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What such a lock protects is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,194 @@
+//! HTTP calls of a component, to its model server and to other services, written down as they are on the wire.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
+
+use super::body::{Passing, Place, Tee};
+use super::session::{OpenCall, Session, headers, push};
+use super::{Recorder, lock};
+use crate::capability::body::Body;
+use crate::capability::context::RequestContext;
+use crate::capability::ollama::upstream::{Transport, TransportError};
+use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
+use crate::testkit::case::{self, Action, Content, End, Exchange, HttpAnswer, Target};
+
+pub(super) struct RecordedTransport {
+    recorder: Arc<Recorder>,
+    inner: Arc<dyn Transport>,
+}
+
+pub(super) struct RecordedPeers {
+    recorder: Arc<Recorder>,
+    inner: Arc<dyn Peers>,
+}
+
+impl RecordedTransport {
+    pub(super) fn new(recorder: Arc<Recorder>, inner: Arc<dyn Transport>) -> Self {
+        Self { recorder, inner }
+    }
+}
+
+impl RecordedPeers {
+    pub(super) fn new(recorder: Arc<Recorder>, inner: Arc<dyn Peers>) -> Self {
+        Self { recorder, inner }
+    }
+}
+
+impl Transport for RecordedTransport {
+    fn send(
+        &self,
+        request: Request<Body>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        let Some(session) = self.recorder.session(&cancel) else {
+            return self.inner.send(request, cancel);
+        };
+        let (call, request) = Call::begin(session, Target::Ollama, request);
+        Box::pin(async move {
+            let result = self.inner.send(request, cancel).await;
+            match result {
+                Ok(response) => Ok(call.answered(response)),
+                Err(error) => {
+                    match &error {
+                        TransportError::Cancelled => {}
+                        TransportError::Lost(how) => call.failed(HttpAnswer::Lost(how.clone())),
+                        TransportError::Unreachable(why) | TransportError::Invalid(why) => {
+                            call.failed(HttpAnswer::Unreachable(why.clone()));
+                        }
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+impl Peers for RecordedPeers {
+    fn send(&self, caller: RequestContext, request: HttpRequest) -> SendFuture {
+        let Some(session) = self.recorder.session(caller.cancel()) else {
+            return self.inner.send(caller, request);
+        };
+        let (call, request) = Call::begin(session, Target::Service, request);
+        let token = caller.cancel().clone();
+        let sending = self.inner.send(caller, request);
+        Box::pin(async move {
+            match sending.await {
+                Ok(response) => Ok(call.answered(response)),
+                Err(error) => {
+                    use wasmtime_wasi_http::Error;
+                    match &error {
+                        Error::ConnectionTerminated if token.is_cancelled() => {}
+                        Error::ConnectionTerminated => {
+                            call.failed(HttpAnswer::Lost("the connection broke".to_string()));
+                        }
+                        other => call.failed(HttpAnswer::Unreachable(format!("{other:?}"))),
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+/// One exchange.
+#[derive(Clone)]
+struct Call {
+    session: Arc<Session>,
+    open: Arc<Mutex<Option<OpenCall>>>,
+}
+
+impl Call {
+    fn begin(session: Arc<Session>, to: Target, request: Request<Body>) -> (Self, Request<Body>) {
+        let uri = request.uri();
+        let target = match to {
+            Target::Ollama => {
+                uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_string()
+            }
+            Target::Service => uri.to_string(),
+        };
+        let mut headers = headers(request.headers());
+        headers.retain(|(name, _)| name != "host");
+        let exchange = Exchange {
+            to,
+            method: request.method().to_string(),
+            target,
+            headers,
+            body: None,
+            any_body: false,
+        };
+        let action = Action::Http { exchange, answer: HttpAnswer::Silent };
+        let open = session.open(None, action, 0);
+        let call = Self { session: session.clone(), open: Arc::new(Mutex::new(Some(open))) };
+        let place = Place::Sent(Arc::new(call.clone()));
+        (call, request.map(|body| Tee::new(body, session, place).boxed()))
+    }
+
+    fn learn(&self, bytes: usize, learn: impl FnOnce(&mut Exchange, &mut HttpAnswer)) {
+        if let Some(open) = &*lock(&self.open) {
+            open.learn(bytes, |action| {
+                if let Action::Http { exchange, answer } = action {
+                    learn(exchange, answer);
+                }
+            });
+        }
+    }
+
+    fn answered(self, response: Response<Body>) -> Response<Body> {
+        if let Some(open) = &mut *lock(&self.open) {
+            open.answered();
+        }
+        let (status, headers) = (response.status().as_u16(), headers(response.headers()));
+        self.learn(0, |_, answer| {
+            let content = Content::Stream { pieces: Vec::new(), lines: false };
+            *answer = HttpAnswer::Response { status, headers, content, end: End::Stall };
+        });
+        let session = self.session.clone();
+        let place = Place::Answer(Arc::new(self));
+        response.map(|body| Tee::new(body, session, place).boxed())
+    }
+
+    fn failed(&self, how: HttpAnswer) {
+        if let Some(open) = &mut *lock(&self.open) {
+            open.answered();
+        }
+        self.learn(0, |_, answer| *answer = how);
+        if let Some(open) = lock(&self.open).take() {
+            open.ends();
+        }
+    }
+}
+
+impl Passing for Call {
+    fn sent(&self, bytes: &[u8]) {
+        self.learn(bytes.len(), |exchange, _| match &mut exchange.body {
+            Some(case::Body::Bytes(all)) => all.extend_from_slice(bytes),
+            _ if bytes.is_empty() => {}
+            body => *body = Some(case::Body::Bytes(bytes.to_vec())),
+        });
+    }
+
+    fn answered(&self, wait: Duration, bytes: &[u8]) {
+        self.learn(bytes.len(), |_, answer| {
+            if let HttpAnswer::Response { content: Content::Stream { pieces, .. }, .. } = answer {
+                push(pieces, wait, bytes);
+            }
+        });
+    }
+
+    fn ended(&self, ended: Option<End>) {
+        self.learn(0, |_, answer| {
+            if let HttpAnswer::Response { end, .. } = answer {
+                *end = ended.unwrap_or(End::Stall);
+            }
+        });
+        let open = lock(&self.open).take();
+        match (open, ended) {
+            (Some(open), Some(_)) => open.ends(),
+            (given_up, _) => drop(given_up),
+        }
+    }
+}

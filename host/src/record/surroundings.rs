@@ -1,0 +1,89 @@
+//! Clock and randomness of a recorded instance: real, and written down.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+
+use super::Recorder;
+use super::session::Session;
+use super::time::Time;
+use crate::capability::context::RequestContext;
+use crate::engine::state::Surroundings;
+use crate::testkit::chance;
+
+/// For all instances of a service.
+pub(super) struct Recorded(pub(super) Arc<Recorder>);
+
+/// For one, which serves one request.
+struct Instance {
+    recorder: Arc<Recorder>,
+    seed: u64,
+    time: Arc<Time>,
+    session: OnceLock<Arc<Session>>,
+}
+
+#[derive(Clone)]
+struct Clock(Arc<Time>);
+
+impl Surroundings for Recorded {
+    fn furnish(&self, _: &mut WasiCtxBuilder) {}
+
+    fn trapped(&self, _: &wasmtime::Error) -> bool {
+        false
+    }
+
+    fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
+        // By the standard library's chance; 48 bits, because a case file's numbers are signed.
+        let seed = RandomState::new().hash_one(0) >> 16;
+        let recorder = self.0.clone();
+        Some(Arc::new(Instance {
+            recorder,
+            seed,
+            time: Arc::new(Time::new()),
+            session: OnceLock::new(),
+        }))
+    }
+}
+
+impl Surroundings for Instance {
+    fn furnish(&self, wasi: &mut WasiCtxBuilder) {
+        chance(wasi, self.seed);
+        wasi.wall_clock(Clock(self.time.clone())).monotonic_clock(Clock(self.time.clone()));
+    }
+
+    fn trapped(&self, _: &wasmtime::Error) -> bool {
+        if let Some(session) = self.session.get() {
+            session.traps();
+        }
+        false
+    }
+
+    fn serves(&self, request: &RequestContext) {
+        if let Some(session) = self.recorder.session(request.cancel()) {
+            session.is_served(self.seed, self.time.clone());
+            let _ = self.session.set(session);
+        }
+    }
+}
+
+impl HostWallClock for Clock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.began + self.0.read()
+    }
+}
+
+impl HostMonotonicClock for Clock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.read().as_nanos()).unwrap_or(u64::MAX)
+    }
+}

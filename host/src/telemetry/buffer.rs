@@ -1,0 +1,151 @@
+//! A bounded buffer between those who log and whoever reads the log.
+
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes on their way to a log. A `&Buffer` is a writer that never waits.
+pub(super) struct Buffer {
+    limit: usize,
+    state: Mutex<State>,
+    /// There is something to write.
+    filled: Condvar,
+    /// All of it has been written.
+    emptied: Condvar,
+}
+
+struct State {
+    waiting: Vec<u8>,
+    /// Lines that did not fit since the last one that did.
+    dropped: u64,
+    /// Some have been taken from here and are not yet written.
+    writing: bool,
+}
+
+impl Buffer {
+    pub(super) const fn new(limit: usize) -> Self {
+        let state = State { waiting: Vec::new(), dropped: 0, writing: false };
+        let (filled, emptied) = (Condvar::new(), Condvar::new());
+        Self { limit, state: Mutex::new(state), filled, emptied }
+    }
+
+    /// Write everything that comes, for ever.
+    pub(super) fn write_all_to(&self, mut log: impl Write) {
+        let mut batch = Vec::new();
+        loop {
+            self.take(&mut batch);
+            // There is nowhere to tell that the log cannot be written.
+            let _ = log.write_all(&batch).and_then(|()| log.flush());
+            batch.clear();
+            self.lock().writing = false;
+            self.emptied.notify_all();
+        }
+    }
+
+    /// Wait until all is written, or for so long.
+    pub(super) fn flush(&self, patience: Duration) {
+        let state = self.lock();
+        // Whether in time or not: there is nothing else to be done.
+        let _ = self.emptied.wait_timeout_while(state, patience, |state| {
+            state.writing || !state.waiting.is_empty()
+        });
+    }
+
+    /// Wait for something to write.
+    fn take(&self, batch: &mut Vec<u8>) {
+        let mut state = self.lock();
+        while state.waiting.is_empty() && state.dropped == 0 {
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut state.waiting, batch);
+        state.writing = true;
+        let dropped = std::mem::take(&mut state.dropped);
+        if dropped > 0 {
+            let note = format!("dropped {dropped} lines of the log: nobody read it in time\n");
+            batch.extend_from_slice(note.as_bytes());
+        }
+    }
+
+    /// A panic while it is locked leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for &Buffer {
+    /// Takes a whole line or drops it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.lock();
+        // Once one is dropped, so is what comes behind it until there is room for all: the note about
+        // them stands where they would have.
+        if state.dropped > 0 || state.waiting.len() + line.len() > self.limit {
+            state.dropped += 1;
+        } else {
+            state.waiting.extend_from_slice(line);
+        }
+        drop(state);
+        self.filled.notify_one();
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+
+    /// A log whose reader takes one batch for each permission.
+    struct Stuck {
+        permissions: Receiver<()>,
+        written: SyncSender<String>,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.permissions.recv().map_err(io::Error::other)?;
+            self.written
+                .send(String::from_utf8_lossy(bytes).into_owned())
+                .map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_holds_nobody_up_and_says_what_is_missing() {
+        static BUFFER: Buffer = Buffer::new(20);
+        let (permit, permissions) = sync_channel(9);
+        let (written, lines) = sync_channel(9);
+        std::thread::spawn(move || BUFFER.write_all_to(Stuck { permissions, written }));
+        // Returns although nothing is read.
+        for number in 0..100 {
+            (&BUFFER).write_all(format!("line {number:03}\n").as_bytes()).unwrap();
+        }
+        BUFFER.flush(Duration::from_millis(1));
+        let mut all = String::new();
+        while !all.contains("dropped") {
+            permit.send(()).unwrap();
+            all.push_str(&lines.recv_timeout(Duration::from_secs(10)).unwrap());
+        }
+        let kept = all.matches("line ").count();
+        assert!((2..=4).contains(&kept), "{all}");
+        let dropped = 100 - kept;
+        assert!(
+            all.ends_with(&format!("dropped {dropped} lines of the log: nobody read it in time\n"))
+        );
+        // Room again.
+        (&BUFFER).write_all(b"after\n").unwrap();
+        permit.send(()).unwrap();
+        assert_eq!(lines.recv_timeout(Duration::from_secs(10)).unwrap(), "after\n");
+        BUFFER.flush(Duration::from_secs(10));
+        assert!(BUFFER.lock().waiting.is_empty());
+    }
+}

@@ -1,0 +1,52 @@
+use super::*;
+use crate::testkit::case::Action;
+
+fn wrong(text: &str) -> String {
+    Case::parse(text, Path::new("cases/a.toml")).unwrap_err().to_string()
+}
+
+#[test]
+fn the_example_is_a_case() {
+    let text = include_str!("../example.toml");
+    let case = Case::parse(text, Path::new("cases/example.toml")).unwrap();
+    assert_eq!(case.name, "example");
+    assert_eq!(case.clock.to_string(), "2026-01-31T23:59:30Z");
+    assert_eq!(case.calls.len(), 6);
+    let second = case.calls.get(1).unwrap();
+    assert_eq!(second.after, Duration::from_millis(20));
+    assert_eq!(text.lines().nth(second.line - 1), Some("[[call]]"));
+    let Action::Query { parameters, .. } = &second.action else { panic!("{second:?}") };
+    assert_eq!(parameters.len(), 2);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line() {
+    for (text, expected) in [
+        (
+            "[request]\npath = \"/\"\n\nmethid = \"GET\"\n",
+            "cases/a.toml:4: error: unknown field `methid`",
+        ),
+        ("[request]\nmethod = \"GET\"\n", "cases/a.toml:1: error: missing field `path`"),
+        (
+            "[request]\npath = \"/\"\n[[call]]\nquery = \"a\"\n\n[[call]]\nquery = \"b\"\nanswer.columns = []\nexecute = \"x\"\n",
+            "cases/a.toml:3: error: answer: a query is answered",
+        ),
+        (
+            "[request]\npath = \"/\"\n\n[[call]]\nexecute = \"b\"\nanswer.columns = []\n",
+            "cases/a.toml:4: error: this kind of call has no `answer.columns`",
+        ),
+        (
+            "[request]\npath = \"/\"\n[[call]]\nquery = \"b\"\nanswer.columns = [\"n int4\"]\nanswer.rows = [[\"x\"]]\n",
+            "cases/a.toml:3: error: answer.rows: column n: \"x\" is no int4",
+        ),
+        ("[request]\npath = \"/\"\njson = \"{\"\n", "cases/a.toml:1: error: json: "),
+        (
+            "[request]\npath = \"/\"\n[response]\n",
+            "cases/a.toml:3: error: a response has a `status`",
+        ),
+        ("patience = \"soon\"\n[request]\npath = \"/\"\n", "cases/a.toml:1: error: patience: "),
+    ] {
+        let told = wrong(text);
+        assert!(told.starts_with(expected), "{told}");
+    }
+}

@@ -1,0 +1,65 @@
+//! Guests that compute, recurse and print without end.
+
+use wasm_host_tests::client;
+use wasm_host_tests::host::App;
+
+const SERVICES: &str = r#"
+name = "computing"
+
+[service.bad]
+component = "$(hostile)"
+instances = 1
+cpu-timeout = "500ms"
+
+[service.good]
+component = "$(hello-p3)"
+"#;
+
+#[tokio::test]
+async fn a_guest_that_answers_and_then_loops_is_ended_and_its_queue_served() {
+    let host = App::new(SERVICES).serve().await;
+    let mut looping = client::open(&host.address, "GET", "/bad/answer-then-loop", &[], "").await;
+    assert_eq!(looping.next().await.unwrap().unwrap(), "one");
+    // There is only one instance, and it is the one that loops.
+    assert_eq!(host.send("POST", "/bad/echo", "x").await.text(), "x");
+    assert_eq!(looping.rest().await, Err(Vec::new()), "its body looks whole");
+    assert!(host.log().contains("without a pause"), "{}", host.log());
+}
+
+#[tokio::test]
+async fn a_guest_that_waits_and_then_loops_is_told_as_too_slow() {
+    let host = App::new(SERVICES).serve().await;
+    let reply = host.get("/bad/wait-then-loop").await;
+    assert_eq!(reply.status, 504);
+    assert!(reply.text().contains("without a pause"), "{}", reply.text());
+    assert_eq!(host.send("POST", "/bad/echo", "x").await.text(), "x");
+}
+
+#[tokio::test]
+async fn a_guest_that_pauses_may_compute_for_longer_than_the_bound() {
+    let host = App::new(SERVICES).serve().await;
+    assert_eq!(host.get("/bad/work").await.text(), "worked\n");
+}
+
+#[tokio::test]
+async fn recursion_without_end_is_a_trap() {
+    let host = App::new(SERVICES).serve().await;
+    assert_eq!(host.get("/bad/recurse").await.status, 502);
+    assert_eq!(host.get("/good/").await.status, 200);
+    assert!(host.log().contains("call stack exhausted"), "{}", host.log());
+}
+
+#[tokio::test]
+async fn a_flood_of_output_is_bounded_and_what_is_missing_is_told() {
+    let host =
+        App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", "log-lines = 50")).serve().await;
+    assert_eq!(host.get("/bad/flood?20000").await.status, 204);
+    wasm_host_tests::eventually("the note", async || {
+        host.log().contains("lines of its output").then_some(())
+    })
+    .await;
+    // As many for each second that the flood took.
+    let told = host.log().matches("flood ").count();
+    assert!((50..10_000).contains(&told), "{told} lines");
+    assert_eq!(host.get("/good/").await.status, 200);
+}

@@ -1,0 +1,87 @@
+//! Guests that keep a place for ever: bodies without an end, and requests that hang after their client left.
+
+use std::time::Duration;
+
+use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::{client, eventually};
+
+fn guest(bounds: &str) -> App {
+    App::new(&format!(
+        "name = \"holding\"\n[service.guest]\ncomponent = \"$(hostile)\"\nroute = \"/\"\n{bounds}\n"
+    ))
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_gives_its_place_back() {
+    let host = guest("concurrent = 1\nstream-idle-timeout = \"400ms\"").serve().await;
+    // One that goes on is left alone.
+    let mut drips = client::open(&host.address, "GET", "/drip?60", &[], "").await;
+    assert_eq!(drips.rest().await.unwrap().len(), 60 * "drip\n".len());
+    let mut held = client::open(&host.address, "GET", "/hold", &[], "").await;
+    assert_eq!(held.rest().await, Err(b"one".to_vec()));
+    assert_eq!(host.send("POST", "/echo", "x").await.text(), "x");
+    assert!(host.log().contains("stood still"), "{}", host.log());
+    eventually("the count", async || (host.service("guest").await["failed"] == 1).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_response_has_so_much_time_in_all_where_the_file_says_so() {
+    let host = guest("timeout = \"700ms\"").serve().await;
+    let mut drips = client::open(&host.address, "GET", "/drip", &[], "").await;
+    let cut = drips.rest().await.expect_err("an end that is no end");
+    assert!(cut.len() > "drip\n".len(), "{cut:?}");
+    assert_eq!(host.get("/silent").await.status, 504);
+    assert_eq!(host.send("POST", "/echo", "x").await.text(), "x");
+}
+
+/// Let a client leave a request that hangs, beside a neighbour in the same instance that has some seconds to go.
+async fn hung_beside_a_neighbour(host: &Host) -> client::Streaming {
+    assert_eq!(host.get("/count").await.text(), "1");
+    let mut hung = client::open(&host.address, "GET", "/hold", &[], "").await;
+    assert_eq!(hung.next().await.unwrap().unwrap(), "one");
+    let mut neighbour = client::open(&host.address, "GET", "/drip?200", &[], "").await;
+    assert!(neighbour.next().await.unwrap().is_some());
+    assert_eq!(host.service("guest").await["instances"], 1);
+    drop(hung);
+    // Longer than the grace of an abandoned request.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    neighbour
+}
+
+#[tokio::test]
+async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish() {
+    let host = guest("instances = 2\nidle = \"10m\"").serve().await;
+    let mut neighbour = hung_beside_a_neighbour(&host).await;
+    assert_eq!(host.get("/count").await.text(), "1", "a new request met the old instance");
+    assert_eq!(host.service("guest").await["instances"], 2);
+    assert_eq!(neighbour.rest().await.unwrap().len(), 199 * "drip\n".len());
+    // The new one stays, as it is told to.
+    eventually("the end of the instance", async || {
+        (host.service("guest").await["instances"] == 1).then_some(())
+    })
+    .await;
+    let service = host.service("guest").await;
+    assert_eq!((&service["cancelled"], &service["failed"]), (&1.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn without_room_for_another_an_instance_with_a_hung_request_serves_on() {
+    let host = guest("instances = 1").serve().await;
+    let mut neighbour = hung_beside_a_neighbour(&host).await;
+    assert_eq!(host.get("/count").await.text(), "2");
+    assert_eq!(neighbour.rest().await.unwrap().len(), 199 * "drip\n".len());
+}
+
+#[tokio::test]
+async fn a_request_counts_in_its_instance_to_the_end_of_its_body() {
+    let host = guest("per-instance = 2\nidle = \"10m\"").serve().await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut stream = client::open(&host.address, "GET", "/drip", &[], "").await;
+        assert!(stream.next().await.unwrap().is_some());
+        streams.push(stream);
+    }
+    let instances = host.service("guest").await["instances"].as_u64().unwrap();
+    assert!(instances >= 2, "{instances}");
+}

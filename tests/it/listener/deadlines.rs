@@ -1,0 +1,128 @@
+//! Whatever a client may keep the host waiting for has an end.
+
+use std::time::{Duration, Instant};
+
+use wasm_host_tests::client;
+
+use super::*;
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_given_up() {
+    let host = app("header-timeout = \"300ms\"").serve().await;
+    for begin in ["", "G", "GET /count HTTP/1.1\r\nhost: x\r\nx-slow:"] {
+        assert_eq!(Raw::open(&host, begin).await.rest().await, "", "{begin:?}");
+    }
+    // However often a byte of it comes.
+    let mut slow = Raw::open(&host, "GET /count HTTP/1.1\r\nhost: x\r\nx: ").await;
+    let dripping = async {
+        loop {
+            if slow.0.write_all(b"a").await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("the end of a head that drips", dripping).await;
+}
+
+#[tokio::test]
+async fn a_head_that_drips_behind_a_request_is_given_up() {
+    let host = app("header-timeout = \"300ms\"\nkeep-alive = \"1h\"").serve().await;
+    let mut raw = Raw::open(&host, get("/count")).await;
+    raw.until("\r\n\r\n").await;
+    raw.send("GET /cou").await;
+    raw.rest().await;
+}
+
+#[tokio::test]
+async fn a_quiet_connection_is_closed_and_one_that_is_used_is_not() {
+    let host = app("keep-alive = \"1s\"").serve().await;
+    let mut used = client::KeepAlive::connect(&host.address).await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(used.get("/count").await.unwrap().0, 200);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // A request may take longer than a connection may be quiet.
+    let slow = used.get("/pieces/slow?pieces=2&ms=2000").await.unwrap();
+    assert!(slow.1.ends_with(b"end one\n"), "{slow:?}");
+    let mut quiet = Raw::open(&host, get("/print")).await;
+    assert_eq!(status(&quiet.rest().await), 204);
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_408_and_one_that_is_slow_is_not() {
+    let host = app("body-idle = \"1s\"").serve().await;
+    let head = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
+    let stopped = Raw::open(&host, format!("{head}abc")).await.rest().await;
+    assert_eq!(status(&stopped), 408, "{stopped}");
+    assert!(stopped.contains("connection: close") && stopped.contains("problem+json"), "{stopped}");
+    let mut slow = Raw::open(&host, head).await;
+    for _ in 0..10 {
+        slow.send("a").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(slow.until("aaaaaaaaaa").await.contains("200 OK"));
+    in_flight(&host, "guest", 0).await;
+}
+
+/// Ask for more than all buffers hold.
+const FLOOD: &str = "/pieces/slow?pieces=100000&bytes=60000";
+
+#[tokio::test]
+async fn a_client_that_does_not_read_keeps_its_place_for_so_long_only() {
+    let host = app("write-idle = \"1s\"").serve().await;
+    let _deaf = Raw::open(&host, get(FLOOD)).await;
+    in_flight(&host, "pieces", 1).await;
+    in_flight(&host, "pieces", 0).await;
+    assert_eq!(host.service("pieces").await["failed"], 1);
+    let (_, log) = host.stop().await;
+    assert!(log.contains("clients that were cut off: 1 did not read"), "{log}");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_served() {
+    let host = app("write-idle = \"1s\"").serve().await;
+    let mut slow = Raw::open(&host, get(FLOOD)).await;
+    let mut bytes = vec![0; 2_000_000];
+    for _ in 0..20 {
+        within("more", slow.0.read_exact(&mut bytes)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    assert_eq!(host.service("pieces").await["in_flight"], 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_idle_makes_room_for_a_new_one() {
+    let host = app("connections = 2").serve().await;
+    let mut idle = Vec::new();
+    for _ in 0..5 {
+        let mut raw = Raw::open(&host, get("/print")).await;
+        raw.until("\r\n\r\n").await;
+        idle.push(raw);
+    }
+    // The oldest ones made room, by an end and not by a reset.
+    assert_eq!(idle[0].rest().await, "");
+}
+
+#[tokio::test]
+async fn a_client_has_so_many_connections() {
+    let host = app("connections-per-client = 2").serve().await;
+    let mut first = Raw::connect(&host.address).await;
+    let _second = Raw::connect(&host.address).await;
+    let mut third = Raw::connect(&host.address).await;
+    let mut bytes = Vec::new();
+    // Refused without a look at what it sends.
+    let refused = within("an end", third.0.read_to_end(&mut bytes)).await;
+    assert!(matches!(refused, Ok(0) | Err(_)), "{refused:?} {bytes:?}");
+    first.send(get("/count")).await;
+    first.until("\r\n\r\n1").await;
+    drop(third);
+    drop(first);
+    eventually("a place for another", async || {
+        let mut raw = Raw::open(&host, get("/count")).await;
+        let mut bytes = Vec::new();
+        (raw.0.read_buf(&mut bytes).await.ok()? > 0).then_some(())
+    })
+    .await;
+}
