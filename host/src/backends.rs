@@ -163,6 +163,19 @@ impl Backends {
         databases.into_iter().chain(models).flatten().chain(outbound).collect()
     }
 
+    /// How many calls run on each backend at this moment, by its table in the application file. Asks nobody.
+    pub fn calls(&self) -> Vec<(String, usize)> {
+        let databases = self
+            .databases
+            .iter()
+            .map(|(name, database)| (format!("postgres.{name}"), database.in_use()));
+        let models = self
+            .models
+            .iter()
+            .map(|(name, models)| (format!("ollama.{name}"), models.client.live_calls()));
+        databases.chain(models).collect()
+    }
+
     /// Close connections.
     pub fn close(&self) {
         for database in self.databases.values() {

@@ -27,7 +27,7 @@ use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
-use crate::http::admin::{Admin, ServiceStatus, Status};
+use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use crate::http::files::Files;
 use crate::http::listener::{Connections, Listener, Peer};
 use crate::http::route::Router;
@@ -338,6 +338,11 @@ impl Status for Host {
 
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
         Box::pin(self.backends.unavailable())
+    }
+
+    fn backends(&self) -> Vec<BackendStatus> {
+        let calls = self.backends.calls().into_iter();
+        calls.map(|(backend, calls)| BackendStatus { backend, calls }).collect()
     }
 
     fn services(&self) -> Vec<ServiceStatus> {

@@ -7,6 +7,7 @@ mod cases;
 mod command_line;
 mod database_faults;
 mod component_tests;
+mod faults;
 mod forecast;
 mod grants;
 mod isolation;

@@ -146,7 +146,10 @@ pub async fn send(
     body: impl AsRef<[u8]>,
 ) -> Reply {
     let mut streaming = open(address, method, path, headers, body).await;
-    let body = streaming.rest().await.expect("a whole body");
+    let body = streaming.rest().await.unwrap_or_else(|seen| {
+        let end = &seen[seen.len().saturating_sub(200)..];
+        panic!("{path}: no whole body, it breaks off after {:?}", String::from_utf8_lossy(end))
+    });
     let headers = std::mem::take(&mut streaming.headers);
     Reply { status: streaming.status, headers, body: body.into() }
 }

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -17,6 +17,8 @@ use crate::within;
 pub struct App {
     folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
+    /// What a shell does before it becomes the host, such as lowering a limit.
+    before: Option<String>,
 }
 
 impl App {
@@ -29,11 +31,17 @@ impl App {
             text = format!("{before}{}{after}", component(name).display());
         }
         std::fs::write(folder.path().join("wasm-host.toml"), text).unwrap();
-        Self { folder: Arc::new(folder), environment: Vec::new() }
+        Self { folder: Arc::new(folder), environment: Vec::new(), before: None }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// Run shell commands in the process that becomes the host, for example `ulimit -n 64`.
+    pub fn before(mut self, commands: &str) -> Self {
+        self.before = Some(commands.to_string());
         self
     }
 
@@ -58,6 +66,7 @@ impl App {
             .expect("the host starts; was it built?");
         let log = Arc::new(Mutex::new(String::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (reads, mut is_read) = tokio::sync::watch::channel(Reading::Reads);
         let (sender, ready) = tokio::sync::oneshot::channel();
         let mut sender = Some(sender);
         tokio::spawn({
@@ -65,6 +74,10 @@ impl App {
             let mut admin = String::new();
             async move {
                 while let Ok(Some(line)) = lines.next_line().await {
+                    let is_read = is_read.wait_for(|read| *read != Reading::Paused).await;
+                    if is_read.is_ok_and(|read| *read == Reading::Closed) {
+                        return;
+                    }
                     if let Some(address) = line.strip_prefix("Control plane on http://") {
                         admin = address.trim_end_matches('/').to_string();
                     }
@@ -79,7 +92,7 @@ impl App {
         });
         match within("the host to serve", ready).await {
             Ok((address, admin)) => {
-                Host { address, admin, child, log, folder: self.folder.clone() }
+                Host { address, admin, child, log, reads, folder: self.folder.clone() }
             }
             Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap()),
         }
@@ -92,7 +105,15 @@ impl App {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match &self.before {
+            None => Command::new(binary()),
+            Some(before) => {
+                let mut shell = Command::new("sh");
+                let script = format!("{before}\nexec \"$@\"");
+                shell.args(["-c", &script, "sh"]).arg(binary());
+                shell
+            }
+        };
         command
             .args(arguments)
             .current_dir(self.path())
@@ -103,6 +124,14 @@ impl App {
     }
 }
 
+/// What becomes of a host's log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Reads,
+    Paused,
+    Closed,
+}
+
 /// A host that serves.
 pub struct Host {
     /// `ip:port` of the public port.
@@ -111,6 +140,8 @@ pub struct Host {
     pub admin: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Whether its log is read.
+    reads: tokio::sync::watch::Sender<Reading>,
     /// The host lives in it: it outlives the [`App`] where that was made in passing.
     folder: Arc<TempDir>,
 }
@@ -175,6 +206,44 @@ impl Host {
     /// All that the host has written to standard error so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Read its log no more, or again: whoever writes a log must not wait for its reader.
+    pub fn read_log(&self, reads: bool) {
+        self.reads.send_replace(if reads { Reading::Reads } else { Reading::Paused });
+    }
+
+    /// Close the reading end of its log with the next line: writing it is an error from then on.
+    pub fn close_log(&self) {
+        self.reads.send_replace(Reading::Closed);
+    }
+
+    /// Calls that run on a backend, such as `ollama.local`, as the control plane shows them.
+    pub async fn calls(&self, backend: &str) -> u64 {
+        let backends = self.ask("GET", "/backends", &[], "").await.json();
+        let mut backends = backends.as_array().expect("a list").iter();
+        let found = backends.find(|shown| shown["backend"] == backend).expect("the backend");
+        found["calls"].as_u64().expect("a number")
+    }
+
+    /// Memory that it occupies, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
+    /// From now on no file of it may grow. It must ignore the signal that comes with that.
+    pub fn forbid_writing(&self) {
+        let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+        let pid = Pid::from_raw(self.pid().cast_signed());
+        prlimit(pid, Resource::Fsize, nothing).expect("the limit is taken");
+    }
+
+    /// Files and sockets that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a process").count()
     }
 
     pub fn pid(&self) -> u32 {

@@ -12,7 +12,10 @@
 
 pub mod client;
 pub mod host;
+pub mod hostile;
 pub mod postgres;
+pub mod proxy;
+pub mod seed;
 pub mod upstream;
 
 use std::future::Future;
@@ -42,4 +45,15 @@ where
         }
     })
     .await
+}
+
+/// Let this process, and what it starts from now on, have so many files open.
+pub fn descriptors(count: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < count as u64) {
+        let raised = Rlimit { current: Some(count as u64), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised)
+            .unwrap_or_else(|error| panic!("this test needs {count} descriptors: {error}"));
+    }
 }

@@ -39,6 +39,11 @@ impl Postgres {
         format!("postgres://app@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// `ip:port`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Run a statement as an operator would.
     pub fn sql(&self, statement: &str) -> String {
         let mut psql = program("psql");

@@ -3,6 +3,7 @@
 //! not know, a file nobody will read because it is too long.
 
 mod documents;
+mod faults;
 mod layers;
 mod sources;
 
@@ -43,6 +44,9 @@ fn problems(root: &Path) -> Result<Vec<String>> {
         };
         problems.extend(sources::problems(&path, &text));
         problems.extend(layers::problems(&path, &text));
+        if path == faults::DOCUMENT {
+            problems.extend(faults::problems(root, &text));
+        }
         if documents::CHECKED.contains(&path.as_str()) {
             problems.extend(documents::problems(root, &path, &text));
         }

@@ -3,6 +3,7 @@
 mod bounds;
 mod broken;
 mod forwarding;
+mod fuzz;
 mod grammar;
 mod outbound;
 mod reports;

@@ -32,6 +32,16 @@ pub trait Status: Send + Sync {
     /// no requests at all: the other services work.
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
     fn services(&self) -> Vec<ServiceStatus>;
+    fn backends(&self) -> Vec<BackendStatus>;
+}
+
+/// What runs on one backend. Zero when nobody waits: a call that outlives its client would show here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackendStatus {
+    /// Its table in the application file, such as `ollama.local`.
+    pub backend: String,
+    /// Calls, streams and transactions of all services together that have not ended.
+    pub calls: usize,
 }
 
 /// One service as `ps` and the start-up table show it.
@@ -65,7 +75,7 @@ pub struct Admin {
     uploads: Semaphore,
 }
 
-const PATHS: &str = "there are /live, /ready, /services, and of each service below \
+const PATHS: &str = "there are /live, /ready, /services, /backends, and of each service below \
                      /services/NAME/ history, swap, rollback and drain";
 
 impl Admin {
@@ -95,6 +105,10 @@ impl Admin {
             ["services"] => {
                 reads(&request)?;
                 Ok(json(StatusCode::OK, &self.status.services()))
+            }
+            ["backends"] => {
+                reads(&request)?;
+                Ok(json(StatusCode::OK, &self.status.backends()))
             }
             ["services", name, "history"] => {
                 reads(&request)?;

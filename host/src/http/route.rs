@@ -50,6 +50,9 @@ fn service_of_host(host: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

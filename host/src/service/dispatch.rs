@@ -109,6 +109,11 @@ impl Service {
         let mut wait = limits::INSTANCE_WAIT_FIRST;
         loop {
             let error = match version.handler.handle(slot.clone(), request).await {
+                Ok(response) if response.status().is_informational() => {
+                    // No answer yet, or a switch of protocols that nobody asked for.
+                    let status = response.status();
+                    return Err(self.no_response().because(format_args!("it answered {status}")));
+                }
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -151,13 +156,14 @@ impl Service {
                 let limit = limit.map(|limit| format!(" of {limit} bytes")).unwrap_or_default();
                 Failure::new(Kind::BodyTooLarge, format!("The body is over the bound{limit}."))
             }
-            Some(code) => Failure::new(
-                Kind::GuestFailed,
-                format!("The service {} gave no response.", self.name),
-            )
-            .because(format_args!("{code:?}")),
+            Some(code) => self.no_response().because(format_args!("{code:?}")),
             None => self.trapped().because(error.root_cause()),
         }
+    }
+
+    fn no_response(&self) -> Failure {
+        let public = format!("The service {} gave no response.", self.name);
+        Failure::new(Kind::GuestFailed, public)
     }
 
     fn too_slow(&self, patience: Duration) -> Failure {

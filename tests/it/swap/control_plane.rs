@@ -9,7 +9,8 @@ use wasm_host_tests::{client, within};
 
 use super::{App, SERVICE, answers, serve, version};
 
-const PATHS: [(&str, &str); 5] = [
+const PATHS: [(&str, &str); 6] = [
+    ("GET", "/backends"),
     ("GET", "/services"),
     ("GET", "/services/app/history"),
     ("POST", "/services/app/swap"),

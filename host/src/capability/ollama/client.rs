@@ -53,6 +53,11 @@ impl Client {
         Self { transport, permits, options }
     }
 
+    /// Calls under way at this moment, streams included up to their ends.
+    pub fn live_calls(&self) -> usize {
+        self.options.calls.saturating_sub(self.permits.available_permits())
+    }
+
     fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
         let full = |_| error::busy(self.options.calls);
         self.permits.clone().try_acquire_owned().map_err(full)

@@ -144,4 +144,6 @@ fn case(scalar: &Scalar) -> &'static str {
 }
 
 #[cfg(test)]
+pub(super) mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -68,6 +68,12 @@ impl PgDatabase {
         self.0.breaker.is_open()
     }
 
+    /// Connections in use at this moment: by statements, by open transactions, or on their way back.
+    pub fn in_use(&self) -> usize {
+        let Pool { config, permits, .. } = &*self.0;
+        config.connections.max(1).saturating_sub(permits.available_permits())
+    }
+
     /// Close the connections that are not in use. Those in use close when they come back.
     pub fn close(&self) {
         self.0.permits.close();

@@ -1,6 +1,7 @@
 //! The real backend against a real server. Each test has a database of its own on the shared
 //! server.
 
+mod by_chance;
 mod ends;
 mod sessions;
 mod trouble;

@@ -190,6 +190,9 @@ fn malformed(detail: impl Into<String>) -> Failure {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

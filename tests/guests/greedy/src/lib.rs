@@ -1,0 +1,139 @@
+//! A component that takes more than its share, or answers with what is no answer: the path says which.
+//! It imports no capability, so that it can be served by itself.
+
+mod answers;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
+use wasm_host_guest::bindings::wasi::http::types;
+use wasm_host_guest::{Request, Response, Service, service};
+
+const KIB: usize = 1024;
+
+thread_local! {
+    /// What `/leak` never gives back.
+    static HOARD: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static HANDLES: RefCell<Vec<types::Fields>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Greedy;
+
+impl Service for Greedy {
+    async fn handle(request: Request) -> Response {
+        let number = number(request.query.as_deref());
+        match request.path.clone().as_str() {
+            "/leak" => {
+                HOARD.with_borrow_mut(|hoard| hoard.push(vec![1; number.unwrap_or(256) * KIB]));
+                Response::text(200, "leaked\n")
+            }
+            "/recurse" => Response::text(200, format!("{}\n", deeper(1))),
+            "/handles" => {
+                let wanted = number.unwrap_or(usize::MAX);
+                for _ in 0..wanted {
+                    HANDLES.with_borrow_mut(|handles| handles.push(types::Fields::new()));
+                }
+                Response::text(200, "kept\n")
+            }
+            "/flood" => {
+                flood(number.unwrap_or(16));
+                Response::text(200, "said\n")
+            }
+            "/one-line" => {
+                print!("{}", "x".repeat(number.unwrap_or(16) * 1024 * KIB));
+                Response::text(200, "said\n")
+            }
+            // As fast as it is taken, without an end.
+            "/endless" => Response::stream(200, "text/plain", |mut body| async move {
+                let piece = vec![b'.'; 64 * KIB];
+                while body.write(piece.clone()).await.is_ok() {}
+                Ok(())
+            }),
+            "/big" => Response::new(
+                200,
+                "application/octet-stream",
+                vec![b'b'; number.unwrap_or(8) * 1024 * KIB],
+            ),
+            // Answers, and then loops in a task that nobody waits for.
+            "/spin-behind" => {
+                wit_bindgen::spawn_local(async {
+                    pause(50).await;
+                    spin();
+                });
+                Response::text(200, "answered\n")
+            }
+            // Answers, and then waits in a task that nobody waits for.
+            "/forget" => {
+                wit_bindgen::spawn_local(pause(3_600_000));
+                Response::text(200, "answered\n")
+            }
+            "/trap-behind" => {
+                wit_bindgen::spawn_local(async {
+                    pause(50).await;
+                    std::process::abort();
+                });
+                Response::text(200, "answered\n")
+            }
+            "/exit" => std::process::exit(0),
+            // Begins to read the body, and then holds on to it.
+            "/hold-body" => answers::hold_body(request).await,
+            "/unread" => Response::text(200, "not read\n"),
+            "/mirror" => answers::mirror(request).await,
+            "/slow" => {
+                pause(number.unwrap_or(100) as u64).await;
+                Response::text(200, "slow\n")
+            }
+            // A bounded piece of work for the processor.
+            "/work" => {
+                let mut sum = 0_u64;
+                for step in 0..number.unwrap_or(1) as u64 * 1_000_000 {
+                    sum = std::hint::black_box(sum.wrapping_add(step));
+                }
+                Response::text(200, format!("{}\n", sum % 7))
+            }
+            "/short-body" => answers::wrong_length(100, b"too short"),
+            "/long-body" => answers::wrong_length(4, b"too long by far"),
+            "/header-with-line-end" => answers::headers(&[("x-split", b"a\r\nx-evil: 1")]),
+            "/connection-header" => answers::headers(&[("connection", b"keep-alive")]),
+            "/large-header" => answers::headers(&[("x-large", &[b'h'; 100 * KIB])]),
+            "/status-99" => Response::empty(99),
+            "/status-101" => Response::empty(101),
+            "/no-answer" => Response::empty(0),
+            "/" => Response::text(200, "fine\n"),
+            _ => Response::text(404, "unknown greed\n"),
+        }
+    }
+}
+
+fn number(query: Option<&str>) -> Option<usize> {
+    query?.parse().ok()
+}
+
+async fn pause(milliseconds: u64) {
+    monotonic_clock::wait_for(Duration::from_millis(milliseconds).as_nanos() as u64).await;
+}
+
+fn spin() -> ! {
+    let mut count = 0_u64;
+    loop {
+        count = std::hint::black_box(count.wrapping_add(1));
+    }
+}
+
+/// Does not come back: there is no depth at which it is enough.
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn deeper(depth: u64) -> u64 {
+    let room = std::hint::black_box([depth; 64]);
+    deeper(depth + 1) + room[(depth % 64) as usize]
+}
+
+/// Lines of 1 KiB, `mebibytes` of them in all.
+fn flood(mebibytes: usize) {
+    let line = "f".repeat(KIB - 1);
+    for _ in 0..mebibytes * KIB {
+        println!("{line}");
+    }
+}
+
+service!(Greedy);

@@ -1,0 +1,89 @@
+//! Promise 6 in its details: busy is never 500, whatever it is that has run out.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use wasm_host_tests::client;
+
+use super::{guests, neighbour_is_well, nothing_in_flight};
+
+/// Ask for a path so many times at once. Answers with each status and the longest wait for a 503.
+async fn all_at_once(address: &str, path: &'static str, count: usize) -> (Vec<u16>, Duration) {
+    let mut asked = JoinSet::new();
+    for _ in 0..count {
+        let address = address.to_string();
+        asked.spawn(async move {
+            let began = Instant::now();
+            let reply = client::send(&address, "GET", path, &[], "").await;
+            if reply.status == 503 {
+                assert_eq!(reply.header("retry-after"), "1");
+                assert_eq!(reply.header("content-type"), "application/problem+json");
+            }
+            (reply.status.as_u16(), began.elapsed())
+        });
+    }
+    let all = asked.join_all().await;
+    let longest = all.iter().filter(|(status, _)| *status == 503).map(|(_, wait)| *wait).max();
+    (all.into_iter().map(|(status, _)| status).collect(), longest.unwrap_or_default())
+}
+
+fn count(statuses: &[u16], wanted: u16) -> usize {
+    statuses.iter().filter(|status| **status == wanted).count()
+}
+
+#[tokio::test]
+async fn a_burst_beyond_places_and_queue_is_200_or_503() {
+    let keys = "concurrent = 4\nqueue = 8\nqueue-timeout = \"30s\"";
+    let host = guests(keys).serve().await;
+    let (statuses, _) = all_at_once(&host.address, "/greedy/slow?300", 60).await;
+    assert_eq!(count(&statuses, 200) + count(&statuses, 503), 60, "{statuses:?}");
+    // Those with a place and those in the queue were served.
+    assert!(count(&statuses, 200) >= 12 && count(&statuses, 503) > 0, "{statuses:?}");
+    nothing_in_flight(&host, "greedy").await;
+    let (statuses, _) = all_at_once(&host.address, "/greedy/", 8).await;
+    assert_eq!(statuses, [200; 8]);
+}
+
+#[tokio::test]
+async fn a_wait_beyond_its_bound_is_503_and_not_longer() {
+    let keys = "concurrent = 1\nqueue = 100\nqueue-timeout = \"500ms\"";
+    let host = guests(keys).serve().await;
+    let (statuses, longest) = all_at_once(&host.address, "/greedy/slow?2000", 20).await;
+    assert_eq!(count(&statuses, 200) + count(&statuses, 503), 20, "{statuses:?}");
+    assert!(count(&statuses, 503) >= 18, "{statuses:?}");
+    println!("the longest wait in a queue of 500 ms: {longest:?}");
+    assert!(longest < Duration::from_secs(10), "somebody waited {longest:?}");
+}
+
+#[tokio::test]
+async fn no_queue_at_all_is_503_at_once() {
+    let host = guests("concurrent = 1\nqueue = 0").serve().await;
+    let (statuses, _) = all_at_once(&host.address, "/greedy/slow?500", 10).await;
+    assert_eq!(count(&statuses, 200) + count(&statuses, 503), 10, "{statuses:?}");
+    assert!(count(&statuses, 200) >= 1 && count(&statuses, 503) >= 1, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn instances_that_run_out_are_503() {
+    let keys = "instances = 2\nper-instance = 1\nqueue-timeout = \"300ms\"";
+    let host = guests(keys).serve().await;
+    let (statuses, _) = all_at_once(&host.address, "/greedy/slow?1500", 12).await;
+    assert_eq!(count(&statuses, 200) + count(&statuses, 503), 12, "{statuses:?}");
+    assert!(count(&statuses, 200) >= 2, "{statuses:?}");
+    neighbour_is_well(&host).await;
+}
+
+#[tokio::test]
+async fn loops_that_fill_a_service_are_its_own_busy_and_nobody_elses() {
+    let keys = "concurrent = 2\nqueue = 0\nfirst-byte-timeout = \"3s\"";
+    let host = guests(keys).serve().await;
+    let address = host.address.clone();
+    let loops = tokio::spawn(async move { all_at_once(&address, "/greedy/work?100000", 6).await });
+    for _ in 0..10 {
+        neighbour_is_well(&host).await;
+    }
+    let (statuses, _) = loops.await.unwrap();
+    assert_eq!(count(&statuses, 504) + count(&statuses, 503), 6, "{statuses:?}");
+    nothing_in_flight(&host, "greedy").await;
+    assert_eq!(host.get("/greedy/").await.status, 200);
+}

@@ -1,0 +1,210 @@
+//! Clients that are slow, leave in the middle, or send everything at once.
+
+use std::time::Duration;
+
+use wasm_host_tests::hostile::{Raw, request};
+use wasm_host_tests::seed::Seeded;
+use wasm_host_tests::{client, eventually};
+
+use super::{guests, neighbour_is_well, nothing_in_flight};
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_given_up() {
+    let host = guests("").serve().await;
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        let mut raw = Raw::connect(&host.address).await;
+        raw.send("GET /good/ HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await.unwrap();
+        slow.push(raw);
+    }
+    neighbour_is_well(&host).await;
+    for raw in slow {
+        // Nothing of a service: at most a 408.
+        let ended = raw.end().await;
+        assert!(ended.statuses().iter().all(|status| *status == 408), "{}", ended.text());
+    }
+}
+
+#[tokio::test]
+async fn a_head_in_single_bytes_is_as_good_as_any() {
+    let host = guests("").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    let bytes = request("GET", "/good/", "");
+    raw.drip(&bytes, 1, Duration::from_millis(1)).await.unwrap();
+    let ended = raw.end().await;
+    assert!(ended.text().contains("Hello from 0.3 at /\n"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_of_any_size_arrives_intact() {
+    let mut chance = Seeded::new();
+    let host = guests("").serve().await;
+    for _ in 0..10 {
+        let length = chance.between(1, 20_000);
+        let body: String = (0..length).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
+        let piece = chance.between(1, 3000);
+        let raw = Raw::connect(&host.address).await;
+        let bytes = request("POST", "/greedy/mirror", &body);
+        // The guest answers while it reads: the answer is taken while the request is still sent.
+        let text = raw.exchange(&bytes, piece, Duration::from_micros(200)).await.text();
+        let (head, chunks) = text.split_once("\r\n\r\n").expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert_eq!(unchunk(chunks), body, "{length} bytes in pieces of {piece}");
+    }
+}
+
+/// The content of a whole chunked body.
+fn unchunk(mut rest: &str) -> String {
+    let mut content = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n").expect("a size");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        content.push_str(&after[..size]);
+        if size == 0 {
+            return content;
+        }
+        rest = &after[size + 2..];
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_given_up() {
+    let host = guests("").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nthe start",
+    )
+    .await
+    .unwrap();
+    raw.read_until("the start").await;
+    neighbour_is_well(&host).await;
+    assert!(raw.closes_within(wasm_host_tests::PATIENCE).await, "it waits for ever");
+    nothing_in_flight(&host, "greedy").await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_costs_no_memory_and_is_given_up() {
+    let host = guests("").serve().await;
+    neighbour_is_well(&host).await;
+    let before = host.resident_kib();
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw::connect(&host.address).await;
+        raw.send(request("GET", "/greedy/endless", "")).await.unwrap();
+        raw.read_until("200 OK").await;
+        stalled.push(raw);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    neighbour_is_well(&host).await;
+    let grown = host.resident_kib().saturating_sub(before) / 1024;
+    assert!(grown < 200, "20 clients that do not read cost {grown} MiB");
+    nothing_in_flight(&host, "greedy").await;
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_mid_response_leaves_nothing_behind() {
+    let host = guests("").serve().await;
+    for orderly in [true, false] {
+        let mut raw = Raw::connect(&host.address).await;
+        raw.send(request("GET", "/greedy/endless", "")).await.unwrap();
+        raw.read_until("...").await;
+        if orderly {
+            drop(raw)
+        } else {
+            raw.reset()
+        }
+        nothing_in_flight(&host, "greedy").await;
+    }
+    eventually("the instance's end", async || {
+        (host.service("greedy").await["instances"] == 0).then_some(())
+    })
+    .await;
+    neighbour_is_well(&host).await;
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_mid_request_leaves_nothing_behind() {
+    let host = guests("").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send("POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf")
+        .await
+        .unwrap();
+    raw.read_until("half").await;
+    raw.reset();
+    nothing_in_flight(&host, "greedy").await;
+    neighbour_is_well(&host).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_its_body_unread_is_noticed() {
+    let host = guests("first-byte-timeout = \"10m\"").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    // More than the guest takes and the host buffers.
+    let head =
+        "POST /greedy/hold-body HTTP/1.1\r\nhost: localhost\r\ncontent-length: 8000000\r\n\r\n";
+    raw.send(head).await.unwrap();
+    raw.send(vec![b'x'; 512 * 1024]).await.unwrap();
+    eventually("the request to run", async || {
+        (host.service("greedy").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    raw.reset();
+    nothing_in_flight(&host, "greedy").await;
+}
+
+#[tokio::test]
+async fn a_half_closed_client_is_served_whole_or_given_up() {
+    let host = guests("").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("GET", "/greedy/slow?300", "")).await.unwrap();
+    raw.half_close().await;
+    let ended = raw.end().await;
+    assert!(ended.bytes.is_empty() || ended.text().ends_with("slow\n"), "half: {}", ended.text());
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("GET", "/greedy/endless", "")).await.unwrap();
+    raw.read_until("...").await;
+    raw.half_close().await;
+    drop(raw);
+    nothing_in_flight(&host, "greedy").await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_their_order() {
+    let host = guests("").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    let mut all = Vec::new();
+    for (path, body) in [("slow?150", ""), ("mirror", "two"), ("slow?1", ""), ("mirror", "four")] {
+        let length = body.len();
+        let request = format!(
+            "POST /greedy/{path} HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        all.extend_from_slice(request.as_bytes());
+    }
+    all.extend_from_slice(&request("GET", "/good/", ""));
+    raw.send(all).await.unwrap();
+    let ended = raw.end().await;
+    assert_eq!(ended.statuses(), [200; 5], "{}", ended.text());
+    let text = ended.text();
+    let places: Vec<_> = ["slow", "two", "slow", "four", "Hello"]
+        .iter()
+        .scan(0, |from, word| {
+            *from += text[*from..].find(word)? + word.len();
+            Some(*from)
+        })
+        .collect();
+    assert_eq!(places.len(), 5, "{text}");
+}
+
+#[tokio::test]
+async fn a_hundred_requests_that_nobody_waits_for_hold_nobody_up() {
+    let host = guests("concurrent = 4").serve().await;
+    for _ in 0..100 {
+        let mut raw = Raw::connect(&host.address).await;
+        raw.send(request("GET", "/greedy/slow?60000", "")).await.unwrap();
+        raw.reset();
+    }
+    nothing_in_flight(&host, "greedy").await;
+    let reply = client::send(&host.address, "GET", "/greedy/", &[], "").await;
+    assert_eq!(reply.status, 200);
+}

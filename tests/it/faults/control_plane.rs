@@ -1,0 +1,174 @@
+//! The control plane under bad input, slow uploads and crowds; and the public port meanwhile.
+
+use std::time::Duration;
+
+use wasm_host_tests::client;
+use wasm_host_tests::host::{Host, component};
+use wasm_host_tests::hostile::Raw;
+use wasm_host_tests::seed::Seeded;
+
+use super::{guests, neighbour_is_well};
+
+const SWAP: &str = "/services/good/swap";
+
+async fn nothing_was_replaced(host: &Host) {
+    let history = host.history("good").await;
+    let mut since = history.iter().filter(|record| record["cause"] != "start");
+    assert!(since.all(|record| record["verdict"] != "activated"), "{history:?}");
+    neighbour_is_well(host).await;
+}
+
+fn upload_head(host: &Host, length: usize) -> String {
+    format!(
+        "POST {SWAP} HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\ncontent-type: application/wasm\r\ncontent-length: {length}\r\n\r\n",
+        host.authorization()
+    )
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_off_replaces_nothing() {
+    let mut chance = Seeded::new();
+    let host = guests("").serve().await;
+    let file = std::fs::read(component("hello-p2")).unwrap();
+    for _ in 0..5 {
+        let sent = chance.between(0, file.len() - 1);
+        let mut raw = Raw::connect(&host.admin).await;
+        raw.send(upload_head(&host, file.len())).await.unwrap();
+        raw.send(&file[..sent]).await.unwrap();
+        if chance.between(0, 1) == 0 { raw.reset() } else { drop(raw) }
+    }
+    nothing_was_replaced(&host).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_damaged_replaces_nothing() {
+    let mut chance = Seeded::new();
+    let host = guests("").serve().await;
+    let sound = std::fs::read(component("hello-p2")).unwrap();
+    for _ in 0..6 {
+        let mut file = sound.clone();
+        match chance.between(0, 2) {
+            0 => file.truncate(chance.between(8, sound.len() - 1)),
+            1 => file = chance.bytes(1000),
+            // The head stays, so that it is taken for a component.
+            _ => {
+                for _ in 0..200 {
+                    let at = chance.between(8, sound.len() / 2);
+                    file[at] = chance.next() as u8;
+                }
+            }
+        }
+        let reply = host.swap("good", "", &file).await;
+        assert_eq!(reply.status, 422, "{}", reply.text());
+    }
+    nothing_was_replaced(&host).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_stops_is_given_up() {
+    let host = guests("").serve().await;
+    let mut raw = Raw::connect(&host.admin).await;
+    raw.send(upload_head(&host, 100_000)).await.unwrap();
+    raw.send(vec![0; 1000]).await.unwrap();
+    let statuses = raw.end().await.statuses();
+    assert_eq!(statuses, [408]);
+    nothing_was_replaced(&host).await;
+}
+
+#[tokio::test]
+async fn uploads_beyond_the_bound_are_told_so_and_the_rest_goes_on() {
+    let host = guests("").serve().await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut raw = Raw::connect(&host.admin).await;
+        raw.send(upload_head(&host, 100_000)).await.unwrap();
+        raw.send(vec![0; 1000]).await.unwrap();
+        slow.push(raw);
+    }
+    wasm_host_tests::eventually("a refusal", async || {
+        let reply = host.swap("good", "", "x").await;
+        (reply.status == 503).then_some(())
+    })
+    .await;
+    assert_eq!(host.ask("GET", "/services", &[], "").await.status, 200);
+    drop(slow);
+    nothing_was_replaced(&host).await;
+}
+
+#[tokio::test]
+async fn a_crowd_at_the_admin_port_is_not_noticed_at_the_public_one() {
+    let host = guests("").serve().await;
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        let mut raw = Raw::connect(&host.admin).await;
+        let _ = raw.send("GET /live HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
+        crowd.push(raw);
+    }
+    for _ in 0..5 {
+        neighbour_is_well(&host).await;
+    }
+    // Slow heads are given up, so that it can be asked again without anybody leaving.
+    let live = client::send(&host.admin, "GET", "/live", &[], "").await;
+    assert_eq!(live.status, 200);
+    drop(crowd);
+}
+
+#[tokio::test]
+async fn whatever_it_is_asked_is_no_fault_of_the_host() {
+    let mut chance = Seeded::new();
+    let host = guests("").serve().await;
+    let paths = [
+        "/services",
+        "/services/good/swap",
+        "/services/good/rollback",
+        "/services/good/drain",
+        "/services/good/history",
+        "/services/%00/swap",
+        "/services/../swap",
+        "/ready",
+        "/live",
+        "//",
+        "/services/good/swap?canary=200%25",
+        "/services/good/swap?for=-1s",
+        "/backends",
+        "/services/good/swap?canary=%ff&for=%00",
+        "/services/nobody/swap",
+        "/services/good/swap?cause=%0a",
+    ];
+    let types =
+        ["application/wasm", "application/json", "text/plain", "", "application/json; charset=\"x"];
+    for _ in 0..150 {
+        let method = *chance.pick(&["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "BREW"]);
+        let (path, kind) = (*chance.pick(&paths), *chance.pick(&types));
+        if path == "/ready" {
+            // It asks the backends and is tested elsewhere.
+            continue;
+        }
+        let length = chance.between(0, 300);
+        let body = match chance.between(0, 3) {
+            0 => b"{\"path\": \"/nowhere/at-all.wasm\"}".to_vec(),
+            1 => b"{\"path\": [[[[{\"\\u0000".to_vec(),
+            _ => chance.bytes(length),
+        };
+        let reply = host.ask(method, path, &[("content-type", kind)], body).await;
+        let status = reply.status.as_u16();
+        assert!(status < 500, "{status} to {method} {path} as {kind:?}: {:?}", reply.body);
+    }
+    nothing_was_replaced(&host).await;
+    assert!(!host.log().contains("panicked"), "{}", host.log());
+}
+
+#[tokio::test]
+async fn swaps_whose_commands_vanish_still_come_to_a_verdict() {
+    let host = guests("").serve().await;
+    let file = std::fs::read(component("hello-p2")).unwrap();
+    let mut raw = Raw::connect(&host.admin).await;
+    raw.send(upload_head(&host, file.len())).await.unwrap();
+    raw.send(&file).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    raw.reset();
+    // Either it took effect or it did not; what serves is whole, and the next swap is possible.
+    let reply = host.swap("good", "", std::fs::read(component("hello-p3")).unwrap()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    neighbour_is_well(&host).await;
+}

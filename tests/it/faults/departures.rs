@@ -1,0 +1,164 @@
+//! Promise 4 in its details: whatever a request was waiting for when its client left, nothing of it is left.
+
+use std::time::Duration;
+
+use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::hostile::{Raw, request};
+use wasm_host_tests::postgres::Postgres;
+use wasm_host_tests::proxy::{Damage, Plan, Proxy};
+use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
+use wasm_host_tests::{client, eventually};
+
+use super::{guests, neighbour_is_well, nothing_in_flight};
+
+/// Ask, and leave when the request has begun.
+async fn ask_and_leave(host: &Host, service: &str, method: &str, path: &str, body: &str) {
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request(method, path, body)).await.unwrap();
+    eventually("the request to run", async || {
+        (host.service(service).await["in_flight"].as_u64() >= Some(1)).then_some(())
+    })
+    .await;
+    raw.reset();
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_the_queue_gives_up_its_place() {
+    let host = guests("concurrent = 1\nqueue = 1\nqueue-timeout = \"60s\"").serve().await;
+    let mut holder = client::open(&host.address, "GET", "/greedy/endless", &[], "").await;
+    assert!(holder.next().await.unwrap().is_some());
+    // The one place in the queue is taken and left again and again.
+    for _ in 0..20 {
+        let mut raw = Raw::connect(&host.address).await;
+        raw.send(request("GET", "/greedy/", "")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        raw.reset();
+    }
+    // Once the last of them is noticed, somebody can wait in it again.
+    let waiting = eventually("a place in the queue", async || {
+        let address = host.address.clone();
+        let asked = async move { client::send(&address, "GET", "/greedy/", &[], "").await };
+        let mut waiting = tokio::spawn(asked);
+        let refused = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+        refused.is_err().then_some(waiting)
+    })
+    .await;
+    drop(holder);
+    let reply = waiting.await.unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_loop_ends_it() {
+    let host = guests("first-byte-timeout = \"10m\"").serve().await;
+    ask_and_leave(&host, "greedy", "GET", "/greedy/work?100000000", "").await;
+    nothing_in_flight(&host, "greedy").await;
+    eventually("the instance's end", async || {
+        (host.service("greedy").await["instances"] == 0).then_some(())
+    })
+    .await;
+    neighbour_is_well(&host).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_model_answers_closes_the_call() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let host = backends(&upstream.url, "postgres://app@127.0.0.1:1/none").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("GET", "/chat", "")).await.unwrap();
+    eventually("the call", async || (upstream.requests().len() == 1).then_some(())).await;
+    raw.reset();
+    eventually("the close", async || (upstream.hung_up() == 1).then_some(())).await;
+    no_call_is_left(&host).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_stalled_model_closes_the_call() {
+    let upstream = Upstream::start(|_| {
+        vec![Step::Send(ndjson_head()), Step::Send(chunk(b"{\"message\":")), Step::Hold]
+    })
+    .await;
+    let host = backends(&upstream.url, "postgres://app@127.0.0.1:1/none").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("GET", "/chat", "")).await.unwrap();
+    eventually("the call", async || (upstream.requests().len() == 1).then_some(())).await;
+    raw.reset();
+    eventually("the close", async || (upstream.hung_up() == 1).then_some(())).await;
+    no_call_is_left(&host).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_transaction_rolls_it_back() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let postgres = Postgres::start();
+    postgres.sql("create table left_open(x int)");
+    let host = backends(&upstream.url, &postgres.url()).serve().await;
+    let statements = "insert into left_open values (1)\nselect pg_sleep(603)";
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("POST", "/transaction", statements)).await.unwrap();
+    let running = || {
+        postgres.sql("select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(603)%' and pid <> pg_backend_pid()")
+    };
+    eventually("the statement", async || (running() == "1").then_some(())).await;
+    raw.reset();
+    eventually("the statement's end", async || (running() == "0").then_some(())).await;
+    no_call_is_left(&host).await;
+    assert_eq!(postgres.sql("select count(*) from left_open"), "0");
+    assert_eq!(
+        postgres.sql("select count(*) from pg_stat_activity where state like 'idle in%'"),
+        "0"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_database_is_silent_leaves_no_call() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let postgres = Postgres::start();
+    let proxy = Proxy::start(&postgres.address()).await;
+    let url = format!("postgres://app@{}/postgres", proxy.address);
+    let host = backends(&upstream.url, &url).serve().await;
+    assert_eq!(host.send("POST", "/query", "select 1").await.status, 200);
+    let pulled = Damage { stalled: true, ..Damage::default() };
+    proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false });
+    ask_and_leave(&host, "reporter", "POST", "/query", "select 2").await;
+    // The server cannot be told; the connection is given up instead.
+    no_call_is_left(&host).await;
+    proxy.heal();
+    eventually("the database", async || {
+        (host.send("POST", "/query", "select 1").await.status == 200).then_some(())
+    })
+    .await;
+}
+
+fn backends(model: &str, database: &str) -> App {
+    App::new(
+        r#"
+name = "departures"
+
+[postgres.any]
+url = "${DB_URL}"
+
+[ollama.local]
+
+[service.reporter]
+component = "$(reporter)"
+route = "/"
+postgres = "any"
+ollama = "local"
+
+[service.good]
+component = "$(hello-p3)"
+"#,
+    )
+    .env("OLLAMA_HOST", model)
+    .env("DB_URL", database)
+}
+
+async fn no_call_is_left(host: &Host) {
+    nothing_in_flight(host, "reporter").await;
+    for backend in ["ollama.local", "postgres.any"] {
+        eventually("no call to be left", async || (host.calls(backend).await == 0).then_some(()))
+            .await;
+    }
+    neighbour_is_well(host).await;
+}

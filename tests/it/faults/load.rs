@@ -1,0 +1,272 @@
+//! Load: what must stay bounded is asserted, what was measured is printed (`-- --nocapture`).
+//!
+//! Times are asserted generously, because machines that run tests are busy. [`LONG`] in the environment makes
+//! each load last a minute.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinHandle, JoinSet};
+use wasm_host_tests::client::{self, KeepAlive};
+use wasm_host_tests::host::App;
+use wasm_host_tests::hostile::{Raw, request};
+use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
+use wasm_host_tests::{descriptors, eventually};
+
+/// Set to anything, loads last 60 seconds instead of a few.
+const LONG: &str = "WASM_HOST_TEST_LONG";
+
+fn lasting(short: u64) -> Duration {
+    Duration::from_secs(if std::env::var_os(LONG).is_some() { 60 } else { short })
+}
+
+/// Something that is done again and again until it is told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Vec<Duration>>>,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self { stop: Arc::default(), tasks: Vec::new() }
+    }
+
+    /// Ask on one connection, with a pause in between. `accepts` says which statuses may come.
+    fn ask(&mut self, address: &str, path: &'static str, pause: Duration, accepts: &'static [u16]) {
+        let (stop, address) = (self.stop.clone(), address.to_string());
+        self.tasks.push(tokio::spawn(async move {
+            let mut times = Vec::new();
+            let mut connection = KeepAlive::connect(&address).await;
+            while !stop.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                let (status, body) = connection.get(path).await.expect(path);
+                times.push(began.elapsed());
+                assert!(accepts.contains(&status.as_u16()), "{path}: {status} {body:?}");
+                tokio::time::sleep(pause).await;
+            }
+            times
+        }));
+    }
+
+    /// The times of all answers, shortest first.
+    async fn end(self) -> Vec<Duration> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Vec::new();
+        for task in self.tasks {
+            all.extend(task.await.expect("no answer that was not expected"));
+        }
+        all.sort();
+        all
+    }
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_looping_and_a_leaking_service_leave_the_third_alone() {
+    let app = App::new(
+        r#"
+name = "load"
+
+[service.looper]
+component = "$(hostile)"
+first-byte-timeout = "1s"
+
+[service.leaker]
+component = "$(greedy)"
+memory = "64MiB"
+instances = 4
+reuse = 1000000
+
+[service.good]
+component = "$(hello-p3)"
+"#,
+    );
+    let host = app.serve().await;
+    let good = async |time: Duration| {
+        let mut load = Load::new();
+        for _ in 0..4 {
+            load.ask(&host.address, "/good/", Duration::from_millis(10), &[200]);
+        }
+        tokio::time::sleep(time).await;
+        load.end().await
+    };
+    good(Duration::from_secs(1)).await;
+    let calm = good(lasting(4)).await;
+    let before = host.resident_kib() / 1024;
+
+    let mut trouble = Load::new();
+    for _ in 0..8 {
+        trouble.ask(&host.address, "/looper/loop", Duration::ZERO, &[504]);
+    }
+    for _ in 0..4 {
+        trouble.ask(&host.address, "/leaker/leak?1024", Duration::ZERO, &[200, 502, 503]);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let troubled = good(lasting(5)).await;
+    let during = host.resident_kib() / 1024;
+    let asked = trouble.end().await.len();
+
+    let (calm99, troubled99) = (percentile(&calm, 99), percentile(&troubled, 99));
+    println!(
+        "p50/p99 calm {:?}/{calm99:?} of {}, beside {asked} loops and leaks {:?}/{troubled99:?} of {} ({:.1}x); \
+         memory {before} MiB, then {during} MiB",
+        percentile(&calm, 50),
+        calm.len(),
+        percentile(&troubled, 50),
+        troubled.len(),
+        troubled99.as_secs_f64() / calm99.as_secs_f64(),
+    );
+    assert!(troubled.len() > 20, "the third service hardly answered: {}", troubled.len());
+    assert!(troubled99 < Duration::from_secs(2), "one in a hundred waited {troubled99:?}");
+    // Four instances of 64 MiB, those that end at the same time, and some room.
+    assert!(during < before + 700, "{during} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twice_the_load_is_200_or_503_and_over_when_it_is_over() {
+    let app = App::new(
+        r#"
+name = "load"
+
+[service.slow]
+component = "$(greedy)"
+route = "/"
+concurrent = 8
+queue = 16
+queue-timeout = "1s"
+"#,
+    );
+    let host = app.serve().await;
+    let path = "/slow?50";
+    // As many clients as there are places: what they get is what can be sustained.
+    let mut sustained = Load::new();
+    for _ in 0..8 {
+        sustained.ask(&host.address, path, Duration::ZERO, &[200]);
+    }
+    let measured = Duration::from_secs(2);
+    tokio::time::sleep(measured).await;
+    let rate = sustained.end().await.len() as f64 / measured.as_secs_f64();
+    let before = host.resident_kib() / 1024;
+
+    let time = lasting(10);
+    let mut answers = JoinSet::new();
+    let began = Instant::now();
+    let mut sent = 0_u32;
+    while began.elapsed() < time {
+        // By the clock, whatever became of the requests before.
+        let due = (began.elapsed().as_secs_f64() * rate * 2.0) as u32;
+        while sent < due {
+            sent += 1;
+            let address = host.address.clone();
+            answers.spawn(async move {
+                let asked = Instant::now();
+                let reply = client::send(&address, "GET", path, &[], "").await;
+                let status = reply.status.as_u16();
+                assert!(matches!(status, 200 | 503), "{status} {}", reply.text());
+                assert!(status == 200 || reply.header("retry-after") == "1");
+                (status, asked.elapsed())
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let during = host.resident_kib() / 1024;
+    let over = Instant::now();
+    let last = answers.join_all().await;
+    // Normal again: as many as there are places are served without one refusal.
+    eventually("normal service", async || {
+        let mut burst = JoinSet::new();
+        for _ in 0..8 {
+            let address = host.address.clone();
+            burst.spawn(async move { client::send(&address, "GET", path, &[], "").await.status });
+        }
+        burst.join_all().await.iter().all(|status| *status == 200).then_some(())
+    })
+    .await;
+    let normal = over.elapsed();
+
+    let served = last.iter().filter(|(status, _)| *status == 200).count();
+    let longest = last.iter().map(|(_, time)| *time).max().unwrap_or_default();
+    println!(
+        "sustained {rate:.0}/s; offered {sent} in {time:?}: {served} served, {} refused, longest wait \
+         {longest:?}; memory {before} MiB, then {during} MiB; normal {normal:?} after the end",
+        last.len() - served,
+    );
+    assert!(served < last.len(), "it was no overload");
+    assert!(served as f64 > rate * time.as_secs_f64() / 4.0, "it served {served} only");
+    assert!(longest < Duration::from_secs(10), "somebody waited {longest:?}");
+    assert!(during < before + 100, "{before} MiB became {during} MiB");
+    assert!(normal < Duration::from_secs(10), "it took {normal:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_clients_that_hang_up_mid_chat_leave_nothing_behind() {
+    const CLIENTS: usize = 1000;
+    // Two in this process for each: the client's end, and that of the model server.
+    descriptors(4 * CLIENTS);
+    let upstream = Upstream::start(|_| {
+        let first = chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n");
+        vec![Step::Send(ndjson_head()), Step::Send(first), Step::Hold]
+    })
+    .await;
+    let app = App::new(
+        r#"
+name = "load"
+
+[ollama.local]
+concurrent = 2000
+
+[service.chat]
+component = "$(ollama)"
+ollama = "local"
+route = "/"
+concurrent = 2000
+"#,
+    )
+    .env("OLLAMA_HOST", &upstream.url);
+    let host = app.serve().await;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let mut opening = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let address = host.address.clone();
+        opening.spawn(async move {
+            let mut raw = Raw::connect(&address).await;
+            raw.send(request("POST", "/api/chat", body)).await.unwrap();
+            raw.read_until("\"one\"").await;
+            raw
+        });
+    }
+    let chats = opening.join_all().await;
+    assert_eq!(host.calls("ollama.local").await, CLIENTS as u64);
+    assert_eq!(upstream.hung_up(), 0);
+    let with = host.resident_kib() / 1024;
+
+    let left = Instant::now();
+    drop(chats);
+    let closes = async {
+        eventually("the model server to see every close", async || {
+            (upstream.hung_up() == CLIENTS).then_some(())
+        })
+        .await;
+        left.elapsed()
+    };
+    let calls = async {
+        eventually("no call to be left", async || {
+            (host.calls("ollama.local").await == 0).then_some(())
+        })
+        .await;
+        left.elapsed()
+    };
+    let (closes, calls) = tokio::join!(closes, calls);
+    println!(
+        "{CLIENTS} clients hung up ({with} MiB with them): all closes seen after {closes:?}, no live call after {calls:?}"
+    );
+    assert!(closes.max(calls) < Duration::from_secs(20), "{closes:?} and {calls:?}");
+    eventually("the requests to end", async || {
+        (host.service("chat").await["in_flight"] == 0).then_some(())
+    })
+    .await;
+}

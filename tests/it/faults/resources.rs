@@ -1,0 +1,194 @@
+//! What a machine runs out of: descriptors, disk, somebody who reads the log; and being killed.
+
+use std::time::Duration;
+
+use wasm_host_tests::host::component;
+use wasm_host_tests::hostile::{Raw, request};
+use wasm_host_tests::{client, eventually};
+
+use super::{guests, neighbour_is_well, nothing_in_flight};
+
+#[tokio::test]
+async fn a_host_out_of_descriptors_lives_and_serves_again() {
+    let host = guests("").before("ulimit -n 96").serve().await;
+    neighbour_is_well(&host).await;
+    let mut idle = Vec::new();
+    for _ in 0..150 {
+        // The system accepts for it, as long as there is room in its queue.
+        idle.push(Raw::connect(&host.address).await);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    println!("{} descriptors of 96 in use", host.descriptors());
+    // A few more were there before the limit was.
+    assert!(host.descriptors() <= 100);
+    drop(idle);
+    for _ in 0..10 {
+        neighbour_is_well(&host).await;
+    }
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    // Bounded, too: a line for each attempt would fill the disk next.
+    let told = log.lines().filter(|line| line.contains("cannot accept")).count();
+    assert!(told < 200, "it was said {told} times");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_and_are_served() {
+    let host = guests("").serve().await;
+    let mut idle = Vec::new();
+    for _ in 0..1100 {
+        idle.push(Raw::connect(&host.address).await);
+    }
+    let waiting = tokio::spawn({
+        let address = host.address.clone();
+        async move { client::send(&address, "GET", "/good/", &[], "").await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(idle);
+    assert_eq!(waiting.await.unwrap().status, 200);
+    nothing_in_flight(&host, "good").await;
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nobody() {
+    let host = guests("first-byte-timeout = \"5s\"").serve().await;
+    neighbour_is_well(&host).await;
+    host.read_log(false);
+    // Far more than a pipe holds.
+    let flood = tokio::time::timeout(
+        Duration::from_secs(15),
+        client::send(&host.address, "GET", "/greedy/flood?4", &[], ""),
+    );
+    let flood = flood.await;
+    println!("the flood: {:?}", flood.map(|reply| reply.status));
+    for _ in 0..10 {
+        let well = tokio::time::timeout(Duration::from_secs(20), neighbour_is_well(&host)).await;
+        assert!(well.is_ok(), "the neighbour waits for the log's reader");
+    }
+    host.read_log(true);
+    neighbour_is_well(&host).await;
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_nobody() {
+    // Standard error ends once the host has told its addresses.
+    let host = guests("").serve().await;
+    host.close_log();
+    host.get("/greedy/flood?1").await;
+    for path in ["trap-behind", "exit", "recurse"] {
+        host.get(&format!("/greedy/{path}")).await;
+        neighbour_is_well(&host).await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_swaps_and_nobody_else() {
+    let app = guests("").before("trap '' XFSZ");
+    let host = app.serve().await;
+    neighbour_is_well(&host).await;
+    assert_eq!(host.get("/greedy/").await.status, 200);
+    // No file may grow: what a full disk says is the same sentence with another number.
+    host.forbid_writing();
+    let reply = host.swap("good", "", std::fs::read(component("hello-p2")).unwrap()).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    let reason = reply.json()["reason"].as_str().unwrap_or_default().to_string();
+    assert!(reason.contains("cannot") || reason.contains("too large"), "{reason}");
+    neighbour_is_well(&host).await;
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_state_folder_that_is_gone_stops_swaps_and_nobody_else() {
+    let host = guests("").serve().await;
+    let state = host.state();
+    let authorization = host.authorization();
+    std::fs::remove_dir_all(&state).unwrap();
+    // And cannot be made again.
+    std::fs::write(&state, "").unwrap();
+    neighbour_is_well(&host).await;
+    let headers = [("authorization", &*authorization), ("content-type", "application/wasm")];
+    let file = std::fs::read(component("hello-p2")).unwrap();
+    let reply = client::send(&host.admin, "POST", "/services/good/swap", &headers, file).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    neighbour_is_well(&host).await;
+    assert_eq!(host.get("/greedy/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_state_folder_that_cannot_be_made_is_an_error_that_names_it() {
+    let app = guests("");
+    std::fs::write(app.path().join("taken"), "").unwrap();
+    let output = app
+        .run(&["serve", "--state", "taken", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("taken") && !told.contains("panicked"), "{told}");
+}
+
+#[tokio::test]
+async fn a_cache_of_compiled_code_that_is_damaged_is_made_again() {
+    let app = guests("");
+    let host = app.serve().await;
+    neighbour_is_well(&host).await;
+    let state = host.state();
+    host.stop().await;
+    let mut damaged = 0;
+    for file in files(&state) {
+        if std::fs::metadata(&file).unwrap().len() > 100_000 {
+            let mut bytes = std::fs::read(&file).unwrap();
+            let middle = bytes.len() / 2;
+            bytes.truncate(middle);
+            bytes[middle / 2] ^= 0xff;
+            std::fs::write(&file, bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged >= 2, "there is no cache to damage");
+    let host = app.serve().await;
+    neighbour_is_well(&host).await;
+    assert_eq!(host.get("/greedy/").await.status, 200);
+}
+
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_an_error_that_names_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = guests("").run(&["serve", "--listen", &address, "--admin", "127.0.0.1:0"]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&address) && !told.contains("panicked"), "{told}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_killed_under_load_starts_again_as_if_nothing_was() {
+    let app = guests("");
+    for _ in 0..3 {
+        let host = app.serve().await;
+        let mut load = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let mut raw = Raw::connect(&host.address).await;
+            raw.send(request("GET", "/greedy/endless", "")).await.unwrap();
+            load.spawn(raw.end());
+        }
+        neighbour_is_well(&host).await;
+        host.kill().await;
+        load.join_all().await;
+    }
+    let host = app.serve().await;
+    neighbour_is_well(&host).await;
+    eventually("a clean start", async || {
+        (host.service("greedy").await["in_flight"] == 0).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,116 @@
+//! Promise 8 in its details: SIGTERM while clients are slow, backends are away, or nothing has come yet.
+
+use std::time::{Duration, Instant};
+
+use wasm_host_tests::client::{self, KeepAlive};
+use wasm_host_tests::host::Host;
+use wasm_host_tests::hostile::{Raw, request};
+use wasm_host_tests::upstream::{Step, Upstream};
+
+use super::guests;
+
+/// Waits for nothing: below the time that an unfinished request is given.
+const SOON: Duration = Duration::from_secs(20);
+
+async fn stops_soon(host: Host) -> String {
+    let asked = Instant::now();
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    println!("stopped after {:?}", asked.elapsed());
+    assert!(asked.elapsed() < SOON, "it took {:?}", asked.elapsed());
+    log
+}
+
+#[tokio::test]
+async fn connections_without_a_request_hold_nobody_up() {
+    let host = guests("").serve().await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        let mut connection = KeepAlive::connect(&host.address).await;
+        assert_eq!(connection.get("/good/").await.unwrap().0, 200);
+        idle.push(connection);
+    }
+    let silent = Raw::connect(&host.address).await;
+    stops_soon(host).await;
+    drop((idle, silent));
+}
+
+#[tokio::test]
+async fn a_head_that_has_not_come_whole_holds_nobody_up() {
+    let host = guests("").serve().await;
+    let mut half = Raw::connect(&host.address).await;
+    half.send("GET /good/ HTTP/1.1\r\nhost: loc").await.unwrap();
+    stops_soon(host).await;
+    drop(half);
+}
+
+#[tokio::test]
+async fn a_request_in_the_queue_was_accepted_and_is_answered() {
+    let host = guests("concurrent = 1\nqueue-timeout = \"30s\"").serve().await;
+    let mut requests = Vec::new();
+    for _ in 0..5 {
+        let mut raw = Raw::connect(&host.address).await;
+        raw.send(request("GET", "/greedy/slow?400", "")).await.unwrap();
+        requests.push(raw);
+    }
+    wasm_host_tests::eventually("the first to run", async || {
+        (host.service("greedy").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    // All five have been read by now: they came before the question above.
+    host.terminate();
+    for raw in requests {
+        let ended = raw.end().await;
+        assert_eq!(ended.statuses(), [200], "{}", ended.text());
+        assert!(ended.text().ends_with("slow\n"));
+    }
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let host = guests("").serve().await;
+    let mut endless = client::open(&host.address, "GET", "/greedy/endless", &[], "").await;
+    assert!(endless.next().await.unwrap().is_some());
+    host.terminate();
+    wasm_host_tests::eventually("the port to close", async || {
+        tokio::net::TcpStream::connect(&host.address).await.is_err().then_some(())
+    })
+    .await;
+    let again = Instant::now();
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(130), "{log}");
+    assert!(again.elapsed() < SOON, "it took {:?}", again.elapsed());
+    // What was cut does not look whole.
+    endless.rest().await.expect_err("a body that ends as an error");
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_meanwhile_holds_nobody_up() {
+    let upstream = Upstream::start(|_| vec![Step::Hold]).await;
+    let host = super::models::app(&upstream.url, "").serve().await;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("POST", "/api/chat", body)).await.unwrap();
+    wasm_host_tests::eventually("the call", async || {
+        (upstream.requests().len() == 1).then_some(())
+    })
+    .await;
+    host.terminate();
+    raw.reset();
+    let asked = Instant::now();
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(asked.elapsed() < SOON, "it took {:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn work_that_was_forgotten_holds_nobody_up() {
+    let host = guests("").serve().await;
+    for path in ["forget", "spin-behind"] {
+        assert_eq!(host.get(&format!("/greedy/{path}")).await.status, 200);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stops_soon(host).await;
+}
