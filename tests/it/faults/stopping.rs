@@ -50,7 +50,7 @@ async fn a_request_in_the_queue_was_accepted_and_is_answered() {
     let mut requests = Vec::new();
     for _ in 0..5 {
         let mut raw = Raw::connect(&host.address).await;
-        raw.send(request("GET", "/greedy/slow?400", "")).await.unwrap();
+        raw.send(request("GET", "/greedy/slow?1000", "")).await.unwrap();
         requests.push(raw);
     }
     wasm_host_tests::eventually("the first to run", async || {
