@@ -7,8 +7,6 @@ mod cases;
 mod command_line;
 mod database_faults;
 mod component_tests;
-mod component_tests;
-mod database_faults;
 mod faults;
 mod forecast;
 mod grants;

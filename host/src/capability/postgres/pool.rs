@@ -63,26 +63,15 @@ impl PgDatabase {
         }
     }
 
-<<<<<<< HEAD
-    /// Whether statements fail without a connection being tried.
-    pub fn is_open(&self) -> bool {
-        self.0.breaker.is_open()
-    }
-
-=======
->>>>>>> faults
     /// Connections in use at this moment: by statements, by open transactions, or on their way back.
     pub fn in_use(&self) -> usize {
         let Pool { config, permits, .. } = &*self.0;
         config.connections.max(1).saturating_sub(permits.available_permits())
-<<<<<<< HEAD
-=======
     }
 
     /// Whether statements fail without a connection being tried.
     pub fn is_open(&self) -> bool {
         self.0.breaker.is_open()
->>>>>>> faults
     }
 
     /// Close the connections that are not in use. Those in use close when they come back.
