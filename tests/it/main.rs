@@ -5,8 +5,8 @@
 mod cancellation;
 mod cases;
 mod command_line;
-mod component_tests;
 mod database_faults;
+mod component_tests;
 mod faults;
 mod forecast;
 mod grants;

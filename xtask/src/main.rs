@@ -6,6 +6,7 @@
 //! waits for its own build first.
 
 mod apt;
+mod bench;
 mod checks;
 mod guests;
 mod project;
@@ -31,6 +32,9 @@ usage: cargo xtask COMMAND
   web                          build the web UI only
   setup                        get what building and testing need, build nothing
   lint                         formatting, clippy, tidy, and cargo-deny where it is installed
+  bench [--quick] [--only SCENARIO] [--gate] [--accept]
+                               measure the release build beside its peers; quick without peers,
+                               gate only what repeats; accept makes a new baseline of that
   tidy                         the rules of this repository that no compiler checks
 ";
 
@@ -60,6 +64,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
             serve::run(profile, passed.unwrap_or_default())?;
         }
         "test" => return test::run(rest),
+        "bench" => return bench::run(rest),
         "build" => serve::build(profile(rest)?)?,
         "guests" => none(rest).and_then(|()| serve::guests())?,
         "web" => none(rest).and_then(|()| serve::web())?,

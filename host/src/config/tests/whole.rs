@@ -47,6 +47,7 @@ fn every_key_can_be_set() {
     let config = application.config(
         r#"
 name = "shop-2"
+admin.listen = "LOCALHOST:0"
 [http]
 listen = "[::1]:0"
 connections = 2
@@ -60,7 +61,6 @@ body-idle = "6s"
 write-idle = "7s"
 streams = 8
 drain = "0s"
-admin.listen = "LOCALHOST:0"
 [state]
 dir = "var/state"
 [postgres.main]
@@ -116,10 +116,24 @@ instances = 13
     assert_eq!(config.watch, WatchConfig { build, build_timeout: Duration::from_secs(90) });
     assert_eq!(config.http.listen, Listen { host: "::1".to_owned(), port: 0 });
     assert_eq!(config.http.listen.to_string(), "[::1]:0");
+    let expected = HttpLimits {
+        connections: 2,
+        connections_per_client: 1,
+        keep_alive: Duration::from_secs(3),
+        handshake_timeout: Duration::from_secs(4),
+        header_timeout: Duration::from_secs(5),
+        header_bytes: 16 << 10,
+        headers: 20,
+        body_idle: Duration::from_secs(6),
+        write_idle: Duration::from_secs(7),
+        streams: 8,
+        drain: Duration::ZERO,
+    };
+    assert_eq!(config.http.limits, expected);
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
     let main = &config.postgres["main"];
-    assert_eq!((main.line, main.init.len(), main.pool), (7, 1, 2));
+    assert_eq!((main.line, main.init.len(), main.pool), (19, 1, 2));
     assert_eq!(main.acquire_timeout, Duration::from_millis(250));
     assert_eq!(main.statement_timeout, Duration::from_secs(3600));
     let gpu = &config.ollama["gpu"];

@@ -41,12 +41,13 @@ mod tests {
         let mut timer = LazyTimer::default();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(poll_fn(|cx| Poll::Ready(timer.poll(at(1), cx))).await.is_pending());
-        // Later, earlier, and passed.
-        for seconds in [5, 8, 3] {
-            poll_fn(|cx| timer.poll(at(seconds.max(start.elapsed().as_secs() + 1)), cx)).await;
+        // Later, so that it fires in between; earlier than what it is set for; passed.
+        for (deadline, reached) in [(5, 5), (8, 8), (3, 8)] {
+            poll_fn(|cx| timer.poll(at(deadline), cx)).await;
+            assert_eq!(start.elapsed().as_secs(), reached);
         }
-        assert_eq!(start.elapsed().as_secs(), 9);
-        poll_fn(|cx| timer.poll(at(2), cx)).await;
-        assert_eq!(start.elapsed().as_secs(), 9);
+        assert!(poll_fn(|cx| Poll::Ready(timer.poll(at(60), cx))).await.is_pending());
+        poll_fn(|cx| timer.poll(at(10), cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 10);
     }
 }

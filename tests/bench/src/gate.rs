@@ -1,0 +1,102 @@
+//! Whether requests cost clearly more than they did: instructions and allocations against a committed baseline.
+//!
+//! These counts repeat to a fraction of a percent, on a busy machine as well, which no time does. So they may
+//! fail a build.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::figures::Report;
+use crate::{Setting, scenarios};
+
+/// The baseline, in the repository.
+const BASELINE: &str = "xtask/bench-baseline.json";
+
+/// What may be more, as a share. Ten runs of one build differ by less than a tenth of it; another compiler or C
+/// library moves a count by a few percent, which is not this project's regression.
+const TOLERANCE: f64 = 0.05;
+
+/// Compare what was counted. False if a count is clearly higher, or unknown.
+pub(crate) fn judge(setting: &Setting, report: &Report) -> Result<bool> {
+    let counted: BTreeMap<String, f64> = report
+        .rows(scenarios::REQUEST)
+        .iter()
+        .map(|row| (format!("{}, {}", row.subject, row.unit), row.median()))
+        .collect();
+    if counted.is_empty() {
+        return Ok(true);
+    }
+    let path = setting.run.root.join(BASELINE);
+    if setting.run.accept {
+        fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&counted)?))?;
+        println!("\nThe baseline {BASELINE} is now what was counted.");
+        return Ok(true);
+    }
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {BASELINE}"))?;
+    let baseline: BTreeMap<String, f64> = serde_json::from_str(&text).context(BASELINE)?;
+    let verdicts = compare(&baseline, &counted);
+    println!("\nPer request, against {BASELINE}:");
+    for verdict in &verdicts {
+        println!("  {}", verdict.text);
+    }
+    let good = verdicts.iter().all(|verdict| verdict.good);
+    if !good {
+        println!(
+            "If this is meant to be, say why in the commit and run \
+             `cargo xtask bench --gate --accept`."
+        );
+    }
+    Ok(good)
+}
+
+struct Verdict {
+    text: String,
+    good: bool,
+}
+
+fn compare(baseline: &BTreeMap<String, f64>, counted: &BTreeMap<String, f64>) -> Vec<Verdict> {
+    let known = counted.iter().map(|(name, now)| match baseline.get(name) {
+        Some(before) => {
+            let more = now / before - 1.0;
+            let (word, good) = match more {
+                more if more < -TOLERANCE => ("better; accept it, so that it stays", true),
+                more if more <= TOLERANCE => ("as before", true),
+                _ => ("REGRESSION", false),
+            };
+            let text = format!("{name}: {before:.0} -> {now:.0} ({:+.1} %) {word}", more * 100.0);
+            Verdict { text, good }
+        }
+        None => Verdict { text: format!("{name}: {now:.0}, not in the baseline"), good: false },
+    });
+    // A count that is no longer taken cannot fail, so it has to.
+    let gone = baseline.keys().filter(|name| !counted.contains_key(*name));
+    let gone = gone.map(|name| Verdict { text: format!("{name}: not counted"), good: false });
+    known.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(before: f64, now: f64) -> bool {
+        let map = |value| BTreeMap::from([("hello".to_string(), value)]);
+        compare(&map(before), &map(now)).iter().all(|verdict| verdict.good)
+    }
+
+    #[test]
+    fn more_than_the_tolerance_fails() {
+        assert!(good(1000.0, 1049.0));
+        assert!(!good(1000.0, 1051.0));
+        assert!(good(1000.0, 500.0));
+        assert!(!good(1000.0, f64::NAN));
+    }
+
+    #[test]
+    fn what_is_not_in_both_fails() {
+        let one = BTreeMap::from([("a".to_string(), 1.0)]);
+        assert!(!compare(&one, &BTreeMap::new()).iter().all(|verdict| verdict.good));
+        assert!(!compare(&BTreeMap::new(), &one).iter().all(|verdict| verdict.good));
+    }
+}
