@@ -8,6 +8,7 @@ pub mod link;
 pub mod memory;
 pub mod output;
 pub mod state;
+mod turns;
 pub mod worker;
 
 use std::thread;

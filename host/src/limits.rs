@@ -189,6 +189,10 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// that the ticking costs nothing measurable.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 
+/// Longest wait of a guest that computes for its turn. With the grace of an abandoned one, what it does for a
+/// client that has left ends within the promised second.
+pub const TURN_WAIT: Duration = Duration::from_millis(250);
+
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 

@@ -20,7 +20,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::WasiHttpView;
@@ -35,6 +36,7 @@ pub use self::slots::{InstanceSlots, Slot};
 use crate::capability::context::calling_request;
 use crate::engine::memory::OverBudget;
 use crate::engine::state::{Grants, State};
+use crate::engine::turns;
 use crate::limits;
 
 /// One version of a component, ready to be called.
@@ -124,21 +126,40 @@ impl Policy {
     /// At each tick the guest gives way; after too many without a pause it is ended.
     fn count_ticks(&self, store: &mut Store<State>, slots: Arc<InstanceSlots>) {
         let cpu = self.limits.cpu;
-        let (most, abandoned) = (ticks(cpu), ticks(limits::ABANDONED_GRACE));
+        let most = ticks(cpu);
+        let mut abandoned: Option<Instant> = None;
         store.epoch_deadline_callback(move |mut store| {
             let ticks = slots.tick();
+            if computes_for_nobody(&mut store) {
+                abandoned.get_or_insert_with(Instant::now);
+            } else {
+                abandoned = None;
+            }
             let overrun = if ticks > most {
                 Overrun::TooLong(cpu)
-            } else if ticks > abandoned && computes_for_nobody(&mut store) {
+            } else if abandoned.is_some_and(|since| since.elapsed() >= limits::ABANDONED_GRACE) {
                 Overrun::ForNobody
-            } else {
+            } else if ticks == 1 {
+                // A tick that fell into a moment of work says nothing yet.
                 return Ok(UpdateDeadline::Yield(1));
+            } else {
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(next_turn(slots.clone()))));
             };
             // Before anybody is told that the instance has ended.
             slots.end_all(SlotStatus::Overran);
             Err(overrun.into())
         });
     }
+}
+
+/// Give way, and wait for the turn.
+async fn next_turn(slots: Arc<InstanceSlots>) {
+    slots.set_queued(true);
+    let latest = Instant::now() + limits::TURN_WAIT;
+    sleep_until(turns::next().min(latest)).await;
+    // Even if the turn was due at once.
+    yield_now().await;
+    slots.set_queued(false);
 }
 
 /// Whether the guest code that runs now serves a request that has been given up.

@@ -119,7 +119,9 @@ impl Expiration {
     /// to give way.
     fn note_pause(&mut self) {
         let ticks = self.slots.ticks();
-        if ticks == self.ticks {
+        if self.slots.is_queued() && ticks == self.ticks {
+            // Somebody else woke us: the guest waits for nothing but its turn.
+        } else if ticks == self.ticks {
             self.slots.pause();
             self.ticks = 0;
         } else {

@@ -22,6 +22,7 @@ pub struct InstanceSlots {
     ended: AtomicBool,
     /// Ticks of the engine that guest code ran through since it last waited for something.
     ticks: AtomicU32,
+    queued: AtomicBool,
     tainted: AtomicBool,
     /// The count of renewals when it was made.
     made: u64,
@@ -59,6 +60,7 @@ impl InstanceSlots {
             waker: AtomicWaker::new(),
             ended: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
+            queued: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
             made: shared.renewals(),
             shared,
@@ -154,6 +156,15 @@ impl InstanceSlots {
 
     pub(super) fn ticks(&self) -> u32 {
         self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Whether the guest would go on computing, and waits for nothing but its turn.
+    pub(super) fn is_queued(&self) -> bool {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_queued(&self, queued: bool) {
+        self.queued.store(queued, Ordering::Relaxed);
     }
 
     /// The guest waits, or has let its neighbours run.
