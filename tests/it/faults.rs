@@ -27,6 +27,12 @@ fn guests(keys: &str) -> App {
         r#"
 name = "faults"
 
+[http]
+header-timeout = "4s"
+body-idle = "3s"
+write-idle = "3s"
+connections-per-client = 1200
+
 [service.greedy]
 component = "$(greedy)"
 {keys}

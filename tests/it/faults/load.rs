@@ -71,6 +71,10 @@ async fn a_looping_and_a_leaking_service_leave_the_third_alone() {
         r#"
 name = "load"
 
+[http]
+connections = 4000
+connections-per-client = 4000
+
 [service.looper]
 component = "$(hostile)"
 first-byte-timeout = "1s"
@@ -131,6 +135,10 @@ async fn twice_the_load_is_200_or_503_and_over_when_it_is_over() {
     let app = App::new(
         r#"
 name = "load"
+
+[http]
+connections = 4000
+connections-per-client = 4000
 
 [service.slow]
 component = "$(greedy)"
@@ -215,6 +223,10 @@ async fn a_thousand_clients_that_hang_up_mid_chat_leave_nothing_behind() {
     let app = App::new(
         r#"
 name = "load"
+
+[http]
+connections = 4000
+connections-per-client = 4000
 
 [ollama.local]
 concurrent = 2000
