@@ -34,10 +34,7 @@ const TLS_EXAMPLE: &str = "tls = { certificate = \"cert.pem\", key = \"key.pem\"
 
 /// `[http]`, and where its address stands.
 pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
-    let Some((at, table)) = root.table(cx, "http", "[http]") else {
-        return (HttpConfig::default(), root.at("http"));
-    };
-    let table = Table::open(cx, "[http]", at, table, HTTP_KEYS);
+    let table = root.section(cx, "http", HTTP_KEYS);
     let listen = listen(cx, &table, HTTP_PORT);
     let header_bytes = table.size(cx, "max-header", limits::HEADER_BYTES);
     let limits = HttpLimits {

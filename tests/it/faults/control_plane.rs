@@ -54,7 +54,7 @@ async fn an_upload_that_is_damaged_replaces_nothing() {
             _ => {
                 for _ in 0..200 {
                     let at = chance.between(8, sound.len() / 2);
-                    file[at] = chance.next() as u8;
+                    file[at] = chance.number() as u8;
                 }
             }
         }

@@ -160,7 +160,7 @@ async fn bytes_by_chance_are_never_a_fault_of_the_host() {
         for _ in 0..chance.between(1, 4) {
             let at = chance.between(0, bytes.len() - 1);
             match chance.between(0, 2) {
-                0 => bytes[at] = chance.next() as u8,
+                0 => bytes[at] = chance.number() as u8,
                 1 => drop(bytes.remove(at)),
                 _ => bytes.insert(at, *chance.pick(b"\r\n :0/\0;,")),
             }

@@ -125,7 +125,7 @@ fn spin() -> ! {
 #[expect(unconditional_recursion, reason = "that is what it is for")]
 fn deeper(depth: u64) -> u64 {
     let room = std::hint::black_box([depth; 64]);
-    deeper(depth + 1) + room[(depth % 64) as usize]
+    deeper(depth + 1) + room.get((depth % 64) as usize).copied().unwrap_or_default()
 }
 
 /// Lines of 1 KiB, `mebibytes` of them in all.
