@@ -86,5 +86,5 @@ component = "$(hello-p3)"
         let reply = host.get(&format!("/call?{target}")).await;
         assert_eq!(reply.text(), "ErrorCode::HttpRequestDenied\n", "{target}");
     }
-    assert!(host.log().contains(r#"add services = ["stranger"] under [service.guest]"#));
+    host.logs(r#"add services = ["stranger"] under [service.guest]"#).await;
 }

@@ -208,7 +208,7 @@ async fn the_demo_answers_until_a_real_server_appears() {
     let text = String::from_utf8(text).unwrap();
     assert!(pieces > 3, "not token by token: {pieces} pieces");
     assert!(text.trim_end().lines().last().unwrap().contains("\"done\":true"), "{text}");
-    assert!(host.log().contains("demo"), "{}", host.log());
+    host.logs("demo").await;
 
     let _real = Upstream::start_at(&address, |_| {
         vec![Step::Send(json("200 OK", r#"{"models":[{"name":"real:1b"}]}"#))]

@@ -107,7 +107,7 @@ async fn a_saved_source_is_built_and_served() {
     );
     assert!(!host.log().contains("compiling"), "output of a good build: {}", host.log());
     assert_eq!(built(&app), ["greeter", "greeter"]);
-    assert!(host.log().contains("cause=\"watch: components/greeter/src/lib.rs\""));
+    host.logs("cause=\"watch: components/greeter/src/lib.rs\"").await;
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0), "{log}");
 }

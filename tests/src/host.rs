@@ -246,6 +246,11 @@ impl Host {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a process").count()
     }
 
+    /// Wait until it has written this: it writes apart from what it does.
+    pub async fn logs(&self, text: &str) {
+        crate::eventually(text, async || self.log().contains(text).then_some(())).await;
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }

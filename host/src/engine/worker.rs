@@ -127,6 +127,8 @@ impl Policy {
     fn count_ticks(&self, store: &mut Store<State>, slots: Arc<InstanceSlots>) {
         let cpu = self.limits.cpu;
         let most = ticks(cpu);
+        // The time of a test is its own, and that of turns is everybody's.
+        let shares = self.grants.surroundings.is_none();
         let mut abandoned: Option<Instant> = None;
         store.epoch_deadline_callback(move |mut store| {
             let ticks = slots.tick();
@@ -139,7 +141,7 @@ impl Policy {
                 Overrun::TooLong(cpu)
             } else if abandoned.is_some_and(|since| since.elapsed() >= limits::ABANDONED_GRACE) {
                 Overrun::ForNobody
-            } else if ticks == 1 {
+            } else if ticks == 1 || !shares {
                 // A tick that fell into a moment of work says nothing yet.
                 return Ok(UpdateDeadline::Yield(1));
             } else {

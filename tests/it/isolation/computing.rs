@@ -23,7 +23,7 @@ async fn a_guest_that_answers_and_then_loops_is_ended_and_its_queue_served() {
     // There is only one instance, and it is the one that loops.
     assert_eq!(host.send("POST", "/bad/echo", "x").await.text(), "x");
     assert_eq!(looping.rest().await, Err(Vec::new()), "its body looks whole");
-    assert!(host.log().contains("without a pause"), "{}", host.log());
+    host.logs("without a pause").await;
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn recursion_without_end_is_a_trap() {
     let host = App::new(SERVICES).serve().await;
     assert_eq!(host.get("/bad/recurse").await.status, 502);
     assert_eq!(host.get("/good/").await.status, 200);
-    assert!(host.log().contains("call stack exhausted"), "{}", host.log());
+    host.logs("call stack exhausted").await;
 }
 
 #[tokio::test]
@@ -54,10 +54,7 @@ async fn a_flood_of_output_is_bounded_and_what_is_missing_is_told() {
     let host =
         App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", "log-lines = 50")).serve().await;
     assert_eq!(host.get("/bad/flood?20000").await.status, 204);
-    wasm_host_tests::eventually("the note", async || {
-        host.log().contains("lines of its output").then_some(())
-    })
-    .await;
+    host.logs("lines of its output").await;
     // As many for each second that the flood took.
     let told = host.log().matches("flood ").count();
     assert!((50..10_000).contains(&told), "{told} lines");

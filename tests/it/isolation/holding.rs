@@ -20,7 +20,7 @@ async fn a_body_that_stands_still_gives_its_place_back() {
     let mut held = client::open(&host.address, "GET", "/hold", &[], "").await;
     assert_eq!(held.rest().await, Err(b"one".to_vec()));
     assert_eq!(host.send("POST", "/echo", "x").await.text(), "x");
-    assert!(host.log().contains("stood still"), "{}", host.log());
+    host.logs("stood still").await;
     eventually("the count", async || (host.service("guest").await["failed"] == 1).then_some(()))
         .await;
 }
