@@ -147,6 +147,7 @@ postgres = "main"
     let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;
     let told = "the database main does not answer; calls fail at once until it does";
     assert!(ready.text().contains(told), "{}", ready.text());
+    host.logs("could not be reached").await;
     let log = host.log();
     assert_eq!(log.matches("could not be reached").count(), 1, "{log}");
 }

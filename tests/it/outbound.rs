@@ -52,10 +52,11 @@ async fn a_host_that_is_not_listed_is_refused_with_the_line_that_allows_it() {
         assert!(fetch_old(&host, &upstream.url).await.contains("HttpRequestDenied"));
     }
     assert_eq!(upstream.requests().len(), 0);
-    let log = host.log();
     for service in ["caller", "old"] {
         let line =
             format!("add \"{}\" to outbound = [...] under [service.{service}]", upstream.url);
+        host.logs(&line).await;
+        let log = host.log();
         assert_eq!(log.matches(&line).count(), 1, "{log}");
     }
 }
@@ -98,6 +99,7 @@ async fn a_name_does_not_lead_into_private_networks() {
         assert_eq!((status, &*text), (502, "ErrorCode::HttpRequestDenied\n"), "{address}");
     }
     assert_eq!(upstream.requests().len(), 0);
+    host.logs("which is at 127.0.0.1").await;
     let log = host.log();
     assert!(
         log.contains("which is at 127.0.0.1: add \\\"http://127.0.0.1:")

@@ -113,6 +113,7 @@ async fn idle_connections_do_not_hold_the_host_and_busy_ones_are_told_to_close()
     assert!(idle.get("/").await.is_err());
     let (status, log) = host.stop_after_signal().await;
     assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("every accepted request was finished"), "{log}");
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn a_request_on_a_connection_that_was_just_opened_is_answered() {
     let mut answer = Vec::new();
     within("an answer", opened.read_to_end(&mut answer)).await.unwrap();
     let answer = String::from_utf8(answer).unwrap();
-    assert!(answer.contains("200 OK") && answer.contains("connection: close"), "{answer}");
+    assert!(answer.contains("200 OK") && answer.contains("end one\n"), "{answer}");
     assert!(busy.rest().await.is_ok());
     assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
 }

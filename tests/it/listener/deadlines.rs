@@ -75,7 +75,7 @@ async fn a_client_that_does_not_read_keeps_its_place_for_so_long_only() {
     let _deaf = Raw::open(&host, get(FLOOD)).await;
     in_flight(&host, "pieces", 1).await;
     in_flight(&host, "pieces", 0).await;
-    assert_eq!(host.service("pieces").await["failed"], 1);
+    assert_eq!(host.service("pieces").await["cancelled"], 1);
     let (_, log) = host.stop().await;
     assert!(log.contains("clients that were cut off: 1 did not read"), "{log}");
 }

@@ -32,7 +32,7 @@ async fn is_noticed(leave: impl FnOnce(Raw)) {
     let left = Instant::now();
     leave(raw);
     ends(&host, left).await;
-    assert_eq!(host.service("guest").await["failed"], 1);
+    assert_eq!(host.service("guest").await["cancelled"], 1);
 }
 
 #[tokio::test]

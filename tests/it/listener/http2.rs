@@ -217,6 +217,31 @@ async fn a_flood_of_resets_ends_the_connection_and_leaves_nothing_behind() {
     assert_eq!(host.get("/count").await.status, 200);
 }
 
+/// Slow enough that each request has begun when it is reset.
+#[tokio::test]
+async fn a_client_that_resets_whatever_it_asks_is_closed() {
+    let host = app("").serve().await;
+    let (sender, connection) = frames(&host).await;
+    let mut sent = 0;
+    let resetting = async {
+        while sent < 2000 {
+            let Ok(mut ready) = sender.clone().ready().await else { break };
+            let Ok((_response, mut stream)) = ready.send_request(to(&host, "/silent"), true) else {
+                break;
+            };
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+            stream.send_reset(h2::Reason::CANCEL);
+            sent += 1;
+        }
+    };
+    within("the last reset", resetting).await;
+    drop(sender);
+    let _ = within("the connection's end", connection).await.unwrap();
+    assert!((100..2000).contains(&sent), "closed after {sent}");
+    in_flight(&host, "guest", 0).await;
+    assert_eq!(host.get("/count").await.status, 200);
+}
+
 #[tokio::test]
 async fn a_quiet_connection_is_told_to_go_away() {
     let host = app("keep-alive = \"500ms\"").serve().await;

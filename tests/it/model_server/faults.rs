@@ -63,6 +63,7 @@ async fn a_server_that_is_away_is_503_at_once_and_its_return_needs_no_restart() 
     })
     .await;
     eventually("the server to be found", async || (chat(&host).await.0 == 200).then_some(())).await;
+    host.logs("can be reached again").await;
     let log = host.log();
     assert_eq!(log.matches("could not be reached 2 times in a row").count(), 1, "{log}");
     assert_eq!(log.matches("can be reached again").count(), 1, "{log}");

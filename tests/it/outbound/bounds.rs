@@ -103,6 +103,7 @@ async fn a_host_that_is_away_is_told_by_ready_and_found_when_it_is_back() {
         .await;
     let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;
     assert!(!ready.text().contains("does not reach"), "{}", ready.text());
+    host.logs("can be reached again").await;
     let log = host.log();
     assert_eq!(log.matches("could not be reached 2 times in a row").count(), 1, "{log}");
     assert_eq!(log.matches("can be reached again").count(), 1, "{log}");
