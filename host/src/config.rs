@@ -238,6 +238,8 @@ pub struct HostLimits {
     pub queue: usize,
     pub memory_bytes: u64,
     pub instances: usize,
+    /// Threads that serve; 0 is one for each processor.
+    pub threads: usize,
 }
 
 /// The bounds of one service; `limits.rs` has the reasons.

@@ -8,9 +8,10 @@ pub mod link;
 pub mod memory;
 pub mod output;
 pub mod state;
-mod turns;
 pub mod worker;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -18,9 +19,12 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits;
 
-/// The engine, with the thread that makes guests give way.
+/// The engine, with the thread that makes guests give way. Cheap to clone.
+#[derive(Clone)]
 pub struct Engine {
     wasmtime: wasmtime::Engine,
+    /// Guests have run since the last tick.
+    active: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -39,8 +43,17 @@ impl Engine {
                     .context("the WebAssembly engine does not start on this machine")?
             }
         };
-        start_epochs(&wasmtime)?;
-        Ok(Self { wasmtime })
+        let active = Arc::<AtomicBool>::default();
+        start_epochs(&wasmtime, active.clone())?;
+        Ok(Self { wasmtime, active })
+    }
+
+    /// A guest runs. Told before it does, each time.
+    pub fn note_activity(&self) {
+        // Read first: all threads that serve share it.
+        if !self.active.load(Ordering::Relaxed) {
+            self.active.store(true, Ordering::Relaxed);
+        }
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {
@@ -76,17 +89,25 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
 }
 
 /// Count the engine's epoch up for as long as the engine lives.
-fn start_epochs(engine: &wasmtime::Engine) -> Result<()> {
+fn start_epochs(engine: &wasmtime::Engine, active: Arc<AtomicBool>) -> Result<()> {
     let engine = engine.weak();
+    let tick = move || {
+        let mut resting = 0_u32;
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            resting =
+                if active.swap(false, Ordering::Relaxed) { 0 } else { resting.saturating_add(1) };
+            thread::sleep(if resting < limits::EPOCH_REST_AFTER {
+                limits::EPOCH_TICK
+            } else {
+                limits::EPOCH_TICK_AT_REST
+            });
+        }
+    };
     thread::Builder::new()
         .name("epochs".to_string())
-        .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(limits::EPOCH_TICK);
-            }
-        })
+        .spawn(tick)
         .context("the thread that makes guests give way does not start")?;
     Ok(())
 }

@@ -29,3 +29,4 @@ pub mod capability;
 pub mod shutdown;
 pub mod table;
 pub mod telemetry;
+pub mod threads;

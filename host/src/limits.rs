@@ -57,6 +57,12 @@ pub const HOST_MEMORY_BYTES: Setting<u64> =
 /// the 47 bits of address space that a process has, ten thousand do as well.
 pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max: 10_000 };
 
+/// Threads that serve requests; 0 is one for each processor. Fewer leave processors to other programs.
+pub const HOST_THREADS: Setting<usize> = Setting { default: 0, min: 0, max: 1024 };
+
+/// Threads of each of those for calls that block, above all reading files.
+pub const BLOCKING_THREADS: usize = 64;
+
 // === Service: admission ===
 
 /// Requests of one service that run at once. A request waiting for a backend costs a few kilobytes
@@ -185,13 +191,19 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 // === Engine ===
 
-/// How often a running guest is made to yield. Short for neighbours on the same thread, long enough
-/// that the ticking costs nothing measurable.
-pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+/// How often a running guest is made to yield. Most answers take less, and what waits behind one that takes
+/// more waits a millisecond or two.
+pub const EPOCH_TICK: Duration = Duration::from_millis(1);
 
-/// Longest wait of a guest that computes for its turn. With the grace of an abandoned one, what it does for a
-/// client that has left ends within the promised second.
-pub const TURN_WAIT: Duration = Duration::from_millis(250);
+/// The same while no guest runs: the processor rests, and the first tick of the next guest comes late by this.
+pub const EPOCH_TICK_AT_REST: Duration = Duration::from_millis(10);
+
+/// Ticks without any guest after which the engine rests.
+pub const EPOCH_REST_AFTER: u32 = 1000;
+
+/// How much less urgent guests that compute are than threads that serve, in the steps of `nice`: they get about a
+/// tenth of a processor that both want.
+pub const COMPUTING_NICENESS: i32 = 10;
 
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);

@@ -8,6 +8,10 @@ use wasm_host::cli::{Cli, Command, Format};
 use wasm_host::exit::{Exit, USAGE};
 use wasm_host::{check, client, inspect, serve, telemetry, testkit};
 
+/// Requests are many small allocations, most of them freed on the thread that made them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -40,6 +40,7 @@ use crate::service::store::Store;
 use crate::service::swap::Swaps;
 use crate::shutdown::Signals;
 use crate::table;
+use crate::threads::{self, Threads};
 use crate::watch::Watch;
 
 /// Run an application until a signal stops it.
@@ -53,7 +54,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
             return Ok(());
         }
     };
-    let public = serve_public(&host, public);
+    let threads = Threads::start(threads::count(host.config.limits.threads));
+    let threads = Arc::new(threads.context("the threads that serve do not start")?);
+    let public = serve_public(&host, public, threads.clone());
     let control = serve_control(admin, control);
     announce(&host, args.output.format);
     let watching = watch.map(|watch| watch.start(host.registry.clone(), host.swaps.clone()));
@@ -99,6 +102,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         left => tracing::warn!("{left} instances did not end"),
     }
     host.backends.close();
+    threads.stop();
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
@@ -128,6 +132,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let loader = Loader {
         engine: Arc::new(Engine::new(config.limits.instances)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
+        threads: threads::count(config.limits.threads),
     };
     let store = Store::new(&config.state_dir)
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
@@ -238,13 +243,18 @@ struct Running {
 }
 
 impl Running {
-    fn start<H, F>(listener: Listener, connections: Arc<Connections>, handle: H) -> Self
+    fn start<H, F>(
+        listener: Listener,
+        connections: Arc<Connections>,
+        threads: Arc<Threads>,
+        handle: H,
+    ) -> Self
     where
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<WasiBody>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        let accepting = listener.serve(handle, connections.clone(), stop.clone());
+        let accepting = listener.serve(handle, connections.clone(), threads, stop.clone());
         Self { accepting: tokio::spawn(accepting), stop, connections }
     }
 
@@ -269,11 +279,11 @@ impl Running {
     }
 }
 
-fn serve_public(host: &Arc<Host>, listener: Listener) -> Running {
+fn serve_public(host: &Arc<Host>, listener: Listener, threads: Arc<Threads>) -> Running {
     let http = &host.config.http;
     let connections = Connections::new(http.limits.clone(), http.tls.as_ref());
     let host = host.clone();
-    Running::start(listener, connections, move |request, peer| {
+    Running::start(listener, connections, threads, move |request, peer| {
         let host = host.clone();
         async move { host.app.handle(request, peer).await }
     })
@@ -282,7 +292,8 @@ fn serve_public(host: &Arc<Host>, listener: Listener) -> Running {
 fn serve_control(admin: Arc<Admin>, listener: Listener) -> Running {
     let bounds =
         HttpLimits { connections: limits::http::ADMIN_CONNECTIONS, ..HttpLimits::default() };
-    Running::start(listener, Connections::new(bounds, None), move |request, _peer| {
+    let connections = Connections::new(bounds, None);
+    Running::start(listener, connections, Arc::new(Threads::none()), move |request, _peer| {
         let admin = admin.clone();
         async move { admin.handle(request).await }
     })

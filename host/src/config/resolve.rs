@@ -19,7 +19,7 @@ const KEYS: &[&str] = &[
     "name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits", "record",
 ];
 
-const LIMITS_KEYS: &[&str] = &["concurrent", "queue", "memory", "instances"];
+const LIMITS_KEYS: &[&str] = &["concurrent", "queue", "memory", "instances", "threads"];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
@@ -154,6 +154,7 @@ pub(super) fn host_limits(cx: &Context<'_>, table: &Table<'_>) -> HostLimits {
         queue: table.count(cx, "queue", limits::HOST_QUEUE),
         memory_bytes: table.size(cx, "memory", limits::HOST_MEMORY_BYTES),
         instances: table.count(cx, "instances", limits::HOST_INSTANCES),
+        threads: table.count(cx, "threads", limits::HOST_THREADS),
     }
 }
 

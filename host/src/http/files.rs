@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::failure::{Failure, Kind};
 use crate::http::health;
+use crate::limits::http as limits;
 use crate::percent;
 
 /// The file that answers for a folder, and for every page of a single-page application.
@@ -45,52 +46,40 @@ impl Files {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return Err(Failure::new(Kind::MethodNotAllowed, "Files are read with GET and HEAD."));
         }
-        if let Some(file) = self.find(path).await {
-            return self.send(request, &file).await;
+        if let Some(found) = self.find(path).await {
+            return self.send(request, found).await;
         }
         if matches!(path, "/health" | "/alive") {
             return Ok(health::healthy(&self.service, "static"));
         }
         match self.find("/").await {
-            Some(index) if wants_page(request, path) => self.send(request, &index).await,
+            Some(index) if wants_page(request, path) => self.send(request, index).await,
             _ => Err(Failure::new(Kind::NoFile, format!("There is no file {path}."))),
         }
     }
 
     /// The file for a path, if there is one inside the folder.
-    async fn find(&self, path: &str) -> Option<PathBuf> {
-        let mut file = self.folder.join(relative(path)?);
-        if tokio::fs::metadata(&file).await.ok()?.is_dir() {
-            file.push(INDEX);
-        }
-        let file = tokio::fs::canonicalize(&file).await.ok()?;
-        let inside = file.starts_with(&self.folder);
-        (inside && tokio::fs::metadata(&file).await.ok()?.is_file()).then_some(file)
-    }
-
-    /// Whether a file has a compressed copy beside it that lies in the folder as well.
-    async fn has_inside(&self, file: &Path, extension: &str) -> bool {
-        let mut copy = file.as_os_str().to_owned();
-        copy.push(".");
-        copy.push(extension);
-        let copy = tokio::fs::canonicalize(PathBuf::from(copy)).await;
-        copy.is_ok_and(|copy| copy.starts_with(&self.folder))
+    async fn find(&self, path: &str) -> Option<Found> {
+        let (folder, relative) = (self.folder.clone(), relative(path)?);
+        // All of it on one visit to the threads that may wait for a disk: each visit costs more than a look
+        // at a file that is in memory.
+        tokio::task::spawn_blocking(move || Found::below(&folder, &relative)).await.ok()?
     }
 
     async fn send<B>(
         &self,
         request: &Request<B>,
-        file: &Path,
+        found: Found,
     ) -> Result<Response<WasiBody>, Failure> {
         let mut plain = Request::new(Empty::<Bytes>::new());
         *plain.method_mut() = request.method().clone();
         *plain.uri_mut() = request.uri().clone();
         *plain.headers_mut() = request.headers().clone();
-        let mut service = ServeFile::new(file);
-        if self.has_inside(file, "br").await {
+        let mut service = ServeFile::new(&found.file).with_buf_chunk_size(limits::FILE_CHUNK_BYTES);
+        if found.has_br {
             service = service.precompressed_br();
         }
-        if self.has_inside(file, "gz").await {
+        if found.has_gz {
             service = service.precompressed_gzip();
         }
         let Ok(response) = service.call(plain).await;
@@ -101,11 +90,39 @@ impl Files {
             body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
         });
         let cache =
-            if is_hashed(file) { "public, max-age=31536000, immutable" } else { "no-cache" };
+            if is_hashed(&found.file) { "public, max-age=31536000, immutable" } else { "no-cache" };
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(response)
+    }
+}
+
+/// A file that may be served.
+struct Found {
+    file: PathBuf,
+    /// Compressed copies are beside it, in the folder as well.
+    has_br: bool,
+    has_gz: bool,
+}
+
+impl Found {
+    fn below(folder: &Path, relative: &Path) -> Option<Self> {
+        let mut file = folder.join(relative);
+        if file.metadata().ok()?.is_dir() {
+            file.push(INDEX);
+        }
+        let file = file.canonicalize().ok()?;
+        if !file.starts_with(folder) || !file.metadata().ok()?.is_file() {
+            return None;
+        }
+        let has = |extension: &str| {
+            let mut copy = file.as_os_str().to_owned();
+            copy.push(extension);
+            PathBuf::from(copy).canonicalize().is_ok_and(|copy| copy.starts_with(folder))
+        };
+        let (has_br, has_gz) = (has(".br"), has(".gz"));
+        Some(Self { file, has_br, has_gz })
     }
 }
 

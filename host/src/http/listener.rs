@@ -27,8 +27,10 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 pub use self::clock::LazyTimer;
+use self::connections::Place;
 pub use self::connections::{Connections, Ends};
 use crate::limits::http as limits;
+use crate::threads::Threads;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -61,11 +63,13 @@ impl Listener {
         self.address
     }
 
-    /// Accept until `stop` fires, and close the socket. The connections go on; `connections` has their end.
+    /// Accept until `stop` fires, and close the socket. The connections go on, each on one of the threads;
+    /// `connections` has their end.
     pub async fn serve<H, F>(
         self,
         handle: H,
         connections: Arc<Connections>,
+        threads: Arc<Threads>,
         stop: CancellationToken,
     ) where
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
@@ -80,12 +84,12 @@ impl Listener {
                 break;
             };
             let Some(place) = entered else { continue };
-            tokio::spawn(connection::serve(stream, address, place, handle.clone()));
+            spawn(&threads, stream, address, place, handle.clone());
         }
         // Clients that the operating system has let in already were told that they are connected.
         while let Some(Ok((stream, address))) = self.socket.accept().now_or_never() {
             let Some(Some(place)) = connections.enter(address.ip()).now_or_never() else { break };
-            tokio::spawn(connection::serve(stream, address, place, handle.clone()));
+            spawn(&threads, stream, address, place, handle.clone());
         }
     }
 
@@ -111,6 +115,21 @@ impl Listener {
             }
         }
     }
+}
+
+/// Serve a connection on the thread that has the fewest. That one's runtime is then the one that watches it.
+fn spawn<H, F>(threads: &Threads, stream: TcpStream, address: SocketAddr, place: Place, handle: H)
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<WasiBody>> + Send + 'static,
+{
+    let stream = stream.into_std();
+    threads.spawn(move || async move {
+        match stream.and_then(TcpStream::from_std) {
+            Ok(stream) => connection::serve(stream, address, place, handle).await,
+            Err(error) => tracing::warn!("cannot serve a connection of {address}: {error}"),
+        }
+    });
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -100,6 +100,10 @@ pub const WRITE_IDLE: Setting<Duration> = Setting {
 /// has left, and what is done for that one stops within a second.
 pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 
+/// Bytes of a file that are read at once: fewer visits to the disk's threads for a large file, and what a client
+/// that reads slowly holds of it in memory.
+pub const FILE_CHUNK_BYTES: usize = 256 * 1024;
+
 // === HTTP/2 ===
 
 /// Requests at once on one HTTP/2 connection. What browsers expect; one client does not take all of a

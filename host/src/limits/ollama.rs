@@ -22,7 +22,7 @@ pub const ITEMS_AHEAD: usize = 16;
 /// Calls to one server that run at the same time, of all services together. A loaded model answers
 /// one request at a time by default; the server lets 512 others wait, where nobody can see them, so
 /// the bound is here.
-pub const CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 4096 };
+pub const CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 65_536 };
 
 /// Time to open a connection. Long enough for one lost packet, short enough for a person to wait.
 pub const CONNECT_TIMEOUT: Setting<Duration> = Setting {

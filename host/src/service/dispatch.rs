@@ -21,7 +21,7 @@ use crate::capability::context::RequestContext;
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::engine::compile::Digest;
 use crate::engine::memory::OverBudget;
-use crate::engine::worker::{AllInstancesBusy, Slot};
+use crate::engine::worker::{AllInstancesBusy, Handler, Slot};
 use crate::failure::{Failure, Kind, Source};
 use crate::limits;
 use crate::service::Service;
@@ -108,30 +108,53 @@ impl Service {
         let until = Instant::now() + self.admission.timeout();
         let mut wait = limits::INSTANCE_WAIT_FIRST;
         loop {
-            let error = match version.handler.handle(slot.clone(), request).await {
-                Ok(response) if response.status().is_informational() => {
-                    // No answer yet, or a switch of protocols that nobody asked for.
-                    let status = response.status();
-                    return Err(self.no_response().because(format_args!("it answered {status}")));
+            let mut full = None;
+            for handler in version.handlers() {
+                match self.ask(handler, slot, request).await {
+                    Ok(response) => return Ok(response),
+                    Err(Unanswered::Failed(failure)) => return Err(failure),
+                    // The guest has not seen the request, so it can be tried again.
+                    Err(Unanswered::Full(given_back, why)) => {
+                        request = given_back;
+                        full = Some(why);
+                    }
                 }
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            let error = match error.downcast::<InstantiationError<Arc<Slot>>>() {
-                Ok(error) => error,
-                Err(error) => return Err(self.failure(error, slot)),
-            };
-            if !is_full(&error.error) {
-                return Err(self.trapped().because(format_args!("{:#}", error.error)));
             }
             if Instant::now() >= until {
-                return Err(busy(&self.name).because(&error.error));
+                let why = full.map(|why| why.to_string()).unwrap_or_default();
+                return Err(busy(&self.name).because(why));
             }
-            // The guest has not seen the request, so it can be tried again.
-            request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
             sleep(wait).await;
             wait = (wait * 2).min(limits::INSTANCE_WAIT_LAST);
         }
+    }
+
+    async fn ask(
+        &self,
+        handler: &Handler,
+        slot: &Arc<Slot>,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Unanswered> {
+        let error = match handler.handle(slot.clone(), request).await {
+            Ok(response) if response.status().is_informational() => {
+                // No answer yet, or a switch of protocols that nobody asked for.
+                let status = response.status();
+                let failure = self.no_response().because(format_args!("it answered {status}"));
+                return Err(Unanswered::Failed(failure));
+            }
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let error = match error.downcast::<InstantiationError<Arc<Slot>>>() {
+            Ok(error) => error,
+            Err(error) => return Err(Unanswered::Failed(self.failure(error, slot))),
+        };
+        if !is_full(&error.error) {
+            let failure = self.trapped().because(format_args!("{:#}", error.error));
+            return Err(Unanswered::Failed(failure));
+        }
+        let request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Err(Unanswered::Full(request, error.error))
     }
 
     /// How long this waits for the beginning of an answer.
@@ -179,6 +202,13 @@ impl Service {
             format!("The service {} failed while it handled this request.", self.name),
         )
     }
+}
+
+/// Why a handler gave no answer.
+enum Unanswered {
+    /// It has no instance left. The request is given back.
+    Full(HttpRequest, Arc<wasmtime::Error>),
+    Failed(Failure),
 }
 
 fn is_full(error: &wasmtime::Error) -> bool {

@@ -23,6 +23,8 @@ use crate::service::version::Version;
 pub struct Loader {
     pub engine: Arc<Engine>,
     pub cache: Arc<CodeCache>,
+    /// Threads that will serve.
+    pub threads: usize,
 }
 
 /// On what terms a service runs its components. The same for all its versions.
@@ -42,14 +44,14 @@ impl Loader {
             format!("{} cannot be the service {}", path.display(), terms.grants.service)
         })?;
         let imports = imports(&self.engine, &component);
-        let engine = self.engine.wasmtime().clone();
+        let engine = Engine::clone(&self.engine);
         let policy = Policy::new(pre, engine, terms.grants.clone(), terms.instances.clone());
         timeout(limits::SMOKE_TIMEOUT, policy.smoke())
             .await
             .map_err(|_| anyhow!("it did not start within {:?}", limits::SMOKE_TIMEOUT))
             .and_then(|tried| tried.map_err(cause))
             .with_context(|| format!("{} does not start", path.display()))?;
-        let version = Version::new(digest, path, imports, policy);
+        let version = Version::new(digest, path, imports, &policy, self.threads);
         if let Some(path) = &terms.health {
             probe(&version, path)
                 .await
@@ -69,8 +71,8 @@ fn cause(error: wasmtime::Error) -> Error {
 async fn probe(version: &Version, path: &str) -> Result<()> {
     let request = Request::get(format!("http://localhost{path}")).body(full(""))?;
     let slot = Slot::new(RequestContext::new("health".to_string(), 0));
-    let answer =
-        timeout(limits::HEALTH_TIMEOUT, version.handler.handle(slot.clone(), request)).await;
+    let handler = version.handlers().next().context("it has no handler")?;
+    let answer = timeout(limits::HEALTH_TIMEOUT, handler.handle(slot.clone(), request)).await;
     slot.abandon();
     let status = answer
         .map_err(|_| anyhow!("GET {path} had no answer within {:?}", limits::HEALTH_TIMEOUT))?

@@ -1,16 +1,16 @@
 //! One immutable loaded version of a component. What belongs to it lives and dies with it.
 
+use std::iter::repeat_with;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::engine::compile::Digest;
 use crate::engine::worker::{Handler, Policy, Retirement, Shared};
-use crate::limits;
+use crate::{limits, threads};
 
 /// A component that was compiled, checked, linked and tried.
 pub struct Version {
@@ -19,10 +19,13 @@ pub struct Version {
     pub path: PathBuf,
     /// The interfaces it imports.
     pub imports: Vec<String>,
-    pub handler: Handler,
+    /// One for each serving thread and one for everybody else, as far as there are instances for all. Each has
+    /// instances of its own; together they have as many as the service may.
+    handlers: Vec<Handler>,
     /// Apart from the version, so that a body whose client does not read it keeps no code in memory.
     pub counts: Arc<Counts>,
     instances: Arc<Shared>,
+    per_instance: usize,
 }
 
 /// What became of a version's requests.
@@ -44,20 +47,35 @@ pub struct Drained {
 }
 
 impl Version {
-    pub fn new(digest: Digest, path: PathBuf, imports: Vec<String>, policy: Policy) -> Self {
+    /// For so many serving threads.
+    pub fn new(
+        digest: Digest,
+        path: PathBuf,
+        imports: Vec<String>,
+        policy: &Policy,
+        threads: usize,
+    ) -> Self {
+        let handlers = policy.instances().clamp(1, threads + 1);
         Self {
             digest,
             path,
             imports,
             counts: Arc::default(),
             instances: policy.shared().clone(),
-            handler: ProxyHandler::new(policy),
+            handlers: repeat_with(|| Handler::new(policy.clone())).take(handlers).collect(),
+            per_instance: policy.per_instance(),
         }
+    }
+
+    /// Whom to ask: first the handler of this thread, then the others, in case all instances are theirs.
+    pub fn handlers(&self) -> impl Iterator<Item = &Handler> + Clone {
+        let own = threads::current().unwrap_or(self.handlers.len() - 1) % self.handlers.len();
+        self.handlers.iter().cycle().skip(own).take(self.handlers.len())
     }
 
     /// Requests that one instance serves at the same time.
     pub fn per_instance(&self) -> usize {
-        self.handler.state().per_instance()
+        self.per_instance
     }
 
     /// Instances that are alive.

@@ -30,7 +30,7 @@ pub struct Kit {
 pub struct Component {
     pub path: PathBuf,
     pub digest: Digest,
-    pub(super) engine: wasmtime::Engine,
+    pub(super) engine: Engine,
     pre: ProxyPre<State>,
 }
 
@@ -51,7 +51,7 @@ impl Kit {
         let script = Script::new(Matching::Strict, Vec::new());
         let pre = link(&self.engine, &component, &grants(script, &[], None))
             .with_context(|| format!("{} cannot be tested", path.display()))?;
-        let engine = self.engine.wasmtime().clone();
+        let engine = self.engine.clone();
         Ok(Component { path: path.to_path_buf(), digest: file.digest, engine, pre })
     }
 }

@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Trap as WasmTrap, WasmBacktrace};
-use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
+use wasmtime_wasi_http::handler::{InstantiationError, TrapOrPanicError};
 
 use super::component::{Component, grants};
 use super::fake::content;
@@ -21,7 +21,7 @@ use super::script::{Script, Seen};
 use super::world::{Trap, World};
 use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
-use crate::engine::worker::{InstanceLimits, Policy, Slot};
+use crate::engine::worker::{Handler, InstanceLimits, Policy, Slot};
 use crate::limits;
 use crate::limits::testkit as bounds;
 use crate::testkit::case::{Case, Leave, ResponseEnd};
@@ -158,7 +158,7 @@ async fn exchange(
     };
     let policy = Policy::new(component.pre(), component.engine.clone(), grants, terms);
     let instances = policy.shared().clone();
-    let handler = ProxyHandler::new(policy);
+    let handler = Handler::new(policy);
     let slot = Slot::new(RequestContext::new("test".to_string(), 0));
     let ended = match request(case) {
         Ok(request) => {
@@ -224,7 +224,7 @@ fn request(case: &Case) -> Result<http::Request<Body>, String> {
 }
 
 async fn answer(
-    handler: &ProxyHandler<Policy>,
+    handler: &Handler,
     slot: &Arc<Slot>,
     request: http::Request<Body>,
     case: &Case,

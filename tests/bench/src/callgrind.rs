@@ -1,8 +1,7 @@
 //! Instructions and allocations of single requests, counted by valgrind: the same on a busy machine and on an
 //! idle one, which no clock is.
 //!
-//! The host runs with one worker thread, so that the counts do not depend on who wakes whom. Below valgrind
-//! the pool of instances cannot be reserved, so instances are allocated one by one; what is counted of an
+//! Below valgrind the pool of instances cannot be reserved, so instances are allocated one by one; what is counted of an
 //! instance's start is therefore more than in real life.
 
 use std::collections::HashMap;
@@ -58,7 +57,6 @@ impl Counted {
         valgrind.arg(format!("--callgrind-out-file={}", output.display()));
         valgrind.arg(format!("--vgdb-prefix={}", application.path().join("vgdb").display()));
         let mut command = application.command(Some(valgrind));
-        command.env("TOKIO_WORKER_THREADS", "1");
         let server = Server::start(&mut command, MARK).await.context("valgrind and the host")?;
         let counted = Self { server, output, dumps: 0 };
         counted.tell(application.path(), "instrumentation on").await?;

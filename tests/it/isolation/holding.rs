@@ -5,9 +5,10 @@ use std::time::Duration;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::{client, eventually, within};
 
+/// On one thread, so that requests that may share an instance do.
 fn guest(bounds: &str) -> App {
     App::new(&format!(
-        "name = \"holding\"\n[service.guest]\ncomponent = \"$(hostile)\"\nroute = \"/\"\n{bounds}\n"
+        "name = \"holding\"\n[limits]\nthreads = 1\n[service.guest]\ncomponent = \"$(hostile)\"\nroute = \"/\"\n{bounds}\n"
     ))
 }
 

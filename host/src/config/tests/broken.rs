@@ -247,7 +247,7 @@ wasm-host.toml:5:26: error: '/a*b' is not a rule for forwarding; write "/path" o
 wasm-host.toml:5:34: error: 'PUSH /x' is not a rule for forwarding; its method must be one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS
 wasm-host.toml:5:45: error: 'api' is not a rule for forwarding; write "/path" or "METHOD /path"; a '*' may stand at the end only
 wasm-host.toml:6:22: error: 'first-byte-timeout' is too small; the minimum is 1ms
-wasm-host.toml:7:14: error: 'concurrent' is too large; the maximum is 4096
+wasm-host.toml:7:14: error: 'concurrent' is too large; the maximum is 65536
 wasm-host.toml:8:1: warning: no service uses [ollama.remote]; add ollama = "remote" to a service, or remove it
 wasm-host.toml:9:7: error: the address does not start with http:// or https://; write http://host:11434
 wasm-host.toml:10:12: error: there is no service 'demo'; did you mean 'demo-ollama'?

@@ -109,6 +109,7 @@ concurrent = 11
 queue = 12
 memory = "1GiB"
 instances = 13
+threads = 3
 "#,
     );
     assert_eq!(warnings(&config), "");
@@ -167,7 +168,8 @@ instances = 13
         idle: Duration::from_secs(10),
     };
     assert_eq!(a.limits, expected);
-    let expected = HostLimits { concurrent: 11, queue: 12, memory_bytes: 1 << 30, instances: 13 };
+    let expected =
+        HostLimits { concurrent: 11, queue: 12, memory_bytes: 1 << 30, instances: 13, threads: 3 };
     assert_eq!(config.limits, expected);
     assert_eq!(config.services["a"].route.as_deref(), Some("/a"));
     assert_eq!(config.services["b"].route.as_deref(), Some("/b/%C3%A4/~"));

@@ -1,6 +1,6 @@
 //! When an instance ends.
 //!
-//! wasmtime asks after every turn of the instance's task that ended in a wait. So this must cost next to
+//! It is asked after every turn of the instance's task that ended in a wait. So this must cost next to
 //! nothing: clocks are read and timers set only where something may be due, and a timer that is
 //! due too early is left alone until it fires.
 
@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
-use wasmtime_wasi_http::handler::{WorkerExpiration, WorkerStatus};
 
+use super::instance::Status;
 use super::slots::InstanceSlots;
 use crate::limits;
 
 /// Decides when an instance ends.
-pub struct Expiration {
+pub(super) struct Expiration {
     slots: Arc<InstanceSlots>,
     per_instance: usize,
     /// How long it is kept without requests.
@@ -31,9 +31,8 @@ pub struct Expiration {
     /// Since when no request is left while the guest goes on.
     empty_since: Option<Instant>,
     next_sweep: Option<Instant>,
-    /// The last change of status: when it was for wasmtime, and when it was noticed here. wasmtime counts
-    /// real time; deadlines are tokio's, whose time may be virtual.
-    changed: Option<(std::time::Instant, Instant)>,
+    /// Since when it does nothing, and how many requests it had begun by then.
+    idle_since: Option<(usize, Instant)>,
 }
 
 #[derive(Clone, Copy)]
@@ -60,58 +59,52 @@ impl Expiration {
             abandoned: None,
             empty_since: None,
             next_sweep: None,
-            changed: None,
+            idle_since: None,
         }
-    }
-}
-
-impl WorkerExpiration for Expiration {
-    fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        status: WorkerStatus,
-        since: std::time::Instant,
-    ) -> Poll<()> {
-        let this = self.get_mut();
-        // Registered before looking, so that what changes in between wakes us.
-        this.slots.wake_by(cx.waker());
-        this.note_pause();
-        let survey = this.slots.survey(status);
-        if survey.live < survey.was_live && survey.was_live >= this.per_instance {
-            // It was full and looks for requests only when it is woken.
-            cx.waker().wake_by_ref();
-        }
-        this.note_abandoned(survey.abandoned);
-        if survey.live > 0 {
-            this.empty_since = None;
-            this.watch_live(cx);
-            return Poll::Pending;
-        }
-        let deadline = match this.abandoned {
-            Some(abandoned) => abandoned.last + limits::ABANDONED_GRACE,
-            None if status == WorkerStatus::Idle => {
-                this.empty_since = None;
-                if this.slots.is_retired() {
-                    return Poll::Ready(());
-                }
-                this.noticed(since) + this.idle
-            }
-            // The guest goes on after its last response.
-            None => *this.empty_since.get_or_insert_with(Instant::now) + limits::POST_RETURN,
-        };
-        if this.is_reached(deadline, cx) {
-            this.slots.end();
-            return Poll::Ready(());
-        }
-        Poll::Pending
     }
 }
 
 impl Expiration {
-    fn noticed(&mut self, since: std::time::Instant) -> Instant {
-        match self.changed {
-            Some((of, noticed)) if of == since => noticed,
-            _ => self.changed.insert((since, Instant::now())).1,
+    /// Ready when the instance is to end.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, status: Status) -> Poll<()> {
+        // Registered before looking, so that what changes in between wakes us.
+        self.slots.wake_by(cx.waker());
+        self.note_pause();
+        let survey = self.slots.survey(status);
+        if survey.live < survey.was_live && survey.was_live >= self.per_instance {
+            // It was full and looks for requests only when it is woken.
+            cx.waker().wake_by_ref();
+        }
+        self.note_abandoned(survey.abandoned);
+        if survey.live > 0 {
+            self.empty_since = None;
+            self.watch_live(cx);
+            return Poll::Pending;
+        }
+        let deadline = match self.abandoned {
+            Some(abandoned) => abandoned.last + limits::ABANDONED_GRACE,
+            None if status == Status::Idle => {
+                self.empty_since = None;
+                if self.slots.is_retired() {
+                    return Poll::Ready(());
+                }
+                self.idle_since() + self.idle
+            }
+            // The guest goes on after its last response.
+            None => *self.empty_since.get_or_insert_with(Instant::now) + limits::POST_RETURN,
+        };
+        if self.is_reached(deadline, cx) {
+            self.slots.end();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn idle_since(&mut self) -> Instant {
+        let begun = self.slots.begun();
+        match self.idle_since {
+            Some((before, since)) if before == begun => since,
+            _ => self.idle_since.insert((begun, Instant::now())).1,
         }
     }
 
@@ -119,9 +112,7 @@ impl Expiration {
     /// to give way.
     fn note_pause(&mut self) {
         let ticks = self.slots.ticks();
-        if self.slots.is_queued() && ticks == self.ticks {
-            // Somebody else woke us: the guest waits for nothing but its turn.
-        } else if ticks == self.ticks {
+        if ticks == self.ticks {
             self.slots.pause();
             self.ticks = 0;
         } else {

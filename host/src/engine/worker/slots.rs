@@ -6,8 +6,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
-use wasmtime_wasi_http::handler::WorkerStatus;
 
+use super::instance::Status;
 use super::lock;
 use super::shared::Shared;
 use crate::capability::context::RequestContext;
@@ -22,7 +22,16 @@ pub struct InstanceSlots {
     ended: AtomicBool,
     /// Ticks of the engine that guest code ran through since it last waited for something.
     ticks: AtomicU32,
-    queued: AtomicBool,
+    /// Requests so far.
+    begun: AtomicUsize,
+    /// Those that have no answer yet.
+    unanswered: AtomicUsize,
+    /// Nothing of the guest is left to be done.
+    idle: AtomicBool,
+    /// It takes requests.
+    free: AtomicBool,
+    /// Nothing has happened in it since its task was woken.
+    fresh: AtomicBool,
     tainted: AtomicBool,
     /// The count of renewals when it was made.
     made: u64,
@@ -60,15 +69,15 @@ impl InstanceSlots {
             waker: AtomicWaker::new(),
             ended: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
-            queued: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            idle: AtomicBool::new(true),
+            free: AtomicBool::new(false),
+            fresh: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
             made: shared.renewals(),
             shared,
         }
-    }
-
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
     }
 
     /// Whether it takes no requests any more and ends when it has none.
@@ -81,6 +90,8 @@ impl InstanceSlots {
         // Whoever set it before would have been another instance, and a request has one.
         let _ = slot.instance.set(Arc::downgrade(self));
         self.running.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
         lock(&self.entries).push(Entry { slot, waiting: None });
     }
 
@@ -89,13 +100,67 @@ impl InstanceSlots {
         self.running.load(Ordering::Relaxed)
     }
 
-    pub(super) fn survey(&self, status: WorkerStatus) -> Survey {
+    /// A request has its answer, if not all of its body.
+    pub(super) fn answered(&self) {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Requests so far.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+
+    /// Whether the guest, without requests, is done with everything.
+    pub(super) fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Relaxed);
+    }
+
+    pub(super) fn status(&self) -> Status {
+        if self.unanswered() > 0 {
+            Status::Requests
+        } else if self.idle.load(Ordering::Relaxed) {
+            Status::Idle
+        } else {
+            Status::PostReturn
+        }
+    }
+
+    /// Whether it takes requests. Returns whether that was otherwise before.
+    pub(super) fn set_free(&self, free: bool) -> bool {
+        self.is_free() != free && self.free.swap(free, Ordering::AcqRel) != free
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.free.load(Ordering::Acquire)
+    }
+
+    /// Its task was woken.
+    pub(super) fn wake_up(&self) {
+        self.fresh.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this is asked for the first time since its task was woken.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether its task was woken, and its events did not turn: the guest waits in a call that is synchronous
+    /// for it, and nothing else of it moves.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn survey(&self, status: Status) -> Survey {
         let mut entries = lock(&self.entries);
         entries.retain(|entry| match entry.slot.status() {
             SlotStatus::Live => true,
             SlotStatus::Finished => false,
             // With no task left in the guest, an abandoned request has come to its end as well.
-            _ => status != WorkerStatus::Idle,
+            _ => status != Status::Idle,
         });
         let live = entries.iter().filter(|entry| entry.slot.is_live()).count();
         let was_live = self.running.swap(live, Ordering::Relaxed);
@@ -158,13 +223,9 @@ impl InstanceSlots {
         self.ticks.load(Ordering::Relaxed)
     }
 
-    /// Whether the guest would go on computing, and waits for nothing but its turn.
-    pub(super) fn is_queued(&self) -> bool {
-        self.queued.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_queued(&self, queued: bool) {
-        self.queued.store(queued, Ordering::Relaxed);
+    /// Whether the guest would go on computing, and has merely given way.
+    pub(super) fn is_computing(&self) -> bool {
+        self.ticks() > 0
     }
 
     /// The guest waits, or has let its neighbours run.

@@ -1,0 +1,130 @@
+//! One request in an instance: the call of the guest, and the way of its answer.
+//!
+//! It differs between the two versions of WASI: 0.3 returns a response; 0.2 sets one, and goes on until its body
+//! is written.
+
+use std::sync::{Arc, Mutex};
+
+use http::uri::Scheme;
+use tokio::sync::oneshot;
+use wasmtime::component::{Accessor, AccessorTask, GuestTaskId, Resource, TypedFuncCallConcurrent};
+use wasmtime::{StoreContextMut, format_err};
+use wasmtime_wasi_http::handler::Proxy;
+use wasmtime_wasi_http::p2::bindings::http::types as p2;
+use wasmtime_wasi_http::p3::bindings::http::types as p3;
+use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView as _};
+
+use super::handler::Answer;
+use super::lock;
+use super::slots::InstanceSlots;
+use crate::engine::state::State;
+
+type Call2 = TypedFuncCallConcurrent<
+    State,
+    (Resource<p2::IncomingRequest>, Resource<p2::ResponseOutparam>),
+    (),
+>;
+type Call3 = TypedFuncCallConcurrent<
+    State,
+    (Resource<p3::Request>,),
+    (Result<Resource<p3::Response>, p3::ErrorCode>,),
+>;
+/// Ends when the request's own body has been dealt with.
+type Received = std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A guest that was called.
+pub(super) enum Call {
+    P2(Call2, Awaited),
+    P3(Call3, Received, oneshot::Sender<Answer>),
+}
+
+/// Who waits for an answer, until there is one. The guest of WASI 0.2 has the other handle.
+type Awaited = Arc<Mutex<Option<oneshot::Sender<Answer>>>>;
+
+impl Call {
+    /// Queue the call. The guest runs when the instance's events are looked at.
+    pub(super) fn begin(
+        mut store: StoreContextMut<'_, State>,
+        proxy: &Proxy,
+        request: http::Request<WasiBody>,
+        answer: oneshot::Sender<Answer>,
+    ) -> wasmtime::Result<Self> {
+        match proxy {
+            Proxy::P3(guest) => {
+                let view = store.data_mut().http();
+                let (request, received) = p3::Request::from_http(view.hooks, request);
+                let request = view.table.push(request)?;
+                let handle = guest.wasi_http_handler().func_handle();
+                let call = handle.start_call_concurrent(store, (request,))?;
+                Ok(Self::P3(call, Box::pin(received), answer))
+            }
+            Proxy::P2(guest) => {
+                let scheme = match request.uri().scheme() {
+                    Some(scheme) if *scheme == Scheme::HTTPS => p2::Scheme::Https,
+                    _ => p2::Scheme::Http,
+                };
+                let awaited: Awaited = Arc::new(Mutex::new(Some(answer)));
+                let mut view = store.data_mut().http();
+                let request = view.new_incoming_request(scheme, request)?;
+                let set = awaited.clone();
+                let out = view.new_response_outparam_from_callback(move |response| {
+                    send(&set, response.map_err(Into::into));
+                })?;
+                let handle = guest.wasi_http_incoming_handler().func_handle();
+                Ok(Self::P2(handle.start_call_concurrent(store, (request, out))?, awaited))
+            }
+        }
+    }
+
+    pub(super) fn task(&self) -> GuestTaskId {
+        match self {
+            Self::P2(call, _) => call.task(),
+            Self::P3(call, ..) => call.task(),
+        }
+    }
+}
+
+/// Tell who waits for the answer, once.
+fn send(awaited: &Awaited, answer: Answer) {
+    if let Some(waiting) = lock(awaited).take() {
+        // Its client may have left.
+        let _ = waiting.send(answer);
+    }
+}
+
+/// Waits for a guest's answer and hands it over.
+pub(super) struct Answering {
+    pub(super) call: Call,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) slots: Arc<InstanceSlots>,
+}
+
+impl AccessorTask<State> for Answering {
+    async fn run(self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
+        match (self.call, &*self.proxy) {
+            (Call::P3(call, received, answer), Proxy::P3(guest)) => {
+                let handle = guest.wasi_http_handler().func_handle();
+                let returned = handle.finish_call_concurrent(accessor, call).await;
+                let response = returned.and_then(|(response,)| {
+                    let response = response?;
+                    accessor.with(|mut access| {
+                        let response = access.get().http().table.delete(response)?;
+                        response.into_http_with_getter(&mut access, received, State::http)
+                    })
+                });
+                self.slots.answered();
+                // Its client may have left.
+                let _ = answer.send(response);
+            }
+            (Call::P2(call, awaited), Proxy::P2(guest)) => {
+                let handle = guest.wasi_http_incoming_handler().func_handle();
+                let ended = handle.finish_call_concurrent(accessor, call).await;
+                self.slots.answered();
+                let none = || format_err!("it set no response");
+                send(&awaited, ended.and_then(|()| Err(none())));
+            }
+            _ => wasmtime::bail!("a call of another version of WASI"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! The life of one instance: made, asked, ended.
+//!
+//! Its task lets the instance's events happen (wasmtime's `run_concurrent`) until all of them wait for something.
+//! Then it takes the next request, if there is one. So a guest that computes, or traps, as soon as it is asked
+//! does so before it can harm a neighbour, and what a neighbour was about to say has been said. Between any two
+//! events wasmtime asks for more ([`Instance::turn`]), which must cost next to nothing.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use wasmtime::component::{Accessor, Func};
+use wasmtime::{AsContextMut as _, Store, format_err};
+use wasmtime_wasi_http::handler::Proxy;
+
+use super::call::{Answering, Call};
+use super::expiration::Expiration;
+use super::handler::{Desk, Job, Starting};
+use super::slots::InstanceSlots;
+use super::{Accepts, Made, computing};
+use crate::engine::state::State;
+
+/// What an instance is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Nothing.
+    Idle,
+    /// Requests that have no answer yet.
+    Requests,
+    /// What a guest does behind its answer: writing the body, and whatever else it likes.
+    PostReturn,
+}
+
+/// Make an instance and let it serve.
+pub(super) async fn run(starting: Starting) {
+    let desk = starting.desk().clone();
+    let made = match desk.policy.instantiate().await {
+        Ok(made) => made,
+        Err(error) => return starting.failed(error),
+    };
+    let slots = made.slots.clone();
+    let shares = desk.policy.shares_processors();
+    // From here on it takes requests itself.
+    let serving = Box::pin(async move {
+        desk.offer(&made.slots);
+        drop(starting);
+        serve(desk, made).await;
+    });
+    if shares {
+        computing::Home::new(serving, slots).await;
+    } else {
+        serving.await;
+    }
+}
+
+async fn serve(desk: Arc<Desk>, made: Made) {
+    let Made { store, proxy, slots, mut expiration } = made;
+    let mut living = Living { desk: desk.clone(), store: Some(store), slots: slots.clone() };
+    let Some(store) = &mut living.store else { return };
+    let mut instance = Instance {
+        export: match &proxy {
+            Proxy::P3(guest) => *guest.wasi_http_handler().func_handle().func(),
+            Proxy::P2(guest) => *guest.wasi_http_incoming_handler().func_handle().func(),
+        },
+        ready: false,
+        proxy: Arc::new(proxy),
+        desk,
+        slots,
+        closed: false,
+    };
+    let (desk, slots) = (instance.desk.clone(), instance.slots.clone());
+    let ended = {
+        let turns =
+            async |accessor: &Accessor<State>| poll_fn(|cx| instance.turn(accessor, cx)).await;
+        let mut events = pin!(store.run_concurrent(turns));
+        poll_fn(|cx| {
+            desk.policy.engine.note_activity();
+            loop {
+                slots.wake_up();
+                if let Poll::Ready(ended) = events.as_mut().poll(cx) {
+                    return Poll::Ready(ended.and_then(|ended| ended));
+                }
+                if let Poll::Ready(ended) = outside(&desk, &slots, &mut expiration, cx) {
+                    return Poll::Ready(ended);
+                }
+                // As many as it has room for; it is free no longer than that.
+                if !(slots.is_free() && desk.has_jobs()) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    };
+    living.end(ended);
+}
+
+/// What is to be seen to when nothing happens in an instance. Its events may not turn for a long time: they do not
+/// while a guest computes, or waits in a call that is synchronous for it.
+fn outside(
+    desk: &Arc<Desk>,
+    slots: &Arc<InstanceSlots>,
+    expiration: &mut Expiration,
+    cx: &mut Context<'_>,
+) -> Poll<wasmtime::Result<()>> {
+    let status = slots.status();
+    if expiration.poll(cx, status).is_ready() {
+        return Poll::Ready(match status {
+            Status::Idle => Ok(()),
+            Status::Requests | Status::PostReturn => Err(format_err!("it did not come to its end")),
+        });
+    }
+    // What cannot take a request leaves it to others.
+    if slots.is_computing() || slots.is_held_up() {
+        desk.withdraw(slots);
+    }
+    Poll::Pending
+}
+
+/// What the events of an instance are asked with.
+struct Instance {
+    desk: Arc<Desk>,
+    slots: Arc<InstanceSlots>,
+    proxy: Arc<Proxy>,
+    /// The function that requests go to.
+    export: Func,
+    /// Everything it had begun has been given its chance.
+    ready: bool,
+    /// It takes no more.
+    closed: bool,
+}
+
+impl Instance {
+    /// Take a request, if there is one and it may be taken. Ready when the instance has come to its end.
+    fn turn(
+        &mut self,
+        accessor: &Accessor<State>,
+        cx: &mut Context<'_>,
+    ) -> Poll<wasmtime::Result<()>> {
+        if self.slots.is_fresh() {
+            self.ready = true;
+            // The ticks of the time in which it waited were not the guest's.
+            accessor
+                .with(|mut access| access.as_context_mut().set_epoch_deadline(super::FIRST_TICKS));
+        }
+        if let Err(error) = self.accept(accessor, cx) {
+            return Poll::Ready(Err(error));
+        }
+        if self.slots.unanswered() > 0 {
+            return Poll::Pending;
+        }
+        if accessor.poll_no_interesting_tasks(cx).is_pending() {
+            self.slots.set_idle(false);
+            return Poll::Pending;
+        }
+        self.slots.set_idle(true);
+        if self.closed { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn accept(&mut self, accessor: &Accessor<State>, cx: &mut Context<'_>) -> wasmtime::Result<()> {
+        if self.closed || !self.ready {
+            return Ok(());
+        }
+        match self.desk.policy.accepts(&self.slots) {
+            Accepts::Yes => {}
+            Accepts::NotNow => {
+                self.desk.withdraw(&self.slots);
+                return Ok(());
+            }
+            Accepts::NeverAgain => {
+                self.closed = true;
+                self.desk.withdraw(&self.slots);
+                return Ok(());
+            }
+        }
+        if self.desk.has_jobs()
+            && accessor.poll_ready_for_concurrent_call(self.export, cx).is_pending()
+        {
+            // The guest itself asks for no more at the moment.
+            self.desk.withdraw(&self.slots);
+            return Ok(());
+        }
+        self.desk.offer(&self.slots);
+        match self.desk.take() {
+            Some(job) => {
+                self.ready = false;
+                self.begin(accessor, job)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, accessor: &Accessor<State>, job: Job) -> wasmtime::Result<()> {
+        let Job { slot, request, answer } = job;
+        let call = accessor.with(|mut access| {
+            let call = Call::begin(access.as_context_mut(), &self.proxy, request, answer)?;
+            self.desk.policy.begin(access.as_context_mut(), &slot, call.task());
+            wasmtime::error::Ok(call)
+        })?;
+        self.slots.begin(slot);
+        let (proxy, slots) = (self.proxy.clone(), self.slots.clone());
+        accessor.spawn(Answering { call, proxy, slots }).map(drop)
+    }
+}
+
+/// A store that is told of its end, also when its task is dropped.
+struct Living {
+    desk: Arc<Desk>,
+    store: Option<Store<State>>,
+    slots: Arc<InstanceSlots>,
+}
+
+impl Living {
+    fn end(&mut self, ended: wasmtime::Result<()>) {
+        self.desk.withdraw(&self.slots);
+        if let Some(store) = self.store.take() {
+            self.desk.policy.ended(&self.slots, store, ended);
+        }
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        if self.store.is_some() {
+            self.end(Err(super::Dropped.into()));
+        }
+    }
+}
