@@ -3,6 +3,7 @@
 mod files;
 mod forecast;
 mod hello;
+mod neighbours;
 mod request;
 mod start;
 mod swap;
@@ -18,8 +19,8 @@ use crate::{Effort, Setting, wrk};
 pub(crate) const REQUEST: &str = "request";
 
 /// In the order in which they run.
-pub(crate) const NAMES: [&str; 7] =
-    ["hello", "forecast", "tokens", "files", "swap", "start", REQUEST];
+pub(crate) const NAMES: [&str; 8] =
+    ["hello", "forecast", "tokens", "files", "swap", "neighbours", "start", REQUEST];
 
 pub(crate) async fn run(name: &str, setting: &Setting) -> Result<Vec<Row>> {
     match name {
@@ -28,6 +29,7 @@ pub(crate) async fn run(name: &str, setting: &Setting) -> Result<Vec<Row>> {
         "tokens" => tokens::run(setting).await,
         "files" => files::run(setting).await,
         "swap" => swap::run(setting).await,
+        "neighbours" => neighbours::run(setting).await,
         "start" => start::run(setting).await,
         _ => request::run(setting).await,
     }
