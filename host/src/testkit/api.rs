@@ -193,6 +193,15 @@ impl ComponentTest {
         self.calls().into_iter().filter_map(statement).collect()
     }
 
+    /// The requests that it made so far, in order: `POST /api/chat`, `GET http://other/path`.
+    pub fn requests(&self) -> Vec<String> {
+        let line = |seen: Seen| match seen.question {
+            Question::Http(asked) => Some(format!("{} {}", asked.method, asked.target)),
+            _ => None,
+        };
+        self.calls().into_iter().filter_map(line).collect()
+    }
+
     /// The calls that were given up: dropped by the component, or ended because the client left.
     pub fn cancelled(&self) -> Vec<Seen> {
         self.calls().into_iter().filter(|seen| seen.cancelled).collect()

@@ -164,6 +164,7 @@ async fn other_services_are_scripted_as_well() {
     let exchange = Exchange::of("GET", "http://other/x").status(418).json("{}");
     let app = ComponentTest::load("hostile").unwrap().http(exchange);
     assert_eq!(app.get("/call?other/x").await.unwrap().status, 418);
+    assert_eq!(app.requests(), ["GET http://other/x"]);
 }
 
 #[tokio::test]
