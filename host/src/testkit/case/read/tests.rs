@@ -44,10 +44,7 @@ fn what_is_wrong_is_told_with_its_line() {
             "[request]\npath = \"/\"\n[response]\n",
             "cases/a.toml:3: error: a response has a `status`",
         ),
-        (
-            "[request]\npath = \"/a b\"\n",
-            "cases/a.toml:1: error: path: '/a b' is no path of a URL",
-        ),
+        ("[request]\npath = \"/a b\"\n", "cases/a.toml:1: error: path: '/a b' is no path of a URL"),
         (
             "[request]\npath = \"/\"\nheaders = { \"a b\" = \"c\" }\n",
             "cases/a.toml:1: error: headers: 'a b' is no header's name",
