@@ -16,7 +16,7 @@ mod surroundings;
 mod time;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -40,6 +40,8 @@ pub struct Recorder {
     redactor: Redactor,
     files: Files,
     sessions: Mutex<Vec<(CancellationToken, Arc<Session>)>>,
+    /// It was told that there are too many at once; it is told again when there have been few.
+    crowded: AtomicBool,
     /// Recordings that were begun and are not yet handed to the writer.
     open: AtomicUsize,
 }
@@ -68,7 +70,8 @@ impl Recorder {
     pub fn new(folder: &Path, by_service: bool, redactor: Redactor) -> Result<Arc<Self>> {
         let files = Files::new(folder, by_service)?;
         let sessions = Mutex::default();
-        Ok(Arc::new(Self { redactor, files, sessions, open: AtomicUsize::new(0) }))
+        let (crowded, open) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Ok(Arc::new(Self { redactor, files, sessions, crowded, open }))
     }
 
     /// The database, watched.
@@ -120,7 +123,10 @@ impl ServiceRecorder {
         }
         let mut sessions = lock(&recorder.sessions);
         if sessions.len() >= limits::REQUESTS {
-            tracing::debug!(service = %self.service, "not recorded: too many requests at once");
+            if !recorder.crowded.swap(true, Ordering::Relaxed) {
+                let most = limits::REQUESTS;
+                tracing::warn!(service = %self.service, "more than {most} requests at once; only so many are recorded");
+            }
             return (None, request);
         }
         let session = Arc::new(Session::new(self, &request));
@@ -196,7 +202,12 @@ impl Drop for Recording {
 
 impl Recorder {
     fn finish(&self, token: &CancellationToken, session: &Session) {
-        lock(&self.sessions).retain(|(own, _)| own != token);
+        let mut sessions = lock(&self.sessions);
+        sessions.retain(|(own, _)| own != token);
+        if sessions.is_empty() {
+            self.crowded.store(false, Ordering::Relaxed);
+        }
+        drop(sessions);
         match session.take() {
             Some(recorded) => match case::text(recorded, &self.redactor) {
                 Ok((name, text)) => self.files.write(session.service(), &name, text),

@@ -22,4 +22,5 @@ pub mod script;
 pub mod suite;
 mod world;
 
+pub(crate) use fake::errors::name as error_name;
 pub(crate) use world::chance;

@@ -76,7 +76,13 @@ macro_rules! service {
                 }
             }
 
+            #[cfg(target_family = "wasm")]
     $crate::bindings::export!(Export with_types_in $crate::bindings);
+            // A test that runs natively has no host, whose names a native linker does not understand.
+            #[cfg(not(target_family = "wasm"))]
+            const _: fn() = || {
+                let _ = <Export as $crate::bindings::exports::wasi::http::handler::Guest>::handle;
+            };
         };
     };
 }

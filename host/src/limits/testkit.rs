@@ -28,6 +28,10 @@ pub const LOG_BYTES: usize = MIB as usize;
 /// Calls of capabilities in a case. A component that calls in a loop without end is told that nobody is there.
 pub const CALLS: usize = 10_000;
 
+/// Bytes of all that a component asks in a case: statements, parameters, requests. Beyond this it is told as well that
+/// nobody is there.
+pub const ASKED_BYTES: usize = BODY_BYTES;
+
 /// Bytes of a case file. The largest have a recorded stream in them.
 pub const CASE_FILE_BYTES: u64 = 32 * MIB;
 

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::redact::{REDACTED, Redactor, stand_in};
+use super::redact::{NO_UUID, REDACTED, Redaction, Redactor, stand_in};
 use super::session::Recorded;
 use crate::capability::postgres::backend::{Column, Error, Row, Scalar, Value};
 use crate::testkit::case::{
-    Action, Answer, Body, Call, Content, Exchange, Expected, HttpAnswer, Piece, ResponseEnd,
+    Action, Answer, Body, Call, Case, Content, Exchange, Expected, HttpAnswer, Piece, ResponseEnd,
     RowItem, RowsAnswer, RowsEnd,
 };
 
@@ -15,21 +15,30 @@ const NAME_LETTERS: usize = 60;
 
 /// A name for the case, and its text.
 pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<(String, String), String> {
+    // What is secret by its name in one place may have no name in another, perhaps an earlier one.
+    let redaction = redactor.begin();
+    clean(recorded.clone(), &redaction)?;
+    let case = clean(recorded, &redaction.again())?;
+    let path = case.request.path.split('?').next().unwrap_or_default();
+    let status = case.response.as_ref().and_then(|response| response.status);
+    let name = name(&case.request.method, path, status);
+    let text = case.to_toml();
+    if redactor.knows_secret_in(&text) {
+        return Err("a secret is in it in a form that cannot be taken out".to_string());
+    }
+    Ok((name, text))
+}
+
+fn clean(recorded: Recorded, redactor: &Redaction<'_>) -> Result<Case, String> {
     let Recorded { mut case, body } = recorded;
     encoded(&case.request.headers)?;
-    for value in case.env.values_mut() {
-        *value = redactor.text(value);
-    }
-    let secret: Vec<_> =
-        case.env.keys().filter(|name| redactor.is_secret_name(name)).cloned().collect();
-    for name in secret {
-        case.env.insert(name, REDACTED.to_string());
+    for (name, value) in &mut case.env {
+        *value = redactor.named(name, value);
     }
     let request = &mut case.request;
     request.path = redactor.text(&request.path);
     for (name, value) in &mut request.headers {
-        *value =
-            if redactor.is_secret_name(name) { REDACTED.to_string() } else { redactor.text(value) };
+        *value = redactor.named(name, value);
     }
     request.content = content(std::mem::replace(&mut request.content, Content::Empty), redactor);
     for call in &mut case.calls {
@@ -43,7 +52,7 @@ pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<(String, S
         // What was left out cannot be expected, and dates are of the day.
         response.headers.retain(|(name, value)| {
             let value = value.as_deref().unwrap_or_default();
-            name != "date" && !redactor.is_secret_name(name) && redactor.text(value) == value
+            name != "date" && redactor.named(name, value) == value
         });
         let left = response.end == ResponseEnd::Left;
         let head_only = case.request.method == "HEAD";
@@ -51,14 +60,7 @@ pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<(String, S
             response.body = Some(read(&redacted(&body, redactor)));
         }
     }
-    let path = case.request.path.split('?').next().unwrap_or_default();
-    let status = case.response.as_ref().and_then(|response| response.status);
-    let name = name(&case.request.method, path, status);
-    let text = case.to_toml();
-    if redactor.knows_secret_in(&text) {
-        return Err("a secret is in it in a form that cannot be taken out".to_string());
-    }
-    Ok((name, text))
+    Ok(case)
 }
 
 fn name(method: &str, path: &str, status: Option<u16>) -> String {
@@ -89,7 +91,7 @@ fn encoded(headers: &[(String, String)]) -> Result<(), String> {
     }
 }
 
-fn clean_call(call: &mut Call, redactor: &Redactor) -> Result<(), String> {
+fn clean_call(call: &mut Call, redactor: &Redaction<'_>) -> Result<(), String> {
     match &mut call.action {
         Action::Query { statement, parameters, answer } => {
             *statement = redactor.text(statement);
@@ -112,14 +114,12 @@ fn clean_call(call: &mut Call, redactor: &Redactor) -> Result<(), String> {
 fn clean_exchange(
     exchange: &mut Exchange,
     answer: &mut HttpAnswer,
-    redactor: &Redactor,
+    redactor: &Redaction<'_>,
 ) -> Result<(), String> {
     encoded(&exchange.headers)?;
     exchange.target = redactor.text(&exchange.target);
     // A replay would compare them.
-    exchange
-        .headers
-        .retain(|(name, value)| !redactor.is_secret_name(name) && redactor.text(value) == *value);
+    exchange.headers.retain(|(name, value)| redactor.named(name, value) == *value);
     if let Some(body) = &mut exchange.body {
         *body = read(&redacted(body.bytes(), redactor));
     }
@@ -129,11 +129,7 @@ fn clean_exchange(
         HttpAnswer::Response { headers, content: body, .. } => {
             encoded(headers)?;
             for (name, value) in headers {
-                *value = if redactor.is_secret_name(name) {
-                    REDACTED.to_string()
-                } else {
-                    redactor.text(value)
-                };
+                *value = redactor.named(name, value);
             }
             *body = content(std::mem::replace(body, Content::Empty), redactor);
         }
@@ -141,13 +137,13 @@ fn clean_exchange(
     Ok(())
 }
 
-fn clean_answer<T>(answer: &mut Answer<T>, redactor: &Redactor) {
+fn clean_answer<T>(answer: &mut Answer<T>, redactor: &Redaction<'_>) {
     if let Answer::Error(error) = answer {
         clean_error(error, redactor);
     }
 }
 
-fn clean_error(error: &mut Error, redactor: &Redactor) {
+fn clean_error(error: &mut Error, redactor: &Redaction<'_>) {
     match error {
         Error::Unavailable(text)
         | Error::Busy(text)
@@ -164,13 +160,13 @@ fn clean_error(error: &mut Error, redactor: &Redactor) {
     }
 }
 
-fn clean_parameter(parameter: &mut Expected, redactor: &Redactor) {
+fn clean_parameter(parameter: &mut Expected, redactor: &Redaction<'_>) {
     if let Expected::Exactly(value) = parameter {
         clean_value(value, false, redactor);
     }
 }
 
-fn clean_rows(answer: &mut RowsAnswer, redactor: &Redactor) {
+fn clean_rows(answer: &mut RowsAnswer, redactor: &Redaction<'_>) {
     match answer {
         RowsAnswer::Refused(error) => clean_error(error, redactor),
         RowsAnswer::Silent => {}
@@ -187,25 +183,15 @@ fn clean_rows(answer: &mut RowsAnswer, redactor: &Redactor) {
     }
 }
 
-fn clean_row(columns: &[Column], row: &mut Row, redactor: &Redactor) {
+fn clean_row(columns: &[Column], row: &mut Row, redactor: &Redaction<'_>) {
     for (column, value) in columns.iter().zip(row.iter_mut()) {
         clean_value(value, redactor.is_secret_name(&column.name), redactor);
     }
 }
 
-fn clean_value(value: &mut Value, all: bool, redactor: &Redactor) {
-    let clean = |scalar: &mut Scalar| match scalar {
-        Scalar::Text(text) if all => *text = REDACTED.to_string(),
-        Scalar::Json(text) if all => *text = format!("\"{REDACTED}\""),
-        Scalar::Bytes(bytes) if all => *bytes = REDACTED.into(),
-        Scalar::Text(text) | Scalar::Json(text) => *text = redactor.text(text),
-        Scalar::Bytes(bytes) => *bytes = redacted(bytes, redactor),
-        Scalar::Int16(number) if all => *number = 0,
-        Scalar::Int32(number) if all => *number = 0,
-        Scalar::Int64(number) if all => *number = 0,
-        Scalar::Numeric(number) if all => *number = "0".to_string(),
-        _ => {}
-    };
+/// `all`: whatever it is.
+fn clean_value(value: &mut Value, all: bool, redactor: &Redaction<'_>) {
+    let clean = |scalar: &mut Scalar| clean_scalar(scalar, all, redactor);
     match value {
         Value::Null => {}
         Value::Scalar(scalar) => clean(scalar),
@@ -213,13 +199,37 @@ fn clean_value(value: &mut Value, all: bool, redactor: &Redactor) {
     }
 }
 
-fn redacted(bytes: &[u8], redactor: &Redactor) -> Vec<u8> {
+fn clean_scalar(scalar: &mut Scalar, all: bool, redactor: &Redaction<'_>) {
+    let goes = |value: &str| {
+        if all {
+            redactor.note(value);
+        }
+        all || redactor.is_noted(value)
+    };
+    match scalar {
+        Scalar::Text(text) if goes(text) => *text = REDACTED.to_string(),
+        Scalar::Uuid(text) if goes(text) => *text = NO_UUID.to_string(),
+        Scalar::Json(text) if goes(text) => *text = format!("\"{REDACTED}\""),
+        Scalar::Bytes(bytes) if goes(&String::from_utf8_lossy(bytes)) => *bytes = REDACTED.into(),
+        Scalar::Int16(number) if goes(&number.to_string()) => *number = 0,
+        Scalar::Int32(number) if goes(&number.to_string()) => *number = 0,
+        Scalar::Int64(number) if goes(&number.to_string()) => *number = 0,
+        Scalar::Float32(number) if goes(&number.to_string()) => *number = 0.0,
+        Scalar::Float64(number) if goes(&number.to_string()) => *number = 0.0,
+        Scalar::Numeric(number) if goes(number) => *number = "0".to_string(),
+        Scalar::Text(text) | Scalar::Json(text) => *text = redactor.text(text),
+        Scalar::Bytes(bytes) => *bytes = redacted(bytes, redactor),
+        _ => {}
+    }
+}
+
+fn redacted(bytes: &[u8], redactor: &Redaction<'_>) -> Vec<u8> {
     pieces(&[bytes], redactor).concat()
 }
 
 /// Pieces of one text without its secrets, which may lie across pieces; what stands for one is in the piece
 /// where it began.
-fn pieces(pieces: &[&[u8]], redactor: &Redactor) -> Vec<Vec<u8>> {
+fn pieces(pieces: &[&[u8]], redactor: &Redaction<'_>) -> Vec<Vec<u8>> {
     let all = pieces.concat();
     let secrets = redactor.find(&all);
     let mut from = 0;
@@ -251,7 +261,7 @@ fn read(bytes: &[u8]) -> Body {
 }
 
 /// A body as it came: at once, line by line, or piece by piece.
-fn content(seen: Content, redactor: &Redactor) -> Content {
+fn content(seen: Content, redactor: &Redaction<'_>) -> Content {
     let Content::Stream { pieces: seen, .. } = seen else { return seen };
     let bytes = |piece: &Piece| match piece {
         Piece::Bytes(bytes) => Some(bytes.clone()),
@@ -300,3 +310,6 @@ fn lines(pieces: &[Piece]) -> Option<Vec<Piece>> {
     }
     Some(lines)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,15 +6,17 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::body::{Passing, Place, Tee};
-use super::session::{OpenCall, Session, headers, push};
+use super::session::{OpenCall, Session, headers, push, size};
 use super::{Recorder, lock};
 use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
 use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
 use crate::testkit::case::{self, Action, Content, End, Exchange, HttpAnswer, Target};
+use crate::testkit::error_name;
 
 pub(super) struct RecordedTransport {
     recorder: Arc<Recorder>,
@@ -72,20 +74,27 @@ impl Peers for RecordedPeers {
         let Some(session) = self.recorder.session(caller.cancel()) else {
             return self.inner.send(caller, request);
         };
+        let asked = request.extensions().get::<RequestOptions>().copied();
         let (call, request) = Call::begin(session, Target::Service, request);
         let token = caller.cancel().clone();
+        let limited = asked.and_then(|asked| asked.first_byte_timeout).is_some();
         let sending = self.inner.send(caller, request);
         Box::pin(async move {
             match sending.await {
                 Ok(response) => Ok(call.answered(response)),
                 Err(error) => {
-                    use wasmtime_wasi_http::Error;
                     match &error {
                         Error::ConnectionTerminated if token.is_cancelled() => {}
+                        // The component would not wait; neither will it in the test.
+                        Error::HttpResponseTimeout if limited => {}
                         Error::ConnectionTerminated => {
                             call.failed(HttpAnswer::Lost("the connection broke".to_string()));
                         }
-                        other => call.failed(HttpAnswer::Unreachable(format!("{other:?}"))),
+                        other => {
+                            let why = error_name(other).map(str::to_string);
+                            let why = why.unwrap_or_else(|| format!("{other:?}"));
+                            call.failed(HttpAnswer::Unreachable(why));
+                        }
                     }
                     Err(error)
                 }
@@ -172,7 +181,7 @@ impl Passing for Call {
     }
 
     fn answered(&self, wait: Duration, bytes: &[u8]) {
-        self.learn(bytes.len(), |_, answer| {
+        self.learn(size(wait, bytes), |_, answer| {
             if let HttpAnswer::Response { content: Content::Stream { pieces, .. }, .. } = answer {
                 push(pieces, wait, bytes);
             }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Recorder;
 use super::session::{OpenCall, Session};
 use crate::capability::postgres::backend::{
-    Database, Error, Reply, RowBatch, Rows, Scalar, Transaction, Value,
+    Database, Error, Reply, RowBatch, Rows, Transaction, Value, size,
 };
 use crate::testkit::case::{Action, Answer, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
 
@@ -263,20 +263,4 @@ async fn hand_on(
         call.ends();
     }
     let _ = end.send(result);
-}
-
-/// Bytes, about.
-fn size(value: &Value) -> usize {
-    let scalar = |scalar: &Scalar| match scalar {
-        Scalar::Text(text) | Scalar::Json(text) | Scalar::Numeric(text) | Scalar::Uuid(text) => {
-            text.len()
-        }
-        Scalar::Bytes(bytes) => bytes.len(),
-        _ => 8,
-    };
-    match value {
-        Value::Null => 1,
-        Value::Scalar(one) => scalar(one),
-        Value::Array(elements) => elements.iter().flatten().map(scalar).sum(),
-    }
 }

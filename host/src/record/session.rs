@@ -12,6 +12,7 @@ use super::time::{Time, Wait};
 use super::{ServiceRecorder, lock};
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::limits::record::CASE_BYTES;
+use crate::limits::testkit::CALLS;
 use crate::testkit::case::{
     Action, Call, Case, Content, End, Leave, Matching, Piece, Request, Response, ResponseEnd,
     Timestamp,
@@ -37,6 +38,7 @@ struct State {
 }
 
 /// What a case is made from.
+#[derive(Clone)]
 pub(super) struct Recorded {
     pub(super) case: Case,
     pub(super) body: Vec<u8>,
@@ -105,17 +107,14 @@ impl Session {
     /// A call begins. Gives its number.
     fn call(&self, transaction: Option<usize>, action: Action, bytes: usize) -> usize {
         let mut state = lock(&self.state);
-        let cancelled = false;
-        state.case.calls.push(Call {
-            line: 0,
-            transaction,
-            action,
-            cancelled,
-            after: Duration::ZERO,
-        });
         state.open += 1;
-        let number = state.case.calls.len() - 1;
-        state.count(bytes);
+        let number = state.case.calls.len();
+        if !state.over {
+            let (line, cancelled, after) = (0, false, Duration::ZERO);
+            state.case.calls.push(Call { line, transaction, action, cancelled, after });
+            state.over = number >= CALLS;
+            state.count(bytes.saturating_add(size_of::<Call>()));
+        }
         number
     }
 
@@ -170,7 +169,7 @@ impl Session {
         {
             push(pieces, wait, bytes);
         }
-        state.count(bytes.len());
+        state.count(size(wait, bytes));
     }
 
     /// How the request's body ended.
@@ -241,7 +240,7 @@ impl Session {
         if state.over {
             tracing::warn!(
                 service = %self.service,
-                "a request is not recorded: it has more than {CASE_BYTES} bytes"
+                "a request is not recorded: it has more than {CASE_BYTES} bytes or {CALLS} calls"
             );
             return None;
         }
@@ -320,16 +319,19 @@ impl Session {
 impl State {
     fn count(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes as u64);
-        if self.bytes > CASE_BYTES && !self.over {
-            self.over = true;
+        self.over |= self.bytes > CASE_BYTES;
+        if self.over {
+            // Nothing more is learned, and what was is of no use.
             self.body = Vec::new();
             self.case.request.content = Content::Empty;
-            // The calls stay, because they are known by their numbers, but not what is in them.
-            for call in &mut self.case.calls {
-                call.action = Action::Commit { answer: crate::testkit::case::Answer::Value(()) };
-            }
+            self.case.calls = Vec::new();
         }
     }
+}
+
+/// Bytes that [`push`] adds: a body may come in very small pieces.
+pub(super) fn size(wait: Duration, bytes: &[u8]) -> usize {
+    bytes.len() + if wait.is_zero() { 0 } else { 2 * size_of::<Piece>() }
 }
 
 /// Add to a streamed body.
@@ -361,3 +363,6 @@ pub(super) fn headers(headers: &http::HeaderMap) -> Vec<(String, String)> {
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_string())))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

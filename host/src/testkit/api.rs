@@ -2,7 +2,8 @@
 //!
 //! It makes cases of what it is told and runs them as `wasm-host test` does.
 
-mod calls;
+mod database;
+mod exchange;
 mod response;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,11 +13,13 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio::sync::oneshot;
 
-pub use calls::{Cell, Exchange, Execute, Rows, SqlError, Transaction};
+pub use database::{Cell, DatabaseError, Execute, Rows, SqlError, Transaction};
+pub use exchange::Exchange;
 pub use response::{Failure, TestResponse};
 
 use super::case::{
-    Body, CLOCK, Call, Case, Content, End, Leave, Matching, OllamaBounds, Outcome, Request, Target,
+    Action, Body, CLOCK, Call, Case, Content, End, Leave, Matching, OllamaBounds, Outcome, Request,
+    Target,
 };
 use super::component::{Component, Kit, Place};
 
@@ -32,8 +35,8 @@ pub struct ComponentTest {
 }
 
 impl ComponentTest {
-    /// Load the component `NAME`, whose build is `target/components/NAME.wasm` in the working directory or above,
-    /// or the one at a path (which has a `/` or ends in `.wasm`). It is compiled once; later loads, of later processes too, take
+    /// Load the component `NAME`, whose build is `target/components/NAME.wasm` or cargo's own, in the working directory
+    /// or above, or the one at a path (which has a `/` or ends in `.wasm`). It is compiled once; later loads, of later processes too, take
     /// the code from the user's cache.
     ///
     /// # Errors
@@ -190,6 +193,15 @@ impl ComponentTest {
         self.calls().into_iter().filter_map(statement).collect()
     }
 
+    /// The requests that it made so far, in order: `POST /api/chat`, `GET http://other/path`.
+    pub fn requests(&self) -> Vec<String> {
+        let line = |seen: Seen| match seen.question {
+            Question::Http(asked) => Some(format!("{} {}", asked.method, asked.target)),
+            _ => None,
+        };
+        self.calls().into_iter().filter_map(line).collect()
+    }
+
     /// The calls that were given up: dropped by the component, or ended because the client left.
     pub fn cancelled(&self) -> Vec<Seen> {
         self.calls().into_iter().filter(|seen| seen.cancelled).collect()
@@ -252,6 +264,10 @@ impl Request {
         self.leave = Some(Leave::After(time));
         self
     }
+}
+
+fn call(action: Action) -> Call {
+    Call { line: 0, transaction: None, action, cancelled: false, after: Duration::ZERO }
 }
 
 fn case(name: &str) -> Case {

@@ -35,21 +35,19 @@ const QUESTION: [&str; 15] = [
 const RESPONSE: [&str; 8] =
     ["status", "headers", "text", "json", "base64", "chunks", "end", "reason"];
 
-/// The file's text with what was seen in place of what was expected. None if that cannot be expected of
-/// anything, as of a component that never comes to an end, or if the calls are not written as `[[call]]`.
+/// The file's text with what was seen in place of what was expected.
 ///
 /// # Errors
-/// The text is no TOML any more.
-pub fn bless(
-    text: &str,
-    case: &Case,
-    observed: &Observed,
-) -> Result<Option<String>, toml_edit::TomlError> {
-    let Some(end) = can_be_expected(observed) else { return Ok(None) };
-    let mut file: DocumentMut = text.parse()?;
-    // Calls in one line, `call = [{…}]`, have no place for what is new, and their answers must not be lost.
+/// Why that cannot be: a component that never comes to an end has nothing that can be expected of it.
+pub fn bless(text: &str, case: &Case, observed: &Observed) -> Result<String, String> {
+    let Some(end) = can_be_expected(observed) else {
+        return Err("it did not come to an end".to_string());
+    };
+    let mut file: DocumentMut =
+        text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    // There they have no place for what is new, and their answers must not be lost.
     if file.get("call").is_some_and(|calls| !calls.is_array_of_tables()) {
-        return Ok(None);
+        return Err("its calls are in one line; write each below a line [[call]]".to_string());
     }
     let response = response(case.response.as_ref(), observed, end);
     let mut wanted = Table::new();
@@ -60,7 +58,17 @@ pub fn bless(
         file.insert("response", Item::Table(wanted));
     }
     calls(&mut file, case, &observed.calls);
-    Ok(Some(file.to_string()))
+    log(&mut file, &observed.log);
+    Ok(file.to_string())
+}
+
+/// Only texts that were printed can be expected.
+fn log(file: &mut DocumentMut, printed: &str) {
+    let Some(texts) = file.get_mut("log").and_then(Item::as_array_mut) else { return };
+    texts.retain(|text| text.as_str().is_none_or(|text| printed.contains(text)));
+    if texts.is_empty() {
+        file.remove("log");
+    }
 }
 
 fn response(expected: Option<&Response>, observed: &Observed, end: ResponseEnd) -> Response {
@@ -230,6 +238,7 @@ mod tests {
     use crate::testkit::script::Script;
 
     const TEXT: &str = r#"# about it
+log = ["printed", "not printed"]
 request.path = "/"  # the path
 
 # first
@@ -266,7 +275,7 @@ headers = { x-a = "1" }
             reason: None,
             backtrace: None,
             calls: script.close(),
-            log: String::new(),
+            log: "it printed".to_string(),
             virtual_time: std::time::Duration::ZERO,
             took: std::time::Duration::ZERO,
         }
@@ -277,8 +286,9 @@ headers = { x-a = "1" }
         let case = Case::parse(TEXT, Path::new("a.toml")).unwrap();
         let seen = observed(&case, &["new"]);
         assert!(!judge(&case, &seen).is_empty());
-        let blessed = bless(TEXT, &case, &seen).unwrap().unwrap();
+        let blessed = bless(TEXT, &case, &seen).unwrap();
         let expected = TEXT
+            .replace(", \"not printed\"", "")
             .replace("\"old\"", "\"new\"")
             .replace("status = 200", "status = 201")
             .replace("x-a = \"1\"", "x-a = \"2\"")
@@ -292,7 +302,7 @@ headers = { x-a = "1" }
     fn a_case_without_a_response_gets_one_and_calls_nobody_scripted_are_added() {
         let text = "request.path = \"/\"\n";
         let case = Case::parse(text, Path::new("a.toml")).unwrap();
-        let blessed = bless(text, &case, &observed(&case, &["a"])).unwrap().unwrap();
+        let blessed = bless(text, &case, &observed(&case, &["a"])).unwrap();
         let again = Case::parse(&blessed, Path::new("a.toml")).unwrap();
         assert_eq!(judge(&again, &observed(&again, &["a"])), [], "{blessed}");
     }
@@ -302,7 +312,7 @@ headers = { x-a = "1" }
         let case = Case::parse(TEXT, Path::new("a.toml")).unwrap();
         let mut seen = observed(&case, &[]);
         seen.end = Ended::Computing;
-        assert_eq!(bless(TEXT, &case, &seen).unwrap(), None);
+        assert!(bless(TEXT, &case, &seen).unwrap_err().contains("come to an end"));
     }
 
     #[test]
@@ -310,6 +320,6 @@ headers = { x-a = "1" }
         let text =
             "call = [{ query = \"a\", answer = { error = \"ended\" } }]\nrequest.path = \"/\"\n";
         let case = Case::parse(text, Path::new("a.toml")).unwrap();
-        assert_eq!(bless(text, &case, &observed(&case, &["b"])).unwrap(), None);
+        assert!(bless(text, &case, &observed(&case, &["b"])).unwrap_err().contains("[[call]]"));
     }
 }

@@ -1,5 +1,6 @@
 //! `wasm-host test`: the cases of one or more components, run and reported.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, io, thread};
@@ -7,10 +8,11 @@ use std::{fs, io, thread};
 use anyhow::{Context as _, anyhow};
 
 use super::bless::bless;
-use super::case::Matching;
-use super::component::{Kit, Place};
-use super::report::{Suite, json, junit, text};
-use super::suite::{self, CaseFile};
+use super::case::{Case, Matching};
+use super::component::{Component, Kit, Place};
+use super::judge::judge;
+use super::report::{Blessing, Suite, json, junit, text};
+use super::suite::{self, CaseFile, Verdict};
 use crate::cli::{Format, Test};
 use crate::exit::Exit;
 use crate::limits::testkit as bounds;
@@ -29,7 +31,7 @@ fn run(args: &Test) -> Result<(), Exit> {
     let began = Instant::now();
     let usage = |error: anyhow::Error| Exit::Usage(format!("wasm-host: error: {error:#}"));
     // All case files are read before anything runs: a wrong one is told at once.
-    let mut wrong = Vec::new();
+    let (mut wrong, mut empty) = (Vec::new(), Vec::new());
     let mut work: Vec<(Place, Vec<CaseFile>)> = Vec::new();
     for path in &args.paths {
         let place = Place::of(path).map_err(usage)?;
@@ -40,7 +42,13 @@ fn run(args: &Test) -> Result<(), Exit> {
             )));
         };
         match suite::read(folder).map_err(usage)? {
-            Ok(files) => work.push((place, files)),
+            Ok(files) => {
+                // Whoever filters asks for less.
+                if files.is_empty() && args.filter.is_none() {
+                    empty.push(folder.display().to_string());
+                }
+                work.push((place, files));
+            }
             Err(errors) => wrong.extend(errors.iter().map(ToString::to_string)),
         }
     }
@@ -71,13 +79,17 @@ fn run(args: &Test) -> Result<(), Exit> {
             }
         }
     }
-    if suites.iter().all(|suite| suite.verdicts.is_empty()) {
-        // A run that tests nothing must not look like one in which everything is fine.
-        let why = match &args.filter {
-            Some(filter) => format!("no case has '{filter}' in its name"),
-            None => "there is no case".to_string(),
-        };
-        return Err(Exit::Failed(anyhow!(why)));
+    // A run that tests nothing must not look like one in which everything is fine.
+    if !empty.is_empty() {
+        let empty = empty.join(" and none in ");
+        return Err(Exit::Failed(anyhow!(
+            "there is no case in {empty}; a case is a file there whose name ends in .toml"
+        )));
+    }
+    if let Some(filter) = &args.filter
+        && suites.iter().all(|suite| suite.verdicts.is_empty())
+    {
+        return Err(Exit::Failed(anyhow!("no case has '{filter}' in COMPONENT/CASE, its name")));
     }
     if suites.iter().any(|suite| suite.failed() > 0) { Err(Exit::Told) } else { Ok(()) }
 }
@@ -111,19 +123,10 @@ fn one(
     let jobs = args.jobs.unwrap_or(processors.min(bounds::JOBS));
     let timeout = args.timeout.unwrap_or(bounds::TIMEOUT);
     let verdicts = suite::run_all(&component, files, jobs, timeout)?;
-    let mut blessed = Vec::new();
-    if args.bless {
-        for (index, verdict) in verdicts.iter().enumerate() {
-            let CaseFile { path, text, case } = &verdict.file;
-            if verdict.passed() {
-                continue;
-            }
-            let now = bless(text, case, &verdict.observed).map_err(anyhow::Error::from)?;
-            if let Some(now) = now {
-                write(path, &now)?;
-                blessed.push(index);
-            }
-        }
+    let mut blessed = BTreeMap::new();
+    let failed = verdicts.iter().enumerate().filter(|(_, verdict)| !verdict.passed());
+    for (index, verdict) in failed.filter(|_| args.bless) {
+        blessed.insert(index, rewrite(&component, verdict, timeout)?);
     }
     Ok(Suite {
         name: place.name,
@@ -133,6 +136,25 @@ fn one(
         verdicts,
         blessed,
     })
+}
+
+/// What was seen into the file, or why not. Nothing is written that would fail the next time.
+fn rewrite(component: &Component, verdict: &Verdict, timeout: Duration) -> Result<Blessing, Exit> {
+    let CaseFile { path, text, case } = &verdict.file;
+    let now = match bless(text, case, &verdict.observed) {
+        Ok(now) => now,
+        Err(why) => return Ok(Err(why)),
+    };
+    let again = match Case::parse(&now, path) {
+        Ok(again) => Case { matching: case.matching, ..again },
+        Err(wrong) => return Ok(Err(wrong.to_string())),
+    };
+    let observed = super::run::run(component, &again, timeout)?;
+    if !judge(&again, &observed).is_empty() {
+        return Ok(Err("it does something else each time".to_string()));
+    }
+    write(path, &now)?;
+    Ok(Ok(()))
 }
 
 /// Beside the final name, then renamed: a test that is interrupted leaves no half file.

@@ -105,7 +105,7 @@ pub struct Place {
 
 impl Place {
     /// Find a component by its file (`.wasm`) or by the folder of its sources, whose build is looked for
-    /// as `target/components/NAME.wasm` in the folders above.
+    /// as `target/components/NAME.wasm`, then where cargo leaves it, there and in the folders above.
     ///
     /// # Errors
     /// There is no such file or folder, or it is not built.
@@ -141,12 +141,22 @@ impl Place {
     }
 }
 
+/// Where builds of a component may be: where `cargo xtask guests` or another build puts them, and where cargo does.
+/// A library's file has `_` for `-`.
+fn places(name: &str) -> [String; 3] {
+    let of_cargo = |name: &str| format!("target/wasm32-wasip2/release/{name}.wasm");
+    [format!("target/components/{name}.wasm"), of_cargo(name), of_cargo(&name.replace('-', "_"))]
+}
+
 fn built(folder: &Path, name: &str) -> Result<PathBuf> {
-    let file = format!("target/components/{name}.wasm");
-    let found = folder.ancestors().map(|above| above.join(&file)).find(|path| path.is_file());
+    let places = places(name);
+    let mut all = folder.ancestors().flat_map(|above| places.iter().map(|file| above.join(file)));
+    let found = all.find(|path| path.is_file());
+    let [ours, .., of_cargo] = places;
     found.with_context(|| {
         format!(
-            "the component {name} is not built: there is no {file} in {} or above; run `cargo xtask guests`, or give \
+            "the component {name} is not built: there is neither {ours} nor {of_cargo} in {} or above; run `cargo \
+             build --release --target wasm32-wasip2` (in the repository of wasm-host `cargo xtask guests`), or give \
              the .wasm file itself",
             folder.display()
         )
@@ -187,6 +197,12 @@ mod tests {
         assert_eq!(place.component.file_name(), file.file_name());
         assert_eq!(place.cases, Some(folder.join("cases")));
         assert_eq!(Place::of(&file).unwrap().cases, None);
+        // As cargo alone leaves it.
+        fs::write(folder.join("Cargo.toml"), "[package]\nname = \"of-ours\"\n").unwrap();
+        let of_cargo = folder.join("target/wasm32-wasip2/release");
+        fs::create_dir_all(&of_cargo).unwrap();
+        fs::write(of_cargo.join("of_ours.wasm"), "").unwrap();
+        assert!(Place::of(&folder).unwrap().component.ends_with("release/of_ours.wasm"));
         assert!(Place::of(Path::new("gone.wasm")).is_err());
     }
 }

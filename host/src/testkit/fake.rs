@@ -3,4 +3,5 @@
 
 pub(super) mod content;
 pub(super) mod database;
+pub(crate) mod errors;
 pub(super) mod server;

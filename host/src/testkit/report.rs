@@ -2,6 +2,7 @@
 
 mod junit;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -23,15 +24,18 @@ pub struct Suite {
     /// Time to read and compile the component.
     pub load: Duration,
     pub verdicts: Vec<Verdict>,
-    /// The verdicts, by their number, whose files were rewritten.
-    pub blessed: Vec<usize>,
+    /// What became of the files that were to be rewritten, by the number of the verdict.
+    pub blessed: BTreeMap<usize, Blessing>,
 }
+
+/// Rewritten, or why not.
+pub type Blessing = Result<(), String>;
 
 impl Suite {
     fn word(&self, index: usize, verdict: &Verdict) -> &'static str {
         match verdict.passed() {
             true => "ok",
-            false if self.blessed.contains(&index) => "blessed",
+            false if matches!(self.blessed.get(&index), Some(Ok(()))) => "blessed",
             false => "FAILED",
         }
     }
@@ -40,6 +44,15 @@ impl Suite {
     pub fn failed(&self) -> usize {
         let bad = |(index, verdict): &(usize, &Verdict)| self.word(*index, verdict) == "FAILED";
         self.verdicts.iter().enumerate().filter(bad).count()
+    }
+
+    fn blessed(&self) -> usize {
+        self.blessed.values().filter(|blessing| blessing.is_ok()).count()
+    }
+
+    /// Why a file that was to be rewritten was not.
+    fn unblessed(&self, index: usize) -> Option<&str> {
+        self.blessed.get(&index)?.as_ref().err().map(String::as_str)
     }
 
     fn ran(&self) -> usize {
@@ -63,7 +76,7 @@ pub fn text(suites: &[Suite], took: Duration) -> String {
                 super::case::write::show_duration(observed.virtual_time),
             ]);
             if word == "FAILED" {
-                details += &detail(&name, verdict);
+                details += &detail(&name, verdict, suite.unblessed(index));
             }
         }
     }
@@ -71,7 +84,7 @@ pub fn text(suites: &[Suite], took: Duration) -> String {
     text += &details;
     let (ran, failed) = totals(suites);
     let load: Duration = suites.iter().map(|suite| suite.load).sum();
-    let blessed: usize = suites.iter().map(|suite| suite.blessed.len()).sum();
+    let blessed: usize = suites.iter().map(Suite::blessed).sum();
     // Writing to a text does not fail.
     let _ = write!(text, "\n{} passed, {failed} failed", ran - failed - blessed);
     if blessed > 0 {
@@ -95,7 +108,7 @@ fn milliseconds(time: Duration) -> String {
 }
 
 /// Everything that helps to understand one failure.
-pub fn detail(name: &str, verdict: &Verdict) -> String {
+pub fn detail(name: &str, verdict: &Verdict, unblessed: Option<&str>) -> String {
     let (case, observed) = (&verdict.file.case, &verdict.observed);
     let mut text = format!("\nFAILED {name} ({})\n", verdict.file.path.display());
     if let Some(about) = &case.about {
@@ -117,6 +130,9 @@ pub fn detail(name: &str, verdict: &Verdict) -> String {
     if !observed.log.is_empty() {
         let _ = writeln!(text, "  it printed:");
         indent(&mut text, &observed.log);
+    }
+    if let Some(why) = unblessed {
+        let _ = writeln!(text, "  it cannot be blessed: {why}");
     }
     text
 }
@@ -159,6 +175,9 @@ struct CaseReport<'a> {
     virtual_milliseconds: u64,
     end: &'static str,
     differences: Vec<DifferenceReport<'a>>,
+    /// Why its file was not rewritten though it was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_blessed: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,7 +194,7 @@ struct DifferenceReport<'a> {
 /// The same for programs.
 pub fn json(suites: &[Suite], took: Duration, shuffle_seed: Option<u64>) -> impl Serialize + '_ {
     let (ran, failed) = totals(suites);
-    let blessed: usize = suites.iter().map(|suite| suite.blessed.len()).sum();
+    let blessed: usize = suites.iter().map(Suite::blessed).sum();
     let exact = |time: Duration| time.as_secs_f64() * 1000.0;
     let components = suites.iter().map(|suite| ComponentReport {
         name: &suite.name,
@@ -199,7 +218,7 @@ pub fn json(suites: &[Suite], took: Duration, shuffle_seed: Option<u64>) -> impl
     }
 }
 
-fn case<'a>(suite: &Suite, index: usize, verdict: &'a Verdict) -> CaseReport<'a> {
+fn case<'a>(suite: &'a Suite, index: usize, verdict: &'a Verdict) -> CaseReport<'a> {
     let observed = &verdict.observed;
     let differences = verdict.differences.iter();
     CaseReport {
@@ -216,6 +235,7 @@ fn case<'a>(suite: &Suite, index: usize, verdict: &'a Verdict) -> CaseReport<'a>
         differences: differences
             .map(|difference| DifferenceReport { about: difference.about, text: &difference.text })
             .collect(),
+        not_blessed: suite.unblessed(index),
         reason: observed.reason.as_deref(),
         backtrace: observed.backtrace.as_deref(),
         log: &observed.log,

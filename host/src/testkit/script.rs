@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::capability::postgres::backend::Value;
-use crate::limits::testkit::CALLS;
+use crate::capability::postgres::backend::{self, Value};
+use crate::limits::testkit::{ASKED_BYTES, CALLS};
 use crate::testkit::case::{Action, Body, Call, Exchange, Matching, Outcome, Target};
 
 /// What a component asked.
@@ -59,6 +59,8 @@ struct Inner {
     calls: Vec<Call>,
     used: Vec<bool>,
     seen: Vec<Seen>,
+    /// Of all questions.
+    bytes: usize,
     /// Transactions by their number, as the call that began each.
     transactions: Vec<usize>,
     begun: Instant,
@@ -87,6 +89,7 @@ impl Script {
             used: vec![false; calls.len()],
             calls,
             seen: Vec::new(),
+            bytes: 0,
             transactions: Vec::new(),
             begun: Instant::now(),
             closed: false,
@@ -96,7 +99,8 @@ impl Script {
     /// The answer to a question. None if there is none.
     pub fn ask(&self, transaction: Option<usize>, question: Question) -> Option<Given> {
         let mut inner = self.lock();
-        if inner.seen.len() >= CALLS {
+        inner.bytes = inner.bytes.saturating_add(question.size());
+        if inner.seen.len() >= CALLS || inner.bytes > ASKED_BYTES {
             return None;
         }
         let found = inner.find(transaction, &question);
@@ -198,6 +202,20 @@ impl Ticket {
 }
 
 impl Question {
+    /// Bytes, about.
+    fn size(&self) -> usize {
+        match self {
+            Self::Query { statement, parameters } | Self::Execute { statement, parameters } => {
+                statement.len() + parameters.iter().map(backend::size).sum::<usize>()
+            }
+            Self::Begin | Self::Commit | Self::Rollback => 0,
+            Self::Http(asked) => {
+                let headers = asked.headers.iter().map(|(name, value)| name.len() + value.len());
+                asked.target.len() + asked.body.len() + headers.sum::<usize>()
+            }
+        }
+    }
+
     /// Whether it is asked exactly as scripted.
     pub fn is_answered_by(&self, action: &Action) -> bool {
         match (self, action) {
@@ -274,8 +292,9 @@ impl Body {
     pub fn is(&self, bytes: &[u8]) -> bool {
         let json = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok();
         match self {
+            _ if self.bytes() == bytes => true,
             Self::Json(text) => json(text.as_bytes()).is_some_and(|own| Some(own) == json(bytes)),
-            Self::Text(_) | Self::Bytes(_) => self.bytes() == bytes,
+            Self::Text(_) | Self::Bytes(_) => false,
         }
     }
 

@@ -49,7 +49,9 @@ impl Verdict {
 /// The folder cannot be read. What is wrong with the files is the inner error, all of it.
 pub fn read(folder: &Path) -> Result<Result<Vec<CaseFile>, Vec<Wrong>>> {
     let mut paths = Vec::new();
-    collect(folder, &mut paths).with_context(|| format!("cannot read {}", folder.display()))?;
+    collect(folder, &mut paths).with_context(|| {
+        format!("cannot read the cases in {} (--cases DIR names another folder)", folder.display())
+    })?;
     paths.sort();
     let (mut files, mut wrong) = (Vec::new(), Vec::new());
     for path in paths {

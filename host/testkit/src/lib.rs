@@ -38,8 +38,8 @@
 //! The same as files, for components in any language, is `wasm-host test`; [`case::Case`] is what both are made of.
 
 pub use wasm_host::testkit::api::{
-    Cell, ComponentTest, Exchange, Execute, Failure, Rows, SqlError, TestResponse, Transaction,
-    request,
+    Cell, ComponentTest, DatabaseError, Exchange, Execute, Failure, Rows, SqlError, TestResponse,
+    Transaction, request,
 };
 /// The parts of a case, and its text.
 pub use wasm_host::testkit::case;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use wasm_host_testkit::{
-    ComponentTest, End, Ended, Exchange, Failure, Question, ResponseEnd, Rows, request,
+    Cell, ComponentTest, DatabaseError, End, Ended, Exchange, Execute, Failure, Outcome, Question,
+    ResponseEnd, Rows, Transaction, request,
 };
 
 const STATEMENT: &str = "select summary from weathersummaries";
@@ -59,6 +60,60 @@ async fn what_a_client_that_leaves_had_begun_is_given_up() {
     );
 }
 
+const TAKE: &str = "update accounts set balance = balance - $1 where owner = $2 and balance >= $1";
+const GIVE: &str = "update accounts set balance = balance + $1 where owner = $2";
+const BALANCE: &str = "select balance from accounts where owner = $1";
+
+/// A transfer of 10 from Ada to Bob, as far as its first statement.
+fn transfer(outcome: Outcome, take: Execute) -> ComponentTest {
+    let app = ComponentTest::load("ledger").unwrap().postgres(Transaction::begin(outcome));
+    app.postgres(take.parameters([Cell::from(10_i64), "ada".into()]).within(1))
+}
+
+async fn send(app: &ComponentTest) -> (u16, Duration) {
+    let response = app.send(request("POST", "/transfer?from=ada&to=bob&amount=10")).await.unwrap();
+    (response.status, response.virtual_time)
+}
+
+#[tokio::test]
+async fn a_transaction_is_scripted_and_its_end_is_seen() {
+    let give = Execute::of(GIVE, 1).parameters([Cell::from(10_i64), "bob".into()]).within(1);
+    let left = Rows::of(BALANCE, [[90_i64]]).parameters(["ada"]).within(1);
+    let app = transfer(Outcome::Committed, Execute::of(TAKE, 1)).postgres(give).postgres(left);
+    let app = app.postgres(Transaction::commit(1));
+    assert_eq!(send(&app).await.0, 200);
+    assert_eq!(app.statements(), [TAKE, GIVE, BALANCE]);
+    assert_eq!(app.transactions(), [Outcome::Committed]);
+}
+
+#[tokio::test]
+async fn statements_fail_late_or_never_and_transactions_cannot_begin() {
+    let seconds = Duration::from_secs(3);
+    let lost = Execute::unavailable(TAKE, "the connection was lost").after(seconds);
+    let app = transfer(Outcome::RolledBack, lost);
+    assert_eq!(send(&app).await, (503, seconds));
+    assert_eq!(app.transactions(), [Outcome::RolledBack]);
+
+    let app = transfer(Outcome::RolledBack, Execute::silent(TAKE).cancelled());
+    let request = request("POST", "/transfer?from=ada&to=bob&amount=10").leave_after(seconds);
+    assert_eq!(app.watch(request).await.unwrap().virtual_time, seconds);
+    assert_eq!(app.cancelled().len(), 1);
+
+    let busy = DatabaseError::Busy("all connections are in use".to_string());
+    let app = ComponentTest::load("ledger").unwrap().postgres(Transaction::begin_fails(busy));
+    assert_eq!(send(&app).await.0, 503);
+}
+
+#[tokio::test]
+async fn values_have_the_types_of_postgres() {
+    let row = [Cell::of("timestamptz", "2026-01-31T23:59:30Z"), Cell::of("text[]", r#"["a"]"#)];
+    let [call] = Rows::of("select", [row]).into_iter().collect::<Vec<_>>().try_into().unwrap();
+    let written = format!("{call:?}");
+    for expected in ["\"timestamptz\"", "\"text[]\"", "TimestampTz", "Array"] {
+        assert!(written.contains(expected), "{written}");
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_is_not_in_the_script_or_left_over_is_named() {
     let failure = weather().get("/forecast").await.unwrap_err().to_string();
@@ -109,6 +164,7 @@ async fn other_services_are_scripted_as_well() {
     let exchange = Exchange::of("GET", "http://other/x").status(418).json("{}");
     let app = ComponentTest::load("hostile").unwrap().http(exchange);
     assert_eq!(app.get("/call?other/x").await.unwrap().status, 418);
+    assert_eq!(app.requests(), ["GET http://other/x"]);
 }
 
 #[tokio::test]

@@ -101,3 +101,39 @@ chunks = [
     let (code, report) = cases.report("hostile", &[]).await;
     assert_eq!(code, Some(0), "{report:#}");
 }
+
+#[tokio::test]
+async fn a_component_that_would_not_wait_any_longer_does_not_in_a_test_either() {
+    for (name, request, told) in [
+        ("caller-p2", "path = \"/5000?http://other/x\"", "HttpResponseTimeout"),
+        (
+            "caller",
+            "path = \"/fetch?http://other/x\"\nheaders = { x-first-byte = \"5000\" }",
+            "HttpResponseTimeout",
+        ),
+    ] {
+        let case_text = format!(
+            "[request]\n{request}\n[[call]]\nhttp = \"GET http://other/x\"\nanswer.after = \"10m\"\n\
+             cancelled = true\n"
+        );
+        let cases = Cases::new(&[("waits", &case_text)]);
+        let (code, report) = cases.report(name, &["--bless"]).await;
+        assert_eq!(code, Some(0), "{report:#}");
+        assert_eq!(case(&report, "waits")["virtual_milliseconds"], 5000, "{report:#}");
+        assert!(cases.text("waits").contains(told), "{}", cases.text("waits"));
+    }
+}
+
+#[tokio::test]
+async fn a_call_fails_with_the_error_that_the_case_names() {
+    for (why, told) in [("connection-timeout", "ConnectionTimeout"), ("gone", "Unavailable")] {
+        let case_text = format!(
+            "request.path = \"/fetch?http://other/x\"\n[[call]]\nhttp = \"GET http://other/x\"\n\
+             answer.unreachable = \"{why}\"\n"
+        );
+        let cases = Cases::new(&[("fails", &case_text)]);
+        let (code, report) = cases.report("caller", &["--bless"]).await;
+        assert_eq!(code, Some(0), "{report:#}");
+        assert!(cases.text("fails").contains(told), "{}", cases.text("fails"));
+    }
+}

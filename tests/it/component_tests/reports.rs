@@ -52,6 +52,44 @@ async fn bless_writes_down_what_was_seen_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_bless_cannot_mend_stays_a_failure_and_says_why() {
+    let printed = "log = [\"never printed\"]\nrequest.path = \"/\"\n[response]\nstatus = 200\n";
+    let in_one_line = format!("call = []\n{ROOT}").replace("200", "201");
+    let cases = Cases::new(&[("printed", printed), ("in-one-line", &in_one_line)]);
+    let (code, report) = cases.report("weather", &["--bless"]).await;
+    assert_eq!(code, Some(1), "{report:#}");
+    assert_eq!(case(&report, "printed")["verdict"], "blessed");
+    assert_eq!(cases.text("printed"), printed.split_once('\n').unwrap().1);
+    assert_eq!(case(&report, "in-one-line")["verdict"], "failed");
+    let why = case(&report, "in-one-line")["not_blessed"].as_str().unwrap();
+    assert!(why.contains("[[call]]"), "{why}");
+    assert_eq!(cases.text("in-one-line"), in_one_line);
+}
+
+#[tokio::test]
+async fn a_component_without_a_case_is_not_passed_over() {
+    let cases = Cases::new(&[("root", ROOT)]);
+    let root = cases.path();
+    for name in ["weather", "ollama"] {
+        let folder = root.join("components").join(name).join("cases");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(root.join("target/components")).unwrap();
+        let built = wasm_host_tests::host::component(name);
+        let here = root.join(format!("target/components/{name}.wasm"));
+        std::fs::copy(built, here).unwrap();
+    }
+    std::fs::copy(root.join("cases/root.toml"), root.join("components/weather/cases/root.toml"))
+        .unwrap();
+    let both = ["test", "components/weather", "components/ollama"];
+    let output = cases.0.run(&both).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("there is no case in components/ollama/cases"), "{told}");
+    let output = cases.0.run(&[&both[..], &["--filter", "weather/"]].concat()).await;
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn exit_codes_tell_failures_from_mistakes_and_from_no_case_at_all() {
     let cases = Cases::new(&[("root", ROOT)]);
     assert_eq!(cases.run("weather", &[]).await.status.code(), Some(0));

@@ -68,3 +68,26 @@ pub struct Rows {
     /// How the statement ended: with this many rows, or with a failure.
     pub done: oneshot::Receiver<Result<u64, Error>>,
 }
+
+/// Bytes that a value takes, about.
+pub fn size(value: &Value) -> usize {
+    let content = match value {
+        Value::Null => 0,
+        Value::Scalar(one) => content(one),
+        Value::Array(elements) => {
+            let contents = elements.iter().flatten().map(content).sum::<usize>();
+            contents + elements.len() * size_of::<Scalar>()
+        }
+    };
+    size_of::<Value>() + content
+}
+
+fn content(scalar: &Scalar) -> usize {
+    match scalar {
+        Scalar::Text(text) | Scalar::Json(text) | Scalar::Numeric(text) | Scalar::Uuid(text) => {
+            text.len()
+        }
+        Scalar::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    }
+}

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue};
 
 use super::{
     Body, CLOCK, Call, Case, Chunk, Content, End, Leave, Matching, OllamaBounds, Piece, Request,
@@ -170,22 +172,31 @@ fn content(
 }
 
 /// Headers by name, each with one value or several.
-fn headers(raw: Option<raw::Headers>) -> Vec<(String, String)> {
+fn headers(raw: Option<raw::Headers>) -> Result<Vec<(String, String)>, String> {
     let mut headers = Vec::new();
     for (name, values) in raw.unwrap_or_default() {
-        match values {
-            Strings::One(value) => headers.push((name, value)),
-            Strings::Many(values) => {
-                headers.extend(values.into_iter().map(|value| (name.clone(), value)));
-            }
+        let values = match values {
+            Strings::One(value) => vec![value],
+            Strings::Many(values) => values,
+        };
+        name.parse::<HeaderName>().map_err(|_| format!("headers: '{name}' is no header's name"))?;
+        for value in values {
+            value
+                .parse::<HeaderValue>()
+                .map_err(|_| format!("headers: {name}: '{value}' is no header's value"))?;
+            headers.push((name.clone(), value));
         }
     }
-    headers
+    Ok(headers)
 }
 
 fn request(raw: RawRequest) -> Result<Request, String> {
     if !raw.path.starts_with('/') {
         return Err(format!("path: '{}' does not begin with /", raw.path));
+    }
+    if let Err(error) = raw.path.parse::<PathAndQuery>() {
+        let hint = "write %20 for a space, and so on";
+        return Err(format!("path: '{}' is no path of a URL ({error}); {hint}", raw.path));
     }
     let leave = match (raw.leave_after, raw.leave_after_bytes) {
         (None, None) => None,
@@ -198,7 +209,7 @@ fn request(raw: RawRequest) -> Result<Request, String> {
     Ok(Request {
         method,
         path: raw.path,
-        headers: headers(raw.headers),
+        headers: headers(raw.headers)?,
         end: end(raw.end.as_deref())?,
         content: content(raw_body(raw.text, raw.json, raw.base64), raw.lines, raw.chunks)?,
         leave,

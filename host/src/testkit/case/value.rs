@@ -64,7 +64,7 @@ pub(crate) fn show(value: &Value) -> String {
 }
 
 /// A cell of a column with this type, named as Postgres does.
-pub(super) fn cell(type_name: &str, toml: &Toml) -> Result<Value, String> {
+pub(in crate::testkit) fn cell(type_name: &str, toml: &Toml) -> Result<Value, String> {
     if let Toml::Table(_) = toml {
         return typed(toml);
     }

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
 use super::content::{body, silence};
-use crate::capability::body::Body;
+use super::errors;
+use crate::capability::body::{Body, full};
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
-use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
+use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers, SendFuture, within_waits};
 use crate::limits::testkit::{BODY_BYTES, UPLOAD_PAUSE};
 use crate::testkit::case::{Action, HttpAnswer, Target};
 use crate::testkit::script::{Asked, Given, Question, Script};
@@ -50,12 +51,31 @@ impl Peers for FakePeers {
             tokio::select! {
                 biased;
                 () = caller.cancel().cancelled() => Err(Error::ConnectionTerminated),
-                answer = exchange(&script, Target::Service, request) => answer.map_err(|error| match error {
-                    Failed::Unreachable(_) => Error::DestinationUnavailable,
-                    Failed::Lost(_) => Error::ConnectionTerminated,
-                }),
+                answer = within_bounds(script, request) => answer,
             }
         })
+    }
+}
+
+/// What the component itself asks for is kept as between services. It begins when all of the request is there.
+async fn within_bounds(script: Script, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let (parts, content) = request.into_parts();
+    let content = read(content).await.map_err(Error::from)?;
+    let request = Request::from_parts(parts, full(content));
+    let answer = within_waits(request, |request| {
+        Box::pin(
+            async move { exchange(&script, Target::Service, request).await.map_err(Error::from) },
+        )
+    });
+    answer.await
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Unreachable(why) => errors::named(&why).unwrap_or(Self::DestinationUnavailable),
+            Failed::Lost(_) => Self::ConnectionTerminated,
+        }
     }
 }
 

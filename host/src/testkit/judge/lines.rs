@@ -70,10 +70,13 @@ fn bodies(expected: &Body, seen: &[u8]) -> Sides {
     if expected.is(seen) {
         return (shown.clone(), shown);
     }
-    let seen = match expected {
+    let mut seen = match expected {
         Body::Json(_) => json(seen),
         Body::Text(_) | Body::Bytes(_) => text_of(seen),
     };
+    if seen == shown {
+        seen += "(other bytes that are shown alike)\n";
+    }
     (shown, seen)
 }
 

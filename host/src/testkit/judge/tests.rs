@@ -66,6 +66,14 @@ fn a_difference_shows_the_lines_that_differ() {
 }
 
 #[test]
+fn bodies_that_are_shown_alike_are_not_taken_for_one() {
+    let case = case("request.path = \"/\"\n[response]\nstatus = 200\ntext = \"a\"\n");
+    let seen = observed(&case, Vec::new(), 200, "a (no end of line)\n");
+    let [difference] = judge(&case, &seen).try_into().unwrap();
+    assert!(difference.text.contains("+ (other bytes"), "{}", difference.text);
+}
+
+#[test]
 fn calls_that_are_missing_other_or_too_many_are_named() {
     let case = case(TWO);
     let told = |questions| {

@@ -41,9 +41,7 @@ fn of_suite(writer: &mut Writer<Vec<u8>>, suite: &Suite) -> std::io::Result<()> 
         ])
         .write_inner_content(|writer| {
             let mut verdicts = suite.verdicts.iter().enumerate();
-            verdicts.try_for_each(|(index, verdict)| {
-                of_case(writer, suite, verdict, suite.word(index, verdict) == "FAILED")
-            })
+            verdicts.try_for_each(|(index, verdict)| of_case(writer, suite, index, verdict))
         })?;
     Ok(())
 }
@@ -51,8 +49,8 @@ fn of_suite(writer: &mut Writer<Vec<u8>>, suite: &Suite) -> std::io::Result<()> 
 fn of_case(
     writer: &mut Writer<Vec<u8>>,
     suite: &Suite,
+    index: usize,
     verdict: &Verdict,
-    failed: bool,
 ) -> std::io::Result<()> {
     let name = clean(&verdict.file.case.name);
     writer
@@ -64,10 +62,10 @@ fn of_case(
             ("time", seconds(verdict.observed.took).as_str()),
         ])
         .write_inner_content(|writer| {
-            if failed {
+            if suite.word(index, verdict) == "FAILED" {
                 let about: Vec<_> = verdict.differences.iter().map(|one| one.about).collect();
                 let message = format!("not as expected: {}", about.join(", "));
-                let text = clean(&detail(&name, verdict));
+                let text = clean(&detail(&name, verdict, suite.unblessed(index)));
                 writer
                     .create_element("failure")
                     .with_attribute(("message", message.as_str()))

@@ -10,6 +10,9 @@ use crate::testkit::case::{
     Action, Answer, End, Exchange, HttpAnswer, Outcome, RowItem, RowsAnswer, RowsEnd, Target,
 };
 
+const NO_END: &str = "answer: a database ends with end = \"stall\" or an `error`, such as \
+                      { unavailable = \"the connection was lost\" }";
+
 const KINDS: &str = "query, execute, begin, commit, rollback, ollama, http";
 
 /// What is asked and answered, and the time before it.
@@ -74,7 +77,7 @@ fn simple<T>(answer: &mut RawAnswer, value: T) -> Result<Answer<T>, String> {
         (None, None) => Ok(Answer::Value(value)),
         (Some(error), None) => Ok(Answer::Error(error.into())),
         (None, Some("stall")) => Ok(Answer::Stall),
-        _ => Err("answer: either `error` or end = \"stall\"".to_string()),
+        _ => Err(NO_END.to_string()),
     }
 }
 
@@ -83,7 +86,7 @@ fn rows(answer: &mut RawAnswer) -> Result<RowsAnswer, String> {
     let stalls = match ending.as_deref() {
         None | Some("whole") => false,
         Some("stall") if error.is_none() => true,
-        _ => return Err("answer: either `error` or end = \"stall\"".to_string()),
+        _ => return Err(NO_END.to_string()),
     };
     let Some(names) = answer.columns.take() else {
         if answer.rows.is_some() {
@@ -155,7 +158,7 @@ fn exchange(to: Target, line: &str, raw: &mut RawCall) -> Result<Exchange, Strin
         to,
         method: method.to_string(),
         target: target.to_string(),
-        headers: headers(raw.headers.take()),
+        headers: headers(raw.headers.take())?,
         body,
         any_body,
     })
@@ -173,7 +176,7 @@ fn http(answer: &mut RawAnswer) -> Result<HttpAnswer, String> {
         (None, None) => {
             let status = status.unwrap_or(200);
             http::StatusCode::from_u16(status).map_err(|_| format!("status: {status} is none"))?;
-            Ok(HttpAnswer::Response { status, headers: headers(heads), content, end: ending })
+            Ok(HttpAnswer::Response { status, headers: headers(heads)?, content, end: ending })
         }
         (Some(why), None) if !has_head && empty => Ok(HttpAnswer::Unreachable(why)),
         (None, Some(how)) if !has_head && empty => Ok(HttpAnswer::Lost(how)),

@@ -44,6 +44,15 @@ fn what_is_wrong_is_told_with_its_line() {
             "[request]\npath = \"/\"\n[response]\n",
             "cases/a.toml:3: error: a response has a `status`",
         ),
+        ("[request]\npath = \"/a b\"\n", "cases/a.toml:1: error: path: '/a b' is no path of a URL"),
+        (
+            "[request]\npath = \"/\"\nheaders = { \"a b\" = \"c\" }\n",
+            "cases/a.toml:1: error: headers: 'a b' is no header's name",
+        ),
+        (
+            "[request]\npath = \"/\"\n[[call]]\nexecute = \"b\"\nanswer.end = \"disconnect\"\n",
+            "cases/a.toml:3: error: answer: a database ends with",
+        ),
         ("patience = \"soon\"\n[request]\npath = \"/\"\n", "cases/a.toml:1: error: patience: "),
     ] {
         let told = wrong(text);

@@ -1,36 +1,58 @@
-//! The calls of a script, as a test in Rust writes them.
+//! What a database is asked and answers, as a test in Rust writes it.
 
 use std::time::Duration;
 
-pub use crate::capability::postgres::backend::SqlError;
-use crate::capability::postgres::backend::{Column, Error, Scalar, Value};
-use crate::testkit::case::{
-    self, Action, Answer, Body, Call, Content, End, Expected, HttpAnswer, Outcome, Piece, RowItem,
-    RowsAnswer, RowsEnd, Target,
-};
-
-fn call(action: Action) -> Call {
-    Call { line: 0, transaction: None, action, cancelled: false, after: Duration::ZERO }
-}
+use super::call;
+use crate::capability::postgres::backend::{Column, Scalar, Value};
+pub use crate::capability::postgres::backend::{Error as DatabaseError, SqlError};
+use crate::testkit::case::value::cell;
+use crate::testkit::case::{Action, Answer, Call, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
 
 /// A value of a row or a parameter, made from Rust's own types.
 #[derive(Clone, Debug)]
 pub struct Cell {
     value: Value,
-    type_name: &'static str,
+    type_name: String,
 }
 
-macro_rules! cell {
+impl Cell {
+    fn new(value: Value, type_name: &str) -> Self {
+        Self { value, type_name: type_name.to_string() }
+    }
+
+    /// A value of any type, written as in a case file: `Cell::of("timestamptz", "2026-01-31T23:59:30Z")`,
+    /// `Cell::of("numeric", "1.50")`, `Cell::of("text[]", r#"["a", "b"]"#)`.
+    ///
+    /// # Panics
+    /// It is no such value: that is a mistake in the test.
+    #[expect(
+        clippy::panic,
+        reason = "a mistake in the test's own text, which a test tells by a panic"
+    )]
+    pub fn of(type_name: &str, text: &str) -> Self {
+        let written = match type_name.ends_with("[]") {
+            true => format!("value = {text}").parse().ok(),
+            false => Some(toml::Table::from_iter([("value".to_string(), text.into())])),
+        };
+        let value = written.and_then(|table| cell(type_name, table.get("value")?).ok());
+        match value {
+            Some(value) => Self::new(value, type_name),
+            None => panic!("'{text}' is no {type_name}"),
+        }
+    }
+}
+
+macro_rules! cells {
     ($($rust:ty, $case:ident, $name:literal;)*) => {$(
         impl From<$rust> for Cell {
             fn from(value: $rust) -> Self {
-                Self { value: Value::Scalar(Scalar::$case(value.into())), type_name: $name }
+                Self::new(Value::Scalar(Scalar::$case(value.into())), $name)
             }
         }
     )*};
 }
 
-cell! {
+cells! {
     &str, Text, "text";
     String, Text, "text";
     bool, Boolean, "bool";
@@ -44,7 +66,7 @@ cell! {
 
 impl<T: Into<Cell>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Self {
-        value.map_or(Self { value: Value::Null, type_name: "text" }, Into::into)
+        value.map_or(Self::new(Value::Null, "text"), Into::into)
     }
 }
 
@@ -54,10 +76,10 @@ pub struct Rows {
     statement: String,
     parameters: Vec<Expected>,
     columns: Option<Vec<Column>>,
-    types: Vec<&'static str>,
+    types: Vec<String>,
     rows: Vec<RowItem>,
     end: RowsEnd,
-    refused: Option<Error>,
+    instead: Option<RowsAnswer>,
     after: Duration,
     transaction: Option<usize>,
     cancelled: bool,
@@ -75,7 +97,7 @@ impl Rows {
         for row in rows {
             let cells: Vec<Cell> = row.into_iter().map(Into::into).collect();
             if types.is_empty() {
-                types = cells.iter().map(|cell| cell.type_name).collect();
+                types = cells.iter().map(|cell| cell.type_name.clone()).collect();
             }
             items.push(RowItem::Row(cells.into_iter().map(|cell| cell.value).collect()));
         }
@@ -86,7 +108,7 @@ impl Rows {
             types,
             rows: items,
             end: RowsEnd::Whole,
-            refused: None,
+            instead: None,
             after: Duration::ZERO,
             transaction: None,
             cancelled: false,
@@ -100,12 +122,22 @@ impl Rows {
 
     /// The server does not accept the statement, with this SQLSTATE and message.
     pub fn refused(statement: &str, sqlstate: &str, message: &str) -> Self {
-        Self { refused: Some(database(sqlstate, message)), ..Self::none(statement) }
+        Self::fails(statement, database(sqlstate, message))
     }
 
     /// There is no server: it is down, or went away.
     pub fn unavailable(statement: &str, why: &str) -> Self {
-        Self { refused: Some(Error::Unavailable(why.to_string())), ..Self::none(statement) }
+        Self::fails(statement, DatabaseError::Unavailable(why.to_string()))
+    }
+
+    /// The statement fails at once, in any way.
+    pub fn fails(statement: &str, error: DatabaseError) -> Self {
+        Self { instead: Some(RowsAnswer::Refused(error)), ..Self::none(statement) }
+    }
+
+    /// No answer ever comes.
+    pub fn silent(statement: &str) -> Self {
+        Self { instead: Some(RowsAnswer::Silent), ..Self::none(statement) }
     }
 
     /// The names and types of the columns, as Postgres calls them: `[("id", "int4")]`.
@@ -141,16 +173,19 @@ impl Rows {
     }
 
     /// After the rows, the statement fails.
-    pub fn then_error(mut self, sqlstate: &str, message: &str) -> Self {
-        self.end = RowsEnd::Error(database(sqlstate, message));
-        self
+    pub fn then_error(self, sqlstate: &str, message: &str) -> Self {
+        self.then_fail(database(sqlstate, message))
     }
 
     /// After the rows, the connection is lost.
-    pub fn then_disconnect(mut self) -> Self {
-        self.end = RowsEnd::Error(Error::Unavailable(
-            "the connection to the database was lost".to_string(),
-        ));
+    pub fn then_disconnect(self) -> Self {
+        let lost = "the connection to the database was lost".to_string();
+        self.then_fail(DatabaseError::Unavailable(lost))
+    }
+
+    /// After the rows, the statement fails in any way.
+    pub fn then_fail(mut self, error: DatabaseError) -> Self {
+        self.end = RowsEnd::Error(error);
         self
     }
 
@@ -173,8 +208,8 @@ impl Rows {
     }
 }
 
-fn database(sqlstate: &str, message: &str) -> Error {
-    Error::Database(SqlError {
+fn database(sqlstate: &str, message: &str) -> DatabaseError {
+    DatabaseError::Database(SqlError {
         sqlstate: sqlstate.to_string(),
         severity: "ERROR".to_string(),
         message: message.to_string(),
@@ -196,16 +231,14 @@ impl IntoIterator for Rows {
     type IntoIter = std::iter::Once<Call>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let named = |(index, name): (usize, &&str)| Column {
+        let named = |(index, name): (usize, &String)| Column {
             name: format!("column{}", index + 1),
-            type_name: (*name).to_string(),
+            type_name: name.clone(),
         };
         let columns =
             self.columns.unwrap_or_else(|| self.types.iter().enumerate().map(named).collect());
-        let answer = match self.refused {
-            Some(error) => RowsAnswer::Refused(error),
-            None => RowsAnswer::Rows { columns, rows: self.rows, end: self.end },
-        };
+        let rows = RowsAnswer::Rows { columns, rows: self.rows, end: self.end };
+        let answer = self.instead.unwrap_or(rows);
         let (statement, parameters) = (self.statement, self.parameters);
         std::iter::once(Call {
             transaction: self.transaction,
@@ -226,9 +259,24 @@ impl Execute {
         Self::with(statement, Answer::Value(changed))
     }
 
-    /// It fails.
+    /// It fails, with this SQLSTATE and message.
     pub fn refused(statement: &str, sqlstate: &str, message: &str) -> Self {
-        Self::with(statement, Answer::Error(database(sqlstate, message)))
+        Self::fails(statement, database(sqlstate, message))
+    }
+
+    /// There is no server: it is down, or went away.
+    pub fn unavailable(statement: &str, why: &str) -> Self {
+        Self::fails(statement, DatabaseError::Unavailable(why.to_string()))
+    }
+
+    /// It fails in any way.
+    pub fn fails(statement: &str, error: DatabaseError) -> Self {
+        Self::with(statement, Answer::Error(error))
+    }
+
+    /// No answer ever comes.
+    pub fn silent(statement: &str) -> Self {
+        Self::with(statement, Answer::Stall)
     }
 
     fn with(statement: &str, answer: Answer<u64>) -> Self {
@@ -244,9 +292,21 @@ impl Execute {
         self
     }
 
+    /// Virtual time before it is answered.
+    pub fn after(mut self, time: Duration) -> Self {
+        self.0.after = time;
+        self
+    }
+
     /// It is made in the transaction of this number, from 1.
     pub fn within(mut self, transaction: usize) -> Self {
         self.0.transaction = Some(transaction);
+        self
+    }
+
+    /// The component gives it up.
+    pub fn cancelled(mut self) -> Self {
+        self.0.cancelled = true;
         self
     }
 }
@@ -270,15 +330,25 @@ impl Transaction {
         [call(Action::Begin { outcome, answer: Answer::Value(()) })]
     }
 
+    /// It cannot begin.
+    pub fn begin_fails(error: DatabaseError) -> [Call; 1] {
+        [call(Action::Begin { outcome: Outcome::RolledBack, answer: Answer::Error(error) })]
+    }
+
     /// It is committed by a call.
     pub fn commit(transaction: usize) -> [Call; 1] {
         let action = Action::Commit { answer: Answer::Value(()) };
         [Call { transaction: Some(transaction), ..call(action) }]
     }
 
-    /// Committing it fails.
+    /// Committing it fails, with this SQLSTATE and message.
     pub fn commit_refused(transaction: usize, sqlstate: &str, message: &str) -> [Call; 1] {
-        let action = Action::Commit { answer: Answer::Error(database(sqlstate, message)) };
+        Self::commit_fails(transaction, database(sqlstate, message))
+    }
+
+    /// Committing it fails in any way.
+    pub fn commit_fails(transaction: usize, error: DatabaseError) -> [Call; 1] {
+        let action = Action::Commit { answer: Answer::Error(error) };
         [Call { transaction: Some(transaction), ..call(action) }]
     }
 
@@ -286,165 +356,5 @@ impl Transaction {
     pub fn rollback(transaction: usize) -> [Call; 1] {
         let action = Action::Rollback { answer: Answer::Value(()) };
         [Call { transaction: Some(transaction), ..call(action) }]
-    }
-}
-
-/// A request that the component makes, with its answer. Without more, the answer is 200 and empty, and the
-/// request's body does not matter.
-#[derive(Clone, Debug)]
-pub struct Exchange {
-    method: String,
-    target: String,
-    body: Option<Body>,
-    answer: Option<HttpAnswer>,
-    status: u16,
-    headers: Vec<(String, String)>,
-    pieces: Vec<Piece>,
-    whole: Option<Body>,
-    end: End,
-    after: Duration,
-    cancelled: bool,
-}
-
-impl Exchange {
-    /// A request to this path (Ollama) or url (`http://NAME/path`, a service).
-    pub fn of(method: &str, target: &str) -> Self {
-        Self {
-            method: method.to_string(),
-            target: target.to_string(),
-            body: None,
-            answer: None,
-            status: 200,
-            headers: Vec::new(),
-            pieces: Vec::new(),
-            whole: None,
-            end: End::Whole,
-            after: Duration::ZERO,
-            cancelled: false,
-        }
-    }
-
-    /// An answer to `POST /api/chat` that says these tokens and is done. [`end`](Self::end) and others change how it goes on.
-    pub fn chat<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut exchange = Self::of("POST", "/api/chat");
-        for token in tokens {
-            let message = serde_json::json!({ "role": "assistant", "content": token });
-            let line = serde_json::json!({ "message": message, "done": false });
-            exchange = exchange.line(&line.to_string());
-        }
-        exchange
-    }
-
-    /// The last line of an answer of Ollama.
-    pub fn done(self) -> Self {
-        self.line(
-            r#"{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop"}"#,
-        )
-    }
-
-    /// The JSON that the component must send.
-    pub fn asked(mut self, json: &str) -> Self {
-        self.body = Some(Body::Json(json.to_string()));
-        self
-    }
-
-    pub fn status(mut self, status: u16) -> Self {
-        self.status = status;
-        self
-    }
-
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_string(), value.to_string()));
-        self
-    }
-
-    /// The whole answer.
-    pub fn json(mut self, text: &str) -> Self {
-        self.whole = Some(Body::Json(text.to_string()));
-        self.header("content-type", "application/json")
-    }
-
-    /// One more line of a streamed answer.
-    pub fn line(self, text: &str) -> Self {
-        self.chunk(format!("{text}\n"))
-    }
-
-    /// More bytes of a streamed answer.
-    pub fn chunk(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.pieces.push(match String::from_utf8(bytes.into()) {
-            Ok(text) => Piece::Text(text),
-            Err(error) => Piece::Bytes(error.into_bytes()),
-        });
-        self
-    }
-
-    /// Virtual time before what follows.
-    pub fn pause(mut self, time: Duration) -> Self {
-        self.pieces.push(Piece::Pause(time));
-        self
-    }
-
-    /// How the streamed answer ends.
-    pub fn end(mut self, end: End) -> Self {
-        self.end = end;
-        self
-    }
-
-    /// Virtual time before the answer's head.
-    pub fn after(mut self, time: Duration) -> Self {
-        self.after = time;
-        self
-    }
-
-    /// Nobody is there.
-    pub fn unreachable(mut self, why: &str) -> Self {
-        self.answer = Some(HttpAnswer::Unreachable(why.to_string()));
-        self
-    }
-
-    /// The connection breaks before the answer's head.
-    pub fn lost(mut self, how: &str) -> Self {
-        self.answer = Some(HttpAnswer::Lost(how.to_string()));
-        self
-    }
-
-    /// No answer ever comes.
-    pub fn silent(mut self) -> Self {
-        self.answer = Some(HttpAnswer::Silent);
-        self
-    }
-
-    /// The component gives it up.
-    pub fn cancelled(mut self) -> Self {
-        self.cancelled = true;
-        self
-    }
-
-    pub(super) fn call(self, to: Target) -> Call {
-        let content = match self.whole {
-            Some(body) => Content::Whole(body),
-            None if self.pieces.is_empty() => Content::Empty,
-            None => Content::Stream { pieces: self.pieces, lines: false },
-        };
-        let response = HttpAnswer::Response {
-            status: self.status,
-            headers: self.headers,
-            content,
-            end: self.end,
-        };
-        let exchange = case::Exchange {
-            to,
-            method: self.method,
-            target: self.target,
-            headers: Vec::new(),
-            any_body: self.body.is_none(),
-            body: self.body,
-        };
-        let answer = self.answer.unwrap_or(response);
-        Call {
-            cancelled: self.cancelled,
-            after: self.after,
-            ..call(Action::Http { exchange, answer })
-        }
     }
 }
