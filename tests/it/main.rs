@@ -11,6 +11,7 @@ mod component_tests;
 mod faults;
 mod forecast;
 mod grants;
+mod health;
 mod isolation;
 mod listener;
 mod model_server;
