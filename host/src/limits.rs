@@ -57,6 +57,13 @@ pub const HOST_MEMORY_BYTES: Setting<u64> =
 /// the 47 bits of address space that a process has, ten thousand do as well.
 pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max: 10_000 };
 
+/// Files and sockets that the process asks the system to let it have open. As many as it may have connections;
+/// the system may allow fewer.
+pub const DESCRIPTORS: u64 = 1_048_576;
+
+/// Those of them that are not connections of clients: files that are sent, backends, the engine.
+pub const OTHER_DESCRIPTORS: u64 = 256;
+
 // === Service: admission ===
 
 /// Requests of one service that run at once. A request waiting for a backend costs a few kilobytes

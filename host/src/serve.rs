@@ -23,6 +23,7 @@ use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::config::{Config, HttpLimits, Listen, ServiceKind};
 use crate::control::{ControlFile, Token};
+use crate::descriptors;
 use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
@@ -126,6 +127,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
+    descriptors::raise(config.http.limits.connections);
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;

@@ -100,6 +100,10 @@ pub const WRITE_IDLE: Setting<Duration> = Setting {
 /// has left, and what is done for that one stops within a second.
 pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 
+/// Files of one static service that are being sent at once. Each takes a descriptor, and many systems give a
+/// process 1024 of them; more wait as requests of a component would.
+pub const FILES: usize = 512;
+
 // === HTTP/2 ===
 
 /// Requests at once on one HTTP/2 connection. What browsers expect; one client does not take all of a
