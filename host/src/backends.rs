@@ -227,6 +227,7 @@ fn pool(postgres: &PostgresConfig) -> PoolConfig {
     PoolConfig {
         connections: postgres.pool,
         acquire_timeout: postgres.acquire_timeout,
+        connect_timeout: postgres.connect_timeout,
         statement_timeout: postgres.statement_timeout,
         breaker: postgres.breaker.clone(),
     }

@@ -137,6 +137,7 @@ pub struct PostgresConfig {
     pub init: Vec<PathBuf>,
     pub pool: usize,
     pub acquire_timeout: Duration,
+    pub connect_timeout: Duration,
     pub statement_timeout: Duration,
     pub breaker: BreakerConfig,
 }

@@ -23,6 +23,7 @@ const POSTGRES_KEYS: &[&str] = &[
     "init",
     "pool",
     "acquire-timeout",
+    "connect-timeout",
     "statement-timeout",
     "breaker-failures",
     "breaker-wait",
@@ -85,6 +86,7 @@ pub(super) fn postgres<'t>(
         init: scripts.iter().map(|script| cx.folder.join(&script.value)).collect(),
         pool: table.count(cx, "pool", limits::postgres::POOL),
         acquire_timeout: table.duration(cx, "acquire-timeout", limits::postgres::ACQUIRE_TIMEOUT),
+        connect_timeout: table.duration(cx, "connect-timeout", limits::postgres::CONNECT_TIMEOUT),
         statement_timeout: table.duration(
             cx,
             "statement-timeout",
