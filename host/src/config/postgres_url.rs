@@ -44,8 +44,17 @@ pub(super) fn parse(text: &Text) -> Result<BackendUrl, Problem> {
 
 /// How the address asks for encryption, if it says so.
 pub(super) fn ssl_mode(url: &BackendUrl) -> Option<String> {
+    parameter(url, "sslmode")
+}
+
+/// Whether the server is reached by a socket of this machine's file system.
+pub(super) fn is_socket(url: &BackendUrl) -> bool {
+    parameter(url, "host").is_some()
+}
+
+fn parameter(url: &BackendUrl, name: &str) -> Option<String> {
     let url = url::Url::parse(url.expose()).ok()?;
-    url.query_pairs().find(|(key, _)| key == "sslmode").map(|(_, mode)| mode.into_owned())
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 /// `true` if a password stands in the literal part of an address of any kind.

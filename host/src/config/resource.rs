@@ -111,6 +111,10 @@ fn database_authorities(
             "'ca' means nothing for a database of the host's own",
             "remove it, or add the url of a server",
         ),
+        _ if url.is_some_and(postgres_url::is_socket) => Problem::new(
+            "'ca' means nothing for a socket of this machine, which is not encrypted",
+            "remove it",
+        ),
         Some(mode) if !mode.starts_with("verify-") => Problem::new(
             format!("'ca' means nothing with the SSL mode {mode}, which takes any server"),
             "remove the mode: with 'ca' it is verify-full",

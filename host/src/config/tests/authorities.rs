@@ -87,6 +87,8 @@ fn one_that_would_mean_nothing_is_told() {
         "wasm-host.toml:3:1: error: 'ca' means nothing with the SSL mode require, which takes any server; remove \
          the mode: with 'ca' it is verify-full"
     );
+    let socket = told("url = \"Host=/run/postgresql;Username=u;Database=d\"");
+    assert!(socket.contains("'ca' means nothing for a socket of this machine"), "{socket}");
     for mode in ["", "?sslmode=verify-ca", "?sslmode=verify-full"] {
         application().config(&format!(
             "name = \"shop\"\n[postgres.main]\nca = \"ca.pem\"\nurl = \"postgres://u@h/d{mode}\"\n\
