@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Error;
+use futures_util::future::join_all;
 
 use crate::backends::Backends;
 use crate::capability::outgoing::Peers;
@@ -23,9 +24,10 @@ use crate::engine::worker::InstanceLimits;
 use crate::limits;
 use crate::record::ServiceRecorder;
 use crate::service::admission::{Admission, Gate};
-use crate::service::loader::{Loader, Terms};
+use crate::service::loader::{Loader, Terms, check_health};
 use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
-use crate::service::store::Store;
+use crate::service::serving::Serving;
+use crate::service::store::{Saved, Store};
 use crate::service::swap::{Explain, SwapSlot};
 use crate::service::{Deadlines, Service};
 use crate::testkit::case::OllamaBounds;
@@ -66,20 +68,25 @@ pub async fn load(
         }
         ServiceKind::Static { .. } => None,
     });
-    let mut slots = Vec::new();
+    let drafts = all(join_all(loads).await)?;
+    let services = Registry::new(drafts.iter().map(|draft| draft.loaded.clone()));
+    registry.connect(&services);
+    // Only now: a health path may lead to another service.
+    let slots = all(join_all(drafts.into_iter().map(|draft| draft.settle(common))).await)?;
+    Ok(Application { registry: services, slots })
+}
+
+/// What all came to, or all that is wrong.
+fn all<T>(outcomes: Vec<Result<T, Diagnostic>>) -> Result<Vec<T>, Vec<Diagnostic>> {
+    let mut good = Vec::new();
     let mut wrong = Vec::new();
-    for loaded in futures_util::future::join_all(loads).await {
-        match loaded {
-            Ok(slot) => slots.push(slot),
+    for outcome in outcomes {
+        match outcome {
+            Ok(outcome) => good.push(outcome),
             Err(diagnostic) => wrong.push(diagnostic),
         }
     }
-    if !wrong.is_empty() {
-        return Err(wrong);
-    }
-    let services = Registry::new(slots.iter().map(|slot| slot.service.clone()));
-    registry.connect(&services);
-    Ok(Application { registry: services, slots })
+    if wrong.is_empty() { Ok(good) } else { Err(wrong) }
 }
 
 /// What all services share while they are loaded.
@@ -153,41 +160,46 @@ fn service_recorder(
     })
 }
 
-async fn load_service(
-    config: &Arc<Config>,
-    service: &ServiceConfig,
-    component: &ComponentConfig,
+/// A service that is loaded and has not been asked for its health.
+struct Draft<'a> {
+    config: &'a Arc<Config>,
+    service: &'a ServiceConfig,
+    component: &'a ComponentConfig,
+    terms: Arc<Terms>,
+    /// The application file's own component.
+    own: ComponentFile,
+    saved: Saved,
+    /// What serves is what was published before the last stop.
+    is_restored: bool,
+    loaded: Arc<Service>,
+}
+
+async fn load_service<'a>(
+    config: &'a Arc<Config>,
+    service: &'a ServiceConfig,
+    component: &'a ComponentConfig,
     terms: Arc<Terms>,
     recorder: Option<ServiceRecorder>,
     common: &Common<'_>,
-) -> Result<SwapSlot, Diagnostic> {
+) -> Result<Draft<'a>, Diagnostic> {
     let Common { gate, loader, store } = common;
     let wrong = |error: Error| diagnose(config, service, component, &error);
     let own =
         ComponentFile::read(&component_path(config, &component.source)).await.map_err(wrong)?;
     let mut saved = store.map(|store| store.load(&service.name)).unwrap_or_default();
-    let mut loaded = None;
+    let mut restored = None;
     if let Some(published) = store.and_then(|store| saved.current(store, &own.digest)) {
-        loaded = loader
-            .load(published, &terms)
-            .await
-            .inspect_err(|error| {
-                tracing::warn!(service = service.name, "its last version is left out: {error:#}");
-            })
-            .ok();
+        let loaded = loader.prepare(published, &terms).await;
+        restored = loaded.inspect_err(|error| leave_out(service, error)).ok();
     }
-    let cause = if loaded.is_some() { "start, as it was left" } else { "start" };
+    let is_restored = restored.is_some();
     saved.replaced = Some(own.digest.full().to_string());
-    let version = match loaded {
+    let version = match restored {
         Some(version) => version,
         None => {
-            if let Some(store) = store
-                && let Err(error) = store.keep(&own)
-            {
-                tracing::warn!(service = service.name, "its component cannot be kept: {error}");
-            }
+            common.keep(service, &own);
             saved.published = None;
-            loader.load(own, &terms).await.map_err(wrong)?
+            loader.prepare(own.clone(), &terms).await.map_err(wrong)?
         }
     };
     let limits = &component.limits;
@@ -197,7 +209,7 @@ async fn load_service(
         total: Some(limits.timeout).filter(|timeout| !timeout.is_zero()),
         stream_idle: limits.stream_idle_timeout,
     };
-    let loaded = Service::new(
+    let loaded = Arc::new(Service::new(
         service.name.as_str().into(),
         service.route.is_none(),
         deadlines,
@@ -205,9 +217,51 @@ async fn load_service(
         Admission::new(concurrent, limits.queue, limits.queue_timeout, gate.clone()),
         Arc::new(version),
         recorder,
-    );
-    let explain = explain(config.clone(), service.name.clone());
-    Ok(SwapSlot::new(Arc::new(loaded), terms, limits.drain, explain, saved, cause))
+    ));
+    Ok(Draft { config, service, component, terms, own, saved, is_restored, loaded })
+}
+
+impl Draft<'_> {
+    /// Ask for its health. What was published before the last stop makes way if it is ill.
+    async fn settle(mut self, common: &Common<'_>) -> Result<SwapSlot, Diagnostic> {
+        let version = self.loaded.serving().stable.clone();
+        if let Err(error) = check_health(&version, &self.terms).await {
+            if !self.is_restored {
+                return Err(self.diagnose(&error));
+            }
+            leave_out(self.service, &error);
+            common.keep(self.service, &self.own);
+            let own = common.loader.load(self.own.clone(), &self.terms).await;
+            let own = own.map_err(|error| self.diagnose(&error))?;
+            self.loaded.publish(Serving::only(Arc::new(own)));
+            version.retire();
+            self.saved.published = None;
+            self.is_restored = false;
+        }
+        let Self { config, service, component, terms, saved, loaded, .. } = self;
+        let cause = if self.is_restored { "start, as it was left" } else { "start" };
+        let explain = explain(config.clone(), service.name.clone());
+        Ok(SwapSlot::new(loaded, terms, component.limits.drain, explain, saved, cause))
+    }
+
+    fn diagnose(&self, error: &Error) -> Diagnostic {
+        diagnose(self.config, self.service, self.component, error)
+    }
+}
+
+impl Common<'_> {
+    /// Keep a service's own component, so that a rollback finds it.
+    fn keep(&self, service: &ServiceConfig, own: &ComponentFile) {
+        if let Some(store) = self.store
+            && let Err(error) = store.keep(own)
+        {
+            tracing::warn!(service = service.name, "its component cannot be kept: {error}");
+        }
+    }
+}
+
+fn leave_out(service: &ServiceConfig, error: &Error) {
+    tracing::warn!(service = service.name, "its last version is left out: {error:#}");
 }
 
 /// What is wrong with a component that is swapped in, with the line that mends it.

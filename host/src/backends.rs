@@ -206,7 +206,12 @@ async fn embedded(config: &Config) -> Result<Option<EmbeddedServer>> {
 fn address(name: &str, postgres: &PostgresConfig) -> Result<Address> {
     match &postgres.url {
         Some(url) => {
-            Address::from_uri(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))
+            let address = Address::from_uri(url.expose())
+                .with_context(|| format!("the url of [postgres.{name}]"))?;
+            Ok(match &postgres.ca {
+                Some(ca) => address.with_authorities(ca.pem()),
+                None => address,
+            })
         }
         None => Ok(Address::new("127.0.0.1", 0, name, "", name)),
     }
@@ -222,6 +227,7 @@ fn pool(postgres: &PostgresConfig) -> PoolConfig {
     PoolConfig {
         connections: postgres.pool,
         acquire_timeout: postgres.acquire_timeout,
+        connect_timeout: postgres.connect_timeout,
         statement_timeout: postgres.statement_timeout,
         breaker: postgres.breaker.clone(),
     }
@@ -243,10 +249,12 @@ fn models(
         service: service.clone(),
         transport: Arc::new(registry.transport(service)),
     });
-    let upstream = Arc::new(
-        Upstream::new(&address, config.connect_timeout, fallback, config.breaker.clone())
-            .map_err(|why| anyhow!(why))?,
-    );
+    let terms = ollama::Terms {
+        connect_timeout: config.connect_timeout,
+        ca: config.ca.clone(),
+        breaker: config.breaker.clone(),
+    };
+    let upstream = Arc::new(Upstream::new(&address, &terms, fallback).map_err(|why| anyhow!(why))?);
     let options = Options {
         calls: config.concurrent,
         first_byte: config.first_byte_timeout,

@@ -12,6 +12,7 @@
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
 //! its paths are joined with the folder of the file; no secret can be printed from it.
 
+mod authorities;
 mod bounds;
 mod component;
 mod context;
@@ -54,7 +55,7 @@ pub use self::outbound::{AllowList, OutboundConfig, Scheme};
 pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
 pub use self::value::Listen;
 use crate::limits;
-use crate::tls::ServerTls;
+use crate::tls::{Authorities, ServerTls};
 
 /// How the environment is asked for a variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -130,10 +131,13 @@ pub struct PostgresConfig {
     /// Always a `postgres://` URI with a user, a host and a database, all checked. `None`: a database
     /// is started for it.
     pub url: Option<BackendUrl>,
+    /// Whose word for the server is taken, beside the system's. With it, `url` asks for a server that has it.
+    pub ca: Option<Authorities>,
     /// SQL files, in the order in which they run.
     pub init: Vec<PathBuf>,
     pub pool: usize,
     pub acquire_timeout: Duration,
+    pub connect_timeout: Duration,
     pub statement_timeout: Duration,
     pub breaker: BreakerConfig,
 }
@@ -146,6 +150,8 @@ pub struct OllamaConfig {
     pub url: BackendUrl,
     /// Why that address: it decides what a message about an unreachable server advises.
     pub url_from: UrlFrom,
+    /// Whose word for the server is taken, beside the system's.
+    pub ca: Option<Authorities>,
     /// The component that answers when nothing listens at `url`.
     pub fallback: Option<String>,
     pub forward: ForwardList,

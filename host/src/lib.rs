@@ -26,6 +26,7 @@ pub mod failure;
 pub mod service;
 pub mod engine;
 pub mod capability;
+pub mod descriptors;
 pub mod shutdown;
 pub mod table;
 pub mod telemetry;

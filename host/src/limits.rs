@@ -63,6 +63,13 @@ pub const HOST_THREADS: Setting<usize> = Setting { default: 0, min: 0, max: 1024
 /// Threads of each of those for calls that block, above all reading files.
 pub const BLOCKING_THREADS: usize = 64;
 
+/// Files and sockets that the process asks the system to let it have open. As many as it may have connections;
+/// the system may allow fewer.
+pub const DESCRIPTORS: u64 = 1_048_576;
+
+/// Those of them that are not connections of clients: files that are sent, backends, the engine.
+pub const OTHER_DESCRIPTORS: u64 = 256;
+
 // === Service: admission ===
 
 /// Requests of one service that run at once. A request waiting for a backend costs a few kilobytes

@@ -23,6 +23,7 @@ use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::config::{Config, HttpLimits, Listen, ServiceKind};
 use crate::control::{ControlFile, Token};
+use crate::descriptors;
 use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
@@ -67,7 +68,10 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     });
 
     let signal = signals.next().await;
-    signals.exit_on_next();
+    signals.exit_on_next({
+        let host = host.clone();
+        move || host.tell_what_is_cut()
+    });
     let drain = host.config.http.limits.drain;
     tracing::info!("{signal}: finishing what runs, for at most {drain:?}");
     host.stopping.store(true, Ordering::Release);
@@ -82,7 +86,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     match finished {
         true => tracing::info!("every accepted request was finished"),
         false => {
-            host.tell_what_is_cut(drain);
+            tracing::warn!("cutting what still runs after {drain:?}");
+            host.tell_what_is_cut();
             public.cut().await;
         }
     }
@@ -126,6 +131,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
+    descriptors::raise(config.http.limits.connections);
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
@@ -274,7 +280,7 @@ impl Running {
     /// End what is left.
     async fn cut(&self) {
         let cut = self.connections.cut();
-        tracing::debug!("cut {cut} connections");
+        tracing::warn!("cut {cut} connections");
         let _ = timeout(limits::http::CUT_CONNECTIONS, self.connections.closed()).await;
     }
 }
@@ -334,8 +340,7 @@ pub fn table(services: &[ServiceStatus]) -> String {
 }
 
 impl Host {
-    fn tell_what_is_cut(&self, drain: Duration) {
-        tracing::warn!("cutting what still runs after {drain:?}");
+    fn tell_what_is_cut(&self) {
         for service in self.services().iter().filter(|service| service.in_flight > 0) {
             tracing::warn!("cutting {} requests of {}", service.in_flight, service.service);
         }

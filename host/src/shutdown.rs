@@ -28,11 +28,12 @@ impl Signals {
         }
     }
 
-    /// From now on a signal ends the process at once.
-    pub fn exit_on_next(mut self) {
+    /// From now on a signal ends the process at once, when `tell` has said what that cuts.
+    pub fn exit_on_next(mut self, tell: impl FnOnce() + Send + 'static) {
         tokio::spawn(async move {
             let name = self.next().await;
             tracing::warn!("{name} again: exiting without waiting for what still runs");
+            tell();
             crate::telemetry::flush();
             std::process::exit(IMPATIENT);
         });

@@ -5,12 +5,16 @@
 //! chooses ring if nothing is, and sqlx always takes ring. One choice at the start, before the
 //! first client is made, suits all three and leaves nothing to the order in which they are used.
 
+mod authorities;
+
 use std::fmt;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+pub use self::authorities::{Authorities, NoAuthority, roots};
 
 /// Choose. May be called again.
 pub fn install() {

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod inside;
+mod tls;
 
 use wasm_host_tests::client;
 use wasm_host_tests::host::{App, Host};
@@ -9,6 +10,10 @@ use wasm_host_tests::upstream::{Step, Upstream, json};
 
 /// The two kinds of components, on what `keys` of their services say.
 async fn callers(keys: &str) -> Host {
+    app(keys).serve().await
+}
+
+fn app(keys: &str) -> App {
     App::new(&format!(
         r#"
 name = "outbound"
@@ -23,8 +28,6 @@ component = "$(caller-p2)"
 "#,
         keys.replace("service.caller", "service.old")
     ))
-    .serve()
-    .await
 }
 
 /// What the new kind of component got from a URL.

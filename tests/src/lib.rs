@@ -16,6 +16,7 @@ pub mod hostile;
 pub mod postgres;
 pub mod proxy;
 pub mod seed;
+pub mod tls;
 pub mod upstream;
 
 use std::future::Future;

@@ -44,6 +44,24 @@ impl Postgres {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Let in who wants encryption with encryption, from now on.
+    pub fn encrypt(&mut self, certificate: &str, key: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        self.stop();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.data().join(name);
+            std::fs::write(&path, text).unwrap();
+            // The server takes no key that others could read.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some(id) = account() {
+                chown(&path, Some(id), Some(id)).unwrap();
+            }
+        }
+        let settings = self.data().join("postgresql.auto.conf");
+        std::fs::write(settings, "ssl = on\n").unwrap();
+        self.resume();
+    }
+
     /// Run a statement as an operator would.
     pub fn sql(&self, statement: &str) -> String {
         let mut psql = program("psql");

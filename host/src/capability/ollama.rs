@@ -26,7 +26,7 @@ use super::{body, headers};
 pub use address::Address;
 pub use client::{Client, Options};
 pub use host::{Ollama, OllamaView, add_to_linker};
-pub use upstream::Upstream;
+pub use upstream::{Terms, Upstream};
 
 #[cfg(test)]
 mod tests;

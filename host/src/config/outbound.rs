@@ -12,14 +12,17 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::BreakerConfig;
+use super::authorities::authorities;
 use super::context::{Context, Located};
 use super::diagnostic::{Problem, quoted};
 use super::file::Table;
 use super::resource::breaker;
 use crate::limits::outgoing as limits;
+use crate::tls::Authorities;
 
 const KEYS: &[&str] = &[
     "allow",
+    "ca",
     "connect-timeout",
     "first-byte-timeout",
     "idle-timeout",
@@ -39,6 +42,8 @@ const SHORTEST_V6: u8 = 7;
 #[derive(Clone, Debug)]
 pub struct OutboundConfig {
     pub allow: AllowList,
+    /// Whose word for a host of `https` is taken, beside the system's.
+    pub ca: Option<Authorities>,
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub idle_timeout: Duration,
@@ -102,8 +107,20 @@ pub(super) fn outbound(
     }
     let rules = table.texts(cx, allow).unwrap_or_default();
     let parse = |rule: &Located<String>| cx.checked(&rule.at, Rule::parse(&rule.value));
+    let allow = AllowList(rules.iter().filter_map(parse).collect());
+    let ca = authorities(cx, &table);
+    if ca.is_some() && !allow.uses_tls() {
+        cx.warning(
+            &table.at("ca"),
+            Problem::new(
+                "'ca' means nothing without a host of https://",
+                "begin a rule with https://, or remove 'ca'",
+            ),
+        );
+    }
     Some(OutboundConfig {
-        allow: AllowList(rules.iter().filter_map(parse).collect()),
+        allow,
+        ca,
         connect_timeout: table.duration(cx, "connect-timeout", limits::CONNECT_TIMEOUT),
         first_byte_timeout: table.duration(cx, "first-byte-timeout", limits::FIRST_BYTE_TIMEOUT),
         idle_timeout: table.duration(cx, "idle-timeout", limits::IDLE_TIMEOUT),
@@ -159,6 +176,7 @@ impl Default for OutboundConfig {
     fn default() -> OutboundConfig {
         OutboundConfig {
             allow: AllowList::default(),
+            ca: None,
             connect_timeout: limits::CONNECT_TIMEOUT.default,
             first_byte_timeout: limits::FIRST_BYTE_TIMEOUT.default,
             idle_timeout: limits::IDLE_TIMEOUT.default,

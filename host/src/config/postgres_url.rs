@@ -42,6 +42,21 @@ pub(super) fn parse(text: &Text) -> Result<BackendUrl, Problem> {
     Ok(BackendUrl::new(parts.uri(), HIDDEN.to_owned()))
 }
 
+/// How the address asks for encryption, if it says so.
+pub(super) fn ssl_mode(url: &BackendUrl) -> Option<String> {
+    parameter(url, "sslmode")
+}
+
+/// Whether the server is reached by a socket of this machine's file system.
+pub(super) fn is_socket(url: &BackendUrl) -> bool {
+    parameter(url, "host").is_some()
+}
+
+fn parameter(url: &BackendUrl, name: &str) -> Option<String> {
+    let url = url::Url::parse(url.expose()).ok()?;
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
 /// `true` if a password stands in the literal part of an address of any kind.
 pub(super) fn has_literal_password(skeleton: &str) -> bool {
     let secret_key = |key: &str| {

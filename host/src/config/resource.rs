@@ -5,18 +5,25 @@
 
 use toml::de::DeTable;
 
+use super::authorities::authorities;
 use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, quoted};
 use super::file::Table;
 use super::forward::{ForwardList, ForwardRule};
-use super::{BreakerConfig, OllamaConfig, PostgresConfig, UrlFrom, disk, ollama_url, postgres_url};
+use super::{
+    BackendUrl, BreakerConfig, OllamaConfig, PostgresConfig, UrlFrom, disk, ollama_url,
+    postgres_url,
+};
 use crate::limits;
+use crate::tls::Authorities;
 
 const POSTGRES_KEYS: &[&str] = &[
     "url",
+    "ca",
     "init",
     "pool",
     "acquire-timeout",
+    "connect-timeout",
     "statement-timeout",
     "breaker-failures",
     "breaker-wait",
@@ -25,6 +32,7 @@ const POSTGRES_KEYS: &[&str] = &[
 
 const OLLAMA_KEYS: &[&str] = &[
     "url",
+    "ca",
     "fallback",
     "forward",
     "connect-timeout",
@@ -64,6 +72,7 @@ pub(super) fn postgres<'t>(
         Some(text) => Some(cx.checked(&text.at, postgres_url::parse(&text.value))),
         None => None,
     };
+    let ca = database_authorities(cx, &table, url.as_ref().and_then(Option::as_ref));
     let scripts = table.texts(cx, "init").unwrap_or_default();
     for script in &scripts {
         if !disk::is_file(&cx.folder.join(&script.value)) {
@@ -73,9 +82,11 @@ pub(super) fn postgres<'t>(
     let config = PostgresConfig {
         line,
         url: url.clone().flatten(),
+        ca,
         init: scripts.iter().map(|script| cx.folder.join(&script.value)).collect(),
         pool: table.count(cx, "pool", limits::postgres::POOL),
         acquire_timeout: table.duration(cx, "acquire-timeout", limits::postgres::ACQUIRE_TIMEOUT),
+        connect_timeout: table.duration(cx, "connect-timeout", limits::postgres::CONNECT_TIMEOUT),
         statement_timeout: table.duration(
             cx,
             "statement-timeout",
@@ -86,6 +97,32 @@ pub(super) fn postgres<'t>(
     // Never an embedded database in place of the one that was asked for.
     let url_is_wrong = table.has("url") && url.flatten().is_none();
     (!url_is_wrong).then_some(config)
+}
+
+/// `ca` of a database. An address that lets in any server would make nothing of it.
+fn database_authorities(
+    cx: &Context<'_>,
+    table: &Table<'_>,
+    url: Option<&BackendUrl>,
+) -> Option<Authorities> {
+    let ca = authorities(cx, table)?;
+    let problem = match url.and_then(postgres_url::ssl_mode) {
+        None if !table.has("url") => Problem::new(
+            "'ca' means nothing for a database of the host's own",
+            "remove it, or add the url of a server",
+        ),
+        _ if url.is_some_and(postgres_url::is_socket) => Problem::new(
+            "'ca' means nothing for a socket of this machine, which is not encrypted",
+            "remove it",
+        ),
+        Some(mode) if !mode.starts_with("verify-") => Problem::new(
+            format!("'ca' means nothing with the SSL mode {mode}, which takes any server"),
+            "remove the mode: with 'ca' it is verify-full",
+        ),
+        _ => return Some(ca),
+    };
+    cx.error(&table.at("ca"), problem);
+    None
 }
 
 /// The resource and the service that stands in for it. `None` if its address is wrong.
@@ -112,10 +149,12 @@ pub(super) fn ollama<'t>(
         table.duration(cx, "first-byte-timeout", limits::ollama::FIRST_BYTE_TIMEOUT);
     let concurrent = table.count(cx, "concurrent", limits::ollama::CONCURRENT);
     let breaker = breaker(cx, &table);
+    let ca = authorities(cx, &table);
     let config = ollama_address(cx, &table).map(|(url, url_from)| OllamaConfig {
         line,
         url,
         url_from,
+        ca,
         fallback: fallback.as_ref().map(|fallback| fallback.value.clone()),
         forward,
         connect_timeout,
@@ -135,7 +174,7 @@ pub(super) fn breaker(cx: &Context<'_>, table: &Table<'_>) -> BreakerConfig {
     }
 }
 
-fn ollama_address(cx: &Context<'_>, table: &Table<'_>) -> Option<(super::BackendUrl, UrlFrom)> {
+fn ollama_address(cx: &Context<'_>, table: &Table<'_>) -> Option<(BackendUrl, UrlFrom)> {
     if table.has("url") {
         let text = table.interpolated(cx, "url")?;
         let url = cx.checked(&text.at, ollama_url::parse(&text.value))?;

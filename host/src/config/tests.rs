@@ -1,5 +1,6 @@
 //! What an application file may say, what comes of it, and what is said when it is wrong.
 
+mod authorities;
 mod bounds;
 mod broken;
 mod forwarding;

@@ -6,16 +6,20 @@
 //! links lie in it.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Empty};
+use rustix::io::Errno;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower_http::services::ServeFile;
-use tower_service::Service as _;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::failure::{Failure, Kind};
 use crate::http::health;
+use crate::limits::SERVICE_QUEUE_TIMEOUT;
 use crate::limits::http as limits;
 use crate::percent;
 
@@ -30,11 +34,14 @@ pub struct Files {
     service: String,
     /// Canonical: without links.
     folder: PathBuf,
+    /// A permit for each file that is being sent.
+    sent: Arc<Semaphore>,
 }
 
 impl Files {
     pub fn new(service: &str, folder: &Path) -> std::io::Result<Self> {
-        Ok(Self { service: service.to_string(), folder: folder.canonicalize()? })
+        let sent = Arc::new(Semaphore::new(limits::FILES));
+        Ok(Self { service: service.to_string(), folder: folder.canonicalize()?, sent })
     }
 
     /// Serve `path`, what the route left of the request's path.
@@ -82,12 +89,16 @@ impl Files {
         if found.has_gz {
             service = service.precompressed_gzip();
         }
-        let Ok(response) = service.call(plain).await;
-        if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
-            return Err(Failure::new(Kind::Internal, "The file cannot be read."));
-        }
+        let sent = self.sent.clone().acquire_owned();
+        let permit = timeout(SERVICE_QUEUE_TIMEOUT.default, sent).await.map_err(|_| busy())?;
+        let response = service.try_call(plain).await.map_err(|error| unreadable(&error))?;
         let mut response = response.map(|body| {
-            body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
+            let explain = move |error: std::io::Error| {
+                // What the body owns is held until its end.
+                let _held = &permit;
+                Error::InternalError(Some(error.to_string()))
+            };
+            body.map_err(explain).boxed_unsync()
         });
         let cache =
             if is_hashed(&found.file) { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -124,6 +135,19 @@ impl Found {
         let (has_br, has_gz) = (has(".br"), has(".gz"));
         Some(Self { file, has_br, has_gz })
     }
+}
+
+fn busy() -> Failure {
+    Failure::new(Kind::Busy, "The host is busy; try again in a moment.")
+}
+
+/// A machine that is out of descriptors has some again in a moment; anything else is a fault.
+fn unreadable(error: &std::io::Error) -> Failure {
+    let failure = match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => busy(),
+        _ => Failure::new(Kind::Internal, "The file cannot be read."),
+    };
+    failure.because(error)
 }
 
 /// The path below the folder that a request's path names, or none if it tries to leave it.

@@ -104,6 +104,10 @@ pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 /// that reads slowly holds of it in memory.
 pub const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
+/// Files of one static service that are being sent at once. Each takes a descriptor, and many systems give a
+/// process 1024 of them; more wait as requests of a component would.
+pub const FILES: usize = 512;
+
 // === HTTP/2 ===
 
 /// Requests at once on one HTTP/2 connection. What browsers expect; one client does not take all of a

@@ -28,8 +28,13 @@ pub const STATEMENT_TIMEOUT: Setting<Duration> = Setting {
 /// where it can.
 pub const STATEMENT_GRACE: Duration = Duration::from_millis(250);
 
-/// Time to connect and log in. A server that does not answer within it is `unavailable`.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time to connect and log in. A server that does not answer within it is `unavailable`. Long enough for two lost
+/// packets and a server that is busy; one that is far away or wakes up slowly needs more.
+pub const CONNECT_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(5),
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(5 * MINUTE),
+};
 
 /// Rows in one batch: the most that the interface promises. Calls into a guest are cheap but not
 /// free, and a reader that stops early has wasted at most this many.

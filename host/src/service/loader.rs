@@ -36,8 +36,15 @@ pub struct Terms {
 }
 
 impl Loader {
-    /// Load a component for a service.
+    /// Load a component for a service, and ask it for its health.
     pub async fn load(&self, file: ComponentFile, terms: &Terms) -> Result<Version> {
+        let version = self.prepare(file, terms).await?;
+        check_health(&version, terms).await?;
+        Ok(version)
+    }
+
+    /// All but its health, for a time when the services that it may call are not there yet.
+    pub async fn prepare(&self, file: ComponentFile, terms: &Terms) -> Result<Version> {
         let ComponentFile { digest, path, .. } = file.clone();
         let component = compile(self.engine.clone(), self.cache.clone(), file).await?;
         let pre = link(&self.engine, &component, &terms.grants).with_context(|| {
@@ -51,14 +58,14 @@ impl Loader {
             .map_err(|_| anyhow!("it did not start within {:?}", limits::SMOKE_TIMEOUT))
             .and_then(|tried| tried.map_err(cause))
             .with_context(|| format!("{} does not start", path.display()))?;
-        let version = Version::new(digest, path, imports, &policy, self.threads);
-        if let Some(path) = &terms.health {
-            probe(&version, path)
-                .await
-                .with_context(|| format!("{} is not healthy", version.path.display()))?;
-        }
-        Ok(version)
+        Ok(Version::new(digest, path, imports, &policy, self.threads))
     }
+}
+
+/// Fails if the version declares a health path and does not answer well there.
+pub async fn check_health(version: &Version, terms: &Terms) -> Result<()> {
+    let Some(path) = &terms.health else { return Ok(()) };
+    probe(version, path).await.with_context(|| format!("{} is not healthy", version.path.display()))
 }
 
 /// What a guest did wrong, without the addresses of where it did.

@@ -156,6 +156,25 @@ async fn a_client_that_leaves_its_body_unread_is_noticed() {
     nothing_in_flight(&host, "greedy").await;
 }
 
+/// What TCP tells of its end comes behind what it has sent, and that stays with it while nobody reads.
+#[tokio::test]
+async fn a_client_that_closes_behind_more_than_the_buffers_hold_ends_with_its_deadline() {
+    let host = guests("first-byte-timeout = \"3s\"\nmax-body = \"1GiB\"").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    let head =
+        "POST /greedy/hold-body HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000000\r\n\r\n";
+    raw.send(head).await.unwrap();
+    // Until nothing more fits anywhere.
+    let more = vec![b'x'; 256 * 1024];
+    while tokio::time::timeout(Duration::from_millis(300), raw.send(&more)).await.is_ok() {}
+    assert_eq!(host.service("greedy").await["in_flight"], 1);
+    drop(raw);
+    let left = std::time::Instant::now();
+    nothing_in_flight(&host, "greedy").await;
+    assert!(left.elapsed() < Duration::from_secs(15), "it took {:?}", left.elapsed());
+    neighbour_is_well(&host).await;
+}
+
 #[tokio::test]
 async fn a_half_closed_client_is_served_whole_or_given_up() {
     let host = guests("").serve().await;

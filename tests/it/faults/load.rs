@@ -1,7 +1,7 @@
 //! Load: what must stay bounded is asserted, what was measured is printed (`-- --nocapture`).
 //!
 //! Times are asserted generously, because machines that run tests are busy. [`LONG`] in the environment makes
-//! each load last a minute.
+//! each load last a minute, and asserts what is promised on a quiet machine of two processors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +17,17 @@ use wasm_host_tests::{descriptors, eventually};
 /// Set to anything, loads last 60 seconds instead of a few.
 const LONG: &str = "WASM_HOST_TEST_LONG";
 
+fn is_long() -> bool {
+    std::env::var_os(LONG).is_some()
+}
+
 fn lasting(short: u64) -> Duration {
-    Duration::from_secs(if std::env::var_os(LONG).is_some() { 60 } else { short })
+    Duration::from_secs(if is_long() { 60 } else { short })
+}
+
+/// The bound that is promised, or one for busy machines.
+fn bound<T>(promised: T, generous: T) -> T {
+    if is_long() { promised } else { generous }
 }
 
 /// Something that is done again and again until it is told to stop.
@@ -125,7 +134,8 @@ component = "$(hello-p3)"
         troubled99.as_secs_f64() / calm99.as_secs_f64(),
     );
     assert!(troubled.len() > 20, "the third service hardly answered: {}", troubled.len());
-    assert!(troubled99 < Duration::from_secs(2), "one in a hundred waited {troubled99:?}");
+    let bound = bound(calm99 * 3, Duration::from_secs(2));
+    assert!(troubled99 < bound, "one in a hundred waited {troubled99:?}");
     // Four instances of 64 MiB, those that end at the same time, and some room.
     assert!(during < before + 700, "{during} MiB");
 }
@@ -205,9 +215,12 @@ queue-timeout = "1s"
     );
     assert!(served < last.len(), "it was no overload");
     assert!(served as f64 > rate * time.as_secs_f64() / 4.0, "it served {served} only");
-    assert!(longest < Duration::from_secs(10), "somebody waited {longest:?}");
+    // A second in the queue, and then what the request itself takes.
+    let patience = bound(Duration::from_secs(2), Duration::from_secs(10));
+    assert!(longest < patience, "somebody waited {longest:?}");
     assert!(during < before + 100, "{before} MiB became {during} MiB");
-    assert!(normal < Duration::from_secs(10), "it took {normal:?}");
+    let soon = bound(Duration::from_secs(1), Duration::from_secs(10));
+    assert!(normal < soon, "it took {normal:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -276,7 +289,8 @@ concurrent = 2000
     println!(
         "{CLIENTS} clients hung up ({with} MiB with them): all closes seen after {closes:?}, no live call after {calls:?}"
     );
-    assert!(closes.max(calls) < Duration::from_secs(20), "{closes:?} and {calls:?}");
+    let soon = bound(Duration::from_secs(2), Duration::from_secs(20));
+    assert!(closes.max(calls) < soon, "{closes:?} and {calls:?}");
     eventually("the requests to end", async || {
         (host.service("chat").await["in_flight"] == 0).then_some(())
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasm_host_tests::host::component;
+use wasm_host_tests::host::{App, component};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::{client, eventually};
 
@@ -17,7 +17,7 @@ async fn a_host_out_of_descriptors_lives_and_serves_again() {
         // The system accepts for it, as long as there is room in its queue.
         idle.push(Raw::connect(&host.address).await);
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    host.logs("cannot accept connections").await;
     println!("{} descriptors of 96 in use", host.descriptors());
     // A few more were there before the limit was.
     assert!(host.descriptors() <= 100);
@@ -34,17 +34,30 @@ async fn a_host_out_of_descriptors_lives_and_serves_again() {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_and_are_served() {
-    let host = guests("").serve().await;
-    let mut idle = Vec::new();
-    for _ in 0..1100 {
-        idle.push(Raw::connect(&host.address).await);
+    let app = App::new(
+        r#"
+name = "faults"
+
+[http]
+connections = 32
+
+[service.good]
+component = "$(hello-p3)"
+"#,
+    );
+    let host = app.serve().await;
+    // They have asked for nothing yet, so none of them is there to make room.
+    let mut silent = Vec::new();
+    for _ in 0..32 {
+        silent.push(Raw::connect(&host.address).await);
     }
-    let waiting = tokio::spawn({
+    let mut waiting = tokio::spawn({
         let address = host.address.clone();
         async move { client::send(&address, "GET", "/good/", &[], "").await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    drop(idle);
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
+    assert!(early.is_err(), "it was served beyond the bound");
+    drop(silent);
     assert_eq!(waiting.await.unwrap().status, 200);
     nothing_in_flight(&host, "good").await;
 }

@@ -47,3 +47,50 @@ async fn idle_connections_give_their_descriptors_to_new_ones() {
         idle.push(raw);
     }
 }
+
+#[tokio::test]
+async fn files_beyond_the_descriptors_are_busy_and_no_fault() {
+    let app = App::new("name = \"files\"\n[service.pages]\nstatic = \"pages\"\nroute = \"/\"\n");
+    std::fs::create_dir(app.path().join("pages")).unwrap();
+    std::fs::write(app.path().join("pages/large.bin"), vec![0; 1024 * 1024]).unwrap();
+    let host = app.serve().await;
+    let (mut sender, _connection) = http2::frames(&host).await;
+    let process = Pid::from_raw(host.pid().cast_signed());
+    let few = Some(descriptors(&host) + 10);
+    prlimit(process, Resource::Nofile, Rlimit { current: few, maximum: few }).unwrap();
+    // Nobody reads their bodies, so that their files stay open.
+    let (mut held, mut refused) = (Vec::new(), 0);
+    for _ in 0..30 {
+        let (response, _) = sender.send_request(http2::to(&host, "/large.bin"), true).unwrap();
+        let response = within("a response", response).await.unwrap();
+        if response.status() == 200 {
+            held.push(response);
+        } else {
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()["retry-after"]),
+                (503, &"1".parse().unwrap())
+            );
+            refused += 1;
+        }
+    }
+    assert!(!held.is_empty() && refused > 0, "{} files and {refused} refusals", held.len());
+    drop(held);
+    eventually("a file", async || {
+        let (response, _) = sender.send_request(http2::to(&host, "/large.bin"), true).unwrap();
+        (within("a response", response).await.unwrap().status() == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_soft_bound_of_descriptors_is_raised_and_a_hard_one_is_told() {
+    let host = app("").before("ulimit -S -n 300").serve().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.pid())).unwrap();
+    let open = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = open.split_whitespace().skip(3).collect();
+    assert_eq!(numbers[0], numbers[1], "{open}");
+    let told = "300 open files and sockets, and 1024 connections need";
+    assert!(!host.log().contains(told), "{}", host.log());
+    let host = app("").before("ulimit -n 300").serve().await;
+    host.logs(told).await;
+}

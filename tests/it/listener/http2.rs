@@ -43,13 +43,13 @@ impl Client {
 }
 
 /// A client that is told every frame.
-async fn frames(host: &Host) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+pub(super) async fn frames(host: &Host) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let stream = TcpStream::connect(&host.address).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     (within("settings", sender.ready()).await.unwrap(), tokio::spawn(connection))
 }
 
-fn to(host: &Host, path: &str) -> Request<()> {
+pub(super) fn to(host: &Host, path: &str) -> Request<()> {
     Request::get(format!("http://{}{path}", host.address)).body(()).unwrap()
 }
 

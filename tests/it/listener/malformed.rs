@@ -141,6 +141,27 @@ async fn a_refusal_is_a_problem_document_where_the_head_could_be_read() {
     assert!(head.contains(&format!("x-request-id: {id}")), "{answer}");
 }
 
+/// The library that reads heads answers these itself, before there is a request that could have an id.
+#[tokio::test]
+async fn what_cannot_be_read_is_answered_with_a_status_and_nothing_else() {
+    let host = app("max-header = \"256KiB\"").serve().await;
+    let long = "a".repeat(70_000);
+    for (request, answer) in [
+        ("hello\r\n\r\n".to_string(), "400 Bad Request"),
+        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), "414 URI Too Long"),
+        (
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(300_000)),
+            "431 Request Header Fields Too Large",
+        ),
+    ] {
+        let seen = Raw::open(&host, request).await.rest().await;
+        let (lines, date) = seen.split_once("date: ").unwrap_or_else(|| panic!("{seen}"));
+        let head = format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n");
+        assert_eq!(lines, head);
+        assert!(date.ends_with(" GMT\r\n\r\n"), "{date}");
+    }
+}
+
 /// In line with RFC 9112, 2.2 and 3.2, and of one meaning.
 #[tokio::test]
 async fn what_is_unusual_and_clear_is_answered() {

@@ -94,7 +94,9 @@ async fn a_host_that_is_killed_during_swaps_serves_one_of_the_versions_again() {
         let after = history.iter().filter(|record| record["number"].as_u64().unwrap() > told);
         assert!(after.count() <= 2, "{told}: {history:?}");
         let record = history.iter().find(|record| record["number"] == told).expect("the record");
-        assert_eq!(record["verdict"], "activated", "{history:?}");
+        // The first swap of a round may find that its version serves already.
+        let verdict = record["verdict"].as_str().unwrap();
+        assert!(["activated", "unchanged"].contains(&verdict), "{history:?}");
         let [.., served, start] = &history[..] else { panic!("{history:?}") };
         assert_eq!(start["digest"], served["digest"], "it serves what was published last");
         host.stop().await;

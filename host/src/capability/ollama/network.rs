@@ -19,6 +19,7 @@ use super::body::{Body, Shared};
 use super::headers::strip_hop_by_hop;
 use super::upstream::{Transport, TransportError};
 use crate::limits::ollama::{IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
+use crate::tls::Authorities;
 
 pub(super) struct Network {
     client: reqwest::Client,
@@ -30,7 +31,11 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(address: &Address, connect_timeout: Duration) -> Result<Self, String> {
+    pub(super) fn new(
+        address: &Address,
+        connect_timeout: Duration,
+        ca: Option<&Authorities>,
+    ) -> Result<Self, String> {
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .no_proxy()
@@ -49,6 +54,9 @@ impl Network {
         if url.scheme() == "http" {
             // The system's certificates are not needed, and a small machine may have none.
             builder = builder.tls_certs_only([]);
+        } else if let Some(ca) = ca {
+            let own = reqwest::Certificate::from_pem_bundle(ca.pem());
+            builder = builder.tls_certs_merge(own.map_err(|error| error.to_string())?);
         }
         let client = builder.build().map_err(|error| format!("no HTTP client: {error}"))?;
         // The client knows how a user and a password become a header; let it show one.
@@ -95,20 +103,24 @@ impl Network {
             return TransportError::Unreachable("its name is not known".into());
         }
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        let mut why = "no connection".to_string();
         while let Some(cause) = source {
-            if let Some(cause) = cause.downcast_ref::<io::Error>() {
-                // The text of the kind, because the error's own may carry a host name.
-                return TransportError::Unreachable(match cause.kind() {
-                    io::ErrorKind::InvalidData => {
-                        "no secure connection: its certificate is not trusted, or it speaks no TLS"
-                            .into()
-                    }
-                    kind => kind.to_string(),
-                });
+            if cause.is::<rustls::Error>() {
+                why = "no secure connection: its certificate is not trusted, or it speaks no TLS"
+                    .into();
+                break;
             }
-            source = cause.source();
+            source = match cause.downcast_ref::<io::Error>() {
+                Some(error) => {
+                    // The text of the kind, because the error's own may carry a host name.
+                    why = error.kind().to_string();
+                    // One that is wrapped does not count as its source.
+                    error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static))
+                }
+                None => cause.source(),
+            };
         }
-        TransportError::Unreachable("no connection".into())
+        TransportError::Unreachable(why)
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Event, GenerateRequest, Server as _, Stream, Summary};
-use super::{Address, Client, Options, Upstream};
+use super::{Address, Client, Options, Terms, Upstream};
 use crate::config::BreakerConfig;
 use crate::limits::ollama::CONNECT_TIMEOUT;
 
@@ -23,13 +23,12 @@ const PROMISE: Duration = Duration::from_secs(1);
 /// A server without a stand-in.
 fn alone(url: &str) -> Upstream {
     crate::tls::install();
-    Upstream::new(
-        &Address::parse(url).unwrap(),
-        CONNECT_TIMEOUT.default,
-        None,
-        BreakerConfig::default(),
-    )
-    .unwrap()
+    let terms = Terms {
+        connect_timeout: CONNECT_TIMEOUT.default,
+        ca: None,
+        breaker: BreakerConfig::default(),
+    };
+    Upstream::new(&Address::parse(url).unwrap(), &terms, None).unwrap()
 }
 
 fn client_with(address: SocketAddr, options: Options) -> Client {

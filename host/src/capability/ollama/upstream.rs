@@ -20,6 +20,7 @@ use super::network::Network;
 use crate::capability::breaker::Breaker;
 use crate::config::BreakerConfig;
 use crate::limits::ollama::{PROBE_INTERVAL, PROBE_TIMEOUT};
+use crate::tls::Authorities;
 
 /// Something that HTTP requests can be sent to.
 pub trait Transport: Send + Sync {
@@ -47,6 +48,15 @@ pub enum TransportError {
     Invalid(String),
     #[error("cancelled")]
     Cancelled,
+}
+
+/// How the server at an address is reached.
+#[derive(Clone)]
+pub struct Terms {
+    pub connect_timeout: Duration,
+    /// Whose word for a server of `https` is taken, beside the system's.
+    pub ca: Option<Authorities>,
+    pub breaker: BreakerConfig,
 }
 
 /// A service of this host that stands in for an absent server.
@@ -92,12 +102,11 @@ impl Upstream {
     /// Fails if the address cannot be used. Nothing is connected yet.
     pub fn new(
         address: &Address,
-        connect_timeout: Duration,
+        terms: &Terms,
         fallback: Option<Fallback>,
-        breaker: BreakerConfig,
     ) -> Result<Self, String> {
-        let server = Arc::new(Network::new(address, connect_timeout)?);
-        let breaker = Breaker::new(format!("Ollama at {address}"), breaker);
+        let server = Arc::new(Network::new(address, terms.connect_timeout, terms.ca.as_ref())?);
+        let breaker = Breaker::new(format!("Ollama at {address}"), terms.breaker.clone());
         Ok(Self {
             breaker,
             ..Self::with_server(server, address.to_string(), fallback, PROBE_INTERVAL)

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hyper_rustls::ConfigBuilderExt as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
@@ -26,6 +25,7 @@ use crate::capability::context::RequestContext;
 use crate::config::OutboundConfig;
 use crate::limits;
 use crate::limits::outgoing::HOSTS;
+use crate::tls;
 
 /// The way out of one service.
 pub struct Outbound {
@@ -43,14 +43,14 @@ pub struct Outbound {
 impl Outbound {
     /// Fails if a rule needs certificates and the system has none.
     pub fn new(service: Arc<str>, config: OutboundConfig) -> io::Result<Arc<Self>> {
-        let tls = ClientConfig::builder();
-        let tls = if config.allow.uses_tls() {
-            tls.with_native_roots()?
+        let roots = if config.allow.uses_tls() {
+            tls::roots(config.ca.as_ref())?
         } else {
             // A small machine may have none.
-            tls.with_root_certificates(RootCertStore::empty())
+            RootCertStore::empty()
         };
-        Ok(Self::with_tls(service, config, tls.with_no_client_auth()))
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Ok(Self::with_tls(service, config, tls))
     }
 
     /// A way out that is closed.

@@ -42,14 +42,18 @@ const RESET: &str = "close all; set session authorization default; reset all; un
 const FIRST_WITH_CLIENT_CHECK: u32 = 140_000;
 
 impl Connection {
-    pub(super) async fn open(address: &Address, statement_timeout: Duration) -> sqlx::Result<Self> {
+    pub(super) async fn open(
+        address: &Address,
+        connect_timeout: Duration,
+        statement_timeout: Duration,
+    ) -> sqlx::Result<Self> {
         let connect = async {
             let mut sql = PgConnection::connect_with(address.options()).await?;
             let row = sqlx::raw_sql("select pg_backend_pid()").fetch_one(&mut sql).await?;
             let settings = configure(&mut sql, statement_timeout).await?;
             Ok((sql, row.try_get(0)?, settings))
         };
-        let connected = timeout(limits::CONNECT_TIMEOUT, connect).await;
+        let connected = timeout(connect_timeout, connect).await;
         let (sql, pid, settings) = connected
             .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
         let now = Instant::now();

@@ -132,6 +132,9 @@ fn sql_error(error: &PgDatabaseError) -> SqlError {
     }
 }
 
+const NOT_SECURE: &str =
+    "no secure connection: its certificate is not trusted, or it speaks no TLS";
+
 /// The kind of trouble in a word: whole texts of the driver may repeat an address.
 fn kind(error: &sqlx::Error) -> &'static str {
     match error {
@@ -141,9 +144,11 @@ fn kind(error: &sqlx::Error) -> &'static str {
             std::io::ErrorKind::NotFound => "no such host or socket",
             std::io::ErrorKind::TimedOut => "timed out",
             std::io::ErrorKind::UnexpectedEof => "closed by the server",
+            // What a certificate that is not right comes as.
+            std::io::ErrorKind::InvalidData => NOT_SECURE,
             _ => "input or output failed",
         },
-        sqlx::Error::Tls(_) => "TLS failed",
+        sqlx::Error::Tls(_) => NOT_SECURE,
         sqlx::Error::Database(_) => "the server said no",
         sqlx::Error::Protocol(_) => "the server broke the protocol",
         _ => "the driver failed",

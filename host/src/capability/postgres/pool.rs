@@ -28,6 +28,8 @@ pub struct PoolConfig {
     /// Connections for statements. One more may be opened to cancel them.
     pub connections: usize,
     pub acquire_timeout: Duration,
+    /// To connect and log in.
+    pub connect_timeout: Duration,
     pub statement_timeout: Duration,
     /// When a server that cannot be reached is no longer tried for every statement.
     pub breaker: BreakerConfig,
@@ -193,7 +195,8 @@ impl Pool {
     async fn open(&self) -> Result<Connection, Error> {
         let pass = self.breaker.admit().map_err(|_| error::given_up())?;
         let database = self.address.database();
-        let opened = Connection::open(&self.address, self.config.statement_timeout).await;
+        let PoolConfig { connect_timeout, statement_timeout, .. } = self.config;
+        let opened = Connection::open(&self.address, connect_timeout, statement_timeout).await;
         let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
         match &opened {
             Ok(_) => {

@@ -99,6 +99,7 @@ fn quick() -> PoolConfig {
     PoolConfig {
         connections: 3,
         acquire_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(20),
         breaker: BreakerConfig::default(),
     }

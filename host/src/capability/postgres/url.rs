@@ -69,6 +69,15 @@ impl Address {
         Self { options: self.options.ssl_mode(mode) }
     }
 
+    /// Log in only where the certificate is the host's own, on the word of these authorities or the system's.
+    pub fn with_authorities(self, pem: &[u8]) -> Self {
+        let mode = match self.options.get_ssl_mode() {
+            PgSslMode::VerifyCa => PgSslMode::VerifyCa,
+            _ => PgSslMode::VerifyFull,
+        };
+        Self { options: self.options.ssl_root_cert_from_pem(pem.to_vec()).ssl_mode(mode) }
+    }
+
     /// The same login for another database of the server.
     pub fn with_database(&self, database: &str) -> Self {
         Self { options: self.options.clone().database(database) }

@@ -68,6 +68,7 @@ url = "${DB}"
 init = "components/weather/sql/init.sql"
 pool = 2
 acquire-timeout = "250ms"
+connect-timeout = "20s"
 statement-timeout = "1h"
 [ollama.gpu]
 url = "https://gpu.example.com/ollama/"
@@ -136,6 +137,7 @@ threads = 3
     let main = &config.postgres["main"];
     assert_eq!((main.line, main.init.len(), main.pool), (19, 1, 2));
     assert_eq!(main.acquire_timeout, Duration::from_millis(250));
+    assert_eq!(main.connect_timeout, Duration::from_secs(20));
     assert_eq!(main.statement_timeout, Duration::from_secs(3600));
     let gpu = &config.ollama["gpu"];
     assert_eq!((gpu.url.expose(), gpu.url_from), ("https://gpu.example.com/ollama", UrlFrom::File));

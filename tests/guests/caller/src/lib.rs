@@ -1,6 +1,6 @@
 //! A component of WASI 0.3 that sends a request where it is told to: `/fetch?URL`, with the waits in
 //! milliseconds that the headers `x-connect`, `x-first-byte` and `x-between-bytes` give. The
-//! request's body goes with it.
+//! request's body goes with it. Not told, it asks the URL that its environment has under `PEER`.
 
 use wasm_host_guest::bindings::wasi::http::{client, types};
 use wasm_host_guest::bindings::{wit_future, wit_stream};
@@ -10,7 +10,8 @@ struct Caller;
 
 impl Service for Caller {
     async fn handle(request: Request) -> Response {
-        let url = request.query.clone().unwrap_or_default();
+        let peer = || std::env::var("PEER").unwrap_or_default();
+        let url = request.query.clone().unwrap_or_else(peer);
         let wait = |name: &str| {
             let milliseconds: u64 = request.header(name)?.parse().ok()?;
             Some(milliseconds * 1_000_000)
