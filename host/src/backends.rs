@@ -21,7 +21,7 @@ use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script};
 use crate::limits::backends::READY_TIMEOUT;
 use crate::record::Recorder;
 use crate::service::registry::RegistryHandle;
-use crate::tls;
+use crate::{threads, tls};
 
 /// All resources by their names in the application file.
 #[derive(Default)]
@@ -77,13 +77,14 @@ impl Backends {
         recorder: Option<Arc<Recorder>>,
     ) -> Result<Self> {
         tls::install();
+        let threads = threads::count(config.limits.threads);
         let mut backends = Self { recorder, ..Self::default() };
         for (name, postgres) in &config.postgres {
             let address = address(name, postgres)?;
             backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
         }
         for (name, ollama) in &config.ollama {
-            let models = models(ollama, registry, backends.recorder.as_ref())
+            let models = models(ollama, threads, registry, backends.recorder.as_ref())
                 .with_context(|| format!("the url of [ollama.{name}]"))?;
             backends.models.insert(name.clone(), models);
         }
@@ -241,6 +242,7 @@ fn scripts(folder: &Path, postgres: &PostgresConfig) -> Vec<Script> {
 
 fn models(
     config: &OllamaConfig,
+    threads: usize,
     registry: &RegistryHandle,
     recorder: Option<&Arc<Recorder>>,
 ) -> Result<Models> {
@@ -253,6 +255,7 @@ fn models(
         connect_timeout: config.connect_timeout,
         ca: config.ca.clone(),
         breaker: config.breaker.clone(),
+        threads,
     };
     let upstream = Arc::new(Upstream::new(&address, &terms, fallback).map_err(|why| anyhow!(why))?);
     let options = Options {

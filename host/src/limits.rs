@@ -208,9 +208,21 @@ pub const EPOCH_TICK_AT_REST: Duration = Duration::from_millis(10);
 /// Ticks without any guest after which the engine rests.
 pub const EPOCH_REST_AFTER: u32 = 1000;
 
+/// Time of one turn of an instance, for each of its requests, from which on it is long. Small requests take some ten
+/// microseconds.
+pub const LONG_TURN: Duration = Duration::from_micros(250);
+
+/// Short turns that make up for a long one, and how far long ones must be ahead to move an instance to the threads
+/// for guests that compute: six without a pause. It comes back when short ones have made up for all.
+pub const SHORT_TURNS: u32 = 8;
+pub const HEAVY: u32 = 48;
+
 /// How much less urgent guests that compute are than threads that serve, in the steps of `nice`: they get about a
 /// tenth of a processor that both want.
 pub const COMPUTING_NICENESS: i32 = 10;
+
+/// Bytes of memory of an instance above which its end is left to those threads.
+pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);

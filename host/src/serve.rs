@@ -260,8 +260,8 @@ impl Running {
         F: Future<Output = Response<WasiBody>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        let accepting = listener.serve(handle, connections.clone(), threads, stop.clone());
-        Self { accepting: tokio::spawn(accepting), stop, connections }
+        let accepting = listener.serve(handle, connections.clone(), threads.clone(), stop.clone());
+        Self { accepting: threads.spawn_on_first(accepting), stop, connections }
     }
 
     /// Take no more connections and wait until those that are open have finished. False if that took too long.

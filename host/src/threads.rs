@@ -3,7 +3,7 @@
 //! A connection stays on one of them, and so does all that is done for it: the instance that answers, the calls
 //! that the instance makes, the answer's body. Nothing on a request's way is handed from one processor to
 //! another, which costs more than a small request itself. What they have to share is shared by being
-//! counted ([`Threads::spawn`]), and where somebody else may have room, by asking there.
+//! counted ([`Threads::idlest`]), and where somebody else may have room, by asking there.
 //!
 //! It knows nothing of what runs on them. Whatever is not a request (loading, swaps, the control plane) runs on
 //! the runtime of the program.
@@ -14,10 +14,11 @@ use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, available_parallelism};
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
@@ -45,16 +46,23 @@ pub fn on_behalf_of<T>(number: Option<usize>, runtime: &Handle, work: impl FnOnc
 }
 
 /// One value for each serving thread, and one for everybody else.
-pub struct PerThread<T>(Box<[T]>);
+pub struct PerThread<T> {
+    own: Box<[T]>,
+    others: T,
+}
 
-/// The serving threads.
+/// The serving threads. The first of them accepts connections.
 pub struct Threads {
-    threads: Vec<Thread>,
-    running: Mutex<Vec<JoinHandle<()>>>,
+    first: Thread,
+    others: Vec<Thread>,
+    running: Mutex<Vec<thread::JoinHandle<()>>>,
     stop: CancellationToken,
 }
 
-struct Thread {
+/// One of them.
+pub struct Thread {
+    /// None: a runtime that is somebody else's.
+    number: Option<usize>,
     runtime: Handle,
     /// What was spawned on it and has not ended.
     tasks: Arc<AtomicUsize>,
@@ -63,15 +71,16 @@ struct Thread {
 // === impl PerThread ===
 
 impl<T> PerThread<T> {
-    pub fn new(threads: usize, make: impl FnMut() -> T) -> Self {
-        Self(std::iter::repeat_with(make).take(threads + 1).collect())
+    /// Make one for each of so many threads, and one for everybody else.
+    pub fn try_new<E>(threads: usize, mut make: impl FnMut() -> Result<T, E>) -> Result<Self, E> {
+        let others = make()?;
+        let own = std::iter::repeat_with(make).take(threads).collect::<Result<_, E>>()?;
+        Ok(Self { own, others })
     }
 
     /// The one of the calling thread.
-    pub fn get(&self) -> Option<&T> {
-        // The last is everybody else's.
-        let last = self.0.len().checked_sub(1)?;
-        self.0.get(current().unwrap_or(last).min(last))
+    pub fn get(&self) -> &T {
+        current().and_then(|number| self.own.get(number)).unwrap_or(&self.others)
     }
 }
 
@@ -89,31 +98,36 @@ impl Threads {
     /// Start so many threads.
     pub fn start(count: usize) -> io::Result<Self> {
         let stop = CancellationToken::new();
-        let started = (0..count.max(1)).map(|number| Thread::start(number, stop.clone()));
-        let (threads, running): (_, Vec<_>) =
-            started.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(Self { threads, running: running.into(), stop })
+        let (first, runs) = Thread::start(0, stop.clone())?;
+        let (mut others, mut running) = (Vec::new(), vec![runs]);
+        for number in 1..count {
+            let (thread, runs) = Thread::start(number, stop.clone())?;
+            others.push(thread);
+            running.push(runs);
+        }
+        Ok(Self { first, others, running: running.into(), stop })
     }
 
     /// The runtime of the caller, for what needs no threads of its own.
     pub fn none() -> Self {
-        let thread = Thread { runtime: Handle::current(), tasks: Arc::default() };
-        Self { threads: vec![thread], running: Mutex::default(), stop: CancellationToken::new() }
+        let first = Thread { number: None, runtime: Handle::current(), tasks: Arc::default() };
+        let (others, running, stop) = Default::default();
+        Self { first, others, running, stop }
     }
 
-    /// Run a task on the thread that has the fewest of them. It is made there, so that what it holds belongs to
-    /// that thread's runtime.
-    pub fn spawn<F>(&self, make: impl FnOnce() -> F + Send + 'static)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    /// The thread that runs the fewest tasks.
+    pub fn idlest(&self) -> &Thread {
+        let (first, others) = (&self.first, &self.others);
         let fewest = |thread: &&Thread| thread.tasks.load(Ordering::Relaxed);
-        let Some(thread) = self.threads.iter().min_by_key(fewest) else { return };
-        let counted = Counted::new(thread.tasks.clone());
-        thread.runtime.spawn(async move {
-            let _counted = counted;
-            make().await;
-        });
+        std::iter::once(first).chain(others).min_by_key(fewest).unwrap_or(first)
+    }
+
+    /// Run a task on the first thread, as one that is always there and counts for nothing.
+    pub fn spawn_on_first(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        self.first.runtime.spawn(task)
     }
 
     /// End whatever still runs on them.
@@ -129,19 +143,36 @@ impl Threads {
 }
 
 impl Thread {
-    fn start(number: usize, stop: CancellationToken) -> io::Result<(Self, JoinHandle<()>)> {
+    /// Whether the caller is on it.
+    pub fn is_here(&self) -> bool {
+        self.number == current()
+    }
+
+    /// Run a task on it. It is made there, so that what it holds belongs to that thread's runtime.
+    pub fn spawn<F>(&self, make: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let counted = Counted::new(self.tasks.clone());
+        self.runtime.spawn(async move {
+            let _counted = counted;
+            make().await;
+        });
+    }
+
+    fn start(number: usize, stop: CancellationToken) -> io::Result<(Self, thread::JoinHandle<()>)> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(limits::BLOCKING_THREADS)
             .build()?;
         let handle = runtime.handle().clone();
-        let thread = std::thread::Builder::new().name(format!("serve-{number}"));
+        let thread = thread::Builder::new().name(format!("serve-{number}"));
         let running = thread.spawn(move || {
             CURRENT.set(Some(number));
             runtime.block_on(stop.cancelled());
             runtime.shutdown_timeout(Duration::ZERO);
         })?;
-        Ok((Self { runtime: handle, tasks: Arc::default() }, running))
+        Ok((Self { number: Some(number), runtime: handle, tasks: Arc::default() }, running))
     }
 }
 
@@ -174,7 +205,7 @@ mod tests {
         let held = CancellationToken::new();
         let hold = |held: &CancellationToken| {
             let (sender, held) = (sender.clone(), held.clone());
-            threads.spawn(move || async move {
+            threads.idlest().spawn(move || async move {
                 sender.send(current()).unwrap();
                 held.cancelled().await;
             });
@@ -184,7 +215,7 @@ mod tests {
         let mut two = [hold(&first), hold(&held)];
         // The first one's thread has none again.
         first.cancel();
-        while threads.threads.iter().all(|thread| thread.tasks.load(Ordering::Relaxed) > 0) {
+        while threads.idlest().tasks.load(Ordering::Relaxed) > 0 {
             std::thread::yield_now();
         }
         assert_eq!(hold(&held), two[0]);
@@ -196,23 +227,24 @@ mod tests {
     #[test]
     fn each_thread_has_its_own_and_the_others_one_together() {
         let mut next = 0;
-        let values = Arc::new(PerThread::new(2, || {
+        let values = PerThread::try_new(2, || {
             next += 1;
-            next
-        }));
-        assert_eq!(values.get(), Some(&3));
+            Ok::<i32, ()>(next)
+        });
+        let values = Arc::new(values.unwrap());
+        assert_eq!(*values.get(), 1);
         let threads = Threads::start(2).unwrap();
         let (sender, seen) = mpsc::channel();
         for _ in 0..2 {
             let (sender, values) = (sender.clone(), values.clone());
-            threads.spawn(move || async move {
-                sender.send(*values.get().unwrap()).unwrap();
+            threads.idlest().spawn(move || async move {
+                sender.send(*values.get()).unwrap();
                 std::future::pending().await
             });
         }
         let mut seen: Vec<i32> = seen.iter().take(2).collect();
         seen.sort_unstable();
-        assert_eq!(seen, [1, 2]);
+        assert_eq!(seen, [2, 3]);
         threads.stop();
     }
 }

@@ -78,6 +78,11 @@ impl StoreLimit {
         Self { used: 0, limit, budget, last: 0, over_budget: false, table_elements: 0 }
     }
 
+    /// Bytes that the store has.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
     /// Whether memory was refused that the store alone could have had.
     pub fn is_over_budget(&self) -> bool {
         self.over_budget

@@ -232,7 +232,9 @@ impl Policy {
                 tracing::debug!(%service, "{error:?}");
             }
         }
-        drop(store);
+        if self.shares_processors() && store.data().memory.used() > limits::LARGE_STORE_BYTES {
+            computing::drop_there(store);
+        }
     }
 }
 

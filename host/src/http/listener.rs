@@ -42,7 +42,8 @@ pub struct Peer {
 
 /// A bound address.
 pub struct Listener {
-    socket: TcpListener,
+    /// Watched by the runtime that serves it.
+    socket: std::net::TcpListener,
     address: SocketAddr,
 }
 
@@ -56,6 +57,7 @@ impl Listener {
             .map_err(|error| anyhow!("cannot listen on {host}:{port}: {}", advice(&error)))?;
         // With port 0 the address is known only now.
         let address = socket.local_addr().context("the listener has no address")?;
+        let socket = socket.into_std().context("the listener cannot be moved")?;
         Ok(Self { socket, address })
     }
 
@@ -75,9 +77,13 @@ impl Listener {
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<WasiBody>> + Send + 'static,
     {
+        let socket = match TcpListener::from_std(self.socket) {
+            Ok(socket) => socket,
+            Err(error) => return tracing::error!("cannot accept connections: {error}"),
+        };
         let mut complained = None;
         while let Some((stream, address)) =
-            stop.run_until_cancelled(self.accept(&connections, &mut complained)).await
+            stop.run_until_cancelled(accept(&socket, &connections, &mut complained)).await
         {
             let entering = connections.enter(address.ip());
             let Some(entered) = stop.run_until_cancelled(entering).await else {
@@ -87,31 +93,31 @@ impl Listener {
             spawn(&threads, stream, address, place, handle.clone());
         }
         // Clients that the operating system has let in already were told that they are connected.
-        while let Some(Ok((stream, address))) = self.socket.accept().now_or_never() {
+        while let Some(Ok((stream, address))) = socket.accept().now_or_never() {
             let Some(Some(place)) = connections.enter(address.ip()).now_or_never() else { break };
             spawn(&threads, stream, address, place, handle.clone());
         }
     }
+}
 
-    /// The next connection. An accept that fails is never the end: what is missing comes back.
-    async fn accept(
-        &self,
-        connections: &Connections,
-        complained: &mut Option<Instant>,
-    ) -> (TcpStream, SocketAddr) {
-        loop {
-            match self.socket.accept().await {
-                Ok(accepted) => return accepted,
-                // That one is gone; the next one may be well.
-                Err(error) if is_of_one_connection(&error) => tokio::task::yield_now().await,
-                Err(error) => {
-                    if complained.is_none_or(|at| at.elapsed() > limits::ACCEPT_COMPLAINT) {
-                        *complained = Some(Instant::now());
-                        tracing::warn!("cannot accept connections, and goes on trying: {error}");
-                    }
-                    connections.make_room();
-                    tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
+/// The next connection. An accept that fails is never the end: what is missing comes back.
+async fn accept(
+    socket: &TcpListener,
+    connections: &Connections,
+    complained: &mut Option<Instant>,
+) -> (TcpStream, SocketAddr) {
+    loop {
+        match socket.accept().await {
+            Ok(accepted) => return accepted,
+            // That one is gone; the next one may be well.
+            Err(error) if is_of_one_connection(&error) => tokio::task::yield_now().await,
+            Err(error) => {
+                if complained.is_none_or(|at| at.elapsed() > limits::ACCEPT_COMPLAINT) {
+                    *complained = Some(Instant::now());
+                    tracing::warn!("cannot accept connections, and goes on trying: {error}");
                 }
+                connections.make_room();
+                tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
             }
         }
     }
@@ -123,8 +129,12 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<WasiBody>> + Send + 'static,
 {
+    let thread = threads.idlest();
+    if thread.is_here() {
+        return thread.spawn(move || connection::serve(stream, address, place, handle));
+    }
     let stream = stream.into_std();
-    threads.spawn(move || async move {
+    thread.spawn(move || async move {
         match stream.and_then(TcpStream::from_std) {
             Ok(stream) => connection::serve(stream, address, place, handle).await,
             Err(error) => tracing::warn!("cannot serve a connection of {address}: {error}"),

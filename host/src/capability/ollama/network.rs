@@ -17,12 +17,15 @@ use url::Url;
 use super::address::Address;
 use super::body::{Body, Shared};
 use super::headers::strip_hop_by_hop;
-use super::upstream::{Transport, TransportError};
+use super::upstream::{Terms, Transport, TransportError};
 use crate::limits::ollama::{IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
+use crate::threads::PerThread;
 use crate::tls::Authorities;
 
 pub(super) struct Network {
-    client: reqwest::Client,
+    /// One for each thread that serves, each with connections of its own: the task of a connection stays where it
+    /// was opened.
+    clients: PerThread<reqwest::Client>,
     /// Without user, password and final slash.
     base: String,
     /// From the address's user and password.
@@ -31,42 +34,19 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(
-        address: &Address,
-        connect_timeout: Duration,
-        ca: Option<&Authorities>,
-    ) -> Result<Self, String> {
-        let mut builder = reqwest::Client::builder()
-            .http1_only()
-            .no_proxy()
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .tcp_nodelay(true)
-            .connect_timeout(connect_timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT);
-        let url = address.url();
-        if url.scheme() == "http" {
-            // The system's certificates are not needed, and a small machine may have none.
-            builder = builder.tls_certs_only([]);
-        } else if let Some(ca) = ca {
-            let own = reqwest::Certificate::from_pem_bundle(ca.pem());
-            builder = builder.tls_certs_merge(own.map_err(|error| error.to_string())?);
-        }
-        let client = builder.build().map_err(|error| format!("no HTTP client: {error}"))?;
+    pub(super) fn new(address: &Address, terms: &Terms) -> Result<Self, String> {
+        let Terms { connect_timeout, ca, threads, .. } = terms;
+        let clients =
+            PerThread::try_new(*threads, || client(address, *connect_timeout, ca.as_ref()))?;
         // The client knows how a user and a password become a header; let it show one.
-        let sample = client.get(url.clone()).build().map_err(|_| "not a usable URL".to_string())?;
+        let sample = clients.get().get(address.url().clone()).build();
+        let sample = sample.map_err(|_| "not a usable URL".to_string())?;
         let mut authorization = sample.headers().get(header::AUTHORIZATION).cloned();
         if let Some(value) = &mut authorization {
             value.set_sensitive(true);
         }
         let base = sample.url().as_str().trim_end_matches('/').to_string();
-        Ok(Self { client, base, authorization, connect_timeout })
+        Ok(Self { clients, base, authorization, connect_timeout: *connect_timeout })
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
@@ -81,7 +61,8 @@ impl Network {
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = headers;
         *request.body_mut() = Some(reqwest::Body::wrap(Shared(Mutex::new(body))));
-        let response = self.client.execute(request).await.map_err(|error| self.explain(error))?;
+        let response =
+            self.clients.get().execute(request).await.map_err(|error| self.explain(error))?;
         let mut response =
             Response::from(response).map(|body| body.map_err(|_| FAILED_BODY).boxed_unsync());
         strip_hop_by_hop(response.headers_mut());
@@ -122,6 +103,36 @@ impl Network {
         }
         TransportError::Unreachable(why)
     }
+}
+
+fn client(
+    address: &Address,
+    connect_timeout: Duration,
+    ca: Option<&Authorities>,
+) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .http1_only()
+        .no_proxy()
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .tcp_nodelay(true)
+        .connect_timeout(connect_timeout)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT);
+    let url = address.url();
+    if url.scheme() == "http" {
+        // The system's certificates are not needed, and a small machine may have none.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(ca) = ca {
+        let own = reqwest::Certificate::from_pem_bundle(ca.pem());
+        builder = builder.tls_certs_merge(own.map_err(|error| error.to_string())?);
+    }
+    builder.build().map_err(|error| format!("no HTTP client: {error}"))
 }
 
 impl Transport for Network {

@@ -20,15 +20,19 @@ use crate::limits::ollama::CONNECT_TIMEOUT;
 /// How soon the server must see that a call is over: the product's promise.
 const PROMISE: Duration = Duration::from_secs(1);
 
-/// A server without a stand-in.
-fn alone(url: &str) -> Upstream {
-    crate::tls::install();
-    let terms = Terms {
+fn terms() -> Terms {
+    Terms {
         connect_timeout: CONNECT_TIMEOUT.default,
         ca: None,
         breaker: BreakerConfig::default(),
-    };
-    Upstream::new(&Address::parse(url).unwrap(), &terms, None).unwrap()
+        threads: 0,
+    }
+}
+
+/// A server without a stand-in.
+fn alone(url: &str) -> Upstream {
+    crate::tls::install();
+    Upstream::new(&Address::parse(url).unwrap(), &terms(), None).unwrap()
 }
 
 fn client_with(address: SocketAddr, options: Options) -> Client {

@@ -57,6 +57,8 @@ pub struct Terms {
     /// Whose word for a server of `https` is taken, beside the system's.
     pub ca: Option<Authorities>,
     pub breaker: BreakerConfig,
+    /// Threads that serve.
+    pub threads: usize,
 }
 
 /// A service of this host that stands in for an absent server.
@@ -105,7 +107,7 @@ impl Upstream {
         terms: &Terms,
         fallback: Option<Fallback>,
     ) -> Result<Self, String> {
-        let server = Arc::new(Network::new(address, terms.connect_timeout, terms.ca.as_ref())?);
+        let server = Arc::new(Network::new(address, terms)?);
         let breaker = Breaker::new(format!("Ollama at {address}"), terms.breaker.clone());
         Ok(Self {
             breaker,

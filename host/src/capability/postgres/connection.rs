@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::session::Leftover;
 use super::url::Address;
 use crate::limits::postgres as limits;
+use crate::threads;
 
 /// A connection and what the host knows of it.
 pub(super) struct Connection {
@@ -30,6 +31,8 @@ pub(super) struct Connection {
     pub(super) too_large: bool,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
+    /// The thread whose runtime watches its socket.
+    pub(super) home: Option<usize>,
     /// Puts the session back into its first state.
     reset: Arc<str>,
 }
@@ -66,6 +69,7 @@ impl Connection {
             too_large: false,
             opened: now,
             idle_since: now,
+            home: threads::current(),
             reset: format!("{RESET}; {settings}").into(),
         })
     }

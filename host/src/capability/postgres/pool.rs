@@ -21,6 +21,7 @@ use super::{error, run, transaction};
 use crate::capability::breaker::Breaker;
 use crate::config::BreakerConfig;
 use crate::limits::postgres as limits;
+use crate::threads;
 
 /// The bounds of one database.
 #[derive(Clone, Debug)]
@@ -139,6 +140,18 @@ struct Idle {
     failed: Option<Instant>,
 }
 
+impl Idle {
+    /// One of this thread, or any.
+    fn take(&mut self) -> Option<Connection> {
+        let here = threads::current();
+        let own = self.connections.iter().rposition(|connection| connection.home == here);
+        match own {
+            Some(own) => Some(self.connections.remove(own)),
+            None => self.connections.pop(),
+        }
+    }
+}
+
 impl Pool {
     /// Run a statement outside any transaction. A task of its own: the caller may be gone at any
     /// time, and the connection must still come back in a known state.
@@ -175,7 +188,7 @@ impl Pool {
         loop {
             let (idle, failed) = {
                 let mut idle = self.idle();
-                (idle.connections.pop(), idle.failed)
+                (idle.take(), idle.failed)
             };
             let connection = match idle {
                 None => self.open().await?,

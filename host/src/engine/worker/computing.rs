@@ -1,16 +1,19 @@
-//! Guests that compute leave the thread that serves, and come back when they wait for something.
+//! Guests that take much of a processor leave the thread that serves, and come back when they take little.
 //!
 //! To give way at each tick is not enough: a request takes some ten steps, and each would wait behind a tick of
-//! every guest on its thread that computes at the moment. So an instance that has computed for a whole tick goes on
-//! in a thread of lower priority, and the operating system sees to it that whoever serves comes first.
+//! every guest on its thread that computes at the moment. So an instance that has computed for a whole tick, or
+//! whose turns are long without that (it touches much new memory, say), goes on in a thread of lower
+//! priority, and the operating system sees to it that whoever serves comes first.
 //!
-//! It knows an instance as a future and a fact: whether it computes.
+//! It knows an instance as a future and a few facts: whether it computes, and how many requests it has.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -43,47 +46,93 @@ fn start() -> io::Result<Runtime> {
         .build()
 }
 
-/// An instance on the thread that it belongs to.
-pub(super) struct Home {
-    task: Option<Task>,
-    slots: Arc<InstanceSlots>,
+/// Drop what is large there: giving a store's memory back to the system takes a millisecond for every ten
+/// megabytes.
+pub(super) fn drop_there(large: impl Send + 'static) {
+    match &*COMPUTING {
+        Some(computing) => drop(computing.spawn(async move { drop(large) })),
+        None => drop(large),
+    }
 }
+
+/// Have an instance's task done wherever it belongs at the moment. The caller's thread is its home.
+pub(super) async fn shared(task: Task, slots: Arc<InstanceSlots>, weight: Arc<Weight>) {
+    Home(Some(Instance { task, slots, weight })).await;
+}
+
+struct Instance {
+    task: Task,
+    slots: Arc<InstanceSlots>,
+    weight: Arc<Weight>,
+}
+
+/// Whether the turns of an instance are long: a count that rises with each long one and falls with each short one.
+/// Instances of one component share it, so that one that was just made begins where those before it were.
+#[derive(Debug, Default)]
+pub(super) struct Weight {
+    /// Of two turns at the same time one may be lost, which changes little.
+    score: AtomicU32,
+}
+
+impl Weight {
+    fn add(&self, turn: Duration, requests: usize) {
+        let requests = u32::try_from(requests.max(1)).unwrap_or(u32::MAX);
+        let score = self.score.load(Ordering::Relaxed);
+        let score = if turn / requests >= limits::LONG_TURN {
+            (score + limits::SHORT_TURNS).min(2 * limits::HEAVY)
+        } else {
+            score.saturating_sub(1)
+        };
+        self.score.store(score, Ordering::Relaxed);
+    }
+
+    fn is_heavy(&self) -> bool {
+        self.score.load(Ordering::Relaxed) >= limits::HEAVY
+    }
+
+    fn is_light(&self) -> bool {
+        self.score.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// The time that the calling thread has had of a processor.
+fn processor_time() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// An instance on the thread that it belongs to.
+struct Home(Option<Instance>);
 
 /// An instance that computes.
 struct Away {
-    task: Option<Task>,
-    slots: Arc<InstanceSlots>,
+    instance: Option<Instance>,
     home: Handle,
     thread: Option<usize>,
-}
-
-impl Home {
-    pub(super) fn new(task: Task, slots: Arc<InstanceSlots>) -> Self {
-        Self { task: Some(task), slots }
-    }
 }
 
 impl Future for Home {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(task) = &mut self.task else { return Poll::Ready(()) };
-        if task.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        let Some(instance) = &mut self.0 else { return Poll::Ready(()) };
+        if !instance.weight.is_heavy() {
+            // By the clock, which costs less than the thread's time. A turn that was interrupted looks long;
+            // one now and then makes nothing heavy.
+            let began = Instant::now();
+            if instance.task.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            instance.weight.add(began.elapsed(), instance.slots.running());
         }
-        if self.slots.is_computing()
+        if (instance.slots.is_computing() || instance.weight.is_heavy())
             && let Some(computing) = &*COMPUTING
         {
-            let (task, slots) = (self.task.take(), self.slots.clone());
-            computing.spawn(Away {
-                task,
-                slots,
-                home: Handle::current(),
-                thread: threads::current(),
-            });
+            let (home, thread) = (Handle::current(), threads::current());
+            computing.spawn(Away { instance: self.0.take(), home, thread });
             return Poll::Ready(());
         }
-        Poll::Pending
+        // Heavy, and nowhere to go.
+        if instance.weight.is_heavy() { instance.task.as_mut().poll(cx) } else { Poll::Pending }
     }
 }
 
@@ -92,16 +141,52 @@ impl Future for Away {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let Some(task) = &mut this.task else { return Poll::Ready(()) };
+        let Some(instance) = &mut this.instance else { return Poll::Ready(()) };
+        // Who serves comes first, so the clock would tell of others.
+        let began = processor_time();
         // What the guest asks the host for meanwhile is done where it belongs.
-        let polled = threads::on_behalf_of(this.thread, &this.home, || task.as_mut().poll(cx));
-        if polled.is_ready() {
+        let task = instance.task.as_mut();
+        if threads::on_behalf_of(this.thread, &this.home, || task.poll(cx)).is_ready() {
             return Poll::Ready(());
         }
-        if this.slots.is_computing() {
+        let turn = processor_time().saturating_sub(began);
+        instance.weight.add(turn, instance.slots.running());
+        if instance.slots.is_computing() || !instance.weight.is_light() {
             return Poll::Pending;
         }
-        this.home.spawn(Home { task: this.task.take(), slots: this.slots.clone() });
+        this.home.spawn(Home(this.instance.take()));
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weight(turns: impl IntoIterator<Item = (u64, usize)>) -> Weight {
+        let weight = Weight::default();
+        for (microseconds, requests) in turns {
+            weight.add(Duration::from_micros(microseconds), requests);
+        }
+        weight
+    }
+
+    #[test]
+    fn long_turns_among_short_ones_are_heavy_and_an_interruption_is_not() {
+        let request = [(700, 1), (10, 1), (10, 1), (10, 1)];
+        assert!(weight(request.into_iter().cycle().take(40)).is_heavy());
+        let interrupted = [(20, 1); 20].into_iter().chain([(50_000, 1)]);
+        assert!(!weight(interrupted.cycle().take(400)).is_heavy());
+        // Many requests in one turn are no long one.
+        assert!(!weight([(700, 16); 50]).is_heavy());
+    }
+
+    #[test]
+    fn who_was_heavy_is_light_after_some_rest() {
+        let heavy = || std::iter::repeat_n((700, 1), 100);
+        let rest = usize::try_from(2 * limits::HEAVY).unwrap();
+        let between = weight(heavy().chain(std::iter::repeat_n((20, 1), rest - 1)));
+        assert!(!between.is_heavy() && !between.is_light());
+        assert!(weight(heavy().chain(std::iter::repeat_n((20, 1), rest))).is_light());
     }
 }

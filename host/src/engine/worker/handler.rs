@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, TrapOrPanicError};
 
+use super::computing::Weight;
 use super::slots::{InstanceSlots, Slot};
 use super::{Policy, instance, lock};
 
@@ -33,6 +34,7 @@ pub(super) struct Job {
 /// What a handler shares with its instances.
 pub(super) struct Desk {
     pub(super) policy: Policy,
+    pub(super) weight: Arc<Weight>,
     /// How many wait, to be looked at without the lock.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
@@ -53,8 +55,8 @@ struct Queue {
 
 impl Handler {
     pub fn new(policy: Policy) -> Self {
-        let queue = Mutex::default();
-        Self(Arc::new(Desk { policy, waiting: AtomicUsize::new(0), queue }))
+        let (weight, waiting, queue) = Default::default();
+        Self(Arc::new(Desk { policy, weight, waiting, queue }))
     }
 
     /// Have a request answered.

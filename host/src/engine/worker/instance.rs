@@ -40,7 +40,7 @@ pub(super) async fn run(starting: Starting) {
         Err(error) => return starting.failed(error),
     };
     let slots = made.slots.clone();
-    let shares = desk.policy.shares_processors();
+    let (shares, weight) = (desk.policy.shares_processors(), desk.weight.clone());
     // From here on it takes requests itself.
     let serving = Box::pin(async move {
         desk.offer(&made.slots);
@@ -48,7 +48,7 @@ pub(super) async fn run(starting: Starting) {
         serve(desk, made).await;
     });
     if shares {
-        computing::Home::new(serving, slots).await;
+        computing::shared(serving, slots, weight).await;
     } else {
         serving.await;
     }

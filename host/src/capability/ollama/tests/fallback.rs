@@ -38,7 +38,7 @@ fn upstream(address: SocketAddr) -> (Arc<Upstream>, Arc<Demo>) {
     let demo = Arc::new(Demo::default());
     crate::tls::install();
     let address = Address::parse(&format!("http://{address}")).unwrap();
-    let server = Arc::new(Network::new(&address, CONNECT_TIMEOUT.default, None).unwrap());
+    let server = Arc::new(Network::new(&address, &super::terms()).unwrap());
     let fallback = Fallback { service: "demo-ollama".into(), transport: demo.clone() };
     let upstream = Upstream::with_server(server, address.to_string(), Some(fallback), INTERVAL);
     (Arc::new(upstream), demo)
