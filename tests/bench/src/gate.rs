@@ -14,9 +14,10 @@ use crate::{Setting, scenarios};
 /// The baseline, in the repository.
 const BASELINE: &str = "xtask/bench-baseline.json";
 
-/// What may be more, as a share. Ten runs of one build differ by less than a tenth of it; another compiler or C
-/// library moves a count by a few percent, which is not this project's regression.
-const TOLERANCE: f64 = 0.05;
+/// What may be more, as a share. Ten runs of one build differ by less than a hundredth; another processor, whose
+/// C library copies memory in other ways, moves a count by a few percent, which is not this project's
+/// regression.
+const TOLERANCE: f64 = 0.1;
 
 /// Compare what was counted. False if a count is clearly higher, or unknown.
 pub(crate) fn judge(setting: &Setting, report: &Report) -> Result<bool> {
@@ -87,8 +88,8 @@ mod tests {
 
     #[test]
     fn more_than_the_tolerance_fails() {
-        assert!(good(1000.0, 1049.0));
-        assert!(!good(1000.0, 1051.0));
+        assert!(good(1000.0, 1099.0));
+        assert!(!good(1000.0, 1101.0));
         assert!(good(1000.0, 500.0));
         assert!(!good(1000.0, f64::NAN));
     }

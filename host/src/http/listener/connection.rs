@@ -53,7 +53,8 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let http2 = request.version() == Version::HTTP_2;
         let mut flight = pulse.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
-        let response = handle(request, peer);
+        // Boxed, or its place would be held, empty, for as long as the response's body lasts.
+        let response = Box::pin(handle(request, peer));
         async move {
             let response = response.await;
             flight.answer();
