@@ -219,7 +219,7 @@ url = "http://me:hunter2@h"
 fallback = "react"
 forward = ["get /api/*", "/a*b", "PUSH /x", "api"]
 first-byte-timeout = "0s"
-concurrent = 5000
+concurrent = 500000
 [ollama.remote]
 url = "ftp://x"
 fallback = "demo"
