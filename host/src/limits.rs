@@ -60,6 +60,10 @@ pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max:
 /// Threads that serve requests; 0 is one for each processor. Fewer leave processors to other programs.
 pub const HOST_THREADS: Setting<usize> = Setting { default: 0, min: 0, max: 1024 };
 
+/// Turns of its tasks after which such a thread looks for what came from others. Looking costs nothing when there is
+/// nothing.
+pub const TURNS_TO_ARRIVALS: u32 = 3;
+
 /// Threads of each of those for calls that block, above all reading files.
 pub const BLOCKING_THREADS: usize = 64;
 

@@ -164,6 +164,8 @@ impl Thread {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(limits::BLOCKING_THREADS)
+            // Connections come from another thread: by default each would wait behind 31 turns of what runs here.
+            .global_queue_interval(limits::TURNS_TO_ARRIVALS)
             .build()?;
         let handle = runtime.handle().clone();
         let thread = thread::Builder::new().name(format!("serve-{number}"));

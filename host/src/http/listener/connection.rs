@@ -61,6 +61,8 @@ where
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, flight)))
         }
     });
+    // From here on: until now it may have waited for the thread.
+    place.pulse.handshaken(false);
     let end = match &place.connections.tls {
         None => requests(socket, &stream, &place, service).await,
         Some(acceptor) => match handshake(acceptor, socket, &place).await {
