@@ -115,7 +115,9 @@ impl Future for Home {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(instance) = &mut self.0 else { return Poll::Ready(()) };
-        if !instance.weight.is_heavy() {
+        // Asked once: others change it meanwhile, and whoever was woken must take its turn somewhere.
+        let stays = !instance.weight.is_heavy();
+        if stays {
             // By the clock, which costs less than the thread's time. A turn that was interrupted looks long;
             // one now and then makes nothing heavy.
             let began = Instant::now();
@@ -131,8 +133,8 @@ impl Future for Home {
             computing.spawn(Away { instance: self.0.take(), home, thread });
             return Poll::Ready(());
         }
-        // Heavy, and nowhere to go.
-        if instance.weight.is_heavy() { instance.task.as_mut().poll(cx) } else { Poll::Pending }
+        // Not at home yet: heavy, and nowhere to go, or no longer heavy.
+        if stays { Poll::Pending } else { instance.task.as_mut().poll(cx) }
     }
 }
 

@@ -75,7 +75,7 @@ impl Expiration {
             // It was full and looks for requests only when it is woken.
             cx.waker().wake_by_ref();
         }
-        self.note_abandoned(survey.abandoned);
+        self.note_abandoned(survey.abandoned, cx);
         if survey.live > 0 {
             self.empty_since = None;
             self.watch_live(cx);
@@ -120,10 +120,12 @@ impl Expiration {
         }
     }
 
-    fn note_abandoned(&mut self, count: usize) {
+    fn note_abandoned(&mut self, count: usize, cx: &Context<'_>) {
         if count == 0 {
             if self.abandoned.take().is_some() {
                 self.slots.set_tainted(false);
+                // It may take requests again, and looks for them when it is woken.
+                cx.waker().wake_by_ref();
             }
             return;
         }

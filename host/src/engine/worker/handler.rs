@@ -4,8 +4,8 @@
 //! An instance has room while it waits for I/O; one that computes offers itself again when it waits. So a request
 //! waits behind no other one that computes, as long as another instance may be made.
 //!
-//! A handler belongs to one thread, as do the instances that it makes. That is for speed alone: whoever
-//! holds the lock may be on any thread.
+//! A handler belongs to one thread, and an instance to the thread whose request had it made. That is for speed
+//! alone: whoever holds the lock may be on any thread.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,7 +42,7 @@ pub(super) struct Desk {
 
 #[derive(Default)]
 struct Queue {
-    /// As long as admission lets it be.
+    /// As long as admission lets it be, and those whose clients have left since the last was taken.
     jobs: VecDeque<Job>,
     /// Instances with room. Who came last is asked first: what it needs is in the processor's cache, and those
     /// that nobody needs come to their end.
@@ -92,6 +92,8 @@ impl Desk {
             return;
         }
         queue.starting += 1;
+        // A runtime that goes down drops the task at once, which takes the lock.
+        drop(queue);
         tokio::spawn(instance::run(Starting(self.clone())));
     }
 
@@ -137,13 +139,16 @@ impl Starting {
         &self.0
     }
 
-    /// It could not be made: what waits, and nobody will take, is given back.
+    /// It could not be made: what waits, and neither a free instance nor another start will take, is given back.
     pub(super) fn failed(self, error: wasmtime::Error) {
         let error = Arc::new(error);
-        let mut queue = lock(&self.0.queue);
-        let jobs =
-            if queue.free.is_empty() { std::mem::take(&mut queue.jobs) } else { VecDeque::new() };
-        self.0.see_to_it(queue);
+        let desk = self.0.clone();
+        // From here on it counts no more: who comes now gets a start of its own.
+        drop(self);
+        let mut queue = lock(&desk.queue);
+        let kept = queue.starting.saturating_mul(desk.policy.per_instance()).min(queue.jobs.len());
+        let jobs = if queue.free.is_empty() { queue.jobs.split_off(kept) } else { VecDeque::new() };
+        desk.see_to_it(queue);
         for Job { slot, request, answer } in jobs {
             let request = Mutex::new(request);
             let given_back =

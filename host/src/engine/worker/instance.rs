@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use wasmtime::component::{Accessor, Func};
 use wasmtime::{AsContextMut as _, Store, format_err};
@@ -20,6 +21,7 @@ use super::handler::{Desk, Job, Starting};
 use super::slots::InstanceSlots;
 use super::{Accepts, Made, computing};
 use crate::engine::state::State;
+use crate::limits;
 
 /// What an instance is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,7 @@ async fn serve(desk: Arc<Desk>, made: Made) {
         let mut events = pin!(store.run_concurrent(turns));
         poll_fn(|cx| {
             desk.policy.engine.note_activity();
+            let began = Instant::now();
             loop {
                 slots.wake_up();
                 if let Poll::Ready(ended) = events.as_mut().poll(cx) {
@@ -86,6 +89,11 @@ async fn serve(desk: Arc<Desk>, made: Made) {
                 }
                 // As many as it has room for; it is free no longer than that.
                 if !(slots.is_free() && desk.has_jobs()) {
+                    return Poll::Pending;
+                }
+                // And for no longer than a tick: each request has its own.
+                if began.elapsed() >= limits::EPOCH_TICK {
+                    cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
             }
@@ -139,6 +147,8 @@ impl Instance {
     ) -> Poll<wasmtime::Result<()>> {
         if self.slots.is_fresh() {
             self.ready = true;
+            // Asked between its events, so the guest has let its neighbours run.
+            self.slots.pause();
             // The ticks of the time in which it waited were not the guest's.
             accessor
                 .with(|mut access| access.as_context_mut().set_epoch_deadline(super::FIRST_TICKS));
@@ -181,11 +191,12 @@ impl Instance {
             return Ok(());
         }
         self.desk.offer(&self.slots);
-        match self.desk.take() {
-            Some(job) => {
-                self.ready = false;
-                self.begin(accessor, job)
-            }
+        let job = self.desk.take();
+        // Once for each time that its events turn: wasmtime may ask last of all, and would not look at what was
+        // begun then.
+        self.ready = false;
+        match job {
+            Some(job) => self.begin(accessor, job),
             None => Ok(()),
         }
     }
@@ -198,6 +209,7 @@ impl Instance {
             wasmtime::error::Ok(call)
         })?;
         self.slots.begin(slot);
+        self.slots.set_idle(false);
         let (proxy, slots) = (self.proxy.clone(), self.slots.clone());
         accessor.spawn(Answering { call, proxy, slots }).map(drop)
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
          reuse = 1000000\n"
     );
     let tables = format!(
-        "[ollama.local]\nurl = \"http://{}\"\nconcurrent = {many}\n{}",
+        "[http]\nconnections = {many}\n[limits]\nconcurrent = {many}\n[ollama.local]\nurl = \"http://{}\"\nconcurrent = {many}\n{}",
         upstream.address,
         service(setting, "ollama", "ollama", &more)
     );
