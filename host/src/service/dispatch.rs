@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use wasmtime::PoolConcurrencyLimitError;
-use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError};
+use wasmtime_wasi_http::handler::InstantiationError;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -169,10 +169,6 @@ impl Service {
                 Kind::FirstByteTimeout,
                 format!("The service {} computed for too long without a pause.", self.name),
             );
-        }
-        if error.is::<ExpirationError>() {
-            // The request's token fired: its client is gone, or a deadline above this one has passed.
-            return Failure::new(Kind::FirstByteTimeout, "The request was cancelled.");
         }
         match error.downcast_ref::<ErrorCode>() {
             Some(ErrorCode::HttpRequestBodySize(limit)) => {

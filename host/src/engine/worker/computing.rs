@@ -46,8 +46,7 @@ fn start() -> io::Result<Runtime> {
         .build()
 }
 
-/// Drop what is large there: giving a store's memory back to the system takes a millisecond for every ten
-/// megabytes.
+/// Drop what is large there: giving a store's memory back to the system takes the longer, the more it is.
 pub(super) fn drop_there(large: impl Send + 'static) {
     match &*COMPUTING {
         Some(computing) => drop(computing.spawn(async move { drop(large) })),
