@@ -385,6 +385,7 @@ impl Status for Host {
                     address: address(&self.address, &config.name, config.route.as_deref()),
                     instances: versions.iter().map(|version| version.live_instances()).sum(),
                     in_flight: service.map_or(0, |service| service.in_flight()),
+                    queued: service.map_or(0, |service| service.queued()),
                     served: service.map_or(0, |service| service.served()),
                     failed: service.map_or(0, |service| service.failed()),
                     cancelled: service.map_or(0, |service| service.cancelled()),

@@ -91,6 +91,11 @@ impl Service {
         self.admission.running()
     }
 
+    /// Requests that wait for admission.
+    pub fn queued(&self) -> usize {
+        self.admission.waiting()
+    }
+
     /// Requests whose response has been delivered whole.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)

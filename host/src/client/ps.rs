@@ -22,6 +22,7 @@ fn render(services: &[ServiceStatus]) -> String {
         "STATE",
         "INSTANCES",
         "RUNNING",
+        "QUEUED",
         "SERVED",
         "FAILED",
         "CANCELLED",
@@ -31,7 +32,7 @@ fn render(services: &[ServiceStatus]) -> String {
     table::render(head, &rows)
 }
 
-fn row(service: &ServiceStatus) -> [String; 9] {
+fn row(service: &ServiceStatus) -> [String; 10] {
     // Files have no versions, and are not counted.
     let count = |number: String| if service.version.is_some() { number } else { "-".to_string() };
     let state = match &service.canary {
@@ -44,6 +45,7 @@ fn row(service: &ServiceStatus) -> [String; 9] {
         state,
         count(service.instances.to_string()),
         count(service.in_flight.to_string()),
+        count(service.queued.to_string()),
         count(service.served.to_string()),
         count(service.failed.to_string()),
         count(service.cancelled.to_string()),

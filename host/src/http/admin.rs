@@ -62,6 +62,8 @@ pub struct ServiceStatus {
     pub address: String,
     pub instances: usize,
     pub in_flight: usize,
+    /// Requests that wait for admission.
+    pub queued: usize,
     pub served: u64,
     pub failed: u64,
     pub cancelled: u64,

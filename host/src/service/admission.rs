@@ -95,6 +95,11 @@ impl Admission {
         self.own.running()
     }
 
+    /// Requests that wait for a permit of the service.
+    pub fn waiting(&self) -> usize {
+        self.own.waiting.load(Ordering::Relaxed)
+    }
+
     /// How long a request may wait for anything before it is told to come back.
     pub fn timeout(&self) -> Duration {
         self.timeout

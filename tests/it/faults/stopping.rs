@@ -53,11 +53,11 @@ async fn a_request_in_the_queue_was_accepted_and_is_answered() {
         raw.send(request("GET", "/greedy/slow?1000", "")).await.unwrap();
         requests.push(raw);
     }
-    wasm_host_tests::eventually("the first to run", async || {
-        (host.service("greedy").await["in_flight"] == 1).then_some(())
+    wasm_host_tests::eventually("one to run and four to wait", async || {
+        let greedy = host.service("greedy").await;
+        (greedy["in_flight"] == 1 && greedy["queued"] == 4).then_some(())
     })
     .await;
-    // All five have been read by now: they came before the question above.
     host.terminate();
     for raw in requests {
         let ended = raw.end().await;
