@@ -1,7 +1,6 @@
 //! Whether requests cost clearly more than they did: instructions and allocations against a committed baseline.
 //!
-//! These counts repeat to a fraction of a percent, on a busy machine as well, which no time does. So they may
-//! fail a build.
+//! These counts repeat to some percent, on a busy machine as well, which no time does. So they may fail a build.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +13,14 @@ use crate::{Setting, scenarios};
 /// The baseline, in the repository.
 const BASELINE: &str = "xtask/bench-baseline.json";
 
-/// What may be more, as a share. Ten runs of one build differ by less than a hundredth; another processor, whose
+/// What may be more, as a share. Runs of one build differ by less than three hundredths; another processor, whose
 /// C library copies memory in other ways, moves a count by a few percent, which is not this project's
 /// regression.
 const TOLERANCE: f64 = 0.1;
+
+/// Told, but not judged: a file is read by another thread, and whether that one has to be woken, or still looks
+/// for work, is a matter of a moment and of an eighth of the count.
+const NOT_REPEATABLE: &str = "1 kB file, instructions";
 
 /// Compare what was counted. False if a count is clearly higher, or unknown.
 pub(crate) fn judge(setting: &Setting, report: &Report) -> Result<bool> {
@@ -25,6 +28,7 @@ pub(crate) fn judge(setting: &Setting, report: &Report) -> Result<bool> {
         .rows(scenarios::REQUEST)
         .iter()
         .map(|row| (format!("{}, {}", row.subject, row.unit), row.median()))
+        .filter(|(name, _)| name != NOT_REPEATABLE)
         .collect();
     if counted.is_empty() {
         return Ok(true);
