@@ -5,8 +5,9 @@ use crate::bindings::wasi::http::types::{self, Headers, Method};
 use crate::bindings::wit_future;
 use crate::response::Response;
 
-/// Bytes taken from the host in one read of a body.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes that a body of unknown length is given room for at first, and that a client's word on its length is
+/// believed for.
+const FIRST_BYTES: usize = 64 * 1024;
 
 /// One HTTP request.
 pub struct Request {
@@ -69,19 +70,26 @@ impl Request {
 
     /// The whole body, read to its end.
     pub async fn body(self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let length = self.header("content-length");
         drop(self.headers);
         let (done, consumed) = wit_future::new(|| Ok(()));
         let (mut stream, trailers) = types::Request::consume_body(self.inner, consumed);
         drop(done);
-        let mut body = Vec::new();
+        let length = length.and_then(|length| length.parse::<usize>().ok());
+        // One more, as room for the read that finds the end.
+        let room = length.map_or(FIRST_BYTES, |length| length.saturating_add(1).min(FIRST_BYTES));
+        let mut body = Vec::with_capacity(room);
         loop {
-            let (status, bytes) = stream.read(Vec::with_capacity(READ_BYTES)).await;
-            body.extend_from_slice(&bytes);
+            let (status, read) = stream.read(body).await;
+            body = read;
             if body.len() > limit {
                 return Err(BodyError::TooLarge { limit });
             }
             if !matches!(status, wit_bindgen::StreamResult::Complete(_)) {
                 break;
+            }
+            if body.len() == body.capacity() {
+                body.reserve(1);
             }
         }
         drop(stream);

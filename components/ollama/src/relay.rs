@@ -8,8 +8,9 @@ use crate::failure::Ending;
 /// The content type of a streamed answer, as Ollama writes it.
 const LINES: &str = "application/x-ndjson";
 
-/// Most items taken in one read: what is ready goes out in one write, and none waits for another.
-const BATCH_ITEMS: usize = 64;
+/// Items taken in one read, at least and at most: what is ready goes out in one write, and none waits for another.
+/// Their room is held for as long as the next one takes to come, which with a model is most of the time.
+const BATCH_ITEMS: (usize, usize) = (4, 64);
 
 /// Items and how they ended.
 pub(crate) struct Stream<T: 'static, S: 'static> {
@@ -20,8 +21,9 @@ pub(crate) struct Stream<T: 'static, S: 'static> {
 impl<T, S> Stream<T, S> {
     /// Read everything, for an answer that is one object.
     pub(crate) async fn read(self, mut each: impl FnMut(T)) -> Result<S, Error> {
-        let Self { mut items, done } = self;
-        while let Some(batch) = next(&mut items).await {
+        let Self { items, done } = self;
+        let mut batches = Batches::new(items);
+        while let Some(batch) = batches.next().await {
             batch.into_iter().for_each(&mut each);
         }
         done.await
@@ -33,8 +35,9 @@ impl<T, S> Stream<T, S> {
     }
 
     async fn write(self, mut writer: BodyWriter, line: fn(T) -> String) -> Result<(), String> {
-        let Self { mut items, done } = self;
-        while let Some(batch) = next(&mut items).await {
+        let Self { items, done } = self;
+        let mut batches = Batches::new(items);
+        while let Some(batch) = batches.next().await {
             let mut bytes = Vec::new();
             for item in batch {
                 bytes.extend_from_slice(line(item).as_bytes());
@@ -52,9 +55,22 @@ impl<T, S> Stream<T, S> {
     }
 }
 
-/// The items that are ready, at least one; `None` at the end of the stream.
-async fn next<T>(items: &mut StreamReader<T>) -> Option<Vec<T>> {
-    let (status, batch) = items.read(Vec::with_capacity(BATCH_ITEMS)).await;
-    let more = matches!(status, StreamResult::Complete(_)) || !batch.is_empty();
-    more.then_some(batch)
+/// Reads what is ready, in batches with room for twice as much as came last.
+struct Batches<T: 'static> {
+    items: StreamReader<T>,
+    room: usize,
+}
+
+impl<T> Batches<T> {
+    fn new(items: StreamReader<T>) -> Self {
+        Self { items, room: BATCH_ITEMS.0 }
+    }
+
+    /// At least one item; `None` at the end of the stream.
+    async fn next(&mut self) -> Option<Vec<T>> {
+        let (status, batch) = self.items.read(Vec::with_capacity(self.room)).await;
+        self.room = (2 * batch.len()).clamp(BATCH_ITEMS.0, BATCH_ITEMS.1);
+        let more = matches!(status, StreamResult::Complete(_)) || !batch.is_empty();
+        more.then_some(batch)
+    }
 }
