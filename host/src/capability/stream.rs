@@ -14,17 +14,24 @@ use wasmtime::component::{Destination, Lower, StreamProducer, StreamResult, VecB
 use crate::limits;
 
 /// The items of a channel as a component-model stream. The stream ends when the senders are gone.
-pub struct Items<T> {
-    receiver: mpsc::Receiver<T>,
+pub struct Items<P, T> {
+    receiver: mpsc::Receiver<P>,
+    unpack: fn(P) -> T,
 }
 
-impl<T> Items<T> {
-    pub fn new(receiver: mpsc::Receiver<T>) -> Self {
-        Self { receiver }
+impl<P, T> Items<P, T> {
+    /// `unpack` makes an item of what is in the channel. A channel has room for 32 of them from the beginning, so
+    /// large ones are better boxed.
+    pub fn new(receiver: mpsc::Receiver<P>, unpack: fn(P) -> T) -> Self {
+        Self { receiver, unpack }
     }
 }
 
-impl<D, T: Lower + Send + Sync + 'static> StreamProducer<D> for Items<T> {
+impl<D, P, T> StreamProducer<D> for Items<P, T>
+where
+    P: Send + 'static,
+    T: Lower + Send + Sync + 'static,
+{
     type Item = T;
     type Buffer = VecBuffer<T>;
 
@@ -44,13 +51,14 @@ impl<D, T: Lower + Send + Sync + 'static> StreamProducer<D> for Items<T> {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let mut items = Vec::new();
-        let receiver = &mut self.get_mut().receiver;
+        let Self { receiver, unpack } = self.get_mut();
         let Poll::Ready(count) = receiver.poll_recv_many(cx, &mut items, room) else {
             return if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
         };
         if count == 0 {
             return Poll::Ready(Ok(StreamResult::Dropped));
         }
+        let items: Vec<T> = items.into_iter().map(unpack).collect();
         destination.set_buffer(items.into());
         Poll::Ready(Ok(StreamResult::Completed))
     }

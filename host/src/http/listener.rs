@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod connections;
 mod departure;
+mod protocol;
 mod pulse;
 mod socket;
 mod streams;

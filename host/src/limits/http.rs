@@ -65,7 +65,8 @@ pub const HEADER_TIMEOUT: Setting<Duration> = Setting {
 };
 
 /// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB. Buffers of a connection grow
-/// up to it.
+/// up to it, by doubling; over HTTP/1.1 it is looked at between two reads, so that a head that comes at once may have
+/// almost twice as many.
 pub const HEADER_BYTES: Setting<u64> = Setting { default: 64 * KIB, min: 8 * KIB, max: MIB };
 
 /// Headers of a request. Up to the default no memory is allocated to parse them.

@@ -26,7 +26,7 @@ pub type Call<'a, T> = BoxFuture<'a, Result<T, Error>>;
 /// handed over; a backend that vanishes without an answer counts as truncated.
 #[derive(Debug)]
 pub struct Stream<T, S> {
-    pub items: mpsc::Receiver<T>,
+    pub items: mpsc::Receiver<Box<T>>,
     pub done: oneshot::Receiver<Result<S, Error>>,
 }
 

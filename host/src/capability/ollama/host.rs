@@ -185,7 +185,7 @@ where
     };
     let end = async move { Ok::<_, wasmtime::Error>(done.await.unwrap_or(Err(Error::Truncated))) };
     store.with(|mut access| {
-        let items = StreamReader::new(&mut access, Items::new(items))?;
+        let items = StreamReader::new(&mut access, Items::new(items, |item| *item))?;
         let end = FutureReader::new(&mut access, end)?;
         Ok(Ok((items, end)))
     })

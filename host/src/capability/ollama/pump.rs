@@ -53,7 +53,7 @@ struct Answer {
 impl Answer {
     async fn hand_on<T, S>(
         &mut self,
-        items: &mpsc::Sender<T>,
+        items: &mpsc::Sender<Box<T>>,
         decode: Decode<T, S>,
     ) -> Result<S, Error> {
         while let Some(line) = self.line().await? {
@@ -66,7 +66,7 @@ impl Answer {
                 Err(error) => return Err(error),
             };
             let (item, summary) = last;
-            items.send(item).await.map_err(|_| Error::Cancelled)?;
+            items.send(Box::new(item)).await.map_err(|_| Error::Cancelled)?;
             if let Some(summary) = summary {
                 return Ok(summary);
             }

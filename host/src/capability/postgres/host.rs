@@ -3,6 +3,7 @@
 //!
 //! It knows a database only as a trait.
 
+use std::convert::identity;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -170,7 +171,7 @@ fn answer<T: Send + 'static>(
     // A backend that went away without a word did not finish the statement.
     let done = async move { Ok::<_, wasmtime::Error>(done.await.unwrap_or(Err(Error::Cancelled))) };
     accessor.with(|mut access| {
-        let rows = StreamReader::new(&mut access, Items::new(batches))?;
+        let rows = StreamReader::new(&mut access, Items::new(batches, identity))?;
         let done = FutureReader::new(&mut access, done)?;
         Ok(Ok((columns, rows, done)))
     })

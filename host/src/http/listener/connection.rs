@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
@@ -23,6 +23,7 @@ use super::Peer;
 use super::clock::LazyTimer;
 use super::connections::Place;
 use super::departure;
+use super::protocol::Version;
 use super::pulse::{Due, Order, Pulse};
 use super::socket::{Socket, tune};
 use super::streams::Delivered;
@@ -51,7 +52,7 @@ where
     let peer = Peer { address, secure: place.connections.tls.is_some() };
     let pulse = place.pulse.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let http2 = request.version() == Version::HTTP_2;
+        let http2 = request.version() == http::Version::HTTP_2;
         let mut flight = pulse.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
         // Boxed, or its place would be held, empty, for as long as the response's body lasts.
         let response = Box::pin(handle(request, peer));
@@ -64,9 +65,12 @@ where
     // From here on: until now it may have waited for the thread.
     place.pulse.handshaken(false);
     let end = match &place.connections.tls {
-        None => requests(socket, &stream, &place, service).await,
+        None => requests(socket, None, &stream, &place, service).await,
         Some(acceptor) => match handshake(acceptor, socket, &place).await {
-            Some(socket) => requests(socket, &stream, &place, service).await,
+            Some(socket) => {
+                let version = Version::of_agreed(socket.get_ref().1.alpn_protocol());
+                requests(socket, Some(version), &stream, &place, service).await
+            }
             None => End::Cut,
         },
     };
@@ -100,7 +104,14 @@ async fn handshake(
     agreed
 }
 
-async fn requests<I, S, F>(io: I, stream: &TcpStream, place: &Place, service: S) -> End
+/// `version` is none as long as nobody knows.
+async fn requests<I, S, F>(
+    io: I,
+    version: Option<Version>,
+    stream: &TcpStream,
+    place: &Place,
+    service: S,
+) -> End
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<
@@ -113,8 +124,14 @@ where
 {
     let bounds = &place.connections.bounds;
     let pulse: &Pulse = &place.pulse;
-    let mut connection =
-        pin!(place.connections.protocol.serve_connection(TokioIo::new(io), service));
+    let mut version = pin!(async {
+        match version {
+            Some(version) => version,
+            None => Version::of(stream).await,
+        }
+    });
+    let mut parts = Some((TokioIo::new(io), service));
+    let mut connection = pin!(None);
     let mut left = pin!(departure::left(stream));
     let mut timer = LazyTimer::default();
     let mut finishing = false;
@@ -123,7 +140,14 @@ where
         if order == Order::Cut {
             return Poll::Ready(End::Cut);
         }
-        loop {
+        if parts.is_some()
+            && let Poll::Ready(version) = version.as_mut().poll(cx)
+            && let Some((io, service)) = parts.take()
+        {
+            let protocol = place.connections.protocols.of(version);
+            connection.set(Some(protocol.serve_connection(io, service)));
+        }
+        while let Some(mut connection) = connection.as_mut().as_pin_mut() {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(finished(ended));
             }
@@ -145,6 +169,7 @@ where
                 Due::Idle if !finishing && pulse.has_begun() => {
                     pulse.tell(Order::Finish);
                     finishing = true;
+                    let Some(mut connection) = connection.as_mut().as_pin_mut() else { continue };
                     connection.as_mut().graceful_shutdown();
                     if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                         return Poll::Ready(finished(ended));

@@ -5,21 +5,18 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hyper_util::rt::TokioTimer;
-use hyper_util::server::conn::auto;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
+use super::protocol::Protocols;
 use super::pulse::{Order, Pulse};
-use super::streams::Streams;
 use crate::config::HttpLimits;
-use crate::limits::http as limits;
 use crate::tls::ServerTls;
 
 /// The connections of one address, whichever accept loop they came by.
 pub struct Connections {
     pub(super) bounds: HttpLimits,
-    pub(super) protocol: auto::Builder<Streams>,
+    pub(super) protocols: Protocols,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) ends: Arc<Ends>,
     places: Arc<Semaphore>,
@@ -58,7 +55,7 @@ impl Connections {
     pub fn new(bounds: HttpLimits, tls: Option<&ServerTls>) -> Arc<Self> {
         let ends = Arc::<Ends>::default();
         Arc::new(Self {
-            protocol: protocol(&bounds, ends.clone()),
+            protocols: Protocols::new(&bounds, ends.clone()),
             tls: tls.map(|tls| TlsAcceptor::from(tls.config())),
             ends,
             places: Arc::new(Semaphore::new(bounds.connections)),
@@ -147,31 +144,6 @@ impl Drop for Place {
             }
         }
     }
-}
-
-fn protocol(bounds: &HttpLimits, ends: Arc<Ends>) -> auto::Builder<Streams> {
-    let mut builder = auto::Builder::new(Streams { write_idle: bounds.write_idle, ends });
-    let header_bytes = u32::try_from(bounds.header_bytes).unwrap_or(u32::MAX);
-    let streams = u32::try_from(bounds.streams).unwrap_or(u32::MAX);
-    builder
-        .http1()
-        // Whether a client that ended its sending side has left is decided by `departure`.
-        .half_close(true)
-        .max_buf_size(bounds.header_bytes);
-    if bounds.headers != limits::HEADERS.default {
-        builder.http1().max_headers(bounds.headers);
-    }
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(limits::PING_INTERVAL)
-        .keep_alive_timeout(limits::PING_TIMEOUT)
-        .max_concurrent_streams(streams)
-        .max_header_list_size(header_bytes)
-        .max_pending_accept_reset_streams(limits::PENDING_RESETS)
-        .max_local_error_reset_streams(limits::ERROR_RESETS)
-        .max_send_buf_size(limits::STREAM_SEND_BYTES);
-    builder
 }
 
 // === impl Ends ===
