@@ -6,6 +6,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -28,6 +33,11 @@ impl Pace {
     /// As the name of a model, which is all that a client says.
     fn model(self) -> String {
         format!("pace-{}-{}", self.tokens, self.pause.as_micros())
+    }
+
+    /// The body of a request for it.
+    fn request(self) -> String {
+        format!("{{\"model\":\"{}\",\"prompt\":\"x\"}}", self.model())
     }
 
     fn of_request(request: &str) -> Option<Self> {
@@ -132,7 +142,7 @@ pub(crate) async fn read(
 ) -> Result<Seen> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let body = format!("{{\"model\":\"{}\",\"prompt\":\"x\"}}", pace.model());
+    let body = pace.request();
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
@@ -162,6 +172,43 @@ pub(crate) async fn read(
         bail!("{} tokens came of {}", seen.under_way.len(), pace.tokens);
     }
     Ok(seen)
+}
+
+/// A connection of HTTP/2, which many streams share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    connection: http2::SendRequest<Full<Bytes>>,
+    uri: String,
+}
+
+impl Shared {
+    pub(crate) async fn connect(address: &str, path: &str) -> Result<Self> {
+        let stream = TokioIo::new(TcpStream::connect(address).await?);
+        let (connection, driver) = http2::handshake(TokioExecutor::new(), stream).await?;
+        // An end of it is seen by its streams.
+        tokio::spawn(driver);
+        Ok(Self { connection, uri: format!("http://{address}{path}") })
+    }
+
+    /// Ask for a stream and read it to its end, as [`read`] does.
+    pub(crate) async fn read(mut self, pace: Pace, begun: impl FnOnce()) -> Result<()> {
+        let request = Request::post(&self.uri).header("content-type", "application/json");
+        let request = request.body(Full::new(Bytes::from(pace.request())))?;
+        let answer = timeout(PATIENCE, self.connection.send_request(request));
+        let mut body = answer.await.context("no answer")??.into_body();
+        let (mut reader, mut tokens, mut begun) = (Reader::default(), 0, Some(begun));
+        while let Some(frame) = timeout(PATIENCE, body.frame()).await.context("a stream stopped")? {
+            reader.pending.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
+            reader.times(|_| tokens += 1);
+            if let Some(begun) = begun.take_if(|_| tokens > 0) {
+                begun();
+            }
+        }
+        if tokens != pace.tokens {
+            bail!("{tokens} tokens came of {}", pace.tokens);
+        }
+        Ok(())
+    }
 }
 
 /// Finds the times in a body without looking at how it is framed: a token is never split by more than a read.

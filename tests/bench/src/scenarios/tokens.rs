@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Resource, getrlimit};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -14,7 +14,7 @@ use crate::Setting;
 use crate::figures::{Bar, Row, quantile};
 use crate::hosts::{Application, service};
 use crate::process::{self, Server};
-use crate::stream::{self, Pace, Seen};
+use crate::stream::{self, Pace, Seen, Shared};
 use crate::twins;
 
 const DIRECT: &str = "/api/generate";
@@ -30,6 +30,15 @@ const LIVE: [usize; 2] = [2_000, 10_000];
 
 /// Descriptors that a host needs beside two for each stream.
 const OTHER_FILES: usize = 100;
+
+/// Streams that share a connection of HTTP/2, as many as the host lets.
+const SHARED: usize = 100;
+
+/// Streams that are about to begin.
+const AT_A_TIME: usize = 200;
+
+/// How long it may take until all have begun.
+const BEGINNING: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     let upstream = Server::start(&mut process::twin(&["upstream"])?, twins::MARK).await?;
@@ -112,40 +121,59 @@ async fn flat_out(setting: &Setting, direct: &str, through: &str) -> Result<Vec<
 
 /// Many streams at once, all of which must come to their end; the memory that each holds meanwhile.
 async fn alive(wanted: usize, host: &Server) -> Result<Row> {
-    // Two descriptors of the host for each, and only root may have more than the limit.
-    let files = getrlimit(Resource::Nofile).current.map_or(wanted * 4, |files| files as usize);
-    let count = wanted.min(files.saturating_sub(OTHER_FILES) / 2);
     sleep(Duration::from_secs(2)).await;
     let idle = host.memory()?;
     let begun = Arc::new(AtomicUsize::new(0));
     // Long enough that the first is still there when the last has begun.
-    let pace = Pace { tokens: 20, pause: Duration::from_millis(500 + count as u64 / 4) };
+    let pace = Pace { tokens: 20, pause: Duration::from_millis(500 + wanted as u64 / 4) };
+    let shared = sharing(wanted);
+    let mut connection = None;
     let mut streams = JoinSet::new();
-    for number in 0..count {
-        let (address, begun) = (host.address.clone(), begun.clone());
-        streams.spawn(async move {
-            let begin = || {
-                begun.fetch_add(1, Ordering::Relaxed);
-            };
-            stream::read(&address, THROUGH, pace, begin).await
-        });
-        if number % 100 == 99 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
     let started = Instant::now();
-    while begun.load(Ordering::Relaxed) < count {
-        if let Some(ended) = streams.try_join_next() {
-            ended??;
+    for number in 0..wanted {
+        let (address, begun) = (host.address.clone(), begun.clone());
+        let begin = {
+            let begun = begun.clone();
+            move || {
+                begun.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        if number < shared {
+            if number % SHARED == 0 {
+                connection = Some(Shared::connect(&address, THROUGH).await?);
+            }
+            let connection = connection.clone().context("a connection")?;
+            streams.spawn(connection.read(pace, begin));
+        } else {
+            streams
+                .spawn(async move { stream::read(&address, THROUGH, pace, begin).await.map(drop) });
         }
-        ensure!(started.elapsed() < Duration::from_secs(60), "not all {count} streams began");
-        sleep(Duration::from_millis(20)).await;
+        // As many at a time as backlogs hold.
+        while number + 1 - begun.load(Ordering::Relaxed) >= AT_A_TIME
+            || (number + 1 == wanted && begun.load(Ordering::Relaxed) < wanted)
+        {
+            if let Some(ended) = streams.try_join_next() {
+                ended??;
+            }
+            let begun = begun.load(Ordering::Relaxed);
+            ensure!(started.elapsed() < BEGINNING, "only {begun} of {wanted} streams began");
+            sleep(Duration::from_millis(5)).await;
+        }
     }
-    ensure!(streams.len() == count, "some streams ended before all had begun");
-    let each = (host.memory()? - idle) / count as f64 / 1000.0;
+    ensure!(streams.len() == wanted, "some streams ended before all had begun");
+    let each = (host.memory()? - idle) / wanted as f64 / 1000.0;
     while let Some(ended) = streams.join_next().await {
         ended??;
     }
-    let row = Row::new(format!("memory of each of {count} live streams"), "kB", vec![each]);
+    let row = Row::new(format!("memory of each of {wanted} live streams"), "kB", vec![each]);
     Ok(row.bar(Bar::AtMost(60.0)))
+}
+
+/// How many of so many streams share connections, for want of descriptors: the host has one for each connection
+/// and one for each stream, and only root may have more than the limit.
+fn sharing(wanted: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).maximum.map_or(usize::MAX, |files| files as usize);
+    let missing = (2 * wanted + OTHER_FILES).saturating_sub(files);
+    // Each that shares leaves one descriptor, less its part of the connection.
+    (missing + missing / 10).next_multiple_of(SHARED).min(wanted)
 }
