@@ -45,7 +45,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::bounds::Bound;
+pub use self::bounds::{Bound, FixedBound};
 use self::context::Context;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
 use self::file::Table;

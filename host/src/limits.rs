@@ -7,7 +7,12 @@
 //! a name without a unit is a count.
 //!
 //! Two kinds: a [`Setting`] can be changed in the application file and carries the range that is
-//! accepted there; a plain constant is fixed.
+//! accepted there; a plain constant is fixed. Both are listed by the macro `bounds!` around them, and the first
+//! sentence of a comment is what `check --limits` says of a fixed one. Constants without a comment share that of the
+//! one before.
+
+#[macro_use]
+pub mod list;
 
 pub mod backends;
 pub mod embedded_postgres;
@@ -30,12 +35,30 @@ pub struct Setting<T> {
     pub max: T,
 }
 
+/// All bounds, file by file.
+pub fn all() -> impl Iterator<Item = &'static list::Listed> {
+    let files = [
+        LISTED,
+        backends::LISTED,
+        embedded_postgres::LISTED,
+        http::LISTED,
+        ollama::LISTED,
+        outgoing::LISTED,
+        postgres::LISTED,
+        record::LISTED,
+        testkit::LISTED,
+    ];
+    files.into_iter().flatten()
+}
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+bounds! {
 
 // === Host: admission and instances ===
 
@@ -276,12 +299,13 @@ pub const CODE_CACHE_BYTES: u64 = 1024 * MIB;
 /// back to; about 300 KiB each on disk.
 pub const HISTORY_RECORDS: usize = 32;
 
-/// Time that a canary runs. Long enough to see some requests, and not so long that it is forgotten.
-pub const CANARY: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(DAY),
-};
+/// Time that a canary runs when its swap does not say. Long enough to see some requests, and not so long that it is
+/// forgotten.
+pub const CANARY: Duration = Duration::from_secs(30);
+
+/// What a swap may say: shorter is no trial, longer is a typing mistake.
+pub const CANARY_MIN: Duration = Duration::from_millis(100);
+pub const CANARY_MAX: Duration = Duration::from_secs(DAY);
 
 /// Time in which the first answers of a version decide whether it is taken back.
 pub const PROBATION: Duration = Duration::from_secs(10);
@@ -384,3 +408,5 @@ pub const SYNTAX_ROUNDS: usize = 50;
 
 /// Characters of the application file that one message repeats.
 pub const QUOTED_CHARACTERS: usize = 60;
+
+}

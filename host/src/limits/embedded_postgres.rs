@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{MIB, MINUTE};
 
+bounds! {
+
 // === Getting one ===
 
 /// Time for a program to say its version. It reads no file.
@@ -79,3 +81,5 @@ pub const INIT_SCRIPT_BYTES: u64 = 16 * MIB;
 
 /// Time to connect for them. The database may be one that the host did not start, and far away.
 pub const INIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+}

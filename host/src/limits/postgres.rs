@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{DAY, MINUTE, Setting};
 
+bounds! {
+
 /// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
 /// eight keep a few cores of a database busy.
 pub const POOL: Setting<usize> = Setting { default: 8, min: 1, max: 1000 };
@@ -89,3 +91,5 @@ pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(1800);
 /// Prepared statements kept per connection; the least used goes first. A service has tens of
 /// distinct ones; a guest that builds SQL from text must not fill the server.
 pub const PREPARED_STATEMENTS: usize = 128;
+
+}
