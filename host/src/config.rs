@@ -266,6 +266,7 @@ pub struct ServiceLimits {
     pub memory_total_bytes: u64,
     /// In a second.
     pub log_lines: usize,
+    pub log_lines_per_request: usize,
     pub instances: usize,
     pub per_instance: usize,
     /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are

@@ -148,6 +148,10 @@ pub const SERVICE_MEMORY_TOTAL_BYTES: Setting<u64> =
 /// does not bury what the other services say.
 pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, max: 1_000_000 };
 
+/// Lines of output of one request in all. Hundreds of times what a request has to say; one that floods, or streams for
+/// hours and prints at each step, ends before it fills a disk.
+pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
+
 // === Service: time ===
 
 /// Time an instance without requests is kept before its memory is given back. Longer for a component
@@ -383,6 +387,9 @@ pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
 
 /// Bytes of one log line; the rest of a longer one is dropped.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
+
+/// Bytes that a guest may write at once into its output. What it writes is dealt with before it goes on.
+pub const LOG_WRITE_BYTES: usize = 64 * 1024;
 
 /// Bytes of log lines that wait for whoever reads standard error. What comes on top of them is dropped
 /// and counted: nobody who reads a log slowly makes requests slow.
