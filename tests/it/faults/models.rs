@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::host::Host;
+use wasm_host_tests::models::{CHAT, LAST, WORD, app, one_word, words};
 use wasm_host_tests::proxy::{Damage, Plan, Proxy, Then};
 use wasm_host_tests::seed::Seeded;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
@@ -10,39 +11,8 @@ use wasm_host_tests::{client, eventually};
 
 use super::neighbour_is_well;
 
-const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-const WORD: &[u8] = b"{\"message\":{\"content\":\"word \"},\"done\":false}\n";
-const LAST: &[u8] = b"{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
-
-pub(super) fn app(url: &str, keys: &str) -> App {
-    App::new(&format!(
-        r#"
-name = "models"
-
-[ollama.local]
-url = "{url}"
-{keys}
-
-[service.chat]
-component = "$(ollama)"
-ollama = "local"
-route = "/"
-
-[service.good]
-component = "$(hello-p3)"
-"#
-    ))
-}
-
 async fn chat(host: &Host) -> wasm_host_tests::client::Reply {
     host.send("POST", "/api/chat", CHAT).await
-}
-
-fn words(count: usize) -> Vec<Step> {
-    let mut steps = vec![Step::Send(ndjson_head())];
-    steps.extend((0..count).map(|_| Step::Send(chunk(WORD))));
-    steps.extend([Step::Send(chunk(LAST)), Step::Send(end())]);
-    steps
 }
 
 async fn no_call_is_left(host: &Host) {
@@ -209,9 +179,7 @@ async fn a_line_without_end_is_cut_off_in_bounded_memory() {
 
 #[tokio::test]
 async fn calls_over_the_bound_are_told_to_come_back() {
-    let upstream =
-        Upstream::start(|_| vec![Step::Send(ndjson_head()), Step::Send(chunk(WORD)), Step::Hold])
-            .await;
+    let upstream = Upstream::start(|_| one_word()).await;
     let host = app(&upstream.url, "concurrent = 2").serve().await;
     let mut held = Vec::new();
     for _ in 0..2 {
