@@ -6,7 +6,7 @@ mod faults;
 use std::time::Duration;
 
 use wasm_host_tests::host::{App, Host};
-use wasm_host_tests::models::{CHAT, WORD, one_word};
+use wasm_host_tests::models::{CHAT, WORD, one_word, with_demo};
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
 use wasm_host_tests::{client, eventually};
 
@@ -163,29 +163,13 @@ async fn the_rest_of_the_api_passes_byte_for_byte() {
     assert_eq!(upstream.requests().len(), 1);
 }
 
-const WITH_DEMO: &str = r#"
-name = "models"
-
-[ollama.local]
-fallback = "demo-ollama"
-
-[service.ollamaservice]
-component = "$(ollama)"
-ollama = "local"
-route = "/ollama"
-
-[service.demo-ollama]
-component = "$(demo-ollama)"
-internal = true
-"#;
-
 #[tokio::test]
 async fn the_demo_answers_until_a_real_server_appears() {
     // A port that nobody listens on, and where the real server will appear.
     let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reserved.local_addr().unwrap().to_string();
     drop(reserved);
-    let app = App::new(WITH_DEMO).env("OLLAMA_HOST", &address);
+    let app = with_demo("").env("OLLAMA_HOST", &address);
     let host = app.serve().await;
     let tags = host.get("/ollama/api/tags").await.json();
     assert!(tags["models"][0]["name"].as_str().unwrap().starts_with("demo"), "{tags}");

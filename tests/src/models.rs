@@ -45,3 +45,26 @@ component = "$(hello-p3)"
 "#
     ))
 }
+
+/// The service at `/ollama`, with the demo that answers while the model server is away. `keys` are in the server's
+/// table.
+pub fn with_demo(keys: &str) -> App {
+    App::new(&format!(
+        r#"
+name = "models"
+
+[ollama.local]
+fallback = "demo-ollama"
+{keys}
+
+[service.ollamaservice]
+component = "$(ollama)"
+ollama = "local"
+route = "/ollama"
+
+[service.demo-ollama]
+component = "$(demo-ollama)"
+internal = true
+"#
+    ))
+}

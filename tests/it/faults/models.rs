@@ -23,21 +23,31 @@ async fn no_call_is_left(host: &Host) {
     neighbour_is_well(host).await;
 }
 
-#[tokio::test]
-async fn a_model_server_that_is_away_is_503_and_found_again() {
-    let upstream = Upstream::start(|_| words(2)).await;
+/// A server that says so many words, a proxy in front of it, and a host that knows the proxy.
+async fn behind_a_proxy(count: usize) -> (Proxy, Host) {
+    let upstream = Upstream::start(move |_| words(count)).await;
     let proxy = Proxy::start(upstream.url.trim_start_matches("http://")).await;
     let host = app(&format!("http://{}", proxy.address), "").serve().await;
+    (proxy, host)
+}
+
+async fn is_used_again(host: &Host) {
+    eventually("the server to be used again", async || {
+        (chat(host).await.status == 200).then_some(())
+    })
+    .await;
+    no_call_is_left(host).await;
+}
+
+#[tokio::test]
+async fn a_model_server_that_is_away_is_503_and_found_again() {
+    let (proxy, host) = behind_a_proxy(2).await;
     proxy.set(Plan { refuse: true, ..Plan::default() });
     let reply = chat(&host).await;
     assert!(matches!(reply.status.as_u16(), 502 | 503), "{}", reply.text());
     assert!(reply.json()["error"].is_string(), "{}", reply.text());
     proxy.heal();
-    eventually("the server to be used again", async || {
-        (chat(&host).await.status == 200).then_some(())
-    })
-    .await;
-    no_call_is_left(&host).await;
+    is_used_again(&host).await;
 }
 
 #[tokio::test]
@@ -63,9 +73,7 @@ async fn a_model_server_that_is_busy_says_so_itself() {
 
 #[tokio::test]
 async fn a_word_in_single_bytes_arrives_whole() {
-    let upstream = Upstream::start(|_| words(5)).await;
-    let proxy = Proxy::start(upstream.url.trim_start_matches("http://")).await;
-    let host = app(&format!("http://{}", proxy.address), "").serve().await;
+    let (proxy, host) = behind_a_proxy(5).await;
     let damage = Damage { pieces: Some(1), ..Damage::default() };
     proxy.set(Plan { up: damage.clone(), down: damage, refuse: false });
     let reply = chat(&host).await;
@@ -76,9 +84,7 @@ async fn a_word_in_single_bytes_arrives_whole() {
 #[tokio::test]
 async fn a_chat_cut_anywhere_is_never_taken_for_whole() {
     let mut chance = Seeded::new();
-    let upstream = Upstream::start(|_| words(20)).await;
-    let proxy = Proxy::start(upstream.url.trim_start_matches("http://")).await;
-    let host = app(&format!("http://{}", proxy.address), "").serve().await;
+    let (proxy, host) = behind_a_proxy(20).await;
     let whole = chat(&host).await.body;
     for _ in 0..40 {
         let cut = chance.between(0, whole.len() + 200);
@@ -98,11 +104,7 @@ async fn a_chat_cut_anywhere_is_never_taken_for_whole() {
         }
         proxy.heal();
     }
-    eventually("the server to be used again", async || {
-        (chat(&host).await.status == 200).then_some(())
-    })
-    .await;
-    no_call_is_left(&host).await;
+    is_used_again(&host).await;
 }
 
 #[tokio::test]
