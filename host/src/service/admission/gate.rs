@@ -194,6 +194,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_takes_a_place_that_is_about_to_be_handed_on() {
+        let gate = Gate::new(1, 10);
+        assert!(gate.try_pass());
+        let mut first = pin!(gate.pass(soon()));
+        assert!(poll(first.as_mut()).is_pending());
+        // Whoever leaves does this, and a moment later the rest.
+        gate.running.fetch_sub(1, Ordering::SeqCst);
+        assert!(!gate.try_pass());
+        let mut newcomer = pin!(gate.pass(soon()));
+        assert!(poll(newcomer.as_mut()).is_pending());
+        assert_eq!(poll(first.as_mut()), Poll::Ready(Ok(())));
+    }
+
+    #[tokio::test]
     async fn who_gives_up_with_a_place_in_hand_hands_it_on() {
         let gate = Gate::new(1, 10);
         assert!(gate.try_pass());
