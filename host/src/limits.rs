@@ -83,18 +83,18 @@ pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max:
 /// Threads that serve requests; 0 is one for each processor. Fewer leave processors to other programs.
 pub const HOST_THREADS: Setting<usize> = Setting { default: 0, min: 0, max: 1024 };
 
-/// Turns of its tasks after which such a thread looks for what came from others. Looking costs nothing when there is
-/// nothing.
+/// Turns of its tasks after which a thread that serves looks for what came from others. Looking costs nothing when
+/// there is nothing.
 pub const TURNS_TO_ARRIVALS: u32 = 3;
 
-/// Threads of each of those for calls that block, above all reading files.
+/// Threads that each thread that serves has for calls that block, above all reading files.
 pub const BLOCKING_THREADS: usize = 64;
 
 /// Files and sockets that the process asks the system to let it have open. As many as it may have connections;
 /// the system may allow fewer.
 pub const DESCRIPTORS: u64 = 1_048_576;
 
-/// Those of them that are not connections of clients: files that are sent, backends, the engine.
+/// Files and sockets of the process that are not connections of clients: files that are sent, backends, the engine.
 pub const OTHER_DESCRIPTORS: u64 = 256;
 
 // === Service: admission ===
@@ -233,7 +233,8 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// more waits a millisecond or two.
 pub const EPOCH_TICK: Duration = Duration::from_millis(1);
 
-/// The same while no guest runs: the processor rests, and the first tick of the next guest comes late by this.
+/// How often guests are made to yield while none runs: the processor rests, and the first tick of the next guest comes
+/// late by this.
 pub const EPOCH_TICK_AT_REST: Duration = Duration::from_millis(10);
 
 /// Ticks without any guest after which the engine rests.
@@ -252,7 +253,7 @@ pub const HEAVY: u32 = 48;
 /// tenth of a processor that both want.
 pub const COMPUTING_NICENESS: i32 = 10;
 
-/// Bytes of memory of an instance above which its end is left to those threads.
+/// Bytes of memory of an instance above which its end is left to the threads for guests that compute.
 pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Time for idle instances to end when the host stops.
