@@ -116,7 +116,7 @@ fn terms(
     let grants = Grants {
         service: name.clone(),
         memory: memory.share(bytes(limits.memory_total_bytes)),
-        log: LogRate::new(name, limits.log_lines),
+        log: LogRate::new(name, limits.log_lines, limits.log_lines_per_request),
         postgres: component.grants.postgres.as_deref().and_then(|name| backends.postgres(name)),
         ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
         peers: match recorder {

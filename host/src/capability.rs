@@ -8,7 +8,7 @@
 pub mod body;
 pub mod breaker;
 pub mod context;
-mod headers;
+pub mod headers;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;

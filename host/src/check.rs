@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::application;
 use crate::backends::Backends;
 use crate::cli::{self, Format};
-use crate::config::{Bound, Config, Diagnostic};
+use crate::config::{Bound, Config, Diagnostic, FixedBound};
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
@@ -64,10 +66,14 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
     Ok(config)
 }
 
-/// Every bound that the application file may set, and what is in effect.
+/// Every bound: what is in effect of those that the application file may set, then the fixed ones.
 fn show(format: Format, config: &Config) -> Result<(), Exit> {
+    let fixed = FixedBound::all();
     match format {
-        Format::Json => table::json(&config.bounds)?,
+        Format::Json => {
+            let settable = config.bounds.iter().map(Entry::Settable);
+            table::json(&settable.chain(fixed.iter().map(Entry::Fixed)).collect::<Vec<_>>())?;
+        }
         Format::Table => {
             let file = config.file.as_deref().unwrap_or_default();
             let rows: Vec<_> = config.bounds.iter().map(|bound| row(bound, file)).collect();
@@ -75,9 +81,20 @@ fn show(format: Format, config: &Config) -> Result<(), Exit> {
                 "{}",
                 table::render(["TABLE", "KEY", "VALUE", "DEFAULT", "RANGE", "SET"], &rows)
             );
+            let rows = fixed.into_iter().map(|bound| [bound.name, bound.value, bound.what]);
+            let rows: Vec<_> = rows.collect();
+            print!("\n{}", table::render(["FIXED", "VALUE", "WHAT IT IS"], &rows));
         }
     }
     Ok(())
+}
+
+/// One bound for programs: a fixed one has no `table`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Settable(&'a Bound),
+    Fixed(&'a FixedBound),
 }
 
 fn row(bound: &Bound, file: &str) -> [String; 6] {

@@ -45,7 +45,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::bounds::Bound;
+pub use self::bounds::{Bound, FixedBound};
 use self::context::Context;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
 use self::file::Table;
@@ -266,6 +266,7 @@ pub struct ServiceLimits {
     pub memory_total_bytes: u64,
     /// In a second.
     pub log_lines: usize,
+    pub log_lines_per_request: usize,
     pub instances: usize,
     pub per_instance: usize,
     /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are

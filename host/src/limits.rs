@@ -7,7 +7,12 @@
 //! a name without a unit is a count.
 //!
 //! Two kinds: a [`Setting`] can be changed in the application file and carries the range that is
-//! accepted there; a plain constant is fixed.
+//! accepted there; a plain constant is fixed. Both are listed by the macro `bounds!` around them, and the first
+//! sentence of a comment is what `check --limits` says of a fixed one. Constants without a comment share that of the
+//! one before.
+
+#[macro_use]
+pub mod list;
 
 pub mod backends;
 pub mod embedded_postgres;
@@ -30,12 +35,30 @@ pub struct Setting<T> {
     pub max: T,
 }
 
+/// All bounds, file by file.
+pub fn all() -> impl Iterator<Item = &'static list::Listed> {
+    let files = [
+        LISTED,
+        backends::LISTED,
+        embedded_postgres::LISTED,
+        http::LISTED,
+        ollama::LISTED,
+        outgoing::LISTED,
+        postgres::LISTED,
+        record::LISTED,
+        testkit::LISTED,
+    ];
+    files.into_iter().flatten()
+}
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+bounds! {
 
 // === Host: admission and instances ===
 
@@ -60,18 +83,18 @@ pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max:
 /// Threads that serve requests; 0 is one for each processor. Fewer leave processors to other programs.
 pub const HOST_THREADS: Setting<usize> = Setting { default: 0, min: 0, max: 1024 };
 
-/// Turns of its tasks after which such a thread looks for what came from others. Looking costs nothing when there is
-/// nothing.
+/// Turns of its tasks after which a thread that serves looks for what came from others. Looking costs nothing when
+/// there is nothing.
 pub const TURNS_TO_ARRIVALS: u32 = 3;
 
-/// Threads of each of those for calls that block, above all reading files.
+/// Threads that each thread that serves has for calls that block, above all reading files.
 pub const BLOCKING_THREADS: usize = 64;
 
 /// Files and sockets that the process asks the system to let it have open. As many as it may have connections;
 /// the system may allow fewer.
 pub const DESCRIPTORS: u64 = 1_048_576;
 
-/// Those of them that are not connections of clients: files that are sent, backends, the engine.
+/// Files and sockets of the process that are not connections of clients: files that are sent, backends, the engine.
 pub const OTHER_DESCRIPTORS: u64 = 256;
 
 // === Service: admission ===
@@ -124,6 +147,10 @@ pub const SERVICE_MEMORY_TOTAL_BYTES: Setting<u64> =
 /// Lines of output in a second of all instances of one service. More than anybody reads, and a flood
 /// does not bury what the other services say.
 pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, max: 1_000_000 };
+
+/// Lines of output of one request in all. Hundreds of times what a request has to say; one that floods, or streams for
+/// hours and prints at each step, ends before it fills a disk.
+pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
 
 // === Service: time ===
 
@@ -206,7 +233,8 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// more waits a millisecond or two.
 pub const EPOCH_TICK: Duration = Duration::from_millis(1);
 
-/// The same while no guest runs: the processor rests, and the first tick of the next guest comes late by this.
+/// How often guests are made to yield while none runs: the processor rests, and the first tick of the next guest comes
+/// late by this.
 pub const EPOCH_TICK_AT_REST: Duration = Duration::from_millis(10);
 
 /// Ticks without any guest after which the engine rests.
@@ -225,7 +253,7 @@ pub const HEAVY: u32 = 48;
 /// tenth of a processor that both want.
 pub const COMPUTING_NICENESS: i32 = 10;
 
-/// Bytes of memory of an instance above which its end is left to those threads.
+/// Bytes of memory of an instance above which its end is left to the threads for guests that compute.
 pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Time for idle instances to end when the host stops.
@@ -276,12 +304,13 @@ pub const CODE_CACHE_BYTES: u64 = 1024 * MIB;
 /// back to; about 300 KiB each on disk.
 pub const HISTORY_RECORDS: usize = 32;
 
-/// Time that a canary runs. Long enough to see some requests, and not so long that it is forgotten.
-pub const CANARY: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(DAY),
-};
+/// Time that a canary runs when its swap does not say. Long enough to see some requests, and not so long that it is
+/// forgotten.
+pub const CANARY: Duration = Duration::from_secs(30);
+
+/// What a swap may say: shorter is no trial, longer is a typing mistake.
+pub const CANARY_MIN: Duration = Duration::from_millis(100);
+pub const CANARY_MAX: Duration = Duration::from_secs(DAY);
 
 /// Time in which the first answers of a version decide whether it is taken back.
 pub const PROBATION: Duration = Duration::from_secs(10);
@@ -360,6 +389,9 @@ pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
 /// Bytes of one log line; the rest of a longer one is dropped.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
 
+/// Bytes that a guest may write at once into its output. What it writes is dealt with before it goes on.
+pub const LOG_WRITE_BYTES: usize = 64 * 1024;
+
 /// Bytes of log lines that wait for whoever reads standard error. What comes on top of them is dropped
 /// and counted: nobody who reads a log slowly makes requests slow.
 pub const LOG_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -384,3 +416,5 @@ pub const SYNTAX_ROUNDS: usize = 50;
 
 /// Characters of the application file that one message repeats.
 pub const QUOTED_CHARACTERS: usize = 60;
+
+}

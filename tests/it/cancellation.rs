@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use wasm_host_tests::client;
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::App;
-use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
+use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::models::{CHAT, one_word};
+use wasm_host_tests::upstream::{Step, Upstream};
 
 /// The promise, with what a busy test machine adds.
 const SOON: Duration = Duration::from_secs(3);
-
-const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 
 fn models(upstream: &Upstream) -> App {
     App::new(
@@ -46,14 +45,7 @@ async fn hung_up(upstream: &Upstream, count: usize, since: Instant) {
 
 #[tokio::test]
 async fn a_chat_whose_client_leaves_is_closed_upstream() {
-    let upstream = Upstream::start(|_| {
-        vec![
-            Step::Send(ndjson_head()),
-            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
-            Step::Hold,
-        ]
-    })
-    .await;
+    let upstream = Upstream::start(|_| one_word()).await;
     let host = models(&upstream).serve().await;
     let mut chat = client::open(&host.address, "POST", "/api/chat", &[], CHAT).await;
     assert!(chat.next().await.unwrap().is_some());
@@ -79,14 +71,7 @@ async fn a_chat_that_waits_for_its_first_byte_is_closed_upstream() {
 
 #[tokio::test]
 async fn a_guest_that_holds_its_stream_is_not_relied_upon() {
-    let upstream = Upstream::start(|_| {
-        vec![
-            Step::Send(ndjson_head()),
-            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
-            Step::Hold,
-        ]
-    })
-    .await;
+    let upstream = Upstream::start(|_| one_word()).await;
     let host = models(&upstream).serve().await;
     let mut left_behind = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
     let mut neighbour = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
@@ -131,14 +116,7 @@ async fn a_head_request_whose_client_leaves_is_no_different() {
 
 #[tokio::test]
 async fn a_statement_is_cancelled_though_its_instance_lives_on() {
-    let upstream = Upstream::start(|_| {
-        vec![
-            Step::Send(ndjson_head()),
-            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
-            Step::Hold,
-        ]
-    })
-    .await;
+    let upstream = Upstream::start(|_| one_word()).await;
     let host = models(&upstream).serve().await;
     // A neighbour in the same instance whose client stays: the instance's end cannot be what cancels.
     let mut neighbour = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
@@ -155,6 +133,25 @@ async fn a_statement_is_cancelled_though_its_instance_lives_on() {
     eventually("the statement's end", async || (sleeping().await == "0").then_some(())).await;
     assert_eq!(host.service("holder").await["instances"], 1);
     drop(neighbour);
+}
+
+/// Ask, leave when the service's only instance is there, and see that it ends soon.
+async fn an_instance_ends_with_its_client(host: &Host, service: &str, path: &'static str) {
+    let address = host.address.clone();
+    let asked = tokio::spawn(async move {
+        client::send(&address, "GET", path, &[], "").await;
+    });
+    let instances = async |count: u64| {
+        eventually("as many instances", async || {
+            (host.service(service).await["instances"] == count).then_some(())
+        })
+        .await;
+    };
+    instances(1).await;
+    let left = Instant::now();
+    asked.abort();
+    instances(0).await;
+    assert!(left.elapsed() < SOON, "the guest went on for {:?}", left.elapsed());
 }
 
 #[tokio::test]
@@ -175,21 +172,7 @@ component = "$(hostile)"
     // A neighbour keeps the outer instance alive.
     let mut neighbour = client::open(&host.address, "GET", "/outer/drip", &[], "").await;
     assert!(neighbour.next().await.unwrap().is_some());
-    let address = host.address.clone();
-    let call = tokio::spawn(async move {
-        client::send(&address, "GET", "/outer/call?inner/loop", &[], "").await;
-    });
-    eventually("the inner request", async || {
-        (host.service("inner").await["instances"] == 1).then_some(())
-    })
-    .await;
-    let left = Instant::now();
-    call.abort();
-    eventually("the inner instance's end", async || {
-        (host.service("inner").await["instances"] == 0).then_some(())
-    })
-    .await;
-    assert!(left.elapsed() < SOON, "the inner guest went on for {:?}", left.elapsed());
+    an_instance_ends_with_its_client(&host, "inner", "/outer/call?inner/loop").await;
     drop(neighbour);
 }
 
@@ -219,19 +202,5 @@ route = "/"
 "#,
     );
     let host = app.serve().await;
-    let address = host.address.clone();
-    let looping = tokio::spawn(async move {
-        client::send(&address, "GET", "/loop", &[], "").await;
-    });
-    eventually("an instance", async || {
-        (host.service("guest").await["instances"] == 1).then_some(())
-    })
-    .await;
-    let left = Instant::now();
-    looping.abort();
-    eventually("the instance's end", async || {
-        (host.service("guest").await["instances"] == 0).then_some(())
-    })
-    .await;
-    assert!(left.elapsed() < SOON, "the guest went on for {:?}", left.elapsed());
+    an_instance_ends_with_its_client(&host, "guest", "/loop").await;
 }

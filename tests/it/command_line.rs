@@ -117,9 +117,17 @@ async fn check_shows_every_bound_that_is_in_effect() {
     });
     assert_eq!(find("service.a", "memory"), expected);
     assert_eq!(find("limits", "instances")["line"], serde_json::Value::Null);
+    let fixed = serde_json::json!({
+        "name": "outgoing::HEADER_BYTES", "value": "64KiB", "what": "Bytes of an answer's head",
+    });
+    assert!(bounds.as_array().unwrap().contains(&fixed), "{bounds}");
 
     let output = app.run(&["check", "--limits"]).await;
     let table = text(&output.stdout);
     assert!(table.contains("[service.a]"), "{table}");
     assert!(table.contains("wasm-host.toml:4"), "{table}");
+    let (_, fixed) = table.split_once("\nFIXED ").expect("a second table");
+    let hops = fixed.lines().find(|line| line.starts_with("HOP_LIMIT ")).expect("a fixed bound");
+    let hops: Vec<_> = hops.split_whitespace().collect();
+    assert_eq!(hops.join(" "), "HOP_LIMIT 8 Calls from service to service in one chain");
 }

@@ -1,53 +1,35 @@
 //! Databases and model servers over TLS, with an authority of the application's own.
 
 use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::models::{CHAT, LAST, WORD, words};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::proxy::Proxy;
 use wasm_host_tests::tls::{Authority, Identity, Secure};
-use wasm_host_tests::upstream::{Step, Upstream, chunk, end, ndjson_head};
+use wasm_host_tests::upstream::Upstream;
+use wasm_host_tests::{databases, models};
 
-const WORDS: &[u8] = b"{\"message\":{\"content\":\"word \"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true}\n";
+const CA: &str = "ca = \"ca.pem\"";
 
-fn model_server(url: &str, keys: &str) -> App {
-    App::new(&format!(
-        r#"
-name = "encrypted"
-
-[ollama.local]
-url = "{url}"
-{keys}
-
-[service.chat]
-component = "$(ollama)"
-ollama = "local"
-route = "/"
-"#
-    ))
+/// The application, with an authority in the file that [`CA`] names.
+fn with_ca(app: App, pem: &str) -> App {
+    std::fs::write(app.path().join("ca.pem"), pem).unwrap();
+    app
 }
 
 #[tokio::test]
 async fn a_model_server_is_asked_on_the_word_of_an_authority_that_the_file_names() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let upstream = Upstream::start(|_| {
-        vec![Step::Send(ndjson_head()), Step::Send(chunk(WORDS)), Step::Send(end())]
-    })
-    .await;
+    let upstream = Upstream::start(|_| words(1)).await;
     let secure = Secure::start(&authority.sign(&["127.0.0.1"]), &upstream.url).await;
-    let chat = async |host: &Host| {
-        let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-        host.send("POST", "/api/chat", body).await
-    };
-    let app = model_server(&secure.url(), "ca = \"ca.pem\"");
-    std::fs::write(app.path().join("ca.pem"), &authority.pem).unwrap();
-    let host = app.serve().await;
+    let chat = async |host: &Host| host.send("POST", "/api/chat", CHAT).await;
+    let host = with_ca(models::app(&secure.url(), CA), &authority.pem).serve().await;
     let reply = chat(&host).await;
-    assert_eq!((reply.status.as_u16(), &*reply.body), (200, WORDS), "{}", reply.text());
+    assert_eq!((reply.status.as_u16(), &*reply.body), (200, &*[WORD, LAST].concat()));
     assert_eq!(upstream.requests().len(), 1);
 
     // Another's word, and nobody's.
-    let wrong = model_server(&secure.url(), "ca = \"ca.pem\"");
-    std::fs::write(wrong.path().join("ca.pem"), &other.pem).unwrap();
-    for app in [wrong, model_server(&secure.url(), "")] {
+    let wrong = with_ca(models::app(&secure.url(), CA), &other.pem);
+    for app in [wrong, models::app(&secure.url(), "")] {
         let host = app.serve().await;
         let reply = chat(&host).await;
         assert!(matches!(reply.status.as_u16(), 502 | 503), "{}", reply.text());
@@ -60,31 +42,11 @@ async fn a_model_server_is_asked_on_the_word_of_an_authority_that_the_file_names
 
 /// A service that asks the database at `url`, which may have `${DB_PASSWORD}` in it.
 fn database(url: &str, keys: &str, ca: &str) -> App {
-    let app = App::new(&format!(
-        r#"
-name = "encrypted"
-
-[postgres.any]
-url = "{url}"
-{keys}
-
-[ollama.none]
-url = "http://127.0.0.1:1"
-
-[service.reporter]
-component = "$(reporter)"
-route = "/"
-postgres = "any"
-ollama = "none"
-"#
-    ))
-    .env("DB_PASSWORD", "pa55w0rd-of-nobody");
-    std::fs::write(app.path().join("ca.pem"), ca).unwrap();
+    let app = databases::app(url, keys).env("DB_PASSWORD", "pa55w0rd-of-nobody");
     std::fs::write(app.path().join("init.sql"), "create table made_by_init(x int)").unwrap();
-    app
+    with_ca(app, ca)
 }
 
-const CA: &str = "ca = \"ca.pem\"";
 /// Whether the server thinks that this connection is encrypted.
 const IS_ENCRYPTED: &str = "select ssl::text from pg_stat_ssl where pid = pg_backend_pid()";
 

@@ -6,10 +6,9 @@ mod faults;
 use std::time::Duration;
 
 use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::models::{CHAT, WORD, one_word, with_demo};
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
 use wasm_host_tests::{client, eventually};
-
-const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 
 async fn serve(upstream: &Upstream) -> Host {
     App::new(
@@ -68,19 +67,12 @@ async fn a_chat_split_at_any_byte_arrives_intact() {
 
 #[tokio::test]
 async fn items_are_sent_on_as_they_come() {
-    let upstream = Upstream::start(|_| {
-        vec![
-            Step::Send(ndjson_head()),
-            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
-            Step::Hold,
-        ]
-    })
-    .await;
+    let upstream = Upstream::start(|_| one_word()).await;
     let host = serve(&upstream).await;
     let mut chat = client::open(&host.address, "POST", "/ollama/api/chat", &[], CHAT).await;
     // The script holds the rest back for ever: what comes now was not waiting for it.
     let first = chat.next().await.unwrap().unwrap();
-    assert_eq!(first, "{\"message\":{\"content\":\"one\"},\"done\":false}\n");
+    assert_eq!(first, WORD);
 }
 
 #[tokio::test]
@@ -88,7 +80,7 @@ async fn an_error_line_reaches_the_client_as_ollama_sends_it() {
     let upstream = Upstream::start(|_| {
         vec![
             Step::Send(ndjson_head()),
-            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
+            Step::Send(chunk(WORD)),
             Step::Send(chunk(b"{\"error\":\"model runner has died\"}\n")),
             Step::Send(end()),
         ]
@@ -106,7 +98,7 @@ async fn an_answer_that_is_cut_off_is_never_taken_for_whole() {
         let upstream = Upstream::start(move |_| {
             vec![
                 Step::Send(ndjson_head()),
-                Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
+                Step::Send(chunk(WORD)),
                 Step::Wait(Duration::from_millis(50)),
                 last.clone(),
             ]
@@ -171,29 +163,13 @@ async fn the_rest_of_the_api_passes_byte_for_byte() {
     assert_eq!(upstream.requests().len(), 1);
 }
 
-const WITH_DEMO: &str = r#"
-name = "models"
-
-[ollama.local]
-fallback = "demo-ollama"
-
-[service.ollamaservice]
-component = "$(ollama)"
-ollama = "local"
-route = "/ollama"
-
-[service.demo-ollama]
-component = "$(demo-ollama)"
-internal = true
-"#;
-
 #[tokio::test]
 async fn the_demo_answers_until_a_real_server_appears() {
     // A port that nobody listens on, and where the real server will appear.
     let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reserved.local_addr().unwrap().to_string();
     drop(reserved);
-    let app = App::new(WITH_DEMO).env("OLLAMA_HOST", &address);
+    let app = with_demo("").env("OLLAMA_HOST", &address);
     let host = app.serve().await;
     let tags = host.get("/ollama/api/tags").await.json();
     assert!(tags["models"][0]["name"].as_str().unwrap().starts_with("demo"), "{tags}");

@@ -4,28 +4,15 @@ use std::path::{Path, PathBuf};
 
 use wasm_host_tests::client;
 use wasm_host_tests::host::{App, component, root};
+use wasm_host_tests::models::with_demo;
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::upstream::{Step, Upstream, json};
 
-const WITH_DEMO: &str = r#"
-name = "models"
-
-[record]
-redact = ["iban"]
-
-[ollama.local]
-url = "http://ada:${OLLAMA_PASSWORD}@127.0.0.1:1"
-fallback = "demo-ollama"
-
-[service.ollamaservice]
-component = "$(ollama)"
-ollama = "local"
-route = "/ollama"
-
-[service.demo-ollama]
-component = "$(demo-ollama)"
-internal = true
-"#;
+/// A server whose URL has a password, which is away, and the demo.
+fn with_password() -> App {
+    let keys = "url = \"http://ada:${OLLAMA_PASSWORD}@127.0.0.1:1\"\n[record]\nredact = [\"iban\"]";
+    with_demo(keys).env("OLLAMA_PASSWORD", "hunter2hunter2")
+}
 
 /// The recordings in a folder, by name.
 fn recordings(folder: &Path) -> Vec<PathBuf> {
@@ -48,7 +35,7 @@ async fn replay(name: &str, folder: &Path, more: &[&str]) -> (bool, String) {
 
 #[tokio::test]
 async fn a_recorded_chat_is_replayed_byte_for_byte_with_no_service_running() {
-    let app = App::new(WITH_DEMO).env("OLLAMA_PASSWORD", "hunter2hunter2");
+    let app = with_password();
     let host = app.serve_with(&["--record", "recorded"]).await;
     let body = r#"{"model":"demo:latest","messages":[{"role":"user","content":"Will it rain?"}]}"#;
     let reply = host.send("POST", "/ollama/api/chat", body).await;
@@ -79,7 +66,7 @@ async fn a_recorded_chat_is_replayed_byte_for_byte_with_no_service_running() {
 
 #[tokio::test]
 async fn no_recording_has_a_secret() {
-    let app = App::new(WITH_DEMO).env("OLLAMA_PASSWORD", "hunter2hunter2");
+    let app = with_password();
     let host = app.serve_with(&["--record", "recorded", "--redact", "x-tenant"]).await;
     let body = r#"{"model":"nosuch","password":"s3cret-field","iban":"DE-s3cret","options":{"x":"http://ada:s3cret-url@host/"},"system":"hunter2hunter2"}"#;
     let headers = [

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wasm_host_tests::host::App;
+use wasm_host_tests::models::CHAT;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, ndjson_head};
 use wasm_host_tests::{client, eventually, within};
 
@@ -36,10 +37,9 @@ route = "/"
     )
     .env("OLLAMA_HOST", &upstream.url);
     let host = app.serve().await;
-    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
     let mut streams = Vec::new();
     for _ in 0..20 {
-        let mut stream = client::open(&host.address, "POST", "/api/chat", &[], body).await;
+        let mut stream = client::open(&host.address, "POST", "/api/chat", &[], CHAT).await;
         assert!(stream.next().await.unwrap().is_some());
         streams.push(stream);
     }

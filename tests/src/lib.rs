@@ -11,8 +11,10 @@
 )]
 
 pub mod client;
+pub mod databases;
 pub mod host;
 pub mod hostile;
+pub mod models;
 pub mod postgres;
 pub mod proxy;
 pub mod seed;

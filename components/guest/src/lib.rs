@@ -26,7 +26,7 @@ pub use bindings::wasm_host::{ollama, postgres};
 pub use request::{BodyError, Request};
 pub use response::{BodyWriter, Disconnected, Response};
 /// What the host's streams are in Rust, for services that name them in a signature.
-pub use wit_bindgen::{FutureReader, StreamReader, StreamResult};
+pub use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter};
 
 /// The interfaces of the host as Rust. Generated from `wit/`; all of it in one place, because two
 /// copies of an interface in one component are two different types.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::AsContextMut;
@@ -21,29 +22,34 @@ struct Inner {
     id: String,
     hops: u8,
     cancel: CancellationToken,
+    /// What its guest has printed.
+    lines: AtomicUsize,
+}
+
+impl Inner {
+    fn new(id: String, hops: u8, cancel: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { id, hops, cancel, lines: AtomicUsize::new(0) })
+    }
 }
 
 impl RequestContext {
     /// `hops` counts the services that the request has passed inside the host.
     pub fn new(id: String, hops: u8) -> Self {
-        Self(Arc::new(Inner { id, hops, cancel: CancellationToken::new() }))
+        Self(Inner::new(id, hops, CancellationToken::new()))
     }
 
     /// A call on behalf of a request that is known only by what ends it, and by the hops that
     /// [`with_hops`] holds.
     pub fn for_call(id: String, cancel: CancellationToken) -> Self {
         let hops = HOPS.try_with(|hops| *hops).unwrap_or_default();
-        Self(Arc::new(Inner { id, hops, cancel }))
+        Self(Inner::new(id, hops, cancel))
     }
 
     /// The same request on its way into another service: what ends the one ends the other, not the
     /// other way round.
     pub fn next_hop(&self) -> Self {
-        Self(Arc::new(Inner {
-            id: self.0.id.clone(),
-            hops: self.0.hops.saturating_add(1),
-            cancel: self.0.cancel.child_token(),
-        }))
+        let hops = self.0.hops.saturating_add(1);
+        Self(Inner::new(self.0.id.clone(), hops, self.0.cancel.child_token()))
     }
 
     /// The id that logs and problem documents name.
@@ -53,6 +59,11 @@ impl RequestContext {
 
     pub fn hops(&self) -> u8 {
         self.0.hops
+    }
+
+    /// One more line that its guest prints. Returns how many there were before.
+    pub fn count_line(&self) -> usize {
+        self.0.lines.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Cancelled when the client has left or a deadline has passed. Whatever waits on the request's behalf

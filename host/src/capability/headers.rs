@@ -27,14 +27,19 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
     headers.remove(header::ORIGIN);
 }
 
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
+/// The headers that `Connection` names: they are for the next hop only.
+pub(crate) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
-        .collect();
+        .collect()
+}
+
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named = named_by_connection(headers);
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }

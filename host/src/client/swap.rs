@@ -30,7 +30,7 @@ pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
         }
     }
     let trial = args.canary.map(|percent| {
-        let time = args.time.unwrap_or(limits::CANARY.default);
+        let time = args.time.unwrap_or(limits::CANARY);
         format!("takes {percent}% of the requests for {time:?}")
     });
     tell(&client, request, args.control.output.format, trial).await

@@ -155,6 +155,7 @@ pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimi
         memory_bytes: table.size(cx, "memory", limits::SERVICE_MEMORY_BYTES),
         memory_total_bytes: table.size(cx, "memory-total", limits::SERVICE_MEMORY_TOTAL_BYTES),
         log_lines: table.count(cx, "log-lines", limits::SERVICE_LOG_LINES),
+        log_lines_per_request: table.count(cx, "log-lines-per-request", limits::REQUEST_LOG_LINES),
         instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
         per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
         idle: table.duration(cx, "idle", limits::SERVICE_IDLE),

@@ -33,6 +33,7 @@ const KEYS: &[&str] = &[
     "memory",
     "memory-total",
     "log-lines",
+    "log-lines-per-request",
     "instances",
     "per-instance",
     "reuse",

@@ -72,10 +72,13 @@ pub(super) fn size(text: &str) -> Result<u64, Problem> {
     })
 }
 
-/// The shortest way to write `duration`, as in `5m`.
+/// The shortest way to write `duration`, as in `5m`. No file has less than a millisecond; fixed bounds do.
 pub(super) fn show_duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
+        _ if !duration.subsec_micros().is_multiple_of(1_000) => {
+            format!("{}us", duration.as_micros())
+        }
         0 => "0s".to_owned(),
         n if n % 3_600_000 == 0 => format!("{}h", n / 3_600_000),
         n if n % 60_000 == 0 => format!("{}m", n / 60_000),

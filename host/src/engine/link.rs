@@ -14,6 +14,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
 
 use crate::capability::{ollama, outgoing, postgres};
 use crate::engine::Engine;
+use crate::engine::output;
 use crate::engine::state::{Grants, State};
 
 /// A capability of this host that a component can be granted.
@@ -149,6 +150,13 @@ pub fn link(
         |error: wasmtime::Error| Refusal::Incompatible { reason: format!("{error:#}") };
     let mut linker = Linker::new(engine.wasmtime());
     add_wasi(&mut linker).map_err(incompatible)?;
+    // A guest of 0.2 serves one request at a time, and all that it prints is that one's.
+    let shares =
+        exports(engine, component).iter().any(|name| name.starts_with("wasi:http/handler@0.3"));
+    let surroundings = grants.surroundings.as_ref();
+    if shares && !surroundings.is_some_and(|all| all.has_output()) {
+        output::add_to_linker(&mut linker).map_err(incompatible)?;
+    }
     for (capability, _) in needs(&imports) {
         match capability {
             Capability::Postgres => postgres::add_to_linker(&mut linker, State::postgres),

@@ -1,7 +1,9 @@
 //! What a guest prints becomes lines of the host's log, with the service's name.
 //!
-//! A line is cut at a bound, so that a guest that never ends a line costs no memory; and a service has so
-//! many lines in a second, so that one that floods the log does not bury the others.
+//! A line is cut at a bound, so that a guest that never ends a line costs no memory. A request has so many lines in
+//! all, and a service so many in a second, so that one that floods the log does not bury the others.
+
+mod speaker;
 
 use std::io;
 use std::pin::Pin;
@@ -12,47 +14,77 @@ use std::time::Instant;
 
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+pub use self::speaker::{Speaker, add_to_linker};
+use crate::capability::context::RequestContext;
 use crate::limits;
 
-/// How many lines in a second a service may write, and what it has written. Shared by all its instances.
+/// How many lines a service may write, and what it has written. Shared by all its instances.
 pub struct LogRate {
     service: Arc<str>,
     per_second: usize,
+    per_request: usize,
     started: Instant,
     /// The second that is counted, and the lines in it. Two threads at its turn may lose a line's count.
     second: AtomicU64,
     lines: AtomicUsize,
+    /// Lines over the bound of a second, and lines over that of their requests, that nobody was told of.
     dropped: AtomicU64,
+    left_out: AtomicU64,
 }
 
 impl LogRate {
-    pub fn new(service: Arc<str>, per_second: usize) -> Arc<Self> {
+    pub fn new(service: Arc<str>, per_second: usize, per_request: usize) -> Arc<Self> {
         Arc::new(Self {
             service,
             per_second,
+            per_request,
             started: Instant::now(),
             second: AtomicU64::new(0),
             lines: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
         })
     }
 
-    /// Whether one more line may be written now.
-    fn admits(&self) -> bool {
-        self.admits_at(self.started.elapsed().as_secs())
+    /// Whether one more line may be written now, for this request if it is known.
+    fn admits(&self, request: Option<&RequestContext>) -> bool {
+        self.admits_at(self.started.elapsed().as_secs(), request)
     }
 
-    fn admits_at(&self, second: u64) -> bool {
+    fn admits_at(&self, second: u64, request: Option<&RequestContext>) -> bool {
         if self.second.swap(second, Ordering::Relaxed) != second {
             self.lines.store(0, Ordering::Relaxed);
             self.tell();
         }
-        let admitted = self.lines.fetch_add(1, Ordering::Relaxed) < self.per_second;
-        if !admitted {
+        let Some(request) = request else {
+            return self.has_room();
+        };
+        // Whatever becomes of a line: the flood of one request ends before it has used up a second of all.
+        let before = request.count_line();
+        if before < self.per_request {
+            return self.has_room();
+        }
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+        if before == self.per_request && self.has_room() {
+            tracing::warn!(
+                service = %self.service,
+                "more of request {} is left out: it printed {} lines ('log-lines-per-request' sets the bound)",
+                request.id(),
+                self.per_request
+            );
+        }
+        false
+    }
+
+    /// Whether the second has room for one more line, which is taken.
+    fn has_room(&self) -> bool {
+        let has_room = self.lines.fetch_add(1, Ordering::Relaxed) < self.per_second;
+        if !has_room {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        admitted
+        has_room
     }
 
     /// Tell what was dropped, if anything was.
@@ -65,6 +97,14 @@ impl LogRate {
                 self.per_second
             );
         }
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            tracing::warn!(
+                service = %self.service,
+                "left out {left_out} lines of requests that printed more than {} ('log-lines-per-request' sets the bound)",
+                self.per_request
+            );
+        }
     }
 }
 
@@ -73,15 +113,17 @@ impl LogRate {
 pub struct GuestOutput {
     rate: Arc<LogRate>,
     stream: &'static str,
+    speaker: Speaker,
 }
 
 impl GuestOutput {
-    pub fn stdout(rate: Arc<LogRate>) -> Self {
-        Self { rate, stream: "stdout" }
+    /// `stream` is what the log calls it.
+    pub fn new(rate: Arc<LogRate>, stream: &'static str, speaker: Speaker) -> Self {
+        Self { rate, stream, speaker }
     }
 
-    pub fn stderr(rate: Arc<LogRate>) -> Self {
-        Self { rate, stream: "stderr" }
+    fn lines(&self) -> Lines {
+        Lines { output: self.clone(), line: Vec::new() }
     }
 }
 
@@ -93,7 +135,12 @@ impl IsTerminal for GuestOutput {
 
 impl StdoutStream for GuestOutput {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Lines { output: self.clone(), line: Vec::new() })
+        Box::new(self.lines())
+    }
+
+    // The one that is given writes in a task of its own, where nobody knows any more whose line it is.
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.lines())
     }
 }
 
@@ -117,7 +164,7 @@ impl Lines {
     fn log(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
         let line = line.trim_end();
-        if !line.is_empty() && self.output.rate.admits() {
+        if !line.is_empty() && self.output.rate.admits(self.output.speaker.request().as_ref()) {
             tracing::info!(target: "guest", service = %self.output.rate.service, stream = self.output.stream, "{line}");
         }
         self.line.clear();
@@ -129,6 +176,26 @@ impl Drop for Lines {
         self.log();
         // A flood that has ended may be followed by silence.
         self.output.rate.tell();
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Lines {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(limits::LOG_WRITE_BYTES)
     }
 }
 
@@ -155,24 +222,46 @@ impl AsyncWrite for Lines {
 mod tests {
     use super::*;
 
-    fn lines() -> Lines {
-        let rate = LogRate::new("test".into(), 2);
-        Lines { output: GuestOutput::stdout(rate), line: Vec::new() }
+    fn request() -> RequestContext {
+        RequestContext::new("r".to_owned(), 0)
     }
 
     #[test]
     fn a_service_has_so_many_lines_in_a_second() {
-        let rate = LogRate::new("test".into(), 2);
+        let rate = LogRate::new("test".into(), 2, 100);
         let admitted: Vec<bool> =
-            [0, 0, 0, 0, 1, 1, 1, 7].iter().map(|second| rate.admits_at(*second)).collect();
+            [0, 0, 0, 0, 1, 1, 1, 7].iter().map(|second| rate.admits_at(*second, None)).collect();
         assert_eq!(admitted, [true, true, false, false, true, true, false, true]);
         // The two of the first second were told in the second one, that of the second in the seventh.
         assert_eq!(rate.dropped.load(Ordering::Relaxed), 0);
     }
 
     #[test]
+    fn a_request_has_so_many_lines_in_all_and_its_neighbours_theirs() {
+        let rate = LogRate::new("test".into(), 100, 2);
+        let (one, other) = (request(), request());
+        let admitted: Vec<bool> = (0..5).map(|second| rate.admits_at(second, Some(&one))).collect();
+        assert_eq!(admitted, [true, true, false, false, false]);
+        assert!(rate.admits_at(5, Some(&other)) && rate.admits_at(5, None));
+        // All were told when another second began.
+        assert_eq!(rate.left_out.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_over_the_bound_of_a_request_takes_nothing_from_the_second() {
+        let rate = LogRate::new("test".into(), 4, 1);
+        let one = request();
+        let admitted = (0..100).filter(|_| rate.admits_at(0, Some(&one))).count();
+        assert_eq!(admitted, 1);
+        // One of the four is what says that more is left out.
+        assert!(rate.admits_at(0, None) && rate.admits_at(0, None));
+        assert!(!rate.admits_at(0, None));
+    }
+
+    #[test]
     fn a_line_without_end_is_bounded() {
-        let mut lines = lines();
+        let rate = LogRate::new("test".into(), 2, 2);
+        let mut lines = GuestOutput::new(rate, "stdout", Speaker::default()).lines();
         lines.push(&vec![b'x'; 3 * limits::LOG_LINE_BYTES]);
         assert_eq!(lines.line.len(), limits::LOG_LINE_BYTES);
         lines.push(b"\nnext");

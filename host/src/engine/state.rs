@@ -13,7 +13,7 @@ use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
 use crate::engine::memory::{Budget, StoreLimit};
-use crate::engine::output::{GuestOutput, LogRate};
+use crate::engine::output::{GuestOutput, LogRate, Speaker};
 use crate::limits;
 
 /// What is around an instance beside its grants. `serve` leaves it to the machine; a test decides it.
@@ -31,6 +31,11 @@ pub trait Surroundings: Send + Sync {
 
     /// The instance is given a request.
     fn serves(&self, _request: &RequestContext) {}
+
+    /// Whether they have standard output and standard error of their own, instead of the log.
+    fn has_output(&self) -> bool {
+        false
+    }
 }
 
 /// What the application file grants to one service. Shared by all instances of all its versions.
@@ -67,6 +72,7 @@ pub struct State {
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
     table: ResourceTable,
+    speaker: Speaker,
     pub memory: StoreLimit,
     pub requests: Requests,
 }
@@ -75,9 +81,9 @@ impl State {
     pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
         let mut wasi = WasiCtxBuilder::new();
-        wasi.envs(&grants.environment)
-            .stdout(GuestOutput::stdout(grants.log.clone()))
-            .stderr(GuestOutput::stderr(grants.log.clone()));
+        let speaker = Speaker::default();
+        let output = |stream| GuestOutput::new(grants.log.clone(), stream, speaker.clone());
+        wasi.envs(&grants.environment).stdout(output("stdout")).stderr(output("stderr"));
         let surroundings = grants.surroundings.as_ref();
         let surroundings = surroundings.and_then(|all| all.of_instance().or(Some(all.clone())));
         if let Some(surroundings) = &surroundings {
@@ -92,6 +98,7 @@ impl State {
         Self {
             wasi,
             surroundings,
+            speaker,
             http,
             hooks: OutgoingHooks::new(grants.peers.clone()),
             table,
@@ -103,7 +110,22 @@ impl State {
 
     /// The request of an instance that serves one at a time, for calls that come without a task.
     pub fn set_only_request(&mut self, request: RequestContext) {
+        self.speaker.set(Some(request.clone()));
         self.hooks.set_request(request);
+    }
+
+    /// Who prints in this instance.
+    pub(super) fn speaker(&self) -> &Speaker {
+        &self.speaker
+    }
+
+    /// Its standard output or standard error.
+    pub(super) fn output(&self, stream: &'static str) -> GuestOutput {
+        GuestOutput::new(self.grants.log.clone(), stream, self.speaker.clone())
+    }
+
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 
     pub fn service(&self) -> &Arc<str> {

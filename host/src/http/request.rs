@@ -4,7 +4,7 @@
 //! What two readers could understand in two ways is refused here, in so far as hyper has not done so: it
 //! takes one length for a body or none, no folded headers, and no bytes that headers cannot have.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
@@ -12,6 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
+use crate::capability::headers::named_by_connection;
 use crate::failure::{Failure, Kind};
 use crate::http::body::{Bounds, Fate, RequestBody, too_large};
 
@@ -117,16 +118,9 @@ fn strip(headers: &mut HeaderMap) {
     if !headers.contains_key(header::CONNECTION) {
         return;
     }
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // What the body's length is has been settled, and is not the client's to hide.
-        .filter(|name| name != header::CONTENT_LENGTH && name != header::HOST)
-        .collect();
-    for name in named {
+    // What the body's length is has been settled, and is not the client's to hide.
+    let kept = [header::CONTENT_LENGTH, header::HOST];
+    for name in named_by_connection(headers).into_iter().filter(|name| !kept.contains(name)) {
         headers.remove(name);
     }
 }
@@ -151,6 +145,8 @@ fn malformed(why: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use http::HeaderName;
 
     use super::*;
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::{HOUR, MINUTE, Setting};
 
+bounds! {
+
 /// Connections that fail in a row before calls fail without trying. One or two are a restart or a
 /// lost packet.
 pub const FAILURES: Setting<usize> = Setting { default: 5, min: 1, max: 1000 };
@@ -29,3 +31,5 @@ pub const JITTER_PARTS: u32 = 4;
 /// Time for all backends together to answer `/ready`, which asks them at the same time. Longer than
 /// each is given by itself, shorter than the patience of whoever asks.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(3);
+
+}

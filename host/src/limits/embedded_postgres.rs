@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{MIB, MINUTE};
 
+bounds! {
+
 // === Getting one ===
 
 /// Time for a program to say its version. It reads no file.
@@ -20,7 +22,7 @@ pub const CREATE_TIMEOUT: Duration = Duration::from_secs(2 * MINUTE);
 /// Time for the server to accept connections. Replaying its journal after a crash can take long.
 pub const START_TIMEOUT: Duration = Duration::from_secs(2 * MINUTE);
 
-/// Attempts to start it: another program may take the port between choosing and using it.
+/// Attempts to start a server: another program may take the port between choosing and using it.
 pub const START_ATTEMPTS: u32 = 5;
 
 /// Wait between two attempts. The processes of a killed server take about as long to end.
@@ -77,5 +79,7 @@ pub const INIT_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
 /// better ways.
 pub const INIT_SCRIPT_BYTES: u64 = 16 * MIB;
 
-/// Time to connect for them. The database may be one that the host did not start, and far away.
+/// Time to connect for init scripts. The database may be one that the host did not start, and far away.
 pub const INIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+}

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::{DAY, HOUR, KIB, MIB, MINUTE, Setting};
 
+bounds! {
+
 // === Connections ===
 
 /// Connections at once. Each costs two buffers and a task. Who comes when all are in use waits; the
@@ -148,3 +150,5 @@ pub const CUT_CONNECTIONS: Duration = Duration::from_secs(1);
 
 /// Time to finish requests to the control plane when the host stops.
 pub const ADMIN_STOP: Duration = Duration::from_secs(1);
+
+}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{DAY, MINUTE, Setting};
 
+bounds! {
+
 /// Bytes of one line of a streamed answer. Ollama's own client gives up at the same size.
 pub const LINE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -54,3 +56,5 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 /// rare, and opening one on loopback takes microseconds.
 pub const IDLE_CONNECTIONS: usize = 16;
 pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{DAY, GIB, MIB, MINUTE, Setting};
 
+bounds! {
+
 /// Calls of one service to hosts outside that run at the same time, bodies included. As many as go
 /// to one model server: enough for a burst, and a host that hangs holds no more than these.
 pub const CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 4096 };
@@ -58,3 +60,5 @@ pub const ADDRESSES: usize = 8;
 /// Hosts of one service whose failures are counted, and refused targets that were logged as news.
 /// A component can make up any number of names under a `*`.
 pub const HOSTS: usize = 256;
+
+}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{DAY, MINUTE, Setting};
 
+bounds! {
+
 /// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
 /// eight keep a few cores of a database busy.
 pub const POOL: Setting<usize> = Setting { default: 8, min: 1, max: 1000 };
@@ -49,7 +51,7 @@ pub const BATCHES_AHEAD: usize = 2;
 /// Bytes of one row. A larger one has to go through the memory of host and guest at once.
 pub const ROW_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of all parameters of one call, for the same reason.
+/// Bytes of all parameters of one call. They are in the memory of host and guest at once, as a row is.
 pub const PARAMETER_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long `query` waits for a first row before it returns the columns without one. Within it,
@@ -76,7 +78,7 @@ pub const RESET_TIMEOUT: Duration = Duration::from_secs(2);
 /// in the middle of a burst, longer would hand out dead ones after a restart of the server.
 pub const CHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// Time for that sign of life. It is one round trip; a connection that takes longer is replaced.
+/// Time for an idle connection's sign of life. It is one round trip; a connection that takes longer is replaced.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that was idle for longer is closed. Load that comes back within minutes finds it.
@@ -89,3 +91,5 @@ pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(1800);
 /// Prepared statements kept per connection; the least used goes first. A service has tens of
 /// distinct ones; a guest that builds SQL from text must not fill the server.
 pub const PREPARED_STATEMENTS: usize = 128;
+
+}

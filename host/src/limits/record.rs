@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::MIB;
 
+bounds! {
+
 /// Bytes of one case: bodies, rows and statements together. More is no case that anybody reads; a
 /// request over it is left out.
 pub const CASE_BYTES: u64 = 4 * MIB;
@@ -31,6 +33,8 @@ pub const CLOSE: Duration = Duration::from_secs(5);
 /// Bytes of the shortest known secret that is looked for. Shorter ones are in any text by chance.
 pub const SECRET_BYTES: usize = 4;
 
-/// The same for a secret of one recording, known by the name in front of it. It may be a word of people's, such as
-/// `admin`; what is shorter is left out only where it is all of a value.
+/// Bytes of the shortest secret of one recording that is looked for, known by the name in front of it. It may be a
+/// word of people's, such as `admin`; what is shorter is left out only where it is all of a value.
 pub const NAMED_BYTES: usize = 8;
+
+}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{MIB, SERVICE_MEMORY_BYTES};
 
+bounds! {
+
 /// Virtual time in which a case must end. Longer than any wait that a component has good reason
 /// for, and costs nothing: virtual time passes at once.
 pub const PATIENCE: Duration = Duration::from_secs(60 * 60);
@@ -45,3 +47,5 @@ pub const JOBS: usize = 8;
 
 /// The most that `--jobs` takes. Each holds an instance and its memory.
 pub const JOBS_MAX: usize = 256;
+
+}

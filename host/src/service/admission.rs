@@ -2,75 +2,16 @@
 //!
 //! Busy is never an error of the service: a request beyond the bounds is told to come back.
 
+mod gate;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+pub use self::gate::Gate;
+use self::gate::Refused;
 use crate::failure::{Failure, Kind};
-
-/// So many at once, so many waiting, first come, first served. Without waiters it is one atomic operation
-/// each way; tokio's semaphore takes a lock whenever a permit comes back.
-pub struct Gate {
-    limit: usize,
-    running: AtomicUsize,
-    queue: usize,
-    waiting: AtomicUsize,
-    left: Notify,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refused {
-    Full,
-    Late,
-}
-
-impl Gate {
-    pub fn new(limit: usize, queue: usize) -> Arc<Self> {
-        let (running, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { limit, running, queue, waiting, left: Notify::new() })
-    }
-
-    fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
-    }
-
-    /// Pass if there is a place and nobody waits for one.
-    fn try_pass(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) == 0 && self.take()
-    }
-
-    /// Pass now or wait for it.
-    async fn pass(&self, until: Instant) -> Result<(), Refused> {
-        let _waiting = Waiting::enter(&self.waiting, self.queue).ok_or(Refused::Full)?;
-        loop {
-            let mut left = std::pin::pin!(self.left.notified());
-            // Whoever leaves from here on sees that somebody waits, and wakes this.
-            left.as_mut().enable();
-            if self.take() {
-                return Ok(());
-            }
-            timeout_at(until, left).await.map_err(|_| Refused::Late)?;
-        }
-    }
-
-    fn take(&self) -> bool {
-        self.running
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |running| {
-                (running < self.limit).then_some(running + 1)
-            })
-            .is_ok()
-    }
-
-    fn leave(&self) {
-        self.running.fetch_sub(1, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.left.notify_one();
-        }
-    }
-}
 
 /// The bounds of one service, within those of the host.
 pub struct Admission {
@@ -83,6 +24,15 @@ pub struct Admission {
 pub struct Permit {
     admission: Arc<Admission>,
     of_host: bool,
+    /// When its time to wait is over. None: it has not waited yet.
+    until: Option<Instant>,
+}
+
+impl Permit {
+    /// When a request that still waits, for an instance, is told to come back. What it waited for this counts.
+    pub fn until(&self) -> Instant {
+        self.until.unwrap_or_else(|| Instant::now() + self.admission.timeout)
+    }
 }
 
 impl Admission {
@@ -97,12 +47,7 @@ impl Admission {
 
     /// Requests that wait for a permit of the service.
     pub fn waiting(&self) -> usize {
-        self.own.waiting.load(Ordering::Relaxed)
-    }
-
-    /// How long a request may wait for anything before it is told to come back.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
+        self.own.waiting()
     }
 
     /// Wait for a place. A request from `inside` has one of the host's already, which its caller holds: waiting
@@ -115,12 +60,13 @@ impl Admission {
             passed.map_err(|refused| self.refused(refused, busy(service), &self.own))?;
         }
         // From here on it is given back, whatever happens.
-        let mut permit = Permit { admission: self.clone(), of_host: false };
+        let mut permit = Permit { admission: self.clone(), of_host: false, until };
         if inside {
             return Ok(permit);
         }
         if !self.host.try_pass() {
-            let until = until.unwrap_or_else(|| Instant::now() + self.timeout);
+            let until = permit.until();
+            permit.until = Some(until);
             let busy = || Failure::new(Kind::Busy, "The host is busy; try again in a moment.");
             let passed = self.host.pass(until).await;
             passed.map_err(|refused| self.refused(refused, busy(), &self.host))?;
@@ -131,7 +77,7 @@ impl Admission {
 
     fn refused(&self, refused: Refused, failure: Failure, gate: &Gate) -> Failure {
         match refused {
-            Refused::Full => failure.because(format_args!("the queue of {} is full", gate.queue)),
+            Refused::Full => failure.because(format_args!("the queue of {} is full", gate.queue())),
             Refused::Late => failure.because(format_args!("no place within {:?}", self.timeout)),
         }
     }
@@ -149,26 +95,6 @@ impl Drop for Permit {
 /// The failure of a service that has no place left.
 pub fn busy(service: &str) -> Failure {
     Failure::new(Kind::Busy, format!("The service {service} is busy; try again in a moment."))
-}
-
-/// One waiting request. Leaves when it is dropped, so that a client that leaves gives up its place.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
-        waiting
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
-                (count < limit).then_some(count + 1)
-            })
-            .ok()
-            .map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 #[cfg(test)]
@@ -196,13 +122,22 @@ mod tests {
         assert_eq!((admission.running(), admission.host.running()), (0, 0));
     }
 
-    #[tokio::test]
-    async fn who_gives_up_waiting_frees_the_place_in_the_queue() {
-        let admission = admission(1, 1, &Gate::new(9, 9));
-        let _held = admission.admit("s", false).await.unwrap();
-        let waiting = tokio::time::timeout(Duration::from_millis(5), admission.admit("s", false));
-        assert!(waiting.await.is_err());
-        assert_eq!(admission.own.waiting.load(Ordering::Acquire), 0);
+    #[tokio::test(start_paused = true)]
+    async fn all_waits_together_take_no_longer_than_one() {
+        let host = Gate::new(1, 9);
+        let (one, other) = (admission(1, 9, &host), admission(1, 9, &host));
+        let held = (one.admit("one", false).await.unwrap(), other.admit("other", true).await);
+        let begun = Instant::now();
+        let waiting = tokio::spawn({
+            let other = other.clone();
+            async move { other.admit("other", false).await.map(|permit| permit.until()) }
+        });
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        drop(held.1);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        drop(held.0);
+        // For its service, then for the host; what is left is for an instance.
+        assert_eq!(waiting.await.unwrap().unwrap() - begun, Duration::from_secs(10));
     }
 
     #[tokio::test(start_paused = true)]
@@ -216,32 +151,5 @@ mod tests {
         let inside = other.admit("other", true).await.unwrap();
         drop((held, inside));
         assert!(other.admit("other", false).await.is_ok());
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn nobody_who_waits_is_forgotten() {
-        let gate = Gate::new(2, 1000);
-        let most = Arc::new(AtomicUsize::new(0));
-        let until = Instant::now() + Duration::from_secs(60);
-        let passing: Vec<_> = (0..200)
-            .map(|_| {
-                let (gate, most) = (gate.clone(), most.clone());
-                tokio::spawn(async move {
-                    for _ in 0..20 {
-                        if !gate.try_pass() {
-                            gate.pass(until).await.expect("a place");
-                        }
-                        most.fetch_max(gate.running(), Ordering::Relaxed);
-                        tokio::task::yield_now().await;
-                        gate.leave();
-                    }
-                })
-            })
-            .collect();
-        for passed in passing {
-            passed.await.unwrap();
-        }
-        assert_eq!(most.load(Ordering::Relaxed), 2);
-        assert_eq!((gate.running(), gate.waiting.load(Ordering::Relaxed)), (0, 0));
     }
 }

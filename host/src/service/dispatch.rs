@@ -52,6 +52,7 @@ impl Service {
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
         let permit = self.admission.admit(&self.name, context.hops() > 0).await?;
+        let until = permit.until();
         let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
         let version = self.begin();
         // The guard comes before the call: whatever happens from here on, the slot gets an end.
@@ -65,7 +66,7 @@ impl Service {
         };
         let wants_body = request.method() != Method::HEAD;
         let patience = self.patience();
-        let answer = timeout(patience, self.call(&version, &guard.slot, request));
+        let answer = timeout(patience, self.call(&version, &guard.slot, request, until));
         let answer = answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)));
         match &answer {
             Ok(response) => version.counts.answer(response.status().is_server_error()),
@@ -98,14 +99,14 @@ impl Service {
         newer
     }
 
-    /// Call the version, waiting for an instance if all are in use.
+    /// Call the version, waiting for an instance if all are in use, for as long as is left to wait.
     async fn call(
         &self,
         version: &Version,
         slot: &Arc<Slot>,
         mut request: HttpRequest,
+        until: Instant,
     ) -> Result<HttpResponse, Failure> {
-        let until = Instant::now() + self.admission.timeout();
         let mut wait = limits::INSTANCE_WAIT_FIRST;
         loop {
             let mut full = None;

@@ -88,7 +88,7 @@ pub(super) fn grants(
         ollama: Some(Arc::new(Client::new(transport, options))),
         peers: Arc::new(FakePeers(script)),
         memory: Budget::new(usize::MAX),
-        log: LogRate::new("component".into(), usize::MAX),
+        log: LogRate::new("component".into(), usize::MAX, usize::MAX),
         environment: environment.to_vec(),
         surroundings: case.map(|(_, surroundings)| surroundings),
     }

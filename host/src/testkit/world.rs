@@ -72,6 +72,10 @@ impl Surroundings for World {
         lock(&self.trap).get_or_insert_with(|| Trap::of(error));
         true
     }
+
+    fn has_output(&self) -> bool {
+        true
+    }
 }
 
 /// Make all randomness of an instance of a seed. Recorded instances have it from here as well, so that a recording

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use wasm_host_tests::client::{self, Reply};
-use wasm_host_tests::eventually;
-
-use super::neighbour_is_well;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::proxy::{Damage, Plan, Proxy};
+use wasm_host_tests::{databases, eventually};
+
+use super::neighbour_is_well;
 
 /// A real server behind a proxy, and a host that knows the proxy.
 pub(super) struct Bench {
@@ -60,30 +60,9 @@ impl Bench {
     }
 }
 
-pub(super) fn app(keys: &str, address: &str) -> App {
-    App::new(&format!(
-        r#"
-name = "databases"
-
-[postgres.any]
-url = "${{DB_URL}}"
-acquire-timeout = "2s"
-{keys}
-
-[ollama.none]
-url = "http://127.0.0.1:1"
-
-[service.reporter]
-component = "$(reporter)"
-route = "/"
-postgres = "any"
-ollama = "none"
-
-[service.good]
-component = "$(hello-p3)"
-"#
-    ))
-    .env("DB_URL", &format!("postgres://app@{address}/postgres"))
+/// The application with the database at this address.
+fn app(keys: &str, address: &str) -> App {
+    databases::app(&format!("postgres://app@{address}/postgres"), keys)
 }
 
 /// Rows that fill more than the server's buffer, then nothing for a long time.
@@ -220,7 +199,7 @@ async fn a_server_out_of_connections_is_503() {
     let bench = Bench::new("").await;
     bench.postgres.sql("create role few login connection limit 0");
     let url = format!("postgres://few@{}/postgres", bench.postgres.address());
-    let host = app("", "unused").env("DB_URL", &url).serve().await;
+    let host = databases::app(&url, "").serve().await;
     let reply = host.send("POST", "/query", "select 1").await;
     assert_eq!((reply.status.as_u16(), reply.text()), (503, "unavailable\n"));
     bench.postgres.sql("alter role few connection limit 20");

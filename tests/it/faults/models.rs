@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::host::Host;
+use wasm_host_tests::models::{CHAT, LAST, WORD, app, one_word, words};
 use wasm_host_tests::proxy::{Damage, Plan, Proxy, Then};
 use wasm_host_tests::seed::Seeded;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
@@ -10,39 +11,8 @@ use wasm_host_tests::{client, eventually};
 
 use super::neighbour_is_well;
 
-const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-const WORD: &[u8] = b"{\"message\":{\"content\":\"word \"},\"done\":false}\n";
-const LAST: &[u8] = b"{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
-
-pub(super) fn app(url: &str, keys: &str) -> App {
-    App::new(&format!(
-        r#"
-name = "models"
-
-[ollama.local]
-url = "{url}"
-{keys}
-
-[service.chat]
-component = "$(ollama)"
-ollama = "local"
-route = "/"
-
-[service.good]
-component = "$(hello-p3)"
-"#
-    ))
-}
-
 async fn chat(host: &Host) -> wasm_host_tests::client::Reply {
     host.send("POST", "/api/chat", CHAT).await
-}
-
-fn words(count: usize) -> Vec<Step> {
-    let mut steps = vec![Step::Send(ndjson_head())];
-    steps.extend((0..count).map(|_| Step::Send(chunk(WORD))));
-    steps.extend([Step::Send(chunk(LAST)), Step::Send(end())]);
-    steps
 }
 
 async fn no_call_is_left(host: &Host) {
@@ -53,21 +23,31 @@ async fn no_call_is_left(host: &Host) {
     neighbour_is_well(host).await;
 }
 
-#[tokio::test]
-async fn a_model_server_that_is_away_is_503_and_found_again() {
-    let upstream = Upstream::start(|_| words(2)).await;
+/// A server that says so many words, a proxy in front of it, and a host that knows the proxy.
+async fn behind_a_proxy(count: usize) -> (Proxy, Host) {
+    let upstream = Upstream::start(move |_| words(count)).await;
     let proxy = Proxy::start(upstream.url.trim_start_matches("http://")).await;
     let host = app(&format!("http://{}", proxy.address), "").serve().await;
+    (proxy, host)
+}
+
+async fn is_used_again(host: &Host) {
+    eventually("the server to be used again", async || {
+        (chat(host).await.status == 200).then_some(())
+    })
+    .await;
+    no_call_is_left(host).await;
+}
+
+#[tokio::test]
+async fn a_model_server_that_is_away_is_503_and_found_again() {
+    let (proxy, host) = behind_a_proxy(2).await;
     proxy.set(Plan { refuse: true, ..Plan::default() });
     let reply = chat(&host).await;
     assert!(matches!(reply.status.as_u16(), 502 | 503), "{}", reply.text());
     assert!(reply.json()["error"].is_string(), "{}", reply.text());
     proxy.heal();
-    eventually("the server to be used again", async || {
-        (chat(&host).await.status == 200).then_some(())
-    })
-    .await;
-    no_call_is_left(&host).await;
+    is_used_again(&host).await;
 }
 
 #[tokio::test]
@@ -93,9 +73,7 @@ async fn a_model_server_that_is_busy_says_so_itself() {
 
 #[tokio::test]
 async fn a_word_in_single_bytes_arrives_whole() {
-    let upstream = Upstream::start(|_| words(5)).await;
-    let proxy = Proxy::start(upstream.url.trim_start_matches("http://")).await;
-    let host = app(&format!("http://{}", proxy.address), "").serve().await;
+    let (proxy, host) = behind_a_proxy(5).await;
     let damage = Damage { pieces: Some(1), ..Damage::default() };
     proxy.set(Plan { up: damage.clone(), down: damage, refuse: false });
     let reply = chat(&host).await;
@@ -106,9 +84,7 @@ async fn a_word_in_single_bytes_arrives_whole() {
 #[tokio::test]
 async fn a_chat_cut_anywhere_is_never_taken_for_whole() {
     let mut chance = Seeded::new();
-    let upstream = Upstream::start(|_| words(20)).await;
-    let proxy = Proxy::start(upstream.url.trim_start_matches("http://")).await;
-    let host = app(&format!("http://{}", proxy.address), "").serve().await;
+    let (proxy, host) = behind_a_proxy(20).await;
     let whole = chat(&host).await.body;
     for _ in 0..40 {
         let cut = chance.between(0, whole.len() + 200);
@@ -128,11 +104,7 @@ async fn a_chat_cut_anywhere_is_never_taken_for_whole() {
         }
         proxy.heal();
     }
-    eventually("the server to be used again", async || {
-        (chat(&host).await.status == 200).then_some(())
-    })
-    .await;
-    no_call_is_left(&host).await;
+    is_used_again(&host).await;
 }
 
 #[tokio::test]
@@ -209,9 +181,7 @@ async fn a_line_without_end_is_cut_off_in_bounded_memory() {
 
 #[tokio::test]
 async fn calls_over_the_bound_are_told_to_come_back() {
-    let upstream =
-        Upstream::start(|_| vec![Step::Send(ndjson_head()), Step::Send(chunk(WORD)), Step::Hold])
-            .await;
+    let upstream = Upstream::start(|_| one_word()).await;
     let host = app(&upstream.url, "concurrent = 2").serve().await;
     let mut held = Vec::new();
     for _ in 0..2 {

@@ -1,8 +1,10 @@
 //! Promise 7 while things fail: the errors of backends, and what they send back, tell no secret.
 
+use wasm_host_tests::models::CHAT;
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::proxy::{Damage, Plan, Proxy, Then};
 use wasm_host_tests::upstream::{Step, Upstream, json};
+use wasm_host_tests::{databases, models};
 
 const PASSWORD: &str = "pa55w0rd-of-nobody";
 
@@ -12,7 +14,7 @@ async fn a_login_that_fails_in_any_way_tells_no_password() {
     let proxy = Proxy::start(&postgres.address()).await;
     postgres.sql(&format!("create role nologin nologin password '{PASSWORD}'"));
     let url = format!("postgres://nologin:{PASSWORD}@{}/postgres", proxy.address);
-    let host = super::databases::app("", "unused")
+    let host = databases::app("${DB_URL}", "")
         .env("DB_URL", &url)
         .env("WASM_HOST_LOG", "trace")
         .serve()
@@ -45,17 +47,16 @@ async fn a_model_server_that_fails_tells_nothing_of_its_url() {
     let address = upstream.url.trim_start_matches("http://").to_string();
     let proxy = Proxy::start(&address).await;
     let url = format!("http://user:${{MODEL_PASSWORD}}@{}", proxy.address);
-    let host = super::models::app(&url, "first-byte-timeout = \"1s\"")
+    let host = models::app(&url, "first-byte-timeout = \"1s\"")
         .env("MODEL_PASSWORD", PASSWORD)
         .env("WASM_HOST_LOG", "trace")
         .serve()
         .await;
     let mut outputs = Vec::new();
-    let chat = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
     for after in [None, Some((0, Then::Stall)), Some((3, Then::Reset))] {
         proxy.set(Plan { down: Damage { after, ..Damage::default() }, ..Plan::default() });
         proxy.reset_all();
-        for (path, body) in [("/api/chat", chat), ("/api/tags", "")] {
+        for (path, body) in [("/api/chat", CHAT), ("/api/tags", "")] {
             let method = if body.is_empty() { "GET" } else { "POST" };
             outputs.push(host.send(method, path, body).await.text().to_string());
         }

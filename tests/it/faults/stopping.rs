@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use wasm_host_tests::client::{self, KeepAlive};
 use wasm_host_tests::host::Host;
 use wasm_host_tests::hostile::{Raw, request};
+use wasm_host_tests::models;
 use wasm_host_tests::upstream::{Step, Upstream};
 
 use super::guests;
@@ -90,10 +91,9 @@ async fn a_second_signal_ends_it_at_once() {
 #[tokio::test]
 async fn a_request_whose_client_leaves_meanwhile_holds_nobody_up() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
-    let host = super::models::app(&upstream.url, "").serve().await;
-    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let host = models::app(&upstream.url, "").serve().await;
     let mut raw = Raw::connect(&host.address).await;
-    raw.send(request("POST", "/api/chat", body)).await.unwrap();
+    raw.send(request("POST", "/api/chat", models::CHAT)).await.unwrap();
     wasm_host_tests::eventually("the call", async || {
         (upstream.requests().len() == 1).then_some(())
     })

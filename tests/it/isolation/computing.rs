@@ -1,7 +1,7 @@
 //! Guests that compute, recurse and print without end.
 
-use wasm_host_tests::client;
-use wasm_host_tests::host::App;
+use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::{client, eventually};
 
 const SERVICES: &str = r#"
 name = "computing"
@@ -59,4 +59,64 @@ async fn a_flood_of_output_is_bounded_and_what_is_missing_is_told() {
     let told = host.log().matches("flood ").count();
     assert!((50..10_000).contains(&told), "{told} lines");
     assert_eq!(host.get("/good/").await.status, 200);
+}
+
+/// How many lines of the log have this text.
+fn logged(host: &Host, text: &str) -> usize {
+    host.log().lines().filter(|line| line.contains(text)).count()
+}
+
+/// Wait until so many lines were told to be left out: at each turn of a second, and at the end.
+async fn left_out(host: &Host, lines: usize) {
+    eventually("all that was left out to be told", async || {
+        let log = host.log();
+        let notes = log.lines().filter_map(|line| line.split_once("left out ")?.1.split_once(' '));
+        let told: usize = notes.filter_map(|(count, _)| count.parse::<usize>().ok()).sum();
+        (told == lines).then_some(())
+    })
+    .await;
+}
+
+/// One instance for all, 20 lines for each request, and no other bound.
+const LINES: &str = "log-lines = 1000000\nlog-lines-per-request = 20";
+
+#[tokio::test]
+async fn a_request_that_floods_the_log_takes_no_line_from_its_neighbour_in_the_instance() {
+    let host = App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", LINES)).serve().await;
+    let (flood, neighbour) =
+        tokio::join!(host.get("/bad/chatter?100"), host.get("/bad/chatter?15"));
+    assert_eq!((flood.status.as_u16(), neighbour.status.as_u16()), (204, 204));
+    // Told when its output ends, with the instance.
+    left_out(&host, 80).await;
+    assert_eq!(logged(&host, "chatter of 100:"), 20);
+    assert_eq!(logged(&host, "chatter of 15:"), 15);
+    assert_eq!(logged(&host, "more of request"), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_requests_share_counts_for_the_one_that_prints() {
+    let host = App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", LINES)).serve().await;
+    for lines in [100, 15, 16] {
+        assert_eq!(host.get(&format!("/bad/print-into-stream?{lines}")).await.status, 204);
+    }
+    left_out(&host, 80).await;
+    for (lines, told) in [(100, 20), (15, 15), (16, 16)] {
+        assert_eq!(logged(&host, &format!("stream of {lines}:")), told, "{}", host.log());
+    }
+}
+
+#[tokio::test]
+async fn a_guest_of_0_2_has_so_many_lines_for_each_of_its_requests() {
+    let app = format!(
+        "name = \"printing\"\n[service.old]\ncomponent = \"$(hello-p2)\"\nroute = \"/\"\n\
+         instances = 1\nreuse = 100\n{LINES}\n"
+    );
+    let host = App::new(&app).serve().await;
+    for lines in [100, 15, 16] {
+        assert_eq!(host.get(&format!("/print?{lines}")).await.status, 200);
+    }
+    left_out(&host, 80).await;
+    for (lines, told) in [(100, 20), (15, 15), (16, 16)] {
+        assert_eq!(logged(&host, &format!("print of {lines}:")), told, "{}", host.log());
+    }
 }

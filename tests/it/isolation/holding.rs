@@ -38,23 +38,28 @@ async fn a_response_has_so_much_time_in_all_where_the_file_says_so() {
 }
 
 /// Let a client leave a request that hangs, beside a neighbour in the same instance that has some seconds to go.
-async fn hung_beside_a_neighbour(host: &Host) -> client::Streaming {
-    assert_eq!(host.get("/count").await.text(), "1");
-    let mut hung = client::open(&host.address, "GET", "/hold", &[], "").await;
-    assert_eq!(hung.next().await.unwrap().unwrap(), "one");
-    let mut neighbour = client::open(&host.address, "GET", "/drip?200", &[], "").await;
-    assert!(neighbour.next().await.unwrap().is_some());
-    assert_eq!(host.service("guest").await["instances"], 1);
+async fn hung_beside_a_neighbour(bounds: &str) -> (Host, client::Streaming) {
+    let (host, hung, neighbour) = loop {
+        let host = guest(bounds).serve().await;
+        assert_eq!(host.get("/count").await.text(), "1");
+        let mut hung = client::open(&host.address, "GET", "/hold", &[], "").await;
+        assert_eq!(hung.next().await.unwrap().unwrap(), "one");
+        let mut neighbour = client::open(&host.address, "GET", "/drip?200", &[], "").await;
+        assert!(neighbour.next().await.unwrap().is_some());
+        // On a busy machine one may look as if it computed, and the other is given an instance of its own.
+        if host.service("guest").await["instances"] == 1 {
+            break (host, hung, neighbour);
+        }
+    };
     drop(hung);
     // Longer than the grace of an abandoned request.
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    neighbour
+    (host, neighbour)
 }
 
 #[tokio::test]
 async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish() {
-    let host = guest("instances = 2\nidle = \"10m\"").serve().await;
-    let mut neighbour = hung_beside_a_neighbour(&host).await;
+    let (host, mut neighbour) = hung_beside_a_neighbour("instances = 2\nidle = \"10m\"").await;
     assert_eq!(host.get("/count").await.text(), "1", "a new request met the old instance");
     assert_eq!(host.service("guest").await["instances"], 2);
     assert_eq!(neighbour.rest().await.unwrap().len(), 199 * "drip\n".len());
@@ -69,8 +74,7 @@ async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish
 
 #[tokio::test]
 async fn without_room_for_another_an_instance_with_a_hung_request_serves_on() {
-    let host = guest("instances = 1").serve().await;
-    let mut neighbour = hung_beside_a_neighbour(&host).await;
+    let (host, mut neighbour) = hung_beside_a_neighbour("instances = 1").await;
     assert_eq!(host.get("/count").await.text(), "2");
     assert_eq!(neighbour.rest().await.unwrap().len(), 199 * "drip\n".len());
 }

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
+use wasm_host_tests::models::one_word;
+use wasm_host_tests::upstream::Upstream;
 
 use super::*;
 
@@ -57,14 +58,7 @@ async fn a_client_that_leaves_behind_more_requests_is_noticed() {
 
 #[tokio::test]
 async fn what_a_client_with_an_unread_body_asked_of_a_model_is_ended_there() {
-    let upstream = Upstream::start(|_| {
-        vec![
-            Step::Send(ndjson_head()),
-            Step::Send(chunk(b"{\"message\":{\"content\":\"one\"},\"done\":false}\n")),
-            Step::Hold,
-        ]
-    })
-    .await;
+    let upstream = Upstream::start(|_| one_word()).await;
     let app = App::new(
         "name = \"listener\"\n[ollama.local]\n[postgres.any]\n[service.holder]\ncomponent = \"$(holder)\"\nollama = \"local\"\npostgres = \"any\"\n",
     )

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::models::{CHAT, LAST, WORD};
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
 use wasm_host_tests::{client, eventually};
-
-use super::CHAT;
 
 async fn with(url: &str, keys: &str) -> Host {
     App::new(&format!(
@@ -34,9 +33,6 @@ async fn chat(host: &Host) -> (u16, Result<String, String>) {
     let body = chat.rest().await.map(text).map_err(text);
     (chat.status.as_u16(), body)
 }
-
-const ITEM: &[u8] = b"{\"message\":{\"content\":\"one\"},\"done\":false}\n";
-const LAST: &[u8] = b"{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
 
 #[tokio::test]
 async fn a_server_that_is_away_is_503_at_once_and_its_return_needs_no_restart() {
@@ -122,7 +118,7 @@ async fn what_is_no_protocol_is_never_an_answer() {
 #[tokio::test]
 async fn a_line_without_end_is_bounded() {
     let upstream = Upstream::start(|_| {
-        let mut steps = vec![Step::Send(ndjson_head()), Step::Send(chunk(ITEM))];
+        let mut steps = vec![Step::Send(ndjson_head()), Step::Send(chunk(WORD))];
         let piece = chunk(&vec![b'x'; 1024 * 1024]);
         steps.extend((0..64).map(|_| Step::Send(piece.clone())));
         steps.push(Step::Hold);
@@ -139,9 +135,9 @@ async fn a_line_without_end_is_bounded() {
 
 #[tokio::test]
 async fn a_slow_drip_is_no_fault() {
-    let mut all = [ITEM, LAST].concat();
+    let mut all = [WORD, LAST].concat();
     all.push(b'\n');
-    let expected = String::from_utf8([ITEM, LAST].concat()).unwrap();
+    let expected = String::from_utf8([WORD, LAST].concat()).unwrap();
     let upstream = Upstream::start(move |_| {
         let mut steps = vec![Step::Send(ndjson_head())];
         for byte in &all {
@@ -160,7 +156,7 @@ async fn a_slow_drip_is_no_fault() {
 #[tokio::test]
 async fn a_stream_that_breaks_is_never_asked_for_again() {
     let upstream =
-        Upstream::start(|_| vec![Step::Send(ndjson_head()), Step::Send(chunk(ITEM)), Step::Reset])
+        Upstream::start(|_| vec![Step::Send(ndjson_head()), Step::Send(chunk(WORD)), Step::Reset])
             .await;
     let host = with(&upstream.url, "").await;
     for asked in 1..=3 {

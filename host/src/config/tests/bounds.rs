@@ -1,6 +1,9 @@
 //! What `check --limits` shows.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::limits::list::Value;
 
 fn bound<'c>(config: &'c Config, table: &str, key: &str) -> &'c Bound {
     let found = config.bounds.iter().find(|bound| bound.table == table && bound.key == key);
@@ -36,4 +39,82 @@ fn a_component_without_a_file_has_the_same_bounds() {
     let config = Config::single(Path::new("greeter.wasm"));
     assert_eq!(bound(&config, "service.greeter", "concurrent").value, "256");
     assert_eq!(bound(&config, "limits", "instances").value, "1000");
+}
+
+/// The constants that the files of limits have, as the text of the files says.
+fn written() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/limits");
+    let mut files = vec![(String::new(), folder.with_extension("rs"))];
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        files.push((format!("{module}::"), path));
+    }
+    let mut written = BTreeSet::new();
+    for (module, path) in files {
+        for line in fs::read_to_string(path).unwrap().lines() {
+            // In whatever place it stands, and whoever may see it; units are private.
+            if let Some((_, constant)) = line.split_once("pub const ")
+                && let Some((name, _)) = constant.split_once(':')
+                && !name.starts_with('$')
+            {
+                written.insert(format!("{module}{name}"));
+            }
+        }
+    }
+    written
+}
+
+fn listed(only: impl Fn(Value) -> bool) -> BTreeSet<String> {
+    let chosen = limits::all().filter(|bound| only((bound.value)()));
+    chosen
+        .map(|bound| match bound.module {
+            "" => bound.name.to_owned(),
+            module => format!("{module}::{}", bound.name),
+        })
+        .collect()
+}
+
+#[test]
+fn every_constant_of_the_files_of_limits_is_listed() {
+    let (written, listed) = (written(), listed(|_| true));
+    assert!(written.len() > 200, "{written:?}");
+    let missing: Vec<_> = written.symmetric_difference(&listed).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
+#[test]
+fn every_fixed_bound_is_shown_with_what_it_is() {
+    let all = FixedBound::all();
+    let shown: BTreeSet<_> = all.iter().map(|bound| bound.name.clone()).collect();
+    assert_eq!(shown, listed(|value| value != Value::Settable));
+    for bound in &all {
+        assert!(!bound.what.is_empty(), "{bound:?}");
+    }
+    let find = |name: &str| {
+        let found = all.iter().find(|bound| bound.name == name).unwrap();
+        (found.value.as_str(), found.what.as_str())
+    };
+    assert_eq!(find("HOP_LIMIT"), ("8", "Calls from service to service in one chain"));
+    assert_eq!(find("ollama::LINE_BYTES"), ("8MiB", "Bytes of one line of a streamed answer"));
+    assert_eq!(find("LONG_TURN").0, "250us");
+    assert_eq!(find("TRIAL_MARGIN").0, "0.05");
+    // The second one of a pair.
+    assert_eq!(find("INSTANCE_WAIT_LAST").1, find("INSTANCE_WAIT_FIRST").1);
+    assert_eq!(find("http::LINGER").0, "2s");
+}
+
+/// A bound is shown when the application file is read. One that no table reads would be shown nowhere.
+#[test]
+fn every_settable_bound_is_read_from_some_table() {
+    let config = Application::new().config(
+        "name = \"shop\"\n[postgres.p]\n[ollama.o]\n[service.a]\ncomponent = \"guests/other.wasm\"\n\
+         [service.a.outbound]\nallow = \"https://example.com\"\n",
+    );
+    // Three kinds of backends share the bounds of their breakers.
+    let is_shared = |bound: &Bound| bound.key.starts_with("breaker-") && bound.table != "ollama.o";
+    let read = config.bounds.iter().filter(|bound| !is_shared(bound));
+    let read: BTreeSet<_> = read.map(|bound| (&bound.table, &bound.key)).collect();
+    let settable = listed(|value| value == Value::Settable);
+    assert_eq!(read.len(), settable.len(), "{read:?} {settable:?}");
 }

@@ -12,6 +12,7 @@ fn durations() {
         assert_eq!(value::duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         assert_eq!(value::show_duration(Duration::from_millis(milliseconds)), text);
     }
+    assert_eq!(value::show_duration(Duration::from_micros(1250)), "1250us");
     for text in [
         "",
         "5",

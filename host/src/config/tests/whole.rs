@@ -95,6 +95,7 @@ max-body = 0
 memory = "1MiB"
 memory-total = "2MiB"
 log-lines = 10
+log-lines-per-request = 11
 instances = 7
 per-instance = 8
 reuse = 9
@@ -164,6 +165,7 @@ threads = 3
         memory_bytes: 1 << 20,
         memory_total_bytes: 2 << 20,
         log_lines: 10,
+        log_lines_per_request: 11,
         instances: 7,
         per_instance: 8,
         reuse: Some(9),

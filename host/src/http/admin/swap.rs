@@ -170,7 +170,7 @@ fn cause(text: &str) -> String {
 
 impl Asked {
     fn canary(&self) -> Result<Option<CanaryTerms>, Failure> {
-        let limits::Setting { default, min, max } = limits::CANARY;
+        let (default, min, max) = (limits::CANARY, limits::CANARY_MIN, limits::CANARY_MAX);
         match (self.percent, self.duration) {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(malformed("for=... is the time of a canary; add canary=10%.")),
@@ -203,7 +203,7 @@ mod tests {
         let canary = all.canary().unwrap().unwrap();
         assert_eq!((canary.percent, canary.duration), (10, Duration::from_secs(30)));
         let alone = asked(Some("canary=5")).unwrap().canary().unwrap().unwrap();
-        assert_eq!((alone.percent, alone.duration), (5, limits::CANARY.default));
+        assert_eq!((alone.percent, alone.duration), (5, limits::CANARY));
         assert_eq!(asked(None).unwrap(), Asked::default());
     }
 

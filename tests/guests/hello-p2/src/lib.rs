@@ -27,6 +27,14 @@ struct Hello;
 impl Guest for Hello {
     fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
         let path = request.path_with_query().unwrap_or_default();
+        // `/print?3`: so many lines.
+        if let Some(lines) =
+            path.split_once("print?").and_then(|(_, lines)| lines.parse::<u64>().ok())
+        {
+            for line in 0..lines {
+                println!("print of {lines}: {line}");
+            }
+        }
         let response = OutgoingResponse::new(Fields::new());
         let Ok(body) = response.body() else { return };
         ResponseOutparam::set(response_out, Ok(response));

@@ -1,16 +1,30 @@
 //! A component that misbehaves on request: the path says how. It imports no capability, so that it
 //! can be served by itself.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use wasm_host_guest::bindings::wasi::cli::stdout;
 use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
 use wasm_host_guest::bindings::wasi::http::{client, types};
-use wasm_host_guest::bindings::wit_future;
-use wasm_host_guest::{Request, Response, Service, service};
+use wasm_host_guest::bindings::{wit_future, wit_stream};
+use wasm_host_guest::{Request, Response, Service, StreamWriter, service};
 
 /// Requests for `/count` that this instance has served.
 static SERVED: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// Standard output, once it was opened.
+    static OUTPUT: Cell<Option<StreamWriter<u8>>> = const { Cell::new(None) };
+}
+
+fn open_output() -> StreamWriter<u8> {
+    let (writer, contents) = wit_stream::new();
+    // It never ends, and nobody waits for its end.
+    drop(stdout::write_via_stream(contents));
+    writer
+}
 
 struct Hostile;
 
@@ -78,6 +92,26 @@ impl Service for Hostile {
                 for line in 0..number(&request).unwrap_or(1) {
                     println!("flood {line}");
                 }
+                Response::empty(204)
+            }
+            // Prints between pauses, in which its neighbours print.
+            "/chatter" => {
+                let lines = number(&request).unwrap_or(1);
+                for line in 0..lines {
+                    println!("chatter of {lines}: {line}");
+                    monotonic_clock::wait_for(MILLISECOND).await;
+                }
+                Response::empty(204)
+            }
+            // Prints by the interface of 0.3, into one stream for all requests of the instance.
+            "/print-into-stream" => {
+                let lines = number(&request).unwrap_or(1);
+                let mut writer = OUTPUT.take().unwrap_or_else(open_output);
+                for line in 0..lines {
+                    let text = format!("stream of {lines}: {line}\n");
+                    writer.write_all(text.into_bytes()).await;
+                }
+                OUTPUT.set(Some(writer));
                 Response::empty(204)
             }
             "/trap-in-body" => Response::stream(200, "text/plain", |mut body| async move {

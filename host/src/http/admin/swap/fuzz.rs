@@ -19,7 +19,7 @@ proptest! {
         match canary {
             Ok(Some(terms)) => {
                 prop_assert!((1..100).contains(&terms.percent));
-                prop_assert!((limits::CANARY.min..=limits::CANARY.max).contains(&terms.duration));
+                prop_assert!((limits::CANARY_MIN..=limits::CANARY_MAX).contains(&terms.duration));
             }
             Ok(None) => {}
             Err(failure) => prop_assert_eq!(failure.kind, Kind::Malformed),

@@ -1,0 +1,30 @@
+//! An application that asks a database: the service `reporter`, which runs what it is sent.
+
+use crate::host::App;
+
+/// A service in front of the database at `url`, with `keys` in the database's table, and a neighbour that has nothing
+/// to do with it.
+pub fn app(url: &str, keys: &str) -> App {
+    App::new(&format!(
+        r#"
+name = "databases"
+
+[postgres.any]
+url = "{url}"
+acquire-timeout = "2s"
+{keys}
+
+[ollama.none]
+url = "http://127.0.0.1:1"
+
+[service.reporter]
+component = "$(reporter)"
+route = "/"
+postgres = "any"
+ollama = "none"
+
+[service.good]
+component = "$(hello-p3)"
+"#
+    ))
+}
