@@ -156,7 +156,8 @@ impl Thread {
         let counted = Counted::new(self.tasks.clone());
         self.runtime.spawn(async move {
             let _counted = counted;
-            make().await;
+            // Boxed, or all of a large task would be copied when it is spawned, and again when it has ended.
+            Box::pin(make()).await;
         });
     }
 

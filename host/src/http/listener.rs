@@ -82,6 +82,8 @@ impl Listener {
             Ok(socket) => socket,
             Err(error) => return tracing::error!("cannot accept connections: {error}"),
         };
+        // Here rather than for each connection, which would cost six calls of the system.
+        socket::tune(&socket, connections.bounds.write_idle);
         let mut complained = None;
         while let Some((stream, address)) =
             stop.run_until_cancelled(accept(&socket, &connections, &mut complained)).await

@@ -26,8 +26,8 @@ pub(super) struct Network {
     /// One for each thread that serves, each with connections of its own: the task of a connection stays where it
     /// was opened.
     clients: PerThread<reqwest::Client>,
-    /// Without user, password and final slash.
-    base: String,
+    /// Without user and password. Cloned and given a path, as to parse the host's name takes long.
+    base: Url,
     /// From the address's user and password.
     authorization: Option<HeaderValue>,
     connect_timeout: Duration,
@@ -45,15 +45,16 @@ impl Network {
         if let Some(value) = &mut authorization {
             value.set_sensitive(true);
         }
-        let base = sample.url().as_str().trim_end_matches('/').to_string();
+        let base = sample.url().clone();
         Ok(Self { clients, base, authorization, connect_timeout: *connect_timeout })
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let url = Url::parse(&format!("{}{path}", self.base))
-            .map_err(|_| TransportError::Invalid("the path is not one of a URL".into()))?;
+        let mut url = self.base.clone();
+        let prefix = self.base.path().trim_end_matches('/');
+        url.set_path(&format!("{prefix}{}", parts.uri.path()));
+        url.set_query(parts.uri.query());
         let mut headers = parts.headers;
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());

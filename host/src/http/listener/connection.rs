@@ -25,7 +25,7 @@ use super::connections::Place;
 use super::departure;
 use super::protocol::Version;
 use super::pulse::{Due, Order, Pulse};
-use super::socket::{Socket, tune};
+use super::socket::{INHERITS, Socket, tune};
 use super::streams::Delivered;
 use crate::limits::http as limits;
 
@@ -46,7 +46,9 @@ where
     F: Future<Output = Response<WasiBody>> + Send + 'static,
 {
     let write_idle = place.connections.bounds.write_idle;
-    tune(&stream, write_idle);
+    if !INHERITS {
+        tune(&stream, write_idle);
+    }
     let stream = Arc::new(stream);
     let socket = Socket::new(stream.clone(), place.pulse.clone(), write_idle);
     let peer = Peer { address, secure: place.connections.tls.is_some() };

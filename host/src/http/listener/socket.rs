@@ -3,6 +3,7 @@
 //! Shared by reference with the connection's task, which watches for the client's end.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,20 +27,23 @@ pub(super) struct Socket {
     timer: LazyTimer,
 }
 
+/// Whether what is accepted has the options of the socket that accepted it. Everywhere else, each is prepared.
+pub(super) const INHERITS: bool = cfg!(target_os = "linux");
+
 /// Prepare a socket. An option that is not there is a loss of speed or of certainty, and no failure.
-pub(super) fn tune(stream: &TcpStream, write_idle: Duration) {
+pub(super) fn tune(socket: impl AsFd + Copy, write_idle: Duration) {
     use rustix::net::sockopt;
     // Streams of small pieces would otherwise wait tens of milliseconds for each other.
-    let _ = stream.set_nodelay(true);
-    let _ = sockopt::set_socket_keepalive(stream, true);
-    let _ = sockopt::set_tcp_keepidle(stream, limits::TCP_KEEPALIVE_IDLE);
-    let _ = sockopt::set_tcp_keepintvl(stream, limits::TCP_KEEPALIVE_INTERVAL);
-    let _ = sockopt::set_tcp_keepcnt(stream, limits::TCP_KEEPALIVE_PROBES);
+    let _ = sockopt::set_tcp_nodelay(socket, true);
+    let _ = sockopt::set_socket_keepalive(socket, true);
+    let _ = sockopt::set_tcp_keepidle(socket, limits::TCP_KEEPALIVE_IDLE);
+    let _ = sockopt::set_tcp_keepintvl(socket, limits::TCP_KEEPALIVE_INTERVAL);
+    let _ = sockopt::set_tcp_keepcnt(socket, limits::TCP_KEEPALIVE_PROBES);
     #[cfg(target_os = "linux")]
     {
         let time = write_idle.saturating_mul(limits::TCP_USER_TIMEOUT_FACTOR);
         let time = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        let _ = sockopt::set_tcp_user_timeout(stream, time);
+        let _ = sockopt::set_tcp_user_timeout(socket, time);
     }
 }
 
@@ -134,5 +138,31 @@ impl AsyncWrite for Socket {
             Ok(()) | Err(rustix::io::Errno::NOTCONN) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error.into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_has_the_options_of_its_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        tune(&listener, Duration::from_secs(30));
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        if !INHERITS {
+            tune(&accepted, Duration::from_secs(30));
+        }
+        assert!(accepted.nodelay().unwrap());
+        assert!(sockopt::socket_keepalive(&accepted).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), limits::TCP_KEEPALIVE_IDLE);
+        assert_eq!(sockopt::tcp_keepintvl(&accepted).unwrap(), limits::TCP_KEEPALIVE_INTERVAL);
+        assert_eq!(sockopt::tcp_keepcnt(&accepted).unwrap(), limits::TCP_KEEPALIVE_PROBES);
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&accepted).unwrap(), 60_000);
     }
 }
