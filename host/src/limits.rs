@@ -125,6 +125,10 @@ pub const SERVICE_MEMORY_TOTAL_BYTES: Setting<u64> =
 /// does not bury what the other services say.
 pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, max: 1_000_000 };
 
+/// Instances of a version that are there before anybody asks, and stay although nobody does. None: most components
+/// start in a fraction of a millisecond, and a service that is not used costs nothing.
+pub const SERVICE_WARM: Setting<usize> = Setting { default: 0, min: 0, max: 1000 };
+
 // === Service: time ===
 
 /// Time an instance without requests is kept before its memory is given back. Longer for a component

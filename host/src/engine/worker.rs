@@ -16,6 +16,7 @@ mod handler;
 mod instance;
 mod shared;
 mod slots;
+mod warm;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct InstanceLimits {
     pub memory_bytes: usize,
     /// How long an instance without requests is kept.
     pub idle: Duration,
+    /// How many are kept for longer, and made before anybody asks.
+    pub warm: usize,
     /// How long a guest computes without waiting for anything.
     pub cpu: Duration,
     /// How long the body of a response stands still; zero for ever.
@@ -116,6 +119,15 @@ impl Policy {
     /// Instances that may be alive at the same time.
     pub fn instances(&self) -> usize {
         self.limits.instances
+    }
+
+    /// Instances that are kept although nobody asks.
+    pub fn warm(&self) -> usize {
+        self.limits.warm
+    }
+
+    fn service(&self) -> &str {
+        &self.grants.service
     }
 
     /// Make one instance and drop it: finds what only shows when a component starts.
@@ -190,13 +202,18 @@ impl Policy {
         // A retired version must still serve what waits for it.
         let begun = slots.begun();
         let retired = slots.is_retired() && begun > 0;
-        if retired || begun >= self.reuse {
+        if retired || self.is_used_up(slots) {
             Accepts::NeverAgain
         } else if running >= self.limits.per_instance || self.is_avoided(slots) {
             Accepts::NotNow
         } else {
             Accepts::Yes
         }
+    }
+
+    /// Whether it has begun as many requests as one may.
+    fn is_used_up(&self, slots: &InstanceSlots) -> bool {
+        slots.begun() >= self.reuse
     }
 
     /// Whether new requests had better go elsewhere, and can.

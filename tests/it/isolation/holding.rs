@@ -40,8 +40,12 @@ async fn a_response_has_so_much_time_in_all_where_the_file_says_so() {
 /// Let a client leave a request that hangs, beside a neighbour in the same instance that has some seconds to go.
 async fn hung_beside_a_neighbour(host: &Host) -> client::Streaming {
     assert_eq!(host.get("/count").await.text(), "1");
+    // What was begun first takes its time, and others would get an instance of their own meanwhile.
+    let rest = async || tokio::time::sleep(Duration::from_millis(200)).await;
+    rest().await;
     let mut hung = client::open(&host.address, "GET", "/hold", &[], "").await;
     assert_eq!(hung.next().await.unwrap().unwrap(), "one");
+    rest().await;
     let mut neighbour = client::open(&host.address, "GET", "/drip?200", &[], "").await;
     assert!(neighbour.next().await.unwrap().is_some());
     assert_eq!(host.service("guest").await["instances"], 1);

@@ -65,8 +65,13 @@ impl Expiration {
 }
 
 impl Expiration {
-    /// Ready when the instance is to end.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, status: Status) -> Poll<()> {
+    /// Ready when the instance is to end. One that has been idle for its time is not, if it `is_kept`.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        status: Status,
+        is_kept: impl FnOnce() -> bool,
+    ) -> Poll<()> {
         // Registered before looking, so that what changes in between wakes us.
         self.slots.wake_by(cx.waker());
         self.note_pause();
@@ -94,6 +99,10 @@ impl Expiration {
             None => *self.empty_since.get_or_insert_with(Instant::now) + limits::POST_RETURN,
         };
         if self.is_reached(deadline, cx) {
+            // A retirement wakes it, and whatever else may change that.
+            if status == Status::Idle && self.abandoned.is_none() && is_kept() {
+                return Poll::Pending;
+            }
             self.slots.end();
             return Poll::Ready(());
         }

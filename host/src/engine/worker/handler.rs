@@ -11,12 +11,14 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, TrapOrPanicError};
 
 use super::computing::Weight;
 use super::slots::{InstanceSlots, Slot};
+use super::warm::Warm;
 use super::{Policy, instance, lock};
 
 pub(super) type Answer = Result<http::Response<WasiBody>, wasmtime::Error>;
@@ -35,6 +37,7 @@ pub(super) struct Job {
 pub(super) struct Desk {
     pub(super) policy: Policy,
     pub(super) weight: Arc<Weight>,
+    pub(super) warm: Warm,
     /// How many wait, to be looked at without the lock.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
@@ -55,8 +58,32 @@ struct Queue {
 
 impl Handler {
     pub fn new(policy: Policy) -> Self {
+        Self::with(policy, Warm::default())
+    }
+
+    /// One that keeps so many instances, which it makes where it is at home.
+    pub fn keeping(policy: Policy, instances: usize, home: Handle) -> Self {
+        Self::with(policy, Warm::new(instances, home))
+    }
+
+    fn with(policy: Policy, warm: Warm) -> Self {
         let (weight, waiting, queue) = Default::default();
-        Self(Arc::new(Desk { policy, weight, waiting, queue }))
+        Self(Arc::new(Desk { policy, weight, warm, waiting, queue }))
+    }
+
+    /// Make the instances that it is to keep and does not have. What cannot be made is told in the log.
+    pub async fn warm_up(&self) {
+        self.0.warm_up().await;
+    }
+
+    /// Whether it has instances that will take requests.
+    pub fn is_warm(&self) -> bool {
+        self.0.warm.has_any()
+    }
+
+    /// Whether one of them would take a request now.
+    pub fn is_free(&self) -> bool {
+        !lock(&self.0.queue).free.is_empty()
     }
 
     /// Have a request answered.
@@ -95,6 +122,23 @@ impl Desk {
         // A runtime that goes down drops the task at once, which takes the lock.
         drop(queue);
         tokio::spawn(instance::run(Starting(self.clone())));
+    }
+
+    /// Count one more start, if that is wanted when there are so many.
+    pub(super) fn start_if(
+        self: &Arc<Self>,
+        wanted: impl FnOnce(usize) -> bool,
+    ) -> Option<Starting> {
+        let mut queue = lock(&self.queue);
+        wanted(queue.starting).then(|| {
+            queue.starting += 1;
+            Starting(self.clone())
+        })
+    }
+
+    /// Whether instances are being made.
+    pub(super) fn is_starting(&self) -> bool {
+        lock(&self.queue).starting > 0
     }
 
     /// Whether requests wait.
@@ -141,8 +185,9 @@ impl Starting {
 
     /// It could not be made: what waits, and neither a free instance nor another start will take, is given back.
     pub(super) fn failed(self, error: wasmtime::Error) {
-        let error = Arc::new(error);
         let desk = self.0.clone();
+        desk.warm.failed(desk.policy.service(), &error);
+        let error = Arc::new(error);
         // From here on it counts no more: who comes now gets a start of its own.
         drop(self);
         let mut queue = lock(&desk.queue);
@@ -162,5 +207,6 @@ impl Starting {
 impl Drop for Starting {
     fn drop(&mut self) {
         lock(&self.0.queue).starting -= 1;
+        self.0.warm.started.notify_waiters();
     }
 }

@@ -33,6 +33,10 @@ pub struct InstanceSlots {
     /// Nothing has happened in it since its task was woken.
     fresh: AtomicBool,
     tainted: AtomicBool,
+    /// It counts among those that will take requests.
+    available: AtomicBool,
+    /// It counts no more among those that are alive.
+    left: AtomicBool,
     /// The count of renewals when it was made.
     made: u64,
     shared: Arc<Shared>,
@@ -56,8 +60,7 @@ pub(super) struct Survey {
 
 impl Drop for InstanceSlots {
     fn drop(&mut self) {
-        self.set_tainted(false);
-        self.shared.leave();
+        self.leave();
     }
 }
 
@@ -75,9 +78,24 @@ impl InstanceSlots {
             free: AtomicBool::new(false),
             fresh: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
+            available: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             made: shared.renewals(),
             shared,
         }
+    }
+
+    /// It has come to its end: another one may take its place.
+    pub(super) fn leave(&self) {
+        if !self.left.swap(true, Ordering::AcqRel) {
+            self.set_tainted(false);
+            self.shared.leave();
+        }
+    }
+
+    /// Whether it will take requests. Returns whether that was otherwise before.
+    pub(super) fn set_available(&self, available: bool) -> bool {
+        self.available.swap(available, Ordering::AcqRel) != available
     }
 
     /// Whether it takes no requests any more and ends when it has none.
