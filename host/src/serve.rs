@@ -27,6 +27,7 @@ use crate::descriptors;
 use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
+use crate::engine::worker::stop_computing;
 use crate::exit::Exit;
 use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use crate::http::files::Files;
@@ -105,6 +106,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         left => tracing::warn!("{left} instances did not end"),
     }
     host.backends.close();
+    // First what runs elsewhere and belongs to these threads.
+    stop_computing();
     threads.stop();
     if let Some(embedded) = embedded {
         embedded.stop().await;

@@ -26,6 +26,7 @@ use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
+pub use self::computing::stop as stop_computing;
 use self::expiration::Expiration;
 pub use self::handler::Handler;
 pub use self::shared::{AllInstancesBusy, Retirement, Shared};
