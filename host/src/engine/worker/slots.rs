@@ -204,7 +204,7 @@ impl InstanceSlots {
 
     /// End every request that somebody still waits for, in a way that shows. Returns how many there were.
     pub(super) fn cut(&self) -> usize {
-        let cut = self.end_all(SlotStatus::Broken);
+        let cut = self.end_all(SlotStatus::Cut);
         self.wake();
         cut
     }
@@ -288,6 +288,8 @@ pub(super) enum SlotStatus {
     Overran,
     /// Its body stood still.
     Stalled,
+    /// The host ended it: the time that its version had left was over.
+    Cut,
 }
 
 impl Slot {
@@ -315,7 +317,12 @@ impl Slot {
     /// Whether the instance ended before the response did. A body whose instance trapped looks
     /// as if it had simply come to its end.
     pub fn is_broken(&self) -> bool {
-        matches!(self.status(), SlotStatus::Broken | SlotStatus::Overran)
+        matches!(self.status(), SlotStatus::Broken | SlotStatus::Overran | SlotStatus::Cut)
+    }
+
+    /// Whether it was ended because the time that its version had left was over.
+    pub fn was_cut(&self) -> bool {
+        self.status() == SlotStatus::Cut
     }
 
     /// Whether the instance was ended because its guest computed without a pause.
@@ -383,6 +390,7 @@ impl Slot {
             4 => SlotStatus::Overran,
             5 => SlotStatus::Stalled,
             _ => SlotStatus::Broken,
+            6 => SlotStatus::Cut,
         }
     }
 }
