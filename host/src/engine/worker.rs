@@ -154,6 +154,10 @@ impl Policy {
         let mut abandoned: Option<Instant> = None;
         store.epoch_deadline_callback(move |mut store| {
             let ticks = slots.tick();
+            if ticks == 1 {
+                // It has paused: whoever lets its neighbours run is not ended for computing.
+                abandoned = None;
+            }
             if computes_for_nobody(&mut store) {
                 abandoned.get_or_insert_with(Instant::now);
             } else {
@@ -189,8 +193,7 @@ impl Policy {
             Err(_) if store.data().memory.is_over_budget() => return Err(OverBudget.into()),
             Err(error) => return Err(error),
         };
-        let expiration =
-            Expiration::new(slots.clone(), limits.per_instance, limits.idle, limits.stream_idle);
+        let expiration = Expiration::new(slots.clone(), store.data().requests.clone(), limits);
         Ok(Made { store, proxy, slots, expiration })
     }
 
@@ -277,10 +280,11 @@ enum Accepts {
 #[error("its task was dropped")]
 struct Dropped;
 
-/// Whether the guest code that runs now serves a request that has been given up.
+/// Whether the guest code that runs now serves a request that has been given up. What a guest does behind a
+/// response that was delivered is its own affair, within the bounds that all have.
 fn computes_for_nobody(store: &mut StoreContextMut<'_, State>) -> bool {
     calling_request(store, |store| &store.data().requests)
-        .is_some_and(|request| request.cancel().is_cancelled())
+        .is_some_and(|request| request.cancel().is_cancelled() && !request.is_finished())
 }
 
 fn ticks(time: Duration) -> u32 {

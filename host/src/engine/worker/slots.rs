@@ -305,6 +305,7 @@ impl Slot {
 
     /// The response has been delivered whole.
     pub fn finish(&self) {
+        self.context.finish();
         self.end(SlotStatus::Finished);
     }
 
@@ -389,8 +390,8 @@ impl Slot {
             2 => SlotStatus::Abandoned,
             4 => SlotStatus::Overran,
             5 => SlotStatus::Stalled,
-            _ => SlotStatus::Broken,
             6 => SlotStatus::Cut,
+            _ => SlotStatus::Broken,
         }
     }
 }
