@@ -24,7 +24,7 @@ use crate::engine::worker::InstanceLimits;
 use crate::limits;
 use crate::record::ServiceRecorder;
 use crate::service::admission::{Admission, Gate};
-use crate::service::loader::{Loader, Terms, check_health};
+use crate::service::loader::{Loader, Terms, make_ready};
 use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
 use crate::service::serving::Serving;
 use crate::service::store::{Saved, Store};
@@ -129,7 +129,7 @@ fn terms(
     let mut instances = instance_limits(component);
     if recorder.is_some() {
         // Each request has its own, so that what it sees of time and chance can be had again.
-        (instances.per_instance, instances.reuse) = (1, Some(1));
+        (instances.per_instance, instances.reuse, instances.warm) = (1, Some(1), 0);
     }
     Terms {
         grants: Arc::new(grants),
@@ -225,7 +225,7 @@ impl Draft<'_> {
     /// Ask for its health. What was published before the last stop makes way if it is ill.
     async fn settle(mut self, common: &Common<'_>) -> Result<SwapSlot, Diagnostic> {
         let version = self.loaded.serving().stable.clone();
-        if let Err(error) = check_health(&version, &self.terms).await {
+        if let Err(error) = make_ready(&version, &self.terms).await {
             if !self.is_restored {
                 return Err(self.diagnose(&error));
             }
@@ -301,6 +301,7 @@ fn instance_limits(component: &ComponentConfig) -> InstanceLimits {
         reuse: limits.reuse,
         memory_bytes: bytes(limits.memory_bytes),
         idle: limits.idle,
+        warm: limits.warm,
         cpu: limits.cpu_timeout,
         stream_idle: limits.stream_idle_timeout,
     }

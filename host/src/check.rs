@@ -59,7 +59,7 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
     let backends = Backends::unconnected(&config, &handle).map_err(Findings::Failed)?;
     let loader = Loader {
         engine: Arc::new(Engine::new(config.limits.instances).map_err(Findings::Failed)?),
-        threads: 0,
+        runtimes: Arc::default(),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
     };
     application::load(&config, &backends, &handle, &loader, None).await.map_err(Findings::Wrong)?;

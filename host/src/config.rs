@@ -273,6 +273,8 @@ pub struct ServiceLimits {
     /// written for an instance of their own per request.
     pub reuse: Option<usize>,
     pub idle: Duration,
+    /// Instances that outlast `idle`, and that are there before anybody asks.
+    pub warm: usize,
 }
 
 // === impl Config ===

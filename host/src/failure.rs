@@ -46,6 +46,8 @@ pub enum Kind {
     Conflict,
     /// The queue is full, or the wait in it was too long.
     Busy,
+    /// The host ended it, because the time that a version has left when it is replaced or stopped was over.
+    Cut,
     /// The component trapped, or ended without an answer.
     GuestTrapped,
     /// The component answered with an error instead of a response.
@@ -73,7 +75,7 @@ impl Kind {
             | Self::NoService
             | Self::Conflict => Source::Client,
             Self::GuestTrapped | Self::GuestFailed | Self::FirstByteTimeout => Source::Guest,
-            Self::Busy | Self::Internal => Source::Host,
+            Self::Busy | Self::Cut | Self::Internal => Source::Host,
         }
     }
 }

@@ -152,6 +152,10 @@ pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, ma
 /// hours and prints at each step, ends before it fills a disk.
 pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
 
+/// Instances of a version that are there before anybody asks, and stay although nobody does. None: most components
+/// start in a fraction of a millisecond, and a service that is not used costs nothing.
+pub const SERVICE_WARM: Setting<usize> = Setting { default: 0, min: 0, max: 1000 };
+
 // === Service: time ===
 
 /// Time an instance without requests is kept before its memory is given back. Longer for a component
@@ -286,15 +290,16 @@ pub const TABLE_ELEMENTS: usize = 100_000;
 /// keeps the promise that what was done for a client stops within a second.
 pub const ABANDONED_GRACE: Duration = Duration::from_millis(500);
 
-/// How often within the bound of a body that stands still one looks for such bodies. The last look may
-/// come this part too late.
-pub const STREAM_IDLE_LOOKS: u32 = 4;
+/// How often within the bound of a body that stands still, or of work that was forgotten, one looks for such. The
+/// last look may come this part too late.
+pub const LOOKS_IN_BOUND: u32 = 4;
 
 /// Time after a drain's deadline in which what was cut comes to its end. Several times the grace above: a busy
 /// machine must not make a drain look shorter than it was.
 pub const CUT_GRACE: Duration = Duration::from_secs(3);
 
-/// Time an instance goes on after its last response, for work that a guest does behind it.
+/// Time an instance goes on after its last response, for work that a guest does behind it. Beside other requests
+/// the instance lives on; then it is the time after which the calls of such work are ended.
 pub const POST_RETURN: Duration = Duration::from_secs(30);
 
 /// Bytes of compiled code on disk. A component of 300 KiB compiles to about 1 MiB.

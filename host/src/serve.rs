@@ -27,6 +27,7 @@ use crate::descriptors;
 use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
+use crate::engine::worker::stop_computing;
 use crate::exit::Exit;
 use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use crate::http::files::Files;
@@ -48,15 +49,13 @@ use crate::watch::Watch;
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
-    let Started { host, admin, public, control, control_file, watch, embedded } = tokio::select! {
+    let Started { host, admin, public, control, control_file, watch, embedded, threads } = tokio::select! {
         started = start(&args) => started?,
         signal = signals.next() => {
             tracing::info!("{signal} while starting");
             return Ok(());
         }
     };
-    let threads = Threads::start(threads::count(host.config.limits.threads));
-    let threads = Arc::new(threads.context("the threads that serve do not start")?);
     let public = serve_public(&host, public, threads.clone());
     let control = serve_control(admin, control);
     announce(&host, args.output.format);
@@ -107,6 +106,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         left => tracing::warn!("{left} instances did not end"),
     }
     host.backends.close();
+    // First what runs elsewhere and belongs to these threads.
+    stop_computing();
     threads.stop();
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -124,6 +125,7 @@ struct Started {
     control_file: ControlFile,
     watch: Option<Watch>,
     embedded: Option<EmbeddedServer>,
+    threads: Arc<Threads>,
 }
 
 async fn start(args: &cli::Serve) -> Result<Started, Exit> {
@@ -135,10 +137,13 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
+    // Before components are loaded: each thread makes the instances that are to be warm.
+    let threads = Threads::start(threads::count(config.limits.threads));
+    let threads = Arc::new(threads.context("the threads that serve do not start")?);
     let loader = Loader {
         engine: Arc::new(Engine::new(config.limits.instances)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
-        threads: threads::count(config.limits.threads),
+        runtimes: threads.runtimes(),
     };
     let store = Store::new(&config.state_dir)
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
@@ -165,7 +170,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let token = Token::new()?;
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
     let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token));
-    Ok(Started { host, admin, public, control, control_file, watch, embedded })
+    Ok(Started { host, admin, public, control, control_file, watch, embedded, threads })
 }
 
 fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>> {

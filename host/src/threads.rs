@@ -115,6 +115,11 @@ impl Threads {
         Self { first, others, running, stop }
     }
 
+    /// Their runtimes, by the threads' numbers.
+    pub fn runtimes(&self) -> Arc<[Handle]> {
+        std::iter::once(&self.first).chain(&self.others).map(|one| one.runtime.clone()).collect()
+    }
+
     /// The thread that runs the fewest tasks.
     pub fn idlest(&self) -> &Thread {
         let (first, others) = (&self.first, &self.others);

@@ -204,3 +204,20 @@ route = "/"
     let host = app.serve().await;
     an_instance_ends_with_its_client(&host, "guest", "/loop").await;
 }
+
+#[tokio::test]
+async fn a_call_that_was_forgotten_ends_beside_a_neighbour_that_goes_on() {
+    let upstream = Upstream::start(|_| one_word()).await;
+    let host = models(&upstream).serve().await;
+    // There is one instance.
+    let mut neighbour = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
+    assert_eq!(neighbour.next().await.unwrap().unwrap(), "one");
+    let asked = Instant::now();
+    assert_eq!(host.get("/holder/forget-chat").await.text(), "answered\n");
+    eventually("the call", async || (upstream.requests().len() == 2).then_some(())).await;
+    eventually("its end", async || (upstream.hung_up() == 1).then_some(())).await;
+    // What a guest does behind its answer has its time, and no less.
+    assert!(asked.elapsed() >= Duration::from_secs(30), "after {:?}", asked.elapsed());
+    let more = tokio::time::timeout(Duration::from_secs(1), neighbour.next()).await;
+    assert!(more.is_err(), "the neighbour was cut off: {more:?}");
+}

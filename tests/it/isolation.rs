@@ -4,6 +4,7 @@
 mod computing;
 mod holding;
 mod memory;
+mod warm;
 
 use std::time::{Duration, Instant};
 

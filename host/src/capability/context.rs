@@ -6,8 +6,9 @@
 //! every capability call made for it ends.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::AsContextMut;
@@ -24,32 +25,32 @@ struct Inner {
     cancel: CancellationToken,
     /// What its guest has printed.
     lines: AtomicUsize,
-}
-
-impl Inner {
-    fn new(id: String, hops: u8, cancel: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { id, hops, cancel, lines: AtomicUsize::new(0) })
-    }
+    /// Its response has been delivered whole.
+    finished: AtomicBool,
 }
 
 impl RequestContext {
     /// `hops` counts the services that the request has passed inside the host.
     pub fn new(id: String, hops: u8) -> Self {
-        Self(Inner::new(id, hops, CancellationToken::new()))
+        Self::with(id, hops, CancellationToken::new())
     }
 
     /// A call on behalf of a request that is known only by what ends it, and by the hops that
     /// [`with_hops`] holds.
     pub fn for_call(id: String, cancel: CancellationToken) -> Self {
         let hops = HOPS.try_with(|hops| *hops).unwrap_or_default();
-        Self(Inner::new(id, hops, cancel))
+        Self::with(id, hops, cancel)
+    }
+
+    fn with(id: String, hops: u8, cancel: CancellationToken) -> Self {
+        let (lines, finished) = Default::default();
+        Self(Arc::new(Inner { id, hops, cancel, lines, finished }))
     }
 
     /// The same request on its way into another service: what ends the one ends the other, not the
     /// other way round.
     pub fn next_hop(&self) -> Self {
-        let hops = self.0.hops.saturating_add(1);
-        Self(Inner::new(self.0.id.clone(), hops, self.0.cancel.child_token()))
+        Self::with(self.0.id.clone(), self.0.hops.saturating_add(1), self.0.cancel.child_token())
     }
 
     /// The id that logs and problem documents name.
@@ -71,6 +72,15 @@ impl RequestContext {
     pub fn cancel(&self) -> &CancellationToken {
         &self.0.cancel
     }
+
+    /// Its response has been delivered whole. What the guest does for it from now on nobody waits for.
+    pub fn finish(&self) {
+        self.0.finished.store(true, Ordering::Release);
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.0.finished.load(Ordering::Acquire)
+    }
 }
 
 tokio::task_local! {
@@ -83,19 +93,47 @@ pub async fn with_hops<T>(hops: u8, call: impl Future<Output = T>) -> T {
     HOPS.scope(hops, call).await
 }
 
-/// The requests that one instance is serving, by the task that serves each.
-#[derive(Debug, Default)]
-pub struct Requests(HashMap<GuestTaskId, RequestContext>);
+/// The requests that one instance is serving, by the task that serves each. A clone is the same table.
+#[derive(Clone, Debug, Default)]
+pub struct Requests(Arc<Mutex<HashMap<GuestTaskId, Entered>>>);
+
+#[derive(Debug)]
+struct Entered {
+    request: RequestContext,
+    /// When it was first seen to be finished.
+    finished: Option<Instant>,
+}
 
 impl Requests {
     /// Enter a request. A task id is used again once its task is gone, so the table holds at most as many
     /// entries as the instance has had tasks at one time.
-    pub fn begin(&mut self, task: GuestTaskId, request: RequestContext) {
-        self.0.insert(task, request);
+    pub fn begin(&self, task: GuestTaskId, request: RequestContext) {
+        self.lock().insert(task, Entered { request, finished: None });
     }
 
-    fn find(&self, task: GuestTaskId) -> Option<&RequestContext> {
-        self.0.get(&task)
+    /// End the calls of requests that were seen to be finished at least this long ago. Costs nothing that a request
+    /// would notice; whoever has finished is found here, because a task that goes on keeps its id.
+    pub fn end_forgotten(&self, now: Instant, after: Duration) {
+        let forgotten: Vec<RequestContext> = {
+            let mut entered = self.lock();
+            let finished = entered.values_mut().filter(|entered| entered.request.is_finished());
+            let forgotten = finished.filter_map(|entered| {
+                let since = *entered.finished.get_or_insert(now);
+                let is_due = now.saturating_duration_since(since) >= after;
+                is_due.then(|| entered.request.clone())
+            });
+            forgotten.collect()
+        };
+        // One that has been cancelled already does not notice.
+        forgotten.iter().for_each(|request| request.cancel().cancel());
+    }
+
+    fn find(&self, task: GuestTaskId) -> Option<RequestContext> {
+        self.lock().get(&task).map(|entered| entered.request.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<GuestTaskId, Entered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +145,7 @@ pub fn calling_request<S: AsContextMut>(
 ) -> Option<RequestContext> {
     // The last of the stack is its root task.
     let task = store.as_context_mut().async_call_stack().ok()?.last()?;
-    requests(store).find(task).cloned()
+    requests(store).find(task)
 }
 
 /// What ends a call that the running guest code makes. Never, if it serves no request.

@@ -159,6 +159,7 @@ pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimi
         instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
         per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
         idle: table.duration(cx, "idle", limits::SERVICE_IDLE),
+        warm: table.count(cx, "warm", limits::SERVICE_WARM),
         reuse: Some(table.count(cx, "reuse", limits::SERVICE_REUSE)).filter(|_| table.has("reuse")),
     };
     if service.memory_bytes > service.memory_total_bytes {
@@ -168,6 +169,16 @@ pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimi
             Problem::new(
                 "'memory' of one instance is more than 'memory-total' of all of them",
                 "raise 'memory-total', or lower 'memory'",
+            ),
+        );
+    }
+    if service.warm > service.instances {
+        let (warm, instances) = (service.warm, service.instances);
+        cx.error(
+            &table.at("warm"),
+            Problem::new(
+                format!("'warm' is {warm} but there may be only {instances} 'instances'"),
+                "raise 'instances', or lower 'warm'",
             ),
         );
     }

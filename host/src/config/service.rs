@@ -38,6 +38,7 @@ const KEYS: &[&str] = &[
     "per-instance",
     "reuse",
     "idle",
+    "warm",
 ];
 
 /// What a folder of files has in common with a component.

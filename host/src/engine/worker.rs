@@ -16,6 +16,7 @@ mod handler;
 mod instance;
 mod shared;
 mod slots;
+mod warm;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
+pub use self::computing::stop as stop_computing;
 use self::expiration::Expiration;
 pub use self::handler::Handler;
 pub use self::shared::{AllInstancesBusy, Retirement, Shared};
@@ -53,6 +55,8 @@ pub struct InstanceLimits {
     pub memory_bytes: usize,
     /// How long an instance without requests is kept.
     pub idle: Duration,
+    /// How many are kept for longer, and made before anybody asks.
+    pub warm: usize,
     /// How long a guest computes without waiting for anything.
     pub cpu: Duration,
     /// How long the body of a response stands still; zero for ever.
@@ -118,6 +122,15 @@ impl Policy {
         self.limits.instances
     }
 
+    /// Instances that are kept although nobody asks.
+    pub fn warm(&self) -> usize {
+        self.limits.warm
+    }
+
+    fn service(&self) -> &str {
+        &self.grants.service
+    }
+
     /// Make one instance and drop it: finds what only shows when a component starts.
     pub async fn smoke(&self) -> wasmtime::Result<()> {
         let mut store = self.store();
@@ -141,6 +154,10 @@ impl Policy {
         let mut abandoned: Option<Instant> = None;
         store.epoch_deadline_callback(move |mut store| {
             let ticks = slots.tick();
+            if ticks == 1 {
+                // It has paused: whoever lets its neighbours run is not ended for computing.
+                abandoned = None;
+            }
             if computes_for_nobody(&mut store) {
                 abandoned.get_or_insert_with(Instant::now);
             } else {
@@ -176,8 +193,7 @@ impl Policy {
             Err(_) if store.data().memory.is_over_budget() => return Err(OverBudget.into()),
             Err(error) => return Err(error),
         };
-        let expiration =
-            Expiration::new(slots.clone(), limits.per_instance, limits.idle, limits.stream_idle);
+        let expiration = Expiration::new(slots.clone(), store.data().requests.clone(), limits);
         Ok(Made { store, proxy, slots, expiration })
     }
 
@@ -190,13 +206,18 @@ impl Policy {
         // A retired version must still serve what waits for it.
         let begun = slots.begun();
         let retired = slots.is_retired() && begun > 0;
-        if retired || begun >= self.reuse {
+        if retired || self.is_used_up(slots) {
             Accepts::NeverAgain
         } else if running >= self.limits.per_instance || self.is_avoided(slots) {
             Accepts::NotNow
         } else {
             Accepts::Yes
         }
+    }
+
+    /// Whether it has begun as many requests as one may.
+    fn is_used_up(&self, slots: &InstanceSlots) -> bool {
+        slots.begun() >= self.reuse
     }
 
     /// Whether new requests had better go elsewhere, and can.
@@ -259,10 +280,11 @@ enum Accepts {
 #[error("its task was dropped")]
 struct Dropped;
 
-/// Whether the guest code that runs now serves a request that has been given up.
+/// Whether the guest code that runs now serves a request that has been given up. What a guest does behind a
+/// response that was delivered is its own affair, within the bounds that all have.
 fn computes_for_nobody(store: &mut StoreContextMut<'_, State>) -> bool {
     calling_request(store, |store| &store.data().requests)
-        .is_some_and(|request| request.cancel().is_cancelled())
+        .is_some_and(|request| request.cancel().is_cancelled() && !request.is_finished())
 }
 
 fn ticks(time: Duration) -> u32 {

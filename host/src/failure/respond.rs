@@ -40,6 +40,7 @@ pub fn status(kind: Kind) -> (StatusCode, &'static str) {
         Kind::NoService => (StatusCode::NOT_FOUND, "No such service"),
         Kind::Conflict => (StatusCode::CONFLICT, "Not possible now"),
         Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Service busy"),
+        Kind::Cut => (StatusCode::SERVICE_UNAVAILABLE, "Service stopped or replaced"),
         Kind::GuestTrapped => (StatusCode::BAD_GATEWAY, "Service failed"),
         Kind::GuestFailed => (StatusCode::BAD_GATEWAY, "Service gave no response"),
         Kind::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, "Service too slow"),
@@ -64,7 +65,7 @@ pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     match failure.kind {
-        Kind::Busy => {
+        Kind::Busy | Kind::Cut => {
             headers.insert(header::RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
         }
         Kind::MethodNotAllowed => {

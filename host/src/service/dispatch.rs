@@ -67,7 +67,11 @@ impl Service {
         let wants_body = request.method() != Method::HEAD;
         let patience = self.patience();
         let answer = timeout(patience, self.call(&version, &guard.slot, request, until));
-        let answer = answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)));
+        let mut answer = answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)));
+        if guard.slot.was_cut() {
+            // Also if the guest made an answer of what had been ended under it.
+            answer = Err(self.cut());
+        }
         match &answer {
             Ok(response) => version.counts.answer(response.status().is_server_error()),
             Err(failure) => {
@@ -190,6 +194,16 @@ impl Service {
         Failure::new(
             Kind::FirstByteTimeout,
             format!("The service {} did not begin to answer within {patience:?}.", self.name),
+        )
+    }
+
+    fn cut(&self) -> Failure {
+        Failure::new(
+            Kind::Cut,
+            format!(
+                "The service {} was stopped or replaced before it answered; try again in a moment.",
+                self.name
+            ),
         )
     }
 
@@ -362,7 +376,9 @@ impl Body for GuardedBody {
                 return Poll::Ready(None);
             }
         };
-        self.guard.counts.broke_off();
+        if !self.guard.slot.was_cut() {
+            self.guard.counts.broke_off();
+        }
         self.guard.fail();
         self.error = Some(error);
         cx.waker().wake_by_ref();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use http::Request;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::capability::context::RequestContext;
@@ -23,8 +24,8 @@ use crate::service::version::Version;
 pub struct Loader {
     pub engine: Arc<Engine>,
     pub cache: Arc<CodeCache>,
-    /// Threads that will serve.
-    pub threads: usize,
+    /// The runtimes of the threads that serve. None: nothing will be served.
+    pub runtimes: Arc<[Handle]>,
 }
 
 /// On what terms a service runs its components. The same for all its versions.
@@ -39,7 +40,7 @@ impl Loader {
     /// Load a component for a service, and ask it for its health.
     pub async fn load(&self, file: ComponentFile, terms: &Terms) -> Result<Version> {
         let version = self.prepare(file, terms).await?;
-        check_health(&version, terms).await?;
+        make_ready(&version, terms).await?;
         Ok(version)
     }
 
@@ -58,14 +59,20 @@ impl Loader {
             .map_err(|_| anyhow!("it did not start within {:?}", limits::SMOKE_TIMEOUT))
             .and_then(|tried| tried.map_err(cause))
             .with_context(|| format!("{} does not start", path.display()))?;
-        Ok(Version::new(digest, path, imports, &policy, self.threads))
+        Ok(Version::new(digest, path, imports, &policy, &self.runtimes))
     }
 }
 
-/// Fails if the version declares a health path and does not answer well there.
-pub async fn check_health(version: &Version, terms: &Terms) -> Result<()> {
+/// Make its warm instances. Fails if it declares a health path and does not answer well there.
+pub async fn make_ready(version: &Version, terms: &Terms) -> Result<()> {
+    // Before it is asked, because one that is made for the question would take the place of a warm one.
+    version.warm_up().await;
     let Some(path) = &terms.health else { return Ok(()) };
-    probe(version, path).await.with_context(|| format!("{} is not healthy", version.path.display()))
+    let asked = probe(version, path).await;
+    asked.with_context(|| format!("{} is not healthy", version.path.display()))?;
+    // Where an instance serves one request, the question has used one up.
+    version.warm_up().await;
+    Ok(())
 }
 
 /// What a guest did wrong, without the addresses of where it did.

@@ -1,12 +1,13 @@
 //! One immutable loaded version of a component. What belongs to it lives and dies with it.
 
-use std::iter::repeat_with;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::compile::Digest;
 use crate::engine::worker::{Handler, Policy, Retirement, Shared};
@@ -26,6 +27,8 @@ pub struct Version {
     pub counts: Arc<Counts>,
     instances: Arc<Shared>,
     per_instance: usize,
+    /// Some of its instances are kept although nobody asks.
+    keeps_warm: bool,
 }
 
 /// What became of a version's requests.
@@ -47,30 +50,61 @@ pub struct Drained {
 }
 
 impl Version {
-    /// For so many serving threads.
+    /// For serving threads with these runtimes.
     pub fn new(
         digest: Digest,
         path: PathBuf,
         imports: Vec<String>,
         policy: &Policy,
-        threads: usize,
+        runtimes: &[Handle],
     ) -> Self {
-        let handlers = policy.instances().clamp(1, threads + 1);
+        let handlers = policy.instances().clamp(1, runtimes.len() + 1);
+        let serving = handlers.min(runtimes.len());
+        let handler = |number| match runtimes.get(number) {
+            Some(home) => {
+                let warm = share(policy.warm(), serving, number);
+                Handler::keeping(policy.clone(), warm, home.clone())
+            }
+            None => Handler::new(policy.clone()),
+        };
         Self {
             digest,
             path,
             imports,
             counts: Arc::default(),
             instances: policy.shared().clone(),
-            handlers: repeat_with(|| Handler::new(policy.clone())).take(handlers).collect(),
+            handlers: (0..handlers).map(handler).collect(),
             per_instance: policy.per_instance(),
+            keeps_warm: policy.warm() > 0,
         }
     }
 
     /// Whom to ask: first the handler of this thread, then the others, in case all instances are theirs.
     pub fn handlers(&self) -> impl Iterator<Item = &Handler> + Clone {
         let own = threads::current().unwrap_or(self.handlers.len() - 1) % self.handlers.len();
-        self.handlers.iter().cycle().skip(own).take(self.handlers.len())
+        let first = if self.keeps_warm { self.warm_one(own) } else { own };
+        self.handlers.iter().cycle().skip(first).take(self.handlers.len())
+    }
+
+    /// The handler of this number, or where that has no instance, another one that has one to spare.
+    fn warm_one(&self, own: usize) -> usize {
+        if self.handlers.get(own).is_some_and(Handler::is_warm) {
+            return own;
+        }
+        self.handlers.iter().position(Handler::is_free).unwrap_or(own)
+    }
+
+    /// Make the instances that it is to keep and does not have. What cannot be made is told in the log, and made
+    /// when it is needed.
+    pub async fn warm_up(&self) {
+        if !self.keeps_warm {
+            return;
+        }
+        let starts = join_all(self.handlers.iter().map(Handler::warm_up));
+        if timeout(limits::SMOKE_TIMEOUT, starts).await.is_err() {
+            let waited = limits::SMOKE_TIMEOUT;
+            tracing::warn!(version = %self.digest, "its warm instances were not there after {waited:?}");
+        }
     }
 
     /// Requests that one instance serves at the same time.
@@ -125,6 +159,19 @@ impl Version {
     }
 }
 
+impl Drop for Version {
+    fn drop(&mut self) {
+        // One that was never put into service has nobody else who would.
+        self.retire();
+    }
+}
+
+/// What number `number` of so many has of a whole that is shared evenly.
+fn share(whole: usize, among: usize, number: usize) -> usize {
+    let (each, rest) = (whole / among.max(1), whole % among.max(1));
+    each + usize::from(number < rest)
+}
+
 impl Counts {
     /// A request begins. What it ends with is told by the other calls.
     pub fn begin(&self) {
@@ -174,5 +221,19 @@ impl Counts {
     pub fn answers(&self) -> (u64, u64) {
         let answered = self.answered.load(Ordering::Acquire);
         (answered, self.errors.load(Ordering::Relaxed).min(answered))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_is_shared_evenly_and_to_the_last() {
+        for (whole, among) in [(0, 3), (1, 2), (2, 2), (7, 3), (64, 5)] {
+            let shares: Vec<usize> = (0..among).map(|number| share(whole, among, number)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), whole, "{shares:?}");
+            assert!(shares[0] - shares[among - 1] <= 1, "{shares:?}");
+        }
     }
 }

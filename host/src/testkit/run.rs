@@ -152,6 +152,7 @@ async fn exchange(
         reuse: Some(1),
         memory_bytes: usize::try_from(bounds::MEMORY_BYTES).unwrap_or(usize::MAX),
         idle: limits::SERVICE_IDLE.default,
+        warm: 0,
         // A case has deadlines of its own, in real time and in virtual time.
         cpu: Duration::MAX,
         stream_idle: Duration::ZERO,

@@ -246,3 +246,21 @@ async fn every_misbehaviour_at_once_leaves_the_neighbour_alone() {
     }
     neighbour_is_well(&host).await;
 }
+
+#[tokio::test]
+async fn an_instance_that_waits_in_a_synchronous_call_leaves_requests_to_others() {
+    let host = guests("").serve().await;
+    let address = host.address.clone();
+    let sleeping =
+        tokio::spawn(
+            async move { client::send(&address, "GET", "/greedy/sleep?5000", &[], "").await },
+        );
+    eventually("the call", async || (host.service("greedy").await["in_flight"] == 1).then_some(()))
+        .await;
+    // From connections of both threads.
+    for _ in 0..4 {
+        assert_eq!(host.get("/greedy/").await.text(), "fine\n");
+    }
+    assert!(!sleeping.is_finished(), "they waited for it");
+    assert_eq!(sleeping.await.unwrap().text(), "slept\n");
+}

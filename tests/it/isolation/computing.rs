@@ -120,3 +120,53 @@ async fn a_guest_of_0_2_has_so_many_lines_for_each_of_its_requests() {
         assert_eq!(logged(&host, &format!("print of {lines}:")), told, "{}", host.log());
     }
 }
+
+/// Ticks of a processor that the host's threads whose names begin so have had.
+#[cfg(target_os = "linux")]
+fn processor_time(host: &Host, name: &str) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("a process");
+    let stats =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let mut sum = 0;
+    for stat in stats {
+        // `NUMBER (NAME) STATE ...`: user time and system time are the 14th and 15th field.
+        let (before, after) = stat.rsplit_once(") ").expect("a name");
+        if before.split_once(" (").is_some_and(|(_, comm)| comm.starts_with(name)) {
+            let times = after.split(' ').skip(11).take(2);
+            sum += times.map(|time| time.parse::<u64>().expect("a number")).sum::<u64>();
+        }
+    }
+    sum
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn guests_that_compute_leave_the_threads_that_serve() {
+    let app = App::new(
+        &SERVICES.replace("instances = 1\ncpu-timeout = \"500ms\"", "cpu-timeout = \"1m\""),
+    );
+    let host = app.serve().await;
+    assert_eq!(host.get("/bad/count").await.status, 200);
+    let before = ["serve-", "compute"].map(|name| processor_time(&host, name));
+    let loops: Vec<_> = (0..3)
+        .map(|_| {
+            let address = host.address.clone();
+            tokio::spawn(async move { client::send(&address, "GET", "/bad/loop", &[], "").await })
+        })
+        .collect();
+    wasm_host_tests::eventually("guests to compute for a while", async || {
+        let [serve, compute] = ["serve-", "compute"].map(|name| processor_time(&host, name));
+        // A second, in hundredths.
+        (serve + compute - before[0] - before[1] >= 100).then_some(())
+    })
+    .await;
+    let [serve, compute] = ["serve-", "compute"].map(|name| processor_time(&host, name));
+    let (serve, compute) = (serve - before[0], compute - before[1]);
+    println!("{serve} hundredths of a second on threads that serve, {compute} elsewhere");
+    assert!(serve * 5 < compute, "{serve} of threads that serve, {compute} of others");
+    // What it waits for between its turns is seen to where it belongs.
+    assert_eq!(host.get("/bad/work").await.text(), "worked\n");
+    loops.iter().for_each(tokio::task::JoinHandle::abort);
+    let gone = async || (host.service("bad").await["in_flight"] == 0).then_some(());
+    wasm_host_tests::eventually("the loops to end", gone).await;
+}

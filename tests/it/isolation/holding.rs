@@ -91,3 +91,18 @@ async fn a_request_counts_in_its_instance_to_the_end_of_its_body() {
     let instances = host.service("guest").await["instances"].as_u64().unwrap();
     assert!(instances >= 2, "{instances}");
 }
+
+#[tokio::test]
+async fn work_that_pauses_for_a_client_that_left_takes_no_neighbour_with_it() {
+    let host = guest("instances = 1").serve().await;
+    let mut neighbour = client::open(&host.address, "GET", "/drip?100", &[], "").await;
+    assert!(neighbour.next().await.unwrap().is_some());
+    let address = host.address.clone();
+    let worked = tokio::spawn(async move {
+        client::send(&address, "GET", "/work", &[], "").await;
+    });
+    eventually("the work", async || (host.service("guest").await["in_flight"] == 2).then_some(()))
+        .await;
+    worked.abort();
+    assert_eq!(neighbour.rest().await.unwrap().len(), 99 * "drip\n".len());
+}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use wasm_host_tests::host::App;
 use wasm_host_tests::{client, eventually, within};
 
 use super::{activate, answers, app_with, serve, version};
@@ -102,4 +103,44 @@ async fn bodies_of_an_old_version_are_finished_when_the_host_stops() {
     assert!(rest.ends_with(b"end one\n"));
     let (status, log) = host.stop_after_signal().await;
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_before_its_answer_begins_is_told_to_come_back() {
+    let app = App::new(
+        r#"
+name = "cut"
+
+[postgres.any]
+
+[ollama.nowhere]
+url = "http://127.0.0.1:1"
+
+[service.silent]
+component = "$(hostile)"
+drain = "300ms"
+
+[service.holder]
+component = "$(holder)"
+postgres = "any"
+ollama = "nowhere"
+drain = "300ms"
+"#,
+    );
+    let host = app.serve().await;
+    // One that waits on, and one that answers 500 when its statement is ended.
+    for (service, path) in [("silent", "/silent/silent"), ("holder", "/holder/sleep")] {
+        let address = host.address.clone();
+        let asked = tokio::spawn(async move { client::send(&address, "GET", path, &[], "").await });
+        eventually("the request", async || {
+            (host.service(service).await["in_flight"] == 1).then_some(())
+        })
+        .await;
+        assert_eq!(host.swap(service, "", version("one")).await.status, 200);
+        let reply = asked.await.unwrap();
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert_eq!(reply.header("retry-after"), "1");
+        assert!(reply.text().contains("was stopped or replaced"), "{}", reply.text());
+    }
+    assert!(!host.log().contains("trapped"), "{}", host.log());
 }

@@ -394,7 +394,7 @@ frobnicate = 1
 wasm-host.toml:4:1: error: 'internal' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:5:1: error: 'environment' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:6:1: error: 'concurrent' means nothing for a service of static files; remove it; it is for components
-wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, static, route, internal, postgres, ollama, services, outbound, environment, health, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle
+wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, static, route, internal, postgres, ollama, services, outbound, environment, health, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
 "##,
     );
 }
@@ -427,4 +427,25 @@ fn builds_that_cannot_be_run() {
     ] {
         check(&format!("{service}[watch]\n{line}\n"), &format!("wasm-host.toml:{expected}"));
     }
+}
+
+#[test]
+fn more_warm_instances_than_there_may_be() {
+    check(
+        r##"name = "shop"
+[service.a]
+component = "weather"
+instances = 2
+warm = 3
+[service.b]
+component = "ollama"
+warm = 65
+[service.c]
+component = "demo-ollama"
+warm = 64
+"##,
+        r##"wasm-host.toml:5:1: error: 'warm' is 3 but there may be only 2 'instances'; raise 'instances', or lower 'warm'
+wasm-host.toml:8:1: error: 'warm' is 65 but there may be only 64 'instances'; raise 'instances', or lower 'warm'
+"##,
+    );
 }

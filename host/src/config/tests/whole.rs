@@ -100,6 +100,7 @@ instances = 7
 per-instance = 8
 reuse = 9
 idle = "10s"
+warm = 3
 [service.b]
 component = "weather"
 route = "/b/%c3%a4/%7e"
@@ -170,6 +171,7 @@ threads = 3
         per_instance: 8,
         reuse: Some(9),
         idle: Duration::from_secs(10),
+        warm: 3,
     };
     assert_eq!(a.limits, expected);
     let expected =

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,34 @@ fn start() -> io::Result<Runtime> {
         })
         .enable_time()
         .build()
+}
+
+/// Give up what computes there, for good. To be called before the threads stop that instances are at home on:
+/// what a guest waits for is looked after there, and asking for it later is a panic.
+pub fn stop() {
+    STOP.stop();
+}
+
+static STOP: Stop = Stop::new();
+
+/// Whether the host has come so far that instances have no home any more.
+struct Stop(RwLock<bool>);
+
+impl Stop {
+    const fn new() -> Self {
+        Self(RwLock::new(false))
+    }
+
+    /// Returns when nobody does anything any more with which the stop must not fall together.
+    fn stop(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Do a turn, which `stop` waits for. None: it has been.
+    fn unless_stopped<T>(&self, turn: impl FnOnce() -> T) -> Option<T> {
+        let stopped = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        (!*stopped).then(turn)
+    }
 }
 
 /// Drop what is large there: giving a store's memory back to the system takes the longer, the more it is.
@@ -107,6 +135,7 @@ struct Away {
     instance: Option<Instance>,
     home: Handle,
     thread: Option<usize>,
+    stop: &'static Stop,
 }
 
 impl Future for Home {
@@ -129,7 +158,7 @@ impl Future for Home {
             && let Some(computing) = &*COMPUTING
         {
             let (home, thread) = (Handle::current(), threads::current());
-            computing.spawn(Away { instance: self.0.take(), home, thread });
+            computing.spawn(Away { instance: self.0.take(), home, thread, stop: &STOP });
             return Poll::Ready(());
         }
         // Not at home yet: heavy, and nowhere to go, or no longer heavy.
@@ -142,12 +171,23 @@ impl Future for Away {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let Some(instance) = &mut this.instance else { return Poll::Ready(()) };
+        let Some(turn) = this.stop.unless_stopped(|| this.turn(cx)) else {
+            // Its end asks its home for things, too, which then come to nothing.
+            threads::on_behalf_of(this.thread, &this.home, || drop(this.instance.take()));
+            return Poll::Ready(());
+        };
+        turn
+    }
+}
+
+impl Away {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(instance) = &mut self.instance else { return Poll::Ready(()) };
         // Who serves comes first, so the clock would tell of others.
         let began = processor_time();
         // What the guest asks the host for meanwhile is done where it belongs.
         let task = instance.task.as_mut();
-        if threads::on_behalf_of(this.thread, &this.home, || task.poll(cx)).is_ready() {
+        if threads::on_behalf_of(self.thread, &self.home, || task.poll(cx)).is_ready() {
             return Poll::Ready(());
         }
         let turn = processor_time().saturating_sub(began);
@@ -155,7 +195,7 @@ impl Future for Away {
         if instance.slots.is_computing() || !instance.weight.is_light() {
             return Poll::Pending;
         }
-        this.home.spawn(Home(this.instance.take()));
+        self.home.spawn(Home(self.instance.take()));
         Poll::Ready(())
     }
 }
@@ -189,5 +229,33 @@ mod tests {
         let between = weight(heavy().chain(std::iter::repeat_n((20, 1), rest - 1)));
         assert!(!between.is_heavy() && !between.is_light());
         assert!(weight(heavy().chain(std::iter::repeat_n((20, 1), rest))).is_light());
+    }
+
+    /// An instance away from home that waits for a timer there. Its `dropped` tells that it was given up.
+    fn away(home: &Runtime, stop: &'static Stop) -> (Away, std::sync::Weak<()>) {
+        let held = Arc::new(());
+        let dropped = Arc::downgrade(&held);
+        let task: Task = Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            drop(held);
+        });
+        let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap();
+        let instance = Some(Instance { task, slots, weight: Arc::default() });
+        (Away { instance, home: home.handle().clone(), thread: None, stop }, dropped)
+    }
+
+    #[test]
+    fn an_instance_that_computes_is_given_up_before_its_home_is_gone() {
+        static STOP: Stop = Stop::new();
+        let home = Builder::new_current_thread().enable_all().build().unwrap();
+        let (mut away, dropped) = away(&home, &STOP);
+        // Heavy, so that it stays where it is.
+        away.instance.as_ref().unwrap().weight.score.store(limits::HEAVY, Ordering::Relaxed);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut away).poll(&mut cx).is_pending());
+        STOP.stop();
+        home.shutdown_timeout(Duration::ZERO);
+        assert!(Pin::new(&mut away).poll(&mut cx).is_ready());
+        assert!(dropped.upgrade().is_none(), "it is still there");
     }
 }

@@ -11,18 +11,23 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use super::InstanceLimits;
 use super::instance::Status;
 use super::slots::InstanceSlots;
+use crate::capability::context::Requests;
 use crate::limits;
 
 /// Decides when an instance ends.
 pub(super) struct Expiration {
     slots: Arc<InstanceSlots>,
+    requests: Requests,
     per_instance: usize,
     /// How long it is kept without requests.
     idle: Duration,
     /// How long a body may stand still; zero for ever.
     stream_idle: Duration,
+    /// Time between two looks for what stands still or was forgotten.
+    sweep: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     /// The ticks without a pause when it was last looked.
     ticks: u32,
@@ -45,15 +50,19 @@ struct Abandoned {
 impl Expiration {
     pub(super) fn new(
         slots: Arc<InstanceSlots>,
-        per_instance: usize,
-        idle: Duration,
-        stream_idle: Duration,
+        requests: Requests,
+        limits: &InstanceLimits,
     ) -> Self {
+        let InstanceLimits { per_instance, idle, stream_idle, .. } = *limits;
+        let bounds = [stream_idle, limits::POST_RETURN].into_iter();
+        let shortest = bounds.filter(|bound| !bound.is_zero()).min().unwrap_or_default();
         Self {
             slots,
+            requests,
             per_instance,
             idle,
             stream_idle,
+            sweep: shortest / limits::LOOKS_IN_BOUND,
             timer: None,
             ticks: 0,
             abandoned: None,
@@ -65,8 +74,13 @@ impl Expiration {
 }
 
 impl Expiration {
-    /// Ready when the instance is to end.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, status: Status) -> Poll<()> {
+    /// Ready when the instance is to end. One that has been idle for its time is not, if it `is_kept`.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        status: Status,
+        is_kept: impl FnOnce() -> bool,
+    ) -> Poll<()> {
         // Registered before looking, so that what changes in between wakes us.
         self.slots.wake_by(cx.waker());
         self.note_pause();
@@ -94,6 +108,10 @@ impl Expiration {
             None => *self.empty_since.get_or_insert_with(Instant::now) + limits::POST_RETURN,
         };
         if self.is_reached(deadline, cx) {
+            // A retirement wakes it, and whatever else may change that.
+            if status == Status::Idle && self.abandoned.is_none() && is_kept() {
+                return Poll::Pending;
+            }
             self.slots.end();
             return Poll::Ready(());
         }
@@ -149,16 +167,16 @@ impl Expiration {
             // It still offers itself for requests; woken, it looks again.
             cx.waker().wake_by_ref();
         }
-        if self.stream_idle.is_zero() {
-            return;
-        }
-        let interval = self.stream_idle / limits::STREAM_IDLE_LOOKS;
-        let sweep = *self.next_sweep.get_or_insert_with(|| Instant::now() + interval);
+        let sweep = *self.next_sweep.get_or_insert_with(|| Instant::now() + self.sweep);
         if self.is_reached(sweep, cx) {
             let now = Instant::now();
-            self.slots.end_stalled(now.into_std(), self.stream_idle);
-            self.next_sweep = Some(now + interval);
-            self.is_reached(now + interval, cx);
+            // While others live here, the instance's end cannot be what ends these.
+            self.requests.end_forgotten(now.into_std(), limits::POST_RETURN);
+            if !self.stream_idle.is_zero() {
+                self.slots.end_stalled(now.into_std(), self.stream_idle);
+            }
+            self.next_sweep = Some(now + self.sweep);
+            self.is_reached(now + self.sweep, cx);
         }
     }
 

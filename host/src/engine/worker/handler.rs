@@ -11,12 +11,14 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, TrapOrPanicError};
 
 use super::computing::Weight;
 use super::slots::{InstanceSlots, Slot};
+use super::warm::Warm;
 use super::{Policy, instance, lock};
 
 pub(super) type Answer = Result<http::Response<WasiBody>, wasmtime::Error>;
@@ -35,6 +37,7 @@ pub(super) struct Job {
 pub(super) struct Desk {
     pub(super) policy: Policy,
     pub(super) weight: Arc<Weight>,
+    pub(super) warm: Warm,
     /// How many wait, to be looked at without the lock.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
@@ -55,8 +58,32 @@ struct Queue {
 
 impl Handler {
     pub fn new(policy: Policy) -> Self {
+        Self::with(policy, Warm::default())
+    }
+
+    /// One that keeps so many instances, which it makes where it is at home.
+    pub fn keeping(policy: Policy, instances: usize, home: Handle) -> Self {
+        Self::with(policy, Warm::new(instances, home))
+    }
+
+    fn with(policy: Policy, warm: Warm) -> Self {
         let (weight, waiting, queue) = Default::default();
-        Self(Arc::new(Desk { policy, weight, waiting, queue }))
+        Self(Arc::new(Desk { policy, weight, warm, waiting, queue }))
+    }
+
+    /// Make the instances that it is to keep and does not have. What cannot be made is told in the log.
+    pub async fn warm_up(&self) {
+        self.0.warm_up().await;
+    }
+
+    /// Whether it has instances that will take requests.
+    pub fn is_warm(&self) -> bool {
+        self.0.warm.has_any()
+    }
+
+    /// Whether one of them would take a request now.
+    pub fn is_free(&self) -> bool {
+        !lock(&self.0.queue).free.is_empty()
     }
 
     /// Have a request answered.
@@ -67,6 +94,24 @@ impl Handler {
         let (answer, answered) = oneshot::channel();
         self.0.push(Job { slot, request, answer });
         answered.await.map_err(|_| TrapOrPanicError)?
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// The job that has waited longest. Nobody waits for the answer to some: their clients have left.
+    fn take(&mut self) -> Option<Job> {
+        std::iter::from_fn(|| self.jobs.pop_front()).find(|job| !job.answer.is_closed())
+    }
+
+    /// What nobody will take: no instance is free, and those that are being made have room for fewer.
+    fn left_over(&mut self, per_instance: usize) -> VecDeque<Job> {
+        if !self.free.is_empty() {
+            return VecDeque::new();
+        }
+        let taken = self.starting.saturating_mul(per_instance).min(self.jobs.len());
+        self.jobs.split_off(taken)
     }
 }
 
@@ -97,6 +142,23 @@ impl Desk {
         tokio::spawn(instance::run(Starting(self.clone())));
     }
 
+    /// Count one more start, if that is wanted when there are so many.
+    pub(super) fn start_if(
+        self: &Arc<Self>,
+        wanted: impl FnOnce(usize) -> bool,
+    ) -> Option<Starting> {
+        let mut queue = lock(&self.queue);
+        wanted(queue.starting).then(|| {
+            queue.starting += 1;
+            Starting(self.clone())
+        })
+    }
+
+    /// Whether instances are being made.
+    pub(super) fn is_starting(&self) -> bool {
+        lock(&self.queue).starting > 0
+    }
+
     /// Whether requests wait.
     pub(super) fn has_jobs(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
@@ -108,8 +170,7 @@ impl Desk {
             return None;
         }
         let mut queue = lock(&self.queue);
-        // Nobody waits for the answer to some: their clients have left.
-        let job = std::iter::from_fn(|| queue.jobs.pop_front()).find(|job| !job.answer.is_closed());
+        let job = queue.take();
         self.waiting.store(queue.jobs.len(), Ordering::Release);
         job
     }
@@ -141,13 +202,13 @@ impl Starting {
 
     /// It could not be made: what waits, and neither a free instance nor another start will take, is given back.
     pub(super) fn failed(self, error: wasmtime::Error) {
-        let error = Arc::new(error);
         let desk = self.0.clone();
+        desk.warm.failed(desk.policy.service(), &error);
+        let error = Arc::new(error);
         // From here on it counts no more: who comes now gets a start of its own.
         drop(self);
         let mut queue = lock(&desk.queue);
-        let kept = queue.starting.saturating_mul(desk.policy.per_instance()).min(queue.jobs.len());
-        let jobs = if queue.free.is_empty() { queue.jobs.split_off(kept) } else { VecDeque::new() };
+        let jobs = queue.left_over(desk.policy.per_instance());
         desk.see_to_it(queue);
         for Job { slot, request, answer } in jobs {
             let request = Mutex::new(request);
@@ -162,5 +223,55 @@ impl Starting {
 impl Drop for Starting {
     fn drop(&mut self) {
         lock(&self.0.queue).starting -= 1;
+        self.0.warm.started.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::context::RequestContext;
+    use crate::engine::worker::Shared;
+    use crate::failure::respond::full;
+
+    /// So many requests that wait, named by their order, and who waits for their answers.
+    fn queue(jobs: usize) -> (Queue, Vec<oneshot::Receiver<Answer>>) {
+        let mut queue = Queue::default();
+        let clients = (0..jobs).map(|number| {
+            let (answer, answered) = oneshot::channel();
+            let slot = Slot::new(RequestContext::new(number.to_string(), 0));
+            queue.jobs.push_back(Job { slot, request: http::Request::new(full("")), answer });
+            answered
+        });
+        let clients = clients.collect();
+        (queue, clients)
+    }
+
+    fn ids<'j>(jobs: impl IntoIterator<Item = &'j Job>) -> Vec<&'j str> {
+        jobs.into_iter().map(|job| job.slot.context.id()).collect()
+    }
+
+    #[test]
+    fn a_request_whose_client_has_left_the_queue_is_not_run() {
+        let (mut queue, mut clients) = queue(4);
+        clients.remove(2);
+        clients.remove(0);
+        let taken: Vec<Job> = std::iter::from_fn(|| queue.take()).collect();
+        assert_eq!(ids(&taken), ["1", "3"]);
+    }
+
+    #[test]
+    fn a_start_that_fails_gives_back_only_what_nobody_else_will_take() {
+        let (mut none, _clients) = queue(3);
+        assert_eq!(ids(&none.left_over(2)), ["0", "1", "2"]);
+        // Another start takes two of them, and those that have waited longest.
+        let (mut starting, _clients) = queue(3);
+        starting.starting = 1;
+        assert_eq!(ids(&starting.left_over(2)), ["2"]);
+        assert_eq!(ids(&starting.jobs), ["0", "1"]);
+        let (mut free, _clients) = queue(3);
+        free.free.push(Arc::new(Shared::default()).enter(1).unwrap());
+        assert!(free.left_over(1).is_empty());
+        assert_eq!(free.jobs.len(), 3);
     }
 }

@@ -45,8 +45,11 @@ pub(super) async fn run(starting: Starting) {
     let (shares, weight) = (desk.policy.shares_processors(), desk.weight.clone());
     // From here on it takes requests itself.
     let serving = Box::pin(async move {
+        desk.enter(&made.slots);
         desk.offer(&made.slots);
         drop(starting);
+        // For a moment it counted twice.
+        desk.keep_warm();
         serve(desk, made).await;
     });
     if shares {
@@ -112,7 +115,7 @@ fn outside(
     cx: &mut Context<'_>,
 ) -> Poll<wasmtime::Result<()>> {
     let status = slots.status();
-    if expiration.poll(cx, status).is_ready() {
+    if expiration.poll(cx, status, || desk.keeps(slots)).is_ready() {
         return Poll::Ready(match status {
             Status::Idle => Ok(()),
             Status::Requests | Status::PostReturn => Err(format_err!("it did not come to its end")),
@@ -180,6 +183,7 @@ impl Instance {
             Accepts::NeverAgain => {
                 self.closed = true;
                 self.desk.withdraw(&self.slots);
+                self.desk.leave(&self.slots);
                 return Ok(());
             }
         }
@@ -210,6 +214,9 @@ impl Instance {
         })?;
         self.slots.begin(slot);
         self.slots.set_idle(false);
+        if self.desk.policy.is_used_up(&self.slots) {
+            self.desk.leave(&self.slots);
+        }
         let (proxy, slots) = (self.proxy.clone(), self.slots.clone());
         accessor.spawn(Answering { call, proxy, slots }).map(drop)
     }
@@ -228,6 +235,9 @@ impl Living {
         if let Some(store) = self.store.take() {
             self.desk.policy.ended(&self.slots, store, ended);
         }
+        // In this order: what takes its place finds room.
+        self.slots.leave();
+        self.desk.leave(&self.slots);
     }
 }
 

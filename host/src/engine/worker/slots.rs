@@ -33,6 +33,10 @@ pub struct InstanceSlots {
     /// Nothing has happened in it since its task was woken.
     fresh: AtomicBool,
     tainted: AtomicBool,
+    /// It counts among those that will take requests.
+    available: AtomicBool,
+    /// It counts no more among those that are alive.
+    left: AtomicBool,
     /// The count of renewals when it was made.
     made: u64,
     shared: Arc<Shared>,
@@ -56,8 +60,7 @@ pub(super) struct Survey {
 
 impl Drop for InstanceSlots {
     fn drop(&mut self) {
-        self.set_tainted(false);
-        self.shared.leave();
+        self.leave();
     }
 }
 
@@ -75,9 +78,24 @@ impl InstanceSlots {
             free: AtomicBool::new(false),
             fresh: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
+            available: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             made: shared.renewals(),
             shared,
         }
+    }
+
+    /// It has come to its end: another one may take its place.
+    pub(super) fn leave(&self) {
+        if !self.left.swap(true, Ordering::AcqRel) {
+            self.set_tainted(false);
+            self.shared.leave();
+        }
+    }
+
+    /// Whether it will take requests. Returns whether that was otherwise before.
+    pub(super) fn set_available(&self, available: bool) -> bool {
+        self.available.swap(available, Ordering::AcqRel) != available
     }
 
     /// Whether it takes no requests any more and ends when it has none.
@@ -186,7 +204,7 @@ impl InstanceSlots {
 
     /// End every request that somebody still waits for, in a way that shows. Returns how many there were.
     pub(super) fn cut(&self) -> usize {
-        let cut = self.end_all(SlotStatus::Broken);
+        let cut = self.end_all(SlotStatus::Cut);
         self.wake();
         cut
     }
@@ -270,6 +288,8 @@ pub(super) enum SlotStatus {
     Overran,
     /// Its body stood still.
     Stalled,
+    /// The host ended it: the time that its version had left was over.
+    Cut,
 }
 
 impl Slot {
@@ -285,6 +305,7 @@ impl Slot {
 
     /// The response has been delivered whole.
     pub fn finish(&self) {
+        self.context.finish();
         self.end(SlotStatus::Finished);
     }
 
@@ -297,7 +318,12 @@ impl Slot {
     /// Whether the instance ended before the response did. A body whose instance trapped looks
     /// as if it had simply come to its end.
     pub fn is_broken(&self) -> bool {
-        matches!(self.status(), SlotStatus::Broken | SlotStatus::Overran)
+        matches!(self.status(), SlotStatus::Broken | SlotStatus::Overran | SlotStatus::Cut)
+    }
+
+    /// Whether it was ended because the time that its version had left was over.
+    pub fn was_cut(&self) -> bool {
+        self.status() == SlotStatus::Cut
     }
 
     /// Whether the instance was ended because its guest computed without a pause.
@@ -364,6 +390,7 @@ impl Slot {
             2 => SlotStatus::Abandoned,
             4 => SlotStatus::Overran,
             5 => SlotStatus::Stalled,
+            6 => SlotStatus::Cut,
             _ => SlotStatus::Broken,
         }
     }

@@ -134,6 +134,8 @@ impl Swaps {
                 slot.service.publish(Serving::only(old.clone()));
                 let digest = new.digest.full().to_string();
                 swaps.restore(&slot, &old);
+                // Its idle instances have ended. It serves meanwhile: what makes way for it is worse than cold.
+                tokio::spawn(async move { old.warm_up().await });
                 swaps.taken_back(&slot, number, &digest, &reason(answers, before)).await;
                 swaps.let_drain(&slot, new, number);
                 return;

@@ -84,6 +84,11 @@ impl Service for Greedy {
                 pause(number.unwrap_or(100) as u64).await;
                 Response::text(200, "slow\n")
             }
+            // The same as a call that is synchronous: nothing else of the instance moves meanwhile.
+            "/sleep" => {
+                std::thread::sleep(Duration::from_millis(number.unwrap_or(100) as u64));
+                Response::text(200, "slept\n")
+            }
             // A bounded piece of work for the processor.
             "/work" => {
                 let mut sum = 0_u64;

@@ -11,6 +11,15 @@ impl Service for Holder {
     async fn handle(request: Request) -> Response {
         match request.path.as_str() {
             "/chat" => hold_a_chat().await,
+            // Answers, and goes on in a task that nobody waits for.
+            "/forget-chat" => {
+                wit_bindgen::spawn_local(async {
+                    let Ok((mut items, done)) = inference::chat(chat()).await else { return };
+                    let _ = items.next().await;
+                    let _ = done.await;
+                });
+                Response::text(200, "answered\n")
+            }
             "/sleep" => match client::execute("select pg_sleep(600)".to_string(), Vec::new()).await
             {
                 Ok(_) => Response::text(200, "slept\n"),
@@ -34,11 +43,14 @@ impl Service for Holder {
     }
 }
 
+fn chat() -> ChatRequest {
+    let message = Message { role: "user".to_string(), content: "hi".to_string(), extra: None };
+    ChatRequest { model: "m".to_string(), messages: vec![message], extra: None }
+}
+
 /// Read one item, answer with it, and then wait for the end without ever reading on.
 async fn hold_a_chat() -> Response {
-    let message = Message { role: "user".to_string(), content: "hi".to_string(), extra: None };
-    let request = ChatRequest { model: "m".to_string(), messages: vec![message], extra: None };
-    let (mut items, done) = match inference::chat(request).await {
+    let (mut items, done) = match inference::chat(chat()).await {
         Ok(started) => started,
         Err(error) => return Response::text(502, format!("{error:?}\n")),
     };
