@@ -13,10 +13,11 @@ use crate::{Setting, scenarios};
 /// The baseline, in the repository.
 const BASELINE: &str = "xtask/bench-baseline.json";
 
-/// What may be more, as a share. Runs of one build differ by less than three hundredths; another processor, whose
-/// C library copies memory in other ways, moves a count by a few percent, which is not this project's
-/// regression.
-const TOLERANCE: f64 = 0.1;
+/// What may be more, as a share. Runs of one build differ by some hundredths, and by an eighth where an instance did or
+/// did not move to the threads for guests that compute, which below valgrind is a matter of chance: the baseline is
+/// one with the move. Another processor, whose C library copies memory in other ways, moves a count by a few
+/// percent, which is not this project's regression.
+const TOLERANCE: f64 = 0.15;
 
 /// Told, but not judged: a file is read by another thread, and whether that one has to be woken, or still looks
 /// for work, is a matter of a moment and of an eighth of the count.
@@ -66,7 +67,7 @@ fn compare(baseline: &BTreeMap<String, f64>, counted: &BTreeMap<String, f64>) ->
         Some(before) => {
             let more = now / before - 1.0;
             let (word, good) = match more {
-                more if more < -TOLERANCE => ("better; accept it, so that it stays", true),
+                more if more < -TOLERANCE => ("better; accept it, if that repeats", true),
                 more if more <= TOLERANCE => ("as before", true),
                 _ => ("REGRESSION", false),
             };
@@ -92,8 +93,8 @@ mod tests {
 
     #[test]
     fn more_than_the_tolerance_fails() {
-        assert!(good(1000.0, 1099.0));
-        assert!(!good(1000.0, 1101.0));
+        assert!(good(1000.0, 1149.0));
+        assert!(!good(1000.0, 1151.0));
         assert!(good(1000.0, 500.0));
         assert!(!good(1000.0, f64::NAN));
     }
