@@ -93,6 +93,10 @@ impl InstanceSlots {
         }
     }
 
+    pub(super) fn is_available(&self) -> bool {
+        self.available.load(Ordering::Acquire)
+    }
+
     /// Whether it will take requests. Returns whether that was otherwise before.
     pub(super) fn set_available(&self, available: bool) -> bool {
         self.available.swap(available, Ordering::AcqRel) != available

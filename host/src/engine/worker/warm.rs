@@ -76,6 +76,9 @@ impl Desk {
     /// Whether one that was idle for its time stays; if not, it counts no more. Of several that ask at once as many
     /// stay as are wanted.
     pub(super) fn keeps(&self, instance: &InstanceSlots) -> bool {
+        if !instance.is_available() {
+            return false;
+        }
         let wanted = self.warm.wanted;
         let left = self.warm.there.fetch_update(Ordering::AcqRel, Ordering::Acquire, |there| {
             (there > wanted).then(|| there - 1)
@@ -89,7 +92,11 @@ impl Desk {
     /// Make what is lacking.
     pub(super) fn keep_warm(self: &Arc<Self>) {
         let Some(home) = &self.warm.home else { return };
-        while !self.policy.shared.is_retired() {
+        // Not for as long as something is lacking: a runtime that goes down drops each start at once.
+        for _ in 0..self.warm.wanted {
+            if self.policy.shared.is_retired() {
+                return;
+            }
             let Some(starting) = self.start_if(|starting| self.warm.lacks(starting)) else {
                 return;
             };
