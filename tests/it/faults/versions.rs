@@ -12,6 +12,7 @@ name = "versions"
 [service.app]
 component = "$(version-one)"
 route = "/"
+health = "/health"
 "#,
     )
 }
@@ -89,7 +90,7 @@ async fn bad_versions_in_a_crowd_never_replace_a_good_one() {
         // A good version may be superseded by a newer one, or find too many uploads under way; a bad one
         // is never taken.
         assert!(matches!(status, 200 | 409 | 422 | 503), "{name}: {status} {}", reply.text());
-        assert!(name != "unstartable" || status != 200, "{}", reply.text());
+        assert!(["one", "two"].contains(&name) || status != 200, "{name}: {}", reply.text());
     }
     // In a crowd a bad one may have been refused for another reason; alone it is refused for what it is.
     let reply = host.swap("app", "", version("unstartable")).await;
