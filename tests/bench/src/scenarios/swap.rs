@@ -1,5 +1,6 @@
 //! Swaps: how long one takes, and what a steady load feels of one after the other.
 
+use std::cell::Cell;
 use std::fs;
 use std::time::Duration;
 
@@ -40,20 +41,24 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     for _ in 0..effort.rounds {
         wrk::run(&url, effort.warm_up).await?;
         calm.push(wrk::run(&url, effort.measure).await?.p99);
+        // The last swap comes to its end as well: given up in the middle, it would take the connection with it.
+        let over = Cell::new(false);
+        let load = async {
+            let run = wrk::run(&url, effort.measure).await;
+            over.set(true);
+            run
+        };
         let swapping = async {
-            loop {
-                if let Err(error) = time(&mut control, version(next)).await {
-                    return error;
-                }
+            while !over.get() {
+                time(&mut control, version(next)).await?;
                 next = (next + 1) % versions;
                 sleep(PAUSE).await;
             }
+            anyhow::Ok(())
         };
-        let run = tokio::select! {
-            run = wrk::run(&url, effort.measure) => run?,
-            error = swapping => return Err(error),
-        };
-        busy.push(run.p99);
+        let (run, swapped) = tokio::join!(load, swapping);
+        swapped?;
+        busy.push(run?.p99);
     }
     host.stop().await?;
 
