@@ -394,8 +394,9 @@ pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
 /// Bytes of one log line; the rest of a longer one is dropped.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
 
-/// Bytes that a guest may write at once into its output. What it writes is dealt with before it goes on.
-pub const LOG_WRITE_BYTES: usize = 64 * 1024;
+/// Bytes that a guest may write at once into its output. They are made into lines before it goes on, where no tick
+/// interrupts it: a millisecond at most.
+pub const LOG_WRITE_BYTES: usize = 16 * 1024;
 
 /// Bytes of log lines that wait for whoever reads standard error. What comes on top of them is dropped
 /// and counted: nobody who reads a log slowly makes requests slow.

@@ -153,8 +153,11 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let Application { registry, slots } =
         application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
     let swaps = Swaps::new(slots, loader, store);
-    let public = Listener::bind(&config.http.listen.host, config.http.listen.port).await?;
-    let control = Listener::bind(&config.admin.host, config.admin.port).await?;
+    let bind = async |listen: &Listen, write_idle| {
+        Listener::bind(&listen.host, listen.port, write_idle).await
+    };
+    let public = bind(&config.http.listen, config.http.limits.write_idle).await?;
+    let control = bind(&config.admin, HttpLimits::default().write_idle).await?;
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
 
     let host = Arc::new(Host {

@@ -8,13 +8,14 @@ mod speaker;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
+use tokio::runtime::Handle;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 pub use self::speaker::{Speaker, add_to_linker};
 use crate::capability::context::RequestContext;
@@ -32,6 +33,8 @@ pub struct LogRate {
     /// Lines over the bound of a second, and lines over that of their requests, that nobody was told of.
     dropped: AtomicU64,
     left_out: AtomicU64,
+    /// Somebody will tell within a second.
+    is_to_be_told: AtomicBool,
 }
 
 impl LogRate {
@@ -45,6 +48,7 @@ impl LogRate {
             lines: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
+            is_to_be_told: AtomicBool::new(false),
         })
     }
 
@@ -59,12 +63,12 @@ impl LogRate {
             self.tell();
         }
         let Some(request) = request else {
-            return self.has_room();
+            return self.takes();
         };
         // Whatever becomes of a line: the flood of one request ends before it has used up a second of all.
         let before = request.count_line();
         if before < self.per_request {
-            return self.has_room();
+            return self.takes();
         }
         self.left_out.fetch_add(1, Ordering::Relaxed);
         if before == self.per_request && self.has_room() {
@@ -78,13 +82,38 @@ impl LogRate {
         false
     }
 
-    /// Whether the second has room for one more line, which is taken.
-    fn has_room(&self) -> bool {
-        let has_room = self.lines.fetch_add(1, Ordering::Relaxed) < self.per_second;
-        if !has_room {
+    /// Whether the second takes one more line; if not, the line is dropped.
+    fn takes(&self) -> bool {
+        let takes = self.has_room();
+        if !takes {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        has_room
+        takes
+    }
+
+    /// Whether the second has room for one more line, which is taken.
+    fn has_room(&self) -> bool {
+        self.lines.fetch_add(1, Ordering::Relaxed) < self.per_second
+    }
+
+    /// Tell within a second what was dropped: a flood that has ended may be followed by silence. Once for all that
+    /// end meanwhile, or one that opens a stream for each line would flood the log with what is told of it.
+    fn tell_soon(self: &Arc<Self>) {
+        let silent =
+            self.dropped.load(Ordering::Relaxed) + self.left_out.load(Ordering::Relaxed) == 0;
+        if silent || self.is_to_be_told.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            self.is_to_be_told.store(false, Ordering::Release);
+            return self.tell();
+        };
+        let rate = self.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            rate.is_to_be_told.store(false, Ordering::Release);
+            rate.tell();
+        });
     }
 
     /// Tell what was dropped, if anything was.
@@ -123,7 +152,7 @@ impl GuestOutput {
     }
 
     fn lines(&self) -> Lines {
-        Lines { output: self.clone(), line: Vec::new() }
+        Lines { output: self.clone(), line: Vec::new(), by: None }
     }
 }
 
@@ -148,10 +177,13 @@ impl StdoutStream for GuestOutput {
 struct Lines {
     output: GuestOutput,
     line: Vec<u8>,
+    /// Who wrote last.
+    by: Option<RequestContext>,
 }
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) {
+        self.by = self.output.speaker.request();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = limits::LOG_LINE_BYTES.saturating_sub(self.line.len());
             self.line.extend(part.iter().take(room));
@@ -164,7 +196,7 @@ impl Lines {
     fn log(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
         let line = line.trim_end();
-        if !line.is_empty() && self.output.rate.admits(self.output.speaker.request().as_ref()) {
+        if !line.is_empty() && self.output.rate.admits(self.by.as_ref()) {
             tracing::info!(target: "guest", service = %self.output.rate.service, stream = self.output.stream, "{line}");
         }
         self.line.clear();
@@ -174,8 +206,7 @@ impl Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         self.log();
-        // A flood that has ended may be followed by silence.
-        self.output.rate.tell();
+        self.output.rate.tell_soon();
     }
 }
 
@@ -186,6 +217,10 @@ impl Pollable for Lines {
 
 impl OutputStream for Lines {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        if bytes.len() > limits::LOG_WRITE_BYTES {
+            // By the rules of the interface, which leave it to the stream to see to them.
+            return Err(StreamError::trap("it wrote more at once than check-write allows"));
+        }
         self.push(&bytes);
         Ok(())
     }
@@ -205,6 +240,7 @@ impl AsyncWrite for Lines {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let bytes = bytes.get(..limits::LOG_WRITE_BYTES).unwrap_or(bytes);
         self.push(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
@@ -256,6 +292,43 @@ mod tests {
         // One of the four is what says that more is left out.
         assert!(rate.admits_at(0, None) && rate.admits_at(0, None));
         assert!(!rate.admits_at(0, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_without_end_counts_for_who_wrote_it_and_is_told_with_all_others() {
+        let rate = LogRate::new("test".into(), 100, 1);
+        let (speaker, one) = (Speaker::default(), request());
+        let output = GuestOutput::new(rate.clone(), "stdout", speaker.clone());
+        for _ in 0..50 {
+            let mut lines = output.lines();
+            speaker.set(Some(one.clone()));
+            lines.push(b"a line of its own stream");
+            speaker.set(None);
+        }
+        // None of them was told of yet, each by itself.
+        assert_eq!(one.count_line(), 50);
+        assert_eq!(rate.left_out.load(Ordering::Relaxed), 49);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(rate.left_out.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_says_that_more_is_left_out_is_no_line_that_was_dropped() {
+        let rate = LogRate::new("test".into(), 1, 1);
+        let one = request();
+        assert!(rate.admits_at(0, Some(&one)));
+        assert!(!rate.admits_at(0, Some(&one)));
+        assert_eq!(rate.left_out.load(Ordering::Relaxed), 1);
+        assert_eq!(rate.dropped.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_write_is_bounded() {
+        let rate = LogRate::new("test".into(), 2, 2);
+        let mut lines = GuestOutput::new(rate, "stdout", Speaker::default()).lines();
+        let room = lines.check_write().unwrap();
+        assert!(lines.write(vec![b'x'; room].into()).is_ok());
+        assert!(lines.write(vec![b'x'; room + 1].into()).is_err());
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub struct Policy {
 enum Overrun {
     #[error("it computed for {0:?} without a pause ('cpu-timeout' sets the bound)")]
     TooLong(Duration),
-    #[error("it computed for a client that has left")]
+    #[error("it computed for a request that has ended")]
     ForNobody,
 }
 
@@ -222,7 +222,12 @@ impl Policy {
 
     /// Whether new requests had better go elsewhere, and can.
     fn is_avoided(&self, slots: &InstanceSlots) -> bool {
-        slots.is_tainted() && self.shared.live_instances() < self.limits.instances
+        slots.is_tainted() && self.has_room()
+    }
+
+    /// Whether the service may have one more instance.
+    fn has_room(&self) -> bool {
+        self.shared.live_instances() < self.limits.instances
     }
 
     /// Tell the store of a request that begins.

@@ -17,6 +17,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use futures_util::FutureExt as _;
@@ -51,9 +52,9 @@ pub struct Listener {
 // === impl Listener ===
 
 impl Listener {
-    /// Bind `host:port`. Port 0 takes a free one.
-    pub async fn bind(host: &str, port: u16) -> Result<Self> {
-        let socket = TcpListener::bind((host, port))
+    /// Bind `host:port`. Port 0 takes a free one. A client of it that takes nothing is given up after `write_idle`.
+    pub async fn bind(host: &str, port: u16, write_idle: Duration) -> Result<Self> {
+        let socket = socket::listen(host, port, write_idle)
             .await
             .map_err(|error| anyhow!("cannot listen on {host}:{port}: {}", advice(&error)))?;
         // With port 0 the address is known only now.
@@ -82,8 +83,6 @@ impl Listener {
             Ok(socket) => socket,
             Err(error) => return tracing::error!("cannot accept connections: {error}"),
         };
-        // Here rather than for each connection, which would cost six calls of the system.
-        socket::tune(&socket, connections.bounds.write_idle);
         let mut complained = None;
         while let Some((stream, address)) =
             stop.run_until_cancelled(accept(&socket, &connections, &mut complained)).await

@@ -13,6 +13,10 @@ bounds! {
 /// connection that has been idle longest makes room.
 pub const CONNECTIONS: Setting<usize> = Setting { default: 1024, min: 1, max: 1_048_576 };
 
+/// Clients that the operating system has let in and that wait to be accepted. Beyond them it lets clients try
+/// again; it may allow fewer itself.
+pub const ACCEPT_BACKLOG: u32 = 1024;
+
 /// Connections of one client address. No bound of its own unless it is lowered: behind a proxy all
 /// clients have one address.
 pub const CONNECTIONS_PER_CLIENT: Setting<usize> =

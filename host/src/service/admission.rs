@@ -5,6 +5,7 @@
 mod gate;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,6 +18,8 @@ use crate::failure::{Failure, Kind};
 pub struct Admission {
     own: Arc<Gate>,
     host: Arc<Gate>,
+    /// Requests that have a place of the service and wait for one of the host.
+    at_host: AtomicUsize,
     timeout: Duration,
 }
 
@@ -37,17 +40,18 @@ impl Permit {
 
 impl Admission {
     pub fn new(concurrent: usize, queue: usize, timeout: Duration, host: Arc<Gate>) -> Arc<Self> {
-        Arc::new(Self { own: Gate::new(concurrent, queue), host, timeout })
+        let (own, at_host) = (Gate::new(concurrent, queue), AtomicUsize::new(0));
+        Arc::new(Self { own, host, at_host, timeout })
     }
 
     /// Requests that hold a permit.
     pub fn running(&self) -> usize {
-        self.own.running()
+        self.own.running().saturating_sub(self.at_host.load(Ordering::Relaxed))
     }
 
-    /// Requests that wait for a permit of the service.
+    /// Requests that wait for one, for want of a place of the service or of the host.
     pub fn waiting(&self) -> usize {
-        self.own.waiting()
+        self.own.waiting() + self.at_host.load(Ordering::Relaxed)
     }
 
     /// Wait for a place. A request from `inside` has one of the host's already, which its caller holds: waiting
@@ -68,7 +72,10 @@ impl Admission {
             let until = permit.until();
             permit.until = Some(until);
             let busy = || Failure::new(Kind::Busy, "The host is busy; try again in a moment.");
-            let passed = self.host.pass(until).await;
+            let passed = {
+                let _waiting = AtHost::enter(&self.at_host);
+                self.host.pass(until).await
+            };
             passed.map_err(|refused| self.refused(refused, busy(), &self.host))?;
         }
         permit.of_host = true;
@@ -80,6 +87,22 @@ impl Admission {
             Refused::Full => failure.because(format_args!("the queue of {} is full", gate.queue())),
             Refused::Late => failure.because(format_args!("no place within {:?}", self.timeout)),
         }
+    }
+}
+
+/// Somebody who waits for a place of the host.
+struct AtHost<'a>(&'a AtomicUsize);
+
+impl<'a> AtHost<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for AtHost<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -138,6 +161,23 @@ mod tests {
         drop(held.0);
         // For its service, then for the host; what is left is for an instance.
         assert_eq!(waiting.await.unwrap().unwrap() - begun, Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_host_waits_and_does_not_run() {
+        let host = Gate::new(1, 9);
+        let (one, other) = (admission(5, 5, &host), admission(5, 5, &host));
+        let held = one.admit("one", false).await.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_secs(1), other.admit("other", false));
+        let mut waiting = Box::pin(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert_eq!((other.running(), other.waiting()), (0, 1));
+        assert!(waiting.await.is_err());
+        assert_eq!((other.running(), other.waiting()), (0, 0));
+        drop(held);
+        let passed = other.admit("other", false).await.unwrap();
+        assert_eq!((other.running(), other.waiting()), (1, 0));
+        drop(passed);
     }
 
     #[tokio::test(start_paused = true)]

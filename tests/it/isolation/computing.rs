@@ -106,6 +106,25 @@ async fn a_stream_that_requests_share_counts_for_the_one_that_prints() {
 }
 
 #[tokio::test]
+async fn what_is_printed_at_once_is_taken_in_pieces_and_whole() {
+    let host = App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", LINES)).serve().await;
+    assert_eq!(host.get("/bad/print-at-once?5000").await.status, 204);
+    left_out(&host, 4980).await;
+    assert_eq!(logged(&host, "at once: "), 20);
+}
+
+#[tokio::test]
+async fn lines_in_streams_of_their_own_count_and_are_not_told_of_one_by_one() {
+    let host = App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", LINES)).serve().await;
+    assert_eq!(host.get("/bad/print-by-streams?5000").await.status, 204);
+    left_out(&host, 4980).await;
+    assert_eq!(logged(&host, "by itself: "), 20);
+    // One for each second that it took, by itself or as another began.
+    let notes = logged(&host, "left out ");
+    assert!(notes < 200, "{notes} notes");
+}
+
+#[tokio::test]
 async fn a_guest_of_0_2_has_so_many_lines_for_each_of_its_requests() {
     let app = format!(
         "name = \"printing\"\n[service.old]\ncomponent = \"$(hello-p2)\"\nroute = \"/\"\n\

@@ -39,7 +39,10 @@ async fn a_response_has_so_much_time_in_all_where_the_file_says_so() {
 
 /// Let a client leave a request that hangs, beside a neighbour in the same instance that has some seconds to go.
 async fn hung_beside_a_neighbour(bounds: &str) -> (Host, client::Streaming) {
+    let mut attempts = 0;
     let (host, hung, neighbour) = loop {
+        attempts += 1;
+        assert!(attempts <= 5, "two requests at a time never met in one instance");
         let host = guest(bounds).serve().await;
         assert_eq!(host.get("/count").await.text(), "1");
         let mut hung = client::open(&host.address, "GET", "/hold", &[], "").await;

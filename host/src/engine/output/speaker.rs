@@ -19,6 +19,7 @@ use wasmtime_wasi::p3::bindings::cli::types::ErrorCode;
 use super::Lines;
 use crate::capability::context::{RequestContext, calling_request};
 use crate::engine::state::State;
+use crate::limits;
 
 /// Who prints in an instance at the moment. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
@@ -130,8 +131,9 @@ impl StreamConsumer<State> for Printer {
         let speaker = self.lines.output.speaker.clone();
         speaker.set(running(&mut store).or_else(|| self.opened_by.clone()));
         let mut source = source.as_direct(store);
-        let bytes = source.remaining().len();
-        self.lines.push(source.remaining());
+        // The rest when it asks again: between the two it can be interrupted.
+        let bytes = source.remaining().len().min(limits::LOG_WRITE_BYTES);
+        self.lines.push(source.remaining().get(..bytes).unwrap_or_default());
         source.mark_read(bytes);
         speaker.set(None);
         Poll::Ready(Ok(StreamResult::Completed))

@@ -17,6 +17,7 @@ use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, TrapOrPanicError};
 
 use super::computing::Weight;
+use super::shared::AllInstancesBusy;
 use super::slots::{InstanceSlots, Slot};
 use super::warm::Warm;
 use super::{Policy, instance, lock};
@@ -63,7 +64,11 @@ impl Handler {
 
     /// One that keeps so many instances, which it makes where it is at home.
     pub fn keeping(policy: Policy, instances: usize, home: Handle) -> Self {
-        Self::with(policy, Warm::new(instances, home))
+        let handler = Self::with(policy, Warm::new(instances, home));
+        if instances > 0 {
+            handler.0.policy.shared().tell_of_room(&handler.0);
+        }
+        handler
     }
 
     fn with(policy: Policy, warm: Warm) -> Self {
@@ -207,6 +212,10 @@ impl Starting {
         let error = Arc::new(error);
         // From here on it counts no more: who comes now gets a start of its own.
         drop(self);
+        if error.is::<AllInstancesBusy>() && desk.policy.has_room() {
+            // Whoever made it has looked while this still counted.
+            desk.keep_warm();
+        }
         let mut queue = lock(&desk.queue);
         let jobs = queue.left_over(desk.policy.per_instance());
         desk.see_to_it(queue);

@@ -121,6 +121,10 @@ fn outside(
             Status::Requests | Status::PostReturn => Err(format_err!("it did not come to its end")),
         });
     }
+    if slots.is_tainted() {
+        // Others are to be warm in its stead. Should it recover, it is one that is not kept.
+        desk.leave(slots);
+    }
     // What cannot take a request leaves it to others.
     if slots.is_computing() || slots.is_held_up() {
         desk.withdraw(slots);

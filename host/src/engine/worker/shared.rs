@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use super::handler::Desk;
 use super::lock;
 use super::slots::InstanceSlots;
 
@@ -18,6 +19,8 @@ pub struct Shared {
     /// Instances that take no requests because somebody's abandoned one hangs in them.
     tainted: AtomicUsize,
     instances: Mutex<Vec<Weak<InstanceSlots>>>,
+    /// The handlers that keep some of them warm.
+    keepers: Mutex<Vec<Weak<Desk>>>,
 }
 
 /// One retirement of a version. A later one, or its end, makes it void.
@@ -93,8 +96,16 @@ impl Shared {
         Ok(slots)
     }
 
+    /// One less is alive, and whoever lacks a warm one may make it.
     pub(super) fn leave(&self) {
         self.live.fetch_sub(1, Ordering::AcqRel);
+        let keepers: Vec<_> = lock(&self.keepers).iter().filter_map(Weak::upgrade).collect();
+        keepers.iter().for_each(Desk::keep_warm);
+    }
+
+    /// Tell this handler, too, when there is room again.
+    pub(super) fn tell_of_room(&self, keeper: &Arc<Desk>) {
+        lock(&self.keepers).push(Arc::downgrade(keeper));
     }
 
     pub(super) fn taint(&self, tainted: bool) {

@@ -89,7 +89,7 @@ impl Desk {
         left.is_err()
     }
 
-    /// Make what is lacking.
+    /// Make what is lacking. Where the service has all that it may have, whoever comes to its end asks again.
     pub(super) fn keep_warm(self: &Arc<Self>) {
         let Some(home) = &self.warm.home else { return };
         // Not for as long as something is lacking: a runtime that goes down drops each start at once.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::clock::LazyTimer;
@@ -29,6 +29,26 @@ pub(super) struct Socket {
 
 /// Whether what is accepted has the options of the socket that accepted it. Everywhere else, each is prepared.
 pub(super) const INHERITS: bool = cfg!(target_os = "linux");
+
+/// Listen on the first address of `host` that can be had. The options are set before anybody can connect, and here
+/// rather than for each connection, which would cost six calls of the system.
+pub(super) async fn listen(host: &str, port: u16, write_idle: Duration) -> io::Result<TcpListener> {
+    let mut failed = None;
+    for address in tokio::net::lookup_host((host, port)).await? {
+        let listening = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            tune(&socket, write_idle);
+            socket.bind(address)?;
+            socket.listen(limits::ACCEPT_BACKLOG)
+        };
+        match listening() {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::Error::other("the name has no address")))
+}
 
 /// Prepare a socket. An option that is not there is a loss of speed or of certainty, and no failure.
 pub(super) fn tune(socket: impl AsFd + Copy, write_idle: Duration) {
@@ -143,15 +163,12 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
-    use rustix::net::sockopt;
-    use tokio::net::TcpListener;
-
     use super::*;
+    use rustix::net::sockopt;
 
     #[tokio::test]
     async fn what_is_accepted_has_the_options_of_its_listener() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        tune(&listener, Duration::from_secs(30));
+        let listener = listen("127.0.0.1", 0, Duration::from_secs(30)).await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         if !INHERITS {

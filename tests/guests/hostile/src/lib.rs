@@ -114,6 +114,20 @@ impl Service for Hostile {
                 OUTPUT.set(Some(writer));
                 Response::empty(204)
             }
+            // More in one write than is taken at a time.
+            "/print-at-once" => {
+                let lines = number(&request).unwrap_or(1);
+                let text: String = (0..lines).map(|line| format!("at once: {line}\n")).collect();
+                open_output().write_all(text.into_bytes()).await;
+                Response::empty(204)
+            }
+            // Each line in a stream of its own, which ends instead of the line.
+            "/print-by-streams" => {
+                for line in 0..number(&request).unwrap_or(1) {
+                    open_output().write_all(format!("by itself: {line}").into_bytes()).await;
+                }
+                Response::empty(204)
+            }
             "/trap-in-body" => Response::stream(200, "text/plain", |mut body| async move {
                 let _ = body.write(b"half of it".to_vec()).await;
                 monotonic_clock::wait_for(50_000_000).await;
