@@ -95,6 +95,11 @@ impl EmbeddedServer {
         self.process.stop().await;
     }
 
+    /// For a host that ends at once: tells the server to stop, and does not wait for it.
+    pub fn interrupt(&self) -> impl FnOnce() + Send + 'static {
+        self.process.interrupt()
+    }
+
     async fn create(&self, name: &str, password: &str) -> anyhow::Result<()> {
         anyhow::ensure!(
             (1..=63).contains(&name.len()) && name != ADMINISTRATOR && !name.starts_with("pg_"),

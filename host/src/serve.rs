@@ -69,7 +69,13 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let signal = signals.next().await;
     signals.exit_on_next({
         let host = host.clone();
-        move || host.tell_what_is_cut()
+        let interrupt = embedded.as_ref().map(EmbeddedServer::interrupt);
+        move || {
+            host.tell_what_is_cut();
+            if let Some(interrupt) = interrupt {
+                interrupt();
+            }
+        }
     });
     let drain = host.config.http.limits.drain;
     tracing::info!("{signal}: finishing what runs, for at most {drain:?}");
@@ -87,6 +93,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         false => {
             tracing::warn!("cutting what still runs after {drain:?}");
             host.tell_what_is_cut();
+            // Before their connections, on which their clients are told.
+            let told = async { tokio::join!(host.registry.cut(), public.connections.closed()) };
+            let _ = timeout(limits::http::CUT_CONNECTIONS, told).await;
             public.cut().await;
         }
     }
@@ -97,11 +106,14 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         control.cut().await;
     }
     drop(control_file);
-    host.registry.drain(limits::INSTANCE_DRAIN).await;
+    let cut = host.registry.drain(limits::INSTANCE_DRAIN).await;
+    if cut > 0 {
+        tracing::warn!("cut {cut} requests that still ran {:?} later", limits::INSTANCE_DRAIN);
+    }
     if let Some(recorder) = host.backends.recorder() {
         recorder.close().await;
     }
-    match host.services().iter().map(|service| service.instances).sum::<usize>() {
+    match host.registry.live_instances() {
         0 => tracing::info!("all instances have ended"),
         left => tracing::warn!("{left} instances did not end"),
     }
@@ -288,8 +300,10 @@ impl Running {
     /// End what is left.
     async fn cut(&self) {
         let cut = self.connections.cut();
-        tracing::warn!("cut {cut} connections");
-        let _ = timeout(limits::http::CUT_CONNECTIONS, self.connections.closed()).await;
+        if cut > 0 {
+            tracing::warn!("cut {cut} connections");
+            let _ = timeout(limits::http::CUT_CONNECTIONS, self.connections.closed()).await;
+        }
     }
 }
 
@@ -349,8 +363,11 @@ pub fn table(services: &[ServiceStatus]) -> String {
 
 impl Host {
     fn tell_what_is_cut(&self) {
-        for service in self.services().iter().filter(|service| service.in_flight > 0) {
-            tracing::warn!("cutting {} requests of {}", service.in_flight, service.service);
+        for service in self.services() {
+            let requests = service.in_flight + service.queued;
+            if requests > 0 {
+                tracing::warn!("cutting {requests} requests of {}", service.service);
+            }
         }
     }
 }

@@ -13,8 +13,8 @@ pub mod store;
 pub mod swap;
 pub mod version;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,7 +33,11 @@ pub struct Service {
     /// Bytes of a request body that another service sends.
     pub max_body: u64,
     serving: ArcSwap<Serving>,
+    /// Versions that were replaced and may still have requests.
+    replaced: Mutex<Vec<Weak<Version>>>,
     admission: Arc<Admission>,
+    /// The host ends: no request reaches a component any more.
+    is_stopped: AtomicBool,
     served: AtomicU64,
     failed: AtomicU64,
     cancelled: AtomicU64,
@@ -68,7 +72,9 @@ impl Service {
             deadlines,
             max_body,
             serving: ArcSwap::new(Serving::only(version)),
+            replaced: Mutex::default(),
             admission,
+            is_stopped: AtomicBool::new(false),
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
@@ -84,6 +90,42 @@ impl Service {
     /// From now on `serving` takes the requests. Those that run stay where they are.
     pub fn publish(&self, serving: Arc<Serving>) {
         self.serving.store(serving);
+    }
+
+    /// A version that takes no requests any more comes to its end.
+    pub fn let_go(&self, version: &Arc<Version>) {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.retain(|version| version.strong_count() > 0);
+        replaced.push(Arc::downgrade(version));
+    }
+
+    /// All versions that may have requests: those that take them, and those that were replaced.
+    pub fn versions(&self) -> Vec<Arc<Version>> {
+        let mut versions = self.serving().versions();
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was put back into service is in both.
+        for version in replaced.iter().filter_map(Weak::upgrade) {
+            if !versions.iter().any(|other| Arc::ptr_eq(other, &version)) {
+                versions.push(version);
+            }
+        }
+        versions
+    }
+
+    /// Instances that are alive, of whatever version.
+    pub fn live_instances(&self) -> usize {
+        self.versions().iter().map(|version| version.live_instances()).sum()
+    }
+
+    /// Let no request reach the component any more, also none that waits.
+    pub fn stop(&self) {
+        // One order with the count of the version's requests: whoever cuts those that run sees a request, or it
+        // sees this.
+        self.is_stopped.store(true, Ordering::SeqCst);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
     }
 
     /// Requests that are being served, bodies included.

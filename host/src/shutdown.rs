@@ -28,12 +28,13 @@ impl Signals {
         }
     }
 
-    /// From now on a signal ends the process at once, when `tell` has said what that cuts.
-    pub fn exit_on_next(mut self, tell: impl FnOnce() + Send + 'static) {
+    /// From now on a signal ends the process at once, after `last`: what is cut is told, and what would outlive the
+    /// process is stopped.
+    pub fn exit_on_next(mut self, last: impl FnOnce() + Send + 'static) {
         tokio::spawn(async move {
             let name = self.next().await;
             tracing::warn!("{name} again: exiting without waiting for what still runs");
-            tell();
+            last();
             crate::telemetry::flush();
             std::process::exit(IMPATIENT);
         });

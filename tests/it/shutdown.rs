@@ -151,6 +151,40 @@ async fn what_takes_longer_than_the_drain_is_cut_and_told() {
 }
 
 #[tokio::test]
+async fn who_has_no_answer_when_the_drain_is_over_is_told_to_come_back() {
+    let app = App::new(
+        "name = \"shutdown\"\n[http]\ndrain = \"500ms\"\n\
+         [service.silent]\ncomponent = \"$(hostile)\"\nroute = \"/\"\nconcurrent = 2\n",
+    );
+    let host = app.serve().await;
+    // Two run, and one waits for a place.
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        let address = host.address.clone();
+        asked.push(tokio::spawn(
+            async move { client::send(&address, "GET", "/silent", &[], "").await },
+        ));
+    }
+    eventually("the requests", async || {
+        let service = host.service("silent").await;
+        (service["in_flight"] == 2 && service["queued"] == 1).then_some(())
+    })
+    .await;
+    host.terminate();
+    for asked in asked {
+        let reply = asked.await.unwrap();
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert_eq!(reply.header("retry-after"), "1");
+        assert!(reply.text().contains("was stopped or replaced"), "{}", reply.text());
+    }
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("cutting 3 requests of silent"), "{log}");
+    assert!(log.contains("all instances have ended"), "{log}");
+    assert!(!log.contains("connections"), "none had to be cut: {log}");
+}
+
+#[tokio::test]
 async fn instances_are_ended_with_the_host() {
     let host = app("").serve().await;
     assert_eq!(host.get("/").await.status, 200);

@@ -118,6 +118,12 @@ impl Process {
         std::mem::forget(self);
     }
 
+    /// Tells whatever process runs when it is called to stop.
+    pub(super) fn interrupt(&self) -> impl FnOnce() + Send + 'static {
+        let running = self.running.clone();
+        move || running.interrupt()
+    }
+
     pub(super) async fn stop(mut self) {
         self.stop.cancel();
         let _ = (&mut self.keeper).await;

@@ -149,7 +149,7 @@ pub const DRAIN: Setting<Duration> = Setting {
 /// Time for a connection that was opened just before the host was told to stop to send its first request.
 pub const FRESH_GRACE: Duration = Duration::from_millis(500);
 
-/// Time for connections to end that were cut at the deadline.
+/// Time for what was cut at the deadline to end: first for requests, whose clients are told, then for connections.
 pub const CUT_CONNECTIONS: Duration = Duration::from_secs(1);
 
 /// Time to finish requests to the control plane when the host stops.

@@ -5,7 +5,6 @@
 mod gate;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,8 +17,10 @@ use crate::failure::{Failure, Kind};
 pub struct Admission {
     own: Arc<Gate>,
     host: Arc<Gate>,
-    /// Requests that have a place of the service and wait for one of the host.
-    at_host: AtomicUsize,
+    /// Requests that found a place of the service and none of the host. They wait there without it: calls inside
+    /// need it, and the host's places may be waiting for those calls. As many as the service may have running, so
+    /// that one service does not fill the host's line.
+    at_host: Arc<Gate>,
     timeout: Duration,
 }
 
@@ -40,46 +41,50 @@ impl Permit {
 
 impl Admission {
     pub fn new(concurrent: usize, queue: usize, timeout: Duration, host: Arc<Gate>) -> Arc<Self> {
-        let (own, at_host) = (Gate::new(concurrent, queue), AtomicUsize::new(0));
+        let (own, at_host) = (Gate::new(concurrent, queue), Gate::new(concurrent, queue));
         Arc::new(Self { own, host, at_host, timeout })
     }
 
     /// Requests that hold a permit.
     pub fn running(&self) -> usize {
-        self.own.running().saturating_sub(self.at_host.load(Ordering::Relaxed))
+        self.own.running()
     }
 
     /// Requests that wait for one, for want of a place of the service or of the host.
     pub fn waiting(&self) -> usize {
-        self.own.waiting() + self.at_host.load(Ordering::Relaxed)
+        self.own.waiting() + self.at_host.running() + self.at_host.waiting()
     }
 
     /// Wait for a place. A request from `inside` has one of the host's already, which its caller holds: waiting
     /// for another, all callers could wait for each other.
     pub async fn admit(self: &Arc<Self>, service: &str, inside: bool) -> Result<Permit, Failure> {
-        let mut until = None;
-        if !self.own.try_pass() {
-            let until = *until.insert(Instant::now() + self.timeout);
-            let passed = self.own.pass(until).await;
-            passed.map_err(|refused| self.refused(refused, busy(service), &self.own))?;
-        }
-        // From here on it is given back, whatever happens.
-        let mut permit = Permit { admission: self.clone(), of_host: false, until };
-        if inside {
-            return Ok(permit);
-        }
-        if !self.host.try_pass() {
-            let until = permit.until();
-            permit.until = Some(until);
-            let busy = || Failure::new(Kind::Busy, "The host is busy; try again in a moment.");
-            let passed = {
-                let _waiting = AtHost::enter(&self.at_host);
-                self.host.pass(until).await
+        let mut wait = Wait { timeout: self.timeout, until: None };
+        let of_service = |refused| self.refused(refused, busy(service), &self.own);
+        let of_host = |refused| {
+            let busy = Failure::new(Kind::Busy, "The host is busy; try again in a moment.");
+            self.refused(refused, busy, &self.host)
+        };
+        loop {
+            let own = match self.own.try_enter() {
+                Some(own) => own,
+                None => self.own.enter(wait.until()).await.map_err(of_service)?,
             };
-            passed.map_err(|refused| self.refused(refused, busy(), &self.host))?;
+            if inside || self.host.try_pass() {
+                own.keep();
+                let admission = self.clone();
+                return Ok(Permit { admission, of_host: !inside, until: wait.until });
+            }
+            // Nobody holds one of the two places while waiting for the other.
+            drop(own);
+            let until = wait.until();
+            let _bounded = self.at_host.enter(until).await.map_err(of_service)?;
+            let host = self.host.enter(until).await.map_err(of_host)?;
+            if let Some(own) = self.own.try_enter() {
+                host.keep();
+                own.keep();
+                return Ok(Permit { admission: self.clone(), of_host: true, until: wait.until });
+            }
         }
-        permit.of_host = true;
-        Ok(permit)
     }
 
     fn refused(&self, refused: Refused, failure: Failure, gate: &Gate) -> Failure {
@@ -90,19 +95,16 @@ impl Admission {
     }
 }
 
-/// Somebody who waits for a place of the host.
-struct AtHost<'a>(&'a AtomicUsize);
-
-impl<'a> AtHost<'a> {
-    fn enter(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
+/// The time that one request may wait in all.
+struct Wait {
+    timeout: Duration,
+    /// None: it has not waited yet.
+    until: Option<Instant>,
 }
 
-impl Drop for AtHost<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Wait {
+    fn until(&mut self) -> Instant {
+        *self.until.get_or_insert_with(|| Instant::now() + self.timeout)
     }
 }
 
@@ -178,6 +180,45 @@ mod tests {
         let passed = other.admit("other", false).await.unwrap();
         assert_eq!((other.running(), other.waiting()), (1, 0));
         drop(passed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_host_leaves_the_service_to_calls_inside() {
+        let host = Gate::new(1, 9);
+        let (caller, called) = (admission(1, 9, &host), admission(1, 9, &host));
+        let calling = caller.admit("caller", false).await.unwrap();
+        let mut waiting = Box::pin(called.admit("called", false));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        let inside = called.admit("called", true).await.unwrap();
+        assert_eq!((called.running(), called.waiting()), (1, 1));
+        // With the host's place, and without one of the service, it waits for that, and gives the other back.
+        drop(calling);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert_eq!(host.running(), 0);
+        drop(inside);
+        let permit = waiting.await.unwrap();
+        assert_eq!((called.running(), called.waiting(), host.running()), (1, 0, 1));
+        drop(permit);
+        assert_eq!((called.running(), host.running()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_service_fills_no_more_of_the_hosts_line_than_it_may_run() {
+        let host = Gate::new(1, 9);
+        let (one, other) = (admission(5, 5, &host), admission(2, 1, &host));
+        let held = one.admit("one", false).await.unwrap();
+        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(other.admit("other", false))).collect();
+        for waiting in &mut waiting {
+            assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        }
+        assert_eq!((host.waiting(), other.waiting()), (2, 3));
+        // Its own line is full as well.
+        let refused = other.admit("other", false).await.map(drop).unwrap_err();
+        assert_eq!(refused.public, busy("other").public);
+        drop(held);
+        for waiting in waiting {
+            drop(waiting.await.unwrap());
+        }
     }
 
     #[tokio::test(start_paused = true)]

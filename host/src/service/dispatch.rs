@@ -66,8 +66,12 @@ impl Service {
         };
         let wants_body = request.method() != Method::HEAD;
         let patience = self.patience();
-        let answer = timeout(patience, self.call(&version, &guard.slot, request, until));
-        let mut answer = answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)));
+        let mut answer = if self.is_stopped() {
+            Err(self.cut())
+        } else {
+            let answer = timeout(patience, self.call(&version, &guard.slot, request, until));
+            answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)))
+        };
         if guard.slot.was_cut() {
             // Also if the guest made an answer of what had been ended under it.
             answer = Err(self.cut());

@@ -37,17 +37,26 @@ impl Registry {
     }
 
     /// End all instances that are idle, and the others when they become so. Returns when none is left,
-    /// or at the deadline.
-    pub async fn drain(&self, deadline: Duration) {
-        let versions = self.services.values().flat_map(|service| service.serving().versions());
+    /// or some time after the deadline, at which what still runs is ended. Tells how many requests that were.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        let versions = self.services.values().flat_map(|service| service.versions());
         let drains = versions.map(|version| async move {
-            let retirement = version.retire();
+            // One that was replaced is being drained already, by somebody who waits for that same retirement.
+            let retirement = version.retirement().unwrap_or_else(|| version.retire());
             version.drained(retirement, deadline).await
         });
-        let cut: usize = join_all(drains).await.iter().flatten().map(|drained| drained.cut).sum();
-        if cut > 0 {
-            tracing::warn!("cut {cut} requests that still ran after {deadline:?}");
-        }
+        join_all(drains).await.iter().flatten().map(|drained| drained.cut).sum()
+    }
+
+    /// Instances that are alive.
+    pub fn live_instances(&self) -> usize {
+        self.services.values().map(|service| service.live_instances()).sum()
+    }
+
+    /// End everything now: what has no answer yet is told to come back, what has begun ends as an error.
+    pub async fn cut(&self) -> usize {
+        self.services.values().for_each(|service| service.stop());
+        self.drain(Duration::ZERO).await
     }
 }
 

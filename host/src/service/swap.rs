@@ -300,6 +300,7 @@ impl Swaps {
     /// Let a version that takes no requests any more come to its end, and write down how.
     fn let_drain(self: &Arc<Self>, slot: &Arc<SwapSlot>, version: Arc<Version>, number: u64) {
         let retirement = version.retire();
+        slot.service.let_go(&version);
         let (swaps, slot) = (self.clone(), slot.clone());
         tokio::spawn(async move {
             // None if it was put back into service: its end is then another matter.

@@ -122,6 +122,11 @@ impl Version {
         self.instances.retire()
     }
 
+    /// The retirement that stands, if there is one.
+    pub fn retirement(&self) -> Option<Retirement> {
+        self.instances.retirement()
+    }
+
     pub fn is_retired(&self) -> bool {
         self.instances.is_retired()
     }

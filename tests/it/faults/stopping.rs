@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wasm_host_tests::client::{self, KeepAlive};
-use wasm_host_tests::host::Host;
+use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::models;
 use wasm_host_tests::upstream::{Step, Upstream};
@@ -86,6 +86,29 @@ async fn a_second_signal_ends_it_at_once() {
     assert!(again.elapsed() < SOON, "it took {:?}", again.elapsed());
     // What was cut does not look whole.
     endless.rest().await.expect_err("a body that ends as an error");
+}
+
+#[tokio::test]
+async fn a_second_signal_leaves_no_database_server_behind() {
+    let app = App::new(
+        "name = \"impatient\"\n[postgres.any]\n[ollama.nowhere]\nurl = \"http://127.0.0.1:1\"\n\
+         [service.holder]\ncomponent = \"$(holder)\"\npostgres = \"any\"\nollama = \"nowhere\"\nroute = \"/\"\n",
+    );
+    let host = app.serve().await;
+    // The server's own note of itself, which is gone when it has ended in order.
+    let note = host.state().join("postgres/data/postmaster.pid");
+    assert!(note.exists());
+    let mut asked = Raw::connect(&host.address).await;
+    asked.send(request("GET", "/sleep", "")).await.unwrap();
+    wasm_host_tests::eventually("the statement", async || {
+        (host.service("holder").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    host.terminate();
+    host.logs("SIGTERM: finishing").await;
+    assert_eq!(host.stop().await.0.code(), Some(130));
+    wasm_host_tests::eventually("the end of the server", async || (!note.exists()).then_some(()))
+        .await;
 }
 
 #[tokio::test]

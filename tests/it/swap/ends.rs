@@ -106,6 +106,29 @@ async fn bodies_of_an_old_version_are_finished_when_the_host_stops() {
 }
 
 #[tokio::test]
+async fn what_a_replaced_version_still_does_is_cut_and_told_when_the_host_stops() {
+    let app = App::new(
+        "name = \"cut\"\n[http]\ndrain = \"500ms\"\n\
+         [service.silent]\ncomponent = \"$(hostile)\"\nroute = \"/\"\ndrain = \"10m\"\n",
+    );
+    let host = app.serve().await;
+    let address = host.address.clone();
+    let asked =
+        tokio::spawn(async move { client::send(&address, "GET", "/silent", &[], "").await });
+    eventually("the request", async || {
+        (host.service("silent").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(host.swap("silent", "", version("one")).await.status, 200);
+    host.terminate();
+    let reply = asked.await.unwrap();
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("all instances have ended"), "{log}");
+}
+
+#[tokio::test]
 async fn a_request_that_is_cut_before_its_answer_begins_is_told_to_come_back() {
     let app = App::new(
         r#"

@@ -56,6 +56,12 @@ impl Shared {
         self.retired.store(false, Ordering::Release);
     }
 
+    /// The retirement that stands, if there is one.
+    pub fn retirement(&self) -> Option<Retirement> {
+        let turn = self.turn.load(Ordering::Acquire);
+        self.is_retired().then_some(Retirement(turn))
+    }
+
     /// Whether this retirement is the last word.
     pub fn stands(&self, retirement: Retirement) -> bool {
         self.turn.load(Ordering::Acquire) == retirement.0
@@ -96,15 +102,19 @@ impl Shared {
         Ok(slots)
     }
 
-    /// One less is alive, and whoever lacks a warm one may make it.
+    /// One less is alive.
     pub(super) fn leave(&self) {
         self.live.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whoever lacks a warm instance may make it.
+    pub(super) fn tell_keepers(&self) {
         let keepers: Vec<_> = lock(&self.keepers).iter().filter_map(Weak::upgrade).collect();
         keepers.iter().for_each(Desk::keep_warm);
     }
 
-    /// Tell this handler, too, when there is room again.
-    pub(super) fn tell_of_room(&self, keeper: &Arc<Desk>) {
+    /// This handler keeps some of them warm.
+    pub(super) fn add_keeper(&self, keeper: &Arc<Desk>) {
         lock(&self.keepers).push(Arc::downgrade(keeper));
     }
 

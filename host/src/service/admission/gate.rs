@@ -62,7 +62,7 @@ impl Gate {
 
     /// Pass now or wait for it.
     pub(super) async fn pass(&self, until: Instant) -> Result<(), Refused> {
-        let Some(mut waiting) = self.enter()? else {
+        let Some(mut waiting) = self.get_in_line()? else {
             return Ok(());
         };
         match timeout_at(until, &mut waiting.place).await {
@@ -72,6 +72,16 @@ impl Gate {
             }
             _ => Err(Refused::Late),
         }
+    }
+
+    /// As `try_pass`, for as long as the place is held.
+    pub(super) fn try_enter(&self) -> Option<Place<'_>> {
+        self.try_pass().then(|| Place(self))
+    }
+
+    /// As `pass`, for as long as the place is held.
+    pub(super) async fn enter(&self, until: Instant) -> Result<Place<'_>, Refused> {
+        self.pass(until).await.map(|()| Place(self))
     }
 
     /// Give a place back.
@@ -92,7 +102,7 @@ impl Gate {
     }
 
     /// Get into line. None: there was a place after all.
-    fn enter(&self) -> Result<Option<Waiting<'_>>, Refused> {
+    fn get_in_line(&self) -> Result<Option<Waiting<'_>>, Refused> {
         let mut line = self.line();
         if line.waiting.is_empty() && self.take() {
             return Ok(None);
@@ -132,6 +142,22 @@ impl Gate {
     /// Nothing that is done with it leaves it half done.
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place that is given back when it is dropped.
+pub(super) struct Place<'a>(&'a Gate);
+
+impl Place<'_> {
+    /// Somebody else gives it back.
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
