@@ -257,14 +257,26 @@ pub const HEAVY: u32 = 48;
 /// tenth of a processor that both want.
 pub const COMPUTING_NICENESS: i32 = 10;
 
+/// Time until a warm instance that could not be made is tried again.
+pub const WARM_RETRY: Duration = Duration::from_secs(1);
+
 /// Bytes of memory of an instance above which its end is left to the threads for guests that compute.
 pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 
-/// Handles that one instance holds at the same time: streams, headers, requests, transactions.
+/// Handles that one instance holds at the same time of what the host gives it (headers, requests, transactions),
+/// and as many of what the engine makes for it (streams, futures, resources of its own).
 pub const GUEST_RESOURCES: usize = 10_000;
+
+/// Bytes that a guest hands over in one call, copied before the call begins. Twice what the largest call takes,
+/// which is a statement with its parameters.
+pub const GUEST_CALL_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes that are taken at once of a body that a guest writes. They wait for a client that reads slowly, one such
+/// piece for each; larger ones made no answer faster.
+pub const GUEST_BODY_BYTES: usize = 64 * 1024;
 
 /// Bytes of one set of headers that a guest makes, as it is in memory.
 pub const GUEST_FIELDS_BYTES: usize = 128 * 1024;

@@ -23,6 +23,7 @@ use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use crate::capability::context::{RequestContext, Requests, calling_request};
+use crate::limits;
 pub use outbound::Outbound;
 pub use waits::within_waits;
 
@@ -153,6 +154,14 @@ impl OutgoingHooks {
 type SentFuture = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl WasiHttpHooks for OutgoingHooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        limits::GUEST_BODY_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        limits::GUEST_BODY_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: HttpRequest,

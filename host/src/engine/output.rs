@@ -108,11 +108,10 @@ impl LogRate {
             self.is_to_be_told.store(false, Ordering::Release);
             return self.tell();
         };
-        let rate = self.clone();
+        let telling = Telling(self.clone());
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            rate.is_to_be_told.store(false, Ordering::Release);
-            rate.tell();
+            drop(telling);
         });
     }
 
@@ -134,6 +133,16 @@ impl LogRate {
                 self.per_request
             );
         }
+    }
+}
+
+/// Tells what was dropped when it is dropped itself, which is early when the host ends.
+struct Telling(Arc<LogRate>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.is_to_be_told.store(false, Ordering::Release);
+        self.0.tell();
     }
 }
 

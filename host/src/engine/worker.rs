@@ -144,6 +144,9 @@ impl Policy {
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
+        // Besides those that the host's own tables hold: streams, futures and what else the engine makes by itself.
+        store.set_max_component_handles(limits::GUEST_RESOURCES);
+        store.set_hostcall_fuel(limits::GUEST_CALL_BYTES);
         store
     }
 
@@ -240,7 +243,7 @@ impl Policy {
     }
 
     /// An instance has come to its end.
-    fn ended(&self, slots: &InstanceSlots, store: Store<State>, ended: wasmtime::Result<()>) {
+    fn ended(&self, slots: &InstanceSlots, store: &Store<State>, ended: wasmtime::Result<()>) {
         if let Err(error) = ended {
             // Before the store goes: its end closes the bodies, which then must know why.
             slots.end_all(SlotStatus::Broken);
@@ -258,9 +261,11 @@ impl Policy {
                 tracing::debug!(%service, "{error:?}");
             }
         }
-        if self.shares_processors() && store.data().memory.used() > limits::LARGE_STORE_BYTES {
-            computing::drop_there(store);
-        }
+    }
+
+    /// Whether its memory is so large that giving it back takes a while.
+    fn is_large(&self, store: &Store<State>) -> bool {
+        self.shares_processors() && store.data().memory.used() > limits::LARGE_STORE_BYTES
     }
 }
 

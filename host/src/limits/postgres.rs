@@ -58,13 +58,17 @@ pub const PARAMETER_BYTES: usize = 16 * 1024 * 1024;
 /// a failure is the result of the call instead of the end of the stream.
 pub const FIRST_ROW_WAIT: Duration = Duration::from_millis(20);
 
-/// Time for a cancel request, the login of its connection included. Above it the connection is closed
-/// instead.
+/// Time for a cancel request, the login of its connection included. It goes on when its statement's connection has
+/// been closed: the server may well be busy with the statement.
 pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Time for a cancelled statement to end before its connection is closed instead. Longer than the
-/// cancel request may take.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for a cancelled statement to end before its connection is closed instead, which a server notices by
+/// [`CLIENT_CHECK`] if the cancel request does not reach it. Whoever was left by a client is gone within a second.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(900);
+
+/// Time for an open transaction to be rolled back after its request has ended, before its connection is closed
+/// instead.
+pub const ROLLBACK_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// How often the server itself looks whether the host still holds a statement's connection
 /// (servers since 14). It ends statements when cancelling fails, or after the host was killed.

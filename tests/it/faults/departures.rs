@@ -149,6 +149,45 @@ async fn a_client_that_leaves_while_the_database_is_silent_leaves_no_call() {
     .await;
 }
 
+#[tokio::test]
+async fn a_client_that_leaves_an_idle_transaction_while_the_database_is_silent_gives_its_place_back()
+ {
+    let postgres = Postgres::start();
+    let proxy = Proxy::start(&postgres.address()).await;
+    let app = App::new(
+        r#"
+name = "departures"
+
+[postgres.any]
+url = "${DB_URL}"
+pool = 1
+statement-timeout = "10m"
+
+[ollama.nowhere]
+url = "http://127.0.0.1:1"
+
+[service.holder]
+component = "$(holder)"
+route = "/"
+postgres = "any"
+ollama = "nowhere"
+"#,
+    );
+    let url = format!("postgres://app@{}/postgres", proxy.address);
+    let host = app.env("DB_URL", &url).serve().await;
+    let mut held = client::open(&host.address, "GET", "/transaction", &[], "").await;
+    assert_eq!(held.next().await.unwrap().unwrap(), "Ok(1)");
+    let pulled = Damage { stalled: true, ..Damage::default() };
+    proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false });
+    drop(held);
+    let left = Instant::now();
+    eventually("the place", async || (host.calls("postgres.any").await == 0).then_some(())).await;
+    was_soon(left);
+    proxy.heal();
+    eventually("the database", async || (host.get("/sleeping").await.status == 200).then_some(()))
+        .await;
+}
+
 fn backends(model: &str, database: &str) -> App {
     App::new(
         r#"

@@ -142,7 +142,7 @@ async fn a_guest_of_0_2_has_so_many_lines_for_each_of_its_requests() {
 
 /// Ticks of a processor that the host's threads whose names begin so have had.
 #[cfg(target_os = "linux")]
-fn processor_time(host: &Host, name: &str) -> u64 {
+pub(super) fn processor_time(host: &Host, name: &str) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("a process");
     let stats =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());

@@ -6,6 +6,9 @@ use wasm_host_tests::client::{self, KeepAlive};
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
 
+#[cfg(target_os = "linux")]
+use super::computing::processor_time;
+
 fn guest(limits: &str, component: &str, bounds: &str) -> App {
     App::new(&format!(
         "name = \"warm\"\n[limits]\n{limits}\n[service.guest]\ncomponent = \"$({component})\"\nroute = \"/\"\n{bounds}\n"
@@ -172,4 +175,49 @@ async fn without_room_for_warm_instances_a_service_serves_and_says_so() {
     .await;
     host.logs("fewer instances are warm than 'warm' says").await;
     assert_eq!(host.send("POST", "/echo", "x").await.text(), "x");
+    // What is lacking is tried now and then, and not all the time.
+    #[cfg(target_os = "linux")]
+    {
+        let before = processor_time(&host, "serve-");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        // In hundredths of a second; without a pause it would be all of them, on each thread.
+        let spent = processor_time(&host, "serve-") - before;
+        assert!(spent < 60, "{spent} hundredths of a second");
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_made_is_made_when_there_is_memory_again() {
+    let host = guest(
+        "threads = 1\nmemory = \"16MiB\"",
+        "hostile",
+        "memory = \"16MiB\"\nmemory-total = \"16MiB\"\nper-instance = 1\nidle = \"10m\"\nwarm = 3",
+    )
+    .serve()
+    .await;
+    let mut hoard = client::open(&host.address, "GET", "/hoard?10", &[], "").await;
+    assert!(hoard.next().await.unwrap().is_some());
+    let two = std::fs::read(component("version-two")).unwrap();
+    assert_eq!(host.swap("guest", "", two).await.status, 200);
+    host.logs("fewer instances are warm than 'warm' says").await;
+    // Its version has been replaced, so that nobody is told of the end of its instance.
+    drop(hoard);
+    become_so_many(&host, 3).await;
+}
+
+/// The end of a large instance takes a while, and is waited for.
+#[tokio::test]
+async fn what_takes_the_place_of_a_large_instance_finds_its_memory() {
+    let host = guest(
+        "threads = 1",
+        "greedy",
+        "memory = \"48MiB\"\nmemory-total = \"48MiB\"\ninstances = 1\nreuse = 1\nidle = \"10m\"\nwarm = 1",
+    )
+    .serve()
+    .await;
+    for _ in 0..20 {
+        assert_eq!(host.get("/leak?47500").await.status, 200);
+        become_so_many(&host, 1).await;
+    }
+    assert!(!host.log().contains("fewer instances are warm"), "{}", host.log());
 }

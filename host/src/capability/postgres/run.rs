@@ -24,7 +24,7 @@ use crate::limits::postgres as limits;
 /// in a transaction, the server allows nothing more after that error.
 pub(super) async fn run(
     connection: &mut Connection,
-    pool: &Pool,
+    pool: &Arc<Pool>,
     task: &mut Task,
     retries: bool,
 ) -> Result<u64, Error> {
@@ -51,12 +51,15 @@ pub(super) async fn run(
             ended = &mut running => (Some(ended), None, false),
             cause = stop.cause(deadline, &halt.unreadable) => {
                 halt.stopped.cancel();
+                let cancel = tokio::spawn({
+                    let pool = pool.clone();
+                    async move { pool.control.cancel(pid).await }
+                });
                 // Keep reading meanwhile: a server that waits for room to send sees no cancel.
-                let (cancelled, ended) = tokio::join!(
-                    pool.control.cancel(pid),
-                    timeout(limits::DRAIN_TIMEOUT, &mut running),
-                );
-                (ended.ok(), Some(cause), cancelled)
+                match timeout(limits::DRAIN_TIMEOUT, &mut running).await {
+                    Ok(ended) => (Some(ended), Some(cause), cancel.await.unwrap_or(false)),
+                    Err(_) => (None, Some(cause), false),
+                }
             }
         }
     };

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Reply, Rows, Transaction, Value};
 use super::pool::{Lease, Pool};
 use super::run;
 use super::statement::{self, Pending, Task, Work};
+use crate::limits::postgres as limits;
 
 pub(super) struct PgTransaction {
     pool: Arc<Pool>,
@@ -149,7 +151,7 @@ async fn enter(task: &Task, slot: Arc<Mutex<Slot>>) -> Result<OwnedMutexGuard<Sl
     task.stop.or_unwanted(async { Ok(slot.lock_owned().await) }).await
 }
 
-async fn in_transaction(slot: &mut Slot, pool: &Pool, task: &mut Task) -> Result<u64, Error> {
+async fn in_transaction(slot: &mut Slot, pool: &Arc<Pool>, task: &mut Task) -> Result<u64, Error> {
     let (lease, failed) = match slot {
         Slot::Open { lease, failed } => (lease, failed),
         Slot::Ended(error) => return Err(error.clone()),
@@ -165,7 +167,7 @@ async fn in_transaction(slot: &mut Slot, pool: &Pool, task: &mut Task) -> Result
 
 async fn finish(
     slot: &mut Slot,
-    pool: &Pool,
+    pool: &Arc<Pool>,
     task: &mut Task,
     command: &'static str,
 ) -> Result<u64, Error> {
@@ -222,13 +224,16 @@ async fn watch(
 }
 
 /// Without the request's token: this is what happens once that has fired.
-async fn roll_back(lease: &mut Lease, pool: &Pool) {
+async fn roll_back(lease: &mut Lease, pool: &Arc<Pool>) {
     if lease.connection.broken {
         return;
     }
     let never = CancellationToken::new();
     let (mut task, pending) = statement::call(Work::Command("rollback"), false, never, None);
-    if run::run(&mut lease.connection, pool, &mut task, false).await.is_err() {
+    let rolled_back = run::run(&mut lease.connection, pool, &mut task, false);
+    // A server that is silent rolls back when it sees that the connection is gone. Nobody waits here for a result,
+    // and others wait for the place.
+    if !matches!(timeout(limits::ROLLBACK_TIMEOUT, rolled_back).await, Ok(Ok(_))) {
         lease.connection.broken = true;
     }
     drop(pending);

@@ -74,11 +74,11 @@ impl Stop {
     }
 }
 
-/// Drop what is large there: giving a store's memory back to the system takes the longer, the more it is.
-pub(super) fn drop_there(large: impl Send + 'static) {
+/// End an instance there that is large: giving its memory back to the system takes the longer, the more it is.
+pub(super) fn do_there(end: impl FnOnce() + Send + 'static) {
     match &*COMPUTING {
-        Some(computing) => drop(computing.spawn(async move { drop(large) })),
-        None => drop(large),
+        Some(computing) => drop(computing.spawn(async move { end() })),
+        None => end(),
     }
 }
 

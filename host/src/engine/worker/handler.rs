@@ -66,7 +66,7 @@ impl Handler {
     pub fn keeping(policy: Policy, instances: usize, home: Handle) -> Self {
         let handler = Self::with(policy, Warm::new(instances, home));
         if instances > 0 {
-            handler.0.policy.shared().tell_of_room(&handler.0);
+            handler.0.policy.shared().add_keeper(&handler.0);
         }
         handler
     }
@@ -216,6 +216,7 @@ impl Starting {
             // Whoever made it has looked while this still counted.
             desk.keep_warm();
         }
+        desk.keep_warm_later();
         let mut queue = lock(&desk.queue);
         let jobs = queue.left_over(desk.policy.per_instance());
         desk.see_to_it(queue);

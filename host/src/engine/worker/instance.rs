@@ -235,13 +235,22 @@ struct Living {
 
 impl Living {
     fn end(&mut self, ended: wasmtime::Result<()>) {
-        self.desk.withdraw(&self.slots);
-        if let Some(store) = self.store.take() {
-            self.desk.policy.ended(&self.slots, store, ended);
+        let (desk, slots) = (self.desk.clone(), self.slots.clone());
+        desk.withdraw(&slots);
+        let Some(store) = self.store.take() else { return };
+        desk.policy.ended(&slots, &store, ended);
+        let is_large = desk.policy.is_large(&store);
+        let end = move || {
+            drop(store);
+            // In this order: what takes its place finds room and memory.
+            slots.leave();
+            desk.leave(&slots);
+        };
+        if is_large {
+            computing::do_there(end);
+        } else {
+            end();
         }
-        // In this order: what takes its place finds room.
-        self.slots.leave();
-        self.desk.leave(&self.slots);
     }
 }
 

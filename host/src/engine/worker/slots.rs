@@ -60,7 +60,7 @@ pub(super) struct Survey {
 
 impl Drop for InstanceSlots {
     fn drop(&mut self) {
-        self.leave();
+        self.leave_silently();
     }
 }
 
@@ -85,12 +85,21 @@ impl InstanceSlots {
         }
     }
 
-    /// It has come to its end: another one may take its place.
+    /// It has come to its end: another one may take its place. One that was never made tells nobody: what could
+    /// not be made now is not to be tried anew at once, again and again.
     pub(super) fn leave(&self) {
-        if !self.left.swap(true, Ordering::AcqRel) {
+        if self.leave_silently() {
+            self.shared.tell_keepers();
+        }
+    }
+
+    fn leave_silently(&self) -> bool {
+        let leaves = !self.left.swap(true, Ordering::AcqRel);
+        if leaves {
             self.set_tainted(false);
             self.shared.leave();
         }
+        leaves
     }
 
     pub(super) fn is_available(&self) -> bool {

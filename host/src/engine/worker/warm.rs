@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::handler::Desk;
 use super::instance;
 use super::shared::AllInstancesBusy;
 use super::slots::InstanceSlots;
+use crate::limits;
 
 /// What a handler keeps.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(super) struct Warm {
     there: AtomicUsize,
     /// The log has been told that there are fewer.
     told: AtomicBool,
+    /// Somebody will look again.
+    is_to_be_tried: AtomicBool,
     /// A start has come to its end.
     pub(super) started: Notify,
 }
@@ -102,6 +106,22 @@ impl Desk {
             };
             home.spawn(instance::run(starting));
         }
+    }
+
+    /// Try again after a while, if something is lacking that could not be made. What was missing, memory for one,
+    /// may be others', of whose end nobody here is told.
+    pub(super) fn keep_warm_later(self: &Arc<Self>) {
+        let Some(home) = &self.warm.home else { return };
+        if !self.warm.lacks(0) || self.warm.is_to_be_tried.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let desk = Arc::downgrade(self);
+        home.spawn(async move {
+            sleep(limits::WARM_RETRY).await;
+            let Some(desk) = desk.upgrade() else { return };
+            desk.warm.is_to_be_tried.store(false, Ordering::Release);
+            desk.keep_warm();
+        });
     }
 
     /// Make what is lacking, and wait until nothing is being made.

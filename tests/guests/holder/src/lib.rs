@@ -1,5 +1,6 @@
 //! A component that holds on to what its client no longer wants: the host must let go for it.
 
+use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
 use wasm_host_guest::ollama::inference::{self, ChatRequest, Message};
 use wasm_host_guest::postgres::client;
 use wasm_host_guest::postgres::types::{Scalar, Value};
@@ -26,6 +27,19 @@ impl Service for Holder {
                 Err(error) => Response::text(500, format!("{error:?}\n")),
             },
             "/sleeping" => sleeping().await,
+            // Answers, and keeps a transaction in which nothing happens.
+            "/transaction" => {
+                let Ok(transaction) = client::begin().await else {
+                    return Response::text(502, "not begun\n");
+                };
+                let written = transaction.execute("select 1".to_string(), Vec::new()).await;
+                Response::stream(200, "text/plain", |mut body| async move {
+                    let _ = body.write(format!("{written:?}").into_bytes()).await;
+                    monotonic_clock::wait_for(3_600_000_000_000).await;
+                    drop(transaction);
+                    Ok(())
+                })
+            }
             "/begin" => {
                 // A transaction by hand, left open: it must not become the next request's.
                 let begun = client::execute("begin".to_string(), Vec::new()).await;
