@@ -10,7 +10,7 @@ bounds! {
 // === Connections ===
 
 /// Connections at once. Each costs two buffers and a task. Who comes when all are in use waits; the
-/// connection that has been idle longest makes room.
+/// connection that has been idle longest makes room, also if it becomes idle meanwhile.
 pub const CONNECTIONS: Setting<usize> = Setting { default: 1024, min: 1, max: 1_048_576 };
 
 /// Clients that the operating system has let in and that wait to be accepted. Beyond them it lets clients try
@@ -28,6 +28,10 @@ pub const ADMIN_CONNECTIONS: usize = 64;
 
 /// Wait after an accept that failed for want of descriptors or memory, so that it does not spin.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Wait between two looks for an idle connection that can make room for one that waits. Short beside a request, and
+/// a look is cheap.
+pub const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Time that a connection without a request is kept. Above the minute after which common clients and proxies
 /// close theirs, so that it is seldom closed under a request that is just being sent.

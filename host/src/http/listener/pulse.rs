@@ -140,10 +140,12 @@ impl Pulse {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// Time without a request, if it has served some and has none: such a connection can be closed.
+    /// Time without a request, if it has served some and has none: such a connection can be closed. None if it was
+    /// told to: it is not to be chosen again because it does not go.
     pub(super) fn idle(&self) -> Option<Duration> {
         let reading = !self.is_http2() && self.head_since.load(Ordering::Relaxed) != NEVER;
-        let idle = self.has_begun() && !self.is_busy() && !reading;
+        let told = self.told_at.load(Ordering::Relaxed) != NEVER;
+        let idle = self.has_begun() && !self.is_busy() && !reading && !told;
         let since = self.idle_since.load(Ordering::Relaxed);
         idle.then(|| Duration::from_millis(self.now().saturating_sub(since)))
     }
@@ -251,6 +253,15 @@ mod tests {
         advance(Duration::from_secs(5)).await;
         pulse.received(b"E");
         assert_eq!(in_seconds(&pulse), Some((108 + 10, Due::Head)));
+        assert!(pulse.idle().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_told_to_finish_is_not_idle() {
+        let pulse = Arc::new(Pulse::new());
+        drop(pulse.begin(true, false));
+        assert!(pulse.idle().is_some());
+        pulse.tell(Order::Finish);
         assert!(pulse.idle().is_none());
     }
 
