@@ -100,7 +100,8 @@ pub const LINGER: Duration = Duration::from_secs(2);
 // === Response ===
 
 /// Time in which a client that is being sent something takes nothing of it. A request is counted in its service
-/// until then.
+/// until then. Over HTTP/1.1 taken is what the system's buffer has taken, which has room again when a third of it is
+/// free; over HTTP/2 each stream must be granted `STREAM_PIECE_BYTES` in that time.
 pub const WRITE_IDLE: Setting<Duration> = Setting {
     default: Duration::from_secs(30),
     min: Duration::from_millis(100),
@@ -134,8 +135,14 @@ pub const ERROR_RESETS: usize = 100;
 /// what a page can have on its way when it is left; more is a flood.
 pub const UNANSWERED_RESETS: u64 = 200;
 
-/// Bytes that one stream buffers to be sent. A slow reader of a large file must not keep all of it in memory.
+/// Bytes that one stream buffers to be sent, and one piece more. A slow reader of a large file must not keep all of
+/// it in memory.
 pub const STREAM_SEND_BYTES: usize = 256 * 1024;
+
+/// Bytes of an answer that a stream takes at once. The next ones are asked for when the client has granted all
+/// before them: a slow reader is seen to read with each, and what it never grants of the last one is no more than
+/// this. As many as a frame of HTTP/2 has, unless a client asks for larger ones, so that no frame is added.
+pub const STREAM_PIECE_BYTES: usize = 16 * 1024;
 
 /// How often an HTTP/2 client is asked whether it is still there, and the time for its answer.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
