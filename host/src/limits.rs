@@ -171,8 +171,8 @@ pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-/// Time from handing a request to a guest to the end of its response; zero for ever. A service that
-/// streams may take as long as its client listens, so nobody else can know.
+/// Time from handing a request to a guest until all of its response is sent, however slowly it is read; zero for
+/// ever. A service that streams may take as long as its client listens, so nobody else can know.
 pub const SERVICE_TIMEOUT: Setting<Duration> =
     Setting { default: Duration::ZERO, min: Duration::ZERO, max: Duration::from_secs(DAY) };
 

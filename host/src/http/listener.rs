@@ -1,4 +1,5 @@
-//! Sockets: bind, accept, and hand each connection to its own task. Knows nothing of services.
+//! Sockets: bind, accept, and hand each connection to its own task. Of services it knows nothing but the time that
+//! an answer may have.
 //!
 //! What all connections share, their bounds above all, is in [`Connections`]; a [`Listener`] is one socket and
 //! its accept loop, which runs on the runtime that it is started on. Several of them, each on a runtime

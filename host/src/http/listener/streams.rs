@@ -1,4 +1,4 @@
-//! The tasks of HTTP/2 streams, with a deadline for clients that grant a stream nothing to send.
+//! The tasks of HTTP/2 streams, with deadlines for clients that grant a stream nothing to send, or too little.
 //!
 //! The connection of such a client may be well: it reads, answers pings, and only never opens the window of
 //! one stream. hyper then waits without polling the response's body, so the body cannot see to it itself.
@@ -32,11 +32,22 @@ task_local! {
     static NOTE: Arc<Note>;
 }
 
-/// Since when a piece of the body waits for the client.
+/// What the deadlines of a stream are about, in milliseconds after the origin; 0 for never.
 struct Note {
     origin: Instant,
-    /// Milliseconds after the origin; 0 if none waits.
+    /// Since when a piece of the body waits for the client.
     given: AtomicU64,
+    /// When the answer must be whole.
+    until: AtomicU64,
+}
+
+/// Which deadline of a stream passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// The client takes nothing.
+    Stalled,
+    /// The answer had all its time.
+    Answer,
 }
 
 /// Runs the streams of all HTTP/2 connections.
@@ -64,7 +75,7 @@ where
 {
     fn execute(&self, future: F) {
         let Self { write_idle, ends } = self.clone();
-        let note = Arc::new(Note { origin: Instant::now(), given: AtomicU64::new(0) });
+        let note = Arc::new(Note::new());
         tokio::spawn(NOTE.scope(note.clone(), async move {
             let mut future = std::pin::pin!(future);
             let mut timer = LazyTimer::default();
@@ -72,24 +83,65 @@ where
                 if future.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                let given = note.given.load(Ordering::Relaxed);
-                if given == 0 {
-                    return Poll::Pending;
+                let Some((at, due)) = note.due(write_idle) else { return Poll::Pending };
+                ready!(timer.poll(at, cx));
+                if due == Due::Stalled {
+                    ends.stalled();
                 }
-                let given = note.origin + Duration::from_millis(given);
                 // The future's end resets the stream.
-                timer.poll(given + write_idle, cx).map(|()| ends.stalled())
+                Poll::Ready(())
             })
             .await;
         }));
     }
 }
 
+// === impl Note ===
+
+impl Note {
+    fn new() -> Self {
+        Self { origin: Instant::now(), given: AtomicU64::new(0), until: AtomicU64::new(0) }
+    }
+
+    fn given(&self, is_given: bool) {
+        let now = if is_given { self.after(Instant::now()).max(1) } else { 0 };
+        self.given.store(now, Ordering::Relaxed);
+    }
+
+    fn bind(&self, until: Instant) {
+        // Not before it: whoever makes the answer looks at the same time.
+        self.until.store(self.after(until) + 1, Ordering::Relaxed);
+    }
+
+    /// When the stream is given up, as far as is known now.
+    fn due(&self, write_idle: Duration) -> Option<(Instant, Due)> {
+        let stalled = self.at(&self.given).map(|given| (given + write_idle, Due::Stalled));
+        let late = self.at(&self.until).map(|until| (until, Due::Answer));
+        stalled.into_iter().chain(late).min_by_key(|(at, _)| *at)
+    }
+
+    fn after(&self, time: Instant) -> u64 {
+        time.saturating_duration_since(self.origin).as_millis() as u64
+    }
+
+    fn at(&self, time: &AtomicU64) -> Option<Instant> {
+        let time = time.load(Ordering::Relaxed);
+        (time > 0).then(|| self.origin + Duration::from_millis(time))
+    }
+}
+
 // === impl Delivered ===
 
 impl<B> Delivered<B> {
-    pub(super) fn new(body: B, flight: Flight) -> Self {
+    /// It must be whole by `until`, if that is told.
+    pub(super) fn new(body: B, flight: Flight, until: Option<Instant>) -> Self {
         let note = NOTE.try_with(Clone::clone).ok();
+        if let Some(until) = until {
+            match &note {
+                Some(note) => note.bind(until),
+                None => flight.bind(until),
+            }
+        }
         Self { body, rest: Bytes::new(), note, _flight: flight }
     }
 
@@ -135,11 +187,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Delivered<B> {
         }
         let polled = this.poll_piece(cx);
         if let Some(note) = &this.note {
-            let given = match polled {
-                Poll::Ready(Some(Ok(_))) => (note.origin.elapsed().as_millis() as u64).max(1),
-                _ => 0,
-            };
-            note.given.store(given, Ordering::Relaxed);
+            note.given(matches!(polled, Poll::Ready(Some(Ok(_)))));
         }
         polled
     }
@@ -180,7 +228,7 @@ mod tests {
         B: Body<Data = Bytes, Error = Infallible> + Unpin,
     {
         let (mut sizes, mut whole, mut trailers) = (Vec::new(), Vec::new(), None);
-        let mut body = Delivered::new(body, flight());
+        let mut body = Delivered::new(body, flight(), None);
         let mut left = body.size_hint().exact();
         while !body.is_end_stream() {
             let Some(frame) = body.frame().await else { break };
@@ -200,10 +248,10 @@ mod tests {
     #[tokio::test]
     async fn a_stream_takes_an_answer_in_pieces_and_whole() {
         let text: Vec<u8> = (0..40_000_u32).map(|at| at as u8).collect();
-        let note = Arc::new(Note { origin: Instant::now(), given: AtomicU64::new(0) });
+        let note = Arc::new(Note::new());
         let pieces = NOTE.scope(note.clone(), taken(Full::from(text.clone()))).await;
         assert_eq!(pieces, (vec![16_384, 16_384, 7232], text.clone(), None));
-        assert_ne!(note.given.load(Ordering::Relaxed), 0);
+        assert!(note.due(Duration::ZERO).is_some());
 
         let mut trailers = HeaderMap::new();
         trailers.insert("x-end", "yes".parse().unwrap());
@@ -217,12 +265,29 @@ mod tests {
         let whole = [&text, &b"more"[..]].concat();
         assert_eq!(pieces, (vec![16_384, 16_384, 7232, 4], whole, Some(trailers)));
         // At its end nothing waits.
-        assert_eq!(note.given.load(Ordering::Relaxed), 0);
+        assert_eq!(note.due(Duration::ZERO), None);
     }
 
     #[tokio::test]
     async fn without_streams_pieces_are_as_they_come() {
         let text = vec![b'x'; 40_000];
         assert_eq!(taken(Full::from(text.clone())).await, (vec![40_000], text, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_both_deadlines_counts() {
+        let note = Note::new();
+        let due = |note: &Note| {
+            let (at, due) = note.due(Duration::from_secs(30))?;
+            Some((at.duration_since(note.origin).as_secs(), due))
+        };
+        assert_eq!(due(&note), None);
+        note.given(true);
+        assert_eq!(due(&note), Some((30, Due::Stalled)));
+        note.bind(Instant::now() + Duration::from_secs(20));
+        assert_eq!(due(&note), Some((20, Due::Answer)));
+        note.given(false);
+        note.bind(Instant::now() + Duration::from_secs(60));
+        assert_eq!(due(&note), Some((60, Due::Answer)));
     }
 }
