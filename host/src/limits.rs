@@ -62,8 +62,8 @@ bounds! {
 
 // === Host: admission and instances ===
 
-/// Requests from outside that all services together run at once. Four services at their default; a
-/// request that waits holds some kilobytes of the host.
+/// Requests from outside that all components together run at once; static services have `FILES`, each by itself.
+/// Four services at their default; a request that waits holds some kilobytes of the host.
 pub const HOST_CONCURRENT: Setting<usize> = Setting { default: 1024, min: 1, max: 65_536 };
 
 /// Requests that wait for that bound, when their service would take them. As long as the queue of

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{DAY, HOUR, KIB, MIB, MINUTE, Setting};
+use super::{DAY, HOUR, KIB, MIB, MINUTE, SERVICE_QUEUE, Setting};
 
 bounds! {
 
@@ -117,8 +117,12 @@ pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 pub const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Files of one static service that are being sent at once. Each takes a descriptor, and many systems give a
-/// process 1024 of them; more wait as requests of a component would.
+/// process 1024 of them; more wait as requests of a component would. It is the bound of static services, which
+/// the admission of components does not count.
 pub const FILES: usize = 512;
+
+/// Requests of one static service that wait for that bound. As long as the queue of a component.
+pub const FILES_QUEUE: usize = SERVICE_QUEUE.default;
 
 // === HTTP/2 ===
 
