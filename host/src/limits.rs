@@ -62,8 +62,8 @@ bounds! {
 
 // === Host: admission and instances ===
 
-/// Requests from outside that all services together run at once. Four services at their default; a
-/// request that waits holds some kilobytes of the host.
+/// Requests from outside that all components together run at once; static services have `FILES`, each by itself.
+/// Four services at their default; a request that waits holds some kilobytes of the host.
 pub const HOST_CONCURRENT: Setting<usize> = Setting { default: 1024, min: 1, max: 65_536 };
 
 /// Requests that wait for that bound, when their service would take them. As long as the queue of
@@ -171,8 +171,8 @@ pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-/// Time from handing a request to a guest to the end of its response; zero for ever. A service that
-/// streams may take as long as its client listens, so nobody else can know.
+/// Time from handing a request to a guest until all of its response is sent, however slowly it is read; zero for
+/// ever. A service that streams may take as long as its client listens, so nobody else can know.
 pub const SERVICE_TIMEOUT: Setting<Duration> =
     Setting { default: Duration::ZERO, min: Duration::ZERO, max: Duration::from_secs(DAY) };
 

@@ -6,6 +6,7 @@ mod departures;
 mod exhaustion;
 mod http2;
 mod malformed;
+mod slow_readers;
 mod tls;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Empty};
 use rustix::io::Errno;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tower_http::services::ServeFile;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -36,12 +36,15 @@ pub struct Files {
     folder: PathBuf,
     /// A permit for each file that is being sent.
     sent: Arc<Semaphore>,
+    /// A permit for each request that waits for one.
+    line: Semaphore,
 }
 
 impl Files {
     pub fn new(service: &str, folder: &Path) -> std::io::Result<Self> {
         let sent = Arc::new(Semaphore::new(limits::FILES));
-        Ok(Self { service: service.to_string(), folder: folder.canonicalize()?, sent })
+        let line = Semaphore::new(limits::FILES_QUEUE);
+        Ok(Self { service: service.to_string(), folder: folder.canonicalize()?, sent, line })
     }
 
     /// Serve `path`, what the route left of the request's path.
@@ -73,6 +76,17 @@ impl Files {
         tokio::task::spawn_blocking(move || Found::below(&folder, &relative)).await.ok()?
     }
 
+    /// Leave to send one file.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = self.sent.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _place = self.line.try_acquire().map_err(|_| busy())?;
+        let permit = self.sent.clone().acquire_owned();
+        let permit = timeout(SERVICE_QUEUE_TIMEOUT.default, permit).await;
+        permit.ok().and_then(Result::ok).ok_or_else(busy)
+    }
+
     async fn send<B>(
         &self,
         request: &Request<B>,
@@ -89,8 +103,7 @@ impl Files {
         if found.has_gz {
             service = service.precompressed_gzip();
         }
-        let sent = self.sent.clone().acquire_owned();
-        let permit = timeout(SERVICE_QUEUE_TIMEOUT.default, sent).await.map_err(|_| busy())?;
+        let permit = self.permit().await?;
         let response = service.try_call(plain).await.map_err(|error| unreadable(&error))?;
         let mut response = response.map(|body| {
             let explain = move |error: std::io::Error| {

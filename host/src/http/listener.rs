@@ -1,4 +1,5 @@
-//! Sockets: bind, accept, and hand each connection to its own task. Knows nothing of services.
+//! Sockets: bind, accept, and hand each connection to its own task. Of services it knows nothing but the time that
+//! an answer may have.
 //!
 //! What all connections share, their bounds above all, is in [`Connections`]; a [`Listener`] is one socket and
 //! its accept loop, which runs on the runtime that it is started on. Several of them, each on a runtime
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
@@ -94,10 +94,17 @@ impl Listener {
             let Some(place) = entered else { continue };
             spawn(&threads, stream, address, place, handle.clone());
         }
-        // Clients that the operating system has let in already were told that they are connected.
-        while let Some(Ok((stream, address))) = socket.accept().now_or_never() {
-            let Some(Some(place)) = connections.enter(address.ip()).now_or_never() else { break };
-            spawn(&threads, stream, address, place, handle.clone());
+        let waiting = match socket.into_std() {
+            Ok(socket) => waiting(socket),
+            Err(error) => return tracing::error!("cannot accept the last connections: {error}"),
+        };
+        for (stream, address) in waiting {
+            let Some(entered) = connections.enter_now(address.ip()) else { break };
+            let Some(place) = entered else { continue };
+            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                Ok(stream) => spawn(&threads, stream, address, place, handle.clone()),
+                Err(error) => cannot_serve(address, &error),
+            }
         }
     }
 }
@@ -125,6 +132,18 @@ async fn accept(
     }
 }
 
+/// Clients that the operating system has let in already: they were told that they are connected. It is asked
+/// itself, because what `tokio` does in one turn of a task ends before a long backlog does.
+fn waiting(
+    socket: std::net::TcpListener,
+) -> impl Iterator<Item = (std::net::TcpStream, SocketAddr)> {
+    let accepted = std::iter::repeat_with(move || socket.accept());
+    accepted
+        .take(limits::ACCEPT_BACKLOG as usize)
+        .filter(|accepted| !accepted.as_ref().is_err_and(is_of_one_connection))
+        .map_while(Result::ok)
+}
+
 /// Serve a connection on the thread that has the fewest. That one's runtime is then the one that watches it.
 fn spawn<H, F>(threads: &Threads, stream: TcpStream, address: SocketAddr, place: Place, handle: H)
 where
@@ -139,9 +158,13 @@ where
     thread.spawn(move || async move {
         match stream.and_then(TcpStream::from_std) {
             Ok(stream) => connection::serve(stream, address, place, handle).await,
-            Err(error) => tracing::warn!("cannot serve a connection of {address}: {error}"),
+            Err(error) => cannot_serve(address, &error),
         }
     });
+}
+
+fn cannot_serve(address: SocketAddr, error: &io::Error) {
+    tracing::warn!("cannot serve a connection of {address}: {error}");
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -169,5 +192,73 @@ fn advice(error: &io::Error) -> String {
             "ports below 1024 need a privilege; choose one above".to_string()
         }
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpSocket;
+
+    use super::*;
+    use crate::config::HttpLimits;
+    use crate::failure::respond::full;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    async fn client(listener: &Listener, from: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut client = socket.connect(listener.address()).await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        client
+    }
+
+    /// Begin to serve when the stop has been told.
+    async fn serve_too_late(listener: Listener, bounds: HttpLimits) {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let handle = |_: Request<Incoming>, _: Peer| async { Response::new(full("served")) };
+        let connections = Connections::new(bounds, None);
+        listener.serve(handle, connections, Arc::new(Threads::none()), stop).await;
+    }
+
+    async fn answer(mut client: TcpStream) -> std::io::Result<String> {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn all_whom_the_system_has_let_in_before_the_stop_are_served() {
+        let listener = Listener::bind("127.0.0.1", 0, Duration::from_secs(30)).await.unwrap();
+        let mut clients = Vec::new();
+        // More than a task may do in one turn, and fewer than any system's backlog.
+        for _ in 0..120 {
+            clients.push(client(&listener, "127.0.0.1").await);
+        }
+        serve_too_late(listener, HttpLimits::default()).await;
+        for (number, client) in clients.into_iter().enumerate() {
+            let answer = answer(client).await;
+            assert!(
+                answer.as_ref().is_ok_and(|text| text.ends_with("served")),
+                "{number}: {answer:?}"
+            );
+        }
+    }
+
+    /// Of the machine's own addresses only Linux has more than one without being asked.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_client_with_too_many_connections_at_the_stop_takes_nothing_from_others() {
+        let listener = Listener::bind("127.0.0.1", 0, Duration::from_secs(30)).await.unwrap();
+        let first = client(&listener, "127.0.0.1").await;
+        let refused = client(&listener, "127.0.0.1").await;
+        let other = client(&listener, "127.0.0.2").await;
+        let bounds = HttpLimits { connections_per_client: 1, ..HttpLimits::default() };
+        serve_too_late(listener, bounds).await;
+        assert!(answer(first).await.unwrap().ends_with("served"));
+        assert!(!answer(refused).await.is_ok_and(|text| !text.is_empty()));
+        assert!(answer(other).await.unwrap().ends_with("served"));
     }
 }

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::{DAY, HOUR, KIB, MIB, MINUTE, Setting};
+use super::{DAY, HOUR, KIB, MIB, MINUTE, SERVICE_QUEUE, Setting};
 
 bounds! {
 
 // === Connections ===
 
 /// Connections at once. Each costs two buffers and a task. Who comes when all are in use waits; the
-/// connection that has been idle longest makes room.
+/// connection that has been idle longest makes room, also if it becomes idle meanwhile.
 pub const CONNECTIONS: Setting<usize> = Setting { default: 1024, min: 1, max: 1_048_576 };
 
 /// Clients that the operating system has let in and that wait to be accepted. Beyond them it lets clients try
@@ -28,6 +28,10 @@ pub const ADMIN_CONNECTIONS: usize = 64;
 
 /// Wait after an accept that failed for want of descriptors or memory, so that it does not spin.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Wait between two looks for an idle connection that can make room for one that waits. Short beside a request, and
+/// a look is cheap.
+pub const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Time that a connection without a request is kept. Above the minute after which common clients and proxies
 /// close theirs, so that it is seldom closed under a request that is just being sent.
@@ -96,7 +100,8 @@ pub const LINGER: Duration = Duration::from_secs(2);
 // === Response ===
 
 /// Time in which a client that is being sent something takes nothing of it. A request is counted in its service
-/// until then.
+/// until then. Over HTTP/1.1 taken is what the system's buffer has taken, which has room again when a third of it is
+/// free; over HTTP/2 each stream must be granted `STREAM_PIECE_BYTES` in that time.
 pub const WRITE_IDLE: Setting<Duration> = Setting {
     default: Duration::from_secs(30),
     min: Duration::from_millis(100),
@@ -112,8 +117,12 @@ pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 pub const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Files of one static service that are being sent at once. Each takes a descriptor, and many systems give a
-/// process 1024 of them; more wait as requests of a component would.
+/// process 1024 of them; more wait as requests of a component would. It is the bound of static services, which
+/// the admission of components does not count.
 pub const FILES: usize = 512;
+
+/// Requests of one static service that wait for that bound. As long as the queue of a component.
+pub const FILES_QUEUE: usize = SERVICE_QUEUE.default;
 
 // === HTTP/2 ===
 
@@ -130,8 +139,14 @@ pub const ERROR_RESETS: usize = 100;
 /// what a page can have on its way when it is left; more is a flood.
 pub const UNANSWERED_RESETS: u64 = 200;
 
-/// Bytes that one stream buffers to be sent. A slow reader of a large file must not keep all of it in memory.
+/// Bytes that one stream buffers to be sent, and one piece more. A slow reader of a large file must not keep all of
+/// it in memory.
 pub const STREAM_SEND_BYTES: usize = 256 * 1024;
+
+/// Bytes of an answer that a stream takes at once. The next ones are asked for when the client has granted all
+/// before them: a slow reader is seen to read with each, and what it never grants of the last one is no more than
+/// this. As many as a frame of HTTP/2 has, unless a client asks for larger ones, so that no frame is added.
+pub const STREAM_PIECE_BYTES: usize = 16 * 1024;
 
 /// How often an HTTP/2 client is asked whether it is still there, and the time for its answer.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -28,6 +28,11 @@ use crate::service::Service;
 use crate::service::admission::{Permit, busy};
 use crate::service::version::{Counts, Version};
 
+/// When an answer must be whole: an extension of the response, for whoever writes it. A body that its reader makes
+/// wait is not polled, and cannot see to it itself.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerUntil(pub Instant);
+
 impl Service {
     /// Answer a request. Dropping the future, or the response's body before its end, ends what was begun for it.
     pub async fn handle(
@@ -84,7 +89,10 @@ impl Service {
                 guard.fail();
             }
         }
-        let response = answer?;
+        let mut response = answer?;
+        if let Some(deadline) = &deadline {
+            response.extensions_mut().insert(AnswerUntil(deadline.deadline()));
+        }
         if !wants_body {
             // The answer to HEAD is its head; nobody reads what the guest writes behind it.
             guard.ending = Ending::Whole;
@@ -311,6 +319,20 @@ impl GuardedBody {
         (nothing_left || self.body.is_end_stream()) && !self.guard.slot.is_broken()
     }
 
+    fn is_late(&self) -> bool {
+        self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= Instant::now())
+    }
+
+    fn tell_that_it_is_late(&self) {
+        let service = &self.guard.service;
+        tracing::warn!(
+            service = %service.name,
+            request = self.guard.slot.context.id(),
+            "its response was not whole after {:?} and was ended ('timeout' sets the bound)",
+            service.deadlines.total.unwrap_or_default()
+        );
+    }
+
     /// The next piece, or why there will be none.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let slot = &self.guard.slot;
@@ -321,6 +343,11 @@ impl GuardedBody {
             self.pieces = self.pieces.wrapping_add(1);
             // The body of an instance that trapped ends as if it were whole.
             let ended_early = frame.is_none() && slot.is_broken();
+            // A guest that is never waited for has no more time than others.
+            if matches!(frame, Some(Ok(_))) && self.is_late() {
+                self.tell_that_it_is_late();
+                return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+            }
             return Poll::Ready(if ended_early {
                 Some(Err(Error::ConnectionTerminated))
             } else {
@@ -341,12 +368,7 @@ impl GuardedBody {
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         }
         if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
-            tracing::warn!(
-                service = %service.name,
-                request = slot.context.id(),
-                "its response was not whole after {:?} and was ended ('timeout' sets the bound)",
-                service.deadlines.total.unwrap_or_default()
-            );
+            self.tell_that_it_is_late();
             return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
         }
         Poll::Pending
@@ -357,6 +379,12 @@ impl Drop for GuardedBody {
     fn drop(&mut self) {
         if self.is_read() {
             self.guard.ending = Ending::Whole;
+        } else if self.guard.ending == Ending::Left && self.is_late() {
+            // Its reader was too slow, and whoever writes it has ended it: no fault of the version.
+            self.guard.fail();
+            if self.guard.ending == Ending::Failed {
+                self.tell_that_it_is_late();
+            }
         }
     }
 }

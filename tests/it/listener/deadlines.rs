@@ -106,6 +106,18 @@ async fn a_connection_that_is_idle_makes_room_for_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_connection_that_becomes_idle_makes_room_for_one_that_waits() {
+    let host = app("connections = 2\nkeep-alive = \"10m\"").serve().await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        busy.push(Raw::open(&host, get("/pieces/slow?pieces=2&ms=1000")).await);
+    }
+    in_flight(&host, "pieces", 2).await;
+    let mut newcomer = Raw::open(&host, get("/print")).await;
+    assert_eq!(status(&newcomer.until("\r\n\r\n").await), 204);
+}
+
+#[tokio::test]
 async fn a_client_has_so_many_connections() {
     let host = app("connections-per-client = 2").serve().await;
     let mut first = Raw::connect(&host.address).await;

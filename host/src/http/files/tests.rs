@@ -1,6 +1,10 @@
 use super::*;
 
 use std::fs;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 struct Folder {
     _dir: tempfile::TempDir,
@@ -142,4 +146,21 @@ async fn the_host_answers_for_the_health_of_files() {
     let page = [("accept", "text/html")];
     assert!(text(folder.get("/health", &page).await).await.contains("\"healthy\""));
     assert!(text(folder.get("/alive", &page).await).await.contains("\"healthy\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_wait_for_their_file_and_more_are_told_at_once() {
+    let folder = folder();
+    let all = u32::try_from(limits::FILES).unwrap();
+    let sent = folder.files.sent.clone().acquire_many_owned(all).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let request = request("GET", &[]);
+    let mut requests: FuturesUnordered<_> =
+        (0..=limits::FILES_QUEUE).map(|_| folder.files.serve(&request, "/")).collect();
+    let first = requests.next().await.unwrap();
+    assert_eq!((first.unwrap_err().kind, begun.elapsed()), (Kind::Busy, Duration::ZERO));
+    drop(sent);
+    while let Some(answer) = requests.next().await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
 }

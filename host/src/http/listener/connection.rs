@@ -28,6 +28,7 @@ use super::pulse::{Due, Order, Pulse};
 use super::socket::{INHERITS, Socket, tune};
 use super::streams::Delivered;
 use crate::limits::http as limits;
+use crate::service::dispatch::AnswerUntil;
 
 /// How a connection ended.
 enum End {
@@ -59,9 +60,10 @@ where
         // Boxed, or its place would be held, empty, for as long as the response's body lasts.
         let response = Box::pin(handle(request, peer));
         async move {
-            let response = response.await;
+            let mut response = response.await;
             flight.answer();
-            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, flight)))
+            let until = response.extensions_mut().remove().map(|AnswerUntil(until)| until);
+            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, flight, until)))
         }
     });
     // From here on: until now it may have waited for the thread.
@@ -180,6 +182,11 @@ where
                 Due::Idle => return Poll::Ready(End::Cut),
                 Due::Head => {
                     place.connections.ends.slow_head();
+                    return Poll::Ready(End::Cut);
+                }
+                Due::Answer => {
+                    // What is left of the body is dropped, and warns.
+                    tracing::debug!("a connection ended: its answer had all its time");
                     return Poll::Ready(End::Cut);
                 }
             }

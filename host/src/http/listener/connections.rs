@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::protocol::Protocols;
 use super::pulse::{Order, Pulse};
 use crate::config::HttpLimits;
+use crate::limits::http as limits;
 use crate::tls::ServerTls;
 
 /// The connections of one address, whichever accept loop they came by.
@@ -67,10 +70,26 @@ impl Connections {
 
     /// A place for a connection of `client`, as soon as there is one. None if the client has too many.
     pub(super) async fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
-        if self.places.available_permits() == 0 {
-            self.make_room();
-        }
-        let permit = self.places.clone().acquire_owned().await.ok()?;
+        let mut free = pin!(self.places.clone().acquire_owned());
+        let permit = loop {
+            if self.places.available_permits() == 0 {
+                self.make_room();
+            }
+            // Of those that are busy now, one may be idle at the next look.
+            if let Ok(permit) = timeout(limits::ROOM_INTERVAL, free.as_mut()).await {
+                break permit.ok()?;
+            }
+        };
+        self.admit(client, permit)
+    }
+
+    /// The same without waiting. The outer none: there is no place for anybody.
+    pub(super) fn enter_now(self: &Arc<Self>, client: IpAddr) -> Option<Option<Place>> {
+        let permit = self.places.clone().try_acquire_owned().ok()?;
+        Some(self.admit(client, permit))
+    }
+
+    fn admit(self: &Arc<Self>, client: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let pulse = Arc::new(Pulse::new());
         let id = {
             let mut open = self.open();
@@ -177,5 +196,44 @@ impl Ends {
             .map(|(count, why)| format!("{count} {why}"))
             .collect();
         (!told.is_empty()).then(|| told.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn is_told(place: &Place) -> bool {
+        place.pulse.order(std::task::Waker::noop()) == Order::Finish
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_let_in_by_whoever_becomes_idle_and_goes() {
+        let bounds = HttpLimits { connections: 2, ..HttpLimits::default() };
+        let connections = Connections::new(bounds, None);
+        let deaf = connections.enter(CLIENT).await.unwrap();
+        let other = connections.enter(CLIENT).await.unwrap();
+        let requests = [deaf.pulse.begin(true, false), other.pulse.begin(false, false)];
+        let newcomer = tokio::spawn({
+            let connections = connections.clone();
+            async move { connections.enter(CLIENT).await.is_some() }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!is_told(&deaf) && !is_told(&other));
+        let [of_deaf, of_other] = requests;
+        drop(of_deaf);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(is_told(&deaf) && !is_told(&other));
+        // It does not go, and must not be the chosen one for ever.
+        drop(of_other);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(is_told(&other) && !newcomer.is_finished());
+        drop(other);
+        assert!(newcomer.await.unwrap());
     }
 }

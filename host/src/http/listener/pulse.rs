@@ -31,6 +31,8 @@ pub(super) enum Due {
     Idle,
     /// A request head did not come to its end.
     Head,
+    /// An answer had all its time and is still being written.
+    Answer,
 }
 
 pub(super) struct Pulse {
@@ -49,7 +51,12 @@ pub(super) struct Pulse {
     http2: AtomicBool,
     /// The client may still be sending when its last answer is written.
     may_send: AtomicBool,
+    /// When the answer that is being written must be whole; `NEVER`: whenever it is. HTTP/1.1 only: the streams of
+    /// HTTP/2 have their own.
+    answer_until: AtomicU64,
     /// Bytes that are to be sent wait for the client.
+    waiting: AtomicBool,
+    /// They have waited for too long.
     pub(super) stalled: AtomicBool,
     waker: AtomicWaker,
 }
@@ -78,6 +85,8 @@ impl Pulse {
             order: AtomicU8::new(Order::Go as u8),
             http2: AtomicBool::new(false),
             may_send: AtomicBool::new(false),
+            answer_until: AtomicU64::new(NEVER),
+            waiting: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
@@ -120,8 +129,25 @@ impl Pulse {
             self.http2.store(true, Ordering::Relaxed);
         } else {
             self.may_send.store(has_body, Ordering::Relaxed);
+            self.answer_until.store(NEVER, Ordering::Relaxed);
         }
         Flight { pulse: self.clone(), answered: false }
+    }
+
+    /// Bytes wait for the client.
+    pub(super) fn waits(&self) {
+        self.waiting.store(true, Ordering::Relaxed);
+    }
+
+    /// The client has taken some of the bytes that waited.
+    pub(super) fn taken(&self) {
+        self.waiting.store(false, Ordering::Relaxed);
+        self.idle_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether an answer is made or written. The end of a large one is still to be sent when its request has ended.
+    fn is_at_work(&self) -> bool {
+        self.is_busy() || self.waiting.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -140,10 +166,12 @@ impl Pulse {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// Time without a request, if it has served some and has none: such a connection can be closed.
+    /// Time without a request, if it has served some and has none: such a connection can be closed. None if it was
+    /// told to: it is not to be chosen again because it does not go.
     pub(super) fn idle(&self) -> Option<Duration> {
         let reading = !self.is_http2() && self.head_since.load(Ordering::Relaxed) != NEVER;
-        let idle = self.has_begun() && !self.is_busy() && !reading;
+        let told = self.told_at.load(Ordering::Relaxed) != NEVER;
+        let idle = self.has_begun() && !self.is_at_work() && !reading && !told;
         let since = self.idle_since.load(Ordering::Relaxed);
         idle.then(|| Duration::from_millis(self.now().saturating_sub(since)))
     }
@@ -165,10 +193,11 @@ impl Pulse {
         }
     }
 
-    /// When it has been quiet, or slow, for too long; none while it serves a request.
+    /// When it has been quiet, or slow, for too long. While it serves a request, that one's own time counts.
     pub(super) fn due(&self, bounds: &HttpLimits) -> Option<(Instant, Due)> {
-        if self.is_busy() {
-            return None;
+        if self.is_at_work() {
+            let until = self.answer_until.load(Ordering::Relaxed);
+            return (until != NEVER).then(|| (self.at(until), Due::Answer));
         }
         let told_at = self.told_at.load(Ordering::Relaxed);
         if told_at != NEVER {
@@ -194,6 +223,13 @@ impl Pulse {
 // === impl Flight ===
 
 impl Flight {
+    /// The answer must be whole by then.
+    pub(super) fn bind(&self, until: Instant) {
+        // Not before it: whoever makes the answer looks at the same time.
+        let until = until.saturating_duration_since(self.pulse.opened).as_millis() as u64 + 1;
+        self.pulse.answer_until.store(until, Ordering::Relaxed);
+    }
+
     /// There is an answer.
     pub(super) fn answer(&mut self) {
         self.answered = true;
@@ -251,6 +287,33 @@ mod tests {
         advance(Duration::from_secs(5)).await;
         pulse.received(b"E");
         assert_eq!(in_seconds(&pulse), Some((108 + 10, Due::Head)));
+        assert!(pulse.idle().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_has_its_time_until_all_of_it_is_written_and_the_next_one_its_own() {
+        let pulse = Arc::new(Pulse::new());
+        let flight = pulse.begin(false, false);
+        flight.bind(Instant::now() + Duration::from_secs(20));
+        assert_eq!(in_seconds(&pulse), Some((20, Due::Answer)));
+        // All of it was handed over, and the socket is full.
+        pulse.waits();
+        drop(flight);
+        assert_eq!(in_seconds(&pulse), Some((20, Due::Answer)));
+        assert!(pulse.idle().is_none());
+        advance(Duration::from_secs(5)).await;
+        pulse.taken();
+        assert_eq!(in_seconds(&pulse), Some((5 + 75, Due::Idle)));
+        let _next = pulse.begin(false, false);
+        assert_eq!(in_seconds(&pulse), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_told_to_finish_is_not_idle() {
+        let pulse = Arc::new(Pulse::new());
+        drop(pulse.begin(true, false));
+        assert!(pulse.idle().is_some());
+        pulse.tell(Order::Finish);
         assert!(pulse.idle().is_none());
     }
 

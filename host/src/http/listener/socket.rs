@@ -83,12 +83,15 @@ impl Socket {
             match send(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => {
-                    self.stalled_since = None;
+                    if self.stalled_since.take().is_some() {
+                        self.pulse.taken();
+                    }
                     return Poll::Ready(sent);
                 }
             }
         }
         let since = *self.stalled_since.get_or_insert_with(Instant::now);
+        self.pulse.waits();
         ready!(self.timer.poll(since + self.write_idle, cx));
         self.pulse.stalled.store(true, Ordering::Relaxed);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))

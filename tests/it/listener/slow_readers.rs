@@ -1,0 +1,108 @@
+//! Clients that take their answers slowly and never stop: `write-idle` lets them, and `timeout` ends them.
+
+use std::time::Duration;
+
+use super::*;
+
+/// A service that answers as fast as it is read. Nothing but what a test says ends within minutes.
+fn app(http: &str, keys: &str) -> App {
+    App::new(&format!(
+        r#"
+name = "slow-readers"
+
+[http]
+keep-alive = "10m"
+header-timeout = "10m"
+{http}
+
+[service.greedy]
+component = "$(greedy)"
+stream-idle-timeout = "10m"
+{keys}
+"#
+    ))
+}
+
+/// At most 200 kB in a second.
+const SIP: usize = 4096;
+const PAUSE: Duration = Duration::from_millis(20);
+
+#[tokio::test]
+async fn a_stream_that_is_read_slowly_and_all_the_time_is_whole() {
+    let host = app("write-idle = \"3s\"", "").serve().await;
+    let (mut sender, _connection) = http2::frames(&host).await;
+    // The component's own pieces have a MiB, and each takes longer than `write-idle`.
+    let (response, _) = sender.send_request(http2::to(&host, "/greedy/big?2"), true).unwrap();
+    let mut body = within("a response", response).await.unwrap().into_body();
+    let mut taken = 0;
+    while let Some(data) = within("more", body.data()).await {
+        let data = data.unwrap_or_else(|error| panic!("{error} after {taken} bytes"));
+        taken += data.len();
+        for sip in data.chunks(SIP) {
+            tokio::time::sleep(PAUSE).await;
+            // The client library tells the host when there is enough to be told.
+            body.flow_control().release_capacity(sip.len()).unwrap();
+        }
+    }
+    assert_eq!(taken, 2 * 1024 * 1024);
+}
+
+/// The answer was cut and counted, and that was told once.
+async fn was_cut_at_its_timeout(host: &Host) {
+    let service = host.service("greedy").await;
+    assert_eq!((&service["failed"], &service["cancelled"]), (&1.into(), &0.into()), "{service}");
+    host.logs("'timeout' sets the bound").await;
+    assert_eq!(host.log().matches("'timeout' sets the bound").count(), 1, "{}", host.log());
+}
+
+#[tokio::test]
+async fn a_slow_reader_has_its_timeout() {
+    let host = app("write-idle = \"10m\"", "timeout = \"2s\"").serve().await;
+    let mut slow = Raw::open(&host, get("/greedy/endless")).await;
+    let mut seen = slow.until("200 OK").await.into_bytes();
+    let sips = async {
+        loop {
+            // So little that the system has no room for more of it for minutes: the host sees nothing taken.
+            let mut sip = [0; 500];
+            let count = slow.0.read(&mut sip).await.unwrap();
+            seen.extend_from_slice(&sip[..count]);
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = sips => {}
+        () = in_flight(&host, "greedy", 0) => {}
+    }
+    was_cut_at_its_timeout(&host).await;
+    // What was on its way is still read, and is no whole body.
+    within("the end of the connection", slow.0.read_to_end(&mut seen)).await.unwrap();
+    assert!(!seen.ends_with(b"0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_a_stream_has_its_timeout() {
+    let host = app("write-idle = \"10m\"", "timeout = \"2s\"").serve().await;
+    let (mut sender, _connection) = http2::frames(&host).await;
+    let (slow, _) = sender.send_request(http2::to(&host, "/greedy/endless"), true).unwrap();
+    let mut slow = within("a response", slow).await.unwrap().into_body();
+    let ended = within("the reset", async {
+        loop {
+            match slow.data().await {
+                Some(Ok(data)) => {
+                    for sip in data.chunks(SIP) {
+                        tokio::time::sleep(PAUSE).await;
+                        slow.flow_control().release_capacity(sip.len()).unwrap();
+                    }
+                }
+                ended => break ended,
+            }
+        }
+    })
+    .await;
+    assert!(ended.unwrap().unwrap_err().is_reset());
+    in_flight(&host, "greedy", 0).await;
+    was_cut_at_its_timeout(&host).await;
+    // The connection is as good as before.
+    let (other, _) = sender.send_request(http2::to(&host, "/greedy/"), true).unwrap();
+    assert_eq!(within("a response", other).await.unwrap().status(), 200);
+}
