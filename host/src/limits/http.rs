@@ -100,8 +100,8 @@ pub const LINGER: Duration = Duration::from_secs(2);
 // === Response ===
 
 /// Time in which a client that is being sent something takes nothing of it. A request is counted in its service
-/// until then. Over HTTP/1.1 taken is what the system's buffer has taken, which has room again when a third of it is
-/// free; over HTTP/2 each stream must be granted `STREAM_PIECE_BYTES` in that time.
+/// until then. Over HTTP/1.1 it takes something when the system can send more of it; over HTTP/2 each stream must be
+/// granted `STREAM_PIECE_BYTES` in that time.
 pub const WRITE_IDLE: Setting<Duration> = Setting {
     default: Duration::from_secs(30),
     min: Duration::from_millis(100),

@@ -25,26 +25,48 @@ stream-idle-timeout = "10m"
 
 /// At most 200 kB in a second.
 const SIP: usize = 4096;
+/// Bytes of a file that takes ten seconds at a quarter of that.
+const LARGE: usize = 512 * 1024;
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn a_stream_that_is_read_slowly_and_all_the_time_is_whole() {
-    let host = app("write-idle = \"3s\"", "").serve().await;
+    let app = app("write-idle = \"3s\"", "\n[service.files]\nstatic = \"files\"\n");
+    std::fs::create_dir(app.path().join("files")).unwrap();
+    std::fs::write(app.path().join("files/large"), vec![b'.'; LARGE]).unwrap();
+    let host = app.serve().await;
     let (mut sender, _connection) = http2::frames(&host).await;
-    // The component's own pieces have a MiB, and each takes longer than `write-idle`.
-    let (response, _) = sender.send_request(http2::to(&host, "/greedy/big?2"), true).unwrap();
+    // Read from the disk by so much at once that each such piece takes longer than `write-idle`.
+    let (response, _) = sender.send_request(http2::to(&host, "/files/large"), true).unwrap();
     let mut body = within("a response", response).await.unwrap().into_body();
     let mut taken = 0;
     while let Some(data) = within("more", body.data()).await {
         let data = data.unwrap_or_else(|error| panic!("{error} after {taken} bytes"));
         taken += data.len();
-        for sip in data.chunks(SIP) {
+        for sip in data.chunks(SIP / 4) {
             tokio::time::sleep(PAUSE).await;
             // The client library tells the host when there is enough to be told.
             body.flow_control().release_capacity(sip.len()).unwrap();
         }
     }
-    assert_eq!(taken, 2 * 1024 * 1024);
+    assert_eq!(taken, LARGE);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_read_slowly_and_all_the_time_is_not_given_up() {
+    let host = app("write-idle = \"2s\"", "").serve().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    // Or the reader's own system would take megabytes before it says that some were read.
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let mut slow = socket.connect(host.address.parse().unwrap()).await.unwrap();
+    slow.write_all(get("/greedy/endless").as_bytes()).await.unwrap();
+    let mut sip = vec![0; 64 * 1024];
+    // For the host's system it takes several seconds until as much is free as it waits for.
+    for _ in 0..30 {
+        within("more", slow.read_exact(&mut sip)).await.expect("a connection that goes on");
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    assert_eq!(host.service("greedy").await["in_flight"], 1);
 }
 
 /// The answer was cut and counted, and that was told once.

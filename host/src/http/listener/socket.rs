@@ -74,9 +74,11 @@ impl Socket {
         Self { stream, pulse, write_idle, stalled_since: None, timer: LazyTimer::default() }
     }
 
+    /// `next` are bytes that `send` would send first.
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
+        next: &[u8],
         send: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         while self.stream.poll_write_ready(cx)?.is_ready() {
@@ -93,6 +95,14 @@ impl Socket {
         let since = *self.stalled_since.get_or_insert_with(Instant::now);
         self.pulse.waits();
         ready!(self.timer.poll(since + self.write_idle, cx));
+        // The system says that there is room when a third of its buffer is free, which can be more than a slow
+        // reader takes in that time. It takes bytes as soon as there is any.
+        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+        if let Ok(sent @ 1..) = rustix::net::send(&*self.stream, next, flags) {
+            self.stalled_since = None;
+            self.pulse.taken();
+            return Poll::Ready(Ok(sent));
+        }
         self.pulse.stalled.store(true, Ordering::Relaxed);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
@@ -136,7 +146,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_send(cx, |stream| stream.try_write(buf))
+        self.get_mut().poll_send(cx, buf, |stream| stream.try_write(buf))
     }
 
     fn poll_write_vectored(
@@ -144,7 +154,8 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_send(cx, |stream| stream.try_write_vectored(bufs))
+        let next = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        self.get_mut().poll_send(cx, next, |stream| stream.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
