@@ -1,11 +1,14 @@
 //! Promise 4: when a client leaves, what was done for it stops within a second.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use wasm_host_tests::client;
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host};
-use wasm_host_tests::models::{CHAT, one_word};
+use wasm_host_tests::models::{CHAT, one_word, words};
 use wasm_host_tests::upstream::{Step, Upstream};
 
 /// The promise, with what a busy test machine adds.
@@ -71,20 +74,39 @@ async fn a_chat_that_waits_for_its_first_byte_is_closed_upstream() {
 
 #[tokio::test]
 async fn a_guest_that_holds_its_stream_is_not_relied_upon() {
-    let upstream = Upstream::start(|_| one_word()).await;
+    let go_on = Arc::new(Notify::new());
+    let (asked, told) = (AtomicUsize::new(0), go_on.clone());
+    let upstream = Upstream::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => one_word(),
+        _ => {
+            let mut steps = words(1);
+            steps.insert(2, Step::Until(told.clone()));
+            steps
+        }
+    })
+    .await;
     let host = models(&upstream).serve().await;
-    let mut left_behind = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
-    let mut neighbour = client::open(&host.address, "GET", "/holder/chat", &[], "").await;
+    let mut left_behind = client::open(&host.address, "GET", "/holder/hang", &[], "").await;
     assert_eq!(left_behind.next().await.unwrap().unwrap(), "one");
+    let mut neighbour = client::open(&host.address, "GET", "/holder/whole-chat", &[], "").await;
     assert_eq!(neighbour.next().await.unwrap().unwrap(), "one");
+    assert_eq!(host.service("holder").await["instances"], 1);
     let left = Instant::now();
     drop(left_behind);
     hung_up(&upstream, 1, left).await;
-    // The neighbour, whose client is still there, goes on.
-    let more = tokio::time::timeout(Duration::from_secs(1), neighbour.next()).await;
+    // The request that hangs does not hear of it. Its instance is to be given up, but not before the neighbour, whose
+    // client is still there, has all of its answer.
+    let more = tokio::time::timeout(Duration::from_secs(2), neighbour.next()).await;
     assert!(more.is_err(), "the neighbour was cut off: {more:?}");
-    drop(neighbour);
-    hung_up(&upstream, 2, Instant::now()).await;
+    go_on.notify_one();
+    let rest = neighbour.rest().await.expect("a whole body");
+    assert_eq!(String::from_utf8(rest).unwrap(), "\nwhole\n");
+    assert_eq!(upstream.hung_up(), 1);
+    // Now it is given up: an instance in which something still runs would never be idle.
+    eventually("the end of what hangs", async || {
+        (host.service("holder").await["instances"] == 0).then_some(())
+    })
+    .await;
 }
 
 /// Ask for a statement that sleeps, leave, and see that the server has ended it soon.

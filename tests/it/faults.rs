@@ -23,15 +23,24 @@ use wasm_host_tests::host::{App, Host};
 
 /// A service that misbehaves, and a neighbour that must never notice.
 fn guests(keys: &str) -> App {
+    guests_and_clients("body-idle = \"3s\"\nwrite-idle = \"3s\"", keys)
+}
+
+/// The same where no client is too slow for the host: what ends a request within a test's patience is something else.
+fn patient_guests(keys: &str) -> App {
+    let keys = format!("first-byte-timeout = \"10m\"\nqueue-timeout = \"10m\"\n{keys}");
+    guests_and_clients("body-idle = \"10m\"\nwrite-idle = \"10m\"", &keys)
+}
+
+fn guests_and_clients(http: &str, keys: &str) -> App {
     App::new(&format!(
         r#"
 name = "faults"
 
 [http]
 header-timeout = "4s"
-body-idle = "3s"
-write-idle = "3s"
 connections-per-client = 1200
+{http}
 
 [service.greedy]
 component = "$(greedy)"

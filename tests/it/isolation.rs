@@ -4,6 +4,7 @@
 mod computing;
 mod holding;
 mod memory;
+mod tables;
 mod warm;
 
 use std::time::{Duration, Instant};

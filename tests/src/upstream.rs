@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// One step of an answer.
 #[derive(Clone, Debug)]
 pub enum Step {
     Send(Vec<u8>),
     Wait(Duration),
+    /// Say nothing until the test lets it go on.
+    Until(Arc<Notify>),
     /// Say nothing more until the other side hangs up.
     Hold,
     /// Close with a reset instead of an end.
@@ -89,6 +92,7 @@ async fn connection(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>
                     }
                 }
                 Step::Wait(time) => tokio::time::sleep(time).await,
+                Step::Until(told) => told.notified().await,
                 Step::Hold => {
                     let mut byte = [0];
                     // Zero bytes or an error: the other side is gone.

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use wasm_host_tests::client;
+use wasm_host_tests::client::{self, Streaming};
+use wasm_host_tests::eventually;
+use wasm_host_tests::host::{App, Host};
 
 use super::{guests, neighbour_is_well, nothing_in_flight};
 
@@ -65,12 +67,69 @@ async fn no_queue_at_all_is_503_at_once() {
 
 #[tokio::test]
 async fn instances_that_run_out_are_503() {
-    let keys = "instances = 2\nper-instance = 1\nqueue-timeout = \"300ms\"";
-    let host = guests(keys).serve().await;
-    let (statuses, _) = all_at_once(&host.address, "/greedy/slow?1500", 12).await;
-    assert_eq!(count(&statuses, 200) + count(&statuses, 503), 12, "{statuses:?}");
-    assert!(count(&statuses, 200) >= 2, "{statuses:?}");
-    neighbour_is_well(&host).await;
+    let host = app("", "instances = 2").serve().await;
+    let held = [hold_an_instance(&host).await, hold_an_instance(&host).await];
+    let (statuses, _) = all_at_once(&host.address, "/greedy/", 10).await;
+    assert_eq!(statuses, [503; 10]);
+    // They are the instances of one service.
+    assert_eq!(host.get("/good/").await.status, 200);
+    drop(held);
+    is_served_again(&host).await;
+}
+
+#[tokio::test]
+async fn instances_of_the_whole_host_that_run_out_are_503() {
+    let host = app("instances = 2", "").serve().await;
+    let held = [hold_an_instance(&host).await, hold_an_instance(&host).await];
+    let (statuses, _) = all_at_once(&host.address, "/greedy/", 10).await;
+    assert_eq!(statuses, [503; 10]);
+    // The pool is of all services.
+    let (statuses, _) = all_at_once(&host.address, "/good/", 10).await;
+    assert_eq!(statuses, [503; 10]);
+    drop(held);
+    is_served_again(&host).await;
+}
+
+/// Each request takes an instance of its own, and nothing but its client's leaving ends one that is held.
+fn app(limits: &str, keys: &str) -> App {
+    App::new(&format!(
+        r#"
+name = "busy"
+
+[http]
+write-idle = "10m"
+
+[limits]
+{limits}
+
+[service.greedy]
+component = "$(greedy)"
+per-instance = 1
+queue-timeout = "300ms"
+{keys}
+
+[service.good]
+component = "$(hello-p3)"
+queue-timeout = "300ms"
+"#
+    ))
+}
+
+/// An answer that has begun and does not end: it has an instance for as long as it is not dropped.
+async fn hold_an_instance(host: &Host) -> Streaming {
+    let mut held = client::open(&host.address, "GET", "/greedy/endless", &[], "").await;
+    assert_eq!(held.status, 200);
+    assert!(held.next().await.unwrap().is_some());
+    held
+}
+
+async fn is_served_again(host: &Host) {
+    nothing_in_flight(host, "greedy").await;
+    // The instances end a moment after their requests.
+    for path in ["/greedy/", "/good/"] {
+        eventually("an instance", async || (host.get(path).await.status == 200).then_some(()))
+            .await;
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::seed::Seeded;
 use wasm_host_tests::{client, eventually};
 
-use super::{guests, neighbour_is_well, nothing_in_flight};
+use super::{guests, neighbour_is_well, nothing_in_flight, patient_guests};
 
 #[tokio::test]
 async fn a_head_that_never_ends_is_given_up() {
@@ -104,7 +104,7 @@ async fn a_client_that_stops_reading_costs_no_memory_and_is_given_up() {
 
 #[tokio::test]
 async fn a_client_that_vanishes_mid_response_leaves_nothing_behind() {
-    let host = guests("").serve().await;
+    let host = patient_guests("").serve().await;
     for orderly in [true, false] {
         let mut raw = Raw::connect(&host.address).await;
         raw.send(request("GET", "/greedy/endless", "")).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_client_that_vanishes_mid_response_leaves_nothing_behind() {
             (host.service("greedy").await["instances"] == 0).then_some(())
         })
         .await;
-        // A second is promised. Without a client, work would end anyway much later than this.
+        // A second is promised, and nothing else would have ended it within minutes.
         assert!(left.elapsed() < Duration::from_secs(10), "it took {:?}", left.elapsed());
     }
     neighbour_is_well(&host).await;
@@ -128,7 +128,7 @@ async fn a_client_that_vanishes_mid_response_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_client_that_vanishes_mid_request_leaves_nothing_behind() {
-    let host = guests("").serve().await;
+    let host = patient_guests("").serve().await;
     let mut raw = Raw::connect(&host.address).await;
     raw.send("POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf")
         .await
@@ -177,17 +177,30 @@ async fn a_client_that_closes_behind_more_than_the_buffers_hold_ends_with_its_de
 
 #[tokio::test]
 async fn a_half_closed_client_is_served_whole_or_given_up() {
-    let host = guests("").serve().await;
+    let host = patient_guests("").serve().await;
+    // Who is answered at once, is. A busy machine may take longer than the grace, and then there is nothing.
+    eventually("a whole answer", async || {
+        let mut raw = Raw::connect(&host.address).await;
+        raw.send(request("GET", "/greedy/", "")).await.unwrap();
+        raw.half_close().await;
+        let text = raw.end().await.text();
+        assert!(text.is_empty() || text.ends_with("fine\n"), "half: {text}");
+        (!text.is_empty()).then_some(())
+    })
+    .await;
+    // Who would wait for long is given up, and gets no beginning of an answer.
     let mut raw = Raw::connect(&host.address).await;
-    raw.send(request("GET", "/greedy/slow?300", "")).await.unwrap();
+    raw.send(request("GET", "/greedy/slow?3600000", "")).await.unwrap();
     raw.half_close().await;
-    let ended = raw.end().await;
-    assert!(ended.bytes.is_empty() || ended.text().ends_with("slow\n"), "half: {}", ended.text());
+    let text = raw.end().await.text();
+    assert!(text.is_empty(), "{text}");
+    // So is who has read half of it; he is still there, and does not take it for whole.
     let mut raw = Raw::connect(&host.address).await;
     raw.send(request("GET", "/greedy/endless", "")).await.unwrap();
     raw.read_until("...").await;
     raw.half_close().await;
-    drop(raw);
+    let ended = raw.end_after(64 * 1024, Duration::from_millis(5)).await;
+    assert!(!ended.bytes.ends_with(b"\r\n0\r\n\r\n"), "it looks whole");
     nothing_in_flight(&host, "greedy").await;
 }
 
@@ -220,13 +233,26 @@ async fn pipelined_requests_are_answered_in_their_order() {
 
 #[tokio::test]
 async fn a_hundred_requests_that_nobody_waits_for_hold_nobody_up() {
-    let host = guests("concurrent = 4").serve().await;
+    let host = patient_guests("concurrent = 4").serve().await;
+    let mut waiting = Vec::new();
     for _ in 0..100 {
         let mut raw = Raw::connect(&host.address).await;
-        raw.send(request("GET", "/greedy/slow?60000", "")).await.unwrap();
+        raw.send(request("GET", "/greedy/slow?3600000", "")).await.unwrap();
+        waiting.push(raw);
+    }
+    let greedy = async |in_flight: u64, queued: u64| {
+        eventually("as many requests", async || {
+            let greedy = host.service("greedy").await;
+            (greedy["in_flight"] == in_flight && greedy["queued"] == queued).then_some(())
+        })
+        .await;
+    };
+    greedy(4, 96).await;
+    for raw in waiting {
         raw.reset();
     }
-    nothing_in_flight(&host, "greedy").await;
+    // Neither the guest nor a bound ends them within minutes.
+    greedy(0, 0).await;
     let reply = client::send(&host.address, "GET", "/greedy/", &[], "").await;
     assert_eq!(reply.status, 200);
 }

@@ -1,12 +1,16 @@
 //! The control plane under bad input, slow uploads and crowds; and the public port meanwhile.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use wasm_host_tests::client;
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::{Host, component};
+use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::hostile::Raw;
 use wasm_host_tests::seed::Seeded;
+use wasm_host_tests::upstream::{Step, Upstream, json};
 
 use super::{guests, neighbour_is_well};
 
@@ -162,15 +166,52 @@ async fn whatever_it_is_asked_is_no_fault_of_the_host() {
 
 #[tokio::test]
 async fn swaps_whose_commands_vanish_still_come_to_a_verdict() {
-    let host = guests("").serve().await;
-    let file = std::fs::read(component("hello-p2")).unwrap();
+    // The health path leads to a server that answers the first version at once, and the next one when it may.
+    let go_on = Arc::new(Notify::new());
+    let (asked, told) = (AtomicUsize::new(0), go_on.clone());
+    let upstream = Upstream::start(move |_| {
+        let answer = Step::Send(json("200 OK", r#"{"models":[]}"#));
+        match asked.fetch_add(1, Ordering::Relaxed) {
+            1 => vec![Step::Until(told.clone()), answer],
+            _ => vec![answer],
+        }
+    })
+    .await;
+    let app = App::new(
+        r#"
+name = "vanished"
+
+[ollama.local]
+
+[service.good]
+component = "$(ollama)"
+ollama = "local"
+health = "/api/tags"
+"#,
+    );
+    let host = app.env("OLLAMA_HOST", &upstream.url).serve().await;
+    // The same with an empty section behind it: another digest, and so another version.
+    let mut file = std::fs::read(component("ollama")).unwrap();
+    file.extend([0, 2, 1, b'x']);
     let mut raw = Raw::connect(&host.admin).await;
     raw.send(upload_head(&host, file.len())).await.unwrap();
     raw.send(&file).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // It is on trial when its command vanishes.
+    eventually("its health path", async || (upstream.requests().len() == 2).then_some(())).await;
     raw.reset();
-    // Either it took effect or it did not; what serves is whole, and the next swap is possible.
-    let reply = host.swap("good", "", std::fs::read(component("hello-p3")).unwrap()).await;
+    // The host has time to notice that.
+    assert_eq!(host.get("/good/api/tags").await.status, 200);
+    assert_eq!(host.history("good").await.len(), 1);
+    go_on.notify_one();
+    let verdict = eventually("the verdict", async || {
+        let history = host.history("good").await;
+        history.get(1).map(|record| record["verdict"].clone())
+    })
+    .await;
+    assert_eq!(verdict, "activated");
+    // And the next one is possible.
+    file.extend([0, 2, 1, b'y']);
+    let reply = host.swap("good", "", &file).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    neighbour_is_well(&host).await;
+    assert_eq!(host.get("/good/api/tags").await.status, 200);
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wasm_host_tests::client::{self, KeepAlive};
+use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::models;
@@ -54,7 +55,7 @@ async fn a_request_in_the_queue_was_accepted_and_is_answered() {
         raw.send(request("GET", "/greedy/slow?1000", "")).await.unwrap();
         requests.push(raw);
     }
-    wasm_host_tests::eventually("one to run and four to wait", async || {
+    eventually("one to run and four to wait", async || {
         let greedy = host.service("greedy").await;
         (greedy["in_flight"] == 1 && greedy["queued"] == 4).then_some(())
     })
@@ -75,7 +76,7 @@ async fn a_second_signal_ends_it_at_once() {
     let mut endless = client::open(&host.address, "GET", "/greedy/endless", &[], "").await;
     assert!(endless.next().await.unwrap().is_some());
     host.terminate();
-    wasm_host_tests::eventually("the port to close", async || {
+    eventually("the port to close", async || {
         tokio::net::TcpStream::connect(&host.address).await.is_err().then_some(())
     })
     .await;
@@ -117,10 +118,7 @@ async fn a_request_whose_client_leaves_meanwhile_holds_nobody_up() {
     let host = models::app(&upstream.url, "").serve().await;
     let mut raw = Raw::connect(&host.address).await;
     raw.send(request("POST", "/api/chat", models::CHAT)).await.unwrap();
-    wasm_host_tests::eventually("the call", async || {
-        (upstream.requests().len() == 1).then_some(())
-    })
-    .await;
+    eventually("the call", async || (upstream.requests().len() == 1).then_some(())).await;
     host.terminate();
     raw.reset();
     let asked = Instant::now();
@@ -137,4 +135,52 @@ async fn work_that_was_forgotten_holds_nobody_up() {
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     stops_soon(host).await;
+}
+
+#[tokio::test]
+async fn the_embedded_database_stops_with_the_host_and_needs_no_recovery() {
+    let app = App::new(
+        r#"
+name = "stopping"
+
+[postgres.any]
+
+[service.querier]
+component = "$(querier)"
+postgres = "any"
+route = "/"
+"#,
+    );
+    let host = app.serve().await;
+    let log = host.state().join("postgres/server.log");
+    for sql in ["create table kept(x int)", "insert into kept values (7)"] {
+        let reply = host.send("POST", "/", sql).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let servers = children(host.pid());
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    stops_soon(host).await;
+    let server = format!("/proc/{}", servers[0]);
+    assert!(!std::fs::exists(&server).unwrap(), "{server} outlived the host");
+    let host = app.serve().await;
+    assert_eq!(host.send("POST", "/", "select x from kept").await.text(), "7\n");
+    // What it says comes into the file a moment later.
+    let log = eventually("both starts in the log", async || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        (log.matches("ready to accept connections").count() == 2).then_some(log)
+    })
+    .await;
+    assert!(!log.contains("not properly shut down"), "{log}");
+}
+
+/// The processes that a process has started and that still run.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |pid: &u32| {
+        // It may end meanwhile.
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line == format!("PPid:\t{parent}"))
+    };
+    pids.filter(is_child).collect()
 }

@@ -1,6 +1,6 @@
 //! Versions over HTTP: what was asked for, and what came of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -128,21 +128,23 @@ async fn component(request: Request<Incoming>) -> Result<Result<ComponentFile>, 
         }
         "application/json" => {
             let text = body::read(request.into_body(), limits::ADMIN_JSON_BYTES).await?;
-            let named: Named = serde_json::from_slice(&text).map_err(|error| {
-                malformed("Send {\"path\": \"/where/it/is.wasm\"}.").because(error)
-            })?;
-            if !named.path.is_absolute() {
-                return Err(malformed(
-                    "The path must be absolute: the host has a folder of its own.",
-                ));
-            }
-            Ok(ComponentFile::read(Path::new(&named.path)).await)
+            Ok(ComponentFile::read(&named(&text)?).await)
         }
         _ => Err(Failure::new(
             Kind::MediaType,
             "Send the component as application/wasm, or {\"path\": ...} as application/json.",
         )),
     }
+}
+
+/// The path in a body of JSON.
+fn named(text: &[u8]) -> Result<PathBuf, Failure> {
+    let Named { path } = serde_json::from_slice(text)
+        .map_err(|error| malformed("Send {\"path\": \"/where/it/is.wasm\"}.").because(error))?;
+    if !path.is_absolute() {
+        return Err(malformed("The path must be absolute: the host has a folder of its own."));
+    }
+    Ok(path)
 }
 
 fn asked(query: Option<&str>) -> Result<Asked, Failure> {

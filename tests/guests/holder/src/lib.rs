@@ -6,12 +6,17 @@ use wasm_host_guest::postgres::client;
 use wasm_host_guest::postgres::types::{Scalar, Value};
 use wasm_host_guest::{Request, Response, Service, service};
 
+/// In nanoseconds.
+const HOUR: u64 = 3600 * 1_000_000_000;
+
 struct Holder;
 
 impl Service for Holder {
     async fn handle(request: Request) -> Response {
         match request.path.as_str() {
             "/chat" => hold_a_chat().await,
+            "/hang" => hang_with_a_chat().await,
+            "/whole-chat" => whole_chat().await,
             // Answers, and goes on in a task that nobody waits for.
             "/forget-chat" => {
                 wit_bindgen::spawn_local(async {
@@ -75,6 +80,41 @@ async fn hold_a_chat() -> Response {
         let ended = done.await;
         drop(items);
         let _ = body.write(format!("{ended:?}").into_bytes()).await;
+        Ok(())
+    })
+}
+
+/// Read one item, answer with it, and then neither read on nor let go nor notice anything.
+async fn hang_with_a_chat() -> Response {
+    let (mut items, done) = match inference::chat(chat()).await {
+        Ok(started) => started,
+        Err(error) => return Response::text(502, format!("{error:?}\n")),
+    };
+    let first = items.next().await;
+    Response::stream(200, "text/plain", |mut body| async move {
+        let text = first.map(|event| event.content).unwrap_or_default();
+        let _ = body.write(text.into_bytes()).await;
+        monotonic_clock::wait_for(HOUR).await;
+        drop((items, done));
+        Ok(())
+    })
+}
+
+/// Answer with the items as they come, and then with how it ended.
+async fn whole_chat() -> Response {
+    let (mut items, done) = match inference::chat(chat()).await {
+        Ok(started) => started,
+        Err(error) => return Response::text(502, format!("{error:?}\n")),
+    };
+    Response::stream(200, "text/plain", |mut body| async move {
+        while let Some(item) = items.next().await {
+            let _ = body.write(item.content.into_bytes()).await;
+        }
+        let told = match done.await {
+            Ok(_) => "\nwhole\n".to_string(),
+            Err(error) => format!("\n{error:?}\n"),
+        };
+        let _ = body.write(told.into_bytes()).await;
         Ok(())
     })
 }

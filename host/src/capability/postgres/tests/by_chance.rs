@@ -1,7 +1,8 @@
 //! Values by chance through the real server: what it says of them is what was sent.
 
 use proptest::strategy::{Strategy as _, ValueTree as _};
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use wasm_host_tests::seed::Seeded;
 
 use super::*;
 use crate::capability::postgres::convert::fuzz::{TYPES, same, scalar};
@@ -12,7 +13,9 @@ const VALUES: usize = 12;
 #[tokio::test]
 async fn values_by_chance_come_back_from_the_server() {
     let bench = Bench::new("by_chance").await;
-    let mut chance = TestRunner::default();
+    let mut seeded = Seeded::new();
+    let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &seeded.bytes(32));
+    let mut chance = TestRunner::new_with_rng(Config::default(), chance);
     for (kind, name) in TYPES {
         let statement = format!("select $1::{name}, array[$1::{name}, null]");
         for _ in 0..VALUES {

@@ -27,10 +27,29 @@ proptest! {
     }
 
     #[test]
-    fn any_json_body_is_a_path_or_malformed(body in any::<Vec<u8>>(), text in "\\PC{0,40}") {
-        let _ = serde_json::from_slice::<Named>(&body);
-        let quoted = serde_json::json!({ "path": text }).to_string();
-        let named: Named = serde_json::from_str(&quoted).unwrap();
-        prop_assert_eq!(named.path, PathBuf::from(text));
+    fn any_json_body_is_a_path_or_malformed(
+        body in prop_oneof![any::<Vec<u8>>(), "[{}\\[\\]\":, a-z/]{0,20}".prop_map(String::into_bytes)],
+        path in "/?\\PC{0,40}",
+        other in "[a-z]{1,6}",
+    ) {
+        match named(&body) {
+            Ok(path) => prop_assert!(path.is_absolute(), "{path:?}"),
+            Err(failure) => prop_assert_eq!(failure.kind, Kind::Malformed),
+        }
+        let sound = serde_json::json!({ "path": path });
+        match named(sound.to_string().as_bytes()) {
+            Ok(read) => {
+                prop_assert!(path.starts_with('/'), "{path:?} is relative");
+                prop_assert_eq!(read, PathBuf::from(&path));
+            }
+            Err(failure) => {
+                prop_assert!(!path.starts_with('/'), "{path:?} is absolute");
+                prop_assert_eq!(failure.kind, Kind::Malformed);
+            }
+        }
+        // A key that is not known is no key that may be left out.
+        let mut more = sound;
+        more[format!("not-{other}")] = true.into();
+        prop_assert!(named(more.to_string().as_bytes()).is_err(), "{more}");
     }
 }

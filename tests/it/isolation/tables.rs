@@ -1,0 +1,87 @@
+//! Guests that grow their tables, which are memory of the host's as well.
+//!
+//! No language that components are written in here says "grow a table", so this one is made by hand.
+
+use wasm_encoder::{
+    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, HeapType, Module,
+    RefType, TableSection, TableType, TypeSection, ValType,
+};
+use wasm_host_tests::host::{App, root};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// More than half of what an instance may have.
+const ELEMENTS: i32 = 60_000;
+
+#[tokio::test]
+async fn tables_are_bounded() {
+    // Where the host has a pool of instances, and where it may not reserve the room for one and makes each by itself.
+    for before in ["true", "ulimit -v 50000000"] {
+        let app = App::new(
+            r#"
+name = "tables"
+
+[service.bad]
+component = "tables.wasm"
+
+[service.good]
+component = "$(hello-p3)"
+"#,
+        )
+        .before(before);
+        std::fs::write(app.path().join("tables.wasm"), grows_twice()).unwrap();
+        let host = app.serve().await;
+        let pooled = !host.log().contains("the pool could not be reserved");
+        assert_eq!(pooled, before == "true", "{}", host.log());
+        // It traps by an `unreachable` where it is refused its second growth; otherwise it comes back without a response.
+        assert_eq!(host.get("/bad/").await.status, 502);
+        host.logs("unreachable").await;
+        assert_eq!(host.get("/good/").await.status, 200);
+    }
+}
+
+/// A service of WASI 0.2 that grows its table, which it may, and then once more.
+fn grows_twice() -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32, ValType::I32], []);
+    let mut functions = FunctionSection::new();
+    functions.function(0);
+    let mut tables = TableSection::new();
+    let element_type = RefType::FUNCREF;
+    tables.table(TableType {
+        element_type,
+        table64: false,
+        minimum: 0,
+        maximum: None,
+        shared: false,
+    });
+    let mut exports = ExportSection::new();
+    exports.export("wasi:http/incoming-handler@0.2.12#handle", ExportKind::Func, 0);
+    let mut handle = Function::new([]);
+    let mut code = handle.instructions();
+    code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(0);
+    code.i32_const(-1).i32_eq().if_(BlockType::Empty).return_().end();
+    code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(0);
+    code.i32_const(-1).i32_eq().if_(BlockType::Empty).unreachable().end();
+    code.end();
+    let mut code = CodeSection::new();
+    code.function(&handle);
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&tables).section(&exports).section(&code);
+    component(module.finish())
+}
+
+/// The component around a module that handles requests.
+fn component(mut module: Vec<u8>) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    // Each uses those before it.
+    for package in ["io", "clocks", "random", "filesystem", "sockets", "cli", "http"] {
+        let file = root().join(format!("wit/deps/wasi-0.2/{package}.wit"));
+        resolve.push_file(file).unwrap();
+    }
+    let world = "package test:tables; world service { export wasi:http/incoming-handler@0.2.12; }";
+    let package = resolve.push_str("service.wit", world).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+}
