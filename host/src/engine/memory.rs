@@ -132,6 +132,7 @@ impl ResourceLimiter for StoreLimit {
         if elements > limits::TABLE_ELEMENTS {
             return Ok(false);
         }
+        // What is granted and then not had stays counted: a failure is told, too, of what was never asked for here.
         self.table_elements = elements;
         Ok(true)
     }

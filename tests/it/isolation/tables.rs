@@ -10,7 +10,7 @@ use wasm_host_tests::host::{App, root};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// More than half of what an instance may have.
+/// More than half of what an instance may have in all tables together.
 const ELEMENTS: i32 = 60_000;
 
 #[tokio::test]
@@ -40,7 +40,7 @@ component = "$(hello-p3)"
     }
 }
 
-/// A service of WASI 0.2 that grows its table, which it may, and then once more.
+/// A service of WASI 0.2 that grows a table, which it may, and then another one.
 fn grows_twice() -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32, ValType::I32], []);
@@ -48,20 +48,22 @@ fn grows_twice() -> Vec<u8> {
     functions.function(0);
     let mut tables = TableSection::new();
     let element_type = RefType::FUNCREF;
-    tables.table(TableType {
-        element_type,
-        table64: false,
-        minimum: 0,
-        maximum: None,
-        shared: false,
-    });
+    for _ in 0..2 {
+        tables.table(TableType {
+            element_type,
+            table64: false,
+            minimum: 0,
+            maximum: None,
+            shared: false,
+        });
+    }
     let mut exports = ExportSection::new();
     exports.export("wasi:http/incoming-handler@0.2.12#handle", ExportKind::Func, 0);
     let mut handle = Function::new([]);
     let mut code = handle.instructions();
     code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(0);
     code.i32_const(-1).i32_eq().if_(BlockType::Empty).return_().end();
-    code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(0);
+    code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(1);
     code.i32_const(-1).i32_eq().if_(BlockType::Empty).unreachable().end();
     code.end();
     let mut code = CodeSection::new();

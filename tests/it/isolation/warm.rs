@@ -145,6 +145,8 @@ async fn counts(host: &Host) -> Vec<String> {
             (host.service("guest").await["in_flight"] == 0).then_some(())
         })
         .await;
+        // Its instance offers itself a moment later.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     counts
 }
