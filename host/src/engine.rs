@@ -78,17 +78,16 @@ fn config(pooled: Option<u32>) -> Config {
 
 fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    // A module may have as many as its whole instance: the pool alone would allow one of each.
+    let all = |each: usize| instances.saturating_mul(count(each));
+    // One module may have as many as its whole instance: the pool alone would allow one of each.
     pool.max_tables_per_module(count(limits::GUEST_TABLES))
         .max_memories_per_module(count(limits::GUEST_MEMORIES));
-    // A component that was built for WASI 0.2 through an adapter is several core instances and tables. The former
-    // are only counted; for the latter, addresses are reserved.
     pool.total_component_instances(instances)
-        .total_memories(instances)
+        .total_memories(all(limits::GUEST_MEMORIES))
         .total_stacks(instances)
         .table_elements(limits::TABLE_ELEMENTS)
-        .total_core_instances(instances.saturating_mul(16))
-        .total_tables(instances.saturating_mul(4));
+        .total_core_instances(all(limits::GUEST_MODULES))
+        .total_tables(all(limits::GUEST_TABLES));
     pool
 }
 

@@ -122,8 +122,8 @@ pub const SERVICE_MAX_BODY_BYTES: Setting<u64> =
 
 // === Service: instances ===
 
-/// Live instances of one version of a component. A component may need up to five core instances;
-/// 64 of them, twice while a swap drains, stay below the 1000 that the instance pool holds.
+/// Live instances of one version of a component. 64 of them, twice while a swap drains, stay below the 1000 that
+/// the instance pool holds.
 pub const SERVICE_INSTANCES: Setting<usize> = Setting { default: 64, min: 1, max: 1000 };
 
 /// Requests that share one instance at once. More saves memory, fewer loses less when it traps.
@@ -270,9 +270,10 @@ pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 /// and as many of what the engine makes for it (streams, futures, resources of its own).
 pub const GUEST_RESOURCES: usize = 10_000;
 
-/// Bytes that a guest hands over in one call, copied before the call begins. Twice what the largest call takes,
-/// which is a statement with its parameters.
-pub const GUEST_CALL_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that a guest hands over in one call, as they are in the host's memory, copied before the call begins. It is
+/// what wasmtime allows by default: a statement's parameters, and the images of a chat, are several times as large
+/// there as they are on the wire.
+pub const GUEST_CALL_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes that are taken at once of a body that a guest writes. They wait for a client that reads slowly, one such
 /// piece for each; larger ones made no answer faster.
@@ -290,10 +291,11 @@ pub const GUEST_STACK_BYTES: usize = 512 * 1024;
 pub const GUEST_FIBER_BYTES: usize = 2 * 1024 * 1024;
 
 /// Modules, memories and tables of one instance. The largest known components, interpreters behind an
-/// adapter, are about ten modules with one memory and two tables each.
+/// adapter, are about ten modules that share a memory, with two tables each. The pool has as many for each of its
+/// instances: whoever may have one more instance finds what it takes, whatever others have.
 pub const GUEST_MODULES: usize = 100;
-pub const GUEST_MEMORIES: usize = 32;
-pub const GUEST_TABLES: usize = 64;
+pub const GUEST_MEMORIES: usize = 8;
+pub const GUEST_TABLES: usize = 32;
 
 /// Elements of all tables of an instance together. Large programs have some thousand functions in theirs.
 pub const TABLE_ELEMENTS: usize = 100_000;

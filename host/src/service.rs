@@ -122,6 +122,7 @@ impl Service {
         // One order with the count of the version's requests: whoever cuts those that run sees a request, or it
         // sees this.
         self.is_stopped.store(true, Ordering::SeqCst);
+        self.admission.close();
     }
 
     fn is_stopped(&self) -> bool {

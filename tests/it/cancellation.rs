@@ -199,6 +199,35 @@ component = "$(hostile)"
 }
 
 #[tokio::test]
+async fn an_answer_that_another_service_holds_unread_ends_with_its_timeout() {
+    let app = App::new(
+        r#"
+name = "cancellation"
+
+[service.outer]
+component = "$(hostile)"
+services = ["inner"]
+stream-idle-timeout = "10m"
+
+[service.inner]
+component = "$(hostile)"
+timeout = "2s"
+stream-idle-timeout = "10m"
+"#,
+    );
+    let host = app.serve().await;
+    let mut outer =
+        client::open(&host.address, "GET", "/outer/call-and-hold?inner/drip", &[], "").await;
+    assert_eq!(outer.next().await.unwrap().unwrap(), "called");
+    eventually("the end of the inner one", async || {
+        (host.service("inner").await["in_flight"] == 0).then_some(())
+    })
+    .await;
+    assert_eq!(host.service("outer").await["in_flight"], 1);
+    host.logs("'timeout' sets the bound").await;
+}
+
+#[tokio::test]
 async fn a_transaction_left_open_is_nobody_elses() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
     let host = models(&upstream).serve().await;

@@ -181,7 +181,6 @@ async fn who_has_no_answer_when_the_drain_is_over_is_told_to_come_back() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("cutting 3 requests of silent"), "{log}");
     assert!(log.contains("all instances have ended"), "{log}");
-    assert!(!log.contains("connections"), "none had to be cut: {log}");
 }
 
 #[tokio::test]

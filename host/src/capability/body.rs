@@ -161,19 +161,36 @@ impl http_body::Body for Watched {
 /// Tie an answer's body to its call: it ends as an error when the call's request is cancelled, even
 /// if nobody is reading it then, and the permit goes back when it ends or is dropped.
 pub(crate) fn guard<H: Send + 'static>(body: Body, cancel: CancellationToken, held: H) -> Body {
+    guard_until(body, cancel, held, None)
+}
+
+/// The same for one that has its time.
+pub(crate) fn guard_until<H: Send + 'static>(
+    body: Body,
+    cancel: CancellationToken,
+    held: H,
+    until: Option<Instant>,
+) -> Body {
+    let cancel = if until.is_some() { cancel.child_token() } else { cancel };
     let slot = Arc::new(Mutex::new(Some((body, held))));
     let (alive, ended) = oneshot::channel::<()>();
     let (watched, token) = (Arc::downgrade(&slot), cancel.clone());
     // Whoever reads may be stuck in a write to a client that is gone, so the reader cannot be
     // relied on to notice. Dropping the body is what closes the connection.
     tokio::spawn(async move {
-        tokio::select! {
-            () = token.cancelled() => {
-                if let Some(slot) = watched.upgrade() {
-                    drop(lock(&slot).take());
-                }
+        let late = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
             }
-            _ = ended => {}
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = late => token.cancel(),
+            _ = ended => return,
+        }
+        if let Some(slot) = watched.upgrade() {
+            drop(lock(&slot).take());
         }
     });
     Guarded { slot, cancelled: Box::pin(cancel.cancelled_owned()), _alive: alive }.boxed_unsync()
@@ -221,4 +238,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that can panic runs under these locks except a body's own code, and a body that has
     // panicked is not read again.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_nobody_reads_ends_with_its_time() {
+        let (request, held) = (CancellationToken::new(), Arc::new(()));
+        let until = Instant::now() + Duration::from_secs(2);
+        let mut unread = guard_until(full("late"), request.clone(), held.clone(), Some(until));
+        let mut read = guard_until(full("in time"), request.clone(), held.clone(), Some(until));
+        assert_eq!(read.frame().await.unwrap().unwrap().into_data().unwrap(), "in time");
+        assert!(read.frame().await.is_none());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&held), 2);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(Arc::strong_count(&held), 1, "what it held is not given back");
+        assert!(!unread.is_end_stream(), "it looks whole");
+        assert!(unread.frame().await.unwrap().is_err());
+        assert!(!request.is_cancelled(), "the time of one call ends all of its request");
+    }
 }

@@ -33,6 +33,9 @@ pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// a look is cheap.
 pub const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Time for a connection that was told to make room to go, some round trips, before another one is told.
+pub const ROOM_GRACE: Duration = Duration::from_millis(500);
+
 /// Time that a connection without a request is kept. Above the minute after which common clients and proxies
 /// close theirs, so that it is seldom closed under a request that is just being sent.
 pub const KEEP_ALIVE: Setting<Duration> = Setting {
@@ -139,8 +142,8 @@ pub const ERROR_RESETS: usize = 100;
 /// what a page can have on its way when it is left; more is a flood.
 pub const UNANSWERED_RESETS: u64 = 200;
 
-/// Bytes that one stream buffers to be sent, and one piece more. A slow reader of a large file must not keep all of
-/// it in memory.
+/// Bytes that one stream buffers to be sent; a piece that waits for them comes on top, and what is left of the piece
+/// that it was cut from. A slow reader of a large file must not keep all of it in memory.
 pub const STREAM_SEND_BYTES: usize = 256 * 1024;
 
 /// Bytes of an answer that a stream takes at once. The next ones are asked for when the client has granted all

@@ -87,10 +87,18 @@ impl Admission {
         }
     }
 
+    /// Whoever waits is told to come back. The host is about to end.
+    pub fn close(&self) {
+        for gate in [&self.own, &self.at_host, &self.host] {
+            gate.close();
+        }
+    }
+
     fn refused(&self, refused: Refused, failure: Failure, gate: &Gate) -> Failure {
         match refused {
             Refused::Full => failure.because(format_args!("the queue of {} is full", gate.queue())),
             Refused::Late => failure.because(format_args!("no place within {:?}", self.timeout)),
+            Refused::Closed => failure.because("the host is stopping"),
         }
     }
 }

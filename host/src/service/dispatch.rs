@@ -56,7 +56,8 @@ impl Service {
         context: RequestContext,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
-        let permit = self.admission.admit(&self.name, context.hops() > 0).await?;
+        let permit = self.admission.admit(&self.name, context.hops() > 0).await;
+        let permit = permit.map_err(|busy| if self.is_stopped() { self.cut() } else { busy })?;
         let until = permit.until();
         let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
         let version = self.begin();
@@ -136,6 +137,9 @@ impl Service {
                         full = Some(why);
                     }
                 }
+            }
+            if self.is_stopped() {
+                return Err(self.cut());
             }
             if Instant::now() >= until {
                 let why = full.map(|why| why.to_string()).unwrap_or_default();
@@ -301,6 +305,8 @@ struct GuardedBody {
     /// The pieces that have been read.
     pieces: u32,
     waits: bool,
+    /// It was ended although the component did all that was asked.
+    is_blameless: bool,
     /// When all of it must have been read.
     deadline: Option<Pin<Box<Sleep>>>,
     /// The error that the body ended with, held back for one turn: the connection is closed at once by an
@@ -310,7 +316,7 @@ struct GuardedBody {
 
 impl GuardedBody {
     fn new(body: WasiBody, guard: Guard, deadline: Option<Pin<Box<Sleep>>>) -> Self {
-        Self { body, guard, pieces: 0, waits: false, deadline, error: None }
+        Self { body, guard, pieces: 0, waits: false, is_blameless: false, deadline, error: None }
     }
 
     /// Whether all of it has been read. A reader that knows the length does not ask for the end.
@@ -343,9 +349,11 @@ impl GuardedBody {
             self.pieces = self.pieces.wrapping_add(1);
             // The body of an instance that trapped ends as if it were whole.
             let ended_early = frame.is_none() && slot.is_broken();
-            // A guest that is never waited for has no more time than others.
+            // A guest that is never waited for has no more time than others. Its reader may be what is slow, so
+            // this is no fault of the version.
             if matches!(frame, Some(Ok(_))) && self.is_late() {
                 self.tell_that_it_is_late();
+                self.is_blameless = true;
                 return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
             }
             return Poll::Ready(if ended_early {
@@ -408,7 +416,7 @@ impl Body for GuardedBody {
                 return Poll::Ready(None);
             }
         };
-        if !self.guard.slot.was_cut() {
+        if !self.guard.slot.was_cut() && !self.is_blameless {
             self.guard.counts.broke_off();
         }
         self.guard.fail();

@@ -10,7 +10,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
-use crate::capability::body::{guard, limited};
+use crate::capability::body::{guard_until, limited};
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
 use crate::capability::outgoing::{
@@ -19,6 +19,7 @@ use crate::capability::outgoing::{
 use crate::failure::respond::respond;
 use crate::limits;
 use crate::service::Service;
+use crate::service::dispatch::AnswerUntil;
 
 /// All component services. The set does not change while the host runs; the versions behind it do.
 #[derive(Default)]
@@ -107,7 +108,9 @@ impl RegistryHandle {
                 tracing::warn!(service = %service.name, request = id, "{failure}");
                 respond(&failure, &id)
             });
-            Ok(response.map(|body| guard(body, token, ())))
+            // The caller may hold it unread, and with it a place of this service.
+            let until = response.extensions().get().map(|AnswerUntil(until)| *until);
+            Ok(response.map(|body| guard_until(body, token, (), until)))
         })
     }
 }

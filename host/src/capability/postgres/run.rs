@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::{PgArguments, PgConnection, PgStatement};
 use sqlx::{Arguments, AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::backend::{Error, Value};
 use super::connection::Connection;
@@ -56,8 +56,12 @@ pub(super) async fn run(
                     async move { pool.control.cancel(pid).await }
                 });
                 // Keep reading meanwhile: a server that waits for room to send sees no cancel.
-                match timeout(limits::DRAIN_TIMEOUT, &mut running).await {
-                    Ok(ended) => (Some(ended), Some(cause), cancel.await.unwrap_or(false)),
+                let drained = Instant::now() + limits::DRAIN_TIMEOUT;
+                match timeout_at(drained, &mut running).await {
+                    Ok(ended) => {
+                        let cancelled = timeout_at(drained, cancel).await;
+                        (Some(ended), Some(cause), matches!(cancelled, Ok(Ok(true))))
+                    }
                     Err(_) => (None, Some(cause), false),
                 }
             }

@@ -240,16 +240,25 @@ impl Living {
         let Some(store) = self.store.take() else { return };
         desk.policy.ended(&slots, &store, ended);
         let is_large = desk.policy.is_large(&store);
-        let end = move || {
-            drop(store);
-            // In this order: what takes its place finds room and memory.
+        let leave = move || {
             slots.leave();
             desk.leave(&slots);
         };
-        if is_large {
-            computing::do_there(end);
-        } else {
-            end();
+        // In this order: what takes its place finds its memory. What is to be warm would not be tried again for a
+        // while; a request is, so it need not wait for a thread that has others to do.
+        match (is_large, self.desk.policy.warm() > 0) {
+            (false, _) => {
+                drop(store);
+                leave();
+            }
+            (true, true) => computing::do_there(move || {
+                drop(store);
+                leave();
+            }),
+            (true, false) => {
+                leave();
+                computing::do_there(move || drop(store));
+            }
         }
     }
 }

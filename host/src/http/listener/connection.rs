@@ -185,8 +185,12 @@ where
                     return Poll::Ready(End::Cut);
                 }
                 Due::Answer => {
-                    // What is left of the body is dropped, and warns.
-                    tracing::debug!("a connection ended: its answer had all its time");
+                    // A body of which something is left warns itself when it is dropped.
+                    if !pulse.is_busy() {
+                        tracing::warn!(
+                            "the end of an answer was not taken in its time and was cut ('timeout' sets the bound)"
+                        );
+                    }
                     return Poll::Ready(End::Cut);
                 }
             }

@@ -72,11 +72,10 @@ impl Connections {
     pub(super) async fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let mut free = pin!(self.places.clone().acquire_owned());
         let permit = loop {
-            if self.places.available_permits() == 0 {
-                self.make_room();
-            }
+            let makes_room = self.places.available_permits() == 0 && self.make_room();
             // Of those that are busy now, one may be idle at the next look.
-            if let Ok(permit) = timeout(limits::ROOM_INTERVAL, free.as_mut()).await {
+            let wait = if makes_room { limits::ROOM_GRACE } else { limits::ROOM_INTERVAL };
+            if let Ok(permit) = timeout(wait, free.as_mut()).await {
                 break permit.ok()?;
             }
         };
@@ -110,13 +109,15 @@ impl Connections {
         Some(Place { connections: self.clone(), pulse, id, client, _permit: permit })
     }
 
-    /// Close the connection that has been idle longest, if one is idle.
-    pub(super) fn make_room(&self) {
+    /// Close the connection that has been idle longest, if one is idle. Whether one is.
+    pub(super) fn make_room(&self) -> bool {
         let open = self.open();
         let idle = open.pulses.values().filter_map(|pulse| Some((pulse.idle()?, pulse)));
-        if let Some((_, pulse)) = idle.max_by_key(|(time, _)| *time) {
+        let longest = idle.max_by_key(|(time, _)| *time);
+        longest.is_some_and(|(_, pulse)| {
             pulse.tell(Order::Finish);
-        }
+            true
+        })
     }
 
     /// Let every connection finish what it has begun, and take nothing new.

@@ -25,6 +25,7 @@ pub struct Gate {
 #[derive(Default)]
 struct Line {
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    is_closed: bool,
     /// The number of the next to come.
     next: u64,
 }
@@ -34,6 +35,7 @@ struct Line {
 pub(super) enum Refused {
     Full,
     Late,
+    Closed,
 }
 
 impl Gate {
@@ -70,7 +72,8 @@ impl Gate {
                 waiting.passed = true;
                 Ok(())
             }
-            _ => Err(Refused::Late),
+            Ok(Err(_)) => Err(Refused::Closed),
+            Err(_) => Err(Refused::Late),
         }
     }
 
@@ -82,6 +85,14 @@ impl Gate {
     /// As `pass`, for as long as the place is held.
     pub(super) async fn enter(&self, until: Instant) -> Result<Place<'_>, Refused> {
         self.pass(until).await.map(|()| Place(self))
+    }
+
+    /// Nobody waits any more: who does now, and who would from now on, is refused.
+    pub(super) fn close(&self) {
+        let mut line = self.line();
+        line.is_closed = true;
+        line.waiting.clear();
+        self.waiting.store(0, Ordering::SeqCst);
     }
 
     /// Give a place back.
@@ -106,6 +117,9 @@ impl Gate {
         let mut line = self.line();
         if line.waiting.is_empty() && self.take() {
             return Ok(None);
+        }
+        if line.is_closed {
+            return Err(Refused::Closed);
         }
         if line.waiting.len() >= self.queue {
             return Err(Refused::Full);
@@ -261,6 +275,20 @@ mod tests {
         let mut next = pin!(gate.pass(soon()));
         assert!(poll(next.as_mut()).is_pending());
         assert_eq!(gate.pass(soon()).await, Err(Refused::Full));
+    }
+
+    #[tokio::test]
+    async fn who_waits_at_a_gate_that_is_closed_is_told() {
+        let gate = Gate::new(1, 10);
+        assert!(gate.try_pass());
+        let mut waiting = Box::pin(gate.pass(soon()));
+        assert!(poll(waiting.as_mut()).is_pending());
+        gate.close();
+        assert_eq!(poll(waiting.as_mut()), Poll::Ready(Err(Refused::Closed)));
+        assert_eq!(gate.pass(soon()).await, Err(Refused::Closed));
+        // Places are given back as before, and taken where nobody has to wait.
+        gate.leave();
+        assert!(gate.try_pass());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -154,7 +154,20 @@ impl Service for Hostile {
                 let answer = std::net::TcpStream::connect("127.0.0.1:1");
                 Response::text(200, format!("{:?}", answer.map(drop).map_err(|error| error.kind())))
             }
-            "/call" => call(&request.query.unwrap_or_default()).await,
+            "/call" => match call(&request.query.unwrap_or_default()).await {
+                Ok(response) => Response::passed(response),
+                Err(error) => error,
+            },
+            // Reads nothing of what it is answered.
+            "/call-and-hold" => match call(&request.query.unwrap_or_default()).await {
+                Ok(response) => Response::stream(200, "text/plain", |mut body| async move {
+                    let _ = body.write(b"called".to_vec()).await;
+                    monotonic_clock::wait_for(3600 * SECOND).await;
+                    drop(response);
+                    Ok(())
+                }),
+                Err(error) => error,
+            },
             "/echo" => match request.body(1024 * 1024).await {
                 Ok(body) => Response::text(200, body),
                 Err(error) => error.into_response(),
@@ -200,8 +213,8 @@ fn grow() -> ! {
     }
 }
 
-/// Call another service: `?host/path`. Answers with its status and body.
-async fn call(target: &str) -> Response {
+/// Call another service: `host/path`.
+async fn call(target: &str) -> Result<types::Response, Response> {
     let (host, path) = target.split_once('/').unwrap_or((target, ""));
     let (_end, trailers) = wit_future::new(|| Ok(None));
     let (request, _sent) = types::Request::new(types::Fields::new(), None, trailers, None);
@@ -209,12 +222,9 @@ async fn call(target: &str) -> Response {
         && request.set_authority(Some(host)).is_ok()
         && request.set_path_with_query(Some(&format!("/{path}"))).is_ok();
     if !valid {
-        return Response::text(400, "not a target\n");
+        return Err(Response::text(400, "not a target\n"));
     }
-    match client::send(request).await {
-        Ok(response) => Response::passed(response),
-        Err(error) => Response::text(502, format!("{error:?}\n")),
-    }
+    client::send(request).await.map_err(|error| Response::text(502, format!("{error:?}\n")))
 }
 
 service!(Hostile);
