@@ -276,7 +276,7 @@ pub const GUEST_RESOURCES: usize = 10_000;
 pub const GUEST_CALL_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes that are taken at once of a body that a guest writes. They wait for a client that reads slowly, one such
-/// piece for each; larger ones made no answer faster.
+/// piece for each.
 pub const GUEST_BODY_BYTES: usize = 64 * 1024;
 
 /// Bytes of one set of headers that a guest makes, as it is in memory.
