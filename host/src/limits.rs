@@ -291,11 +291,12 @@ pub const GUEST_STACK_BYTES: usize = 512 * 1024;
 pub const GUEST_FIBER_BYTES: usize = 2 * 1024 * 1024;
 
 /// Modules, memories and tables of one instance. The largest known components, interpreters behind an
-/// adapter, are about ten modules that share a memory, with two tables each. The pool has as many for each of its
-/// instances: whoever may have one more instance finds what it takes, whatever others have.
+/// adapter, are about ten modules that share a memory, with two tables each; one that is composed of others has a
+/// memory for each. The pool has as many for each of its instances: whoever may have one more instance finds what it
+/// takes, whatever others have. More would cost each start of the host: these take 2 ms of it, and addresses.
 pub const GUEST_MODULES: usize = 100;
-pub const GUEST_MEMORIES: usize = 8;
-pub const GUEST_TABLES: usize = 32;
+pub const GUEST_MEMORIES: usize = 4;
+pub const GUEST_TABLES: usize = 20;
 
 /// Elements of all tables of an instance together. Large programs have some thousand functions in theirs.
 pub const TABLE_ELEMENTS: usize = 100_000;
