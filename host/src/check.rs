@@ -13,7 +13,7 @@ use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
 use crate::service::loader::Loader;
 use crate::service::registry::RegistryHandle;
-use crate::table;
+use crate::{output, table};
 
 /// Check the application file and every component that it names.
 pub async fn check(args: cli::Check) -> Result<(), Exit> {
@@ -29,7 +29,7 @@ pub async fn check(args: cli::Check) -> Result<(), Exit> {
             if args.output.format == Format::Table {
                 let count = config.services.len();
                 let services = if count == 1 { "service" } else { "services" };
-                println!("{}: ok, {count} {services}", args.application.display());
+                output::show(&format!("{}: ok, {count} {services}\n", args.application.display()));
             }
             Ok(())
         }
@@ -77,13 +77,12 @@ fn show(format: Format, config: &Config) -> Result<(), Exit> {
         Format::Table => {
             let file = config.file.as_deref().unwrap_or_default();
             let rows: Vec<_> = config.bounds.iter().map(|bound| row(bound, file)).collect();
-            print!(
-                "{}",
-                table::render(["TABLE", "KEY", "VALUE", "DEFAULT", "RANGE", "SET"], &rows)
-            );
+            let settable =
+                table::render(["TABLE", "KEY", "VALUE", "DEFAULT", "RANGE", "SET"], &rows);
             let rows = fixed.into_iter().map(|bound| [bound.name, bound.value, bound.what]);
             let rows: Vec<_> = rows.collect();
-            print!("\n{}", table::render(["FIXED", "VALUE", "WHAT IT IS"], &rows));
+            let fixed = table::render(["FIXED", "VALUE", "WHAT IT IS"], &rows);
+            output::show(&format!("{settable}\n{fixed}"));
         }
     }
     Ok(())
@@ -112,7 +111,8 @@ fn tell(format: Format, diagnostics: &[Diagnostic]) {
     match format {
         Format::Table => diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}")),
         Format::Json => {
-            println!("{}", serde_json::to_string_pretty(diagnostics).unwrap_or_default());
+            let json = serde_json::to_string_pretty(diagnostics).unwrap_or_default();
+            output::show(&format!("{json}\n"));
         }
     }
 }

@@ -88,15 +88,22 @@ pub struct Failure {
     pub public: String,
     /// What only the log says.
     pub private: Option<String>,
+    /// Whose request it was, for the log.
+    pub service: Option<String>,
 }
 
 impl Failure {
     pub fn new(kind: Kind, public: impl Into<String>) -> Self {
-        Self { kind, public: public.into(), private: None }
+        Self { kind, public: public.into(), private: None, service: None }
     }
 
     pub fn because(mut self, private: impl fmt::Display) -> Self {
         self.private = Some(private.to_string());
+        self
+    }
+
+    pub fn of(mut self, service: &str) -> Self {
+        self.service = Some(service.to_string());
         self
     }
 }

@@ -86,23 +86,25 @@ impl App {
         match target {
             Target::Static(files) => files.serve(&request, rest).await,
             Target::Component { service, max_body } => {
+                let of_service = |failure: Failure| failure.of(&service.name);
                 let probe = health::Probe::of(request.method(), rest);
                 let rest = rest.to_string();
                 let body = body::Bounds { bytes: *max_body, idle: self.body_idle };
                 let passage =
                     request::Passage { host: &host, path: &rest, secure: peer.secure, body };
                 let hops = hops::passed(request.headers());
-                let (request, fate) = request::for_guest(request, &passage)?;
+                let (request, fate) = request::for_guest(request, &passage).map_err(of_service)?;
                 let context = RequestContext::new(id.to_string(), hops);
                 let answer = service.handle(context, request).await.and_then(final_answer);
                 let answer = match fate {
                     Some(fate) => fate.judge(answer),
                     None => answer,
                 };
-                match probe {
+                let answer = match probe {
                     Some(probe) => probe.answer(service, answer).await,
                     None => answer,
-                }
+                };
+                answer.map_err(of_service)
             }
         }
     }
@@ -125,9 +127,10 @@ fn is_end_of_connection(kind: Kind) -> bool {
 
 /// Whose fault it is decides how loud the log says it.
 fn log(id: &str, failure: &Failure) {
+    let service = failure.service.as_deref();
     match failure.kind.source() {
-        Source::Client => tracing::debug!(request = id, "{failure}"),
-        Source::Guest | Source::Host => tracing::warn!(request = id, "{failure}"),
+        Source::Client => tracing::debug!(service, request = id, "{failure}"),
+        Source::Guest | Source::Host => tracing::warn!(service, request = id, "{failure}"),
     }
 }
 

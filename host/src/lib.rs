@@ -11,6 +11,8 @@ pub mod limits;
 pub mod percent;
 pub mod tls;
 pub mod control;
+pub mod lock;
+pub mod output;
 pub mod serve;
 pub mod testkit;
 pub mod record;

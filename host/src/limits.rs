@@ -263,6 +263,10 @@ pub const WARM_RETRY: Duration = Duration::from_secs(1);
 /// Bytes of memory of an instance above which its end is left to the threads for guests that compute.
 pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 
+/// Time after the signal that stops the host in which another one is taken for the same. Nobody who changes his mind
+/// is as fast.
+pub const SIGNAL_ECHO: Duration = Duration::from_millis(100);
+
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 

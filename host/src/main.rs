@@ -6,7 +6,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, Format};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, serve, telemetry, testkit};
+use wasm_host::{check, client, inspect, output, serve, table, telemetry, testkit};
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]
@@ -49,11 +49,8 @@ async fn run(command: Command) -> Result<(), Exit> {
                 .await
                 .map_err(|error| Exit::Usage(format!("wasm-host: error: {error:#}")))?;
             match args.output.format {
-                Format::Table => print!("{}", report.text()),
-                Format::Json => println!(
-                    "{}",
-                    serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?
-                ),
+                Format::Table => output::show(&report.text()),
+                Format::Json => table::json(&report)?,
             }
             Ok(())
         }

@@ -35,6 +35,8 @@ use crate::http::listener::{Connections, Listener, Peer};
 use crate::http::route::Router;
 use crate::http::{App, Target};
 use crate::limits;
+use crate::lock::{self, Lock};
+use crate::output;
 use crate::record::{Recorder, Redactor};
 use crate::service::loader::Loader;
 use crate::service::registry::{Registry, RegistryHandle};
@@ -49,7 +51,7 @@ use crate::watch::Watch;
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
-    let Started { host, admin, public, control, control_file, watch, embedded, threads } = tokio::select! {
+    let Started { host, admin, public, control, control_file, watch, embedded, threads, lock } = tokio::select! {
         started = start(&args) => started?,
         signal = signals.next() => {
             tracing::info!("{signal} while starting");
@@ -124,6 +126,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
+    drop(lock);
     Ok(())
 }
 
@@ -138,6 +141,8 @@ struct Started {
     watch: Option<Watch>,
     embedded: Option<EmbeddedServer>,
     threads: Arc<Threads>,
+    /// On the state folder.
+    lock: Lock,
 }
 
 async fn start(args: &cli::Serve) -> Result<Started, Exit> {
@@ -146,6 +151,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         eprintln!("{warning}");
     }
     descriptors::raise(config.http.limits.connections);
+    // Two of them would take each other's control plane, versions and history.
+    let lock = lock::hold(&config.state_dir)?;
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
@@ -185,7 +192,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let token = Token::new()?;
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
     let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token));
-    Ok(Started { host, admin, public, control, control_file, watch, embedded, threads })
+    Ok(Started { host, admin, public, control, control_file, watch, embedded, threads, lock })
 }
 
 fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>> {
@@ -337,7 +344,7 @@ fn announce(host: &Host, format: Format) {
         Format::Table => text.push_str(&table(&services)),
         Format::Json => {
             let json = serde_json::to_string_pretty(&services).unwrap_or_default();
-            println!("{json}");
+            output::show(&format!("{json}\n"));
         }
     }
     eprint!("{text}");

@@ -2,6 +2,9 @@
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::limits;
 
 /// Exit code of a host that was told twice to stop.
 const IMPATIENT: i32 = 130;
@@ -31,8 +34,15 @@ impl Signals {
     /// From now on a signal ends the process at once, after `last`: what is cut is told, and what would outlive the
     /// process is stopped.
     pub fn exit_on_next(mut self, last: impl FnOnce() + Send + 'static) {
+        let first = Instant::now();
         tokio::spawn(async move {
-            let name = self.next().await;
+            // Supervisors that signal a process and its group send the first one twice.
+            let name = loop {
+                let name = self.next().await;
+                if first.elapsed() >= limits::SIGNAL_ECHO {
+                    break name;
+                }
+            };
             tracing::warn!("{name} again: exiting without waiting for what still runs");
             last();
             crate::telemetry::flush();

@@ -3,6 +3,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::output;
+
 /// `rows` below `head`, columns two spaces apart.
 pub fn render<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_string);
@@ -26,7 +28,7 @@ pub fn render<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
 
 /// The same for programs, on standard output.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    output::show(&format!("{}\n", serde_json::to_string_pretty(value)?));
     Ok(())
 }
 

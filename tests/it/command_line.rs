@@ -51,6 +51,20 @@ first-byte-timeout = "soon"
     assert_eq!(found[0]["line"], 3);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_output_that_cannot_be_written_is_told_and_no_panic() {
+    let app = App::new("name = \"full\"\n[service.hello]\ncomponent = \"$(hello-p3)\"\n")
+        .before("exec 1>/dev/full");
+    for command in
+        [&["check"][..], &["check", "--limits"], &["check", "--limits", "--format", "json"]]
+    {
+        let told = text(&app.run(command).await.stderr);
+        assert!(told.contains("cannot write to standard output"), "{told}");
+        assert!(!told.contains("panicked"), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_component_is_told_apart() {
     let app = App::new("");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wasm_host_tests::host::App;
@@ -205,7 +206,24 @@ async fn a_second_signal_does_not_wait() {
         host.log().contains("SIGTERM: finishing").then_some(())
     })
     .await;
+    // Later than a supervisor that sends the first one twice.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     host.terminate();
     let (status, log) = host.stop_after_signal().await;
     assert_eq!(status.code(), Some(130), "{log}");
+}
+
+#[tokio::test]
+async fn a_signal_that_comes_twice_at_once_is_one() {
+    let host = app("").serve().await;
+    let path = "/slow?pieces=10&ms=100";
+    let mut stream = client::open(&host.address, "GET", path, &[], "").await;
+    assert!(stream.next().await.unwrap().is_some());
+    // As supervisors do it that signal the process and its group; two of one kind might be merged by the system.
+    host.terminate();
+    let host_process = i32::try_from(host.pid()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(host_process, Signal::INT).unwrap();
+    assert!(stream.rest().await.is_ok());
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
 }

@@ -104,7 +104,10 @@ fn select(args: &[String]) -> Result<(Vec<Part>, Vec<String>)> {
     let named = |arg: &String| Part::ALL.into_iter().find(|part| part.name() == arg);
     let filters: Vec<_> = args.iter().filter(|arg| named(arg).is_none()).cloned().collect();
     if let Some(option) = filters.iter().find(|filter| filter.starts_with('-')) {
-        bail!("unexpected `{option}`: this command takes names of parts and of tests");
+        let parts = Part::ALL.map(Part::name).join(", ");
+        bail!(
+            "unexpected `{option}`: this command takes names of parts ({parts}) and words that names of tests contain"
+        );
     }
     let chosen: Vec<_> = args.iter().filter_map(named).collect();
     let parts =

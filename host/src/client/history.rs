@@ -6,7 +6,7 @@ use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::service::history::Record;
-use crate::table;
+use crate::{output, table};
 
 pub async fn history(args: cli::History) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;
@@ -15,7 +15,7 @@ pub async fn history(args: cli::History) -> Result<(), Exit> {
     records.reverse();
     match args.control.output.format {
         Format::Json => table::json(&records)?,
-        Format::Table => print!("{}", render(&records)),
+        Format::Table => output::show(&render(&records)),
     }
     Ok(())
 }

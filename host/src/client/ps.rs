@@ -4,13 +4,13 @@ use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::http::admin::ServiceStatus;
-use crate::table;
+use crate::{output, table};
 
 pub async fn ps(args: cli::Ps) -> Result<(), Exit> {
     let services: Vec<ServiceStatus> = Client::of(&args.control)?.get(&["services"]).await?;
     match args.control.output.format {
         Format::Json => table::json(&services)?,
-        Format::Table => print!("{}", render(&services)),
+        Format::Table => output::show(&render(&services)),
     }
     Ok(())
 }

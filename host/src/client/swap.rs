@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::limits;
 use crate::service::history::{Record, Verdict};
 use crate::service::swap::Outcome;
-use crate::table;
+use crate::{output, table};
 
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;
@@ -77,7 +77,7 @@ async fn tell(
         (Format::Json, false) => Ok(()),
         (Format::Table, true) => Err(Exit::Verdict(render(&outcome, trial.as_deref()))),
         (Format::Table, false) => {
-            print!("{}", render(&outcome, trial.as_deref()));
+            output::show(&render(&outcome, trial.as_deref()));
             Ok(())
         }
     }

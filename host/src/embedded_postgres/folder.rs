@@ -12,7 +12,7 @@
 //! `STATE/postgres/id`. Removing the state folder then still makes the next start a fresh one.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::account::Account;
 use super::shown;
+use crate::lock::{self, Lock};
 
 /// Where data goes that the server's user could not reach in the state folder.
 const FALLBACK: &str = "/var/lib/wasm-host";
@@ -34,7 +35,7 @@ pub(super) struct Folder {
     home: PathBuf,
     account: Option<Account>,
     secret: String,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Without the secret.
@@ -50,7 +51,7 @@ impl Folder {
         fs::create_dir_all(&root)
             .with_context(|| format!("cannot create the state folder {}", shown(&root)))?;
         let root = fs::canonicalize(&root)?;
-        let lock = lock(&root)?;
+        let lock = lock::hold(&root)?;
         let home = match account {
             Some(account) if !account.can_reach(&root) => fallback(&root)?,
             _ => root.clone(),
@@ -99,36 +100,6 @@ impl Folder {
         let hash = Sha256::new().chain_update(&self.secret).chain_update([0]).chain_update(role);
         hex(&hash.finalize())
     }
-}
-
-fn lock(root: &Path) -> anyhow::Result<File> {
-    let path = root.join("host.lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .with_context(|| format!("cannot open {}", shown(&path)))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid)?;
-            bail!(
-                "the state folder {} is in use by another wasm-host (process {}); stop that one, or \
-                 give this one a state folder of its own",
-                shown(root),
-                pid.trim(),
-            );
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("cannot lock {}", shown(&path)));
-        }
-    }
-    file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())?;
-    Ok(file)
 }
 
 fn fallback(root: &Path) -> anyhow::Result<PathBuf> {

@@ -260,7 +260,8 @@ async fn keep(
             () = stop.cancelled() => return shut_down(child).await,
             status = child.wait() => {
                 running.set(None);
-                tracing::error!(?status, "embedded Postgres ended by itself");
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                tracing::error!("embedded Postgres ended by itself ({status}) and is started again");
             }
         }
         if started.elapsed() > limits::RESTART_WAIT_LAST {

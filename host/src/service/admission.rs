@@ -96,8 +96,14 @@ impl Admission {
 
     fn refused(&self, refused: Refused, failure: Failure, gate: &Gate) -> Failure {
         match refused {
-            Refused::Full => failure.because(format_args!("the queue of {} is full", gate.queue())),
-            Refused::Late => failure.because(format_args!("no place within {:?}", self.timeout)),
+            Refused::Full => failure.because(format_args!(
+                "the queue of {} is full; 'queue' sets the bound",
+                gate.queue()
+            )),
+            Refused::Late => failure.because(format_args!(
+                "no place within {:?}; 'queue-timeout' sets the bound",
+                self.timeout
+            )),
             Refused::Closed => failure.because("the host is stopping"),
         }
     }

@@ -211,6 +211,10 @@ impl Service {
             Kind::FirstByteTimeout,
             format!("The service {} did not begin to answer within {patience:?}.", self.name),
         )
+        .because(match self.deadlines.total {
+            Some(total) if total <= self.deadlines.first_byte => "'timeout' sets the bound",
+            _ => "'first-byte-timeout' sets the bound",
+        })
     }
 
     fn cut(&self) -> Failure {

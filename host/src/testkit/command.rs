@@ -16,7 +16,7 @@ use super::suite::{self, CaseFile, Verdict};
 use crate::cli::{Format, Test};
 use crate::exit::Exit;
 use crate::limits::testkit as bounds;
-use crate::table;
+use crate::{output, table};
 
 /// Run the command.
 ///
@@ -73,9 +73,9 @@ fn run(args: &Test) -> Result<(), Exit> {
     match args.output.format {
         Format::Json => table::json(&json(&suites, took, seed))?,
         Format::Table => {
-            print!("{}", text(&suites, took));
+            output::show(&text(&suites, took));
             if let Some(seed) = seed {
-                println!("The order is that of --shuffle {seed}.");
+                output::show(&format!("The order is that of --shuffle {seed}.\n"));
             }
         }
     }

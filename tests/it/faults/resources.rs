@@ -184,6 +184,26 @@ async fn a_port_that_is_taken_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_state_folder_that_is_in_use_is_an_error_that_names_who_has_it() {
+    let app = guests("");
+    let host = app.serve().await;
+    // Also by a component that is served by itself.
+    let hello = component("hello-p3");
+    let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    for first in [vec!["serve"], vec!["serve", hello.to_str().unwrap()]] {
+        let output = app.run(&[&first[..], &ports].concat()).await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        let process = format!("(process {})", host.pid());
+        assert!(told.contains(&process) && told.contains("--state"), "{told}");
+    }
+    // The one that runs is still found by commands.
+    let ps = app.run(&["ps"]).await;
+    assert!(String::from_utf8(ps.stdout).unwrap().contains("greedy"));
+    drop(app.serve_with(&["wasm-host.toml", "--state", "other"]).await);
+}
+
+#[tokio::test]
 async fn a_host_that_is_killed_under_load_starts_again_as_if_nothing_was() {
     let app = guests("");
     for _ in 0..3 {

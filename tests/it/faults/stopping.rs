@@ -14,6 +14,9 @@ use super::guests;
 /// Waits for nothing: below the time that an unfinished request is given.
 const SOON: Duration = Duration::from_secs(20);
 
+/// After which a signal is another one, and not the first one sent twice.
+const ANOTHER: Duration = Duration::from_millis(300);
+
 async fn stops_soon(host: Host) -> String {
     let asked = Instant::now();
     let (status, log) = host.stop().await;
@@ -80,6 +83,7 @@ async fn a_second_signal_ends_it_at_once() {
         tokio::net::TcpStream::connect(&host.address).await.is_err().then_some(())
     })
     .await;
+    tokio::time::sleep(ANOTHER).await;
     let again = Instant::now();
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(130), "{log}");
@@ -107,6 +111,7 @@ async fn a_second_signal_leaves_no_database_server_behind() {
     .await;
     host.terminate();
     host.logs("SIGTERM: finishing").await;
+    tokio::time::sleep(ANOTHER).await;
     assert_eq!(host.stop().await.0.code(), Some(130));
     wasm_host_tests::eventually("the end of the server", async || (!note.exists()).then_some(()))
         .await;

@@ -102,7 +102,7 @@ impl Admin {
                     Some(meant) => format!("did you mean {meant}?"),
                     None => {
                         let known: Vec<&str> = self.swaps.services().collect();
-                        format!("known are {}", known.join(", "))
+                        format!("the components are {}", known.join(", "))
                     }
                 };
                 return Failure::new(Kind::NoService, format!("{error}; {known}"));

@@ -82,8 +82,17 @@ impl Swaps {
             let _change = slot.change.lock().await;
             if is_canary(&slot, &canary) {
                 slot.service.publish(Serving::only(canary.clone()));
-                slot.saved().history.update(number, |record| record.verdict = Verdict::Activated);
-                tracing::info!(service = %slot.service.name, "{}: activated after its canary", canary.digest);
+                let (answers, _) = canary.counts.answers();
+                let seen = match answers {
+                    0 => "after a canary that nobody asked".to_string(),
+                    1 => "after a canary of 1 answer".to_string(),
+                    _ => format!("after a canary of {answers} answers"),
+                };
+                tracing::info!(service = %slot.service.name, "{}: activated {seen}", canary.digest);
+                slot.saved().history.update(number, |record| {
+                    record.verdict = Verdict::Activated;
+                    record.reason = Some(seen);
+                });
                 swaps.activate(&slot, stable, canary, number);
                 swaps.save(&slot).await;
             }
