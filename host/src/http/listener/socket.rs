@@ -24,6 +24,8 @@ pub(super) struct Socket {
     write_idle: Duration,
     /// Since when the client has taken nothing.
     stalled_since: Option<Instant>,
+    /// There was no room at all at a time after that.
+    is_filled: bool,
     timer: LazyTimer,
 }
 
@@ -71,7 +73,14 @@ pub(super) fn tune(socket: impl AsFd + Copy, write_idle: Duration) {
 
 impl Socket {
     pub(super) fn new(stream: Arc<TcpStream>, pulse: Arc<Pulse>, write_idle: Duration) -> Self {
-        Self { stream, pulse, write_idle, stalled_since: None, timer: LazyTimer::default() }
+        let (stalled_since, is_filled, timer) = Default::default();
+        Self { stream, pulse, write_idle, stalled_since, is_filled, timer }
+    }
+
+    /// The client has taken something.
+    fn goes_on(&mut self) {
+        (self.stalled_since, self.is_filled) = (None, false);
+        self.pulse.taken();
     }
 
     /// `next` are bytes that `send` would send first.
@@ -85,8 +94,8 @@ impl Socket {
             match send(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => {
-                    if self.stalled_since.take().is_some() {
-                        self.pulse.taken();
+                    if self.stalled_since.is_some() {
+                        self.goes_on();
                     }
                     return Poll::Ready(sent);
                 }
@@ -94,15 +103,20 @@ impl Socket {
         }
         let since = *self.stalled_since.get_or_insert_with(Instant::now);
         self.pulse.waits();
-        ready!(self.timer.poll(since + self.write_idle, cx));
         // The system says that there is room when a third of its buffer is free, which can be more than a slow
-        // reader takes in that time. It takes bytes as soon as there is any.
+        // reader takes in that time. It takes bytes as soon as there is any. Some is there soon after it said that
+        // there is none, when the client's system has taken what was on its way; so the buffer is filled once more
+        // in the middle of the time, and what there is room for after that, the client has taken.
+        ready!(self.timer.poll(since + self.write_idle / 2, cx));
         let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
         if let Ok(sent @ 1..) = rustix::net::send(&*self.stream, next, flags) {
-            self.stalled_since = None;
-            self.pulse.taken();
+            if self.is_filled {
+                self.goes_on();
+            }
             return Poll::Ready(Ok(sent));
         }
+        self.is_filled = true;
+        ready!(self.timer.poll(since + self.write_idle, cx));
         self.pulse.stalled.store(true, Ordering::Relaxed);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
