@@ -19,6 +19,7 @@ pub struct App {
     environment: Vec<(String, String)>,
     /// What a shell does before it becomes the host, such as lowering a limit.
     before: Option<String>,
+    is_optimised: bool,
 }
 
 impl App {
@@ -31,7 +32,12 @@ impl App {
             text = format!("{before}{}{after}", component(name).display());
         }
         std::fs::write(folder.path().join("wasm-host.toml"), text).unwrap();
-        Self { folder: Arc::new(folder), environment: Vec::new(), before: None }
+        Self {
+            folder: Arc::new(folder),
+            environment: Vec::new(),
+            before: None,
+            is_optimised: false,
+        }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -43,6 +49,16 @@ impl App {
     pub fn before(mut self, commands: &str) -> Self {
         self.before = Some(commands.to_string());
         self
+    }
+
+    /// Run it with the host as it is shipped, built by `cargo xtask build --release`.
+    pub fn optimised(mut self) -> Self {
+        self.is_optimised = true;
+        self
+    }
+
+    fn binary(&self) -> PathBuf {
+        if self.is_optimised { root().join("target/release/wasm-host") } else { binary() }
     }
 
     /// The folder of the application file.
@@ -106,11 +122,11 @@ impl App {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match &self.before {
-            None => Command::new(binary()),
+            None => Command::new(self.binary()),
             Some(before) => {
                 let mut shell = Command::new("sh");
                 let script = format!("{before}\nexec \"$@\"");
-                shell.args(["-c", &script, "sh"]).arg(binary());
+                shell.args(["-c", &script, "sh"]).arg(self.binary());
                 shell
             }
         };

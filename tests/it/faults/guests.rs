@@ -39,6 +39,9 @@ async fn handles_are_bounded() {
     let host = guests("").serve().await;
     assert_eq!(host.get("/greedy/handles?1000").await.status, 200);
     assert_eq!(host.get("/greedy/handles").await.status, 502);
+    // Those that the engine makes by itself: two for each stream.
+    assert_eq!(host.get("/greedy/streams?1000").await.status, 200);
+    assert_eq!(host.get("/greedy/streams?8000").await.status, 502);
     assert_eq!(host.get("/greedy/").await.status, 200);
     neighbour_is_well(&host).await;
 }

@@ -1,7 +1,8 @@
 //! Load: what must stay bounded is asserted, what was measured is printed (`-- --nocapture`).
 //!
 //! Times are asserted generously, because machines that run tests are busy. [`LONG`] in the environment makes
-//! each load last a minute, and asserts what is promised on a quiet machine of two processors.
+//! each load last a minute, and asserts what is promised on a quiet machine of two processors, of the host as it is
+//! shipped (`cargo xtask build --release` first).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +35,8 @@ fn bound<T>(promised: T, generous: T) -> T {
 /// An application for thousands of clients.
 fn app(tables: &str) -> App {
     let head = "name = \"load\"\n[http]\nconnections = 4000\nconnections-per-client = 4000\n";
-    App::new(&format!("{head}{tables}"))
+    let app = App::new(&format!("{head}{tables}"));
+    if is_long() { app.optimised() } else { app }
 }
 
 /// Something that is done again and again until it is told to stop.
@@ -141,8 +143,8 @@ component = "$(hello-p3)"
         troubled99.as_secs_f64() / calm99.as_secs_f64(),
     );
     assert!(troubled.len() > 20, "the third service hardly answered: {}", troubled.len());
-    // How many times the calm value it is, `cargo xtask bench --only neighbours` tells: this host is not optimised.
-    assert!(troubled99 < Duration::from_secs(2), "one in a hundred waited {troubled99:?}");
+    let bound = bound(calm99 * 3, Duration::from_secs(2));
+    assert!(troubled99 < bound, "one in a hundred waited {troubled99:?}");
     // Four instances of 64 MiB, those that end at the same time, and some room.
     assert!(during < before + 700, "{during} MiB");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
 use wasm_host_guest::bindings::wasi::http::types;
+use wasm_host_guest::bindings::wit_stream;
 use wasm_host_guest::{Request, Response, Service, service};
 
 const KIB: usize = 1024;
@@ -35,6 +36,11 @@ impl Service for Greedy {
                     HANDLES.with_borrow_mut(|handles| handles.push(types::Fields::new()));
                 }
                 Response::text(200, "kept\n")
+            }
+            "/streams" => {
+                let streams = (0..number.unwrap_or(1)).map(|_| wit_stream::new::<u8>());
+                let streams: Vec<_> = streams.collect();
+                Response::text(200, format!("{} kept\n", streams.len()))
             }
             "/flood" => {
                 flood(number.unwrap_or(16));

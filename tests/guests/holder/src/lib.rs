@@ -40,7 +40,7 @@ impl Service for Holder {
                 let written = transaction.execute("select 1".to_string(), Vec::new()).await;
                 Response::stream(200, "text/plain", |mut body| async move {
                     let _ = body.write(format!("{written:?}").into_bytes()).await;
-                    monotonic_clock::wait_for(3_600_000_000_000).await;
+                    monotonic_clock::wait_for(HOUR).await;
                     drop(transaction);
                     Ok(())
                 })
