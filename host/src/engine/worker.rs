@@ -29,6 +29,7 @@ use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 pub use self::computing::stop as stop_computing;
 use self::expiration::Expiration;
 pub use self::handler::Handler;
+use self::shared::Making;
 pub use self::shared::{AllInstancesBusy, Retirement, Shared};
 use self::slots::SlotStatus;
 pub use self::slots::{InstanceSlots, Slot};
@@ -186,7 +187,7 @@ impl Policy {
 
     async fn instantiate(&self) -> wasmtime::Result<Made> {
         let limits = &self.limits;
-        let slots = self.shared.enter(limits.instances)?;
+        let (slots, making) = self.shared.enter(limits.instances)?;
         let mut store = self.store();
         self.count_ticks(&mut store, slots.clone());
         let started = timeout(crate::limits::SMOKE_TIMEOUT, self.pre.instantiate_async(&mut store));
@@ -197,11 +198,12 @@ impl Policy {
             Err(error) => return Err(error),
         };
         let expiration = Expiration::new(slots.clone(), store.data().requests.clone(), limits);
-        Ok(Made { store, proxy, slots, expiration })
+        Ok(Made { store, proxy, slots, expiration, making })
     }
 
-    /// Whether an instance takes another request.
-    fn accepts(&self, slots: &InstanceSlots) -> Accepts {
+    /// Whether an instance takes another request. Where somebody's abandoned one hangs in it, others come first:
+    /// those that are free, that are being made, or that may be.
+    fn accepts(&self, slots: &InstanceSlots, are_others_free: impl FnOnce() -> bool) -> Accepts {
         // Asked between its events, so the guest has let its neighbours run.
         slots.pause();
         // A request is served to the end of its body; only a guest of WASI 0.2 is done with its own part before.
@@ -211,7 +213,10 @@ impl Policy {
         let retired = slots.is_retired() && begun > 0;
         if retired || self.is_used_up(slots) {
             Accepts::NeverAgain
-        } else if running >= self.limits.per_instance || self.is_avoided(slots) {
+        } else if running >= self.limits.per_instance
+            || slots.is_tainted()
+                && (self.has_room() || self.shared.is_starting() || are_others_free())
+        {
             Accepts::NotNow
         } else {
             Accepts::Yes
@@ -221,11 +226,6 @@ impl Policy {
     /// Whether it has begun as many requests as one may.
     fn is_used_up(&self, slots: &InstanceSlots) -> bool {
         slots.begun() >= self.reuse
-    }
-
-    /// Whether new requests had better go elsewhere, and can.
-    fn is_avoided(&self, slots: &InstanceSlots) -> bool {
-        slots.is_tainted() && self.has_room()
     }
 
     /// Whether the service may have one more instance.
@@ -275,6 +275,7 @@ struct Made {
     proxy: Proxy,
     slots: Arc<InstanceSlots>,
     expiration: Expiration,
+    making: Making,
 }
 
 /// Whether an instance takes a request.

@@ -187,6 +187,12 @@ impl Desk {
         }
     }
 
+    /// Whether one that nothing hangs in takes requests, besides this one.
+    pub(super) fn has_clean_beside(&self, instance: &Arc<InstanceSlots>) -> bool {
+        let queue = lock(&self.queue);
+        queue.free.iter().any(|free| !Arc::ptr_eq(free, instance) && !free.is_tainted())
+    }
+
     /// It takes none now. What waits is for others.
     pub(super) fn withdraw(self: &Arc<Self>, instance: &Arc<InstanceSlots>) {
         if instance.set_free(false) {
@@ -280,7 +286,7 @@ mod tests {
         assert_eq!(ids(&starting.left_over(2)), ["2"]);
         assert_eq!(ids(&starting.jobs), ["0", "1"]);
         let (mut free, _clients) = queue(3);
-        free.free.push(Arc::new(Shared::default()).enter(1).unwrap());
+        free.free.push(Arc::new(Shared::default()).enter(1).unwrap().0);
         assert!(free.left_over(1).is_empty());
         assert_eq!(free.jobs.len(), 3);
     }

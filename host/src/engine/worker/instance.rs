@@ -60,7 +60,9 @@ pub(super) async fn run(starting: Starting) {
 }
 
 async fn serve(desk: Arc<Desk>, made: Made) {
-    let Made { store, proxy, slots, mut expiration } = made;
+    let Made { store, proxy, slots, mut expiration, making } = made;
+    // It has been offered.
+    drop(making);
     let mut living = Living { desk: desk.clone(), store: Some(store), slots: slots.clone() };
     let Some(store) = &mut living.store else { return };
     let mut instance = Instance {
@@ -178,7 +180,8 @@ impl Instance {
         if self.closed || !self.ready {
             return Ok(());
         }
-        match self.desk.policy.accepts(&self.slots) {
+        let are_others_free = || self.desk.has_clean_beside(&self.slots);
+        match self.desk.policy.accepts(&self.slots, are_others_free) {
             Accepts::Yes => {}
             Accepts::NotNow => {
                 self.desk.withdraw(&self.slots);

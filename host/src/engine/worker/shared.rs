@@ -16,6 +16,8 @@ pub struct Shared {
     /// Counts up with every renewal: instances of an earlier count are to end.
     renewed: AtomicU64,
     live: AtomicUsize,
+    /// Those of them that are being made and do not take requests yet.
+    starting: AtomicUsize,
     /// Instances that take no requests because somebody's abandoned one hangs in them.
     tainted: AtomicUsize,
     instances: Mutex<Vec<Weak<InstanceSlots>>>,
@@ -26,6 +28,9 @@ pub struct Shared {
 /// One retirement of a version. A later one, or its end, makes it void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retirement(u64);
+
+/// An instance that is alive and does not take requests yet. Dropped when it does, or could not be made.
+pub(super) struct Making(Arc<Shared>);
 
 /// The instances of a version are all in use.
 #[derive(Debug, thiserror::Error)]
@@ -84,11 +89,15 @@ impl Shared {
     pub(super) fn enter(
         self: &Arc<Self>,
         limit: usize,
-    ) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
+    ) -> Result<(Arc<InstanceSlots>, Making), AllInstancesBusy> {
+        // Before it counts as alive: whoever finds no room for another one then finds that one is coming.
+        let making = Making::new(self);
         let entered = self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
             (live < limit).then_some(live + 1)
         });
         if entered.is_err() {
+            // Before the others look whether a clean one is coming.
+            drop(making);
             if self.tainted.load(Ordering::Acquire) > 0 {
                 // Without room for a clean instance, these serve again.
                 self.wake();
@@ -99,7 +108,12 @@ impl Shared {
         let mut instances = lock(&self.instances);
         instances.retain(|instance| instance.strong_count() > 0);
         instances.push(Arc::downgrade(&slots));
-        Ok(slots)
+        Ok((slots, making))
+    }
+
+    /// Whether one of those that are alive is still being made.
+    pub(super) fn is_starting(&self) -> bool {
+        self.starting.load(Ordering::Acquire) > 0
     }
 
     /// One less is alive.
@@ -138,5 +152,36 @@ impl Shared {
 
     fn instances(&self) -> Vec<Arc<InstanceSlots>> {
         lock(&self.instances).iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Making {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.starting.fetch_add(1, Ordering::AcqRel);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.0.starting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_being_made_until_it_takes_requests_and_one_too_many_is_not() {
+        let shared = Arc::new(Shared::default());
+        let (first, making) = shared.enter(1).unwrap();
+        assert!(shared.is_starting());
+        drop(making);
+        assert!(!shared.is_starting());
+        assert!(shared.enter(1).is_err());
+        assert!(!shared.is_starting());
+        drop(first);
+        assert!(shared.enter(1).is_ok());
     }
 }
