@@ -47,6 +47,38 @@ async fn handles_are_bounded() {
 }
 
 #[tokio::test]
+async fn what_is_handed_over_in_one_call_is_bounded() {
+    let host = guests("memory = \"512MiB\"").serve().await;
+    let reply = host.get("/greedy/hand-over?1000000").await;
+    assert_eq!((reply.status.as_u16(), reply.text()), (200, "Err(HeaderError::InvalidSyntax)\n"));
+    // 48 bytes each in the host's memory: more than its 128 MiB, and less than the guest's own memory.
+    assert_eq!(host.get("/greedy/hand-over?3000000").await.status, 502);
+    host.logs("fuel").await;
+    assert_eq!(host.get("/greedy/").await.status, 200);
+    neighbour_is_well(&host).await;
+}
+
+#[tokio::test]
+async fn a_body_is_taken_in_small_pieces_however_it_is_written() {
+    let host = guests("").serve().await;
+    let mut raw = Raw::connect(&host.address).await;
+    raw.send(request("GET", "/greedy/at-once?1024", "")).await.unwrap();
+    let text = raw.end().await.text();
+    let (_, mut rest) = text.split_once("\r\n\r\n").unwrap();
+    let mut pieces = Vec::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        pieces.push(size);
+        rest = &after[size + "\r\n".len()..];
+    }
+    assert_eq!(pieces.iter().sum::<usize>(), 1024 * 1024);
+    assert!(pieces.iter().all(|&size| size <= 64 * 1024), "{pieces:?}");
+}
+
+#[tokio::test]
 async fn a_flood_of_log_lines_is_bounded() {
     let host = guests("first-byte-timeout = \"30s\"").serve().await;
     host.get("/greedy/flood?16").await;
@@ -211,7 +243,9 @@ async fn a_body_that_a_guest_never_reads_disturbs_no_later_request() {
 
 #[tokio::test]
 async fn every_misbehaviour_at_once_leaves_the_neighbour_alone() {
-    let host = guests("first-byte-timeout = \"2s\"\nmemory = \"32MiB\"").serve().await;
+    let host = guests("first-byte-timeout = \"2s\"\ncpu-timeout = \"1s\"\nmemory = \"32MiB\"")
+        .serve()
+        .await;
     let paths = [
         "leak?1024",
         "recurse",

@@ -42,6 +42,20 @@ impl Service for Greedy {
                 let streams: Vec<_> = streams.collect();
                 Response::text(200, format!("{} kept\n", streams.len()))
             }
+            // So many in one call, none of them valid.
+            "/hand-over" => {
+                let entries = vec![(String::new(), Vec::new()); number.unwrap_or(1)];
+                let taken = types::Fields::from_list(&entries);
+                Response::text(200, format!("{:?}\n", taken.map(drop)))
+            }
+            // In one write, of a length that nobody was told.
+            "/at-once" => {
+                let body = vec![b'o'; number.unwrap_or(1) * KIB];
+                Response::stream(200, "text/plain", |mut writer| async move {
+                    let _ = writer.write(body).await;
+                    Ok(())
+                })
+            }
             "/flood" => {
                 flood(number.unwrap_or(16));
                 Response::text(200, "said\n")
