@@ -257,8 +257,9 @@ pub const HEAVY: u32 = 48;
 /// tenth of a processor that both want.
 pub const COMPUTING_NICENESS: i32 = 10;
 
-/// Time until a warm instance that could not be made is tried again.
-pub const WARM_RETRY: Duration = Duration::from_secs(1);
+/// Time until an instance that could not be made is tried again, where nobody waits for it: one that is to be warm, or
+/// to serve in the place of one in which a request hangs.
+pub const INSTANCE_RETRY: Duration = Duration::from_secs(1);
 
 /// Bytes of memory of an instance above which its end is left to the threads for guests that compute.
 pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;

@@ -4,7 +4,8 @@
 //! A guest's task cannot be cancelled from outside. So every request has a [`Slot`] that both
 //! its body and its instance see: once all requests of an instance that still run are abandoned, the instance ends
 //! within [`limits::ABANDONED_GRACE`], whatever the guest is doing. Requests that are alive are
-//! never cut short by a neighbour's client; but while one hangs that nobody waits for, new ones go elsewhere.
+//! never cut short by a neighbour's client; but while one hangs that nobody waits for, new ones go elsewhere, if
+//! anybody else can take them.
 //!
 //! While guest code computes nothing else of its instance moves. The engine's ticks make such code give way to
 //! other instances, and are counted: an instance that computes for too long without a pause is ended.
@@ -201,9 +202,8 @@ impl Policy {
         Ok(Made { store, proxy, slots, expiration, making })
     }
 
-    /// Whether an instance takes another request. Where somebody's abandoned one hangs in it, others come first:
-    /// those that are free, that are being made, or that may be.
-    fn accepts(&self, slots: &InstanceSlots, are_others_free: impl FnOnce() -> bool) -> Accepts {
+    /// Whether an instance takes another request.
+    fn accepts(&self, slots: &InstanceSlots) -> Accepts {
         // Asked between its events, so the guest has let its neighbours run.
         slots.pause();
         // A request is served to the end of its body; only a guest of WASI 0.2 is done with its own part before.
@@ -213,10 +213,7 @@ impl Policy {
         let retired = slots.is_retired() && begun > 0;
         if retired || self.is_used_up(slots) {
             Accepts::NeverAgain
-        } else if running >= self.limits.per_instance
-            || slots.is_tainted()
-                && (self.has_room() || self.shared.is_starting() || are_others_free())
-        {
+        } else if running >= self.limits.per_instance || self.is_avoided(slots) {
             Accepts::NotNow
         } else {
             Accepts::Yes
@@ -226,6 +223,11 @@ impl Policy {
     /// Whether it has begun as many requests as one may.
     fn is_used_up(&self, slots: &InstanceSlots) -> bool {
         slots.begun() >= self.reuse
+    }
+
+    /// Whether new requests had better go elsewhere, and can.
+    fn is_avoided(&self, slots: &InstanceSlots) -> bool {
+        slots.is_tainted() && self.shared.has_better(slots, self.limits.instances)
     }
 
     /// Whether the service may have one more instance.

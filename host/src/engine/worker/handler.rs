@@ -86,9 +86,9 @@ impl Handler {
         self.0.warm.has_any()
     }
 
-    /// Whether one of them would take a request now.
+    /// Whether one of them would take a request now, and gladly: nothing hangs in it.
     pub fn is_free(&self) -> bool {
-        !lock(&self.0.queue).free.is_empty()
+        lock(&self.0.queue).free.iter().any(|free| !free.is_tainted())
     }
 
     /// Have a request answered.
@@ -187,12 +187,6 @@ impl Desk {
         }
     }
 
-    /// Whether one that nothing hangs in takes requests, besides this one.
-    pub(super) fn has_clean_beside(&self, instance: &Arc<InstanceSlots>) -> bool {
-        let queue = lock(&self.queue);
-        queue.free.iter().any(|free| !Arc::ptr_eq(free, instance) && !free.is_tainted())
-    }
-
     /// It takes none now. What waits is for others.
     pub(super) fn withdraw(self: &Arc<Self>, instance: &Arc<InstanceSlots>) {
         if instance.set_free(false) {
@@ -218,7 +212,9 @@ impl Starting {
         let error = Arc::new(error);
         // From here on it counts no more: who comes now gets a start of its own.
         drop(self);
-        if error.is::<AllInstancesBusy>() && desk.policy.has_room() {
+        if !error.is::<AllInstancesBusy>() {
+            desk.policy.shared().could_not_make();
+        } else if desk.policy.has_room() {
             // Whoever made it has looked while this still counted.
             desk.keep_warm();
         }

@@ -180,8 +180,7 @@ impl Instance {
         if self.closed || !self.ready {
             return Ok(());
         }
-        let are_others_free = || self.desk.has_clean_beside(&self.slots);
-        match self.desk.policy.accepts(&self.slots, are_others_free) {
+        match self.desk.policy.accepts(&self.slots) {
             Accepts::Yes => {}
             Accepts::NotNow => {
                 self.desk.withdraw(&self.slots);

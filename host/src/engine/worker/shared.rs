@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
 
 use super::handler::Desk;
 use super::lock;
 use super::slots::InstanceSlots;
+use crate::limits;
 
 /// All that instances of one version share.
 #[derive(Default)]
@@ -16,9 +18,11 @@ pub struct Shared {
     /// Counts up with every renewal: instances of an earlier count are to end.
     renewed: AtomicU64,
     live: AtomicUsize,
-    /// Those of them that are being made and do not take requests yet.
+    /// Attempts to make one. Those that succeed count until it takes requests.
     starting: AtomicUsize,
-    /// Instances that take no requests because somebody's abandoned one hangs in them.
+    /// When an attempt failed last, although there was room for one more.
+    failed: Mutex<Option<Instant>>,
+    /// Instances in which somebody's abandoned request hangs: others come first.
     tainted: AtomicUsize,
     instances: Mutex<Vec<Weak<InstanceSlots>>>,
     /// The handlers that keep some of them warm.
@@ -29,7 +33,7 @@ pub struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retirement(u64);
 
-/// An instance that is alive and does not take requests yet. Dropped when it does, or could not be made.
+/// An attempt to make an instance. Dropped when that takes requests, or could not be made.
 pub(super) struct Making(Arc<Shared>);
 
 /// The instances of a version are all in use.
@@ -98,10 +102,7 @@ impl Shared {
         if entered.is_err() {
             // Before the others look whether a clean one is coming.
             drop(making);
-            if self.tainted.load(Ordering::Acquire) > 0 {
-                // Without room for a clean instance, these serve again.
-                self.wake();
-            }
+            self.wake_tainted();
             return Err(AllInstancesBusy(limit));
         }
         let slots = Arc::new(InstanceSlots::new(self.clone()));
@@ -111,9 +112,23 @@ impl Shared {
         Ok((slots, making))
     }
 
-    /// Whether one of those that are alive is still being made.
-    pub(super) fn is_starting(&self) -> bool {
-        self.starting.load(Ordering::Acquire) > 0
+    /// One could not be made although there was room: the memory, say, or the host's places are used up.
+    pub(super) fn could_not_make(&self) {
+        *lock(&self.failed) = Some(Instant::now());
+        self.wake_tainted();
+    }
+
+    /// Whether somebody else takes a request, now or soon, than this instance, in which one hangs: another one that
+    /// is free, one that is being made, or one that may be, of so many as the `limit` allows.
+    pub(super) fn has_better(&self, tainted: &InstanceSlots, limit: usize) -> bool {
+        let failed = lock(&self.failed).is_some_and(|at| at.elapsed() < limits::INSTANCE_RETRY);
+        let may_be_made = self.live_instances() < limit && !failed;
+        // In the order in which an instance comes to be free, or it could be missed on its way.
+        may_be_made
+            || self.starting.load(Ordering::Acquire) > 0
+            || self.instances().iter().any(|other| {
+                !std::ptr::eq(&**other, tainted) && other.is_free() && !other.is_tainted()
+            })
     }
 
     /// One less is alive.
@@ -142,6 +157,14 @@ impl Shared {
 
     pub(super) fn renewals(&self) -> u64 {
         self.renewed.load(Ordering::Acquire)
+    }
+
+    /// Nobody else takes what waits: these serve again.
+    fn wake_tainted(&self) {
+        if self.tainted.load(Ordering::Acquire) > 0 {
+            let instances = self.instances();
+            instances.iter().filter(|instance| instance.is_tainted()).for_each(|one| one.wake());
+        }
     }
 
     fn wake(&self) {
@@ -173,15 +196,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_is_being_made_until_it_takes_requests_and_one_too_many_is_not() {
+    fn who_holds_a_hung_request_comes_after_those_that_are_free_are_made_or_may_be() {
         let shared = Arc::new(Shared::default());
-        let (first, making) = shared.enter(1).unwrap();
-        assert!(shared.is_starting());
+        let (hung, making) = shared.enter(2).unwrap();
         drop(making);
-        assert!(!shared.is_starting());
+        assert!(shared.has_better(&hung, 2), "one may be made");
         assert!(shared.enter(1).is_err());
-        assert!(!shared.is_starting());
-        drop(first);
-        assert!(shared.enter(1).is_ok());
+        assert!(!shared.has_better(&hung, 1), "no more may be made");
+        shared.could_not_make();
+        assert!(!shared.has_better(&hung, 2), "none can be made");
+        let (other, making) = shared.enter(2).unwrap();
+        assert!(shared.has_better(&hung, 2), "one is being made");
+        drop(making);
+        assert!(!shared.has_better(&hung, 2), "it has been made and is busy");
+        other.set_free(true);
+        assert!(shared.has_better(&hung, 2), "it is free");
+        other.set_tainted(true);
+        assert!(!shared.has_better(&hung, 2), "it is no better");
     }
 }

@@ -117,7 +117,7 @@ impl Desk {
         }
         let desk = Arc::downgrade(self);
         home.spawn(async move {
-            sleep(limits::WARM_RETRY).await;
+            sleep(limits::INSTANCE_RETRY).await;
             let Some(desk) = desk.upgrade() else { return };
             desk.warm.is_to_be_tried.store(false, Ordering::Release);
             desk.keep_warm();
