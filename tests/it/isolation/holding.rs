@@ -14,10 +14,10 @@ fn guest(bounds: &str) -> App {
 
 #[tokio::test]
 async fn a_body_that_stands_still_gives_its_place_back() {
-    let host = guest("concurrent = 1\nstream-idle-timeout = \"400ms\"").serve().await;
+    let host = guest("concurrent = 1\nstream-idle-timeout = \"2s\"").serve().await;
     // One that goes on is left alone.
-    let mut drips = client::open(&host.address, "GET", "/drip?60", &[], "").await;
-    assert_eq!(drips.rest().await.unwrap().len(), 60 * "drip\n".len());
+    let mut drips = client::open(&host.address, "GET", "/drip?150", &[], "").await;
+    assert_eq!(drips.rest().await.unwrap().len(), 150 * "drip\n".len());
     let mut held = client::open(&host.address, "GET", "/hold", &[], "").await;
     assert_eq!(held.rest().await, Err(b"one".to_vec()));
     assert_eq!(host.send("POST", "/echo", "x").await.text(), "x");
@@ -28,7 +28,7 @@ async fn a_body_that_stands_still_gives_its_place_back() {
 
 #[tokio::test]
 async fn a_response_has_so_much_time_in_all_where_the_file_says_so() {
-    let host = guest("timeout = \"700ms\"").serve().await;
+    let host = guest("timeout = \"2s\"").serve().await;
     let mut drips = client::open(&host.address, "GET", "/drip", &[], "").await;
     let rest = within("the end of the time", drips.rest()).await;
     let cut = rest.expect_err("an end that is no end");
@@ -47,7 +47,7 @@ async fn hung_beside_a_neighbour(bounds: &str) -> (Host, client::Streaming) {
         assert_eq!(host.get("/count").await.text(), "1");
         let mut hung = client::open(&host.address, "GET", "/hold", &[], "").await;
         assert_eq!(hung.next().await.unwrap().unwrap(), "one");
-        let mut neighbour = client::open(&host.address, "GET", "/drip?200", &[], "").await;
+        let mut neighbour = client::open(&host.address, "GET", "/drip?300", &[], "").await;
         assert!(neighbour.next().await.unwrap().is_some());
         // On a busy machine one may look as if it computed, and the other is given an instance of its own.
         if host.service("guest").await["instances"] == 1 {
@@ -55,6 +55,10 @@ async fn hung_beside_a_neighbour(bounds: &str) -> (Host, client::Streaming) {
         }
     };
     drop(hung);
+    eventually("it to be missed", async || {
+        (host.service("guest").await["cancelled"] == 1).then_some(())
+    })
+    .await;
     // Longer than the grace of an abandoned request.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     (host, neighbour)
@@ -65,7 +69,7 @@ async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish
     let (host, mut neighbour) = hung_beside_a_neighbour("instances = 2\nidle = \"10m\"").await;
     assert_eq!(host.get("/count").await.text(), "1", "a new request met the old instance");
     assert_eq!(host.service("guest").await["instances"], 2);
-    assert_eq!(neighbour.rest().await.unwrap().len(), 199 * "drip\n".len());
+    assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
     // The new one stays, as it is told to.
     eventually("the end of the instance", async || {
         (host.service("guest").await["instances"] == 1).then_some(())
@@ -77,9 +81,9 @@ async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish
 
 #[tokio::test]
 async fn without_room_for_another_an_instance_with_a_hung_request_serves_on() {
-    let (host, mut neighbour) = hung_beside_a_neighbour("instances = 1").await;
+    let (host, mut neighbour) = hung_beside_a_neighbour("instances = 1\nidle = \"10m\"").await;
     assert_eq!(host.get("/count").await.text(), "2");
-    assert_eq!(neighbour.rest().await.unwrap().len(), 199 * "drip\n".len());
+    assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
 }
 
 #[tokio::test]
@@ -98,14 +102,18 @@ async fn a_request_counts_in_its_instance_to_the_end_of_its_body() {
 #[tokio::test]
 async fn work_that_pauses_for_a_client_that_left_takes_no_neighbour_with_it() {
     let host = guest("instances = 1").serve().await;
-    let mut neighbour = client::open(&host.address, "GET", "/drip?100", &[], "").await;
+    let mut neighbour = client::open(&host.address, "GET", "/drip?200", &[], "").await;
     assert!(neighbour.next().await.unwrap().is_some());
     let address = host.address.clone();
     let worked = tokio::spawn(async move {
         client::send(&address, "GET", "/work", &[], "").await;
     });
-    eventually("the work", async || (host.service("guest").await["in_flight"] == 2).then_some(()))
-        .await;
+    eventually("the work", async || {
+        // Or who looks is so late that it is over, which is no fault of the host.
+        let runs = host.service("guest").await["in_flight"] == 2;
+        (runs || worked.is_finished()).then_some(())
+    })
+    .await;
     worked.abort();
-    assert_eq!(neighbour.rest().await.unwrap().len(), 99 * "drip\n".len());
+    assert_eq!(neighbour.rest().await.unwrap().len(), 199 * "drip\n".len());
 }
