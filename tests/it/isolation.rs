@@ -17,7 +17,6 @@ name = "isolation"
 
 [service.bad]
 component = "$(hostile)"
-first-byte-timeout = "1s"
 memory = "32MiB"
 
 [service.good]
@@ -46,8 +45,8 @@ async fn memory_is_bounded() {
 async fn loops_cost_their_own_deadline_and_nobodys_thread() {
     // Long enough that a neighbour on a busy machine is served well before the loops end.
     let patient = SERVICES.replace(
-        "first-byte-timeout = \"1s\"",
-        "first-byte-timeout = \"6s\"\ncpu-timeout = \"1m\"",
+        "memory = \"32MiB\"",
+        "memory = \"32MiB\"\nfirst-byte-timeout = \"6s\"\ncpu-timeout = \"1m\"",
     );
     let host = App::new(&patient).serve().await;
     // More loops than the machine has processors.
@@ -147,6 +146,7 @@ component = "$(hostile)"
 route = "/"
 instances = 1
 reuse = 2
+idle = "10m"
 "#,
     );
     let host = app.serve().await;
@@ -167,6 +167,7 @@ name = "poisoned"
 component = "$(hostile)"
 route = "/"
 instances = 1
+idle = "10m"
 "#,
     );
     let host = app.serve().await;

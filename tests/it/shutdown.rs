@@ -70,7 +70,7 @@ async fn fifty_bodies_in_flight_are_whole_while_the_host_says_that_it_is_not_rea
     let host = app("").serve().await;
     let mut streams = Vec::new();
     for _ in 0..50 {
-        let path = "/slow?pieces=60&ms=50&bytes=2000";
+        let path = "/slow?pieces=60&ms=120&bytes=2000";
         let mut stream = client::open(&host.address, "GET", path, &[], "").await;
         assert!(stream.next().await.unwrap().is_some());
         streams.push(stream);
@@ -219,10 +219,18 @@ async fn a_signal_that_comes_twice_at_once_is_one() {
     let path = "/slow?pieces=10&ms=100";
     let mut stream = client::open(&host.address, "GET", path, &[], "").await;
     assert!(stream.next().await.unwrap().is_some());
+    let host_process = i32::try_from(host.pid()).ok().and_then(Pid::from_raw).unwrap();
+    // A process that stands still gets both at once, whatever happens to this one between the two.
+    kill_process(host_process, Signal::STOP).unwrap();
+    eventually("the host to stand still", async || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", host.pid())).unwrap();
+        stat.contains(") T ").then_some(())
+    })
+    .await;
     // As supervisors do it that signal the process and its group; two of one kind might be merged by the system.
     host.terminate();
-    let host_process = i32::try_from(host.pid()).ok().and_then(Pid::from_raw).unwrap();
     kill_process(host_process, Signal::INT).unwrap();
+    kill_process(host_process, Signal::CONT).unwrap();
     assert!(stream.rest().await.is_ok());
     let (status, log) = host.stop_after_signal().await;
     assert_eq!(status.code(), Some(0), "{log}");

@@ -25,12 +25,14 @@ impl Postgres {
         if let Some(id) = account() {
             chown(folder.path(), Some(id), Some(id)).unwrap();
         }
-        // Free now; nobody else on this machine asks for this very port.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut postgres = Self { folder, port, server: None };
+        let mut postgres = Self { folder, port: 0, server: None };
         let data = postgres.data();
         let made = program("initdb").args(["-A", "trust", "-U", "app", "-D"]).arg(data).output();
         succeeded("initdb", &made.unwrap());
+        // Free now, and taken at once: nobody else on this machine asks for this very port.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        postgres.port = free.local_addr().unwrap().port();
+        drop(free);
         postgres.resume();
         postgres
     }

@@ -20,7 +20,7 @@ async fn a_server_that_is_out_of_connections_is_503() {
     postgres.resume();
     let host = querier(&postgres, "pool = 10").await;
     let asked = (0..10).map(|_| async {
-        let reply = host.send("POST", "/", "select 'fine', pg_sleep(1)").await;
+        let reply = host.send("POST", "/", "select 'fine', pg_sleep(5)").await;
         (reply.status.as_u16(), reply.text().to_string())
     });
     let replies = join_all(asked).await;
@@ -50,7 +50,7 @@ async fn a_pool_that_is_in_use_is_503_after_the_wait_for_a_connection() {
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_ended_on_the_server() {
     let postgres = Postgres::start();
-    let host = querier(&postgres, "statement-timeout = \"500ms\"").await;
+    let host = querier(&postgres, "statement-timeout = \"3s\"").await;
     let mut slow = begin(&host, "select 'a', pg_sleep(600)").await;
     assert_eq!(slow.rest().await.expect_err("no whole answer"), b"");
     runs_no_more(&postgres).await;
@@ -65,9 +65,9 @@ async fn a_statement_that_takes_too_long_is_ended_on_the_server() {
 #[tokio::test]
 async fn a_slow_answer_that_is_read_slowly_is_still_bounded() {
     let postgres = Postgres::start();
-    let host = querier(&postgres, "statement-timeout = \"1s\"").await;
+    let host = querier(&postgres, "statement-timeout = \"3s\"").await;
     let mut rows = rows(&host).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     rows.rest().await.expect_err("the rows are not whole");
     runs_no_more(&postgres).await;
     is_served(&host).await;

@@ -243,7 +243,7 @@ async fn a_write_whose_answer_is_lost_is_not_written_twice() {
     let bench = Bench::new("").await;
     bench.postgres.sql("create table once(x int)");
     let address = bench.host.address.clone();
-    let insert = "insert into once select 1 from pg_sleep(1)";
+    let insert = "insert into once select 1 from pg_sleep(5)";
     let asked =
         tokio::spawn(async move { client::send(&address, "POST", "/execute", &[], insert).await });
     bench.until_running("insert into once", "1").await;

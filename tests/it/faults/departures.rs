@@ -9,7 +9,7 @@ use wasm_host_tests::proxy::{Damage, Plan, Proxy};
 use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
 use wasm_host_tests::{client, eventually};
 
-use super::{guests, neighbour_is_well, nothing_in_flight};
+use super::{neighbour_is_well, nothing_in_flight, patient_guests};
 
 /// The promise is a second; the rest is for busy machines. Far below the time after which work without a
 /// client would be ended anyway.
@@ -41,7 +41,7 @@ fn was_soon(left: Instant) {
 
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gives_up_its_place() {
-    let host = guests("concurrent = 1\nqueue = 1\nqueue-timeout = \"60s\"").serve().await;
+    let host = patient_guests("concurrent = 1\nqueue = 1").serve().await;
     let mut holder = client::open(&host.address, "GET", "/greedy/endless", &[], "").await;
     assert!(holder.next().await.unwrap().is_some());
     // The one place in the queue is taken and left again and again.
@@ -56,7 +56,7 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place() {
         let address = host.address.clone();
         let asked = async move { client::send(&address, "GET", "/greedy/", &[], "").await };
         let mut waiting = tokio::spawn(asked);
-        let refused = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+        let refused = tokio::time::timeout(Duration::from_secs(2), &mut waiting).await;
         refused.is_err().then_some(waiting)
     })
     .await;
@@ -67,7 +67,8 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place() {
 
 #[tokio::test]
 async fn a_client_that_leaves_a_loop_ends_it() {
-    let host = guests("first-byte-timeout = \"10m\"").serve().await;
+    // Its client's leaving ends it and nothing else.
+    let host = patient_guests("cpu-timeout = \"10m\"").serve().await;
     let left = ask_and_leave(&host, "greedy", "GET", "/greedy/work?100000000", "").await;
     nothing_in_flight(&host, "greedy").await;
     eventually("the instance's end", async || {

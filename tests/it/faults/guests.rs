@@ -243,7 +243,7 @@ async fn a_body_that_a_guest_never_reads_disturbs_no_later_request() {
 
 #[tokio::test]
 async fn every_misbehaviour_at_once_leaves_the_neighbour_alone() {
-    let host = guests("first-byte-timeout = \"2s\"\ncpu-timeout = \"1s\"\nmemory = \"32MiB\"")
+    let host = guests("first-byte-timeout = \"2s\"\ncpu-timeout = \"100ms\"\nmemory = \"32MiB\"")
         .serve()
         .await;
     let paths = [

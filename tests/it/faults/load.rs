@@ -143,8 +143,10 @@ component = "$(hello-p3)"
         troubled99.as_secs_f64() / calm99.as_secs_f64(),
     );
     assert!(troubled.len() > 20, "the third service hardly answered: {}", troubled.len());
-    let bound = bound(calm99 * 3, Duration::from_secs(2));
-    assert!(troubled99 < bound, "one in a hundred waited {troubled99:?}");
+    // One pause of a busy machine meets all four connections, which is one in a hundred of some hundred answers.
+    let (percent, bound) = bound((99, calm99 * 3), (90, Duration::from_secs(2)));
+    let waited = percentile(&troubled, percent);
+    assert!(waited < bound, "{} in a hundred waited {waited:?}", 100 - percent);
     // Four instances of 64 MiB, those that end at the same time, and some room.
     assert!(during < before + 700, "{during} MiB");
 }
@@ -160,7 +162,8 @@ queue = 16
 queue-timeout = "1s"
 "#);
     let host = app.serve().await;
-    let path = "/slow?50";
+    // And how many of these all places together can serve in a second: a busy machine must be able to ask for more.
+    let (path, ceiling) = if is_long() { ("/slow?50", 160.0) } else { ("/slow?200", 40.0) };
     // As many clients as there are places: what they get is what can be sustained.
     let mut sustained = Load::new();
     for _ in 0..8 {
@@ -172,12 +175,14 @@ queue-timeout = "1s"
     let before = host.resident_kib() / 1024;
 
     let time = lasting(10);
+    // A machine that was busy while the rate was measured may be free from now on.
+    let offered = 2.0 * rate.max(ceiling);
     let mut answers = JoinSet::new();
     let began = Instant::now();
     let mut sent = 0_u32;
     while began.elapsed() < time {
         // By the clock, whatever became of the requests before.
-        let due = (began.elapsed().as_secs_f64() * rate * 2.0) as u32;
+        let due = (began.elapsed().as_secs_f64() * offered) as u32;
         while sent < due {
             sent += 1;
             let address = host.address.clone();

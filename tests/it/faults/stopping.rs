@@ -9,7 +9,7 @@ use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::models;
 use wasm_host_tests::upstream::{Step, Upstream};
 
-use super::guests;
+use super::{guests, patient_guests};
 
 /// Waits for nothing: below the time that an unfinished request is given.
 const SOON: Duration = Duration::from_secs(20);
@@ -52,11 +52,19 @@ async fn a_head_that_has_not_come_whole_holds_nobody_up() {
 #[tokio::test]
 async fn a_request_in_the_queue_was_accepted_and_is_answered() {
     let host = guests("concurrent = 1\nqueue-timeout = \"30s\"").serve().await;
-    let mut requests = Vec::new();
-    for _ in 0..5 {
+    let ask = async |path: &str| {
         let mut raw = Raw::connect(&host.address).await;
-        raw.send(request("GET", "/greedy/slow?1000", "")).await.unwrap();
-        requests.push(raw);
+        raw.send(request("GET", path, "")).await.unwrap();
+        raw
+    };
+    // It holds the only place until the others were seen to wait.
+    let mut requests = vec![ask("/greedy/slow?5000").await];
+    eventually("one to run", async || {
+        (host.service("greedy").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    for _ in 0..4 {
+        requests.push(ask("/greedy/slow?100").await);
     }
     eventually("one to run and four to wait", async || {
         let greedy = host.service("greedy").await;
@@ -75,7 +83,7 @@ async fn a_request_in_the_queue_was_accepted_and_is_answered() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let host = guests("").serve().await;
+    let host = patient_guests("").serve().await;
     let mut endless = client::open(&host.address, "GET", "/greedy/endless", &[], "").await;
     assert!(endless.next().await.unwrap().is_some());
     host.terminate();

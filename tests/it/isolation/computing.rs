@@ -15,9 +15,16 @@ cpu-timeout = "500ms"
 component = "$(hello-p3)"
 "#;
 
+/// Guests that compute come after everybody else. The least bound is the soonest over, and what waits behind a loop
+/// waits however long that takes.
+fn soon_ended() -> App {
+    let bounds = "cpu-timeout = \"100ms\"\nqueue-timeout = \"10m\"";
+    App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", bounds))
+}
+
 #[tokio::test]
 async fn a_guest_that_answers_and_then_loops_is_ended_and_its_queue_served() {
-    let host = App::new(SERVICES).serve().await;
+    let host = soon_ended().serve().await;
     let mut looping = client::open(&host.address, "GET", "/bad/answer-then-loop", &[], "").await;
     assert_eq!(looping.next().await.unwrap().unwrap(), "one");
     // There is only one instance, and it is the one that loops.
@@ -28,7 +35,7 @@ async fn a_guest_that_answers_and_then_loops_is_ended_and_its_queue_served() {
 
 #[tokio::test]
 async fn a_guest_that_waits_and_then_loops_is_told_as_too_slow() {
-    let host = App::new(SERVICES).serve().await;
+    let host = soon_ended().serve().await;
     let reply = host.get("/bad/wait-then-loop").await;
     assert_eq!(reply.status, 504);
     assert!(reply.text().contains("without a pause"), "{}", reply.text());

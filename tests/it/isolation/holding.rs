@@ -18,10 +18,10 @@ fn guest_on(limits: &str, bounds: &str) -> App {
 
 #[tokio::test]
 async fn a_body_that_stands_still_gives_its_place_back() {
-    let host = guest("concurrent = 1\nstream-idle-timeout = \"3s\"").serve().await;
+    let host = guest("concurrent = 1\nstream-idle-timeout = \"2s\"").serve().await;
     // One that goes on is left alone.
-    let mut drips = client::open(&host.address, "GET", "/drip?250", &[], "").await;
-    assert_eq!(drips.rest().await.unwrap().len(), 250 * "drip\n".len());
+    let mut drips = client::open(&host.address, "GET", "/drip?150", &[], "").await;
+    assert_eq!(drips.rest().await.unwrap().len(), 150 * "drip\n".len());
     let mut held = client::open(&host.address, "GET", "/hold", &[], "").await;
     assert_eq!(held.rest().await, Err(b"one".to_vec()));
     assert_eq!(host.send("POST", "/echo", "x").await.text(), "x");
@@ -32,7 +32,7 @@ async fn a_body_that_stands_still_gives_its_place_back() {
 
 #[tokio::test]
 async fn a_response_has_so_much_time_in_all_where_the_file_says_so() {
-    let host = guest("timeout = \"3s\"").serve().await;
+    let host = guest("timeout = \"2s\"").serve().await;
     let mut drips = client::open(&host.address, "GET", "/drip", &[], "").await;
     let rest = within("the end of the time", drips.rest()).await;
     let cut = rest.expect_err("an end that is no end");
@@ -53,9 +53,10 @@ async fn hung_beside_a_neighbour(app: impl Fn() -> App) -> (Host, client::Stream
         assert_eq!(hung.next().await.unwrap().unwrap(), "one");
         // Where there are two threads, each takes the connection that the other has not.
         let _elsewhere = client::KeepAlive::connect(&host.address).await;
-        let mut neighbour = client::open(&host.address, "GET", "/drip?400", &[], "").await;
+        let mut neighbour = client::open(&host.address, "GET", "/drip?300", &[], "").await;
         assert!(neighbour.next().await.unwrap().is_some());
-        // Or the other way round. On a busy machine one may look as if it computed, and the other is given an instance of its own.
+        // Or the other way round. And on a busy machine one may look as if it computed: the other is given an
+        // instance of its own.
         if host.service("guest").await["instances"] == 1 {
             break (host, hung, neighbour);
         }
@@ -76,7 +77,7 @@ async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish
         hung_beside_a_neighbour(|| guest("instances = 2\nidle = \"10m\"")).await;
     assert_eq!(host.get("/count").await.text(), "1", "a new request met the old instance");
     assert_eq!(host.service("guest").await["instances"], 2);
-    assert_eq!(neighbour.rest().await.unwrap().len(), 399 * "drip\n".len());
+    assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
     // The new one stays, as it is told to.
     eventually("the end of the instance", async || {
         (host.service("guest").await["instances"] == 1).then_some(())
@@ -91,7 +92,7 @@ async fn without_room_for_another_an_instance_with_a_hung_request_serves_on() {
     let (host, mut neighbour) =
         hung_beside_a_neighbour(|| guest("instances = 1\nidle = \"10m\"")).await;
     assert_eq!(host.get("/count").await.text(), "2");
-    assert_eq!(neighbour.rest().await.unwrap().len(), 399 * "drip\n".len());
+    assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
 }
 
 #[tokio::test]
@@ -100,7 +101,7 @@ async fn without_room_in_the_host_an_instance_with_a_hung_request_serves_on() {
     let (host, mut neighbour) = hung_beside_a_neighbour(app).await;
     assert_eq!(host.get("/count").await.text(), "2");
     assert_eq!(host.get("/count").await.text(), "3");
-    assert_eq!(neighbour.rest().await.unwrap().len(), 399 * "drip\n".len());
+    assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
 }
 
 #[tokio::test]

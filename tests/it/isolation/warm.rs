@@ -1,6 +1,6 @@
 //! Instances that are there before anybody asks, and stay although nobody does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasm_host_tests::client::{self, KeepAlive};
 use wasm_host_tests::eventually;
@@ -155,7 +155,7 @@ async fn counts(host: &Host) -> Vec<String> {
 async fn a_thread_without_a_warm_instance_asks_where_there_is_one() {
     let mut seen = Vec::new();
     // On a busy machine the one may look as if it computed, and another is made.
-    for _ in 0..5 {
+    for _ in 0..20 {
         let host = guest("threads = 2", "hostile", "idle = \"10m\"\nwarm = 1").serve().await;
         seen = counts(&host).await;
         if seen == ["1", "2", "3", "4"] {
@@ -180,11 +180,12 @@ async fn without_room_for_warm_instances_a_service_serves_and_says_so() {
     // What is lacking is tried now and then, and not all the time.
     #[cfg(target_os = "linux")]
     {
-        let before = processor_time(&host, "serve-");
+        let (before, began) = (processor_time(&host, "serve-"), Instant::now());
         tokio::time::sleep(Duration::from_secs(2)).await;
         // In hundredths of a second; without a pause it would be all of them, on each thread.
         let spent = processor_time(&host, "serve-") - before;
-        assert!(spent < 60, "{spent} hundredths of a second");
+        let seconds = began.elapsed().as_secs_f64();
+        assert!((spent as f64) < 30.0 * seconds, "{spent} hundredths of {seconds} seconds");
     }
 }
 

@@ -142,14 +142,14 @@ async fn a_slow_drip_is_no_fault() {
         let mut steps = vec![Step::Send(ndjson_head())];
         for byte in &all {
             steps.push(Step::Send(chunk(&[*byte])));
-            steps.push(Step::Wait(Duration::from_millis(10)));
+            steps.push(Step::Wait(Duration::from_millis(40)));
         }
         steps.push(Step::Send(end()));
         steps
     })
     .await;
     // The wait is for the first byte: as long as something comes, it may take as long as it likes.
-    let host = with(&upstream.url, "first-byte-timeout = \"500ms\"").await;
+    let host = with(&upstream.url, "first-byte-timeout = \"3s\"").await;
     assert_eq!(chat(&host).await, (200, Ok(expected)));
 }
 

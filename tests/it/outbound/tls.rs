@@ -72,7 +72,7 @@ async fn a_host_that_is_not_who_it_should_be_is_sent_nothing() {
 async fn a_host_that_speaks_no_tls_or_stops_in_its_handshake_is_given_up() {
     let (plain, silent) = (bind().await, bind().await);
     let urls = [&plain, &silent].map(|socket| format!("https://{}", socket.local_addr().unwrap()));
-    let bounds = "connect-timeout = \"500ms\"";
+    let bounds = "connect-timeout = \"3s\"";
     let host = callers_of(&Authority::new(), &urls, bounds).await;
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = plain.accept().await {

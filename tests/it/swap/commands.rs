@@ -28,7 +28,8 @@ fn path(name: &str) -> String {
 async fn versions_are_swapped_and_looked_at_from_the_command_line() {
     let app = App::new(SERVICE);
     let host = app.serve().await;
-    let mut stream = client::open(&host.address, "GET", "/?pieces=100&ms=50", &[], "").await;
+    // It outlasts the first swap, which compiles, and nobody waits for its end.
+    let mut stream = client::open(&host.address, "GET", "/?pieces=100&ms=300", &[], "").await;
     assert!(stream.next().await.unwrap().is_some());
     let (one, two) = (path("one"), path("two"));
 

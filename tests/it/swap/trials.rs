@@ -56,7 +56,7 @@ async fn a_canary_that_traps_is_taken_back_and_only_its_share_has_failed() {
 #[tokio::test]
 async fn a_canary_that_does_well_takes_all_requests_after_its_time() {
     let host = serve().await;
-    let reply = host.swap("app", "canary=50&for=1s", version("two")).await;
+    let reply = host.swap("app", "canary=50&for=4s", version("two")).await;
     assert_eq!(reply.json()["verdict"], "canary", "{}", reply.text());
     let mut seen = Vec::new();
     for _ in 0..10 {
@@ -127,15 +127,15 @@ async fn a_version_that_traps_on_its_first_requests_is_taken_back() {
 
 #[tokio::test]
 async fn a_version_that_serves_again_is_not_cut_at_the_end_of_its_earlier_drain() {
-    let host = app_with("drain = \"1s\"").serve().await;
-    let mut stream = client::open(&host.address, "GET", "/?pieces=40&ms=100", &[], "").await;
+    let host = app_with("drain = \"4s\"").serve().await;
+    let mut stream = client::open(&host.address, "GET", "/?pieces=90&ms=100", &[], "").await;
     assert!(stream.next().await.unwrap().is_some());
     activate(&host, "trapping").await;
     eventually("the old version to serve again", async || {
         (host.get("/").await.status == 200).then_some(())
     })
     .await;
-    let rest = stream.rest().await.expect("a whole body, four seconds long");
+    let rest = stream.rest().await.expect("a whole body, nine seconds long");
     assert!(rest.ends_with(b"end one\n"));
     assert_eq!(answers(&host).await, "one");
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::{JoinHandle, JoinSet};
 use wasm_host_tests::client::{self, KeepAlive};
+use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host};
 
 use super::{activate, answers, reason, serve, version, wrote};
@@ -18,7 +19,7 @@ async fn a_request_is_answered_by_exactly_one_version_body_included() {
     activate(&host, "one").await;
     let mut streams = Vec::new();
     for _ in 0..20 {
-        let mut stream = client::open(&host.address, "GET", "/?pieces=60&ms=50", &[], "").await;
+        let mut stream = client::open(&host.address, "GET", "/?pieces=60&ms=150", &[], "").await;
         let begun = stream.next().await.unwrap().unwrap();
         assert_eq!(begun, "begin one\n");
         streams.push((begun, stream));
@@ -169,9 +170,14 @@ async fn replaced_versions_are_freed() {
             after_50 = resident_kib(host.pid());
         }
     }
-    let at_the_end = resident_kib(host.pid());
-    println!("{after_50} KiB after 50 swaps, {at_the_end} after {SWAPS}, {:?}", started.elapsed());
-    assert!(at_the_end * 10 <= after_50 * 11, "{after_50} KiB after 50 swaps, then {at_the_end}");
+    let took = started.elapsed();
+    // The last of those that were replaced may still be on their way out.
+    eventually("the memory to be given back", async || {
+        let at_the_end = resident_kib(host.pid());
+        println!("{after_50} KiB after 50 swaps, {at_the_end} after {SWAPS}, {took:?}");
+        (at_the_end * 10 <= after_50 * 11).then_some(())
+    })
+    .await;
 }
 
 const SWAPS: usize = 1000;
