@@ -30,7 +30,6 @@ use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 pub use self::computing::stop as stop_computing;
 use self::expiration::Expiration;
 pub use self::handler::Handler;
-use self::shared::Making;
 pub use self::shared::{AllInstancesBusy, Retirement, Shared};
 use self::slots::SlotStatus;
 pub use self::slots::{InstanceSlots, Slot};
@@ -188,7 +187,7 @@ impl Policy {
 
     async fn instantiate(&self) -> wasmtime::Result<Made> {
         let limits = &self.limits;
-        let (slots, making) = self.shared.enter(limits.instances)?;
+        let slots = self.shared.enter(limits.instances)?;
         let mut store = self.store();
         self.count_ticks(&mut store, slots.clone());
         let started = timeout(crate::limits::SMOKE_TIMEOUT, self.pre.instantiate_async(&mut store));
@@ -199,7 +198,7 @@ impl Policy {
             Err(error) => return Err(error),
         };
         let expiration = Expiration::new(slots.clone(), store.data().requests.clone(), limits);
-        Ok(Made { store, proxy, slots, expiration, making })
+        Ok(Made { store, proxy, slots, expiration })
     }
 
     /// Whether an instance takes another request.
@@ -277,7 +276,6 @@ struct Made {
     proxy: Proxy,
     slots: Arc<InstanceSlots>,
     expiration: Expiration,
-    making: Making,
 }
 
 /// Whether an instance takes a request.

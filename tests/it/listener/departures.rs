@@ -9,7 +9,7 @@ use wasm_host_tests::upstream::Upstream;
 use super::*;
 
 /// The promise, with what a busy test machine adds.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(3);
 
 /// `/silent` never reads its body; some of it waits in hyper's buffer, some in the socket. No more than both hold:
 /// an end behind that does not arrive.

@@ -239,7 +239,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             drop(held);
         });
-        let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap().0;
+        let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap();
         let instance = Some(Instance { task, slots, weight: Arc::default() });
         (Away { instance, home: home.handle().clone(), thread: None, stop }, dropped)
     }

@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(ids(&starting.left_over(2)), ["2"]);
         assert_eq!(ids(&starting.jobs), ["0", "1"]);
         let (mut free, _clients) = queue(3);
-        free.free.push(Arc::new(Shared::default()).enter(1).unwrap().0);
+        free.free.push(Arc::new(Shared::default()).enter(1).unwrap());
         assert!(free.left_over(1).is_empty());
         assert_eq!(free.jobs.len(), 3);
     }

@@ -47,6 +47,7 @@ pub(super) async fn run(starting: Starting) {
     let serving = Box::pin(async move {
         desk.enter(&made.slots);
         desk.offer(&made.slots);
+        made.slots.set_started();
         drop(starting);
         // For a moment it counted twice.
         desk.keep_warm();
@@ -60,9 +61,7 @@ pub(super) async fn run(starting: Starting) {
 }
 
 async fn serve(desk: Arc<Desk>, made: Made) {
-    let Made { store, proxy, slots, mut expiration, making } = made;
-    // It has been offered.
-    drop(making);
+    let Made { store, proxy, slots, mut expiration } = made;
     let mut living = Living { desk: desk.clone(), store: Some(store), slots: slots.clone() };
     let Some(store) = &mut living.store else { return };
     let mut instance = Instance {

@@ -18,8 +18,6 @@ pub struct Shared {
     /// Counts up with every renewal: instances of an earlier count are to end.
     renewed: AtomicU64,
     live: AtomicUsize,
-    /// Attempts to make one. Those that succeed count until it takes requests.
-    starting: AtomicUsize,
     /// When an attempt failed last, although there was room for one more.
     failed: Mutex<Option<Instant>>,
     /// Instances in which somebody's abandoned request hangs: others come first.
@@ -32,9 +30,6 @@ pub struct Shared {
 /// One retirement of a version. A later one, or its end, makes it void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retirement(u64);
-
-/// An attempt to make an instance. Dropped when that takes requests, or could not be made.
-pub(super) struct Making(Arc<Shared>);
 
 /// The instances of a version are all in use.
 #[derive(Debug, thiserror::Error)]
@@ -93,23 +88,21 @@ impl Shared {
     pub(super) fn enter(
         self: &Arc<Self>,
         limit: usize,
-    ) -> Result<(Arc<InstanceSlots>, Making), AllInstancesBusy> {
-        // Before it counts as alive: whoever finds no room for another one then finds that one is coming.
-        let making = Making::new(self);
+    ) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
+        // Held from before it counts: whoever finds no room for another one then finds that one is coming.
+        let mut instances = lock(&self.instances);
         let entered = self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
             (live < limit).then_some(live + 1)
         });
         if entered.is_err() {
-            // Before the others look whether a clean one is coming.
-            drop(making);
+            drop(instances);
             self.wake_tainted();
             return Err(AllInstancesBusy(limit));
         }
         let slots = Arc::new(InstanceSlots::new(self.clone()));
-        let mut instances = lock(&self.instances);
         instances.retain(|instance| instance.strong_count() > 0);
         instances.push(Arc::downgrade(&slots));
-        Ok((slots, making))
+        Ok(slots)
     }
 
     /// One could not be made although there was room: the memory, say, or the host's places are used up.
@@ -123,11 +116,10 @@ impl Shared {
     pub(super) fn has_better(&self, tainted: &InstanceSlots, limit: usize) -> bool {
         let failed = lock(&self.failed).is_some_and(|at| at.elapsed() < limits::INSTANCE_RETRY);
         let may_be_made = self.live_instances() < limit && !failed;
-        // In the order in which an instance comes to be free, or it could be missed on its way.
         may_be_made
-            || self.starting.load(Ordering::Acquire) > 0
             || self.instances().iter().any(|other| {
-                !std::ptr::eq(&**other, tainted) && other.is_free() && !other.is_tainted()
+                let takes = other.is_starting() || other.is_free() && !other.is_tainted();
+                takes && !std::ptr::eq(&**other, tainted)
             })
     }
 
@@ -178,19 +170,6 @@ impl Shared {
     }
 }
 
-impl Making {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.starting.fetch_add(1, Ordering::AcqRel);
-        Self(shared.clone())
-    }
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        self.0.starting.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,20 +177,23 @@ mod tests {
     #[test]
     fn who_holds_a_hung_request_comes_after_those_that_are_free_are_made_or_may_be() {
         let shared = Arc::new(Shared::default());
-        let (hung, making) = shared.enter(2).unwrap();
-        drop(making);
+        let hung = shared.enter(2).unwrap();
+        hung.set_started();
         assert!(shared.has_better(&hung, 2), "one may be made");
         assert!(shared.enter(1).is_err());
         assert!(!shared.has_better(&hung, 1), "no more may be made");
         shared.could_not_make();
         assert!(!shared.has_better(&hung, 2), "none can be made");
-        let (other, making) = shared.enter(2).unwrap();
+        let other = shared.enter(2).unwrap();
         assert!(shared.has_better(&hung, 2), "one is being made");
-        drop(making);
+        other.set_started();
         assert!(!shared.has_better(&hung, 2), "it has been made and is busy");
         other.set_free(true);
         assert!(shared.has_better(&hung, 2), "it is free");
         other.set_tainted(true);
         assert!(!shared.has_better(&hung, 2), "it is no better");
+        drop(other);
+        drop(shared.enter(2).unwrap());
+        assert!(!shared.has_better(&hung, 2), "it was not made after all");
     }
 }

@@ -28,6 +28,8 @@ pub struct InstanceSlots {
     unanswered: AtomicUsize,
     /// Nothing of the guest is left to be done.
     idle: AtomicBool,
+    /// It is being made.
+    starting: AtomicBool,
     /// It takes requests.
     free: AtomicBool,
     /// Nothing has happened in it since its task was woken.
@@ -75,6 +77,7 @@ impl InstanceSlots {
             begun: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             idle: AtomicBool::new(true),
+            starting: AtomicBool::new(true),
             free: AtomicBool::new(false),
             fresh: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
@@ -158,6 +161,15 @@ impl InstanceSlots {
         } else {
             Status::PostReturn
         }
+    }
+
+    /// It has been made, and has been offered to requests: whoever finds it started finds it free, if it still is.
+    pub(super) fn set_started(&self) {
+        self.starting.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        self.starting.load(Ordering::Acquire)
     }
 
     /// Whether it takes requests. Returns whether that was otherwise before.
