@@ -38,6 +38,10 @@ pub(super) struct Process {
 #[derive(Clone, Debug, Default)]
 struct Running(Arc<Mutex<Option<Pid>>>);
 
+/// A server that does not accept connections yet. It is told to stop when this is dropped: a start may be given up
+/// at any time.
+struct Unready<'c>(&'c mut Child);
+
 /// Where the server listens.
 #[derive(Clone, Debug)]
 struct Place {
@@ -152,6 +156,14 @@ impl Running {
     }
 }
 
+impl Drop for Unready<'_> {
+    fn drop(&mut self) {
+        if let Ok(pid) = pid(self.0) {
+            let _ = kill_process(pid, Signal::INT);
+        }
+    }
+}
+
 impl Place {
     /// The socket is the shorter way.
     fn host(&self) -> String {
@@ -216,8 +228,9 @@ impl Launch {
 /// Wait until the server accepts connections.
 async fn ready(child: &mut Child, address: &Address, tail: &Tail) -> anyhow::Result<()> {
     let deadline = Instant::now() + limits::START_TIMEOUT;
+    let unready = Unready(child);
     loop {
-        if let Ok(Some(status)) = child.try_wait() {
+        if let Ok(Some(status)) = unready.0.try_wait() {
             // Its last words may still be in the pipe.
             sleep(limits::LAST_WORDS).await;
             let reason = tail.reason().unwrap_or_else(|| "nothing".to_string());
@@ -227,6 +240,7 @@ async fn ready(child: &mut Child, address: &Address, tail: &Tail) -> anyhow::Res
         match attempt.await {
             Ok(Ok(connection)) => {
                 let _ = connection.close().await;
+                std::mem::forget(unready);
                 return Ok(());
             }
             Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() != Some("57P03") => {

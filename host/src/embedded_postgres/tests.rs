@@ -146,6 +146,44 @@ async fn a_server_that_outlived_its_host_is_stopped_and_its_data_kept() {
 }
 
 #[tokio::test]
+async fn a_start_that_is_given_up_leaves_no_server_behind() {
+    let folder = folder();
+    let server = start(config(folder.path())).await.unwrap();
+    let data = server.folder.data();
+    server.stop().await;
+    // It begins with a recovery that takes longer than anybody waits.
+    fs::write(data.join("recovery.signal"), "").unwrap();
+    let mut settings =
+        fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+    std::io::Write::write_all(&mut settings, b"restore_command = 'sleep 600'\n").unwrap();
+    let note = data.join("postmaster.pid");
+    let pid = tokio::select! {
+        started = start(config(folder.path())) => panic!("it has started: {started:?}"),
+        pid = async {
+            loop {
+                let told = fs::read_to_string(&note).unwrap_or_default();
+                // Its last line comes when it waits for the recovery.
+                if told.lines().count() >= 8 {
+                    break told.lines().next().unwrap().to_string();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        } => pid,
+    };
+    let server = Path::new("/proc").join(pid);
+    for _ in 0..600 {
+        // Its parent has no time to ask for its end any more.
+        let ended =
+            fs::read_to_string(server.join("stat")).map_or(true, |stat| stat.contains(") Z "));
+        if ended {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the server still runs");
+}
+
+#[tokio::test]
 async fn a_stale_note_with_the_number_of_another_program_is_no_obstacle() {
     let folder = folder();
     let server = start(config(folder.path())).await.unwrap();
