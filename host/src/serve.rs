@@ -306,6 +306,8 @@ impl Running {
 
     /// End what is left.
     async fn cut(&self) {
+        // Who waits for a place is not let in any more.
+        self.accepting.abort();
         let cut = self.connections.cut();
         if cut > 0 {
             tracing::warn!("cut {cut} connections");

@@ -133,6 +133,21 @@ async fn a_request_on_a_connection_that_was_just_opened_is_answered() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_place_of_a_connection_is_answered() {
+    let host = app("connections = 1").serve().await;
+    let mut busy = client::open(&host.address, "GET", "/slow?pieces=20&ms=100", &[], "").await;
+    let mut waiting = TcpStream::connect(&host.address).await.unwrap();
+    waiting.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    host.terminate();
+    assert!(busy.rest().await.is_ok());
+    let mut answer = Vec::new();
+    within("an answer", waiting.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.contains("200 OK") && answer.contains("end one\n"), "{answer}");
+    assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
+}
+
+#[tokio::test]
 async fn what_takes_longer_than_the_drain_is_cut_and_told() {
     let host = app("drain = \"500ms\"").serve().await;
     let mut streams = Vec::new();

@@ -67,7 +67,8 @@ impl Listener {
         self.address
     }
 
-    /// Accept until `stop` fires, and close the socket. The connections go on, each on one of the threads;
+    /// Accept until `stop` fires, and close the socket. Returns when all whom the system had let in by then have a
+    /// place, for which they wait as long as the caller does. The connections go on, each on one of the threads;
     /// `connections` has their end.
     pub async fn serve<H, F>(
         self,
@@ -84,11 +85,13 @@ impl Listener {
             Err(error) => return tracing::error!("cannot accept connections: {error}"),
         };
         let mut complained = None;
+        let mut last = None;
         while let Some((stream, address)) =
             stop.run_until_cancelled(accept(&socket, &connections, &mut complained)).await
         {
             let entering = connections.enter(address.ip());
             let Some(entered) = stop.run_until_cancelled(entering).await else {
+                last = Some((stream, address));
                 break;
             };
             let Some(place) = entered else { continue };
@@ -98,13 +101,10 @@ impl Listener {
             Ok(socket) => waiting(socket),
             Err(error) => return tracing::error!("cannot accept the last connections: {error}"),
         };
-        for (stream, address) in waiting {
-            let Some(entered) = connections.enter_now(address.ip()) else { break };
-            let Some(place) = entered else { continue };
-            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                Ok(stream) => spawn(&threads, stream, address, place, handle.clone()),
-                Err(error) => cannot_serve(address, &error),
-            }
+        // The system lets nobody in any more. Who was let in waits for a place, like everybody: whoever is idle goes.
+        for (stream, address) in last.into_iter().chain(waiting) {
+            let Some(place) = connections.enter(address.ip()).await else { continue };
+            spawn(&threads, stream, address, place, handle.clone());
         }
     }
 }
@@ -133,15 +133,20 @@ async fn accept(
 }
 
 /// Clients that the operating system has let in already: they were told that they are connected. It is asked
-/// itself, because what `tokio` does in one turn of a task ends before a long backlog does.
-fn waiting(
-    socket: std::net::TcpListener,
-) -> impl Iterator<Item = (std::net::TcpStream, SocketAddr)> {
-    let accepted = std::iter::repeat_with(move || socket.accept());
-    accepted
+/// itself, because what `tokio` does in one turn of a task ends before a long backlog does. Closes the socket.
+fn waiting(socket: std::net::TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let accepted = std::iter::repeat_with(|| socket.accept())
         .take(limits::ACCEPT_BACKLOG as usize)
         .filter(|accepted| !accepted.as_ref().is_err_and(is_of_one_connection))
-        .map_while(Result::ok)
+        .map_while(Result::ok);
+    let watched = |(stream, address): (std::net::TcpStream, _)| {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        stream
+            .inspect_err(|error| cannot_serve(address, error))
+            .ok()
+            .map(|stream| (stream, address))
+    };
+    accepted.filter_map(watched).collect()
 }
 
 /// Serve a connection on the thread that has the fewest. That one's runtime is then the one that watches it.
@@ -244,6 +249,64 @@ mod tests {
                 answer.as_ref().is_ok_and(|text| text.ends_with("served")),
                 "{number}: {answer:?}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_at_the_stop_has_a_place_as_soon_as_there_is_one() {
+        let listener = Listener::bind("127.0.0.1", 0, Duration::from_secs(30)).await.unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(client(&listener, "127.0.0.1").await);
+        }
+        let bounds = HttpLimits { connections: 1, ..HttpLimits::default() };
+        serve_too_late(listener, bounds).await;
+        for client in clients {
+            let answer = answer(client).await;
+            assert!(answer.as_ref().is_ok_and(|text| text.ends_with("served")), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_been_accepted_and_waits_for_a_place_at_the_stop_is_served() {
+        let listener = Listener::bind("127.0.0.1", 0, Duration::from_secs(30)).await.unwrap();
+        let address = listener.address();
+        let [first, second] =
+            [client(&listener, "127.0.0.1").await, client(&listener, "127.0.0.1").await];
+        let begun = Arc::new(tokio::sync::Semaphore::new(0));
+        let go_on = Arc::new(tokio::sync::Semaphore::new(0));
+        let handle = {
+            let (begun, go_on) = (begun.clone(), go_on.clone());
+            move |_: Request<Incoming>, _: Peer| {
+                let (begun, go_on) = (begun.clone(), go_on.clone());
+                async move {
+                    begun.add_permits(1);
+                    let _ = go_on.acquire().await;
+                    Response::new(full("served"))
+                }
+            }
+        };
+        let bounds = HttpLimits { connections: 1, ..HttpLimits::default() };
+        let (connections, stop) = (Connections::new(bounds, None), CancellationToken::new());
+        let threads = Arc::new(Threads::none());
+        let serving = listener.serve(handle, connections, threads, stop.clone());
+        let serving = tokio::spawn(serving);
+        let _ = begun.acquire().await;
+        // Most likely the second one has been accepted by then, and waits; if not, it waits in the system.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.cancel();
+        closed(address).await;
+        go_on.add_permits(2);
+        serving.await.unwrap();
+        for client in [first, second] {
+            assert!(answer(client).await.unwrap().ends_with("served"));
+        }
+    }
+
+    /// Wait until nobody is let in there any more, though somebody who was still waits.
+    async fn closed(address: SocketAddr) {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

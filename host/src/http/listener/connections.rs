@@ -82,12 +82,6 @@ impl Connections {
         self.admit(client, permit)
     }
 
-    /// The same without waiting. The outer none: there is no place for anybody.
-    pub(super) fn enter_now(self: &Arc<Self>, client: IpAddr) -> Option<Option<Place>> {
-        let permit = self.places.clone().try_acquire_owned().ok()?;
-        Some(self.admit(client, permit))
-    }
-
     fn admit(self: &Arc<Self>, client: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let pulse = Arc::new(Pulse::new());
         let id = {
