@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits;
@@ -25,11 +26,19 @@ pub struct Engine {
     wasmtime: wasmtime::Engine,
     /// Guests have run since the last tick.
     active: Arc<AtomicBool>,
+    /// Places for instances of all services together. The pool has as many, but there may be none.
+    places: Arc<Semaphore>,
 }
+
+/// All services together have all instances that the host may have.
+#[derive(Debug, thiserror::Error)]
+#[error("the host has all instances that it may have ('instances' in [limits] sets the bound)")]
+pub struct NoPlace;
 
 impl Engine {
     /// With room for so many instances of all services together.
     pub fn new(instances: usize) -> Result<Self> {
+        let places = Arc::new(Semaphore::new(instances));
         let instances = u32::try_from(instances).unwrap_or(u32::MAX);
         let wasmtime = match wasmtime::Engine::new(&config(Some(instances))) {
             Ok(engine) => engine,
@@ -45,7 +54,7 @@ impl Engine {
         };
         let active = Arc::<AtomicBool>::default();
         start_epochs(&wasmtime, active.clone())?;
-        Ok(Self { wasmtime, active })
+        Ok(Self { wasmtime, active, places })
     }
 
     /// A guest runs. Told before it does, each time.
@@ -54,6 +63,11 @@ impl Engine {
         if !self.active.load(Ordering::Relaxed) {
             self.active.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// A place for one more instance, for as long as what is returned is kept.
+    pub fn enter(&self) -> Result<OwnedSemaphorePermit, NoPlace> {
+        self.places.clone().try_acquire_owned().map_err(|_| NoPlace)
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {

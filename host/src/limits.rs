@@ -76,9 +76,9 @@ pub const HOST_QUEUE: Setting<usize> = Setting { default: 2048, min: 0, max: 1_0
 pub const HOST_MEMORY_BYTES: Setting<u64> =
     Setting { default: 4 * GIB, min: 16 * MIB, max: 1024 * GIB };
 
-/// Instances alive in the whole host: the size of the engine's pool. A thousand times 4 GiB fits
-/// the 47 bits of address space that a process has, ten thousand do as well.
-pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max: 10_000 };
+/// Instances alive in the whole host, which is also the size of the engine's pool. Each has address space reserved for
+/// `GUEST_MEMORIES` of 4 GiB; of the 47 bits that a process has, 7,000 take seven eighths.
+pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max: 7000 };
 
 /// Threads that serve requests; 0 is one for each processor. Fewer leave processors to other programs.
 pub const HOST_THREADS: Setting<usize> = Setting { default: 0, min: 0, max: 1024 };
@@ -151,6 +151,9 @@ pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, ma
 /// Lines of output of one request in all. Hundreds of times what a request has to say; one that floods, or streams for
 /// hours and prints at each step, ends before it fills a disk.
 pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
+
+/// Time after which is told how many lines had no place in the log. As long as the time that their bound counts in.
+pub const DROPPED_LINES_TOLD: Duration = Duration::from_secs(1);
 
 /// Instances of a version that are there before anybody asks, and stay although nobody does. None: most components
 /// start in a fraction of a millisecond, and a service that is not used costs nothing.
@@ -268,6 +271,10 @@ pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 /// is as fast.
 pub const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 
+/// Time for what a command has left undone and nobody can call back, a compiler at work above all, when the command has
+/// ended. Files are replaced whole or not at all, so that nothing is lost with it.
+pub const LAST_TASKS: Duration = Duration::from_millis(100);
+
 /// Time for idle instances to end when the host stops.
 pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 
@@ -340,6 +347,9 @@ pub const CANARY_MAX: Duration = Duration::from_secs(DAY);
 /// Time in which the first answers of a version decide whether it is taken back.
 pub const PROBATION: Duration = Duration::from_secs(10);
 
+/// How often the answers of a version in a trial are looked at.
+pub const TRIAL_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Errors of a new version below which they count as accidents.
 pub const TRIAL_ERRORS: u64 = 3;
 
@@ -354,6 +364,10 @@ pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;
 
 /// Time for the trial instantiation of a new version before it is published.
 pub const SMOKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for an instance to start. Longer than the trial: where all processors are busy, what computes in its start gets
+/// a tenth of one.
+pub const INSTANCE_START: Duration = Duration::from_secs(30);
 
 /// Time for a new version to answer its health route before it is published.
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -408,6 +422,10 @@ pub const WATCH_BUILD_OUTPUT_BYTES: usize = 256 * 1024;
 
 /// Time between asking a build to end and ending it.
 pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
+
+/// Time to read the last words of a build command that has ended. A program that it left running may hold its output
+/// open for ever.
+pub const WATCH_LAST_WORDS: Duration = Duration::from_millis(200);
 
 // === Output of guests ===
 

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, Format};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, output, serve, table, telemetry, testkit};
+use wasm_host::{check, client, inspect, limits, output, serve, table, telemetry, testkit};
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]
@@ -29,6 +29,9 @@ fn main() -> ExitCode {
     };
     let ended = runtime.block_on(run(cli.command));
     telemetry::flush();
+    // By itself it would wait for what cannot be called back, a compiler at work or a disk that does not answer, and
+    // nobody would listen to signals meanwhile.
+    runtime.shutdown_timeout(limits::LAST_TASKS);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),

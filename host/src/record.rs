@@ -98,7 +98,7 @@ impl Recorder {
     pub async fn close(&self) {
         let end = tokio::time::Instant::now() + limits::CLOSE;
         while self.open.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < end {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(limits::CLOSE_POLL).await;
         }
         self.files.close().await;
     }

@@ -250,6 +250,23 @@ impl Host {
         line.trim().trim_end_matches("kB").trim().parse().expect("a number")
     }
 
+    /// Ticks of a processor that those of its threads have had whose names begin so.
+    pub fn processor_time(&self, name: &str) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a process");
+        let stats =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let mut sum = 0;
+        for stat in stats {
+            // `NUMBER (NAME) STATE ...`: user time and system time are the 14th and 15th field.
+            let (before, after) = stat.rsplit_once(") ").expect("a name");
+            if before.split_once(" (").is_some_and(|(_, comm)| comm.starts_with(name)) {
+                let times = after.split(' ').skip(11).take(2);
+                sum += times.map(|time| time.parse::<u64>().expect("a number")).sum::<u64>();
+            }
+        }
+        sum
+    }
+
     /// From now on no file of it may grow. It must ignore the signal that comes with that.
     pub fn forbid_writing(&self) {
         let nothing = Rlimit { current: Some(0), maximum: Some(0) };

@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod databases;
+pub mod handmade;
 pub mod host;
 pub mod hostile;
 pub mod models;

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::AsyncWrite;
 use tokio::runtime::Handle;
@@ -110,7 +110,7 @@ impl LogRate {
         };
         let telling = Telling(self.clone());
         runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(limits::DROPPED_LINES_TOLD).await;
             drop(telling);
         });
     }
@@ -265,6 +265,8 @@ impl AsyncWrite for Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn request() -> RequestContext {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -75,10 +76,12 @@ pub struct State {
     speaker: Speaker,
     pub memory: StoreLimit,
     pub requests: Requests,
+    /// Among the instances of the host.
+    _place: OwnedSemaphorePermit,
 }
 
 impl State {
-    pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
+    pub fn new(grants: Arc<Grants>, memory_bytes: usize, place: OwnedSemaphorePermit) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
         let mut wasi = WasiCtxBuilder::new();
         let speaker = Speaker::default();
@@ -105,6 +108,7 @@ impl State {
             memory: StoreLimit::new(memory_bytes, grants.memory.clone()),
             requests: Requests::default(),
             grants,
+            _place: place,
         }
     }
 

@@ -34,9 +34,9 @@ pub use self::shared::{AllInstancesBusy, Retirement, Shared};
 use self::slots::SlotStatus;
 pub use self::slots::{InstanceSlots, Slot};
 use crate::capability::context::calling_request;
-use crate::engine::Engine;
 use crate::engine::memory::OverBudget;
 use crate::engine::state::{Grants, State};
+use crate::engine::{Engine, NoPlace};
 use crate::limits;
 
 /// Ticks after which a guest is first made to give way: it has computed for one of them whole.
@@ -134,21 +134,22 @@ impl Policy {
 
     /// Make one instance and drop it: finds what only shows when a component starts.
     pub async fn smoke(&self) -> wasmtime::Result<()> {
-        let mut store = self.store();
+        let mut store = self.store()?;
         store.epoch_deadline_async_yield_and_update(1);
         self.pre.instantiate_async(&mut store).await.map(drop)
     }
 
     /// A store whose guest has still to be made to give way.
-    fn store(&self) -> Store<State> {
-        let state = State::new(self.grants.clone(), self.limits.memory_bytes);
+    fn store(&self) -> Result<Store<State>, NoPlace> {
+        let place = self.engine.enter()?;
+        let state = State::new(self.grants.clone(), self.limits.memory_bytes, place);
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
         // Besides those that the host's own tables hold: streams, futures and what else the engine makes by itself.
         store.set_max_component_handles(limits::GUEST_RESOURCES);
         store.set_hostcall_fuel(limits::GUEST_CALL_BYTES);
-        store
+        Ok(store)
     }
 
     /// At each tick the guest gives way; after too many without a pause it is ended.
@@ -185,13 +186,19 @@ impl Policy {
         self.grants.surroundings.is_none()
     }
 
-    async fn instantiate(&self) -> wasmtime::Result<Made> {
+    /// Enter an instance that is then made.
+    fn enter(&self) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
+        self.shared.enter(self.limits.instances)
+    }
+
+    async fn instantiate(&self, slots: Arc<InstanceSlots>) -> wasmtime::Result<Made> {
         let limits = &self.limits;
-        let slots = self.shared.enter(limits.instances)?;
-        let mut store = self.store();
+        let mut store = self.store()?;
         self.count_ticks(&mut store, slots.clone());
-        let started = timeout(crate::limits::SMOKE_TIMEOUT, self.pre.instantiate_async(&mut store));
-        let started = started.await.map_err(|_| wasmtime::format_err!("it does not start"))?;
+        let within = crate::limits::INSTANCE_START;
+        let started = timeout(within, self.pre.instantiate_async(&mut store)).await;
+        let started =
+            started.map_err(|_| wasmtime::format_err!("it did not start within {within:?}"))?;
         let proxy = match started {
             Ok(proxy) => proxy,
             Err(_) if store.data().memory.is_over_budget() => return Err(OverBudget.into()),

@@ -157,9 +157,10 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 // === End ===
 
-/// Time to finish accepted requests after SIGTERM. What orchestrators wait before they kill.
+/// Time to finish accepted requests after SIGTERM. Orchestrators kill after 30 s; by then what is left has to be cut and
+/// told, and the embedded Postgres to be stopped.
 pub const DRAIN: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
+    default: Duration::from_secs(20),
     min: Duration::ZERO,
     max: Duration::from_secs(DAY),
 };

@@ -30,6 +30,9 @@ pub const CLOCK_LAG: Duration = Duration::from_millis(50);
 /// Time that the last recordings get to be written when the host stops.
 pub const CLOSE: Duration = Duration::from_secs(5);
 
+/// How often is looked meanwhile whether the last one has ended.
+pub const CLOSE_POLL: Duration = Duration::from_millis(10);
+
 /// Bytes of the shortest known secret that is looked for. Shorter ones are in any text by chance.
 pub const SECRET_BYTES: usize = 4;
 

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
+use crate::engine::NoPlace;
 use crate::engine::compile::Digest;
 use crate::engine::memory::OverBudget;
 use crate::engine::worker::{AllInstancesBusy, Handler, Slot};
@@ -245,6 +246,7 @@ enum Unanswered {
 fn is_full(error: &wasmtime::Error) -> bool {
     error.is::<AllInstancesBusy>()
         || error.is::<OverBudget>()
+        || error.is::<NoPlace>()
         || error.is::<PoolConcurrencyLimitError>()
 }
 

@@ -154,8 +154,7 @@ impl Version {
             if late > Duration::ZERO {
                 cut += self.instances.cut();
             }
-            // A client that reads nothing does not see that its body was cut, and must not hold the version.
-            if late > limits::CUT_GRACE {
+            if is_drained_enough(late, cut, self.counts.in_flight()) {
                 break;
             }
             sleep(limits::DRAIN_POLL).await;
@@ -169,6 +168,13 @@ impl Drop for Version {
         // One that was never put into service has nobody else who would.
         self.retire();
     }
+}
+
+/// Whether what still runs so long after the deadline is not waited for any more: what a guest does for nobody; and
+/// after a while what was cut, since a client that reads nothing does not see it, and must not hold the version.
+fn is_drained_enough(late: Duration, cut: usize, in_flight: usize) -> bool {
+    let for_nobody = late > Duration::ZERO && cut == 0 && in_flight == 0;
+    for_nobody || late > limits::CUT_GRACE
 }
 
 /// What number `number` of so many has of a whole that is shared evenly.
@@ -232,6 +238,24 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_cut_has_a_moment_to_end_and_what_was_forgotten_has_none() {
+        let moment = Duration::from_millis(1);
+        for (late, cut, in_flight, enough) in [
+            (Duration::ZERO, 0, 0, false),
+            (moment, 0, 0, true),
+            (moment, 1, 0, false),
+            (moment, 0, 1, false),
+            (limits::CUT_GRACE + moment, 1, 1, true),
+        ] {
+            assert_eq!(
+                is_drained_enough(late, cut, in_flight),
+                enough,
+                "{late:?} {cut} {in_flight}"
+            );
+        }
+    }
 
     #[test]
     fn a_whole_is_shared_evenly_and_to_the_last() {

@@ -19,10 +19,6 @@ use crate::limits;
 /// Tells the command which crates changed, with commas in between.
 const CHANGED_VARIABLE: &str = "WASM_HOST_CHANGED";
 
-/// Time to read the last words of a command that has ended. A program that it left running may hold
-/// its output open for ever.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
 /// The build command of an application.
 #[derive(Clone, Debug)]
 pub(super) struct Build {
@@ -61,7 +57,8 @@ impl Build {
             Ok((mut group, mut output)) => {
                 let ended = self.attend(&mut group, &mut output, &mut tail, stop).await;
                 // What is still in the pipe. There may be nothing, for as long as we wait.
-                let _ = timeout(LAST_WORDS, async { while tail.read(&mut output).await {} }).await;
+                let last_words = async { while tail.read(&mut output).await {} };
+                let _ = timeout(limits::WATCH_LAST_WORDS, last_words).await;
                 ended
             }
             Err(error) => Err(format!("{} cannot be started: {error}", self.name())),

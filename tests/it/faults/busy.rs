@@ -79,15 +79,21 @@ async fn instances_that_run_out_are_503() {
 
 #[tokio::test]
 async fn instances_of_the_whole_host_that_run_out_are_503() {
-    let host = app("instances = 2", "").serve().await;
-    let held = [hold_an_instance(&host).await, hold_an_instance(&host).await];
-    let (statuses, _) = all_at_once(&host.address, "/greedy/", 10).await;
-    assert_eq!(statuses, [503; 10]);
-    // The pool is of all services.
-    let (statuses, _) = all_at_once(&host.address, "/good/", 10).await;
-    assert_eq!(statuses, [503; 10]);
-    drop(held);
-    is_served_again(&host).await;
+    // Where the host has a pool of instances, and where it may not reserve the room for one and makes each by itself.
+    // It may have room for some more than two.
+    for before in ["true", "ulimit -v 30000000"] {
+        let host = app("instances = 2", "").before(before).serve().await;
+        let pooled = !host.log().contains("the pool could not be reserved");
+        assert_eq!(pooled, before == "true", "{}", host.log());
+        let held = [hold_an_instance(&host).await, hold_an_instance(&host).await];
+        let (statuses, _) = all_at_once(&host.address, "/greedy/", 10).await;
+        assert_eq!(statuses, [503; 10]);
+        // The bound is that of all services.
+        let (statuses, _) = all_at_once(&host.address, "/good/", 10).await;
+        assert_eq!(statuses, [503; 10]);
+        drop(held);
+        is_served_again(&host).await;
+    }
 }
 
 /// Each request takes an instance of its own, and nothing but its client's leaving ends one that is held.

@@ -1,7 +1,8 @@
 //! Guests that compute, recurse and print without end.
 
+use wasm_encoder::{BlockType, Function, TableSection, ValType};
 use wasm_host_tests::host::{App, Host};
-use wasm_host_tests::{client, eventually};
+use wasm_host_tests::{client, eventually, handmade};
 
 const SERVICES: &str = r#"
 name = "computing"
@@ -147,24 +148,6 @@ async fn a_guest_of_0_2_has_so_many_lines_for_each_of_its_requests() {
     }
 }
 
-/// Ticks of a processor that the host's threads whose names begin so have had.
-#[cfg(target_os = "linux")]
-pub(super) fn processor_time(host: &Host, name: &str) -> u64 {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("a process");
-    let stats =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
-    let mut sum = 0;
-    for stat in stats {
-        // `NUMBER (NAME) STATE ...`: user time and system time are the 14th and 15th field.
-        let (before, after) = stat.rsplit_once(") ").expect("a name");
-        if before.split_once(" (").is_some_and(|(_, comm)| comm.starts_with(name)) {
-            let times = after.split(' ').skip(11).take(2);
-            sum += times.map(|time| time.parse::<u64>().expect("a number")).sum::<u64>();
-        }
-    }
-    sum
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn guests_that_compute_leave_the_threads_that_serve() {
@@ -173,7 +156,7 @@ async fn guests_that_compute_leave_the_threads_that_serve() {
     );
     let host = app.serve().await;
     assert_eq!(host.get("/bad/count").await.status, 200);
-    let before = ["serve-", "compute"].map(|name| processor_time(&host, name));
+    let before = ["serve-", "compute"].map(|name| host.processor_time(name));
     let loops: Vec<_> = (0..3)
         .map(|_| {
             let address = host.address.clone();
@@ -181,12 +164,12 @@ async fn guests_that_compute_leave_the_threads_that_serve() {
         })
         .collect();
     wasm_host_tests::eventually("guests to compute for a while", async || {
-        let [serve, compute] = ["serve-", "compute"].map(|name| processor_time(&host, name));
+        let [serve, compute] = ["serve-", "compute"].map(|name| host.processor_time(name));
         // A second, in hundredths.
         (serve + compute - before[0] - before[1] >= 100).then_some(())
     })
     .await;
-    let [serve, compute] = ["serve-", "compute"].map(|name| processor_time(&host, name));
+    let [serve, compute] = ["serve-", "compute"].map(|name| host.processor_time(name));
     let (serve, compute) = (serve - before[0], compute - before[1]);
     println!("{serve} hundredths of a second on threads that serve, {compute} elsewhere");
     assert!(serve * 5 < compute, "{serve} of threads that serve, {compute} of others");
@@ -195,4 +178,37 @@ async fn guests_that_compute_leave_the_threads_that_serve() {
     loops.iter().for_each(tokio::task::JoinHandle::abort);
     let gone = async || (host.service("bad").await["in_flight"] == 0).then_some(());
     wasm_host_tests::eventually("the loops to end", gone).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn guests_that_compute_when_they_start_leave_the_threads_that_serve() {
+    let app =
+        App::new("name = \"starting\"\n[service.slow]\ncomponent = \"slow.wasm\"\nroute = \"/\"\n");
+    std::fs::write(app.path().join("slow.wasm"), computes_when_it_starts()).unwrap();
+    let host = app.serve().await;
+    let times = || ["serve-", "compute"].map(|name| host.processor_time(name));
+    let before = times();
+    let [serve, compute] = eventually("guests to compute for a while", async || {
+        // Each has an instance of its own, which comes back without an answer.
+        assert_eq!(host.get("/").await.status, 502);
+        let [serve, compute] = times();
+        let [serve, compute] = [serve - before[0], compute - before[1]];
+        // A second, in hundredths.
+        (serve + compute >= 100).then_some([serve, compute])
+    })
+    .await;
+    println!("{serve} hundredths of a second on threads that serve, {compute} elsewhere");
+    assert!(serve * 5 < compute, "{serve} of threads that serve, {compute} of others");
+}
+
+/// A service that counts to a hundred million when it starts.
+fn computes_when_it_starts() -> Vec<u8> {
+    let mut handle = Function::new([]);
+    handle.instructions().end();
+    let mut start = Function::new([(1, ValType::I32)]);
+    let mut code = start.instructions();
+    code.loop_(BlockType::Empty).local_get(0).i32_const(1).i32_add().local_tee(0);
+    code.i32_const(100_000_000).i32_lt_u().br_if(0).end().end();
+    handmade::service(&TableSection::new(), &[handle, start])
 }

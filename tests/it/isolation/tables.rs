@@ -2,13 +2,9 @@
 //!
 //! No language that components are written in here says "grow a table", so this one is made by hand.
 
-use wasm_encoder::{
-    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, HeapType, Module,
-    RefType, TableSection, TableType, TypeSection, ValType,
-};
-use wasm_host_tests::host::{App, root};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wasm_encoder::{BlockType, Function, HeapType, RefType, TableSection, TableType};
+use wasm_host_tests::handmade;
+use wasm_host_tests::host::App;
 
 /// More than half of what an instance may have in all tables together.
 const ELEMENTS: i32 = 60_000;
@@ -40,12 +36,8 @@ component = "$(hello-p3)"
     }
 }
 
-/// A service of WASI 0.2 that grows a table, which it may, and then another one.
+/// A service that grows a table, which it may, and then another one.
 fn grows_twice() -> Vec<u8> {
-    let mut types = TypeSection::new();
-    types.ty().function([ValType::I32, ValType::I32], []);
-    let mut functions = FunctionSection::new();
-    functions.function(0);
     let mut tables = TableSection::new();
     let element_type = RefType::FUNCREF;
     for _ in 0..2 {
@@ -57,8 +49,6 @@ fn grows_twice() -> Vec<u8> {
             shared: false,
         });
     }
-    let mut exports = ExportSection::new();
-    exports.export("wasi:http/incoming-handler@0.2.12#handle", ExportKind::Func, 0);
     let mut handle = Function::new([]);
     let mut code = handle.instructions();
     code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(0);
@@ -66,24 +56,5 @@ fn grows_twice() -> Vec<u8> {
     code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(1);
     code.i32_const(-1).i32_eq().if_(BlockType::Empty).unreachable().end();
     code.end();
-    let mut code = CodeSection::new();
-    code.function(&handle);
-    let mut module = Module::new();
-    module.section(&types).section(&functions).section(&tables).section(&exports).section(&code);
-    component(module.finish())
-}
-
-/// The component around a module that handles requests.
-fn component(mut module: Vec<u8>) -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    // Each uses those before it.
-    for package in ["io", "clocks", "random", "filesystem", "sockets", "cli", "http"] {
-        let file = root().join(format!("wit/deps/wasi-0.2/{package}.wit"));
-        resolve.push_file(file).unwrap();
-    }
-    let world = "package test:tables; world service { export wasi:http/incoming-handler@0.2.12; }";
-    let package = resolve.push_str("service.wit", world).unwrap();
-    let world = resolve.select_world(&[package], None).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+    handmade::service(&tables, &[handle])
 }

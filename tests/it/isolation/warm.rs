@@ -6,9 +6,6 @@ use wasm_host_tests::client::{self, KeepAlive};
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
 
-#[cfg(target_os = "linux")]
-use super::computing::processor_time;
-
 fn guest(limits: &str, component: &str, bounds: &str) -> App {
     App::new(&format!(
         "name = \"warm\"\n[limits]\n{limits}\n[service.guest]\ncomponent = \"$({component})\"\nroute = \"/\"\n{bounds}\n"
@@ -180,10 +177,10 @@ async fn without_room_for_warm_instances_a_service_serves_and_says_so() {
     // What is lacking is tried now and then, and not all the time.
     #[cfg(target_os = "linux")]
     {
-        let (before, began) = (processor_time(&host, "serve-"), Instant::now());
+        let (before, began) = (host.processor_time("serve-"), Instant::now());
         tokio::time::sleep(Duration::from_secs(2)).await;
         // In hundredths of a second; without a pause it would be all of them, on each thread.
-        let spent = processor_time(&host, "serve-") - before;
+        let spent = host.processor_time("serve-") - before;
         let seconds = began.elapsed().as_secs_f64();
         assert!((spent as f64) < 30.0 * seconds, "{spent} hundredths of {seconds} seconds");
     }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use futures_util::poll;
+use tokio::sync::oneshot;
 use wasmtime::component::{Accessor, Func};
 use wasmtime::{AsContextMut as _, Store, format_err};
 use wasmtime_wasi_http::handler::Proxy;
@@ -37,7 +39,7 @@ pub(super) enum Status {
 /// Make an instance and let it serve.
 pub(super) async fn run(starting: Starting) {
     let desk = starting.desk().clone();
-    let made = match desk.policy.instantiate().await {
+    let made = match make(&desk).await {
         Ok(made) => made,
         Err(error) => return starting.failed(error),
     };
@@ -58,6 +60,34 @@ pub(super) async fn run(starting: Starting) {
     } else {
         serving.await;
     }
+}
+
+/// Make an instance: here, or where guests compute, if its start takes longer than a tick.
+async fn make(desk: &Desk) -> wasmtime::Result<Made> {
+    let slots = desk.policy.enter()?;
+    let policy = desk.policy.clone();
+    let mut making = Box::pin({
+        let slots = slots.clone();
+        async move { policy.instantiate(slots).await }
+    });
+    if !desk.policy.shares_processors() {
+        return making.await;
+    }
+    if let Poll::Ready(made) = poll!(&mut making) {
+        return made;
+    }
+    let (tell, made) = oneshot::channel();
+    let making = async move {
+        // Nobody waits for it any more when the host stops.
+        let _ = tell.send(making.await);
+    };
+    // How long its start takes says nothing of its requests, so it has a weight of its own.
+    computing::shared(Box::pin(making), slots.clone(), Arc::default()).await;
+    let made = made.await.unwrap_or_else(|_| Err(super::Dropped.into()));
+    // Whoever computed for it may let go of it a moment later.
+    made.inspect_err(|_| {
+        slots.leave_silently();
+    })
 }
 
 async fn serve(desk: Arc<Desk>, made: Made) {

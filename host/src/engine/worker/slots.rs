@@ -96,7 +96,7 @@ impl InstanceSlots {
         }
     }
 
-    fn leave_silently(&self) -> bool {
+    pub(super) fn leave_silently(&self) -> bool {
         let leaves = !self.left.swap(true, Ordering::AcqRel);
         if leaves {
             self.set_tainted(false);

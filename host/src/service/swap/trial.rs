@@ -4,7 +4,6 @@
 //! old one over the same time, and take the new one back when it is clearly worse.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
@@ -13,9 +12,6 @@ use crate::limits;
 use crate::service::history::Verdict;
 use crate::service::serving::Serving;
 use crate::service::version::Version;
-
-/// How often a trial looks at the answers.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Answers and errors of a version in a trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -67,7 +63,7 @@ impl Swaps {
             let stable = slot.service.serving().stable.clone();
             let (before, none) = (Tally::since(&stable, Tally::default()), Tally::default());
             while Instant::now() < until {
-                sleep(LOOK).await;
+                sleep(limits::TRIAL_INTERVAL).await;
                 let change = slot.change.lock().await;
                 if !is_canary(&slot, &canary) {
                     return;
@@ -130,7 +126,7 @@ impl Swaps {
             let (all_answers, all_errors) = old.counts.answers();
             let before = Tally { answers: all_answers, errors: all_errors };
             while Instant::now() < until {
-                sleep(LOOK).await;
+                sleep(limits::TRIAL_INTERVAL).await;
                 let _change = slot.change.lock().await;
                 if !Arc::ptr_eq(&slot.service.serving().stable, &new) {
                     return;
