@@ -61,6 +61,7 @@ impl Surroundings for Instance {
     }
 
     fn serves(&self, request: &RequestContext) {
+        self.time.begin();
         if let Some(session) = self.recorder.session(request.cancel()) {
             session.is_served(self.seed, self.time.clone());
             let _ = self.session.set(session);

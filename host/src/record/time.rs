@@ -33,6 +33,11 @@ impl Time {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).shown
     }
 
+    /// The request begins. What the instance took to start is no wait of it.
+    pub(super) fn begin(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).moved = Instant::now();
+    }
+
     /// A wait has ended at this time.
     pub(super) fn reach(&self, time: Duration) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,6 +103,17 @@ mod tests {
         std::thread::sleep(Duration::from_millis(3));
         let (one, other) = (one.end(&time), other.end(&time));
         assert_eq!(time.now(), one.max(other));
+    }
+
+    #[test]
+    fn the_start_of_an_instance_is_no_wait_of_its_request() {
+        let time = Time::new();
+        std::thread::sleep(CLOCK_LAG + Duration::from_millis(5));
+        // Unless the machine pauses right here, for as long.
+        let began = Instant::now();
+        time.begin();
+        let read = time.read();
+        assert!(read == Duration::ZERO || began.elapsed() > CLOCK_LAG, "{read:?}");
     }
 
     #[test]
