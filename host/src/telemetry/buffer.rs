@@ -101,12 +101,14 @@ mod tests {
 
     /// A log whose reader takes one batch for each permission.
     struct Stuck {
+        entered: SyncSender<()>,
         permissions: Receiver<()>,
         written: SyncSender<String>,
     }
 
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.entered.send(()).map_err(io::Error::other)?;
             self.permissions.recv().map_err(io::Error::other)?;
             self.written
                 .send(String::from_utf8_lossy(bytes).into_owned())
@@ -122,33 +124,33 @@ mod tests {
     #[test]
     fn a_log_that_nobody_reads_holds_nobody_up_and_says_what_is_missing() {
         static BUFFER: Buffer = Buffer::new(20);
+        let patience = Duration::from_secs(10);
+        let (enter, entered) = sync_channel(9);
         let (permit, permissions) = sync_channel(9);
         let (written, lines) = sync_channel(9);
-        std::thread::spawn(move || BUFFER.write_all_to(Stuck { permissions, written }));
+        let log = Stuck { entered: enter, permissions, written };
+        std::thread::spawn(move || BUFFER.write_all_to(log));
+        let line = |number: u8| (&BUFFER).write_all(format!("line {number:03}\n").as_bytes());
+        // The first is taken before the others come: else it is chance which of them fit.
+        line(0).unwrap();
+        entered.recv_timeout(patience).unwrap();
         // Returns although nothing is read.
-        for number in 0..100 {
-            (&BUFFER).write_all(format!("line {number:03}\n").as_bytes()).unwrap();
+        for number in 1..100 {
+            line(number).unwrap();
         }
         BUFFER.flush(Duration::from_millis(1));
-        let kept = |all: &str| all.matches("line ").count();
-        let dropped = |all: &str| -> usize {
-            let notes = all.lines().filter_map(|line| line.strip_prefix("dropped "));
-            notes.map(|note| note.split(' ').next().unwrap().parse::<usize>().unwrap()).sum()
-        };
-        // One note, or two if the first batch was taken in the middle.
-        let mut all = String::new();
-        while kept(&all) + dropped(&all) < 100 {
-            permit.send(()).unwrap();
-            all.push_str(&lines.recv_timeout(Duration::from_secs(10)).unwrap());
-        }
-        assert_eq!(kept(&all) + dropped(&all), 100, "{all}");
-        assert!((2..=4).contains(&kept(&all)), "{all}");
-        assert!(all.ends_with("lines of the log: nobody read it in time\n"), "{all}");
+        permit.send(()).unwrap();
+        assert_eq!(lines.recv_timeout(patience).unwrap(), "line 000\n");
+        permit.send(()).unwrap();
+        assert_eq!(
+            lines.recv_timeout(patience).unwrap(),
+            "line 001\nline 002\ndropped 97 lines of the log: nobody read it in time\n"
+        );
         // Room again.
         (&BUFFER).write_all(b"after\n").unwrap();
         permit.send(()).unwrap();
-        assert_eq!(lines.recv_timeout(Duration::from_secs(10)).unwrap(), "after\n");
-        BUFFER.flush(Duration::from_secs(10));
+        assert_eq!(lines.recv_timeout(patience).unwrap(), "after\n");
+        BUFFER.flush(patience);
         assert!(BUFFER.lock().waiting.is_empty());
     }
 }

@@ -236,10 +236,10 @@ mod tests {
     #[tokio::test]
     async fn a_build_over_its_deadline_ends_with_all_that_it_started() {
         let script = "echo begun; sleep 50 & sleep 50; echo never";
-        let build = Build { timeout: Duration::from_millis(300), ..shell(script) };
+        let build = Build { timeout: Duration::from_secs(3), ..shell(script) };
         let started = Instant::now();
         let (reason, output) = failure(&build).await;
-        assert!(reason.ends_with("was ended after 300ms"), "{reason}");
+        assert!(reason.ends_with("was ended after 3s"), "{reason}");
         assert_eq!(output, "begun\n");
         assert!(started.elapsed() < Duration::from_secs(20));
     }
@@ -247,10 +247,10 @@ mod tests {
     #[tokio::test]
     async fn what_a_build_leaves_running_does_not_hold_it_up() {
         let started = Instant::now();
-        let mut build = shell("(sleep 5 &) ; exit 1");
+        let mut build = shell("(sleep 50 &) ; exit 1");
         build.words.push("it".to_string());
         failure(&build).await;
-        assert!(started.elapsed() < Duration::from_secs(4));
+        assert!(started.elapsed() < Duration::from_secs(20));
     }
 
     #[tokio::test]

@@ -54,11 +54,13 @@ impl Lines {
                 Some(length) => (self.scanned + length, self.scanned + length + 1),
                 None => {
                     self.scanned = self.buffer.len();
-                    let waiting = self.buffer.len() - self.start;
-                    if waiting > self.limit {
+                    let waiting = self.buffer.get(self.start..).unwrap_or_default();
+                    // A `\r` here may be the first half of a line end.
+                    let line = waiting.strip_suffix(b"\r").unwrap_or(waiting);
+                    if line.len() > self.limit {
                         return self.fail(LineError::TooLong { limit: self.limit });
                     }
-                    if !self.ended || waiting == 0 {
+                    if !self.ended || waiting.is_empty() {
                         return None;
                     }
                     (self.buffer.len(), self.buffer.len())
@@ -132,6 +134,21 @@ mod tests {
         assert_eq!(unended.next(), None);
         unended.push(b"5");
         assert_eq!(unended.next(), Some(Err(LineError::TooLong { limit: 4 })));
+    }
+
+    #[test]
+    fn a_line_end_does_not_count_wherever_it_is_cut() {
+        let text = b"1234\r\n12\n";
+        for cut in 0..=text.len() {
+            let found = lines(&[&text[..cut], &text[cut..]], 4);
+            assert_eq!(found, ["1234", "12"].map(|line| Ok(line.to_string())), "cut at {cut}");
+        }
+        // A `\r` within a line is part of it.
+        let text = b"1234\rx\n";
+        for cut in 0..=text.len() {
+            let found = lines(&[&text[..cut], &text[cut..]], 4);
+            assert_eq!(found[0], Err(LineError::TooLong { limit: 4 }), "cut at {cut}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::super::backend::{ChatRequest, EmbedRequest, Message};
-use super::scripted::{Scripted, Seen, answer, closed_port, stream};
+use super::scripted::{ClosedPort, Scripted, Seen, answer, stream};
 use super::*;
 
 /// A server that remembers what it was asked and always gives one answer.
@@ -129,11 +129,13 @@ async fn an_answer_that_is_not_the_protocol_is_malformed() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unreachable_and_its_address_stays_secret() {
-    let gone = closed_port().await;
-    let Err(Error::Unreachable(why)) = generate(&client(gone)).await else { panic!() };
+    let gone = ClosedPort::take();
+    let Err(Error::Unreachable(why)) = generate(&client(gone.address)).await else { panic!() };
     assert_eq!(why, "connection refused");
 
-    let upstream = alone("http://name:pa55word@no-such-host.invalid/t0ken");
+    // Some resolvers ask around for long before they say that there is no such name.
+    let patient = Terms { connect_timeout: Duration::from_secs(300), ..terms() };
+    let upstream = alone_with("http://name:pa55word@no-such-host.invalid/t0ken", &patient);
     let shown = format!("{upstream:?}");
     let client = Client::new(Arc::new(upstream), Options::default());
     let Err(Error::Unreachable(why)) = generate(&client).await else { panic!() };

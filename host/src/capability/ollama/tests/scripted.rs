@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// A running server. Dropping it closes its port and all its connections.
 pub(super) struct Scripted {
     pub(super) address: SocketAddr,
     connections: Arc<AtomicUsize>,
-    _tasks: JoinSet<()>,
+    leaving: CancellationToken,
+    tasks: JoinSet<()>,
 }
 
 impl Scripted {
@@ -30,24 +32,36 @@ impl Scripted {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();
         let listener: TcpListener = socket.listen(64).unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let count = connections.clone();
+        let leaving = CancellationToken::new();
+        let left = leaving.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut scripts = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
+            while let Some(accepted) = left.run_until_cancelled(listener.accept()).await {
+                let (stream, _) = accepted.unwrap();
                 stream.set_nodelay(true).unwrap();
                 count.fetch_add(1, Ordering::SeqCst);
-                scripts.spawn(script(Connection { stream, unread: Vec::new() }));
+                let leaving = left.clone();
+                scripts.spawn(script(Connection { stream, unread: Vec::new(), leaving }));
             }
+            drop(listener);
+            scripts.join_all().await;
         });
-        Self { address, connections, _tasks: tasks }
+        Self { address, connections, leaving, tasks }
+    }
+
+    /// Close the port and all connections, and wait until the client has closed them, too: until
+    /// then, it may take one of them for its next request.
+    pub(super) async fn leave(self) {
+        self.leaving.cancel();
+        self.tasks.join_all().await;
     }
 
     /// A server that answers every request with the same bytes.
@@ -70,14 +84,27 @@ impl Scripted {
     }
 }
 
-/// A port that nobody listens on.
-pub(super) async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// A port that refuses connections until [`Scripted::serve_at`] listens on it. It is held, so that
+/// no other program and no other test is given the same one.
+pub(super) struct ClosedPort {
+    pub(super) address: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl ClosedPort {
+    pub(super) fn take() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // As the server's has it: the two share the port.
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { address: socket.local_addr().unwrap(), _socket: socket }
+    }
 }
 
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     unread: Vec<u8>,
+    leaving: CancellationToken,
 }
 
 /// A request as it arrived.
@@ -92,7 +119,13 @@ pub(super) struct Seen {
 impl Connection {
     /// Read one request to its end; `None` if the connection is closed instead.
     pub(super) async fn request(&mut self) -> Option<Seen> {
-        let head = self.until(b"\r\n\r\n").await?;
+        let leaving = self.leaving.clone();
+        let Some(head) = leaving.run_until_cancelled(self.until(b"\r\n\r\n")).await else {
+            let _ = self.stream.shutdown().await;
+            self.closed().await;
+            return None;
+        };
+        let head = head?;
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let line = lines.next().unwrap().to_string();

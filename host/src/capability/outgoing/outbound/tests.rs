@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use wasmtime_wasi_http::RequestOptions;
 
 use super::*;
@@ -250,14 +250,11 @@ async fn waits_and_sizes_are_bounded() {
     .await;
     let rules = [silent.url(), drip.url(), large.url(), chunked.url()];
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let outbound = outbound(OutboundConfig {
-        first_byte_timeout: short,
-        idle_timeout: short,
-        max_body_bytes: 8,
-        ..config(&rules)
-    });
-    let answer = ask(&outbound, &silent.url()).await;
-    assert!(matches!(answer, Err(Error::HttpResponseTimeout)), "{answer:?}");
+    let outbound = outbound(OutboundConfig { first_byte_timeout: short, ..config(&rules) });
+    let answer = tokio::time::timeout(Duration::from_secs(30), ask(&outbound, &silent.url())).await;
+    assert!(matches!(answer, Ok(Err(Error::HttpResponseTimeout))), "{answer:?}");
+    // Those that answer have all the time that is usual.
+    let outbound = self::outbound(OutboundConfig { max_body_bytes: 8, ..config(&rules) });
     for peer in [&large, &chunked] {
         let answer = ask(&outbound, &peer.url()).await;
         assert!(matches!(answer, Err(Error::HttpResponseBodySize(Some(8)))), "{answer:?}");
@@ -342,11 +339,14 @@ async fn a_client_that_leaves_closes_the_connection() {
 
 #[tokio::test]
 async fn a_host_that_is_away_is_not_tried_for_every_call() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Held to the end, so that nobody else is given the same port.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.set_reuseaddr(true).unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = closed.local_addr().unwrap();
     let url = format!("http://{address}");
-    let wait = Duration::from_millis(50);
+    // A busy machine may need long for the next call, which must come within this.
+    let wait = Duration::from_secs(2);
     let breaker = BreakerConfig { failures: 3, wait, wait_max: wait };
     let outbound = outbound(OutboundConfig { breaker, ..config(&[&url]) });
     for _ in 0..3 {
@@ -364,8 +364,11 @@ async fn a_host_that_is_away_is_not_tried_for_every_call() {
             stream.write_all(OK.as_bytes()).await.unwrap();
         }
     });
-    while ask(&outbound, &url).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let noticed = async {
+        while ask(&outbound, &url).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), noticed).await.expect("it stays away");
     assert_eq!(outbound.unreachable(), [""; 0]);
 }
