@@ -62,7 +62,7 @@ async fn a_database_is_used_on_the_word_of_an_authority_that_the_file_names() {
     let postgres = with_tls(&authority.sign(&["127.0.0.1"]));
     let proxy = Proxy::start(&postgres.address()).await;
     let url = format!("postgres://app@{}/postgres", proxy.address);
-    let keys = format!("{CA}\ninit = \"init.sql\"\nstatement-timeout = \"1s\"");
+    let keys = format!("{CA}\ninit = \"init.sql\"\nstatement-timeout = \"5s\"");
     let host = database(&url, &keys, &authority.pem).serve().await;
     let reply = host.send("POST", "/query", IS_ENCRYPTED).await;
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "true\nend 1\n"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::models::{CHAT, WORD, one_word, with_demo};
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
-use wasm_host_tests::{client, eventually};
+use wasm_host_tests::{client, eventually, ports};
 
 async fn serve(upstream: &Upstream) -> Host {
     App::new(
@@ -166,9 +166,7 @@ async fn the_rest_of_the_api_passes_byte_for_byte() {
 #[tokio::test]
 async fn the_demo_answers_until_a_real_server_appears() {
     // A port that nobody listens on, and where the real server will appear.
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = reserved.local_addr().unwrap().to_string();
-    drop(reserved);
+    let address = ports::reserve_address();
     let app = with_demo("").env("OLLAMA_HOST", &address);
     let host = app.serve().await;
     let tags = host.get("/ollama/api/tags").await.json();

@@ -16,6 +16,7 @@ pub mod handmade;
 pub mod host;
 pub mod hostile;
 pub mod models;
+pub mod ports;
 pub mod postgres;
 pub mod proxy;
 pub mod seed;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, ports};
 
 /// A server on a port of its own that lets everybody in.
 pub struct Postgres {
@@ -29,12 +29,14 @@ impl Postgres {
         let data = postgres.data();
         let made = program("initdb").args(["-A", "trust", "-U", "app", "-D"]).arg(data).output();
         succeeded("initdb", &made.unwrap());
-        // Free now, and taken at once: nobody else on this machine asks for this very port.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        postgres.port = free.local_addr().unwrap().port();
-        drop(free);
-        postgres.resume();
-        postgres
+        // Another process may have come first.
+        for _ in 0..10 {
+            postgres.port = ports::reserve();
+            if postgres.run() {
+                return postgres;
+            }
+        }
+        panic!("the server ends at once on every port")
     }
 
     pub fn url(&self) -> String {
@@ -66,8 +68,7 @@ impl Postgres {
 
     /// Run a statement as an operator would.
     pub fn sql(&self, statement: &str) -> String {
-        let mut psql = program("psql");
-        let output = psql.args([&self.url(), "-XAtqc", statement]).output().unwrap();
+        let output = self.asked(statement);
         succeeded(statement, &output);
         String::from_utf8(output.stdout).unwrap().trim().to_string()
     }
@@ -83,6 +84,11 @@ impl Postgres {
 
     /// Start it again, with its data.
     pub fn resume(&mut self) {
+        assert!(self.run(), "the server ends at once");
+    }
+
+    /// Start it on its port, and wait until it serves; false if it ends instead.
+    fn run(&mut self) -> bool {
         let child = program("postgres")
             .arg("-D")
             .arg(self.data())
@@ -93,16 +99,28 @@ impl Postgres {
             .spawn();
         self.server = Some(child.unwrap());
         let started = std::time::Instant::now();
-        while !program("psql")
-            .args([&self.url(), "-XAtqc", "select 1"])
-            .output()
-            .unwrap()
-            .status
-            .success()
-        {
+        while !self.answers() {
+            if self.server.as_mut().unwrap().try_wait().unwrap().is_some() {
+                self.server = None;
+                return false;
+            }
             assert!(started.elapsed() < PATIENCE, "the server does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
+        true
+    }
+
+    /// Whether it is this one that answers: on a port that was taken it is another.
+    fn answers(&self) -> bool {
+        let folder = self.asked("show data_directory").stdout;
+        Path::new(String::from_utf8(folder).unwrap().trim()) == self.data()
+    }
+
+    fn asked(&self, statement: &str) -> Output {
+        let mut psql = program("psql");
+        // What has the port may be something that says nothing.
+        psql.env("PGCONNECT_TIMEOUT", "10").args([&self.url(), "-XAtqc", statement]);
+        psql.output().unwrap()
     }
 
     fn data(&self) -> PathBuf {

@@ -15,11 +15,16 @@ pub(crate) struct Run {
 /// Connections. More than the processors can serve at once, so that neither side ever waits for the other.
 const CONNECTIONS: usize = 32;
 
+/// An answer that takes longer is an error. What wrk takes itself, two seconds, is less than a busy machine may stand
+/// still, and how long answers take is told by the figures.
+const TIMEOUT: &str = "30s";
+
 /// Keep `url` busy for a while. Any answer that is not 2xx and any broken connection is an error.
 pub(crate) async fn run(url: &str, time: Duration) -> Result<Run> {
     let seconds = time.as_secs().max(1);
     let output = Command::new("wrk")
-        .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", url])
+        .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s")])
+        .args(["--timeout", TIMEOUT, "--latency", url])
         .output()
         .await
         .context("cannot start wrk")?;

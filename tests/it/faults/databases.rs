@@ -316,7 +316,9 @@ async fn a_row_over_the_bound_is_refused_and_its_connection_closed() {
 async fn a_reader_that_stops_stops_the_server_and_not_the_host() {
     let bench = Bench::new("").await;
     let before = bench.host.resident_kib();
-    let endless = "select i, repeat('x', 1000) from generate_series(1, 100000000) i";
+    // In `from` itself the server would write the whole series to its disk before the first row.
+    let endless =
+        "select i, repeat('x', 1000) from (select generate_series(1, 100000000) as i) series";
     let mut answer = client::open(&bench.host.address, "POST", "/query", &[], endless).await;
     assert!(answer.next().await.unwrap().is_some());
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -335,8 +337,8 @@ async fn rows_are_the_same_however_the_bytes_are_cut() {
     // A login and a statement are some hundred bytes in either direction. The pauses let each piece come by itself.
     let split_at = (0..40).map(|_| chance.between(1, 4000)).collect();
     let split = Damage { split_at, delay: Duration::from_millis(2), ..Damage::default() };
-    for (damage, rows) in [(pieces(1), 50), (pieces(7), 400), (pieces(1000), 20_000), (split, 400)]
-    {
+    // Each piece takes a millisecond or more, and all together must stay far below the statement's timeout.
+    for (damage, rows) in [(pieces(1), 10), (pieces(7), 100), (pieces(1000), 5000), (split, 400)] {
         let sql = format!("select i, repeat('x', 200) from generate_series(1, {rows}) i");
         let expected = bench.ask("/query", &sql).await.text().to_string();
         assert!(expected.ends_with(&format!("end {rows}\n")));

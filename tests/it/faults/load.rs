@@ -143,7 +143,9 @@ component = "$(hello-p3)"
         troubled99.as_secs_f64() / calm99.as_secs_f64(),
     );
     assert!(troubled.len() > 20, "the third service hardly answered: {}", troubled.len());
-    let bound = bound(calm99 * 3, Duration::from_secs(2));
+    // All connections are hit when the machine itself stands still for a while, and there are so few that this can be
+    // more than one answer in a hundred.
+    let bound = bound(calm99 * 3, Duration::from_secs(5));
     assert!(troubled99 < bound, "one in a hundred waited {troubled99:?}");
     // Four instances of 64 MiB, those that end at the same time, and some room.
     assert!(during < before + 700, "{during} MiB");

@@ -18,10 +18,10 @@ fn guest_on(limits: &str, bounds: &str) -> App {
 
 #[tokio::test]
 async fn a_body_that_stands_still_gives_its_place_back() {
-    let host = guest("concurrent = 1\nstream-idle-timeout = \"2s\"").serve().await;
-    // One that goes on is left alone.
-    let mut drips = client::open(&host.address, "GET", "/drip?150", &[], "").await;
-    assert_eq!(drips.rest().await.unwrap().len(), 150 * "drip\n".len());
+    let host = guest("concurrent = 1\nstream-idle-timeout = \"5s\"").serve().await;
+    // One that goes on is left alone, for longer than it may stand still.
+    let mut drips = client::open(&host.address, "GET", "/drip?350", &[], "").await;
+    assert_eq!(drips.rest().await.unwrap().len(), 350 * "drip\n".len());
     let mut held = client::open(&host.address, "GET", "/hold", &[], "").await;
     assert_eq!(held.rest().await, Err(b"one".to_vec()));
     assert_eq!(host.send("POST", "/echo", "x").await.text(), "x");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::models::{CHAT, LAST, WORD};
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
-use wasm_host_tests::{client, eventually};
+use wasm_host_tests::{client, eventually, ports};
 
 async fn with(url: &str, keys: &str) -> Host {
     App::new(&format!(
@@ -36,9 +36,7 @@ async fn chat(host: &Host) -> (u16, Result<String, String>) {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_503_at_once_and_its_return_needs_no_restart() {
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = reserved.local_addr().unwrap().to_string();
-    drop(reserved);
+    let address = ports::reserve_address();
     let keys = "breaker-failures = 2\nbreaker-wait = \"200ms\"\nbreaker-wait-max = \"400ms\"";
     let host = with(&address, keys).await;
     for _ in 0..2 {

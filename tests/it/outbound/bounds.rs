@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wasm_host_tests::upstream::{Step, Upstream, chunk, json, ndjson_head};
-use wasm_host_tests::{client, eventually, within};
+use wasm_host_tests::{client, eventually, ports, within};
 
 use super::{callers, fetch};
 
@@ -79,9 +79,7 @@ async fn an_answer_over_the_bound_is_cut() {
 
 #[tokio::test]
 async fn a_host_that_is_away_is_told_by_ready_and_found_when_it_is_back() {
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = reserved.local_addr().unwrap().to_string();
-    drop(reserved);
+    let address = ports::reserve_address();
     let url = format!("http://{address}");
     let host = callers(&format!(
         "[service.caller.outbound]\nallow = \"{url}\"\nbreaker-failures = 2\n\

@@ -1,5 +1,7 @@
 //! Calls that end in this host again: to a service by its name, and to the host's own public port.
 
+use std::time::{Duration, Instant};
+
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use wasm_host_tests::client;
@@ -21,16 +23,17 @@ internal = true
 "#,
     );
     let host = app.serve().await;
-    let ask = async |name: &str, path: &str| {
+    let ask = async |name: &str, milliseconds: &str, path: &str| {
         let path = format!("/caller/fetch?http://slow{path}");
-        client::open(&host.address, "GET", &path, &[(name, "300")], "").await
+        client::open(&host.address, "GET", &path, &[(name, milliseconds)], "").await
     };
-    let mut late = ask("x-first-byte", "/silent").await;
+    let mut late = ask("x-first-byte", "300", "/silent").await;
     assert_eq!(late.status, 502);
     assert_eq!(late.rest().await.unwrap(), b"ErrorCode::HttpResponseTimeout\n");
-    // It drips every 20 ms, so this one never has to wait for long.
-    let mut steady = ask("x-between-bytes", "/drip").await;
-    for _ in 0..30 {
+    // It drips every 20 ms, so this one never has to wait for long, and lasts longer in all than it may wait once.
+    let began = Instant::now();
+    let mut steady = ask("x-between-bytes", "5000", "/drip").await;
+    while began.elapsed() < Duration::from_secs(7) {
         assert!(steady.next().await.unwrap().is_some());
     }
 }
