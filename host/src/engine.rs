@@ -16,6 +16,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits;
@@ -65,9 +66,15 @@ impl Engine {
         }
     }
 
-    /// A place for one more instance, for as long as what is returned is kept.
+    /// A place for one more instance, to be kept for longer than its store: until then the pool has no room for another.
     pub fn enter(&self) -> Result<OwnedSemaphorePermit, NoPlace> {
         self.places.clone().try_acquire_owned().map_err(|_| NoPlace)
+    }
+
+    /// The same for whoever can wait for a while.
+    pub async fn enter_soon(&self) -> Result<OwnedSemaphorePermit, NoPlace> {
+        let entering = timeout(limits::PLACE_WAIT, self.places.clone().acquire_owned()).await;
+        entering.ok().and_then(Result::ok).ok_or(NoPlace)
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {

@@ -152,7 +152,7 @@ pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, ma
 /// hours and prints at each step, ends before it fills a disk.
 pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
 
-/// Time after which is told how many lines had no place in the log. As long as the time that their bound counts in.
+/// How long after the first dropped line the log says how many were dropped: the second that the bound counts.
 pub const DROPPED_LINES_TOLD: Duration = Duration::from_secs(1);
 
 /// Instances of a version that are there before anybody asks, and stay although nobody does. None: most components
@@ -271,8 +271,8 @@ pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 /// is as fast.
 pub const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 
-/// Time for what a command has left undone and nobody can call back, a compiler at work above all, when the command has
-/// ended. Files are replaced whole or not at all, so that nothing is lost with it.
+/// When a command has ended, time for what goes on behind it and cannot be called back, a compiler at work above all.
+/// Files are replaced whole or not at all, so that nothing is lost with it.
 pub const LAST_TASKS: Duration = Duration::from_millis(100);
 
 /// Time for idle instances to end when the host stops.
@@ -364,6 +364,9 @@ pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;
 
 /// Time for the trial instantiation of a new version before it is published.
 pub const SMOKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time that a new version waits for the host to have a place for its trial instantiation.
+pub const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// Time for an instance to start. Longer than the trial: where all processors are busy, what computes in its start gets
 /// a tenth of one.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, Format};
+use wasm_host::engine::worker::stop_computing;
 use wasm_host::exit::{Exit, USAGE};
 use wasm_host::{check, client, inspect, limits, output, serve, table, telemetry, testkit};
 
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
     };
     let ended = runtime.block_on(run(cli.command));
     telemetry::flush();
+    // What computes there would ask for the time of a runtime that is gone.
+    stop_computing();
     // By itself it would wait for what cannot be called back, a compiler at work or a disk that does not answer, and
     // nobody would listen to signals meanwhile.
     runtime.shutdown_timeout(limits::LAST_TASKS);

@@ -291,7 +291,8 @@ impl Running {
         Self { accepting: threads.spawn_on_first(accepting), stop, connections }
     }
 
-    /// Take no more connections and wait until those that are open have finished. False if that took too long.
+    /// Take no more connections and wait until those that are open, or wait for a place, have finished. False if that
+    /// took too long.
     async fn finish(&self, deadline: Duration) -> bool {
         self.stop.cancel();
         self.connections.finish();

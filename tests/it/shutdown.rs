@@ -200,6 +200,26 @@ async fn who_has_no_answer_when_the_drain_is_over_is_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_waits_for_an_instance_to_start_when_the_drain_is_over_is_told_to_come_back() {
+    let app = App::new(
+        "name = \"shutdown\"\n[http]\ndrain = \"0s\"\n\
+         [service.slow]\ncomponent = \"$(version-slow)\"\nroute = \"/\"\n",
+    );
+    let host = app.serve().await;
+    let address = host.address.clone();
+    let asked = tokio::spawn(async move { client::send(&address, "GET", "/", &[], "").await });
+    eventually("the request", async || {
+        (host.service("slow").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    host.terminate();
+    let reply = asked.await.unwrap();
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    assert!(reply.text().contains("was stopped or replaced"), "{}", reply.text());
+    assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
+}
+
+#[tokio::test]
 async fn instances_are_ended_with_the_host() {
     let host = app("").serve().await;
     assert_eq!(host.get("/").await.status, 200);

@@ -145,6 +145,7 @@ async fn a_server_that_outlived_its_host_is_stopped_and_its_data_kept() {
     server.stop().await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_start_that_is_given_up_leaves_no_server_behind() {
     let folder = folder();

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -76,12 +75,10 @@ pub struct State {
     speaker: Speaker,
     pub memory: StoreLimit,
     pub requests: Requests,
-    /// Among the instances of the host.
-    _place: OwnedSemaphorePermit,
 }
 
 impl State {
-    pub fn new(grants: Arc<Grants>, memory_bytes: usize, place: OwnedSemaphorePermit) -> Self {
+    pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
         let mut wasi = WasiCtxBuilder::new();
         let speaker = Speaker::default();
@@ -108,7 +105,6 @@ impl State {
             memory: StoreLimit::new(memory_bytes, grants.memory.clone()),
             requests: Requests::default(),
             grants,
-            _place: place,
         }
     }
 

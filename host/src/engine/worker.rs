@@ -22,6 +22,7 @@ mod warm;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
@@ -34,9 +35,9 @@ pub use self::shared::{AllInstancesBusy, Retirement, Shared};
 use self::slots::SlotStatus;
 pub use self::slots::{InstanceSlots, Slot};
 use crate::capability::context::calling_request;
+use crate::engine::Engine;
 use crate::engine::memory::OverBudget;
 use crate::engine::state::{Grants, State};
-use crate::engine::{Engine, NoPlace};
 use crate::limits;
 
 /// Ticks after which a guest is first made to give way: it has computed for one of them whole.
@@ -134,22 +135,22 @@ impl Policy {
 
     /// Make one instance and drop it: finds what only shows when a component starts.
     pub async fn smoke(&self) -> wasmtime::Result<()> {
-        let mut store = self.store()?;
+        let _place = self.engine.enter_soon().await?;
+        let mut store = self.store();
         store.epoch_deadline_async_yield_and_update(1);
         self.pre.instantiate_async(&mut store).await.map(drop)
     }
 
     /// A store whose guest has still to be made to give way.
-    fn store(&self) -> Result<Store<State>, NoPlace> {
-        let place = self.engine.enter()?;
-        let state = State::new(self.grants.clone(), self.limits.memory_bytes, place);
+    fn store(&self) -> Store<State> {
+        let state = State::new(self.grants.clone(), self.limits.memory_bytes);
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
         // Besides those that the host's own tables hold: streams, futures and what else the engine makes by itself.
         store.set_max_component_handles(limits::GUEST_RESOURCES);
         store.set_hostcall_fuel(limits::GUEST_CALL_BYTES);
-        Ok(store)
+        store
     }
 
     /// At each tick the guest gives way; after too many without a pause it is ended.
@@ -193,7 +194,8 @@ impl Policy {
 
     async fn instantiate(&self, slots: Arc<InstanceSlots>) -> wasmtime::Result<Made> {
         let limits = &self.limits;
-        let mut store = self.store()?;
+        let place = self.engine.enter()?;
+        let mut store = self.store();
         self.count_ticks(&mut store, slots.clone());
         let within = crate::limits::INSTANCE_START;
         let started = timeout(within, self.pre.instantiate_async(&mut store)).await;
@@ -205,7 +207,7 @@ impl Policy {
             Err(error) => return Err(error),
         };
         let expiration = Expiration::new(slots.clone(), store.data().requests.clone(), limits);
-        Ok(Made { store, proxy, slots, expiration })
+        Ok(Made { store: (store, place), proxy, slots, expiration })
     }
 
     /// Whether an instance takes another request.
@@ -277,9 +279,12 @@ impl Policy {
     }
 }
 
+/// A store and its place in the host, which it gives up in this order.
+type Placed = (Store<State>, OwnedSemaphorePermit);
+
 /// An instance that was just made.
 struct Made {
-    store: Store<State>,
+    store: Placed,
     proxy: Proxy,
     slots: Arc<InstanceSlots>,
     expiration: Expiration,

@@ -305,9 +305,12 @@ mod tests {
 
     /// Wait until nobody is let in there any more, though somebody who was still waits.
     async fn closed(address: SocketAddr) {
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let closing = async {
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), closing).await.expect("it closes");
     }
 
     /// Of the machine's own addresses only Linux has more than one without being asked.

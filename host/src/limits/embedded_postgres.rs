@@ -38,8 +38,8 @@ pub const POLL: Duration = Duration::from_millis(50);
 /// Time for the last words of a server that ended to come through its pipe.
 pub const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// Time for a shutdown that cancels statements and writes everything out. Less than orchestrators
-/// wait.
+/// Time for a shutdown that cancels statements and writes everything out. When requests were cut
+/// before, an orchestrator may kill earlier; then the next start has something to repair.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time for a shutdown that leaves the rest to the next start's recovery.

@@ -153,6 +153,7 @@ impl Version {
             let late = started.elapsed().saturating_sub(deadline);
             if late > Duration::ZERO {
                 cut += self.instances.cut();
+                cut += self.handlers.iter().map(Handler::cut).sum::<usize>();
             }
             if is_drained_enough(late, cut, self.counts.in_flight()) {
                 break;

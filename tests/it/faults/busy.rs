@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use wasm_host_tests::client::{self, Streaming};
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::host::{App, Host, component};
 
 use super::{guests, neighbour_is_well, nothing_in_flight};
 
@@ -94,6 +94,24 @@ async fn instances_of_the_whole_host_that_run_out_are_503() {
         drop(held);
         is_served_again(&host).await;
     }
+}
+
+#[tokio::test]
+async fn a_version_waits_for_a_place_of_the_host_to_be_tried() {
+    let host = app("instances = 1", "").serve().await;
+    let held = hold_an_instance(&host).await;
+    let version = std::fs::read(component("version-one")).unwrap();
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(held);
+    };
+    let (reply, ()) = tokio::join!(host.swap("good", "", &version), release);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // Where none becomes free it is told what is missing.
+    let _held = hold_an_instance(&host).await;
+    let reply = host.swap("greedy", "", &version).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().contains("'instances' in [limits]"), "{}", reply.text());
 }
 
 /// Each request takes an instance of its own, and nothing but its client's leaving ends one that is held.

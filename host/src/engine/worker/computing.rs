@@ -102,6 +102,11 @@ pub(super) struct Weight {
 }
 
 impl Weight {
+    /// Of one whose turns are known to be long.
+    pub(super) fn heavy() -> Self {
+        Self { score: AtomicU32::new(limits::HEAVY) }
+    }
+
     fn add(&self, turn: Duration, requests: usize) {
         let requests = u32::try_from(requests.max(1)).unwrap_or(u32::MAX);
         let score = self.score.load(Ordering::Relaxed);

@@ -91,6 +91,17 @@ impl Handler {
         lock(&self.0.queue).free.iter().any(|free| !free.is_tainted())
     }
 
+    /// End what no instance has taken, as an instance's requests are ended when the time of its version is over.
+    /// Returns how many there were.
+    pub fn cut(&self) -> usize {
+        let mut queue = lock(&self.0.queue);
+        let jobs = std::mem::take(&mut queue.jobs);
+        self.0.waiting.store(0, Ordering::Release);
+        drop(queue);
+        // They are told as each is dropped.
+        jobs.into_iter().filter(|job| job.slot.cut()).count()
+    }
+
     /// Have a request answered.
     ///
     /// Fails with [`InstantiationError`], which gives the request back, if there is no instance for it; with

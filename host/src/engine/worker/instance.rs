@@ -5,7 +5,7 @@
 //! does so before it can harm a neighbour, and what a neighbour was about to say has been said. Between any two
 //! events wasmtime asks for more ([`Instance::turn`]), which must cost next to nothing.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,14 +14,15 @@ use std::time::Instant;
 use futures_util::poll;
 use tokio::sync::oneshot;
 use wasmtime::component::{Accessor, Func};
-use wasmtime::{AsContextMut as _, Store, format_err};
+use wasmtime::{AsContextMut as _, format_err};
 use wasmtime_wasi_http::handler::Proxy;
 
 use super::call::{Answering, Call};
+use super::computing::Weight;
 use super::expiration::Expiration;
 use super::handler::{Desk, Job, Starting};
 use super::slots::InstanceSlots;
-use super::{Accepts, Made, computing};
+use super::{Accepts, Made, Placed, computing};
 use crate::engine::state::State;
 use crate::limits;
 
@@ -68,7 +69,14 @@ async fn make(desk: &Desk) -> wasmtime::Result<Made> {
     let policy = desk.policy.clone();
     let mut making = Box::pin({
         let slots = slots.clone();
-        async move { policy.instantiate(slots).await }
+        async move {
+            let mut instantiating = pin!(policy.instantiate(slots));
+            let step = |cx: &mut Context<'_>| {
+                policy.engine.note_activity();
+                instantiating.as_mut().poll(cx)
+            };
+            poll_fn(step).await
+        }
     });
     if !desk.policy.shares_processors() {
         return making.await;
@@ -82,7 +90,8 @@ async fn make(desk: &Desk) -> wasmtime::Result<Made> {
         let _ = tell.send(making.await);
     };
     // How long its start takes says nothing of its requests, so it has a weight of its own.
-    computing::shared(Box::pin(making), slots.clone(), Arc::default()).await;
+    let weight = if slots.is_computing() { Weight::heavy() } else { Weight::default() };
+    computing::shared(Box::pin(making), slots.clone(), Arc::new(weight)).await;
     let made = made.await.unwrap_or_else(|_| Err(super::Dropped.into()));
     // Whoever computed for it may let go of it a moment later.
     made.inspect_err(|_| {
@@ -93,7 +102,7 @@ async fn make(desk: &Desk) -> wasmtime::Result<Made> {
 async fn serve(desk: Arc<Desk>, made: Made) {
     let Made { store, proxy, slots, mut expiration } = made;
     let mut living = Living { desk: desk.clone(), store: Some(store), slots: slots.clone() };
-    let Some(store) = &mut living.store else { return };
+    let Some((store, _)) = &mut living.store else { return };
     let mut instance = Instance {
         export: match &proxy {
             Proxy::P3(guest) => *guest.wasi_http_handler().func_handle().func(),
@@ -260,7 +269,7 @@ impl Instance {
 /// A store that is told of its end, also when its task is dropped.
 struct Living {
     desk: Arc<Desk>,
-    store: Option<Store<State>>,
+    store: Option<Placed>,
     slots: Arc<InstanceSlots>,
 }
 
@@ -268,9 +277,9 @@ impl Living {
     fn end(&mut self, ended: wasmtime::Result<()>) {
         let (desk, slots) = (self.desk.clone(), self.slots.clone());
         desk.withdraw(&slots);
-        let Some(store) = self.store.take() else { return };
-        desk.policy.ended(&slots, &store, ended);
-        let is_large = desk.policy.is_large(&store);
+        let Some(placed) = self.store.take() else { return };
+        desk.policy.ended(&slots, &placed.0, ended);
+        let is_large = desk.policy.is_large(&placed.0);
         let leave = move || {
             slots.leave();
             desk.leave(&slots);
@@ -279,16 +288,16 @@ impl Living {
         // while; a request is, so it need not wait for a thread that has others to do.
         match (is_large, self.desk.policy.warm() > 0) {
             (false, _) => {
-                drop(store);
+                drop(placed);
                 leave();
             }
             (true, true) => computing::do_there(move || {
-                drop(store);
+                drop(placed);
                 leave();
             }),
             (true, false) => {
                 leave();
-                computing::do_there(move || drop(store));
+                computing::do_there(move || drop(placed));
             }
         }
     }

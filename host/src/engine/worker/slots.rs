@@ -100,6 +100,8 @@ impl InstanceSlots {
         let leaves = !self.left.swap(true, Ordering::AcqRel);
         if leaves {
             self.set_tainted(false);
+            // Whoever made it in vain may hold it a moment longer.
+            self.starting.store(false, Ordering::Release);
             self.shared.leave();
         }
         leaves
@@ -344,6 +346,11 @@ impl Slot {
     /// as if it had simply come to its end.
     pub fn is_broken(&self) -> bool {
         matches!(self.status(), SlotStatus::Broken | SlotStatus::Overran | SlotStatus::Cut)
+    }
+
+    /// The time that its version had left is over. Whether it had not ended before.
+    pub(super) fn cut(&self) -> bool {
+        self.end_as(SlotStatus::Cut)
     }
 
     /// Whether it was ended because the time that its version had left was over.

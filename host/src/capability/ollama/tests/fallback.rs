@@ -54,8 +54,8 @@ async fn version(upstream: &Arc<Upstream>) -> String {
 }
 
 async fn until(upstream: &Arc<Upstream>, expected: &str) {
-    // Counted and not timed, as a busy machine makes all of it slow: so many intervals are still
-    // less than the one that is usual.
+    // Counted and not timed, as a busy machine makes all of it slow. Twenty intervals of 50 ms are
+    // less than the default one of 2 s.
     for _ in 0..20 {
         if timeout(PROMISE, version(upstream)).await.expect(expected) == expected {
             return;
