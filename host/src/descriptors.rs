@@ -5,7 +5,6 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::limits::http::ACCEPT_BACKLOG;
 use crate::limits::{DESCRIPTORS, OTHER_DESCRIPTORS};
 
 /// Ask for as many as there are to be had, and tell if they are too few for so many connections.
@@ -18,9 +17,7 @@ pub fn raise(connections: usize) {
         true => most,
         false => has,
     };
-    // At the stop, clients who have waited to be accepted are taken beside them.
-    let beside = OTHER_DESCRIPTORS + u64::from(ACCEPT_BACKLOG);
-    let needed = (connections as u64).saturating_add(beside);
+    let needed = (connections as u64).saturating_add(OTHER_DESCRIPTORS);
     if has < needed {
         tracing::warn!(
             "the system allows {has} open files and sockets, and {connections} connections need {needed}: raise \

@@ -215,6 +215,7 @@ async fn who_waits_for_an_instance_to_start_when_the_drain_is_over_is_told_to_co
     host.terminate();
     let reply = asked.await.unwrap();
     assert_eq!(reply.status, 503, "{}", reply.text());
+    assert_eq!(reply.header("retry-after"), "1");
     assert!(reply.text().contains("was stopped or replaced"), "{}", reply.text());
     assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
 }

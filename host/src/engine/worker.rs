@@ -138,7 +138,9 @@ impl Policy {
         let _place = self.engine.enter_soon().await?;
         let mut store = self.store();
         store.epoch_deadline_async_yield_and_update(1);
-        self.pre.instantiate_async(&mut store).await.map(drop)
+        let within = limits::SMOKE_TIMEOUT;
+        let tried = timeout(within, self.pre.instantiate_async(&mut store)).await;
+        tried.map_err(|_| wasmtime::format_err!("it did not start within {within:?}"))?.map(drop)
     }
 
     /// A store whose guest has still to be made to give way.

@@ -138,7 +138,7 @@ fn waiting(socket: std::net::TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let accepted = std::iter::repeat_with(|| socket.accept())
         .take(limits::ACCEPT_BACKLOG as usize)
         .filter(|accepted| !accepted.as_ref().is_err_and(is_of_one_connection))
-        .map_while(Result::ok);
+        .map_while(|accepted| accepted.inspect_err(not_all).ok());
     let watched = |(stream, address): (std::net::TcpStream, _)| {
         let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
         stream
@@ -166,6 +166,12 @@ where
             Err(error) => cannot_serve(address, &error),
         }
     });
+}
+
+fn not_all(error: &io::Error) {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        tracing::warn!("cannot accept all who waited to be accepted: {error}");
+    }
 }
 
 fn cannot_serve(address: SocketAddr, error: &io::Error) {

@@ -243,7 +243,8 @@ enum Unanswered {
     Failed(Failure),
 }
 
-fn is_full(error: &wasmtime::Error) -> bool {
+/// Whether there is no instance now, and may be one soon.
+pub(super) fn is_full(error: &wasmtime::Error) -> bool {
     error.is::<AllInstancesBusy>()
         || error.is::<OverBudget>()
         || error.is::<NoPlace>()

@@ -2,21 +2,24 @@
 //!
 //! Whatever is wrong with a component shows here, before any request meets it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use http::Request;
+use http::{Request, Response};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::handler::InstantiationError;
 
 use crate::capability::context::RequestContext;
 use crate::engine::Engine;
 use crate::engine::compile::{CodeCache, ComponentFile, compile};
 use crate::engine::link::{imports, link};
 use crate::engine::state::Grants;
-use crate::engine::worker::{InstanceLimits, Policy, Slot};
+use crate::engine::worker::{Handler, InstanceLimits, Policy, Slot};
 use crate::failure::respond::full;
 use crate::limits;
+use crate::service::dispatch::is_full;
 use crate::service::version::Version;
 
 /// What every load needs of the host.
@@ -54,11 +57,8 @@ impl Loader {
         let imports = imports(&self.engine, &component);
         let engine = Engine::clone(&self.engine);
         let policy = Policy::new(pre, engine, terms.grants.clone(), terms.instances.clone());
-        timeout(limits::SMOKE_TIMEOUT, policy.smoke())
-            .await
-            .map_err(|_| anyhow!("it did not start within {:?}", limits::SMOKE_TIMEOUT))
-            .and_then(|tried| tried.map_err(cause))
-            .with_context(|| format!("{} does not start", path.display()))?;
+        let tried = policy.smoke().await.map_err(cause);
+        tried.with_context(|| format!("{} does not start", path.display()))?;
         Ok(Version::new(digest, path, imports, &policy, &self.runtimes))
     }
 }
@@ -86,7 +86,7 @@ async fn probe(version: &Version, path: &str) -> Result<()> {
     let request = Request::get(format!("http://localhost{path}")).body(full(""))?;
     let slot = Slot::new(RequestContext::new("health".to_string(), 0));
     let handler = version.handlers().next().context("it has no handler")?;
-    let answer = timeout(limits::HEALTH_TIMEOUT, handler.handle(slot.clone(), request)).await;
+    let answer = timeout(limits::HEALTH_TIMEOUT, ask(handler, &slot, request)).await;
     slot.abandon();
     let status = answer
         .map_err(|_| anyhow!("GET {path} had no answer within {:?}", limits::HEALTH_TIMEOUT))?
@@ -96,4 +96,24 @@ async fn probe(version: &Version, path: &str) -> Result<()> {
         bail!("GET {path} answered {status}");
     }
     Ok(())
+}
+
+/// Have it answered by an instance, for which it waits where others have all.
+async fn ask(
+    handler: &Handler,
+    slot: &Arc<Slot>,
+    mut request: Request<WasiBody>,
+) -> wasmtime::Result<Response<WasiBody>> {
+    let until = Instant::now() + limits::PLACE_WAIT;
+    loop {
+        let error = match handler.handle(slot.clone(), request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error.downcast::<InstantiationError<Arc<Slot>>>()?,
+        };
+        if !is_full(&error.error) || Instant::now() >= until {
+            return Err(error.into());
+        }
+        request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
+        sleep(limits::INSTANCE_WAIT_LAST).await;
+    }
 }

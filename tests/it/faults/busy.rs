@@ -101,17 +101,29 @@ async fn a_version_waits_for_a_place_of_the_host_to_be_tried() {
     let host = app("instances = 1", "").serve().await;
     let held = hold_an_instance(&host).await;
     let version = std::fs::read(component("version-one")).unwrap();
+    // Where none becomes free it is told what is missing.
+    let reply = host.swap("good", "", &version).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().contains("'instances' in [limits]"), "{}", reply.text());
+    // Now it is compiled, and is tried at once.
     let release = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         drop(held);
     };
     let (reply, ()) = tokio::join!(host.swap("good", "", &version), release);
     assert_eq!(reply.status, 200, "{}", reply.text());
-    // Where none becomes free it is told what is missing.
-    let _held = hold_an_instance(&host).await;
-    let reply = host.swap("greedy", "", &version).await;
-    assert_eq!(reply.status, 422, "{}", reply.text());
-    assert!(reply.text().contains("'instances' in [limits]"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn more_services_than_instances_are_all_asked_for_their_health_at_the_start() {
+    let service = |name: &str| {
+        format!("[service.{name}]\ncomponent = \"$(version-one)\"\nhealth = \"/health\"\n")
+    };
+    let services: String = ["one", "two", "three"].map(service).concat();
+    let app = App::new(&format!("name = \"busy\"\n[limits]\ninstances = 1\n{services}"));
+    // An instance that has told stays for a second, unless somebody ends it: it starts all the same.
+    let host = app.serve().await;
+    eventually("an answer", async || (host.get("/three/").await.status == 200).then_some(())).await;
 }
 
 /// Each request takes an instance of its own, and nothing but its client's leaving ends one that is held.

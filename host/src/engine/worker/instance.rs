@@ -63,9 +63,16 @@ pub(super) async fn run(starting: Starting) {
     }
 }
 
-/// Make an instance: here, or where guests compute, if its start takes longer than a tick.
 async fn make(desk: &Desk) -> wasmtime::Result<Made> {
     let slots = desk.policy.enter()?;
+    make_for(desk, &slots).await.inspect_err(|_| {
+        // Whoever computed for it, or looks at all instances, may let go of it a moment later.
+        slots.leave_silently();
+    })
+}
+
+/// Make an instance: here, or where guests compute, if its start takes longer than a tick.
+async fn make_for(desk: &Desk, slots: &Arc<InstanceSlots>) -> wasmtime::Result<Made> {
     let policy = desk.policy.clone();
     let mut making = Box::pin({
         let slots = slots.clone();
@@ -92,11 +99,7 @@ async fn make(desk: &Desk) -> wasmtime::Result<Made> {
     // How long its start takes says nothing of its requests, so it has a weight of its own.
     let weight = if slots.is_computing() { Weight::heavy() } else { Weight::default() };
     computing::shared(Box::pin(making), slots.clone(), Arc::new(weight)).await;
-    let made = made.await.unwrap_or_else(|_| Err(super::Dropped.into()));
-    // Whoever computed for it may let go of it a moment later.
-    made.inspect_err(|_| {
-        slots.leave_silently();
-    })
+    made.await.unwrap_or_else(|_| Err(super::Dropped.into()))
 }
 
 async fn serve(desk: Arc<Desk>, made: Made) {
