@@ -365,7 +365,8 @@ pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;
 /// Time for the trial instantiation of a new version before it is published.
 pub const SMOKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time that a new version waits for the host to have a place for its trial instantiation.
+/// Time that a new version waits for the host to have a place for its trial instantiation, and again for the instance
+/// that is asked for its health.
 pub const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// Time for an instance to start. Longer than the trial: where all processors are busy, what computes in its start gets

@@ -63,6 +63,7 @@ pub(super) async fn run(starting: Starting) {
     }
 }
 
+/// Make an instance. One that could not be made counts no more when this returns.
 async fn make(desk: &Desk) -> wasmtime::Result<Made> {
     let slots = desk.policy.enter()?;
     make_for(desk, &slots).await.inspect_err(|_| {

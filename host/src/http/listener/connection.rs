@@ -82,11 +82,10 @@ where
         place.connections.ends.stalled();
         tracing::debug!(client = %address, "closed: it did not read for {write_idle:?}");
     }
-    // Closing while the client sends would reset the connection, and it would not see why.
     if let End::Finished { broken } = end
         && (broken || place.pulse.may_send())
     {
-        let _ = timeout(limits::LINGER, discard(&stream)).await;
+        let _ = timeout(limits::LINGER, linger(&stream, &place.pulse)).await;
     }
 }
 
@@ -209,7 +208,22 @@ fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End 
     End::Finished { broken }
 }
 
-/// Read what nobody wants until the client has seen the end.
+/// Wait until the client has seen the end, or the host's own time is over. Closing while it sends would reset the
+/// connection, and it would not see why.
+async fn linger(stream: &TcpStream, pulse: &Pulse) {
+    // Of an answer that broke off it has not been told yet that no more comes.
+    let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
+    let cut = poll_fn(|cx| match pulse.order(cx.waker()) {
+        Order::Go | Order::Finish => Poll::Pending,
+        Order::Cut => Poll::Ready(()),
+    });
+    tokio::select! {
+        () = discard(stream) => {}
+        () = cut => {}
+    }
+}
+
+/// Read what nobody wants.
 async fn discard(stream: &TcpStream) {
     let mut bytes = [0; 4096];
     while stream.readable().await.is_ok() {
