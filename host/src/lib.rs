@@ -12,6 +12,7 @@ pub mod percent;
 pub mod tls;
 pub mod control;
 pub mod lock;
+pub mod owned;
 pub mod output;
 pub mod serve;
 pub mod testkit;

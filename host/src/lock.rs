@@ -1,10 +1,12 @@
 //! A folder that belongs to one process at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::owned;
 
 /// The file that is locked; the process id in it is for people.
 const NAME: &str = "host.lock";
@@ -13,12 +15,12 @@ const NAME: &str = "host.lock";
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, not used")] File);
 
-/// Take `folder`, which is made if it is not there, or say who has it.
+/// Take `folder`, which is made if it is not there and must be the host's own, or say who has it.
 pub fn hold(folder: &Path) -> Result<Lock> {
-    fs::create_dir_all(folder)
+    owned::folder(folder)
         .with_context(|| format!("cannot use the state folder {}", folder.display()))?;
     let path = folder.join(NAME);
-    let mut file = OpenOptions::new()
+    let mut file = owned::options()
         .read(true)
         .write(true)
         .create(true)

@@ -21,5 +21,6 @@ mod record;
 mod routing;
 mod secrets;
 mod shutdown;
+mod state_folder;
 mod swap;
 mod watch;

@@ -2,7 +2,7 @@
 //! that user needs folders it can reach.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
 use anyhow::Context;
@@ -42,9 +42,9 @@ impl Account {
         command
     }
 
-    /// Make a file or folder the user's own.
+    /// Make a file or folder the user's own, but nothing that it only links to.
     pub(super) fn give(self, path: &Path) -> anyhow::Result<()> {
-        chown(path, Some(self.uid), Some(self.gid))
+        lchown(path, Some(self.uid), Some(self.gid))
             .with_context(|| format!("cannot give {} to the server's user", super::shown(path)))
     }
 

@@ -13,7 +13,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use super::account::Account;
 use super::shown;
 use crate::lock::{self, Lock};
+use crate::owned;
 
 /// Where data goes that the server's user could not reach in the state folder.
 const FALLBACK: &str = "/var/lib/wasm-host";
@@ -48,8 +49,7 @@ impl fmt::Debug for Folder {
 impl Folder {
     pub(super) fn open(state: &Path, account: Option<Account>) -> anyhow::Result<Self> {
         let root = state.join("postgres");
-        fs::create_dir_all(&root)
-            .with_context(|| format!("cannot create the state folder {}", shown(&root)))?;
+        owned::folder(&root)?;
         let root = fs::canonicalize(&root)?;
         let lock = lock::hold(&root)?;
         let home = match account {
@@ -81,11 +81,12 @@ impl Folder {
     /// A folder below [`Folder::home`] that belongs to the server's user alone.
     pub(super) fn private(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.home.join(name);
-        if !path.exists() {
-            fs::DirBuilder::new()
-                .mode(0o700)
-                .create(&path)
-                .with_context(|| format!("cannot create {}", shown(&path)))?;
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        // A link would be another folder, perhaps of somebody else.
+        let is_folder = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+        match made {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && is_folder() => {}
+            made => made.with_context(|| format!("cannot create {}", shown(&path)))?,
         }
         self.give(&path)?;
         Ok(path)
@@ -108,7 +109,9 @@ fn fallback(root: &Path) -> anyhow::Result<PathBuf> {
         Ok(id) => id.trim().to_string(),
         Err(_) => {
             let id = hex(&random::<8>()?);
-            fs::write(&id_file, format!("{id}\n"))?;
+            let mut file =
+                owned::options().write(true).create(true).truncate(true).open(&id_file)?;
+            writeln!(file, "{id}")?;
             id
         }
     };
@@ -117,8 +120,7 @@ fn fallback(root: &Path) -> anyhow::Result<PathBuf> {
         bail!("{} is damaged; remove the state folder to start anew", shown(&id_file));
     }
     let home = Path::new(FALLBACK).join(id);
-    fs::create_dir_all(&home)
-        .with_context(|| format!("cannot create {} for the server's data", shown(&home)))?;
+    owned::folder(&home).context("there is no place for the server's data")?;
     tracing::info!(
         state = %root.display(),
         home = %home.display(),

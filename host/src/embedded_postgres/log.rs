@@ -3,11 +3,12 @@
 //! The host writes the file, not the server, because the server can bound files by age only.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::ChildStderr;
 
 use crate::limits::embedded_postgres as limits;
@@ -46,17 +47,35 @@ pub(super) fn follow(stderr: ChildStderr, path: PathBuf) -> Tail {
         let mut reader = BufReader::new(stderr);
         let mut file = open(&path).await;
         let mut line = Vec::new();
-        while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
-            line.truncate(limits::LOG_LINE_BYTES);
-            if line.last() != Some(&b'\n') {
-                line.push(b'\n');
-            }
+        while let Ok(true) = read_line(&mut reader, &mut line).await {
             lines.push(String::from_utf8_lossy(&line).trim_end());
             file = append(file, &path, &line).await;
-            line.clear();
         }
     });
     tail
+}
+
+/// Read a line, of which only so much is held as is kept: a statement decides how long it is. False at the end.
+async fn read_line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    line: &mut Vec<u8>,
+) -> io::Result<bool> {
+    line.clear();
+    let mut has_begun = false;
+    loop {
+        let read = reader.fill_buf().await?;
+        let end = memchr::memchr(b'\n', read);
+        let part = read.get(..end.unwrap_or(read.len())).unwrap_or_default();
+        let room = limits::LOG_LINE_BYTES.saturating_sub(line.len());
+        line.extend(part.iter().take(room));
+        has_begun |= !read.is_empty();
+        let (is_last, used) = (read.is_empty(), part.len() + usize::from(end.is_some()));
+        reader.consume(used);
+        if end.is_some() || is_last {
+            line.push(b'\n');
+            return Ok(has_begun);
+        }
+    }
 }
 
 /// A disk that is full must not stop the server, so failures only lose lines.
@@ -78,4 +97,23 @@ async fn open(path: &PathBuf) -> Option<(File, u64)> {
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).await.ok()?;
     let size = file.metadata().await.ok()?.len();
     Some((file, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_long_line_no_more_is_held_than_is_kept() {
+        let long = "x".repeat(100 * limits::LOG_LINE_BYTES);
+        let said = format!("one\n\n{long}\nlast");
+        let mut reader = BufReader::with_capacity(1000, said.as_bytes());
+        let (mut line, mut seen) = (Vec::new(), Vec::new());
+        while read_line(&mut reader, &mut line).await.unwrap() {
+            assert!(line.capacity() <= 2 * (limits::LOG_LINE_BYTES + 1), "{}", line.capacity());
+            seen.push(String::from_utf8(line.clone()).unwrap());
+        }
+        let kept = format!("{}\n", &long[..limits::LOG_LINE_BYTES]);
+        assert_eq!(seen, ["one\n", "\n", &kept, "last\n"]);
+    }
 }

@@ -100,22 +100,25 @@ pub async fn compile(
     engine: Arc<Engine>,
     cache: Arc<CodeCache>,
     file: ComponentFile,
-) -> Result<Component> {
+) -> Result<Arc<Component>> {
     tokio::task::spawn_blocking(move || compile_now(&engine, &cache, &file))
         .await
         .context("the compiler stopped")?
 }
 
 /// The same for a thread that may wait.
-pub fn compile_now(engine: &Engine, cache: &CodeCache, file: &ComponentFile) -> Result<Component> {
+pub fn compile_now(
+    engine: &Engine,
+    cache: &CodeCache,
+    file: &ComponentFile,
+) -> Result<Arc<Component>> {
     if let Some(component) = cache.load(engine.wasmtime(), &file.digest) {
         return Ok(component);
     }
     let component = Component::from_binary(engine.wasmtime(), &file.bytes)
         .map_err(anyhow::Error::from)
         .with_context(|| format!("{} is not a valid component", file.path.display()))?;
-    cache.store(engine.wasmtime(), &file.digest, &component);
-    Ok(component)
+    Ok(cache.store(engine.wasmtime(), &file.digest, component))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

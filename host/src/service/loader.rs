@@ -59,7 +59,7 @@ impl Loader {
         let policy = Policy::new(pre, engine, terms.grants.clone(), terms.instances.clone());
         let tried = policy.smoke().await.map_err(cause);
         tried.with_context(|| format!("{} does not start", path.display()))?;
-        Ok(Version::new(digest, path, imports, &policy, &self.runtimes))
+        Ok(Version::new(digest, path, imports, component, &policy, &self.runtimes))
     }
 }
 

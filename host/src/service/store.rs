@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::compile::{ComponentFile, Digest};
+use crate::owned;
 use crate::service::history::History;
 
 /// The folder of published versions.
@@ -55,10 +56,9 @@ pub struct Saved {
 }
 
 impl Store {
-    pub fn new(state_dir: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt as _;
+    pub fn new(state_dir: &Path) -> anyhow::Result<Self> {
         let folder = state_dir.join("versions");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        owned::private_folder(&folder)?;
         Ok(Self { folder, changing: Mutex::default(), wanted: Mutex::default() })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
+use wasmtime::component::Component;
 
 use crate::engine::compile::Digest;
 use crate::engine::worker::{Handler, Policy, Retirement, Shared};
@@ -23,6 +24,8 @@ pub struct Version {
     /// One for each serving thread and one for everybody else, as far as there are instances for all. Each has
     /// instances of its own; together they have as many as the service may.
     handlers: Vec<Handler>,
+    /// For the other services that have it, too, which the cache of code gives it while it is in use.
+    _code: Arc<Component>,
     /// Apart from the version, so that a body whose client does not read it keeps no code in memory.
     pub counts: Arc<Counts>,
     instances: Arc<Shared>,
@@ -55,6 +58,7 @@ impl Version {
         digest: Digest,
         path: PathBuf,
         imports: Vec<String>,
+        code: Arc<Component>,
         policy: &Policy,
         runtimes: &[Handle],
     ) -> Self {
@@ -71,6 +75,7 @@ impl Version {
             digest,
             path,
             imports,
+            _code: code,
             counts: Arc::default(),
             instances: policy.shared().clone(),
             handlers: (0..handlers).map(handler).collect(),

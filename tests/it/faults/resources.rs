@@ -141,39 +141,6 @@ async fn a_state_folder_that_cannot_be_made_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_cache_of_compiled_code_that_is_damaged_is_made_again() {
-    let app = guests("");
-    let host = app.serve().await;
-    neighbour_is_well(&host).await;
-    let state = host.state();
-    host.stop().await;
-    let mut damaged = 0;
-    for file in files(&state) {
-        if std::fs::metadata(&file).unwrap().len() > 100_000 {
-            let mut bytes = std::fs::read(&file).unwrap();
-            let middle = bytes.len() / 2;
-            bytes.truncate(middle);
-            bytes[middle / 2] ^= 0xff;
-            std::fs::write(&file, bytes).unwrap();
-            damaged += 1;
-        }
-    }
-    assert!(damaged >= 2, "there is no cache to damage");
-    let host = app.serve().await;
-    neighbour_is_well(&host).await;
-    assert_eq!(host.get("/greedy/").await.status, 200);
-}
-
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
-}
-
-#[tokio::test]
 async fn a_port_that_is_taken_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -2,73 +2,103 @@
 //!
 //! An entry is named by the component's digest and by the engine's hash (version, settings, processor), so that
 //! code of another engine is never loaded. The folder is the host's own, with mode 0700: loading
-//! machine code is as trusting as running a program from there. A cache that cannot be written is a slower start, not an error.
+//! machine code is as trusting as running a program from there. A disk is trusted less than that: an entry ends with
+//! a digest of its name and its code, which is checked over a copy in memory, and only the copy is used. A cache that
+//! cannot be written is a slower start, not an error.
 
-use std::fs;
+use std::collections::HashMap;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::engine::compile::Digest;
-use crate::limits;
+use crate::{limits, owned};
+
+/// Bytes of the digest that an entry ends with.
+const SEAL_BYTES: usize = 32;
 
 /// The folder of compiled components.
 pub struct CodeCache {
     folder: Option<PathBuf>,
+    /// What is in use of it: services with the same component have one copy of its code.
+    loaded: Mutex<HashMap<PathBuf, Weak<Component>>>,
 }
 
 impl CodeCache {
     /// Keep code below `state_dir`.
     pub fn new(state_dir: &Path) -> Self {
         let folder = state_dir.join("code");
-        match create_private(&folder) {
-            Ok(()) => Self { folder: Some(folder) },
-            Err(error) => {
-                tracing::warn!(
-                    "compiled code is not kept: cannot use {}: {error}",
-                    folder.display()
-                );
-                Self { folder: None }
-            }
+        let usable = owned::folder(state_dir).and_then(|()| owned::private_folder(&folder));
+        if let Err(error) = &usable {
+            tracing::warn!("compiled code is not kept: {error:#}");
         }
+        Self { folder: usable.is_ok().then_some(folder), loaded: Mutex::default() }
     }
 
     /// Keep nothing.
     pub fn none() -> Self {
-        Self { folder: None }
+        Self { folder: None, loaded: Mutex::default() }
     }
 
-    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Arc<Component>> {
         let path = self.path(engine, digest)?;
-        if !path.exists() {
-            return None;
+        if let Some(component) = self.loaded().get(&path).and_then(Weak::upgrade) {
+            return Some(component);
         }
-        match load_compiled(engine, &path) {
+        match read(&path).and_then(|code| Ok(load_compiled(engine, &code)?)) {
             Ok(component) => {
                 // The time of use decides what is removed first.
-                if let Ok(file) = fs::File::open(&path) {
+                if let Ok(file) = File::open(&path) {
                     let _ = file.set_modified(SystemTime::now());
                 }
-                Some(component)
+                Some(self.share(path, component))
             }
+            Err(error) if is_absent(&error) => None,
             Err(error) => {
-                tracing::debug!("compiled code in {} is of no use: {error}", path.display());
+                tracing::warn!(
+                    "compiled code on disk is of no use and is made anew: {}: {error:#}",
+                    path.display()
+                );
                 let _ = fs::remove_file(&path);
                 None
             }
         }
     }
 
-    pub(super) fn store(&self, engine: &Engine, digest: &Digest, component: &Component) {
-        let Some(path) = self.path(engine, digest) else { return };
-        if let Err(error) = write(&path, component) {
+    pub(super) fn store(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+        component: Component,
+    ) -> Arc<Component> {
+        let Some(path) = self.path(engine, digest) else { return Arc::new(component) };
+        if let Err(error) = write(&path, &component) {
             tracing::warn!("compiled code is not kept: cannot write {}: {error}", path.display());
         }
         self.trim(limits::CODE_CACHE_BYTES);
+        self.share(path, component)
+    }
+
+    fn share(&self, path: PathBuf, component: Component) -> Arc<Component> {
+        let component = Arc::new(component);
+        let mut loaded = self.loaded();
+        loaded.retain(|_, component| component.strong_count() > 0);
+        loaded.insert(path, Arc::downgrade(&component));
+        component
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Weak<Component>>> {
+        // The map is whole between any two of its own operations.
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, engine: &Engine, digest: &Digest) -> Option<PathBuf> {
@@ -102,15 +132,39 @@ impl CodeCache {
     }
 }
 
+/// The code of an entry, if it is what was written under this name.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut code = Vec::new();
+    File::open(path)?.take(limits::CODE_CACHE_BYTES).read_to_end(&mut code)?;
+    let at = code.len().checked_sub(SEAL_BYTES).context("it is too short")?;
+    let found = code.split_off(at);
+    if found != seal(path, &code) {
+        bail!("it is damaged");
+    }
+    Ok(code)
+}
+
+fn is_absent(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// What an entry ends with. The name is part of it: the right code under another name is the wrong code.
+fn seal(path: &Path, code: &[u8]) -> [u8; SEAL_BYTES] {
+    let name = path.file_name().unwrap_or_default();
+    let sealed = Sha256::new().chain_update(name.as_encoded_bytes()).chain_update([0]);
+    sealed.chain_update(code).finalize().into()
+}
+
 /// Load machine code that this host compiled. The only unsafe code of the host.
 #[expect(
     unsafe_code,
-    reason = "the file was written by `write` into a folder that only this user can write to"
+    reason = "the code was written by `write` into a folder that only this user can write to"
 )]
-fn load_compiled(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: the file is the output of `Component::serialize` of an engine with the same hash: its name carries
-    // the hash, it appears under that name only when whole (`write` renames), and its folder has mode 0700.
-    unsafe { Component::deserialize_file(engine, path) }
+fn load_compiled(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are the output of `Component::serialize` of an engine with the same hash: the file's name
+    // carries the hash, its digest was checked over these very bytes, which the engine copies, and its folder is
+    // nobody else's.
+    unsafe { Component::deserialize(engine, code) }
 }
 
 static PARTIALS: AtomicU64 = AtomicU64::new(0);
@@ -125,7 +179,11 @@ fn write(path: &Path, component: &Component) -> anyhow::Result<()> {
     let written = component
         .serialize()
         .map_err(anyhow::Error::from)
-        .and_then(|code| Ok(fs::write(&partial, code)?))
+        .and_then(|code| {
+            let mut file = File::create_new(&partial)?;
+            file.write_all(&code)?;
+            Ok(file.write_all(&seal(path, &code))?)
+        })
         .and_then(|()| Ok(fs::rename(&partial, path)?));
     if written.is_err() {
         let _ = fs::remove_file(&partial);
@@ -133,8 +191,5 @@ fn write(path: &Path, component: &Component) -> anyhow::Result<()> {
     written
 }
 
-fn create_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-}
+#[cfg(test)]
+mod tests;

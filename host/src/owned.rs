@@ -1,0 +1,155 @@
+//! Folders that belong to the host, so that what is in them may be believed.
+//!
+//! A folder that another user owns, or that others may write to, can hold links to files of this user, which a host
+//! would then write to, and machine code, which it would run. So such a folder is refused, and where the host opens
+//! or makes something in its own folder it follows no links.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+/// Who may write to a folder beside its owner.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Make the folder if it is not there; refuse it if it is not the host's own. Others may read it. It may be reached
+/// by a link, which whoever runs the host has then chosen.
+pub fn folder(path: &Path) -> Result<()> {
+    make(path, 0o755)?;
+    check(path, &open(path, OFlags::empty())?)
+}
+
+/// The same for a folder in the host's own: nobody else may read it, and it is no link.
+pub fn private_folder(path: &Path) -> Result<()> {
+    make(path, 0o700)?;
+    let folder = open(path, OFlags::NOFOLLOW)?;
+    check(path, &folder)?;
+    folder
+        .set_permissions(fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot use {}", path.display()))
+}
+
+/// How a file in the host's own folder is opened: never somewhere else, by a link.
+pub fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    options
+}
+
+fn make(path: &Path, mode: u32) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// The folder itself, so that what is checked is what is changed.
+fn open(path: &Path, flags: OFlags) -> Result<File> {
+    let flags = flags | OFlags::DIRECTORY;
+    let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
+    opened.map_err(|error| match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() && error.kind() != io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!(
+                "{} is a link; the host follows none in its own folder: remove it",
+                path.display()
+            )
+        }
+        _ => anyhow::Error::from(error).context(format!("cannot use {}", path.display())),
+    })
+}
+
+fn check(path: &Path, folder: &File) -> Result<()> {
+    let found = folder.metadata().with_context(|| format!("cannot use {}", path.display()))?;
+    let own = geteuid().as_raw();
+    if found.uid() != own {
+        bail!(
+            "the folder {} belongs to another user (uid {}, this host has {own}), who could put into it what the \
+             host then believes; name one of its own with --state or [state] dir",
+            path.display(),
+            found.uid()
+        );
+    }
+    if found.mode() & OTHERS_WRITE != 0 {
+        bail!(
+            "others may write to the folder {} (mode {:o}) what the host then believes; if nobody has, run \
+             `chmod go-w {}`",
+            path.display(),
+            found.mode() & 0o7777,
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{lchown, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_folder_of_the_hosts_own_is_made_and_kept_to_itself() {
+        let place = tempfile::tempdir().unwrap();
+        let (state, code) = (place.path().join("state"), place.path().join("state/code"));
+        folder(&state).unwrap();
+        private_folder(&code).unwrap();
+        assert_eq!((mode(&state) & OTHERS_WRITE, mode(&code)), (0, 0o700));
+        fs::set_permissions(&code, fs::Permissions::from_mode(0o755)).unwrap();
+        private_folder(&code).unwrap();
+        assert_eq!(mode(&code), 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_refused_with_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        for mode in [0o775, 0o757, 0o1777] {
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let told = folder(place.path()).unwrap_err().to_string();
+            assert!(
+                told.contains(&format!("mode {mode:o}")) && told.contains("chmod go-w"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_refused() {
+        // Only root can give a folder away.
+        let place = tempfile::tempdir().unwrap();
+        if !geteuid().is_root() {
+            assert!(folder(Path::new("/")).is_err());
+            return;
+        }
+        lchown(place.path(), Some(12345), None).unwrap();
+        let told = folder(place.path()).unwrap_err().to_string();
+        assert!(told.contains("belongs to another user (uid 12345"), "{told}");
+    }
+
+    #[test]
+    fn links_in_the_hosts_own_folder_are_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let (target, link) = (place.path().join("target"), place.path().join("link"));
+        fs::create_dir(&target).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+        symlink(&target, &link).unwrap();
+        let told = private_folder(&link).unwrap_err().to_string();
+        assert!(told.contains("is a link"), "{told}");
+        assert_eq!(mode(&target), 0o755);
+        // The whole state folder may be elsewhere.
+        folder(&link).unwrap();
+
+        let (file, to_file) = (place.path().join("file"), place.path().join("to-file"));
+        fs::write(&file, "kept").unwrap();
+        symlink(&file, &to_file).unwrap();
+        assert!(options().write(true).truncate(true).open(&to_file).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    }
+}
