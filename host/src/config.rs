@@ -35,6 +35,7 @@ mod route;
 mod secret;
 mod service;
 mod syntax;
+mod tls;
 mod value;
 mod watch;
 
@@ -53,9 +54,10 @@ pub use self::forward::ForwardList;
 pub use self::hint::grant_hint;
 pub use self::outbound::{AllowList, OutboundConfig, Scheme};
 pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
+pub use self::tls::TlsConfig;
 pub use self::value::Listen;
 use crate::limits;
-use crate::tls::{Authorities, ServerTls};
+use crate::tls::Authorities;
 
 /// How the environment is asked for a variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -103,7 +105,7 @@ pub struct HttpConfig {
     pub listen: Listen,
     pub limits: HttpLimits,
     /// `None`: without encryption.
-    pub tls: Option<ServerTls>,
+    pub tls: Option<TlsConfig>,
 }
 
 /// What the public port grants to whoever connects; `limits/http.rs` has the reasons.

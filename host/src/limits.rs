@@ -271,6 +271,10 @@ pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 /// is as fast.
 pub const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 
+/// Time after a SIGHUP at the end of which the host looks once more whether its terminal has gone: some shells tell
+/// their programs first, and then the terminal closes.
+pub const TERMINAL_LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// When a command has ended, time for what goes on behind it and cannot be called back, a compiler at work above all.
 /// Files are replaced whole or not at all, so that nothing is lost with it.
 pub const LAST_TASKS: Duration = Duration::from_millis(100);

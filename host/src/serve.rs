@@ -4,6 +4,7 @@
 //! connections, finish what runs, drain versions, stop backends, exit 0.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use wasmtime_wasi_http::WasiBody;
 use crate::application::{self, Application};
 use crate::backends::Backends;
 use crate::cli::{self, Format};
-use crate::config::{Config, HttpLimits, Listen, ServiceKind};
+use crate::config::{Config, HttpLimits, Listen, ServiceConfig, ServiceKind, TlsConfig};
 use crate::control::{ControlFile, Token};
 use crate::descriptors;
 use crate::embedded_postgres::EmbeddedServer;
@@ -42,7 +43,7 @@ use crate::service::loader::Loader;
 use crate::service::registry::{Registry, RegistryHandle};
 use crate::service::store::Store;
 use crate::service::swap::Swaps;
-use crate::shutdown::Signals;
+use crate::shutdown::{Signals, Told};
 use crate::table;
 use crate::threads::{self, Threads};
 use crate::watch::Watch;
@@ -53,7 +54,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
     let Started { host, admin, public, control, control_file, watch, embedded, threads, lock } = tokio::select! {
         started = start(&args) => started?,
-        signal = signals.next() => {
+        signal = signals.while_starting() => {
             tracing::info!("{signal} while starting");
             return Ok(());
         }
@@ -68,7 +69,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         async move { host.backends.unavailable().await }
     });
 
-    let signal = signals.next().await;
+    let signal = stop(&mut signals, host.config.http.tls.as_ref()).await;
     signals.exit_on_next({
         let host = host.clone();
         let interrupt = embedded.as_ref().map(EmbeddedServer::interrupt);
@@ -128,6 +129,31 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     }
     drop(lock);
     Ok(())
+}
+
+/// Wait for a signal to stop; returns its name. Until then what has changed is read anew when a signal says so.
+async fn stop(signals: &mut Signals, tls: Option<&TlsConfig>) -> &'static str {
+    loop {
+        match (signals.next(tls.is_some()).await, tls) {
+            (Told::Stop(name), _) => return name,
+            // A disk that hangs does not keep the host from being stopped.
+            (Told::Renew, Some(tls)) => tokio::select! {
+                () = renew(tls.clone()) => {}
+                name = signals.stopped() => return name,
+            },
+            (Told::Renew, None) => {}
+        }
+    }
+}
+
+async fn renew(tls: TlsConfig) {
+    match tokio::task::spawn_blocking(move || tls.renew()).await {
+        Ok(Ok(())) => tracing::info!(
+            "SIGHUP: certificate and key of [http] were read anew; connections from now on have them"
+        ),
+        Ok(Err(why)) => tracing::warn!("SIGHUP: the certificate stays the one of before: {why}"),
+        Err(error) => tracing::warn!("SIGHUP: the certificate stays the one of before: {error}"),
+    }
 }
 
 /// A host whose parts are all there and whose addresses are bound.
@@ -319,7 +345,8 @@ impl Running {
 
 fn serve_public(host: &Arc<Host>, listener: Listener, threads: Arc<Threads>) -> Running {
     let http = &host.config.http;
-    let connections = Connections::new(http.limits.clone(), http.tls.as_ref());
+    let tls = http.tls.as_ref().map(|tls| &tls.served);
+    let connections = Connections::new(http.limits.clone(), tls);
     let host = host.clone();
     Running::start(listener, connections, threads, move |request, peer| {
         let host = host.clone();
@@ -350,7 +377,8 @@ fn announce(host: &Host, format: Format) {
             output::show(&format!("{json}\n"));
         }
     }
-    eprint!("{text}");
+    // A terminal that has gone meanwhile is no reason to fail.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Services as the start-up table shows them.
@@ -417,7 +445,7 @@ impl Status for Host {
                         Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
                     }),
                     state: if versions.len() > 1 { "canary" } else { "running" }.to_string(),
-                    address: address(&self.address, &config.name, config.route.as_deref()),
+                    address: address(&self.address, config),
                     instances: versions.iter().map(|version| version.live_instances()).sum(),
                     in_flight: service.map_or(0, |service| service.in_flight()),
                     queued: service.map_or(0, |service| service.queued()),
@@ -430,9 +458,14 @@ impl Status for Host {
     }
 }
 
-fn address(public: &str, name: &str, route: Option<&str>) -> String {
-    match route {
-        Some(route) => format!("{}{}", public.trim_end_matches('/'), route),
-        None => format!("http://{name}/ (inside)"),
+fn address(public: &str, service: &ServiceConfig) -> String {
+    let Some(route) = &service.route else {
+        return format!("http://{}/ (inside)", service.name);
+    };
+    let address = format!("{}{route}", public.trim_end_matches('/'));
+    match service.kind {
+        // Of a folder: what its page names beside itself is inside it.
+        ServiceKind::Static { .. } if !address.ends_with('/') => format!("{address}/"),
+        _ => address,
     }
 }

@@ -10,6 +10,7 @@ mod authorities;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -25,10 +26,11 @@ pub fn install() {
 /// The protocols that a client may choose from, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// A certificate with its key, tried and ready to be served. Printing it shows neither.
+/// A certificate with its key, tried and ready to be served. Printing it shows neither. Clones are one: what takes the
+/// place of it does so everywhere.
 #[derive(Clone)]
 pub struct ServerTls {
-    config: Arc<ServerConfig>,
+    config: Arc<ArcSwap<ServerConfig>>,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -72,11 +74,18 @@ impl ServerTls {
             wrong(mismatch, what, "the first certificate of the file must be the server's own")
         })?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(ArcSwap::from_pointee(config)) })
     }
 
+    /// What the next handshake is made with. A connection keeps what its own was made with.
     pub fn config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+        self.config.load_full()
+    }
+
+    /// Serve another certificate from now on. Nothing of the one before is kept, sessions that could be taken up again
+    /// included.
+    pub fn replace(&self, other: Self) {
+        self.config.store(other.config());
     }
 }
 

@@ -9,6 +9,7 @@ mod database_faults;
 mod encrypted_backends;
 mod component_tests;
 mod faults;
+mod files;
 mod forecast;
 mod grants;
 mod health;

@@ -1,5 +1,7 @@
 //! Promise 8: on SIGTERM every accepted request is finished, and the process exits 0.
 
+mod hangup;
+
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};

@@ -51,6 +51,12 @@ impl App {
         self
     }
 
+    /// Run the host in a terminal of its own. The process that the harness knows is what keeps that open: killed, it
+    /// closes the terminal.
+    pub fn in_terminal(self) -> Self {
+        self.before("set -- script -qefc \"exec $*\" /dev/null\nexec >&2")
+    }
+
     /// Run it with the host as it is shipped, built by `cargo xtask build --release`.
     pub fn optimised(mut self) -> Self {
         self.is_optimised = true;

@@ -1,15 +1,13 @@
 //! `[http]` and `[admin]`: where the host listens, and what it grants to whoever connects.
 //!
-//! It exists to turn two tables into two addresses, the bounds of the public one, and its certificate. A
-//! certificate is read and tried here, so that a wrong one is told with its line.
+//! It exists to turn two tables into two addresses, the bounds of the public one, and its certificate.
 
 use super::context::{Context, Located, Span};
-use super::diagnostic::{Problem, quoted};
+use super::diagnostic::Problem;
 use super::file::Table;
-use super::interpolate::HOLE;
-use super::{HttpConfig, HttpLimits, Listen, disk, value};
+use super::tls::tls;
+use super::{HttpConfig, HttpLimits, Listen, value};
 use crate::limits::http as limits;
-use crate::tls::ServerTls;
 
 pub(super) const HTTP_PORT: u16 = 8080;
 pub(super) const ADMIN_PORT: u16 = 8081;
@@ -29,8 +27,6 @@ const HTTP_KEYS: &[&str] = &[
     "streams",
     "drain",
 ];
-
-const TLS_EXAMPLE: &str = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";
 
 /// `[http]`, and where its address stands.
 pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
@@ -98,65 +94,4 @@ pub(super) fn check_listeners(
             ),
         );
     }
-}
-
-fn tls(cx: &Context<'_>, http: &Table<'_>) -> Option<ServerTls> {
-    let (at, table) = http.table(cx, "tls", TLS_EXAMPLE)?;
-    let table = Table::open(cx, "tls", at, table, &["certificate", "key"]);
-    for key in ["certificate", "key"] {
-        if !table.has(key) {
-            cx.missing(
-                &table.at,
-                Problem::new(
-                    format!("'tls' has no {}", quoted(key)),
-                    format!("as in {TLS_EXAMPLE}"),
-                ),
-            );
-        }
-    }
-    let certificate = table.text(cx, "certificate").and_then(|path| {
-        let pem = cx.checked(&path.at, disk::pem(&cx.folder.join(&path.value)))?;
-        Some(Located { value: pem, at: path.at })
-    });
-    let key = key(cx, &table);
-    let (certificate, key) = (certificate?, key?);
-    match ServerTls::new(&certificate.value, &key.value) {
-        Ok(tls) => Some(tls),
-        Err(error) => {
-            let at = if error.of_key { &key.at } else { &certificate.at };
-            cx.error(at, Problem::new(error.what, error.fix));
-            None
-        }
-    }
-}
-
-/// The text of the key: of the file that is named, or what a `${...}` stands for.
-fn key(cx: &Context<'_>, table: &Table<'_>) -> Option<Located<String>> {
-    let written = table.interpolated(cx, "key")?;
-    if written.value.skeleton.contains("-----BEGIN") {
-        cx.error(
-            &written.at,
-            Problem::new(
-                "the private key stands in the application file",
-                "name the file that holds it, or take it from the environment with ${NAME}",
-            ),
-        );
-        return None;
-    }
-    if written.value.value.contains("-----BEGIN") {
-        return Some(Located { value: written.value.value, at: written.at });
-    }
-    if written.value.skeleton.contains(HOLE) {
-        // It is a secret that is no key: nothing of it is repeated.
-        cx.error(
-            &written.at,
-            Problem::new(
-                "what stands for 'key' is not a private key",
-                "a ${...} must hold the text of a PEM file; write the path of one without it",
-            ),
-        );
-        return None;
-    }
-    let pem = cx.checked(&written.at, disk::pem(&cx.folder.join(&written.value.value)))?;
-    Some(Located { value: pem, at: written.at })
 }

@@ -1,50 +1,81 @@
 //! A static service: the files of one folder.
 //!
-//! `tower-http` does what HTTP asks of a file server: ETag, Last-Modified, conditional and range requests,
-//! HEAD, and the compressed copy beside a file. This file decides what may be served, what a single-page application
-//! falls back to, and how long a browser may keep it. Nothing outside the folder is served, whatever
-//! links lie in it.
+//! This file decides what may be served, what a single-page application falls back to, and how long a browser may keep
+//! it. What HTTP asks of a file server is beside it, a rule in each file: which copy ([`accept`]), which type
+//! ([`kind`]), by what it is known again ([`tag`]), whether the client has it already ([`conditions`]), and how much
+//! of it is sent ([`range`], [`content`]). Nothing outside the folder is served, whatever links lie in it.
 
-use std::path::{Component, Path, PathBuf};
+mod accept;
+mod conditions;
+mod content;
+mod found;
+mod kind;
+mod range;
+mod tag;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use httpdate::HttpDate;
 use rustix::io::Errno;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tower_http::services::ServeFile;
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasmtime_wasi_http::WasiBody;
 
+use self::conditions::Verdict;
+use self::content::Content;
+use self::found::{Found, relative};
+use self::range::Part;
+use self::tag::Tags;
+use crate::failure::respond::full;
 use crate::failure::{Failure, Kind};
 use crate::http::health;
 use crate::limits::SERVICE_QUEUE_TIMEOUT;
 use crate::limits::http as limits;
-use crate::percent;
 
-/// The file that answers for a folder, and for every page of a single-page application.
-const INDEX: &str = "index.html";
+/// Under a name that follows from its content: it is never asked for again.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// Length of the hash in a file name that says "the content never changes under this name".
-const HASH_CHARACTERS: usize = 8;
+/// To be kept, and asked for each time whether it has changed.
+const ASK_AGAIN: &str = "no-cache";
 
 /// One folder of files.
 pub struct Files {
     service: String,
-    /// Canonical: without links.
-    folder: PathBuf,
+    folder: Arc<Path>,
+    tags: Arc<Tags>,
     /// A permit for each file that is being sent.
     sent: Arc<Semaphore>,
     /// A permit for each request that waits for one.
     line: Semaphore,
 }
 
+/// A file that is open, and what its answer says of it.
+struct Opened {
+    file: File,
+    bytes: u64,
+    /// None for times of which HTTP has no word.
+    modified: Option<HttpDate>,
+    tag: Option<HeaderValue>,
+}
+
+// === impl Files ===
+
 impl Files {
-    pub fn new(service: &str, folder: &Path) -> std::io::Result<Self> {
-        let sent = Arc::new(Semaphore::new(limits::FILES));
-        let line = Semaphore::new(limits::FILES_QUEUE);
-        Ok(Self { service: service.to_string(), folder: folder.canonicalize()?, sent, line })
+    /// `folder` may be a link, or lie behind one, that leads elsewhere later on: it is followed for each request.
+    pub fn new(service: &str, folder: &Path) -> io::Result<Self> {
+        std::fs::read_dir(folder)?;
+        Ok(Self {
+            service: service.to_string(),
+            folder: std::path::absolute(folder)?.into(),
+            tags: Arc::default(),
+            sent: Arc::new(Semaphore::new(limits::FILES)),
+            line: Semaphore::new(limits::FILES_QUEUE),
+        })
     }
 
     /// Serve `path`, what the route left of the request's path.
@@ -56,24 +87,25 @@ impl Files {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return Err(Failure::new(Kind::MethodNotAllowed, "Files are read with GET and HEAD."));
         }
-        if let Some(found) = self.find(path).await {
-            return self.send(request, found).await;
-        }
-        if matches!(path, "/health" | "/alive") {
-            return Ok(health::healthy(&self.service, "static"));
-        }
-        match self.find("/").await {
-            Some(index) if wants_page(request, path) => self.send(request, index).await,
-            _ => Err(Failure::new(Kind::NoFile, format!("There is no file {path}."))),
-        }
-    }
-
-    /// The file for a path, if there is one inside the folder.
-    async fn find(&self, path: &str) -> Option<Found> {
-        let (folder, relative) = (self.folder.clone(), relative(path)?);
+        let Some(relative) = relative(path) else { return Err(no_file(path)) };
+        let folder = self.folder.clone();
+        let takes_page = accept::takes_page(request.headers());
         // All of it on one visit to the threads that may wait for a disk: each visit costs more than a look
         // at a file that is in memory.
-        tokio::task::spawn_blocking(move || Found::below(&folder, &relative)).await.ok()?
+        let find = move || {
+            let found = Found::below(&folder, &relative);
+            found.or_else(|| takes_page.then(|| Found::page_for(&folder, &relative)).flatten())
+        };
+        match tokio::task::spawn_blocking(find).await.ok().flatten() {
+            Some(found) if found.of_folder && !request.uri().path().ends_with('/') => {
+                into_folder(request)
+            }
+            Some(found) => self.send(request, path, found).await,
+            None if matches!(path, "/health" | "/alive") => {
+                Ok(health::healthy(&self.service, "static"))
+            }
+            None => Err(no_file(path)),
+        }
     }
 
     /// Leave to send one file.
@@ -90,124 +122,145 @@ impl Files {
     async fn send<B>(
         &self,
         request: &Request<B>,
+        path: &str,
         found: Found,
     ) -> Result<Response<WasiBody>, Failure> {
-        let mut plain = Request::new(Empty::<Bytes>::new());
-        *plain.method_mut() = request.method().clone();
-        *plain.uri_mut() = request.uri().clone();
-        *plain.headers_mut() = request.headers().clone();
-        let mut service = ServeFile::new(&found.file).with_buf_chunk_size(limits::FILE_CHUNK_BYTES);
-        if found.has_br {
-            service = service.precompressed_br();
-        }
-        if found.has_gz {
-            service = service.precompressed_gzip();
-        }
-        let permit = self.permit().await?;
-        let response = service.try_call(plain).await.map_err(|error| unreadable(&error))?;
-        let mut response = response.map(|body| {
-            let explain = move |error: std::io::Error| {
-                // What the body owns is held until its end.
-                let _held = &permit;
-                Error::InternalError(Some(error.to_string()))
-            };
-            body.map_err(explain).boxed_unsync()
-        });
-        let cache =
-            if is_hashed(&found.file) { "public, max-age=31536000, immutable" } else { "no-cache" };
-        let headers = response.headers_mut();
+        let asked = request.headers();
+        let coding = accept::coding(asked, &found.codings);
+        let mut headers = HeaderMap::with_capacity(8);
+        let cache = if found.is_hashed() { FOR_EVER } else { ASK_AGAIN };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Ok(response)
-    }
-}
-
-/// A file that may be served.
-struct Found {
-    file: PathBuf,
-    /// Compressed copies are beside it, in the folder as well.
-    has_br: bool,
-    has_gz: bool,
-}
-
-impl Found {
-    fn below(folder: &Path, relative: &Path) -> Option<Self> {
-        let mut file = folder.join(relative);
-        if file.metadata().ok()?.is_dir() {
-            file.push(INDEX);
+        if let Some(vary) = vary(&found) {
+            headers.insert(header::VARY, HeaderValue::from_static(vary));
         }
-        let file = file.canonicalize().ok()?;
-        if !file.starts_with(folder) || !file.metadata().ok()?.is_file() {
-            return None;
+        let kind = kind::of(&found.file);
+        let permit = self.permit().await?;
+        let (tags, file) = (self.tags.clone(), found.with(coding));
+        let opened = tokio::task::spawn_blocking(move || Opened::new(&file, &tags)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let opened = opened.map_err(|error| unreadable(path, &error))?;
+        if let Some(tag) = &opened.tag {
+            headers.insert(header::ETAG, tag.clone());
         }
-        let has = |extension: &str| {
-            let mut copy = file.as_os_str().to_owned();
-            copy.push(extension);
-            PathBuf::from(copy).canonicalize().is_ok_and(|copy| copy.starts_with(folder))
+        let modified = opened.modified.map(|date| HeaderValue::from_str(&date.to_string()));
+        if let Some(Ok(modified)) = modified {
+            headers.insert(header::LAST_MODIFIED, modified);
+        }
+        let is_head = request.method() == Method::HEAD;
+        let verdict = conditions::judge(asked, opened.tag.as_ref(), opened.modified);
+        let (status, first, bytes) = match verdict {
+            Verdict::NotModified => return Ok(empty(StatusCode::NOT_MODIFIED, headers)),
+            Verdict::Failed => return Ok(refused(StatusCode::PRECONDITION_FAILED, headers)),
+            Verdict::Send(_) if is_head => (StatusCode::OK, 0, opened.bytes),
+            Verdict::Send(ranges) => match range::asked(asked, ranges, opened.bytes) {
+                Part::Whole => (StatusCode::OK, 0, opened.bytes),
+                Part::Of { first, last } => {
+                    let range = format!("bytes {first}-{last}/{}", opened.bytes);
+                    content_range(&mut headers, &range);
+                    (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
+                }
+                Part::Beyond => {
+                    content_range(&mut headers, &format!("bytes */{}", opened.bytes));
+                    return Ok(refused(StatusCode::RANGE_NOT_SATISFIABLE, headers));
+                }
+            },
         };
-        let (has_br, has_gz) = (has(".br"), has(".gz"));
-        Some(Self { file, has_br, has_gz })
+        headers.insert(header::CONTENT_TYPE, kind);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(header::CONTENT_LENGTH, bytes.into());
+        if let Some(coding) = coding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        let body = match is_head {
+            true => full(""),
+            false => Content::new(opened.file, first, bytes, permit).boxed_unsync(),
+        };
+        Ok(answer(status, headers, body))
     }
+}
+
+// === impl Opened ===
+
+impl Opened {
+    fn new(path: &Path, tags: &Tags) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let tag = tags.of(&file, &metadata)?;
+        let modified = metadata.modified().ok().and_then(conditions::date);
+        Ok(Self { bytes: metadata.len(), file, modified, tag })
+    }
+}
+
+/// To the same folder with a slash at its end: what its page names beside itself is then inside it. Relative, because
+/// nobody here knows what a proxy has taken from the front of the path.
+fn into_folder<B>(request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
+    let path = request.uri().path();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    // The dot keeps `a:b/` from being a scheme.
+    let location = HeaderValue::from_maybe_shared(bytes::Bytes::from(format!("./{last}/{query}")));
+    let location = location.map_err(|_| no_file(path))?;
+    let mut headers = HeaderMap::with_capacity(3);
+    headers.insert(header::LOCATION, location);
+    // Or a browser would keep to it for ever, also when something else answers here.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(ASK_AGAIN));
+    Ok(empty(StatusCode::MOVED_PERMANENTLY, headers))
+}
+
+/// What of a request the choice of this answer depended on.
+fn vary(found: &Found) -> Option<&'static str> {
+    match (found.codings.is_empty(), found.is_fallback) {
+        (true, false) => None,
+        (false, false) => Some("accept-encoding"),
+        (true, true) => Some("accept"),
+        (false, true) => Some("accept-encoding, accept"),
+    }
+}
+
+fn content_range(headers: &mut HeaderMap, range: &str) {
+    if let Ok(range) = HeaderValue::from_str(range) {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
+}
+
+/// Not what was asked for, and so nothing to be kept for ever.
+fn refused(status: StatusCode, mut headers: HeaderMap) -> Response<WasiBody> {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(ASK_AGAIN));
+    empty(status, headers)
+}
+
+fn empty(status: StatusCode, headers: HeaderMap) -> Response<WasiBody> {
+    answer(status, headers, full(""))
+}
+
+fn answer(status: StatusCode, headers: HeaderMap, body: WasiBody) -> Response<WasiBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn no_file(path: &str) -> Failure {
+    Failure::new(Kind::NoFile, format!("There is no file {path}."))
 }
 
 fn busy() -> Failure {
     Failure::new(Kind::Busy, "The host is busy; try again in a moment.")
 }
 
-/// A machine that is out of descriptors has some again in a moment; anything else is a fault.
-fn unreadable(error: &std::io::Error) -> Failure {
+/// A machine that is out of descriptors has some again in a moment, and a file may have been removed since it was
+/// found; anything else is a fault.
+fn unreadable(path: &str, error: &io::Error) -> Failure {
     let failure = match Errno::from_io_error(error) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => busy(),
+        _ if error.kind() == io::ErrorKind::NotFound => no_file(path),
         _ => Failure::new(Kind::Internal, "The file cannot be read."),
     };
     failure.because(error)
-}
-
-/// The path below the folder that a request's path names, or none if it tries to leave it.
-fn relative(path: &str) -> Option<PathBuf> {
-    let decoded = percent::decoded(path.trim_start_matches('/'))?;
-    if decoded.contains(['\0', '\\']) {
-        return None;
-    }
-    let relative = PathBuf::from(decoded);
-    let mut parts = relative.components();
-    let plain = parts.all(|part| match part {
-        // Files that begin with a dot are settings, not pages.
-        Component::Normal(name) => !name.to_string_lossy().starts_with('.'),
-        _ => false,
-    });
-    plain.then_some(relative)
-}
-
-/// Whether a path that is no file is a page that the application itself routes to.
-fn wants_page<B>(request: &Request<B>, path: &str) -> bool {
-    let accepts_html = request
-        .headers()
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
-    let last = path.rsplit('/').next().unwrap_or_default();
-    accepts_html && !last.contains('.')
-}
-
-/// Whether a build tool named the file after its content: `assets/index-Bx3kQ9aZ.js`.
-fn is_hashed(file: &Path) -> bool {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    // `index-Bx3kQ9aZ`, but not `apple-touch-icon` or `index-deferred`.
-    let Some(hash) = stem.len().checked_sub(HASH_CHARACTERS).and_then(|at| stem.get(at..)) else {
-        return false;
-    };
-    let separated = stem.strip_suffix(hash).is_some_and(|name| name.ends_with(['-', '.']));
-    let mixed = hash.chars().any(|character| character.is_ascii_digit())
-        || (hash.chars().any(|character| character.is_ascii_uppercase())
-            && hash.chars().any(|character| character.is_ascii_lowercase()));
-    let in_assets = file.parent().and_then(Path::file_name).is_some_and(|name| name == "assets");
-    in_assets
-        && separated
-        && mixed
-        && hash
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || "-_".contains(character))
 }
 
 #[cfg(test)]

@@ -124,6 +124,18 @@ pub const FILE_CHUNK_BYTES: usize = 256 * 1024;
 /// the admission of components does not count.
 pub const FILES: usize = 512;
 
+/// Bytes of a file that is read to tell what its content is, so that a client knows it again. Read once for each
+/// version of a file, in a few milliseconds; pages and their scripts are smaller.
+pub const FILE_DIGEST_BYTES: u64 = MIB;
+
+/// Digests of one static service's files that are kept, of some hundred bytes each. More files than most sites have;
+/// beyond them all are made anew.
+pub const FILE_DIGESTS: usize = 4096;
+
+/// Time after which the system's word is taken that a file was not written since. Longer than a step of the time that
+/// any file system keeps.
+pub const FILE_SETTLED: Duration = Duration::from_secs(2);
+
 /// Requests of one static service that wait for that bound. As long as the queue of a component.
 pub const FILES_QUEUE: usize = SERVICE_QUEUE.default;
 

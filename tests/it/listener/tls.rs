@@ -10,20 +10,35 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 
+mod renewal;
+
 /// A host that serves with a certificate of its own, and the address that it tells.
 struct Secure {
     host: Host,
+    app: App,
+    /// The one that its clients trust.
     certificate: rcgen::Certificate,
 }
 
+const KEYS: &str = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";
+
+fn own() -> CertifiedKey<rcgen::KeyPair> {
+    generate_simple_self_signed(["localhost".to_string()]).unwrap()
+}
+
 async fn serve(http: &str) -> Secure {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_string()]).unwrap();
-    let keys = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";
-    let app = app(&format!("{keys}\n{http}"));
-    std::fs::write(app.path().join("cert.pem"), cert.pem()).unwrap();
-    std::fs::write(app.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
-    Secure { host: app.serve().await, certificate: cert }
+    serve_app(app(&format!("{KEYS}\n{http}"))).await
+}
+
+async fn serve_app(app: App) -> Secure {
+    let CertifiedKey { cert, signing_key } = own();
+    write(&app, &cert.pem(), &signing_key.serialize_pem());
+    Secure { host: app.serve().await, app, certificate: cert }
+}
+
+fn write(app: &App, certificate: &str, key: &str) {
+    std::fs::write(app.path().join("cert.pem"), certificate).unwrap();
+    std::fs::write(app.path().join("key.pem"), key).unwrap();
 }
 
 impl Secure {
@@ -145,8 +160,8 @@ async fn a_key_may_come_from_the_environment_and_is_never_shown() {
         std::fs::write(app.path().join("cert.pem"), cert.pem()).unwrap();
         app
     };
-    let host = with(&key).serve().await;
-    let secure = Secure { host, certificate: cert.clone() };
+    let app = with(&key);
+    let secure = Secure { host: app.serve().await, app, certificate: cert.clone() };
     assert_eq!(status(&secure.ask(LAST).await), 200);
     for wrong in ["hunter2", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"] {
         let output = with(wrong).run(&["check"]).await;

@@ -29,6 +29,7 @@ use super::socket::{INHERITS, Socket, tune};
 use super::streams::Delivered;
 use crate::limits::http as limits;
 use crate::service::dispatch::AnswerUntil;
+use crate::tls::ServerTls;
 
 /// How a connection ended.
 enum End {
@@ -70,7 +71,7 @@ where
     place.pulse.handshaken(false);
     let end = match &place.connections.tls {
         None => requests(socket, None, &stream, &place, service).await,
-        Some(acceptor) => match handshake(acceptor, socket, &place).await {
+        Some(tls) => match handshake(tls, socket, &place).await {
             Some(socket) => {
                 let version = Version::of_agreed(socket.get_ref().1.alpn_protocol());
                 requests(socket, Some(version), &stream, &place, service).await
@@ -90,13 +91,10 @@ where
 }
 
 /// The encrypted stream, if the client came to an agreement in time.
-async fn handshake(
-    acceptor: &TlsAcceptor,
-    socket: Socket,
-    place: &Place,
-) -> Option<TlsStream<Socket>> {
+async fn handshake(tls: &ServerTls, socket: Socket, place: &Place) -> Option<TlsStream<Socket>> {
     let connections = &place.connections;
-    let agreed = timeout(connections.bounds.handshake_timeout, acceptor.accept(socket)).await;
+    let accepting = TlsAcceptor::from(tls.config()).accept(socket);
+    let agreed = timeout(connections.bounds.handshake_timeout, accepting).await;
     let agreed = agreed.ok().and_then(Result::ok);
     match &agreed {
         Some(stream) => {

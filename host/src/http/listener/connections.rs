@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use super::protocol::Protocols;
 use super::pulse::{Order, Pulse};
@@ -20,7 +19,7 @@ use crate::tls::ServerTls;
 pub struct Connections {
     pub(super) bounds: HttpLimits,
     pub(super) protocols: Protocols,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<ServerTls>,
     pub(super) ends: Arc<Ends>,
     places: Arc<Semaphore>,
     stopping: AtomicBool,
@@ -59,7 +58,7 @@ impl Connections {
         let ends = Arc::<Ends>::default();
         Arc::new(Self {
             protocols: Protocols::new(&bounds, ends.clone()),
-            tls: tls.map(|tls| TlsAcceptor::from(tls.config())),
+            tls: tls.cloned(),
             ends,
             places: Arc::new(Semaphore::new(bounds.connections)),
             stopping: AtomicBool::new(false),
