@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::capability::context::{RequestContext, Requests};
@@ -152,6 +153,20 @@ impl State {
             table: &mut self.table,
         }
     }
+    /// End, as broken, the bodies that a guest of WASI 0.2 began and forgot: of what goes with its store one could not
+    /// tell any more whether it was whole. Whether there were any.
+    pub fn end_unfinished(&mut self) -> bool {
+        let mut any = false;
+        for entry in self.table.iter_mut() {
+            let Some(body) = entry.downcast_mut::<HostOutgoingBody>() else { continue };
+            // Its handle stays the guest's.
+            let (empty, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+            std::mem::replace(body, empty).abort();
+            any = true;
+        }
+        any
+    }
+
 
     pub fn ollama(&mut self) -> OllamaView<'_> {
         OllamaView { server: self.grants.ollama.as_ref(), requests: &self.requests }

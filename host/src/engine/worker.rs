@@ -10,6 +10,7 @@
 //! While guest code computes nothing else of its instance moves. The engine's ticks make such code give way to
 //! other instances, and are counted: an instance that computes for too long without a pause is ended.
 
+mod body;
 mod call;
 mod computing;
 mod expiration;
@@ -28,6 +29,7 @@ use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
+pub use self::body::{AnswerBody, has_no_body};
 pub use self::computing::stop as stop_computing;
 use self::expiration::Expiration;
 pub use self::handler::Handler;
