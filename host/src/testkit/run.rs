@@ -148,7 +148,7 @@ async fn exchange(
     let grants = Arc::new(grants(script.clone(), &environment, Some((case, world.clone()))));
     let terms = InstanceLimits {
         instances: 1,
-        per_instance: limits::SERVICE_PER_INSTANCE.default,
+        per_instance: None,
         reuse: Some(1),
         memory_bytes: usize::try_from(bounds::MEMORY_BYTES).unwrap_or(usize::MAX),
         idle: limits::SERVICE_IDLE.default,
