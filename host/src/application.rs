@@ -129,7 +129,7 @@ fn terms(
     let mut instances = instance_limits(component);
     if recorder.is_some() {
         // Each request has its own, so that what it sees of time and chance can be had again.
-        (instances.per_instance, instances.reuse, instances.warm) = (1, Some(1), 0);
+        (instances.per_instance, instances.reuse, instances.warm) = (Some(1), Some(1), 0);
     }
     Terms {
         grants: Arc::new(grants),

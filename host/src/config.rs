@@ -270,7 +270,8 @@ pub struct ServiceLimits {
     pub log_lines: usize,
     pub log_lines_per_request: usize,
     pub instances: usize,
-    pub per_instance: usize,
+    /// `None`: as many as suit what the component is made from, one for guests of WASI 0.2.
+    pub per_instance: Option<usize>,
     /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are
     /// written for an instance of their own per request.
     pub reuse: Option<usize>,

@@ -24,6 +24,8 @@ pub struct Report {
     pub grants: Vec<Grant>,
     pub imports: Vec<String>,
     pub exports: Vec<String>,
+    /// Requests that one instance serves at the same time, unless the application file says otherwise.
+    pub per_instance: usize,
 }
 
 /// One grant that a component needs.
@@ -43,6 +45,7 @@ pub async fn inspect(path: &Path) -> Result<Report> {
     let imports = imports(&engine, &component);
     let exports = exports(&engine, &component);
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
+    let is_of_0_3 = handler.as_deref().is_some_and(|name| name.contains("/handler@0.3"));
     let grants = needs(&imports)
         .into_iter()
         .map(|(capability, import)| Grant { key: capability.key(), import })
@@ -55,6 +58,7 @@ pub async fn inspect(path: &Path) -> Result<Report> {
         grants,
         imports,
         exports,
+        per_instance: if is_of_0_3 { file.per_instance() } else { 1 },
     })
 }
 
@@ -78,7 +82,22 @@ impl Report {
         list(&mut text, "grants", &grants, "none needed");
         list(&mut text, "imports", &self.imports, "nothing");
         list(&mut text, "exports", &self.exports, "nothing");
+        list(&mut text, "instance", &[self.sharing()], "");
         text
+    }
+}
+
+impl Report {
+    /// How its instances are shared by default.
+    fn sharing(&self) -> String {
+        match self.per_instance {
+            1 => {
+                "one request at a time ('per-instance' sets another bound for WASI 0.3)".to_string()
+            }
+            several => format!(
+                "{several} requests at a time: it is in Rust ('per-instance' sets another bound)"
+            ),
+        }
     }
 }
 

@@ -126,7 +126,8 @@ pub const SERVICE_MAX_BODY_BYTES: Setting<u64> =
 /// the instance pool holds.
 pub const SERVICE_INSTANCES: Setting<usize> = Setting { default: 64, min: 1, max: 1000 };
 
-/// Requests that share one instance at once. More saves memory, fewer loses less when it traps.
+/// Requests that share one instance at once. More saves memory, fewer loses less when it traps. The default is for
+/// guests in Rust; others have one, because in most languages every error that a program does not catch is a trap.
 /// Guests of WASI 0.2 always have one, because they cannot run two calls at once.
 pub const SERVICE_PER_INSTANCE: Setting<usize> = Setting { default: 16, min: 1, max: 1024 };
 
@@ -439,6 +440,10 @@ pub const WATCH_LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Bytes of one log line; the rest of a longer one is dropped.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
+
+/// Lines of one instance that have no end yet: each of its requests may be in the middle of one. Of more than that
+/// the one that was begun first is logged as it is. With the bound of a line half a MiB.
+pub const LOG_UNFINISHED_LINES: usize = 64;
 
 /// Bytes that a guest may write at once into its output. They are made into lines before it goes on, where no tick
 /// interrupts it: a millisecond at most.

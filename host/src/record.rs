@@ -153,7 +153,7 @@ impl Recording {
         match answer {
             Ok(response) => {
                 self.session.answer(&response);
-                if self.session.wants_head_only() {
+                if self.session.wants_head_only(response.status()) {
                     // Nobody reads what the guest writes behind it.
                     self.end(ResponseEnd::Whole);
                     return Ok(response);
@@ -165,6 +165,10 @@ impl Recording {
             Err(failure) => {
                 match failure.kind {
                     Kind::GuestTrapped => self.end(ResponseEnd::Trap),
+                    // It computed for longer than the host lets it, and was ended.
+                    Kind::FirstByteTimeout if self.session.has_trapped() => {
+                        self.end(ResponseEnd::Trap);
+                    }
                     // It waited for longer than the host lets it: as if its client had left.
                     Kind::FirstByteTimeout => self.end(ResponseEnd::Left),
                     _ => self.end(ResponseEnd::Error),

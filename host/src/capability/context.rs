@@ -53,6 +53,11 @@ impl RequestContext {
         Self::with(self.0.id.clone(), self.0.hops.saturating_add(1), self.0.cancel.child_token())
     }
 
+    /// Whether both are one request. Another one, on its way through a service, may have the same id.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The id that logs and problem documents name.
     pub fn id(&self) -> &str {
         &self.0.id
@@ -76,6 +81,11 @@ impl RequestContext {
     /// Its response has been delivered whole. What the guest does for it from now on nobody waits for.
     pub fn finish(&self) {
         self.0.finished.store(true, Ordering::Release);
+    }
+
+    /// Whether nobody waits for it any more.
+    pub fn has_ended(&self) -> bool {
+        self.is_finished() || self.cancel().is_cancelled()
     }
 
     pub fn is_finished(&self) -> bool {

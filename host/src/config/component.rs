@@ -157,7 +157,8 @@ pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimi
         log_lines: table.count(cx, "log-lines", limits::SERVICE_LOG_LINES),
         log_lines_per_request: table.count(cx, "log-lines-per-request", limits::REQUEST_LOG_LINES),
         instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
-        per_instance: table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE),
+        per_instance: Some(table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE))
+            .filter(|_| table.has("per-instance")),
         idle: table.duration(cx, "idle", limits::SERVICE_IDLE),
         warm: table.count(cx, "warm", limits::SERVICE_WARM),
         reuse: Some(table.count(cx, "reuse", limits::SERVICE_REUSE)).filter(|_| table.has("reuse")),
@@ -182,7 +183,8 @@ pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimi
             ),
         );
     }
-    let room = service.admitted(service.per_instance);
+    let per_instance = service.per_instance.unwrap_or(limits::SERVICE_PER_INSTANCE.default);
+    let room = service.admitted(per_instance);
     if table.has("concurrent") && room < service.concurrent {
         cx.warning(
             &table.at("concurrent"),

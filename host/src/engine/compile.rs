@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::limits;
 
 mod cache;
+mod origin;
 
 pub use cache::CodeCache;
 
@@ -79,6 +80,11 @@ impl ComponentFile {
     pub fn from_bytes(bytes: Vec<u8>, path: PathBuf) -> Result<Self> {
         check_kind(&bytes).with_context(|| format!("{} is not a component", path.display()))?;
         Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into(), path })
+    }
+
+    /// Requests that one instance of it serves at the same time, if nobody says how many.
+    pub fn per_instance(&self) -> usize {
+        origin::per_instance(&self.bytes)
     }
 
     /// Whether the file ends where its last section ends: half a file does not. Says nothing about

@@ -1,8 +1,9 @@
-//! What a guest prints becomes lines of the host's log, with the service's name.
+//! What a guest prints becomes lines of the host's log, with the names of its service and its request.
 //!
 //! A line is cut at a bound, so that a guest that never ends a line costs no memory. A request has so many lines in
 //! all, and a service so many in a second, so that one that floods the log does not bury the others.
 
+mod printed;
 mod speaker;
 
 use std::io;
@@ -17,6 +18,7 @@ use tokio::runtime::Handle;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
+pub use self::printed::{Printed, Stream};
 pub use self::speaker::{Speaker, add_to_linker};
 use crate::capability::context::RequestContext;
 use crate::limits;
@@ -149,19 +151,17 @@ impl Drop for Telling {
 /// A guest's standard output or standard error.
 #[derive(Clone)]
 pub struct GuestOutput {
-    rate: Arc<LogRate>,
-    stream: &'static str,
-    speaker: Speaker,
+    printed: Arc<Printed>,
+    stream: Stream,
 }
 
 impl GuestOutput {
-    /// `stream` is what the log calls it.
-    pub fn new(rate: Arc<LogRate>, stream: &'static str, speaker: Speaker) -> Self {
-        Self { rate, stream, speaker }
+    pub fn new(printed: Arc<Printed>, stream: Stream) -> Self {
+        Self { printed, stream }
     }
 
     fn lines(&self) -> Lines {
-        Lines { output: self.clone(), line: Vec::new(), by: None }
+        Lines(self.clone())
     }
 }
 
@@ -182,40 +182,22 @@ impl StdoutStream for GuestOutput {
     }
 }
 
-/// Collects bytes into lines. What is left without a line's end is logged when the stream is dropped.
-struct Lines {
-    output: GuestOutput,
-    line: Vec<u8>,
-    /// Who wrote last.
-    by: Option<RequestContext>,
-}
+/// One handle of an output. A guest may have one for each piece of a line.
+struct Lines(GuestOutput);
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) {
-        self.by = self.output.speaker.request();
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = limits::LOG_LINE_BYTES.saturating_sub(self.line.len());
-            self.line.extend(part.iter().take(room));
-            if part.ends_with(b"\n") {
-                self.log();
-            }
-        }
+        self.0.printed.push(self.0.stream, bytes);
     }
 
-    fn log(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
-        let line = line.trim_end();
-        if !line.is_empty() && self.output.rate.admits(self.by.as_ref()) {
-            tracing::info!(target: "guest", service = %self.output.rate.service, stream = self.output.stream, "{line}");
-        }
-        self.line.clear();
+    fn speaker(&self) -> &Speaker {
+        self.0.printed.speaker()
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.log();
-        self.output.rate.tell_soon();
+        self.0.printed.rate().tell_soon();
     }
 }
 
@@ -306,15 +288,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_line_without_end_counts_for_who_wrote_it_and_is_told_with_all_others() {
+    async fn what_was_left_out_is_told_once_for_all_handles_that_end() {
         let rate = LogRate::new("test".into(), 100, 1);
-        let (speaker, one) = (Speaker::default(), request());
-        let output = GuestOutput::new(rate.clone(), "stdout", speaker.clone());
+        let one = request();
+        let printed = Printed::new(rate.clone());
+        printed.speaker().set(Some(one.clone()));
+        let output = GuestOutput::new(printed, Stream::Stdout);
         for _ in 0..50 {
-            let mut lines = output.lines();
-            speaker.set(Some(one.clone()));
-            lines.push(b"a line of its own stream");
-            speaker.set(None);
+            output.lines().push(b"a line in a handle of its own\n");
         }
         // None of them was told of yet, each by itself.
         assert_eq!(one.count_line(), 50);
@@ -335,20 +316,10 @@ mod tests {
 
     #[test]
     fn one_write_is_bounded() {
-        let rate = LogRate::new("test".into(), 2, 2);
-        let mut lines = GuestOutput::new(rate, "stdout", Speaker::default()).lines();
+        let printed = Printed::new(LogRate::new("test".into(), 2, 2));
+        let mut lines = GuestOutput::new(printed, Stream::Stdout).lines();
         let room = lines.check_write().unwrap();
         assert!(lines.write(vec![b'x'; room].into()).is_ok());
         assert!(lines.write(vec![b'x'; room + 1].into()).is_err());
-    }
-
-    #[test]
-    fn a_line_without_end_is_bounded() {
-        let rate = LogRate::new("test".into(), 2, 2);
-        let mut lines = GuestOutput::new(rate, "stdout", Speaker::default()).lines();
-        lines.push(&vec![b'x'; 3 * limits::LOG_LINE_BYTES]);
-        assert_eq!(lines.line.len(), limits::LOG_LINE_BYTES);
-        lines.push(b"\nnext");
-        assert_eq!(lines.line, b"next");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::capability::context::{RequestContext, Requests};
@@ -13,7 +14,7 @@ use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
 use crate::engine::memory::{Budget, StoreLimit};
-use crate::engine::output::{GuestOutput, LogRate, Speaker};
+use crate::engine::output::{GuestOutput, LogRate, Printed, Speaker, Stream};
 use crate::limits;
 
 /// What is around an instance beside its grants. `serve` leaves it to the machine; a test decides it.
@@ -72,7 +73,7 @@ pub struct State {
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
     table: ResourceTable,
-    speaker: Speaker,
+    printed: Arc<Printed>,
     pub memory: StoreLimit,
     pub requests: Requests,
 }
@@ -81,9 +82,11 @@ impl State {
     pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
         let mut wasi = WasiCtxBuilder::new();
-        let speaker = Speaker::default();
-        let output = |stream| GuestOutput::new(grants.log.clone(), stream, speaker.clone());
-        wasi.envs(&grants.environment).stdout(output("stdout")).stderr(output("stderr"));
+        let printed = Printed::new(grants.log.clone());
+        let output = |stream| GuestOutput::new(printed.clone(), stream);
+        wasi.envs(&grants.environment)
+            .stdout(output(Stream::Stdout))
+            .stderr(output(Stream::Stderr));
         let surroundings = grants.surroundings.as_ref();
         let surroundings = surroundings.and_then(|all| all.of_instance().or(Some(all.clone())));
         if let Some(surroundings) = &surroundings {
@@ -98,7 +101,7 @@ impl State {
         Self {
             wasi,
             surroundings,
-            speaker,
+            printed,
             http,
             hooks: OutgoingHooks::new(grants.peers.clone()),
             table,
@@ -110,18 +113,23 @@ impl State {
 
     /// The request of an instance that serves one at a time, for calls that come without a task.
     pub fn set_only_request(&mut self, request: RequestContext) {
-        self.speaker.set(Some(request.clone()));
+        self.speaker().set(Some(request.clone()));
         self.hooks.set_request(request);
     }
 
     /// Who prints in this instance.
     pub(super) fn speaker(&self) -> &Speaker {
-        &self.speaker
+        self.printed.speaker()
+    }
+
+    /// What it has printed.
+    pub fn printed(&self) -> &Arc<Printed> {
+        &self.printed
     }
 
     /// Its standard output or standard error.
-    pub(super) fn output(&self, stream: &'static str) -> GuestOutput {
-        GuestOutput::new(self.grants.log.clone(), stream, self.speaker.clone())
+    pub(super) fn output(&self, stream: Stream) -> GuestOutput {
+        GuestOutput::new(self.printed.clone(), stream)
     }
 
     pub(super) fn table(&mut self) -> &mut ResourceTable {
@@ -143,6 +151,20 @@ impl State {
     /// Tell who wants to know that the instance ended with this error. Whether that is instead of the log.
     pub fn trapped(&self, error: &wasmtime::Error) -> bool {
         self.surroundings.as_ref().is_some_and(|surroundings| surroundings.trapped(error))
+    }
+
+    /// End, as broken, the bodies that a guest of WASI 0.2 began and forgot: of what goes with its store one could not
+    /// tell any more whether it was whole. Whether there were any.
+    pub fn end_unfinished(&mut self) -> bool {
+        let mut any = false;
+        for entry in self.table.iter_mut() {
+            let Some(body) = entry.downcast_mut::<HostOutgoingBody>() else { continue };
+            // Its handle stays the guest's.
+            let (empty, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+            std::mem::replace(body, empty).abort();
+            any = true;
+        }
+        any
     }
 
     pub fn postgres(&mut self) -> PostgresView<'_> {

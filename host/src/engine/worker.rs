@@ -10,6 +10,7 @@
 //! While guest code computes nothing else of its instance moves. The engine's ticks make such code give way to
 //! other instances, and are counted: an instance that computes for too long without a pause is ended.
 
+mod body;
 mod call;
 mod computing;
 mod expiration;
@@ -28,6 +29,7 @@ use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
+pub use self::body::{AnswerBody, has_no_body};
 pub use self::computing::stop as stop_computing;
 use self::expiration::Expiration;
 pub use self::handler::Handler;
@@ -49,7 +51,7 @@ pub struct InstanceLimits {
     /// Instances alive at the same time.
     pub instances: usize,
     /// Requests that one instance serves at the same time. `wasi:http@0.2` guests serve one.
-    pub per_instance: usize,
+    pub per_instance: Option<usize>,
     /// Requests that one instance serves before it is replaced. `wasi:http@0.2` guests are written
     /// for one each; they serve more only where this is set.
     pub reuse: Option<usize>,
@@ -73,6 +75,7 @@ pub struct Policy {
     grants: Arc<Grants>,
     limits: InstanceLimits,
     reuse: usize,
+    per_instance: usize,
     /// A guest of WASI 0.2: a waiting call of it holds its whole store.
     exclusive: bool,
     shared: Arc<Shared>,
@@ -92,12 +95,14 @@ impl Policy {
         pre: ProxyPre<State>,
         engine: Engine,
         grants: Arc<Grants>,
-        mut limits: InstanceLimits,
+        limits: InstanceLimits,
     ) -> Self {
+        let per_instance = crate::limits::SERVICE_PER_INSTANCE.default;
+        let mut per_instance = limits.per_instance.unwrap_or(per_instance);
         let mut reuse = limits.reuse.unwrap_or(crate::limits::SERVICE_REUSE.default);
         let exclusive = matches!(pre, ProxyPre::P2(_));
         if exclusive {
-            limits.per_instance = 1;
+            per_instance = 1;
             reuse = limits.reuse.unwrap_or(1);
         }
         Self {
@@ -106,6 +111,7 @@ impl Policy {
             grants,
             limits,
             reuse,
+            per_instance,
             exclusive,
             shared: Arc::default(),
         }
@@ -116,7 +122,7 @@ impl Policy {
     }
 
     pub fn per_instance(&self) -> usize {
-        self.limits.per_instance
+        self.per_instance
     }
 
     /// Instances that may be alive at the same time.
@@ -208,7 +214,7 @@ impl Policy {
             Err(_) if store.data().memory.is_over_budget() => return Err(OverBudget.into()),
             Err(error) => return Err(error),
         };
-        let expiration = Expiration::new(slots.clone(), store.data().requests.clone(), limits);
+        let expiration = Expiration::new(slots.clone(), store.data(), self.per_instance, limits);
         Ok(Made { store: (store, place), proxy, slots, expiration })
     }
 
@@ -223,7 +229,7 @@ impl Policy {
         let retired = slots.is_retired() && begun > 0;
         if retired || self.is_used_up(slots) {
             Accepts::NeverAgain
-        } else if running >= self.limits.per_instance || self.is_avoided(slots) {
+        } else if running >= self.per_instance || self.is_avoided(slots) {
             Accepts::NotNow
         } else {
             Accepts::Yes
@@ -249,7 +255,7 @@ impl Policy {
     fn begin(&self, mut store: StoreContextMut<'_, State>, slot: &Slot, task: GuestTaskId) {
         let state = store.data_mut();
         state.begin(task, slot.context.clone());
-        if self.limits.per_instance == 1 {
+        if self.per_instance == 1 {
             state.set_only_request(slot.context.clone());
         }
     }

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::sync::Notify;
 
 use super::time::{Time, Wait};
 use super::{ServiceRecorder, lock};
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
+use crate::engine::worker::has_no_body;
 use crate::limits::record::CASE_BYTES;
 use crate::limits::testkit::CALLS;
 use crate::testkit::case::{
@@ -85,9 +87,10 @@ impl Session {
         &self.service
     }
 
-    /// Whether the answer has a head and nothing else.
-    pub(super) fn wants_head_only(&self) -> bool {
-        lock(&self.state).case.request.method == "HEAD"
+    /// Whether an answer with this status has a head and nothing else.
+    pub(super) fn wants_head_only(&self, status: StatusCode) -> bool {
+        let method = lock(&self.state).case.request.method.parse();
+        method.is_ok_and(|method| has_no_body(&method, status))
     }
 
     /// An instance takes the request.
@@ -97,6 +100,11 @@ impl Session {
 
     pub(super) fn traps(&self) {
         self.trapped.store(true, Ordering::Release);
+    }
+
+    /// Whether its instance ended because of its guest.
+    pub(super) fn has_trapped(&self) -> bool {
+        self.trapped.load(Ordering::Acquire)
     }
 
     /// The time of the request; none before an instance has it.
@@ -206,7 +214,7 @@ impl Session {
         let now = self.time().map(|time| time.read()).unwrap_or_default();
         let mut state = lock(&self.state);
         let end = match end {
-            ResponseEnd::Error if self.trapped.load(Ordering::Acquire) => ResponseEnd::Trap,
+            ResponseEnd::Error if self.has_trapped() => ResponseEnd::Trap,
             other => other,
         };
         if end == ResponseEnd::Left {

@@ -8,21 +8,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use wasmtime::PoolConcurrencyLimitError;
+use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::handler::InstantiationError;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::engine::NoPlace;
 use crate::engine::compile::Digest;
 use crate::engine::memory::OverBudget;
-use crate::engine::worker::{AllInstancesBusy, Handler, Slot};
+use crate::engine::worker::{AllInstancesBusy, AnswerBody, Handler, Slot, has_no_body};
 use crate::failure::{Failure, Kind, Source};
 use crate::limits;
 use crate::service::Service;
@@ -71,7 +70,7 @@ impl Service {
             ending: Ending::Left,
             _permit: permit,
         };
-        let wants_body = request.method() != Method::HEAD;
+        let method = request.method().clone();
         let patience = self.patience();
         let mut answer = if self.is_stopped() {
             Err(self.cut())
@@ -95,11 +94,16 @@ impl Service {
         if let Some(deadline) = &deadline {
             response.extensions_mut().insert(AnswerUntil(deadline.deadline()));
         }
-        if !wants_body {
-            // The answer to HEAD is its head; nobody reads what the guest writes behind it.
+        let promised = if has_no_body(&method, response.status()) {
+            // Its head is all of it; nobody reads what the guest writes behind it.
             guard.ending = Ending::Whole;
-        }
-        Ok(response.map(|body| GuardedBody::new(body, guard, deadline).boxed_unsync()))
+            None
+        } else {
+            AnswerBody::promised(response.headers())
+        };
+        Ok(response.map(|body| {
+            GuardedBody::new(AnswerBody::new(body, promised), guard, deadline).boxed_unsync()
+        }))
     }
 
     /// The version for a request, which counts the request from now on.
@@ -307,11 +311,8 @@ impl Drop for Guard {
 
 /// A response's body with what its request holds.
 struct GuardedBody {
-    body: WasiBody,
+    body: AnswerBody,
     guard: Guard,
-    /// The pieces that have been read.
-    pieces: u32,
-    waits: bool,
     /// It was ended although the component did all that was asked.
     is_blameless: bool,
     /// When all of it must have been read.
@@ -322,14 +323,8 @@ struct GuardedBody {
 }
 
 impl GuardedBody {
-    fn new(body: WasiBody, guard: Guard, deadline: Option<Pin<Box<Sleep>>>) -> Self {
-        Self { body, guard, pieces: 0, waits: false, is_blameless: false, deadline, error: None }
-    }
-
-    /// Whether all of it has been read. A reader that knows the length does not ask for the end.
-    fn is_read(&self) -> bool {
-        let nothing_left = self.body.size_hint().exact() == Some(0);
-        (nothing_left || self.body.is_end_stream()) && !self.guard.slot.is_broken()
+    fn new(body: AnswerBody, guard: Guard, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        Self { body, guard, is_blameless: false, deadline, error: None }
     }
 
     fn is_late(&self) -> bool {
@@ -349,13 +344,7 @@ impl GuardedBody {
     /// The next piece, or why there will be none.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let slot = &self.guard.slot;
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            if std::mem::take(&mut self.waits) {
-                slot.stop_waiting();
-            }
-            self.pieces = self.pieces.wrapping_add(1);
-            // The body of an instance that trapped ends as if it were whole.
-            let ended_early = frame.is_none() && slot.is_broken();
+        if let Poll::Ready(frame) = self.body.poll_frame(slot, cx) {
             // A guest that is never waited for has no more time than others. Its reader may be what is slow, so
             // this is no fault of the version.
             if matches!(frame, Some(Ok(_))) && self.is_late() {
@@ -363,14 +352,8 @@ impl GuardedBody {
                 self.is_blameless = true;
                 return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
             }
-            return Poll::Ready(if ended_early {
-                Some(Err(Error::ConnectionTerminated))
-            } else {
-                frame
-            });
+            return Poll::Ready(frame);
         }
-        self.waits = true;
-        slot.wait_for(self.pieces.wrapping_add(1).max(1), cx.waker());
         let service = &self.guard.service;
         // After the waiting was made known: whoever gives the body up before that is seen here.
         if slot.has_stalled() {
@@ -392,9 +375,12 @@ impl GuardedBody {
 
 impl Drop for GuardedBody {
     fn drop(&mut self) {
-        if self.is_read() {
+        if self.guard.ending != Ending::Left {
+            return;
+        }
+        if self.body.is_read(&self.guard.slot) {
             self.guard.ending = Ending::Whole;
-        } else if self.guard.ending == Ending::Left && self.is_late() {
+        } else if self.is_late() {
             // Its reader was too slow, and whoever writes it has ended it: no fault of the version.
             self.guard.fail();
             if self.guard.ending == Ending::Failed {
@@ -433,7 +419,7 @@ impl Body for GuardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && !self.guard.slot.is_broken()
+        self.body.is_end_stream(&self.guard.slot)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -50,13 +50,15 @@ impl Loader {
     /// All but its health, for a time when the services that it may call are not there yet.
     pub async fn prepare(&self, file: ComponentFile, terms: &Terms) -> Result<Version> {
         let ComponentFile { digest, path, .. } = file.clone();
+        let mut instances = terms.instances.clone();
+        instances.per_instance.get_or_insert_with(|| file.per_instance());
         let component = compile(self.engine.clone(), self.cache.clone(), file).await?;
         let pre = link(&self.engine, &component, &terms.grants).with_context(|| {
             format!("{} cannot be the service {}", path.display(), terms.grants.service)
         })?;
         let imports = imports(&self.engine, &component);
         let engine = Engine::clone(&self.engine);
-        let policy = Policy::new(pre, engine, terms.grants.clone(), terms.instances.clone());
+        let policy = Policy::new(pre, engine, terms.grants.clone(), instances);
         let tried = policy.smoke().await.map_err(cause);
         tried.with_context(|| format!("{} does not start", path.display()))?;
         Ok(Version::new(digest, path, imports, component, &policy, &self.runtimes))

@@ -3,13 +3,13 @@
 //! A case has a thread and a runtime of its own, whose clock is paused. What waits costs no time; what computes
 //! costs real time, which a second thread watches. Nothing that a component does reaches another case.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Trap as WasmTrap, WasmBacktrace};
@@ -21,7 +21,7 @@ use super::script::{Script, Seen};
 use super::world::{Trap, World};
 use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
-use crate::engine::worker::{Handler, InstanceLimits, Policy, Slot};
+use crate::engine::worker::{AnswerBody, Handler, InstanceLimits, Policy, Slot, has_no_body};
 use crate::limits;
 use crate::limits::testkit as bounds;
 use crate::testkit::case::{Case, Leave, ResponseEnd};
@@ -148,7 +148,7 @@ async fn exchange(
     let grants = Arc::new(grants(script.clone(), &environment, Some((case, world.clone()))));
     let terms = InstanceLimits {
         instances: 1,
-        per_instance: limits::SERVICE_PER_INSTANCE.default,
+        per_instance: None,
         reuse: Some(1),
         memory_bytes: usize::try_from(bounds::MEMORY_BYTES).unwrap_or(usize::MAX),
         idle: limits::SERVICE_IDLE.default,
@@ -232,6 +232,7 @@ async fn answer(
     observed: &mut Observed,
 ) -> Answered {
     let begun = Instant::now();
+    let method = request.method().clone();
     let response = match handler.handle(slot.clone(), request).await {
         Ok(response) => response,
         Err(error) => return failed(&error),
@@ -245,13 +246,15 @@ async fn answer(
         Some(Leave::AfterBytes(bytes)) => bytes,
         _ => usize::MAX,
     };
-    let mut body = response.into_body();
+    let promised = AnswerBody::promised(response.headers())
+        .filter(|_| !has_no_body(&method, response.status()));
+    let mut body = AnswerBody::new(response.into_body(), promised);
     let mut size = 0;
     loop {
         if room == 0 {
             return Answered::Ended(ResponseEnd::Left);
         }
-        match body.frame().await {
+        match poll_fn(|cx| body.poll_frame(slot, cx)).await {
             Some(Ok(frame)) => {
                 let Ok(mut data) = frame.into_data() else { continue };
                 data.truncate(room);
@@ -265,6 +268,7 @@ async fn answer(
             }
             Some(Err(_)) if slot.is_broken() => return Answered::Trapped(None),
             Some(Err(error)) => return Answered::Failed(format!("{error:?}")),
+            // Behind an answer that was whole: a client does not see it, and a test is to.
             None if slot.is_broken() => return Answered::Trapped(None),
             None => return Answered::Ended(ResponseEnd::Whole),
         }

@@ -168,7 +168,7 @@ threads = 3
         log_lines: 10,
         log_lines_per_request: 11,
         instances: 7,
-        per_instance: 8,
+        per_instance: Some(8),
         reuse: Some(9),
         idle: Duration::from_secs(10),
         warm: 3,

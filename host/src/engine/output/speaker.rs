@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::bindings::io::streams::{self as p2, Host as _, HostOutput
 use wasmtime_wasi::p2::{DynOutputStream, StreamError};
 use wasmtime_wasi::p3::bindings::cli::types::ErrorCode;
 
-use super::Lines;
+use super::{Lines, Stream as Output};
 use crate::capability::context::{RequestContext, calling_request};
 use crate::engine::state::State;
 use crate::limits;
@@ -62,7 +62,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         },
     )?;
     for (interface, stream) in
-        [("wasi:cli/stdout@0.3.0", "stdout"), ("wasi:cli/stderr@0.3.0", "stderr")]
+        [("wasi:cli/stdout@0.3.0", Output::Stdout), ("wasi:cli/stderr@0.3.0", Output::Stderr)]
     {
         linker.instance(interface)?.func_wrap(
             "write-via-stream",
@@ -128,7 +128,7 @@ impl StreamConsumer<State> for Printer {
         source: Source<'_, u8>,
         _: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let speaker = self.lines.output.speaker.clone();
+        let speaker = self.lines.speaker().clone();
         speaker.set(running(&mut store).or_else(|| self.opened_by.clone()));
         let mut source = source.as_direct(store);
         // The rest when it asks again: between the two it can be interrupted.

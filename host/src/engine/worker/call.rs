@@ -16,7 +16,7 @@ use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView as _};
 
 use super::handler::Answer;
 use super::lock;
-use super::slots::InstanceSlots;
+use super::slots::{InstanceSlots, Slot};
 use crate::engine::state::State;
 
 type Call2 = TypedFuncCallConcurrent<
@@ -34,7 +34,7 @@ type Received = std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>
 
 /// A guest that was called.
 pub(super) enum Call {
-    P2(Call2, Awaited),
+    P2(Call2, Awaited, Arc<Slot>),
     P3(Call3, Received, oneshot::Sender<Answer>),
 }
 
@@ -46,6 +46,7 @@ impl Call {
     pub(super) fn begin(
         mut store: StoreContextMut<'_, State>,
         proxy: &Proxy,
+        slot: &Arc<Slot>,
         request: http::Request<WasiBody>,
         answer: oneshot::Sender<Answer>,
     ) -> wasmtime::Result<Self> {
@@ -71,14 +72,15 @@ impl Call {
                     send(&set, response.map_err(Into::into));
                 })?;
                 let handle = guest.wasi_http_incoming_handler().func_handle();
-                Ok(Self::P2(handle.start_call_concurrent(store, (request, out))?, awaited))
+                let call = handle.start_call_concurrent(store, (request, out))?;
+                Ok(Self::P2(call, awaited, slot.clone()))
             }
         }
     }
 
     pub(super) fn task(&self) -> GuestTaskId {
         match self {
-            Self::P2(call, _) => call.task(),
+            Self::P2(call, ..) => call.task(),
             Self::P3(call, ..) => call.task(),
         }
     }
@@ -116,9 +118,17 @@ impl AccessorTask<State> for Answering {
                 // Its client may have left.
                 let _ = answer.send(response);
             }
-            (Call::P2(call, awaited), Proxy::P2(guest)) => {
+            (Call::P2(call, awaited, slot), Proxy::P2(guest)) => {
                 let handle = guest.wasi_http_incoming_handler().func_handle();
                 let ended = handle.finish_call_concurrent(accessor, call).await;
+                let is_unanswered = lock(&awaited).is_some();
+                let is_unfinished = accessor.with(|mut access| access.get().end_unfinished());
+                if is_unanswered || is_unfinished {
+                    self.slots.fail();
+                }
+                if ended.is_ok() {
+                    slot.set_returned();
+                }
                 self.slots.answered();
                 let none = || format_err!("it set no response");
                 send(&awaited, ended.and_then(|()| Err(none())));

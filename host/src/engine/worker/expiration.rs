@@ -14,13 +14,16 @@ use tokio::time::{Instant, Sleep};
 use super::InstanceLimits;
 use super::instance::Status;
 use super::slots::InstanceSlots;
-use crate::capability::context::Requests;
+use crate::capability::context::{RequestContext, Requests};
+use crate::engine::output::Printed;
+use crate::engine::state::State;
 use crate::limits;
 
 /// Decides when an instance ends.
 pub(super) struct Expiration {
     slots: Arc<InstanceSlots>,
     requests: Requests,
+    printed: Arc<Printed>,
     per_instance: usize,
     /// How long it is kept without requests.
     idle: Duration,
@@ -50,15 +53,18 @@ struct Abandoned {
 impl Expiration {
     pub(super) fn new(
         slots: Arc<InstanceSlots>,
-        requests: Requests,
+        state: &State,
+        per_instance: usize,
         limits: &InstanceLimits,
     ) -> Self {
-        let InstanceLimits { per_instance, idle, stream_idle, .. } = *limits;
+        let (requests, printed) = (state.requests.clone(), state.printed().clone());
+        let InstanceLimits { idle, stream_idle, .. } = *limits;
         let bounds = [stream_idle, limits::POST_RETURN].into_iter();
         let shortest = bounds.filter(|bound| !bound.is_zero()).min().unwrap_or_default();
         Self {
             slots,
             requests,
+            printed,
             per_instance,
             idle,
             stream_idle,
@@ -84,6 +90,10 @@ impl Expiration {
         // Registered before looking, so that what changes in between wakes us.
         self.slots.wake_by(cx.waker());
         self.note_pause();
+        if status == Status::Idle {
+            // Nobody is left who would go on with a line.
+            self.printed.end_lines(|_| true);
+        }
         let survey = self.slots.survey(status);
         if survey.live < survey.was_live && survey.was_live >= self.per_instance {
             // It was full and looks for requests only when it is woken.
@@ -172,6 +182,7 @@ impl Expiration {
             let now = Instant::now();
             // While others live here, the instance's end cannot be what ends these.
             self.requests.end_forgotten(now.into_std(), limits::POST_RETURN);
+            self.printed.end_lines(|request| request.is_some_and(RequestContext::has_ended));
             if !self.stream_idle.is_zero() {
                 self.slots.end_stalled(now.into_std(), self.stream_idle);
             }

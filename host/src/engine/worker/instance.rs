@@ -256,7 +256,7 @@ impl Instance {
     fn begin(&mut self, accessor: &Accessor<State>, job: Job) -> wasmtime::Result<()> {
         let Job { slot, request, answer } = job;
         let call = accessor.with(|mut access| {
-            let call = Call::begin(access.as_context_mut(), &self.proxy, request, answer)?;
+            let call = Call::begin(access.as_context_mut(), &self.proxy, &slot, request, answer)?;
             self.desk.policy.begin(access.as_context_mut(), &slot, call.task());
             wasmtime::error::Ok(call)
         })?;

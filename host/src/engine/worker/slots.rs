@@ -35,6 +35,8 @@ pub struct InstanceSlots {
     /// Nothing has happened in it since its task was woken.
     fresh: AtomicBool,
     tainted: AtomicBool,
+    /// It failed to answer, and takes no more.
+    failed: AtomicBool,
     /// It counts among those that will take requests.
     available: AtomicBool,
     /// It counts no more among those that are alive.
@@ -81,6 +83,7 @@ impl InstanceSlots {
             free: AtomicBool::new(false),
             fresh: AtomicBool::new(false),
             tainted: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             available: AtomicBool::new(false),
             left: AtomicBool::new(false),
             made: shared.renewals(),
@@ -118,7 +121,14 @@ impl InstanceSlots {
 
     /// Whether it takes no requests any more and ends when it has none.
     pub(super) fn is_retired(&self) -> bool {
-        self.shared.is_retired() || self.made != self.shared.renewals()
+        self.failed.load(Ordering::Relaxed)
+            || self.shared.is_retired()
+            || self.made != self.shared.renewals()
+    }
+
+    /// It has failed to answer, and may be in any state: another one is to take what comes.
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
     }
 
     /// Enter a request that begins.
@@ -299,6 +309,8 @@ pub struct Slot {
     /// The piece of the body that its reader waits for, counted from 1; 0 while it does not wait.
     waiting: AtomicU32,
     reader: AtomicWaker,
+    /// The guest's call has returned, and with it ended what writes the body.
+    returned: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,6 +339,7 @@ impl Slot {
             instance: OnceLock::new(),
             waiting: AtomicU32::new(0),
             reader: AtomicWaker::new(),
+            returned: AtomicBool::new(false),
         })
     }
 
@@ -373,14 +386,24 @@ impl Slot {
         self.status() == SlotStatus::Stalled
     }
 
+    /// A guest of WASI 0.2 has come back: nothing of the body will come that has not come.
+    pub(super) fn set_returned(&self) {
+        self.returned.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
+    pub(super) fn has_returned(&self) -> bool {
+        self.returned.load(Ordering::Acquire)
+    }
+
     /// The body's reader waits for this piece, counted from 1, and is woken if the body is given up.
-    pub fn wait_for(&self, piece: u32, reader: &Waker) {
+    pub(super) fn wait_for(&self, piece: u32, reader: &Waker) {
         self.reader.register(reader);
         self.waiting.store(piece, Ordering::Relaxed);
     }
 
     /// The piece has come.
-    pub fn stop_waiting(&self) {
+    pub(super) fn stop_waiting(&self) {
         self.waiting.store(0, Ordering::Relaxed);
     }
 

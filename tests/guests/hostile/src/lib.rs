@@ -121,10 +121,10 @@ impl Service for Hostile {
                 open_output().write_all(text.into_bytes()).await;
                 Response::empty(204)
             }
-            // Each line in a stream of its own, which ends instead of the line.
+            // Each line in a stream of its own.
             "/print-by-streams" => {
                 for line in 0..number(&request).unwrap_or(1) {
-                    open_output().write_all(format!("by itself: {line}").into_bytes()).await;
+                    open_output().write_all(format!("by itself: {line}\n").into_bytes()).await;
                 }
                 Response::empty(204)
             }
@@ -175,6 +175,14 @@ impl Service for Hostile {
             "/count" => {
                 let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;
                 Response::text(200, served.to_string())
+            }
+            // A line whose pieces come by the interface of 0.3, each in a stream of its own, and an empty one.
+            "/print-in-pieces" => {
+                for piece in ["start ", "a ", "print ", "1234", "\n", "\n"] {
+                    open_output().write_all(piece.into()).await;
+                    monotonic_clock::wait_for(MILLISECOND).await;
+                }
+                Response::empty(204)
             }
             "/print" => {
                 println!("printed by the guest");
