@@ -18,6 +18,7 @@ mod listener;
 mod model_server;
 mod outbound;
 mod plain_components;
+mod pooler;
 mod record;
 mod routing;
 mod secrets;

@@ -1,4 +1,4 @@
-//! An application that asks a database: the service `reporter`, which runs what it is sent.
+//! Applications that ask a database: the services `reporter` and `querier`, which run what they are sent.
 
 use crate::host::App;
 
@@ -25,6 +25,24 @@ ollama = "none"
 
 [service.good]
 component = "$(hello-p3)"
+"#
+    ))
+}
+
+/// A service that tells the error of its statement in full.
+pub fn querier(url: &str, keys: &str) -> App {
+    App::new(&format!(
+        r#"
+name = "databases"
+
+[postgres.any]
+url = "{url}"
+{keys}
+
+[service.querier]
+component = "$(querier)"
+route = "/"
+postgres = "any"
 "#
     ))
 }

@@ -1,5 +1,9 @@
-//! A Postgres server that a test starts, stops and starts again, as an operator would.
+//! A Postgres server that a test starts, stops and starts again, as an operator would, and a pooler in front of it.
 
+pub mod pooler;
+pub mod scripted;
+
+use std::ffi::OsStr;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -117,10 +121,7 @@ impl Postgres {
     }
 
     fn asked(&self, statement: &str) -> Output {
-        let mut psql = program("psql");
-        // What has the port may be something that says nothing.
-        psql.env("PGCONNECT_TIMEOUT", "10").args([&self.url(), "-XAtqc", statement]);
-        psql.output().unwrap()
+        psql(&self.url(), &[statement])
     }
 
     fn data(&self) -> PathBuf {
@@ -147,8 +148,27 @@ fn account() -> Option<u32> {
     id("postgres").or_else(|| id("nobody"))
 }
 
+/// Run statements, one after the other.
+fn psql(url: &str, statements: &[&str]) -> Output {
+    let mut psql = program("psql");
+    // What has the port may be something that says nothing.
+    psql.env("PGCONNECT_TIMEOUT", "10").args([url, "-XAtq"]);
+    // It would look for certificates in the home of an account that is another.
+    psql.env_remove("HOME");
+    psql.args(["-v", "ON_ERROR_STOP=1"]);
+    for statement in statements {
+        psql.args(["-c", statement]);
+    }
+    psql.output().unwrap()
+}
+
 fn program(name: &str) -> Command {
-    let mut command = Command::new(find(name));
+    command(find(name))
+}
+
+/// Under an account that servers accept.
+fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     command.current_dir("/");
     if let Some(id) = account() {
         command.uid(id).gid(id);

@@ -27,6 +27,19 @@ else rm -f "$conf"; fi
 exit $status
 "#;
 
+/// pgbouncer's package starts a pooler, and has it start with the machine, unless this policy says no. Only the program
+/// is wanted.
+const PGBOUNCER_SCRIPT: &str = r#"
+policy=/usr/sbin/policy-rc.d
+restore() { rm -f "$policy"; if [ -e "$policy.before" ]; then mv "$policy.before" "$policy"; fi; }
+if [ -e "$policy" ]; then mv "$policy" "$policy.before"; fi
+trap restore EXIT
+printf '#!/bin/sh\nexit 101\n' > "$policy"
+chmod 755 "$policy"
+apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 pgbouncer || exit
+update-rc.d pgbouncer disable || true
+"#;
+
 pub(crate) fn available() -> bool {
     shell::find("apt-get").is_some() && shell::find("dpkg-query").is_some()
 }
@@ -75,6 +88,13 @@ pub(crate) fn install_postgres() -> Result<()> {
     let mut install = as_root()?;
     install.args(["sh", "-c", POSTGRES_SCRIPT, "sh", &package]);
     shell::quiet(&title, &mut install, 15 * MINUTE)
+}
+
+/// Installs the pooler without running one.
+pub(crate) fn install_pgbouncer() -> Result<()> {
+    let mut install = as_root()?;
+    install.args(["sh", "-c", PGBOUNCER_SCRIPT]);
+    shell::quiet("apt-get install pgbouncer (without starting it)", &mut install, 15 * MINUTE)
 }
 
 fn newest_postgres(search: &str) -> Option<String> {

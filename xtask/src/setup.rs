@@ -1,5 +1,5 @@
-//! Getting what a machine lacks: a guest toolchain, npm packages, and for the tests a Postgres and
-//! a browser.
+//! Getting what a machine lacks: a guest toolchain, npm packages, and for the tests a Postgres, a
+//! pooler in front of it and a browser.
 //!
 //! Every check is a look at a file or two, so that a run with nothing to do costs nothing. What is
 //! missing is installed where that needs no questions (Debian), and otherwise named with its fix.
@@ -23,13 +23,22 @@ pub(crate) struct Need {
     /// Components that npm builds. Only tests use them, and their tools are large.
     pub(crate) javascript: bool,
     pub(crate) postgres: bool,
+    /// A connection pooler. Only tests use it.
+    pub(crate) pooler: bool,
     pub(crate) browser: bool,
 }
 
 impl Need {
-    pub(crate) const SERVE: Self =
-        Self { components: true, web: true, javascript: false, postgres: true, browser: false };
-    pub(crate) const TEST: Self = Self { javascript: true, browser: true, ..Self::SERVE };
+    pub(crate) const SERVE: Self = Self {
+        components: true,
+        web: true,
+        javascript: false,
+        postgres: true,
+        pooler: false,
+        browser: false,
+    };
+    pub(crate) const TEST: Self =
+        Self { javascript: true, pooler: true, browser: true, ..Self::SERVE };
 }
 
 /// What was found or installed.
@@ -72,6 +81,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.postgres && !has_postgres() {
         postgres(packages.is_empty());
+    }
+    if need.pooler {
+        pooler()?;
     }
     if npm {
         node_version()?;
@@ -124,6 +136,27 @@ fn postgres(update: bool) {
     if let Err(error) = apt::install_postgres() {
         eprintln!("      no Postgres installed, the host will fetch one: {error:#}");
     }
+}
+
+/// The pooler of the tests, with its version: what it does differs between versions.
+fn pooler() -> Result<()> {
+    if pgbouncer().is_none() {
+        if !apt::available() {
+            bail!("missing: pgbouncer; install it with your system's packages");
+        }
+        apt::update();
+        apt::install_pgbouncer()?;
+    }
+    let found = pgbouncer().context("no pgbouncer was found")?;
+    let version = shell::answer(Command::new(found).arg("--version")).unwrap_or_default();
+    eprintln!("      {}", version.lines().next().context("`pgbouncer --version` fails")?);
+    Ok(())
+}
+
+/// Debian keeps it off the PATH of plain users.
+fn pgbouncer() -> Option<PathBuf> {
+    let debian = PathBuf::from("/usr/sbin/pgbouncer");
+    shell::find("pgbouncer").or_else(|| debian.is_file().then_some(debian))
 }
 
 /// The oldest Node that the web UI's tools accept.

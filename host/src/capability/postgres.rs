@@ -14,7 +14,9 @@ mod connection;
 mod convert;
 mod error;
 pub mod host;
+mod login;
 mod pool;
+mod pooled;
 mod rows;
 mod run;
 mod session;
@@ -25,6 +27,7 @@ pub mod url;
 pub use backend::Database;
 pub use host::{Postgres, PostgresView, add_to_linker};
 pub use pool::{PgDatabase, PoolConfig};
+pub(crate) use pooled::restored_session;
 
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
-use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition};
-use sqlx::{AssertSqlSafe, Connection, Either, Executor, Row};
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Either, Executor, Row, Transaction};
 use tokio::time::timeout;
 
 use super::shown;
-use crate::capability::postgres::url::Address;
+use crate::capability::postgres::{self, url::Address};
 use crate::limits::embedded_postgres as limits;
 
 /// The advisory lock under which scripts run: the bytes of `wasmhost`.
@@ -66,19 +66,20 @@ async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Resul
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
         .map_err(|error| anyhow!("cannot connect to the database `{database}`: {}", say(&error)))?;
-    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut sql).await?;
+    let mut transaction = begin(&mut sql).await?;
     // Without the question, each start would leave a notice in the server's log.
-    let known = sqlx::query("select to_regclass('wasm_host_init') is not null")
-        .fetch_one(&mut sql)
+    let known = sqlx::raw_sql("select to_regclass('wasm_host_init')::text")
+        .fetch_one(&mut *transaction)
         .await?
-        .try_get::<bool, _>(0)?;
-    if !known {
+        .try_get::<Option<String>, _>(0)?;
+    if known.is_none() {
         let create = "create table if not exists wasm_host_init (path text primary key, \
              sha256 text not null, applied_at timestamptz not null default now())";
-        sql.execute(create).await.with_context(|| {
+        transaction.execute(create).await.with_context(|| {
             format!("cannot create the table `wasm_host_init` in the database `{database}`")
         })?;
     }
+    transaction.commit().await?;
     let mut applied = Vec::new();
     for (name, text) in texts {
         if apply_one(&mut sql, database, name, text).await? {
@@ -89,6 +90,15 @@ async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Resul
     Ok(applied)
 }
 
+/// Only in transactions, and with statements without names: a connection pooler may give what follows one to another
+/// session of the server, and this session to somebody else.
+async fn begin(sql: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    let mut transaction = sql.begin().await?;
+    let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).persistent(false);
+    lock.execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
 async fn apply_one(
     sql: &mut PgConnection,
     database: &str,
@@ -96,14 +106,19 @@ async fn apply_one(
     text: &str,
 ) -> anyhow::Result<bool> {
     let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut transaction = begin(sql).await?;
     let recorded = sqlx::query("select sha256 from wasm_host_init where path = $1")
         .bind(name)
-        .fetch_optional(&mut *sql)
+        .persistent(false)
+        .fetch_optional(&mut *transaction)
         .await?
         .map(|row| row.try_get::<String, _>(0))
         .transpose()?;
     match recorded {
-        Some(recorded) if recorded == digest => return Ok(false),
+        Some(recorded) if recorded == digest => {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         Some(_) => bail!(
             "the init script `{name}` has changed since it ran in the database `{database}`; put the \
              change into a new script, or, to start over, remove the state folder (for a database \
@@ -111,11 +126,13 @@ async fn apply_one(
         ),
         None => {}
     }
-    let mut transaction = sql.begin().await?;
     run(&mut transaction, name, text).await?;
+    // Dumps begin with settings. They are for the script, not for what comes after it.
+    transaction.execute(sqlx::raw_sql(AssertSqlSafe(postgres::restored_session()))).await?;
     sqlx::query("insert into wasm_host_init (path, sha256) values ($1, $2)")
         .bind(name)
         .bind(&digest)
+        .persistent(false)
         .execute(&mut *transaction)
         .await
         .with_context(|| format!("cannot record the init script `{name}`"))?;

@@ -74,6 +74,15 @@ pub const ROLLBACK_TIMEOUT: Duration = Duration::from_millis(900);
 /// (servers since 14). It ends statements when cancelling fails, or after the host was killed.
 pub const CLIENT_CHECK: Duration = Duration::from_secs(1);
 
+/// Time for a statement that is not wanted any more to end by itself, behind a pooler, before its connection is closed,
+/// which is how it is cancelled there. One that is about to end costs no new connection; both this and
+/// [`POOLED_CLIENT_CHECK`] have to fit into the second in which it is gone.
+pub const POOLED_DRAIN: Duration = Duration::from_millis(250);
+
+/// How often the server looks whether the pooler still holds a statement's connection, which that closes when the host
+/// has closed its own (servers since 14).
+pub const POOLED_CLIENT_CHECK: Duration = Duration::from_millis(500);
+
 /// Time to put a session back into its first state. It is one round trip, and a new connection costs
 /// more than waiting longer would save.
 pub const RESET_TIMEOUT: Duration = Duration::from_secs(2);

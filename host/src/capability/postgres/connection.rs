@@ -1,4 +1,4 @@
-//! One connection: opened with the host's own settings, known by the server's number for it, and
+//! One connection: opened with the host's own settings, known by the server's process for it, and
 //! put back into its first state.
 //!
 //! It knows nothing of pools and of the statements that run on it.
@@ -9,18 +9,19 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::error::caught;
+use super::login::{Login, Process};
+use super::pooled::{Pooled, Unusable};
 use super::session::Leftover;
-use super::url::Address;
 use crate::limits::postgres as limits;
 use crate::threads;
 
 /// A connection and what the host knows of it.
 pub(super) struct Connection {
     pub(super) sql: PgConnection,
-    /// The server's process, for cancel requests.
-    pub(super) pid: i32,
+    pub(super) way: Way,
     /// What the statements since the last reset may have left behind.
     pub(super) leftover: Leftover,
     /// In a state that is not known: to be closed.
@@ -33,36 +34,42 @@ pub(super) struct Connection {
     pub(super) idle_since: Instant,
     /// The thread whose runtime watches its socket.
     pub(super) home: Option<usize>,
-    /// Puts the session back into its first state.
-    reset: Arc<str>,
+}
+
+/// What is at the other end.
+pub(super) enum Way {
+    /// A process of the server that is this connection's own.
+    Direct {
+        process: Process,
+        /// Puts the session back into its first state.
+        reset: Arc<str>,
+    },
+    Pooled(Pooled),
 }
 
 /// What `discard all` does, without losing prepared statements, which the driver keeps.
-const RESET: &str = "close all; set session authorization default; reset all; unlisten *; \
+pub(super) const RESET: &str = "close all; set session authorization default; reset all; unlisten *; \
     select pg_advisory_unlock_all(); discard temp; discard sequences";
 
 /// The first server that can look for its client while a statement runs.
-const FIRST_WITH_CLIENT_CHECK: u32 = 140_000;
+pub(super) const FIRST_WITH_CLIENT_CHECK: u32 = 140_000;
 
 impl Connection {
     pub(super) async fn open(
-        address: &Address,
+        login: &Login,
         connect_timeout: Duration,
         statement_timeout: Duration,
-    ) -> sqlx::Result<Self> {
-        let connect = async {
-            let mut sql = PgConnection::connect_with(address.options()).await?;
-            let row = sqlx::raw_sql("select pg_backend_pid()").fetch_one(&mut sql).await?;
-            let settings = configure(&mut sql, statement_timeout).await?;
-            Ok((sql, row.try_get(0)?, settings))
-        };
-        let connected = timeout(connect_timeout, connect).await;
-        let (sql, pid, settings) = connected
-            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
+    ) -> Result<Self, Unusable> {
+        let deadline = Instant::now() + connect_timeout;
+        let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        let (mut sql, process) = timeout_at(deadline, login.open()).await.unwrap_or_else(late)?;
+        let way = timeout_at(deadline, way(&mut sql, process, login, statement_timeout)).await;
+        // The pooler is there, and has no connection to the server to spare.
+        let way = way.unwrap_or(Err(Unusable::Late))?;
         let now = Instant::now();
         Ok(Self {
             sql,
-            pid,
+            way,
             leftover: Leftover::Nothing,
             broken: false,
             stale: false,
@@ -70,7 +77,6 @@ impl Connection {
             opened: now,
             idle_since: now,
             home: threads::current(),
-            reset: format!("{RESET}; {settings}").into(),
         })
     }
 
@@ -87,6 +93,10 @@ impl Connection {
 
     /// Put the session back into its first state. False if that failed.
     pub(super) async fn reset(&mut self) -> bool {
+        let Way::Direct { reset, .. } = &self.way else {
+            // Nothing may be left when a transaction has ended: what is, is on a server that others use.
+            return false;
+        };
         if self.broken || self.too_large || self.leftover == Leftover::Unknown {
             return false;
         }
@@ -97,15 +107,31 @@ impl Connection {
             if self.stale {
                 self.sql.clear_cached_statements().await?;
             }
-            self.sql.execute(sqlx::raw_sql(AssertSqlSafe(self.reset.clone()))).await
+            self.sql.execute(sqlx::raw_sql(AssertSqlSafe(reset.clone()))).await
         };
-        let done = matches!(timeout(limits::RESET_TIMEOUT, reset).await, Ok(Ok(_)));
+        let done = timeout(limits::RESET_TIMEOUT, caught(reset)).await;
+        let done = matches!(done, Ok(Some(Ok(_))));
         if done {
             self.leftover = Leftover::Nothing;
             self.stale = false;
         }
         done
     }
+}
+
+async fn way(
+    sql: &mut PgConnection,
+    process: Option<Process>,
+    login: &Login,
+    statement_timeout: Duration,
+) -> Result<Way, Unusable> {
+    Ok(match process {
+        Some(process) => {
+            let settings = configure(sql, statement_timeout).await?;
+            Way::Direct { process, reset: format!("{RESET}; {settings}").into() }
+        }
+        None => Way::Pooled(Pooled::open(sql, login, statement_timeout).await?),
+    })
 }
 
 /// Set the session's limits. Gives the statements that did it. Not done with the options of the
@@ -129,18 +155,26 @@ async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx:
 /// The driver keeps the key that a protocol-level cancel request needs to itself;
 /// `pg_cancel_backend` has the same effect and answers when the signal was sent.
 pub(super) struct Control {
-    address: Address,
+    login: Arc<Login>,
     session: Mutex<Option<PgConnection>>,
 }
 
 impl Control {
-    pub(super) fn new(address: Address) -> Self {
-        Self { address, session: Mutex::new(None) }
+    pub(super) fn new(login: Arc<Login>) -> Self {
+        Self { login, session: Mutex::new(None) }
     }
 
-    /// Cancel what the server's process `pid` runs. False if that could not be said in time.
-    pub(super) async fn cancel(&self, pid: i32) -> bool {
-        self.ask(format!("select pg_cancel_backend({pid})")).await
+    /// Cancel what a process of the server runs. False if that could not be said in time, or if this connection leads
+    /// to another server, as a balancer between two may have it.
+    pub(super) async fn cancel(&self, process: Process) -> bool {
+        let Process { pid, started: Some(started) } = process else {
+            return false;
+        };
+        self.ask(format!(
+            "select pg_cancel_backend(pid) from pg_stat_activity where pid = {pid} \
+             and (extract(epoch from backend_start) * 1000000)::bigint = {started}"
+        ))
+        .await
     }
 
     /// Whether the server answers.
@@ -149,7 +183,8 @@ impl Control {
     }
 
     async fn ask(&self, question: String) -> bool {
-        timeout(limits::CANCEL_TIMEOUT, self.ask_unbounded(question)).await.unwrap_or(false)
+        let asked = timeout(limits::CANCEL_TIMEOUT, caught(self.ask_unbounded(question))).await;
+        matches!(asked, Ok(Some(true)))
     }
 
     async fn ask_unbounded(&self, question: String) -> bool {
@@ -158,14 +193,17 @@ impl Control {
         for _ in 0..2 {
             let session = match slot.take() {
                 Some(session) => Ok(session),
-                None => PgConnection::connect_with(self.address.options()).await,
+                None => self.login.open().await.map(|(session, _)| session),
             };
             let Ok(mut session) = session else {
                 return false;
             };
             let asked = sqlx::raw_sql(AssertSqlSafe(question.clone()));
             if let Ok(row) = asked.fetch_one(&mut session).await {
-                *slot = Some(session);
+                // A pooler may keep one of its connections to the server for it, which others lack.
+                if !self.login.is_pooled() {
+                    *slot = Some(session);
+                }
                 return row.try_get(0).unwrap_or(false);
             }
         }

@@ -3,11 +3,15 @@
 //! What a component sees names no host, port, user, path or password: only what the server said of
 //! the statement, or that there is no server. The host's own log gets the kind of trouble as well.
 
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use super::backend::{Error, SqlError};
+use super::pooled::Unusable;
 
 /// Why the host ended a statement before it ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,56 @@ pub(super) fn of_connect(error: &sqlx::Error, database: &str, is_news: bool) -> 
     })
 }
 
+/// A login that leads nowhere.
+pub(super) fn of_unusable(
+    error: &Unusable,
+    database: &str,
+    is_news: bool,
+    waited: Duration,
+) -> Error {
+    let text = match error {
+        Unusable::Sql(error) => return of_connect(error, database, is_news),
+        Unusable::Torn => {
+            "the connection pooler in front of the database does not keep transactions together; \
+             set its pool_mode to transaction or session"
+                .to_string()
+        }
+        Unusable::Late => format!(
+            "the database let the host in and then said nothing for {} s; a connection pooler in front of it may have \
+             fewer connections to the server than `pool` needs",
+            waited.as_secs_f32()
+        ),
+    };
+    if is_news {
+        tracing::warn!(database, "{text}");
+    }
+    Error::Unavailable(text)
+}
+
+/// What `work` gives, or nothing if the driver panicked in it. Its connection is then of no further use.
+pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(work).catch_unwind().await.ok()
+}
+
+/// The driver failed at its own.
+pub(super) fn of_panic() -> Error {
+    Error::Unavailable("the host's database driver failed in this call".to_string())
+}
+
+/// A statement that wants to be alone, through a pooler.
+pub(super) fn of_pooled(mut error: Error) -> Error {
+    if let Error::Database(error) = &mut error
+        && error.sqlstate == "25001"
+    {
+        error.hint = Some(
+            "this database is reached through a connection pooler, where each statement runs in a transaction; \
+             run this one over a direct connection"
+                .to_string(),
+        );
+    }
+    error
+}
+
 pub(super) fn timed_out(timeout: Duration) -> Error {
     Error::TimedOut(format!(
         "the statement ran longer than {} s and was cancelled",
@@ -81,6 +135,30 @@ pub(super) fn is_stale_plan(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a login failed for the setting that it carried, and may succeed without. Not if it failed for the user, the
+/// database, or the state of the server.
+pub(super) fn is_refused_setting(error: &sqlx::Error) -> bool {
+    code(error)
+        .is_some_and(|code| !["28", "3D", "53", "57"].iter().any(|class| code.starts_with(class)))
+}
+
+/// Whether a pooler says that it takes each statement for itself.
+pub(super) fn is_statement_pooling(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.message().contains("statement pooling"))
+}
+
+/// Whether a statement of the driver's could not be prepared because the server has one of that name.
+pub(super) fn is_taken_name(error: &sqlx::Error) -> bool {
+    code(error) == Some("42P05")
+        && matches!(error, sqlx::Error::Database(error) if error.message().contains("sqlx_s_"))
+}
+
+/// Whether the server broke off what it was doing, so that what was done before that is not known.
+pub(super) fn is_broken_off(error: &sqlx::Error) -> bool {
+    code(error)
+        .is_some_and(|code| ["53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)))
 }
 
 pub(super) fn code(error: &sqlx::Error) -> Option<&str> {

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::connection::{Connection, Control};
+use super::login::Login;
+use super::pooled::Unusable;
 use super::statement::{self, Task, Work};
 use super::url::Address;
 use super::{error, run, transaction};
@@ -44,10 +46,11 @@ impl PgDatabase {
     pub fn new(address: Address, config: PoolConfig) -> Self {
         let connections = config.connections.max(1);
         let what = format!("the database {}", address.database());
+        let login = Arc::new(Login::new(address));
         Self(Arc::new(Pool {
             breaker: Breaker::new(what, config.breaker.clone()),
-            control: Control::new(address.clone()),
-            address,
+            control: Control::new(login.clone()),
+            login,
             config,
             permits: Arc::new(Semaphore::new(connections)),
             idle: Mutex::new(Idle { connections: Vec::new(), failed: None }),
@@ -122,7 +125,7 @@ impl Database for PgDatabase {
 }
 
 pub(super) struct Pool {
-    address: Address,
+    login: Arc<Login>,
     pub(super) config: PoolConfig,
     pub(super) control: Control,
     permits: Arc<Semaphore>,
@@ -207,9 +210,11 @@ impl Pool {
 
     async fn open(&self) -> Result<Connection, Error> {
         let pass = self.breaker.admit().map_err(|_| error::given_up())?;
-        let database = self.address.database();
+        let database = self.login.database();
         let PoolConfig { connect_timeout, statement_timeout, .. } = self.config;
-        let opened = Connection::open(&self.address, connect_timeout, statement_timeout).await;
+        let opened = Connection::open(&self.login, connect_timeout, statement_timeout);
+        let opened = error::caught(opened).await;
+        let opened = opened.unwrap_or(Err(Unusable::Sql(sqlx::Error::WorkerCrashed)));
         let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
         match &opened {
             Ok(_) => {
@@ -220,10 +225,11 @@ impl Pool {
                 pass.reached();
             }
             // A server that says no is there, and says so at once.
-            Err(error) if error::code(error).is_some() => pass.reached(),
+            Err(Unusable::Torn) => pass.reached(),
+            Err(Unusable::Sql(error)) if error::code(error).is_some() => pass.reached(),
             Err(_) => pass.failed(),
         }
-        opened.map_err(|error| error::of_connect(&error, database, !was_down))
+        opened.map_err(|error| error::of_unusable(&error, database, !was_down, connect_timeout))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {

@@ -38,21 +38,23 @@ pub(super) struct Ended {
     pub(super) refused: Option<Error>,
     /// A row was over the bound. The driver has held all of it, and keeps the room.
     pub(super) oversized: bool,
+    /// Through a pooler: it left something on the server that only closing the connection, in its transaction, ends.
+    pub(super) unsettled: bool,
 }
 
 impl Ended {
     pub(super) fn refused(error: Error) -> Self {
-        Self { outcome: Ok(0), refused: Some(error), oversized: false }
+        Self { refused: Some(error), ..Self::counted(0) }
     }
 
     pub(super) fn counted(rows: u64) -> Self {
-        Self { outcome: Ok(rows), refused: None, oversized: false }
+        Self { outcome: Ok(rows), refused: None, oversized: false, unsettled: false }
     }
 }
 
 impl From<sqlx::Error> for Ended {
     fn from(error: sqlx::Error) -> Self {
-        Self { outcome: Err(error), refused: None, oversized: false }
+        Self { outcome: Err(error), ..Self::counted(0) }
     }
 }
 
@@ -135,14 +137,14 @@ pub(super) async fn stream(
             Some(Err(error)) => {
                 // Rows before the failure were read well.
                 sink.send(readers, &mut batch, &mut bytes, halt).await;
-                return Ended { outcome: Err(error), refused, oversized };
+                return Ended { refused, oversized, ..Ended::from(error) };
             }
             None => break,
         }
     }
     sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
     sink.accept(readers);
-    Ended { outcome: Ok(if sink.wants_rows { sent } else { changed }), refused, oversized }
+    Ended { refused, oversized, ..Ended::counted(if sink.wants_rows { sent } else { changed }) }
 }
 
 impl Sink<'_> {

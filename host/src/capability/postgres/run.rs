@@ -11,72 +11,98 @@ use sqlx::{Arguments, AssertSqlSafe, Connection as _, Either, Executor, SqlSafeS
 use tokio::time::{Instant, timeout_at};
 
 use super::backend::{Error, Value};
-use super::connection::Connection;
+use super::connection::{Connection, Way};
 use super::convert::{self, Type};
-use super::error::{self, Cause};
+use super::error::{self, Cause, caught};
 use super::pool::Pool;
+use super::pooled::{self, Pooled};
 use super::rows::{self, Ended, Halt, Sink};
-use super::session;
-use super::statement::{Task, Work};
+use super::session::{self, Leftover};
+use super::statement::{Command, Task, Work};
 use crate::limits::postgres as limits;
 
-/// Run a task. `retries` allows to prepare the statement anew when the schema has changed under it;
-/// in a transaction, the server allows nothing more after that error.
+/// Run a task. `alone` says that it is in no transaction. It may then be prepared anew when the schema has changed
+/// under it; in a transaction, the server allows nothing more after that error.
 pub(super) async fn run(
     connection: &mut Connection,
     pool: &Arc<Pool>,
     task: &mut Task,
-    retries: bool,
+    alone: bool,
 ) -> Result<u64, Error> {
+    let pooled = matches!(connection.way, Way::Pooled(_));
+    let mut leftover = connection.leftover;
     if let Work::Statement { text, .. } = &task.work {
         if session::is_copy(text) {
             return Err(Error::Unsupported(
                 "copy is not carried by this interface; use insert and select".to_string(),
             ));
         }
-        connection.leftover = connection.leftover.max(session::leftover(text));
+        if let Some(refusal) = pooled.then(|| pooled::refusal(text)).flatten() {
+            return Err(refusal);
+        }
+        leftover = leftover.max(session::leftover(text));
+        connection.leftover = leftover;
     }
 
     let time = pool.config.statement_timeout;
     let deadline = Instant::now() + time + limits::STATEMENT_GRACE;
     let halt = Halt::default();
-    let pid = connection.pid;
     let Task { work, wants_rows, columns, stop, .. } = task;
     let mut sink = Sink { wants_rows: *wants_rows, columns, batches: &stop.batches };
 
     let (ended, cause, cancelled) = {
-        let mut running = pin!(perform(&mut connection.sql, work, &mut sink, &halt, retries));
+        let Connection { sql, way, .. } = &mut *connection;
+        let way = &*way;
+        let job = Job { way, work, alone, leftover };
+        let mut running = pin!(caught(job.perform(sql, &mut sink, &halt)));
         tokio::select! {
             biased;
             ended = &mut running => (Some(ended), None, false),
             cause = stop.cause(deadline, &halt.unreadable) => {
                 halt.stopped.cancel();
-                let cancel = tokio::spawn({
-                    let pool = pool.clone();
-                    async move { pool.control.cancel(pid).await }
-                });
+                let (drain, cancel) = match way {
+                    Way::Direct { process, .. } => {
+                        let (pool, process) = (pool.clone(), *process);
+                        let cancel = async move { pool.control.cancel(process).await };
+                        (limits::DRAIN_TIMEOUT, Some(tokio::spawn(cancel)))
+                    }
+                    // By the time that a request came through, the process might run somebody else's. Nothing but
+                    // the end of this connection can be meant for this statement only.
+                    Way::Pooled(_) => (limits::POOLED_DRAIN, None),
+                };
                 // Keep reading meanwhile: a server that waits for room to send sees no cancel.
-                let drained = Instant::now() + limits::DRAIN_TIMEOUT;
-                match timeout_at(drained, &mut running).await {
-                    Ok(ended) => {
+                let drained = Instant::now() + drain;
+                match (timeout_at(drained, &mut running).await, cancel) {
+                    (Ok(ended), Some(cancel)) => {
                         let cancelled = timeout_at(drained, cancel).await;
                         (Some(ended), Some(cause), matches!(cancelled, Ok(Ok(true))))
                     }
-                    Err(_) => (None, Some(cause), false),
+                    // It has ended by itself, and nothing is under way that could hit the next.
+                    (Ok(ended), None) => (Some(ended), Some(cause), true),
+                    (Err(_), _) => (None, Some(cause), false),
                 }
             }
         }
     };
 
-    let Some(Ended { outcome, refused, oversized }) = ended else {
+    let Some(ended) = ended else {
         connection.broken = true;
         return Err(of_cause(cause, None, pool));
+    };
+    let Some(Ended { outcome, refused, oversized, unsettled }) = ended else {
+        connection.broken = true;
+        return Err(error::of_panic());
     };
     if let Err(error) = &outcome {
         connection.broken |= error::is_fatal(error);
         connection.stale |= error::is_stale_plan(error);
     }
-    if cause.is_some() && !connection.broken {
+    connection.broken |= pooled && unsettled;
+    if pooled && job_ends(&task.work, alone) {
+        // Taken back, or else the connection is closed.
+        connection.leftover = Leftover::Nothing;
+    }
+    if cause.is_some() && !connection.broken && !pooled {
         // A cancel that was asked for may still arrive, and must not hit the next statement.
         connection.broken = !cancelled || !connection.is_alive().await;
     }
@@ -85,8 +111,19 @@ pub(super) async fn run(
     match (cause, refused, outcome) {
         (None, None, Ok(count)) => Ok(count),
         (None, Some(refused), _) => Err(refused),
-        (None, None, Err(error)) => Err(error::of_statement(error, time)),
+        (None, None, Err(error)) => {
+            let error = error::of_statement(error, time);
+            Err(if pooled && alone { error::of_pooled(error) } else { error })
+        }
         (cause, refused, _) => Err(of_cause(cause, refused, pool)),
+    }
+}
+
+/// Whether it ends the transaction that it runs in.
+fn job_ends(work: &Work, alone: bool) -> bool {
+    match work {
+        Work::Statement { .. } => alone,
+        Work::Command(command) => matches!(command, Command::Commit | Command::Rollback),
     }
 }
 
@@ -98,34 +135,76 @@ fn of_cause(cause: Option<Cause>, refused: Option<Error>, pool: &Pool) -> Error 
     }
 }
 
-async fn perform(
-    sql: &mut PgConnection,
-    work: &Work,
-    sink: &mut Sink<'_>,
-    halt: &Halt,
-    retries: bool,
-) -> Ended {
-    let (text, parameters) = match work {
-        Work::Command(command) => {
-            return match sql.execute(sqlx::raw_sql(*command)).await {
-                Ok(result) => Ended::counted(result.rows_affected()),
-                Err(error) => error.into(),
-            };
-        }
-        Work::Statement { text, parameters } => (text, parameters),
-    };
-    let ended = once(sql, text, parameters, sink, halt).await;
-    // Once the columns are out, they cannot be others any more.
-    let may_retry = retries && sink.columns.is_some() && !halt.stopped.is_cancelled();
-    match &ended.outcome {
-        Err(error) if may_retry && error::is_stale_plan(error) => {
-            match sql.clear_cached_statements().await {
-                Ok(()) => once(sql, text, parameters, sink, halt).await,
-                Err(error) => error.into(),
+/// What is to be done on a connection.
+struct Job<'a> {
+    way: &'a Way,
+    work: &'a Work,
+    alone: bool,
+    leftover: Leftover,
+}
+
+impl Job<'_> {
+    async fn perform(self, sql: &mut PgConnection, sink: &mut Sink<'_>, halt: &Halt) -> Ended {
+        let Self { way, work, alone, leftover } = self;
+        match (work, way) {
+            (Work::Command(it), Way::Direct { .. }) => command(sql, *it).await,
+            (Work::Command(it), Way::Pooled(pooled)) => pooled.command(sql, *it, leftover).await,
+            (Work::Statement { text, parameters }, Way::Pooled(pooled)) if alone => {
+                let ended = held(pooled, sql, text, parameters, leftover, sink, halt).await;
+                if !ended.unsettled && pooled.frees_name(&ended.outcome) {
+                    return held(pooled, sql, text, parameters, leftover, sink, halt).await;
+                }
+                ended
+            }
+            (Work::Statement { text, parameters }, _) => {
+                let ended = once(sql, text, parameters, sink, halt).await;
+                // Once the columns are out, they cannot be others any more.
+                let may_retry = alone && sink.columns.is_some() && !halt.stopped.is_cancelled();
+                match &ended.outcome {
+                    Err(error) if may_retry && error::is_stale_plan(error) => {
+                        match sql.clear_cached_statements().await {
+                            Ok(()) => once(sql, text, parameters, sink, halt).await,
+                            Err(error) => error.into(),
+                        }
+                    }
+                    _ => ended,
+                }
             }
         }
-        _ => ended,
     }
+}
+
+pub(super) async fn command(sql: &mut PgConnection, command: Command) -> Ended {
+    match sql.execute(sqlx::raw_sql(command.text())).await {
+        Ok(result) => Ended::counted(result.rows_affected()),
+        Err(error) => error.into(),
+    }
+}
+
+/// A statement in a transaction of its own, so that all of it happens on one connection of the pooler's.
+async fn held(
+    pooled: &Pooled,
+    sql: &mut PgConnection,
+    text: &Arc<str>,
+    parameters: &[Value],
+    leftover: Leftover,
+    sink: &mut Sink<'_>,
+    halt: &Halt,
+) -> Ended {
+    if let Err(error) = pooled.begin(sql).await {
+        return Ended { unsettled: true, ..Ended::from(error) };
+    }
+    let mut ended = once(sql, text, parameters, sink, halt).await;
+    if ended.unsettled {
+        return ended;
+    }
+    let commits = ended.outcome.is_ok() && ended.refused.is_none();
+    let end = pooled.end(sql, commits, leftover).await;
+    ended.unsettled = end.unsettled || (!commits && end.outcome.is_err());
+    if commits && let Err(error) = end.outcome {
+        ended.outcome = Err(error);
+    }
+    ended
 }
 
 async fn once(
@@ -138,7 +217,11 @@ async fn once(
     let prepared = sql.prepare(AssertSqlSafe(text.clone()).into_sql_str()).await;
     let statement = match prepared {
         Ok(statement) => statement,
-        Err(error) => return error.into(),
+        Err(error) => {
+            // The server may have it under a name that the driver has forgotten.
+            let unsettled = error::is_broken_off(&error);
+            return Ended { unsettled, ..Ended::from(error) };
+        }
     };
     let arguments = match arguments(&statement, parameters) {
         Ok(arguments) => arguments,

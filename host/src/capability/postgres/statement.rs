@@ -18,7 +18,28 @@ pub(super) enum Work {
     /// A component's statement.
     Statement { text: Arc<str>, parameters: Vec<Value> },
     /// A command of the host's own.
-    Command(&'static str),
+    Command(Command),
+}
+
+/// What the host itself says in a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Begin,
+    /// Ask whether the transaction still takes statements.
+    Probe,
+    Commit,
+    Rollback,
+}
+
+impl Command {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Probe => "select 1",
+            Self::Commit => "commit",
+            Self::Rollback => "rollback",
+        }
+    }
 }
 
 impl Work {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Error, Reply, Rows, Transaction, Value};
 use super::pool::{Lease, Pool};
 use super::run;
-use super::statement::{self, Pending, Task, Work};
+use super::statement::{self, Command, Pending, Task, Work};
 use crate::limits::postgres as limits;
 
 pub(super) struct PgTransaction {
@@ -36,7 +36,8 @@ pub(super) async fn begin(
     pool: Arc<Pool>,
     request: CancellationToken,
 ) -> Result<PgTransaction, Error> {
-    let (mut task, pending) = statement::call(Work::Command("begin"), false, request.clone(), None);
+    let (mut task, pending) =
+        statement::call(Work::Command(Command::Begin), false, request.clone(), None);
     let (sender, receiver) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let begun = async {
@@ -92,7 +93,7 @@ impl PgTransaction {
     }
 
     /// End it with `command`.
-    fn end(&self, command: &'static str, request: CancellationToken) -> Pending {
+    fn end(&self, command: Command, request: CancellationToken) -> Pending {
         let (task, pending, slot, pool) = self.start(Work::Command(command), false, request);
         let over = self.over.clone();
         tokio::spawn(async move {
@@ -132,11 +133,11 @@ impl Transaction for PgTransaction {
     }
 
     fn commit(&self, request: CancellationToken) -> Reply<'_, ()> {
-        Box::pin(async move { self.end("commit", request).count().await.map(drop) })
+        Box::pin(async move { self.end(Command::Commit, request).count().await.map(drop) })
     }
 
     fn rollback(&self, request: CancellationToken) -> Reply<'_, ()> {
-        Box::pin(async move { self.end("rollback", request).count().await.map(drop) })
+        Box::pin(async move { self.end(Command::Rollback, request).count().await.map(drop) })
     }
 }
 
@@ -169,9 +170,9 @@ async fn finish(
     slot: &mut Slot,
     pool: &Arc<Pool>,
     task: &mut Task,
-    command: &'static str,
+    command: Command,
 ) -> Result<u64, Error> {
-    let rolls_back = command == "rollback";
+    let rolls_back = command == Command::Rollback;
     let (lease, failed) = match slot {
         Slot::Open { lease, failed } => (lease, *failed),
         // The server has rolled a lost transaction back.
@@ -182,7 +183,7 @@ async fn finish(
     // tells, and gives the error that the component has to see.
     let mut result = Ok(0);
     if failed && !rolls_back {
-        task.work = Work::Command("select 1");
+        task.work = Work::Command(Command::Probe);
         result = run::run(&mut lease.connection, pool, task, false).await;
     }
     if result.is_ok() {
@@ -229,7 +230,7 @@ async fn roll_back(lease: &mut Lease, pool: &Arc<Pool>) {
         return;
     }
     let never = CancellationToken::new();
-    let (mut task, pending) = statement::call(Work::Command("rollback"), false, never, None);
+    let (mut task, pending) = statement::call(Work::Command(Command::Rollback), false, never, None);
     let rolled_back = run::run(&mut lease.connection, pool, &mut task, false);
     // A server that is silent rolls back when it sees that the connection is gone. Nobody waits here for a result,
     // and others wait for the place.

@@ -6,7 +6,8 @@
 use std::fmt;
 
 use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
 use ::url::Url;
 
@@ -60,6 +61,8 @@ impl Address {
             .database(database)
             .application_name("wasm-host")
             .statement_cache_capacity(limits::PREPARED_STATEMENTS)
+            // Poolers refuse it, and servers since 12 write numbers out without it.
+            .extra_float_digits(None)
             // The driver would log statements, and with them what users typed.
             .disable_statement_logging();
         Self { options }
@@ -85,6 +88,19 @@ impl Address {
 
     pub fn database(&self) -> &str {
         self.options.get_database().unwrap_or_default()
+    }
+
+    /// Log in, with one setting of the session if given.
+    pub(super) async fn connect(
+        &self,
+        setting: Option<(&str, &str)>,
+    ) -> sqlx::Result<PgConnection> {
+        match setting {
+            Some(setting) => {
+                PgConnection::connect_with(&self.options.clone().options([setting])).await
+            }
+            None => PgConnection::connect_with(&self.options).await,
+        }
     }
 
     pub(crate) fn options(&self) -> &PgConnectOptions {

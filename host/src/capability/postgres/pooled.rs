@@ -1,0 +1,263 @@
+//! Working through a connection pooler, for which a session means nothing: between two transactions it may go on with
+//! another connection to the server, and give this one's to somebody else.
+//!
+//! So everything is done in a transaction, and before that ends, what outlives transactions is taken back. What cannot
+//! be is refused, or the connection is closed in its transaction: poolers then close theirs to the server as well.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
+
+use super::backend::Error;
+use super::connection::{FIRST_WITH_CLIENT_CHECK, RESET};
+use super::error;
+use super::login::{Login, MARK};
+use super::rows::Ended;
+use super::run;
+use super::session::Leftover;
+use super::statement::Command;
+use crate::limits::postgres as limits;
+
+/// A connection to a pooler that keeps transactions together.
+pub(super) struct Pooled {
+    /// Begins a transaction with the host's bounds.
+    opening: Arc<str>,
+    names_are_taken: Arc<AtomicBool>,
+}
+
+/// Why a connection is of no use.
+pub(super) enum Unusable {
+    Sql(sqlx::Error),
+    /// The pooler tears transactions apart.
+    Torn,
+    /// There was a login, and then no answer in time.
+    Late,
+}
+
+impl From<sqlx::Error> for Unusable {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// What [`RESET`] takes from a session that the driver gave it at the login, and prepared statements of `prepare`.
+/// Those of the protocol are not touched: a pooler may keep them for others.
+const RESTORE: &str = "set timezone = 'UTC'; set datestyle = 'ISO, MDY'; set client_encoding = 'UTF8'; \
+    set application_name = 'wasm-host'";
+const FORGET_PREPARED: &str = "do $$ declare it text; begin \
+    for it in select name from pg_prepared_statements where from_sql loop \
+    execute format('deallocate %I', it); end loop; end $$";
+
+const FREE_NAMES: &str = "do $$ declare it text; begin \
+    for it in select name from pg_prepared_statements where name like 'sqlx\\_s\\_%' loop \
+    execute format('deallocate %I', it); end loop; end $$";
+
+impl Pooled {
+    /// See that the pooler keeps a transaction together, and what bounds the server takes.
+    pub(super) async fn open(
+        sql: &mut PgConnection,
+        login: &Login,
+        statement_timeout: Duration,
+    ) -> Result<Self, Unusable> {
+        let plain =
+            format!("begin; set local statement_timeout = {}", statement_timeout.as_millis());
+        let mut opening = plain.clone();
+        if sql.server_version_num().is_some_and(|version| version >= FIRST_WITH_CLIENT_CHECK) {
+            let check = limits::POOLED_CLIENT_CHECK.as_millis();
+            opening = format!("{plain}; set local client_connection_check_interval = {check}");
+        }
+        if let Err(error) = try_opening(sql, &opening).await {
+            // Some systems cannot look for their client.
+            match error {
+                Unusable::Sql(error) if opening != plain && !error::is_fatal(&error) => {
+                    sql.execute(sqlx::raw_sql("rollback")).await?;
+                    opening = plain;
+                    try_opening(sql, &opening).await?;
+                }
+                error => return Err(error),
+            }
+        }
+        Ok(Self { opening: opening.into(), names_are_taken: login.names_are_taken.clone() })
+    }
+
+    /// Begin a transaction.
+    pub(super) async fn begin(&self, sql: &mut PgConnection) -> sqlx::Result<()> {
+        sql.execute(sqlx::raw_sql(AssertSqlSafe(self.opening.clone()))).await?;
+        if self.names_are_taken.load(Ordering::Relaxed) {
+            sql.execute(sqlx::raw_sql(FREE_NAMES)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a statement failed only because its name is taken. It is not from the next transaction on.
+    pub(super) fn frees_name(&self, outcome: &sqlx::Result<u64>) -> bool {
+        let is_taken = outcome.as_ref().is_err_and(error::is_taken_name);
+        if is_taken {
+            self.names_are_taken.store(true, Ordering::Relaxed);
+        }
+        is_taken
+    }
+
+    /// End the transaction. Unless the end is settled, the connection has to be closed in it.
+    pub(super) async fn end(
+        &self,
+        sql: &mut PgConnection,
+        commits: bool,
+        leftover: Leftover,
+    ) -> Ended {
+        if !commits && leftover != Leftover::Nothing {
+            // Locks and prepared statements stay when a transaction is rolled back, and a failed one resets nothing.
+            return Ended { unsettled: true, ..Ended::counted(0) };
+        }
+        if let Err(error) = tidy(sql, leftover).await {
+            return Ended { unsettled: true, ..Ended::from(error) };
+        }
+        run::command(sql, if commits { Command::Commit } else { Command::Rollback }).await
+    }
+
+    pub(super) async fn command(
+        &self,
+        sql: &mut PgConnection,
+        command: Command,
+        leftover: Leftover,
+    ) -> Ended {
+        match command {
+            Command::Begin => match self.begin(sql).await {
+                Ok(()) => Ended::counted(0),
+                Err(error) => Ended { unsettled: true, ..Ended::from(error) },
+            },
+            Command::Probe => run::command(sql, command).await,
+            Command::Commit => self.end(sql, true, leftover).await,
+            Command::Rollback => self.end(sql, false, leftover).await,
+        }
+    }
+}
+
+/// Begin a transaction and see that the next round trip is still in it.
+async fn try_opening(sql: &mut PgConnection, opening: &str) -> Result<(), Unusable> {
+    let opening = format!("{opening}; set local {MARK} = 'held'");
+    sql.execute(sqlx::raw_sql(AssertSqlSafe(opening))).await.map_err(|error| {
+        if error::is_statement_pooling(&error) { Unusable::Torn } else { error.into() }
+    })?;
+    let held = sqlx::raw_sql("select current_setting('wasm_host.connection', true); rollback");
+    let rows = held.fetch_all(sql).await?;
+    let held = rows.first().and_then(|row| row.try_get::<Option<&str>, _>(0).ok().flatten());
+    if held == Some("held") { Ok(()) } else { Err(Unusable::Torn) }
+}
+
+/// Take back what outlives the transaction.
+async fn tidy(sql: &mut PgConnection, leftover: Leftover) -> sqlx::Result<()> {
+    // The driver gives each statement a name; in another session it may be another's.
+    sql.clear_cached_statements().await?;
+    if leftover != Leftover::Nothing {
+        let forget = if leftover == Leftover::Session { "" } else { FORGET_PREPARED };
+        let reset = format!("{}; {forget}", restored_session());
+        sql.execute(sqlx::raw_sql(AssertSqlSafe(reset))).await?;
+    }
+    Ok(())
+}
+
+/// Puts a session back into its first state, but for prepared statements, in a transaction.
+pub(crate) fn restored_session() -> String {
+    format!("{RESET}; {RESTORE}")
+}
+
+/// What may not run because it reaches beyond its transaction, or ends it.
+pub(super) fn refusal(statement: &str) -> Option<Error> {
+    let (first, rest) = word(statement);
+    let (second, _) = word(rest);
+    let text = match (&*first, &*second) {
+        ("rollback", "to") => return None,
+        ("begin" | "start" | "commit" | "end" | "rollback" | "abort", _)
+        | ("prepare", "transaction") => {
+            "this database is reached through a connection pooler, where a transaction cannot be begun or ended \
+             by a statement; use `begin` of the interface"
+        }
+        ("deallocate" | "discard", _) => {
+            "this database is reached through a connection pooler, which may keep prepared statements and other \
+             state of its sessions for others; leave this statement out"
+        }
+        _ => return None,
+    };
+    Some(Error::Unsupported(text.to_string()))
+}
+
+/// The next word in lower case, and what follows it. Comments count as space.
+fn word(statement: &str) -> (String, &str) {
+    let mut rest = statement;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
+        rest = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
+            (Some(comment), _) => comment.split_once(['\n', '\r']).map_or("", |(_, rest)| rest),
+            (_, Some(comment)) => after_comment(comment),
+            _ => break,
+        };
+    }
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+    let (word, rest) = rest.split_at(end);
+    (word.to_ascii_lowercase(), rest)
+}
+
+/// What follows a comment that has begun. They nest.
+fn after_comment(mut rest: &str) -> &str {
+    let mut depth = 1;
+    while depth > 0 {
+        let Some(at) = rest.find(['/', '*']) else { return "" };
+        rest = rest.get(at..).unwrap_or_default();
+        if let Some(deeper) = rest.strip_prefix("/*") {
+            (depth, rest) = (depth + 1, deeper);
+        } else if let Some(out) = rest.strip_prefix("*/") {
+            (depth, rest) = (depth - 1, out);
+        } else {
+            rest = rest.get(1..).unwrap_or_default();
+        }
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_its_transaction_is_refused_however_it_is_hidden() {
+        for statement in [
+            "commit",
+            " ;; COMMIT and chain",
+            "/* a /* nested */ comment */ rollback",
+            "-- a line\n end",
+            "-- a line\r abort",
+            "/**/begin",
+            "start transaction",
+            "prepare /* x */ transaction 'x'",
+            "deallocate all",
+            "/*/ */ discard all",
+        ] {
+            assert!(refusal(statement).is_some(), "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_stays_in_its_transaction_is_not() {
+        for statement in [
+            "select 1",
+            "",
+            "/* never closed",
+            "-- commit",
+            "/* commit */ select 1",
+            "rollback to savepoint s",
+            "rollback /* x */ to s",
+            "prepare p as select 1",
+            "ending",
+            "committed",
+            "savepoint s",
+            "vacuum",
+            "select 'commit'",
+        ] {
+            assert!(refusal(statement).is_none(), "{statement}");
+        }
+    }
+}
