@@ -23,3 +23,4 @@ mod secrets;
 mod shutdown;
 mod swap;
 mod watch;
+mod web_pages;
