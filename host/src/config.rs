@@ -16,6 +16,7 @@ mod authorities;
 mod bounds;
 mod component;
 mod context;
+mod cors;
 mod diagnostic;
 mod disk;
 mod field;
@@ -25,6 +26,7 @@ mod hint;
 mod http;
 mod interpolate;
 mod ollama_url;
+mod origin;
 mod outbound;
 mod postgres_url;
 mod record;
@@ -48,10 +50,12 @@ use std::time::Duration;
 
 pub use self::bounds::{Bound, FixedBound};
 use self::context::Context;
+pub use self::cors::CorsConfig;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
 use self::file::Table;
 pub use self::forward::ForwardList;
 pub use self::hint::grant_hint;
+pub use self::origin::{HostNames, OriginList};
 pub use self::outbound::{AllowList, OutboundConfig, Scheme};
 pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
 pub use self::tls::TlsConfig;
@@ -106,6 +110,8 @@ pub struct HttpConfig {
     pub limits: HttpLimits,
     /// `None`: without encryption.
     pub tls: Option<TlsConfig>,
+    /// Names that the public port answers to, beside addresses and those that always mean this machine.
+    pub hosts: HostNames,
 }
 
 /// What the public port grants to whoever connects; `limits/http.rs` has the reasons.
@@ -199,6 +205,8 @@ pub struct ServiceConfig {
     pub line: usize,
     /// A normalised path prefix. `None`: only other services reach it.
     pub route: Option<String>,
+    /// Which pages of other origins may use it. `None`: none may.
+    pub cors: Option<CorsConfig>,
     pub kind: ServiceKind,
 }
 
@@ -344,6 +352,7 @@ impl Config {
             name: name.clone(),
             line: 0,
             route: Some("/".to_owned()),
+            cors: None,
             kind: ServiceKind::Component(Box::new(ComponentConfig {
                 source: ComponentSource::File(component.to_owned()),
                 grants: Grants::default(),
@@ -405,7 +414,7 @@ impl ServiceLimits {
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         let listen = Listen::local(http::HTTP_PORT);
-        HttpConfig { listen, limits: HttpLimits::default(), tls: None }
+        HttpConfig { listen, limits: HttpLimits::default(), tls: None, hosts: HostNames::default() }
     }
 }
 

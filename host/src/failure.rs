@@ -40,6 +40,10 @@ pub enum Kind {
     Unauthorised,
     /// The control plane was asked from a web page, or under a name that is not the host's.
     Forbidden,
+    /// The request names a host that this one is not.
+    Misdirected,
+    /// A page of another origin asked for what only the application's own may.
+    CrossOrigin,
     /// The application has no such service.
     NoService,
     /// What was asked for is not possible as things are.
@@ -72,6 +76,8 @@ impl Kind {
             | Self::MediaType
             | Self::Unauthorised
             | Self::Forbidden
+            | Self::Misdirected
+            | Self::CrossOrigin
             | Self::NoService
             | Self::Conflict => Source::Client,
             Self::GuestTrapped | Self::GuestFailed | Self::FirstByteTimeout => Source::Guest,

@@ -5,9 +5,11 @@
 
 pub mod admin;
 pub mod body;
+pub mod cors;
 pub mod files;
 pub mod health;
 pub mod listener;
+pub mod origin;
 pub mod request;
 pub mod route;
 
@@ -22,8 +24,10 @@ use wasmtime_wasi_http::WasiBody;
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::hops;
 use crate::failure::{Failure, Kind, Source, respond::respond};
+use crate::http::cors::{Pages, Reader};
 use crate::http::files::Files;
 use crate::http::listener::Peer;
+use crate::http::origin::{Asked, Names};
 use crate::http::route::Router;
 use crate::service::Service;
 
@@ -38,23 +42,32 @@ pub enum Target {
     Static(Arc<Files>),
 }
 
+/// What answers under a route, and what pages of other origins may do with it.
+#[derive(Clone)]
+pub struct Served {
+    pub target: Target,
+    pub pages: Arc<Pages>,
+}
+
 /// The public side of the application.
 pub struct App {
-    router: Router<Target>,
+    router: Router<Served>,
+    names: Names,
     /// Time between two pieces of a request body.
     body_idle: Duration,
     ids: RequestIds,
 }
 
 impl App {
-    pub fn new(router: Router<Target>, body_idle: Duration) -> Self {
-        Self { router, body_idle, ids: RequestIds::new() }
+    pub fn new(router: Router<Served>, names: Names, body_idle: Duration) -> Self {
+        Self { router, names, body_idle, ids: RequestIds::new() }
     }
 
     /// Answer one request. Never fails: a failure is a response.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<WasiBody> {
         let id = self.ids.next();
-        match self.route(&id, request, peer).await {
+        let mut reader = None;
+        let mut response = match self.route(&id, request, peer, &mut reader).await {
             Ok(response) => response,
             Err(failure) => {
                 log(&id, &failure);
@@ -68,22 +81,40 @@ impl App {
                 }
                 response
             }
+        };
+        // Also of a failure: the user of the page that asked reads why.
+        if let Some(reader) = reader {
+            reader.mark(response.headers_mut());
         }
+        response
     }
 
-    async fn route(
-        &self,
+    /// `reader` becomes whoever may read the answer, whatever that will be.
+    async fn route<'a>(
+        &'a self,
         id: &str,
         request: Request<Incoming>,
         peer: Peer,
+        reader: &mut Option<Reader<'a>>,
     ) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
         let host = request::host(&request)?;
-        let Some((target, rest)) = self.router.find(&host, request.uri().path()) else {
+        self.names.check(&host)?;
+        let Some((served, rest)) = self.router.find(&host, request.uri().path()) else {
             let path = request.uri().path();
             return Err(Failure::new(Kind::NoRoute, format!("No service answers {path}.")));
         };
-        match target {
+        // No proxy's word is taken.
+        let through_proxy = false;
+        let asked = Asked { host: &host, secure: peer.secure, through_proxy, names: &self.names };
+        match served.pages.admit(&request, &asked) {
+            Ok(Some(preflight)) => return Ok(preflight),
+            admitted => {
+                *reader = Some(served.pages.reader(request.headers()));
+                admitted?;
+            }
+        }
+        match &served.target {
             Target::Static(files) => files.serve(&request, rest).await,
             Target::Component { service, max_body } => {
                 let of_service = |failure: Failure| failure.of(&service.name);

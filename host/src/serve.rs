@@ -31,10 +31,12 @@ use crate::engine::compile::CodeCache;
 use crate::engine::worker::stop_computing;
 use crate::exit::Exit;
 use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
+use crate::http::cors::Pages;
 use crate::http::files::Files;
 use crate::http::listener::{Connections, Listener, Peer};
+use crate::http::origin::Names;
 use crate::http::route::Router;
-use crate::http::{App, Target};
+use crate::http::{App, Served, Target};
 use crate::limits;
 use crate::lock::{self, Lock};
 use crate::output;
@@ -208,7 +210,11 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let host = Arc::new(Host {
         address: format!("{scheme}://{}/", public.address()),
         control_address: format!("http://{}/", control.address()),
-        app: App::new(router(&config, &registry)?, config.http.limits.body_idle),
+        app: App::new(
+            router(&config, &registry)?,
+            Names::new(config.http.hosts.clone(), public.address()),
+            config.http.limits.body_idle,
+        ),
         config,
         backends,
         registry,
@@ -272,7 +278,7 @@ fn listen_on(address: SocketAddr) -> Listen {
     Listen { host: address.ip().to_string(), port: address.port() }
 }
 
-fn router(config: &Config, registry: &Registry) -> Result<Router<Target>> {
+fn router(config: &Config, registry: &Registry) -> Result<Router<Served>> {
     let mut router = Router::default();
     for service in config.services.values() {
         let Some(route) = &service.route else { continue };
@@ -289,7 +295,8 @@ fn router(config: &Config, registry: &Registry) -> Result<Router<Target>> {
                     .map_err(|error| anyhow!("cannot serve {}: {error}", dir.display()))?,
             )),
         };
-        router.add(&service.name, route, target);
+        let pages = Arc::new(Pages::new(&service.name, service.cors.as_ref()));
+        router.add(&service.name, route, Served { target, pages });
     }
     Ok(router)
 }

@@ -26,3 +26,4 @@ mod shutdown;
 mod state_folder;
 mod swap;
 mod watch;
+mod web_pages;

@@ -99,7 +99,7 @@ async fn idle_connections_do_not_hold_the_host_and_busy_ones_are_told_to_close()
     let mut idle = client::KeepAlive::connect(&host.address).await;
     assert_eq!(idle.get("/").await.unwrap().0, 200);
     let mut busy = TcpStream::connect(&host.address).await.unwrap();
-    let request = b"GET /slow?pieces=2&ms=1000 HTTP/1.1\r\nhost: x\r\n\r\n";
+    let request = b"GET /slow?pieces=2&ms=1000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     // The head of this answer is written before the signal, that of the next one is not.
     busy.write_all(&[&request[..], &request[..]].concat()).await.unwrap();
     eventually("the request", async || {
@@ -125,7 +125,7 @@ async fn a_request_on_a_connection_that_was_just_opened_is_answered() {
     let mut opened = TcpStream::connect(&host.address).await.unwrap();
     let mut busy = client::open(&host.address, "GET", "/slow?pieces=20&ms=100", &[], "").await;
     host.terminate();
-    opened.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    opened.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     within("an answer", opened.read_to_end(&mut answer)).await.unwrap();
     let answer = String::from_utf8(answer).unwrap();
@@ -139,7 +139,7 @@ async fn who_waits_for_a_place_of_a_connection_is_answered() {
     let host = app("connections = 1").serve().await;
     let mut busy = client::open(&host.address, "GET", "/slow?pieces=20&ms=100", &[], "").await;
     let mut waiting = TcpStream::connect(&host.address).await.unwrap();
-    waiting.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    waiting.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     host.terminate();
     assert!(busy.rest().await.is_ok());
     let mut answer = Vec::new();

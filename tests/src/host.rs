@@ -76,9 +76,18 @@ impl App {
         self.serve_with(&["wasm-host.toml"]).await
     }
 
+    /// Serve at an address that is not this machine's alone.
+    pub async fn serve_at(&self, address: &str) -> Host {
+        self.serve_at_with(address, &["wasm-host.toml"]).await
+    }
+
     /// `wasm-host serve` with these arguments, on free ports.
     pub async fn serve_with(&self, arguments: &[&str]) -> Host {
-        let free = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        self.serve_at_with("127.0.0.1:0", arguments).await
+    }
+
+    async fn serve_at_with(&self, address: &str, arguments: &[&str]) -> Host {
+        let free = ["--listen", address, "--admin", "127.0.0.1:0"];
         let mut child = self
             .command(&[&["serve"], arguments, &free].concat())
             .stdout(Stdio::null())

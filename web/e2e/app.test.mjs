@@ -2,7 +2,6 @@
 //
 // APP_URL         where the page is (required)
 // PULL_MODEL      a model that can be pulled and is small (default demo:tiny)
-// CHROMIUM        the browser (default /usr/bin/chromium)
 // SCREENSHOT_DIR  if set, a picture after each test
 //
 // Waiting is always for something on the page, under one deadline; there are no bare sleeps except
@@ -10,12 +9,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { deadlineMs, launch } from './browser.mjs';
 
 const address = process.env.APP_URL;
 if (!address) throw new Error('APP_URL is not set; example: APP_URL=http://127.0.0.1:8080/');
 const pullModel = process.env.PULL_MODEL || 'demo:tiny';
-const deadlineMs = 20_000;
 const longPrompt = 'Tell me a long story about the weather in the mountains, day by day.';
 
 let browser;
@@ -24,20 +22,7 @@ let stopping = false;
 const problems = [];
 
 before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-    timeout: deadlineMs,
-  });
+  browser = await launch();
   page = await browser.newPage();
   page.setDefaultTimeout(deadlineMs);
   page.on('console', (message) => {

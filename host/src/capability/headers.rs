@@ -18,13 +18,28 @@ const HOP_BY_HOP: [HeaderName; 11] = [
     header::EXPECT,
 ];
 
-/// Take out what is about the client's connection, not about its request. The server checks
-/// `Origin` and `Host` against names of its own; here both are the host's business and already
-/// decided.
+/// What a client says to this host and to nobody behind it: which page asks, which host it asked for, and who it is.
+/// A server would check it against names of its own; here all of it is the host's business and already decided.
+const TO_THE_HOST: [HeaderName; 11] = [
+    header::HOST,
+    header::ORIGIN,
+    header::REFERER,
+    header::COOKIE,
+    header::AUTHORIZATION,
+    header::ACCESS_CONTROL_REQUEST_METHOD,
+    header::ACCESS_CONTROL_REQUEST_HEADERS,
+    HeaderName::from_static("sec-fetch-site"),
+    HeaderName::from_static("sec-fetch-mode"),
+    HeaderName::from_static("sec-fetch-dest"),
+    HeaderName::from_static("sec-fetch-user"),
+];
+
+/// Take out what is about the client and its connection, not about its request.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    headers.remove(header::HOST);
-    headers.remove(header::ORIGIN);
+    for name in &TO_THE_HOST {
+        headers.remove(name);
+    }
 }
 
 /// The headers that `Connection` names: they are for the next hop only.
@@ -55,6 +70,9 @@ mod tests {
         for (name, value) in [
             ("host", "localhost:8080"),
             ("origin", "http://evil.example"),
+            ("referer", "http://evil.example/page"),
+            ("sec-fetch-site", "cross-site"),
+            ("cookie", "session=s3cret"),
             ("connection", "close, X-Private"),
             ("x-private", "1"),
             ("te", "trailers"),
@@ -69,6 +87,6 @@ mod tests {
         strip_request(&mut headers);
         let mut kept: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         kept.sort_unstable();
-        assert_eq!(kept, ["accept-encoding", "authorization", "x-kept"]);
+        assert_eq!(kept, ["accept-encoding", "x-kept"]);
     }
 }

@@ -5,6 +5,7 @@
 use super::context::{Context, Located, Span};
 use super::diagnostic::Problem;
 use super::file::Table;
+use super::origin::{HostName, HostNames};
 use super::tls::tls;
 use super::{HttpConfig, HttpLimits, Listen, value};
 use crate::limits::http as limits;
@@ -14,6 +15,7 @@ pub(super) const ADMIN_PORT: u16 = 8081;
 
 const HTTP_KEYS: &[&str] = &[
     "listen",
+    "hosts",
     "tls",
     "connections",
     "connections-per-client",
@@ -50,7 +52,8 @@ pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
         streams: table.count(cx, "streams", limits::STREAMS),
         drain: table.duration(cx, "drain", limits::DRAIN),
     };
-    (HttpConfig { listen: listen.value, limits, tls: tls(cx, &table) }, listen.at)
+    let hosts = hosts(cx, &table);
+    (HttpConfig { listen: listen.value, limits, tls: tls(cx, &table), hosts }, listen.at)
 }
 
 pub(super) fn admin(cx: &Context<'_>, root: &Table<'_>) -> Located<Listen> {
@@ -58,6 +61,12 @@ pub(super) fn admin(cx: &Context<'_>, root: &Table<'_>) -> Located<Listen> {
         return Located { value: Listen::local(ADMIN_PORT), at: root.at("admin") };
     };
     listen(cx, &Table::open(cx, "[admin]", at, table, &["listen"]), ADMIN_PORT)
+}
+
+fn hosts(cx: &Context<'_>, http: &Table<'_>) -> HostNames {
+    let written = http.texts(cx, "hosts").unwrap_or_default();
+    let parse = |name: &Located<String>| cx.checked(&name.at, HostName::parse(&name.value));
+    HostNames::new(written.iter().filter_map(parse).collect())
 }
 
 fn listen(cx: &Context<'_>, table: &Table<'_>, port: u16) -> Located<Listen> {

@@ -323,7 +323,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b == b'-' || b == b'_' || b.is_ascii_alphanumeric())

@@ -8,13 +8,14 @@ use toml::de::DeTable;
 use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, quoted};
 use super::file::Table;
-use super::{Grants, ServiceConfig, ServiceKind, component, disk, route};
+use super::{Grants, ServiceConfig, ServiceKind, component, cors, disk, route};
 
 const KEYS: &[&str] = &[
     "component",
     "static",
     "route",
     "internal",
+    "cors",
     "postgres",
     "ollama",
     "services",
@@ -42,7 +43,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// What a folder of files has in common with a component.
-const STATIC_KEYS: &[&str] = &["static", "route"];
+const STATIC_KEYS: &[&str] = &["static", "route", "cors"];
 
 /// A service with the places of all that `resolve` has to look up.
 pub(super) struct Draft {
@@ -63,6 +64,16 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
     let table = Table::open(cx, &format!("[service.{name}]"), at.clone(), table, KEYS);
     let internal = table.flag(cx, "internal").unwrap_or(false);
     let route = route(cx, name, internal, &table);
+    let cors = cors::cors(cx, name, &table);
+    if internal && cors.is_some() {
+        cx.error(
+            &table.at("cors"),
+            Problem::new(
+                format!("service {} is internal and has 'cors'", quoted(name)),
+                "remove it: no page reaches an internal service",
+            ),
+        );
+    }
     let postgres = table.text(cx, "postgres");
     let ollama = table.text(cx, "ollama");
     let services = table.texts(cx, "services").unwrap_or_default();
@@ -77,6 +88,7 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
         name: name.to_owned(),
         line: cx.line(&at),
         route: value(&route),
+        cors,
         kind,
     });
     let is_static = table.has("static");

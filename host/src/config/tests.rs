@@ -3,6 +3,7 @@
 mod authorities;
 mod bounds;
 mod broken;
+mod cors;
 mod forwarding;
 mod fuzz;
 mod grammar;

@@ -37,6 +37,8 @@ pub fn status(kind: Kind) -> (StatusCode, &'static str) {
         Kind::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type"),
         Kind::Unauthorised => (StatusCode::UNAUTHORIZED, "Token needed"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "Not for web pages"),
+        Kind::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "Not a name of this host"),
+        Kind::CrossOrigin => (StatusCode::FORBIDDEN, "Not for pages of other origins"),
         Kind::NoService => (StatusCode::NOT_FOUND, "No such service"),
         Kind::Conflict => (StatusCode::CONFLICT, "Not possible now"),
         Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Service busy"),

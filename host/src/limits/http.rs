@@ -139,6 +139,19 @@ pub const FILE_SETTLED: Duration = Duration::from_secs(2);
 /// Requests of one static service that wait for that bound. As long as the queue of a component.
 pub const FILES_QUEUE: usize = SERVICE_QUEUE.default;
 
+// === Pages of other origins ===
+
+/// Time for which a browser need not ask again what a page of another origin may do: a request less for most of a
+/// visit, and what is taken out of the application file is soon forgotten. No browser remembers for longer than a day.
+pub const CORS_MAX_AGE: Setting<Duration> = Setting {
+    default: Duration::from_secs(10 * MINUTE),
+    min: Duration::ZERO,
+    max: Duration::from_secs(DAY),
+};
+
+/// Bytes of a host's name, an origin or a method that a refusal repeats. Names have 253.
+pub const SHOWN_NAME_BYTES: usize = 300;
+
 // === HTTP/2 ===
 
 /// Requests at once on one HTTP/2 connection. What browsers expect; one client does not take all of a

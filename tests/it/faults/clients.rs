@@ -219,7 +219,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
     for (path, body) in [("slow?150", ""), ("mirror", "two"), ("slow?1", ""), ("mirror", "four")] {
         let length = body.len();
         let request = format!(
-            "POST /greedy/{path} HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST /greedy/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         all.extend_from_slice(request.as_bytes());
     }

@@ -33,11 +33,11 @@ async fn are_refused(requests: &[&str]) {
 #[tokio::test]
 async fn a_length_that_is_none_is_refused() {
     are_refused(&[
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ncontent-length: -1\r\n\r\nx",
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ncontent-length: +1\r\n\r\nx",
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ncontent-length: 0x1\r\n\r\nx",
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ncontent-length: 1 1\r\n\r\nx",
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ncontent-length: 99999999999999999999999\r\n\r\nx",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\nx",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: +1\r\n\r\nx",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0x1\r\n\r\nx",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1 1\r\n\r\nx",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999999999999999\r\n\r\nx",
     ])
     .await;
 }
@@ -45,8 +45,8 @@ async fn a_length_that_is_none_is_refused() {
 #[tokio::test]
 async fn two_lengths_are_refused() {
     are_refused(&[
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ncontent-length: 3, 4\r\n\r\nabcd",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3, 4\r\n\r\nabcd",
     ])
     .await;
 }
@@ -54,9 +54,9 @@ async fn two_lengths_are_refused() {
 #[tokio::test]
 async fn an_encoding_that_is_not_chunked_at_its_end_is_refused() {
     are_refused(&[
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ntransfer-encoding: identity\r\n\r\nx",
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-        "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: identity\r\n\r\nx",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+        "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
     ])
     .await;
 }
@@ -64,11 +64,12 @@ async fn an_encoding_that_is_not_chunked_at_its_end_is_refused() {
 #[tokio::test]
 async fn a_length_beside_chunks_smuggles_no_second_request() {
     let host = guests("").serve().await;
-    for (length, hidden) in
-        [(6, "0\r\n\r\nGET /greedy/ HTTP/1.1\r\nhost: h\r\n\r\n"), (4, "5\r\nGET /\r\n0\r\n\r\n")]
-    {
+    for (length, hidden) in [
+        (6, "0\r\n\r\nGET /greedy/ HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+        (4, "5\r\nGET /\r\n0\r\n\r\n"),
+    ] {
         let request = format!(
-            "POST /good/ HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n{hidden}"
+            "POST /good/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n{hidden}"
         );
         let found = statuses(&host, request.as_bytes()).await;
         assert!(found.len() <= 1, "the hidden request was answered: {found:?}");
@@ -87,7 +88,7 @@ async fn chunks_that_are_none_break_the_body_and_nothing_else() {
         "2;\r\nab",
     ] {
         let request = format!(
-            "POST /greedy/mirror HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"
+            "POST /greedy/mirror HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"
         );
         let mut raw = Raw::connect(&host.address).await;
         let _ = raw.send(&request).await;
@@ -104,11 +105,11 @@ async fn chunks_that_are_none_break_the_body_and_nothing_else() {
 async fn header_lines_that_are_none_are_refused() {
     are_refused(&[
         "GET /greedy/ HTTP/1.1\r\nhost h\r\n\r\n",
-        "GET /greedy/ HTTP/1.1\r\nhost: h\r\n: nameless\r\n\r\n",
-        "GET /greedy/ HTTP/1.1\r\nhost: h\r\nx-space : 1\r\n\r\n",
-        "GET /greedy/ HTTP/1.1\r\nhost: h\r\nx-zero: a\0b\r\n\r\n",
-        "GET /greedy/ HTTP/1.1\r\nhost: h\r\nx(y): 1\r\n\r\n",
-        "GET /greedy/ HTTP/1.1\r\nhost: h\r\nx-folded: 1\r\n 2\r\n\r\n",
+        "GET /greedy/ HTTP/1.1\r\nhost: localhost\r\n: nameless\r\n\r\n",
+        "GET /greedy/ HTTP/1.1\r\nhost: localhost\r\nx-space : 1\r\n\r\n",
+        "GET /greedy/ HTTP/1.1\r\nhost: localhost\r\nx-zero: a\0b\r\n\r\n",
+        "GET /greedy/ HTTP/1.1\r\nhost: localhost\r\nx(y): 1\r\n\r\n",
+        "GET /greedy/ HTTP/1.1\r\nhost: localhost\r\nx-folded: 1\r\n 2\r\n\r\n",
     ])
     .await;
 }
@@ -119,9 +120,9 @@ async fn request_lines_that_are_none_are_refused() {
         "\0\0\0\0",
         "GET\r\n\r\n",
         "GET /greedy/\r\n\r\n",
-        "GET /greedy/ HTTP/9.9\r\nhost: h\r\n\r\n",
-        "G<T /greedy/ HTTP/1.1\r\nhost: h\r\n\r\n",
-        "GET /gre edy/ HTTP/1.1\r\nhost: h\r\n\r\n",
+        "GET /greedy/ HTTP/9.9\r\nhost: localhost\r\n\r\n",
+        "G<T /greedy/ HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "GET /gre edy/ HTTP/1.1\r\nhost: localhost\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03",
         "SSH-2.0-OpenSSH_9.2\r\n",
     ])
@@ -143,9 +144,9 @@ async fn a_head_over_the_bound_is_refused() {
     let large = "l".repeat(200_000);
     let many: String = (0..2000).map(|number| format!("x-{number}: 1\r\n")).collect();
     are_refused(&[
-        &format!("GET /greedy/ HTTP/1.1\r\nhost: h\r\nx-large: {large}\r\n\r\n"),
-        &format!("GET /greedy/{large} HTTP/1.1\r\nhost: h\r\n\r\n"),
-        &format!("GET /greedy/ HTTP/1.1\r\nhost: h\r\n{many}\r\n"),
+        &format!("GET /greedy/ HTTP/1.1\r\nhost: localhost\r\nx-large: {large}\r\n\r\n"),
+        &format!("GET /greedy/{large} HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+        &format!("GET /greedy/ HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"),
     ])
     .await;
 }

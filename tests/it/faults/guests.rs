@@ -167,7 +167,7 @@ async fn a_body_shorter_than_it_says_is_never_taken_for_whole() {
 async fn a_body_longer_than_it_says_is_no_second_answer() {
     let host = guests("").serve().await;
     let mut raw = Raw::connect(&host.address).await;
-    raw.send("GET /greedy/long-body HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+    raw.send("GET /greedy/long-body HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let _ = raw.send(request("GET", "/good/", "")).await;
     let ended = raw.end().await;
     let text = ended.text();

@@ -9,11 +9,11 @@ use super::*;
 #[tokio::test]
 async fn a_head_that_does_not_end_is_given_up() {
     let host = app("header-timeout = \"300ms\"").serve().await;
-    for begin in ["", "G", "GET /count HTTP/1.1\r\nhost: x\r\nx-slow:"] {
+    for begin in ["", "G", "GET /count HTTP/1.1\r\nhost: localhost\r\nx-slow:"] {
         assert_eq!(Raw::open(&host, begin).await.rest().await, "", "{begin:?}");
     }
     // However often a byte of it comes.
-    let mut slow = Raw::open(&host, "GET /count HTTP/1.1\r\nhost: x\r\nx: ").await;
+    let mut slow = Raw::open(&host, "GET /count HTTP/1.1\r\nhost: localhost\r\nx: ").await;
     let dripping = async {
         loop {
             if slow.0.write_all(b"a").await.is_err() {
@@ -53,7 +53,7 @@ async fn a_quiet_connection_is_closed_and_one_that_is_used_is_not() {
 #[tokio::test]
 async fn a_body_that_stops_is_408_and_one_that_is_slow_is_not() {
     let host = app("body-idle = \"3s\"").serve().await;
-    let head = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
+    let head = "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n";
     let mut stopped = Raw::open(&host, format!("{head}abc")).await;
     let mut slow = Raw::open(&host, head).await;
     for _ in 0..10 {

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(10);
 /// `/silent` never reads its body; some of it waits in hyper's buffer, some in the socket. No more than both hold:
 /// an end behind that does not arrive.
 fn unread() -> String {
-    let head = "POST /silent HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n";
+    let head = "POST /silent HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n";
     format!("{head}{}", "a".repeat(50_000))
 }
 
@@ -88,7 +88,8 @@ async fn a_client_that_only_ends_its_sending_side_gets_a_quick_answer() {
 async fn a_body_that_ends_before_its_end_is_no_request() {
     let host = app("").serve().await;
     let mut raw =
-        Raw::open(&host, "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc").await;
+        Raw::open(&host, "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc")
+            .await;
     raw.0.shutdown().await.unwrap();
     let answer = raw.rest().await;
     assert!(answer.is_empty() || status(&answer) == 400, "{answer}");

@@ -77,6 +77,9 @@ async fn what_is_refused_is_refused_here_too() {
     let url = |path: &str| format!("http://{}{path}", host.address);
     let other = Request::get(url("/count")).header("host", "other");
     assert_eq!(client.send(other, "").await.0, 400);
+    assert_eq!(client.send(Request::get("http://evil.example/count"), "").await.0, 421);
+    let page = Request::post(url("/echo")).header("sec-fetch-site", "cross-site");
+    assert_eq!(client.send(page, "").await.0, 403);
     assert_eq!(client.send(Request::builder().method("TRACE").uri(url("/")), "").await.0, 501);
     assert_eq!(client.send(Request::post(url("/echo")), &"a".repeat(1_000_001)).await.0, 413);
     // The connection is as good as before.

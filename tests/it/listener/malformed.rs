@@ -22,7 +22,7 @@ async fn refused(requests: &[(&str, u16)]) {
 }
 
 fn post(headers: &str, body: &str) -> String {
-    format!("POST /echo HTTP/1.1\r\nhost: x\r\n{headers}\r\n{body}")
+    format!("POST /echo HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n{body}")
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn of_a_length_and_chunks_only_the_chunks_count() {
 
 #[tokio::test]
 async fn headers_are_lines_of_names_and_values() {
-    let with = |line: &str| format!("GET /count HTTP/1.1\r\nhost: x\r\n{line}\r\n\r\n");
+    let with = |line: &str| format!("GET /count HTTP/1.1\r\nhost: localhost\r\n{line}\r\n\r\n");
     let requests = [
         with("x-a: b\r\n c"),
         with("x-a: b\rc"),
@@ -81,7 +81,7 @@ async fn headers_are_lines_of_names_and_values() {
         with("x y: b"),
         with(": b"),
         with("x-a"),
-        "GET /count HTTP/1.1\r\n x-a: b\r\nhost: x\r\n\r\n".to_string(),
+        "GET /count HTTP/1.1\r\n x-a: b\r\nhost: localhost\r\n\r\n".to_string(),
     ];
     refused(&requests.each_ref().map(|request| (request.as_str(), 400))).await;
 }
@@ -92,16 +92,16 @@ async fn a_head_has_a_size() {
     let long = "a".repeat(70_000);
     let many: String = (0..101).map(|number| format!("x-{number}: a\r\n")).collect();
     for (request, refusal) in [
-        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 414),
-        (format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", long.repeat(2)), 431),
-        (format!("GET / HTTP/1.1\r\nhost: x\r\n{many}\r\n"), 431),
+        (format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", long.repeat(2)), 431),
+        (format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"), 431),
     ] {
         assert_eq!(status(&Raw::open(&host, request).await.rest().await), refusal);
     }
     let narrow = app("max-header = \"8KiB\"\nmax-headers = 10").serve().await;
     let many: String = (0..10).map(|number| format!("x-{number}: a\r\n")).collect();
     for headers in [format!("x: {}\r\n", "a".repeat(17_000)), many] {
-        let request = format!("GET /count HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        let request = format!("GET /count HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
         assert_eq!(status(&Raw::open(&narrow, request).await.rest().await), 431);
     }
     assert_eq!(narrow.get("/count").await.status, 200);
@@ -111,23 +111,23 @@ async fn a_head_has_a_size() {
 async fn a_request_names_one_host_and_one_path() {
     let requests = [
         ("GET /count HTTP/1.1\r\n\r\n", 400),
-        ("GET /count HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n", 400),
+        ("GET /count HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n\r\n", 400),
         ("GET /count HTTP/1.1\r\nhost: x y\r\n\r\n", 400),
         ("GET /count HTTP/1.1\r\nhost: me@x\r\n\r\n", 400),
-        ("GET http://y/count HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+        ("GET http://y/count HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
         ("GET http://me@x/count HTTP/1.1\r\nhost: me@x\r\n\r\n", 400),
         ("GET x:80 HTTP/1.1\r\nhost: x:80\r\n\r\n", 400),
         ("GET count HTTP/1.1\r\nhost: count\r\n\r\n", 400),
-        ("GET * HTTP/1.1\r\nhost: x\r\n\r\n", 400),
-        ("GET  /count HTTP/1.1\r\nhost: x\r\n\r\n", 400),
-        ("GET /count HTTP/1.2\r\nhost: x\r\n\r\n", 400),
-        ("GET /count HTTP/2.0\r\nhost: x\r\n\r\n", 400),
-        ("GET /count HTTX/1.1\r\nhost: x\r\n\r\n", 400),
+        ("GET * HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
+        ("GET  /count HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
+        ("GET /count HTTP/1.2\r\nhost: localhost\r\n\r\n", 400),
+        ("GET /count HTTP/2.0\r\nhost: localhost\r\n\r\n", 400),
+        ("GET /count HTTX/1.1\r\nhost: localhost\r\n\r\n", 400),
         ("GET /count\r\n\r\n", 400),
-        ("G(T /count HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+        ("G(T /count HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
         ("\u{16}\u{3}\u{1}\u{2}\u{0}", 400),
         ("CONNECT x:80 HTTP/1.1\r\nhost: x:80\r\n\r\n", 501),
-        ("TRACE /count HTTP/1.1\r\nhost: x\r\n\r\n", 501),
+        ("TRACE /count HTTP/1.1\r\nhost: localhost\r\n\r\n", 501),
     ];
     refused(&requests).await;
 }
@@ -150,9 +150,9 @@ async fn what_cannot_be_read_is_answered_with_a_status_and_nothing_else() {
     let long = "a".repeat(70_000);
     for (request, answer) in [
         ("hello\r\n\r\n".to_string(), "400 Bad Request"),
-        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), "414 URI Too Long"),
+        (format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), "414 URI Too Long"),
         (
-            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(600_000)),
+            format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "a".repeat(600_000)),
             "431 Request Header Fields Too Large",
         ),
     ] {
@@ -170,12 +170,12 @@ async fn what_is_unusual_and_clear_is_answered() {
     let host = app("").serve().await;
     for request in [
         "GET /count HTTP/1.0\r\n\r\n",
-        "GET /count HTTP/1.1\nhost: x\nconnection: close\n\n",
-        "\r\n\r\nGET /count HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-        "GET http://X/count HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        "GET /count HTTP/1.1\nhost: localhost\nconnection: close\n\n",
+        "\r\n\r\nGET /count HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        "GET http://LOCALHOST/count HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
         "GET /count HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n",
-        "GET /count HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n",
-        "GET /count HTTP/1.1\r\nhost: x\r\nconnection: close, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n",
+        "GET /count HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n",
+        "GET /count HTTP/1.1\r\nhost: localhost\r\nconnection: close, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n",
     ] {
         let answer = Raw::open(&host, request).await.rest().await;
         assert_eq!(status(&answer), 200, "{request:?}: {answer:?}");

@@ -27,6 +27,8 @@ pub(super) fn run(chromium: Option<&Path>, counts: &mut Counts) -> Result<()> {
     let mut host = Host::start()?;
     let mut test = web::npm(&["run", "e2e"]);
     test.env("APP_URL", &host.address);
+    // Some tests start hosts of their own.
+    test.env("WASM_HOST", serve::host_binary(Profile::Debug));
     if let Some(chromium) = chromium {
         test.env("CHROMIUM", chromium);
     }

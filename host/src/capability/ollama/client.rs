@@ -162,7 +162,10 @@ impl Client {
             response = progress.answer(self.options.first_byte, answer) => response
                 .ok_or_else(|| error::timed_out(self.options.first_byte))??,
         };
-        Ok(response.map(|body| body::guard(body, cancel, permit)))
+        let mut response = response.map(|body| body::guard(body, cancel, permit));
+        // It is not asked with the client's cookies, and sets none.
+        response.headers_mut().remove(header::SET_COOKIE);
+        Ok(response)
     }
 }
 

@@ -109,7 +109,8 @@ fn every_fixed_bound_is_shown_with_what_it_is() {
 fn every_settable_bound_is_read_from_some_table() {
     let config = Application::new().config(
         "name = \"shop\"\n[postgres.p]\n[ollama.o]\n[service.a]\ncomponent = \"guests/other.wasm\"\n\
-         [service.a.outbound]\nallow = \"https://example.com\"\n",
+         [service.a.outbound]\nallow = \"https://example.com\"\n\
+         [service.a.cors]\norigins = \"*\"\n",
     );
     // Three kinds of backends share the bounds of their breakers.
     let is_shared = |bound: &Bound| bound.key.starts_with("breaker-") && bound.table != "ollama.o";

@@ -51,7 +51,7 @@ intenral = "yes"
         r##"wasm-host.toml:1:8: error: 'My Shop' cannot be the name of an application; use only a-z, 0-9 and '-', as in 'my-shop'
 wasm-host.toml:2:1: error: unknown key 'nmae'; did you mean 'name'?
 wasm-host.toml:4:10: error: '8080' is not an address; did you mean '127.0.0.1:8080'?
-wasm-host.toml:5:1: error: unknown key 'port'; [http] may have: listen, tls, connections, connections-per-client, keep-alive, handshake-timeout, header-timeout, max-header, max-headers, body-idle, write-idle, streams, drain
+wasm-host.toml:5:1: error: unknown key 'port'; [http] may have: listen, hosts, tls, connections, connections-per-client, keep-alive, handshake-timeout, header-timeout, max-header, max-headers, body-idle, write-idle, streams, drain
 wasm-host.toml:7:10: error: ':8081' is not an address; did you mean '127.0.0.1:8081' (this machine only) or '0.0.0.0:8081' (everywhere)?
 wasm-host.toml:9:7: error: 'dir' is a whole number; it must be a string
 wasm-host.toml:10:2: error: unknown key 'services'; did you mean 'service'?
@@ -394,7 +394,7 @@ frobnicate = 1
 wasm-host.toml:4:1: error: 'internal' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:5:1: error: 'environment' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:6:1: error: 'concurrent' means nothing for a service of static files; remove it; it is for components
-wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, static, route, internal, postgres, ollama, services, outbound, environment, health, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
+wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, static, route, internal, cors, postgres, ollama, services, outbound, environment, health, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
 "##,
     );
 }

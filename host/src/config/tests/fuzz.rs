@@ -11,6 +11,7 @@ const FULL: &str = r#"
 name = "shop"
 [http]
 listen = "127.0.0.1:0"
+hosts = ["app.example.com"]
 [admin]
 listen = "[::1]:0"
 [state]
@@ -44,6 +45,7 @@ internal = true
 [service.react]
 static = "web/dist"
 route = "/"
+cors = { origins = ["https://*.example.com:8443"], headers = ["*"] }
 "#;
 
 /// What a hand writes by mistake, and what it never would.

@@ -50,6 +50,7 @@ name = "shop-2"
 admin.listen = "LOCALHOST:0"
 [http]
 listen = "[::1]:0"
+hosts = ["App.example.com", "*.example.org"]
 connections = 2
 connections-per-client = 1
 keep-alive = "3s"
@@ -104,6 +105,7 @@ warm = 3
 [service.b]
 component = "weather"
 route = "/b/%c3%a4/%7e"
+cors = { origins = ["https://app.example.com"], methods = ["DELETE"], headers = [], expose = ["X-Total"], credentials = true, max-age = "0s" }
 [watch]
 build = ["make", "guests"]
 build-timeout = "90s"
@@ -120,6 +122,7 @@ threads = 3
     assert_eq!(config.watch, WatchConfig { build, build_timeout: Duration::from_secs(90) });
     assert_eq!(config.http.listen, Listen { host: "::1".to_owned(), port: 0 });
     assert_eq!(config.http.listen.to_string(), "[::1]:0");
+    assert_eq!(config.http.hosts, HostNames::of(&["app.example.com", "*.example.org"]));
     let expected = HttpLimits {
         connections: 2,
         connections_per_client: 1,
@@ -137,7 +140,7 @@ threads = 3
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
     let main = &config.postgres["main"];
-    assert_eq!((main.line, main.init.len(), main.pool), (19, 1, 2));
+    assert_eq!((main.line, main.init.len(), main.pool), (20, 1, 2));
     assert_eq!(main.acquire_timeout, Duration::from_millis(250));
     assert_eq!(main.connect_timeout, Duration::from_secs(20));
     assert_eq!(main.statement_timeout, Duration::from_secs(3600));

@@ -4,13 +4,12 @@
 //! looked at: a page of another origin says so in `Origin` or `Sec-Fetch-Site`, and a page whose name was
 //! bent to this address (DNS rebinding) asks under that name.
 
-use std::net::IpAddr;
-
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Request};
 
 use crate::control::Token;
 use crate::failure::{Failure, Kind};
+use crate::http::origin::{SEC_FETCH_SITE, is_address_or_localhost};
 use crate::http::request;
 
 /// Refuse what comes from a web page.
@@ -21,25 +20,14 @@ pub(super) fn same_origin<B>(request: &Request<B>) -> Result<(), Failure> {
             "The control plane takes no requests with an Origin: they come from web pages.",
         );
     }
-    let site = request.headers().get("sec-fetch-site");
+    let site = request.headers().get(SEC_FETCH_SITE);
     if site.is_some_and(|site| site != "none" && site != "same-origin") {
         return forbidden("The control plane takes no requests from web pages of other sites.");
     }
-    if !is_own_name(&request::host(request)?) {
+    if !is_address_or_localhost(&request::host(request)?) {
         return forbidden("The control plane is asked by its IP address, or as localhost.");
     }
     Ok(())
-}
-
-/// Whether a host, with or without port, is an address or the one name that cannot be bent. Without any,
-/// as of HTTP/1.0, there is no name to be bent.
-fn is_own_name(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.is_empty() || name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// Let in who has the token.
