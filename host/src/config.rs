@@ -27,6 +27,7 @@ mod interpolate;
 mod ollama_url;
 mod outbound;
 mod postgres_url;
+mod proxies;
 mod record;
 mod references;
 mod resolve;
@@ -44,6 +45,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 pub use self::bounds::{Bound, FixedBound};
 use self::context::Context;
@@ -104,6 +107,8 @@ pub struct HttpConfig {
     pub limits: HttpLimits,
     /// `None`: without encryption.
     pub tls: Option<ServerTls>,
+    /// Whose word about a client is taken.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// What the public port grants to whoever connects; `limits/http.rs` has the reasons.
@@ -402,7 +407,8 @@ impl ServiceLimits {
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         let listen = Listen::local(http::HTTP_PORT);
-        HttpConfig { listen, limits: HttpLimits::default(), tls: None }
+        let trusted_proxies = Vec::new();
+        HttpConfig { listen, limits: HttpLimits::default(), tls: None, trusted_proxies }
     }
 }
 

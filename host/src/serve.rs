@@ -31,6 +31,7 @@ use crate::engine::worker::stop_computing;
 use crate::exit::Exit;
 use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use crate::http::files::Files;
+use crate::http::forwarded::Proxies;
 use crate::http::listener::{Connections, Listener, Peer};
 use crate::http::route::Router;
 use crate::http::{App, Target};
@@ -182,7 +183,11 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let host = Arc::new(Host {
         address: format!("{scheme}://{}/", public.address()),
         control_address: format!("http://{}/", control.address()),
-        app: App::new(router(&config, &registry)?, config.http.limits.body_idle),
+        app: App::new(
+            router(&config, &registry)?,
+            config.http.limits.body_idle,
+            Proxies::new(config.http.trusted_proxies.clone()),
+        ),
         config,
         backends,
         registry,

@@ -10,6 +10,7 @@ mod encrypted_backends;
 mod component_tests;
 mod faults;
 mod forecast;
+mod forwarded;
 mod grants;
 mod health;
 mod isolation;

@@ -7,7 +7,7 @@ use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, quoted};
 use super::file::Table;
 use super::interpolate::HOLE;
-use super::{HttpConfig, HttpLimits, Listen, disk, value};
+use super::{HttpConfig, HttpLimits, Listen, disk, proxies, value};
 use crate::limits::http as limits;
 use crate::tls::ServerTls;
 
@@ -28,6 +28,7 @@ const HTTP_KEYS: &[&str] = &[
     "write-idle",
     "streams",
     "drain",
+    proxies::KEY,
 ];
 
 const TLS_EXAMPLE: &str = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";
@@ -54,7 +55,9 @@ pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
         streams: table.count(cx, "streams", limits::STREAMS),
         drain: table.duration(cx, "drain", limits::DRAIN),
     };
-    (HttpConfig { listen: listen.value, limits, tls: tls(cx, &table) }, listen.at)
+    let trusted_proxies = proxies::trusted_proxies(cx, &table);
+    let config = HttpConfig { listen: listen.value, limits, tls: tls(cx, &table), trusted_proxies };
+    (config, listen.at)
 }
 
 pub(super) fn admin(cx: &Context<'_>, root: &Table<'_>) -> Located<Listen> {
