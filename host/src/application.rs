@@ -210,7 +210,7 @@ async fn load_service<'a>(
         stream_idle: limits.stream_idle_timeout,
     };
     let loaded = Arc::new(Service::new(
-        service.name.as_str().into(),
+        terms.grants.log.warnings().clone(),
         service.route.is_none(),
         deadlines,
         limits.max_body_bytes,

@@ -29,6 +29,7 @@ mod ollama_url;
 mod origin;
 mod outbound;
 mod postgres_url;
+mod proxies;
 mod record;
 mod references;
 mod resolve;
@@ -47,6 +48,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 pub use self::bounds::{Bound, FixedBound};
 use self::context::Context;
@@ -112,6 +115,8 @@ pub struct HttpConfig {
     pub tls: Option<TlsConfig>,
     /// Names that the public port answers to, beside addresses and those that always mean this machine.
     pub hosts: HostNames,
+    /// Whose word about a client is taken.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// What the public port grants to whoever connects; `limits/http.rs` has the reasons.
@@ -414,7 +419,8 @@ impl ServiceLimits {
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         let listen = Listen::local(http::HTTP_PORT);
-        HttpConfig { listen, limits: HttpLimits::default(), tls: None, hosts: HostNames::default() }
+        let (limits, hosts, trusted_proxies) = Default::default();
+        HttpConfig { listen, limits, tls: None, hosts, trusted_proxies }
     }
 }
 

@@ -7,11 +7,13 @@ pub mod admin;
 pub mod body;
 pub mod cors;
 pub mod files;
+pub mod forwarded;
 pub mod health;
 pub mod listener;
 pub mod origin;
 pub mod request;
 pub mod route;
+mod streaming;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,9 +25,11 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::hops;
+use crate::engine::output::Warnings;
 use crate::failure::{Failure, Kind, Source, respond::respond};
 use crate::http::cors::{Pages, Reader};
 use crate::http::files::Files;
+use crate::http::forwarded::Proxies;
 use crate::http::listener::Peer;
 use crate::http::origin::{Asked, Names};
 use crate::http::route::Router;
@@ -55,12 +59,21 @@ pub struct App {
     names: Names,
     /// Time between two pieces of a request body.
     body_idle: Duration,
+    proxies: Proxies,
+    /// Bounds what is written to the log of requests for files.
+    warnings: Arc<Warnings>,
     ids: RequestIds,
 }
 
 impl App {
-    pub fn new(router: Router<Served>, names: Names, body_idle: Duration) -> Self {
-        Self { router, names, body_idle, ids: RequestIds::new() }
+    pub fn new(
+        router: Router<Served>,
+        names: Names,
+        body_idle: Duration,
+        proxies: Proxies,
+    ) -> Self {
+        let warnings = Warnings::new("files".into());
+        Self { router, names, body_idle, proxies, warnings, ids: RequestIds::new() }
     }
 
     /// Answer one request. Never fails: a failure is a response.
@@ -70,7 +83,9 @@ impl App {
         let mut response = match self.route(&id, request, peer, &mut reader).await {
             Ok(response) => response,
             Err(failure) => {
-                log(&id, &failure);
+                if failure.service.is_none() {
+                    self.log(&id, &failure);
+                }
                 let mut response = respond(&failure, &id);
                 let headers = response.headers_mut();
                 if let Ok(id) = HeaderValue::from_str(&id) {
@@ -89,8 +104,18 @@ impl App {
         response
     }
 
+    /// Tell of a failure that is no component's. Whose fault it is decides how loud the log says it.
+    fn log(&self, id: &str, failure: &Failure) {
+        match failure.kind.source() {
+            Source::Client => tracing::debug!(request = id, "{failure}"),
+            Source::Guest | Source::Host => {
+                self.warnings.write(|| tracing::warn!(request = id, "{failure}"));
+            }
+        }
+    }
+
     /// `reader` becomes whoever may read the answer, whatever that will be.
-    async fn route<'a>(
+    async fn route<'a'>(
         &'a self,
         id: &str,
         request: Request<Incoming>,
@@ -100,13 +125,15 @@ impl App {
         request::check(&request)?;
         let host = request::host(&request)?;
         self.names.check(&host)?;
-        let Some((served, rest)) = self.router.find(&host, request.uri().path()) else {
-            let path = request.uri().path();
+        let uri = request.uri().clone();
+        let path = uri.path();
+        let Some((served, rest)) = self.router.find(&host, path) else {
             return Err(Failure::new(Kind::NoRoute, format!("No service answers {path}.")));
         };
-        // No proxy's word is taken.
-        let through_proxy = false;
-        let asked = Asked { host: &host, secure: peer.secure, through_proxy, names: &self.names };
+        let client =
+            self.proxies.client(peer.address.ip(), peer.secure, &host, request.headers());
+        let (client_host, secure) = (&client.host, client.secure);
+        let asked = Asked { host: &host, client_host, secure, names: &self.names };
         match served.pages.admit(&request, &asked) {
             Ok(Some(preflight)) => return Ok(preflight),
             admitted => {
@@ -117,14 +144,23 @@ impl App {
         match &served.target {
             Target::Static(files) => files.serve(&request, rest).await,
             Target::Component { service, max_body } => {
-                let of_service = |failure: Failure| failure.of(&service.name);
+                let of_service = |failure: Failure| {
+                    service.log(id, &failure);
+                    failure.of(&service.name)
+                };
                 let probe = health::Probe::of(request.method(), rest);
-                let rest = rest.to_string();
-                let body = body::Bounds { bytes: *max_body, idle: self.body_idle };
-                let passage =
-                    request::Passage { host: &host, path: &rest, secure: peer.secure, body };
                 let hops = hops::passed(request.headers());
-                let (request, fate) = request::for_guest(request, &passage).map_err(of_service)?;
+                let (request, fate) = {
+                    let passage = request::Passage {
+                        host: &host,
+                        path: rest,
+                        route: route::stripped(path, rest),
+                        client: &client,
+                        told: &peer.told,
+                        body: body::Bounds { bytes: *max_body, idle: self.body_idle },
+                    };
+                    request::for_guest(request, &passage).map_err(of_service)?
+                };
                 let context = RequestContext::new(id.to_string(), hops);
                 let answer = service.handle(context, request).await.and_then(final_answer);
                 let answer = match fate {
@@ -135,7 +171,7 @@ impl App {
                     Some(probe) => probe.answer(service, answer).await,
                     None => answer,
                 };
-                answer.map_err(of_service)
+                answer.map(streaming::unbuffered).map_err(of_service)
             }
         }
     }
@@ -154,15 +190,6 @@ fn final_answer(response: Response<WasiBody>) -> Result<Response<WasiBody>, Fail
 /// Whether what follows on the connection is not to be trusted, or is the rest of a body that nobody wants.
 fn is_end_of_connection(kind: Kind) -> bool {
     matches!(kind, Kind::Malformed | Kind::BodyTooLarge | Kind::BodyTooSlow | Kind::NotImplemented)
-}
-
-/// Whose fault it is decides how loud the log says it.
-fn log(id: &str, failure: &Failure) {
-    let service = failure.service.as_deref();
-    match failure.kind.source() {
-        Source::Client => tracing::debug!(service, request = id, "{failure}"),
-        Source::Guest | Source::Host => tracing::warn!(service, request = id, "{failure}"),
-    }
 }
 
 /// Ids that differ between requests and between runs of the host.

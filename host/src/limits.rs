@@ -153,6 +153,13 @@ pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, ma
 /// hours and prints at each step, ends before it fills a disk.
 pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
 
+/// Warnings in a second about requests of one service: answers that broke off, and requests that failed. A client can
+/// cause one with each request.
+pub const WARNINGS: usize = 50;
+
+/// Bytes of the words with which a component ended an answer, as the log repeats them.
+pub const BREAK_WORDS_BYTES: usize = 500;
+
 /// How long after the first dropped line the log says how many were dropped: the second that the bound counts.
 pub const DROPPED_LINES_TOLD: Duration = Duration::from_secs(1);
 

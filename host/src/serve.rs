@@ -33,6 +33,7 @@ use crate::exit::Exit;
 use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use crate::http::cors::Pages;
 use crate::http::files::Files;
+use crate::http::forwarded::Proxies;
 use crate::http::listener::{Connections, Listener, Peer};
 use crate::http::origin::Names;
 use crate::http::route::Router;
@@ -214,6 +215,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
             router(&config, &registry)?,
             Names::new(config.http.hosts.clone(), public.address()),
             config.http.limits.body_idle,
+            Proxies::new(config.http.trusted_proxies.clone()),
         ),
         config,
         backends,

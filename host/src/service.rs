@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::engine::output::Warnings;
+use crate::failure::{Failure, Source};
 use crate::record::ServiceRecorder;
 use crate::service::admission::Admission;
 use crate::service::serving::Serving;
@@ -41,6 +43,8 @@ pub struct Service {
     served: AtomicU64,
     failed: AtomicU64,
     cancelled: AtomicU64,
+    /// Bounds what is written to the log of its requests.
+    warnings: Arc<Warnings>,
     /// Writes down what goes in and out.
     recorder: Option<ServiceRecorder>,
 }
@@ -57,8 +61,9 @@ pub struct Deadlines {
 }
 
 impl Service {
+    /// A service of the name that its warnings tell.
     pub fn new(
-        name: Arc<str>,
+        warnings: Arc<Warnings>,
         internal: bool,
         deadlines: Deadlines,
         max_body: u64,
@@ -67,7 +72,7 @@ impl Service {
         recorder: Option<ServiceRecorder>,
     ) -> Self {
         Self {
-            name,
+            name: warnings.service().clone(),
             internal,
             deadlines,
             max_body,
@@ -78,8 +83,18 @@ impl Service {
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
+            warnings,
             recorder,
         }
+    }
+
+    /// Tell the log of a request that failed, as loudly as it is not the client's own fault.
+    pub fn log(&self, request: &str, failure: &Failure) {
+        let service = &self.name;
+        if failure.kind.source() == Source::Client {
+            return tracing::debug!(%service, request, "{failure}");
+        }
+        self.warnings.write(|| tracing::warn!(%service, request, "{failure}"));
     }
 
     /// What takes the next request.

@@ -4,6 +4,7 @@
 //! promise. Chance comes from [`wasm_host_tests::seed`], which tells its seed when a test fails.
 
 mod backend_bytes;
+mod broken_answers;
 mod busy;
 mod clients;
 mod control_plane;

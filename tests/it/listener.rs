@@ -1,6 +1,7 @@
 //! The public port: what it makes of bytes, how long it waits for a client, and that it goes on whatever clients
 //! do. Bytes are written as they are, because a client library would not send most of them.
 
+mod broken_answers;
 mod deadlines;
 mod departures;
 mod exhaustion;

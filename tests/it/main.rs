@@ -11,6 +11,7 @@ mod component_tests;
 mod faults;
 mod files;
 mod forecast;
+mod forwarded;
 mod grants;
 mod health;
 mod isolation;

@@ -44,12 +44,60 @@ async fn a_host_name_selects_a_service() {
 }
 
 #[tokio::test]
+async fn a_host_name_that_is_no_service_goes_by_path() {
+    let host = App::new(SERVICES).serve().await;
+    for name in ["myapp.dev.localhost", "deep.dev.localhost:8080", "nobody.localhost", "localhost"]
+    {
+        let by_path = [("host", name)];
+        let reply = client::send(&host.address, "GET", "/a/deep/x", &by_path, "").await;
+        assert_eq!(reply.text(), "Hello from 0.3 at /x\n", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_called_by_its_name_in_any_case() {
+    let host = App::new(SERVICES).serve().await;
+    assert_eq!(host.get("/a/call?HIDDEN/x").await.text(), "Hello from 0.3 at /x\n");
+    // What is not granted stays so, and the log names what would grant it.
+    assert_eq!(host.get("/a/call?Deep/x").await.status, 502);
+    let log = host.log();
+    assert!(log.contains("add services = [\"deep\"]"), "{log}");
+}
+
+#[tokio::test]
+async fn a_stream_tells_proxies_to_pass_it_on_as_it_comes() {
+    let host = App::new(SERVICES).serve().await;
+    for kind in ["text/event-stream", "application/x-ndjson"] {
+        let reply = host.get(&format!("/a/stream?{kind}")).await;
+        assert_eq!(reply.text(), "a piece\n");
+        let told = (reply.header("x-accel-buffering"), reply.header("cache-control"));
+        assert_eq!(told, ("no", "no-transform"), "{kind}");
+    }
+    let reply = host.get("/a/stream?text/plain").await;
+    assert_eq!((reply.header("x-accel-buffering"), reply.header("cache-control")), ("", ""));
+}
+
+#[tokio::test]
 async fn an_internal_service_is_reached_from_inside_only() {
     let host = App::new(SERVICES).serve().await;
     assert_eq!(host.get("/a/call?hidden/x").await.text(), "Hello from 0.3 at /x\n");
     assert_eq!(host.get("/hidden/x").await.status, 404);
     let by_name = [("host", "hidden.localhost")];
     assert_eq!(client::send(&host.address, "GET", "/", &by_name, "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_route_in_the_words_of_another_host_is_told_what_to_write() {
+    for (written, meant) in [("/api/...", "/api"), ("/api/*", "/api"), ("/...", "/")] {
+        let file = SERVICES.replace("\"/a/deep\"", &format!("{written:?}"));
+        let output = App::new(&file).run(&["check"]).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        assert!(
+            said.contains(&format!("write '{meant}', which covers everything below it")),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::diagnostic::Problem;
 use super::file::Table;
 use super::origin::{HostName, HostNames};
 use super::tls::tls;
-use super::{HttpConfig, HttpLimits, Listen, value};
+use super::{HttpConfig, HttpLimits, Listen, proxies, value};
 use crate::limits::http as limits;
 
 pub(super) const HTTP_PORT: u16 = 8080;
@@ -28,6 +28,7 @@ const HTTP_KEYS: &[&str] = &[
     "write-idle",
     "streams",
     "drain",
+    proxies::KEY,
 ];
 
 /// `[http]`, and where its address stands.
@@ -53,7 +54,9 @@ pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
         drain: table.duration(cx, "drain", limits::DRAIN),
     };
     let hosts = hosts(cx, &table);
-    (HttpConfig { listen: listen.value, limits, tls: tls(cx, &table), hosts }, listen.at)
+    let trusted_proxies = proxies::trusted_proxies(cx, &table);
+    let tls = tls(cx, &table);
+    (HttpConfig { listen: listen.value, limits, tls, hosts, trusted_proxies }, listen.at)
 }
 
 pub(super) fn admin(cx: &Context<'_>, root: &Table<'_>) -> Located<Listen> {

@@ -8,6 +8,16 @@ use crate::percent;
 
 /// The one spelling of the route `text`: hex digits in capitals, nothing encoded without need.
 pub(super) fn normalised(text: &str) -> Result<String, Problem> {
+    if let Some(prefix) = before_pattern(text) {
+        let prefix = format!("/{}", prefix.trim_matches('/'));
+        return Err(Problem::new(
+            format!("route {} has a pattern in it", quoted(text)),
+            format!(
+                "a route is a prefix without patterns; write {}, which covers everything below it",
+                quoted(&prefix)
+            ),
+        ));
+    }
     if let Some(trimmed) = text.strip_suffix('/').filter(|trimmed| !trimmed.is_empty()) {
         return Err(Problem::new(
             format!("route {} ends with '/'", quoted(text)),
@@ -21,6 +31,31 @@ pub(super) fn normalised(text: &str) -> Result<String, Problem> {
         message: format!("route {} {}", quoted(text), problem.message),
         hint: problem.hint,
     })
+}
+
+/// What stands before the first pattern, in the words of other hosts: `*`, `...`, `:name`, `{name}`, `<name>`.
+fn before_pattern(text: &str) -> Option<&str> {
+    let mut start = 0;
+    for segment in text.split('/') {
+        if let Some(at) = pattern(segment) {
+            return text.get(..start + at);
+        }
+        start += segment.len() + 1;
+    }
+    None
+}
+
+/// Where in a part of a path a pattern begins.
+fn pattern(segment: &str) -> Option<usize> {
+    let named = |sign: char| {
+        segment.strip_prefix(sign).is_some_and(|name| name.starts_with(char::is_alphabetic))
+    };
+    if segment.starts_with(['{', '<', '[']) || segment == "(.*)" || named(':') || named('*') {
+        return Some(0);
+    }
+    let ends = [".*", "*", "...", "\u{2026}"];
+    let literal = ends.iter().fold(segment, |literal, end| literal.trim_end_matches(end));
+    (literal.len() < segment.len()).then_some(literal.len())
 }
 
 /// As a route, but the path is asked for as it is and may end with a slash.

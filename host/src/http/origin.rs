@@ -16,7 +16,6 @@ use crate::failure::{Failure, Kind};
 use crate::limits::http::SHOWN_NAME_BYTES;
 
 pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// The names that the public port answers to.
 pub struct Names {
@@ -30,9 +29,10 @@ pub struct Names {
 pub struct Asked<'a> {
     /// The host that was asked for, with its port if one was named.
     pub host: &'a str,
+    /// The same of the client: another one where a proxy that is trusted says so.
+    pub client_host: &'a str,
+    /// Whether the client's own connection is encrypted.
     pub secure: bool,
-    /// Whether it came through a proxy whose word is taken for where the client came from.
-    pub through_proxy: bool,
     pub names: &'a Names,
 }
 
@@ -104,10 +104,10 @@ impl Asked<'_> {
         }
         let Some(origin) = headers.get(ORIGIN) else { return false };
         let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-        !origin.is_some_and(|(scheme, authority)| self.is_own(headers, scheme, authority))
+        !origin.is_some_and(|(scheme, authority)| self.is_own(scheme, authority))
     }
 
-    fn is_own(&self, headers: &HeaderMap, scheme: &str, authority: &str) -> bool {
+    fn is_own(&self, scheme: &str, authority: &str) -> bool {
         let default = match scheme {
             "https" => "443",
             // Where the host is asked over TLS, its pages came over TLS. The other way round there may be a proxy
@@ -123,17 +123,10 @@ impl Asked<'_> {
         };
         let (_, own_port) = split(self.host);
         is(self.host)
-            || forwarded_host(headers, self.through_proxy).is_some_and(is)
+            || is(self.client_host)
             // Behind a proxy that asks by address, nothing else tells the name, and nothing the port.
             || (self.names.listed.has(name) && (port.is_none() || port == own_port))
     }
-}
-
-/// The host that the client asked a proxy for, if that proxy is one to be believed.
-fn forwarded_host(headers: &HeaderMap, is_trusted: bool) -> Option<&str> {
-    let hosts = headers.get(FORWARDED_HOST).filter(|_| is_trusted)?.to_str().ok()?;
-    // Each proxy adds its own at the end; the client spoke to the first.
-    hosts.split(',').next().map(str::trim)
 }
 
 /// Name and port of `name:port`, `name` or `[::1]:port`.

@@ -15,6 +15,7 @@ use wasmtime_wasi_http::WasiBody;
 use crate::capability::headers::named_by_connection;
 use crate::failure::{Failure, Kind};
 use crate::http::body::{Bounds, Fate, RequestBody, too_large};
+use crate::http::forwarded::{Client, Told};
 
 /// The host name and port that the client asked for; empty if an old client did not say.
 pub fn host<B>(request: &Request<B>) -> Result<String, Failure> {
@@ -65,7 +66,11 @@ pub struct Passage<'a> {
     pub host: &'a str,
     /// What the route left of the path.
     pub path: &'a str,
-    pub secure: bool,
+    /// What it took off.
+    pub route: &'a str,
+    pub client: &'a Client<'a>,
+    /// What has been told of clients of this connection.
+    pub told: &'a Told,
     pub body: Bounds,
 }
 
@@ -81,6 +86,8 @@ pub fn for_guest(
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     strip(&mut parts.headers);
+    // Behind that, because a client could name these, too.
+    passage.client.tell(&mut parts.headers, passage.route, passage.told);
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut parts.headers);
     }
@@ -99,7 +106,7 @@ fn uri(passage: &Passage<'_>, query: Option<&str>) -> Result<Uri, Failure> {
         None => passage.path.to_string(),
     };
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(if passage.secure { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.scheme = Some(if passage.client.secure { Scheme::HTTPS } else { Scheme::HTTP });
     // HTTP/1.0 clients may come without a host; a guest must have one.
     let host = if passage.host.is_empty() { "localhost" } else { passage.host };
     uri.authority =
@@ -149,6 +156,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
+    use crate::http::forwarded::Proxies;
 
     fn request(uri: &str, headers: &[(&str, &str)]) -> Request<()> {
         let mut request = Request::builder().uri(uri);
@@ -161,11 +169,15 @@ mod tests {
     #[test]
     fn the_guest_sees_the_path_without_the_route_and_the_query_as_sent() {
         let body = Bounds { bytes: 0, idle: Duration::ZERO };
-        let host = "weather.localhost:8080";
-        let passage = Passage { host, path: "/forecast", secure: false, body };
+        let (host, told) = ("weather.localhost:8080", Told::default());
+        let peer = std::net::Ipv4Addr::LOCALHOST.into();
+        let of = |secure| Proxies::default().client(peer, secure, host, &HeaderMap::new());
+        let (client, encrypted) = (of(false), of(true));
+        let passage =
+            Passage { host, path: "/forecast", route: "", client: &client, told: &told, body };
         let plain = uri(&passage, Some("days=3&x=%20")).unwrap();
         assert_eq!(plain.to_string(), "http://weather.localhost:8080/forecast?days=3&x=%20");
-        let secure = uri(&Passage { secure: true, ..passage }, None).unwrap();
+        let secure = uri(&Passage { client: &encrypted, ..passage }, None).unwrap();
         assert_eq!(secure.to_string(), "https://weather.localhost:8080/forecast");
     }
 

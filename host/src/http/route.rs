@@ -1,4 +1,5 @@
-//! Which service answers: by host name `<service>.localhost`, else by the longest path prefix. Pure.
+//! Which service answers: by host name, if that is exactly `<service>.localhost`, else by the longest path prefix.
+//! Pure.
 
 /// A route table.
 pub struct Router<T> {
@@ -26,9 +27,9 @@ impl<T: Clone> Router<T> {
     /// A path that is the prefix itself leaves `/`. Nothing is redirected: a redirect turns a POST
     /// into a GET without its body.
     pub fn find<'p>(&self, host: &str, path: &'p str) -> Option<(&T, &'p str)> {
-        if let Some(name) = service_of_host(host) {
-            let (_, target) =
-                self.names.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?;
+        let named = service_of_host(host)
+            .and_then(|name| self.names.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)));
+        if let Some((_, target)) = named {
             return Some((target, path));
         }
         self.prefixes.iter().find_map(|(prefix, target)| {
@@ -40,6 +41,12 @@ impl<T: Clone> Router<T> {
             }
         })
     }
+}
+
+/// The part of a path that was taken off to leave `rest`.
+pub fn stripped<'p>(path: &'p str, rest: &str) -> &'p str {
+    // A path that is the prefix itself does not end with the `/` that is left.
+    path.strip_suffix(rest).unwrap_or(path)
 }
 
 /// `weather` of `weather.localhost:8080`.
@@ -92,8 +99,29 @@ mod tests {
         );
         assert_eq!(router.find("weather.localhost", "/"), Some((&"weather", "/")));
         assert_eq!(router.find("Weather.LOCALHOST.:80", "/"), Some((&"weather", "/")));
-        assert_eq!(router.find("nobody.localhost", "/"), None);
+        // Names that are no service's are names of this host, whatever they end with.
+        for host in ["nobody.localhost", "myapp.dev.localhost:8080", "weather.dev.localhost", "."] {
+            let found = router.find(host, "/weather/x");
+            assert_eq!(found, Some((&"weather", "/x")), "{host}");
+        }
         assert_eq!(router.find("localhost", "/"), Some((&"react", "/")));
+    }
+
+    #[test]
+    fn what_is_left_and_what_was_taken_off_are_the_path() {
+        let router = router();
+        for (host, path, expected) in [
+            ("h", "/", ""),
+            ("h", "/index.html", ""),
+            ("h", "/weather", "/weather"),
+            ("h", "/weather/", "/weather"),
+            ("h", "/weather/weather", "/weather"),
+            ("h", "/weather/deep/er", "/weather/deep"),
+            ("weather.localhost", "/weather", ""),
+        ] {
+            let (_, rest) = router.find(host, path).unwrap();
+            assert_eq!(stripped(path, rest), expected, "{host}{path}");
+        }
     }
 
     #[test]

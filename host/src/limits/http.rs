@@ -85,6 +85,10 @@ pub const HEADER_BYTES: Setting<u64> = Setting { default: 64 * KIB, min: 8 * KIB
 /// Headers of a request. Up to the default no memory is allocated to parse them.
 pub const HEADERS: Setting<usize> = Setting { default: 100, min: 10, max: 1000 };
 
+/// Proxies that a request may have passed, one by one, to be told apart from its client. Chains of more than three are
+/// rare; a longer list than this is a client's.
+pub const PROXIES: usize = 16;
+
 /// Time between two pieces of a request body while the service waits for more. The time in which nobody
 /// reads does not count.
 pub const BODY_IDLE: Setting<Duration> = Setting {

@@ -1,5 +1,7 @@
 //! One request through one version of a service: admission, deadline, the body's end.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -315,6 +317,8 @@ struct GuardedBody {
     guard: Guard,
     /// It was ended although the component did all that was asked.
     is_blameless: bool,
+    /// The log has been told why it did not come to its end.
+    is_told: bool,
     /// When all of it must have been read.
     deadline: Option<Pin<Box<Sleep>>>,
     /// The error that the body ended with, held back for one turn: the connection is closed at once by an
@@ -324,21 +328,45 @@ struct GuardedBody {
 
 impl GuardedBody {
     fn new(body: AnswerBody, guard: Guard, deadline: Option<Pin<Box<Sleep>>>) -> Self {
-        Self { body, guard, is_blameless: false, deadline, error: None }
+        Self { body, guard, is_blameless: false, is_told: false, deadline, error: None }
     }
 
     fn is_late(&self) -> bool {
         self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= Instant::now())
     }
 
-    fn tell_that_it_is_late(&self) {
-        let service = &self.guard.service;
-        tracing::warn!(
-            service = %service.name,
-            request = self.guard.slot.context.id(),
-            "its response was not whole after {:?} and was ended ('timeout' sets the bound)",
-            service.deadlines.total.unwrap_or_default()
-        );
+    fn tell_that_it_is_late(&mut self) {
+        let total = self.guard.service.deadlines.total.unwrap_or_default();
+        self.tell(format_args!(
+            "its response was not whole after {total:?} and was ended ('timeout' sets the bound)"
+        ));
+    }
+
+    /// Tell the log why the client does not get all of its answer. Once.
+    fn tell(&mut self, why: fmt::Arguments<'_>) {
+        let Guard { service, slot, .. } = &self.guard;
+        if !std::mem::replace(&mut self.is_told, true) {
+            service.warnings.write(|| {
+                tracing::warn!(service = %service.name, request = slot.context.id(), "{why}");
+            });
+        }
+    }
+
+    /// The same where nobody has told it yet.
+    fn tell_that_it_broke_off(&mut self, error: &Error) {
+        let slot = &self.guard.slot;
+        let why: Cow<'_, str> = if slot.was_cut() {
+            "the service was stopped or replaced, and its time to finish was over".into()
+        } else if slot.overran() {
+            "the component computed for too long without a pause".into()
+        } else if slot.is_broken() {
+            "its instance ended".into()
+        } else {
+            let mut words = format!("the component ended it with {error:?}");
+            words.truncate(words.floor_char_boundary(limits::BREAK_WORDS_BYTES));
+            words.into()
+        };
+        self.tell(format_args!("its response broke off: {why}"));
     }
 
     /// The next piece, or why there will be none.
@@ -354,15 +382,12 @@ impl GuardedBody {
             }
             return Poll::Ready(frame);
         }
-        let service = &self.guard.service;
         // After the waiting was made known: whoever gives the body up before that is seen here.
         if slot.has_stalled() {
-            tracing::warn!(
-                service = %service.name,
-                request = slot.context.id(),
-                "its response stood still for {:?} and was ended ('stream-idle-timeout' sets the bound)",
-                service.deadlines.stream_idle
-            );
+            let idle = self.guard.service.deadlines.stream_idle;
+            self.tell(format_args!(
+                "its response stood still for {idle:?} and was ended ('stream-idle-timeout' sets the bound)"
+            ));
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         }
         if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
@@ -413,6 +438,9 @@ impl Body for GuardedBody {
             self.guard.counts.broke_off();
         }
         self.guard.fail();
+        if self.guard.ending == Ending::Failed {
+            self.tell_that_it_broke_off(&error);
+        }
         self.error = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending

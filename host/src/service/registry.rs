@@ -105,7 +105,7 @@ impl RegistryHandle {
                 () = token.cancelled() => return Err(Error::ConnectionTerminated),
             };
             let response = answer.unwrap_or_else(|failure| {
-                tracing::warn!(service = %service.name, request = id, "{failure}");
+                service.log(&id, &failure);
                 respond(&failure, &id)
             });
             // The caller may hold it unread, and with it a place of this service.
@@ -175,7 +175,8 @@ pub struct GrantedPeers {
 
 impl Peers for GrantedPeers {
     fn send(&self, caller: RequestContext, request: HttpRequest) -> SendFuture {
-        let name = request.uri().host().unwrap_or_default().to_string();
+        // Names of hosts have no case; those of services are written in small letters.
+        let name = request.uri().host().unwrap_or_default().to_ascii_lowercase();
         if self.allowed.contains(&name) {
             let registry = &self.registry;
             return within_waits(request, |request| registry.send(&name, &caller, request));

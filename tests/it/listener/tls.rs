@@ -170,3 +170,20 @@ async fn a_key_may_come_from_the_environment_and_is_never_shown() {
         assert!(said.contains("wasm-host.toml:5:") && !said.contains("hunter2"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_whole_with_encryption_either() {
+    let secure = serve("").await;
+    for version in ["1.0", "1.1"] {
+        let mut stream = secure.connect(&["http/1.1"]).await.unwrap();
+        let request = format!(
+            "GET /fail-in-body HTTP/{version}\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // Without the end that TLS has of its own, this is an error.
+        let end = within("the end", stream.read_to_end(&mut answer)).await;
+        let text = String::from_utf8_lossy(&answer);
+        assert!(end.is_err() && text.contains("half of it"), "HTTP/{version}: {end:?}, {text}");
+    }
+}

@@ -51,7 +51,7 @@ intenral = "yes"
         r##"wasm-host.toml:1:8: error: 'My Shop' cannot be the name of an application; use only a-z, 0-9 and '-', as in 'my-shop'
 wasm-host.toml:2:1: error: unknown key 'nmae'; did you mean 'name'?
 wasm-host.toml:4:10: error: '8080' is not an address; did you mean '127.0.0.1:8080'?
-wasm-host.toml:5:1: error: unknown key 'port'; [http] may have: listen, hosts, tls, connections, connections-per-client, keep-alive, handshake-timeout, header-timeout, max-header, max-headers, body-idle, write-idle, streams, drain
+wasm-host.toml:5:1: error: unknown key 'port'; [http] may have: listen, hosts, tls, connections, connections-per-client, keep-alive, handshake-timeout, header-timeout, max-header, max-headers, body-idle, write-idle, streams, drain, trusted-proxies
 wasm-host.toml:7:10: error: ':8081' is not an address; did you mean '127.0.0.1:8081' (this machine only) or '0.0.0.0:8081' (everywhere)?
 wasm-host.toml:9:7: error: 'dir' is a whole number; it must be a string
 wasm-host.toml:10:2: error: unknown key 'services'; did you mean 'service'?

@@ -144,6 +144,30 @@ fn routes() {
     ] {
         assert!(route::normalised(text).is_err(), "{text:?}");
     }
+    // Words of other hosts, and what is meant by them here.
+    for (text, prefix) in [
+        ("/api/...", "/api"),
+        ("/api/*", "/api"),
+        ("/api/**", "/api"),
+        ("/api*", "/api"),
+        ("/api/{*rest}", "/api"),
+        ("/api/:id/x", "/api"),
+        ("/api/<path:rest>", "/api"),
+        ("/api/[...slug]", "/api"),
+        ("/api/.*", "/api"),
+        ("/api/(.*)", "/api"),
+        ("/api/v1/*/", "/api/v1"),
+        ("api/*", "/api"),
+        ("/...", "/"),
+        ("/*", "/"),
+        ("*", "/"),
+    ] {
+        let expected = format!(
+            "a route is a prefix without patterns; write '{prefix}', which covers everything below it"
+        );
+        let problem = route::normalised(text).unwrap_err();
+        assert_eq!(problem.hint, Some(expected), "{text}: {}", problem.message);
+    }
     assert_eq!(
         route::normalised("/caf\u{e9} au lait").unwrap_err().hint.as_deref(),
         Some("write '/caf%C3%A9%20au%20lait'")

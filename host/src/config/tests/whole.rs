@@ -62,6 +62,7 @@ body-idle = "6s"
 write-idle = "7s"
 streams = 8
 drain = "0s"
+trusted-proxies = ["127.0.0.1", "fd00::/8"]
 [state]
 dir = "var/state"
 [postgres.main]
@@ -137,6 +138,8 @@ threads = 3
         drain: Duration::ZERO,
     };
     assert_eq!(config.http.limits, expected);
+    let proxies = ["127.0.0.1/32", "fd00::/8"].map(|network| network.parse().unwrap());
+    assert_eq!(config.http.trusted_proxies, proxies);
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
     let main = &config.postgres["main"];

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -35,6 +36,8 @@ use crate::tls::ServerTls;
 enum End {
     /// By the rules of HTTP, or by breaking them.
     Finished { broken: bool },
+    /// An answer could not be made, or written, to its end.
+    Failed,
     /// The client left; what was begun for it has ended.
     Left,
     /// Told to, or late.
@@ -53,13 +56,16 @@ where
     }
     let stream = Arc::new(stream);
     let socket = Socket::new(stream.clone(), place.pulse.clone(), write_idle);
-    let peer = Peer { address, secure: place.connections.tls.is_some() };
+    let peer = Peer { address, secure: place.connections.tls.is_some(), told: Arc::default() };
     let pulse = place.pulse.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let http2 = request.version() == http::Version::HTTP_2;
         let mut flight = pulse.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
+        if request.version() < http::Version::HTTP_11 {
+            pulse.speaks_old();
+        }
         // Boxed, or its place would be held, empty, for as long as the response's body lasts.
-        let response = Box::pin(handle(request, peer));
+        let response = Box::pin(handle(request, peer.clone()));
         async move {
             let mut response = response.await;
             flight.answer();
@@ -69,23 +75,31 @@ where
     });
     // From here on: until now it may have waited for the thread.
     place.pulse.handshaken(false);
-    let end = match &place.connections.tls {
+    let (end, cuts_answer) = match &place.connections.tls {
         None => requests(socket, None, &stream, &place, service).await,
         Some(tls) => match handshake(tls, socket, &place).await {
             Some(socket) => {
                 let version = Version::of_agreed(socket.get_ref().1.alpn_protocol());
                 requests(socket, Some(version), &stream, &place, service).await
             }
-            None => End::Cut,
+            None => (End::Cut, false),
         },
     };
     if place.pulse.stalled.load(Ordering::Relaxed) {
         place.connections.ends.stalled();
         tracing::debug!(client = %address, "closed: it did not read for {write_idle:?}");
     }
-    if let End::Finished { broken } = end
-        && (broken || place.pulse.may_send())
-    {
+    if cuts_answer && place.pulse.is_old() {
+        // The end of the connection would be the end of the answer. Nobody takes a reset for that.
+        let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+        return;
+    }
+    let lingers = match end {
+        End::Finished { broken } => broken || place.pulse.may_send(),
+        End::Failed => place.pulse.may_send(),
+        End::Left | End::Cut => false,
+    };
+    if lingers {
         let _ = timeout(limits::LINGER, linger(&stream, &place.pulse)).await;
     }
 }
@@ -105,14 +119,14 @@ async fn handshake(tls: &ServerTls, socket: Socket, place: &Place) -> Option<Tls
     agreed
 }
 
-/// `version` is none as long as nobody knows.
+/// How the connection ended, and whether that was in the middle of an answer. `version` is none as long as nobody knows.
 async fn requests<I, S, F>(
     io: I,
     version: Option<Version>,
     stream: &TcpStream,
     place: &Place,
     service: S,
-) -> End
+) -> (End, bool)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<
@@ -136,7 +150,7 @@ where
     let mut left = pin!(departure::left(stream));
     let mut timer = LazyTimer::default();
     let mut finishing = false;
-    poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         let order = pulse.order(cx.waker());
         if order == Order::Cut {
             return Poll::Ready(End::Cut);
@@ -152,6 +166,7 @@ where
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(finished(ended));
             }
+            pulse.rests();
             // What has been sent is read before the end is told; a new connection has a moment for it.
             if finishing || order != Order::Finish || !pulse.has_begun() {
                 break;
@@ -194,7 +209,10 @@ where
         }
         Poll::Pending
     })
-    .await
+    .await;
+    // While the connection is there, and its requests with it.
+    let cuts_answer = matches!(end, End::Failed) || pulse.is_at_work();
+    (end, cuts_answer)
 }
 
 fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End {
@@ -203,7 +221,7 @@ fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End 
     let broken = error
         .downcast_ref::<hyper::Error>()
         .is_some_and(|error| error.is_parse() || error.is_parse_too_large());
-    End::Finished { broken }
+    if broken { End::Finished { broken } } else { End::Failed }
 }
 
 /// Wait until the client has seen the end, or the host's own time is over. Closing while it sends would reset the

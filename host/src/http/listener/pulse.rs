@@ -51,6 +51,8 @@ pub(super) struct Pulse {
     http2: AtomicBool,
     /// The client may still be sending when its last answer is written.
     may_send: AtomicBool,
+    /// The client speaks HTTP/1.0, for which an answer ends with the connection.
+    is_old: AtomicBool,
     /// When the answer that is being written must be whole; `NEVER`: whenever it is. HTTP/1.1 only: the streams of
     /// HTTP/2 have their own.
     answer_until: AtomicU64,
@@ -85,6 +87,7 @@ impl Pulse {
             order: AtomicU8::new(Order::Go as u8),
             http2: AtomicBool::new(false),
             may_send: AtomicBool::new(false),
+            is_old: AtomicBool::new(false),
             answer_until: AtomicU64::new(NEVER),
             waiting: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
@@ -134,6 +137,23 @@ impl Pulse {
         Flight { pulse: self.clone(), answered: false }
     }
 
+    /// A request is of HTTP/1.0.
+    pub(super) fn speaks_old(&self) {
+        self.is_old.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection may be taken for the end of an answer.
+    pub(super) fn is_old(&self) -> bool {
+        self.is_old.load(Ordering::Relaxed)
+    }
+
+    /// The connection has done what it could for now. If it waits for the next request, it has read all of the last.
+    pub(super) fn rests(&self) {
+        if !self.is_at_work() {
+            self.may_send.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Bytes wait for the client.
     pub(super) fn waits(&self) {
         self.waiting.store(true, Ordering::Relaxed);
@@ -146,7 +166,7 @@ impl Pulse {
     }
 
     /// Whether an answer is made or written. The end of a large one is still to be sent when its request has ended.
-    fn is_at_work(&self) -> bool {
+    pub(super) fn is_at_work(&self) -> bool {
         self.is_busy() || self.waiting.load(Ordering::Relaxed)
     }
 

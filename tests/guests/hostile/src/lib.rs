@@ -168,6 +168,23 @@ impl Service for Hostile {
                 }),
                 Err(error) => error,
             },
+            // The named headers of the request, as this sees them.
+            "/headers" => {
+                let query = request.query.clone().unwrap_or_default();
+                let line = |name: &str| {
+                    let value = request.header(name).unwrap_or_else(|| "-".to_string());
+                    format!("{name}: {value}\n")
+                };
+                Response::text(200, query.split(',').map(line).collect::<String>())
+            }
+            // A stream of the kind that is asked for.
+            "/stream" => {
+                let kind = request.query.clone().unwrap_or_default();
+                Response::stream(200, &kind, |mut body| async move {
+                    let _ = body.write(b"a piece\n".to_vec()).await;
+                    Ok(())
+                })
+            }
             "/echo" => match request.body(1024 * 1024).await {
                 Ok(body) => Response::text(200, body),
                 Err(error) => error.into_response(),
