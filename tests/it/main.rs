@@ -22,4 +22,5 @@ mod routing;
 mod secrets;
 mod shutdown;
 mod swap;
+mod toolchains;
 mod watch;

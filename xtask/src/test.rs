@@ -61,7 +61,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let web = parts.contains(&Part::Web) || parts.contains(&Part::Browser);
     let browser = parts.contains(&Part::Browser);
     let components = parts.iter().any(|part| *part != Part::Web);
-    let need = Need { components, web, javascript: components, postgres: components, browser };
+    let need = Need { components, web, foreign: components, postgres: components, browser };
     let total = 1 + usize::from(components) * 3 + usize::from(web) + parts.len();
     let mut steps = Steps::new(total);
     let ready = match prepare(&mut steps, need) {
