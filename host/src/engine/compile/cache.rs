@@ -4,6 +4,7 @@
 //! code of another engine is never loaded. The folder is the host's own, with mode 0700: loading
 //! machine code is as trusting as running a program from there. A cache that cannot be written is a slower start, not an error.
 
+use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,13 @@ impl CodeCache {
                 Self { folder: None }
             }
         }
+    }
+
+    /// Keep code for this user, whatever it is for: the names of entries say what they were made from.
+    pub fn of_user() -> Self {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+        folder.map_or_else(Self::none, |folder| Self::new(&folder.join("wasm-host")))
     }
 
     /// Keep nothing.
