@@ -1,7 +1,6 @@
 /* A service of WASI 0.2 in C without a library: the imports as the component model's ABI has them.
  *
- * `/stream` comes in a hundred pieces, `/forget` sets an answer whose body it never finishes, anything else is one
- * whole text with its length. */
+ * `/stream` comes in a hundred pieces, anything else is one whole text with its length. */
 
 typedef int handle;
 
@@ -97,7 +96,7 @@ handle_request(handle request, handle answer) {
 
   used = 0;
   request_path(request, &path);
-  int streams = same(path, "/stream"), forgets = same(path, "/forget");
+  int streams = same(path, "/stream");
   int greeted = put(greeting, "Hello from C at ", 16);
   if (path.some && path.length <= 4096)
     greeted += put(greeting + greeted, path.begin, path.length);
@@ -105,7 +104,7 @@ handle_request(handle request, handle answer) {
 
   handle fields = fields_new();
   append(fields, "content-type", "text/plain", 10);
-  if (!streams && !forgets)
+  if (!streams)
     append(fields, "content-length", number, put_number(number, greeted));
   handle response = response_new(fields);
   response_body(response, &body);
@@ -122,8 +121,6 @@ handle_request(handle request, handle answer) {
   } else {
     stream_write(stream.value, greeting, greeted, ignored);
   }
-  if (forgets)
-    return;
   stream_drop(stream.value);
   body_finish(body.value, 0, 0, ignored);
   request_drop(request);

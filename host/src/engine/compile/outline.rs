@@ -21,7 +21,7 @@ const CUSTOM: u8 = 0;
 
 /// What a component looks like from outside.
 pub struct Outline {
-    /// Imports what the component imports. Has its exports only where no less than all of it could be compiled.
+    /// A component that imports the same, and exports nothing unless all of it had to be compiled.
     pub importing: Component,
     pub exports: Vec<String>,
 }
@@ -77,4 +77,47 @@ fn outer(bytes: &[u8]) -> Result<(Option<Vec<u8>>, Vec<String>)> {
         rest = section.after;
     }
     Ok((importing, exports))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use wasm_host_tests::handmade;
+
+    use super::*;
+    use crate::engine::link::imports;
+
+    const IMPORT: &str = "acme:coyote/anvil@1.0.0";
+
+    /// An empty module as a section of a component.
+    const CODE: [u8; 10] = [1, 8, 0, b'a', b's', b'm', 1, 0, 0, 0];
+
+    #[test]
+    fn imports_are_read_without_code_and_with_it_where_they_come_after_it() {
+        let engine = Engine::new(1).unwrap();
+        let early = handmade::importing(&[IMPORT]);
+        let (importing, exports) = outer(&early).unwrap();
+        assert_eq!(exports, ["wasi:http/incoming-handler@0.2.12"]);
+        let importing = importing.unwrap();
+        assert!(importing.len() < early.len());
+        let late = [&importing[..HEADER], &CODE, &importing[HEADER..]].concat();
+        assert!(outer(&late).unwrap().0.is_none());
+        for bytes in [early, late] {
+            let file = ComponentFile::from_bytes(bytes, PathBuf::from("a.wasm")).unwrap();
+            let outline = Outline::read_now(&engine, CodeCache::none, &file).unwrap();
+            let imports = imports(&engine, &outline.importing);
+            assert!(imports.contains(&IMPORT.to_string()), "{imports:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_cut_is_told() {
+        let engine = Engine::new(1).unwrap();
+        let mut bytes = handmade::importing(&[IMPORT]);
+        bytes.truncate(bytes.len() / 2);
+        let file = ComponentFile::from_bytes(bytes, PathBuf::from("a.wasm")).unwrap();
+        let wrong = Outline::read_now(&engine, CodeCache::none, &file).err().unwrap();
+        assert_eq!(wrong.to_string(), "a.wasm is not a valid component");
+    }
 }
