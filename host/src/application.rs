@@ -35,6 +35,8 @@ use crate::testkit::case::OllamaBounds;
 /// Read the application file, or make an application of one component.
 pub fn read(path: &Path) -> Result<Config, Diagnostics> {
     if path.extension().is_some_and(|extension| extension == "wasm") {
+        // Before a folder is taken and a database started for it.
+        ComponentFile::look(path).map_err(|error| nameless(&error))?;
         return Ok(Config::single(path));
     }
     Config::read(path, &|name| std::env::var(name).ok())
@@ -340,14 +342,25 @@ fn diagnose(
             _ => None,
         },
     };
-    // A component that is served by itself has no file that could be wrong.
-    let place = config.file.as_ref().map(|_| format!("[service.{}]: ", service.name));
+    let Some(file) = &config.file else { return Diagnostic { hint, ..nameless(error) } };
     Diagnostic {
-        file: config.file.clone().unwrap_or_else(|| "wasm-host".to_string()),
+        file: file.clone(),
         line: service.line,
         column: usize::from(service.line > 0),
         severity: Severity::Error,
-        message: format!("{}{error:#}", place.unwrap_or_default()),
+        message: format!("[service.{}]: {error:#}", service.name),
         hint,
+    }
+}
+
+/// What is wrong with a component that is served by itself: there is no file that could be wrong.
+fn nameless(error: &Error) -> Diagnostic {
+    Diagnostic {
+        file: "wasm-host".to_string(),
+        line: 0,
+        column: 0,
+        severity: Severity::Error,
+        message: format!("{error:#}"),
+        hint: None,
     }
 }

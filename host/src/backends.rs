@@ -21,6 +21,7 @@ use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script};
 use crate::limits::backends::READY_TIMEOUT;
 use crate::record::Recorder;
 use crate::service::registry::RegistryHandle;
+use crate::telemetry::tell_if_long_async;
 use crate::{threads, tls};
 
 /// All resources by their names in the application file.
@@ -49,14 +50,17 @@ impl Backends {
         recorder: Option<Arc<Recorder>>,
     ) -> Result<(Self, Option<EmbeddedServer>)> {
         let mut backends = Self::made(config, registry, recorder)?;
-        let embedded = embedded(config).await?;
+        let embedded =
+            tell_if_long_async("starting the embedded Postgres", embedded(config)).await?;
         for (name, postgres) in &config.postgres {
             let address = match (&postgres.url, &embedded) {
                 (None, Some(embedded)) => embedded.database(name).await?,
                 _ => address(name, postgres)?,
             };
             let scripts = scripts(&config.folder, postgres);
-            let applied = embedded_postgres::apply(&address, &scripts).await;
+            let what = format!("running init scripts of the database {name}");
+            let applied =
+                tell_if_long_async(&what, embedded_postgres::apply(&address, &scripts)).await;
             for script in applied.with_context(|| place(config, name, postgres))? {
                 tracing::info!(database = name, "ran {script}");
             }

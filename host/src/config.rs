@@ -25,6 +25,7 @@ mod forward;
 mod hint;
 mod http;
 mod interpolate;
+mod kind;
 mod ollama_url;
 mod origin;
 mod outbound;
@@ -312,6 +313,9 @@ impl Config {
         let file = path.display().to_string();
         let text =
             disk::application(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
+        if let Some(problem) = kind::of_text(path, &text) {
+            return Err(Diagnostics::of_file(&file, problem));
+        }
         let folder = path.parent().unwrap_or(Path::new(""));
         Config::parse(&Source { text: &text, file: &file, folder, environment })
     }

@@ -115,7 +115,7 @@ impl App {
     }
 
     /// `reader` becomes whoever may read the answer, whatever that will be.
-    async fn route<'a'>(
+    async fn route<'a>(
         &'a self,
         id: &str,
         request: Request<Incoming>,
@@ -130,8 +130,7 @@ impl App {
         let Some((served, rest)) = self.router.find(&host, path) else {
             return Err(Failure::new(Kind::NoRoute, format!("No service answers {path}.")));
         };
-        let client =
-            self.proxies.client(peer.address.ip(), peer.secure, &host, request.headers());
+        let client = self.proxies.client(peer.address.ip(), peer.secure, &host, request.headers());
         let (client_host, secure) = (&client.host, client.secure);
         let asked = Asked { host: &host, client_host, secure, names: &self.names };
         match served.pages.admit(&request, &asked) {

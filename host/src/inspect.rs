@@ -1,15 +1,16 @@
 //! `wasm-host inspect`: what a component needs and offers, without running it.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::cli::{self, Format};
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, ComponentFile, compile};
-use crate::engine::link::{exports, imports, needs};
-use crate::limits;
+use crate::engine::compile::{CodeCache, ComponentFile, Outline};
+use crate::engine::link::{self, Missing, imports, is_handler, needs};
+use crate::exit::Exit;
+use crate::{limits, output, table};
 
 /// What is known of a component file.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,8 @@ pub struct Report {
     pub handler: Option<String>,
     /// What the application file must grant it.
     pub grants: Vec<Grant>,
+    /// What no grant can give it.
+    pub missing: Vec<Missing>,
     pub imports: Vec<String>,
     pub exports: Vec<String>,
     /// Requests that one instance serves at the same time, unless the application file says otherwise.
@@ -37,13 +40,26 @@ pub struct Grant {
     pub import: String,
 }
 
+/// Show what is known. Fails with exit code 1 if no application file could make a service of it here.
+pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
+    let path = args.component;
+    let report = tokio::task::spawn_blocking(move || report(&path)).await;
+    let report = report
+        .context("the file could not be read")?
+        .map_err(|error| Exit::Usage(format!("wasm-host: error: {error:#}")))?;
+    match args.output.format {
+        Format::Table => output::show(&report.text()),
+        Format::Json => table::json(&report)?,
+    }
+    if report.can_be_served() { Ok(()) } else { Err(Exit::Told) }
+}
+
 /// Read the component in `path`.
-pub async fn inspect(path: &Path) -> Result<Report> {
-    let engine = Arc::new(Engine::new(limits::HOST_INSTANCES.default)?);
-    let file = ComponentFile::read(path).await?;
-    let component = compile(engine.clone(), Arc::new(CodeCache::none()), file.clone()).await?;
-    let imports = imports(&engine, &component);
-    let exports = exports(&engine, &component);
+fn report(path: &Path) -> Result<Report> {
+    let engine = Engine::new(limits::HOST_INSTANCES.default)?;
+    let file = ComponentFile::read_now(path)?;
+    let Outline { importing, exports } = Outline::read_now(&engine, CodeCache::of_user, &file)?;
+    let imports = imports(&engine, &importing);
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
     let is_of_0_3 = handler.as_deref().is_some_and(|name| name.contains("/handler@0.3"));
     let grants = needs(&imports)
@@ -56,20 +72,21 @@ pub async fn inspect(path: &Path) -> Result<Report> {
         digest: file.digest.full().to_string(),
         handler,
         grants,
+        missing: link::missing(&engine, &importing)?,
         imports,
         exports,
         per_instance: if is_of_0_3 { file.per_instance() } else { 1 },
     })
 }
 
-fn is_handler(export: &str) -> bool {
-    export.starts_with("wasi:http/handler@0.3")
-        || export.starts_with("wasi:http/incoming-handler@0.2")
-}
-
 impl Report {
+    /// Whether there is an application file with which this host serves it.
+    fn can_be_served(&self) -> bool {
+        self.handler.is_some() && self.missing.is_empty()
+    }
+
     /// The report for people.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let mut text = format!(
             "file      {}\nsize      {} bytes\ndigest    {}\nhandler   {}\n",
             self.file,
@@ -80,6 +97,10 @@ impl Report {
         let line = |grant: &Grant| format!("{} = \"NAME\"  # for {}", grant.key, grant.import);
         let grants: Vec<String> = self.grants.iter().map(line).collect();
         list(&mut text, "grants", &grants, "none needed");
+        if !self.missing.is_empty() {
+            let missing: Vec<_> = self.missing.iter().map(Missing::to_string).collect();
+            list(&mut text, "missing", &missing, "nothing");
+        }
         list(&mut text, "imports", &self.imports, "nothing");
         list(&mut text, "exports", &self.exports, "nothing");
         list(&mut text, "instance", &[self.sharing()], "");

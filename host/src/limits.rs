@@ -374,6 +374,10 @@ pub const TRIAL_MARGIN: f64 = 0.05;
 /// 40 MiB.
 pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;
 
+/// Time that compiling, downloading or a script of the database takes before a line says that it goes on. Most is
+/// done sooner, and nobody takes a silence of two seconds for a standstill.
+pub const SILENCE: Duration = Duration::from_secs(2);
+
 /// Time for the trial instantiation of a new version before it is published.
 pub const SMOKE_TIMEOUT: Duration = Duration::from_secs(10);
 

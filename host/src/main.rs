@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use wasm_host::cli::{Cli, Command, Format};
+use wasm_host::cli::{Cli, Command};
 use wasm_host::engine::worker::stop_computing;
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, limits, output, serve, table, telemetry, testkit};
+use wasm_host::{check, client, inspect, limits, serve, telemetry, testkit};
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]
@@ -50,15 +50,6 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::History(args) => client::history::history(args).await,
         Command::Swap(args) => client::swap::swap(args).await,
         Command::Rollback(args) => client::swap::rollback(args).await,
-        Command::Inspect(args) => {
-            let report = inspect::inspect(&args.component)
-                .await
-                .map_err(|error| Exit::Usage(format!("wasm-host: error: {error:#}")))?;
-            match args.output.format {
-                Format::Table => output::show(&report.text()),
-                Format::Json => table::json(&report)?,
-            }
-            Ok(())
-        }
+        Command::Inspect(args) => inspect::inspect(args).await,
     }
 }

@@ -5,6 +5,7 @@
 //! lines, which may be a hundred bytes or eight thousand, and tells nobody of what it dropped.
 
 mod buffer;
+mod patience;
 
 use std::io::{IsTerminal, stderr};
 
@@ -12,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::limits;
 use crate::telemetry::buffer::Buffer;
+pub use patience::{tell_if_long, tell_if_long_async};
 
 /// The variable that says what is logged, for example `debug` or `info,wasm_host::service=debug`.
 pub const LOG_VARIABLE: &str = "WASM_HOST_LOG";

@@ -1,5 +1,6 @@
 //! What users type and what they are told: exit codes, `check`, `inspect`.
 
+use wasm_host_tests::handmade;
 use wasm_host_tests::host::{App, component};
 
 fn text(bytes: &[u8]) -> String {
@@ -94,6 +95,135 @@ async fn inspect_shows_what_a_component_needs() {
     assert_eq!(report["handler"], "wasi:http/handler@0.3.0");
     assert_eq!(report["digest"].as_str().unwrap().len(), 64);
     assert_eq!(report["grants"][0]["key"], "postgres", "{report}");
+}
+
+/// What no grant gives, and what is said about it.
+const MISSING: [(&str, &str); 7] = [
+    ("wasi:config/store@0.2.0-rc.1", "declare the values as `environment`"),
+    ("wasi:keyvalue/store@0.2.0-draft", "keep it in a database"),
+    ("wasi:http/handler@0.3.0", "as an import it is another service"),
+    ("wasi:clocks/types@0.3.0-rc-2025-09-16", "it has wasi:clocks/types of version 0.3"),
+    ("wasi:random/dice@0.2.99", "of wasi:random it has random, insecure, insecure-seed"),
+    ("wasm-host:postgres/client@0.2.0", "it has wasm-host:postgres/client of version 0.1"),
+    ("acme:coyote/anvil@1.0.0", "it has WASI 0.2 and 0.3, wasm-host:postgres"),
+];
+
+#[tokio::test]
+async fn what_this_host_does_not_have_is_told_by_inspect_serve_and_check_alike() {
+    let app = App::new("name = \"a\"\n[service.a]\ncomponent = \"all.wasm\"\n");
+    let all = handmade::importing(&MISSING.map(|(import, _)| import));
+    std::fs::write(app.path().join("all.wasm"), all).unwrap();
+
+    let output = app.run(&["inspect", "all.wasm"]).await;
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert_eq!(text(&output.stderr), "");
+    for (command, code) in [(&["serve", "all.wasm"][..], 64), (&["check"], 64)] {
+        let output = app.run(command).await;
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(!told.contains("linker") && !told.contains("instance export"), "{told}");
+        for (import, advice) in MISSING {
+            let sentence = format!("it imports {import}, which this host does not have: {advice}");
+            assert!(shown.contains(&sentence), "{sentence} is not in:\n{shown}");
+            assert!(told.contains(&sentence), "{sentence} is not in:\n{told}");
+        }
+    }
+
+    let output = app.run(&["inspect", "all.wasm", "--format", "json"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let imports: Vec<_> = report["missing"].as_array().unwrap().iter().collect();
+    assert_eq!(imports.len(), MISSING.len(), "{report}");
+}
+
+#[tokio::test]
+async fn an_interface_of_another_form_than_this_host_s_is_told_with_what_differs() {
+    let app = App::new("");
+    std::fs::write(app.path().join("a.wasm"), handmade::importing(&["wasi:random/random@0.2.99"]))
+        .unwrap();
+    let inspected = app.run(&["inspect", "a.wasm"]).await;
+    let served = app.run(&["serve", "a.wasm"]).await;
+    assert_eq!((inspected.status.code(), served.status.code()), (Some(1), Some(64)));
+    let sentence = "it imports wasi:random/random@0.2.99, which this host does not have: there is one of that \
+                    name, but its `ask` is not as imported here";
+    for told in [text(&inspected.stdout), text(&served.stderr)] {
+        assert!(told.contains(sentence), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_is_no_service_is_shown_and_ends_with_1() {
+    let app = App::new("");
+    std::fs::write(app.path().join("empty.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
+    let output = app.run(&["inspect", "empty.wasm"]).await;
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("handler   none: it is not a service"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_component_is_inspected_without_making_code_of_it() {
+    let app = App::new("");
+    let cache = app.path().join("cache");
+    let app = app.env("XDG_CACHE_HOME", cache.to_str().unwrap());
+    let output = app.run(&["inspect", component("weather").to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(!cache.exists() && !app.path().join(".wasm-host").exists());
+}
+
+#[tokio::test]
+async fn half_a_component_is_not_inspected() {
+    let app = App::new("");
+    let whole = std::fs::read(component("hello-p3")).unwrap();
+    std::fs::write(app.path().join("half.wasm"), &whole[..whole.len() / 2]).unwrap();
+    let output = app.run(&["inspect", "half.wasm"]).await;
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains("half.wasm is not a valid component"), "{told}");
+}
+
+#[tokio::test]
+async fn a_component_that_is_missing_is_told_beside_a_host_that_runs() {
+    let app = App::new("");
+    let host = app.serve_with(&[component("hello-p3").to_str().unwrap()]).await;
+    std::fs::write(app.path().join("text.wasm"), "hello").unwrap();
+    for (file, reason) in [
+        ("gone.wasm", "cannot read the component gone.wasm"),
+        ("text.wasm", "text.wasm is not a component"),
+    ] {
+        let output = app.run(&["serve", file]).await;
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{told}");
+        assert!(told.contains(reason) && !told.contains("state folder"), "{told}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_application_file_is_one_sentence() {
+    let app = App::new("");
+    let readme =
+        "# Title\n\nSome *words*:\n```toml\n[service.a]\ncomponent = \"a\"\n```\n".repeat(20);
+    std::fs::write(app.path().join("README.md"), readme).unwrap();
+    std::fs::write(app.path().join("other.toml"), "[package]\nedition = \"2024\"\n").unwrap();
+    std::fs::copy(component("hello-p3"), app.path().join("hello")).unwrap();
+    std::fs::write(app.path().join("picture.png"), [0x89, b'P', 0xff, 0xfe]).unwrap();
+    for (file, reason) in [
+        ("README.md", "is taken for an application file and is none: line 3 is not TOML; give"),
+        ("other.toml", "is taken for an application file and is none: it has none of name, http"),
+        ("hello", "is WebAssembly, and taken for an application file; give it a name that ends"),
+        ("picture.png", "it is not UTF-8 text"),
+        (".", "'.' is a folder"),
+    ] {
+        for command in ["serve", "check"] {
+            let output = app.run(&[command, file]).await;
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(64), "{told}");
+            assert!(told.contains(reason), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
 }
 
 #[tokio::test]

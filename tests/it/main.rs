@@ -26,5 +26,6 @@ mod secrets;
 mod shutdown;
 mod state_folder;
 mod swap;
+mod toolchains;
 mod watch;
 mod web_pages;

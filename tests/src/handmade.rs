@@ -1,8 +1,8 @@
 //! Components made by hand, instruction by instruction, for what no language that components are written in here says.
 
 use wasm_encoder::{
-    CodeSection, ExportKind, ExportSection, Function, FunctionSection, Module, StartSection,
-    TableSection, TypeSection, ValType,
+    CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
+    Module, StartSection, TableSection, TypeSection, ValType,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -29,20 +29,55 @@ pub fn service(tables: &TableSection, code: &[Function]) -> Vec<u8> {
         module.section(&StartSection { function_index: 1 });
     }
     module.section(&bodies);
-    component(module.finish())
+    component(module.finish(), &[])
 }
 
-/// The component around a module that handles requests.
-fn component(mut module: Vec<u8>) -> Vec<u8> {
+/// A service of WASI 0.2 that imports a function `ask` of each of these interfaces, such as
+/// `acme:coyote/anvil@1.0.0`, and answers nothing.
+pub fn importing(interfaces: &[&str]) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32, ValType::I32], []);
+    types.ty().function([], []);
+    let mut imports = ImportSection::new();
+    for interface in interfaces {
+        imports.import(interface, "ask", EntityType::Function(1));
+    }
+    let mut functions = FunctionSection::new();
+    functions.function(0);
+    let mut exports = ExportSection::new();
+    let handle = u32::try_from(interfaces.len()).unwrap();
+    exports.export("wasi:http/incoming-handler@0.2.12#handle", ExportKind::Func, handle);
+    let mut body = Function::new([]);
+    body.instructions().end();
+    let mut bodies = CodeSection::new();
+    bodies.function(&body);
+    let mut module = Module::new();
+    module.section(&types).section(&imports).section(&functions).section(&exports).section(&bodies);
+    component(module.finish(), interfaces)
+}
+
+/// The component around a module that handles requests, with these imports.
+fn component(mut module: Vec<u8>, imports: &[&str]) -> Vec<u8> {
     let mut resolve = Resolve::default();
     // Each uses those before it.
     for package in ["io", "clocks", "random", "filesystem", "sockets", "cli", "http"] {
         let file = root().join(format!("wit/deps/wasi-0.2/{package}.wit"));
         resolve.push_file(file).unwrap();
     }
-    let world =
-        "package test:handmade; world service { export wasi:http/incoming-handler@0.2.12; }";
-    let package = resolve.push_str("service.wit", world).unwrap();
+    let (mut world, mut packages) = (String::new(), String::new());
+    for import in imports {
+        let (name, version) = import.split_once('@').expect("a version");
+        let (package, interface) = name.split_once('/').expect("an interface");
+        world.push_str(&format!("import {import};"));
+        packages.push_str(&format!(
+            "package {package}@{version} {{ interface {interface} {{ ask: func(); }} }}\n"
+        ));
+    }
+    let text = format!(
+        "package test:handmade;\n\
+         world service {{ {world} export wasi:http/incoming-handler@0.2.12; }}\n{packages}"
+    );
+    let package = resolve.push_str("service.wit", &text).unwrap();
     let world = resolve.select_world(&[package], None).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&module).unwrap().encode().unwrap()

@@ -6,13 +6,14 @@
 //! said. Nothing else in the project knows that there are two.
 
 pub(crate) mod javascript;
+pub(crate) mod toolchains;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::shell::{self, MINUTE};
 use crate::{apt, project};
@@ -212,6 +213,20 @@ fn publish(built: &Path, place: &Path) -> Result<bool> {
     fs::write(&partial, new)?;
     fs::rename(&partial, place)?;
     Ok(true)
+}
+
+/// Whether a component that another program built is newer than its sources.
+fn is_up_to_date(component: &Path, newest: SystemTime) -> bool {
+    let made = fs::metadata(component).and_then(|data| data.modified()).ok();
+    made.is_some_and(|made| newest <= made)
+}
+
+/// What another program was to build is there, and of now.
+fn made(component: &Path) -> Result<()> {
+    ensure!(component.is_file(), "the build made no {}", component.display());
+    // A build may leave a file alone that would be the same, and so keep its old time.
+    fs::File::options().append(true).open(component)?.set_modified(SystemTime::now())?;
+    Ok(())
 }
 
 /// The cargo call of a toolchain, free of settings that are meant for native code.

@@ -42,9 +42,10 @@ pub(crate) fn components_and_web(steps: &mut Steps, need: Need) -> Result<Ready>
     if let Some(toolchain) = &ready.toolchain {
         steps.run("components", || Ok(((), guests::build(toolchain)?)))?;
     }
-    if need.javascript {
-        steps.run("components in JavaScript", || {
-            Ok(((), format!("{} built", guests::javascript::build()?)))
+    if need.foreign {
+        steps.run("components of other toolchains", || {
+            let built = guests::javascript::build()? + guests::toolchains::build()?;
+            Ok(((), format!("{built} built")))
         })?;
     }
     if need.web {
@@ -55,9 +56,9 @@ pub(crate) fn components_and_web(steps: &mut Steps, need: Need) -> Result<Ready>
 
 pub(crate) fn guests() -> Result<()> {
     // A host that watches has this run for what it serves.
-    let javascript = std::env::var_os("WASM_HOST_CHANGED").is_none();
-    let need = Need { components: true, javascript, ..Need::default() };
-    components_and_web(&mut Steps::new(2 + usize::from(javascript)), need).map(drop)
+    let foreign = std::env::var_os("WASM_HOST_CHANGED").is_none();
+    let need = Need { components: true, foreign, ..Need::default() };
+    components_and_web(&mut Steps::new(2 + usize::from(foreign)), need).map(drop)
 }
 
 pub(crate) fn web() -> Result<()> {

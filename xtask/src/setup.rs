@@ -20,8 +20,8 @@ use crate::{apt, project};
 pub(crate) struct Need {
     pub(crate) components: bool,
     pub(crate) web: bool,
-    /// Components that npm builds. Only tests use them, and their tools are large.
-    pub(crate) javascript: bool,
+    /// Components that npm and the tools of PyPI build. Only tests use them, and their tools are large.
+    pub(crate) foreign: bool,
     pub(crate) postgres: bool,
     /// A connection pooler. Only tests use it.
     pub(crate) pooler: bool,
@@ -32,13 +32,13 @@ impl Need {
     pub(crate) const SERVE: Self = Self {
         components: true,
         web: true,
-        javascript: false,
+        foreign: false,
         postgres: true,
         pooler: false,
         browser: false,
     };
     pub(crate) const TEST: Self =
-        Self { javascript: true, pooler: true, browser: true, ..Self::SERVE };
+        Self { foreign: true, pooler: true, browser: true, ..Self::SERVE };
 }
 
 /// What was found or installed.
@@ -63,11 +63,14 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     if matches!(toolchain, Some(Toolchain::Debian { .. })) {
         packages.extend(apt::missing(&guests::DEBIAN));
     }
-    let npm = need.web || need.javascript;
+    let npm = need.web || need.foreign;
     if npm {
         let tools = [("node", "nodejs"), ("npm", "npm")];
         let missing = tools.into_iter().filter(|(tool, _)| shell::find(tool).is_none());
         packages.extend(missing.map(|(_, package)| package));
+    }
+    if need.foreign && !guests::toolchains::has_pip() {
+        packages.push("python3-pip");
     }
     if need.browser && chromium().is_none() {
         packages.push("chromium");
@@ -91,10 +94,11 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     if need.web {
         npm_packages(&project::web())?;
     }
-    if need.javascript {
+    if need.foreign {
         for guest in guests::javascript::all(&project::root()) {
             npm_packages(&guest.folder)?;
         }
+        guests::toolchains::install()?;
     }
     let browser = if need.browser { chromium() } else { None };
     if need.browser && browser.is_none() {

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let need = Need {
         components,
         web,
-        javascript: components,
+        foreign: components,
         postgres: components,
         pooler: parts.contains(&Part::Integration),
         browser,

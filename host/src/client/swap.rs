@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::limits;
 use crate::service::history::{Record, Verdict};
 use crate::service::swap::Outcome;
+use crate::telemetry::tell_if_long_async;
 use crate::{output, table};
 
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
@@ -63,7 +64,8 @@ async fn tell(
     format: Format,
     trial: Option<String>,
 ) -> Result<(), Exit> {
-    let answer = client.send(request).await?;
+    let what = "waiting for the host, which compiles and tries the version";
+    let answer = tell_if_long_async(what, client.send(request)).await?;
     if answer.status != StatusCode::OK && answer.status != StatusCode::UNPROCESSABLE_ENTITY {
         return Err(answer.problem());
     }

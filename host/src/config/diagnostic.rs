@@ -102,6 +102,12 @@ impl<'a> IntoIterator for &'a Diagnostics {
     }
 }
 
+impl From<Diagnostic> for Diagnostics {
+    fn from(found: Diagnostic) -> Diagnostics {
+        Diagnostics(vec![found])
+    }
+}
+
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, diagnostic) in self.0.iter().enumerate() {

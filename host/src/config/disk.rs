@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::diagnostic::{Problem, quoted};
+use super::kind;
 use crate::limits;
 
 /// The text of the application file.
@@ -20,12 +21,17 @@ pub(super) fn application(path: &Path) -> Result<String, Problem> {
             "name the application file in it",
         ));
     }
-    text(path, limits::APPLICATION_FILE_BYTES).map_err(|cause| {
+    let problem = |cause| {
         Problem::new(
             format!("cannot read the application file: {cause}"),
             "name another one, as in wasm-host serve path/to/wasm-host.toml",
         )
-    })
+    };
+    let bytes = beginning(path, limits::APPLICATION_FILE_BYTES).map_err(problem)?;
+    match kind::of_bytes(path, &bytes) {
+        Some(other) => Err(other),
+        None => utf8(bytes, limits::APPLICATION_FILE_BYTES).map_err(problem),
+    }
 }
 
 /// The content of a secret file, without the newline that editors put at its end.
@@ -68,9 +74,18 @@ pub(super) fn names_in(folder: &Path) -> Vec<String> {
 }
 
 fn text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    utf8(beginning(path, bytes_max)?, bytes_max)
+}
+
+/// As much of it as shows that it is too long.
+fn beginning(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     let file = fs::File::open(path).map_err(|error| cause(&error))?;
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| cause(&error))?;
+    Ok(bytes)
+}
+
+fn utf8(bytes: Vec<u8>, bytes_max: u64) -> Result<String, String> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > bytes_max) {
         return Err(format!("it has more than {bytes_max} bytes"));
     }

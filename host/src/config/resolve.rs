@@ -15,7 +15,8 @@ use crate::limits;
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-const KEYS: &[&str] = &[
+/// What stands at the top of the file.
+pub(super) const KEYS: &[&str] = &[
     "name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits", "record",
 ];
 

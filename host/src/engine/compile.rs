@@ -15,11 +15,17 @@ use wasmtime::component::Component;
 
 use crate::engine::Engine;
 use crate::limits;
+use crate::telemetry::tell_if_long;
 
 mod cache;
 mod origin;
+mod outline;
 
 pub use cache::CodeCache;
+pub use outline::Outline;
+
+/// Bytes that say what a file is, and of which version.
+const HEADER: usize = 8;
 
 /// What names a version: the SHA-256 of its file.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -76,6 +82,14 @@ impl ComponentFile {
         Self::from_bytes(read(path)?, path.to_path_buf())
     }
 
+    /// Whether there is a file that looks like a component, without reading all of it.
+    pub fn look(path: &Path) -> Result<()> {
+        let mut begin = Vec::new();
+        let read = open(path)?.take(HEADER as u64).read_to_end(&mut begin);
+        read.with_context(|| format!("cannot read the component {}", path.display()))?;
+        check_kind(&begin).with_context(|| format!("{} is not a component", path.display()))
+    }
+
     /// Bytes that came another way. `path` names their origin.
     pub fn from_bytes(bytes: Vec<u8>, path: PathBuf) -> Result<Self> {
         check_kind(&bytes).with_context(|| format!("{} is not a component", path.display()))?;
@@ -90,14 +104,14 @@ impl ComponentFile {
     /// Whether the file ends where its last section ends: half a file does not. Says nothing about
     /// what is in the sections.
     pub fn is_whole(&self) -> bool {
-        let mut rest = self.bytes.get(8..).unwrap_or_default();
+        let mut rest = self.bytes.get(HEADER..).unwrap_or_default();
         while !rest.is_empty() {
-            match after_section(rest) {
-                Some(after) => rest = after,
+            match first_section(rest) {
+                Some(section) => rest = section.after,
                 None => return false,
             }
         }
-        self.bytes.len() > 8
+        self.bytes.len() > HEADER
     }
 }
 
@@ -121,22 +135,28 @@ pub fn compile_now(
     if let Some(component) = cache.load(engine.wasmtime(), &file.digest) {
         return Ok(component);
     }
-    let component = Component::from_binary(engine.wasmtime(), &file.bytes)
+    let megabytes = file.bytes.len() as f64 / 1e6;
+    let what = format!("compiling {} of {megabytes:.1} MB", file.path.display());
+    let component = tell_if_long(&what, || Component::from_binary(engine.wasmtime(), &file.bytes))
         .map_err(anyhow::Error::from)
         .with_context(|| format!("{} is not a valid component", file.path.display()))?;
     Ok(cache.store(engine.wasmtime(), &file.digest, component))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn open(path: &Path) -> Result<fs::File> {
     let cannot = || format!("cannot read the component {}", path.display());
     // Asked before it is opened: opening a pipe waits for somebody to write.
     if !fs::metadata(path).with_context(cannot)?.is_file() {
         bail!("{} is not a file", path.display());
     }
+    fs::File::open(path).with_context(cannot)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).with_context(cannot)?;
     // It may grow while it is read.
-    file.take(limits::COMPONENT_FILE_BYTES + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    let read = open(path)?.take(limits::COMPONENT_FILE_BYTES + 1).read_to_end(&mut bytes);
+    read.with_context(|| format!("cannot read the component {}", path.display()))?;
     if bytes.len() as u64 > limits::COMPONENT_FILE_BYTES {
         bail!("{} is larger than {} bytes", path.display(), limits::COMPONENT_FILE_BYTES);
     }
@@ -145,7 +165,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Tell a component from what people most often hand over instead.
 fn check_kind(bytes: &[u8]) -> Result<()> {
-    match bytes.get(..8) {
+    match bytes.get(..HEADER) {
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
         Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => bail!(
             "it is a core WebAssembly module; build it for a component target such as wasm32-wasip2, or wrap it with `wasm-tools component new`"
@@ -159,9 +179,15 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// What follows the section at the beginning: a byte that says what it is, its length in LEB128,
-/// that many bytes.
-fn after_section(bytes: &[u8]) -> Option<&[u8]> {
+/// The section at the beginning of these bytes.
+struct Section<'a> {
+    content: &'a [u8],
+    /// What follows it.
+    after: &'a [u8],
+}
+
+/// A section is a byte that says what it is, its length in LEB128, that many bytes.
+fn first_section(bytes: &[u8]) -> Option<Section<'_>> {
     let (mut length, mut at) = (0_u64, 1);
     loop {
         let byte = *bytes.get(at)?;
@@ -174,7 +200,8 @@ fn after_section(bytes: &[u8]) -> Option<&[u8]> {
             return None;
         }
     }
-    bytes.get(at.checked_add(usize::try_from(length).ok()?)?..)
+    let end = at.checked_add(usize::try_from(length).ok()?)?;
+    Some(Section { content: bytes.get(at..end)?, after: bytes.get(end..)? })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
+use super::case::read::json_of;
 use super::case::write::{put_question, put_response};
 use super::case::{
     Action, Answer, Body, Call, Case, Chunk, Exchange, Expected, HttpAnswer, Outcome, Response,
@@ -211,20 +212,29 @@ fn merge(table: &mut Table, mut wanted: Table, keys: &[&str]) {
             (None, None) => {}
             (None, Some(_)) => drop(table.remove(key)),
             (Some(new), None) => drop(table.insert(key, new)),
-            (Some(new), Some(old)) => replace(old, new),
+            (Some(new), Some(old)) => replace(key, old, new),
         }
     }
 }
 
-fn replace(old: &mut Item, new: Item) {
-    let (Some(before), Item::Value(mut value)) = (old.as_value(), new) else { return };
-    let plain = |value: &toml_edit::Value| {
-        // Through its text: two ways to write a text are one value.
-        toml::from_str::<toml::Table>(&format!("v = {}", value.to_string().trim())).ok()
-    };
-    if plain(before) != plain(&value) {
+fn replace(key: &str, old: &mut Item, new: Item) {
+    // JSON and headers may be tables of their own.
+    let (Ok(before), Item::Value(mut value)) = (old.clone().into_value(), new) else { return };
+    if plain(key, &before) != plain(key, &value) {
         *value.decor_mut() = before.decor().clone();
         *old = Item::Value(value);
+    }
+}
+
+/// What a value says, without how it is written.
+fn plain(key: &str, value: &toml_edit::Value) -> Option<toml::Value> {
+    // Through its text: two ways to write a text are one value.
+    let mut table: toml::Table =
+        toml::from_str(&format!("v = {}", value.to_string().trim())).ok()?;
+    let value = table.remove("v")?;
+    match key {
+        "json" => Some(json_of(value).ok()?.to_string().into()),
+        _ => Some(value),
     }
 }
 
@@ -296,6 +306,23 @@ headers = { x-a = "1" }
         assert_eq!(blessed, expected);
         let again = Case::parse(&blessed, Path::new("a.toml")).unwrap();
         assert_eq!(judge(&again, &observed(&again, &["new"])), []);
+    }
+
+    #[test]
+    fn json_that_is_written_as_a_table_stays_where_it_says_what_was_seen() {
+        let text = "request.path = \"/\"\n[response]\nstatus = 200\njson = { a = 1 }  # it\n";
+        let case = Case::parse(text, Path::new("a.toml")).unwrap();
+        let blessed = bless(text, &case, &observed(&case, &[])).unwrap();
+        assert_eq!(blessed, text.replace("200", "201"));
+        for other in [
+            text.replace("a = 1", "b = 2"),
+            text.replace("json = { a = 1 }  # it\n", "[response.json]\na = 2\n"),
+        ] {
+            let case = Case::parse(&other, Path::new("a.toml")).unwrap();
+            let blessed = bless(&other, &case, &observed(&case, &[])).unwrap();
+            let again = Case::parse(&blessed, Path::new("a.toml")).unwrap();
+            assert_eq!(judge(&again, &observed(&again, &[])), [], "{blessed}");
+        }
     }
 
     #[test]

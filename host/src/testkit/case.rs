@@ -6,7 +6,7 @@
 //! in a file, everything below `answer` is what a capability says, and everything else is
 //! what the component must do.
 
-mod read;
+pub(crate) mod read;
 pub(crate) mod value;
 pub(super) mod write;
 

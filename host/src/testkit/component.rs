@@ -38,7 +38,10 @@ impl Kit {
     /// # Errors
     /// The engine does not start on this machine.
     pub fn new() -> Result<Self> {
-        Ok(Self { engine: Engine::new(limits::HOST_INSTANCES.default)?, cache: cache() })
+        Ok(Self {
+            engine: Engine::new(limits::HOST_INSTANCES.default)?,
+            cache: CodeCache::of_user(),
+        })
     }
 
     /// Read, compile or take from the cache, and link.
@@ -168,13 +171,6 @@ fn package(folder: &Path) -> Option<String> {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
     let manifest: toml::Table = manifest.parse().ok()?;
     Some(manifest.get("package")?.get("name")?.as_str()?.to_string())
-}
-
-/// Compiled code is kept for the user, not for a project: its name says what it was made from.
-fn cache() -> CodeCache {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    folder.map_or_else(CodeCache::none, |folder| CodeCache::new(&folder.join("wasm-host")))
 }
 
 #[cfg(test)]

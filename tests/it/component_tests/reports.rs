@@ -52,6 +52,35 @@ async fn bless_writes_down_what_was_seen_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn json_in_a_case_is_a_text_or_a_table_of_toml() {
+    let show = r#"
+[request]
+method = "POST"
+path = "/api/show"
+json = { name = "demo:latest" }
+
+[[call]]
+ollama = "POST /api/show"
+json = '{"model":"demo:latest"}'
+answer.json = { model_info = {} }
+
+[response]
+status = 200
+json.model_info = {}
+"#;
+    let no_time = "[request]\npath = \"/\"\njson = { at = 2026-01-31 }\n";
+    let cases = Cases::new(&[("show", show)]);
+    let (code, report) = cases.report("ollama", &[]).await;
+    assert_eq!(code, Some(0), "{report:#}");
+
+    let wrong = Cases::new(&[("time", no_time)]);
+    let output = wrong.run("ollama", &[]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains("time.toml:3: error: json: there are no times in JSON"), "{told}");
+}
+
+#[tokio::test]
 async fn what_bless_cannot_mend_stays_a_failure_and_says_why() {
     let printed = "log = [\"never printed\"]\nrequest.path = \"/\"\n[response]\nstatus = 200\n";
     let in_one_line = format!("call = []\n{ROOT}").replace("200", "201");

@@ -1,14 +1,14 @@
 // Builds the component: `node build.mjs` writes it to the file named on the command line, by
 // default ../../../target/components/hello-js.wasm. Nothing is fetched while it runs.
 //
-// The engine inside the component exports `wasi:http@0.2.3`, and a world that asks for another
+// The engine inside the component exports `wasi:http@0.2.10`, and a world that asks for another
 // patch version is refused. The interfaces of the repository are the same but for that number.
 import { componentize } from '@bytecodealliance/componentize-js';
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 
-const ENGINE_VERSION = '0.2.3';
+const ENGINE_VERSION = '0.2.10';
 const VERSION = /\b0\.2\.12\b/g;
 
 // The build's parser leaves unstable interfaces out, and stumbles over worlds that import them.

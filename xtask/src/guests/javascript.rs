@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use crate::guests::{is_up_to_date, made};
 use crate::shell::{self, MINUTE};
 use crate::{project, web};
 
@@ -46,22 +47,16 @@ pub(crate) fn build() -> Result<usize> {
     let mut built = 0;
     for Guest { name, folder } in all(&root) {
         let component = project::components().join(format!("{name}.wasm"));
-        let made = fs::metadata(&component).and_then(|data| data.modified()).ok();
         let newest =
             web::newest_source(&folder)?.max(web::newest_source(&root.join(SHARED_SOURCES))?);
-        if made.is_some_and(|made| newest <= made) {
+        if is_up_to_date(&component, newest) {
             continue;
         }
         let mut npm = Command::new("npm");
         npm.args(["run", "build", "--"]).arg(&component).current_dir(&folder);
         npm.env("npm_config_update_notifier", "false");
         shell::shown(&mut npm, 10 * MINUTE).with_context(|| format!("component {name}"))?;
-        ensure!(component.is_file(), "`npm run build` made no {}", component.display());
-        // A build may leave a file alone that would be the same, and so keep its old time.
-        fs::File::options()
-            .append(true)
-            .open(&component)?
-            .set_modified(std::time::SystemTime::now())?;
+        made(&component)?;
         built += 1;
     }
     Ok(built)

@@ -7,6 +7,7 @@
 //! cannot be written is a slower start, not an error.
 
 use std::collections::HashMap;
+use std::env;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
@@ -42,6 +43,13 @@ impl CodeCache {
             tracing::warn!("compiled code is not kept: {error:#}");
         }
         Self { folder: usable.is_ok().then_some(folder), loaded: Mutex::default() }
+    }
+
+    /// Keep code for this user, whatever it is for: the names of entries say what they were made from.
+    pub fn of_user() -> Self {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+        folder.map_or_else(Self::none, |folder| Self::new(&folder.join("wasm-host")))
     }
 
     /// Keep nothing.

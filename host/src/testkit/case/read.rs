@@ -139,6 +139,14 @@ fn json(text: String) -> Result<Body, String> {
     }
 }
 
+/// What stands under `json`, a text or TOML's own values.
+pub(crate) fn json_of(value: toml::Value) -> Result<serde_json::Value, String> {
+    match value {
+        toml::Value::String(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        other => raw::json_value(other),
+    }
+}
+
 /// At most one of `text`, `json` and `base64`.
 fn body(raw: RawBody) -> Result<Option<Body>, String> {
     match (raw.text, raw.json, raw.base64) {

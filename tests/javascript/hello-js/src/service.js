@@ -8,6 +8,7 @@ const ROUTES = {
   '/dice': ['GET', roll],
   '/now': ['GET', now],
   '/tomorrow': ['GET', tomorrow],
+  '/stream': ['GET', stream],
 };
 
 const LARGEST_BODY = 4096;
@@ -90,6 +91,19 @@ async function tomorrow() {
     throw new Wrong(502, 'The weather service answered without a temperature.');
   }
   return json({ date: day.date, summary: day.summary, advice: advice(day.temperatureC) });
+}
+
+/** An answer that is made while it is sent. */
+function stream() {
+  const encoder = new TextEncoder();
+  let piece = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      if (piece === 100) controller.close();
+      else controller.enqueue(encoder.encode(`piece ${piece++}\n`));
+    },
+  });
+  return new Response(body, { headers: { 'content-type': 'text/plain' } });
 }
 
 function json(value, status = 200, headers = {}) {

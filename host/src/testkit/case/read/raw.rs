@@ -42,6 +42,7 @@ pub(super) struct RawRequest {
     pub(super) path: String,
     pub(super) headers: Option<Headers>,
     pub(super) text: Option<String>,
+    #[serde(default, deserialize_with = "json")]
     pub(super) json: Option<String>,
     pub(super) base64: Option<String>,
     pub(super) lines: Option<Vec<RawPiece>>,
@@ -65,6 +66,7 @@ pub(super) struct RawCall {
     pub(super) parameters: Option<Vec<Value>>,
     pub(super) headers: Option<Headers>,
     pub(super) text: Option<String>,
+    #[serde(default, deserialize_with = "json")]
     pub(super) json: Option<String>,
     pub(super) base64: Option<String>,
     #[serde(default)]
@@ -88,6 +90,7 @@ pub(super) struct RawAnswer {
     pub(super) status: Option<u16>,
     pub(super) headers: Option<Headers>,
     pub(super) text: Option<String>,
+    #[serde(default, deserialize_with = "json")]
     pub(super) json: Option<String>,
     pub(super) base64: Option<String>,
     pub(super) lines: Option<Vec<RawPiece>>,
@@ -101,6 +104,7 @@ pub(super) struct RawResponse {
     pub(super) status: Option<u16>,
     pub(super) headers: Option<BTreeMap<String, Wanted>>,
     pub(super) text: Option<String>,
+    #[serde(default, deserialize_with = "json")]
     pub(super) json: Option<String>,
     pub(super) base64: Option<String>,
     pub(super) chunks: Option<Vec<RawChunk>>,
@@ -113,6 +117,7 @@ pub(super) struct RawResponse {
 pub(super) struct RawChunk {
     pub(super) at: String,
     pub(super) text: Option<String>,
+    #[serde(default, deserialize_with = "json")]
     pub(super) json: Option<String>,
     pub(super) base64: Option<String>,
 }
@@ -196,4 +201,36 @@ fn time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
             "{other} is no time; write \"2026-01-31T23:59:30Z\""
         ))),
     }
+}
+
+/// JSON is a text that is passed on as it is, or TOML's own values, whose keys come in the order of the alphabet.
+fn json<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(Some(text)),
+        other => match json_value(other) {
+            Ok(value) => Ok(Some(value.to_string())),
+            Err(why) => Err(serde::de::Error::custom(format!("json: {why}"))),
+        },
+    }
+}
+
+pub(super) fn json_value(value: Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        Value::String(text) => text.into(),
+        Value::Integer(number) => number.into(),
+        Value::Boolean(flag) => flag.into(),
+        Value::Float(number) => serde_json::Number::from_f64(number)
+            .ok_or_else(|| format!("there is no number {number} in JSON"))?
+            .into(),
+        Value::Datetime(time) => {
+            return Err(format!("there are no times in JSON; write it as a text, \"{time}\""));
+        }
+        Value::Array(values) => {
+            serde_json::Value::Array(values.into_iter().map(json_value).collect::<Result<_, _>>()?)
+        }
+        Value::Table(entries) => {
+            let entry = |(key, value)| Ok::<_, String>((key, json_value(value)?));
+            serde_json::Value::Object(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+        }
+    })
 }

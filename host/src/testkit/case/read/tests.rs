@@ -59,3 +59,37 @@ fn what_is_wrong_is_told_with_its_line() {
         assert!(told.starts_with(expected), "{told}");
     }
 }
+
+#[test]
+fn json_is_a_text_or_values_of_toml() {
+    let body = |json: &str| {
+        let text = format!("[request]\npath = \"/\"\njson = {json}\n");
+        match Case::parse(&text, Path::new("cases/a.toml")) {
+            Ok(Case {
+                request: Request { content: Content::Whole(Body::Json(json)), .. }, ..
+            }) => json,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(body("'{\"b\":  1}'"), "{\"b\":  1}");
+    assert_eq!(
+        body("{ name = \"Ada\", tags = [1, 2.5, true], in = { a = \"\\\"\" } }"),
+        r#"{"in":{"a":"\""},"name":"Ada","tags":[1,2.5,true]}"#
+    );
+    assert_eq!(body("[]"), "[]");
+    assert_eq!(body("3"), "3");
+    let table = "[request]\npath = \"/\"\n[request.json]\na = 1\n[response]\nstatus = 200\n";
+    assert!(Case::parse(table, Path::new("cases/a.toml")).is_ok());
+}
+
+#[test]
+fn what_json_has_not_is_told() {
+    for (json, expected) in [
+        ("{ at = 2026-01-31 }", "cases/a.toml:3: error: json: there are no times in JSON"),
+        ("[nan]", "cases/a.toml:3: error: json: there is no number NaN"),
+        ("hello", "cases/a.toml:3: error: "),
+    ] {
+        let told = wrong(&format!("[request]\npath = \"/\"\njson = {json}\n"));
+        assert!(told.starts_with(expected), "{told}");
+    }
+}
