@@ -8,7 +8,7 @@ use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
 use super::{app, in_flight};
 
 fn old(path: &str) -> String {
-    format!("GET {path} HTTP/1.0\r\nhost: x\r\n\r\n")
+    format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n")
 }
 
 async fn answer(address: &str, request: String) -> Ended {
@@ -32,7 +32,7 @@ async fn a_client_of_http_1_0_sees_an_error_where_an_answer_breaks_off() {
         is_reset_after(&answer(&host.address, old(path)).await, "half of it");
     }
     // Also where it meant to go on.
-    let request = "GET /fail-in-body HTTP/1.0\r\nhost: x\r\nconnection: keep-alive\r\n\r\n";
+    let request = "GET /fail-in-body HTTP/1.0\r\nhost: localhost\r\nconnection: keep-alive\r\n\r\n";
     is_reset_after(&answer(&host.address, request.to_string()).await, "half of it");
 }
 
@@ -48,7 +48,7 @@ async fn a_client_of_http_1_0_sees_a_whole_answer_end_in_order() {
 #[tokio::test]
 async fn a_client_of_http_1_1_reads_all_that_was_sent_and_no_last_chunk() {
     let host = app("").serve().await;
-    let request = "GET /fail-in-body HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let request = "GET /fail-in-body HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let ended = answer(&host.address, request.to_string()).await;
     let text = ended.text();
     assert!(text.contains("half of it") && !text.contains("\r\n0\r\n"), "{text}");
@@ -97,7 +97,7 @@ async fn a_model_server_that_is_cut_off_is_an_error_for_a_client_of_http_1_0() {
     for path in ["/api/chat", "/v1/chat/completions"] {
         let body = models::CHAT;
         let request = format!(
-            "POST {path} HTTP/1.0\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.0\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         let ended = answer(&host.address, request).await;

@@ -166,7 +166,6 @@ where
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(finished(ended));
             }
-            pulse.rests();
             // What has been sent is read before the end is told; a new connection has a moment for it.
             if finishing || order != Order::Finish || !pulse.has_begun() {
                 break;

@@ -147,13 +147,6 @@ impl Pulse {
         self.is_old.load(Ordering::Relaxed)
     }
 
-    /// The connection has done what it could for now. If it waits for the next request, it has read all of the last.
-    pub(super) fn rests(&self) {
-        if !self.is_at_work() {
-            self.may_send.store(false, Ordering::Relaxed);
-        }
-    }
-
     /// Bytes wait for the client.
     pub(super) fn waits(&self) {
         self.waiting.store(true, Ordering::Relaxed);
