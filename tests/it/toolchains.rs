@@ -3,11 +3,22 @@
 //! What is in them is theirs: an interpreter, a library of theirs, or nothing at all. Each is compiled once here,
 //! which takes seconds for an interpreter.
 
+use std::time::Duration;
+
+use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
+
+/// Time to compile an interpreter of 20 MB with a compiler that is hardly optimised, beside other tests.
+const COMPILATION: Duration = Duration::from_secs(300);
 
 /// A host that serves one of them by itself.
 async fn serve(name: &str) -> Host {
-    App::new("").serve_with(&[component(name).to_str().unwrap()]).await
+    let app = App::new("");
+    let file = component(name);
+    // Keeps the code for the host, which would otherwise be waited for less.
+    let checked = app.run_within(COMPILATION, &["check", file.to_str().unwrap()]).await;
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    app.serve_with(&[file.to_str().unwrap()]).await
 }
 
 /// What `/stream` is, in every one of them.
@@ -15,8 +26,8 @@ fn pieces() -> String {
     (0..100).map(|piece| format!("piece {piece}\n")).collect()
 }
 
-/// A whole answer with its length, and one that comes in pieces.
-async fn answers_whole_and_in_pieces(host: &Host, path: &str, whole: &str) {
+/// A whole answer with its length, and one that comes in pieces, some times. Each counts as served: no client left.
+async fn answers_whole_and_in_pieces(host: &Host, name: &str, path: &str, whole: &str) {
     for _ in 0..3 {
         let reply = host.get(path).await;
         assert_eq!(reply.status, 200, "{}", host.log());
@@ -25,19 +36,26 @@ async fn answers_whole_and_in_pieces(host: &Host, path: &str, whole: &str) {
         assert_eq!(streamed.status, 200, "{}", host.log());
         assert_eq!(streamed.text(), pieces());
     }
+    let service = eventually("the count of all requests", async || {
+        let service = host.service(name).await;
+        let counts = ["served", "failed", "cancelled"].map(|key| service[key].as_u64().unwrap());
+        (counts.iter().sum::<u64>() == 6).then_some(service)
+    });
+    let service = service.await;
+    assert_eq!(service["served"], 6, "{service}");
 }
 
 #[tokio::test]
 async fn a_component_of_componentize_js_answers_whole_and_in_pieces() {
     let host = serve("hello-js").await;
     let routes = r#"{"routes":["/","/greeting","/dice","/now","/tomorrow","/stream"]}"#;
-    answers_whole_and_in_pieces(&host, "/", routes).await;
+    answers_whole_and_in_pieces(&host, "hello-js", "/", routes).await;
 }
 
 #[tokio::test]
 async fn a_component_of_componentize_py_of_0_2_answers_whole_and_in_pieces() {
     let host = serve("hello-py-p2").await;
-    answers_whole_and_in_pieces(&host, "/x?y", "Hello from Python at /x?y\n").await;
+    answers_whole_and_in_pieces(&host, "hello-py-p2", "/x?y", "Hello from Python at /x?y\n").await;
     assert_eq!(host.get("/raise").await.status, 502);
     assert_eq!(host.get("/x").await.text(), "Hello from Python at /x\n");
 }
@@ -45,7 +63,7 @@ async fn a_component_of_componentize_py_of_0_2_answers_whole_and_in_pieces() {
 #[tokio::test]
 async fn a_component_of_componentize_py_of_0_3_answers_whole_and_in_pieces() {
     let host = serve("hello-py-p3").await;
-    answers_whole_and_in_pieces(&host, "/x?y", "Hello from Python at /x?y\n").await;
+    answers_whole_and_in_pieces(&host, "hello-py-p3", "/x?y", "Hello from Python at /x?y\n").await;
     assert_eq!(host.get("/raise").await.status, 502);
     assert_eq!(host.get("/x").await.text(), "Hello from Python at /x\n");
 }
@@ -53,5 +71,5 @@ async fn a_component_of_componentize_py_of_0_3_answers_whole_and_in_pieces() {
 #[tokio::test]
 async fn a_component_of_zig_s_c_answers_whole_and_in_pieces() {
     let host = serve("hello-c").await;
-    answers_whole_and_in_pieces(&host, "/x?y", "Hello from C at /x?y\n").await;
+    answers_whole_and_in_pieces(&host, "hello-c", "/x?y", "Hello from C at /x?y\n").await;
 }

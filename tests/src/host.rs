@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::client::{self, Reply};
-use crate::within;
+use crate::{PATIENCE, within};
 
 /// An application in a folder of its own.
 pub struct App {
@@ -131,8 +131,14 @@ impl App {
 
     /// Run a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
+        self.run_within(PATIENCE, arguments).await
+    }
+
+    /// The same for what takes longer on a busy machine, such as compiling an interpreter.
+    pub async fn run_within(&self, patience: Duration, arguments: &[&str]) -> Output {
         let output = self.command(arguments).kill_on_drop(true).output();
-        within("the command to end", output).await.expect("the command starts")
+        let ended = tokio::time::timeout(patience, output).await;
+        ended.expect("the command ends in time").expect("the command starts")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

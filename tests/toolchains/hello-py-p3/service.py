@@ -1,7 +1,6 @@
 """A service of WASI 0.3 as componentize-py makes it: a whole answer, a streamed one and a broken one."""
 
-import asyncio
-
+import componentize_py_async_support
 import wit_world
 from componentize_py_types import Ok
 from wit_world.exports import Handler as HandlerProtocol
@@ -19,7 +18,7 @@ class Handler(HandlerProtocol):
             fields.append(("content-length", str(len(pieces[0])).encode()))
         body, contents = wit_world.byte_stream()
         trailers = wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[1]
-        asyncio.get_event_loop().create_task(send(body, pieces))
+        componentize_py_async_support.spawn(send(body, pieces))
         return Response.new(Fields.from_list(fields), contents, trailers)[0]
 
 
