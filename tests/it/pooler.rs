@@ -135,6 +135,39 @@ async fn health_looks_through_a_pooler_at_the_server() {
 }
 
 #[tokio::test]
+async fn a_pooler_that_has_no_session_to_spare_is_busy() {
+    let settings = "pool_mode = transaction\ndefault_pool_size = 1";
+    let bench = Bench::new(settings, "").await;
+    // Two at once: from now on the host has two connections.
+    let short = "select 1 from pg_sleep(1)";
+    let (one, other) = tokio::join!(bench.value(short), bench.value(short));
+    assert_eq!((&*one, &*other), ("1", "1"));
+    let sleep = "select 'held', pg_sleep(600)";
+    let held = client::open(&bench.host.address, "POST", "/query", &[], sleep).await;
+    bench.until_running("held", "1").await;
+    assert_eq!(bench.ask("/query", "select 1").await, (503, "busy".to_string()));
+    drop(held);
+    eventually("a session", async || {
+        (bench.ask("/query", "select 1").await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pooler_with_fewer_sessions_than_the_pool_says_so() {
+    let postgres = Postgres::start();
+    let pooler = Pooler::start(&postgres, "pool_mode = session\ndefault_pool_size = 1");
+    let keys = "pool = 2\nconnect-timeout = \"1s\"";
+    let host = databases::querier(&pooler.url(), keys).serve().await;
+    let sleep = "select pg_sleep(600)";
+    let held = client::open(&host.address, "POST", "/", &[], sleep).await;
+    let reply = host.send("POST", "/", "select 1").await;
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    assert!(reply.text().contains("fewer connections to the server"), "{}", reply.text());
+    drop(held);
+}
+
+#[tokio::test]
 async fn a_statement_whose_client_leaves_ends_on_the_server() {
     for mode in ["transaction", "session"] {
         let bench = Bench::new(&format!("pool_mode = {mode}"), "").await;

@@ -34,6 +34,7 @@ policy=/usr/sbin/policy-rc.d
 restore() { rm -f "$policy"; if [ -e "$policy.before" ]; then mv "$policy.before" "$policy"; fi; }
 if [ -e "$policy" ]; then mv "$policy" "$policy.before"; fi
 trap restore EXIT
+trap 'exit 1' INT TERM
 printf '#!/bin/sh\nexit 101\n' > "$policy"
 chmod 755 "$policy"
 apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 pgbouncer || exit

@@ -15,6 +15,7 @@ mod convert;
 mod error;
 pub mod host;
 mod login;
+mod perform;
 mod pool;
 mod pooled;
 mod rows;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::caught;
 use super::login::{Login, Process};
+use super::pool::PoolConfig;
 use super::pooled::{Pooled, Unusable};
 use super::session::Leftover;
 use crate::limits::postgres as limits;
@@ -55,15 +56,11 @@ pub(super) const RESET: &str = "close all; set session authorization default; re
 pub(super) const FIRST_WITH_CLIENT_CHECK: u32 = 140_000;
 
 impl Connection {
-    pub(super) async fn open(
-        login: &Login,
-        connect_timeout: Duration,
-        statement_timeout: Duration,
-    ) -> Result<Self, Unusable> {
-        let deadline = Instant::now() + connect_timeout;
+    pub(super) async fn open(login: &Login, config: &PoolConfig) -> Result<Self, Unusable> {
+        let deadline = Instant::now() + config.connect_timeout;
         let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         let (mut sql, process) = timeout_at(deadline, login.open()).await.unwrap_or_else(late)?;
-        let way = timeout_at(deadline, way(&mut sql, process, login, statement_timeout)).await;
+        let way = timeout_at(deadline, way(&mut sql, process, login, config)).await;
         // The pooler is there, and has no connection to the server to spare.
         let way = way.unwrap_or(Err(Unusable::Late))?;
         let now = Instant::now();
@@ -83,7 +80,18 @@ impl Connection {
     /// Ask for a sign of life. Also what settles a cancel request: once the server has answered, a
     /// cancel that came too late for its statement has hit nothing.
     pub(super) async fn is_alive(&mut self) -> bool {
-        matches!(timeout(limits::CHECK_TIMEOUT, self.sql.ping()).await, Ok(Ok(())))
+        let answer = timeout(limits::CHECK_TIMEOUT, caught(self.sql.ping())).await;
+        match answer {
+            Ok(answer) => matches!(answer, Some(Ok(()))),
+            // A pooler answers when it has a session to spare; waiting for one has a bound of its own.
+            Err(_) => matches!(self.way, Way::Pooled(_)),
+        }
+    }
+
+    /// Whether it was taken for a server's own process, which it may not be if a pooler answers for others: that may
+    /// have opened a session for this login, mark and all.
+    pub(super) fn is_doubtful(&self, login: &Login) -> bool {
+        login.is_pooled() && matches!(self.way, Way::Direct { .. })
     }
 
     /// Whether it can go to the next user as it is.
@@ -123,19 +131,19 @@ async fn way(
     sql: &mut PgConnection,
     process: Option<Process>,
     login: &Login,
-    statement_timeout: Duration,
+    config: &PoolConfig,
 ) -> Result<Way, Unusable> {
     Ok(match process {
         Some(process) => {
-            let settings = configure(sql, statement_timeout).await?;
+            let settings = configure(sql, config.statement_timeout).await?;
             Way::Direct { process, reset: format!("{RESET}; {settings}").into() }
         }
-        None => Way::Pooled(Pooled::open(sql, login, statement_timeout).await?),
+        None => Way::Pooled(Pooled::open(sql, login, config).await?),
     })
 }
 
-/// Set the session's limits. Gives the statements that did it. Not done with the options of the
-/// start, because connection poolers refuse those.
+/// Set the limits of a session of its own. Gives the statements that did it. Not done with the options of the
+/// login, which would leave a pooler to keep them for others.
 async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx::Result<String> {
     let mut settings = format!("set statement_timeout = {}", statement_timeout.as_millis());
     sql.execute(sqlx::raw_sql(AssertSqlSafe(settings.clone()))).await?;

@@ -83,6 +83,14 @@ pub(super) fn of_unusable(
     Error::Unavailable(text)
 }
 
+/// A pooler had nothing to give.
+pub(super) fn no_session(waited: Duration) -> Error {
+    Error::Busy(format!(
+        "the connection pooler in front of the database gave no connection to it for {} s",
+        waited.as_secs_f32()
+    ))
+}
+
 /// What `work` gives, or nothing if the driver panicked in it. Its connection is then of no further use.
 pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     AssertUnwindSafe(work).catch_unwind().await.ok()

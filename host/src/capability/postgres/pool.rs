@@ -195,6 +195,7 @@ impl Pool {
             };
             let connection = match idle {
                 None => self.open().await?,
+                Some(connection) if connection.is_doubtful(&self.login) => continue,
                 Some(mut connection) => {
                     let suspect = connection.idle_since.elapsed() > limits::CHECK_AFTER
                         || failed.is_some_and(|failed| connection.idle_since <= failed);
@@ -211,9 +212,7 @@ impl Pool {
     async fn open(&self) -> Result<Connection, Error> {
         let pass = self.breaker.admit().map_err(|_| error::given_up())?;
         let database = self.login.database();
-        let PoolConfig { connect_timeout, statement_timeout, .. } = self.config;
-        let opened = Connection::open(&self.login, connect_timeout, statement_timeout);
-        let opened = error::caught(opened).await;
+        let opened = error::caught(Connection::open(&self.login, &self.config)).await;
         let opened = opened.unwrap_or(Err(Unusable::Sql(sqlx::Error::WorkerCrashed)));
         let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
         match &opened {
@@ -229,7 +228,9 @@ impl Pool {
             Err(Unusable::Sql(error)) if error::code(error).is_some() => pass.reached(),
             Err(_) => pass.failed(),
         }
-        opened.map_err(|error| error::of_unusable(&error, database, !was_down, connect_timeout))
+        opened.map_err(|error| {
+            error::of_unusable(&error, database, !was_down, self.config.connect_timeout)
+        })
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {

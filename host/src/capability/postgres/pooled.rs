@@ -4,28 +4,35 @@
 //! So everything is done in a transaction, and before that ends, what outlives transactions is taken back. What cannot
 //! be is refused, or the connection is closed in its transaction: poolers then close theirs to the server as well.
 
+mod refusal;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
+use tokio::time::timeout;
 
-use super::backend::Error;
 use super::connection::{FIRST_WITH_CLIENT_CHECK, RESET};
 use super::error;
 use super::login::{Login, MARK};
+use super::perform;
+use super::pool::PoolConfig;
 use super::rows::Ended;
-use super::run;
 use super::session::Leftover;
 use super::statement::Command;
 use crate::limits::postgres as limits;
+
+pub(super) use refusal::refusal;
 
 /// A connection to a pooler that keeps transactions together.
 pub(super) struct Pooled {
     /// Begins a transaction with the host's bounds.
     opening: Arc<str>,
     names_are_taken: Arc<AtomicBool>,
+    /// How long the pooler may take to find a session.
+    patience: Duration,
 }
 
 /// Why a connection is of no use.
@@ -60,10 +67,12 @@ impl Pooled {
     pub(super) async fn open(
         sql: &mut PgConnection,
         login: &Login,
-        statement_timeout: Duration,
+        config: &PoolConfig,
     ) -> Result<Self, Unusable> {
-        let plain =
-            format!("begin; set local statement_timeout = {}", statement_timeout.as_millis());
+        let plain = format!(
+            "begin; set local statement_timeout = {}",
+            config.statement_timeout.as_millis()
+        );
         let mut opening = plain.clone();
         if sql.server_version_num().is_some_and(|version| version >= FIRST_WITH_CLIENT_CHECK) {
             let check = limits::POOLED_CLIENT_CHECK.as_millis();
@@ -80,11 +89,24 @@ impl Pooled {
                 error => return Err(error),
             }
         }
-        Ok(Self { opening: opening.into(), names_are_taken: login.names_are_taken.clone() })
+        Ok(Self {
+            opening: opening.into(),
+            names_are_taken: login.names_are_taken.clone(),
+            patience: config.acquire_timeout,
+        })
     }
 
     /// Begin a transaction.
-    pub(super) async fn begin(&self, sql: &mut PgConnection) -> sqlx::Result<()> {
+    pub(super) async fn begin(&self, sql: &mut PgConnection) -> Result<(), Ended> {
+        let refused = match timeout(self.patience, self.begin_at_last(sql)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.into(),
+            Err(_) => Ended::refused(error::no_session(self.patience)),
+        };
+        Err(Ended { unsettled: true, ..refused })
+    }
+
+    async fn begin_at_last(&self, sql: &mut PgConnection) -> sqlx::Result<()> {
         sql.execute(sqlx::raw_sql(AssertSqlSafe(self.opening.clone()))).await?;
         if self.names_are_taken.load(Ordering::Relaxed) {
             sql.execute(sqlx::raw_sql(FREE_NAMES)).await?;
@@ -115,7 +137,7 @@ impl Pooled {
         if let Err(error) = tidy(sql, leftover).await {
             return Ended { unsettled: true, ..Ended::from(error) };
         }
-        run::command(sql, if commits { Command::Commit } else { Command::Rollback }).await
+        perform::command(sql, if commits { Command::Commit } else { Command::Rollback }).await
     }
 
     pub(super) async fn command(
@@ -125,11 +147,8 @@ impl Pooled {
         leftover: Leftover,
     ) -> Ended {
         match command {
-            Command::Begin => match self.begin(sql).await {
-                Ok(()) => Ended::counted(0),
-                Err(error) => Ended { unsettled: true, ..Ended::from(error) },
-            },
-            Command::Probe => run::command(sql, command).await,
+            Command::Begin => self.begin(sql).await.err().unwrap_or(Ended::counted(0)),
+            Command::Probe => perform::command(sql, command).await,
             Command::Commit => self.end(sql, true, leftover).await,
             Command::Rollback => self.end(sql, false, leftover).await,
         }
@@ -163,101 +182,4 @@ async fn tidy(sql: &mut PgConnection, leftover: Leftover) -> sqlx::Result<()> {
 /// Puts a session back into its first state, but for prepared statements, in a transaction.
 pub(crate) fn restored_session() -> String {
     format!("{RESET}; {RESTORE}")
-}
-
-/// What may not run because it reaches beyond its transaction, or ends it.
-pub(super) fn refusal(statement: &str) -> Option<Error> {
-    let (first, rest) = word(statement);
-    let (second, _) = word(rest);
-    let text = match (&*first, &*second) {
-        ("rollback", "to") => return None,
-        ("begin" | "start" | "commit" | "end" | "rollback" | "abort", _)
-        | ("prepare", "transaction") => {
-            "this database is reached through a connection pooler, where a transaction cannot be begun or ended \
-             by a statement; use `begin` of the interface"
-        }
-        ("deallocate" | "discard", _) => {
-            "this database is reached through a connection pooler, which may keep prepared statements and other \
-             state of its sessions for others; leave this statement out"
-        }
-        _ => return None,
-    };
-    Some(Error::Unsupported(text.to_string()))
-}
-
-/// The next word in lower case, and what follows it. Comments count as space.
-fn word(statement: &str) -> (String, &str) {
-    let mut rest = statement;
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
-        rest = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
-            (Some(comment), _) => comment.split_once(['\n', '\r']).map_or("", |(_, rest)| rest),
-            (_, Some(comment)) => after_comment(comment),
-            _ => break,
-        };
-    }
-    let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-    let (word, rest) = rest.split_at(end);
-    (word.to_ascii_lowercase(), rest)
-}
-
-/// What follows a comment that has begun. They nest.
-fn after_comment(mut rest: &str) -> &str {
-    let mut depth = 1;
-    while depth > 0 {
-        let Some(at) = rest.find(['/', '*']) else { return "" };
-        rest = rest.get(at..).unwrap_or_default();
-        if let Some(deeper) = rest.strip_prefix("/*") {
-            (depth, rest) = (depth + 1, deeper);
-        } else if let Some(out) = rest.strip_prefix("*/") {
-            (depth, rest) = (depth - 1, out);
-        } else {
-            rest = rest.get(1..).unwrap_or_default();
-        }
-    }
-    rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_ends_its_transaction_is_refused_however_it_is_hidden() {
-        for statement in [
-            "commit",
-            " ;; COMMIT and chain",
-            "/* a /* nested */ comment */ rollback",
-            "-- a line\n end",
-            "-- a line\r abort",
-            "/**/begin",
-            "start transaction",
-            "prepare /* x */ transaction 'x'",
-            "deallocate all",
-            "/*/ */ discard all",
-        ] {
-            assert!(refusal(statement).is_some(), "{statement}");
-        }
-    }
-
-    #[test]
-    fn what_stays_in_its_transaction_is_not() {
-        for statement in [
-            "select 1",
-            "",
-            "/* never closed",
-            "-- commit",
-            "/* commit */ select 1",
-            "rollback to savepoint s",
-            "rollback /* x */ to s",
-            "prepare p as select 1",
-            "ending",
-            "committed",
-            "savepoint s",
-            "vacuum",
-            "select 'commit'",
-        ] {
-            assert!(refusal(statement).is_none(), "{statement}");
-        }
-    }
 }

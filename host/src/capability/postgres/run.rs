@@ -6,17 +6,15 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgArguments, PgConnection, PgStatement};
-use sqlx::{Arguments, AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement};
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::{Error, Value};
+use super::backend::Error;
 use super::connection::{Connection, Way};
-use super::convert::{self, Type};
 use super::error::{self, Cause, caught};
+use super::perform::Job;
 use super::pool::Pool;
-use super::pooled::{self, Pooled};
-use super::rows::{self, Ended, Halt, Sink};
+use super::pooled;
+use super::rows::{Ended, Halt, Sink};
 use super::session::{self, Leftover};
 use super::statement::{Command, Task, Work};
 use crate::limits::postgres as limits;
@@ -133,138 +131,4 @@ fn of_cause(cause: Option<Cause>, refused: Option<Error>, pool: &Pool) -> Error 
         (Some(Cause::Unreadable), Some(refused)) => refused,
         _ => Error::Cancelled,
     }
-}
-
-/// What is to be done on a connection.
-struct Job<'a> {
-    way: &'a Way,
-    work: &'a Work,
-    alone: bool,
-    leftover: Leftover,
-}
-
-impl Job<'_> {
-    async fn perform(self, sql: &mut PgConnection, sink: &mut Sink<'_>, halt: &Halt) -> Ended {
-        let Self { way, work, alone, leftover } = self;
-        match (work, way) {
-            (Work::Command(it), Way::Direct { .. }) => command(sql, *it).await,
-            (Work::Command(it), Way::Pooled(pooled)) => pooled.command(sql, *it, leftover).await,
-            (Work::Statement { text, parameters }, Way::Pooled(pooled)) if alone => {
-                let ended = held(pooled, sql, text, parameters, leftover, sink, halt).await;
-                if !ended.unsettled && pooled.frees_name(&ended.outcome) {
-                    return held(pooled, sql, text, parameters, leftover, sink, halt).await;
-                }
-                ended
-            }
-            (Work::Statement { text, parameters }, _) => {
-                let ended = once(sql, text, parameters, sink, halt).await;
-                // Once the columns are out, they cannot be others any more.
-                let may_retry = alone && sink.columns.is_some() && !halt.stopped.is_cancelled();
-                match &ended.outcome {
-                    Err(error) if may_retry && error::is_stale_plan(error) => {
-                        match sql.clear_cached_statements().await {
-                            Ok(()) => once(sql, text, parameters, sink, halt).await,
-                            Err(error) => error.into(),
-                        }
-                    }
-                    _ => ended,
-                }
-            }
-        }
-    }
-}
-
-pub(super) async fn command(sql: &mut PgConnection, command: Command) -> Ended {
-    match sql.execute(sqlx::raw_sql(command.text())).await {
-        Ok(result) => Ended::counted(result.rows_affected()),
-        Err(error) => error.into(),
-    }
-}
-
-/// A statement in a transaction of its own, so that all of it happens on one connection of the pooler's.
-async fn held(
-    pooled: &Pooled,
-    sql: &mut PgConnection,
-    text: &Arc<str>,
-    parameters: &[Value],
-    leftover: Leftover,
-    sink: &mut Sink<'_>,
-    halt: &Halt,
-) -> Ended {
-    if let Err(error) = pooled.begin(sql).await {
-        return Ended { unsettled: true, ..Ended::from(error) };
-    }
-    let mut ended = once(sql, text, parameters, sink, halt).await;
-    if ended.unsettled {
-        return ended;
-    }
-    let commits = ended.outcome.is_ok() && ended.refused.is_none();
-    let end = pooled.end(sql, commits, leftover).await;
-    ended.unsettled = end.unsettled || (!commits && end.outcome.is_err());
-    if commits && let Err(error) = end.outcome {
-        ended.outcome = Err(error);
-    }
-    ended
-}
-
-async fn once(
-    sql: &mut PgConnection,
-    text: &Arc<str>,
-    parameters: &[Value],
-    sink: &mut Sink<'_>,
-    halt: &Halt,
-) -> Ended {
-    let prepared = sql.prepare(AssertSqlSafe(text.clone()).into_sql_str()).await;
-    let statement = match prepared {
-        Ok(statement) => statement,
-        Err(error) => {
-            // The server may have it under a name that the driver has forgotten.
-            let unsettled = error::is_broken_off(&error);
-            return Ended { unsettled, ..Ended::from(error) };
-        }
-    };
-    let arguments = match arguments(&statement, parameters) {
-        Ok(arguments) => arguments,
-        Err(error) => return Ended::refused(error),
-    };
-    let columns = if sink.wants_rows {
-        match rows::columns(&statement) {
-            Ok(columns) => columns,
-            Err(error) => return Ended::refused(error),
-        }
-    } else {
-        Vec::new()
-    };
-    rows::stream(sql, &statement, arguments, &columns, sink, halt).await
-}
-
-fn arguments(statement: &PgStatement, given: &[Value]) -> Result<PgArguments, Error> {
-    let expected = match statement.parameters() {
-        Some(Either::Left(types)) => types,
-        _ => &[],
-    };
-    if expected.len() != given.len() {
-        return Err(Error::InvalidParameter(format!(
-            "the statement has {} parameters, {} were given",
-            expected.len(),
-            given.len(),
-        )));
-    }
-    let mut arguments = PgArguments::default();
-    let mut size = 0;
-    for (position, (info, value)) in expected.iter().zip(given).enumerate() {
-        let parameter = convert::write(position, &Type::of(info), value)?;
-        size += parameter.size();
-        if size > limits::PARAMETER_BYTES {
-            return Err(Error::InvalidParameter(format!(
-                "the parameters up to number {} are larger than {} bytes",
-                position + 1,
-                limits::PARAMETER_BYTES,
-            )));
-        }
-        arguments.add(parameter).map_err(|error| {
-            Error::InvalidParameter(format!("parameter {}: {error}", position + 1))
-        })?;
-    }
-    Ok(arguments)
 }

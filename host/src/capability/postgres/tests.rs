@@ -16,6 +16,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backend::*;
+use super::connection::Control;
+use super::login::{Login, Process};
 use super::{PgDatabase, PoolConfig, url::Address};
 use crate::config::BreakerConfig;
 use crate::embedded_postgres::tests::{Shared, own_server, server};

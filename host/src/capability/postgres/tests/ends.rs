@@ -142,3 +142,23 @@ async fn the_statement_timeout_ends_it_on_the_server() {
     drop(transaction);
     bench.assert_clean().await;
 }
+
+#[tokio::test]
+async fn a_cancel_that_is_led_to_another_server_hits_nobody_there() {
+    let mut bench = Bench::new("led_astray").await;
+    let rows = bench.query("select 'mine', pg_sleep(600)", Vec::new()).await.unwrap();
+    bench.until_running("mine", 1).await;
+    let mine = "select pid, (extract(epoch from backend_start) * 1000000)::bigint \
+         from pg_stat_activity where query like '%mine%' and pid <> pg_backend_pid()";
+    let row = sqlx::query(mine).fetch_one(&mut bench.watcher).await.unwrap();
+    let (pid, started): (i32, i64) = (row.get(0), row.get(1));
+    let control = Control::new(Arc::new(Login::new(bench.address.clone())));
+    // Another server gives the same number to a process that it started at another time.
+    for started in [None, Some(started + 1)] {
+        assert!(!control.cancel(Process { pid, started }).await);
+    }
+    bench.until_running("mine", 1).await;
+    assert!(control.cancel(Process { pid, started: Some(started) }).await);
+    bench.until_running("mine", 0).await;
+    drop(rows);
+}

@@ -1,0 +1,159 @@
+//! What is sent for a piece of work: a command as it is, a statement prepared, alone through a pooler in a transaction.
+//!
+//! Who wants its end, and when it has to end, is in `run`.
+
+use std::sync::Arc;
+
+use sqlx::postgres::{PgArguments, PgConnection, PgStatement};
+use sqlx::{Arguments, AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement};
+
+use super::backend::{Error, Value};
+use super::connection::Way;
+use super::convert::{self, Type};
+use super::error;
+use super::pooled::Pooled;
+use super::rows::{self, Ended, Halt, Sink};
+use super::session::Leftover;
+use super::statement::{Command, Work};
+use crate::limits::postgres as limits;
+
+/// What is to be done on a connection.
+pub(super) struct Job<'a> {
+    pub(super) way: &'a Way,
+    pub(super) work: &'a Work,
+    /// In no transaction.
+    pub(super) alone: bool,
+    /// What it, and what was before it in its transaction, may leave in the session.
+    pub(super) leftover: Leftover,
+}
+
+impl Job<'_> {
+    pub(super) async fn perform(
+        self,
+        sql: &mut PgConnection,
+        sink: &mut Sink<'_>,
+        halt: &Halt,
+    ) -> Ended {
+        let Self { way, work, alone, leftover } = self;
+        match (work, way) {
+            (Work::Command(it), Way::Direct { .. }) => command(sql, *it).await,
+            (Work::Command(it), Way::Pooled(pooled)) => pooled.command(sql, *it, leftover).await,
+            (Work::Statement { text, parameters }, Way::Pooled(pooled)) if alone => {
+                let ended = held(pooled, sql, text, parameters, leftover, sink, halt).await;
+                if !ended.unsettled && pooled.frees_name(&ended.outcome) {
+                    return held(pooled, sql, text, parameters, leftover, sink, halt).await;
+                }
+                ended
+            }
+            (Work::Statement { text, parameters }, _) => {
+                let ended = once(sql, text, parameters, sink, halt).await;
+                // Once the columns are out, they cannot be others any more.
+                let may_retry = alone && sink.columns.is_some() && !halt.stopped.is_cancelled();
+                match &ended.outcome {
+                    Err(error) if may_retry && error::is_stale_plan(error) => {
+                        match sql.clear_cached_statements().await {
+                            Ok(()) => once(sql, text, parameters, sink, halt).await,
+                            Err(error) => error.into(),
+                        }
+                    }
+                    _ => ended,
+                }
+            }
+        }
+    }
+}
+
+pub(super) async fn command(sql: &mut PgConnection, command: Command) -> Ended {
+    match sql.execute(sqlx::raw_sql(command.text())).await {
+        Ok(result) => Ended::counted(result.rows_affected()),
+        Err(error) => error.into(),
+    }
+}
+
+/// A statement in a transaction of its own, so that all of it happens on one connection of the pooler's.
+async fn held(
+    pooled: &Pooled,
+    sql: &mut PgConnection,
+    text: &Arc<str>,
+    parameters: &[Value],
+    leftover: Leftover,
+    sink: &mut Sink<'_>,
+    halt: &Halt,
+) -> Ended {
+    if let Err(ended) = pooled.begin(sql).await {
+        return ended;
+    }
+    let mut ended = once(sql, text, parameters, sink, halt).await;
+    if ended.unsettled {
+        return ended;
+    }
+    let commits = ended.outcome.is_ok() && ended.refused.is_none();
+    let end = pooled.end(sql, commits, leftover).await;
+    ended.unsettled = end.unsettled || (!commits && end.outcome.is_err());
+    if commits && let Err(error) = end.outcome {
+        ended.outcome = Err(error);
+    }
+    ended
+}
+
+async fn once(
+    sql: &mut PgConnection,
+    text: &Arc<str>,
+    parameters: &[Value],
+    sink: &mut Sink<'_>,
+    halt: &Halt,
+) -> Ended {
+    let prepared = sql.prepare(AssertSqlSafe(text.clone()).into_sql_str()).await;
+    let statement = match prepared {
+        Ok(statement) => statement,
+        Err(error) => {
+            // The server may have it under a name that the driver has forgotten.
+            let unsettled = error::is_broken_off(&error);
+            return Ended { unsettled, ..Ended::from(error) };
+        }
+    };
+    let arguments = match arguments(&statement, parameters) {
+        Ok(arguments) => arguments,
+        Err(error) => return Ended::refused(error),
+    };
+    let columns = if sink.wants_rows {
+        match rows::columns(&statement) {
+            Ok(columns) => columns,
+            Err(error) => return Ended::refused(error),
+        }
+    } else {
+        Vec::new()
+    };
+    rows::stream(sql, &statement, arguments, &columns, sink, halt).await
+}
+
+fn arguments(statement: &PgStatement, given: &[Value]) -> Result<PgArguments, Error> {
+    let expected = match statement.parameters() {
+        Some(Either::Left(types)) => types,
+        _ => &[],
+    };
+    if expected.len() != given.len() {
+        return Err(Error::InvalidParameter(format!(
+            "the statement has {} parameters, {} were given",
+            expected.len(),
+            given.len(),
+        )));
+    }
+    let mut arguments = PgArguments::default();
+    let mut size = 0;
+    for (position, (info, value)) in expected.iter().zip(given).enumerate() {
+        let parameter = convert::write(position, &Type::of(info), value)?;
+        size += parameter.size();
+        if size > limits::PARAMETER_BYTES {
+            return Err(Error::InvalidParameter(format!(
+                "the parameters up to number {} are larger than {} bytes",
+                position + 1,
+                limits::PARAMETER_BYTES,
+            )));
+        }
+        arguments.add(parameter).map_err(|error| {
+            Error::InvalidParameter(format!("parameter {}: {error}", position + 1))
+        })?;
+    }
+    Ok(arguments)
+}
