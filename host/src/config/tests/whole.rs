@@ -124,6 +124,15 @@ threads = 3
     assert_eq!(config.http.listen, Listen { host: "::1".to_owned(), port: 0 });
     assert_eq!(config.http.listen.to_string(), "[::1]:0");
     assert_eq!(config.http.hosts, HostNames::of(&["app.example.com", "*.example.org"]));
+    let cors = CorsConfig {
+        origins: OriginList::of(&["https://app.example.com"]),
+        methods: vec!["DELETE".to_owned()],
+        headers: Some(Vec::new()),
+        expose: vec!["x-total".to_owned()],
+        credentials: true,
+        max_age: Duration::ZERO,
+    };
+    assert_eq!(config.services["b"].cors, Some(cors));
     let expected = HttpLimits {
         connections: 2,
         connections_per_client: 1,
