@@ -3,7 +3,7 @@
 //! Each runs in one transaction together with the record that it ran, in the database itself, so
 //! that it cannot run half, and not again on another host.
 
-mod lines;
+mod statements;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -79,9 +79,19 @@ async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Resul
             format!("cannot create the table `wasm_host_init` in the database `{database}`")
         })?;
     }
+    // Before the first one runs.
+    for (name, text) in texts {
+        if is_new(&mut sql, database, name, &digest(text)).await? {
+            statements::check(text).map_err(|refused| {
+                anyhow!("the init script `{name}:{}` {refused}", refused.line)
+            })?;
+        }
+    }
     let mut applied = Vec::new();
     for (name, text) in texts {
-        if apply_one(&mut sql, database, name, text).await? {
+        let digest = digest(text);
+        if is_new(&mut sql, database, name, &digest).await? {
+            apply_one(&mut sql, name, text, &digest).await?;
             applied.push((*name).to_string());
         }
     }
@@ -89,13 +99,16 @@ async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Resul
     Ok(applied)
 }
 
-async fn apply_one(
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn is_new(
     sql: &mut PgConnection,
     database: &str,
     name: &str,
-    text: &str,
+    digest: &str,
 ) -> anyhow::Result<bool> {
-    let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     let recorded = sqlx::query("select sha256 from wasm_host_init where path = $1")
         .bind(name)
         .fetch_optional(&mut *sql)
@@ -103,25 +116,39 @@ async fn apply_one(
         .map(|row| row.try_get::<String, _>(0))
         .transpose()?;
     match recorded {
-        Some(recorded) if recorded == digest => return Ok(false),
+        Some(recorded) if recorded == digest => Ok(false),
         Some(_) => bail!(
             "the init script `{name}` has changed since it ran in the database `{database}`; put the \
              change into a new script, or, to start over, remove the state folder (for a database \
              with a url: its tables and the row of `{name}` in `wasm_host_init`)"
         ),
-        None => {}
+        None => Ok(true),
     }
+}
+
+/// A dump ends with settings such as an empty search path, which are not for the record of the script, nor for the
+/// next one. Its literals are read as they were when the script was checked.
+const BEFORE: &str = "set standard_conforming_strings = on";
+const AFTER: &str = "set session authorization default; reset role; reset all";
+
+async fn apply_one(
+    sql: &mut PgConnection,
+    name: &str,
+    text: &str,
+    digest: &str,
+) -> anyhow::Result<()> {
     let mut transaction = sql.begin().await?;
+    transaction.execute(BEFORE).await?;
     run(&mut transaction, name, text).await?;
+    transaction.execute(sqlx::raw_sql(AFTER)).await?;
     sqlx::query("insert into wasm_host_init (path, sha256) values ($1, $2)")
         .bind(name)
-        .bind(&digest)
+        .bind(digest)
         .execute(&mut *transaction)
         .await
         .with_context(|| format!("cannot record the init script `{name}`"))?;
     // Constraints may be checked only now.
-    transaction.commit().await.map_err(|error| explain(name, text, usize::MAX, error))?;
-    Ok(true)
+    transaction.commit().await.map_err(|error| explain(name, text, usize::MAX, error))
 }
 
 async fn run(sql: &mut PgConnection, name: &str, text: &str) -> anyhow::Result<()> {
@@ -154,7 +181,7 @@ fn explain(name: &str, text: &str, done: usize, error: sqlx::Error) -> anyhow::E
             Some(1 + text.chars().take(position.saturating_sub(1)).filter(|c| *c == '\n').count())
         }
         // Not every error has a position. Then it is the first statement that has no result.
-        _ => lines::of_statements(text).get(done).copied(),
+        _ => statements::lines(text).get(done).copied(),
     };
     let place = line.map_or_else(|| name.to_string(), |line| format!("{name}:{line}"));
     let detail = error.detail().map_or(String::new(), |detail| format!(" ({detail})"));
