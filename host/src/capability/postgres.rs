@@ -14,6 +14,7 @@ mod connection;
 mod convert;
 mod error;
 pub mod host;
+pub mod notices;
 mod pool;
 mod rows;
 mod run;

@@ -3,6 +3,7 @@
 //! Each runs in one transaction together with the record that it ran, in the database itself, so
 //! that it cannot run half, and not again on another host.
 
+mod notices;
 mod statements;
 
 use std::io::Read as _;
@@ -91,7 +92,7 @@ async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Resul
     for (name, text) in texts {
         let digest = digest(text);
         if is_new(&mut sql, database, name, &digest).await? {
-            apply_one(&mut sql, name, text, &digest).await?;
+            notices::heard(name, apply_one(&mut sql, name, text, &digest)).await?;
             applied.push((*name).to_string());
         }
     }

@@ -10,6 +10,7 @@ use crate::capability::context::{RequestContext, Requests};
 use crate::capability::ollama::OllamaView;
 use crate::capability::ollama::backend::Server;
 use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
+use crate::capability::postgres::notices::Journal;
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
 use crate::engine::memory::{Budget, StoreLimit};
@@ -73,6 +74,8 @@ pub struct State {
     hooks: OutgoingHooks,
     table: ResourceTable,
     speaker: Speaker,
+    /// For what a database says.
+    journal: Arc<dyn Journal>,
     pub memory: StoreLimit,
     pub requests: Requests,
 }
@@ -104,6 +107,7 @@ impl State {
             table,
             memory: StoreLimit::new(memory_bytes, grants.memory.clone()),
             requests: Requests::default(),
+            journal: grants.log.clone(),
             grants,
         }
     }
@@ -148,6 +152,7 @@ impl State {
     pub fn postgres(&mut self) -> PostgresView<'_> {
         PostgresView {
             database: self.grants.postgres.as_ref(),
+            journal: &self.journal,
             requests: &self.requests,
             table: &mut self.table,
         }

@@ -14,6 +14,7 @@ use super::backend::{Error, Value};
 use super::connection::Connection;
 use super::convert::{self, Type};
 use super::error::{self, Cause};
+use super::notices::on_behalf_of;
 use super::pool::Pool;
 use super::rows::{self, Ended, Halt, Sink};
 use super::session;
@@ -41,11 +42,12 @@ pub(super) async fn run(
     let deadline = Instant::now() + time + limits::STATEMENT_GRACE;
     let halt = Halt::default();
     let pid = connection.pid;
-    let Task { work, wants_rows, columns, stop, .. } = task;
+    let Task { work, wants_rows, columns, stop, caller, .. } = task;
     let mut sink = Sink { wants_rows: *wants_rows, columns, batches: &stop.batches };
 
     let (ended, cause, cancelled) = {
-        let mut running = pin!(perform(&mut connection.sql, work, &mut sink, &halt, retries));
+        let performed = perform(&mut connection.sql, work, &mut sink, &halt, retries);
+        let mut running = pin!(on_behalf_of(caller.clone(), performed));
         tokio::select! {
             biased;
             ended = &mut running => (Some(ended), None, false),
