@@ -15,6 +15,7 @@ mod convert;
 mod error;
 pub mod host;
 pub mod notices;
+mod parameters;
 mod pool;
 mod rows;
 mod run;

@@ -6,15 +6,15 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgArguments, PgConnection, PgStatement};
-use sqlx::{Arguments, AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor, SqlSafeStr};
 use tokio::time::{Instant, timeout_at};
 
 use super::backend::{Error, Value};
 use super::connection::Connection;
-use super::convert::{self, Type};
 use super::error::{self, Cause};
 use super::notices::on_behalf_of;
+use super::parameters;
 use super::pool::Pool;
 use super::rows::{self, Ended, Halt, Sink};
 use super::session;
@@ -29,7 +29,8 @@ pub(super) async fn run(
     task: &mut Task,
     retries: bool,
 ) -> Result<u64, Error> {
-    if let Work::Statement { text, .. } = &task.work {
+    if let Work::Statement { text, parameters } = &task.work {
+        parameters::check_count(parameters.len())?;
         if session::is_copy(text) {
             return Err(Error::Unsupported(
                 "copy is not carried by this interface; use insert and select".to_string(),
@@ -133,7 +134,7 @@ async fn perform(
 async fn once(
     sql: &mut PgConnection,
     text: &Arc<str>,
-    parameters: &[Value],
+    given: &[Value],
     sink: &mut Sink<'_>,
     halt: &Halt,
 ) -> Ended {
@@ -142,9 +143,9 @@ async fn once(
         Ok(statement) => statement,
         Err(error) => return error.into(),
     };
-    let arguments = match arguments(&statement, parameters) {
+    let arguments = match parameters::bind(sql, &statement, given).await {
         Ok(arguments) => arguments,
-        Err(error) => return Ended::refused(error),
+        Err(ended) => return ended,
     };
     let columns = if sink.wants_rows {
         match rows::columns(&statement) {
@@ -155,35 +156,4 @@ async fn once(
         Vec::new()
     };
     rows::stream(sql, &statement, arguments, &columns, sink, halt).await
-}
-
-fn arguments(statement: &PgStatement, given: &[Value]) -> Result<PgArguments, Error> {
-    let expected = match statement.parameters() {
-        Some(Either::Left(types)) => types,
-        _ => &[],
-    };
-    if expected.len() != given.len() {
-        return Err(Error::InvalidParameter(format!(
-            "the statement has {} parameters, {} were given",
-            expected.len(),
-            given.len(),
-        )));
-    }
-    let mut arguments = PgArguments::default();
-    let mut size = 0;
-    for (position, (info, value)) in expected.iter().zip(given).enumerate() {
-        let parameter = convert::write(position, &Type::of(info), value)?;
-        size += parameter.size();
-        if size > limits::PARAMETER_BYTES {
-            return Err(Error::InvalidParameter(format!(
-                "the parameters up to number {} are larger than {} bytes",
-                position + 1,
-                limits::PARAMETER_BYTES,
-            )));
-        }
-        arguments.add(parameter).map_err(|error| {
-            Error::InvalidParameter(format!("parameter {}: {error}", position + 1))
-        })?;
-    }
-    Ok(arguments)
 }
