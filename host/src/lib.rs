@@ -9,6 +9,8 @@ pub mod exit;
 pub mod config;
 pub mod limits;
 pub mod percent;
+pub mod printable;
+pub mod sql;
 pub mod tls;
 pub mod control;
 pub mod lock;

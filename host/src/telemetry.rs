@@ -5,14 +5,20 @@
 //! lines, which may be a hundred bytes or eight thousand, and tells nobody of what it dropped.
 
 mod buffer;
+mod fields;
+mod notices;
 mod patience;
 
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::limits;
 use crate::telemetry::buffer::Buffer;
+use crate::telemetry::fields::Fields;
+use crate::telemetry::notices::Notices;
 pub use patience::{tell_if_long, tell_if_long_async};
 
 /// The variable that says what is logged, for example `debug` or `info,wasm_host::service=debug`.
@@ -31,16 +37,15 @@ static BUFFER: Buffer = Buffer::new(limits::LOG_BUFFER_BYTES);
 pub fn start() {
     let asked = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_string());
     let filter = EnvFilter::new(format!("{QUIET},{asked}"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(stderr().is_terminal())
-        .with_target(false);
+    let log = registry().with(filter).with(Notices);
+    let lines =
+        fmt::layer().with_ansi(stderr().is_terminal()).with_target(false).fmt_fields(Fields);
     let writer =
         std::thread::Builder::new().name("log".to_string()).spawn(|| BUFFER.write_all_to(stderr()));
     match writer {
-        Ok(_) => log.with_writer(|| &BUFFER).init(),
+        Ok(_) => log.with(lines.with_writer(|| &BUFFER)).init(),
         // A machine without a thread to spare: rather slow than silent.
-        Err(_) => log.with_writer(stderr).init(),
+        Err(_) => log.with(lines.with_writer(stderr)).init(),
     }
 }
 

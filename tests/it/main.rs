@@ -6,6 +6,7 @@ mod cancellation;
 mod cases;
 mod command_line;
 mod database_faults;
+mod database_notices;
 mod encrypted_backends;
 mod component_tests;
 mod faults;

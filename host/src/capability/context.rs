@@ -157,11 +157,3 @@ pub fn calling_request<S: AsContextMut>(
     let task = store.as_context_mut().async_call_stack().ok()?.last()?;
     requests(store).find(task)
 }
-
-/// What ends a call that the running guest code makes. Never, if it serves no request.
-pub fn calling_token<S: AsContextMut>(
-    store: &mut S,
-    requests: impl FnOnce(&mut S) -> &Requests,
-) -> CancellationToken {
-    calling_request(store, requests).map(|request| request.cancel().clone()).unwrap_or_default()
-}

@@ -15,6 +15,8 @@ mod convert;
 mod error;
 pub mod host;
 mod login;
+pub mod notices;
+mod parameters;
 mod perform;
 mod pool;
 mod pooled;

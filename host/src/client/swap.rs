@@ -9,6 +9,7 @@ use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::limits;
+use crate::printable::printable;
 use crate::service::history::{Record, Verdict};
 use crate::service::swap::Outcome;
 use crate::telemetry::tell_if_long_async;
@@ -107,7 +108,9 @@ fn render(outcome: &Outcome, trial: Option<&str>) -> String {
         }
         Verdict::Unchanged => format!("unchanged: {to} serves already\n"),
         Verdict::Rejected | Verdict::TakenBack => {
+            // Parts of it are the component's own words.
             let reason = record.reason.as_deref().unwrap_or("for no reason given");
+            let reason = reason.lines().map(printable).collect::<Vec<_>>().join("\n");
             format!("{}: {reason}\n{from} serves as before\n", record.verdict.name())
         }
     };

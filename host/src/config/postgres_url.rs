@@ -1,18 +1,20 @@
-//! The address of a Postgres server, in either of the two forms that people have at hand.
+//! The address of a Postgres server, in any of the three forms that people have at hand.
 //!
 //! It exists so that the rest of the host sees one form, a `postgres://` URI, and so that no
 //! password stands in an application file. No message made here repeats any part of an address:
 //! where a password begins and ends is unsure in an address that is wrong.
 
+mod keys;
 mod parts;
+mod words;
 
 use self::parts::{Form, Parts};
 use super::diagnostic::Problem;
 use super::interpolate::{HOLE, Text, has_literal};
 use super::secret::{BackendUrl, HIDDEN};
 
-/// Checks `postgres://user:password@host/database` or `Host=..;Username=..;Password=..;Database=..`
-/// and returns the first form.
+/// Checks `postgres://user:password@host/database`, `Host=..;Username=..;Password=..;Database=..` or
+/// `host=.. user=.. password=.. dbname=..` and returns the first form.
 pub(super) fn parse(text: &Text) -> Result<BackendUrl, Problem> {
     let value = text.value.trim();
     let skeleton = text.skeleton.trim();
@@ -30,15 +32,17 @@ pub(super) fn parse(text: &Text) -> Result<BackendUrl, Problem> {
     }
     // In a list of settings, a '=' comes first.
     if value.split(['=', ';']).next().is_some_and(|start| start.contains("://")) {
-        let parts = Parts::of_uri(&text.url())?.checked(Form::Uri)?;
+        let parts = Parts::of_uri(&text.url(), skeleton)?.checked(Form::Uri)?;
         return Ok(BackendUrl::new(parts.uri(), shown_uri(skeleton)));
     }
     // Where the settings stand in the file, an inserted value cannot add or end one.
-    if let Ok(parts) = Parts::of_settings(skeleton, text.inserted()) {
-        let shown = Parts::of_settings(skeleton, std::iter::repeat(HIDDEN))?.shown();
-        return Ok(BackendUrl::new(parts.checked(Form::Settings)?.uri(), shown));
+    let form = Form::of(skeleton);
+    if let Ok(parts) = Parts::of_list(form, skeleton, text.inserted(), skeleton) {
+        let shown = Parts::of_list(form, skeleton, std::iter::repeat(HIDDEN), skeleton)?.shown();
+        return Ok(BackendUrl::new(parts.checked(form)?.uri(), shown));
     }
-    let parts = Parts::of_settings(value, std::iter::empty())?.checked(Form::Settings)?;
+    let form = Form::of(value);
+    let parts = Parts::of_list(form, value, std::iter::empty(), skeleton)?.checked(form)?;
     Ok(BackendUrl::new(parts.uri(), HIDDEN.to_owned()))
 }
 
@@ -70,8 +74,21 @@ pub(super) fn has_literal_password(skeleton: &str) -> bool {
     };
     let Some((_, rest)) = skeleton.split_once("://") else {
         // Every piece is looked at, even of a text that is not well-formed.
-        return skeleton.split(';').any(literal_pair)
-            || (!skeleton.contains(';') && userinfo_password(skeleton));
+        return match Form::of(skeleton) {
+            Form::Words => {
+                let mut rest = skeleton;
+                while let Ok(Some((key, value, after))) = words::next(rest) {
+                    if secret_key(key) && has_literal(&value) {
+                        return true;
+                    }
+                    rest = after;
+                }
+                // The rest is no list. A quote that is not closed is no password.
+                let pieces = rest.replace('\'', "");
+                pieces.split_whitespace().any(literal_pair) || userinfo_password(skeleton)
+            }
+            _ => skeleton.split(';').any(literal_pair),
+        };
     };
     let query = rest.split_once('?').map_or("", |(_, query)| query);
     userinfo_password(rest) || query.split('&').any(literal_pair)

@@ -3,7 +3,8 @@
 //! Each runs in one transaction together with the record that it ran, in the database itself, so
 //! that it cannot run half, and not again on another host.
 
-mod lines;
+mod notices;
+mod statements;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -79,10 +80,18 @@ async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Resul
             format!("cannot create the table `wasm_host_init` in the database `{database}`")
         })?;
     }
+    // Before the first one runs.
+    for (name, text) in texts {
+        if is_new(&mut transaction, database, name, &digest(text)).await? {
+            statements::check(text).map_err(|refused| {
+                anyhow!("the init script `{name}:{}` {refused}", refused.line)
+            })?;
+        }
+    }
     transaction.commit().await?;
     let mut applied = Vec::new();
     for (name, text) in texts {
-        if apply_one(&mut sql, database, name, text).await? {
+        if notices::heard(name, apply_one(&mut sql, database, name, text)).await? {
             applied.push((*name).to_string());
         }
     }
@@ -99,33 +108,50 @@ async fn begin(sql: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>
     Ok(transaction)
 }
 
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn is_new(
+    sql: &mut PgConnection,
+    database: &str,
+    name: &str,
+    digest: &str,
+) -> anyhow::Result<bool> {
+    let recorded = sqlx::query("select sha256 from wasm_host_init where path = $1")
+        .bind(name)
+        .persistent(false)
+        .fetch_optional(sql)
+        .await?
+        .map(|row| row.try_get::<String, _>(0))
+        .transpose()?;
+    match recorded {
+        Some(recorded) if recorded == digest => Ok(false),
+        Some(_) => bail!(
+            "the init script `{name}` has changed since it ran in the database `{database}`; put the \
+             change into a new script, or, to start over, remove the state folder (for a database \
+             with a url: its tables and the row of `{name}` in `wasm_host_init`)"
+        ),
+        None => Ok(true),
+    }
+}
+
+/// The literals of a script are read as they were when it was checked.
+const BEFORE: &str = "set standard_conforming_strings = on";
+
 async fn apply_one(
     sql: &mut PgConnection,
     database: &str,
     name: &str,
     text: &str,
 ) -> anyhow::Result<bool> {
-    let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest(text);
     let mut transaction = begin(sql).await?;
-    let recorded = sqlx::query("select sha256 from wasm_host_init where path = $1")
-        .bind(name)
-        .persistent(false)
-        .fetch_optional(&mut *transaction)
-        .await?
-        .map(|row| row.try_get::<String, _>(0))
-        .transpose()?;
-    match recorded {
-        Some(recorded) if recorded == digest => {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        Some(_) => bail!(
-            "the init script `{name}` has changed since it ran in the database `{database}`; put the \
-             change into a new script, or, to start over, remove the state folder (for a database \
-             with a url: its tables and the row of `{name}` in `wasm_host_init`)"
-        ),
-        None => {}
+    if !is_new(&mut transaction, database, name, &digest).await? {
+        transaction.rollback().await?;
+        return Ok(false);
     }
+    transaction.execute(sqlx::raw_sql(BEFORE)).await?;
     run(&mut transaction, name, text).await?;
     // Dumps begin with settings. They are for the script, not for what comes after it.
     transaction.execute(sqlx::raw_sql(AssertSqlSafe(postgres::restored_session()))).await?;
@@ -171,7 +197,7 @@ fn explain(name: &str, text: &str, done: usize, error: sqlx::Error) -> anyhow::E
             Some(1 + text.chars().take(position.saturating_sub(1)).filter(|c| *c == '\n').count())
         }
         // Not every error has a position. Then it is the first statement that has no result.
-        _ => lines::of_statements(text).get(done).copied(),
+        _ => statements::lines(text).get(done).copied(),
     };
     let place = line.map_or_else(|| name.to_string(), |line| format!("{name}:{line}"));
     let detail = error.detail().map_or(String::new(), |detail| format!(" ({detail})"));

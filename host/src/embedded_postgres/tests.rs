@@ -319,3 +319,65 @@ async fn a_failing_init_script_names_its_line_and_leaves_nothing() {
         assert_eq!(super::tests::text(&address, left).await, "0");
     }
 }
+
+#[tokio::test]
+async fn a_script_that_would_end_its_transaction_is_refused_before_anything_runs() {
+    let server = server();
+    let address = server.database("initends").await.unwrap();
+    let folder = folder();
+    let first = script(folder.path(), "a.sql", "create table zero (a int)");
+    for (text, place, what) in [
+        (
+            "begin;\ncreate table one(a int);\ncommit;\ninsert into nosuch values (1);",
+            "`sql/b.sql:1`",
+            "`begin`",
+        ),
+        ("create table one(a int);\n\n/* done */ commit", "`sql/b.sql:3`", "`commit`"),
+        ("create table one(a int);\n\\connect other", "`sql/b.sql:2`", "psql"),
+        ("create table one(a int);\ncopy one from stdin;\n1\n\\.\n", "`sql/b.sql:2`", "--inserts"),
+    ] {
+        let second = script(folder.path(), "b.sql", text);
+        let error = apply(&address, &[first.clone(), second]).await.unwrap_err().to_string();
+        assert!(error.contains(place) && error.contains(what), "{error}");
+        let left = "select concat(to_regclass('zero'), to_regclass('one'))";
+        assert_eq!(super::tests::text(&address, left).await, "", "{text}");
+    }
+    // The corrected one runs.
+    let text = "create table one(a int);\ncreate function f() returns int\nbegin atomic\n  select 1;\nend;\n\
+                do $$ begin insert into one values (f()); end $$; savepoint s; rollback to s;";
+    let second = script(folder.path(), "b.sql", text);
+    assert_eq!(apply(&address, &[first, second]).await.unwrap().len(), 2);
+    assert_eq!(super::tests::text(&address, "select a::text from one").await, "1");
+}
+
+#[tokio::test]
+async fn code_of_a_script_that_commits_fails_and_leaves_nothing() {
+    let server = server();
+    let address = server.database("initdo").await.unwrap();
+    let folder = folder();
+    for text in [
+        "create table t(a int); do $$ begin insert into t values (1); commit; end $$;",
+        "create table t(a int); create procedure p() language plpgsql as 'begin commit; end'; call p();",
+        // A literal that another setting would read as one that goes on.
+        "create table t(a int); set standard_conforming_strings = off; select '\\'; select 1 where 'x' = 1;",
+    ] {
+        let script = script(folder.path(), "a.sql", text);
+        let error = apply(&address, &[script]).await.unwrap_err().to_string();
+        assert!(error.contains("nothing of it was kept"), "{error}");
+        assert_eq!(super::tests::text(&address, "select concat(to_regclass('t'))").await, "");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dump_sets_ends_with_it() {
+    let server = server();
+    let address = server.database("initdump").await.unwrap();
+    let folder = folder();
+    let dump = "set standard_conforming_strings = on;\nset client_min_messages = warning;\n\
+                select pg_catalog.set_config('search_path', '', false);\n\
+                create table public.t (a text);\ninsert into public.t values ('x');";
+    let first = script(folder.path(), "a.sql", dump);
+    let second = script(folder.path(), "b.sql", "insert into t values ('y')");
+    assert_eq!(apply(&address, &[first, second]).await.unwrap(), ["sql/a.sql", "sql/b.sql"]);
+    assert_eq!(super::tests::text(&address, "select string_agg(a, '') from t").await, "xy");
+}

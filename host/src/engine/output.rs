@@ -3,6 +3,7 @@
 //! A line is cut at a bound, so that a guest that never ends a line costs no memory. A request has so many lines in
 //! all, and a service so many in a second, so that one that floods the log does not bury the others.
 
+mod notices;
 mod printed;
 mod speaker;
 mod warnings;

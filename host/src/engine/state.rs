@@ -11,6 +11,7 @@ use crate::capability::context::{RequestContext, Requests};
 use crate::capability::ollama::OllamaView;
 use crate::capability::ollama::backend::Server;
 use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
+use crate::capability::postgres::notices::Journal;
 use crate::capability::postgres::{Database, PostgresView};
 use crate::engine::link::Capability;
 use crate::engine::memory::{Budget, StoreLimit};
@@ -74,6 +75,8 @@ pub struct State {
     hooks: OutgoingHooks,
     table: ResourceTable,
     printed: Arc<Printed>,
+    /// For what a database says.
+    journal: Arc<dyn Journal>,
     pub memory: StoreLimit,
     pub requests: Requests,
 }
@@ -107,6 +110,7 @@ impl State {
             table,
             memory: StoreLimit::new(memory_bytes, grants.memory.clone()),
             requests: Requests::default(),
+            journal: grants.log.clone(),
             grants,
         }
     }
@@ -175,6 +179,7 @@ impl State {
     pub fn postgres(&mut self) -> PostgresView<'_> {
         PostgresView {
             database: self.grants.postgres.as_ref(),
+            journal: &self.journal,
             requests: &self.requests,
             table: &mut self.table,
         }

@@ -79,6 +79,9 @@ pub const INIT_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
 /// better ways.
 pub const INIT_SCRIPT_BYTES: u64 = 16 * MIB;
 
+/// Lines of the log for what the server says while one script runs. Whoever reads more would look into the script.
+pub const INIT_NOTICES: usize = 100;
+
 /// Time to connect for init scripts. The database may be one that the host did not start, and far away.
 pub const INIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

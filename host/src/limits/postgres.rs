@@ -54,6 +54,13 @@ pub const ROW_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of all parameters of one call. They are in the memory of host and guest at once, as a row is.
 pub const PARAMETER_BYTES: usize = 16 * 1024 * 1024;
 
+/// Parameters of one statement: the protocol counts them in 16 bits.
+pub const PARAMETERS: usize = 65_535;
+
+/// Texts that the server is asked at once to read as values of other types. Each becomes a column of a row, which can
+/// have 1664; a text of ten bytes may become a number of 64 kB.
+pub const TEXTS_AT_ONCE: usize = 64;
+
 /// How long `query` waits for a first row before it returns the columns without one. Within it,
 /// a failure is the result of the call instead of the end of the stream.
 pub const FIRST_ROW_WAIT: Duration = Duration::from_millis(20);

@@ -71,18 +71,23 @@ pub struct Rows {
 
 /// Bytes that a value takes, about.
 pub fn size(value: &Value) -> usize {
-    let content = match value {
-        Value::Null => 0,
-        Value::Scalar(one) => content(one),
-        Value::Array(elements) => {
-            let contents = elements.iter().flatten().map(content).sum::<usize>();
-            contents + elements.len() * size_of::<Scalar>()
-        }
+    let elements = match value {
+        Value::Array(elements) => elements.len() * size_of::<Scalar>(),
+        _ => 0,
     };
-    size_of::<Value>() + content
+    size_of::<Value>() + elements + content(value)
 }
 
-fn content(scalar: &Scalar) -> usize {
+/// Bytes of the texts and bytes in a value.
+pub fn content(value: &Value) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::Scalar(one) => length(one),
+        Value::Array(elements) => elements.iter().flatten().map(length).sum(),
+    }
+}
+
+fn length(scalar: &Scalar) -> usize {
     match scalar {
         Scalar::Text(text) | Scalar::Json(text) | Scalar::Numeric(text) | Scalar::Uuid(text) => {
             text.len()

@@ -13,7 +13,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgTypeInfo, PgTypeKind};
 
 pub(super) use read::{read, unsupported};
-pub(super) use write::write;
+pub(super) use write::{Parameter, text_for_server, write};
 
 use super::backend::Scalar;
 
@@ -107,6 +107,21 @@ fn kind(info: &PgTypeInfo) -> Kind {
         _ => Kind::Other,
     }
 }
+
+/// The name of a type in a statement. The driver gives that of a type of the database's own as the server would write
+/// it there. A built-in one is in quotes: without them, `bit` is `bit(1)`.
+pub(super) fn name_in_sql(info: &PgTypeInfo) -> String {
+    let name = name(info);
+    let is_own = info.oid().is_none_or(|Oid(oid)| oid >= FIRST_OF_ITS_OWN);
+    if is_own || name == info.name() {
+        return info.name().to_string();
+    }
+    let (element, array) = name.strip_suffix("[]").map_or((&*name, ""), |element| (element, "[]"));
+    format!("pg_catalog.\"{element}\"{array}")
+}
+
+/// Types that a database did not come with have numbers from here on.
+const FIRST_OF_ITS_OWN: u32 = 16_384;
 
 /// The name of the catalogue: the driver writes some of them in its own way.
 fn name(info: &PgTypeInfo) -> String {

@@ -125,11 +125,16 @@ pub(super) fn timed_out(timeout: Duration) -> Error {
 /// Whether the connection is of no further use after this error.
 pub(super) fn is_fatal(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error
-            .try_downcast_ref::<PgDatabaseError>()
-            .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
+        sqlx::Error::Database(error) => {
+            error.try_downcast_ref::<PgDatabaseError>().is_none_or(is_last_word)
+        }
         _ => true,
     }
+}
+
+/// Whether the server ends the connection with it.
+fn is_last_word(error: &PgDatabaseError) -> bool {
+    matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
 }
 
 /// Whether the connection's prepared statement no longer fits the schema, or is gone: preparing it
@@ -186,7 +191,8 @@ fn of_server(error: &PgDatabaseError, timeout: Duration) -> Error {
         "57P01" | "57P02" | "57P03" | "53300" => {
             Error::Unavailable("the database server is stopping, starting or full".to_string())
         }
-        code if code.starts_with("08") => {
+        // Without that, it is about another connection, as those of `dblink` are, or about the statement's form.
+        code if code.starts_with("08") && is_last_word(error) => {
             Error::Unavailable("the connection to the database was lost".to_string())
         }
         _ => Error::Database(sql_error(error)),

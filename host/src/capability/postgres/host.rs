@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{
-    Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader,
+    Access, Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader,
 };
 
-use super::backend::{Column, Database, Error, RowBatch, Rows, Transaction, Value};
+use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction, Value};
+use super::notices::{Caller, Journal, on_behalf_of};
 use crate::capability::bindings::wasm_host::postgres::{client, types};
-use crate::capability::context::{Requests, calling_token};
+use crate::capability::context::{Requests, calling_request};
 use crate::capability::stream::Items;
 
 /// Stands for this capability where wasmtime wants a type.
@@ -23,6 +24,8 @@ pub struct Postgres;
 pub struct PostgresView<'a> {
     /// The granted database.
     pub database: Option<&'a Arc<dyn Database>>,
+    /// Where what its server says is written down.
+    pub journal: &'a Arc<dyn Journal>,
     pub requests: &'a Requests,
     pub table: &'a mut ResourceTable,
 }
@@ -56,11 +59,11 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Answer, Error>> {
-        let (database, request) = match database(accessor) {
+        let (database, call) = match database(accessor) {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        let rows = database.query(statement, parameters, request).await;
+        let rows = call.run(|request| database.query(statement, parameters, request)).await;
         answer(accessor, rows)
     }
 
@@ -70,7 +73,9 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<u64, Error>> {
         Ok(match database(accessor) {
-            Ok((database, request)) => database.execute(statement, parameters, request).await,
+            Ok((database, call)) => {
+                call.run(|request| database.execute(statement, parameters, request)).await
+            }
             Err(error) => Err(error),
         })
     }
@@ -79,7 +84,7 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
         accessor: &Accessor<T, Self>,
     ) -> wasmtime::Result<Result<Resource<OpenTransaction>, Error>> {
         let begun = match database(accessor) {
-            Ok((database, request)) => database.begin(request).await,
+            Ok((database, call)) => call.run(|request| database.begin(request)).await,
             Err(error) => Err(error),
         };
         match begun {
@@ -98,8 +103,8 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Answer, Error>> {
-        let (transaction, request) = transaction(accessor, &this)?;
-        let rows = transaction.query(statement, parameters, request).await;
+        let (transaction, call) = transaction(accessor, &this)?;
+        let rows = call.run(|request| transaction.query(statement, parameters, request)).await;
         answer(accessor, rows)
     }
 
@@ -109,24 +114,24 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        let (transaction, request) = transaction(accessor, &this)?;
-        Ok(transaction.execute(statement, parameters, request).await)
+        let (transaction, call) = transaction(accessor, &this)?;
+        Ok(call.run(|request| transaction.execute(statement, parameters, request)).await)
     }
 
     async fn commit(
         accessor: &Accessor<T, Self>,
         this: Resource<OpenTransaction>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let (transaction, request) = transaction(accessor, &this)?;
-        Ok(transaction.commit(request).await)
+        let (transaction, call) = transaction(accessor, &this)?;
+        Ok(call.run(|request| transaction.commit(request)).await)
     }
 
     async fn rollback(
         accessor: &Accessor<T, Self>,
         this: Resource<OpenTransaction>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let (transaction, request) = transaction(accessor, &this)?;
-        Ok(transaction.rollback(request).await)
+        let (transaction, call) = transaction(accessor, &this)?;
+        Ok(call.run(|request| transaction.rollback(request)).await)
     }
 
     async fn drop(
@@ -138,13 +143,34 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
     }
 }
 
+/// A call of a guest, and the request that it serves.
+struct Call(Caller);
+
+impl Call {
+    fn of<T: Send + 'static>(access: &mut Access<'_, T, Postgres>) -> Self {
+        let request = calling_request(access, |access| access.get().requests);
+        Self(Caller { journal: access.get().journal.clone(), request })
+    }
+
+    /// `begin` is given what ends the call. What the server says meanwhile is said to the request.
+    async fn run<'a, T>(
+        self,
+        begin: impl FnOnce(CancellationToken) -> Reply<'a, T>,
+    ) -> Result<T, Error> {
+        let request = self.0.request.as_ref();
+        // Never, if it serves no request.
+        let token = request.map(|request| request.cancel().clone()).unwrap_or_default();
+        on_behalf_of(Some(self.0), async { begin(token).await }).await
+    }
+}
+
 fn database<T: Send + 'static>(
     accessor: &Accessor<T, Postgres>,
-) -> Result<(Arc<dyn Database>, CancellationToken), Error> {
+) -> Result<(Arc<dyn Database>, Call), Error> {
     accessor.with(|mut access| {
-        let request = calling_token(&mut access, |access| access.get().requests);
+        let call = Call::of(&mut access);
         match access.get().database {
-            Some(database) => Ok((database.clone(), request)),
+            Some(database) => Ok((database.clone(), call)),
             None => Err(Error::Unavailable("no database is granted to this component".to_string())),
         }
     })
@@ -153,10 +179,10 @@ fn database<T: Send + 'static>(
 fn transaction<T: Send + 'static>(
     accessor: &Accessor<T, Postgres>,
     this: &Resource<OpenTransaction>,
-) -> wasmtime::Result<(Arc<dyn Transaction>, CancellationToken)> {
+) -> wasmtime::Result<(Arc<dyn Transaction>, Call)> {
     accessor.with(|mut access| {
-        let request = calling_token(&mut access, |access| access.get().requests);
-        Ok((access.get().table.get(this)?.0.clone(), request))
+        let call = Call::of(&mut access);
+        Ok((access.get().table.get(this)?.0.clone(), call))
     })
 }
 

@@ -4,18 +4,17 @@
 
 use std::sync::Arc;
 
-use sqlx::postgres::{PgArguments, PgConnection, PgStatement};
-use sqlx::{Arguments, AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor, SqlSafeStr};
 
-use super::backend::{Error, Value};
+use super::backend::Value;
 use super::connection::Way;
-use super::convert::{self, Type};
 use super::error;
+use super::parameters;
 use super::pooled::Pooled;
 use super::rows::{self, Ended, Halt, Sink};
 use super::session::Leftover;
 use super::statement::{Command, Work};
-use crate::limits::postgres as limits;
 
 /// What is to be done on a connection.
 pub(super) struct Job<'a> {
@@ -99,7 +98,7 @@ async fn held(
 async fn once(
     sql: &mut PgConnection,
     text: &Arc<str>,
-    parameters: &[Value],
+    given: &[Value],
     sink: &mut Sink<'_>,
     halt: &Halt,
 ) -> Ended {
@@ -112,9 +111,12 @@ async fn once(
             return Ended { unsettled, ..Ended::from(error) };
         }
     };
-    let arguments = match arguments(&statement, parameters) {
+    let arguments = match parameters::bind(sql, &statement, given).await {
         Ok(arguments) => arguments,
-        Err(error) => return Ended::refused(error),
+        Err(mut ended) => {
+            ended.unsettled |= ended.outcome.as_ref().is_err_and(error::is_broken_off);
+            return ended;
+        }
     };
     let columns = if sink.wants_rows {
         match rows::columns(&statement) {
@@ -125,35 +127,4 @@ async fn once(
         Vec::new()
     };
     rows::stream(sql, &statement, arguments, &columns, sink, halt).await
-}
-
-fn arguments(statement: &PgStatement, given: &[Value]) -> Result<PgArguments, Error> {
-    let expected = match statement.parameters() {
-        Some(Either::Left(types)) => types,
-        _ => &[],
-    };
-    if expected.len() != given.len() {
-        return Err(Error::InvalidParameter(format!(
-            "the statement has {} parameters, {} were given",
-            expected.len(),
-            given.len(),
-        )));
-    }
-    let mut arguments = PgArguments::default();
-    let mut size = 0;
-    for (position, (info, value)) in expected.iter().zip(given).enumerate() {
-        let parameter = convert::write(position, &Type::of(info), value)?;
-        size += parameter.size();
-        if size > limits::PARAMETER_BYTES {
-            return Err(Error::InvalidParameter(format!(
-                "the parameters up to number {} are larger than {} bytes",
-                position + 1,
-                limits::PARAMETER_BYTES,
-            )));
-        }
-        arguments.add(parameter).map_err(|error| {
-            Error::InvalidParameter(format!("parameter {}: {error}", position + 1))
-        })?;
-    }
-    Ok(arguments)
 }

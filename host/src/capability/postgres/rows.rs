@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{Column, Error, Row, RowBatch};
+use super::backend::{self, Column, Error, Row, RowBatch};
 use super::convert::{self, Kind, Type};
 use crate::limits::postgres as limits;
 
@@ -199,16 +199,20 @@ fn too_large() -> Error {
     ))
 }
 
-/// The row, and its size on the wire.
+/// The row, and the room that its values take.
 fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
     let mut values = Vec::with_capacity(readers.len());
     let mut size = 0;
     for (position, Reader { name, of }) in readers.iter().enumerate() {
         let raw = row.try_get_raw(position).ok().filter(|raw| !raw.is_null());
         let bytes = raw.as_ref().and_then(|raw| raw.as_bytes().ok());
-        size += bytes.map_or(0, <[u8]>::len);
         let value = convert::read(of, bytes)
             .map_err(|reason| convert::unsupported(position, name, of, reason))?;
+        // A number of few bytes may be a text of many.
+        size += bytes.map_or(0, <[u8]>::len).max(backend::content(&value));
+        if size > limits::ROW_BYTES {
+            return Err(too_large());
+        }
         values.push(value);
     }
     Ok((values, size))

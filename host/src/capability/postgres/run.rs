@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use super::backend::Error;
 use super::connection::{Connection, Way};
 use super::error::{self, Cause, caught};
+use super::notices::on_behalf_of;
+use super::parameters;
 use super::perform::Job;
 use super::pool::Pool;
 use super::pooled;
@@ -29,7 +31,8 @@ pub(super) async fn run(
 ) -> Result<u64, Error> {
     let pooled = matches!(connection.way, Way::Pooled(_));
     let mut leftover = connection.leftover;
-    if let Work::Statement { text, .. } = &task.work {
+    if let Work::Statement { text, parameters } = &task.work {
+        parameters::check_count(parameters.len())?;
         if session::is_copy(text) {
             return Err(Error::Unsupported(
                 "copy is not carried by this interface; use insert and select".to_string(),
@@ -45,14 +48,15 @@ pub(super) async fn run(
     let time = pool.config.statement_timeout;
     let deadline = Instant::now() + time + limits::STATEMENT_GRACE;
     let halt = Halt::default();
-    let Task { work, wants_rows, columns, stop, .. } = task;
+    let Task { work, wants_rows, columns, stop, caller, .. } = task;
     let mut sink = Sink { wants_rows: *wants_rows, columns, batches: &stop.batches };
 
     let (ended, cause, cancelled) = {
         let Connection { sql, way, .. } = &mut *connection;
         let way = &*way;
         let job = Job { way, work, alone, leftover };
-        let mut running = pin!(caught(job.perform(sql, &mut sink, &halt)));
+        let performed = on_behalf_of(caller.clone(), job.perform(sql, &mut sink, &halt));
+        let mut running = pin!(caught(performed));
         tokio::select! {
             biased;
             ended = &mut running => (Some(ended), None, false),

@@ -9,6 +9,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use crate::sql;
+
 /// What the session needs before the next user gets it. Later ones include the earlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Leftover {
@@ -49,8 +51,8 @@ static HARMLESS_NAMES: LazyLock<HashSet<&str>> =
 
 /// Judge a statement.
 pub(super) fn leftover(statement: &str) -> Leftover {
-    let start = statement.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == ';');
-    let mut words = start.split(|c: char| !c.is_ascii_alphabetic()).map(str::to_ascii_lowercase);
+    let start = sql::start(statement);
+    let mut words = sql::tokens(start).map(|(_, token)| token.word().to_ascii_lowercase());
     let (keyword, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match keyword.as_str() {
         // What these do ends with the transaction, and outside of one they do nothing.
@@ -69,7 +71,7 @@ pub(super) fn leftover(statement: &str) -> Leftover {
         "prepare" | "deallocate" | "discard" | "do" | "call" | "execute" | "explain" => {
             Leftover::Unknown
         }
-        // A comment may hide what follows.
+        // No statement at all, or none that begins like one.
         "" => Leftover::Unknown,
         _ => Leftover::Session,
     }
@@ -77,7 +79,8 @@ pub(super) fn leftover(statement: &str) -> Leftover {
 
 /// A statement that moves data outside the row protocol, which the interface does not carry.
 pub(super) fn is_copy(statement: &str) -> bool {
-    statement.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy"))
+    let first = sql::tokens(sql::start(statement)).next();
+    first.is_some_and(|(_, token)| token.word().eq_ignore_ascii_case("copy"))
 }
 
 /// Whether a plain statement calls nothing unknown. Literals and quoted names are read as if they
@@ -102,8 +105,12 @@ fn calls_are_harmless(statement: &str, may_insert: bool) -> bool {
                 name.push('.');
                 in_word = false;
             }
-            space if space.is_whitespace() => in_word = false,
-            part if part.is_alphanumeric() || matches!(part, '_' | '$' | '"') => {
+            space if space.is_ascii_whitespace() || space == '\x0b' => in_word = false,
+            // Beyond ASCII, every character is one of a name.
+            part if part.is_ascii_alphanumeric()
+                || !part.is_ascii()
+                || matches!(part, '_' | '$' | '"') =>
+            {
                 if !in_word && !name.ends_with('.') {
                     // `select … into temp t` makes a table.
                     if name == "into" && !may_insert {
@@ -113,7 +120,7 @@ fn calls_are_harmless(statement: &str, may_insert: bool) -> bool {
                     name.clear();
                 }
                 in_word = true;
-                name.extend(part.to_lowercase());
+                name.push(part.to_ascii_lowercase());
             }
             _ => {
                 name.clear();
@@ -141,6 +148,8 @@ mod tests {
             "with x as (select 1) select * from x",
             "select * from generate_series(1, 3)",
             "(select 1) union (select 2)",
+            "/* app='x', /* route */ */ select 1",
+            "-- a comment\n(-- another\nselect 1)",
             "savepoint s",
             "rollback to savepoint s",
             "set local statement_timeout = 0",
@@ -165,6 +174,12 @@ mod tests {
             "select 1 as a into temp t",
             "with x as (select set_config('a', 'b', false)) select 1",
             "insert into t select pg_advisory_lock(1)",
+            "select €now(1)",
+            "select now\u{a0}(1)",
+            "select ran\u{212a}(1)",
+            "set /* local */ search_path = x",
+            "set search_path = local",
+            "set \"search_path\" = local",
             "create temp table t(a int)",
             "listen x",
             "declare c cursor with hold for select 1",
@@ -179,10 +194,25 @@ mod tests {
         assert_eq!(leftover(" ;Begin"), Leftover::Transaction);
         assert_eq!(leftover("start transaction"), Leftover::Transaction);
         assert_eq!(leftover("commit and chain"), Leftover::Transaction);
-        for statement in
-            ["deallocate all", "DISCARD ALL", "do $$ begin end $$", "/* x */ begin", ""]
-        {
+        assert_eq!(leftover("/* x */ begin"), Leftover::Transaction);
+        assert_eq!(leftover("rollback /* to */"), Leftover::Transaction);
+        for statement in ["deallocate all", "DISCARD ALL", "do $$ begin end $$", "/* x */", ""] {
             assert_eq!(leftover(statement), Leftover::Unknown, "{statement}");
+        }
+    }
+
+    #[test]
+    fn copy_is_seen_behind_whatever_says_nothing() {
+        for statement in [
+            "copy t to stdout",
+            " COPY t from stdin",
+            "/* x */ copy t to stdout",
+            "--\n; /*/**/*/copy(select 1) to stdout",
+        ] {
+            assert!(is_copy(statement), "{statement}");
+        }
+        for statement in ["select 1", "/* copy */ select 1", "copying", "", "'copy'"] {
+            assert!(!is_copy(statement), "{statement}");
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
+use super::notices::{self, Caller};
 use crate::limits::postgres as limits;
 
 /// What is to be run.
@@ -56,6 +57,8 @@ pub(super) struct Task {
     /// Taken when the columns have been sent.
     pub(super) columns: Option<oneshot::Sender<Vec<Column>>>,
     pub(super) stop: Stop,
+    /// On whose behalf it runs.
+    pub(super) caller: Option<Caller>,
     done: oneshot::Sender<Result<u64, Error>>,
 }
 
@@ -85,8 +88,9 @@ pub(super) fn call(
     let (done_sender, done) = oneshot::channel();
     let stop = Stop { request, owner, batches: batches_sender };
     let columns_sender = Some(columns_sender);
+    let caller = notices::caller();
     (
-        Task { work, wants_rows, columns: columns_sender, stop, done: done_sender },
+        Task { work, wants_rows, columns: columns_sender, stop, caller, done: done_sender },
         Pending { columns, batches, done },
     )
 }

@@ -5,6 +5,8 @@
 
 use url::Url;
 
+use super::keys::{self, Key};
+use super::words;
 use crate::config::diagnostic::Problem;
 use crate::config::interpolate::HOLE;
 use crate::percent;
@@ -14,7 +16,10 @@ const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-c
 #[derive(Clone, Copy)]
 pub(super) enum Form {
     Uri,
+    /// With semicolons, as .NET writes it.
     Settings,
+    /// With spaces, as libpq writes it.
+    Words,
 }
 
 /// What an address says, in either form.
@@ -28,37 +33,42 @@ pub(super) struct Parts {
     ssl_mode: String,
 }
 
+impl Form {
+    /// Of an address that is no URI.
+    pub(super) fn of(text: &str) -> Form {
+        if text.contains(';') { Form::Settings } else { Form::Words }
+    }
+}
+
 impl Parts {
-    /// The form with semicolons, as .NET writes it. Fills the holes in `text` with `inserted`.
-    pub(super) fn of_settings<'i>(
+    /// A list of settings. Fills the holes in `text` with `inserted`. `file` is what stands in the file.
+    pub(super) fn of_list<'i>(
+        form: Form,
         text: &str,
         mut inserted: impl Iterator<Item = &'i str>,
+        file: &str,
     ) -> Result<Parts, Problem> {
         let mut parts = Parts::default();
         let mut rest = text;
-        while !rest.trim_matches([';', ' ']).is_empty() {
-            let Some((key, after)) = rest.split_once('=') else {
-                return Err(Problem::new(
-                    "the address is neither a URI nor a list of settings",
-                    "write postgres://user:${PASSWORD}@host:5432/database, or \
-                     Host=..;Port=..;Username=..;Password=${PASSWORD};Database=..",
-                ));
+        loop {
+            let next = match form {
+                Form::Words => words::next(rest)?,
+                _ => next_setting(rest)?,
             };
-            let (value, after) = setting(after)?;
-            let target = parts.named(key.trim_matches([';', ' ']))?;
-            target.clear();
+            let Some((key, value, after)) = next else { return Ok(parts) };
+            let mut whole = String::new();
             for character in value.chars() {
                 match character {
-                    HOLE => target.push_str(inserted.next().unwrap_or_default()),
-                    _ => target.push(character),
+                    HOLE => whole.push_str(inserted.next().unwrap_or_default()),
+                    _ => whole.push(character),
                 }
             }
+            parts.set(key, whole, file)?;
             rest = after;
         }
-        Ok(parts)
     }
 
-    pub(super) fn of_uri(text: &str) -> Result<Parts, Problem> {
+    pub(super) fn of_uri(text: &str, file: &str) -> Result<Parts, Problem> {
         let uri = Url::parse(text).map_err(|error| {
             Problem::new(
                 format!("the address is not a valid URI ({error})"),
@@ -91,37 +101,38 @@ impl Parts {
             ssl_mode: String::new(),
         };
         for (key, value) in uri.query_pairs().filter(|(_, value)| !value.is_empty()) {
-            *parts.named(&key)? = value.into_owned();
+            parts.set(&key, value.into_owned(), file)?;
         }
         Ok(parts)
     }
 
-    /// Where the value of the setting `key` goes.
-    fn named(&mut self, key: &str) -> Result<&mut String, Problem> {
-        let key: String = key.chars().filter(|c| !matches!(c, ' ' | '_')).collect();
-        match key.to_lowercase().as_str() {
-            "host" | "server" => Ok(&mut self.host),
-            "port" => Ok(&mut self.port),
-            "username" | "userid" | "user" | "uid" => Ok(&mut self.user),
-            "password" | "pwd" => Ok(&mut self.password),
-            "database" | "db" | "dbname" => Ok(&mut self.database),
-            "sslmode" => Ok(&mut self.ssl_mode),
-            _ => Err(Problem::new(
-                "the address has a setting that is not known",
-                "known are Host, Port, Username, Password, Database and SSL Mode; \
-                 a value with a ';' goes in double quotes",
-            )),
-        }
+    fn set(&mut self, key: &str, value: String, file: &str) -> Result<(), Problem> {
+        let target = match keys::key(key).ok_or_else(|| keys::unknown(key, file))? {
+            Key::Host => &mut self.host,
+            Key::Port => &mut self.port,
+            Key::User => &mut self.user,
+            Key::Password => &mut self.password,
+            Key::Database => &mut self.database,
+            Key::SslMode => &mut self.ssl_mode,
+            Key::Idle(values) => {
+                let fits = values.is_empty() || values.contains(&value.to_lowercase().as_str());
+                return if fits { Ok(()) } else { Err(keys::not_done(values)) };
+            }
+            Key::Elsewhere(key, setting) => return Err(keys::elsewhere(key, setting)),
+        };
+        *target = value;
+        Ok(())
     }
 
     /// Nothing is left to be found wrong when the address is used.
     pub(super) fn checked(self, form: Form) -> Result<Parts, Problem> {
-        for (value, name, uri_name, uri_place) in [
-            (&self.host, "Host", "host", "write it after '@' or '://'"),
-            (&self.database, "Database", "database", "end it with /<database>"),
+        for (value, name, word, uri_name, uri_place) in [
+            (&self.host, "Host", "host", "host", "write it after '@' or '://'"),
+            (&self.database, "Database", "dbname", "database", "end it with /<database>"),
             (
                 &self.user,
                 "Username",
+                "user",
                 "user",
                 "write it before the host, as in postgres://user:${PASSWORD}@host/database",
             ),
@@ -135,6 +146,9 @@ impl Parts {
                         format!("the address has no {name}"),
                         format!("add {name}=..;"),
                     ),
+                    Form::Words => {
+                        Problem::new(format!("the address has no {word}"), format!("add {word}=.."))
+                    }
                 });
             }
         }
@@ -192,6 +206,16 @@ impl Parts {
         let colon = if self.port.is_empty() { "" } else { ":" };
         format!("{}{colon}{}/{}", self.host, self.port, self.database)
     }
+}
+
+/// A name, its value, and what follows them. Nothing at the end of the text.
+fn next_setting(text: &str) -> Result<Option<(&str, String, &str)>, Problem> {
+    if text.trim_matches([';', ' ']).is_empty() {
+        return Ok(None);
+    }
+    let (key, after) = text.split_once('=').ok_or_else(words::neither)?;
+    let (value, after) = setting(after)?;
+    Ok(Some((key.trim_matches([';', ' ']), value, after)))
 }
 
 /// The first value in `text`, without its quotes, and what follows its `;`. A quote within quotes

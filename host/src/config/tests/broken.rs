@@ -193,8 +193,8 @@ url = "Host=db;Username='app;Database=x"
 wasm-host.toml:3:7: error: the address names no database; end it with /<database>
 wasm-host.toml:5:7: error: the address does not start with postgres:// or postgresql://; write postgres://user:${PASSWORD}@host:5432/database
 wasm-host.toml:7:7: error: the address is not a valid URI (invalid port number); write postgres://user:${PASSWORD}@host:5432/database; special characters in the password are percent-encoded
-wasm-host.toml:9:7: error: the address is neither a URI nor a list of settings; write postgres://user:${PASSWORD}@host:5432/database, or Host=..;Port=..;Username=..;Password=${PASSWORD};Database=..
-wasm-host.toml:11:7: error: the address has a setting that is not known; known are Host, Port, Username, Password, Database and SSL Mode; a value with a ';' goes in double quotes
+wasm-host.toml:9:7: error: the address is neither a URI nor a list of settings; write postgres://user:${PASSWORD}@host:5432/database, or Host=..;Port=..;Username=..;Password=${PASSWORD};Database=.., or host=.. port=.. user=.. password=${PASSWORD} dbname=..
+wasm-host.toml:11:7: error: the address has the setting 'Pasword', which is not known; known are Host, Port, Username, Password, Database and SSL Mode, and those of libpq that change nothing here; a value with a ';' goes in double quotes
 wasm-host.toml:13:7: error: the address has no Database; add Database=..;
 wasm-host.toml:15:7: error: the address has a '#', '/' or '@' where none can be; in a user name or password write %23 for '#', %2F for '/' and %40 for '@', or use Host=..;Username=..;Password=..;Database=..
 wasm-host.toml:17:7: error: a password stands in the file; take it from the environment with ${NAME} or from a file with ${file:/path}
@@ -203,9 +203,49 @@ wasm-host.toml:21:7: error: the address names no user; write it before the host,
 wasm-host.toml:23:7: error: the address has no Username; add Username=..;
 wasm-host.toml:25:7: error: the port of the address is not a number from 0 to 65535; the port of Postgres is 5432 unless its server says otherwise
 wasm-host.toml:27:7: error: the address has an SSL mode that is not known; known are disable, allow, prefer, require, verify-ca, verify-full
-wasm-host.toml:29:7: error: the address has a setting that is not known; known are Host, Port, Username, Password, Database and SSL Mode; a value with a ';' goes in double quotes
+wasm-host.toml:29:7: error: the address has the setting 'connect_timeout', which is a key of the file; remove it, and write connect-timeout = .. beside url
 wasm-host.toml:31:7: error: the address has a '%' that encodes nothing; write %25 for a '%' of its own
 wasm-host.toml:33:7: error: a value of the address begins with a quote and does not end with it; end it with the same quote, and write a quote within it twice
+"##,
+    );
+}
+
+#[test]
+fn addresses_of_databases_in_the_words_of_libpq() {
+    check(
+        r##"name = "shop"
+[postgres.a]
+url = "host=db user=app password=hunter2 dbname=x"
+[postgres.b]
+url = "host=db user=app password = 'hun ter2' dbname=x"
+[postgres.c]
+url = "host=db user=app"
+[postgres.d]
+url = "host=db user=app password='${PW} dbname=x"
+[postgres.e]
+url = "host=db user=app dbname=x sslcert=/x"
+[postgres.f]
+url = "postgres://app@db/x?options=-csearch_path%3Dx"
+[postgres.g]
+url = "postgres://app@db/x?gssencmode=require"
+[postgres.h]
+url = "host=db user=app dbname=x sslrootcert=ca.pem"
+[postgres.i]
+url = "Host=db;Username=app;Database=x;Maximum Pool Size=20"
+[postgres.j]
+url = "host=db, user=app"
+"##,
+        r##"wasm-host.toml:1:1: error: no service is declared; add [service.<name>] with component = "<crate or .wasm file>" or static = "<folder>"
+wasm-host.toml:3:7: error: a password stands in the file; take it from the environment with ${NAME} or from a file with ${file:/path}
+wasm-host.toml:5:7: error: a password stands in the file; take it from the environment with ${NAME} or from a file with ${file:/path}
+wasm-host.toml:7:7: error: the address has no dbname; add dbname=..
+wasm-host.toml:9:7: error: a value of the address begins with a quote and does not end with it; end it with a quote, and write \' for a quote within it
+wasm-host.toml:11:7: error: the address has the setting 'sslcert', which is not known; known are Host, Port, Username, Password, Database and SSL Mode, and those of libpq that change nothing here; a value with a ';' goes in double quotes
+wasm-host.toml:13:7: error: the address has the setting 'options', which is not known; known are Host, Port, Username, Password, Database and SSL Mode, and those of libpq that change nothing here; a value with a ';' goes in double quotes
+wasm-host.toml:15:7: error: the address asks for an encryption or encoding that the host does not have; remove the setting; of its values disable, prefer are taken
+wasm-host.toml:17:7: error: the address has the setting 'sslrootcert', which is a key of the file; remove it, and write ca = .. beside url
+wasm-host.toml:19:7: error: the address has the setting 'Maximum Pool Size', which is a key of the file; remove it, and write pool = .. beside url
+wasm-host.toml:21:7: error: the address has no dbname; add dbname=..
 "##,
     );
 }

@@ -10,6 +10,8 @@ const SECRETS: &[(&str, &str)] = &[
         "ADO",
         "Host=db.internal;Username=app;Password=\"hun;ter2\";Database=weather;SSL Mode=VerifyFull",
     ),
+    ("LIBPQ", "host=db.internal user=app password='hun ter2' dbname=weather"),
+    ("UNKNOWN", "postgres://app:hunter2?hunter2=x@db.internal/weather"),
     ("USERINFO", "app:hunter2"),
     ("BROKEN", "postgres://app:hunter2@db:port/weather"),
     ("BROKEN_ADO", "Host=db;Password=hun;ter2;Database=x"),
@@ -28,7 +30,7 @@ fn application() -> Application {
 
 fn postgres(url: &str) -> (String, String) {
     let config = application().config(&format!(
-        "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n[postgres.x]\nurl = '{url}'\n"
+        "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n[postgres.x]\nurl = '''{url}'''\n"
     ));
     let url = config.postgres["x"].url.as_ref().unwrap();
     (url.expose().to_owned(), url.to_string())
@@ -77,6 +79,29 @@ fn a_database_address_in_any_form_becomes_a_uri() {
             "Host=/run/postgresql;Username=a;Database=w",
             "postgres://a@localhost/w?host=%2Frun%2Fpostgresql".to_owned(),
             "/run/postgresql/w",
+        ),
+        (
+            "host=db port = 5433 user=app password=${PW} dbname='a b'",
+            format!("postgres://app:{pw}@db:5433/a%20b"),
+            "db:5433/a b",
+        ),
+        (
+            "password='${PW}' host=/run/postgresql user=it\\'s dbname=w sslmode=prefer",
+            format!("postgres://it%27s:{pw}@localhost/w?host=%2Frun%2Fpostgresql&sslmode=prefer"),
+            "/run/postgresql/w",
+        ),
+        ("${LIBPQ}", "postgres://app:hun%20ter2@db.internal/weather".to_owned(), "[secret]"),
+        // What changes nothing here is taken.
+        (
+            "postgres://app@db/x?channel_binding=require&application_name=x&keepalives_idle=5\
+             &target_session_attrs=any&gssencmode=prefer&client_encoding=UTF8",
+            "postgres://app@db/x".to_owned(),
+            "db/x",
+        ),
+        (
+            "host=db user=app dbname=x application_name='my shop' load_balance_hosts=random",
+            "postgres://app@db/x".to_owned(),
+            "db/x",
         ),
         // A quote within quotes is written twice; outside of quotes it is a character like others.
         (

@@ -1,6 +1,8 @@
 //! `numeric` between decimal text and the server's form: digits to the base 10 000, the weight of
 //! the first one, a sign, and the number of decimals to show. Exact in both directions.
 
+use std::iter::repeat_n;
+
 const POSITIVE: u16 = 0x0000;
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
@@ -10,6 +12,14 @@ const NEGATIVE_INFINITY: u16 = 0xF000;
 /// Most digits before and after the point that the server takes.
 const INTEGER_DIGITS: usize = 131_072;
 const DECIMALS: usize = 16_383;
+
+/// Bytes of the text of a number, at most, however few of its digits were sent.
+pub(super) fn text_size(bytes: &[u8]) -> usize {
+    let word = |at: usize| bytes.get(at..at + 2).and_then(|word| word.try_into().ok());
+    let weight = word(2).map_or(0, i16::from_be_bytes).max(0);
+    let scale = word(6).map_or(0, u16::from_be_bytes);
+    16 + 4 * usize::from(weight.unsigned_abs()) + usize::from(scale)
+}
 
 /// The text that Postgres itself would print.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
@@ -82,24 +92,23 @@ pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
     }
 
     // Groups of four around the point: fill the whole part on the left, the decimals on the right.
-    let width = |length: usize| length.div_ceil(4) * 4;
-    let padded = format!(
-        "{whole:0>left$}{decimals:0<right$}",
-        left = width(whole.len()),
-        right = width(decimals.len()),
-    );
-    let mut groups = padded
-        .as_bytes()
+    let zeros = |length: usize| repeat_n(b'0', length.next_multiple_of(4) - length);
+    let digits = zeros(whole.len())
+        .chain(whole.bytes())
+        .chain(decimals.bytes())
+        .chain(zeros(decimals.len()))
+        .collect::<Vec<u8>>();
+    let mut groups = digits
         .chunks_exact(4)
         .map(|group| group.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
         .collect::<Vec<u16>>();
-    let mut weight = i16::try_from(width(whole.len()) / 4).ok()? - 1;
     while groups.last() == Some(&0) {
         groups.pop();
     }
     let leading = groups.iter().take_while(|group| **group == 0).count();
     groups.drain(..leading);
-    weight -= i16::try_from(leading).ok()?;
+    let weight = i64::try_from(whole.len().div_ceil(4)).ok()? - 1 - i64::try_from(leading).ok()?;
+    let weight = i16::try_from(weight).ok()?;
     // There is no negative zero.
     let (sign, weight) = if groups.is_empty() { (POSITIVE, 0) } else { (sign, weight) };
     Some(form(&groups, weight, sign, scale))

@@ -2,11 +2,13 @@
 
 use super::{Kind, Type, calendar, numeric};
 use crate::capability::postgres::backend::{Error, Scalar, Value};
+use crate::limits::postgres as limits;
 
 /// Why a value could not be read; the caller adds which column it was in.
 type Unreadable = &'static str;
 
 const MALFORMED: Unreadable = "holds a value that is not in its type's form";
+const TOO_MANY_DIGITS: Unreadable = "holds numbers of more digits than a row may have";
 const INFINITE: Unreadable = "holds an infinite date or time";
 
 /// The value in a column. `bytes` is nothing for null.
@@ -102,12 +104,19 @@ fn array(kind: Kind, bytes: &[u8]) -> Result<Value, Unreadable> {
     };
     // The length is the server's word; no more is reserved than the bytes could hold.
     let mut elements = Vec::with_capacity(length.min(rest.len() / 4));
+    let mut digits = 0;
     for _ in 0..length {
         let element = match usize::try_from(number(&mut rest)?) {
             Err(_) => None,
             Ok(size) => {
                 let (element, after) = rest.split_at_checked(size).ok_or(MALFORMED)?;
                 rest = after;
+                if kind == Kind::Numeric {
+                    digits += numeric::text_size(element);
+                    if digits > limits::ROW_BYTES {
+                        return Err(TOO_MANY_DIGITS);
+                    }
+                }
                 Some(scalar(kind, element)?)
             }
         };

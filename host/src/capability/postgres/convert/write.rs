@@ -9,7 +9,7 @@ use super::{Kind, Type, calendar, case, numeric};
 use crate::capability::postgres::backend::{Date, Error, Scalar, Time, Timestamp, Value};
 
 /// A parameter in the server's form; the driver passes it on as it is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::capability::postgres) struct Parameter(Option<Vec<u8>>);
 
 impl SqlxType<Postgres> for Parameter {
@@ -36,6 +36,11 @@ impl Encode<'_, Postgres> for Parameter {
 }
 
 impl Parameter {
+    /// Null without bytes.
+    pub(in crate::capability::postgres) fn new(bytes: Option<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
     /// Bytes on the way to the server.
     pub(in crate::capability::postgres) fn size(&self) -> usize {
         self.0.as_ref().map_or(0, Vec::len)
@@ -62,36 +67,54 @@ pub(in crate::capability::postgres) fn write(
     };
     match (value, of.element) {
         (Value::Null, _) => Ok(Parameter(None)),
-        (_, None) if of.kind == Kind::Other => Err(refuse(
-            &kind_of(value),
-            &format!(
-                "; give it as text and convert it in the statement: ${}::text::{}",
-                position + 1,
-                of.name
-            ),
-        )),
         (Value::Scalar(given), None) => match scalar(of.kind, given) {
             Ok(bytes) => Ok(Parameter(Some(bytes))),
+            Err("") => Err(refuse(case(given), advice(given))),
             Err(why) => Err(refuse(case(given), why)),
         },
         (Value::Array(elements), Some(element)) => array(of.kind, element, elements)
             .map(|bytes| Parameter(Some(bytes)))
             .map_err(|(at, why)| {
-                let given = elements.get(at).and_then(Option::as_ref).map_or("null", case);
+                let element = elements.get(at).and_then(Option::as_ref);
+                let given = element.map_or("null", case);
+                let why = if why.is_empty() { element.map_or("", advice) } else { why };
                 refuse(&format!("an array with {given} as element {}", at + 1), why)
             }),
-        (Value::Scalar(given), Some(_)) => Err(refuse(case(given), "")),
-        (Value::Array(_), None) => Err(refuse("an array", "")),
+        (Value::Scalar(given), Some(_)) => Err(refuse(case(given), advice(given))),
+        (Value::Array(_), None) => Err(refuse("an array", AS_TEXT)),
     }
 }
 
-fn kind_of(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_string(),
-        Value::Scalar(given) => case(given).to_string(),
-        Value::Array(_) => "an array".to_string(),
+/// What always works: every type reads text.
+const AS_TEXT: &str = "; give it as text, which the server reads";
+const ZERO: &str = " with a zero character, which Postgres cannot store";
+
+fn advice(given: &Scalar) -> &'static str {
+    match given {
+        Scalar::Text(text) if text.contains('\0') => ZERO,
+        Scalar::Text(_) => "",
+        _ => AS_TEXT,
     }
 }
+
+/// The text of a value that the server is to read as what it expects. Nothing if it is no text.
+pub(in crate::capability::postgres) fn text_for_server(
+    of: &Type,
+    value: &Value,
+) -> Option<Parameter> {
+    let bytes = match value {
+        Value::Scalar(given) => scalar(Kind::Text, given).ok(),
+        // A type that is not known here may stand for an array.
+        Value::Array(elements) if of.element.is_some() || of.kind == Kind::Other => {
+            array(Kind::Text, TEXT, elements).ok()
+        }
+        Value::Null | Value::Array(_) => None,
+    };
+    bytes.map(|bytes| Parameter(Some(bytes)))
+}
+
+/// The server's number of the type `text`.
+const TEXT: u32 = 25;
 
 /// An empty reason stands for "the cases do not match".
 fn scalar(kind: Kind, given: &Scalar) -> Result<Vec<u8>, &'static str> {
@@ -153,6 +176,11 @@ fn scalar(kind: Kind, given: &Scalar) -> Result<Vec<u8>, &'static str> {
             Scalar::Numeric(value) | Scalar::Text(value) => {
                 numeric::bytes(value).ok_or(", which is no plain decimal number")
             }
+            // The shortest text that reads back as the same number.
+            Scalar::Float64(value) => numeric::bytes(&decimal(*value, value.to_string())).ok_or(""),
+            Scalar::Float32(value) => {
+                numeric::bytes(&decimal((*value).into(), value.to_string())).ok_or("")
+            }
             _ => {
                 let value = integer(given).ok_or("")?;
                 numeric::bytes(&value.to_string()).ok_or("")
@@ -173,6 +201,18 @@ fn integer(given: &Scalar) -> Option<i64> {
     }
 }
 
+const INEXACT: &str =
+    ", which it cannot hold exactly; give it as text, which the server reads and rounds";
+
+/// Rust writes infinity in its own way.
+fn decimal(number: f64, shown: String) -> String {
+    match number {
+        f64::INFINITY => "Infinity".to_string(),
+        f64::NEG_INFINITY => "-Infinity".to_string(),
+        _ => shown,
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "what was lost is compared right after")]
 fn float32(given: &Scalar) -> Result<f32, &'static str> {
     if let Scalar::Float32(value) = given {
@@ -181,7 +221,7 @@ fn float32(given: &Scalar) -> Result<f32, &'static str> {
     let wide = float64(given)?;
     let value = wide as f32;
     let exact = wide.is_nan() || f64::from(value).to_bits() == wide.to_bits();
-    if exact { Ok(value) } else { Err(", which it cannot hold exactly") }
+    if exact { Ok(value) } else { Err(INEXACT) }
 }
 
 #[expect(
@@ -197,14 +237,14 @@ fn float64(given: &Scalar) -> Result<f64, &'static str> {
             let whole = integer(given).ok_or("")?;
             let value = whole as f64;
             let exact = value as i128 == i128::from(whole);
-            if exact { Ok(value) } else { Err(", which it cannot hold exactly") }
+            if exact { Ok(value) } else { Err(INEXACT) }
         }
     }
 }
 
 fn text(value: &str) -> Result<Vec<u8>, &'static str> {
     if value.contains('\0') {
-        return Err(" with a zero character, which Postgres cannot store");
+        return Err(ZERO);
     }
     Ok(value.as_bytes().to_vec())
 }

@@ -93,9 +93,181 @@ async fn columns_are_known_without_rows_and_trouble_names_them() {
     let error = bench.query("select $1::int4", Vec::new()).await.unwrap_err();
     assert!(matches!(&error, Error::InvalidParameter(text) if text.contains("1 parameters, 0")));
     let text = vec![Value::Scalar(Scalar::Text("1".into()))];
-    let error = bench.query("select $1::int4", text).await.unwrap_err();
+    let read = collect(bench.query("select $1::int4", text).await.unwrap()).await.unwrap();
+    assert!(matches!(read[0][0], Value::Scalar(Scalar::Int32(1))));
+    let date = Scalar::Date(Date { year: 2024, month: 2, day: 29 });
+    let error = bench.query("select $1::int4", vec![Value::Scalar(date)]).await.unwrap_err();
     assert!(matches!(&error, Error::InvalidParameter(text) if text.contains("parameter 1")));
-    assert!(matches!(bench.execute("copy x to stdout").await, Err(Error::Unsupported(_))));
     assert_eq!(bench.one("select pg_sleep(0)").await, "Value::Null");
     bench.assert_clean().await;
+}
+
+fn words(text: &str) -> Value {
+    Value::Scalar(Scalar::Text(text.into()))
+}
+
+#[tokio::test]
+async fn text_is_taken_for_any_type_that_reads_text() {
+    let bench = Bench::new("texts").await;
+    for statement in [
+        "create domain small as int4 check (value < 10)",
+        "create domain numbers as int4[]",
+        "create type pair as (a int4, b text)",
+        "create type \"Mood\" as enum ('sad', 'happy')",
+    ] {
+        bench.execute(statement).await.unwrap();
+    }
+    for (name, given, shown) in [
+        ("date", " 29 feb 2024", "2024-02-29"),
+        ("time", "12:30", "12:30:00"),
+        ("timestamp", "2024-02-29 12:30", "2024-02-29 12:30:00"),
+        ("timestamptz", "2024-02-29 12:30+02", "2024-02-29 10:30:00+00"),
+        ("bool", "yes", "true"),
+        ("int2", " 7 ", "7"),
+        ("int8", "-9", "-9"),
+        ("float4", "0.1", "0.1"),
+        ("float8", "1e-3", "0.001"),
+        ("numeric", "1.5e3", "1500"),
+        ("bytea", "\\x00ff", "\\x00ff"),
+        ("uuid", "{0123ABCD-0000-1111-2222-333344445555}", "0123abcd-0000-1111-2222-333344445555"),
+        ("jsonb", "{\"a\":1}", "{\"a\": 1}"),
+        ("interval", "1 day", "1 day"),
+        ("inet", "::1", "::1/128"),
+        ("bit(3)", "101", "101"),
+        ("char(3)", "ab", "ab"),
+        ("int4range", "[1,4]", "[1,5)"),
+        ("int4[]", "{1,2}", "{1,2}"),
+        ("small", "7", "7"),
+        ("numbers", "{1,2}", "{1,2}"),
+        ("pair", "(1,x)", "(1,x)"),
+        ("\"Mood\"", "happy", "happy"),
+    ] {
+        let statement = format!("select $1::{name}::text");
+        let row = collect(bench.query(&statement, vec![words(given)]).await.unwrap()).await;
+        assert_eq!(format!("{:?}", row.unwrap()[0][0]), format!("{:?}", words(shown)), "{name}");
+    }
+    let texts = |texts: &[&str]| {
+        Value::Array(
+            texts.iter().map(|text| Some(Scalar::Text((*text).into()))).chain([None]).collect(),
+        )
+    };
+    for (name, given, shown) in [
+        ("date[]", texts(&["2024-02-29", "infinity"]), "{2024-02-29,infinity,NULL}"),
+        ("interval[]", texts(&["1 day"]), "{\"1 day\",NULL}"),
+        ("numbers", texts(&["1"]), "{1,NULL}"),
+        ("\"Mood\"[]", texts(&["sad"]), "{sad,NULL}"),
+    ] {
+        let statement = format!("select $1::{name}::text");
+        let row = collect(bench.query(&statement, vec![given]).await.unwrap()).await;
+        assert_eq!(format!("{:?}", row.unwrap()[0][0]), format!("{:?}", words(shown)), "{name}");
+    }
+    // More of them than the server is asked for at once, among others, in a transaction.
+    let places: Vec<String> = (1..=201)
+        .map(|n| if n % 3 == 0 { format!("${n}::int4::text") } else { format!("${n}::date::text") })
+        .collect();
+    let given = (1..=201)
+        .map(|n| {
+            if n % 3 == 0 {
+                Value::Scalar(Scalar::Int32(n))
+            } else {
+                words(&format!("2000-01-{:02}", n % 28 + 1))
+            }
+        })
+        .collect();
+    let expected: Vec<String> = (1..=201)
+        .map(|n| if n % 3 == 0 { n.to_string() } else { format!("2000-01-{:02}", n % 28 + 1) })
+        .collect();
+    let transaction = bench.database.begin(token()).await.unwrap();
+    let statement = format!("select concat_ws(' ', {})", places.join(", "));
+    // A function takes a hundred arguments.
+    let statement =
+        statement.replace("concat_ws(' ', ", "array_to_string(array[").replace(')', "], ' ')");
+    let rows = transaction.query(statement, given, token()).await.unwrap();
+    let row = collect(rows).await.unwrap().remove(0);
+    assert_eq!(format!("{:?}", row[0]), format!("{:?}", words(&expected.join(" "))));
+    drop(transaction);
+    bench.until_idle().await;
+    bench.assert_clean().await;
+}
+
+#[tokio::test]
+async fn text_that_a_type_cannot_read_is_the_servers_error() {
+    let bench = Bench::new("notexts").await;
+    for (name, given, expected) in
+        [("date", "2024-13-45", "22008"), ("interval", "soon", "22007"), ("int4", "x", "22P02")]
+    {
+        let statement = format!("select $1::{name}");
+        let error = bench.query(&statement, vec![words(given)]).await.unwrap_err();
+        assert_eq!(sqlstate(&error), expected);
+    }
+    let error = bench.query("select $1::date", vec![words("a\0")]).await.unwrap_err();
+    assert!(matches!(&error, Error::InvalidParameter(text) if text.contains("zero")), "{error:?}");
+    bench.assert_clean().await;
+}
+
+#[tokio::test]
+async fn too_many_parameters_are_told_as_what_they_are() {
+    let bench = Bench::new("many").await;
+    let ones = |count| vec![Value::Scalar(Scalar::Int32(1)); count];
+    let most: Vec<String> = (1..=65_535).map(|n| format!("${n}::int4")).collect();
+    let statement = format!("select sum(x) from unnest(array[{}]) x", most.join(", "));
+    let rows = collect(bench.query(&statement, ones(65_535)).await.unwrap()).await.unwrap();
+    assert!(matches!(rows[0][0], Value::Scalar(Scalar::Int64(65_535))));
+    let error = bench.query("select 1", ones(65_536)).await.unwrap_err();
+    let Error::InvalidParameter(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("65535") && text.contains("65536") && text.contains("unnest"), "{text}");
+    // A statement that asks for more is no lost connection.
+    let error =
+        bench.query(&format!("{statement}, (select $65536::int4) y"), ones(1)).await.unwrap_err();
+    assert!(!matches!(&error, Error::Unavailable(_)), "{error:?}");
+    let error =
+        bench.query(&format!("{statement}, (select $65536::int4) y"), ones(0)).await.unwrap_err();
+    assert!(!matches!(&error, Error::Unavailable(_)), "{error:?}");
+    bench.assert_clean().await;
+}
+
+#[tokio::test]
+async fn copy_is_unsupported_wherever_it_begins() {
+    let bench = Bench::new("copy").await;
+    for statement in
+        ["copy x to stdout", "/* x */ copy x to stdout", "-- y\n; /* /* */ */ COPY x from stdin"]
+    {
+        let error = bench.execute(statement).await.unwrap_err();
+        assert!(matches!(&error, Error::Unsupported(text) if text.contains("insert")), "{error:?}");
+    }
+    bench.assert_clean().await;
+}
+
+#[tokio::test]
+async fn numbers_of_any_length_are_read_and_written() {
+    let bench = Bench::new("long").await;
+    let long = format!("{}.{}", "9".repeat(131_072), "8".repeat(16_383));
+    let sent = vec![Value::Scalar(Scalar::Numeric(long.clone()))];
+    let rows = collect(bench.query("select $1::numeric", sent).await.unwrap()).await.unwrap();
+    assert!(matches!(&rows[0][0], Value::Scalar(Scalar::Numeric(text)) if *text == long));
+}
+
+#[tokio::test]
+async fn numbers_of_few_bytes_and_many_digits_have_the_bound_of_a_row() {
+    let bench = Bench::new("digits").await;
+    let many = "select array_fill('1e131071'::numeric, array[1000])";
+    let error = collect_or_error(bench.query(many, Vec::new()).await).await;
+    assert!(matches!(&error, Error::Unsupported(text) if text.contains("digits")), "{error:?}");
+    let wide = format!("select {}", vec!["'1e131071'::numeric"; 200].join(", "));
+    let error = collect_or_error(bench.query(&wide, Vec::new()).await).await;
+    assert!(matches!(&error, Error::Unsupported(text) if text.contains("larger")), "{error:?}");
+}
+
+async fn collect_or_error(rows: Result<Rows, Error>) -> Error {
+    match rows {
+        Ok(rows) => collect(rows).await.unwrap_err(),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn an_error_about_another_connection_is_no_lost_one() {
+    let bench = Bench::new("another").await;
+    let raise = "do $$ begin raise exception 'no such server' using errcode = '08001'; end $$";
+    assert_eq!(sqlstate(&bench.execute(raise).await.unwrap_err()), "08001");
 }
