@@ -6,7 +6,7 @@
 //! passed in.
 //!
 //! Reading goes `syntax` (text to tables) -> `resolve` (whole file) -> `service` and `resource`
-//! (one table each) -> `references` (names), through `file` (keys and types) and `context`
+//! (one table each) -> `references` (names) and `patience` (waits), through `file` (keys and types) and `context`
 //! (findings).
 //!
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
@@ -26,6 +26,7 @@ mod http;
 mod interpolate;
 mod ollama_url;
 mod outbound;
+mod patience;
 mod postgres_url;
 mod record;
 mod references;
@@ -158,6 +159,9 @@ pub struct OllamaConfig {
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub concurrent: usize,
+    /// Calls that wait for a place, and for how long.
+    pub queue: usize,
+    pub queue_timeout: Duration,
     pub breaker: BreakerConfig,
 }
 

@@ -34,6 +34,8 @@ pub enum Target {
         service: Arc<Service>,
         /// Largest request body, in bytes.
         max_body: u64,
+        /// Whether it has a model server, whose clients it may have, too.
+        has_models: bool,
     },
     Static(Arc<Files>),
 }
@@ -85,8 +87,11 @@ impl App {
         };
         match target {
             Target::Static(files) => files.serve(&request, rest).await,
-            Target::Component { service, max_body } => {
-                let of_service = |failure: Failure| failure.of(&service.name);
+            Target::Component { service, max_body, has_models } => {
+                let of_service = |failure: Failure| Failure {
+                    is_for_models: *has_models,
+                    ..failure.of(&service.name)
+                };
                 let probe = health::Probe::of(request.method(), rest);
                 let rest = rest.to_string();
                 let body = body::Bounds { bytes: *max_body, idle: self.body_idle };

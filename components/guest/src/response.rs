@@ -73,7 +73,8 @@ impl Response {
     }
 
     /// A response whose body `produce` writes while the client reads. An error of `produce` ends the
-    /// body as broken, so that a client never takes it for whole.
+    /// body as broken, so that a client never takes it for whole. Proxies are told to hold nothing back
+    /// and to change nothing, unless the service sets `x-accel-buffering` or `cache-control` itself.
     pub fn stream<F>(
         status: u16,
         content_type: &str,
@@ -106,6 +107,7 @@ impl Response {
             Body::Full(bytes) => Some(bytes.len()),
             Body::Stream(_) | Body::Passed(_) => None,
         };
+        let is_stream = matches!(self.body, Body::Stream(_));
         let produce: Producer = match self.body {
             Body::Passed(response) => return Ok(response),
             Body::Stream(produce) => produce,
@@ -118,8 +120,16 @@ impl Response {
             }),
         };
 
-        let mut entries: Vec<(String, Vec<u8>)> = self
-            .headers
+        let mut headers = self.headers;
+        if is_stream {
+            // A proxy that collects an answer before it passes it on, or compresses it, holds up every piece.
+            for (name, value) in [("x-accel-buffering", "no"), ("cache-control", "no-transform")] {
+                if headers.iter().all(|(own, _)| *own != name) {
+                    headers.push((name, value.to_string()));
+                }
+            }
+        }
+        let mut entries: Vec<(String, Vec<u8>)> = headers
             .into_iter()
             .map(|(name, value)| (name.to_string(), value.into_bytes()))
             .collect();

@@ -1,6 +1,6 @@
 //! Which headers of a request that is passed on, and of its answer, stay behind. Pure.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers about one connection only, beside those that `Connection` names.
 const HOP_BY_HOP: [HeaderName; 11] = [
@@ -17,6 +17,9 @@ const HOP_BY_HOP: [HeaderName; 11] = [
     // Its answer comes from whoever is next, and the body is sent at once anyway.
     header::EXPECT,
 ];
+
+/// Content types of answers that are read while they come.
+const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"application/x-ndjson"];
 
 /// Take out what is about the client's connection, not about its request. The server checks
 /// `Origin` and `Host` against names of its own; here both are the host's business and already
@@ -45,9 +48,44 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Tell proxies that an answer which comes piece by piece is neither collected nor changed on its way.
+pub(crate) fn tell_of_stream(headers: &mut HeaderMap) {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !STREAMS.iter().any(|stream| kind.starts_with(stream)) {
+        return;
+    }
+    let (buffering, no) =
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers.entry(buffering).or_insert(no);
+    let cached = headers.get_all(header::CACHE_CONTROL).iter();
+    let is_told = cached
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("no-transform")));
+    if !is_told {
+        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_streams_are_told_of_and_only_once() {
+        for (kind, cached, expected) in [
+            ("text/event-stream; charset=utf-8", "no-cache", vec!["no-cache", "no-transform"]),
+            ("application/x-ndjson", "private, No-Transform", vec!["private, No-Transform"]),
+            ("application/json", "no-cache", vec!["no-cache"]),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+            headers.insert(header::CACHE_CONTROL, cached.parse().unwrap());
+            tell_of_stream(&mut headers);
+            let told: Vec<_> = headers.get_all(header::CACHE_CONTROL).iter().collect();
+            assert_eq!(told, expected, "{kind}");
+            assert_eq!(headers.contains_key("x-accel-buffering"), kind != "application/json");
+        }
+    }
 
     #[test]
     fn headers_of_the_connection_stay_behind() {
