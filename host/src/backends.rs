@@ -264,6 +264,8 @@ fn models(
     let upstream = Arc::new(Upstream::new(&address, &terms, fallback).map_err(|why| anyhow!(why))?);
     let options = Options {
         calls: config.concurrent,
+        queue: config.queue,
+        queue_timeout: config.queue_timeout,
         first_byte: config.first_byte_timeout,
         forward: config.forward.clone(),
     };

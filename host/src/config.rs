@@ -6,7 +6,7 @@
 //! passed in.
 //!
 //! Reading goes `syntax` (text to tables) -> `resolve` (whole file) -> `service` and `resource`
-//! (one table each) -> `references` (names), through `file` (keys and types) and `context`
+//! (one table each) -> `references` (names) and `patience` (waits), through `file` (keys and types) and `context`
 //! (findings).
 //!
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
@@ -29,6 +29,7 @@ mod kind;
 mod ollama_url;
 mod origin;
 mod outbound;
+mod patience;
 mod postgres_url;
 mod proxies;
 mod record;
@@ -172,6 +173,9 @@ pub struct OllamaConfig {
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub concurrent: usize,
+    /// Calls that wait for a place, and for how long.
+    pub queue: usize,
+    pub queue_timeout: Duration,
     pub breaker: BreakerConfig,
 }
 

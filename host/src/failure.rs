@@ -96,11 +96,13 @@ pub struct Failure {
     pub private: Option<String>,
     /// Whose request it was, for the log.
     pub service: Option<String>,
+    /// Whether clients of a model server read it, which know no problem documents.
+    pub is_for_models: bool,
 }
 
 impl Failure {
     pub fn new(kind: Kind, public: impl Into<String>) -> Self {
-        Self { kind, public: public.into(), private: None, service: None }
+        Self { kind, public: public.into(), private: None, service: None, is_for_models: false }
     }
 
     pub fn because(mut self, private: impl fmt::Display) -> Self {

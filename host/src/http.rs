@@ -42,6 +42,8 @@ pub enum Target {
         service: Arc<Service>,
         /// Largest request body, in bytes.
         max_body: u64,
+        /// Whether it has a model server, whose clients it may have, too.
+        has_models: bool,
     },
     Static(Arc<Files>),
 }
@@ -142,10 +144,10 @@ impl App {
         }
         match &served.target {
             Target::Static(files) => files.serve(&request, rest).await,
-            Target::Component { service, max_body } => {
+            Target::Component { service, max_body, has_models } => {
                 let of_service = |failure: Failure| {
                     service.log(id, &failure);
-                    failure.of(&service.name)
+                    Failure { is_for_models: *has_models, ..failure.of(&service.name) }
                 };
                 let probe = health::Probe::of(request.method(), rest);
                 let hops = hops::passed(request.headers());

@@ -175,12 +175,17 @@ pub const SERVICE_IDLE: Setting<Duration> =
     Setting { default: Duration::from_secs(1), min: Duration::ZERO, max: Duration::from_secs(DAY) };
 
 /// Time from handing a request to a guest to its response head. A minute is what proxies in front
-/// of us grant by default. A streamed body may then take as long as it likes.
+/// of us grant by default; a service whose backends may take longer has as long as they, and
+/// [`SERVICE_HAND_ON`]. A streamed body may then take as long as it likes.
 pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
     default: Duration::from_secs(MINUTE),
     min: Duration::from_millis(1),
     max: Duration::from_secs(DAY),
 };
+
+/// What a service has, beyond the longest wait for what it asks, to read its request and to make an answer of what came.
+/// Without it, it would be ended in the moment in which it learns that it waited in vain.
+pub const SERVICE_HAND_ON: Duration = Duration::from_secs(5);
 
 /// Time from handing a request to a guest until all of its response is sent, however slowly it is read; zero for
 /// ever. A service that streams may take as long as its client listens, so nobody else can know.

@@ -291,6 +291,7 @@ fn router(config: &Config, registry: &Registry) -> Result<Router<Served>> {
                     .cloned()
                     .ok_or_else(|| anyhow!("the service {} was not loaded", service.name))?,
                 max_body: component.limits.max_body_bytes,
+                has_models: component.grants.ollama.is_some(),
             },
             ServiceKind::Static { dir } => Target::Static(Arc::new(
                 Files::new(&service.name, dir)

@@ -1,7 +1,9 @@
 //! The Ollama component in front of a scripted server: bytes as they are, errors as Ollama sends them, and the
 //! demo when there is no server.
 
+mod compatible;
 mod faults;
+mod waits;
 
 use std::time::Duration;
 

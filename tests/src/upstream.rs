@@ -19,6 +19,8 @@ pub enum Step {
     Hold,
     /// Close with a reset instead of an end.
     Reset,
+    /// Close with an end.
+    Close,
 }
 
 /// An upstream that answers every request by one script.
@@ -100,6 +102,7 @@ async fn connection(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>
                     seen.lock().expect("no panic").hung_up += 1;
                     return;
                 }
+                Step::Close => return,
                 Step::Reset => {
                     let _ = stream.set_zero_linger();
                     return;

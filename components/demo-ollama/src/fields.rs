@@ -2,6 +2,7 @@
 //! type of a request and fields that it does not know; so does this.
 
 use serde_json::{Map, Value, json};
+use wasm_host_guest::json::without_half_characters;
 
 /// A request that is answered with an error: `{"error": …}`, as Ollama's clients expect it.
 #[derive(Debug, PartialEq)]
@@ -33,7 +34,9 @@ impl Fields {
         if body.trim_ascii().is_empty() {
             return Err(Refusal::new(400, "missing request body"));
         }
-        match serde_json::from_slice(body) {
+        let text = std::str::from_utf8(body)
+            .map_err(|_| Refusal::new(400, "the request body is not UTF-8"))?;
+        match serde_json::from_str(&without_half_characters(text)) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(Refusal::new(400, "the request body must be a JSON object")),
             Err(error) => Err(Refusal::new(400, format!("invalid JSON: {error}"))),
@@ -44,9 +47,11 @@ impl Fields {
         Self(fields)
     }
 
-    /// A field that is there and not null.
+    /// A field that is there, its name written in any case, and not null.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        let any_case = || self.0.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+        let value = self.0.get(name).or_else(|| any_case().map(|(_, value)| value));
+        value.filter(|value| !value.is_null())
     }
 
     /// A text field; empty if it is absent.
@@ -101,6 +106,13 @@ mod tests {
         assert_eq!(fields(r#"{"model":"","name":"b"}"#).unwrap().model(), Ok("b"));
         assert_eq!(fields("{}").unwrap().model(), Err(Refusal::new(400, "model is required")));
         assert_eq!(fields(r#"{"model":5}"#).unwrap().model().unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn half_a_character_and_names_in_any_case_are_taken() {
+        let fields = fields(r#"{"Model":"a","prompt":"x\ud83d"}"#).unwrap();
+        assert_eq!(fields.model(), Ok("a"));
+        assert_eq!(fields.text("prompt"), Ok("x\u{fffd}"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! It knows nothing of any particular service, and it compiles natively so that the pure parts of a
 //! component are tested without WebAssembly.
 
+pub mod json;
 mod request;
 mod response;
 

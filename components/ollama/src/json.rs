@@ -15,12 +15,12 @@ impl<'a> Members<'a> {
         serde_json::from_str(text)
     }
 
-    /// Take a member out. Of several with one name the last counts, as in Ollama; `null` is
-    /// nothing.
+    /// Take a member out. As in Ollama, its name may be written in any case, and of several the last
+    /// counts; `null` is nothing.
     pub(crate) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let mut last = None;
         self.0.retain(|(own, value)| {
-            let found = own == name;
+            let found = own.eq_ignore_ascii_case(name);
             if found {
                 last = Some(*value);
             }
@@ -104,6 +104,14 @@ mod tests {
         assert!(members.take("x").is_none() && members.take("n").is_none());
         assert_eq!(members.rest().as_deref(), Some(r#"{"z":{"b":1.50,"a":[]},"é\n":"\u00e9"}"#));
         assert_eq!(Members::default().rest(), None);
+    }
+
+    #[test]
+    fn a_member_is_found_in_any_case() {
+        let mut members =
+            Members::parse(r#"{"MODEL":"a","Model":"b","Options":{"Seed":1}}"#).unwrap();
+        assert_eq!(members.take("model").map(RawValue::get), Some("\"b\""));
+        assert_eq!(members.rest().as_deref(), Some(r#"{"Options":{"Seed":1}}"#));
     }
 
     #[test]

@@ -45,6 +45,10 @@ impl Service for Ollama {
             Route::WrongMethod { allow } => {
                 Response::text(405, "405 method not allowed").header("allow", allow)
             }
+            Route::Redirect { status, to } => {
+                let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
+                Response::empty(status).header("location", format!("{to}{query}"))
+            }
             Route::Unknown => Response::text(404, "404 page not found"),
         }
     }

@@ -3,8 +3,11 @@
 //! What this component does not know of a request is passed on in `extra`, so a field that Ollama
 //! learns tomorrow works today.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use wasm_host_guest::json::without_half_characters;
 use wasm_host_guest::ollama::inference::{ChatRequest, EmbedRequest, GenerateRequest, Message};
 
 use crate::json::Members;
@@ -23,7 +26,8 @@ pub(crate) struct Named {
 
 /// The body of `show`, `delete` and `pull`.
 pub(crate) fn named(body: &[u8]) -> Result<Named, Invalid> {
-    let mut members = members(body)?;
+    let text = text(body)?;
+    let mut members = members(&text)?;
     let model = model(&mut members)?;
     let streamed = streamed(&mut members)?;
     Ok(Named { model, streamed, extra: members.rest() })
@@ -31,7 +35,8 @@ pub(crate) fn named(body: &[u8]) -> Result<Named, Invalid> {
 
 /// The body of `generate`, and whether the answer is to be streamed.
 pub(crate) fn generate(body: &[u8]) -> Result<(GenerateRequest, bool), Invalid> {
-    let mut members = members(body)?;
+    let text = text(body)?;
+    let mut members = members(&text)?;
     let model = model(&mut members)?;
     let streamed = streamed(&mut members)?;
     let prompt = value(&mut members, "prompt", "a string")?;
@@ -40,7 +45,8 @@ pub(crate) fn generate(body: &[u8]) -> Result<(GenerateRequest, bool), Invalid> 
 
 /// The body of `chat`, and whether the answer is to be streamed.
 pub(crate) fn chat(body: &[u8]) -> Result<(ChatRequest, bool), Invalid> {
-    let mut members = members(body)?;
+    let text = text(body)?;
+    let mut members = members(&text)?;
     let model = model(&mut members)?;
     let streamed = streamed(&mut members)?;
     let messages: Vec<Members<'_>> =
@@ -50,7 +56,8 @@ pub(crate) fn chat(body: &[u8]) -> Result<(ChatRequest, bool), Invalid> {
 }
 
 pub(crate) fn embed(body: &[u8]) -> Result<EmbedRequest, Invalid> {
-    let mut members = members(body)?;
+    let text = text(body)?;
+    let mut members = members(&text)?;
     let model = model(&mut members)?;
     let input = match members.take("input").map(RawValue::get) {
         None => Vec::new(),
@@ -72,12 +79,16 @@ fn message(mut members: Members<'_>) -> Result<Message, Invalid> {
     })
 }
 
-fn members(body: &[u8]) -> Result<Members<'_>, Invalid> {
+fn text(body: &[u8]) -> Result<Cow<'_, str>, Invalid> {
     if body.trim_ascii().is_empty() {
         return Err(Invalid("missing request body".to_string()));
     }
     let text = std::str::from_utf8(body)
         .map_err(|_| Invalid("the request body is not UTF-8".to_string()))?;
+    Ok(without_half_characters(text))
+}
+
+fn members(text: &str) -> Result<Members<'_>, Invalid> {
     Members::parse(text)
         .map_err(|error| Invalid(format!("the request body is no JSON object: {error}")))
 }
@@ -180,6 +191,31 @@ mod tests {
             let body = format!(r#"{{"model":"m","messages":{bad}}}"#);
             assert!(chat(body.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn half_a_character_is_the_replacement_character() {
+        let body = br#"{"model":"m","messages":[{"content":"a\ud83d","x":"\ud83d"}],"\ud83d":1}"#;
+        let (request, _) = chat(body).unwrap();
+        assert_eq!(request.messages[0].content, "a\u{fffd}");
+        assert_eq!(request.messages[0].extra.as_deref(), Some(r#"{"x":"\ufffd"}"#));
+        assert_eq!(
+            generate(br#"{"model":"m","prompt":"\ude00"}"#).unwrap().0.prompt.unwrap(),
+            "\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn keys_may_be_written_in_any_case() {
+        let body = br#"{"Model":"m","STREAM":false,"Messages":[{"Role":"user","CONTENT":"hi"}],"Options":{}}"#;
+        let (request, streamed) = chat(body).unwrap();
+        let message = &request.messages[0];
+        assert_eq!((request.model.as_str(), streamed), ("m", false));
+        assert_eq!((message.role.as_str(), message.content.as_str()), ("user", "hi"));
+        assert_eq!(
+            (message.extra.as_deref(), request.extra.as_deref()),
+            (None, Some(r#"{"Options":{}}"#))
+        );
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub(crate) enum Route {
     WrongMethod {
         allow: &'static str,
     },
+    /// The path is one of the API but for a slash at its end. Says where it is, from there: what is in
+    /// front of the path is not known here.
+    Redirect {
+        status: u16,
+        to: String,
+    },
     Unknown,
 }
 
@@ -50,10 +56,27 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
     if let Some((_, allow, call)) = CALLS.iter().find(|(known, ..)| *known == path) {
         return allowed(allow, method, Route::Call(*call));
     }
+    if let Some(route) = without_slash(method, path) {
+        return route;
+    }
     if path.starts_with("/api/") || path.starts_with("/v1/") {
         return Route::PassOn;
     }
     Route::Unknown
+}
+
+/// What Ollama's router makes of a path with a slash too many: the path without it, if it has that.
+fn without_slash(method: &Method, path: &str) -> Option<Route> {
+    let known = path.strip_suffix('/').filter(|known| !known.ends_with('/'))?;
+    match route(method, known) {
+        Route::Call(_) | Route::PassOn => {}
+        Route::WrongMethod { .. } => return Some(Route::Unknown),
+        _ => return None,
+    }
+    let last = known.rsplit('/').next().unwrap_or_default();
+    // The second one alone keeps method and body.
+    let status = if matches!(method, Method::Get) { 301 } else { 307 };
+    Some(Route::Redirect { status, to: format!("../{last}") })
 }
 
 fn allowed(allow: &'static str, method: &Method, route: Route) -> Route {
@@ -100,9 +123,26 @@ mod tests {
     }
 
     #[test]
+    fn a_slash_at_the_end_leads_to_the_path_without_it() {
+        let redirect = |status, to: &str| Route::Redirect { status, to: to.into() };
+        for (method, path, expected) in [
+            (Method::Get, "/api/tags/", redirect(301, "../tags")),
+            (Method::Head, "/api/tags/", redirect(307, "../tags")),
+            (Method::Post, "/api/chat/", redirect(307, "../chat")),
+            (Method::Delete, "/api/delete/", redirect(307, "../delete")),
+            (Method::Post, "/v1/chat/completions/", redirect(307, "../completions")),
+            // Where the method is another one's, there is no such path.
+            (Method::Get, "/api/chat/", Route::Unknown),
+            (Method::Get, "/x/", Route::Unknown),
+            (Method::Get, "//", Route::Unknown),
+        ] {
+            assert_eq!(route(&method, path), expected, "{method:?} {path}");
+        }
+    }
+
+    #[test]
     fn the_rest_of_the_api_is_passed_on_and_nothing_else() {
-        for path in ["/api/embeddings", "/api/blobs/sha256:0", "/v1/chat/completions", "/api/tags/"]
-        {
+        for path in ["/api/embeddings", "/api/blobs/sha256:0", "/v1/chat/completions", "/api/x//"] {
             assert_eq!(route(&Method::Post, path), Route::PassOn, "{path}");
         }
         for path in ["/api", "/v1", "/x", "//", "/apis/x", "/API/tags", ""] {

@@ -11,6 +11,7 @@ pub mod backend;
 pub mod upstream;
 
 mod address;
+mod again;
 mod api;
 mod client;
 mod decode;

@@ -128,6 +128,15 @@ impl<'a> Context<'a> {
         self.bounds.borrow_mut().push(bound);
     }
 
+    /// A bound that was read has another default than others of its kind, and the file does not set it.
+    pub(super) fn raise_default(&self, table: &str, key: &str, value: &str) {
+        let mut bounds = self.bounds.borrow_mut();
+        for bound in bounds.iter_mut().filter(|bound| bound.table == table && bound.key == key) {
+            value.clone_into(&mut bound.value);
+            value.clone_into(&mut bound.default);
+        }
+    }
+
     /// All findings, and the bounds in the order in which they were read.
     pub(super) fn into_found(self) -> (Vec<Diagnostic>, Vec<Bound>) {
         (self.found.into_inner(), self.bounds.into_inner())

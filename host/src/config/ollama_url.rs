@@ -103,6 +103,12 @@ impl<'t> Address<'t> {
                 )
             },
         )?;
+        if url.path().trim_end_matches('/').ends_with("/v1") {
+            return Err(Problem::new(
+                "the address ends with /v1, which is where the OpenAI part of Ollama's API begins and not where Ollama is",
+                "write it without /v1; what is called as /v1/... is passed on below it",
+            ));
+        }
         if url.query().is_some() || url.fragment().is_some() || url.path().contains('@') {
             return Err(Problem::new(
                 "the address has a '?', '#' or '@' where none can be",

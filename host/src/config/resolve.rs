@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::context::{Context, Located};
 use super::diagnostic::{Diagnostics, Problem, Severity};
 use super::file::Table;
+use super::patience::{self, Backends};
 use super::references::{self, Declared, Fallbacks};
 use super::{Config, HostLimits, Source, http, record, resource, service, syntax, value, watch};
 use crate::limits;
@@ -97,6 +98,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     references::calls(cx, &drafts);
     references::fallbacks(cx, &fallbacks, &drafts);
     references::reachable(cx, &fallbacks, &drafts);
+    patience::settle(cx, &mut drafts, &Backends { postgres: &postgres, ollama: &ollama });
 
     let mut services = BTreeMap::new();
     for draft in drafts {

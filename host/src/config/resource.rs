@@ -38,6 +38,8 @@ const OLLAMA_KEYS: &[&str] = &[
     "connect-timeout",
     "first-byte-timeout",
     "concurrent",
+    "queue",
+    "queue-timeout",
     "breaker-failures",
     "breaker-wait",
     "breaker-wait-max",
@@ -148,6 +150,8 @@ pub(super) fn ollama<'t>(
     let first_byte_timeout =
         table.duration(cx, "first-byte-timeout", limits::ollama::FIRST_BYTE_TIMEOUT);
     let concurrent = table.count(cx, "concurrent", limits::ollama::CONCURRENT);
+    let queue = table.count(cx, "queue", limits::ollama::QUEUE);
+    let queue_timeout = table.duration(cx, "queue-timeout", limits::ollama::QUEUE_TIMEOUT);
     let breaker = breaker(cx, &table);
     let ca = authorities(cx, &table);
     let config = ollama_address(cx, &table).map(|(url, url_from)| OllamaConfig {
@@ -160,6 +164,8 @@ pub(super) fn ollama<'t>(
         connect_timeout,
         first_byte_timeout,
         concurrent,
+        queue,
+        queue_timeout,
         breaker,
     });
     (config, fallback)

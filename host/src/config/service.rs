@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, quoted};
 use super::file::Table;
+use super::patience::Written;
 use super::{Grants, ServiceConfig, ServiceKind, component, cors, disk, route};
 
 const KEYS: &[&str] = &[
@@ -58,6 +59,7 @@ pub(super) struct Draft {
     pub(super) postgres: Option<Located<String>>,
     pub(super) ollama: Option<Located<String>>,
     pub(super) services: Vec<Located<String>>,
+    pub(super) written: Written,
 }
 
 pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeTable<'t>) -> Draft {
@@ -92,6 +94,12 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
         kind,
     });
     let is_static = table.has("static");
+    let at_key = |key| table.has(key).then(|| table.at(key));
+    let written = Written {
+        first_byte: at_key("first-byte-timeout"),
+        timeout: at_key("timeout"),
+        stream_idle: at_key("stream-idle-timeout"),
+    };
     Draft {
         config,
         name: name.to_owned(),
@@ -102,6 +110,7 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
         postgres,
         ollama,
         services,
+        written,
     }
 }
 

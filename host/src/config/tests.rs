@@ -8,6 +8,7 @@ mod forwarding;
 mod fuzz;
 mod grammar;
 mod outbound;
+mod patience;
 mod reports;
 mod secrets;
 mod whole;

@@ -1,6 +1,7 @@
 //! From a failure to HTTP: the only place that picks status codes.
 //!
-//! Bodies are problem documents (RFC 9457) with the request's id, which the log names too.
+//! Bodies are problem documents (RFC 9457) with the request's id, which the log names too. They have an `error`, as
+//! errors of Ollama do, and its content type where a client of Ollama's would not look into them otherwise.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -18,6 +19,8 @@ struct Problem<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    /// The same for clients of models, which look for it there.
+    error: &'a str,
     #[serde(rename = "requestId")]
     request_id: &'a str,
 }
@@ -58,6 +61,7 @@ pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
         title,
         status: status.as_u16(),
         detail: &failure.public,
+        error: &failure.public,
         request_id,
     };
     // A struct of strings always has a JSON form.
@@ -65,7 +69,8 @@ pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    let kind = if failure.is_for_models { "application/json" } else { "application/problem+json" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     match failure.kind {
         Kind::Busy | Kind::Cut => {
             headers.insert(header::RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
@@ -103,7 +108,7 @@ mod tests {
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert_eq!(
             body,
-            r#"{"type":"about:blank","title":"Service busy","status":503,"detail":"service weather is busy","requestId":"r-1"}"#
+            r#"{"type":"about:blank","title":"Service busy","status":503,"detail":"service weather is busy","error":"service weather is busy","requestId":"r-1"}"#
         );
     }
 }

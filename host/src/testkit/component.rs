@@ -81,6 +81,8 @@ pub(super) fn grants(
         None => Options::default(),
         Some((case, _)) => Options {
             calls: case.ollama.concurrent,
+            // A case has one request, which would wait for itself.
+            queue: 0,
             first_byte: case.ollama.first_byte_timeout,
             ..Options::default()
         },

@@ -182,7 +182,7 @@ async fn a_line_without_end_is_cut_off_in_bounded_memory() {
 #[tokio::test]
 async fn calls_over_the_bound_are_told_to_come_back() {
     let upstream = Upstream::start(|_| one_word()).await;
-    let host = app(&upstream.url, "concurrent = 2").serve().await;
+    let host = app(&upstream.url, "concurrent = 2\nqueue = 0").serve().await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut answer = client::open(&host.address, "POST", "/api/chat", &[], CHAT).await;

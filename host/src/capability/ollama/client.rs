@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Stream};
@@ -19,13 +20,19 @@ use super::headers::strip_request;
 use super::upstream::Transport;
 use super::{error, pump};
 use crate::config::ForwardList;
-use crate::limits::ollama::{ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, REFUSAL_BYTES};
+use crate::limits::ollama::{
+    ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, QUEUE, QUEUE_BYTES, QUEUE_TIMEOUT, REFUSAL_BYTES,
+};
 
 /// What the application file says of one server, whoever is granted it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Calls that run at the same time, of all services together; one more is `busy`.
+    /// Calls that run at the same time, of all services together.
     pub calls: usize,
+    /// Calls that wait for one of these to end; one more is `busy`.
+    pub queue: usize,
+    /// Time that they wait, before they are `busy`, too.
+    pub queue_timeout: Duration,
     /// Time to the head of an answer.
     pub first_byte: Duration,
     /// What `forward` lets through.
@@ -34,8 +41,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let forward = ForwardList::default();
-        Self { calls: CONCURRENT.default, first_byte: FIRST_BYTE_TIMEOUT.default, forward }
+        Self {
+            calls: CONCURRENT.default,
+            queue: QUEUE.default,
+            queue_timeout: QUEUE_TIMEOUT.default,
+            first_byte: FIRST_BYTE_TIMEOUT.default,
+            forward: ForwardList::default(),
+        }
     }
 }
 
@@ -43,14 +55,19 @@ impl Default for Options {
 /// bounds protect the server.
 pub struct Client {
     transport: Arc<dyn Transport>,
+    /// Places at the server. Whoever has waited longest gets the next one.
     permits: Arc<Semaphore>,
+    /// Places in the line in front of it, and bytes that those in it may have with them.
+    line: Semaphore,
+    line_bytes: Semaphore,
     options: Options,
 }
 
 impl Client {
     pub fn new(transport: Arc<dyn Transport>, options: Options) -> Self {
         let permits = Arc::new(Semaphore::new(options.calls));
-        Self { transport, permits, options }
+        let (line, line_bytes) = (Semaphore::new(options.queue), Semaphore::new(QUEUE_BYTES));
+        Self { transport, permits, line, line_bytes, options }
     }
 
     /// Calls under way at this moment, streams included up to their ends.
@@ -58,9 +75,31 @@ impl Client {
         self.options.calls.saturating_sub(self.permits.available_permits())
     }
 
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let full = |_| error::busy(self.options.calls);
-        self.permits.clone().try_acquire_owned().map_err(full)
+    /// A place at the server for a call with so many bytes, now or after those that came before.
+    pub(super) async fn admit(
+        &self,
+        bytes: usize,
+        cancel: &CancellationToken,
+    ) -> Result<OwnedSemaphorePermit, Error> {
+        let Options { calls, queue, queue_timeout, .. } = self.options;
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        // Held for as long as this waits.
+        let (Ok(_line), Ok(_bytes)) =
+            (self.line.try_acquire(), self.line_bytes.try_acquire_many(bytes))
+        else {
+            return Err(error::busy(calls, queue));
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Error::Cancelled),
+            place = timeout(queue_timeout, self.permits.clone().acquire_owned()) => match place {
+                Ok(Ok(permit)) => Ok(permit),
+                _ => Err(error::waited_in_vain(calls, queue_timeout)),
+            }
+        }
     }
 
     /// Run `work` until it is done, the request is cancelled or the first-byte timeout is over.
@@ -112,7 +151,8 @@ impl Client {
         body: Option<String>,
         cancel: CancellationToken,
     ) -> Result<String, Error> {
-        let _permit = self.admit()?;
+        let bytes = body.as_ref().map_or(0, String::len);
+        let _permit = self.admit(bytes, &cancel).await?;
         let work = async {
             let answer = read(self.send(method, path, body, &cancel).await?, ANSWER_BYTES).await;
             match answer.end {
@@ -137,7 +177,7 @@ impl Client {
         decode: Decode<T, S>,
         cancel: CancellationToken,
     ) -> Result<Stream<T, S>, Error> {
-        let permit = self.admit()?;
+        let permit = self.admit(body.len(), &cancel).await?;
         let work = self.send(Method::POST, path, Some(body), &cancel);
         let answer = self.within(&cancel, work).await?;
         Ok(pump::start(answer, decode, cancel, permit))
@@ -151,12 +191,13 @@ impl Client {
         let (mut parts, body) = request.into_parts();
         let (method, path) = (parts.method.as_str(), parts.uri.path());
         self.options.forward.check(method, path).map_err(error::forbidden)?;
-        let permit = self.admit()?;
+        // Nothing is read of its body meanwhile.
+        let permit = self.admit(0, &cancel).await?;
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);
         let request = Request::from_parts(parts, body);
         let answer = self.transport.send(request, cancel.clone());
-        let response = tokio::select! {
+        let mut response = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Error::Cancelled),
             response = progress.answer(self.options.first_byte, answer) => response

@@ -1,13 +1,14 @@
 //! The server's JSON as the types of the WIT interface. Pure.
 //!
 //! Lenient where Ollama is: what is zero is left out, what is unknown is passed over, `null` is the
-//! same as nothing. Strict where a mistake would be taken for an answer: a line must be an object.
+//! same as nothing, and a figure that cannot be read is none. Strict where a mistake would be taken for an answer: a
+//! line must be an object, and what a model says a text.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::backend::{Details, Embeddings, Error, Event, Loaded, Model, Progress, Summary};
-use super::json;
+use super::json::{self, Words};
 
 /// One line of a stream.
 #[derive(Debug)]
@@ -68,9 +69,9 @@ pub(super) fn version(answer: &str) -> Result<String, Error> {
 pub(super) fn models(answer: &str) -> Result<Vec<Model>, Error> {
     let Listed { models } = object(answer)?;
     let model = |raw: &RawValue| {
-        let model: Installed = object(raw.get())?;
+        let model: Installed = object(raw.get()).ok()?;
         let details = model.details.unwrap_or_default();
-        Ok(Model {
+        Some(Model {
             name: model.name.or(model.model).unwrap_or_default(),
             size: model.size.unwrap_or_default(),
             digest: model.digest.unwrap_or_default(),
@@ -84,14 +85,14 @@ pub(super) fn models(answer: &str) -> Result<Vec<Model>, Error> {
             raw: raw.get().to_string(),
         })
     };
-    models.unwrap_or_default().into_iter().map(model).collect()
+    Ok(each(models, model))
 }
 
 pub(super) fn loaded(answer: &str) -> Result<Vec<Loaded>, Error> {
     let Listed { models } = object(answer)?;
     let model = |raw: &RawValue| {
-        let model: Installed = object(raw.get())?;
-        Ok(Loaded {
+        let model: Installed = object(raw.get()).ok()?;
+        Some(Loaded {
             name: model.name.or(model.model).unwrap_or_default(),
             size: model.size.unwrap_or_default(),
             size_vram: model.size_vram.unwrap_or_default(),
@@ -99,7 +100,12 @@ pub(super) fn loaded(answer: &str) -> Result<Vec<Loaded>, Error> {
             raw: raw.get().to_string(),
         })
     };
-    models.unwrap_or_default().into_iter().map(model).collect()
+    Ok(each(models, model))
+}
+
+/// One that cannot be read is left out, and the others are not.
+fn each<T>(models: Option<Vec<&RawValue>>, read: impl Fn(&RawValue) -> Option<T>) -> Vec<T> {
+    models.unwrap_or_default().into_iter().filter_map(read).collect()
 }
 
 pub(super) fn embeddings(raw: String) -> Result<Embeddings, Error> {
@@ -147,7 +153,9 @@ fn finish(
 /// A line of `generate` or `chat`: the first speaks in the line itself, the second in `message`.
 #[derive(Deserialize)]
 struct Spoken<'a> {
+    #[serde(default, deserialize_with = "said")]
     response: Option<String>,
+    #[serde(default, deserialize_with = "said")]
     thinking: Option<String>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
@@ -156,12 +164,19 @@ struct Spoken<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     done: Option<bool>,
+    #[serde(default, deserialize_with = "text")]
     done_reason: Option<String>,
+    #[serde(default, deserialize_with = "count")]
     total_duration: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
     load_duration: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
     prompt_eval_count: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
     prompt_eval_duration: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
     eval_count: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
     eval_duration: Option<u64>,
 }
 
@@ -181,7 +196,9 @@ impl Spoken<'_> {
 
 #[derive(Default, Deserialize)]
 struct Said<'a> {
+    #[serde(default, deserialize_with = "said")]
     content: Option<String>,
+    #[serde(default, deserialize_with = "said")]
     thinking: Option<String>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
@@ -201,9 +218,13 @@ impl Said<'_> {
 
 #[derive(Deserialize)]
 struct Progressed<'a> {
+    #[serde(default, deserialize_with = "said")]
     status: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     digest: Option<String>,
+    #[serde(default, deserialize_with = "count")]
     total: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
     completed: Option<u64>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -218,22 +239,67 @@ struct Listed<'a> {
 /// A member of `models`, of `/api/tags` and `/api/ps` alike.
 #[derive(Deserialize)]
 struct Installed {
+    #[serde(default, deserialize_with = "text")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     model: Option<String>,
+    #[serde(default, deserialize_with = "count")]
     size: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
     digest: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     modified_at: Option<String>,
+    #[serde(default, deserialize_with = "object_or_none")]
     details: Option<InstalledDetails>,
+    #[serde(default, deserialize_with = "count")]
     size_vram: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
     expires_at: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 struct InstalledDetails {
+    #[serde(default, deserialize_with = "text")]
     format: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     family: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     parameter_size: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     quantization_level: Option<String>,
+}
+
+// === Values that are only told ===
+
+/// A number that is only told: servers other than Ollama write it as `1.5`, `12.0` or `-1`. What is less than nothing,
+/// or no number, is not there.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let raw = Option::<&RawValue>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| {
+        let whole = raw.get().parse::<u64>().ok();
+        // Beyond the largest number it is the largest number.
+        let rounded = || raw.get().parse::<f64>().ok().filter(|number| *number >= 0.0);
+        whole.or_else(|| rounded().map(|number| number as u64))
+    }))
+}
+
+/// A text that is only told.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let raw = Option::<&RawValue>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).map(|Words(text)| text))
+}
+
+/// A text that an answer consists of: anything else is a mistake.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Words>::deserialize(deserializer)?.map(|Words(text)| text))
+}
+
+/// An object that is only told.
+fn object_or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let raw = Option::<&RawValue>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| object(raw.get()).ok()))
 }
 
 #[cfg(test)]

@@ -29,8 +29,22 @@ pub(super) fn timed_out(limit: Duration) -> Error {
     Error::TimedOut(format!("the server sent nothing for {} s", limit.as_secs_f32()))
 }
 
-pub(super) fn busy(limit: usize) -> Error {
-    Error::Busy(format!("{limit} calls to the server are running, as many as it is given at once"))
+/// No place at the server, and none in the line.
+pub(super) fn busy(calls: usize, queue: usize) -> Error {
+    let line = match queue {
+        0 => String::new(),
+        _ => format!(", and as many wait as may ({queue})"),
+    };
+    Error::Busy(format!("{}{line}", running(calls)))
+}
+
+pub(super) fn waited_in_vain(calls: usize, limit: Duration) -> Error {
+    let limit = limit.as_secs_f32();
+    Error::Busy(format!("{}, and none of them ended within {limit} s", running(calls)))
+}
+
+fn running(calls: usize) -> String {
+    format!("{calls} calls to the server are running, as many as it is given at once")
 }
 
 impl From<TransportError> for Error {

@@ -17,7 +17,8 @@ pub(super) fn object(own: &[(&str, String)], extra: Option<&str>) -> Result<Stri
         let Members(further) = serde_json::from_str(extra)
             .map_err(|error| Error::Invalid(format!("`extra` is no JSON object: {error}")))?;
         for (name, value) in further {
-            if own.iter().all(|(taken, _)| *taken != name) {
+            // The server would take one in another case for the same.
+            if own.iter().all(|(taken, _)| !taken.eq_ignore_ascii_case(&name)) {
                 members.push(format!("{}:{}", text(&name), value.get()));
             }
         }
@@ -30,11 +31,51 @@ pub(super) fn text(value: &str) -> String {
     serde_json::Value::from(value).to_string()
 }
 
+/// A JSON string. Half a character in it is the replacement character, as it is for Go's decoder; no string of Rust's
+/// can hold one.
+pub(super) struct Words(pub(super) String);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl Visitor<'_> for Read {
+            type Value = String;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, mut bytes: &[u8]) -> Result<String, E> {
+                let mut words = String::new();
+                loop {
+                    let error = match std::str::from_utf8(bytes) {
+                        Ok(rest) => {
+                            words.push_str(rest);
+                            return Ok(words);
+                        }
+                        Err(error) => error,
+                    };
+                    let (whole, rest) = bytes.split_at(error.valid_up_to());
+                    words.push_str(&String::from_utf8_lossy(whole));
+                    words.push(char::REPLACEMENT_CHARACTER);
+                    // Half a character has three bytes here.
+                    bytes = rest.get(3..).unwrap_or_default();
+                }
+            }
+        }
+
+        deserializer.deserialize_bytes(Read).map(Self)
+    }
+}
+
 /// The text of an object's `error` member, if it has one that says something.
 pub(super) fn error_text(object: &str) -> Option<String> {
     let Members(members) = serde_json::from_str(object).ok()?;
     let (_, value) = members.into_iter().find(|(name, _)| name == "error")?;
-    match serde_json::from_str(value.get()).ok()? {
+    // One with half a character in it is no value, and an error all the same.
+    let Ok(error) = serde_json::from_str(value.get()) else { return Some(value.get().to_string()) };
+    match error {
         serde_json::Value::Null => None,
         serde_json::Value::String(text) => Some(text),
         // The OpenAI form: {"error":{"message":…}}
@@ -80,8 +121,7 @@ mod tests {
     #[test]
     fn extra_members_keep_order_and_numbers_and_never_replace_our_own() {
         let own = [("model", text("a\"b")), ("stream", "true".to_string())];
-        let extra =
-            r#"{"format":{"z":1.50,"a":12345678901234567890123},"stream":false,"think":null}"#;
+        let extra = r#"{"format":{"z":1.50,"a":12345678901234567890123},"stream":false,"Stream":false,"think":null}"#;
         assert_eq!(
             object(&own, Some(extra)).unwrap(),
             r#"{"model":"a\"b","stream":true,"format":{"z":1.50,"a":12345678901234567890123},"think":null}"#
@@ -96,6 +136,7 @@ mod tests {
         assert_eq!(error_text(r#"{"error":"no"}"#).as_deref(), Some("no"));
         assert_eq!(error_text(r#"{"error":{"message":"no","code":1}}"#).as_deref(), Some("no"));
         assert_eq!(error_text(r#"{"error":{"code":1}}"#).as_deref(), Some(r#"{"code":1}"#));
+        assert_eq!(error_text(r#"{"error":"\ud83d"}"#).as_deref(), Some(r#""\ud83d""#));
         for none in [r#"{"error":null}"#, "{}", "", "<html>", "[]"] {
             assert_eq!(error_text(none), None, "{none}");
         }

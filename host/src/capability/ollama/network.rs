@@ -2,19 +2,21 @@
 //!
 //! Knows bytes and connections, nothing of Ollama's protocol. Answers come back as they are: no
 //! redirect is followed (it would turn a POST into a GET), nothing is decompressed, no proxy of the
-//! environment gets in between, and a request that reached a server is never sent twice.
+//! environment gets in between, and a request that may have reached a server is sent again only where
+//! `again` says that it does no harm.
 
 use std::io;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::address::Address;
+use super::again::{self, Watch};
 use super::body::{Body, Shared};
 use super::headers::strip_hop_by_hop;
 use super::upstream::{Terms, Transport, TransportError};
@@ -26,6 +28,8 @@ pub(super) struct Network {
     /// One for each thread that serves, each with connections of its own: the task of a connection stays where it
     /// was opened.
     clients: PerThread<reqwest::Client>,
+    /// Keeps no connections: a request that is sent again has a new one.
+    fresh: reqwest::Client,
     /// Without user and password. Cloned and given a path, as to parse the host's name takes long.
     base: Url,
     /// From the address's user and password.
@@ -36,8 +40,10 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(address: &Address, terms: &Terms) -> Result<Self, String> {
         let Terms { connect_timeout, ca, threads, .. } = terms;
-        let clients =
-            PerThread::try_new(*threads, || client(address, *connect_timeout, ca.as_ref()))?;
+        let clients = PerThread::try_new(*threads, || {
+            client(address, *connect_timeout, ca.as_ref(), IDLE_CONNECTIONS)
+        })?;
+        let fresh = client(address, *connect_timeout, ca.as_ref(), 0)?;
         // The client knows how a user and a password become a header; let it show one.
         let sample = clients.get().get(address.url().clone()).build();
         let sample = sample.map_err(|_| "not a usable URL".to_string())?;
@@ -46,7 +52,7 @@ impl Network {
             value.set_sensitive(true);
         }
         let base = sample.url().clone();
-        Ok(Self { clients, base, authorization, connect_timeout: *connect_timeout })
+        Ok(Self { clients, fresh, base, authorization, connect_timeout: *connect_timeout })
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
@@ -59,11 +65,22 @@ impl Network {
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        let mut request = reqwest::Request::new(parts.method, url);
-        *request.headers_mut() = headers;
-        *request.body_mut() = Some(reqwest::Body::wrap(Shared(Mutex::new(body))));
-        let response =
-            self.clients.get().execute(request).await.map_err(|error| self.explain(error))?;
+        let head = Head { method: parts.method, url, headers };
+        let answer = if again::is_harmless(&head.method, parts.uri.path()) {
+            let (body, kept) = again::keep(body);
+            let first = head.clone().execute(self.clients.get(), body);
+            match again::watched(first).await {
+                // Of a connection that was kept, so that it may have been closed before the request came.
+                (Err(error), false) if again::was_closed(&error) => match kept.again() {
+                    Some(body) => head.execute(&self.fresh, body).await,
+                    None => Err(error),
+                },
+                (answer, _) => answer,
+            }
+        } else {
+            head.execute(self.clients.get(), body).await
+        };
+        let response = answer.map_err(|error| self.explain(error))?;
         let mut response =
             Response::from(response).map(|body| body.map_err(|_| FAILED_BODY).boxed_unsync());
         strip_hop_by_hop(response.headers_mut());
@@ -106,10 +123,32 @@ impl Network {
     }
 }
 
+/// A request without its body.
+#[derive(Clone)]
+struct Head {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+}
+
+impl Head {
+    async fn execute(
+        self,
+        client: &reqwest::Client,
+        body: Body,
+    ) -> reqwest::Result<reqwest::Response> {
+        let mut request = reqwest::Request::new(self.method, self.url);
+        *request.headers_mut() = self.headers;
+        *request.body_mut() = Some(reqwest::Body::wrap(Shared(Mutex::new(body))));
+        client.execute(request).await
+    }
+}
+
 fn client(
     address: &Address,
     connect_timeout: Duration,
     ca: Option<&Authorities>,
+    idle_connections: usize,
 ) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .http1_only()
@@ -123,7 +162,8 @@ fn client(
         .referer(false)
         .tcp_nodelay(true)
         .connect_timeout(connect_timeout)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_max_idle_per_host(idle_connections)
+        .connector_layer(Watch)
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT);
     let url = address.url();
     if url.scheme() == "http" {

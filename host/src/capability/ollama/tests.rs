@@ -3,6 +3,7 @@
 mod calls;
 mod fallback;
 mod forward;
+mod line;
 mod scripted;
 mod streams;
 

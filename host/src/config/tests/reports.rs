@@ -121,3 +121,21 @@ fn every_error_has_a_line_inside_the_file() {
         }
     }
 }
+
+#[test]
+fn an_address_of_a_model_server_goes_without_v1() {
+    for url in ["http://gpu:11434/v1", "http://gpu:11434/v1/", "https://gateway.example/openai/v1"]
+    {
+        let text = format!(
+            "name = 'shop'\n[ollama.gpu]\nurl = '{url}'\n[service.a]\ncomponent = 'ollama'\nollama = 'gpu'\n"
+        );
+        let told = Application::new().rejected(&text);
+        assert!(told.starts_with("wasm-host.toml:3:7: error: the address ends with /v1"), "{told}");
+        assert!(told.contains("write it without /v1"), "{told}");
+        // Where the variable says it, too.
+        let told = Application::new()
+            .with("OLLAMA_HOST", url)
+            .rejected(&text.replace(&format!("url = '{url}'"), ""));
+        assert!(told.contains("OLLAMA_HOST the address ends with /v1"), "{told}");
+    }
+}

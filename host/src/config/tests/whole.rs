@@ -71,13 +71,15 @@ init = "components/weather/sql/init.sql"
 pool = 2
 acquire-timeout = "250ms"
 connect-timeout = "20s"
-statement-timeout = "1h"
+statement-timeout = "30s"
 [ollama.gpu]
 url = "https://gpu.example.com/ollama/"
 forward = "GET /api/tags"
 connect-timeout = "1s"
 first-byte-timeout = "2m"
 concurrent = 3
+queue = 4
+queue-timeout = "5s"
 [service.a]
 component = "guests/other.wasm"
 postgres = "main"
@@ -88,9 +90,9 @@ health = "/health/"
 concurrent = 1
 queue = 0
 queue-timeout = "1ms"
-first-byte-timeout = "3s"
-timeout = "4s"
-stream-idle-timeout = "5s"
+first-byte-timeout = "3m"
+timeout = "4m"
+stream-idle-timeout = "5m"
 cpu-timeout = "6s"
 drain = "0s"
 max-body = 0
@@ -155,13 +157,14 @@ threads = 3
     assert_eq!((main.line, main.init.len(), main.pool), (20, 1, 2));
     assert_eq!(main.acquire_timeout, Duration::from_millis(250));
     assert_eq!(main.connect_timeout, Duration::from_secs(20));
-    assert_eq!(main.statement_timeout, Duration::from_secs(3600));
+    assert_eq!(main.statement_timeout, Duration::from_secs(30));
     let gpu = &config.ollama["gpu"];
     assert_eq!((gpu.url.expose(), gpu.url_from), ("https://gpu.example.com/ollama", UrlFrom::File));
     assert_eq!(gpu.forward.check("GET", "/api/tags"), Ok(()));
     assert!(gpu.forward.check("GET", "/api/ps").is_err());
     assert_eq!(gpu.connect_timeout, Duration::from_secs(1));
     assert_eq!((gpu.first_byte_timeout, gpu.concurrent), (Duration::from_secs(120), 3));
+    assert_eq!((gpu.queue, gpu.queue_timeout), (4, Duration::from_secs(5)));
     let a = config.services["a"].component().unwrap();
     assert_eq!(a.source, ComponentSource::File(application.path("guests/other.wasm")));
     assert_eq!(a.grants.services, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
@@ -172,9 +175,9 @@ threads = 3
         concurrent: 1,
         queue: 0,
         queue_timeout: Duration::from_millis(1),
-        first_byte_timeout: Duration::from_secs(3),
-        timeout: Duration::from_secs(4),
-        stream_idle_timeout: Duration::from_secs(5),
+        first_byte_timeout: Duration::from_secs(180),
+        timeout: Duration::from_secs(240),
+        stream_idle_timeout: Duration::from_secs(300),
         cpu_timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         max_body_bytes: 0,

@@ -68,3 +68,42 @@ fn lists_keep_what_they_do_not_know() {
     assert_eq!((running[0].name.as_str(), running[0].size_vram), ("m", 5));
     assert_eq!(embeddings(r#"{"embeddings":[[0.5,-1]]}"#.into()).unwrap().vectors, [[0.5, -1.0]]);
 }
+
+#[test]
+fn odd_figures_of_other_servers_are_no_mistake() {
+    let raw = r#"{"message":{"content":"!"},"done":true,"done_reason":7,"load_duration":-1,"total_duration":1.5,"eval_count":12.0,"prompt_eval_count":"3","eval_duration":1e30,"prompt_eval_duration":[]}"#;
+    let Ok(Line::Last(event, summary)) = chat_line(raw.into()) else { panic!() };
+    assert_eq!((event.raw.as_str(), event.content.as_str()), (raw, "!"));
+    assert_eq!((summary.done_reason, summary.load_duration, summary.total_duration), (None, 0, 1));
+    assert_eq!((summary.eval_count, summary.prompt_eval_count), (12, 0));
+    assert_eq!((summary.eval_duration, summary.prompt_eval_duration), (u64::MAX, 0));
+    let Ok(Line::Item(step)) =
+        progress_line(r#"{"status":"pulling","total":10.0,"completed":-5,"digest":1}"#.into())
+    else {
+        panic!()
+    };
+    assert_eq!((step.total, step.completed, step.digest), (Some(10), None, None));
+}
+
+#[test]
+fn one_bad_model_of_a_list_costs_itself() {
+    let odd = r#"{"name":"odd","size":-1,"details":[],"modified_at":5}"#;
+    let list = models(&format!(r#"{{"models":[{odd},7,{{"name":"good","size":1e3}}]}}"#)).unwrap();
+    let told: Vec<_> = list.iter().map(|model| (model.name.as_str(), model.size)).collect();
+    assert_eq!((told, list[0].raw.as_str()), (vec![("odd", 0), ("good", 1000)], odd));
+    let list = loaded(r#"{"models":[null,{"name":"m","size_vram":"big"}]}"#).unwrap();
+    assert_eq!((list.len(), list[0].size_vram), (1, 0));
+}
+
+#[test]
+fn half_a_character_of_a_model_is_the_replacement_character() {
+    let raw = r#"{"response":"a\ud83db","thinking":"\ude00","done":false}"#;
+    let Ok(Line::Item(event)) = generate_line(raw.into()) else { panic!() };
+    assert_eq!((event.content.as_str(), event.raw.as_str()), ("a\u{fffd}b", raw));
+    assert_eq!(event.thinking.as_deref(), Some("\u{fffd}"));
+    let Ok(Line::Item(event)) = generate_line(r#"{"response":"\ud83d\ude00"}"#.into()) else {
+        panic!()
+    };
+    assert_eq!(event.content, "😀");
+    assert!(generate_line(r#"{"response":5}"#.into()).is_err());
+}

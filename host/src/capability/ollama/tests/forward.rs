@@ -190,7 +190,7 @@ async fn what_is_closed_is_refused_and_never_sent() {
 #[tokio::test]
 async fn an_answer_holds_its_permit_until_it_ends() {
     let server = Scripted::answering(answer("200 OK", "{}")).await;
-    let options = Options { calls: 1, ..Options::default() };
+    let options = Options { calls: 1, queue: 0, ..Options::default() };
     let client = client_with(server.address, options);
     let first = forward(&client, request(Method::GET, "/v1/x", full(""))).await.unwrap();
     let second = forward(&client, request(Method::GET, "/v1/x", full(""))).await;

@@ -255,7 +255,7 @@ async fn a_server_is_read_no_faster_than_the_component_reads() {
 #[tokio::test]
 async fn calls_over_the_bound_are_busy_until_a_stream_ends() {
     let (server, _reports) = watching(true).await;
-    let options = Options { calls: 1, ..Options::default() };
+    let options = Options { calls: 1, queue: 0, ..Options::default() };
     let client = client_with(server.address, options);
     let stream = generate(&client).await.unwrap();
     assert!(matches!(generate(&client).await, Err(Error::Busy(_))));
@@ -280,7 +280,7 @@ async fn a_call_after_the_end_of_the_last_one_is_never_busy() {
         }
     })
     .await;
-    let client = client_with(server.address, Options { calls: 1, ..Options::default() });
+    let client = client_with(server.address, Options { calls: 1, queue: 0, ..Options::default() });
     for _ in 0..5 {
         let (texts, end) = collect(generate(&client).await.expect("not busy")).await;
         assert!(texts.len() == 1 && end.is_ok());
