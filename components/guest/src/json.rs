@@ -103,7 +103,7 @@ mod tests {
             let mended = without_half_characters(&text);
             prop_assert_eq!(&without_half_characters(&mended), &mended);
             if serde_json::from_str::<String>(&text).is_ok() {
-                prop_assert_eq!(mended, text);
+                prop_assert_eq!(mended.as_ref(), text.as_str());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which headers of a request that is passed on, and of its answer, stay behind. Pure.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 
 /// Headers about one connection only, beside those that `Connection` names.
 const HOP_BY_HOP: [HeaderName; 11] = [

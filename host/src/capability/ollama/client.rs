@@ -197,7 +197,7 @@ impl Client {
         let (body, progress) = body::Progress::watch(body);
         let request = Request::from_parts(parts, body);
         let answer = self.transport.send(request, cancel.clone());
-        let mut response = tokio::select! {
+        let response = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Error::Cancelled),
             response = progress.answer(self.options.first_byte, answer) => response
