@@ -31,13 +31,13 @@ async fn transactions_keep_or_undo() {
     assert_eq!(bench.value("select count(*) from t where a = 7").await, "0");
 }
 
-/// What a session of the server has in it that is not as it was.
+/// What a session of the server has in it that is not as it was. Newer poolers keep statements there, under such names.
 const STATE: &str = "select current_setting('a.b', true) is not distinct from 'leaked', \
     current_setting('search_path') = 'leaked', current_user <> session_user, \
     to_regclass('pg_temp.tmp') is not null, \
     exists (select from pg_locks where locktype = 'advisory'), \
     exists (select from pg_listening_channels()), exists (select from pg_cursors where name = 'leaked'), \
-    exists (select from pg_prepared_statements)";
+    exists (select from pg_prepared_statements where name not like 'PGBOUNCER%')";
 
 #[tokio::test]
 async fn nothing_of_one_client_reaches_another_one_of_the_pooler() {
