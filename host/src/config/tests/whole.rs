@@ -154,7 +154,7 @@ threads = 3
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
     let main = &config.postgres["main"];
-    assert_eq!((main.line, main.init.len(), main.pool), (20, 1, 2));
+    assert_eq!((main.line, main.init.len(), main.pool), (21, 1, 2));
     assert_eq!(main.acquire_timeout, Duration::from_millis(250));
     assert_eq!(main.connect_timeout, Duration::from_secs(20));
     assert_eq!(main.statement_timeout, Duration::from_secs(30));
