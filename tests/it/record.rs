@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use wasm_host_tests::client;
-use wasm_host_tests::host::{App, component, root};
+use wasm_host_tests::host::{App, COMPILATION, component, root};
 use wasm_host_tests::models::with_demo;
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::upstream::{Step, Upstream, json};
@@ -28,7 +28,7 @@ fn recordings(folder: &Path) -> Vec<PathBuf> {
 async fn replay(name: &str, folder: &Path, more: &[&str]) -> (bool, String) {
     let (file, folder) = (component(name), folder.display().to_string());
     let arguments = ["test", file.to_str().unwrap(), "--cases", &folder];
-    let output = App::new("").run(&[&arguments, more].concat()).await;
+    let output = App::new("").run_within(COMPILATION, &[&arguments, more].concat()).await;
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
 }
@@ -132,8 +132,7 @@ postgres = "weather"
 #[tokio::test]
 async fn one_component_is_recorded_without_an_application_file() {
     let app = App::new("");
-    let file = component("hello-js");
-    let host = app.serve_with(&[file.to_str().unwrap(), "--record", "cases"]).await;
+    let host = app.serve_interpreter("hello-js", &["--record", "cases"]).await;
     for path in ["/now", "/dice?sides=100", "/nothing"] {
         host.get(path).await;
     }

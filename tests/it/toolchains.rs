@@ -3,22 +3,12 @@
 //! What is in them is theirs: an interpreter, a library of theirs, or nothing at all. Each is compiled once here,
 //! which takes seconds for an interpreter.
 
-use std::time::Duration;
-
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::{App, Host, component};
-
-/// Time to compile an interpreter of 20 MB with a compiler that is hardly optimised, beside other tests.
-const COMPILATION: Duration = Duration::from_secs(300);
+use wasm_host_tests::host::{App, Host};
 
 /// A host that serves one of them by itself.
 async fn serve(name: &str) -> Host {
-    let app = App::new("");
-    let file = component(name);
-    // Keeps the code for the host, which would otherwise be waited for less.
-    let checked = app.run_within(COMPILATION, &["check", file.to_str().unwrap()]).await;
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    app.serve_with(&[file.to_str().unwrap()]).await
+    App::new("").serve_interpreter(name, &[]).await
 }
 
 /// What `/stream` is, in every one of them.

@@ -13,6 +13,9 @@ use tokio::process::{Child, Command};
 use crate::client::{self, Reply};
 use crate::{PATIENCE, within};
 
+/// Time to compile an interpreter of 20 MB with a compiler that is hardly optimised, beside other tests.
+pub const COMPILATION: Duration = Duration::from_secs(300);
+
 /// An application in a folder of its own.
 pub struct App {
     folder: Arc<TempDir>,
@@ -74,6 +77,16 @@ impl App {
 
     pub async fn serve(&self) -> Host {
         self.serve_with(&["wasm-host.toml"]).await
+    }
+
+    /// Serve by itself a component that is an interpreter, which takes long to compile.
+    pub async fn serve_interpreter(&self, name: &str, arguments: &[&str]) -> Host {
+        let file = component(name);
+        let file = file.to_str().unwrap();
+        // Keeps the code for the host, which would otherwise be waited for less.
+        let checked = self.run_within(COMPILATION, &["check", file]).await;
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        self.serve_with(&[&[file], arguments].concat()).await
     }
 
     /// Serve at an address that is not this machine's alone.
