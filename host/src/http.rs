@@ -48,6 +48,13 @@ pub enum Target {
     Static(Arc<Files>),
 }
 
+impl Target {
+    /// Whether clients of Ollama ask it.
+    fn has_models(&self) -> bool {
+        matches!(self, Self::Component { has_models: true, .. })
+    }
+}
+
 /// What answers under a route, and what pages of other origins may do with it.
 #[derive(Clone)]
 pub struct Served {
@@ -139,7 +146,8 @@ impl App {
             Ok(Some(preflight)) => return Ok(preflight),
             admitted => {
                 *reader = Some(served.pages.reader(request.headers()));
-                admitted?;
+                let is_for_models = served.target.has_models();
+                admitted.map_err(|refused| Failure { is_for_models, ..refused })?;
             }
         }
         match &served.target {

@@ -117,7 +117,10 @@ async fn errors_of_the_host_are_sentences_for_clients_of_ollama() {
     assert_eq!(slow.status, 504);
     let large = host.send("POST", "/ollama/api/chat", &" ".repeat(2000)).await;
     assert_eq!(large.status, 413);
-    for reply in [slow, large] {
+    let of_a_page = [("origin", "http://evil.example")];
+    let foreign = client::send(&host.address, "POST", "/ollama/api/chat", &of_a_page, CHAT).await;
+    assert_eq!(foreign.status, 403);
+    for reply in [slow, large, foreign] {
         // What ollama-js looks for before it looks for `error`.
         assert_eq!(reply.header("content-type"), "application/json");
         let told = reply.json();
