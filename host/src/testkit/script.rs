@@ -68,6 +68,7 @@ struct Inner {
 }
 
 /// The right to answer a call.
+#[derive(Clone)]
 pub struct Ticket {
     script: Script,
     at: usize,

@@ -29,6 +29,9 @@ pub(in crate::testkit) fn body(content: Content, end: End, ticket: Option<Ticket
         }
     };
     let (sender, receiver) = mpsc::channel(1);
+    let left = pieces.iter().filter(|piece| !matches!(piece, Piece::Pause(_))).count();
+    let streamed =
+        Streamed { receiver, left, ticket: ticket.clone().filter(|_| matches!(end, End::Whole)) };
     tokio::spawn(async move {
         if send(&sender, pieces, end).await.is_some()
             && let Some(ticket) = ticket
@@ -36,7 +39,7 @@ pub(in crate::testkit) fn body(content: Content, end: End, ticket: Option<Ticket
             ticket.finish();
         }
     });
-    Streamed(receiver).boxed_unsync()
+    streamed.boxed_unsync()
 }
 
 fn line(piece: Piece) -> Piece {
@@ -82,7 +85,24 @@ async fn send(
     }
 }
 
-struct Streamed(mpsc::Receiver<Result<Bytes, Error>>);
+struct Streamed {
+    receiver: mpsc::Receiver<Result<Bytes, Error>>,
+    /// Pieces with bytes that are still to come.
+    left: usize,
+    /// Of a body that comes to its end.
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        // How long the end takes is chance: whoever has all of it need not wait to be told so.
+        if self.left == 0
+            && let Some(ticket) = self.ticket.take()
+        {
+            ticket.finish();
+        }
+    }
+}
 
 impl http_body::Body for Streamed {
     type Data = Bytes;
@@ -92,7 +112,11 @@ impl http_body::Body for Streamed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        let piece = self.receiver.poll_recv(cx);
+        if matches!(piece, Poll::Ready(Some(Ok(_)))) {
+            self.left = self.left.saturating_sub(1);
+        }
+        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
 
@@ -142,4 +166,39 @@ impl http_body::Body for Whole {
 /// What never comes.
 pub(super) async fn silence<T>() -> T {
     pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testkit::case::Matching;
+    use crate::testkit::script::{Question, Script};
+
+    /// Whether a call counts as given up whose reader takes so many pieces of its answer and then leaves.
+    async fn is_given_up(pieces: &[Piece], end: End, taken: usize) -> bool {
+        let call = "request.path = \"/\"\n[[call]]\nexecute = \"a\"\n[response]\nstatus = 200\n";
+        let case = crate::testkit::case::Case::parse(call, std::path::Path::new("a.toml")).unwrap();
+        let script = Script::new(Matching::Strict, case.calls);
+        let question = Question::Execute { statement: "a".to_string(), parameters: Vec::new() };
+        let ticket = script.ask(None, question).unwrap().ticket;
+        let content = Content::Stream { pieces: pieces.to_vec(), lines: false };
+        let mut body = body(content, end, Some(ticket));
+        for _ in 0..taken {
+            body.frame().await.unwrap().unwrap();
+        }
+        drop(body);
+        script.close().remove(0).cancelled
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_all_of_an_answer_need_not_wait_for_its_end() {
+        let text = |text: &str| Piece::Text(text.to_string());
+        let late = [text("a"), text("b"), Piece::Pause(Duration::from_millis(3))];
+        assert!(!is_given_up(&late, End::Whole, 2).await);
+        assert!(is_given_up(&late, End::Whole, 1).await);
+        assert!(is_given_up(&late, End::Disconnect, 2).await);
+        assert!(is_given_up(&late, End::Stall, 2).await);
+    }
 }
