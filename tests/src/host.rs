@@ -155,15 +155,12 @@ impl App {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = match &self.before {
-            None => Command::new(self.binary()),
-            Some(before) => {
-                let mut shell = Command::new("sh");
-                let script = format!("{before}\nexec \"$@\"");
-                shell.args(["-c", &script, "sh"]).arg(self.binary());
-                shell
-            }
-        };
+        let mut command = heeding_signals();
+        if let Some(before) = &self.before {
+            let script = format!("{before}\nexec \"$@\"");
+            command.args(["sh", "-c", &script, "sh"]);
+        }
+        command.arg(self.binary());
         command
             .args(arguments)
             .current_dir(self.path())
@@ -345,6 +342,16 @@ impl Host {
         tokio::time::sleep(Duration::from_millis(50)).await;
         (status, self.log())
     }
+}
+
+/// What starts a program that ignores no signal, also where the tests themselves were started to ignore some: in the
+/// background of a script, or below `nohup`. It becomes the program.
+fn heeding_signals() -> Command {
+    let mut command = Command::new("env");
+    if cfg!(target_os = "linux") {
+        command.arg("--default-signal=HUP,INT,QUIT,USR1,USR2");
+    }
+    command
 }
 
 /// Built by `cargo xtask build`, beside this test's own binary.
