@@ -4,16 +4,19 @@
 //! which knows neither HTTP nor the database and is tested natively.
 
 pub mod forecast;
-pub mod random;
 mod summaries;
 
-use std::time::SystemTime;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use fastrand::Rng;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
 use wasm_host_guest::postgres::types::Error;
 use wasm_host_guest::{Method, Request, Response, Service};
 
-use forecast::{DAYS, Date};
-use random::Seeded;
+use forecast::DAYS;
 
 struct Weather;
 
@@ -47,9 +50,20 @@ async fn respond(query: Option<&str>) -> Response {
         Ok(summaries) => summaries,
         Err(error) => return trouble(&error),
     };
-    let today = Date::of(SystemTime::now());
-    let forecasts = forecast::make(today, days, &summaries, &mut Seeded::new());
-    Response::json(200, forecast::to_json(&forecasts)).header("cache-control", "no-store")
+    // From the host, by the standard library's hash keys: left to itself, `fastrand` asks only the clock.
+    let mut chance = Rng::with_seed(RandomState::new().hash_one(()));
+    let forecasts = forecast::make(today(), days, &summaries, &mut chance);
+    match serde_json::to_string(&forecasts) {
+        Ok(json) => Response::json(200, json).header("cache-control", "no-store"),
+        Err(error) => failed(&format!("writing the forecast failed: {error}")),
+    }
+}
+
+/// In UTC. A clock before 1970 is taken for one that was never set. `Timestamp::now` would double the component's size.
+fn today() -> Date {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    Offset::UTC.to_datetime(Timestamp::from_second(seconds).unwrap_or_default()).date()
 }
 
 /// A broken database is never an empty forecast. What is wrong with it goes to the log, not to
@@ -64,9 +78,11 @@ fn trouble(error: &Error) -> Response {
             )
             .header("retry-after", "1")
         }
-        _ => {
-            eprintln!("reading the weather summaries failed: {error:?}");
-            Response::problem(500, "Internal Server Error", "The forecast could not be made.")
-        }
+        _ => failed(&format!("reading the weather summaries failed: {error:?}")),
     }
+}
+
+fn failed(reason: &str) -> Response {
+    eprintln!("{reason}");
+    Response::problem(500, "Internal Server Error", "The forecast could not be made.")
 }
