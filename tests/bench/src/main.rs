@@ -9,16 +9,9 @@
 mod callgrind;
 mod client;
 mod figures;
-// The component's own source: its crate is a component and cannot be linked into a native program.
-#[expect(unreachable_pub, reason = "public in the component's crate")]
-#[path = "../../../components/weather/src/forecast.rs"]
-mod forecast;
 mod gate;
 mod hosts;
 mod process;
-#[expect(unreachable_pub, reason = "public in the component's crate")]
-#[path = "../../../components/weather/src/random.rs"]
-mod random;
 mod scenarios;
 mod stream;
 mod twins;

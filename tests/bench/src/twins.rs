@@ -3,22 +3,23 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Subcommand;
+use fastrand::Rng;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use jiff::tz::Offset;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 
-use crate::forecast::{self, Date};
-use crate::random::Seeded;
 use crate::stream;
 
 /// What a twin prints before its address.
@@ -65,19 +66,25 @@ pub(crate) async fn run(twin: Twin) -> Result<()> {
 }
 
 async fn answer(pool: &sqlx::PgPool, query: Option<&str>) -> Response<Full<Bytes>> {
-    let read = sqlx::query_scalar::<_, String>("select summary from weathersummaries");
-    let (Some(days), Ok(summaries)) = (forecast::days(query), read.fetch_all(pool).await) else {
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
-        return response;
+    let (status, body) = match forecast(pool, query).await {
+        Ok(json) => (StatusCode::OK, json),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into_bytes()),
     };
-    let today = Date::of(SystemTime::now());
-    let forecasts = forecast::make(today, days, &summaries, &mut Seeded::new());
-    let mut response = Response::new(Full::new(Bytes::from(forecast::to_json(&forecasts))));
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
-    headers.insert("cache-control", hyper::header::HeaderValue::from_static("no-store"));
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("cache-control", HeaderValue::from_static("no-store"));
     response
+}
+
+async fn forecast(pool: &sqlx::PgPool, query: Option<&str>) -> Result<Vec<u8>> {
+    let read = sqlx::query_scalar::<_, String>("select summary from weathersummaries");
+    let days = weather::forecast::days(query).context("no number of days")?;
+    let summaries = read.fetch_all(pool).await?;
+    let today = Offset::UTC.to_datetime(Timestamp::now()).date();
+    let forecasts = weather::forecast::make(today, days, &summaries, &mut Rng::new());
+    Ok(serde_json::to_vec(&forecasts)?)
 }
 
 async fn serve<F>(
