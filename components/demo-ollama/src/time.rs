@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// How long a model stays in memory if nobody says.
@@ -12,29 +13,9 @@ const FOREVER: Duration = Duration::from_nanos(i64::MAX as u64);
 /// For example `2025-01-31T09:05:00.25Z`: trailing zeros of the fraction are left out.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs();
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    if since.subsec_nanos() > 0 {
-        let fraction = format!(".{:09}", since.subsec_nanos());
-        text.push_str(fraction.trim_end_matches('0'));
-    }
-    text.push('Z');
-    text
-}
-
-/// The date of a day since 1970. Years are counted from March, so that the leap day is the last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468; // since the 1st of March of year 0
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    let nanoseconds = since.subsec_nanos().cast_signed();
+    Timestamp::new(seconds, nanoseconds).unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// `keep_alive`: a number of seconds or a duration such as `"10m"`; negative is for ever.
