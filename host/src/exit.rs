@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::{Diagnostic, Diagnostics};
+use crate::printable::printable;
 
 /// BSD's `EX_USAGE`.
 pub const USAGE: u8 = 64;
@@ -43,18 +44,34 @@ impl Exit {
     pub fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {
-                eprintln!("{text}");
+                eprintln!("{}", lines(&text));
                 ExitCode::from(USAGE)
             }
             Self::Verdict(text) => {
-                eprint!("{text}");
+                eprint!("{}", lines(&text));
                 ExitCode::FAILURE
             }
             Self::Told => ExitCode::FAILURE,
             Self::Failed(error) => {
-                eprintln!("wasm-host: error: {error:#}");
+                eprintln!("wasm-host: error: {}", lines(&format!("{error:#}")));
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// A text of several lines, in which words of a database or a component may stand.
+fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_lines_and_commands_no_terminal() {
+        assert_eq!(lines("one\n\ttwo \u{1b}[2J\r\n"), "one\n\ttwo \\u{1b}[2J\\r\n");
     }
 }

@@ -19,14 +19,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::hops;
 use crate::engine::output::Warnings;
-use crate::failure::{Failure, Kind, Source, respond::respond};
+use crate::failure::respond::{full, respond};
+use crate::failure::{Failure, Kind, Source};
 use crate::http::cors::{Pages, Reader};
 use crate::http::files::Files;
 use crate::http::forwarded::Proxies;
@@ -88,6 +89,7 @@ impl App {
     /// Answer one request. Never fails: a failure is a response.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<WasiBody> {
         let id = self.ids.next();
+        let is_head = request.method() == Method::HEAD;
         let mut reader = None;
         let mut response = match self.route(&id, request, peer, &mut reader).await {
             Ok(response) => response,
@@ -96,6 +98,10 @@ impl App {
                     self.log(&id, &failure);
                 }
                 let mut response = respond(&failure, &id);
+                if is_head {
+                    // Over HTTP/1.1 it would be left out anyway; over HTTP/2 it would be sent.
+                    *response.body_mut() = full("");
+                }
                 let headers = response.headers_mut();
                 if let Ok(id) = HeaderValue::from_str(&id) {
                     headers.insert("x-request-id", id);

@@ -19,8 +19,18 @@ use rustix::process::geteuid;
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Make the folder if it is not there; refuse it if it is not the host's own. Others may read it. It may be reached
-/// by a link, which whoever runs the host has then chosen.
+/// by a link of whoever runs the host, or of root; another user's could lead to any folder of the host's user.
 pub fn folder(path: &Path) -> Result<()> {
+    if let Ok(found) = fs::symlink_metadata(path)
+        && found.is_symlink()
+        && ![0, geteuid().as_raw()].contains(&found.uid())
+    {
+        bail!(
+            "{} is a link of another user (uid {}); name the folder that it leads to with --state or [state] dir",
+            path.display(),
+            found.uid()
+        );
+    }
     make(path, 0o755)?;
     check(path, &open(path, OFlags::empty())?)
 }
@@ -40,6 +50,14 @@ pub fn options() -> OpenOptions {
     let mut options = File::options();
     options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
     options
+}
+
+/// Open a file that will be believed. It is the host's own, or another folder has taken the place of the checked one.
+pub fn believed(path: &Path) -> io::Result<File> {
+    let file = options().read(true).open(path)?;
+    let found = file.metadata()?;
+    let is_own = found.uid() == geteuid().as_raw() && found.mode() & OTHERS_WRITE == 0;
+    is_own.then_some(file).ok_or_else(|| io::Error::other("it does not belong to this host alone"))
 }
 
 fn make(path: &Path, mode: u32) -> Result<()> {
@@ -143,13 +161,35 @@ mod tests {
         let told = private_folder(&link).unwrap_err().to_string();
         assert!(told.contains("is a link"), "{told}");
         assert_eq!(mode(&target), 0o755);
-        // The whole state folder may be elsewhere.
+        // The whole state folder may be elsewhere, if the host's own user says so.
         folder(&link).unwrap();
+        if geteuid().is_root() {
+            lchown(&link, Some(12345), None).unwrap();
+            let told = folder(&link).unwrap_err().to_string();
+            assert!(told.contains("is a link of another user (uid 12345)"), "{told}");
+        }
 
         let (file, to_file) = (place.path().join("file"), place.path().join("to-file"));
         fs::write(&file, "kept").unwrap();
         symlink(&file, &to_file).unwrap();
         assert!(options().write(true).truncate(true).open(&to_file).is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_not_believed() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, link) = (place.path().join("file"), place.path().join("link"));
+        fs::write(&file, "code").unwrap();
+        symlink(&file, &link).unwrap();
+        believed(&file).unwrap();
+        assert!(believed(&link).is_err());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(believed(&file).is_err());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        if geteuid().is_root() {
+            lchown(&file, Some(12345), None).unwrap();
+            assert!(believed(&file).is_err());
+        }
     }
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::ChildStderr;
 
 use crate::limits::embedded_postgres as limits;
+use crate::owned;
 
 /// What the server said last.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +95,8 @@ async fn append(file: Option<(File, u64)>, path: &PathBuf, line: &[u8]) -> Optio
 }
 
 async fn open(path: &PathBuf) -> Option<(File, u64)> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).await.ok()?;
+    let mut options = OpenOptions::from(owned::options());
+    let file = options.create(true).append(true).mode(0o600).open(path).await.ok()?;
     let size = file.metadata().await.ok()?.len();
     Some((file, size))
 }

@@ -30,9 +30,10 @@ impl Probe {
             StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_IMPLEMENTED => {
-                // Read to its end, or the component's request would count as abandoned.
-                let body = response.into_body().collect();
-                let _ = timeout(limits::HEALTH_TIMEOUT, body).await;
+                // Read to its end, or the component's request would count as abandoned; nothing of it is kept.
+                let mut body = response.into_body();
+                let read = async { while let Some(Ok(_)) = body.frame().await {} };
+                let _ = timeout(limits::HEALTH_TIMEOUT, read).await;
                 Ok(healthy(&service.name, service.serving().stable.digest.short()))
             }
             _ => Ok(response),

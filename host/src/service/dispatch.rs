@@ -447,7 +447,8 @@ impl Body for GuardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream(&self.guard.slot)
+        // Of an answer without a body from the beginning: over HTTP/2 that is said with its head.
+        self.guard.ending == Ending::Whole || self.body.is_end_stream(&self.guard.slot)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -93,6 +93,21 @@ async fn what_is_refused_is_refused_here_too() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_ends_with_its_head() {
+    let host = app("").serve().await;
+    let (mut sender, _connection) = frames(&host).await;
+    for (url, status) in
+        [(format!("http://{}/count", host.address), 200), ("http://evil.example/".into(), 421)]
+    {
+        let request = Request::head(url).body(()).unwrap();
+        let (response, _) = sender.send_request(request, true).unwrap();
+        let response = within("an answer", response).await.unwrap();
+        assert_eq!(response.status(), status);
+        assert!(response.body().is_end_stream(), "{response:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_has_a_size() {
     let host = app("").serve().await;
     let (mut sender, _connection) = frames(&host).await;

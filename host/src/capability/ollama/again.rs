@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::Method;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
@@ -45,6 +46,14 @@ pub(super) fn is_harmless(method: &Method, path: &str) -> bool {
     }
 }
 
+/// What the system, or the layer of TLS, calls a connection that the other side has closed.
+const CLOSED: [ErrorKind; 4] = [
+    ErrorKind::BrokenPipe,
+    ErrorKind::ConnectionAborted,
+    ErrorKind::ConnectionReset,
+    ErrorKind::UnexpectedEof,
+];
+
 /// Whether a request ended because its connection was closed.
 pub(super) fn was_closed(error: &reqwest::Error) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -55,8 +64,7 @@ pub(super) fn was_closed(error: &reqwest::Error) -> bool {
             return true;
         }
         if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
-            let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-            return closed.contains(&cause.kind());
+            return CLOSED.contains(&cause.kind());
         }
         source = cause.source();
     }
@@ -78,8 +86,9 @@ pub(super) async fn watched<T>(request: impl Future<Output = T>) -> (T, bool) {
     OPENED.scope(Cell::new(false), watched).await
 }
 
-/// Around a client's connector: leaves word with the request that it is called for. A connection that is opened in
-/// the end for nobody in particular is nobody's.
+/// Around a client's connector: leaves word with the request that a new connection is there for it. The client starts
+/// to open one whenever none is idle, and takes one that becomes idle first; the new one is then opened outside of the
+/// request, for nobody in particular.
 #[derive(Clone, Copy)]
 pub(super) struct Watch;
 
@@ -94,18 +103,22 @@ impl<S> Layer<S> for Watch {
 #[derive(Clone)]
 pub(super) struct Watched<S>(S);
 
-impl<R, S: Service<R>> Service<R> for Watched<S> {
+impl<R, S: Service<R, Future: Send + 'static>> Service<R> for Watched<S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.0.poll_ready(cx)
     }
 
     fn call(&mut self, target: R) -> Self::Future {
-        let _ = OPENED.try_with(|opened| opened.set(true));
-        self.0.call(target)
+        let opening = self.0.call(target);
+        Box::pin(async move {
+            let connection = opening.await?;
+            let _ = OPENED.try_with(|opened| opened.set(true));
+            Ok(connection)
+        })
     }
 }
 

@@ -72,15 +72,17 @@ impl Network {
             match again::watched(first).await {
                 // Of a connection that was kept, so that it may have been closed before the request came.
                 (Err(error), false) if again::was_closed(&error) => match kept.again() {
-                    Some(body) => head.execute(&self.fresh, body).await,
-                    None => Err(error),
+                    // The server may have had the first one, whatever becomes of the second.
+                    Some(body) => head.execute(&self.fresh, body).await.map_err(|_| lost()),
+                    None => Err(lost()),
                 },
-                (answer, _) => answer,
+                (answer, _) => answer.map_err(|error| self.explain(error)),
             }
         } else {
-            head.execute(self.clients.get(), body).await
+            let answer = head.execute(self.clients.get(), body).await;
+            answer.map_err(|error| self.explain(error))
         };
-        let response = answer.map_err(|error| self.explain(error))?;
+        let response = answer?;
         let mut response =
             Response::from(response).map(|body| body.map_err(|_| FAILED_BODY).boxed_unsync());
         strip_hop_by_hop(response.headers_mut());
@@ -90,9 +92,7 @@ impl Network {
     /// Say what happened without the address.
     fn explain(&self, error: reqwest::Error) -> TransportError {
         if !error.is_connect() {
-            return TransportError::Lost(
-                "the connection was lost before the server answered".into(),
-            );
+            return lost();
         }
         if error.is_timeout() {
             let why = format!("no connection within {:?}", self.connect_timeout);
@@ -121,6 +121,10 @@ impl Network {
         }
         TransportError::Unreachable(why)
     }
+}
+
+fn lost() -> TransportError {
+    TransportError::Lost("the connection was lost before the server answered".into())
 }
 
 /// A request without its body.

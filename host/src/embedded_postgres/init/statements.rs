@@ -151,7 +151,8 @@ impl<'t> Statement<'t> {
             self.copies_to_client |=
                 (is("stdin") || is("stdout")) && (follows("from") || follows("to"));
             if self.makes_a_function() {
-                if is("begin") || (is("case") && self.blocks > 0) {
+                // `begin` alone may be the function's name.
+                if (is("atomic") && follows("begin")) || (is("case") && self.blocks > 0) {
                     self.blocks += 1;
                 } else if is("end") {
                     self.blocks = self.blocks.saturating_sub(1);
@@ -226,6 +227,10 @@ mod tests {
             ("select E'\\''; commit; select ''", "1 has a `commit`"),
             (
                 "create function f() returns int begin atomic select 1; end;\ncommit",
+                "2 has a `commit`",
+            ),
+            (
+                "create function begin() returns int language sql return 1;\ncommit; select 1 as end;",
                 "2 has a `commit`",
             ),
         ] {

@@ -65,7 +65,7 @@ impl CodeCache {
         match read(&path).and_then(|code| Ok(load_compiled(engine, &code)?)) {
             Ok(component) => {
                 // The time of use decides what is removed first.
-                if let Ok(file) = File::open(&path) {
+                if let Ok(file) = owned::believed(&path) {
                     let _ = file.set_modified(SystemTime::now());
                 }
                 Some(self.share(path, component))
@@ -143,7 +143,7 @@ impl CodeCache {
 /// The code of an entry, if it is what was written under this name.
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut code = Vec::new();
-    File::open(path)?.take(limits::CODE_CACHE_BYTES).read_to_end(&mut code)?;
+    owned::believed(path)?.take(limits::CODE_CACHE_BYTES).read_to_end(&mut code)?;
     let at = code.len().checked_sub(SEAL_BYTES).context("it is too short")?;
     let found = code.split_off(at);
     if found != seal(path, &code) {

@@ -121,13 +121,14 @@ impl AccessorTask<State> for Answering {
             (Call::P2(call, awaited, slot), Proxy::P2(guest)) => {
                 let handle = guest.wasi_http_incoming_handler().func_handle();
                 let ended = handle.finish_call_concurrent(accessor, call).await;
+                // Before its body ends, or that could be taken for broken although all of it was there.
+                if ended.is_ok() {
+                    slot.set_returned();
+                }
                 let is_unanswered = lock(&awaited).is_some();
                 let is_unfinished = accessor.with(|mut access| access.get().end_unfinished());
                 if is_unanswered || is_unfinished {
                     self.slots.fail();
-                }
-                if ended.is_ok() {
-                    slot.set_returned();
                 }
                 self.slots.answered();
                 let none = || format_err!("it set no response");

@@ -42,7 +42,7 @@ impl Found {
         }
         let is_there = |coding: &Coding| {
             let copy = coding.of(&file).canonicalize();
-            copy.is_ok_and(|copy| copy.starts_with(&folder))
+            copy.is_ok_and(|copy| copy.starts_with(&folder) && copy.is_file())
         };
         let codings = Coding::ALL.into_iter().filter(is_there).collect();
         Some(Self { file, codings, of_folder, is_fallback: false })

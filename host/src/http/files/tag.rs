@@ -50,6 +50,10 @@ impl Tags {
             return Ok(Some(tag.clone()));
         }
         let tag = tag(digest(file)?);
+        if Stamp::of(&file.metadata()?) != stamp {
+            // Written meanwhile: nobody knows of which content it is.
+            return Ok(None);
+        }
         if let (Some(tag), true) = (&tag, is_settled) {
             let mut known = self.known();
             if known.len() >= limits::FILE_DIGESTS {
