@@ -7,7 +7,9 @@
 
 pub mod body;
 pub mod breaker;
+pub mod budget;
 pub mod context;
+pub mod header_sets;
 pub mod headers;
 pub mod ollama;
 pub mod outgoing;

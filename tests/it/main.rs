@@ -15,6 +15,7 @@ mod forecast;
 mod forwarded;
 mod grants;
 mod health;
+mod hoarding;
 mod isolation;
 mod listener;
 mod model_server;

@@ -22,7 +22,9 @@ use wasmtime_wasi_http::p3::bindings::http::types::{DnsErrorPayload, ErrorCode};
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
+use crate::capability::budget::{Exhausted, Holdings};
 use crate::capability::context::{RequestContext, Requests, calling_request};
+use crate::capability::header_sets::{Tally, head_bytes, sent_bytes};
 use crate::limits;
 pub use outbound::Outbound;
 pub use waits::within_waits;
@@ -44,6 +46,8 @@ pub trait Peers: Send + Sync {
 pub struct OutgoingView<'a> {
     pub peers: &'a Arc<dyn Peers>,
     pub requests: &'a Requests,
+    pub holdings: &'a Holdings,
+    pub tally: &'a mut Tally,
     pub table: &'a mut ResourceTable,
     pub hooks: &'a mut OutgoingHooks,
 }
@@ -68,31 +72,41 @@ async fn send<T: WasiHttpView + 'static>(
 ) -> wasmtime::Result<Result<Resource<Response>, ErrorCode>> {
     let sending = accessor.with(|mut access| {
         let caller = calling_request(&mut access, |access| view(access.data_mut()).requests);
-        let OutgoingView { peers, table, .. } = view(access.data_mut());
+        let OutgoingView { peers, holdings, table, .. } = view(access.data_mut());
         let peers = peers.clone();
         let request = table.delete(request)?;
+        // It is in no table until it has been sent.
+        let held = match holdings.hold(sent_bytes(&request.headers)) {
+            Ok(held) => held,
+            Err(exhausted) => return Ok(Err(internal(&exhausted))),
+        };
         let request = match request.into_http(access.as_context_mut(), async { Ok(()) }) {
             Ok((request, options)) => with_options(request, options.as_deref().copied()),
             Err(error) => return error.downcast().map(Err),
         };
         Ok(match caller {
-            Some(caller) => Ok(peers.send(caller, request)),
+            Some(caller) => Ok((peers.send(caller, request), held)),
             // Without a request that has an end there would be nothing to stop this one.
             None => Err(ErrorCode::HttpRequestDenied),
         })
     })?;
-    let sending = match sending {
+    let (sending, _held) = match sending {
         Ok(sending) => sending,
         Err(error) => return Ok(Err(error)),
     };
     match sending.await {
         Ok(response) => accessor.with(|mut access| {
-            let OutgoingView { table, hooks, .. } = view(access.data_mut());
+            let OutgoingView { tally, table, hooks, .. } = view(access.data_mut());
+            tally.grow(table, head_bytes(response.headers()))?;
             let (response, _sent) = Response::from_http(hooks, response);
             Ok(Ok(table.push(response)?))
         }),
         Err(error) => Ok(Err(error_code(&error))),
     }
+}
+
+fn internal(exhausted: &Exhausted) -> ErrorCode {
+    ErrorCode::InternalError(Some(exhausted.to_string()))
 }
 
 /// What travels with a request to whoever sends it.
@@ -138,12 +152,13 @@ fn error_code(error: &Error) -> ErrorCode {
 /// request it works for is the one that it was last given.
 pub struct OutgoingHooks {
     peers: Arc<dyn Peers>,
+    holdings: Holdings,
     request: Option<RequestContext>,
 }
 
 impl OutgoingHooks {
-    pub fn new(peers: Arc<dyn Peers>) -> Self {
-        Self { peers, request: None }
+    pub fn new(peers: Arc<dyn Peers>, holdings: Holdings) -> Self {
+        Self { peers, holdings, request: None }
     }
 
     pub fn set_request(&mut self, request: RequestContext) {
@@ -168,10 +183,19 @@ impl WasiHttpHooks for OutgoingHooks {
         options: Option<RequestOptions>,
         _processed: SentFuture,
     ) -> Box<dyn Future<Output = Result<(HttpResponse, SentFuture), Error>> + Send> {
+        let holdings = self.holdings.clone();
+        let held = holdings.hold(sent_bytes(request.headers()));
         let request = with_options(request, options);
         let sending = self.request.clone().map(|caller| self.peers.send(caller, request));
         Box::new(async move {
-            let response = sending.ok_or(Error::HttpRequestDenied)?.await?;
+            let mut held =
+                held.map_err(|exhausted| Error::InternalError(Some(exhausted.to_string())))?;
+            let mut response = sending.ok_or(Error::HttpRequestDenied)?.await?;
+            // Until the guest asks for it: then it is counted with what the guest has.
+            let head = head_bytes(response.headers());
+            held.resize(head)
+                .map_err(|exhausted| Error::InternalError(Some(exhausted.to_string())))?;
+            response.extensions_mut().insert(Arc::new(held));
             Ok((response, Box::new(async { Ok(()) }) as SentFuture))
         })
     }

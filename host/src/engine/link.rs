@@ -15,7 +15,7 @@ use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre as P2Pre;
 use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
 
-use crate::capability::{ollama, outgoing, postgres};
+use crate::capability::{header_sets, ollama, outgoing, postgres};
 use crate::engine::Engine;
 use crate::engine::output;
 use crate::engine::state::{Grants, State};
@@ -232,6 +232,7 @@ fn add_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         State,
         wasmtime_wasi_http::WasiHttp,
     >(linker, wasmtime_wasi_http::WasiHttpView::http)?;
+    header_sets::add_to_linker(linker, State::tally)?;
     outgoing::add_to_linker(linker, State::outgoing)
 }
 

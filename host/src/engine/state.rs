@@ -7,7 +7,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::capability::budget::Exhausted;
 use crate::capability::context::{RequestContext, Requests};
+use crate::capability::header_sets::{Tally, TallyView};
 use crate::capability::ollama::OllamaView;
 use crate::capability::ollama::backend::Server;
 use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
@@ -74,6 +76,7 @@ pub struct State {
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
     table: ResourceTable,
+    tally: Tally,
     printed: Arc<Printed>,
     /// For what a database says.
     journal: Arc<dyn Journal>,
@@ -87,7 +90,8 @@ impl State {
         let mut wasi = WasiCtxBuilder::new();
         let printed = Printed::new(grants.log.clone());
         let output = |stream| GuestOutput::new(printed.clone(), stream);
-        wasi.envs(&grants.environment)
+        wasi.max_random_size(limits::GUEST_RANDOM_BYTES)
+            .envs(&grants.environment)
             .stdout(output(Stream::Stdout))
             .stderr(output(Stream::Stderr));
         let surroundings = grants.surroundings.as_ref();
@@ -96,6 +100,7 @@ impl State {
             surroundings.furnish(&mut wasi);
         }
         let wasi = wasi.build();
+        let memory = StoreLimit::new(memory_bytes, &grants.memory);
         // Both live in the host's memory, where the limit on the guest's does not reach.
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::GUEST_RESOURCES);
@@ -106,9 +111,10 @@ impl State {
             surroundings,
             printed,
             http,
-            hooks: OutgoingHooks::new(grants.peers.clone()),
+            hooks: OutgoingHooks::new(grants.peers.clone(), memory.holdings().clone()),
             table,
-            memory: StoreLimit::new(memory_bytes, grants.memory.clone()),
+            tally: Tally::new(memory.holdings()),
+            memory,
             requests: Requests::default(),
             journal: grants.log.clone(),
             grants,
@@ -181,21 +187,39 @@ impl State {
             database: self.grants.postgres.as_ref(),
             journal: &self.journal,
             requests: &self.requests,
+            holdings: self.memory.holdings(),
             table: &mut self.table,
         }
     }
 
     pub fn ollama(&mut self) -> OllamaView<'_> {
-        OllamaView { server: self.grants.ollama.as_ref(), requests: &self.requests }
+        OllamaView {
+            server: self.grants.ollama.as_ref(),
+            requests: &self.requests,
+            holdings: self.memory.holdings(),
+            tally: &mut self.tally,
+            table: &mut self.table,
+        }
     }
 
     pub fn outgoing(&mut self) -> OutgoingView<'_> {
         OutgoingView {
             peers: &self.grants.peers,
             requests: &self.requests,
+            holdings: self.memory.holdings(),
+            tally: &mut self.tally,
             table: &mut self.table,
             hooks: &mut self.hooks,
         }
+    }
+
+    /// Count what the host holds in the instance's table.
+    pub(super) fn count(&mut self) -> Result<(), Exhausted> {
+        self.tally.count(&mut self.table)
+    }
+
+    pub(super) fn tally(&mut self) -> TallyView<'_> {
+        TallyView { tally: &mut self.tally, table: &mut self.table }
     }
 }
 

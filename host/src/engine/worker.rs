@@ -157,7 +157,8 @@ impl Policy {
         store.set_epoch_deadline(1);
         // Besides those that the host's own tables hold: streams, futures and what else the engine makes by itself.
         store.set_max_component_handles(limits::GUEST_RESOURCES);
-        store.set_hostcall_fuel(limits::GUEST_CALL_BYTES);
+        // More than the instance may have at all would be refused after it was copied.
+        store.set_hostcall_fuel(limits::GUEST_CALL_BYTES.min(self.limits.memory_bytes));
         store
     }
 
@@ -168,6 +169,10 @@ impl Policy {
         let mut abandoned: Option<Instant> = None;
         store.epoch_deadline_callback(move |mut store| {
             let ticks = slots.tick();
+            if ticks.is_power_of_two() {
+                // Handles of any kind: to make so many that they count takes longer than a tick.
+                store.data_mut().count()?;
+            }
             if ticks == 1 {
                 // It has paused: whoever lets its neighbours run is not ended for computing.
                 abandoned = None;

@@ -42,6 +42,10 @@ pub const QUEUE_TIMEOUT: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
+/// Bytes of the request of one call, without those that pass through. Twice what a service takes of its client by
+/// default, which has room for pictures.
+pub const REQUEST_BYTES: usize = 64 * 1024 * 1024;
+
 /// Bytes of a request that are kept until its answer begins, so that it can be sent again. Most chats
 /// are smaller; one with pictures is not sent again.
 pub const AGAIN_BYTES: usize = 1024 * 1024;

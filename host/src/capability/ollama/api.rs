@@ -68,11 +68,7 @@ impl Server for Client {
         cancel: CancellationToken,
     ) -> Call<'_, Stream<Event, Summary>> {
         Box::pin(async move {
-            let messages: Vec<String> =
-                request.messages.iter().map(message).collect::<Result<_, _>>()?;
-            let messages = format!("[{}]", messages.join(","));
-            let own = [("model", json::text(&request.model)), ("messages", messages), streamed()];
-            let body = json::object(&own, request.extra.as_deref())?;
+            let body = chat_body(request)?;
             self.stream("/api/chat", body, decode::chat_line, cancel).await
         })
     }
@@ -83,21 +79,14 @@ impl Server for Client {
         cancel: CancellationToken,
     ) -> Call<'_, Stream<Event, Summary>> {
         Box::pin(async move {
-            let mut own = vec![("model", json::text(&request.model)), streamed()];
-            if let Some(prompt) = &request.prompt {
-                own.insert(1, ("prompt", json::text(prompt)));
-            }
-            let body = json::object(&own, request.extra.as_deref())?;
+            let body = generate_body(request)?;
             self.stream("/api/generate", body, decode::generate_line, cancel).await
         })
     }
 
     fn embed(&self, request: EmbedRequest, cancel: CancellationToken) -> Call<'_, Embeddings> {
         Box::pin(async move {
-            let input: Vec<String> = request.input.iter().map(|text| json::text(text)).collect();
-            let input = format!("[{}]", input.join(","));
-            let own = [("model", json::text(&request.model)), ("input", input)];
-            let body = json::object(&own, request.extra.as_deref())?;
+            let body = embed_body(request)?;
             decode::embeddings(self.ask(Method::POST, "/api/embed", Some(body), cancel).await?)
         })
     }
@@ -114,6 +103,32 @@ impl Server for Client {
 /// Streams are always asked for: a component that wants one object puts it together itself.
 fn streamed() -> (&'static str, String) {
     ("stream", "true".to_string())
+}
+
+// These take what they are given, so that it is gone while its answer is waited for.
+
+fn chat_body(request: ChatRequest) -> Result<String, Error> {
+    let messages: Vec<String> = request.messages.iter().map(message).collect::<Result<_, _>>()?;
+    let array = json::array(&messages);
+    drop(messages);
+    let own = [("model", json::text(&request.model)), ("messages", array), streamed()];
+    json::object(&own, request.extra.as_deref())
+}
+
+fn generate_body(request: GenerateRequest) -> Result<String, Error> {
+    let mut own = vec![("model", json::text(&request.model)), streamed()];
+    if let Some(prompt) = &request.prompt {
+        own.insert(1, ("prompt", json::text(prompt)));
+    }
+    json::object(&own, request.extra.as_deref())
+}
+
+fn embed_body(request: EmbedRequest) -> Result<String, Error> {
+    let input: Vec<String> = request.input.iter().map(|text| json::text(text)).collect();
+    let array = json::array(&input);
+    drop(input);
+    let own = [("model", json::text(&request.model)), ("input", array)];
+    json::object(&own, request.extra.as_deref())
 }
 
 fn message(message: &Message) -> Result<String, Error> {

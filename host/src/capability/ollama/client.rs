@@ -19,6 +19,7 @@ use super::decode::Decode;
 use super::headers::strip_request;
 use super::upstream::Transport;
 use super::{error, pump};
+use crate::capability::budget::{Exhausted, hold_for_call};
 use crate::config::ForwardList;
 use crate::limits::ollama::{
     ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, QUEUE, QUEUE_BYTES, QUEUE_TIMEOUT, REFUSAL_BYTES,
@@ -164,6 +165,7 @@ impl Client {
                     let limit = ANSWER_BYTES;
                     Err(Error::Malformed(format!("the server sent more than {limit} bytes")))
                 }
+                End::Exhausted(exhausted) => Err(Error::Busy(exhausted.to_string())),
             }
         };
         self.within(&cancel, work).await
@@ -222,16 +224,29 @@ enum End {
     Broken,
     /// There is more than was asked for.
     TooLarge,
+    /// There is more than the host may hold for whoever asks.
+    Exhausted(Exhausted),
 }
 
 async fn read(mut body: Body, limit: usize) -> Read {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Read { bytes, end: End::Broken } };
-        bytes.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
-        if bytes.len() > limit {
-            return Read { bytes, end: End::TooLarge };
+    let mut bytes: Vec<u8> = Vec::new();
+    let end = loop {
+        let frame = match body.frame().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => break End::Broken,
+            None => break End::Clean,
+        };
+        let piece: &[u8] = frame.data_ref().map(AsRef::as_ref).unwrap_or_default();
+        let before = bytes.capacity();
+        bytes.reserve(piece.len());
+        // As it was sent, and as what the component gets.
+        if let Err(exhausted) = hold_for_call(2 * (bytes.capacity() - before)) {
+            break End::Exhausted(exhausted);
         }
-    }
-    Read { bytes, end: End::Clean }
+        bytes.extend_from_slice(piece);
+        if bytes.len() > limit {
+            break End::TooLarge;
+        }
+    };
+    Read { bytes, end }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{
-    Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, StreamReader,
+    Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, ResourceTable,
+    StreamReader,
 };
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3::{Request, Response};
@@ -18,15 +19,22 @@ use super::backend::{
     Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
     Model, Progress, Server, Stream, Summary,
 };
+use super::json;
 use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
+use crate::capability::budget::{Exhausted, Holdings, on_account_of};
 use crate::capability::context::{RequestContext, Requests, calling_request, with_hops};
+use crate::capability::header_sets::{Tally, head_bytes, sent_bytes};
 use crate::capability::stream::Items;
+use crate::limits::ollama::REQUEST_BYTES;
 
 /// What one instance has of the capability.
 pub struct OllamaView<'a> {
     /// The grant.
     pub server: Option<&'a Arc<dyn Server>>,
     pub requests: &'a Requests,
+    pub holdings: &'a Holdings,
+    pub tally: &'a mut Tally,
+    pub table: &'a mut ResourceTable,
 }
 
 /// The capability as wasmtime's linker sees it.
@@ -60,15 +68,15 @@ impl proxy::Host for OllamaView<'_> {}
 
 impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
     async fn version(store: &Accessor<T, Self>) -> Answer<String> {
-        Ok(call(store, |server, cancel| server.version(cancel)).await)
+        Ok(call(store, given([], []), |server, cancel| server.version(cancel)).await)
     }
 
     async fn list(store: &Accessor<T, Self>) -> Answer<Vec<Model>> {
-        Ok(call(store, |server, cancel| server.list(cancel)).await)
+        Ok(call(store, given([], []), |server, cancel| server.list(cancel)).await)
     }
 
     async fn running(store: &Accessor<T, Self>) -> Answer<Vec<Loaded>> {
-        Ok(call(store, |server, cancel| server.running(cancel)).await)
+        Ok(call(store, given([], []), |server, cancel| server.running(cancel)).await)
     }
 
     async fn show(
@@ -76,11 +84,13 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         model: String,
         extra: Option<String>,
     ) -> Answer<String> {
-        Ok(call(store, |server, cancel| server.show(model, extra, cancel)).await)
+        let given = given([&model], [&extra]);
+        Ok(call(store, given, |server, cancel| server.show(model, extra, cancel)).await)
     }
 
     async fn delete(store: &Accessor<T, Self>, model: String) -> Answer<()> {
-        Ok(call(store, |server, cancel| server.delete(model, cancel)).await)
+        let given = given([&model], []);
+        Ok(call(store, given, |server, cancel| server.delete(model, cancel)).await)
     }
 
     async fn pull(
@@ -88,7 +98,9 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         model: String,
         extra: Option<String>,
     ) -> Answer<Streamed<Progress, ()>> {
-        hand_over(store, call(store, |server, cancel| server.pull(model, extra, cancel)).await)
+        let given = given([&model], [&extra]);
+        let pulled = call(store, given, |server, cancel| server.pull(model, extra, cancel)).await;
+        hand_over(store, pulled)
     }
 }
 
@@ -97,18 +109,28 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
         store: &Accessor<T, Self>,
         request: ChatRequest,
     ) -> Answer<Streamed<Event, Summary>> {
-        hand_over(store, call(store, |server, cancel| server.chat(request, cancel)).await)
+        let ChatRequest { model, messages, extra } = &request;
+        let texts = messages.iter().flat_map(|message| [&message.role, &message.content]);
+        let extras = messages.iter().map(|message| &message.extra);
+        let given = given(texts.chain([model]), extras.chain([extra]));
+        let answer = call(store, given, |server, cancel| server.chat(request, cancel)).await;
+        hand_over(store, answer)
     }
 
     async fn generate(
         store: &Accessor<T, Self>,
         request: GenerateRequest,
     ) -> Answer<Streamed<Event, Summary>> {
-        hand_over(store, call(store, |server, cancel| server.generate(request, cancel)).await)
+        let GenerateRequest { model, prompt, extra } = &request;
+        let given = given(prompt.iter().chain([model]), [extra]);
+        let answer = call(store, given, |server, cancel| server.generate(request, cancel)).await;
+        hand_over(store, answer)
     }
 
     async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
-        Ok(call(store, |server, cancel| server.embed(request, cancel)).await)
+        let EmbedRequest { model, input, extra } = &request;
+        let given = given(input.iter().chain([model]), [extra]);
+        Ok(call(store, given, |server, cancel| server.embed(request, cancel)).await)
     }
 }
 
@@ -123,15 +145,25 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
         };
-        let Begun { server, cancel, hops } = match begun {
+        let Begun { server, holdings, cancel, hops } = match begun {
             Ok(begun) => begun,
             Err(error) => return Ok(Err(error)),
+        };
+        // It is in no table until it has been sent.
+        let _held = match holdings.hold(sent_bytes(request.headers())) {
+            Ok(held) => held,
+            Err(exhausted) => return Ok(Err(busy(&exhausted))),
+        };
+        let Some(_place) = holdings.place(&cancel).await else {
+            return Ok(Err(Error::Cancelled));
         };
         let response = match with_hops(hops, server.forward(request, cancel)).await {
             Ok(response) => response,
             Err(error) => return Ok(Err(error)),
         };
         store.with(|mut access| {
+            let OllamaView { tally, table, .. } = access.get();
+            tally.grow(table, head_bytes(response.headers()))?;
             let http = access.data_mut().http();
             // Nobody here waits to learn how the transmission went: the body itself ends as an
             // error.
@@ -144,6 +176,7 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
 /// What a call needs.
 struct Begun {
     server: Arc<dyn Server>,
+    holdings: Holdings,
     /// The token of the request that the calling guest task serves.
     cancel: CancellationToken,
     /// The services that it has passed.
@@ -157,17 +190,43 @@ fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
         let server = access.get().server.cloned().ok_or_else(missing)?;
         let hops = request.as_ref().map(RequestContext::hops).unwrap_or_default();
         let cancel = request.map(|request| request.cancel().clone()).unwrap_or_default();
-        Ok(Begun { server, cancel, hops })
+        let holdings = access.get().holdings.clone();
+        Ok(Begun { server, holdings, cancel, hops })
     })
 }
 
-/// Ask the granted server.
+/// Ask the granted server. What the guest has given, of so many bytes, is held for it until the call ends.
 async fn call<T: 'static, R>(
     store: &Accessor<T, Ollama>,
+    given: Result<usize, Error>,
     ask: impl for<'s> FnOnce(&'s dyn Server, CancellationToken) -> Call<'s, R>,
 ) -> Result<R, Error> {
-    let Begun { server, cancel, hops } = begin(store)?;
-    with_hops(hops, ask(&*server, cancel)).await
+    let Begun { server, holdings, cancel, hops } = begin(store)?;
+    let held = holdings.hold_call(given?).map_err(|exhausted| busy(&exhausted))?;
+    let _place = holdings.place(&cancel).await.ok_or(Error::Cancelled)?;
+    with_hops(hops, on_account_of(held, ask(&*server, cancel))).await
+}
+
+/// Bytes of what a guest has given: each as it is or as a string of JSON, whichever is more. An error, if it is more
+/// than can be sent.
+fn given<'a>(
+    texts: impl IntoIterator<Item = &'a String>,
+    extras: impl IntoIterator<Item = &'a Option<String>>,
+) -> Result<usize, Error> {
+    // With what is around it, and a name.
+    let texts = texts.into_iter().map(|text| json::text_bytes(text) + 2 * json::MEMBER_BYTES);
+    let extras = extras.into_iter().flatten().map(String::len);
+    let bytes: usize = texts.chain(extras).sum();
+    if bytes > REQUEST_BYTES {
+        return Err(Error::Invalid(format!(
+            "the request has more than {REQUEST_BYTES} bytes; `forward` passes on larger ones"
+        )));
+    }
+    Ok(bytes)
+}
+
+fn busy(exhausted: &Exhausted) -> Error {
+    Error::Busy(exhausted.to_string())
 }
 
 fn hand_over<T: 'static, I, S>(

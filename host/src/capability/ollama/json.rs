@@ -11,24 +11,67 @@ use super::backend::Error;
 /// An object of `own` members (their values are JSON text), followed by the members of `extra`
 /// except those that `own` already has.
 pub(super) fn object(own: &[(&str, String)], extra: Option<&str>) -> Result<String, Error> {
-    let mut members: Vec<String> =
-        own.iter().map(|(name, value)| format!("{}:{value}", text(name))).collect();
+    // Values may have many megabytes, so each is copied once.
+    let values = own.iter().map(|(name, value)| name.len() + value.len() + MEMBER_BYTES);
+    let room = values.sum::<usize>() + extra.map_or(0, str::len) + MEMBER_BYTES;
+    let mut object = String::with_capacity(room);
+    object.push('{');
+    for (name, value) in own {
+        member(&mut object, name, value);
+    }
     if let Some(extra) = extra {
         let Members(further) = serde_json::from_str(extra)
             .map_err(|error| Error::Invalid(format!("`extra` is no JSON object: {error}")))?;
         for (name, value) in further {
             // The server would take one in another case for the same.
             if own.iter().all(|(taken, _)| !taken.eq_ignore_ascii_case(&name)) {
-                members.push(format!("{}:{}", text(&name), value.get()));
+                member(&mut object, &name, value.get());
             }
         }
     }
-    Ok(format!("{{{}}}", members.join(",")))
+    object.push('}');
+    Ok(object)
+}
+
+fn member(object: &mut String, name: &str, value: &str) {
+    if object.len() > 1 {
+        object.push(',');
+    }
+    object.push_str(&text(name));
+    object.push(':');
+    object.push_str(value);
+}
+
+/// Bytes of what is around the name and the value of a member, at most, if its name is one of ours.
+pub(super) const MEMBER_BYTES: usize = 8;
+
+/// JSON texts as an array of them.
+pub(super) fn array(values: &[String]) -> String {
+    let room = values.iter().map(|value| value.len() + 1).sum::<usize>() + 2;
+    let mut array = String::with_capacity(room);
+    array.push('[');
+    for value in values {
+        if array.len() > 1 {
+            array.push(',');
+        }
+        array.push_str(value);
+    }
+    array.push(']');
+    array
 }
 
 /// `value` as a JSON string.
 pub(super) fn text(value: &str) -> String {
-    serde_json::Value::from(value).to_string()
+    let mut text = Vec::with_capacity(text_bytes(value));
+    // Neither fails: it is written into memory, and all of it is text.
+    let _ = serde_json::to_writer(&mut text, value);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Bytes of `value` as a JSON string, at most.
+pub(super) fn text_bytes(value: &str) -> usize {
+    let escaped = value.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).count();
+    value.len() + escaped * "u0001".len() + 2
 }
 
 /// A JSON string. Half a character in it is the replacement character, as it is for Go's decoder; no string of Rust's

@@ -13,7 +13,9 @@ use wasmtime::component::{
 
 use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction, Value};
 use super::notices::{Caller, Journal, on_behalf_of};
+use super::parameters;
 use crate::capability::bindings::wasm_host::postgres::{client, types};
+use crate::capability::budget::Holdings;
 use crate::capability::context::{Requests, calling_request};
 use crate::capability::stream::Items;
 
@@ -27,6 +29,7 @@ pub struct PostgresView<'a> {
     /// Where what its server says is written down.
     pub journal: &'a Arc<dyn Journal>,
     pub requests: &'a Requests,
+    pub holdings: &'a Holdings,
     pub table: &'a mut ResourceTable,
 }
 
@@ -63,7 +66,8 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        let rows = call.run(|request| database.query(statement, parameters, request)).await;
+        let given = given(&statement, &parameters);
+        let rows = call.run(given, |request| database.query(statement, parameters, request)).await;
         answer(accessor, rows)
     }
 
@@ -74,7 +78,8 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
     ) -> wasmtime::Result<Result<u64, Error>> {
         Ok(match database(accessor) {
             Ok((database, call)) => {
-                call.run(|request| database.execute(statement, parameters, request)).await
+                let given = given(&statement, &parameters);
+                call.run(given, |request| database.execute(statement, parameters, request)).await
             }
             Err(error) => Err(error),
         })
@@ -84,7 +89,7 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
         accessor: &Accessor<T, Self>,
     ) -> wasmtime::Result<Result<Resource<OpenTransaction>, Error>> {
         let begun = match database(accessor) {
-            Ok((database, call)) => call.run(|request| database.begin(request)).await,
+            Ok((database, call)) => call.run(Ok(0), |request| database.begin(request)).await,
             Err(error) => Err(error),
         };
         match begun {
@@ -104,7 +109,9 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Answer, Error>> {
         let (transaction, call) = transaction(accessor, &this)?;
-        let rows = call.run(|request| transaction.query(statement, parameters, request)).await;
+        let given = given(&statement, &parameters);
+        let rows =
+            call.run(given, |request| transaction.query(statement, parameters, request)).await;
         answer(accessor, rows)
     }
 
@@ -115,7 +122,8 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<u64, Error>> {
         let (transaction, call) = transaction(accessor, &this)?;
-        Ok(call.run(|request| transaction.execute(statement, parameters, request)).await)
+        let given = given(&statement, &parameters);
+        Ok(call.run(given, |request| transaction.execute(statement, parameters, request)).await)
     }
 
     async fn commit(
@@ -123,7 +131,7 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
         this: Resource<OpenTransaction>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let (transaction, call) = transaction(accessor, &this)?;
-        Ok(call.run(|request| transaction.commit(request)).await)
+        Ok(call.run(Ok(0), |request| transaction.commit(request)).await)
     }
 
     async fn rollback(
@@ -131,7 +139,7 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
         this: Resource<OpenTransaction>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let (transaction, call) = transaction(accessor, &this)?;
-        Ok(call.run(|request| transaction.rollback(request)).await)
+        Ok(call.run(Ok(0), |request| transaction.rollback(request)).await)
     }
 
     async fn drop(
@@ -144,31 +152,54 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
 }
 
 /// A call of a guest, and the request that it serves.
-struct Call(Caller);
+struct Call {
+    caller: Caller,
+    holdings: Holdings,
+    /// It may have to wait for others of its instance. One of a transaction may not: those could be waiting for the
+    /// connection that the transaction has.
+    waits: bool,
+}
 
 impl Call {
-    fn of<T: Send + 'static>(access: &mut Access<'_, T, Postgres>) -> Self {
+    fn of<T: Send + 'static>(access: &mut Access<'_, T, Postgres>, waits: bool) -> Self {
         let request = calling_request(access, |access| access.get().requests);
-        Self(Caller { journal: access.get().journal.clone(), request })
+        let PostgresView { journal, holdings, .. } = access.get();
+        let (journal, holdings) = (journal.clone(), holdings.clone());
+        Self { caller: Caller { journal, request }, holdings, waits }
     }
 
-    /// `begin` is given what ends the call. What the server says meanwhile is said to the request.
+    /// `begin` is given what ends the call, whose arguments have so many bytes. What the server says meanwhile is said
+    /// to the request.
     async fn run<'a, T>(
         self,
+        arguments: Result<usize, Error>,
         begin: impl FnOnce(CancellationToken) -> Reply<'a, T>,
     ) -> Result<T, Error> {
-        let request = self.0.request.as_ref();
+        let Self { caller, holdings, waits } = self;
+        let _held = holdings
+            .hold_call(arguments?)
+            .map_err(|exhausted| Error::Busy(exhausted.to_string()))?;
+        let request = caller.request.as_ref();
         // Never, if it serves no request.
         let token = request.map(|request| request.cancel().clone()).unwrap_or_default();
-        on_behalf_of(Some(self.0), async { begin(token).await }).await
+        let _place = match waits {
+            true => Some(holdings.place(&token).await.ok_or(Error::Cancelled)?),
+            false => None,
+        };
+        on_behalf_of(Some(caller), async { begin(token).await }).await
     }
+}
+
+/// Bytes of what a guest has handed over. More than can be sent is not held until there is a connection.
+fn given(statement: &str, parameters: &[Value]) -> Result<usize, Error> {
+    Ok(statement.len().saturating_add(parameters::held_bytes(parameters)?))
 }
 
 fn database<T: Send + 'static>(
     accessor: &Accessor<T, Postgres>,
 ) -> Result<(Arc<dyn Database>, Call), Error> {
     accessor.with(|mut access| {
-        let call = Call::of(&mut access);
+        let call = Call::of(&mut access, true);
         match access.get().database {
             Some(database) => Ok((database.clone(), call)),
             None => Err(Error::Unavailable("no database is granted to this component".to_string())),
@@ -181,7 +212,7 @@ fn transaction<T: Send + 'static>(
     this: &Resource<OpenTransaction>,
 ) -> wasmtime::Result<(Arc<dyn Transaction>, Call)> {
     accessor.with(|mut access| {
-        let call = Call::of(&mut access);
+        let call = Call::of(&mut access, false);
         Ok((access.get().table.get(this)?.0.clone(), call))
     })
 }

@@ -6,7 +6,7 @@
 use sqlx::postgres::{PgArguments, PgConnection, PgStatement, PgTypeInfo};
 use sqlx::{Arguments, AssertSqlSafe, Either, Executor, Row as _, SqlSafeStr, Statement};
 
-use super::backend::{Error, Value};
+use super::backend::{Error, Scalar, Value};
 use super::convert::{self, Parameter, Type};
 use super::rows::Ended;
 use crate::limits::postgres as limits;
@@ -24,6 +24,41 @@ pub(super) fn check_count(given: usize) -> Result<(), Error> {
          `select … from unnest($1::int4[])`",
         limits::PARAMETERS,
     )))
+}
+
+/// Bytes of what is given, in the host's memory. An error, if it is more than can be sent: that is known before there
+/// is a connection.
+pub(super) fn held_bytes(given: &[Value]) -> Result<usize, Error> {
+    let (mut bytes, mut sent) = (size_of_val(given), 0);
+    for (position, value) in given.iter().enumerate() {
+        let mut count = |scalar: &Scalar| match scalar {
+            // As they are.
+            Scalar::Text(text) | Scalar::Json(text) => sent += text.len(),
+            Scalar::Bytes(given) => sent += given.len(),
+            Scalar::Uuid(text) | Scalar::Numeric(text) => bytes += text.len(),
+            _ => {}
+        };
+        match value {
+            Value::Null => {}
+            Value::Scalar(scalar) => count(scalar),
+            Value::Array(elements) => {
+                elements.iter().flatten().for_each(count);
+                bytes += size_of_val(elements.as_slice());
+            }
+        }
+        if sent > limits::PARAMETER_BYTES {
+            return Err(too_large(position));
+        }
+    }
+    Ok(bytes + sent)
+}
+
+fn too_large(position: usize) -> Error {
+    Error::InvalidParameter(format!(
+        "the parameters up to number {} are larger than {} bytes",
+        position + 1,
+        limits::PARAMETER_BYTES,
+    ))
 }
 
 /// What is given, as the statement expects it.
@@ -83,11 +118,7 @@ fn write(
         };
         size += parameter.size();
         if size > limits::PARAMETER_BYTES {
-            return Err(Error::InvalidParameter(format!(
-                "the parameters up to number {} are larger than {} bytes",
-                position + 1,
-                limits::PARAMETER_BYTES,
-            )));
+            return Err(too_large(position));
         }
         arguments.add(parameter).map_err(|error| {
             Error::InvalidParameter(format!("parameter {}: {error}", position + 1))

@@ -24,8 +24,9 @@ use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::wasi::cli::stderr;
 use bindings::wasi::clocks::monotonic_clock;
 use bindings::wasi::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    Fields, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam,
 };
+use bindings::wasi::io::streams::OutputStream;
 
 /// Whether this instance has served a request.
 static IS_USED: AtomicBool = AtomicBool::new(false);
@@ -79,9 +80,27 @@ impl Guest for Hostile {
                 }
                 finish(begin(out, 200, None));
             }
+            // Requests that are never sent, each with as much of a body as it takes.
+            "/bodies" => {
+                let kept: Vec<_> = (0..2000).map(|_| request_with_body()).collect();
+                finish(write(begin(out, 200, None), "kept"));
+                drop(kept);
+            }
             _ => finish(begin(out, 404, None)),
         }
     }
+}
+
+fn request_with_body() -> (OutgoingRequest, Option<OutgoingBody>, Option<OutputStream>) {
+    let request = OutgoingRequest::new(Fields::new());
+    let body = request.body().ok();
+    let stream = body.as_ref().and_then(|body| body.write().ok());
+    if let Some(stream) = &stream {
+        while let Ok(room @ 1..) = stream.check_write() {
+            let _ = stream.write(&vec![b'b'; usize::try_from(room).unwrap_or_default()]);
+        }
+    }
+    (request, body, stream)
 }
 
 fn begin(out: ResponseOutparam, status: u16, length: Option<&str>) -> OutgoingBody {
