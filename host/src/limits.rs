@@ -16,8 +16,7 @@ pub mod list;
 
 pub mod backends;
 pub mod embedded_postgres;
-#[cfg(test)]
-mod held;
+pub mod held;
 pub mod http;
 pub mod ollama;
 pub mod outgoing;
@@ -43,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         LISTED,
         backends::LISTED,
         embedded_postgres::LISTED,
+        held::LISTED,
         http::LISTED,
         ollama::LISTED,
         outgoing::LISTED,
@@ -301,9 +301,9 @@ pub const INSTANCE_DRAIN: Duration = Duration::from_secs(2);
 /// and as many of what the engine makes for it (streams, futures, resources of its own).
 pub const GUEST_RESOURCES: usize = 10_000;
 
-/// Bytes that a guest hands over in one call, as they are in the host's memory, copied before the call begins. It is
-/// what wasmtime allows by default: a statement's parameters, and the images of a chat, are several times as large
-/// there as they are on the wire.
+/// Bytes that a guest hands over in one call, as they are in the host's memory, copied before the call begins, and no
+/// more than its instance may have in all. It is what wasmtime allows by default: a statement's parameters, and the
+/// images of a chat, are several times as large there as they are on the wire.
 pub const GUEST_CALL_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes that are taken at once of a body that a guest writes. They wait for a client that reads slowly, one such
@@ -312,26 +312,6 @@ pub const GUEST_BODY_BYTES: usize = 64 * 1024;
 
 /// Bytes of one set of headers that a guest makes, as it is in memory.
 pub const GUEST_FIELDS_BYTES: usize = 128 * 1024;
-
-/// Bytes by which header sets and what carries them may grow before they are counted. Requests of usual size never
-/// reach it; what is not counted yet is in no budget.
-pub const GUEST_UNCOUNTED_BYTES: usize = 256 * 1024;
-
-/// Calls of databases and model servers that one instance has under way, those in a transaction aside, which wait for
-/// its connection. More wait in order. Sixteen for each request that shares an instance by default; each waits for a
-/// backend that takes fewer.
-pub const GUEST_CALLS: usize = 256;
-
-/// Bytes that a call counts beside its arguments: the host's own state of it.
-pub const GUEST_CALL_OWN_BYTES: usize = 16 * 1024;
-
-/// How many times the arguments of a call count: as they were handed over, as the backend wants them, and as they wait
-/// to be sent.
-pub const GUEST_ARGUMENT_COPIES: usize = 3;
-
-/// Random bytes of one call. Programs ask for some dozens; these take some milliseconds, in which nothing else happens
-/// on the thread.
-pub const GUEST_RANDOM_BYTES: u64 = MIB;
 
 /// Bytes of stack that guest code may use. It is what wasmtime gives by default: recursion some ten
 /// thousand calls deep.

@@ -110,7 +110,7 @@ impl Holdings {
     /// For an instance of the service that `service` is for.
     pub fn new(limit: usize, service: &Arc<Budget>) -> Self {
         let budget = service.part(limit, Whose::Instance);
-        Self(Arc::new(Inner { budget, calls: Semaphore::new(limits::GUEST_CALLS) }))
+        Self(Arc::new(Inner { budget, calls: Semaphore::new(limits::held::GUEST_CALLS) }))
     }
 
     /// Bytes that are held.
@@ -132,8 +132,8 @@ impl Holdings {
 
     /// Hold the arguments of a call, of so many bytes, until it ends.
     pub fn hold_call(&self, arguments: usize) -> Result<Held, Exhausted> {
-        let copies = arguments.saturating_mul(limits::GUEST_ARGUMENT_COPIES);
-        self.hold(copies.saturating_add(limits::GUEST_CALL_OWN_BYTES))
+        let copies = arguments.saturating_mul(limits::held::GUEST_ARGUMENT_COPIES);
+        self.hold(copies.saturating_add(limits::held::GUEST_CALL_OWN_BYTES))
     }
 
     /// A place for one call, after those that came before. None when the call is cancelled before.
@@ -242,7 +242,7 @@ mod tests {
         let holdings = Holdings::new(0, &Budget::new(0).share(0));
         let (stays, leaves) = (CancellationToken::new(), CancellationToken::new());
         let mut places = Vec::new();
-        for _ in 0..limits::GUEST_CALLS {
+        for _ in 0..limits::held::GUEST_CALLS {
             places.push(holdings.place(&stays).await.unwrap());
         }
         let (first, second) = (holdings.place(&stays), holdings.place(&leaves));

@@ -39,7 +39,7 @@ impl Tally {
     pub fn grow(&mut self, table: &mut ResourceTable, bytes: usize) -> Result<(), Exhausted> {
         self.grown = self.grown.saturating_add(bytes);
         // What was counted is held with a part on top, so that counting costs a part of what made it necessary.
-        let room = limits::GUEST_UNCOUNTED_BYTES + self.held.bytes() / PART;
+        let room = limits::held::GUEST_UNCOUNTED_BYTES + self.held.bytes() / PART;
         if self.grown <= room { Ok(()) } else { self.count(table) }
     }
 
@@ -74,7 +74,7 @@ pub fn head_bytes(headers: &HeaderMap) -> usize {
 
 /// Bytes of a request on its way, with the piece of its body that is being sent.
 pub fn sent_bytes(headers: &HeaderMap) -> usize {
-    limits::GUEST_CALL_OWN_BYTES + BODY_BYTES + head_bytes(headers)
+    limits::held::GUEST_CALL_OWN_BYTES + BODY_BYTES + head_bytes(headers)
 }
 
 fn resource_bytes(entry: &(dyn std::any::Any + Send)) -> usize {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_counts_as_what_it_may_become() {
+    fn a_copy_counts_as_much_as_what_it_was_made_from() {
         let holdings = Holdings::new(1024 * 1024, &Budget::new(usize::MAX));
         let mut tally = Tally::new(&holdings);
         let mut table = ResourceTable::new();

@@ -78,7 +78,7 @@ async fn send<T: WasiHttpView + 'static>(
         // It is in no table until it has been sent.
         let held = match holdings.hold(sent_bytes(&request.headers)) {
             Ok(held) => held,
-            Err(exhausted) => return Ok(Err(internal(&exhausted))),
+            Err(exhausted) => return Ok(Err(error_code(&refused(exhausted)))),
         };
         let request = match request.into_http(access.as_context_mut(), async { Ok(()) }) {
             Ok((request, options)) => with_options(request, options.as_deref().copied()),
@@ -105,8 +105,8 @@ async fn send<T: WasiHttpView + 'static>(
     }
 }
 
-fn internal(exhausted: &Exhausted) -> ErrorCode {
-    ErrorCode::InternalError(Some(exhausted.to_string()))
+fn refused(exhausted: Exhausted) -> Error {
+    Error::InternalError(Some(exhausted.to_string()))
 }
 
 /// What travels with a request to whoever sends it.
@@ -144,6 +144,7 @@ fn error_code(error: &Error) -> ErrorCode {
         }
         Error::HttpProtocolError => ErrorCode::HttpProtocolError,
         Error::HttpUpgradeFailed => ErrorCode::HttpUpgradeFailed,
+        Error::InternalError(why) => ErrorCode::InternalError(why.clone()),
         other => ErrorCode::InternalError(Some(format!("{other:?}"))),
     }
 }
@@ -188,13 +189,10 @@ impl WasiHttpHooks for OutgoingHooks {
         let request = with_options(request, options);
         let sending = self.request.clone().map(|caller| self.peers.send(caller, request));
         Box::new(async move {
-            let mut held =
-                held.map_err(|exhausted| Error::InternalError(Some(exhausted.to_string())))?;
+            let mut held = held.map_err(refused)?;
             let mut response = sending.ok_or(Error::HttpRequestDenied)?.await?;
             // Until the guest asks for it: then it is counted with what the guest has.
-            let head = head_bytes(response.headers());
-            held.resize(head)
-                .map_err(|exhausted| Error::InternalError(Some(exhausted.to_string())))?;
+            held.resize(head_bytes(response.headers())).map_err(refused)?;
             response.extensions_mut().insert(Arc::new(held));
             Ok((response, Box::new(async { Ok(()) }) as SentFuture))
         })

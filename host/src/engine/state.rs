@@ -90,7 +90,7 @@ impl State {
         let mut wasi = WasiCtxBuilder::new();
         let printed = Printed::new(grants.log.clone());
         let output = |stream| GuestOutput::new(printed.clone(), stream);
-        wasi.max_random_size(limits::GUEST_RANDOM_BYTES)
+        wasi.max_random_size(limits::held::GUEST_RANDOM_BYTES)
             .envs(&grants.environment)
             .stdout(output(Stream::Stdout))
             .stderr(output(Stream::Stderr));

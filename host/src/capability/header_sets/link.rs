@@ -194,7 +194,7 @@ where
     types.func_wrap(
         "[method]fields.clone",
         move |mut store: StoreContextMut<'_, T>, (this,): (Fields,)| {
-            // The copy shares all with what it was made from, until one of them is changed.
+            // They share the values; either may outlive the other.
             let bytes = head_bytes(store.data_mut().http().table.get(&this)?);
             let fields = V::clone(&mut store.data_mut().http(), this)?;
             grow(&mut store, view, RESOURCE_BYTES + bytes)?;
