@@ -82,7 +82,8 @@ async fn what_a_service_leaves_in_a_session_reaches_no_other_in_whichever_way_it
     );
     let host = neighbours(&postgres, "pool = 1").await;
     let state = "select concat_ws(' ', current_setting('a.b', true), current_setting('statement_timeout'), \
-                 (select a from shadowed), (select count(*) from pg_locks where locktype = 'advisory'))";
+                 (select a from shadowed), (select count(*) from pg_locks where locktype = 'advisory' \
+                 and pid = pg_backend_pid()))";
     for (made, left) in WAYS {
         postgres.sql(made);
         ask(&host, "one", left).await;
