@@ -112,8 +112,9 @@ impl Backends {
         self.started
     }
 
-    pub fn postgres(&self, name: &str) -> Option<Arc<dyn Database>> {
-        let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.clone());
+    /// A database as a service uses it.
+    pub fn postgres(&self, name: &str, service: &str) -> Option<Arc<dyn Database>> {
+        let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.for_service(service));
         Some(match &self.recorder {
             Some(recorder) => recorder.database(database),
             None => database,

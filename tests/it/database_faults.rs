@@ -2,6 +2,7 @@
 //! ends as an error, never a wrong answer, and the next request after it is back is served.
 
 mod limits;
+mod readiness;
 
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ mod pooler;
 mod record;
 mod routing;
 mod secrets;
+mod shared_database;
 mod shutdown;
 mod state_folder;
 mod swap;

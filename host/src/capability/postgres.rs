@@ -1,8 +1,8 @@
 //! The Postgres capability: a granted database behind the `wasm-host:postgres` interface.
 //!
 //! [`Database`](backend::Database) is what the host side and every test see; [`PgDatabase`] is the
-//! real one. It knows servers, connections and statements, but nothing of services, HTTP or the
-//! application file.
+//! real one. It knows servers, connections and statements, and services only as names of whoever shares
+//! them, but nothing of HTTP or the application file.
 
 #![expect(
     clippy::result_large_err,
@@ -14,10 +14,13 @@ mod connection;
 mod convert;
 mod error;
 pub mod host;
+mod idle;
+mod kept;
 mod login;
 pub mod notices;
 mod parameters;
 mod perform;
+mod places;
 mod pool;
 mod pooled;
 mod rows;

@@ -112,4 +112,37 @@ pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(1800);
 /// distinct ones; a guest that builds SQL from text must not fill the server.
 pub const PREPARED_STATEMENTS: usize = 128;
 
+/// Bytes of a statement up to which it is kept prepared. A longer one is made by a program from its data, and hardly
+/// ever comes twice.
+pub const PREPARED_STATEMENT_BYTES: usize = 16 * 1024;
+
+/// Bytes of all statements that a connection keeps prepared, after which it forgets them. The server takes up to a
+/// hundred times as much for their plans.
+pub const PREPARED_BYTES: usize = 512 * 1024;
+
+/// Bytes that each column of a prepared statement's rows counts for: what the driver keeps of it.
+pub const PREPARED_COLUMN_BYTES: usize = 256;
+
+/// Bytes of statements that were prepared over a connection, one after the other, after which it is replaced: the
+/// driver forgets no table and no type.
+pub const LEARNED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of a statement, of its parameters or of a row after which the driver's buffers are made small again. Most
+/// fit into what it has anyway.
+pub const BUFFERED_BYTES: usize = 64 * 1024;
+
+/// A pool that services share keeps one in so many of its connections, but at least one, for services that have none
+/// at that moment. One service that takes all it can get leaves the others a quarter.
+pub const POOL_PARTS_KEPT: usize = 4;
+
+/// Time that a server may take to notice that a connection was closed to make room for another, where it has none to
+/// spare, and how often it is asked meanwhile.
+pub const LEAVING: Duration = Duration::from_secs(1);
+pub const LEAVING_POLL: Duration = Duration::from_millis(20);
+
+/// Connections that statements lose, one after the other, until `/ready` tells of it, and how long it does after the
+/// last. One or two are a server that restarts.
+pub const LOST_IN_A_ROW: usize = 3;
+pub const LOSS_REMEMBERED: Duration = Duration::from_secs(10);
+
 }

@@ -115,3 +115,22 @@ fn resident_mib(host: &Host) -> usize {
     let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib / 1024
 }
+
+#[tokio::test]
+async fn long_statements_are_not_kept_prepared_and_short_ones_are() {
+    let postgres = Postgres::start();
+    let host = querier(&postgres, "pool = 1").await;
+    is_served(&host).await;
+    let kept = async || {
+        let kept = "select concat_ws(' ', count(*), sum(length(statement)) < 1000) from pg_prepared_statements";
+        host.send("POST", "/", kept).await.text().trim().to_string()
+    };
+    assert_eq!(kept().await, "2 t");
+    for n in 0..20 {
+        let long = format!("select 'fine', {n} /* {} */", ".".repeat(50_000));
+        assert_eq!(host.send("POST", "/", &long).await.text(), "fine\n");
+    }
+    assert_eq!(kept().await, "1 t");
+    is_served(&host).await;
+    assert_eq!(kept().await, "2 t");
+}

@@ -76,7 +76,40 @@ async fn nothing_of_one_client_reaches_another_one_of_the_pooler() {
 }
 
 #[tokio::test]
-async fn what_a_failed_transaction_leaves_is_closed_with_its_session() {
+async fn what_no_text_shows_is_taken_back_before_another_client_of_the_pooler_comes() {
+    let settings = "pool_mode = transaction\ndefault_pool_size = 1";
+    let bench = Bench::new(settings, "").await;
+    bench.postgres.sql(
+        "create function evil() returns int language plpgsql as $$ begin perform set_config('a.b', 'leaked', false), \
+         pg_advisory_lock(7); execute 'prepare leaked as select 1'; create temp table tmp (a int); return 1; end $$",
+    );
+    bench.postgres.sql("create view seen as select evil() as it");
+    bench.postgres.sql(
+        "create function late() returns trigger language plpgsql as 'begin perform evil(); return null; end'",
+    );
+    bench.postgres.sql("create table deferred (a int)");
+    bench.postgres.sql(
+        "create constraint trigger fires after insert on deferred deferrable initially deferred for each row \
+         execute function late()",
+    );
+    for (path, statement, status) in [
+        ("/execute", "select it from seen", 200),
+        ("/transaction", "select it from seen", 200),
+        // At the end of the transaction only.
+        ("/execute", "insert into deferred values (1)", 200),
+        ("/transaction", "insert into deferred values (1)", 200),
+        // What a failure leaves.
+        ("/execute", "select 1 / (it - it) from seen", 500),
+        ("/transaction", "select it from seen\nselect 1 / 0", 500),
+    ] {
+        let (answered, text) = bench.ask(path, statement).await;
+        assert_eq!(answered, status, "{path} {statement}: {text}");
+        assert_eq!(bench.pooler.sql(&[STATE]), "f|f|f|f|f|f|f|f", "{path} {statement}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_failed_transaction_leaves_is_taken_back() {
     let settings = "pool_mode = transaction\ndefault_pool_size = 1";
     let bench = Bench::new(settings, "").await;
     let failing = "select pg_advisory_lock(7)\nprepare leaked as select 1\nselect 1 / 0";

@@ -12,7 +12,9 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::caught;
+use super::kept::Kept;
 use super::login::{Login, Process};
+use super::places::User;
 use super::pool::PoolConfig;
 use super::pooled::{Pooled, Unusable};
 use super::session::Leftover;
@@ -23,10 +25,15 @@ use crate::threads;
 pub(super) struct Connection {
     pub(super) sql: PgConnection,
     pub(super) way: Way,
+    /// The only one that ever uses it: what a session has in it is not seen from outside.
+    pub(super) user: User,
+    pub(super) kept: Kept,
     /// What the statements since the last reset may have left behind.
     pub(super) leftover: Leftover,
     /// In a state that is not known: to be closed.
     pub(super) broken: bool,
+    /// It broke off by itself.
+    pub(super) lost: bool,
     /// Its prepared statements no longer fit the schema.
     pub(super) stale: bool,
     /// It holds more memory than is worth keeping: to be closed.
@@ -56,7 +63,11 @@ pub(super) const RESET: &str = "close all; set session authorization default; re
 pub(super) const FIRST_WITH_CLIENT_CHECK: u32 = 140_000;
 
 impl Connection {
-    pub(super) async fn open(login: &Login, config: &PoolConfig) -> Result<Self, Unusable> {
+    pub(super) async fn open(
+        login: &Login,
+        config: &PoolConfig,
+        user: User,
+    ) -> Result<Self, Unusable> {
         let deadline = Instant::now() + config.connect_timeout;
         let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         let (mut sql, process) = timeout_at(deadline, login.open()).await.unwrap_or_else(late)?;
@@ -67,8 +78,11 @@ impl Connection {
         Ok(Self {
             sql,
             way,
+            user,
+            kept: Kept::default(),
             leftover: Leftover::Nothing,
             broken: false,
+            lost: false,
             stale: false,
             too_large: false,
             opened: now,
@@ -165,11 +179,14 @@ async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx:
 pub(super) struct Control {
     login: Arc<Login>,
     session: Mutex<Option<PgConnection>>,
+    looking: Mutex<()>,
 }
+
+const ALIVE: &str = "select true";
 
 impl Control {
     pub(super) fn new(login: Arc<Login>) -> Self {
-        Self { login, session: Mutex::new(None) }
+        Self { login, session: Mutex::new(None), looking: Mutex::default() }
     }
 
     /// Cancel what a process of the server runs. False if that could not be said in time, or if this connection leads
@@ -187,7 +204,22 @@ impl Control {
 
     /// Whether the server answers.
     pub(super) async fn is_alive(&self) -> bool {
-        self.ask("select true".to_string()).await
+        self.ask(ALIVE.to_string()).await
+    }
+
+    /// Whether the server lets somebody in who is not in yet, and answers.
+    pub(super) async fn lets_in(&self) -> bool {
+        let asked = async {
+            // One at a time, however many want to know.
+            let _alone = self.looking.lock().await;
+            let (mut session, _) = self.login.open().await?;
+            sqlx::raw_sql(ALIVE).fetch_one(&mut session).await?;
+            if !self.login.is_pooled() {
+                *self.session.lock().await = Some(session);
+            }
+            Ok::<_, sqlx::Error>(())
+        };
+        matches!(timeout(limits::CANCEL_TIMEOUT, caught(asked)).await, Ok(Some(Ok(()))))
     }
 
     async fn ask(&self, question: String) -> bool {

@@ -157,6 +157,11 @@ pub(super) fn is_refused_setting(error: &sqlx::Error) -> bool {
         .is_some_and(|code| !["28", "3D", "53", "57"].iter().any(|class| code.starts_with(class)))
 }
 
+/// Whether the server has no connection to spare.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    code(error) == Some("53300")
+}
+
 /// Whether a pooler says that it takes each statement for itself.
 pub(super) fn is_statement_pooling(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.message().contains("statement pooling"))

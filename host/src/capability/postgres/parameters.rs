@@ -8,6 +8,7 @@ use sqlx::{Arguments, AssertSqlSafe, Either, Executor, Row as _, SqlSafeStr, Sta
 
 use super::backend::{Error, Scalar, Value};
 use super::convert::{self, Parameter, Type};
+use super::kept::Kept;
 use super::rows::Ended;
 use crate::limits::postgres as limits;
 
@@ -64,6 +65,7 @@ fn too_large(position: usize) -> Error {
 /// What is given, as the statement expects it.
 pub(super) async fn bind(
     sql: &mut PgConnection,
+    kept: &mut Kept,
     statement: &PgStatement,
     given: &[Value],
 ) -> Result<PgArguments, Ended> {
@@ -84,7 +86,7 @@ pub(super) async fn bind(
     }
     let mut read = Vec::with_capacity(texts.len());
     for texts in texts.chunks(limits::TEXTS_AT_ONCE) {
-        read_texts(sql, expected, given, texts, &mut read).await?;
+        read_texts(sql, kept, expected, given, texts, &mut read).await?;
     }
     write(expected, given, read).map(|(arguments, _)| arguments).map_err(Ended::refused)
 }
@@ -130,6 +132,7 @@ fn write(
 /// Let the server read texts. What it cannot read is an error of it like any other.
 async fn read_texts(
     sql: &mut PgConnection,
+    kept: &mut Kept,
     expected: &[PgTypeInfo],
     given: &[Value],
     texts: &[(usize, Parameter)],
@@ -148,7 +151,7 @@ async fn read_texts(
         let _ = arguments.add(text);
     }
     let statement = AssertSqlSafe(format!("select {}", columns.join(", "))).into_sql_str();
-    let statement = sql.prepare(statement).await?;
+    let statement = kept.prepare(sql, statement).await?;
     let row = sql.fetch_one(statement.query_with(arguments)).await?;
     for (column, (position, _)) in texts.iter().enumerate() {
         let bytes = row.try_get_raw(column)?.as_bytes().map(<[u8]>::to_vec).ok();

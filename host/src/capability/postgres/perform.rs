@@ -7,23 +7,22 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor, SqlSafeStr};
 
-use super::backend::Value;
+use super::backend::{self, Value};
 use super::connection::Way;
 use super::error;
+use super::kept::Kept;
 use super::parameters;
 use super::pooled::Pooled;
 use super::rows::{self, Ended, Halt, Sink};
-use super::session::Leftover;
 use super::statement::{Command, Work};
 
 /// What is to be done on a connection.
 pub(super) struct Job<'a> {
     pub(super) way: &'a Way,
+    pub(super) kept: &'a mut Kept,
     pub(super) work: &'a Work,
     /// In no transaction.
     pub(super) alone: bool,
-    /// What it, and what was before it in its transaction, may leave in the session.
-    pub(super) leftover: Leftover,
 }
 
 impl Job<'_> {
@@ -33,25 +32,25 @@ impl Job<'_> {
         sink: &mut Sink<'_>,
         halt: &Halt,
     ) -> Ended {
-        let Self { way, work, alone, leftover } = self;
+        let Self { way, kept, work, alone } = self;
         match (work, way) {
             (Work::Command(it), Way::Direct { .. }) => command(sql, *it).await,
-            (Work::Command(it), Way::Pooled(pooled)) => pooled.command(sql, *it, leftover).await,
+            (Work::Command(it), Way::Pooled(pooled)) => pooled.command(sql, *it).await,
             (Work::Statement { text, parameters }, Way::Pooled(pooled)) if alone => {
-                let ended = held(pooled, sql, text, parameters, leftover, sink, halt).await;
+                let ended = held(pooled, sql, kept, text, parameters, sink, halt).await;
                 if !ended.unsettled && pooled.frees_name(&ended.outcome) {
-                    return held(pooled, sql, text, parameters, leftover, sink, halt).await;
+                    return held(pooled, sql, kept, text, parameters, sink, halt).await;
                 }
                 ended
             }
             (Work::Statement { text, parameters }, _) => {
-                let ended = once(sql, text, parameters, sink, halt).await;
+                let ended = once(sql, kept, text, parameters, sink, halt).await;
                 // Once the columns are out, they cannot be others any more.
                 let may_retry = alone && sink.columns.is_some() && !halt.stopped.is_cancelled();
                 match &ended.outcome {
                     Err(error) if may_retry && error::is_stale_plan(error) => {
                         match sql.clear_cached_statements().await {
-                            Ok(()) => once(sql, text, parameters, sink, halt).await,
+                            Ok(()) => once(sql, kept, text, parameters, sink, halt).await,
                             Err(error) => error.into(),
                         }
                     }
@@ -73,21 +72,21 @@ pub(super) async fn command(sql: &mut PgConnection, command: Command) -> Ended {
 async fn held(
     pooled: &Pooled,
     sql: &mut PgConnection,
+    kept: &mut Kept,
     text: &Arc<str>,
     parameters: &[Value],
-    leftover: Leftover,
     sink: &mut Sink<'_>,
     halt: &Halt,
 ) -> Ended {
     if let Err(ended) = pooled.begin(sql).await {
         return ended;
     }
-    let mut ended = once(sql, text, parameters, sink, halt).await;
+    let mut ended = once(sql, kept, text, parameters, sink, halt).await;
     if ended.unsettled {
         return ended;
     }
     let commits = ended.outcome.is_ok() && ended.refused.is_none();
-    let end = pooled.end(sql, commits, leftover).await;
+    let end = pooled.end(sql, commits).await;
     ended.unsettled = end.unsettled || (!commits && end.outcome.is_err());
     if commits && let Err(error) = end.outcome {
         ended.outcome = Err(error);
@@ -97,12 +96,29 @@ async fn held(
 
 async fn once(
     sql: &mut PgConnection,
+    kept: &mut Kept,
     text: &Arc<str>,
     given: &[Value],
     sink: &mut Sink<'_>,
     halt: &Halt,
 ) -> Ended {
-    let prepared = sql.prepare(AssertSqlSafe(text.clone()).into_sql_str()).await;
+    let mut ended = prepared(sql, kept, text, given, sink, halt).await;
+    kept.passed(given.iter().map(backend::content).sum::<usize>().max(text.len()));
+    kept.passed(ended.largest);
+    // What cannot be given back goes with the connection.
+    ended.oversized |= kept.tidy(sql).await.is_err() || kept.is_worn();
+    ended
+}
+
+async fn prepared(
+    sql: &mut PgConnection,
+    kept: &mut Kept,
+    text: &Arc<str>,
+    given: &[Value],
+    sink: &mut Sink<'_>,
+    halt: &Halt,
+) -> Ended {
+    let prepared = kept.prepare(sql, AssertSqlSafe(text.clone()).into_sql_str()).await;
     let statement = match prepared {
         Ok(statement) => statement,
         Err(error) => {
@@ -111,7 +127,7 @@ async fn once(
             return Ended { unsettled, ..Ended::from(error) };
         }
     };
-    let arguments = match parameters::bind(sql, &statement, given).await {
+    let arguments = match parameters::bind(sql, kept, &statement, given).await {
         Ok(arguments) => arguments,
         Err(mut ended) => {
             ended.unsettled |= ended.outcome.as_ref().is_err_and(error::is_broken_off);

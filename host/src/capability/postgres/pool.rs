@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::connection::{Connection, Control};
+use super::idle::Idle;
 use super::login::Login;
+use super::places::{Closed, Place, Places, User};
 use super::pooled::Unusable;
 use super::statement::{self, Task, Work};
 use super::url::Address;
@@ -23,7 +24,6 @@ use super::{error, run, transaction};
 use crate::capability::breaker::Breaker;
 use crate::config::BreakerConfig;
 use crate::limits::postgres as limits;
-use crate::threads;
 
 /// The bounds of one database.
 #[derive(Clone, Debug)]
@@ -38,52 +38,69 @@ pub struct PoolConfig {
     pub breaker: BreakerConfig,
 }
 
-/// A database on a real server. Connects when it is first used. Cheap to clone.
+/// A database on a real server, as one of those that share it uses it. Connects when it is first used. Cheap to clone.
 #[derive(Clone)]
-pub struct PgDatabase(Arc<Pool>);
+pub struct PgDatabase {
+    pub(super) pool: Arc<Pool>,
+    user: User,
+}
 
 impl PgDatabase {
     pub fn new(address: Address, config: PoolConfig) -> Self {
         let connections = config.connections.max(1);
         let what = format!("the database {}", address.database());
         let login = Arc::new(Login::new(address));
-        Self(Arc::new(Pool {
+        let pool = Pool {
             breaker: Breaker::new(what, config.breaker.clone()),
             control: Control::new(login.clone()),
             login,
             config,
-            permits: Arc::new(Semaphore::new(connections)),
-            idle: Mutex::new(Idle { connections: Vec::new(), failed: None }),
+            places: Places::new(connections),
+            idle: Mutex::default(),
             is_down: AtomicBool::new(false),
-        }))
+        };
+        Self { pool: Arc::new(pool), user: User::default() }
+    }
+
+    /// The same for a service, which uses no connection that another one has used.
+    pub fn for_service(&self, name: &str) -> Self {
+        Self { pool: self.pool.clone(), user: self.pool.places.user(name) }
     }
 
     /// Whether the server answers, for `/ready`.
     pub async fn check(&self) -> Result<(), Error> {
-        // Not over a pooled connection: a busy database is ready.
-        if self.0.control.is_alive().await {
-            self.0.breaker.reached();
-            Ok(())
-        } else {
-            Err(Error::Unavailable("the database server does not answer".to_string()))
+        let pool = &*self.pool;
+        // Where the next statement has to log in, so does this. Else not: a busy database is ready, and may let nobody
+        // else in. Nor does it wait for a connection of the pool.
+        let answers = match pool.opens_next() {
+            true => pool.control.lets_in().await,
+            false => pool.control.is_alive().await,
+        };
+        if !answers {
+            return Err(Error::Unavailable("the database server does not answer".to_string()));
+        }
+        pool.found();
+        pool.breaker.reached();
+        match pool.idle().loses_all() {
+            true => Err(Error::Unavailable("statements lose their connections".to_string())),
+            false => Ok(()),
         }
     }
 
     /// Connections in use at this moment: by statements, by open transactions, or on their way back.
     pub fn in_use(&self) -> usize {
-        let Pool { config, permits, .. } = &*self.0;
-        config.connections.max(1).saturating_sub(permits.available_permits())
+        self.pool.places.in_use()
     }
 
     /// Whether statements fail without a connection being tried.
     pub fn is_open(&self) -> bool {
-        self.0.breaker.is_open()
+        self.pool.breaker.is_open()
     }
 
     /// Close the connections that are not in use. Those in use close when they come back.
     pub fn close(&self) {
-        self.0.permits.close();
-        self.0.idle().connections.clear();
+        self.pool.places.close();
+        self.pool.idle().clear();
     }
 }
 
@@ -97,7 +114,7 @@ impl Database for PgDatabase {
         let (task, pending) =
             statement::call(Work::statement(statement, parameters), true, request, None);
         Box::pin(async move {
-            tokio::spawn(self.0.clone().serve(task));
+            tokio::spawn(self.pool.clone().serve(self.user, task));
             pending.rows().await
         })
     }
@@ -111,14 +128,14 @@ impl Database for PgDatabase {
         let (task, pending) =
             statement::call(Work::statement(statement, parameters), false, request, None);
         Box::pin(async move {
-            tokio::spawn(self.0.clone().serve(task));
+            tokio::spawn(self.pool.clone().serve(self.user, task));
             pending.count().await
         })
     }
 
     fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
         Box::pin(async move {
-            let transaction = transaction::begin(self.0.clone(), request).await?;
+            let transaction = transaction::begin(self.pool.clone(), self.user, request).await?;
             Ok(Arc::new(transaction) as Arc<dyn Transaction>)
         })
     }
@@ -128,7 +145,7 @@ pub(super) struct Pool {
     login: Arc<Login>,
     pub(super) config: PoolConfig,
     pub(super) control: Control,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
     idle: Mutex<Idle>,
     /// Asked before a connection is opened. Those that are open are used whatever it says.
     breaker: Arc<Breaker>,
@@ -136,30 +153,11 @@ pub(super) struct Pool {
     is_down: AtomicBool,
 }
 
-struct Idle {
-    /// The one used last is at the end, and is used next.
-    connections: Vec<Connection>,
-    /// When a connection was last lost. Those idle since before then may be lost, too.
-    failed: Option<Instant>,
-}
-
-impl Idle {
-    /// One of this thread, or any.
-    fn take(&mut self) -> Option<Connection> {
-        let here = threads::current();
-        let own = self.connections.iter().rposition(|connection| connection.home == here);
-        match own {
-            Some(own) => Some(self.connections.remove(own)),
-            None => self.connections.pop(),
-        }
-    }
-}
-
 impl Pool {
     /// Run a statement outside any transaction. A task of its own: the caller may be gone at any
     /// time, and the connection must still come back in a known state.
-    async fn serve(self: Arc<Self>, mut task: Task) {
-        let acquired = task.stop.or_unwanted(self.acquire()).await;
+    async fn serve(self: Arc<Self>, user: User, mut task: Task) {
+        let acquired = task.stop.or_unwanted(self.acquire(user)).await;
         match acquired {
             Err(error) => task.finish(Err(error)),
             Ok(mut lease) => {
@@ -176,25 +174,24 @@ impl Pool {
         }
     }
 
-    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Lease, Error> {
-        let busy = || {
-            Error::Busy(format!(
-                "all {} connections to the database were in use for {} s",
-                self.config.connections,
-                self.config.acquire_timeout.as_secs_f32(),
-            ))
+    pub(super) async fn acquire(self: &Arc<Self>, user: User) -> Result<Lease, Error> {
+        let place = match self.places.free(user) {
+            Some(place) => place,
+            None => timeout(self.config.acquire_timeout, self.places.next(user))
+                .await
+                .map_err(|_| self.busy())?
+                .map_err(|Closed| Error::Unavailable("the host is stopping".to_string()))?,
         };
-        let permit = timeout(self.config.acquire_timeout, self.permits.clone().acquire_owned())
-            .await
-            .map_err(|_| busy())?
-            .map_err(|_| Error::Unavailable("the host is stopping".to_string()))?;
         loop {
             let (idle, failed) = {
                 let mut idle = self.idle();
-                (idle.take(), idle.failed)
+                (idle.take(user), idle.failed)
             };
             let connection = match idle {
-                None => self.open().await?,
+                None => {
+                    let made_room = self.make_room();
+                    self.open(user, made_room).await?
+                }
                 Some(connection) if connection.is_doubtful(&self.login) => continue,
                 Some(mut connection) => {
                     let suspect = connection.idle_since.elapsed() > limits::CHECK_AFTER
@@ -205,24 +202,48 @@ impl Pool {
                     connection
                 }
             };
-            return Ok(Lease { connection, pool: self.clone(), permit });
+            return Ok(Lease { connection, pool: self.clone(), place });
         }
     }
 
-    async fn open(&self) -> Result<Connection, Error> {
+    fn busy(&self) -> Error {
+        let (all, waited) = (self.config.connections, self.config.acquire_timeout.as_secs_f32());
+        Error::Busy(match self.places.in_use() < all {
+            true => format!(
+                "this service had all that it can have of {all} connections to the database in use for {waited} s; the \
+                 last ones are kept for services that have none"
+            ),
+            false => format!("all {all} connections to the database were in use for {waited} s"),
+        })
+    }
+
+    /// Close connections of others that rest, so that there are not more than the bound with one that is opened. Says
+    /// whether there were any.
+    fn make_room(&self) -> bool {
+        let room = self.config.connections.max(1).saturating_sub(self.places.in_use());
+        let closed = self.idle().beyond(room);
+        !closed.is_empty()
+    }
+
+    /// Whether the next statement may have to log in, as far as is known.
+    fn opens_next(&self) -> bool {
+        if self.is_down.load(Ordering::Relaxed) {
+            return true;
+        }
+        let idle = self.idle();
+        idle.loses_all() || (idle.is_empty() && self.places.in_use() == 0)
+    }
+
+    async fn open(&self, user: User, made_room: bool) -> Result<Connection, Error> {
         let pass = self.breaker.admit().map_err(|_| error::given_up())?;
         let database = self.login.database();
-        let opened = error::caught(Connection::open(&self.login, &self.config)).await;
-        let opened = opened.unwrap_or(Err(Unusable::Sql(sqlx::Error::WorkerCrashed)));
-        let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
+        let opened = self.connect(user, made_room).await;
+        let was_down = match &opened {
+            Ok(_) => self.found(),
+            Err(_) => self.is_down.swap(true, Ordering::Relaxed),
+        };
         match &opened {
-            Ok(_) => {
-                // The breaker says so itself if it had opened.
-                if was_down && !self.breaker.is_open() {
-                    tracing::info!(database, "a database can be reached again");
-                }
-                pass.reached();
-            }
+            Ok(_) => pass.reached(),
             // A server that says no is there, and says so at once.
             Err(Unusable::Torn) => pass.reached(),
             Err(Unusable::Sql(error)) if error::code(error).is_some() => pass.reached(),
@@ -231,6 +252,34 @@ impl Pool {
         opened.map_err(|error| {
             error::of_unusable(&error, database, !was_down, self.config.connect_timeout)
         })
+    }
+
+    async fn connect(&self, user: User, made_room: bool) -> Result<Connection, Unusable> {
+        let deadline = Instant::now() + limits::LEAVING;
+        loop {
+            let opened = error::caught(Connection::open(&self.login, &self.config, user)).await;
+            let opened = opened.unwrap_or(Err(Unusable::Sql(sqlx::Error::WorkerCrashed)));
+            match &opened {
+                // The server may still count the one that was closed to make room.
+                Err(Unusable::Sql(error))
+                    if made_room && error::is_full(error) && Instant::now() < deadline =>
+                {
+                    sleep(limits::LEAVING_POLL).await;
+                }
+                _ => return opened,
+            }
+        }
+    }
+
+    /// Somebody was let in. Gives whether nobody was before that.
+    fn found(&self) -> bool {
+        let was_down = self.is_down.swap(false, Ordering::Relaxed);
+        // The breaker says so itself if it had opened.
+        if was_down && !self.breaker.is_open() {
+            let database = self.login.database();
+            tracing::info!(database, "a database can be reached again");
+        }
+        was_down
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
@@ -243,26 +292,23 @@ impl Pool {
 pub(super) struct Lease {
     pub(super) connection: Connection,
     pool: Arc<Pool>,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Lease {
     /// Give the connection back, in its first state or not at all.
     pub(super) async fn release(self) {
-        let Self { mut connection, pool, permit } = self;
-        if connection.broken {
-            pool.idle().failed = Some(Instant::now());
-        }
+        let Self { mut connection, pool, place } = self;
         let keep = (connection.is_clean() || connection.reset().await)
             && connection.opened.elapsed() < limits::CONNECTION_LIFETIME
-            && !pool.permits.is_closed();
+            && !pool.places.is_closed();
         let mut idle = pool.idle();
+        idle.came_back(&connection);
         if keep {
-            connection.idle_since = Instant::now();
-            idle.connections.push(connection);
+            idle.keep(connection);
         }
-        idle.connections.retain(|old| old.idle_since.elapsed() < limits::IDLE_TIMEOUT);
+        idle.drop_old();
         drop(idle);
-        drop(permit);
+        drop(place);
     }
 }

@@ -1,13 +1,14 @@
 //! Working through a connection pooler, for which a session means nothing: between two transactions it may go on with
 //! another connection to the server, and give this one's to somebody else.
 //!
-//! So everything is done in a transaction, and before that ends, what outlives transactions is taken back. What cannot
-//! be is refused, or the connection is closed in its transaction: poolers then close theirs to the server as well.
+//! So everything is done in a transaction, and with its end, what outlives transactions is taken back, whatever its
+//! statements look like. What cannot be is refused, or the connection is closed in its transaction: poolers then close
+//! theirs to the server as well.
 
 mod refusal;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
@@ -20,7 +21,6 @@ use super::login::{Login, MARK};
 use super::perform;
 use super::pool::PoolConfig;
 use super::rows::Ended;
-use super::session::Leftover;
 use super::statement::Command;
 use crate::limits::postgres as limits;
 
@@ -57,6 +57,16 @@ const RESTORE: &str = "set timezone = 'UTC'; set datestyle = 'ISO, MDY'; set cli
 const FORGET_PREPARED: &str = "do $$ declare it text; begin \
     for it in select name from pg_prepared_statements where from_sql loop \
     execute format('deallocate %I', it); end loop; end $$";
+
+/// Ends a transaction, in one message, so that all of it reaches one session. What waits for its end runs before.
+static COMMIT: LazyLock<String> = LazyLock::new(|| {
+    format!("set constraints all immediate; {}; {FORGET_PREPARED}; commit", restored_session())
+});
+
+/// The same for one whose changes are undone, and with them most of what a session keeps.
+static ROLL_BACK: LazyLock<String> = LazyLock::new(|| {
+    format!("rollback; select pg_advisory_unlock_all(); discard sequences; {FORGET_PREPARED}")
+});
 
 const FREE_NAMES: &str = "do $$ declare it text; begin \
     for it in select name from pg_prepared_statements where name like 'sqlx\\_s\\_%' loop \
@@ -124,33 +134,29 @@ impl Pooled {
     }
 
     /// End the transaction. Unless the end is settled, the connection has to be closed in it.
-    pub(super) async fn end(
-        &self,
-        sql: &mut PgConnection,
-        commits: bool,
-        leftover: Leftover,
-    ) -> Ended {
-        if !commits && leftover != Leftover::Nothing {
-            // Locks and prepared statements stay when a transaction is rolled back, and a failed one resets nothing.
-            return Ended { unsettled: true, ..Ended::counted(0) };
-        }
-        if let Err(error) = tidy(sql, leftover).await {
+    pub(super) async fn end(&self, sql: &mut PgConnection, commits: bool) -> Ended {
+        // The driver gives each statement a name; in another session it may be another's.
+        if let Err(error) = sql.clear_cached_statements().await {
             return Ended { unsettled: true, ..Ended::from(error) };
         }
-        perform::command(sql, if commits { Command::Commit } else { Command::Rollback }).await
+        let mut outcome = Ok(0);
+        if commits {
+            match sql.execute(sqlx::raw_sql(COMMIT.as_str())).await {
+                Ok(_) => return Ended::counted(0),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        let rolled_back = sql.execute(sqlx::raw_sql(ROLL_BACK.as_str())).await;
+        let unsettled = rolled_back.is_err();
+        Ended { outcome, unsettled, ..Ended::counted(0) }
     }
 
-    pub(super) async fn command(
-        &self,
-        sql: &mut PgConnection,
-        command: Command,
-        leftover: Leftover,
-    ) -> Ended {
+    pub(super) async fn command(&self, sql: &mut PgConnection, command: Command) -> Ended {
         match command {
             Command::Begin => self.begin(sql).await.err().unwrap_or(Ended::counted(0)),
             Command::Probe => perform::command(sql, command).await,
-            Command::Commit => self.end(sql, true, leftover).await,
-            Command::Rollback => self.end(sql, false, leftover).await,
+            Command::Commit => self.end(sql, true).await,
+            Command::Rollback => self.end(sql, false).await,
         }
     }
 }
@@ -165,18 +171,6 @@ async fn try_opening(sql: &mut PgConnection, opening: &str) -> Result<(), Unusab
     let rows = held.fetch_all(sql).await?;
     let held = rows.first().and_then(|row| row.try_get::<Option<&str>, _>(0).ok().flatten());
     if held == Some("held") { Ok(()) } else { Err(Unusable::Torn) }
-}
-
-/// Take back what outlives the transaction.
-async fn tidy(sql: &mut PgConnection, leftover: Leftover) -> sqlx::Result<()> {
-    // The driver gives each statement a name; in another session it may be another's.
-    sql.clear_cached_statements().await?;
-    if leftover != Leftover::Nothing {
-        let forget = if leftover == Leftover::Session { "" } else { FORGET_PREPARED };
-        let reset = format!("{}; {forget}", restored_session());
-        sql.execute(sqlx::raw_sql(AssertSqlSafe(reset))).await?;
-    }
-    Ok(())
 }
 
 /// Puts a session back into its first state, but for prepared statements, in a transaction.

@@ -36,8 +36,10 @@ pub(super) struct Sink<'a> {
 pub(super) struct Ended {
     pub(super) outcome: Result<u64, sqlx::Error>,
     pub(super) refused: Option<Error>,
-    /// A row was over the bound. The driver has held all of it, and keeps the room.
+    /// A row was over the bound, or the driver holds too much otherwise: the connection is not worth keeping.
     pub(super) oversized: bool,
+    /// Bytes of the largest row that was handed on.
+    pub(super) largest: usize,
     /// Through a pooler: it left something on the server that only closing the connection, in its transaction, ends.
     pub(super) unsettled: bool,
 }
@@ -48,7 +50,7 @@ impl Ended {
     }
 
     pub(super) fn counted(rows: u64) -> Self {
-        Self { outcome: Ok(rows), refused: None, oversized: false, unsettled: false }
+        Self { outcome: Ok(rows), refused: None, oversized: false, largest: 0, unsettled: false }
     }
 }
 
@@ -95,7 +97,7 @@ pub(super) async fn stream(
     let mut first_row = pin!(sleep(limits::FIRST_ROW_WAIT));
     let (mut batch, mut bytes) = (Vec::new(), 0);
     let (mut sent, mut changed) = (0, 0);
-    let (mut refused, mut oversized) = (None, false);
+    let (mut refused, mut oversized, mut largest) = (None, false, 0);
     loop {
         let next = tokio::select! {
             biased;
@@ -123,6 +125,7 @@ pub(super) async fn stream(
                     Ok((row, size)) => {
                         batch.push(row);
                         bytes += size;
+                        largest = size.max(largest);
                     }
                     Err(error) => {
                         refused = Some(error);
@@ -137,14 +140,15 @@ pub(super) async fn stream(
             Some(Err(error)) => {
                 // Rows before the failure were read well.
                 sink.send(readers, &mut batch, &mut bytes, halt).await;
-                return Ended { refused, oversized, ..Ended::from(error) };
+                return Ended { refused, oversized, largest, ..Ended::from(error) };
             }
             None => break,
         }
     }
     sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
     sink.accept(readers);
-    Ended { refused, oversized, ..Ended::counted(if sink.wants_rows { sent } else { changed }) }
+    let count = if sink.wants_rows { sent } else { changed };
+    Ended { refused, oversized, largest, ..Ended::counted(count) }
 }
 
 impl Sink<'_> {

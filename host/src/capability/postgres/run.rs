@@ -17,8 +17,8 @@ use super::perform::Job;
 use super::pool::Pool;
 use super::pooled;
 use super::rows::{Ended, Halt, Sink};
-use super::session::{self, Leftover};
-use super::statement::{Command, Task, Work};
+use super::session;
+use super::statement::{Task, Work};
 use crate::limits::postgres as limits;
 
 /// Run a task. `alone` says that it is in no transaction. It may then be prepared anew when the schema has changed
@@ -30,7 +30,6 @@ pub(super) async fn run(
     alone: bool,
 ) -> Result<u64, Error> {
     let pooled = matches!(connection.way, Way::Pooled(_));
-    let mut leftover = connection.leftover;
     if let Work::Statement { text, parameters } = &task.work {
         parameters::check_count(parameters.len())?;
         if session::is_copy(text) {
@@ -41,8 +40,9 @@ pub(super) async fn run(
         if let Some(refusal) = pooled.then(|| pooled::refusal(text)).flatten() {
             return Err(refusal);
         }
-        leftover = leftover.max(session::leftover(text));
-        connection.leftover = leftover;
+        if !pooled {
+            connection.leftover = connection.leftover.max(session::leftover(text));
+        }
     }
 
     let time = pool.config.statement_timeout;
@@ -52,9 +52,9 @@ pub(super) async fn run(
     let mut sink = Sink { wants_rows: *wants_rows, columns, batches: &stop.batches };
 
     let (ended, cause, cancelled) = {
-        let Connection { sql, way, .. } = &mut *connection;
+        let Connection { sql, way, kept, .. } = &mut *connection;
         let way = &*way;
-        let job = Job { way, work, alone, leftover };
+        let job = Job { way, kept, work, alone };
         let performed = on_behalf_of(caller.clone(), job.perform(sql, &mut sink, &halt));
         let mut running = pin!(caught(performed));
         tokio::select! {
@@ -91,19 +91,16 @@ pub(super) async fn run(
         connection.broken = true;
         return Err(of_cause(cause, None, pool));
     };
-    let Some(Ended { outcome, refused, oversized, unsettled }) = ended else {
+    let Some(Ended { outcome, refused, oversized, unsettled, .. }) = ended else {
         connection.broken = true;
         return Err(error::of_panic());
     };
     if let Err(error) = &outcome {
-        connection.broken |= error::is_fatal(error);
+        connection.lost |= error::is_fatal(error);
+        connection.broken |= connection.lost;
         connection.stale |= error::is_stale_plan(error);
     }
     connection.broken |= pooled && unsettled;
-    if pooled && job_ends(&task.work, alone) {
-        // Taken back, or else the connection is closed.
-        connection.leftover = Leftover::Nothing;
-    }
     if cause.is_some() && !connection.broken && !pooled {
         // A cancel that was asked for may still arrive, and must not hit the next statement.
         connection.broken = !cancelled || !connection.is_alive().await;
@@ -118,14 +115,6 @@ pub(super) async fn run(
             Err(if pooled && alone { error::of_pooled(error) } else { error })
         }
         (cause, refused, _) => Err(of_cause(cause, refused, pool)),
-    }
-}
-
-/// Whether it ends the transaction that it runs in.
-fn job_ends(work: &Work, alone: bool) -> bool {
-    match work {
-        Work::Statement { .. } => alone,
-        Work::Command(command) => matches!(command, Command::Commit | Command::Rollback),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a statement may leave behind in its connection, judged from its text.
 //!
-//! A pooled connection must come back as it went. Resetting it after every statement would cost
-//! each of them a round trip, and the driver does not report command tags. So the text decides, and
-//! it errs on the safe side: a statement counts as harmless only if it starts as a plain read or
-//! write and calls nothing but functions known here. What triggers and views of the schema do to a
-//! session is the schema's affair, as it is for every other client.
+//! A service finds its own connections as it first got them. Resetting each after every statement would cost each of
+//! them a round trip, and the driver does not report command tags. So the text decides, and it errs on the safe side: a
+//! statement counts as harmless only if it starts as a plain read or write and calls nothing but functions known here.
+//! What the triggers, views, operators and defaults of its own schema do to its sessions no text shows, and is its own
+//! affair: no other service uses a connection of its, and through a pooler everything is taken back unseen.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -49,7 +49,7 @@ const HARMLESS: &str = "
 static HARMLESS_NAMES: LazyLock<HashSet<&str>> =
     LazyLock::new(|| HARMLESS.split_whitespace().collect());
 
-/// Judge a statement.
+/// Judge a statement, on a connection without a pooler.
 pub(super) fn leftover(statement: &str) -> Leftover {
     let start = sql::start(statement);
     let mut words = sql::tokens(start).map(|(_, token)| token.word().to_ascii_lowercase());

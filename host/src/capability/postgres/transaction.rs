@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Reply, Rows, Transaction, Value};
+use super::places::User;
 use super::pool::{Lease, Pool};
 use super::run;
 use super::statement::{self, Command, Pending, Task, Work};
@@ -34,6 +35,7 @@ enum Slot {
 
 pub(super) async fn begin(
     pool: Arc<Pool>,
+    user: User,
     request: CancellationToken,
 ) -> Result<PgTransaction, Error> {
     let (mut task, pending) =
@@ -41,7 +43,7 @@ pub(super) async fn begin(
     let (sender, receiver) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let begun = async {
-            let mut lease = task.stop.or_unwanted(pool.acquire()).await?;
+            let mut lease = task.stop.or_unwanted(pool.acquire(user)).await?;
             match run::run(&mut lease.connection, &pool, &mut task, false).await {
                 Ok(_) => Ok(lease),
                 Err(error) => {

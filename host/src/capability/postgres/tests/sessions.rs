@@ -1,6 +1,7 @@
 //! Transactions, and what one call may leave for the next.
 
 use super::*;
+use crate::limits::postgres as limits;
 
 #[tokio::test]
 async fn a_transaction_keeps_or_undoes_and_a_dropped_one_is_rolled_back() {
@@ -104,7 +105,7 @@ async fn plain_statements_keep_their_connection() {
     bench.until_idle().await;
     assert_eq!(bench.one("select pg_backend_pid()").await, pid);
     // It is kept if the cancel gets through in time, of which a login shall take nothing.
-    bench.database.check().await.unwrap();
+    assert!(bench.database.pool.control.is_alive().await);
     drop(bench.query("select pg_sleep(600)", Vec::new()).await.unwrap());
     bench.until_idle().await;
     assert_eq!(bench.one("select pg_backend_pid()").await, pid);
@@ -120,4 +121,55 @@ async fn a_changed_schema_is_no_error() {
     // So that the next statement finds the connection that knows the old schema.
     bench.until_idle().await;
     assert_eq!(bench.one("select * from t").await, "Value::Scalar(Scalar::Text(\"1\"))");
+}
+
+#[tokio::test]
+async fn statements_are_kept_prepared_up_to_a_bound_of_bytes_and_in_transactions_too() {
+    let bench = Bench::new("kept").await;
+    let transaction = bench.database.begin(token()).await.unwrap();
+    let kept = async || {
+        let kept =
+            "select concat_ws(' ', count(*), sum(length(statement))) from pg_prepared_statements";
+        let rows = transaction.query(kept.to_string(), Vec::new(), token()).await.unwrap();
+        let rows = collect(rows).await.unwrap();
+        let Value::Scalar(Scalar::Text(text)) = &rows[0][0] else { panic!("{rows:?}") };
+        let (count, bytes) = text.split_once(' ').unwrap();
+        (count.parse::<usize>().unwrap(), bytes.parse::<usize>().unwrap())
+    };
+    let run = async |text: String| transaction.execute(text, Vec::new(), token()).await.unwrap();
+    for n in 0..5 {
+        run(format!("select {n} /* {} */", ".".repeat(1_000_000))).await;
+    }
+    assert!(kept().await.1 < 1000);
+    for n in 0..200 {
+        run(format!("select {n} /* {} */", ".".repeat(10_000))).await;
+        let (count, bytes) = kept().await;
+        assert!(count <= limits::PREPARED_STATEMENTS && bytes <= limits::PREPARED_BYTES + 1000);
+    }
+    transaction.rollback(token()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_finds_its_own_connection_and_never_that_of_another() {
+    let config = PoolConfig { connections: 2, ..quick() };
+    let bench = Bench::with("services", config).await;
+    let process = async |database: &PgDatabase| {
+        let asked = "select pg_backend_pid()".to_string();
+        let rows = database.query(asked, Vec::new(), token()).await.unwrap();
+        format!("{:?}", collect(rows).await.unwrap()[0][0])
+    };
+    let [one, other] = ["one", "other"].map(|name| bench.database.for_service(name));
+    let first = process(&one).await;
+    let second = process(&other).await;
+    assert_ne!(first, second);
+    for _ in 0..3 {
+        assert_eq!(process(&one).await, first);
+        assert_eq!(process(&other).await, second);
+    }
+    // The bound is one for all: a third makes the one that rests longest leave.
+    let third = bench.database.for_service("third");
+    let of_third = process(&third).await;
+    assert!(of_third != first && of_third != second);
+    assert_eq!(process(&other).await, second);
+    assert_ne!(process(&one).await, first);
 }
