@@ -212,7 +212,7 @@ async fn load_service<'a>(
         stream_idle: limits.stream_idle_timeout,
     };
     let loaded = Arc::new(Service::new(
-        terms.grants.log.warnings().clone(),
+        terms.grants.service.clone(),
         service.route.is_none(),
         deadlines,
         limits.max_body_bytes,

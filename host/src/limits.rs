@@ -17,6 +17,7 @@ pub mod list;
 pub mod backends;
 pub mod embedded_postgres;
 pub mod http;
+pub mod log;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
@@ -42,6 +43,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         backends::LISTED,
         embedded_postgres::LISTED,
         http::LISTED,
+        log::LISTED,
         ollama::LISTED,
         outgoing::LISTED,
         postgres::LISTED,
@@ -153,14 +155,11 @@ pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, ma
 /// hours and prints at each step, ends before it fills a disk.
 pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
 
-/// Warnings in a second about requests of one service: answers that broke off, and requests that failed. A client can
-/// cause one with each request.
-pub const WARNINGS: usize = 50;
-
 /// Bytes of the words with which a component ended an answer, as the log repeats them.
 pub const BREAK_WORDS_BYTES: usize = 500;
 
-/// How long after the first dropped line the log says how many were dropped: the second that the bound counts.
+/// How long after the first line that was dropped or left out the log says how many were: the second that the bound of
+/// output counts.
 pub const DROPPED_LINES_TOLD: Duration = Duration::from_secs(1);
 
 /// Instances of a version that are there before anybody asks, and stay although nobody does. None: most components

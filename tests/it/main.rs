@@ -17,6 +17,7 @@ mod grants;
 mod health;
 mod isolation;
 mod listener;
+mod log;
 mod model_server;
 mod outbound;
 mod plain_components;
