@@ -15,6 +15,7 @@
 pub mod list;
 
 pub mod backends;
+pub mod compiler;
 pub mod embedded_postgres;
 pub mod http;
 pub mod log;
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
     let files = [
         LISTED,
         backends::LISTED,
+        compiler::LISTED,
         embedded_postgres::LISTED,
         http::LISTED,
         log::LISTED,
@@ -234,7 +236,7 @@ pub const CAUSE_CHARACTERS: usize = 200;
 /// Time that a command waits for the host to answer, and for a swap to come to its verdict: the upload, the
 /// swap before it, compiling the largest component, its trial and its health path.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-pub const SWAP_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+pub const SWAP_TIMEOUT: Duration = Duration::from_secs(15 * MINUTE);
 
 /// Bytes of an answer of the control plane that a command reads. A whole history has some hundred kilobytes.
 pub const ANSWER_BYTES: u64 = 16 * MIB;
@@ -287,7 +289,7 @@ pub const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 /// their programs first, and then the terminal closes.
 pub const TERMINAL_LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// When a command has ended, time for what goes on behind it and cannot be called back, a compiler at work above all.
+/// When a command has ended, time for what goes on behind it and cannot be called back, a disk above all.
 /// Files are replaced whole or not at all, so that nothing is lost with it.
 pub const LAST_TASKS: Duration = Duration::from_millis(100);
 

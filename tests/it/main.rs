@@ -5,6 +5,7 @@
 mod cancellation;
 mod cases;
 mod command_line;
+mod compiling;
 mod database_faults;
 mod database_notices;
 mod encrypted_backends;
