@@ -15,7 +15,7 @@ use crate::config::{
     ComponentConfig, ComponentSource, Config, Diagnostic, Diagnostics, EnvironmentValue,
     ServiceConfig, ServiceKind, Severity, grant_hint,
 };
-use crate::engine::compile::ComponentFile;
+use crate::engine::compile::{Bounds, Compiler, ComponentFile};
 use crate::engine::link::Refusal;
 use crate::engine::memory::Budget;
 use crate::engine::output::LogRate;
@@ -40,6 +40,13 @@ pub fn read(path: &Path) -> Result<Config, Diagnostics> {
         return Ok(Config::single(path));
     }
     Config::read(path, &|name| std::env::var(name).ok())
+}
+
+/// What compiles the components of an application.
+pub fn compiler(config: &Config) -> Result<Arc<Compiler>, Error> {
+    let limits = &config.limits;
+    let bounds = Bounds { cpu: limits.compile_cpu, memory_bytes: limits.compile_memory_bytes };
+    Compiler::new(bounds).map(Arc::new)
 }
 
 /// The loaded services of an application.
@@ -195,7 +202,7 @@ async fn load_service<'a>(
     let mut saved = store.map(|store| store.load(&service.name)).unwrap_or_default();
     let mut restored = None;
     if let Some(published) = store.and_then(|store| saved.current(store, &own.digest)) {
-        let loaded = loader.prepare(published, &terms).await;
+        let loaded = loader.prepare(&published, &terms).await;
         restored = loaded.inspect_err(|error| leave_out(service, error)).ok();
     }
     let is_restored = restored.is_some();
@@ -205,7 +212,7 @@ async fn load_service<'a>(
         None => {
             common.keep(service, &own);
             saved.published = None;
-            loader.prepare(own.clone(), &terms).await.map_err(wrong)?
+            loader.prepare(&own, &terms).await.map_err(wrong)?
         }
     };
     let limits = &component.limits;
@@ -216,7 +223,7 @@ async fn load_service<'a>(
         stream_idle: limits.stream_idle_timeout,
     };
     let loaded = Arc::new(Service::new(
-        terms.grants.log.warnings().clone(),
+        terms.grants.service.clone(),
         service.route.is_none(),
         deadlines,
         limits.max_body_bytes,
@@ -237,7 +244,7 @@ impl Draft<'_> {
             }
             leave_out(self.service, &error);
             common.keep(self.service, &self.own);
-            let own = common.loader.load(self.own.clone(), &self.terms).await;
+            let own = common.loader.load(&self.own, &self.terms).await;
             let own = own.map_err(|error| self.diagnose(&error))?;
             self.loaded.publish(Serving::only(Arc::new(own)));
             version.retire();

@@ -61,6 +61,7 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
         engine: Arc::new(Engine::new(config.limits.instances).map_err(Findings::Failed)?),
         runtimes: Arc::default(),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
+        compiler: application::compiler(&config).map_err(Findings::Failed)?,
     };
     application::load(&config, &backends, &handle, &loader, None).await.map_err(Findings::Wrong)?;
     Ok(config)

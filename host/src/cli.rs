@@ -36,6 +36,9 @@ pub enum Command {
     Swap(Swap),
     /// Put the version before this one into service again.
     Rollback(Rollback),
+    /// Compile the component on standard input for the host that started this.
+    #[command(hide = true)]
+    CompileComponent(CompileComponent),
 }
 
 /// The application file, or a component to serve by itself.
@@ -159,6 +162,20 @@ pub struct Rollback {
     pub service: String,
     #[command(flatten)]
     pub control: Control,
+}
+
+/// What the host tells the process that compiles a component.
+#[derive(Args, Debug)]
+pub struct CompileComponent {
+    /// The hash of the host's engine.
+    #[arg(long)]
+    pub engine: u64,
+    #[arg(long)]
+    pub cpu_seconds: u64,
+    #[arg(long)]
+    pub memory_bytes: u64,
+    #[arg(long)]
+    pub niceness: i32,
 }
 
 /// Which host is asked, and how its answer is printed.

@@ -266,6 +266,9 @@ pub struct HostLimits {
     pub instances: usize,
     /// Threads that serve; 0 is one for each processor.
     pub threads: usize,
+    /// What compiling one component may take of a processor and of memory.
+    pub compile_cpu: Duration,
+    pub compile_memory_bytes: u64,
 }
 
 /// The bounds of one service; `limits.rs` has the reasons.

@@ -10,6 +10,7 @@ pub mod output;
 pub mod state;
 pub mod worker;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -80,6 +81,22 @@ impl Engine {
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
     }
+
+    fn hash(&self) -> u64 {
+        hash(&self.wasmtime)
+    }
+}
+
+/// An engine that compiles and runs nothing. The pool makes no difference to what it makes.
+fn for_compiling() -> Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&config(None)).map_err(anyhow::Error::from)
+}
+
+/// What names an engine's code: another version, other settings or another processor have another.
+fn hash(engine: &wasmtime::Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// `pooled`: the instances that memory is reserved for.

@@ -25,7 +25,6 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::context::RequestContext;
 use crate::capability::outgoing::hops;
-use crate::engine::output::Warnings;
 use crate::failure::respond::{full, respond};
 use crate::failure::{Failure, Kind, Source};
 use crate::http::cors::{Pages, Reader};
@@ -70,8 +69,6 @@ pub struct App {
     /// Time between two pieces of a request body.
     body_idle: Duration,
     proxies: Proxies,
-    /// Bounds what is written to the log of requests for files.
-    warnings: Arc<Warnings>,
     ids: RequestIds,
 }
 
@@ -82,8 +79,7 @@ impl App {
         body_idle: Duration,
         proxies: Proxies,
     ) -> Self {
-        let warnings = Warnings::new("files".into());
-        Self { router, names, body_idle, proxies, warnings, ids: RequestIds::new() }
+        Self { router, names, body_idle, proxies, ids: RequestIds::new() }
     }
 
     /// Answer one request. Never fails: a failure is a response.
@@ -123,9 +119,7 @@ impl App {
     fn log(&self, id: &str, failure: &Failure) {
         match failure.kind.source() {
             Source::Client => tracing::debug!(request = id, "{failure}"),
-            Source::Guest | Source::Host => {
-                self.warnings.write(|| tracing::warn!(request = id, "{failure}"));
-            }
+            Source::Guest | Source::Host => tracing::warn!(request = id, "{failure}"),
         }
     }
 

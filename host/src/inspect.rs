@@ -1,13 +1,14 @@
 //! `wasm-host inspect`: what a component needs and offers, without running it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::cli::{self, Format};
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, ComponentFile, Outline};
+use crate::engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, Outline};
 use crate::engine::link::{self, Missing, imports, is_handler, needs};
 use crate::exit::Exit;
 use crate::{limits, output, table};
@@ -56,9 +57,13 @@ pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
 
 /// Read the component in `path`.
 fn report(path: &Path) -> Result<Report> {
-    let engine = Engine::new(limits::HOST_INSTANCES.default)?;
+    let engine = Arc::new(Engine::new(limits::HOST_INSTANCES.default)?);
     let file = ComponentFile::read_now(path)?;
-    let Outline { importing, exports } = Outline::read_now(&engine, CodeCache::of_user, &file)?;
+    let compile = || {
+        let compiler = Compiler::new(Bounds::default())?;
+        compiler.compile_now(&engine, &Arc::new(CodeCache::of_user()), &file)
+    };
+    let Outline { importing, exports } = Outline::read_now(&engine, &file, compile)?;
     let imports = imports(&engine, &importing);
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
     let is_of_0_3 = handler.as_deref().is_some_and(|name| name.contains("/handler@0.3"));

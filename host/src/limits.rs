@@ -15,9 +15,11 @@
 pub mod list;
 
 pub mod backends;
+pub mod compiler;
 pub mod embedded_postgres;
 pub mod held;
 pub mod http;
+pub mod log;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
@@ -41,9 +43,11 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
     let files = [
         LISTED,
         backends::LISTED,
+        compiler::LISTED,
         embedded_postgres::LISTED,
         held::LISTED,
         http::LISTED,
+        log::LISTED,
         ollama::LISTED,
         outgoing::LISTED,
         postgres::LISTED,
@@ -155,14 +159,11 @@ pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, ma
 /// hours and prints at each step, ends before it fills a disk.
 pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
 
-/// Warnings in a second about requests of one service: answers that broke off, and requests that failed. A client can
-/// cause one with each request.
-pub const WARNINGS: usize = 50;
-
 /// Bytes of the words with which a component ended an answer, as the log repeats them.
 pub const BREAK_WORDS_BYTES: usize = 500;
 
-/// How long after the first dropped line the log says how many were dropped: the second that the bound counts.
+/// How long after the first line that was dropped or left out the log says how many were: the second that the bound of
+/// output counts.
 pub const DROPPED_LINES_TOLD: Duration = Duration::from_secs(1);
 
 /// Instances of a version that are there before anybody asks, and stay although nobody does. None: most components
@@ -237,7 +238,7 @@ pub const CAUSE_CHARACTERS: usize = 200;
 /// Time that a command waits for the host to answer, and for a swap to come to its verdict: the upload, the
 /// swap before it, compiling the largest component, its trial and its health path.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-pub const SWAP_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+pub const SWAP_TIMEOUT: Duration = Duration::from_secs(15 * MINUTE);
 
 /// Bytes of an answer of the control plane that a command reads. A whole history has some hundred kilobytes.
 pub const ANSWER_BYTES: u64 = 16 * MIB;
@@ -290,7 +291,7 @@ pub const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 /// their programs first, and then the terminal closes.
 pub const TERMINAL_LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// When a command has ended, time for what goes on behind it and cannot be called back, a compiler at work above all.
+/// When a command has ended, time for what goes on behind it and cannot be called back, a disk above all.
 /// Files are replaced whole or not at all, so that nothing is lost with it.
 pub const LAST_TASKS: Duration = Duration::from_millis(100);
 

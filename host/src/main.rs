@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command};
+use wasm_host::engine::compile::compiler;
 use wasm_host::engine::worker::stop_computing;
 use wasm_host::exit::{Exit, USAGE};
 use wasm_host::{check, client, inspect, limits, serve, telemetry, testkit};
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
         }
     };
+    if let Command::CompileComponent(args) = &cli.command {
+        // It has neither a log nor a runtime.
+        return compiler::run(args);
+    }
     telemetry::start();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -32,7 +37,7 @@ fn main() -> ExitCode {
     telemetry::flush();
     // What computes there would ask for the time of a runtime that is gone.
     stop_computing();
-    // By itself it would wait for what cannot be called back, a compiler at work or a disk that does not answer, and
+    // By itself it would wait for what cannot be called back, such as a disk that does not answer, and
     // nobody would listen to signals meanwhile.
     runtime.shutdown_timeout(limits::LAST_TASKS);
     match ended {
@@ -51,5 +56,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Swap(args) => client::swap::swap(args).await,
         Command::Rollback(args) => client::swap::rollback(args).await,
         Command::Inspect(args) => inspect::inspect(args).await,
+        // Done before there was a runtime.
+        Command::CompileComponent(_) => Ok(()),
     }
 }

@@ -191,6 +191,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let loader = Loader {
         engine: Arc::new(Engine::new(config.limits.instances)?),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
+        compiler: application::compiler(&config)?,
         runtimes: threads.runtimes(),
     };
     let store = Store::new(&config.state_dir)

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::engine::output::Warnings;
 use crate::failure::{Failure, Source};
 use crate::record::ServiceRecorder;
 use crate::service::admission::Admission;
@@ -43,8 +42,6 @@ pub struct Service {
     served: AtomicU64,
     failed: AtomicU64,
     cancelled: AtomicU64,
-    /// Bounds what is written to the log of its requests.
-    warnings: Arc<Warnings>,
     /// Writes down what goes in and out.
     recorder: Option<ServiceRecorder>,
 }
@@ -61,9 +58,8 @@ pub struct Deadlines {
 }
 
 impl Service {
-    /// A service of the name that its warnings tell.
     pub fn new(
-        warnings: Arc<Warnings>,
+        name: Arc<str>,
         internal: bool,
         deadlines: Deadlines,
         max_body: u64,
@@ -72,7 +68,7 @@ impl Service {
         recorder: Option<ServiceRecorder>,
     ) -> Self {
         Self {
-            name: warnings.service().clone(),
+            name,
             internal,
             deadlines,
             max_body,
@@ -83,7 +79,6 @@ impl Service {
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
-            warnings,
             recorder,
         }
     }
@@ -94,7 +89,7 @@ impl Service {
         if failure.kind.source() == Source::Client {
             return tracing::debug!(%service, request, "{failure}");
         }
-        self.warnings.write(|| tracing::warn!(%service, request, "{failure}"));
+        tracing::warn!(%service, request, "{failure}");
     }
 
     /// What takes the next request.

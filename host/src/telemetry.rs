@@ -4,6 +4,7 @@
 //! writes them. What does not fit is dropped and counted. `tracing-appender` bounds such a buffer by
 //! lines, which may be a hundred bytes or eight thousand, and tells nobody of what it dropped.
 
+mod alike;
 mod buffer;
 mod fields;
 mod notices;
@@ -16,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::limits;
+use crate::telemetry::alike::Alike;
 use crate::telemetry::buffer::Buffer;
 use crate::telemetry::fields::Fields;
 use crate::telemetry::notices::Notices;
@@ -37,7 +39,7 @@ static BUFFER: Buffer = Buffer::new(limits::LOG_BUFFER_BYTES);
 pub fn start() {
     let asked = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_string());
     let filter = EnvFilter::new(format!("{QUIET},{asked}"));
-    let log = registry().with(filter).with(Notices);
+    let log = registry().with(filter).with(Notices).with(Alike);
     let lines =
         fmt::layer().with_ansi(stderr().is_terminal()).with_target(false).fmt_fields(Fields);
     let writer =
@@ -52,5 +54,6 @@ pub fn start() {
 /// Wait until what was logged is written, unless nobody reads it. Before the process ends, and before
 /// something is written past the log.
 pub fn flush() {
+    alike::tell();
     BUFFER.flush(limits::LOG_FLUSH);
 }

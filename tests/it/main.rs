@@ -5,6 +5,7 @@
 mod cancellation;
 mod cases;
 mod command_line;
+mod compiling;
 mod database_faults;
 mod database_notices;
 mod encrypted_backends;
@@ -18,6 +19,7 @@ mod health;
 mod hoarding;
 mod isolation;
 mod listener;
+mod log;
 mod model_server;
 mod outbound;
 mod plain_components;

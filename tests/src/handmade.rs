@@ -1,8 +1,8 @@
 //! Components made by hand, instruction by instruction, for what no language that components are written in here says.
 
 use wasm_encoder::{
-    CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
-    Module, StartSection, TableSection, TypeSection, ValType,
+    BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
+    ImportSection, Module, StartSection, TableSection, TypeSection, ValType,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -30,6 +30,29 @@ pub fn service(tables: &TableSection, code: &[Function]) -> Vec<u8> {
     }
     module.section(&bodies);
     component(module.finish(), &[])
+}
+
+/// A service of many functions, each a long loop about many values, which keep a compiler busy for minutes.
+pub fn takes_long_to_compile() -> Vec<u8> {
+    loops(200, 10_000, 500)
+}
+
+/// A service of so many functions, each a loop of so many steps about so many values.
+pub fn loops(functions: usize, steps: u32, values: u32) -> Vec<u8> {
+    let mut handle = Function::new([]);
+    handle.instructions().end();
+    let mut long = Function::new([(values, ValType::I32)]);
+    let mut code = long.instructions();
+    code.loop_(BlockType::Empty);
+    for step in 0..steps {
+        let [one, other] = [step * 7 % values, step * 13 % values];
+        code.local_get(one).local_get(other).i32_mul().local_get(step % values).i32_xor();
+        code.local_set(one);
+    }
+    code.local_get(0).br_if(0).end().end();
+    let mut functions = vec![long; functions];
+    functions.insert(0, handle);
+    service(&TableSection::new(), &functions)
 }
 
 /// A service of WASI 0.2 that imports a function `ask` of each of these interfaces, such as

@@ -21,7 +21,15 @@ pub(super) const KEYS: &[&str] = &[
     "name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits", "record",
 ];
 
-const LIMITS_KEYS: &[&str] = &["concurrent", "queue", "memory", "instances", "threads"];
+const LIMITS_KEYS: &[&str] = &[
+    "concurrent",
+    "queue",
+    "memory",
+    "instances",
+    "threads",
+    "compile-cpu-timeout",
+    "compile-memory",
+];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
@@ -158,6 +166,8 @@ pub(super) fn host_limits(cx: &Context<'_>, table: &Table<'_>) -> HostLimits {
         memory_bytes: table.size(cx, "memory", limits::HOST_MEMORY_BYTES),
         instances: table.count(cx, "instances", limits::HOST_INSTANCES),
         threads: table.count(cx, "threads", limits::HOST_THREADS),
+        compile_cpu: table.duration(cx, "compile-cpu-timeout", limits::compiler::CPU_TIMEOUT),
+        compile_memory_bytes: table.size(cx, "compile-memory", limits::compiler::MEMORY_BYTES),
     }
 }
 

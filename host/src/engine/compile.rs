@@ -1,7 +1,8 @@
 //! From a file's bytes to a compiled component.
 //!
-//! Compiling takes tens of milliseconds to seconds of a processor, so it runs off the threads that serve requests,
-//! and its result is kept on disk under the digest of the file and the engine's own hash.
+//! Compiling takes tens of milliseconds to seconds of a processor, and as much as it likes of a component that was made
+//! for that. So it is done by a process of its own, with bounds ([`apart`]), and its result is kept on disk under the
+//! digest of the file and the engine's own hash.
 
 use std::fmt;
 use std::fs;
@@ -17,10 +18,13 @@ use crate::engine::Engine;
 use crate::limits;
 use crate::telemetry::tell_if_long;
 
+mod apart;
 mod cache;
+pub mod compiler;
 mod origin;
 mod outline;
 
+pub use apart::{Bounds, Compiler};
 pub use cache::CodeCache;
 pub use outline::Outline;
 
@@ -115,18 +119,8 @@ impl ComponentFile {
     }
 }
 
-/// Compile a component, or load its code from the cache.
-pub async fn compile(
-    engine: Arc<Engine>,
-    cache: Arc<CodeCache>,
-    file: ComponentFile,
-) -> Result<Arc<Component>> {
-    tokio::task::spawn_blocking(move || compile_now(&engine, &cache, &file))
-        .await
-        .context("the compiler stopped")?
-}
-
-/// The same for a thread that may wait.
+/// Compile a component in this process, or load its code from the cache. For programs that are not the host and for
+/// components that their user has chosen to trust: nothing bounds it.
 pub fn compile_now(
     engine: &Engine,
     cache: &CodeCache,
@@ -135,12 +129,22 @@ pub fn compile_now(
     if let Some(component) = cache.load(engine.wasmtime(), &file.digest) {
         return Ok(component);
     }
-    let megabytes = file.bytes.len() as f64 / 1e6;
-    let what = format!("compiling {} of {megabytes:.1} MB", file.path.display());
-    let component = tell_if_long(&what, || Component::from_binary(engine.wasmtime(), &file.bytes))
-        .map_err(anyhow::Error::from)
-        .with_context(|| format!("{} is not a valid component", file.path.display()))?;
-    Ok(cache.store(engine.wasmtime(), &file.digest, component))
+    let code = tell_if_long(&what(file), || precompile(engine.wasmtime(), file))?;
+    cache.store(engine.wasmtime(), &file.digest, &code)
+}
+
+fn precompile(engine: &wasmtime::Engine, file: &ComponentFile) -> Result<Vec<u8>> {
+    let code = engine.precompile_component(&file.bytes);
+    code.map_err(anyhow::Error::from).with_context(|| invalid(file))
+}
+
+/// What is done when a component is compiled, for people.
+fn what(file: &ComponentFile) -> String {
+    format!("compiling {} of {:.1} MB", file.path.display(), file.bytes.len() as f64 / 1e6)
+}
+
+fn invalid(file: &ComponentFile) -> String {
+    format!("{} is not a valid component", file.path.display())
 }
 
 fn open(path: &Path) -> Result<fs::File> {

@@ -6,7 +6,6 @@
 mod notices;
 mod printed;
 mod speaker;
-mod warnings;
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +21,6 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 pub use self::printed::{Printed, Stream};
 pub use self::speaker::{Speaker, add_to_linker};
-pub use self::warnings::Warnings;
 use crate::capability::context::RequestContext;
 use crate::limits;
 
@@ -40,14 +38,11 @@ pub struct LogRate {
     left_out: AtomicU64,
     /// Somebody will tell within a second.
     is_to_be_told: AtomicBool,
-    /// What the host itself has to say of the service.
-    warnings: Arc<Warnings>,
 }
 
 impl LogRate {
     pub fn new(service: Arc<str>, per_second: usize, per_request: usize) -> Arc<Self> {
         Arc::new(Self {
-            warnings: Warnings::new(service.clone()),
             service,
             per_second,
             per_request,
@@ -58,10 +53,6 @@ impl LogRate {
             left_out: AtomicU64::new(0),
             is_to_be_told: AtomicBool::new(false),
         })
-    }
-
-    pub fn warnings(&self) -> &Arc<Warnings> {
-        &self.warnings
     }
 
     /// Whether one more line may be written now, for this request if it is known.

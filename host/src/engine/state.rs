@@ -150,11 +150,6 @@ impl State {
         &self.grants.service
     }
 
-    /// Warn of the instance, if the log of its service has room for that.
-    pub fn warn(&self, warn: impl FnOnce()) {
-        self.grants.log.warnings().write(warn);
-    }
-
     /// The instance is given a request.
     pub fn begin(&mut self, task: GuestTaskId, request: RequestContext) {
         if let Some(surroundings) = &self.surroundings {

@@ -276,12 +276,12 @@ impl Policy {
             } else if store.data().trapped(&error) {
                 // Told to a test instead.
             } else if let Some(overrun) = error.downcast_ref::<Overrun>() {
-                store.data().warn(|| tracing::warn!(%service, "an instance was ended: {overrun}"));
+                tracing::warn!(%service, "an instance was ended: {overrun}");
             } else if error.is::<Dropped>() && !std::thread::panicking() {
                 tracing::debug!(%service, "an instance was ended with the host");
             } else {
                 let cause = error.root_cause();
-                store.data().warn(|| tracing::warn!(%service, "an instance trapped: {cause}"));
+                tracing::warn!(%service, "an instance trapped: {cause}");
                 tracing::debug!(%service, "{error:?}");
             }
         }

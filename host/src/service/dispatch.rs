@@ -346,9 +346,7 @@ impl GuardedBody {
     fn tell(&mut self, why: fmt::Arguments<'_>) {
         let Guard { service, slot, .. } = &self.guard;
         if !std::mem::replace(&mut self.is_told, true) {
-            service.warnings.write(|| {
-                tracing::warn!(service = %service.name, request = slot.context.id(), "{why}");
-            });
+            tracing::warn!(service = %service.name, request = slot.context.id(), "{why}");
         }
     }
 

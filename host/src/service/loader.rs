@@ -8,12 +8,13 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use http::{Request, Response};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
+use wasmtime::component::Component;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::InstantiationError;
 
 use crate::capability::context::RequestContext;
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, ComponentFile, compile};
+use crate::engine::compile::{CodeCache, Compiler, ComponentFile};
 use crate::engine::link::{imports, link};
 use crate::engine::state::Grants;
 use crate::engine::worker::{Handler, InstanceLimits, Policy, Slot};
@@ -27,6 +28,7 @@ use crate::service::version::Version;
 pub struct Loader {
     pub engine: Arc<Engine>,
     pub cache: Arc<CodeCache>,
+    pub compiler: Arc<Compiler>,
     /// The runtimes of the threads that serve. None: nothing will be served.
     pub runtimes: Arc<[Handle]>,
 }
@@ -41,18 +43,43 @@ pub struct Terms {
 
 impl Loader {
     /// Load a component for a service, and ask it for its health.
-    pub async fn load(&self, file: ComponentFile, terms: &Terms) -> Result<Version> {
-        let version = self.prepare(file, terms).await?;
+    pub async fn load(&self, file: &ComponentFile, terms: &Terms) -> Result<Version> {
+        let code = self.compile(file, 0).await?;
+        self.load_compiled(file, code, terms).await
+    }
+
+    /// All but its health, for a time when the services that it may call are not there yet.
+    pub async fn prepare(&self, file: &ComponentFile, terms: &Terms) -> Result<Version> {
+        let code = self.compile(file, 0).await?;
+        self.start(file, code, terms).await
+    }
+
+    /// The code of a component. Given up when this is dropped.
+    pub async fn compile(&self, file: &ComponentFile, niceness: i32) -> Result<Arc<Component>> {
+        self.compiler.compile(&self.engine, &self.cache, file, niceness).await
+    }
+
+    /// Load a component that is compiled, and ask it for its health.
+    pub async fn load_compiled(
+        &self,
+        file: &ComponentFile,
+        code: Arc<Component>,
+        terms: &Terms,
+    ) -> Result<Version> {
+        let version = self.start(file, code, terms).await?;
         make_ready(&version, terms).await?;
         Ok(version)
     }
 
-    /// All but its health, for a time when the services that it may call are not there yet.
-    pub async fn prepare(&self, file: ComponentFile, terms: &Terms) -> Result<Version> {
+    async fn start(
+        &self,
+        file: &ComponentFile,
+        component: Arc<Component>,
+        terms: &Terms,
+    ) -> Result<Version> {
         let ComponentFile { digest, path, .. } = file.clone();
         let mut instances = terms.instances.clone();
         instances.per_instance.get_or_insert_with(|| file.per_instance());
-        let component = compile(self.engine.clone(), self.cache.clone(), file).await?;
         let pre = link(&self.engine, &component, &terms.grants).with_context(|| {
             format!("{} cannot be the service {}", path.display(), terms.grants.service)
         })?;

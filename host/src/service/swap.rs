@@ -4,20 +4,22 @@
 //! starts, and answers its health path is published, with one pointer swap. Requests that run stay on their
 //! version to the end of their bodies. A rejected version leaves no trace in serving.
 //!
-//! Of each service one swap runs at a time and one waits; a newer one takes the place of the one that waits.
+//! Of each service one swap runs at a time and one waits; a newer one takes the place of the one that waits, and of
+//! the one that runs while that is compiled.
 //! A rollback is a swap to the version before the one that serves when its turn comes.
 
 mod attempt;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::compile::ComponentFile;
 use crate::service::Service;
@@ -31,7 +33,7 @@ pub struct Swaps {
     slots: Arc<BTreeMap<Arc<str>, Arc<SwapSlot>>>,
     loader: Loader,
     store: Arc<Store>,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 /// One service as swaps see it.
@@ -52,7 +54,8 @@ pub struct SwapSlot {
     change: AsyncMutex<()>,
     /// Held while the record is written, so that an older one never overwrites a newer one.
     saving: AsyncMutex<()>,
-    newest: AtomicU64,
+    /// The number of the newest attempt.
+    newest: watch::Sender<u64>,
 }
 
 /// From what is wrong with a component to words for people.
@@ -133,7 +136,7 @@ impl SwapSlot {
             turn: AsyncMutex::new(()),
             change: AsyncMutex::new(()),
             saving: AsyncMutex::new(()),
-            newest: AtomicU64::new(0),
+            newest: watch::Sender::new(0),
         };
         let version = slot.service.serving().stable.clone();
         let file = (version.digest.full(), version.path.display().to_string());
@@ -177,12 +180,12 @@ impl Swaps {
     pub fn new(slots: Vec<SwapSlot>, loader: Loader, store: Arc<Store>) -> Arc<Self> {
         let named = slots.into_iter().map(|slot| (slot.service.name.clone(), Arc::new(slot)));
         let slots = Arc::new(named.collect());
-        Arc::new(Self { slots, loader, store, stopping: AtomicBool::new(false) })
+        Arc::new(Self { slots, loader, store, stopping: CancellationToken::new() })
     }
 
-    /// From now on every swap is rejected.
+    /// From now on every swap is rejected; what is compiled for one is given up.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
     }
 
     /// What happened to a service's versions, oldest first.

@@ -56,7 +56,7 @@ fn run(args: &Test) -> Result<(), Exit> {
         return Err(Exit::Usage(wrong.join("\n")));
     }
     let seed = args.shuffle.map(|seed| seed.unwrap_or_else(time_as_seed));
-    let kit = Kit::new()?;
+    let kit = Kit::of_host()?;
     let mut suites = Vec::new();
     for (place, files) in work {
         let mut files = select(files, &place, args.filter.as_deref(), seed);

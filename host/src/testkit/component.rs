@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use wasmtime_wasi_http::handler::ProxyPre;
 
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, ComponentFile, Digest, compile_now};
+use crate::engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, Digest, compile_now};
 use crate::engine::link::link;
 use crate::engine::memory::Budget;
 use crate::engine::output::LogRate;
@@ -22,8 +22,10 @@ use crate::testkit::script::Script;
 
 /// What every test of a process shares: the engine, and the folder where compiled code is kept.
 pub struct Kit {
-    engine: Engine,
-    cache: CodeCache,
+    engine: Arc<Engine>,
+    cache: Arc<CodeCache>,
+    /// None: the process is not the host, and compiles in itself.
+    compiler: Option<Compiler>,
 }
 
 /// A component that is ready to be tested. Every test gets an instance of its own.
@@ -38,10 +40,16 @@ impl Kit {
     /// # Errors
     /// The engine does not start on this machine.
     pub fn new() -> Result<Self> {
-        Ok(Self {
-            engine: Engine::new(limits::HOST_INSTANCES.default)?,
-            cache: CodeCache::of_user(),
-        })
+        let engine = Arc::new(Engine::new(limits::HOST_INSTANCES.default)?);
+        Ok(Self { engine, cache: Arc::new(CodeCache::of_user()), compiler: None })
+    }
+
+    /// The same for the host's own commands.
+    ///
+    /// # Errors
+    /// The engine does not start on this machine.
+    pub fn of_host() -> Result<Self> {
+        Ok(Self { compiler: Some(Compiler::new(Bounds::default())?), ..Self::new()? })
     }
 
     /// Read, compile or take from the cache, and link.
@@ -50,11 +58,14 @@ impl Kit {
     /// The file cannot be read, is no component, is no service, or imports what this host does not have.
     pub fn load(&self, path: &Path) -> Result<Component> {
         let file = ComponentFile::read_now(path)?;
-        let component = compile_now(&self.engine, &self.cache, &file)?;
+        let component = match &self.compiler {
+            Some(compiler) => compiler.compile_now(&self.engine, &self.cache, &file)?,
+            None => compile_now(&self.engine, &self.cache, &file)?,
+        };
         let script = Script::new(Matching::Strict, Vec::new());
         let pre = link(&self.engine, &component, &grants(script, &[], None))
             .with_context(|| format!("{} cannot be tested", path.display()))?;
-        let engine = self.engine.clone();
+        let engine = Engine::clone(&self.engine);
         Ok(Component { path: path.to_path_buf(), digest: file.digest, engine, pre })
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use wasm_encoder::{BlockType, Function, TableSection, ValType};
 use wasm_host_tests::client::{self, KeepAlive};
-use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::host::{App, Host, has_ended};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::models;
 use wasm_host_tests::upstream::{Step, Upstream};
@@ -105,41 +104,15 @@ async fn a_second_signal_ends_it_at_once() {
 #[tokio::test]
 async fn a_compiler_at_work_holds_nobody_up() {
     let host = std::sync::Arc::new(guests("").serve().await);
-    let component = takes_long_to_compile();
-    let before = host.processor_time("");
     let swapping = tokio::spawn({
         let host = host.clone();
-        async move { host.swap("good", "", component).await }
+        async move { host.swap("good", "", handmade::takes_long_to_compile()).await }
     });
-    eventually("the compiler to work", async || {
-        (host.processor_time("") - before >= 200).then_some(())
-    })
-    .await;
-    assert!(!swapping.is_finished());
+    let compiler = host.compiler().await;
     swapping.abort();
     let _ = swapping.await;
     stops_soon(std::sync::Arc::into_inner(host).unwrap()).await;
-}
-
-/// A service of many functions, each a long loop about many values.
-fn takes_long_to_compile() -> Vec<u8> {
-    const FUNCTIONS: usize = 200;
-    const STEPS: u32 = 10_000;
-    const VALUES: u32 = 500;
-    let mut handle = Function::new([]);
-    handle.instructions().end();
-    let mut long = Function::new([(VALUES, ValType::I32)]);
-    let mut code = long.instructions();
-    code.loop_(BlockType::Empty);
-    for step in 0..STEPS {
-        let [one, other] = [step * 7 % VALUES, step * 13 % VALUES];
-        code.local_get(one).local_get(other).i32_mul().local_get(step % VALUES).i32_xor();
-        code.local_set(one);
-    }
-    code.local_get(0).br_if(0).end().end();
-    let mut functions = vec![long; FUNCTIONS];
-    functions.insert(0, handle);
-    handmade::service(&TableSection::new(), &functions)
+    has_ended(compiler).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wasm_host_tests::client;
+use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, component};
 use wasm_host_tests::upstream::Upstream;
 
@@ -141,9 +142,13 @@ async fn of_swaps_that_wait_the_newest_wins_and_a_loop_holds_nobody_up() {
         let host = host.clone();
         tokio::spawn(async move { host.swap("app", "", version(name)).await })
     };
+    let compiled = || std::fs::read_dir(host.state().join("code")).unwrap().count();
+    let before = compiled();
     // It loops at its instantiation, which is given up after ten seconds.
     let first = swap("stuck");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Until it is compiled, a newer one would take its place.
+    eventually("its code", async || (compiled() > before).then_some(())).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let second = swap("sick");
     tokio::time::sleep(Duration::from_millis(500)).await;
     let third = swap("two");

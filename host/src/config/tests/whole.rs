@@ -118,6 +118,8 @@ queue = 12
 memory = "1GiB"
 instances = 13
 threads = 3
+compile-cpu-timeout = "14s"
+compile-memory = "512MiB"
 "#,
     );
     assert_eq!(warnings(&config), "");
@@ -192,8 +194,15 @@ threads = 3
         warm: 3,
     };
     assert_eq!(a.limits, expected);
-    let expected =
-        HostLimits { concurrent: 11, queue: 12, memory_bytes: 1 << 30, instances: 13, threads: 3 };
+    let expected = HostLimits {
+        concurrent: 11,
+        queue: 12,
+        memory_bytes: 1 << 30,
+        instances: 13,
+        threads: 3,
+        compile_cpu: Duration::from_secs(14),
+        compile_memory_bytes: 512 << 20,
+    };
     assert_eq!(config.limits, expected);
     assert_eq!(config.services["a"].route.as_deref(), Some("/a"));
     assert_eq!(config.services["b"].route.as_deref(), Some("/b/%C3%A4/~"));

@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 use std::env;
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +21,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::engine::compile::Digest;
-use crate::{limits, owned};
+use crate::{engine, limits, owned};
 
 /// Bytes of the digest that an entry ends with.
 const SEAL_BYTES: usize = 32;
@@ -82,18 +81,20 @@ impl CodeCache {
         }
     }
 
+    /// Keep code that was just compiled, and load it.
     pub(super) fn store(
         &self,
         engine: &Engine,
         digest: &Digest,
-        component: Component,
-    ) -> Arc<Component> {
-        let Some(path) = self.path(engine, digest) else { return Arc::new(component) };
-        if let Err(error) = write(&path, &component) {
+        code: &[u8],
+    ) -> anyhow::Result<Arc<Component>> {
+        let component = load_compiled(engine, code)?;
+        let Some(path) = self.path(engine, digest) else { return Ok(Arc::new(component)) };
+        if let Err(error) = write(&path, code) {
             tracing::warn!("compiled code is not kept: cannot write {}: {error}", path.display());
         }
         self.trim(limits::CODE_CACHE_BYTES);
-        self.share(path, component)
+        Ok(self.share(path, component))
     }
 
     fn share(&self, path: PathBuf, component: Component) -> Arc<Component> {
@@ -110,9 +111,7 @@ impl CodeCache {
     }
 
     fn path(&self, engine: &Engine, digest: &Digest) -> Option<PathBuf> {
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        let name = format!("{}-{:016x}.cwasm", digest.full(), hasher.finish());
+        let name = format!("{}-{:016x}.cwasm", digest.full(), engine::hash(engine));
         Some(self.folder.as_ref()?.join(name))
     }
 
@@ -166,33 +165,31 @@ fn seal(path: &Path, code: &[u8]) -> [u8; SEAL_BYTES] {
 /// Load machine code that this host compiled. The only unsafe code of the host.
 #[expect(
     unsafe_code,
-    reason = "the code was written by `write` into a folder that only this user can write to"
+    reason = "the code comes from a compiler that is this host, or was written by `write` into a folder that only this \
+              user can write to"
 )]
 fn load_compiled(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes are the output of `Component::serialize` of an engine with the same hash: the file's name
-    // carries the hash, its digest was checked over these very bytes, which the engine copies, and its folder is
-    // nobody else's.
+    // SAFETY: the bytes are the output of `Engine::precompile_component` of an engine with the same hash. Either they
+    // were just made, by this process or by one of the same executable that had nobody else to talk to and ended well.
+    // Or they were read from a file: its name carries the hash, its digest was checked over these very bytes, which
+    // the engine copies, and its folder is nobody else's.
     unsafe { Component::deserialize(engine, code) }
 }
 
 static PARTIALS: AtomicU64 = AtomicU64::new(0);
 
 /// Write beside the final name, then rename, so that a reader never sees half a file.
-fn write(path: &Path, component: &Component) -> anyhow::Result<()> {
+fn write(path: &Path, code: &[u8]) -> io::Result<()> {
     // Two services with the same component may write it at the same time.
     let turn = PARTIALS.fetch_add(1, Ordering::Relaxed);
     // In containers all hosts have the same process id, and may share a volume.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let partial = path.with_extension(format!("partial-{}-{turn}-{now}", std::process::id()));
-    let written = component
-        .serialize()
-        .map_err(anyhow::Error::from)
-        .and_then(|code| {
-            let mut file = File::create_new(&partial)?;
-            file.write_all(&code)?;
-            Ok(file.write_all(&seal(path, &code))?)
-        })
-        .and_then(|()| Ok(fs::rename(&partial, path)?));
+    let written = File::create_new(&partial).and_then(|mut file| {
+        file.write_all(code)?;
+        file.write_all(&seal(path, code))?;
+        fs::rename(&partial, path)
+    });
     if written.is_err() {
         let _ = fs::remove_file(&partial);
     }

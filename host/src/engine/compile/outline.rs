@@ -10,7 +10,7 @@ use wasmparser::{BinaryReader, ComponentExportSectionReader, Validator, WasmFeat
 use wasmtime::component::Component;
 
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, ComponentFile, HEADER, compile_now, first_section};
+use crate::engine::compile::{ComponentFile, HEADER, first_section, invalid};
 
 /// The sections of a component's binary form that matter here.
 const CORE_TYPES: u8 = 3;
@@ -29,13 +29,13 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// Read a component for a thread that may wait.
+    /// Read a component for a thread that may wait, with `compile` if all of it has to be compiled.
     pub fn read_now(
         engine: &Engine,
-        cache: impl FnOnce() -> CodeCache,
         file: &ComponentFile,
+        compile: impl FnOnce() -> Result<Arc<Component>>,
     ) -> Result<Self> {
-        let invalid = || format!("{} is not a valid component", file.path.display());
+        let invalid = || invalid(file);
         // Whether the engine takes each of them is seen when it is compiled.
         let mut validator = Validator::new_with_features(WasmFeatures::all());
         validator.validate_all(&file.bytes).with_context(invalid)?;
@@ -45,7 +45,7 @@ impl Outline {
                 .map(Arc::new)
                 .map_err(anyhow::Error::from)
                 .with_context(invalid)?,
-            None => compile_now(engine, &cache(), file)?,
+            None => compile()?,
         };
         Ok(Self { importing, exports })
     }
@@ -89,6 +89,7 @@ mod tests {
     use wasm_host_tests::handmade;
 
     use super::*;
+    use crate::engine::compile::{CodeCache, compile_now};
     use crate::engine::link::imports;
 
     const IMPORT: &str = "acme:coyote/anvil@1.0.0";
@@ -108,7 +109,8 @@ mod tests {
         assert!(outer(&late).unwrap().0.is_none());
         for bytes in [early, late] {
             let file = ComponentFile::from_bytes(bytes, PathBuf::from("a.wasm")).unwrap();
-            let outline = Outline::read_now(&engine, CodeCache::none, &file).unwrap();
+            let compile = || compile_now(&engine, &CodeCache::none(), &file);
+            let outline = Outline::read_now(&engine, &file, compile).unwrap();
             let imports = imports(&engine, &outline.importing);
             assert!(imports.contains(&IMPORT.to_string()), "{imports:?}");
         }
@@ -120,7 +122,7 @@ mod tests {
         let mut bytes = handmade::importing(&[IMPORT]);
         bytes.truncate(bytes.len() / 2);
         let file = ComponentFile::from_bytes(bytes, PathBuf::from("a.wasm")).unwrap();
-        let wrong = Outline::read_now(&engine, CodeCache::none, &file).err().unwrap();
+        let wrong = Outline::read_now(&engine, &file, || panic!("it is compiled")).err().unwrap();
         assert_eq!(wrong.to_string(), "a.wasm is not a valid component");
     }
 }

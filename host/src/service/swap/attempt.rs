@@ -2,13 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::task::spawn_blocking;
 
 use super::{Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
 use crate::engine::compile::ComponentFile;
+use crate::limits::compiler::NICENESS;
 use crate::service::history::{Record, Verdict};
 use crate::service::serving::Serving;
 use crate::service::version::Version;
@@ -60,23 +60,36 @@ impl Swaps {
         request: &Request,
     ) -> Result<Outcome, SwapError> {
         let started = Instant::now();
-        let ticket = slot.newest.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut newest = slot.newest.subscribe();
+        let mut ticket = 0;
+        slot.newest.send_modify(|newest| {
+            *newest += 1;
+            ticket = *newest;
+        });
         let _turn = slot.turn.lock().await;
         let file = match wanted {
             Wanted::Component(file) => file,
             Wanted::Before => self.before(slot).await?,
         };
         let rejected = |reason: String| rejected(slot, Some(&file), request, started, reason);
-        if slot.newest.load(Ordering::Acquire) != ticket {
+        if *newest.borrow_and_update() != ticket {
             return Ok(rejected("a newer swap took its place while it waited".to_string()));
         }
-        if self.is_stopping() {
+        if self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));
         }
         if let Some(outcome) = self.unchanged(slot, &file, request, started).await {
             return Ok(outcome);
         }
-        let version = match self.loader.load(file.clone(), &slot.terms).await {
+        let compiled = tokio::select! {
+            compiled = self.loader.compile(&file, NICENESS) => compiled,
+            _ = newest.changed() => {
+                return Ok(rejected("a newer swap took its place while it was compiled".to_string()));
+            }
+            () = self.stopping.cancelled() => return Ok(rejected(STOPPING.to_string())),
+        };
+        let loaded = async { self.loader.load_compiled(&file, compiled?, &slot.terms).await };
+        let version = match loaded.await {
             Ok(version) => Arc::new(version),
             Err(error) => return Ok(rejected((slot.explain)(&error))),
         };
@@ -91,14 +104,10 @@ impl Swaps {
             Err(error) => return Ok(rejected(format!("its file cannot be kept: {error}"))),
         };
         let _change = slot.change.lock().await;
-        if self.is_stopping() {
+        if self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));
         }
         Ok(self.publish(slot, version, &file, request, started).await)
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
     }
 
     /// What a rollback goes to.

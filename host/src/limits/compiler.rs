@@ -1,0 +1,42 @@
+//! The bounds of the compiler, which runs in processes of its own.
+
+use std::time::Duration;
+
+use super::{DAY, GIB, MIB, MINUTE, Setting};
+
+bounds! {
+
+/// Processor time to compile one component. An interpreter of 20 MB takes half a minute of it; what takes minutes was
+/// made to.
+pub const CPU_TIMEOUT: Setting<Duration> = Setting {
+    default: Duration::from_secs(5 * MINUTE),
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(DAY),
+};
+
+/// Bytes of memory to compile one component. An interpreter of 20 MB takes a third of it, and
+/// each thread that compiles some megabytes.
+pub const MEMORY_BYTES: Setting<u64> =
+    Setting { default: 2 * GIB, min: 256 * MIB, max: 1024 * GIB };
+
+/// How many times its processor time a compiler may take by the clock: where all processors are busy, it waits.
+pub const DEADLINE_FACTOR: u32 = 2;
+
+/// Processor time between the signal that ends a compiler and the one that does so without fail.
+pub const CPU_GRACE: Duration = Duration::from_secs(1);
+
+/// Components that are compiled at once. Each may take all the memory of one; those who wait for a place wait for no
+/// longer than one may take.
+pub const PLACES: usize = 4;
+
+/// How much less urgent compiling a version to be swapped in is than threads that serve, in the steps of `nice`: as
+/// much as guests that compute. At a start nobody is served yet, and it is as urgent as the host.
+pub const NICENESS: i32 = 10;
+
+/// Bytes of compiled code that a compiler hands over. The interpreter of 20 MB compiles to a fifth of it.
+pub const CODE_BYTES: usize = 512 * 1024 * 1024;
+
+/// Bytes of what a compiler says about why it failed.
+pub const LAST_WORDS_BYTES: usize = 8 * 1024;
+
+}
