@@ -133,10 +133,12 @@ impl App {
     ) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
         let host = request::host(&request)?;
-        self.names.check(&host)?;
         let uri = request.uri().clone();
         let path = uri.path();
-        let Some((served, rest)) = self.router.find(&host, path) else {
+        let found = self.router.find(&host, path);
+        let is_for_models = found.is_some_and(|(served, _)| served.target.has_models());
+        self.names.check(&host).map_err(|refused| Failure { is_for_models, ..refused })?;
+        let Some((served, rest)) = found else {
             return Err(Failure::new(Kind::NoRoute, format!("No service answers {path}.")));
         };
         let client = self.proxies.client(peer.address.ip(), peer.secure, &host, request.headers());
@@ -146,7 +148,6 @@ impl App {
             Ok(Some(preflight)) => return Ok(preflight),
             admitted => {
                 *reader = Some(served.pages.reader(request.headers()));
-                let is_for_models = served.target.has_models();
                 admitted.map_err(|refused| Failure { is_for_models, ..refused })?;
             }
         }

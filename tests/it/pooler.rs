@@ -135,6 +135,16 @@ async fn health_looks_through_a_pooler_at_the_server() {
 }
 
 #[tokio::test]
+async fn who_asks_after_the_server_keeps_no_session_that_others_need() {
+    let settings = "pool_mode = session\ndefault_pool_size = 2\nquery_wait_timeout = 10";
+    let bench = Bench::new(settings, "pool = 1").await;
+    assert_eq!(bench.value("select 1").await, "1");
+    let ready = client::send(&bench.host.admin, "GET", "/ready", &[], "").await;
+    assert!(!ready.text().contains("does not answer"), "{}", ready.text());
+    assert_eq!(bench.pooler.sql(&["select 2"]), "2");
+}
+
+#[tokio::test]
 async fn a_pooler_that_has_no_session_to_spare_is_busy() {
     let settings = "pool_mode = transaction\ndefault_pool_size = 1";
     let bench = Bench::new(settings, "").await;
@@ -157,7 +167,7 @@ async fn a_pooler_that_has_no_session_to_spare_is_busy() {
 async fn a_pooler_with_fewer_sessions_than_the_pool_says_so() {
     let postgres = Postgres::start();
     let pooler = Pooler::start(&postgres, "pool_mode = session\ndefault_pool_size = 1");
-    let keys = "pool = 2\nconnect-timeout = \"1s\"";
+    let keys = "pool = 2\nconnect-timeout = \"3s\"";
     let host = databases::querier(&pooler.url(), keys).serve().await;
     let sleep = "select pg_sleep(600)";
     let held = client::open(&host.address, "POST", "/", &[], sleep).await;

@@ -145,6 +145,8 @@ async fn a_name_that_was_bent_to_this_machine_is_answered_nothing() {
     ] {
         let reply = client::send(&host.address, method, path, &bent, CHAT).await;
         assert_eq!(reply.status, 421, "{method} {path}");
+        let is_of_models = reply.header("content-type") == "application/json";
+        assert_eq!(is_of_models, !path.starts_with("/good"), "{path}");
         let told = reply.json();
         let line = "add hosts = [\"evil.example\"] under [http] in the application file";
         assert!(told["detail"].as_str().unwrap().contains(line), "{told}");

@@ -128,11 +128,13 @@ impl<'a> Context<'a> {
         self.bounds.borrow_mut().push(bound);
     }
 
-    /// A bound that was read has another default than others of its kind, and the file does not set it.
+    /// A bound that was read has another default than others of its kind, which counts unless the file sets it.
     pub(super) fn raise_default(&self, table: &str, key: &str, value: &str) {
         let mut bounds = self.bounds.borrow_mut();
         for bound in bounds.iter_mut().filter(|bound| bound.table == table && bound.key == key) {
-            value.clone_into(&mut bound.value);
+            if bound.line.is_none() {
+                value.clone_into(&mut bound.value);
+            }
             value.clone_into(&mut bound.default);
         }
     }

@@ -369,6 +369,21 @@ async fn code_of_a_script_that_commits_fails_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_script_is_read_as_it_was_checked_whatever_its_database_sets() {
+    let server = server();
+    let address = server.database("initreads").await.unwrap();
+    let off = "alter role current_user set standard_conforming_strings = off";
+    run(&address, off).await;
+    let folder = folder();
+    // With a backslash that escapes, the literal ends before the `commit`.
+    let text = "create table t (a text); insert into t values ('\\''; commit; select 1 / 0; --');";
+    let script = script(folder.path(), "a.sql", text);
+    assert_eq!(apply(&address, &[script]).await.unwrap().len(), 1);
+    let kept = "\\'; commit; select 1 / 0; --";
+    assert_eq!(super::tests::text(&address, "select a from t").await, kept);
+}
+
+#[tokio::test]
 async fn what_a_dump_sets_ends_with_it() {
     let server = server();
     let address = server.database("initdump").await.unwrap();

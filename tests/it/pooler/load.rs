@@ -36,8 +36,18 @@ fn statement(number: usize) -> (String, String) {
     }
 }
 
+/// One that runs for long enough to be hit by what is meant for another.
+fn nap(number: usize) -> (String, String) {
+    (format!("select {number} as n, pg_sleep(0.2)"), format!("{number} Value::Null\nend 1\n"))
+}
+
 /// So many clients send so many statements in all. Each gets its own answer.
-async fn ask_all(host: &Host, clients: usize, statements: usize) {
+async fn ask_all(
+    host: &Host,
+    clients: usize,
+    statements: usize,
+    statement: fn(usize) -> (String, String),
+) {
     let mut asked = JoinSet::new();
     for client in 0..clients {
         let address = host.address.clone();
@@ -66,7 +76,7 @@ async fn six_clients_over_two_sessions_each_get_their_own_rows() {
             "pool_mode = transaction\ndefault_pool_size = 2\nignore_startup_parameters = {ignored}"
         );
         let bench = Bench::new(&settings, "pool = 6").await;
-        ask_all(&bench.host, 6, 210).await;
+        ask_all(&bench.host, 6, 210, statement).await;
         bench.host.logs(FOUND).await;
     }
 }
@@ -75,18 +85,19 @@ async fn six_clients_over_two_sessions_each_get_their_own_rows() {
 async fn thousands_of_statements_each_get_their_own_answer_in_transaction_mode() {
     let settings = "pool_mode = transaction\ndefault_pool_size = 3";
     let bench = Bench::new(settings, "pool = 8").await;
-    ask_all(&bench.host, 32, amount(5000, 640)).await;
+    ask_all(&bench.host, 32, amount(5000, 640), statement).await;
 }
 
 #[tokio::test]
 async fn thousands_of_statements_each_get_their_own_answer_in_session_mode() {
     let bench = Bench::new("pool_mode = session", "pool = 8").await;
-    ask_all(&bench.host, 32, amount(5000, 640)).await;
+    ask_all(&bench.host, 32, amount(5000, 640), statement).await;
 }
 
 #[tokio::test]
 async fn a_storm_of_cancels_never_hits_a_neighbour() {
-    let settings = "pool_mode = transaction\ndefault_pool_size = 4";
+    // Enough for all at once: what a cancel could hit runs when it comes.
+    let settings = "pool_mode = transaction\ndefault_pool_size = 16";
     let bench = Bench::new(settings, "pool = 12").await;
     // Another host on the same pooler: its statements run on the sessions that the cancelled ones had.
     let other = databases::app(&bench.pooler.url(), "pool = 4").serve().await;
@@ -107,7 +118,7 @@ async fn a_storm_of_cancels_never_hits_a_neighbour() {
     let mut rounds = 0;
     while !storm.is_finished() || rounds < 2 {
         rounds += 1;
-        tokio::join!(ask_all(&host, 4, 40), ask_all(&other, 4, 40));
+        tokio::join!(ask_all(&host, 4, 16, nap), ask_all(&other, 4, 16, nap));
     }
     storm.await.unwrap();
     println!("{rounds} rounds");

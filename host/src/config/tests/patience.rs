@@ -61,6 +61,11 @@ fn a_shorter_time_of_the_file_stays_and_is_told() {
         told(8, "stream-idle-timeout", "2m"),
     ];
     assert_eq!(warnings(&config), expected.join("\n"));
+    let bound = config.bounds.iter().find(|bound| {
+        (bound.table.as_str(), bound.key.as_str()) == ("service.models", "first-byte-timeout")
+    });
+    let bound = bound.unwrap();
+    assert_eq!((bound.value.as_str(), bound.default.as_str()), ("30s", "667s"));
     // Zero is for ever.
     let config = self::config(&format!(
         "[ollama.gpu]\n{MODELS}timeout = '0s'\nstream-idle-timeout = '0s'\n"

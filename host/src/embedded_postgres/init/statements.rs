@@ -203,6 +203,8 @@ mod tests {
         assert_eq!(lines(""), [0; 0]);
         assert_eq!(lines("select $1; select '"), [1, 1]);
         assert_eq!(lines(";;\n;(select 1);\n/* /* */ ; */ select 2"), [2, 3]);
+        let rule = "create rule r as on insert to t do also (select 1;\nselect 2);\nselect 3";
+        assert_eq!(lines(rule), [1, 3]);
     }
 
     fn refused(text: &str) -> String {
@@ -252,6 +254,7 @@ mod tests {
             "create table \"commit\" (\"end\" int, begin_at date); insert into t values ('commit;')",
             "copy t from '/tmp/x'; copy (select 1) to program 'cat'",
             "copy t (stdin) from '/tmp/x'",
+            "copy (select a from stdin) to '/tmp/x'",
             "set transaction isolation level serializable",
             "select E'\\\\'; -- \\x\nselect 1 /* \\y */, '\\z'",
             "start_something()",

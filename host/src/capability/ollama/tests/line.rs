@@ -56,7 +56,9 @@ async fn who_leaves_the_line_makes_room_in_it_at_once() {
 async fn who_waits_in_vain_is_told() {
     let (client, cancel) = (one_place(1), never());
     let _place = client.admit(0, &cancel).await.unwrap();
+    let begun = tokio::time::Instant::now();
     let Err(Error::Busy(why)) = client.admit(0, &cancel).await else { panic!("a second place") };
+    assert_eq!(begun.elapsed().as_secs(), 60);
     assert!(why.ends_with("none of them ended within 60 s"), "{why}");
 }
 
@@ -106,5 +108,51 @@ async fn what_changes_something_is_not_sent_again() {
     client.version(never()).await.unwrap();
     let deleted = client.delete("m".into(), never()).await;
     assert!(matches!(deleted, Err(Error::Unreachable(_))), "{deleted:?}");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn neither_of_two_kept_connections_that_were_closed_costs_a_call() {
+    let connections = std::sync::atomic::AtomicUsize::new(0);
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let server = Scripted::serve(move |mut connection| {
+        let nth = connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let both = both.clone();
+        async move {
+            connection.request().await;
+            if nth < 2 {
+                both.wait().await;
+            }
+            connection.send(answer("200 OK", r#"{"version":"1"}"#)).await;
+            connection.request().await;
+        }
+    })
+    .await;
+    let client = client(server.address);
+    let (one, other) = tokio::join!(client.version(never()), client.version(never()));
+    assert_eq!((one.unwrap(), other.unwrap()), ("1".into(), "1".into()));
+    assert_eq!(client.version(never()).await.unwrap(), "1");
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn what_a_new_connection_loses_and_what_is_answered_wrongly_is_not_sent_again() {
+    let server = Scripted::serve(|mut connection| async move {
+        connection.request().await;
+    })
+    .await;
+    assert!(client(server.address).version(never()).await.is_err());
+    assert_eq!(server.connections(), 1);
+
+    let server = Scripted::serve(|mut connection| async move {
+        connection.request().await;
+        connection.send(answer("200 OK", r#"{"version":"1"}"#)).await;
+        connection.request().await;
+        connection.send("no HTTP\r\n\r\n").await;
+    })
+    .await;
+    let client = client(server.address);
+    client.version(never()).await.unwrap();
+    assert!(client.version(never()).await.is_err());
     assert_eq!(server.connections(), 1);
 }
