@@ -251,7 +251,8 @@ mod tests {
         assert!(futures_util::poll!(&mut second).is_pending());
         places.pop();
         assert!(futures_util::poll!(&mut second).is_pending());
-        assert!(first.await.is_some());
+        let taken = first.await;
+        assert!(taken.is_some());
         leaves.cancel();
         assert!(second.await.is_none());
     }
