@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::context::RequestContext;
@@ -30,7 +29,7 @@ use crate::failure::{Failure, Kind, Source, respond::respond};
 use crate::http::cors::{Pages, Reader};
 use crate::http::files::Files;
 use crate::http::forwarded::Proxies;
-use crate::http::listener::Peer;
+use crate::http::listener::{Arriving, Peer};
 use crate::http::origin::{Asked, Names};
 use crate::http::route::Router;
 use crate::service::Service;
@@ -86,7 +85,7 @@ impl App {
     }
 
     /// Answer one request. Never fails: a failure is a response.
-    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<WasiBody> {
+    pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<WasiBody> {
         let id = self.ids.next();
         let mut reader = None;
         let mut response = match self.route(&id, request, peer, &mut reader).await {
@@ -127,7 +126,7 @@ impl App {
     async fn route<'a>(
         &'a self,
         id: &str,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         peer: Peer,
         reader: &mut Option<Reader<'a>>,
     ) -> Result<Response<WasiBody>, Failure> {

@@ -9,13 +9,13 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::headers::named_by_connection;
 use crate::failure::{Failure, Kind};
 use crate::http::body::{Bounds, Fate, RequestBody, too_large};
 use crate::http::forwarded::{Client, Told};
+use crate::http::listener::Arriving;
 
 /// The host name and port that the client asked for; empty if an old client did not say.
 pub fn host<B>(request: &Request<B>) -> Result<String, Failure> {
@@ -76,7 +76,7 @@ pub struct Passage<'a> {
 
 /// The request that the guest gets, and how to learn what became of its body, if it has one.
 pub fn for_guest(
-    request: Request<Incoming>,
+    request: Request<Arriving>,
     passage: &Passage<'_>,
 ) -> Result<(Request<WasiBody>, Option<Fate>), Failure> {
     if request.body().size_hint().lower() > passage.body.bytes {
