@@ -10,6 +10,7 @@ mod clock;
 mod connection;
 mod connections;
 mod departure;
+mod frames;
 mod protocol;
 mod pulse;
 mod socket;

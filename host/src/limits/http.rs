@@ -185,6 +185,16 @@ pub const ERROR_RESETS: usize = 100;
 /// what a page can have on its way when it is left; more is a flood.
 pub const UNANSWERED_RESETS: u64 = 200;
 
+/// Frames in a second with which a client neither asks nor sends anything, such as settings and pings, less those that
+/// go with requests and bodies. Some a second are usual; more is a flood, and the connection is closed. The library
+/// answers each before it reads the next, so that none of them waits in memory.
+pub const IDLE_FRAMES: u32 = 1000;
+
+/// How many such frames go with a frame of a request or of its body, and how many bytes of an answer go with one:
+/// clients that look for the speed of a line send a ping and grant bytes with each piece that they take.
+pub const IDLE_FRAMES_PER_FRAME: u32 = 4;
+pub const BYTES_PER_IDLE_FRAME: usize = 256;
+
 /// Bytes that one stream buffers to be sent; a piece that waits for them comes on top, and what is left of the piece
 /// that it was cut from. A slow reader of a large file must not keep all of it in memory.
 pub const STREAM_SEND_BYTES: usize = 256 * 1024;

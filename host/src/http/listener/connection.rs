@@ -25,6 +25,7 @@ use super::arriving::Arriving;
 use super::clock::LazyTimer;
 use super::connections::Place;
 use super::departure;
+use super::frames::Frames;
 use super::protocol::Version;
 use super::pulse::{Due, Order, Pulse};
 use super::socket::{INHERITS, Socket, tune};
@@ -90,6 +91,10 @@ where
     if place.pulse.stalled.load(Ordering::Relaxed) {
         place.connections.ends.stalled();
         tracing::debug!(client = %address, "closed: it did not read for {write_idle:?}");
+    }
+    if place.pulse.flooded.load(Ordering::Relaxed) {
+        place.connections.ends.flooded();
+        tracing::debug!(client = %address, "closed: it sent a flood of frames that ask for nothing");
     }
     if cuts_answer && place.pulse.is_old() {
         // The end of the connection would be the end of the answer. Nobody takes a reset for that.
@@ -157,7 +162,7 @@ where
             None => Version::of(stream).await,
         }
     });
-    let mut parts = Some((TokioIo::new(io), service));
+    let mut parts = Some((TokioIo::new(Frames::new(io, place.pulse.clone())), service));
     let mut connection = pin!(None);
     let mut left = pin!(departure::left(stream));
     let mut timer = LazyTimer::default();

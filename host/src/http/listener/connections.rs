@@ -54,6 +54,7 @@ pub struct Ends {
     slow_heads: AtomicU64,
     made_room: AtomicU64,
     failed_handshakes: AtomicU64,
+    floods: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -254,6 +255,10 @@ impl Ends {
         self.made_room.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn flooded(&self) {
+        self.floods.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn failed_handshake(&self) {
         self.failed_handshakes.fetch_add(1, Ordering::Relaxed);
     }
@@ -265,6 +270,7 @@ impl Ends {
             (&self.slow_heads, "sent no whole request head"),
             (&self.made_room, "made room before they had sent one"),
             (&self.failed_handshakes, "did not complete a TLS handshake"),
+            (&self.floods, "sent a flood of frames"),
             (&self.refused, "had too many connections"),
         ];
         let told: Vec<String> = counts

@@ -74,6 +74,8 @@ pub(super) struct Pulse {
     waiting: AtomicBool,
     /// They have waited for too long.
     pub(super) stalled: AtomicBool,
+    /// The client sent too many frames that ask for nothing.
+    pub(super) flooded: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -106,6 +108,7 @@ impl Pulse {
             answer_until: AtomicU64::new(NEVER),
             waiting: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
     }
