@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::uri::Authority;
 use http::{HeaderValue, Request, Response, header};
 use wasmtime_wasi_http::WasiBody;
 
@@ -131,16 +132,17 @@ impl App {
         reader: &mut Option<Reader<'a>>,
     ) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
-        let host = request::host(&request)?;
-        self.names.check(&host)?;
+        let authority = request::host(&request)?;
+        let host = authority.as_ref().map_or("", Authority::as_str);
+        self.names.check(host)?;
         let uri = request.uri().clone();
         let path = uri.path();
-        let Some((served, rest)) = self.router.find(&host, path) else {
+        let Some((served, rest)) = self.router.find(host, path) else {
             return Err(Failure::new(Kind::NoRoute, format!("No service answers {path}.")));
         };
-        let client = self.proxies.client(peer.address.ip(), peer.secure, &host, request.headers());
+        let client = self.proxies.client(peer.address.ip(), peer.secure, host, request.headers());
         let (client_host, secure) = (&client.host, client.secure);
-        let asked = Asked { host: &host, client_host, secure, names: &self.names };
+        let asked = Asked { host, client_host, secure, names: &self.names };
         match served.pages.admit(&request, &asked) {
             Ok(Some(preflight)) => return Ok(preflight),
             admitted => {
@@ -160,7 +162,7 @@ impl App {
                 let hops = hops::passed(request.headers());
                 let (request, fate) = {
                     let passage = request::Passage {
-                        host: &host,
+                        host: authority.as_ref(),
                         path: rest,
                         route: route::stripped(path, rest),
                         client: &client,

@@ -21,6 +21,7 @@ use crate::control::Token;
 use crate::failure::respond::{full, respond};
 use crate::failure::{Failure, Kind};
 use crate::http::listener::Arriving;
+use crate::http::{is_end_of_connection, request};
 use crate::limits;
 use crate::service::swap::Swaps;
 
@@ -89,11 +90,18 @@ impl Admin {
     pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
         self.answer(request).await.unwrap_or_else(|failure| {
             tracing::debug!("control plane: {failure}");
-            respond(&failure, "admin")
+            let mut response = respond(&failure, "admin");
+            if is_end_of_connection(failure.kind) {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
         })
     }
 
     async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
+        request::check(&request)?;
         guard::same_origin(&request)?;
         let path = request.uri().path().to_string();
         let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();
