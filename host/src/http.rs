@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, header};
-use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::context::RequestContext;
@@ -30,7 +30,7 @@ use crate::failure::{Failure, Kind, Source};
 use crate::http::cors::{Pages, Reader};
 use crate::http::files::Files;
 use crate::http::forwarded::Proxies;
-use crate::http::listener::Peer;
+use crate::http::listener::{Arriving, Peer};
 use crate::http::origin::{Asked, Names};
 use crate::http::route::Router;
 use crate::service::Service;
@@ -83,7 +83,7 @@ impl App {
     }
 
     /// Answer one request. Never fails: a failure is a response.
-    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<WasiBody> {
+    pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<WasiBody> {
         let id = self.ids.next();
         let is_head = request.method() == Method::HEAD;
         let mut reader = None;
@@ -127,23 +127,24 @@ impl App {
     async fn route<'a>(
         &'a self,
         id: &str,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         peer: Peer,
         reader: &mut Option<Reader<'a>>,
     ) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
-        let host = request::host(&request)?;
+        let authority = request::host(&request)?;
+        let host = authority.as_ref().map_or("", Authority::as_str);
         let uri = request.uri().clone();
         let path = uri.path();
-        let found = self.router.find(&host, path);
+        let found = self.router.find(host, path);
         let is_for_models = found.is_some_and(|(served, _)| served.target.has_models());
-        self.names.check(&host).map_err(|refused| Failure { is_for_models, ..refused })?;
+        self.names.check(host).map_err(|refused| Failure { is_for_models, ..refused })?;
         let Some((served, rest)) = found else {
             return Err(Failure::new(Kind::NoRoute, format!("No service answers {path}.")));
         };
-        let client = self.proxies.client(peer.address.ip(), peer.secure, &host, request.headers());
+        let client = self.proxies.client(peer.address.ip(), peer.secure, host, request.headers());
         let (client_host, secure) = (&client.host, client.secure);
-        let asked = Asked { host: &host, client_host, secure, names: &self.names };
+        let asked = Asked { host, client_host, secure, names: &self.names };
         match served.pages.admit(&request, &asked) {
             Ok(Some(preflight)) => return Ok(preflight),
             admitted => {
@@ -162,7 +163,7 @@ impl App {
                 let hops = hops::passed(request.headers());
                 let (request, fate) = {
                     let passage = request::Passage {
-                        host: &host,
+                        host: authority.as_ref(),
                         path: rest,
                         route: route::stripped(path, rest),
                         client: &client,

@@ -100,7 +100,8 @@ pub const BLOCKING_THREADS: usize = 64;
 /// the system may allow fewer.
 pub const DESCRIPTORS: u64 = 1_048_576;
 
-/// Files and sockets of the process that are not connections of clients: files that are sent, backends, the engine.
+/// Files and sockets of the process that are not connections of clients: files that are sent, backends, the engine, the
+/// control plane. Where the system allows few, connections have half of them.
 pub const OTHER_DESCRIPTORS: u64 = 256;
 
 // === Service: admission ===

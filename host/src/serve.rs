@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use ::http::{Request, Response};
 use anyhow::{Context as _, Result, anyhow};
-use hyper::body::Incoming;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +33,7 @@ use crate::http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use crate::http::cors::Pages;
 use crate::http::files::Files;
 use crate::http::forwarded::Proxies;
-use crate::http::listener::{Connections, Listener, Peer};
+use crate::http::listener::{Arriving, Connections, Listener, Peer};
 use crate::http::origin::Names;
 use crate::http::route::Router;
 use crate::http::{App, Served, Target};
@@ -63,7 +62,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         }
     };
     let public = serve_public(&host, public, threads.clone());
-    let control = serve_control(admin, control);
+    let control = serve_control(admin, control, &public.connections);
     announce(&host, args.output.format);
     let watching = watch.map(|watch| watch.start(host.registry.clone(), host.swaps.clone()));
     // Looks at every backend once, so that the log says from the start what stands in for what.
@@ -175,11 +174,12 @@ struct Started {
 }
 
 async fn start(args: &cli::Serve) -> Result<Started, Exit> {
-    let config = Arc::new(read(args)?);
+    let mut config = read(args)?;
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
-    descriptors::raise(config.http.limits.connections);
+    config.http.limits.connections = descriptors::raise(config.http.limits.connections);
+    let config = Arc::new(config);
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
     let handle = RegistryHandle::default();
@@ -206,7 +206,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         Listener::bind(&listen.host, listen.port, write_idle).await
     };
     let public = bind(&config.http.listen, config.http.limits.write_idle).await?;
-    let control = bind(&config.admin, HttpLimits::default().write_idle).await?;
+    let control = bind(&config.admin, limits::http::ADMIN_WRITE_IDLE).await?;
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
 
     let host = Arc::new(Host {
@@ -320,7 +320,7 @@ impl Running {
         handle: H,
     ) -> Self
     where
-        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<WasiBody>> + Send + 'static,
     {
         let stop = CancellationToken::new();
@@ -365,10 +365,17 @@ fn serve_public(host: &Arc<Host>, listener: Listener, threads: Arc<Threads>) -> 
     })
 }
 
-fn serve_control(admin: Arc<Admin>, listener: Listener) -> Running {
-    let bounds =
-        HttpLimits { connections: limits::http::ADMIN_CONNECTIONS, ..HttpLimits::default() };
+/// Where descriptors are short, connections of `public` go for those of the control plane.
+fn serve_control(admin: Arc<Admin>, listener: Listener, public: &Arc<Connections>) -> Running {
+    let bounds = HttpLimits {
+        connections: limits::http::ADMIN_CONNECTIONS,
+        connections_per_client: limits::http::ADMIN_CONNECTIONS_PER_CLIENT,
+        header_timeout: limits::http::ADMIN_HEADER_TIMEOUT,
+        write_idle: limits::http::ADMIN_WRITE_IDLE,
+        ..HttpLimits::default()
+    };
     let connections = Connections::new(bounds, None);
+    connections.come_before(public);
     Running::start(listener, connections, Arc::new(Threads::none()), move |request, _peer| {
         let admin = admin.clone();
         async move { admin.handle(request).await }

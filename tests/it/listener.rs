@@ -2,6 +2,7 @@
 //! do. Bytes are written as they are, because a client library would not send most of them.
 
 mod broken_answers;
+mod crowds;
 mod deadlines;
 mod departures;
 mod exhaustion;

@@ -16,11 +16,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use http::HeaderName;
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, Linker, Resource, ResourceTable};
 use wasmtime_wasi_http::p3::bindings::http::types::{DnsErrorPayload, ErrorCode};
 use wasmtime_wasi_http::p3::{Request, Response};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView,
+};
 
 use crate::capability::budget::{Exhausted, Holdings};
 use crate::capability::context::{RequestContext, Requests, calling_request};
@@ -169,7 +172,15 @@ impl OutgoingHooks {
 
 type SentFuture = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
+/// Made once: as a constant they would be made for each header that is looked for among them.
+static FORBIDDEN: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
+
 impl WasiHttpHooks for OutgoingHooks {
+    /// What it is by default, without a memory allocation for each header of each request.
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        FORBIDDEN.contains(name)
+    }
+
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         limits::GUEST_BODY_BYTES
     }

@@ -13,7 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::WasiBody;
@@ -21,6 +20,8 @@ use wasmtime_wasi_http::WasiBody;
 use crate::control::Token;
 use crate::failure::respond::{full, respond};
 use crate::failure::{Failure, Kind};
+use crate::http::listener::Arriving;
+use crate::http::{is_end_of_connection, request};
 use crate::limits;
 use crate::service::swap::Swaps;
 
@@ -86,14 +87,21 @@ impl Admin {
     }
 
     /// Answer a request to the control plane. Never fails: a failure is a response.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<WasiBody> {
+    pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
         self.answer(request).await.unwrap_or_else(|failure| {
             tracing::debug!("control plane: {failure}");
-            respond(&failure, "admin")
+            let mut response = respond(&failure, "admin");
+            if is_end_of_connection(failure.kind) {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
         })
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<WasiBody>, Failure> {
+    async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
+        request::check(&request)?;
         guard::same_origin(&request)?;
         let path = request.uri().path().to_string();
         let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();

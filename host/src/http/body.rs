@@ -12,12 +12,11 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::failure::{Failure, Kind};
-use crate::http::listener::LazyTimer;
+use crate::http::listener::{Arriving, LazyTimer};
 use crate::limits::http as limits;
 
 /// The bounds of a body.
@@ -91,7 +90,7 @@ pub fn too_large(limit: u64) -> Failure {
 
 /// A request's body as a guest reads it.
 pub struct RequestBody {
-    body: Incoming,
+    body: Arriving,
     left: u64,
     fate: Fate,
     /// When the next piece must be there; none while nobody waits for it.
@@ -102,7 +101,7 @@ pub struct RequestBody {
 // === impl RequestBody ===
 
 impl RequestBody {
-    pub fn new(body: Incoming, bounds: Bounds) -> Self {
+    pub fn new(body: Arriving, bounds: Bounds) -> Self {
         let fate = Fate { outcome: Arc::default(), bounds };
         Self { body, left: bounds.bytes, fate, deadline: None, timer: LazyTimer::default() }
     }

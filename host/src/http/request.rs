@@ -8,38 +8,41 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Empty};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::capability::headers::named_by_connection;
 use crate::failure::{Failure, Kind};
 use crate::http::body::{Bounds, Fate, RequestBody, too_large};
 use crate::http::forwarded::{Client, Told};
+use crate::http::listener::Arriving;
 
-/// The host name and port that the client asked for; empty if an old client did not say.
-pub fn host<B>(request: &Request<B>) -> Result<String, Failure> {
+/// The host name and port that the client asked for; none if it did not say, as old clients may.
+pub fn host<B>(request: &Request<B>) -> Result<Option<Authority>, Failure> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let named = match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
         (None, _) => None,
         (Some(Ok(host)), None) => Some(host),
         _ => return Err(malformed("The Host header is not one host name.")),
     };
-    let target = request.uri().authority().map(Authority::as_str);
-    let host = match (target, named) {
+    let host = match (request.uri().authority(), named) {
         // Somebody on the way may have gone by the other one.
-        (Some(target), Some(named)) if !target.eq_ignore_ascii_case(named) => {
+        (Some(target), Some(named)) if !target.as_str().eq_ignore_ascii_case(named) => {
             return Err(malformed("The Host header is not the host of the request target."));
         }
         (None, None) if request.version() >= Version::HTTP_11 => {
             return Err(malformed("The request has no Host header."));
         }
-        (target, named) => target.or(named).unwrap_or_default(),
+        (None, None | Some("")) => return Ok(None),
+        (Some(target), _) => target.clone(),
+        (None, Some(named)) => {
+            Authority::try_from(named).map_err(|_| malformed("The Host header is malformed."))?
+        }
     };
-    if host.contains('@') {
+    if host.as_str().contains('@') {
         return Err(malformed("A host name has no user name in it."));
     }
-    Ok(host.to_string())
+    Ok(Some(host))
 }
 
 /// Refuse what no service answers, whatever its route.
@@ -48,12 +51,7 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Failure> {
         let why = format!("This server does not do {}.", request.method());
         return Err(Failure::new(Kind::NotImplemented, why));
     }
-    // hyper undoes the chunks and leaves the rest, of which the guest would not know.
-    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        let why = "This server knows no transfer coding but chunked.";
-        return Err(Failure::new(Kind::NotImplemented, why));
-    }
+    check_codings(request.headers())?;
     let path = request.uri().path();
     if path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS) {
         return Ok(());
@@ -61,9 +59,31 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Failure> {
     Err(malformed("The request target has no path."))
 }
 
+/// hyper undoes chunks once, if they are the last coding, and leaves the rest, of which the guest would not know.
+fn check_codings(headers: &HeaderMap) -> Result<(), Failure> {
+    let lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let (mut chunked, mut others) = (0, 0);
+    for coding in codings {
+        match coding.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+            true => chunked += 1,
+            false => others += 1,
+        }
+    }
+    if chunked > 1 {
+        // One reader undoes them once and another one twice, and they see different ends.
+        return Err(malformed("The request body is said to be chunked more than once."));
+    }
+    if others > 0 {
+        let why = "This server knows no transfer coding but chunked.";
+        return Err(Failure::new(Kind::NotImplemented, why));
+    }
+    Ok(())
+}
+
 /// Where a request goes, and what may come with it.
 pub struct Passage<'a> {
-    pub host: &'a str,
+    pub host: Option<&'a Authority>,
     /// What the route left of the path.
     pub path: &'a str,
     /// What it took off.
@@ -76,13 +96,13 @@ pub struct Passage<'a> {
 
 /// The request that the guest gets, and how to learn what became of its body, if it has one.
 pub fn for_guest(
-    request: Request<Incoming>,
+    request: Request<Arriving>,
     passage: &Passage<'_>,
 ) -> Result<(Request<WasiBody>, Option<Fate>), Failure> {
     if request.body().size_hint().lower() > passage.body.bytes {
         return Err(too_large(passage.body.bytes));
     }
-    let uri = uri(passage, request.uri().query())?;
+    let uri = uri(passage, request.uri())?;
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     strip(&mut parts.headers);
@@ -92,7 +112,8 @@ pub fn for_guest(
         join_cookies(&mut parts.headers);
     }
     if body.is_end_stream() {
-        let body = body.map_err(Into::into).boxed_unsync();
+        // It takes no memory.
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         return Ok((Request::from_parts(parts, body), None));
     }
     let body = RequestBody::new(body, passage.body);
@@ -100,18 +121,17 @@ pub fn for_guest(
     Ok((Request::from_parts(parts, body.boxed_unsync()), Some(fate)))
 }
 
-fn uri(passage: &Passage<'_>, query: Option<&str>) -> Result<Uri, Failure> {
-    let target = match query {
-        Some(query) => format!("{}?{query}", passage.path),
-        None => passage.path.to_string(),
+fn uri(passage: &Passage<'_>, asked: &Uri) -> Result<Uri, Failure> {
+    let target = match (asked.path_and_query(), asked.query()) {
+        (Some(target), _) if target.path() == passage.path => Ok(target.clone()),
+        (_, Some(query)) => PathAndQuery::try_from(format!("{}?{query}", passage.path)),
+        (_, None) => PathAndQuery::try_from(passage.path),
     };
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(if passage.client.secure { Scheme::HTTPS } else { Scheme::HTTP });
     // HTTP/1.0 clients may come without a host; a guest must have one.
-    let host = if passage.host.is_empty() { "localhost" } else { passage.host };
-    uri.authority =
-        Some(Authority::try_from(host).map_err(|_| malformed("The Host header is malformed."))?);
-    let target = PathAndQuery::try_from(target);
+    let host = passage.host.cloned();
+    uri.authority = Some(host.unwrap_or_else(|| Authority::from_static("localhost")));
     uri.path_and_query = Some(target.map_err(|_| malformed("The path is malformed."))?);
     Uri::from_parts(uri).map_err(|_| malformed("The request target is malformed."))
 }
@@ -169,27 +189,37 @@ mod tests {
     #[test]
     fn the_guest_sees_the_path_without_the_route_and_the_query_as_sent() {
         let body = Bounds { bytes: 0, idle: Duration::ZERO };
-        let (host, told) = ("weather.localhost:8080", Told::default());
+        let host = Authority::from_static("weather.localhost:8080");
+        let told = Told::default();
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
-        let of = |secure| Proxies::default().client(peer, secure, host, &HeaderMap::new());
+        let of = |secure| Proxies::default().client(peer, secure, host.as_str(), &HeaderMap::new());
         let (client, encrypted) = (of(false), of(true));
+        let (path, route) = ("/forecast", "");
         let passage =
-            Passage { host, path: "/forecast", route: "", client: &client, told: &told, body };
-        let plain = uri(&passage, Some("days=3&x=%20")).unwrap();
-        assert_eq!(plain.to_string(), "http://weather.localhost:8080/forecast?days=3&x=%20");
-        let secure = uri(&Passage { client: &encrypted, ..passage }, None).unwrap();
+            Passage { host: Some(&host), path, route, client: &client, told: &told, body };
+        for asked in ["/weather/forecast?days=3&x=%20", "/forecast?days=3&x=%20"] {
+            let plain = uri(&passage, &Uri::from_static(asked)).unwrap();
+            assert_eq!(plain.to_string(), "http://weather.localhost:8080/forecast?days=3&x=%20");
+        }
+        let asked = Uri::from_static("http://other/weather/forecast");
+        let secure = uri(&Passage { client: &encrypted, ..passage }, &asked).unwrap();
         assert_eq!(secure.to_string(), "https://weather.localhost:8080/forecast");
+        let nameless = uri(&Passage { host: None, ..passage }, &asked).unwrap();
+        assert_eq!(nameless.to_string(), "http://localhost/forecast");
     }
 
     #[test]
     fn a_request_has_one_host() {
-        assert_eq!(host(&request("/", &[("host", "a:1")])).unwrap(), "a:1");
-        assert_eq!(host(&request("http://A:1/", &[("host", "a:1")])).unwrap(), "A:1");
+        let named = |request| host(&request).unwrap().unwrap().to_string();
+        assert_eq!(named(request("/", &[("host", "a:1")])), "a:1");
+        assert_eq!(named(request("http://A:1/", &[("host", "a:1")])), "A:1");
+        assert_eq!(host(&request("/", &[("host", "")])).unwrap(), None);
         for (uri, headers) in [
             ("/", &[("host", "a"), ("host", "b")][..]),
             ("/", &[("host", "a"), ("host", "a")]),
             ("/", &[]),
             ("/", &[("host", "user@a")]),
+            ("/", &[("host", "a b")]),
             ("http://user@a/", &[]),
             ("http://a/", &[("host", "b")]),
             ("http://a:80/", &[("host", "a:81")]),
@@ -199,7 +229,7 @@ mod tests {
         }
         let mut old = request("/", &[]);
         *old.version_mut() = Version::HTTP_10;
-        assert_eq!(host(&old).unwrap(), "");
+        assert_eq!(host(&old).unwrap(), None);
     }
 
     #[test]

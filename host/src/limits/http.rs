@@ -9,15 +9,16 @@ bounds! {
 
 // === Connections ===
 
-/// Connections at once. Each costs two buffers and a task. Who comes when all are in use waits; the
-/// connection that has been idle longest makes room, also if it becomes idle meanwhile.
+/// Connections at once, if the system lets the process have so many sockets. Each costs two buffers and a task. Who
+/// comes when all are in use waits; the connection that has been idle longest makes room, also if it becomes idle
+/// meanwhile, else the one that has longest sent no whole request head.
 pub const CONNECTIONS: Setting<usize> = Setting { default: 1024, min: 1, max: 1_048_576 };
 
 /// Clients that the operating system has let in and that wait to be accepted. Beyond them it lets clients try
 /// again; it may allow fewer itself.
 pub const ACCEPT_BACKLOG: u32 = 1024;
 
-/// Connections of one client address. No bound of its own unless it is lowered: behind a proxy all
+/// Connections of one client address; beyond them, one of its own makes room, or the new one is closed. No bound of its own unless it is lowered: behind a proxy all
 /// clients have one address.
 pub const CONNECTIONS_PER_CLIENT: Setting<usize> =
     Setting { default: CONNECTIONS.max, min: 1, max: CONNECTIONS.max };
@@ -25,6 +26,15 @@ pub const CONNECTIONS_PER_CLIENT: Setting<usize> =
 /// Connections to the admin port. Apart from the public ones, so that an overloaded application
 /// can still be looked at.
 pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// Connections of one client address to the admin port. Half of them: whoever holds all that it may leaves room for
+/// the probes of an orchestrator.
+pub const ADMIN_CONNECTIONS_PER_CLIENT: usize = 32;
+
+/// Time for a request head to the admin port, and in which a client of it takes nothing of its answer. Its clients are
+/// near, and an orchestrator waits for a second or two before it counts a probe as failed.
+pub const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(3);
+pub const ADMIN_WRITE_IDLE: Duration = Duration::from_secs(10);
 
 /// Wait after an accept that failed for want of descriptors or memory, so that it does not spin.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -35,6 +45,10 @@ pub const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Time for a connection that was told to make room to go, some round trips, before another one is told.
 pub const ROOM_GRACE: Duration = Duration::from_millis(500);
+
+/// Time after which a connection without a whole request head makes room for one of the same client, which has its
+/// share: what has been sent is read by then.
+pub const SHARE_GRACE: Duration = Duration::from_millis(50);
 
 /// Time that a connection without a request is kept. Above the minute after which common clients and proxies
 /// close theirs, so that it is seldom closed under a request that is just being sent.
@@ -51,7 +65,7 @@ pub const HANDSHAKE_TIMEOUT: Setting<Duration> = Setting {
     max: Duration::from_secs(10 * MINUTE),
 };
 
-/// Time between two complaints in the log that connections cannot be accepted.
+/// Time between two complaints in the log that connections cannot be accepted, or make room before their first request.
 pub const ACCEPT_COMPLAINT: Duration = Duration::from_secs(10);
 
 /// Bytes of a PEM file with a certificate and its chain, or with a key.
@@ -171,6 +185,16 @@ pub const ERROR_RESETS: usize = 100;
 /// what a page can have on its way when it is left; more is a flood.
 pub const UNANSWERED_RESETS: u64 = 200;
 
+/// Frames in a second with which a client neither asks nor sends anything, such as settings and pings, less those that
+/// go with requests and bodies. Some a second are usual; more is a flood, and the connection is closed. The library
+/// answers each before it reads the next, so that none of them waits in memory.
+pub const IDLE_FRAMES: u32 = 1000;
+
+/// How many such frames go with a frame of a request or of its body, and how many bytes of an answer go with one:
+/// clients that look for the speed of a line send a ping and grant bytes with each piece that they take.
+pub const IDLE_FRAMES_PER_FRAME: u32 = 4;
+pub const BYTES_PER_IDLE_FRAME: usize = 256;
+
 /// Bytes that one stream buffers to be sent; a piece that waits for them comes on top, and what is left of the piece
 /// that it was cut from. A slow reader of a large file must not keep all of it in memory.
 pub const STREAM_SEND_BYTES: usize = 256 * 1024;
@@ -194,7 +218,8 @@ pub const DRAIN: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-/// Time for a connection that was opened just before the host was told to stop to send its first request.
+/// Time for a connection that was opened just before the host was told to stop to send its first request; where
+/// connections are short, each has as long before it makes room.
 pub const FRESH_GRACE: Duration = Duration::from_millis(500);
 
 /// Time for what was cut at the deadline to end: first for requests, whose clients are told, then for connections.

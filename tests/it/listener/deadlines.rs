@@ -122,15 +122,14 @@ async fn a_connection_that_becomes_idle_makes_room_for_one_that_waits() {
 #[tokio::test]
 async fn a_client_has_so_many_connections() {
     let host = app("connections-per-client = 2").serve().await;
-    let mut first = Raw::connect(&host.address).await;
-    let _second = Raw::connect(&host.address).await;
+    let [first, _second] =
+        [Raw::open(&host, get("/silent")).await, Raw::open(&host, get("/silent")).await];
+    in_flight(&host, "guest", 2).await;
     let mut third = Raw::connect(&host.address).await;
     let mut bytes = Vec::new();
     // Refused without a look at what it sends.
     let refused = within("an end", third.0.read_to_end(&mut bytes)).await;
     assert!(matches!(refused, Ok(0) | Err(_)), "{refused:?} {bytes:?}");
-    first.send(get("/count")).await;
-    first.until("\r\n\r\n1").await;
     drop(third);
     drop(first);
     eventually("a place for another", async || {

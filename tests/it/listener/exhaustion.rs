@@ -8,14 +8,18 @@ fn descriptors(host: &Host) -> u64 {
     std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count() as u64
 }
 
+/// From now on it may open so many more than it has.
+pub(super) fn leave_descriptors(host: &Host, more: u64) {
+    let few = Some(descriptors(host) + more);
+    let process = Pid::from_raw(host.pid().cast_signed());
+    prlimit(process, Resource::Nofile, Rlimit { current: few, maximum: few }).unwrap();
+}
+
 #[tokio::test]
 async fn a_host_without_descriptors_goes_on_when_it_has_some() {
     let host = app("").serve().await;
     assert_eq!(host.get("/count").await.status, 200);
-    let process = Pid::from_raw(host.pid().cast_signed());
-    let few = Some(descriptors(&host) + 5);
-    let limit = Rlimit { current: few, maximum: few };
-    prlimit(process, Resource::Nofile, limit).unwrap();
+    leave_descriptors(&host, 5);
     let mut held = Vec::new();
     for _ in 0..30 {
         held.push(Raw::connect(&host.address).await);
@@ -35,11 +39,8 @@ async fn a_host_without_descriptors_goes_on_when_it_has_some() {
 #[tokio::test]
 async fn idle_connections_give_their_descriptors_to_new_ones() {
     let host = app("").serve().await;
-    let process = Pid::from_raw(host.pid().cast_signed());
     assert_eq!(host.get("/count").await.status, 200);
-    let few = Some(descriptors(&host) + 5);
-    let limit = Rlimit { current: few, maximum: few };
-    prlimit(process, Resource::Nofile, limit).unwrap();
+    leave_descriptors(&host, 5);
     let mut idle = Vec::new();
     for _ in 0..20 {
         let mut raw = Raw::open(&host, get("/print")).await;
@@ -55,9 +56,7 @@ async fn files_beyond_the_descriptors_are_busy_and_no_fault() {
     std::fs::write(app.path().join("pages/large.bin"), vec![0; 1024 * 1024]).unwrap();
     let host = app.serve().await;
     let (mut sender, _connection) = http2::frames(&host).await;
-    let process = Pid::from_raw(host.pid().cast_signed());
-    let few = Some(descriptors(&host) + 10);
-    prlimit(process, Resource::Nofile, Rlimit { current: few, maximum: few }).unwrap();
+    leave_descriptors(&host, 10);
     // Nobody reads their bodies, so that their files stay open.
     let (mut held, mut refused) = (Vec::new(), 0);
     for _ in 0..30 {
@@ -93,4 +92,5 @@ async fn a_soft_bound_of_descriptors_is_raised_and_a_hard_one_is_told() {
     assert!(!host.log().contains(told), "{}", host.log());
     let host = app("").before("ulimit -n 300").serve().await;
     host.logs(told).await;
+    host.logs("there are 150 at once").await;
 }

@@ -269,6 +269,41 @@ async fn a_client_that_resets_whatever_it_asks_is_closed() {
 }
 
 #[tokio::test]
+async fn a_flood_of_frames_that_ask_for_nothing_ends_the_connection() {
+    let host = app("").serve().await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for (name, frame) in [
+        ("settings", &b"\0\0\0\x04\0\0\0\0\0"[..]),
+        ("pings", b"\0\0\x08\x06\0\0\0\0\0abcdefgh"),
+        ("priorities", b"\0\0\x05\x02\0\0\0\0\x01\0\0\0\0\x10"),
+        ("grants", b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01"),
+        ("what nobody knows", b"\0\0\0\x77\0\0\0\0\0"),
+    ] {
+        let (mut answers, mut floods) = Raw::open(&host, preface).await.0.into_split();
+        let flood = frame.repeat(1000);
+        let flooding = async {
+            let mut sent = 0;
+            while sent < 10_000_000 && floods.write_all(&flood).await.is_ok() {
+                sent += 1000;
+            }
+            sent
+        };
+        // Read, or the host would wait for that.
+        let reading = async {
+            let mut answer = vec![0; 65_536];
+            while answers.read(&mut answer).await.is_ok_and(|count| count > 0) {}
+        };
+        let (sent, ()) = within(name, async { tokio::join!(flooding, reading) }).await;
+        assert!(sent < 10_000_000, "the host took all {name}");
+    }
+    // Not so a client that looks after its connection.
+    let mut client = Client::connect(&host).await;
+    assert_eq!(client.get(&host, "/count").await.0, 200);
+    let (_, log) = host.stop().await;
+    assert!(log.contains("5 sent a flood of frames"), "{log}");
+}
+
+#[tokio::test]
 async fn a_quiet_connection_is_told_to_go_away() {
     let host = app("keep-alive = \"3s\"").serve().await;
     let (mut sender, connection) = frames(&host).await;

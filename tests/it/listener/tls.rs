@@ -13,8 +13,8 @@ use super::*;
 mod renewal;
 
 /// A host that serves with a certificate of its own, and the address that it tells.
-struct Secure {
-    host: Host,
+pub(super) struct Secure {
+    pub(super) host: Host,
     app: App,
     /// The one that its clients trust.
     certificate: rcgen::Certificate,
@@ -26,7 +26,7 @@ fn own() -> CertifiedKey<rcgen::KeyPair> {
     generate_simple_self_signed(["localhost".to_string()]).unwrap()
 }
 
-async fn serve(http: &str) -> Secure {
+pub(super) async fn serve(http: &str) -> Secure {
     serve_app(app(&format!("{KEYS}\n{http}"))).await
 }
 
@@ -60,7 +60,7 @@ impl Secure {
     }
 
     /// What comes for a request of HTTP/1.1.
-    async fn ask(&self, request: &str) -> String {
+    pub(super) async fn ask(&self, request: &str) -> String {
         let mut stream = self.connect(&["http/1.1"]).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -69,7 +69,7 @@ impl Secure {
     }
 }
 
-const LAST: &str = "GET /count HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+pub(super) const LAST: &str = "GET /count HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
 async fn both_protocols_are_served_with_encryption() {

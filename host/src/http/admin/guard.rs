@@ -5,6 +5,7 @@
 //! bent to this address (DNS rebinding) asks under that name.
 
 use http::header::{AUTHORIZATION, ORIGIN};
+use http::uri::Authority;
 use http::{HeaderMap, Request};
 
 use crate::control::Token;
@@ -24,7 +25,8 @@ pub(super) fn same_origin<B>(request: &Request<B>) -> Result<(), Failure> {
     if site.is_some_and(|site| site != "none" && site != "same-origin") {
         return forbidden("The control plane takes no requests from web pages of other sites.");
     }
-    if !is_address_or_localhost(&request::host(request)?) {
+    let host = request::host(request)?;
+    if !is_address_or_localhost(host.as_ref().map_or("", Authority::as_str)) {
         return forbidden("The control plane is asked by its IP address, or as localhost.");
     }
     Ok(())

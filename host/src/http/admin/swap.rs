@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use wasmtime_wasi_http::WasiBody;
 
@@ -13,6 +12,7 @@ use super::{Admin, body, json};
 use crate::config::{duration, nearest};
 use crate::engine::compile::ComponentFile;
 use crate::failure::{Failure, Kind};
+use crate::http::listener::Arriving;
 use crate::limits;
 use crate::service::history::Verdict;
 use crate::service::swap::{self, CanaryTerms, Outcome, SwapError};
@@ -47,7 +47,7 @@ impl Admin {
     pub(super) async fn swap(
         &self,
         service: &str,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
     ) -> Result<Response<WasiBody>, Failure> {
         let asked = asked(request.uri().query())?;
         let canary = asked.canary()?;
@@ -114,7 +114,7 @@ impl Admin {
 }
 
 /// The component of a request; an error of it is a verdict, not a failure of the request.
-async fn component(request: Request<Incoming>) -> Result<Result<ComponentFile>, Failure> {
+async fn component(request: Request<Arriving>) -> Result<Result<ComponentFile>, Failure> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
     match kind.to_ascii_lowercase().as_str() {

@@ -21,9 +21,11 @@ use tokio_rustls::server::TlsStream;
 use wasmtime_wasi_http::WasiBody;
 
 use super::Peer;
+use super::arriving::Arriving;
 use super::clock::LazyTimer;
 use super::connections::Place;
 use super::departure;
+use super::frames::Frames;
 use super::protocol::Version;
 use super::pulse::{Due, Order, Pulse};
 use super::socket::{INHERITS, Socket, tune};
@@ -47,7 +49,7 @@ enum End {
 /// Serve the requests of one connection.
 pub(super) async fn serve<H, F>(stream: TcpStream, address: SocketAddr, place: Place, handle: H)
 where
-    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<WasiBody>> + Send + 'static,
 {
     let write_idle = place.connections.bounds.write_idle;
@@ -64,6 +66,7 @@ where
         if request.version() < http::Version::HTTP_11 {
             pulse.speaks_old();
         }
+        let request = request.map(|body| Arriving::new(body, http2, &pulse));
         // Boxed, or its place would be held, empty, for as long as the response's body lasts.
         let response = Box::pin(handle(request, peer.clone()));
         async move {
@@ -89,6 +92,10 @@ where
         place.connections.ends.stalled();
         tracing::debug!(client = %address, "closed: it did not read for {write_idle:?}");
     }
+    if place.pulse.flooded.load(Ordering::Relaxed) {
+        place.connections.ends.flooded();
+        tracing::debug!(client = %address, "closed: it sent a flood of frames that ask for nothing");
+    }
     if cuts_answer && place.pulse.is_old() {
         // The end of the connection would be the end of the answer. Nobody takes a reset for that.
         let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
@@ -108,7 +115,10 @@ where
 async fn handshake(tls: &ServerTls, socket: Socket, place: &Place) -> Option<TlsStream<Socket>> {
     let connections = &place.connections;
     let accepting = TlsAcceptor::from(tls.config()).accept(socket);
-    let agreed = timeout(connections.bounds.handshake_timeout, accepting).await;
+    let agreed = tokio::select! {
+        agreed = timeout(connections.bounds.handshake_timeout, accepting) => agreed,
+        () = is_not_wanted(&place.pulse) => return None,
+    };
     let agreed = agreed.ok().and_then(Result::ok);
     match &agreed {
         Some(stream) => {
@@ -117,6 +127,13 @@ async fn handshake(tls: &ServerTls, socket: Socket, place: &Place) -> Option<Tls
         None => connections.ends.failed_handshake(),
     }
     agreed
+}
+
+/// Wait until a connection without a request is told to end. One that is to finish has the moment that others have for
+/// their first request.
+async fn is_not_wanted(pulse: &Pulse) {
+    pulse.told(Order::Finish).await;
+    let _ = timeout(limits::FRESH_GRACE, pulse.told(Order::MakeRoom)).await;
 }
 
 /// How the connection ended, and whether that was in the middle of an answer. `version` is none as long as nobody knows.
@@ -145,7 +162,7 @@ where
             None => Version::of(stream).await,
         }
     });
-    let mut parts = Some((TokioIo::new(io), service));
+    let mut parts = Some((TokioIo::new(Frames::new(io, place.pulse.clone())), service));
     let mut connection = pin!(None);
     let mut left = pin!(departure::left(stream));
     let mut timer = LazyTimer::default();
@@ -163,11 +180,16 @@ where
             connection.set(Some(protocol.serve_connection(io, service)));
         }
         while let Some(mut connection) = connection.as_mut().as_pin_mut() {
+            // Asked before: of a body that is given up meanwhile the connection may not know yet.
+            let (has_unread, begun) = (pulse.has_unread(), pulse.begun());
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(finished(ended));
             }
+            if !has_unread && pulse.begun() == begun {
+                pulse.rests();
+            }
             // What has been sent is read before the end is told; a new connection has a moment for it.
-            if finishing || order != Order::Finish || !pulse.has_begun() {
+            if finishing || order < Order::Finish || !pulse.has_begun() {
                 break;
             }
             finishing = true;
@@ -228,13 +250,9 @@ fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End 
 async fn linger(stream: &TcpStream, pulse: &Pulse) {
     // Of an answer that broke off it has not been told yet that no more comes.
     let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
-    let cut = poll_fn(|cx| match pulse.order(cx.waker()) {
-        Order::Go | Order::Finish => Poll::Pending,
-        Order::Cut => Poll::Ready(()),
-    });
     tokio::select! {
         () = discard(stream) => {}
-        () = cut => {}
+        () = pulse.told(Order::MakeRoom) => {}
     }
 }
 

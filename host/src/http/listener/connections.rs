@@ -1,16 +1,18 @@
 //! What the connections of one address share: their bounds, their number, and their end.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::protocol::Protocols;
-use super::pulse::{Order, Pulse};
+use super::pulse::{Order, Pulse, Spare};
 use crate::config::HttpLimits;
 use crate::limits::http as limits;
 use crate::tls::ServerTls;
@@ -24,13 +26,25 @@ pub struct Connections {
     places: Arc<Semaphore>,
     stopping: AtomicBool,
     open: Mutex<Open>,
+    /// Others, which give up descriptors for these.
+    beside: OnceLock<Arc<Connections>>,
+    crowded: Complaint,
 }
+
+/// A line of the log that is written now and then, however often there is a reason.
+#[derive(Default)]
+pub(super) struct Complaint(Mutex<Option<Instant>>);
 
 #[derive(Default)]
 struct Open {
     next: u64,
-    pulses: HashMap<u64, Arc<Pulse>>,
+    held: HashMap<u64, Held>,
     by_client: HashMap<IpAddr, usize>,
+}
+
+struct Held {
+    client: IpAddr,
+    pulse: Arc<Pulse>,
 }
 
 /// Connections, and streams of them, that the host ended, by reason.
@@ -38,7 +52,9 @@ struct Open {
 pub struct Ends {
     stalled: AtomicU64,
     slow_heads: AtomicU64,
+    made_room: AtomicU64,
     failed_handshakes: AtomicU64,
+    floods: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -63,6 +79,8 @@ impl Connections {
             places: Arc::new(Semaphore::new(bounds.connections)),
             stopping: AtomicBool::new(false),
             open: Mutex::default(),
+            beside: OnceLock::new(),
+            crowded: Complaint::default(),
             bounds,
         })
     }
@@ -83,17 +101,19 @@ impl Connections {
 
     fn admit(self: &Arc<Self>, client: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let pulse = Arc::new(Pulse::new());
+        let share = self.bounds.connections_per_client;
         let id = {
             let mut open = self.open();
-            let of_client = open.by_client.entry(client).or_default();
-            if *of_client >= self.bounds.connections_per_client {
-                self.ends.refused.fetch_add(1, Ordering::Relaxed);
+            let has_share = open.by_client.get(&client).is_some_and(|count| *count >= share);
+            if has_share && !self.choose(&open, Some(client)) {
+                self.ends.refused();
                 return None;
             }
+            let of_client = open.by_client.entry(client).or_default();
             *of_client += 1;
             open.next += 1;
             let id = open.next;
-            open.pulses.insert(id, pulse.clone());
+            open.held.insert(id, Held { client, pulse: pulse.clone() });
             id
         };
         if self.stopping.load(Ordering::SeqCst) {
@@ -102,15 +122,56 @@ impl Connections {
         Some(Place { connections: self.clone(), pulse, id, client, _permit: permit })
     }
 
-    /// Close the connection that has been idle longest, if one is idle. Whether one is.
+    /// End a connection in favour of one that waits, if one can be spared. Whether one can.
     pub(super) fn make_room(&self) -> bool {
-        let open = self.open();
-        let idle = open.pulses.values().filter_map(|pulse| Some((pulse.idle()?, pulse)));
-        let longest = idle.max_by_key(|(time, _)| *time);
-        longest.is_some_and(|(_, pulse)| {
-            pulse.tell(Order::Finish);
-            true
-        })
+        self.choose(&self.open(), None)
+    }
+
+    /// The same where descriptors are short, which others may hold.
+    pub(super) fn give_descriptor(&self) {
+        if !self.make_room()
+            && let Some(others) = self.beside.get()
+        {
+            others.make_room();
+        }
+    }
+
+    /// From now on `others` give up descriptors for these.
+    pub fn come_before(&self, others: &Arc<Self>) {
+        let _ = self.beside.set(others.clone());
+    }
+
+    /// Tell the connection that has been idle longest to go; else the one that has longest sent no whole head, once it
+    /// has had time for it. Of all, or of a client that has its share.
+    fn choose(&self, open: &Open, of: Option<IpAddr>) -> bool {
+        let grace = if of.is_some() { limits::SHARE_GRACE } else { limits::FRESH_GRACE };
+        let among =
+            open.held.iter().filter(|(_, held)| of.is_none_or(|client| held.client == client));
+        let spared = among.filter_map(|(id, held)| {
+            let (is_idle, time) = match held.pulse.spare()? {
+                Spare::Idle(time) => (true, time),
+                Spare::Headless(time) if time >= grace => (false, time),
+                Spare::Headless(_) => return None,
+            };
+            Some((is_idle, time, Reverse(*id), held))
+        });
+        let first = spared.max_by_key(|(is_idle, time, id, _)| (*is_idle, *time, *id));
+        let Some((is_idle, time, _, held)) = first else { return false };
+        held.pulse.tell(Order::MakeRoom);
+        if !is_idle {
+            self.ends.made_room();
+            self.complain(open.held.len(), held.client, time);
+        }
+        true
+    }
+
+    fn complain(&self, count: usize, client: IpAddr, time: Duration) {
+        if self.crowded.is_due() {
+            tracing::warn!(
+                "a connection of {client} that had sent no whole request head in {time:?} was closed for a new one: \
+                 {count} are open"
+            );
+        }
     }
 
     /// Let every connection finish what it has begun, and take nothing new.
@@ -126,8 +187,8 @@ impl Connections {
 
     fn tell(&self, order: Order) -> usize {
         let open = self.open();
-        open.pulses.values().for_each(|pulse| pulse.tell(order));
-        open.pulses.len()
+        open.held.values().for_each(|held| held.pulse.tell(order));
+        open.held.len()
     }
 
     /// Wait until none is left.
@@ -149,13 +210,27 @@ impl Connections {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.open();
-        open.pulses.remove(&self.id);
+        open.held.remove(&self.id);
         if let Some(count) = open.by_client.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
                 open.by_client.remove(&self.client);
             }
         }
+    }
+}
+
+// === impl Complaint ===
+
+impl Complaint {
+    /// Whether to write it now.
+    pub(super) fn is_due(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|at| at.elapsed() > limits::ACCEPT_COMPLAINT);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
     }
 }
 
@@ -167,8 +242,21 @@ impl Ends {
         self.stalled.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn slow_head(&self) {
         self.slow_heads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It made room before its first request.
+    pub(super) fn made_room(&self) {
+        self.made_room.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn flooded(&self) {
+        self.floods.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn failed_handshake(&self) {
@@ -180,7 +268,9 @@ impl Ends {
         let counts = [
             (&self.stalled, "did not read"),
             (&self.slow_heads, "sent no whole request head"),
+            (&self.made_room, "made room before they had sent one"),
             (&self.failed_handshakes, "did not complete a TLS handshake"),
+            (&self.floods, "sent a flood of frames"),
             (&self.refused, "had too many connections"),
         ];
         let told: Vec<String> = counts
@@ -196,14 +286,69 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::time::Duration;
+    use tokio::time::advance;
 
     use super::*;
 
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn is_told(place: &Place) -> bool {
-        place.pulse.order(std::task::Waker::noop()) == Order::Finish
+        place.pulse.order(std::task::Waker::noop()) == Order::MakeRoom
+    }
+
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_without_a_head_makes_room_when_it_has_had_time_for_one() {
+        let bounds = HttpLimits { connections: 2, ..HttpLimits::default() };
+        let connections = Connections::new(bounds, None);
+        let oldest = connections.enter(CLIENT).await.unwrap();
+        advance(limits::FRESH_GRACE / 2).await;
+        let young = connections.enter(CLIENT).await.unwrap();
+        assert!(!connections.make_room());
+        advance(limits::FRESH_GRACE / 2).await;
+        assert!(connections.make_room());
+        assert!(is_told(&oldest) && !is_told(&young));
+        // It is on its way out; the other one is young still.
+        assert!(!connections.make_room());
+        advance(limits::FRESH_GRACE / 2).await;
+        // Whoever asked once and waits to be asked has less to lose than who is about to ask.
+        drop(young.pulse.begin(false, false));
+        drop(oldest);
+        let half = connections.enter(CLIENT).await.unwrap();
+        advance(limits::FRESH_GRACE).await;
+        assert!(connections.make_room());
+        assert!(is_told(&young) && !is_told(&half));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_with_its_share_gives_of_its_own_and_nothing_of_others() {
+        let bounds = HttpLimits { connections_per_client: 2, ..HttpLimits::default() };
+        let connections = Connections::new(bounds, None);
+        let of_other = connections.enter(OTHER).await.unwrap();
+        advance(limits::SHARE_GRACE).await;
+        let half = connections.enter(CLIENT).await.unwrap();
+        let busy = connections.enter(CLIENT).await.unwrap();
+        let _request = busy.pulse.begin(false, false);
+        assert!(connections.enter(CLIENT).await.is_none());
+        advance(limits::SHARE_GRACE).await;
+        let last = connections.enter(CLIENT).await.unwrap();
+        assert!(is_told(&half) && !is_told(&busy) && !is_told(&last) && !is_told(&of_other));
+        drop(half);
+        assert!(connections.enter(CLIENT).await.is_none());
+        assert!(connections.enter(OTHER).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_descriptor_comes_from_others_where_nobody_here_can_give_one() {
+        let [control, public] = [(); 2].map(|()| Connections::new(HttpLimits::default(), None));
+        control.come_before(&public);
+        let busy = control.enter(CLIENT).await.unwrap();
+        let _request = busy.pulse.begin(false, false);
+        let half = public.enter(CLIENT).await.unwrap();
+        advance(limits::FRESH_GRACE).await;
+        control.give_descriptor();
+        assert!(is_told(&half) && !is_told(&busy));
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use crate::config::HttpLimits;
 use crate::limits::http as limits;
 
 /// What a client of HTTP/2 sends first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection speaks, as far as that is known before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -20,6 +21,8 @@ pub(super) enum Order {
     Go,
     /// Finish what runs and take nothing new.
     Finish,
+    /// The same, in favour of somebody who waits: there is no time for what has not begun.
+    MakeRoom,
     /// End now.
     Cut,
 }
@@ -33,6 +36,15 @@ pub(super) enum Due {
     Head,
     /// An answer had all its time and is still being written.
     Answer,
+}
+
+/// What a connection that may be ended for another one is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spare {
+    /// Nothing, for so long.
+    Idle(Duration),
+    /// Waiting for the rest of a request head, for so long.
+    Headless(Duration),
 }
 
 pub(super) struct Pulse {
@@ -51,6 +63,8 @@ pub(super) struct Pulse {
     http2: AtomicBool,
     /// The client may still be sending when its last answer is written.
     may_send: AtomicBool,
+    /// Bodies of requests that somebody may still read.
+    unread: AtomicUsize,
     /// The client speaks HTTP/1.0, for which an answer ends with the connection.
     is_old: AtomicBool,
     /// When the answer that is being written must be whole; `NEVER`: whenever it is. HTTP/1.1 only: the streams of
@@ -60,6 +74,8 @@ pub(super) struct Pulse {
     waiting: AtomicBool,
     /// They have waited for too long.
     pub(super) stalled: AtomicBool,
+    /// The client sent too many frames that ask for nothing.
+    pub(super) flooded: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -87,10 +103,12 @@ impl Pulse {
             order: AtomicU8::new(Order::Go as u8),
             http2: AtomicBool::new(false),
             may_send: AtomicBool::new(false),
+            unread: AtomicUsize::new(0),
             is_old: AtomicBool::new(false),
             answer_until: AtomicU64::new(NEVER),
             waiting: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
     }
@@ -137,6 +155,27 @@ impl Pulse {
         Flight { pulse: self.clone(), answered: false }
     }
 
+    /// Whether there is one more body that somebody may read, or one less.
+    pub(super) fn unread(&self, more: bool) {
+        if more {
+            self.unread.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.unread.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire) > 0
+    }
+
+    /// The connection has done all that it could, knowing that nobody reads a body. If it goes on now, without a
+    /// request, it has read all of the last one.
+    pub(super) fn rests(&self) {
+        if !self.is_at_work() {
+            self.may_send.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// A request is of HTTP/1.0.
     pub(super) fn speaks_old(&self) {
         self.is_old.store(true, Ordering::Relaxed);
@@ -167,8 +206,13 @@ impl Pulse {
         self.in_flight.load(Ordering::Relaxed) > 0
     }
 
+    /// Requests so far.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     pub(super) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed) > 0
+        self.begun() > 0
     }
 
     pub(super) fn may_send(&self) -> bool {
@@ -179,14 +223,23 @@ impl Pulse {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// Time without a request, if it has served some and has none: such a connection can be closed. None if it was
-    /// told to: it is not to be chosen again because it does not go.
-    pub(super) fn idle(&self) -> Option<Duration> {
-        let reading = !self.is_http2() && self.head_since.load(Ordering::Relaxed) != NEVER;
-        let told = self.told_at.load(Ordering::Relaxed) != NEVER;
-        let idle = self.has_begun() && !self.is_at_work() && !reading && !told;
-        let since = self.idle_since.load(Ordering::Relaxed);
-        idle.then(|| Duration::from_millis(self.now().saturating_sub(since)))
+    /// If it has no request, what it does instead. None if it was told to end: it is not to be chosen again because it
+    /// does not go.
+    pub(super) fn spare(&self) -> Option<Spare> {
+        if self.is_at_work() || self.told_at.load(Ordering::Relaxed) != NEVER {
+            return None;
+        }
+        let head_since = self.head_since.load(Ordering::Relaxed);
+        let since = |begin: u64| Duration::from_millis(self.now().saturating_sub(begin));
+        if !self.has_begun() {
+            // A handshake is no excuse.
+            return Some(Spare::Headless(since(0)));
+        }
+        // With HTTP/2 bytes that come between requests need not be those of a head.
+        if head_since != NEVER && !self.is_http2() {
+            return Some(Spare::Headless(since(head_since)));
+        }
+        Some(Spare::Idle(since(self.idle_since.load(Ordering::Relaxed))))
     }
 
     pub(super) fn tell(&self, order: Order) {
@@ -202,8 +255,18 @@ impl Pulse {
         match self.order.load(Ordering::Acquire) {
             0 => Order::Go,
             1 => Order::Finish,
+            2 => Order::MakeRoom,
             _ => Order::Cut,
         }
+    }
+
+    /// Wait until it is told to do this, or more.
+    pub(super) async fn told(&self, order: Order) {
+        std::future::poll_fn(|cx| match self.order(cx.waker()) >= order {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
     }
 
     /// When it has been quiet, or slow, for too long. While it serves a request, that one's own time counts.
@@ -216,9 +279,13 @@ impl Pulse {
         if told_at != NEVER {
             // Of a connection that has just been opened the first request may be on its way; one that
             // is finishing has nothing more to do than to write what it has.
-            let grace = match self.has_begun() {
-                true => bounds.write_idle,
-                false => limits::FRESH_GRACE.min(bounds.header_timeout),
+            let in_favour = self.order.load(Ordering::Relaxed) == Order::MakeRoom as u8;
+            let grace = match (self.has_begun(), in_favour) {
+                (true, false) => bounds.write_idle,
+                (true, true) => limits::ROOM_GRACE,
+                (false, false) => limits::FRESH_GRACE.min(bounds.header_timeout),
+                // It has been read once more before anybody looks here.
+                (false, true) => Duration::ZERO,
             };
             let since = told_at.max(self.idle_since.load(Ordering::Relaxed));
             return Some((self.at(since) + grace, Due::Idle));
@@ -294,13 +361,13 @@ mod tests {
         sleep(Duration::from_secs(100)).await;
         drop(flight);
         assert_eq!(in_seconds(&pulse), Some((103 + 75, Due::Idle)));
-        assert!(pulse.idle().is_some());
+        assert!(matches!(pulse.spare(), Some(Spare::Idle(_))));
         advance(Duration::from_secs(5)).await;
         pulse.received(b"G");
         advance(Duration::from_secs(5)).await;
         pulse.received(b"E");
         assert_eq!(in_seconds(&pulse), Some((108 + 10, Due::Head)));
-        assert!(pulse.idle().is_none());
+        assert_eq!(pulse.spare(), Some(Spare::Headless(Duration::from_secs(5))));
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,7 +380,7 @@ mod tests {
         pulse.waits();
         drop(flight);
         assert_eq!(in_seconds(&pulse), Some((20, Due::Answer)));
-        assert!(pulse.idle().is_none());
+        assert_eq!(pulse.spare(), None);
         advance(Duration::from_secs(5)).await;
         pulse.taken();
         assert_eq!(in_seconds(&pulse), Some((5 + 75, Due::Idle)));
@@ -322,12 +389,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_told_to_finish_is_not_idle() {
+    async fn who_was_told_to_finish_is_not_to_spare() {
         let pulse = Arc::new(Pulse::new());
         drop(pulse.begin(true, false));
-        assert!(pulse.idle().is_some());
+        assert!(pulse.spare().is_some());
         pulse.tell(Order::Finish);
-        assert!(pulse.idle().is_none());
+        assert_eq!(pulse.spare(), None);
     }
 
     #[tokio::test(start_paused = true)]
