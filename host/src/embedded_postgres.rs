@@ -40,6 +40,17 @@ pub struct EmbeddedConfig {
     pub name: String,
 }
 
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// None could be set up: something is missing on this machine, or the folder is not the host's.
+    #[error("{0:#}")]
+    Setup(anyhow::Error),
+    /// There was one, and it does not start again.
+    #[error("{0:#}")]
+    Down(anyhow::Error),
+}
+
 /// A running server. Stopped by [`EmbeddedServer::stop`], or when it is dropped.
 #[derive(Debug)]
 pub struct EmbeddedServer {
@@ -52,20 +63,27 @@ pub struct EmbeddedServer {
 ///
 /// A second host on the same folder is refused. A server that outlived its host is stopped first:
 /// its log leads nowhere any more, and its settings may be another version's.
-pub async fn start(config: EmbeddedConfig) -> anyhow::Result<EmbeddedServer> {
-    let account = Account::choose()?;
-    let folder = Folder::open(&config.state_dir, account)?;
-    orphan::stop(&folder).await?;
-    let binaries = binaries::find(&folder, cluster::version(&folder)?).await?;
-    cluster::create(&folder, &binaries).await?;
-    let process = Process::start(&folder, &binaries, &config.name).await?;
+pub async fn start(config: EmbeddedConfig) -> Result<EmbeddedServer, StartError> {
+    let opened = Account::choose().and_then(|account| Folder::open(&config.state_dir, account));
+    let folder = opened.map_err(StartError::Setup)?;
+    let served = folder.data().exists();
+    let fail = if served { StartError::Down } else { StartError::Setup };
+    let process = run(&folder, &config).await.map_err(fail)?;
+    Ok(EmbeddedServer { process, folder })
+}
+
+async fn run(folder: &Folder, config: &EmbeddedConfig) -> anyhow::Result<Process> {
+    orphan::stop(folder).await?;
+    let binaries = binaries::find(folder, cluster::version(folder)?).await?;
+    cluster::create(folder, &binaries).await?;
+    let process = Process::start(folder, &binaries, &config.name).await?;
     tracing::info!(
         port = process.port(),
         version = binaries.version,
         data = %folder.data().display(),
         "embedded Postgres is running"
     );
-    Ok(EmbeddedServer { process, folder })
+    Ok(process)
 }
 
 impl EmbeddedServer {
