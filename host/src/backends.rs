@@ -18,7 +18,7 @@ use crate::capability::ollama::{self, Client, Options, Upstream};
 use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::url::Address;
 use crate::capability::postgres::{Awaited, Database, PgDatabase, PoolConfig};
-use crate::config::{Config, OllamaConfig, PostgresConfig, ServiceConfig};
+use crate::config::{BackendUrl, Config, OllamaConfig, PostgresConfig, ServiceConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, Script};
 use crate::limits::backends::READY_TIMEOUT;
 use crate::record::Recorder;
@@ -55,10 +55,10 @@ impl Backends {
     ) -> Result<(Self, Option<Embedded>)> {
         let mut backends = Self::made(config, registry, recorder)?;
         for (name, postgres) in &config.postgres {
-            if postgres.url.is_some() {
+            if let Some(url) = &postgres.url {
                 let scripts = scripts(&config.folder, postgres);
                 let what = format!("running init scripts of the database {name}");
-                let address = address(name, postgres)?;
+                let address = address(name, postgres, url)?;
                 let applied = embedded_postgres::apply(&address, &scripts);
                 let applied = tell_if_long_async(&what, applied).await;
                 tell(name, &applied.with_context(|| place(config, name, postgres))?);
@@ -84,8 +84,11 @@ impl Backends {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let server =
-            EmbeddedConfig { state_dir: config.state_dir.clone(), name: config.name.clone() };
+        let server = EmbeddedConfig {
+            state_dir: config.state_dir.clone(),
+            name: config.name.clone(),
+            pools: wanted.iter().map(|it| (it.name.clone(), it.pool.connections)).collect(),
+        };
         Embedded::start(server, wanted).await.map(Some)
     }
 
@@ -103,8 +106,8 @@ impl Backends {
         let threads = threads::count(config.limits.threads);
         let mut backends = Self { recorder, ..Self::default() };
         for (name, postgres) in &config.postgres {
-            let database = match postgres.url {
-                Some(_) => PgDatabase::new(address(name, postgres)?, pool(postgres)).into(),
+            let database = match &postgres.url {
+                Some(url) => PgDatabase::new(address(name, postgres, url)?, pool(postgres)).into(),
                 None => Awaited::missing("its server has not been started"),
             };
             backends.databases.insert(name.clone(), database);
@@ -246,19 +249,14 @@ fn tell(database: &str, scripts: &[String]) {
     }
 }
 
-/// The address that the application file gives, or one where nobody is.
-fn address(name: &str, postgres: &PostgresConfig) -> Result<Address> {
-    match &postgres.url {
-        Some(url) => {
-            let address = Address::from_uri(url.expose())
-                .with_context(|| format!("the url of [postgres.{name}]"))?;
-            Ok(match &postgres.ca {
-                Some(ca) => address.with_authorities(ca.pem()),
-                None => address,
-            })
-        }
-        None => Ok(Address::new("127.0.0.1", 0, name, "", name)),
-    }
+/// The address that the application file gives.
+fn address(name: &str, postgres: &PostgresConfig, url: &BackendUrl) -> Result<Address> {
+    let address =
+        Address::from_uri(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))?;
+    Ok(match &postgres.ca {
+        Some(ca) => address.with_authorities(ca.pem()),
+        None => address,
+    })
 }
 
 /// Where the application file speaks of a database.

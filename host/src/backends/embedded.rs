@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::capability::postgres::{Awaited, PgDatabase, PoolConfig};
+use crate::capability::postgres::url::Address;
+use crate::capability::postgres::{Administrator, Awaited, PgDatabase, PoolConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script, StartError};
 use crate::limits::embedded_postgres as limits;
 use crate::telemetry::tell_if_long_async;
@@ -39,6 +40,8 @@ type Interrupt = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 struct Keeper {
     config: EmbeddedConfig,
     server: Option<EmbeddedServer>,
+    /// Through which it is asked for what no role of a database may.
+    administrator: Option<Administrator>,
     wanted: Vec<Wanted>,
     interrupt: Interrupt,
 }
@@ -47,7 +50,13 @@ impl Embedded {
     /// Fails if something has to be put right by whoever starts the host. Anything else is told, and tried again.
     pub(super) async fn start(config: EmbeddedConfig, wanted: Vec<Wanted>) -> Result<Self> {
         let interrupt = Interrupt::default();
-        let mut keeper = Keeper { config, server: None, wanted, interrupt: interrupt.clone() };
+        let mut keeper = Keeper {
+            config,
+            server: None,
+            administrator: None,
+            wanted,
+            interrupt: interrupt.clone(),
+        };
         keeper.bring_up(true).await?;
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(keeper.keep(stop.clone()));
@@ -119,27 +128,22 @@ impl Keeper {
             },
         };
         for wanted in self.wanted.iter().filter(|wanted| wanted.database.get().is_none()) {
-            let address = match server.database(&wanted.name).await {
+            let address = match prepared(server, wanted).await {
                 Ok(address) => address,
-                Err(error) => {
+                Err(Failure::Script(error)) if first => return Err(error),
+                Err(Failure::Script(error) | Failure::Server(error)) => {
                     wanted.is_missing(&format!("{error:#}"));
                     continue;
                 }
             };
-            let what = format!("running init scripts of the database {}", wanted.name);
-            let applied = embedded_postgres::apply(&address, &wanted.scripts);
-            match tell_if_long_async(&what, applied).await {
-                Ok(applied) => super::tell(&wanted.name, &applied),
-                Err(error) if first => return Err(error).with_context(|| wanted.place.clone()),
-                Err(error) => {
-                    wanted.is_missing(&format!("{error:#}"));
-                    continue;
-                }
-            }
             if !first {
                 tracing::info!(database = wanted.name, "a database is there at last");
             }
-            wanted.database.arrive(PgDatabase::new(address, wanted.pool.clone()));
+            let administrator = self
+                .administrator
+                .get_or_insert_with(|| Administrator::new(server.administrator()));
+            let database = PgDatabase::new(address, wanted.pool.clone());
+            wanted.database.arrive(database.administered(administrator));
         }
         Ok(())
     }
@@ -151,6 +155,27 @@ impl Keeper {
             Some(Box::new(server.interrupt()));
         Ok(server)
     }
+}
+
+/// Why a database is not there.
+enum Failure {
+    Server(anyhow::Error),
+    Script(anyhow::Error),
+}
+
+/// The address of a database that is as its init scripts say.
+async fn prepared(server: &EmbeddedServer, wanted: &Wanted) -> Result<Address, Failure> {
+    let name = &wanted.name;
+    let address = server.database(name).await.map_err(Failure::Server)?;
+    let what = format!("running init scripts of the database {name}");
+    let applied = embedded_postgres::apply(&address, &wanted.scripts);
+    let applied = tell_if_long_async(&what, applied).await;
+    let applied = applied.with_context(|| wanted.place.clone()).map_err(Failure::Script)?;
+    super::tell(name, &applied);
+    if !applied.is_empty() {
+        server.keep_settings(name).await.map_err(Failure::Server)?;
+    }
+    Ok(address)
 }
 
 impl Wanted {

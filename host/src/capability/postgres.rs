@@ -30,6 +30,7 @@ pub mod url;
 
 pub use awaited::Awaited;
 pub use backend::Database;
+pub use connection::Administrator;
 pub use host::{Postgres, PostgresView, add_to_linker};
 pub use pool::{PgDatabase, PoolConfig};
 pub(crate) use pooled::restored_session;

@@ -48,7 +48,9 @@ impl Awaited {
 
     fn there(&self) -> Result<&PgDatabase, Error> {
         self.get().ok_or_else(|| {
-            Error::Unavailable("the database's server did not start, and is tried again".to_string())
+            Error::Unavailable(
+                "the database's server did not start, and is tried again".to_string(),
+            )
         })
     }
 

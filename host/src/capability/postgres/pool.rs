@@ -6,7 +6,7 @@
 //! look like `busy`; and it asks the server for a sign of life after every statement.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
-use super::connection::{Connection, Control};
-use super::login::Login;
+use super::connection::{Administrator, Connection, Control};
+use super::login::{Login, Process};
 use super::pooled::Unusable;
 use super::statement::{self, Task, Work};
 use super::url::Address;
@@ -49,13 +49,20 @@ impl PgDatabase {
         let login = Arc::new(Login::new(address));
         Self(Arc::new(Pool {
             breaker: Breaker::new(what, config.breaker.clone()),
-            control: Control::new(login.clone()),
+            control: Arc::new(Control::new(login.clone())),
+            administrator: OnceLock::new(),
             login,
             config,
             permits: Arc::new(Semaphore::new(connections)),
             idle: Mutex::new(Idle { connections: Vec::new(), failed: None }),
             is_down: AtomicBool::new(false),
         }))
+    }
+
+    /// The same with somebody who ends what its own role cannot.
+    pub fn administered(self, administrator: &Administrator) -> Self {
+        let _ = self.0.administrator.set(administrator.clone());
+        self
     }
 
     /// Whether the server answers, for `/ready`.
@@ -127,7 +134,8 @@ impl Database for PgDatabase {
 pub(super) struct Pool {
     login: Arc<Login>,
     pub(super) config: PoolConfig,
-    pub(super) control: Control,
+    pub(super) control: Arc<Control>,
+    administrator: OnceLock<Administrator>,
     permits: Arc<Semaphore>,
     idle: Mutex<Idle>,
     /// Asked before a connection is opened. Those that are open are used whatever it says.
@@ -207,6 +215,13 @@ impl Pool {
             };
             return Ok(Lease { connection, pool: self.clone(), permit });
         }
+    }
+
+    /// End the server's process of a connection that is given up, so that its statement does not outlive it.
+    pub(super) fn terminate(&self, process: Process) {
+        let own = || self.control.clone();
+        let control = self.administrator.get().map_or_else(own, |it| it.0.clone());
+        tokio::spawn(async move { control.terminate(process).await });
     }
 
     async fn open(&self) -> Result<Connection, Error> {
