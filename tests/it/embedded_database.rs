@@ -177,7 +177,7 @@ async fn what_a_component_did_to_its_role_or_database_is_undone_at_the_next_star
     let host = app.serve().await;
     host.logs("what its statements set for its role or for all of it is reset").await;
     // Writes, and not within a millisecond.
-    done(&host, "one", "create table t as select pg_sleep(0.01)").await;
+    done(&host, "one", "create table t as select pg_sleep(0.01)::text").await;
     let settings = ask(
         &host,
         "one",
@@ -263,7 +263,7 @@ async fn a_statement_that_takes_all_locks_is_ended_and_its_database_shut_out_whi
     breaks_off(&host, "two", locks).await;
     host.logs("none is let in for 60s").await;
     is_well(&host, "one").await;
-    let count = "select count(*)::int from (select from pg_class) a, (select from pg_locks) b";
+    let count = "select count(*)::int from pg_class";
     assert_eq!(ask(&host, "one", count).await.status, 200);
     eventually("its database to be shut", async || {
         (ask(&host, "two", "select 'well'").await.status == 503).then_some(())

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use tokio::task::spawn_blocking;
@@ -30,6 +31,8 @@ pub(super) struct Guard {
     sql: Option<PgConnection>,
     /// The disk was low at the last look.
     was_low: bool,
+    /// Databases that have filled the table of locks, by their numbers, and how many they held. To be shut out.
+    greedy: BTreeMap<i64, i64>,
     shut: BTreeMap<String, Shut>,
 }
 
@@ -45,7 +48,15 @@ impl Guard {
     pub(super) fn new(home: PathBuf, administrator: Address, connections: u32) -> Self {
         let locks =
             i64::from(connections) * i64::from(limits::LOCKS) / i64::from(limits::LOCKS_SHARE);
-        Self { home, administrator, locks, sql: None, was_low: false, shut: BTreeMap::new() }
+        Self {
+            home,
+            administrator,
+            locks,
+            sql: None,
+            was_low: false,
+            greedy: BTreeMap::new(),
+            shut: BTreeMap::new(),
+        }
     }
 
     pub(super) async fn watch(mut self, stop: CancellationToken) {
@@ -111,29 +122,53 @@ impl Guard {
         Ok(())
     }
 
-    async fn spare_locks(&mut self, sql: &mut PgConnection) -> sqlx::Result<()> {
-        let greedy = "select datname::text, count(*) from pg_locks join pg_stat_activity using (pid) \
-                      where usename <> $1 group by datname having count(*) > $2";
-        let greedy = sqlx::query(greedy).bind(ADMINISTRATOR).bind(self.locks);
-        for row in greedy.fetch_all(&mut *sql).await? {
-            let (database, locks): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-            let first = Shut { until: None, time: limits::SHUT_FIRST / 2 };
-            let shut = self.shut.entry(database.clone()).or_insert(first);
-            shut.time = (shut.time * 2).min(limits::SHUT_LAST);
-            shut.until = Some(Instant::now() + shut.time);
-            // First: in a table without room, not even a role can be changed.
-            end_all(&database, sql).await?;
-            may_log_in(&database, "nologin", sql).await?;
-            // Who has come in meanwhile.
-            end_all(&database, sql).await?;
-            tracing::error!(
-                database,
-                "it held {locks} locks, and all databases share {}: its connections are closed, and none is let in \
-                 for {:?}",
-                self.locks * i64::from(limits::LOCKS_SHARE),
-                shut.time
-            );
+    async fn spare_locks(&mut self, sql: &mut PgConnection) -> anyhow::Result<()> {
+        // In a table without room, nothing can be asked that touches what all databases share: not the views, which
+        // have names, not `pg_terminate_backend`, which asks for roles, and no new session.
+        let greedy = "select datid::bigint, count(*), array_agg(distinct pid) from pg_lock_status() \
+                      join pg_stat_get_activity(null) using (pid) where usesysid <> 10 \
+                      group by datid having count(*) > $1";
+        for row in sqlx::query(greedy).bind(self.locks).fetch_all(&mut *sql).await? {
+            self.greedy.insert(row.try_get(0)?, row.try_get(1)?);
+            let pids: Vec<i32> = row.try_get(2)?;
+            for pid in pids.into_iter().filter_map(Pid::from_raw) {
+                // It may have ended meanwhile.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            sleep(limits::LAST_WORDS).await;
         }
+        while let Some((&id, &locks)) = self.greedy.first_key_value() {
+            let name = sqlx::query("select datname::text from pg_database where oid::bigint = $1");
+            let name = name.bind(id).fetch_optional(&mut *sql).await?;
+            if let Some(name) = name {
+                self.shut_out(name.try_get(0)?, locks, sql).await?;
+            }
+            self.greedy.remove(&id);
+        }
+        Ok(())
+    }
+
+    async fn shut_out(
+        &mut self,
+        database: String,
+        locks: i64,
+        sql: &mut PgConnection,
+    ) -> sqlx::Result<()> {
+        may_log_in(&database, "nologin", sql).await?;
+        // Who has come in meanwhile.
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
+        sqlx::query(end).bind(&database).execute(&mut *sql).await?;
+        let first = Shut { until: None, time: limits::SHUT_FIRST / 2 };
+        let shut = self.shut.entry(database.clone()).or_insert(first);
+        shut.time = (shut.time * 2).min(limits::SHUT_LAST);
+        shut.until = Some(Instant::now() + shut.time);
+        tracing::error!(
+            database,
+            "it held {locks} locks, and all databases share {}: its connections are closed, and none is let in \
+             for {:?}",
+            self.locks * i64::from(limits::LOCKS_SHARE),
+            shut.time
+        );
         Ok(())
     }
 
@@ -147,12 +182,6 @@ impl Guard {
         }
         Ok(())
     }
-}
-
-async fn end_all(database: &str, sql: &mut PgConnection) -> sqlx::Result<()> {
-    let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
-    sqlx::query(end).bind(database).execute(sql).await?;
-    Ok(())
 }
 
 async fn may_log_in(role: &str, whether: &str, sql: &mut PgConnection) -> sqlx::Result<()> {
