@@ -81,7 +81,12 @@ pub async fn load(
     let services = Registry::new(drafts.iter().map(|draft| draft.loaded.clone()));
     registry.connect(&services);
     // Only now: a health path may lead to another service.
-    let slots = all(join_all(drafts.into_iter().map(|draft| draft.settle(common))).await)?;
+    let settled = drafts.into_iter().map(|draft| {
+        // That a database is missing says nothing of a component.
+        let is_askable = !backends.are_missing_for(config, &draft.service.name);
+        draft.settle(common, is_askable)
+    });
+    let slots = all(join_all(settled).await)?;
     Ok(Application { registry: services, slots })
 }
 
@@ -236,9 +241,15 @@ async fn load_service<'a>(
 
 impl Draft<'_> {
     /// Ask for its health. What was published before the last stop makes way if it is ill.
-    async fn settle(mut self, common: &Common<'_>) -> Result<SwapSlot, Diagnostic> {
+    async fn settle(
+        mut self,
+        common: &Common<'_>,
+        is_askable: bool,
+    ) -> Result<SwapSlot, Diagnostic> {
         let version = self.loaded.serving().stable.clone();
-        if let Err(error) = make_ready(&version, &self.terms).await {
+        if !is_askable {
+            version.warm_up().await;
+        } else if let Err(error) = make_ready(&version, &self.terms).await {
             if !self.is_restored {
                 return Err(self.diagnose(&error));
             }

@@ -1,7 +1,9 @@
 //! The backends that the application file names: connected once, shared by the services that are
 //! granted them.
 
-use std::collections::BTreeMap;
+mod embedded;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,19 +17,21 @@ use crate::capability::ollama::upstream::{Fallback, Serving, Transport};
 use crate::capability::ollama::{self, Client, Options, Upstream};
 use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::url::Address;
-use crate::capability::postgres::{Database, PgDatabase, PoolConfig};
-use crate::config::{Config, OllamaConfig, PostgresConfig};
-use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script};
+use crate::capability::postgres::{Awaited, Database, PgDatabase, PoolConfig};
+use crate::config::{BackendUrl, Config, OllamaConfig, PostgresConfig, ServiceConfig};
+use crate::embedded_postgres::{self, EmbeddedConfig, Script};
 use crate::limits::backends::READY_TIMEOUT;
 use crate::record::Recorder;
 use crate::service::registry::RegistryHandle;
 use crate::telemetry::tell_if_long_async;
 use crate::{threads, tls};
+pub use embedded::Embedded;
+use embedded::Wanted;
 
 /// All resources by their names in the application file.
 #[derive(Default)]
 pub struct Backends {
-    databases: BTreeMap<String, PgDatabase>,
+    databases: BTreeMap<String, Awaited>,
     models: BTreeMap<String, Models>,
     /// By service.
     outbound: BTreeMap<String, Arc<Outbound>>,
@@ -48,26 +52,44 @@ impl Backends {
         config: &Config,
         registry: &RegistryHandle,
         recorder: Option<Arc<Recorder>>,
-    ) -> Result<(Self, Option<EmbeddedServer>)> {
+    ) -> Result<(Self, Option<Embedded>)> {
         let mut backends = Self::made(config, registry, recorder)?;
-        let embedded =
-            tell_if_long_async("starting the embedded Postgres", embedded(config)).await?;
         for (name, postgres) in &config.postgres {
-            let address = match (&postgres.url, &embedded) {
-                (None, Some(embedded)) => embedded.database(name).await?,
-                _ => address(name, postgres)?,
-            };
-            let scripts = scripts(&config.folder, postgres);
-            let what = format!("running init scripts of the database {name}");
-            let applied =
-                tell_if_long_async(&what, embedded_postgres::apply(&address, &scripts)).await;
-            for script in applied.with_context(|| place(config, name, postgres))? {
-                tracing::info!(database = name, "ran {script}");
+            if let Some(url) = &postgres.url {
+                let scripts = scripts(&config.folder, postgres);
+                let what = format!("running init scripts of the database {name}");
+                let address = address(name, postgres, url)?;
+                let applied = embedded_postgres::apply(&address, &scripts);
+                let applied = tell_if_long_async(&what, applied).await;
+                tell(name, &applied.with_context(|| place(config, name, postgres))?);
             }
-            backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
         }
+        let embedded = backends.embedded(config).await?;
         backends.started = true;
         Ok((backends, embedded))
+    }
+
+    async fn embedded(&self, config: &Config) -> Result<Option<Embedded>> {
+        let own = config.postgres.iter().filter(|(_, postgres)| postgres.url.is_none());
+        let wanted = own.filter_map(|(name, postgres)| {
+            Some(Wanted {
+                name: name.clone(),
+                place: place(config, name, postgres),
+                scripts: scripts(&config.folder, postgres),
+                pool: pool(postgres),
+                database: self.databases.get(name)?.clone(),
+            })
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let server = EmbeddedConfig {
+            state_dir: config.state_dir.clone(),
+            name: config.name.clone(),
+            pools: wanted.iter().map(|it| (it.name.clone(), it.pool.connections)).collect(),
+        };
+        Embedded::start(server, wanted).await.map(Some)
     }
 
     /// Backends that connect to nothing until they are used, for checking components.
@@ -84,8 +106,11 @@ impl Backends {
         let threads = threads::count(config.limits.threads);
         let mut backends = Self { recorder, ..Self::default() };
         for (name, postgres) in &config.postgres {
-            let address = address(name, postgres)?;
-            backends.databases.insert(name.clone(), PgDatabase::new(address, pool(postgres)));
+            let database = match &postgres.url {
+                Some(url) => PgDatabase::new(address(name, postgres, url)?, pool(postgres)).into(),
+                None => Awaited::missing("its server has not been started"),
+            };
+            backends.databases.insert(name.clone(), database);
         }
         for (name, ollama) in &config.ollama {
             let models = models(ollama, threads, registry, backends.recorder.as_ref())
@@ -112,9 +137,28 @@ impl Backends {
         self.started
     }
 
+    /// Whether a database is missing that a service asks, itself or through the services that it calls.
+    pub fn are_missing_for(&self, config: &Config, service: &str) -> bool {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![service]);
+        while let Some(name) = open.pop() {
+            let component = config.services.get(name).and_then(ServiceConfig::component);
+            let Some(component) = component.filter(|_| seen.insert(name)) else { continue };
+            if component.grants.postgres.as_deref().is_some_and(|name| self.is_missing(name)) {
+                return true;
+            }
+            open.extend(component.grants.services.iter().map(String::as_str));
+        }
+        false
+    }
+
+    /// Whether a database's server has not come up yet.
+    pub fn is_missing(&self, database: &str) -> bool {
+        self.databases.get(database).is_some_and(|database| database.get().is_none())
+    }
+
     /// A database as a service uses it.
     pub fn postgres(&self, name: &str, service: &str) -> Option<Arc<dyn Database>> {
-        let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.for_service(service));
+        let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.of_service(service));
         Some(match &self.recorder {
             Some(recorder) => recorder.database(database),
             None => database,
@@ -133,19 +177,19 @@ impl Backends {
 
     /// What does not answer, in words for people. Looks now, at all of them at the same time.
     pub async fn unavailable(&self) -> Vec<String> {
-        let databases = self.databases.iter().map(|(name, database)| {
-            look(async move {
-                let error = database.check().await.err()?;
-                tracing::debug!(database = name, "{error:?}");
-                Some(())
-            })
-            .map(move |answer| match answer {
-                Some(None) => None,
-                _ => Some(format!(
-                    "the database {name} does not answer{}",
-                    tried(database.is_open())
-                )),
-            })
+        let databases = self.databases.iter().map(async |(name, database)| {
+            let Some(database) = database.get() else {
+                let why = database.why_missing()?;
+                return Some(format!("the database {name} is missing: {why}; it is tried again"));
+            };
+            match look(database.check()).await {
+                Some(Ok(())) => None,
+                answer => {
+                    tracing::debug!(database = name, "{answer:?}");
+                    let tried = tried(database.is_open());
+                    Some(format!("the database {name} does not answer{tried}"))
+                }
+            }
         });
         let models = self.models.iter().map(|(name, models)| {
             look(models.upstream.check()).map(move |answer| match answer {
@@ -171,10 +215,9 @@ impl Backends {
 
     /// How many calls run on each backend at this moment, by its table in the application file. Asks nobody.
     pub fn calls(&self) -> Vec<(String, usize)> {
-        let databases = self
-            .databases
-            .iter()
-            .map(|(name, database)| (format!("postgres.{name}"), database.in_use()));
+        let databases = self.databases.iter().map(|(name, database)| {
+            (format!("postgres.{name}"), database.get().map_or(0, PgDatabase::in_use))
+        });
         let models = self
             .models
             .iter()
@@ -184,7 +227,7 @@ impl Backends {
 
     /// Close connections.
     pub fn close(&self) {
-        for database in self.databases.values() {
+        for database in self.databases.values().filter_map(Awaited::get) {
             database.close();
         }
     }
@@ -200,27 +243,21 @@ fn tried(is_open: bool) -> &'static str {
     if is_open { "; calls fail at once until it does" } else { "" }
 }
 
-async fn embedded(config: &Config) -> Result<Option<EmbeddedServer>> {
-    if config.postgres.values().all(|postgres| postgres.url.is_some()) {
-        return Ok(None);
+/// Tell what was run.
+fn tell(database: &str, scripts: &[String]) {
+    for script in scripts {
+        tracing::info!(database, "ran {script}");
     }
-    let server = EmbeddedConfig { state_dir: config.state_dir.clone(), name: config.name.clone() };
-    embedded_postgres::start(server).await.map(Some)
 }
 
-/// The address that the application file gives, or one where nobody is.
-fn address(name: &str, postgres: &PostgresConfig) -> Result<Address> {
-    match &postgres.url {
-        Some(url) => {
-            let address = Address::from_uri(url.expose())
-                .with_context(|| format!("the url of [postgres.{name}]"))?;
-            Ok(match &postgres.ca {
-                Some(ca) => address.with_authorities(ca.pem()),
-                None => address,
-            })
-        }
-        None => Ok(Address::new("127.0.0.1", 0, name, "", name)),
-    }
+/// The address that the application file gives.
+fn address(name: &str, postgres: &PostgresConfig, url: &BackendUrl) -> Result<Address> {
+    let address =
+        Address::from_uri(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))?;
+    Ok(match &postgres.ca {
+        Some(ca) => address.with_authorities(ca.pem()),
+        None => address,
+    })
 }
 
 /// Where the application file speaks of a database.

@@ -8,23 +8,32 @@
 mod account;
 mod binaries;
 mod cluster;
+mod database;
 mod folder;
+mod guard;
 mod init;
 mod log;
 mod orphan;
 mod process;
+mod reserve;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use sqlx::postgres::{PgConnection, PgSslMode};
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::postgres::PgSslMode;
+use tokio::sync::Mutex;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use init::{Script, apply};
 
 use crate::capability::postgres::url::Address;
+use crate::limits::embedded_postgres as limits;
+use crate::limits::postgres::POOL;
 use account::Account;
+use database::Database;
 use folder::Folder;
+use guard::Guard;
 use process::Process;
 
 /// The role that administers the server. Components never log in as it: as a superuser, a statement
@@ -38,12 +47,31 @@ pub struct EmbeddedConfig {
     pub state_dir: PathBuf,
     /// The application's name, for people who look at the list of processes.
     pub name: String,
+    /// Connections of the pool of each database that it is to have.
+    pub pools: BTreeMap<String, usize>,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// None could be set up: something is missing on this machine, or the folder is not the host's.
+    #[error("{0:#}")]
+    Setup(anyhow::Error),
+    /// There was one, and it does not start again.
+    #[error("{0:#}")]
+    Down(anyhow::Error),
 }
 
 /// A running server. Stopped by [`EmbeddedServer::stop`], or when it is dropped.
 #[derive(Debug)]
 pub struct EmbeddedServer {
     process: Process,
+    /// How many connections the role of each database may have.
+    connections: BTreeMap<String, u32>,
+    /// One database is prepared at a time: what they share cannot be changed twice at once.
+    preparing: Mutex<()>,
+    /// Ends its guard.
+    _guarded: DropGuard,
     // Dropped last: it holds the lock on the folder.
     folder: Folder,
 }
@@ -52,32 +80,79 @@ pub struct EmbeddedServer {
 ///
 /// A second host on the same folder is refused. A server that outlived its host is stopped first:
 /// its log leads nowhere any more, and its settings may be another version's.
-pub async fn start(config: EmbeddedConfig) -> anyhow::Result<EmbeddedServer> {
-    let account = Account::choose()?;
-    let folder = Folder::open(&config.state_dir, account)?;
-    orphan::stop(&folder).await?;
-    let binaries = binaries::find(&folder, cluster::version(&folder)?).await?;
-    cluster::create(&folder, &binaries).await?;
-    let process = Process::start(&folder, &binaries, &config.name).await?;
+pub async fn start(config: EmbeddedConfig) -> Result<EmbeddedServer, StartError> {
+    let opened = Account::choose().and_then(|account| Folder::open(&config.state_dir, account));
+    let folder = opened.map_err(StartError::Setup)?;
+    let served = folder.data().exists();
+    let fail = if served { StartError::Down } else { StartError::Setup };
+    let each = config.pools.iter();
+    let connections: BTreeMap<_, _> =
+        each.map(|(name, pool)| (name.clone(), connections(*pool))).collect();
+    let all =
+        connections.values().fold(limits::OTHER_CONNECTIONS, |sum, each| sum.saturating_add(*each));
+    let all = all.max(limits::CONNECTIONS);
+    let process = run(&folder, &config.name, all).await.map_err(fail)?;
+    let stop = CancellationToken::new();
+    let administrator = process.administrator(&folder, "postgres");
+    let guard = Guard::new(folder.home().to_path_buf(), administrator, all);
+    tokio::spawn(guard.watch(stop.clone()));
+    let preparing = Mutex::default();
+    Ok(EmbeddedServer { process, connections, preparing, _guarded: stop.drop_guard(), folder })
+}
+
+/// What a pool may need: while a statement that is not wanted any more is ended, its place is taken by the next; and
+/// some are to cancel statements and to run scripts.
+fn connections(pool: usize) -> u32 {
+    u32::try_from(pool)
+        .unwrap_or(u32::MAX)
+        .saturating_mul(2)
+        .saturating_add(limits::SPARE_CONNECTIONS)
+}
+
+async fn run(folder: &Folder, name: &str, connections: u32) -> anyhow::Result<Process> {
+    orphan::stop(folder).await?;
+    let binaries = binaries::find(folder, cluster::version(folder)?).await?;
+    cluster::create(folder, &binaries).await?;
+    let process = Process::start(folder, &binaries, name, connections).await?;
     tracing::info!(
         port = process.port(),
         version = binaries.version,
         data = %folder.data().display(),
         "embedded Postgres is running"
     );
-    Ok(EmbeddedServer { process, folder })
+    Ok(process)
 }
 
 impl EmbeddedServer {
     /// The address of a database, which is created when it is missing. Its login is a role that
-    /// owns this one database and nothing else.
+    /// owns what is in this one database and nothing else.
     pub async fn database(&self, name: &str) -> anyhow::Result<Address> {
         let password = self.folder.password_for(name);
-        self.create(name, &password)
-            .await
-            .with_context(|| format!("cannot create the database `{name}`"))?;
+        let _turn = self.preparing.lock().await;
+        let login = |database: &str| self.process.administrator(&self.folder, database);
+        let prepared = self.described(name, &password).prepare(login).await;
+        prepared.with_context(|| format!("cannot prepare the database `{name}`"))?;
         let (host, port) = (self.process.host(), self.process.port());
         Ok(Address::new(&host, port, name, &password, name).with_ssl_mode(PgSslMode::Disable))
+    }
+
+    /// Take what is set for a database's role now for what its init scripts want. Anything else is reset at the next
+    /// start.
+    pub async fn keep_settings(&self, name: &str) -> anyhow::Result<()> {
+        let password = self.folder.password_for(name);
+        let kept = self.described(name, &password).keep_settings(&self.administrator()).await;
+        kept.with_context(|| format!("cannot keep the settings of the database `{name}`"))
+    }
+
+    /// Where the host itself logs in, to do what no component may.
+    pub fn administrator(&self) -> Address {
+        self.process.administrator(&self.folder, "postgres")
+    }
+
+    fn described<'a>(&self, name: &'a str, password: &'a str) -> Database<'a> {
+        let listed = self.connections.get(name).copied();
+        let connections = listed.unwrap_or_else(|| connections(POOL.default));
+        Database { name, password, connections }
     }
 
     /// Where it listens on 127.0.0.1.
@@ -98,33 +173,6 @@ impl EmbeddedServer {
     /// For a host that ends at once: tells the server to stop, and does not wait for it.
     pub fn interrupt(&self) -> impl FnOnce() + Send + 'static {
         self.process.interrupt()
-    }
-
-    async fn create(&self, name: &str, password: &str) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            (1..=63).contains(&name.len()) && name != ADMINISTRATOR && !name.starts_with("pg_"),
-            "a database's name has 1 to 63 bytes, is not `{ADMINISTRATOR}` and does not start with \
-             `pg_`"
-        );
-        let address = self.process.administrator(&self.folder, "postgres");
-        let mut sql = PgConnection::connect_with(address.options()).await?;
-        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        // The password is made of hexadecimal digits. It is set at each start, because the role may
-        // be older than the folder's present secret.
-        for (statement, exists) in [
-            (format!("create role {quoted} login"), "42710"),
-            (format!("alter role {quoted} login nosuperuser password '{password}'"), ""),
-            (format!("create database {quoted} owner {quoted}"), "42P04"),
-            (format!("revoke all on database {quoted} from public"), ""),
-        ] {
-            match sql.execute(AssertSqlSafe(statement)).await {
-                Ok(_) => {}
-                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(exists) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        sql.close().await?;
-        Ok(())
     }
 }
 

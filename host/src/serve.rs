@@ -19,12 +19,11 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::application::{self, Application};
-use crate::backends::Backends;
+use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
 use crate::config::{Config, HttpLimits, Listen, ServiceConfig, ServiceKind, TlsConfig};
 use crate::control::{ControlFile, Token};
 use crate::descriptors;
-use crate::embedded_postgres::EmbeddedServer;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::engine::worker::stop_computing;
@@ -74,7 +73,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let signal = stop(&mut signals, host.config.http.tls.as_ref()).await;
     signals.exit_on_next({
         let host = host.clone();
-        let interrupt = embedded.as_ref().map(EmbeddedServer::interrupt);
+        let interrupt = embedded.as_ref().map(Embedded::interrupt);
         move || {
             host.tell_what_is_cut();
             if let Some(interrupt) = interrupt {
@@ -167,7 +166,7 @@ struct Started {
     /// Tells commands where the control plane is. Removed when it is dropped.
     control_file: ControlFile,
     watch: Option<Watch>,
-    embedded: Option<EmbeddedServer>,
+    embedded: Option<Embedded>,
     threads: Arc<Threads>,
     /// On the state folder.
     lock: Lock,
@@ -418,6 +417,16 @@ pub fn table(services: &[ServiceStatus]) -> String {
 }
 
 impl Host {
+    /// A service's state in a word.
+    fn state(&self, service: &ServiceConfig, is_on_trial: bool) -> &'static str {
+        let database = service.component().and_then(|service| service.grants.postgres.as_deref());
+        match database {
+            Some(database) if self.backends.is_missing(database) => "no database",
+            _ if is_on_trial => "canary",
+            _ => "running",
+        }
+    }
+
     fn tell_what_is_cut(&self) {
         for service in self.services() {
             let requests = service.in_flight + service.queued;
@@ -462,7 +471,7 @@ impl Status for Host {
                         let canary = serving.canary.as_ref()?;
                         Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
                     }),
-                    state: if versions.len() > 1 { "canary" } else { "running" }.to_string(),
+                    state: self.state(config, versions.len() > 1).to_string(),
                     address: address(&self.address, config),
                     instances: versions.iter().map(|version| version.live_instances()).sum(),
                     in_flight: service.map_or(0, |service| service.in_flight()),

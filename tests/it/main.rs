@@ -10,6 +10,7 @@ mod database_faults;
 mod database_notices;
 mod encrypted_backends;
 mod component_tests;
+mod embedded_database;
 mod faults;
 mod files;
 mod forecast;

@@ -4,6 +4,7 @@ pub mod pooler;
 pub mod scripted;
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -146,6 +147,23 @@ fn account() -> Option<u32> {
         line.split(':').nth(2)?.parse().ok()
     };
     id("postgres").or_else(|| id("nobody"))
+}
+
+/// Run statements as the administrator of a server that does not run.
+pub fn offline(data: &Path, database: &str, statements: &[&str]) {
+    let mut server = program("postgres")
+        .args(["--single", "-j", "-D"])
+        .arg(data)
+        .args(["-c", "exit_on_error=on", database])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // With `-j`, a statement ends with an empty line.
+    let text = format!("{};\n\n", statements.join(";\n\n"));
+    server.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    succeeded("a server alone", &server.wait_with_output().unwrap());
 }
 
 /// Run statements, one after the other.

@@ -9,6 +9,7 @@
     reason = "the interface's error is what it is; boxing it would only be undone at the seam"
 )]
 
+mod awaited;
 pub mod backend;
 mod connection;
 mod convert;
@@ -30,7 +31,9 @@ mod statement;
 mod transaction;
 pub mod url;
 
+pub use awaited::Awaited;
 pub use backend::Database;
+pub use connection::Administrator;
 pub use host::{Postgres, PostgresView, add_to_linker};
 pub use pool::{PgDatabase, PoolConfig};
 pub(crate) use pooled::restored_session;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::binaries::Binaries;
 use super::folder::Folder;
 use super::log::{self, Tail};
-use super::{ADMINISTRATOR, shown};
+use super::{ADMINISTRATOR, reserve, shown};
 use crate::capability::postgres::url::Address;
 use crate::limits::embedded_postgres as limits;
 use crate::limits::postgres::CLIENT_CHECK;
@@ -53,9 +53,11 @@ struct Place {
 struct Launch {
     program: PathBuf,
     version: u32,
+    home: PathBuf,
     data: PathBuf,
     log: PathBuf,
     name: String,
+    connections: u32,
     account: Option<super::account::Account>,
 }
 
@@ -64,15 +66,18 @@ impl Process {
         folder: &Folder,
         binaries: &Binaries,
         name: &str,
+        connections: u32,
     ) -> anyhow::Result<Self> {
         let socket = folder.private("socket")?;
         let socket = (socket.as_os_str().len() <= limits::SOCKET_PATH_BYTES).then_some(socket);
         let launch = Launch {
             program: binaries.program("postgres"),
             version: binaries.version,
+            home: folder.home().to_path_buf(),
             data: folder.data(),
             log: folder.log_file(),
             name: name.to_string(),
+            connections,
             account: folder.account(),
         };
         let mut attempt = 1;
@@ -85,7 +90,8 @@ impl Process {
                     let stop = CancellationToken::new();
                     let running = Running::default();
                     running.set(pid(&child).ok());
-                    let kept = keep(launch, place.clone(), child, running.clone(), stop.clone());
+                    let kept =
+                        keep(launch, place.clone(), child, tail, running.clone(), stop.clone());
                     return Ok(Self { place, stop, keeper: tokio::spawn(kept), running });
                 }
                 Err(error) => error,
@@ -182,13 +188,16 @@ impl Place {
 
 impl Launch {
     fn spawn(&self, place: &Place) -> anyhow::Result<(Child, Tail)> {
+        reserve::spend(&self.home);
         let socket = place.socket.as_deref().unwrap_or(Path::new(""));
         let mut settings = vec![
             "listen_addresses=127.0.0.1".to_string(),
             format!("port={}", place.port),
             format!("unix_socket_directories={}", socket.display()),
             "unix_socket_permissions=0700".to_string(),
-            format!("max_connections={}", limits::CONNECTIONS),
+            format!("max_connections={}", self.connections),
+            format!("max_locks_per_transaction={}", limits::LOCKS),
+            format!("temp_file_limit={}kB", limits::TEMPORARY_KIB),
             format!("cluster_name={}", self.name),
             "password_encryption=scram-sha-256".to_string(),
             "logging_collector=off".to_string(),
@@ -201,7 +210,11 @@ impl Launch {
             // A host that was killed leaves no statement running.
             settings.push(format!("client_connection_check_interval={}", CLIENT_CHECK.as_millis()));
         }
-        let mut command = Command::new(&self.program);
+        // No setting of memory can be forbidden to a role, so what binds is the system's. Its processes have what
+        // theirs has.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "ulimit -v \"$1\"; shift; exec \"$@\"", "sh"]);
+        command.arg(limits::PROCESS_KIB.to_string()).arg(&self.program);
         command.arg("-D").arg(&self.data);
         for setting in settings {
             command.arg("-c").arg(setting);
@@ -264,6 +277,7 @@ async fn keep(
     launch: Launch,
     place: Place,
     mut child: Child,
+    mut tail: Tail,
     running: Running,
     stop: CancellationToken,
 ) {
@@ -275,7 +289,10 @@ async fn keep(
             status = child.wait() => {
                 running.set(None);
                 let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                tracing::error!("embedded Postgres ended by itself ({status}) and is started again");
+                let reason = tail.reason().unwrap_or_else(|| "nothing".to_string());
+                tracing::error!(
+                    "embedded Postgres ended by itself ({status}), said `{reason}`, and is started again"
+                );
             }
         }
         if started.elapsed() > limits::RESTART_WAIT_LAST {
@@ -288,8 +305,8 @@ async fn keep(
             }
             wait = (wait * 2).min(limits::RESTART_WAIT_LAST);
             match launch.spawn(&place) {
-                Ok((started, _)) => {
-                    child = started;
+                Ok((started, said)) => {
+                    (child, tail) = (started, said);
                     running.set(pid(&child).ok());
                     break;
                 }

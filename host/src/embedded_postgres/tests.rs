@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::JoinHandle;
 
-use sqlx::{Connection, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor, Row};
 
 use super::*;
 
@@ -71,7 +72,8 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn config(folder: &Path) -> EmbeddedConfig {
-    EmbeddedConfig { state_dir: folder.to_path_buf(), name: "test".to_string() }
+    let state_dir = folder.to_path_buf();
+    EmbeddedConfig { state_dir, name: "test".to_string(), pools: BTreeMap::default() }
 }
 
 async fn text(address: &Address, query: &'static str) -> String {
@@ -134,7 +136,7 @@ async fn a_server_that_outlived_its_host_is_stopped_and_its_data_kept() {
     run(&address, "create table t (a text); insert into t values ('kept')").await;
     let orphan = process(&server);
     // What a killed host leaves behind: a server, no lock, nobody who would stop it.
-    let EmbeddedServer { process: forgotten, folder } = server;
+    let EmbeddedServer { process: forgotten, folder, .. } = server;
     forgotten.abandon();
     drop(folder);
 
@@ -237,7 +239,7 @@ async fn the_password_is_in_no_log_and_on_no_command_line() {
 }
 
 #[tokio::test]
-async fn a_component_logs_in_as_the_owner_of_its_database_and_no_more() {
+async fn a_component_logs_in_as_the_owner_of_what_is_in_its_database_and_no_more() {
     let server = server();
     let address = server.database("Own \"er\"").await.unwrap();
     let rights = "select concat(current_user, ' ', rolsuper, rolcreaterole, rolcreatedb) \

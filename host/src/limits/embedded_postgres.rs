@@ -56,9 +56,48 @@ pub const RESTART_WAIT_LAST: Duration = Duration::from_secs(30);
 /// fit the 107 bytes that systems allow.
 pub const SOCKET_PATH_BYTES: usize = 85;
 
-/// Connections that it accepts: full pools for more than a dozen databases, and what people open
-/// beside them.
+/// Connections that it accepts at least. It is more where the pools of its databases can need more than that.
 pub const CONNECTIONS: u32 = 150;
+
+/// Connections beside those of its databases: the administrator's, and what people open.
+pub const OTHER_CONNECTIONS: u32 = 20;
+
+/// Connections that the role of a database may have beyond twice its pool: to cancel statements, to run scripts, and
+/// for those that are being closed.
+pub const SPARE_CONNECTIONS: u32 = 4;
+
+/// Address space of each of its processes, in KiB. With what it shares with the others, about a quarter of that is in use in
+/// one that rests. A statement that wants more, whatever it sets, fails with 53200, and nobody else notices.
+pub const PROCESS_KIB: u64 = 1024 * 1024;
+
+/// Temporary files of one process, in KiB: what sorts and joins take on the disk.
+pub const TEMPORARY_KIB: u64 = 1024 * 1024;
+
+/// Locks in the server's table for each connection: four times its own default, some 15 MB with the least connections.
+pub const LOCKS: u32 = 256;
+
+/// A database that holds more than the whole divided by this is shut out. No honest one holds thousands.
+pub const LOCKS_SHARE: u32 = 4;
+
+/// First and longest time for which it is shut out. It doubles each time.
+pub const SHUT_FIRST: Duration = Duration::from_secs(MINUTE);
+pub const SHUT_LAST: Duration = Duration::from_secs(60 * MINUTE);
+
+/// How often is looked what databases take of what they share. A statement fills a table of locks in a tenth of that,
+/// and writes some hundred MB.
+pub const GUARD_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Time for one look. A server that takes longer has other troubles.
+pub const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Part of the disk that stays free for the server's journal, and its bounds in bytes. It has to last for what is
+/// written from one look to the next.
+pub const FLOOR_SHARE: u64 = 20;
+pub const FLOOR_LEAST: u64 = 128 * MIB;
+pub const FLOOR_MOST: u64 = 512 * MIB;
+
+/// Bytes that are put aside for the start on a full disk: four segments of the journal.
+pub const RESERVE: u64 = 64 * MIB;
 
 /// Bytes after which its log becomes `server.log.1`, in place of the one before: days of a server
 /// that logs what goes wrong only.

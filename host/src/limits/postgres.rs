@@ -73,6 +73,11 @@ pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// [`CLIENT_CHECK`] if the cancel request does not reach it. Whoever was left by a client is gone within a second.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(900);
 
+/// Times that the server is asked to end the process of a statement that was cancelled and went on, and the wait in
+/// between. It takes milliseconds; a server that does not answer meanwhile is away.
+pub const TERMINATE_ATTEMPTS: u32 = 10;
+pub const TERMINATE_WAIT: Duration = Duration::from_millis(500);
+
 /// Time for an open transaction to be rolled back after its request has ended, before its connection is closed
 /// instead.
 pub const ROLLBACK_TIMEOUT: Duration = Duration::from_millis(900);

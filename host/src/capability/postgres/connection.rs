@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::caught;
 use super::kept::Kept;
@@ -18,6 +18,7 @@ use super::places::User;
 use super::pool::PoolConfig;
 use super::pooled::{Pooled, Unusable};
 use super::session::Leftover;
+use super::url::Address;
 use crate::limits::postgres as limits;
 use crate::threads;
 
@@ -172,6 +173,17 @@ async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx:
     Ok(settings)
 }
 
+/// Who may end any process of a server, whatever the roles of its databases have done to themselves. Databases of one
+/// server share it.
+#[derive(Clone)]
+pub struct Administrator(pub(super) Arc<Control>);
+
+impl Administrator {
+    pub fn new(address: Address) -> Self {
+        Self(Arc::new(Control::new(Arc::new(Login::new(address)))))
+    }
+}
+
 /// The connection over which statements of the others are cancelled. Opened when first needed.
 ///
 /// The driver keeps the key that a protocol-level cancel request needs to itself;
@@ -200,6 +212,29 @@ impl Control {
              and (extract(epoch from backend_start) * 1000000)::bigint = {started}"
         ))
         .await
+    }
+
+    /// End a process of the server that did not heed its cancel request. No statement can catch that.
+    pub(super) async fn terminate(&self, process: Process) {
+        let Process { pid, started: Some(started) } = process else {
+            return;
+        };
+        // A role's own settings decide which functions and operators its names mean.
+        let still_there = format!(
+            "from pg_catalog.pg_stat_activity where pid operator(pg_catalog.=) {pid} and \
+             (extract(epoch from backend_start) operator(pg_catalog.*) 1000000)::pg_catalog.int8 \
+             operator(pg_catalog.=) {started}"
+        );
+        let end = format!(
+            "select pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) operator(pg_catalog.=) 0 {still_there}"
+        );
+        for _ in 0..limits::TERMINATE_ATTEMPTS {
+            if self.ask(end.clone()).await {
+                return;
+            }
+            sleep(limits::TERMINATE_WAIT).await;
+        }
+        tracing::warn!(pid, "a process of a database server does not end");
     }
 
     /// Whether the server answers.

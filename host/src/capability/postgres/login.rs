@@ -19,9 +19,11 @@ use super::url::Address;
 /// The setting that carries the mark. Servers take any name with a dot, from everybody.
 pub(super) const MARK: &str = "wasm_host.connection";
 
-const WHO: &str = "select pg_backend_pid(), \
-    (select (extract(epoch from backend_start) * 1000000)::bigint from pg_stat_activity \
-    where pid = pg_backend_pid()), current_setting('wasm_host.connection', true)";
+/// Whom it names may be ended by others than its role, so a role's own settings must not decide what it asks.
+const WHO: &str = "select pg_catalog.pg_backend_pid(), \
+    (select (extract(epoch from backend_start) operator(pg_catalog.*) 1000000)::pg_catalog.int8 \
+    from pg_catalog.pg_stat_activity where pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()), \
+    pg_catalog.current_setting('wasm_host.connection', true)";
 
 /// One process of one server. Its number alone may be another's: on another server behind the same address, or
 /// after a restart.

@@ -6,16 +6,16 @@
 //! look like `busy`; and it asks the server for a sign of life after every statement.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
-use super::connection::{Connection, Control};
+use super::connection::{Administrator, Connection, Control};
 use super::idle::Idle;
-use super::login::Login;
+use super::login::{Login, Process};
 use super::places::{Closed, Place, Places, User};
 use super::pooled::Unusable;
 use super::statement::{self, Task, Work};
@@ -52,7 +52,8 @@ impl PgDatabase {
         let login = Arc::new(Login::new(address));
         let pool = Pool {
             breaker: Breaker::new(what, config.breaker.clone()),
-            control: Control::new(login.clone()),
+            control: Arc::new(Control::new(login.clone())),
+            administrator: OnceLock::new(),
             login,
             config,
             places: Places::new(connections),
@@ -65,6 +66,12 @@ impl PgDatabase {
     /// The same for a service, which uses no connection that another one has used.
     pub fn for_service(&self, name: &str) -> Self {
         Self { pool: self.pool.clone(), user: self.pool.places.user(name) }
+    }
+
+    /// The same with somebody who ends what its own role cannot.
+    pub fn administered(self, administrator: &Administrator) -> Self {
+        let _ = self.pool.administrator.set(administrator.clone());
+        self
     }
 
     /// Whether the server answers, for `/ready`.
@@ -144,7 +151,8 @@ impl Database for PgDatabase {
 pub(super) struct Pool {
     login: Arc<Login>,
     pub(super) config: PoolConfig,
-    pub(super) control: Control,
+    pub(super) control: Arc<Control>,
+    administrator: OnceLock<Administrator>,
     places: Arc<Places>,
     idle: Mutex<Idle>,
     /// Asked before a connection is opened. Those that are open are used whatever it says.
@@ -232,6 +240,13 @@ impl Pool {
         }
         let idle = self.idle();
         idle.loses_all() || (idle.is_empty() && self.places.in_use() == 0)
+    }
+
+    /// End the server's process of a connection that is given up, so that its statement does not outlive it.
+    pub(super) fn terminate(&self, process: Process) {
+        let own = || self.control.clone();
+        let control = self.administrator.get().map_or_else(own, |it| it.0.clone());
+        tokio::spawn(async move { control.terminate(process).await });
     }
 
     async fn open(&self, user: User, made_room: bool) -> Result<Connection, Error> {

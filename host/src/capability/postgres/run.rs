@@ -89,10 +89,17 @@ pub(super) async fn run(
 
     let Some(ended) = ended else {
         connection.broken = true;
+        if let Way::Direct { process, .. } = connection.way {
+            // It may go on for ever: a statement can catch that it is cancelled.
+            pool.terminate(process);
+        }
         return Err(of_cause(cause, None, pool));
     };
     let Some(Ended { outcome, refused, oversized, unsettled, .. }) = ended else {
         connection.broken = true;
+        if let Way::Direct { process, .. } = connection.way {
+            pool.terminate(process);
+        }
         return Err(error::of_panic());
     };
     if let Err(error) = &outcome {

@@ -1,0 +1,119 @@
+//! A database whose server may not be there yet: until it is, every call says so at once.
+//!
+//! It exists because a server that does not start must cost nobody but those that ask it. It knows neither why a
+//! server is not there nor who tries again.
+
+use std::future::ready;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::PgDatabase;
+use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
+
+/// A database, there or not. Cheap to clone.
+#[derive(Clone)]
+pub struct Awaited(Arc<Inner>);
+
+struct Inner {
+    database: OnceLock<PgDatabase>,
+    /// Why it is not there, for people.
+    reason: Mutex<String>,
+}
+
+impl Awaited {
+    /// One that is missing, and why.
+    pub fn missing(reason: &str) -> Self {
+        Self(Arc::new(Inner { database: OnceLock::new(), reason: Mutex::new(reason.to_string()) }))
+    }
+
+    pub fn arrive(&self, database: PgDatabase) {
+        // A second one would be the same.
+        let _ = self.0.database.set(database);
+    }
+
+    /// Why it is still missing.
+    pub fn is_missing_because(&self, reason: String) {
+        *self.reason() = reason;
+    }
+
+    pub fn get(&self) -> Option<&PgDatabase> {
+        self.0.database.get()
+    }
+
+    /// Why it is missing, if it is.
+    pub fn why_missing(&self) -> Option<String> {
+        self.get().is_none().then(|| self.reason().clone())
+    }
+
+    /// The same for a service, which uses no connection that another one has used.
+    pub fn of_service(&self, name: &str) -> OfService {
+        OfService { awaited: self.clone(), name: name.to_string(), database: OnceLock::new() }
+    }
+
+    fn reason(&self) -> std::sync::MutexGuard<'_, String> {
+        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<PgDatabase> for Awaited {
+    fn from(database: PgDatabase) -> Self {
+        let awaited = Self::missing("");
+        awaited.arrive(database);
+        awaited
+    }
+}
+
+/// A database, there or not, as one service uses it.
+pub struct OfService {
+    awaited: Awaited,
+    name: String,
+    /// Once it is there.
+    database: OnceLock<PgDatabase>,
+}
+
+impl OfService {
+    fn there(&self) -> Result<&PgDatabase, Error> {
+        if let Some(database) = self.database.get() {
+            return Ok(database);
+        }
+        let Some(database) = self.awaited.get() else {
+            let why = "the database's server did not start, and is tried again";
+            return Err(Error::Unavailable(why.to_string()));
+        };
+        Ok(self.database.get_or_init(|| database.for_service(&self.name)))
+    }
+}
+
+impl Database for OfService {
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, Rows> {
+        match self.there() {
+            Ok(database) => database.query(statement, parameters, request),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn execute(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: CancellationToken,
+    ) -> Reply<'_, u64> {
+        match self.there() {
+            Ok(database) => database.execute(statement, parameters, request),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
+        match self.there() {
+            Ok(database) => database.begin(request),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
