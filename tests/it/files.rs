@@ -219,3 +219,17 @@ async fn files_are_only_read_and_who_tries_more_is_told_how() {
         assert_eq!((reply.status.as_u16(), reply.header("allow")), (405, "GET, HEAD"), "{method}");
     }
 }
+
+#[tokio::test]
+async fn a_file_that_breaks_off_is_told_in_the_log_with_its_service() {
+    let site = site().await;
+    let file = File::create(site.folder.join("large.bin")).unwrap();
+    file.set_len(64_000_000).unwrap();
+    let mut answer = client::open(&site.host.address, "GET", "/docs/large.bin", &[], "").await;
+    assert!(answer.next().await.unwrap().is_some());
+    file.set_len(1000).unwrap();
+    assert!(answer.rest().await.is_err());
+    site.host.logs("a file broke off while it was sent").await;
+    let log = site.host.log();
+    assert!(log.contains("service=docs"), "{log}");
+}

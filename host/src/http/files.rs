@@ -45,7 +45,7 @@ const ASK_AGAIN: &str = "no-cache";
 
 /// One folder of files.
 pub struct Files {
-    service: String,
+    service: Arc<str>,
     folder: Arc<Path>,
     tags: Arc<Tags>,
     /// A permit for each file that is being sent.
@@ -70,7 +70,7 @@ impl Files {
     pub fn new(service: &str, folder: &Path) -> io::Result<Self> {
         std::fs::read_dir(folder)?;
         Ok(Self {
-            service: service.to_string(),
+            service: service.into(),
             folder: std::path::absolute(folder)?.into(),
             tags: Arc::default(),
             sent: Arc::new(Semaphore::new(limits::FILES)),
@@ -174,7 +174,10 @@ impl Files {
         }
         let body = match is_head {
             true => full(""),
-            false => Content::new(opened.file, first, bytes, permit).boxed_unsync(),
+            false => {
+                let service = self.service.clone();
+                Content::new(service, opened.file, first, bytes, permit).boxed_unsync()
+            }
         };
         Ok(answer(status, headers, body))
     }

@@ -174,3 +174,18 @@ async fn statements_that_others_left_on_the_server_are_not_taken_for_ones_own() 
     }
     assert_eq!(bench.ask("/transaction", "select 5").await, (200, "committed".to_string()));
 }
+
+#[tokio::test]
+async fn who_makes_transactions_only_meets_a_statement_that_others_left_once() {
+    let settings = "pool_mode = transaction\ndefault_pool_size = 1";
+    let bench = Bench::new(settings, "").await;
+    let theirs: Vec<String> = (1..=9).map(|n| format!("prepare sqlx_s_{n} as select -1")).collect();
+    bench.pooler.sql(&theirs.iter().map(String::as_str).collect::<Vec<_>>());
+    let first = bench.ask("/transaction", "select 5").await;
+    assert!(first.0 == 200 || first.1.contains("42P05"), "{first:?}");
+    for n in 6..9 {
+        let statement = format!("select {n}");
+        let again = bench.ask("/transaction", &statement).await;
+        assert_eq!(again, (200, "committed".to_string()), "after {first:?}");
+    }
+}

@@ -45,6 +45,10 @@ impl Job<'_> {
             }
             (Work::Statement { text, parameters }, _) => {
                 let ended = once(sql, kept, text, parameters, sink, halt).await;
+                if let Way::Pooled(pooled) = way {
+                    // Too late for this transaction, not for the next.
+                    pooled.frees_name(&ended.outcome);
+                }
                 // Once the columns are out, they cannot be others any more.
                 let may_retry = alone && sink.columns.is_some() && !halt.stopped.is_cancelled();
                 match &ended.outcome {

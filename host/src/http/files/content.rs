@@ -20,6 +20,8 @@ use wasmtime_wasi_http::Error;
 use crate::limits::http as limits;
 
 pub(super) struct Content {
+    /// For the log.
+    service: Arc<str>,
     file: Arc<File>,
     /// Where the next piece begins.
     at: u64,
@@ -31,8 +33,14 @@ pub(super) struct Content {
 
 impl Content {
     /// So many bytes of it, from one on.
-    pub(super) fn new(file: File, at: u64, bytes: u64, permit: OwnedSemaphorePermit) -> Self {
-        Self { file: Arc::new(file), at, left: bytes, reading: None, _permit: permit }
+    pub(super) fn new(
+        service: Arc<str>,
+        file: File,
+        at: u64,
+        bytes: u64,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { service, file: Arc::new(file), at, left: bytes, reading: None, _permit: permit }
     }
 
     fn read(&self) -> JoinHandle<io::Result<Vec<u8>>> {
@@ -77,6 +85,7 @@ impl Body for Content {
             }
             Err(error) => {
                 self.left = 0;
+                tracing::warn!(service = %self.service, "a file broke off while it was sent: {error}");
                 Err(Error::InternalError(Some(error.to_string())))
             }
         }))
