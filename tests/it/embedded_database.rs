@@ -153,7 +153,7 @@ async fn connections(host: &Host) -> u32 {
 
 #[tokio::test]
 async fn what_a_component_did_to_its_role_or_database_is_undone_at_the_next_start() {
-    let script = "alter role current_user set datestyle = 'German';\ncreate extension pgcrypto;\n\
+    let script = "alter role current_user set lock_timeout = '7s';\ncreate extension pgcrypto;\n\
                   create schema more;\nalter role current_user set search_path = public, more, \"Od d\";";
     let app = neighbours("init = [\"init.sql\"]");
     fs::write(app.path().join("init.sql"), script).unwrap();
@@ -168,7 +168,7 @@ async fn what_a_component_did_to_its_role_or_database_is_undone_at_the_next_star
     }
     // In one statement: no other connection is of use afterwards.
     let settings = "do $$ begin alter role current_user set default_transaction_read_only = on; \
-                    alter role current_user set datestyle = 'SQL'; \
+                    alter role current_user set lock_timeout = '1s'; \
                     alter role current_user set search_path = nowhere; \
                     alter role current_user in database one set statement_timeout = 1; end $$";
     done(&host, "one", settings).await;
@@ -181,10 +181,10 @@ async fn what_a_component_did_to_its_role_or_database_is_undone_at_the_next_star
     let settings = ask(
         &host,
         "one",
-        "select concat_ws(' | ', current_setting('datestyle'), current_setting('search_path'))",
+        "select concat_ws(' | ', current_setting('lock_timeout'), current_setting('search_path'))",
     );
     // Those of init scripts stay.
-    assert_eq!(settings.await.text(), "German, DMY | public, more, \"Od d\"\n");
+    assert_eq!(settings.await.text(), "7s | public, more, \"Od d\"\n");
     host.stop().await;
     let (_, log) = app.serve().await.stop().await;
     assert!(!log.contains("is reset"), "{log}");
