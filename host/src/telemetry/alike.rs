@@ -19,9 +19,11 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::limits;
 use crate::limits::log::{KINDS, LIKE_CHARACTERS, LINES_ALIKE, LINES_ALIKE_PER_SECOND};
 use crate::printable::Printable;
+use crate::telemetry::{SCRIPT, notices};
 
-/// What guests print, and what is said here of lines that were left out.
-const UNBOUNDED: [&str; 2] = ["guest", LEFT_OUT];
+/// What guests print, what a database says to their statements and to init scripts, and what is said here of lines that
+/// were left out.
+const UNBOUNDED: [&str; 4] = ["guest", notices::TARGET, SCRIPT, LEFT_OUT];
 const LEFT_OUT: &str = "wasm_host::telemetry::left_out";
 
 /// Leaves lines out of the log's stream of events.

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::printable::Printable;
 
 /// What the driver calls them.
-const TARGET: &str = "sqlx::postgres::notice";
+pub(super) const TARGET: &str = "sqlx::postgres::notice";
 
 /// Takes notices out of the log's stream of events.
 pub(super) struct Notices;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use wasm_host_tests::client;
+use wasm_host_tests::client::{self, KeepAlive};
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::hostile::Raw;
@@ -114,8 +114,11 @@ async fn a_crowd_at_the_admin_port_is_not_noticed_at_the_public_one() {
         neighbour_is_well(&host).await;
     }
     // Slow heads are given up, so that it can be asked again without anybody leaving.
-    let live = client::send(&host.admin, "GET", "/live", &[], "").await;
-    assert_eq!(live.status, 200);
+    eventually("a probe to be answered", async || {
+        let mut probe = KeepAlive::connect(&host.admin).await;
+        (probe.get("/live").await.ok()?.0 == 200).then_some(())
+    })
+    .await;
     drop(crowd);
 }
 

@@ -32,8 +32,9 @@ async fn half_heads_on_the_control_plane_do_not_hold_its_probes_up() {
     // Not because their time was over.
     host.logs("had sent no whole request head in").await;
     let (_, log) = host.stop().await;
-    // It was told once, not for each.
-    assert_eq!(log.matches("had sent no whole request head in").count(), 1, "{log}");
+    // Once in a while, and not for each.
+    let told = log.matches("had sent no whole request head in").count();
+    assert!((1..8).contains(&told), "{log}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tracing::Level;
 use crate::capability::context::RequestContext;
 use crate::capability::postgres::notices::{Caller, Journal, on_behalf_of};
 use crate::limits::embedded_postgres as limits;
+use crate::telemetry::SCRIPT;
 
 /// Run a script, and log what the server says meanwhile.
 pub(super) async fn heard<T>(script: &str, run: impl Future<Output = T>) -> T {
@@ -34,8 +35,8 @@ impl Journal for Said {
         }
         let script = self.script.as_str();
         match level {
-            Level::ERROR | Level::WARN => tracing::warn!(script, "{text}"),
-            _ => tracing::info!(script, "{text}"),
+            Level::ERROR | Level::WARN => tracing::warn!(target: SCRIPT, script, "{text}"),
+            _ => tracing::info!(target: SCRIPT, script, "{text}"),
         }
     }
 }
