@@ -4,7 +4,7 @@
 //! server is not there nor who tries again.
 
 use std::future::ready;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -19,22 +19,32 @@ struct Inner {
     database: OnceLock<PgDatabase>,
     /// Why it is not there, for people.
     reason: Mutex<String>,
+    /// The services that use it, each of which it has to know from the beginning, to keep a connection for it.
+    services: Mutex<Vec<String>>,
 }
 
 impl Awaited {
     /// One that is missing, and why.
     pub fn missing(reason: &str) -> Self {
-        Self(Arc::new(Inner { database: OnceLock::new(), reason: Mutex::new(reason.to_string()) }))
+        Self(Arc::new(Inner {
+            database: OnceLock::new(),
+            reason: Mutex::new(reason.to_string()),
+            services: Mutex::default(),
+        }))
     }
 
     pub fn arrive(&self, database: PgDatabase) {
+        let services = lock(&self.0.services);
         // A second one would be the same.
-        let _ = self.0.database.set(database);
+        let database = self.0.database.get_or_init(|| database);
+        for service in services.iter() {
+            database.for_service(service);
+        }
     }
 
     /// Why it is still missing.
     pub fn is_missing_because(&self, reason: String) {
-        *self.reason() = reason;
+        *lock(&self.0.reason) = reason;
     }
 
     pub fn get(&self) -> Option<&PgDatabase> {
@@ -43,17 +53,23 @@ impl Awaited {
 
     /// Why it is missing, if it is.
     pub fn why_missing(&self) -> Option<String> {
-        self.get().is_none().then(|| self.reason().clone())
+        self.get().is_none().then(|| lock(&self.0.reason).clone())
     }
 
     /// The same for a service, which uses no connection that another one has used.
     pub fn of_service(&self, name: &str) -> OfService {
-        OfService { awaited: self.clone(), name: name.to_string(), database: OnceLock::new() }
+        lock(&self.0.services).push(name.to_string());
+        let service =
+            OfService { awaited: self.clone(), name: name.to_string(), database: OnceLock::new() };
+        // So that it is known, where the database is there already.
+        let _ = service.there();
+        service
     }
+}
 
-    fn reason(&self) -> std::sync::MutexGuard<'_, String> {
-        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic while such a lock is held leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<PgDatabase> for Awaited {
