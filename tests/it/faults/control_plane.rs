@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use wasm_host_tests::client::{self, KeepAlive};
+use wasm_host_tests::client::KeepAlive;
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::hostile::Raw;
