@@ -19,7 +19,7 @@ use rustix::process::geteuid;
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Make the folder if it is not there; refuse it if it is not the host's own. Others may read it. It may be reached
-/// by a link of whoever runs the host, or of root; another user's could lead to any folder of the host's user.
+/// by a link of the user that runs the host, or of root; another user's could lead to any folder of the host's user.
 pub fn folder(path: &Path) -> Result<()> {
     if let Ok(found) = fs::symlink_metadata(path)
         && found.is_symlink()

@@ -1,4 +1,4 @@
-//! What a component makes the compiler do has bounds, and costs nobody else anything.
+//! What a component makes the compiler do has bounds, and costs other services nothing.
 
 use std::fs;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ async fn activates(host: &Host, name: &str) {
     assert_eq!(reply.json()["verdict"], "activated", "{}", reply.text());
 }
 
-/// A component that is too much for a compiler is refused, and nobody notices but its swap.
+/// A component that is too much for a compiler is refused, and only its swap notices.
 async fn is_refused(limits: &str, bomb: Vec<u8>, reasons: [&str; 2]) {
     let host = Arc::new(app(limits).serve().await);
     let swapping = swap(&host, bomb);

@@ -1,4 +1,4 @@
-//! Databases of the host's own: what one of them does, or is done to, costs nobody else.
+//! Databases of the host's own: what one of them does, or is done to, costs no other.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -305,5 +305,32 @@ async fn a_table_that_fills_the_disk_ends_its_statement_and_not_the_server() {
         whole(&host, "one", "insert into t values ('more')").await
     })
     .await;
+    assert_eq!(host.stop().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_stopped_starts_again_on_a_full_disk_by_the_room_that_was_kept() {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let app = neighbours("");
+    let host = app.serve().await;
+    done(&host, "one", "create table t as select 'kept'::text as a").await;
+    let reserve = host.state().join("postgres/reserve");
+    eventually("room to be put aside", async || reserve.exists().then_some(())).await;
+    host.stop().await;
+
+    // The same folder on a small disk of its own, on which something else has taken all that was free.
+    let host = app
+        .before(
+            "mv .wasm-host kept && mkdir .wasm-host\nset -- unshare -m sh -c 'mount -t tmpfs -o size=400m,mode=755 none \
+             .wasm-host && cp -a --sparse=never kept/. .wasm-host/ && \
+             ! dd if=/dev/zero of=.wasm-host/other bs=1M 2>/dev/null && exec \"$@\"' sh \"$@\"",
+        )
+        .serve()
+        .await;
+    host.logs("the room that was kept for this is given to it").await;
+    assert_eq!(ask(&host, "one", "select a from t").await.text(), "kept\n");
+    assert_eq!(host.get("/good").await.status, 200);
     assert_eq!(host.stop().await.0.code(), Some(0));
 }

@@ -91,7 +91,7 @@ async fn header_sets_count_as_memory_of_who_makes_them() {
         }
     }
     host.logs("bytes for one instance, its memory included ('memory' sets the bound)").await;
-    // A few are nobody's business.
+    // A few do not count.
     assert_eq!(host.get("/bad/header-sets?100").await.status, 200);
 }
 

@@ -47,7 +47,7 @@ struct Keeper {
 }
 
 impl Embedded {
-    /// Fails if something has to be put right by whoever starts the host. Anything else is told, and tried again.
+    /// Fails if something on this machine or in the application has to be put right. Anything else is told, and tried again.
     pub(super) async fn start(config: EmbeddedConfig, wanted: Vec<Wanted>) -> Result<Self> {
         let interrupt = Interrupt::default();
         let mut keeper = Keeper {

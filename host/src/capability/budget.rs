@@ -24,7 +24,7 @@ pub struct Budget {
     whole: Option<Arc<Budget>>,
 }
 
-/// For whom a budget is.
+/// What a budget is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     Instance,
@@ -163,7 +163,7 @@ pub async fn on_account_of<T>(held: Held, call: impl Future<Output = T>) -> T {
     CALL.scope(RefCell::new(held), call).await
 }
 
-/// Hold so many bytes more for the call that is being made, if it is on somebody's account.
+/// Hold so many bytes more for the call that is being made, if it is on an instance's account.
 pub fn hold_for_call(bytes: usize) -> Result<(), Exhausted> {
     let more = |held: &RefCell<Held>| {
         let mut held = held.borrow_mut();

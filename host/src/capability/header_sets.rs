@@ -1,7 +1,7 @@
 //! Header sets, and the requests and answers that carry them, as what the host holds for a guest.
 //!
 //! They live in the host's memory, some hundred bytes for a handle or two of the guest's. The library bounds each by
-//! itself and tells nobody of them, so the functions by which they grow are linked anew: they note by how much a set
+//! itself and has no hook for them, so the functions by which they grow are linked anew: they note by how much a set
 //! may have grown, do what the library's do, and count all of them once that adds up. So a request with a few headers
 //! costs an addition for each. It must not know what else is in the table.
 

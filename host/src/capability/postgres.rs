@@ -1,7 +1,7 @@
 //! The Postgres capability: a granted database behind the `wasm-host:postgres` interface.
 //!
 //! [`Database`](backend::Database) is what the host side and every test see; [`PgDatabase`] is the
-//! real one. It knows servers, connections and statements, and services only as names of whoever shares
+//! real one. It knows servers, connections and statements, and services only as the names of those that share
 //! them, but nothing of HTTP or the application file.
 
 #![expect(

@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
     }
 
     /// A bound that was read has another default than others of its kind, which counts unless the file sets it.
-    pub(super) fn raise_default(&self, table: &str, key: &str, value: &str) {
+    pub(super) fn set_default(&self, table: &str, key: &str, value: &str) {
         let mut bounds = self.bounds.borrow_mut();
         for bound in bounds.iter_mut().filter(|bound| bound.table == table && bound.key == key) {
             if bound.line.is_none() {

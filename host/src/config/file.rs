@@ -36,6 +36,11 @@ struct Entry<'t> {
 // === impl Table ===
 
 impl<'t> Table<'t> {
+    /// As in `service.weather`.
+    pub(super) fn header(&self) -> &str {
+        self.name.trim_matches(['[', ']'])
+    }
+
     /// Reports every key that is not one of `keys`. `name` is the header as it stands in the file,
     /// empty for the top of the file.
     pub(super) fn open(
@@ -201,7 +206,7 @@ impl<'t> Table<'t> {
         let entry = self.entries.get(key);
         let value = entry.and_then(|entry| read(entry.value, &show)).unwrap_or(setting.default);
         cx.remember(Bound {
-            table: self.name.trim_matches(['[', ']']).to_owned(),
+            table: self.header().to_owned(),
             key: key.to_owned(),
             value: show(&value),
             default: show(&setting.default),

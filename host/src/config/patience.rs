@@ -138,7 +138,7 @@ fn apply(cx: &Context<'_>, outer: &Outer, draft: &mut Draft, inner: &Inner) {
     let limits = &mut component.limits;
     let total = (outer.key == "first-byte-timeout").then_some(limits.timeout);
     let default = inner.whole.min(outer.setting.max);
-    cx.raise_default(&format!("service.{name}"), outer.key, &show_duration(default));
+    cx.set_default(&format!("service.{name}"), outer.key, &show_duration(default));
     let value = (outer.value)(limits);
     match (outer.written)(written) {
         Some(at) => warn(cx, name, outer.key, at, *value, inner),

@@ -1,5 +1,5 @@
-//! What the databases of one server share and no setting divides: its disk, and its table of locks. Whoever takes too
-//! much of them is ended, and a database that fills the table is shut out for a while.
+//! What the databases of one server share and no setting divides: its disk, and its table of locks. A session that
+//! takes too much of them is ended, and a database that fills the table is shut out for a while.
 //!
 //! It looks from outside, so that nothing that a statement sets or catches keeps it from looking. What happens between
 //! two looks it does not see. It knows databases by name only.
@@ -65,7 +65,7 @@ impl Guard {
                 () = stop.cancelled() => return,
                 () = sleep(limits::GUARD_INTERVAL) => {}
             }
-            // The server may be away, which others tell.
+            // The server may be away, which its keeper tells.
             if !matches!(timeout(limits::GUARD_TIMEOUT, self.look()).await, Ok(Ok(()))) {
                 self.sql = None;
             }
@@ -91,8 +91,9 @@ impl Guard {
         Ok(())
     }
 
-    /// Who writes while the disk is low, or runs for so long that it may have temporary files, is ended: what its transaction has taken is then free again, and a server that
-    /// cannot write its journal takes all databases with it.
+    /// While the disk is low, a session is ended that writes, or that runs for so long that it may have temporary files:
+    /// what its transaction has taken is then free again, and a server that cannot write its journal takes all
+    /// databases with it.
     async fn spare_disk(&mut self, disk: &Disk, sql: &mut PgConnection) -> sqlx::Result<()> {
         let is_low = disk.free < disk.floor();
         if is_low != self.was_low {
@@ -155,7 +156,7 @@ impl Guard {
         sql: &mut PgConnection,
     ) -> sqlx::Result<()> {
         may_log_in(&database, "nologin", sql).await?;
-        // Who has come in meanwhile.
+        // Sessions that have come in meanwhile.
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
         sqlx::query(end).bind(&database).execute(&mut *sql).await?;
         let first = Shut { until: None, time: limits::SHUT_FIRST / 2 };

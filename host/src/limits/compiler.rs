@@ -25,12 +25,12 @@ pub const DEADLINE_FACTOR: u32 = 2;
 /// Processor time between the signal that ends a compiler and the one that does so without fail.
 pub const CPU_GRACE: Duration = Duration::from_secs(1);
 
-/// Components that are compiled at once. Each may take all the memory of one; those who wait for a place wait for no
+/// Components that are compiled at once. Each may take all the memory of one; those that wait for a place wait for no
 /// longer than one may take.
 pub const PLACES: usize = 4;
 
 /// How much less urgent compiling a version to be swapped in is than threads that serve, in the steps of `nice`: as
-/// much as guests that compute. At a start nobody is served yet, and it is as urgent as the host.
+/// much as guests that compute. At a start no request is served yet, and it is as urgent as the host.
 pub const NICENESS: i32 = 10;
 
 /// Bytes of compiled code that a compiler hands over. The interpreter of 20 MB compiles to a fifth of it.

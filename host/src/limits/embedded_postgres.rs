@@ -66,8 +66,8 @@ pub const OTHER_CONNECTIONS: u32 = 20;
 /// for those that are being closed.
 pub const SPARE_CONNECTIONS: u32 = 4;
 
-/// Address space of each of its processes, in KiB. With what it shares with the others, about a quarter of that is in use in
-/// one that rests. A statement that wants more, whatever it sets, fails with 53200, and nobody else notices.
+/// Address space of each of its processes, in KiB. With what it shares with the others, about a quarter of that is in
+/// use in one that rests. A statement that wants more, whatever it sets, fails with 53200, and no other notices.
 pub const PROCESS_KIB: u64 = 1024 * 1024;
 
 /// Temporary files of one process, in KiB: what sorts and joins take on the disk.
@@ -83,7 +83,7 @@ pub const LOCKS_SHARE: u32 = 4;
 pub const SHUT_FIRST: Duration = Duration::from_secs(MINUTE);
 pub const SHUT_LAST: Duration = Duration::from_secs(60 * MINUTE);
 
-/// How often is looked what databases take of what they share. A statement fills a table of locks in a tenth of that,
+/// How often the guard looks at what databases take of what they share. A statement fills a table of locks in a tenth of that,
 /// and writes some hundred MB.
 pub const GUARD_INTERVAL: Duration = Duration::from_millis(500);
 

@@ -27,7 +27,7 @@ pub const CONNECTIONS_PER_CLIENT: Setting<usize> =
 /// can still be looked at.
 pub const ADMIN_CONNECTIONS: usize = 64;
 
-/// Connections of one client address to the admin port. Half of them: whoever holds all that it may leaves room for
+/// Connections of one client address to the admin port. Half of them: a client that holds all that it may leaves room for
 /// the probes of an orchestrator.
 pub const ADMIN_CONNECTIONS_PER_CLIENT: usize = 32;
 

@@ -2,7 +2,7 @@
 
 bounds! {
 
-/// Lines of one kind about one service that the log takes at once. More than anybody reads; guests, clients and
+/// Lines of one kind about one service that the log takes at once. More than a person reads; guests, clients and
 /// backends can cause one with each thing that they do.
 pub const LINES_ALIKE: u32 = 50;
 

@@ -2,7 +2,7 @@
 //!
 //! Guests, clients and backends cause lines, one with each request that fails or each connection that is lost. Each is
 //! of use by itself, and thousands bury what else is to be known. This is the one place that bounds them all, those of
-//! libraries included, so that nobody who writes a line has to think of it. What guests print has bounds of its own,
+//! libraries included, so that no place that writes a line has to think of it. What guests print has bounds of its own,
 //! which the application file sets.
 
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ struct Count {
     /// Lines that it would take at once, and since when.
     room: f64,
     at: Instant,
-    /// Those that nobody was told of, and one of them.
+    /// Those that have not been told of, and one of them.
     left_out: u64,
     like: String,
 }

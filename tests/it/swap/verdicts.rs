@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use wasm_host_tests::client;
-use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, component};
 use wasm_host_tests::upstream::Upstream;
 
@@ -137,22 +136,20 @@ async fn a_version_that_serves_already_changes_nothing() {
 
 #[tokio::test]
 async fn of_swaps_that_wait_the_newest_wins_and_a_loop_holds_nobody_up() {
-    let host = std::sync::Arc::new(serve().await);
+    let app = app_with("").env("WASM_HOST_LOG", "info,wasm_host::service::swap=debug");
+    let host = std::sync::Arc::new(app.serve().await);
     let swap = |name: &'static str| {
         let host = host.clone();
         tokio::spawn(async move { host.swap("app", "", version(name)).await })
     };
-    let compiled = || std::fs::read_dir(host.state().join("code")).unwrap().count();
-    let before = compiled();
     // It loops at its instantiation, which is given up after ten seconds.
     let first = swap("stuck");
     // Until it is compiled, a newer one would take its place.
-    eventually("its code", async || (compiled() > before).then_some(())).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    host.logs("swap 1 is compiled and tried").await;
     let second = swap("sick");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    host.logs("swap 2 waits for its turn").await;
     let third = swap("two");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    host.logs("swap 3 waits for its turn").await;
     let mut asked = 0;
     while !first.is_finished() {
         assert_eq!(answers(&host).await, "one");

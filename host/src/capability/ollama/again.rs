@@ -88,7 +88,7 @@ pub(super) async fn watched<T>(request: impl Future<Output = T>) -> (T, bool) {
 
 /// Around a client's connector: leaves word with the request that a new connection is there for it. The client starts
 /// to open one whenever none is idle, and takes one that becomes idle first; the new one is then opened outside of the
-/// request, for nobody in particular.
+/// request, for the pool.
 #[derive(Clone, Copy)]
 pub(super) struct Watch;
 

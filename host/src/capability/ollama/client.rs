@@ -224,7 +224,7 @@ enum End {
     Broken,
     /// There is more than was asked for.
     TooLarge,
-    /// There is more than the host may hold for whoever asks.
+    /// There is more than the host may hold for the component that asks.
     Exhausted(Exhausted),
 }
 

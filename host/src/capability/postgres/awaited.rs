@@ -1,7 +1,7 @@
 //! A database whose server may not be there yet: until it is, every call says so at once.
 //!
-//! It exists because a server that does not start must cost nobody but those that ask it. It knows neither why a
-//! server is not there nor who tries again.
+//! It exists because a server that does not start must cost only the services that ask it. It knows neither why
+//! a server is not there nor what tries again.
 
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -242,7 +242,7 @@ impl Control {
         self.ask(ALIVE.to_string()).await
     }
 
-    /// Whether the server lets somebody in who is not in yet, and answers.
+    /// Whether the server takes a new login, and answers.
     pub(super) async fn lets_in(&self) -> bool {
         let asked = async {
             // One at a time, however many want to know.

@@ -1,7 +1,7 @@
 //! Connections at rest, each for the service that used it last, and for no other: what a session has in it cannot be
 //! seen, and not all of it can be taken back.
 //!
-//! It knows nothing of who may have one.
+//! It knows nothing of what a service may have.
 
 use tokio::time::Instant;
 

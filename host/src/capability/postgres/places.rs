@@ -1,6 +1,6 @@
 //! Who may have a connection: so many places, shared by the services that are granted the database.
 //!
-//! Whoever finds none free is handed one: the service that has the fewest first, and of those the one whose turn is
+//! A caller that finds none free is handed one: the service that has the fewest first, and of those the one whose turn is
 //! longest ago, whatever came first. Some places are kept for services that have none, so that one which takes all it
 //! can get does not keep the others from working. It must not know what a connection is.
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::limits::postgres as limits;
 
-/// One that takes places, by its number. The first is nobody: the host itself, for which nothing is kept.
+/// One that takes places, by its number. The first is the host itself, for which nothing is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct User(usize);
 
@@ -106,7 +106,7 @@ impl Places {
         self.all.saturating_sub(self.lock().free)
     }
 
-    /// From now on nobody gets one. Those in use are given back as before.
+    /// From now on none is given. Those in use are given back as before.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;

@@ -68,7 +68,7 @@ impl PgDatabase {
         Self { pool: self.pool.clone(), user: self.pool.places.user(name) }
     }
 
-    /// The same with somebody who ends what its own role cannot.
+    /// The same with a login that ends what its own role cannot.
     pub fn administered(self, administrator: &Administrator) -> Self {
         let _ = self.pool.administrator.set(administrator.clone());
         self
@@ -286,7 +286,7 @@ impl Pool {
         }
     }
 
-    /// Somebody was let in. Gives whether nobody was before that.
+    /// A login succeeded. Gives whether the last one before had failed.
     fn found(&self) -> bool {
         let was_down = self.is_down.swap(false, Ordering::Relaxed);
         // The breaker says so itself if it had opened.

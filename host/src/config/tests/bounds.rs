@@ -29,6 +29,9 @@ fn every_bound_is_told_with_what_is_in_effect() {
     assert_eq!(bound(&config, "limits", "queue").value, "7");
     let idle = bound(&config, "service.a", "idle");
     assert_eq!((idle.value.as_str(), idle.line), ("1s", None));
+    // What depends on the component is told so.
+    let shared = bound(&config, "service.a", "per-instance");
+    assert_eq!((&*shared.value, &*shared.default), ("16 in Rust, else 1", "16 in Rust, else 1"));
     // Also where the file has no such table.
     assert_eq!(bound(&config, "watch", "build-timeout").value, "10m");
     assert!(!config.bounds.iter().any(|bound| bound.table == "service.b"), "files have no bounds");

@@ -1,4 +1,4 @@
-//! Compiling in a process of its own: what a component makes the compiler do has bounds and harms nobody else.
+//! Compiling in a process of its own: what a component makes the compiler do has bounds and harms no other service.
 //!
 //! A few kilobytes can keep a compiler busy for minutes and make it take gigabytes, and neither can be taken back
 //! within a process. So the host starts its own executable for each component, hands it the bytes and takes the code
@@ -222,7 +222,7 @@ async fn run(mut command: Command, file: &ComponentFile) -> io::Result<Ended> {
         read(errors, limits::LAST_WORDS_BYTES),
     );
     let status = child.wait().await?;
-    // Not before: it tells the compiler that somebody still waits for it.
+    // Not before: it tells the compiler that the host still waits for it.
     drop(input);
     let last_words = String::from_utf8_lossy(&last_words).trim().to_owned();
     Ok(Ended { status, code, last_words })

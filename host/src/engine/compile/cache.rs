@@ -170,9 +170,9 @@ fn seal(path: &Path, code: &[u8]) -> [u8; SEAL_BYTES] {
 )]
 fn load_compiled(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes are the output of `Engine::precompile_component` of an engine with the same hash. Either they
-    // were just made, by this process or by one of the same executable that had nobody else to talk to and ended well.
+    // were just made, by this process or by one of the same executable that talked to this one only and ended well.
     // Or they were read from a file: its name carries the hash, its digest was checked over these very bytes, which
-    // the engine copies, and its folder is nobody else's.
+    // the engine copies, and its folder is this user's alone.
     unsafe { Component::deserialize(engine, code) }
 }
 

@@ -1,7 +1,7 @@
 //! The process that compiles one component: `wasm-host compile-component`, started by the host alone.
 //!
 //! It takes the component from its standard input, behind its length, and writes the code to its standard output. Its
-//! input is open as long as somebody waits for it. It gives itself its bounds before it reads a byte.
+//! input is open as long as the host waits for it. It gives itself its bounds before it reads a byte.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -17,7 +17,7 @@ use crate::engine;
 use crate::limits::COMPONENT_FILE_BYTES;
 use crate::limits::compiler as limits;
 
-/// How it ends, beside 0 when the code is written, and 1 for what nobody has foreseen. The component is wrong; there
+/// How it ends, beside 0 when the code is written, and 1 for what is not foreseen. The component is wrong; there
 /// is no memory left; the host has an engine of other settings.
 pub(super) const INVALID: i32 = 65;
 pub(super) const NO_MEMORY: i32 = 71;
@@ -98,7 +98,7 @@ fn component() -> Result<Vec<u8>> {
     Ok(component)
 }
 
-/// End when nobody waits for the code any more, however that came about.
+/// End when the host does not wait for the code any more, however that came about.
 fn end_with_host() -> Result<()> {
     let wait = || {
         // Nothing comes but the end.

@@ -51,7 +51,7 @@ impl Tags {
         }
         let tag = tag(digest(file)?);
         if Stamp::of(&file.metadata()?) != stamp {
-            // Written meanwhile: nobody knows of which content it is.
+            // Written meanwhile: it is not known of which content the digest is.
             return Ok(None);
         }
         if let (Some(tag), true) = (&tag, is_settled) {

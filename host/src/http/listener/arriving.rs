@@ -1,6 +1,6 @@
-//! The body of a request as it arrives, which tells the connection how long somebody may still read it.
+//! The body of a request as it arrives, which tells the connection how long it may still be read.
 //!
-//! hyper reads a body for as long as there is somebody to read it, and then goes on to the next request or closes.
+//! hyper reads a body for as long as it has a reader, and then goes on to the next request or closes.
 //! Which of both it was about is not to be seen from outside, so the connection is told when it is about the next
 //! request: when bodies are read, or given up, and hyper has had time to see that.
 
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use super::pulse::Pulse;
 
-/// A request's body. The fields are dropped in this order: hyper learns first that nobody reads it.
+/// A request's body. The fields are dropped in this order: hyper learns first that it has no reader any more.
 pub struct Arriving {
     body: Incoming,
     unread: Option<Unread>,

@@ -312,7 +312,7 @@ mod tests {
         // It is on its way out; the other one is young still.
         assert!(!connections.make_room());
         advance(limits::FRESH_GRACE / 2).await;
-        // Whoever asked once and waits to be asked has less to lose than who is about to ask.
+        // A client that has asked once and is idle has less to lose than one that is about to ask.
         drop(young.pulse.begin(false, false));
         drop(oldest);
         let half = connections.enter(CLIENT).await.unwrap();

@@ -215,7 +215,7 @@ impl Tally {
         true
     }
 
-    /// So many bytes were written. What is no answer to such frames is one that somebody asked for.
+    /// So many bytes were written. What is no answer to such frames was asked for.
     fn sent(&mut self, bytes: usize) {
         let paid = bytes.saturating_sub(self.echo) / limits::BYTES_PER_IDLE_FRAME;
         self.echo = self.echo.saturating_sub(bytes);

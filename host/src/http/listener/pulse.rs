@@ -21,7 +21,7 @@ pub(super) enum Order {
     Go,
     /// Finish what runs and take nothing new.
     Finish,
-    /// The same, in favour of somebody who waits: there is no time for what has not begun.
+    /// The same, in favour of a client that waits: there is no time for what has not begun.
     MakeRoom,
     /// End now.
     Cut,
@@ -63,7 +63,7 @@ pub(super) struct Pulse {
     http2: AtomicBool,
     /// The client may still be sending when its last answer is written.
     may_send: AtomicBool,
-    /// Bodies of requests that somebody may still read.
+    /// Bodies of requests that may still be read.
     unread: AtomicUsize,
     /// The client speaks HTTP/1.0, for which an answer ends with the connection.
     is_old: AtomicBool,
@@ -155,7 +155,7 @@ impl Pulse {
         Flight { pulse: self.clone(), answered: false }
     }
 
-    /// Whether there is one more body that somebody may read, or one less.
+    /// Whether there is one more body that may be read, or one less.
     pub(super) fn unread(&self, more: bool) {
         if more {
             self.unread.fetch_add(1, Ordering::Relaxed);
@@ -168,7 +168,7 @@ impl Pulse {
         self.unread.load(Ordering::Acquire) > 0
     }
 
-    /// The connection has done all that it could, knowing that nobody reads a body. If it goes on now, without a
+    /// The connection has done all that it could, knowing that no body is read. If it goes on now, without a
     /// request, it has read all of the last one.
     pub(super) fn rests(&self) {
         if !self.is_at_work() {
@@ -284,7 +284,7 @@ impl Pulse {
                 (true, false) => bounds.write_idle,
                 (true, true) => limits::ROOM_GRACE,
                 (false, false) => limits::FRESH_GRACE.min(bounds.header_timeout),
-                // It has been read once more before anybody looks here.
+                // It has been read once more before this is looked at.
                 (false, true) => Duration::ZERO,
             };
             let since = told_at.max(self.idle_since.load(Ordering::Relaxed));

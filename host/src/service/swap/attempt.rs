@@ -66,6 +66,7 @@ impl Swaps {
             *newest += 1;
             ticket = *newest;
         });
+        tracing::debug!(service = %slot.service.name, "swap {ticket} waits for its turn");
         let _turn = slot.turn.lock().await;
         let file = match wanted {
             Wanted::Component(file) => file,
@@ -88,6 +89,7 @@ impl Swaps {
             }
             () = self.stopping.cancelled() => return Ok(rejected(STOPPING.to_string())),
         };
+        tracing::debug!(service = %slot.service.name, "swap {ticket} is compiled and tried");
         let loaded = async { self.loader.load_compiled(&file, compiled?, &slot.terms).await };
         let version = match loaded.await {
             Ok(version) => Arc::new(version),
