@@ -60,7 +60,8 @@ async fn is_refused(limits: &str, bomb: Vec<u8>, reasons: [&str; 2]) {
 
 #[tokio::test]
 async fn what_takes_a_compiler_too_long_is_refused_and_its_neighbours_are_served() {
-    // A busy machine may come to the bound of the time that passes before.
+    // A busy machine may come to the bound of the time that passes before. That the compiler has the other one, too, is
+    // seen in `a_compiler_is_less_urgent_than_requests_knows_no_secret_and_has_its_bounds`.
     let reasons = ["the uploaded file", "'compile-cpu-timeout' in [limits]"];
     is_refused("compile-cpu-timeout = \"5s\"", takes_long_to_compile(), reasons).await;
 }
@@ -84,8 +85,9 @@ async fn a_swap_does_not_wait_for_one_that_is_compiled() {
 }
 
 #[tokio::test]
-async fn a_compiler_is_less_urgent_than_requests_and_knows_no_secret() {
-    let host = Arc::new(app("").serve().await);
+async fn a_compiler_is_less_urgent_than_requests_knows_no_secret_and_has_its_bounds() {
+    let limits = "compile-cpu-timeout = \"4m\"\ncompile-memory = \"1GiB\"";
+    let host = Arc::new(app(limits).serve().await);
     let swapping = swap(&host, takes_long_to_compile());
     let compiler = host.compiler().await;
     let read = |name| fs::read_to_string(format!("/proc/{compiler}/{name}")).unwrap();
@@ -97,6 +99,13 @@ async fn a_compiler_is_less_urgent_than_requests_and_knows_no_secret() {
         (nice >= 10).then_some(())
     })
     .await;
+    let limits = read("limits");
+    let limit = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().ok()
+    };
+    assert_eq!(limit("Max cpu time"), Some(240), "{limits}");
+    assert_eq!(limit("Max data size"), Some(1024 * 1024 * 1024), "{limits}");
     swapping.abort();
 }
 
