@@ -291,8 +291,9 @@ async fn a_table_that_fills_the_disk_ends_its_statement_and_not_the_server() {
     );
     let host = app.serve().await;
     done(&host, "one", "create table t as select 'kept'::text as a").await;
-    let fill = "create table f as select repeat(g::text, 100) \
-                from (select generate_series(1, 100000000) g) s";
+    // Slowly enough that the guard looks several times between its bound and the last byte.
+    let fill = "create table f as select repeat(g::text, 100), case when g % 2000 = 0 then pg_sleep(0.05)::text end \
+                from generate_series(1, 100000000) g";
     for _ in 0..2 {
         breaks_off(&host, "two", fill).await;
         eventually("the neighbour to be served", async || {
@@ -305,7 +306,10 @@ async fn a_table_that_fills_the_disk_ends_its_statement_and_not_the_server() {
         whole(&host, "one", "insert into t values ('more')").await
     })
     .await;
-    assert_eq!(host.stop().await.0.code(), Some(0));
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(log.contains("a transaction that writes is ended: the disk is almost full"), "{log}");
+    assert!(!log.contains("ended by itself"), "{log}");
 }
 
 #[tokio::test]
