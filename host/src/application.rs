@@ -22,7 +22,7 @@ use crate::engine::output::LogRate;
 use crate::engine::state::Grants;
 use crate::engine::worker::InstanceLimits;
 use crate::limits;
-use crate::record::ServiceRecorder;
+use crate::record::{self, ServiceRecorder};
 use crate::service::admission::{Admission, Gate};
 use crate::service::loader::{Loader, Terms, make_ready};
 use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
@@ -138,11 +138,11 @@ fn terms(
             .and_then(|database| backends.postgres(database, &service.name)),
         ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
         peers: match recorder {
-            Some(recorder) => recorder.peers(peers),
+            Some(_) => record::peers(peers),
             None => peers,
         },
         environment: environment(component),
-        surroundings: recorder.map(|recorder| recorder.surroundings()),
+        surroundings: recorder.map(|_| record::surroundings()),
     };
     let mut instances = instance_limits(component);
     if recorder.is_some() {

@@ -21,7 +21,7 @@ use crate::capability::postgres::{Awaited, Database, PgDatabase, PoolConfig};
 use crate::config::{BackendUrl, Config, OllamaConfig, PostgresConfig, ServiceConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, Script};
 use crate::limits::backends::READY_TIMEOUT;
-use crate::record::Recorder;
+use crate::record::{self, Recorder};
 use crate::service::registry::RegistryHandle;
 use crate::telemetry::tell_if_long_async;
 use crate::{threads, tls};
@@ -160,7 +160,7 @@ impl Backends {
     pub fn postgres(&self, name: &str, service: &str) -> Option<Arc<dyn Database>> {
         let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.of_service(service));
         Some(match &self.recorder {
-            Some(recorder) => recorder.database(database),
+            Some(_) => record::database(database),
             None => database,
         })
     }
@@ -308,7 +308,7 @@ fn models(
         forward: config.forward.clone(),
     };
     let transport: Arc<dyn Transport> = match recorder {
-        Some(recorder) => recorder.transport(upstream.clone()),
+        Some(_) => record::transport(upstream.clone()),
         None => upstream.clone(),
     };
     Ok(Models { client: Arc::new(Client::new(transport, options)), upstream })
@@ -318,9 +318,9 @@ fn models(
 mod tests {
     use http::{Method, Request};
     use http_body_util::BodyExt as _;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::capability::context::RequestContext;
     use crate::capability::ollama::backend::Error;
     use crate::config::Source;
 
@@ -340,7 +340,7 @@ mod tests {
         let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
         let request = Request::builder().method(method).uri(path).body(body).unwrap();
         let server = backends.ollama("gpu").unwrap();
-        server.forward(request, CancellationToken::new()).await.unwrap_err()
+        server.forward(request, RequestContext::of_host("test")).await.unwrap_err()
     }
 
     #[tokio::test]

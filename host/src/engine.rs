@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -30,6 +30,8 @@ pub struct Engine {
     active: Arc<AtomicBool>,
     /// Places for instances of all services together. The pool has as many, but there may be none.
     places: Arc<Semaphore>,
+    /// An instance of any service has ended: told to those that wait for its place or its memory, in their order.
+    room: Arc<Notify>,
 }
 
 /// All services together have all instances that the host may have.
@@ -56,7 +58,7 @@ impl Engine {
         };
         let active = Arc::<AtomicBool>::default();
         start_epochs(&wasmtime, active.clone())?;
-        Ok(Self { wasmtime, active, places })
+        Ok(Self { wasmtime, active, places, room: Arc::default() })
     }
 
     /// A guest runs. Told before it does, each time.

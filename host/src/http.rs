@@ -23,7 +23,7 @@ use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, header};
 use wasmtime_wasi_http::WasiBody;
 
-use crate::capability::context::RequestContext;
+use crate::capability::context::Inbound;
 use crate::capability::outgoing::hops;
 use crate::failure::respond::{full, respond};
 use crate::failure::{Failure, Kind, Source};
@@ -172,8 +172,8 @@ impl App {
                     };
                     request::for_guest(request, &passage).map_err(of_service)?
                 };
-                let context = RequestContext::new(id.to_string(), hops);
-                let answer = service.handle(context, request).await.and_then(final_answer);
+                let inbound = Inbound::new(id.to_string(), hops);
+                let answer = service.handle(inbound, request).await;
                 let answer = match fate {
                     Some(fate) => fate.judge(answer),
                     None => answer,
@@ -186,16 +186,6 @@ impl App {
             }
         }
     }
-}
-
-/// An answer of 1xx is none, and with one of them the rest of the connection would mean something else.
-fn final_answer(response: Response<WasiBody>) -> Result<Response<WasiBody>, Failure> {
-    let status = response.status();
-    if !status.is_informational() {
-        return Ok(response);
-    }
-    let why = format!("The service answered with {}, which is no answer.", status.as_u16());
-    Err(Failure::new(Kind::GuestFailed, why))
 }
 
 /// Whether what follows on the connection is not to be trusted, or is the rest of a body that nobody wants.

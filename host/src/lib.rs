@@ -32,6 +32,7 @@ pub mod service;
 pub mod engine;
 pub mod capability;
 pub mod descriptors;
+pub mod digest;
 pub mod shutdown;
 pub mod table;
 pub mod telemetry;

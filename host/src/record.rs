@@ -20,9 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use tokio_util::sync::CancellationToken;
 
-use crate::capability::context::RequestContext;
+use crate::capability::context::{Inbound, RequestContext};
 use crate::capability::ollama::upstream::Transport;
 use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers};
 use crate::capability::postgres::Database;
@@ -39,7 +38,6 @@ use session::Session;
 pub struct Recorder {
     redactor: Redactor,
     files: Files,
-    sessions: Mutex<Vec<(CancellationToken, Arc<Session>)>>,
     /// It was told that there are too many at once; it is told again when there have been few.
     crowded: AtomicBool,
     /// Recordings that were begun and are not yet handed to the writer.
@@ -57,7 +55,6 @@ pub struct ServiceRecorder {
 /// One request that is being recorded. Dropping it before there is an answer means that the client has left.
 pub struct Recording {
     recorder: Arc<Recorder>,
-    token: CancellationToken,
     session: Arc<Session>,
     ended: bool,
 }
@@ -69,29 +66,8 @@ impl Recorder {
     /// The folder cannot be made or written.
     pub fn new(folder: &Path, by_service: bool, redactor: Redactor) -> Result<Arc<Self>> {
         let files = Files::new(folder, by_service)?;
-        let sessions = Mutex::default();
         let (crowded, open) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Ok(Arc::new(Self { redactor, files, sessions, crowded, open }))
-    }
-
-    /// The database, watched.
-    pub fn database(self: &Arc<Self>, inner: Arc<dyn Database>) -> Arc<dyn Database> {
-        Arc::new(postgres::Recorded::new(self.clone(), inner))
-    }
-
-    /// The way to a model server, watched.
-    pub fn transport(self: &Arc<Self>, inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
-        Arc::new(exchange::RecordedTransport::new(self.clone(), inner))
-    }
-
-    /// The other services, watched.
-    pub fn peers(self: &Arc<Self>, inner: Arc<dyn Peers>) -> Arc<dyn Peers> {
-        Arc::new(exchange::RecordedPeers::new(self.clone(), inner))
-    }
-
-    /// What recorded instances see of time and chance.
-    pub fn surroundings(self: &Arc<Self>) -> Arc<dyn Surroundings> {
-        Arc::new(surroundings::Recorded(self.clone()))
+        Ok(Arc::new(Self { redactor, files, crowded, open }))
     }
 
     /// Write what is still to be written.
@@ -102,27 +78,23 @@ impl Recorder {
         }
         self.files.close().await;
     }
-
-    /// The recording of the request that a call is made for.
-    fn session(&self, token: &CancellationToken) -> Option<Arc<Session>> {
-        let sessions = lock(&self.sessions);
-        sessions.iter().find(|(own, _)| own == token).map(|(_, session)| session.clone())
-    }
 }
 
 impl ServiceRecorder {
-    /// Record a request from here on. None if as many as may be are being recorded, or enough were.
+    /// Record a request from here on: its recording goes with it to all that is done for it. None if as many as may be are being recorded, or enough were.
     pub fn begin(
         &self,
-        context: &RequestContext,
+        inbound: &mut Inbound,
         request: HttpRequest,
     ) -> (Option<Recording>, HttpRequest) {
         let recorder = &self.recorder;
         if !recorder.files.has_room() {
             return (None, request);
         }
-        let mut sessions = lock(&recorder.sessions);
-        if sessions.len() >= limits::REQUESTS {
+        let begun = recorder.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+            (open < limits::REQUESTS).then_some(open + 1)
+        });
+        if begun.is_err() {
             if !recorder.crowded.swap(true, Ordering::Relaxed) {
                 let most = limits::REQUESTS;
                 tracing::warn!(service = %self.service, "more than {most} requests at once; only so many are recorded");
@@ -130,16 +102,9 @@ impl ServiceRecorder {
             return (None, request);
         }
         let session = Arc::new(Session::new(self, &request));
-        sessions.push((context.cancel().clone(), session.clone()));
-        drop(sessions);
-        recorder.open.fetch_add(1, Ordering::AcqRel);
+        inbound.attach(session.clone());
         let request = request.map(|body| Tee::new(body, session.clone(), Place::Request).boxed());
-        let recording = Recording {
-            recorder: recorder.clone(),
-            token: context.cancel().clone(),
-            session,
-            ended: false,
-        };
+        let recording = Recording { recorder: recorder.clone(), session, ended: false };
         (Some(recording), request)
     }
 }
@@ -184,16 +149,15 @@ impl Recording {
             return;
         }
         self.session.end(end);
-        let (recorder, token, session) =
-            (self.recorder.clone(), self.token.clone(), self.session.clone());
+        let (recorder, session) = (self.recorder.clone(), self.session.clone());
         // Whoever drops a body may do it where no task can be started any more.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            recorder.finish(&token, &session);
+            recorder.finish(&session);
             return;
         };
         runtime.spawn(async move {
             let _ = tokio::time::timeout(limits::SETTLE, session.settled()).await;
-            recorder.finish(&token, &session);
+            recorder.finish(&session);
         });
     }
 }
@@ -205,13 +169,7 @@ impl Drop for Recording {
 }
 
 impl Recorder {
-    fn finish(&self, token: &CancellationToken, session: &Session) {
-        let mut sessions = lock(&self.sessions);
-        sessions.retain(|(own, _)| own != token);
-        if sessions.is_empty() {
-            self.crowded.store(false, Ordering::Relaxed);
-        }
-        drop(sessions);
+    fn finish(&self, session: &Session) {
         match session.take() {
             Some(recorded) => match case::text(recorded, &self.redactor) {
                 Ok((name, text)) => self.files.write(session.service(), &name, text),
@@ -221,8 +179,35 @@ impl Recorder {
             },
             None => tracing::debug!(service = session.service(), "nothing to record"),
         }
-        self.open.fetch_sub(1, Ordering::AcqRel);
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.crowded.store(false, Ordering::Relaxed);
+        }
     }
+}
+
+/// The database, watched.
+pub fn database(inner: Arc<dyn Database>) -> Arc<dyn Database> {
+    Arc::new(postgres::Recorded(inner))
+}
+
+/// The way to a model server, watched.
+pub fn transport(inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
+    Arc::new(exchange::RecordedTransport(inner))
+}
+
+/// The other services, watched.
+pub fn peers(inner: Arc<dyn Peers>) -> Arc<dyn Peers> {
+    Arc::new(exchange::RecordedPeers(inner))
+}
+
+/// What recorded instances see of time and chance.
+pub fn surroundings() -> Arc<dyn Surroundings> {
+    Arc::new(surroundings::Recorded)
+}
+
+/// The recording that a call for this request is part of.
+fn session(request: &RequestContext) -> Option<&Arc<Session>> {
+    request.extension()
 }
 
 /// What such a lock protects is whole at any time.

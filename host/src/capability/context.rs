@@ -10,19 +10,65 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::Extensions;
 use tokio_util::sync::CancellationToken;
 use wasmtime::AsContextMut;
 use wasmtime::component::GuestTaskId;
 
-/// One request as capabilities see it. Cheap to clone.
+use crate::digest::Digest;
+
+/// A request before a version of a service has taken it: what it brings along, and what is attached to it on its way.
+#[derive(Debug, Default)]
+pub struct Inbound {
+    id: String,
+    hops: u8,
+    cancel: CancellationToken,
+    extensions: Extensions,
+}
+
+impl Inbound {
+    /// `hops` counts the services that the request has passed inside the host.
+    pub fn new(id: String, hops: u8) -> Self {
+        Self { id, hops, ..Self::default() }
+    }
+
+    pub fn hops(&self) -> u8 {
+        self.hops
+    }
+
+    /// Attach something for the time that this service answers it. It does not travel on with [`RequestContext::next_hop`].
+    pub fn attach<T: Clone + Send + Sync + 'static>(&mut self, extension: T) {
+        self.extensions.insert(extension);
+    }
+
+    /// From here on it is this version's.
+    pub fn served_by(self, served: Served) -> RequestContext {
+        RequestContext::with(self, Some(served))
+    }
+
+    /// No version of a service answers it.
+    pub fn unserved(self) -> RequestContext {
+        RequestContext::with(self, None)
+    }
+}
+
+/// Who answers a request, and until when.
+#[derive(Clone, Debug)]
+pub struct Served {
+    pub service: Arc<str>,
+    pub version: Digest,
+    /// When its answer must be whole. None: whenever.
+    pub deadline: Option<tokio::time::Instant>,
+}
+
+/// One request as all that works for it sees it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RequestContext(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    id: String,
-    hops: u8,
-    cancel: CancellationToken,
+    inbound: Inbound,
+    served: Option<Served>,
     /// What its guest has printed.
     lines: AtomicUsize,
     /// Its response has been delivered whole.
@@ -30,27 +76,30 @@ struct Inner {
 }
 
 impl RequestContext {
-    /// `hops` counts the services that the request has passed inside the host.
-    pub fn new(id: String, hops: u8) -> Self {
-        Self::with(id, hops, CancellationToken::new())
+    /// What the host itself asks, for no client and no version: `what` stands where a request's id would.
+    pub fn of_host(what: &str) -> Self {
+        Inbound::new(what.to_owned(), 0).unserved()
     }
 
-    /// A call on behalf of a request that is known only by what ends it, and by the hops that
-    /// [`with_hops`] holds.
-    pub fn for_call(id: String, cancel: CancellationToken) -> Self {
-        let hops = HOPS.try_with(|hops| *hops).unwrap_or_default();
-        Self::with(id, hops, cancel)
+    /// For a call that a guest makes while it serves none: nothing but its instance ends it.
+    pub fn of_no_request() -> Self {
+        Self::of_host("none")
     }
 
-    fn with(id: String, hops: u8, cancel: CancellationToken) -> Self {
+    fn with(inbound: Inbound, served: Option<Served>) -> Self {
         let (lines, finished) = Default::default();
-        Self(Arc::new(Inner { id, hops, cancel, lines, finished }))
+        Self(Arc::new(Inner { inbound, served, lines, finished }))
     }
 
     /// The same request on its way into another service: what ends the one ends the other, not the
     /// other way round.
-    pub fn next_hop(&self) -> Self {
-        Self::with(self.0.id.clone(), self.0.hops.saturating_add(1), self.0.cancel.child_token())
+    pub fn next_hop(&self) -> Inbound {
+        Inbound {
+            id: self.id().to_owned(),
+            hops: self.hops().saturating_add(1),
+            cancel: self.cancel().child_token(),
+            extensions: Extensions::new(),
+        }
     }
 
     /// Whether both are one request. Another one, on its way through a service, may have the same id.
@@ -60,11 +109,21 @@ impl RequestContext {
 
     /// The id that logs and problem documents name.
     pub fn id(&self) -> &str {
-        &self.0.id
+        &self.0.inbound.id
     }
 
     pub fn hops(&self) -> u8 {
-        self.0.hops
+        self.0.inbound.hops
+    }
+
+    /// Who answers it. None for what the host itself asks.
+    pub fn served(&self) -> Option<&Served> {
+        self.0.served.as_ref()
+    }
+
+    /// What was attached to it before it was served.
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.inbound.extensions.get()
     }
 
     /// One more line that its guest prints. Returns how many there were before.
@@ -75,7 +134,7 @@ impl RequestContext {
     /// Cancelled when the client has left or a deadline has passed. Whatever waits on the request's behalf
     /// must also wait for this.
     pub fn cancel(&self) -> &CancellationToken {
-        &self.0.cancel
+        &self.0.inbound.cancel
     }
 
     /// Its response has been delivered whole. What the guest does for it from now on nobody waits for.
@@ -91,16 +150,6 @@ impl RequestContext {
     pub fn is_finished(&self) -> bool {
         self.0.finished.load(Ordering::Acquire)
     }
-}
-
-tokio::task_local! {
-    static HOPS: u8;
-}
-
-/// Make a call whose request has passed `hops` services. For backends that are asked with a token
-/// alone: a call that comes back as one to a service of this host must not begin to count anew.
-pub async fn with_hops<T>(hops: u8, call: impl Future<Output = T>) -> T {
-    HOPS.scope(hops, call).await
 }
 
 /// The requests that one instance is serving, by the task that serves each. A clone is the same table.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, Linker, Resource, ResourceTable};
-use wasmtime_wasi_http::p3::bindings::http::types::{DnsErrorPayload, ErrorCode};
+use wasmtime_wasi_http::p3::bindings::http::types::DnsErrorPayload;
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView,
@@ -31,6 +31,9 @@ use crate::capability::header_sets::{Tally, head_bytes, sent_bytes};
 use crate::limits;
 pub use outbound::Outbound;
 pub use waits::within_waits;
+
+pub use wasmtime_wasi_http::Error as HttpError;
+pub use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 /// A request's or response's way through the host.
 pub type HttpRequest = http::Request<WasiBody>;

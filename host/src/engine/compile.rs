@@ -4,16 +4,15 @@
 //! for that. So it is done by a process of its own, with bounds ([`apart`]), and its result is kept on disk under the
 //! digest of the file and the engine's own hash.
 
-use std::fmt;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest as _, Sha256};
-use wasmtime::component::Component;
+pub use wasmtime::component::Component;
 
+use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::limits;
 use crate::telemetry::tell_if_long;
@@ -30,38 +29,6 @@ pub use outline::Outline;
 
 /// Bytes that say what a file is, and of which version.
 const HEADER: usize = 8;
-
-/// What names a version: the SHA-256 of its file.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Digest(String);
-
-impl Digest {
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// All 64 digits.
-    pub fn full(&self) -> &str {
-        &self.0
-    }
-
-    /// As much of it as people compare.
-    pub fn short(&self) -> &str {
-        self.0.get(..12).unwrap_or(&self.0)
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.short())
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 /// A component's bytes, checked to be a component, and what names them.
 #[derive(Clone)]

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn request() -> RequestContext {
-        RequestContext::new("r".to_owned(), 0)
+        RequestContext::of_host("r")
     }
 
     #[test]

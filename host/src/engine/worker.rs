@@ -13,9 +13,11 @@
 mod body;
 mod call;
 mod computing;
+mod error;
 mod expiration;
 mod handler;
 mod instance;
+mod room;
 mod shared;
 mod slots;
 mod warm;
@@ -31,9 +33,12 @@ use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
 pub use self::body::{AnswerBody, has_no_body};
 pub use self::computing::stop as stop_computing;
+pub use self::error::{CallError, NoRoom};
 use self::expiration::Expiration;
-pub use self::handler::Handler;
-pub use self::shared::{AllInstancesBusy, Retirement, Shared};
+pub use self::handler::{Answer, Handler};
+pub use self::room::call;
+use self::shared::AllInstancesBusy;
+pub use self::shared::{Retirement, Shared};
 use self::slots::SlotStatus;
 pub use self::slots::{InstanceSlots, Slot};
 use crate::capability::context::calling_request;

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::body::{Passing, Place, Tee};
 use super::session::{OpenCall, Session, headers, push, size};
-use super::{Recorder, lock};
+use super::{lock, session};
 use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
@@ -18,40 +17,22 @@ use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
 use crate::testkit::case::{self, Action, Content, End, Exchange, HttpAnswer, Target};
 use crate::testkit::error_name;
 
-pub(super) struct RecordedTransport {
-    recorder: Arc<Recorder>,
-    inner: Arc<dyn Transport>,
-}
+pub(super) struct RecordedTransport(pub(super) Arc<dyn Transport>);
 
-pub(super) struct RecordedPeers {
-    recorder: Arc<Recorder>,
-    inner: Arc<dyn Peers>,
-}
-
-impl RecordedTransport {
-    pub(super) fn new(recorder: Arc<Recorder>, inner: Arc<dyn Transport>) -> Self {
-        Self { recorder, inner }
-    }
-}
-
-impl RecordedPeers {
-    pub(super) fn new(recorder: Arc<Recorder>, inner: Arc<dyn Peers>) -> Self {
-        Self { recorder, inner }
-    }
-}
+pub(super) struct RecordedPeers(pub(super) Arc<dyn Peers>);
 
 impl Transport for RecordedTransport {
     fn send(
         &self,
         request: Request<Body>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
-        let Some(session) = self.recorder.session(&cancel) else {
-            return self.inner.send(request, cancel);
+        let Some(session) = session(&caller).cloned() else {
+            return self.0.send(request, caller);
         };
         let (call, request) = Call::begin(session, Target::Ollama, request);
         Box::pin(async move {
-            let result = self.inner.send(request, cancel).await;
+            let result = self.0.send(request, caller).await;
             match result {
                 Ok(response) => Ok(call.answered(response)),
                 Err(error) => {
@@ -71,14 +52,14 @@ impl Transport for RecordedTransport {
 
 impl Peers for RecordedPeers {
     fn send(&self, caller: RequestContext, request: HttpRequest) -> SendFuture {
-        let Some(session) = self.recorder.session(caller.cancel()) else {
-            return self.inner.send(caller, request);
+        let Some(session) = session(&caller).cloned() else {
+            return self.0.send(caller, request);
         };
         let asked = request.extensions().get::<RequestOptions>().copied();
         let (call, request) = Call::begin(session, Target::Service, request);
         let token = caller.cancel().clone();
         let limited = asked.and_then(|asked| asked.first_byte_timeout).is_some();
-        let sending = self.inner.send(caller, request);
+        let sending = self.0.send(caller, request);
         Box::pin(async move {
             match sending.await {
                 Ok(response) => Ok(call.answered(response)),

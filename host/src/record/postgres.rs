@@ -3,25 +3,16 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
-use super::Recorder;
+use super::session;
 use super::session::{OpenCall, Session};
+use crate::capability::context::RequestContext;
 use crate::capability::postgres::backend::{
     Database, Error, Reply, RowBatch, Rows, Transaction, Value, size,
 };
 use crate::testkit::case::{Action, Answer, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
 
-pub(super) struct Recorded {
-    recorder: Arc<Recorder>,
-    inner: Arc<dyn Database>,
-}
-
-impl Recorded {
-    pub(super) fn new(recorder: Arc<Recorder>, inner: Arc<dyn Database>) -> Self {
-        Self { recorder, inner }
-    }
-}
+pub(super) struct Recorded(pub(super) Arc<dyn Database>);
 
 struct RecordedTransaction {
     inner: Arc<dyn Transaction>,
@@ -36,11 +27,10 @@ impl Database for Recorded {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows> {
-        let call = self.recorder.session(&request);
-        let call = call.map(|session| query(&session, None, &statement, &parameters));
-        let reply = self.inner.query(statement, parameters, request.clone());
+        let call = session(&request).map(|session| query(session, None, &statement, &parameters));
+        let reply = self.0.query(statement, parameters, request.clone());
         Box::pin(rows(call, reply, request))
     }
 
@@ -48,23 +38,22 @@ impl Database for Recorded {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64> {
-        let call = self.recorder.session(&request);
-        let call = call.map(|session| execute(&session, None, &statement, &parameters));
-        let reply = self.inner.execute(statement, parameters, request.clone());
+        let call = session(&request).map(|session| execute(session, None, &statement, &parameters));
+        let reply = self.0.execute(statement, parameters, request.clone());
         Box::pin(value(call, reply, request, |count| *count))
     }
 
-    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
-        let Some(session) = self.recorder.session(&request) else {
-            return self.inner.begin(request);
+    fn begin(&self, request: RequestContext) -> Reply<'_, Arc<dyn Transaction>> {
+        let Some(session) = session(&request).cloned() else {
+            return self.0.begin(request);
         };
         let action = Action::Begin { outcome: Outcome::RolledBack, answer: Answer::Stall };
         let call = session.open(None, action, 0);
         let begin = call.number();
         Box::pin(async move {
-            let reply = self.inner.begin(request.clone());
+            let reply = self.0.begin(request.clone());
             let inner = value(Some(call), reply, request, |_| 0).await?;
             let number = session.transaction();
             let begun: Arc<dyn Transaction> =
@@ -79,7 +68,7 @@ impl Transaction for RecordedTransaction {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows> {
         let call = query(&self.session, Some(self.number), &statement, &parameters);
         let reply = self.inner.query(statement, parameters, request.clone());
@@ -90,14 +79,14 @@ impl Transaction for RecordedTransaction {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64> {
         let call = execute(&self.session, Some(self.number), &statement, &parameters);
         let reply = self.inner.execute(statement, parameters, request.clone());
         Box::pin(value(Some(call), reply, request, |count| *count))
     }
 
-    fn commit(&self, request: CancellationToken) -> Reply<'_, ()> {
+    fn commit(&self, request: RequestContext) -> Reply<'_, ()> {
         let action = Action::Commit { answer: Answer::Stall };
         let call = self.session.open(Some(self.number), action, 0);
         let reply = self.inner.commit(request.clone());
@@ -108,7 +97,7 @@ impl Transaction for RecordedTransaction {
         })
     }
 
-    fn rollback(&self, request: CancellationToken) -> Reply<'_, ()> {
+    fn rollback(&self, request: RequestContext) -> Reply<'_, ()> {
         let action = Action::Rollback { answer: Answer::Stall };
         let call = self.session.open(Some(self.number), action, 0);
         let reply = self.inner.rollback(request.clone());
@@ -154,13 +143,13 @@ fn expected(parameters: &[Value]) -> Vec<Expected> {
 async fn value<T>(
     call: Option<OpenCall>,
     reply: Reply<'_, T>,
-    request: CancellationToken,
+    request: RequestContext,
     changed: fn(&T) -> u64,
 ) -> Result<T, Error> {
     let result = reply.await;
     let Some(mut call) = call else { return result };
     // Given up: there is no answer to tell of.
-    if matches!(result, Err(Error::Cancelled)) && request.is_cancelled() {
+    if matches!(result, Err(Error::Cancelled)) && request.cancel().is_cancelled() {
         return result;
     }
     call.answered();
@@ -184,7 +173,7 @@ fn answer_of<T>(outcome: Result<T, Error>) -> Answer<T> {
 async fn rows(
     call: Option<OpenCall>,
     reply: Reply<'_, Rows>,
-    request: CancellationToken,
+    request: RequestContext,
 ) -> Result<Rows, Error> {
     let result = reply.await;
     let Some(mut call) = call else { return result };
@@ -204,7 +193,7 @@ async fn rows(
             Ok(Rows { columns, batches: receiver, done: ended })
         }
         Err(error) => {
-            if !(matches!(error, Error::Cancelled) && request.is_cancelled()) {
+            if !(matches!(error, Error::Cancelled) && request.cancel().is_cancelled()) {
                 call.answered();
                 let refused = error.clone();
                 call.learn(0, |action| {

@@ -252,6 +252,8 @@ impl Session {
             );
             return None;
         }
+        // What is still called for the request comes too late.
+        state.over = true;
         let mut case = state.case.clone();
         case.seed = *seed;
         let began = i64::try_from(time.began.as_millis()).unwrap_or_default();

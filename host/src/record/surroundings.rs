@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
-use super::Recorder;
+use super::session;
 use super::session::Session;
 use super::time::Time;
 use crate::capability::context::RequestContext;
@@ -14,11 +14,10 @@ use crate::engine::state::Surroundings;
 use crate::testkit::chance;
 
 /// For all instances of a service.
-pub(super) struct Recorded(pub(super) Arc<Recorder>);
+pub(super) struct Recorded;
 
 /// For one, which serves one request.
 struct Instance {
-    recorder: Arc<Recorder>,
     seed: u64,
     time: Arc<Time>,
     session: OnceLock<Arc<Session>>,
@@ -37,13 +36,7 @@ impl Surroundings for Recorded {
     fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
         // By the standard library's chance; 48 bits, because a case file's numbers are signed.
         let seed = RandomState::new().hash_one(0) >> 16;
-        let recorder = self.0.clone();
-        Some(Arc::new(Instance {
-            recorder,
-            seed,
-            time: Arc::new(Time::new()),
-            session: OnceLock::new(),
-        }))
+        Some(Arc::new(Instance { seed, time: Arc::new(Time::new()), session: OnceLock::new() }))
     }
 }
 
@@ -62,9 +55,9 @@ impl Surroundings for Instance {
 
     fn serves(&self, request: &RequestContext) {
         self.time.begin();
-        if let Some(session) = self.recorder.session(request.cancel()) {
+        if let Some(session) = session(request) {
             session.is_served(self.seed, self.time.clone());
-            let _ = self.session.set(session);
+            let _ = self.session.set(session.clone());
         }
     }
 }

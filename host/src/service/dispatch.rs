@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,17 +12,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use wasmtime::PoolConcurrencyLimitError;
-use wasmtime_wasi_http::Error;
-use wasmtime_wasi_http::handler::InstantiationError;
-use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
-use crate::capability::context::RequestContext;
-use crate::capability::outgoing::{HttpRequest, HttpResponse};
-use crate::engine::NoPlace;
-use crate::engine::compile::Digest;
-use crate::engine::memory::OverBudget;
-use crate::engine::worker::{AllInstancesBusy, AnswerBody, Handler, Slot, has_no_body};
+use crate::capability::context::{Inbound, Served};
+use crate::capability::outgoing::{ErrorCode, HttpError as Error, HttpRequest, HttpResponse};
+use crate::engine::worker::{AnswerBody, CallError, Slot, has_no_body};
 use crate::failure::{Failure, Kind, Source};
 use crate::limits;
 use crate::service::Service;
@@ -39,14 +31,14 @@ impl Service {
     /// Answer a request. Dropping the future, or the response's body before its end, ends what was begun for it.
     pub async fn handle(
         self: &Arc<Self>,
-        context: RequestContext,
+        mut inbound: Inbound,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
         let Some(recorder) = &self.recorder else {
-            return self.answer(context, request).await;
+            return self.answer(inbound, request).await;
         };
-        let (recording, request) = recorder.begin(&context, request);
-        let answer = self.answer(context, request).await;
+        let (recording, request) = recorder.begin(&mut inbound, request);
+        let answer = self.answer(inbound, request).await;
         match recording {
             Some(recording) => recording.answered(answer),
             None => answer,
@@ -55,19 +47,23 @@ impl Service {
 
     async fn answer(
         self: &Arc<Self>,
-        context: RequestContext,
+        inbound: Inbound,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
-        let permit = self.admission.admit(&self.name, context.hops() > 0).await;
+        let permit = self.admission.admit(&self.name, inbound.hops() > 0).await;
         let permit = permit.map_err(|busy| if self.is_stopped() { self.cut() } else { busy })?;
         let until = permit.until();
         let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
         let version = self.begin();
+        let served = Served {
+            service: self.name.clone(),
+            version: version.digest.clone(),
+            deadline: deadline.as_ref().map(|deadline| deadline.deadline()),
+        };
         // The guard comes before the call: whatever happens from here on, the slot gets an end.
         let mut guard = Guard {
-            slot: Slot::new(context),
+            slot: Slot::new(inbound.served_by(served)),
             service: self.clone(),
-            digest: version.digest.clone(),
             counts: version.counts.clone(),
             ending: Ending::Left,
             _permit: permit,
@@ -93,8 +89,8 @@ impl Service {
             }
         }
         let mut response = answer?;
-        if let Some(deadline) = &deadline {
-            response.extensions_mut().insert(AnswerUntil(deadline.deadline()));
+        if let Some(until) = guard.slot.context.served().and_then(|served| served.deadline) {
+            response.extensions_mut().insert(AnswerUntil(until));
         }
         let promised = if has_no_body(&method, response.status()) {
             // Its head is all of it; nobody reads what the guest writes behind it.
@@ -123,66 +119,16 @@ impl Service {
         newer
     }
 
-    /// Call the version, waiting for an instance if all are in use, for as long as is left to wait.
+    /// Call the version.
     async fn call(
         &self,
         version: &Version,
         slot: &Arc<Slot>,
-        mut request: HttpRequest,
+        request: HttpRequest,
         until: Instant,
     ) -> Result<HttpResponse, Failure> {
-        let mut wait = limits::INSTANCE_WAIT_FIRST;
-        loop {
-            let mut full = None;
-            for handler in version.handlers() {
-                match self.ask(handler, slot, request).await {
-                    Ok(response) => return Ok(response),
-                    Err(Unanswered::Failed(failure)) => return Err(failure),
-                    // The guest has not seen the request, so it can be tried again.
-                    Err(Unanswered::Full(given_back, why)) => {
-                        request = given_back;
-                        full = Some(why);
-                    }
-                }
-            }
-            if self.is_stopped() {
-                return Err(self.cut());
-            }
-            if Instant::now() >= until {
-                let why = full.map(|why| why.to_string()).unwrap_or_default();
-                return Err(busy(&self.name).because(why));
-            }
-            sleep(wait).await;
-            wait = (wait * 2).min(limits::INSTANCE_WAIT_LAST);
-        }
-    }
-
-    async fn ask(
-        &self,
-        handler: &Handler,
-        slot: &Arc<Slot>,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, Unanswered> {
-        let error = match handler.handle(slot.clone(), request).await {
-            Ok(response) if response.status().is_informational() => {
-                // No answer yet, or a switch of protocols that nobody asked for.
-                let status = response.status();
-                let failure = self.no_response().because(format_args!("it answered {status}"));
-                return Err(Unanswered::Failed(failure));
-            }
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        let error = match error.downcast::<InstantiationError<Arc<Slot>>>() {
-            Ok(error) => error,
-            Err(error) => return Err(Unanswered::Failed(self.failure(error, slot))),
-        };
-        if !is_full(&error.error) {
-            let failure = self.trapped().because(format_args!("{:#}", error.error));
-            return Err(Unanswered::Failed(failure));
-        }
-        let request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Err(Unanswered::Full(request, error.error))
+        let answer = version.call(slot, request, until, || !self.is_stopped()).await;
+        answer.map_err(|error| self.failure(&error, slot))
     }
 
     /// How long this waits for the beginning of an answer.
@@ -191,20 +137,27 @@ impl Service {
         self.deadlines.total.map_or(first_byte, |total| total.min(first_byte))
     }
 
-    fn failure(&self, error: wasmtime::Error, slot: &Slot) -> Failure {
+    fn failure(&self, error: &CallError, slot: &Slot) -> Failure {
         if slot.overran() {
             return Failure::new(
                 Kind::FirstByteTimeout,
                 format!("The service {} computed for too long without a pause.", self.name),
             );
         }
-        match error.downcast_ref::<ErrorCode>() {
-            Some(ErrorCode::HttpRequestBodySize(limit)) => {
+        match error {
+            CallError::NoRoom(..) if self.is_stopped() => self.cut(),
+            CallError::NoRoom(_, why) => busy(&self.name).because(why),
+            CallError::NotStarted(error) => self.trapped().because(format_args!("{error:#}")),
+            CallError::Ended => self.trapped().because("its instance ended"),
+            CallError::Trapped(error) => self.trapped().because(error.root_cause()),
+            CallError::Refused(ErrorCode::HttpRequestBodySize(limit)) => {
                 let limit = limit.map(|limit| format!(" of {limit} bytes")).unwrap_or_default();
                 Failure::new(Kind::BodyTooLarge, format!("The body is over the bound{limit}."))
             }
-            Some(code) => self.no_response().because(format_args!("{code:?}")),
-            None => self.trapped().because(error.root_cause()),
+            CallError::Refused(code) => self.no_response().because(format_args!("{code:?}")),
+            CallError::Informational(status) => {
+                self.no_response().because(format_args!("it answered {status}"))
+            }
         }
     }
 
@@ -242,21 +195,6 @@ impl Service {
     }
 }
 
-/// Why a handler gave no answer.
-enum Unanswered {
-    /// It has no instance left. The request is given back.
-    Full(HttpRequest, Arc<wasmtime::Error>),
-    Failed(Failure),
-}
-
-/// Whether there is no instance now, and may be one soon.
-pub(super) fn is_full(error: &wasmtime::Error) -> bool {
-    error.is::<AllInstancesBusy>()
-        || error.is::<OverBudget>()
-        || error.is::<NoPlace>()
-        || error.is::<PoolConcurrencyLimitError>()
-}
-
 /// How a request ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -272,9 +210,8 @@ enum Ending {
 struct Guard {
     slot: Arc<Slot>,
     service: Arc<Service>,
-    /// The one version that answers this request. It lives as long as an instance of it does; from here it
+    /// Of the one version that answers this request. It lives as long as an instance of it does; from here it
     /// is only counted, so that a client that stopped reading does not keep its code in memory.
-    digest: Digest,
     counts: Arc<Counts>,
     ending: Ending,
     _permit: Permit,
@@ -301,12 +238,11 @@ impl Drop for Guard {
             Ending::Left => &self.service.cancelled,
         };
         counted.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(
-            service = %self.service.name,
-            version = %self.digest,
-            request = self.slot.context.id(),
-            "ended before its response did"
-        );
+        let context = &self.slot.context;
+        if let Some(Served { service, version, .. }) = context.served() {
+            let request = context.id();
+            tracing::debug!(%service, %version, request, "ended before its response did");
+        }
         self.slot.abandon();
     }
 }

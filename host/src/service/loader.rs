@@ -2,25 +2,21 @@
 //!
 //! Whatever is wrong with a component shows here, before any request meets it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use http::{Request, Response};
+use http::Request;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep, timeout};
-use wasmtime::component::Component;
-use wasmtime_wasi_http::WasiBody;
-use wasmtime_wasi_http::handler::InstantiationError;
+use tokio::time::{Instant, timeout};
 
 use crate::capability::context::RequestContext;
 use crate::engine::Engine;
-use crate::engine::compile::{CodeCache, Compiler, ComponentFile};
+use crate::engine::compile::{CodeCache, Compiler, Component, ComponentFile};
 use crate::engine::link::{imports, link};
 use crate::engine::state::Grants;
-use crate::engine::worker::{Handler, InstanceLimits, Policy, Slot};
+use crate::engine::worker::{CallError, InstanceLimits, Policy, Slot};
 use crate::failure::respond::full;
 use crate::limits;
-use crate::service::dispatch::is_full;
 use crate::service::version::Version;
 
 /// What every load needs of the host.
@@ -113,13 +109,14 @@ fn cause(error: wasmtime::Error) -> Error {
 /// Ask the version itself, before anybody else meets it.
 async fn probe(version: &Version, path: &str) -> Result<()> {
     let request = Request::get(format!("http://localhost{path}")).body(full(""))?;
-    let slot = Slot::new(RequestContext::new("health".to_string(), 0));
-    let handler = version.handlers().next().context("it has no handler")?;
-    let answer = timeout(limits::HEALTH_TIMEOUT, ask(handler, &slot, request)).await;
+    let slot = Slot::new(RequestContext::of_host("health"));
+    let until = Instant::now() + limits::PLACE_WAIT;
+    let asked = version.call(&slot, request, until, || true);
+    let answer = timeout(limits::HEALTH_TIMEOUT, asked).await;
     slot.abandon();
     let status = answer
         .map_err(|_| anyhow!("GET {path} had no answer within {:?}", limits::HEALTH_TIMEOUT))?
-        .map_err(|error| anyhow!("GET {path} failed: {}", cause(error)))?
+        .map_err(|why| anyhow!("GET {path} failed: {}", words(why)))?
         .status();
     if !status.is_success() {
         bail!("GET {path} answered {status}");
@@ -127,22 +124,14 @@ async fn probe(version: &Version, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Have it answered by an instance, for which it waits where others have all.
-async fn ask(
-    handler: &Handler,
-    slot: &Arc<Slot>,
-    mut request: Request<WasiBody>,
-) -> wasmtime::Result<Response<WasiBody>> {
-    let until = Instant::now() + limits::PLACE_WAIT;
-    loop {
-        let error = match handler.handle(slot.clone(), request).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error.downcast::<InstantiationError<Arc<Slot>>>()?,
-        };
-        if !is_full(&error.error) || Instant::now() >= until {
-            return Err(error.into());
-        }
-        request = error.request.into_inner().unwrap_or_else(PoisonError::into_inner);
-        sleep(limits::INSTANCE_WAIT_LAST).await;
+/// What people read of it.
+fn words(error: CallError) -> String {
+    match error {
+        CallError::NoRoom(_, why) => why.to_string(),
+        CallError::NotStarted(error) => error.root_cause().to_string(),
+        CallError::Ended => "its instance ended".to_owned(),
+        CallError::Trapped(error) => cause(error).to_string(),
+        CallError::Refused(code) => code.to_string(),
+        CallError::Informational(status) => format!("it answered {status}"),
     }
 }

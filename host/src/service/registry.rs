@@ -7,14 +7,12 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, join_all};
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::Error;
 
 use crate::capability::body::{guard_until, limited};
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
 use crate::capability::outgoing::{
-    HttpRequest, HttpResponse, Outbound, Peers, SendFuture, within_waits,
+    HttpError as Error, HttpRequest, HttpResponse, Outbound, Peers, SendFuture, within_waits,
 };
 use crate::failure::respond::respond;
 use crate::limits;
@@ -95,13 +93,12 @@ impl RegistryHandle {
         }
         let request =
             request.map(|body| limited(body, service.max_body, Error::HttpRequestBodySize));
-        let context = caller.next_hop();
-        let token = caller.cancel().clone();
+        let (id, token) = (caller.id().to_owned(), caller.cancel().clone());
+        let inbound = caller.next_hop();
         Box::pin(async move {
-            let id = context.id().to_string();
             // When the caller ends, so does this: its guest, too, not only its capability calls.
             let answer = tokio::select! {
-                answer = service.handle(context, request) => answer,
+                answer = service.handle(inbound, request) => answer,
                 () = token.cancelled() => return Err(Error::ConnectionTerminated),
             };
             let response = answer.unwrap_or_else(|failure| {
@@ -140,9 +137,8 @@ impl Transport for ServiceTransport {
     fn send(
         &self,
         request: HttpRequest,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
-        let caller = RequestContext::for_call(format!("for-{}", self.service), cancel);
         let sending = self.registry.send(&self.service, &caller, request);
         Box::pin(async move { sending.await.map_err(|error| not_answered(&error)) })
     }
@@ -204,7 +200,7 @@ mod tests {
     async fn a_stand_in_that_is_not_there_is_told_in_words() {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let transport = RegistryHandle::default().transport("demo-ollama");
-        let answer = transport.send(HttpRequest::new(body), CancellationToken::new()).await;
+        let answer = transport.send(HttpRequest::new(body), RequestContext::of_host("test")).await;
         let expected = "the service that stands in for it is not running";
         assert_eq!(answer.err(), Some(TransportError::Unreachable(expected.into())));
     }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::compile::{ComponentFile, Digest};
+use crate::digest::Digest;
+use crate::engine::compile::ComponentFile;
 use crate::owned;
 use crate::service::history::History;
 

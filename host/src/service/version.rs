@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
-use wasmtime::component::Component;
 
-use crate::engine::compile::Digest;
-use crate::engine::worker::{Handler, Policy, Retirement, Shared};
+use crate::capability::outgoing::HttpRequest;
+use crate::digest::Digest;
+use crate::engine::compile::Component;
+use crate::engine::worker::{self, Answer, Handler, Policy, Retirement, Shared, Slot};
 use crate::{limits, threads};
 
 /// A component that was compiled, checked, linked and tried.
@@ -84,8 +85,22 @@ impl Version {
         }
     }
 
+    /// Have a request answered, waiting for an instance until `until`, or until nobody `wants` that any more.
+    ///
+    /// # Errors
+    /// There was no room in that time, or the guest gave no final answer.
+    pub async fn call(
+        &self,
+        slot: &Arc<Slot>,
+        request: HttpRequest,
+        until: Instant,
+        wants: impl Fn() -> bool,
+    ) -> Answer {
+        worker::call(|| self.handlers(), slot, request, until, wants).await
+    }
+
     /// Whom to ask: first the handler of this thread, then the others, in case all instances are theirs.
-    pub fn handlers(&self) -> impl Iterator<Item = &Handler> + Clone {
+    fn handlers(&self) -> impl Iterator<Item = &Handler> {
         let own = threads::current().unwrap_or(self.handlers.len() - 1) % self.handlers.len();
         let first = if self.keeps_warm { self.warm_one(own) } else { own };
         self.handlers.iter().cycle().skip(first).take(self.handlers.len())

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use wasmtime_wasi_http::handler::ProxyPre;
 
+use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, Digest, compile_now};
+use crate::engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, compile_now};
 use crate::engine::link::link;
 use crate::engine::memory::Budget;
 use crate::engine::output::LogRate;

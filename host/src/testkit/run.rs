@@ -13,7 +13,6 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Trap as WasmTrap, WasmBacktrace};
-use wasmtime_wasi_http::handler::{InstantiationError, TrapOrPanicError};
 
 use super::component::{Component, grants};
 use super::fake::content;
@@ -21,7 +20,9 @@ use super::script::{Script, Seen};
 use super::world::{Trap, World};
 use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
-use crate::engine::worker::{AnswerBody, Handler, InstanceLimits, Policy, Slot, has_no_body};
+use crate::engine::worker::{
+    AnswerBody, CallError, Handler, InstanceLimits, Policy, Slot, has_no_body,
+};
 use crate::limits;
 use crate::limits::testkit as bounds;
 use crate::testkit::case::{Case, Leave, ResponseEnd};
@@ -160,7 +161,7 @@ async fn exchange(
     let policy = Policy::new(component.pre(), component.engine.clone(), grants, terms);
     let instances = policy.shared().clone();
     let handler = Handler::new(policy);
-    let slot = Slot::new(RequestContext::new("test".to_string(), 0));
+    let slot = Slot::new(RequestContext::of_host("test"));
     let ended = match request(case) {
         Ok(request) => {
             let answer = answer(&handler, &slot, request, case, observed);
@@ -233,7 +234,7 @@ async fn answer(
 ) -> Answered {
     let begun = Instant::now();
     let method = request.method().clone();
-    let response = match handler.handle(slot.clone(), request).await {
+    let response = match handler.call(slot.clone(), request).await {
         Ok(response) => response,
         Err(error) => return failed(&error),
     };
@@ -289,16 +290,17 @@ impl Observed {
 }
 
 /// Why there is no response.
-fn failed(error: &wasmtime::Error) -> Answered {
-    if let Some(error) = error.downcast_ref::<InstantiationError<Arc<Slot>>>() {
-        return Answered::Trapped(Some(Trap::of(&error.error)));
+fn failed(error: &CallError) -> Answered {
+    match error {
+        CallError::NoRoom(_, why) => Answered::Failed(why.to_string()),
+        CallError::NotStarted(error) => Answered::Trapped(Some(Trap::of(error))),
+        // The instance itself knows why.
+        CallError::Ended => Answered::Trapped(None),
+        CallError::Trapped(error) if error.is::<WasmTrap>() || error.is::<WasmBacktrace>() => {
+            Answered::Trapped(Some(Trap::of(error)))
+        }
+        CallError::Trapped(error) => Answered::Failed(error.root_cause().to_string()),
+        CallError::Refused(code) => Answered::Failed(code.to_string()),
+        CallError::Informational(status) => Answered::Failed(format!("it answered {status}")),
     }
-    // The instance itself knows why.
-    if error.is::<TrapOrPanicError>() {
-        return Answered::Trapped(None);
-    }
-    if error.is::<WasmTrap>() || error.is::<WasmBacktrace>() {
-        return Answered::Trapped(Some(Trap::of(error)));
-    }
-    Answered::Failed(error.root_cause().to_string())
 }

@@ -2,7 +2,6 @@
 //! else.
 
 use http::{Method, Request, Response};
-use tokio_util::sync::CancellationToken;
 
 use super::backend::{
     Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
@@ -10,23 +9,24 @@ use super::backend::{
 };
 use super::client::Client;
 use super::{decode, json};
+use crate::capability::context::RequestContext;
 
 impl Server for Client {
-    fn version(&self, cancel: CancellationToken) -> Call<'_, String> {
+    fn version(&self, caller: RequestContext) -> Call<'_, String> {
         Box::pin(async move {
-            decode::version(&self.ask(Method::GET, "/api/version", None, cancel).await?)
+            decode::version(&self.ask(Method::GET, "/api/version", None, caller).await?)
         })
     }
 
-    fn list(&self, cancel: CancellationToken) -> Call<'_, Vec<Model>> {
+    fn list(&self, caller: RequestContext) -> Call<'_, Vec<Model>> {
         Box::pin(
-            async move { decode::models(&self.ask(Method::GET, "/api/tags", None, cancel).await?) },
+            async move { decode::models(&self.ask(Method::GET, "/api/tags", None, caller).await?) },
         )
     }
 
-    fn running(&self, cancel: CancellationToken) -> Call<'_, Vec<Loaded>> {
+    fn running(&self, caller: RequestContext) -> Call<'_, Vec<Loaded>> {
         Box::pin(
-            async move { decode::loaded(&self.ask(Method::GET, "/api/ps", None, cancel).await?) },
+            async move { decode::loaded(&self.ask(Method::GET, "/api/ps", None, caller).await?) },
         )
     }
 
@@ -34,18 +34,18 @@ impl Server for Client {
         &self,
         model: String,
         extra: Option<String>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, String> {
         Box::pin(async move {
             let body = json::object(&[("model", json::text(&model))], extra.as_deref())?;
-            decode::any_object(self.ask(Method::POST, "/api/show", Some(body), cancel).await?)
+            decode::any_object(self.ask(Method::POST, "/api/show", Some(body), caller).await?)
         })
     }
 
-    fn delete(&self, model: String, cancel: CancellationToken) -> Call<'_, ()> {
+    fn delete(&self, model: String, caller: RequestContext) -> Call<'_, ()> {
         Box::pin(async move {
             let body = json::object(&[("model", json::text(&model))], None)?;
-            self.ask(Method::DELETE, "/api/delete", Some(body), cancel).await.map(drop)
+            self.ask(Method::DELETE, "/api/delete", Some(body), caller).await.map(drop)
         })
     }
 
@@ -53,50 +53,46 @@ impl Server for Client {
         &self,
         model: String,
         extra: Option<String>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, Stream<Progress, ()>> {
         Box::pin(async move {
             let own = [("model", json::text(&model)), streamed()];
             let body = json::object(&own, extra.as_deref())?;
-            self.stream("/api/pull", body, decode::progress_line, cancel).await
+            self.stream("/api/pull", body, decode::progress_line, caller).await
         })
     }
 
     fn chat(
         &self,
         request: ChatRequest,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, Stream<Event, Summary>> {
         Box::pin(async move {
             let body = chat_body(request)?;
-            self.stream("/api/chat", body, decode::chat_line, cancel).await
+            self.stream("/api/chat", body, decode::chat_line, caller).await
         })
     }
 
     fn generate(
         &self,
         request: GenerateRequest,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, Stream<Event, Summary>> {
         Box::pin(async move {
             let body = generate_body(request)?;
-            self.stream("/api/generate", body, decode::generate_line, cancel).await
+            self.stream("/api/generate", body, decode::generate_line, caller).await
         })
     }
 
-    fn embed(&self, request: EmbedRequest, cancel: CancellationToken) -> Call<'_, Embeddings> {
+    fn embed(&self, request: EmbedRequest, caller: RequestContext) -> Call<'_, Embeddings> {
         Box::pin(async move {
             let body = embed_body(request)?;
-            decode::embeddings(self.ask(Method::POST, "/api/embed", Some(body), cancel).await?)
+            decode::embeddings(self.ask(Method::POST, "/api/embed", Some(body), caller).await?)
         })
     }
 
-    fn forward(
-        &self,
-        request: Request<Body>,
-        cancel: CancellationToken,
-    ) -> Call<'_, Response<Body>> {
-        Box::pin(self.pass_on(request, cancel))
+    fn forward(&self, request: Request<Body>, caller: RequestContext) -> Call<'_, Response<Body>> {
+        Box::pin(self.pass_on(request, caller))
     }
 }
 

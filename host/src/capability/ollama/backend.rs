@@ -1,12 +1,11 @@
 //! What an Ollama server can be asked, as one object-safe trait: the real client implements it, and
 //! so does the fake of the component tests.
 //!
-//! Types are those of the WIT interface, so nothing is converted twice. Every call takes the token
-//! of the request that it works for and ends when it fires, whether or not somebody still listens.
+//! Types are those of the WIT interface, so nothing is converted twice. Every call takes the request
+//! that it works for and ends when that does, whether or not somebody still listens.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 pub use super::body::Body;
 pub use crate::capability::bindings::wasm_host::ollama::inference::{
@@ -16,6 +15,7 @@ pub use crate::capability::bindings::wasm_host::ollama::models::{
     Details, Loaded, Model, Progress,
 };
 pub use crate::capability::bindings::wasm_host::ollama::types::{Error, Refusal, Summary};
+use crate::capability::context::RequestContext;
 
 /// A call under way. Dropping it ends it, and with it the connection.
 pub type Call<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -32,46 +32,46 @@ pub struct Stream<T, S> {
 
 /// An Ollama server. The meaning of each call is in `wit/ollama/ollama.wit`.
 pub trait Server: Send + Sync {
-    fn version(&self, cancel: CancellationToken) -> Call<'_, String>;
+    fn version(&self, caller: RequestContext) -> Call<'_, String>;
 
-    fn list(&self, cancel: CancellationToken) -> Call<'_, Vec<Model>>;
+    fn list(&self, caller: RequestContext) -> Call<'_, Vec<Model>>;
 
-    fn running(&self, cancel: CancellationToken) -> Call<'_, Vec<Loaded>>;
+    fn running(&self, caller: RequestContext) -> Call<'_, Vec<Loaded>>;
 
     fn show(
         &self,
         model: String,
         extra: Option<String>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, String>;
 
-    fn delete(&self, model: String, cancel: CancellationToken) -> Call<'_, ()>;
+    fn delete(&self, model: String, caller: RequestContext) -> Call<'_, ()>;
 
     fn pull(
         &self,
         model: String,
         extra: Option<String>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, Stream<Progress, ()>>;
 
     fn chat(
         &self,
         request: ChatRequest,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, Stream<Event, Summary>>;
 
     fn generate(
         &self,
         request: GenerateRequest,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, Stream<Event, Summary>>;
 
-    fn embed(&self, request: EmbedRequest, cancel: CancellationToken) -> Call<'_, Embeddings>;
+    fn embed(&self, request: EmbedRequest, caller: RequestContext) -> Call<'_, Embeddings>;
 
     /// Pass a request on as it is. Of its URI only path and query count.
     fn forward(
         &self,
         request: http::Request<Body>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Call<'_, http::Response<Body>>;
 }

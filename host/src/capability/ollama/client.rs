@@ -11,7 +11,6 @@ use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Stream};
 use super::body::{self, Body};
@@ -20,6 +19,7 @@ use super::headers::strip_request;
 use super::upstream::Transport;
 use super::{error, pump};
 use crate::capability::budget::{Exhausted, hold_for_call};
+use crate::capability::context::RequestContext;
 use crate::config::ForwardList;
 use crate::limits::ollama::{
     ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, QUEUE, QUEUE_BYTES, QUEUE_TIMEOUT, REFUSAL_BYTES,
@@ -80,7 +80,7 @@ impl Client {
     pub(super) async fn admit(
         &self,
         bytes: usize,
-        cancel: &CancellationToken,
+        caller: &RequestContext,
     ) -> Result<OwnedSemaphorePermit, Error> {
         let Options { calls, queue, queue_timeout, .. } = self.options;
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
@@ -95,7 +95,7 @@ impl Client {
         };
         tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = caller.cancel().cancelled() => Err(Error::Cancelled),
             place = timeout(queue_timeout, self.permits.clone().acquire_owned()) => match place {
                 Ok(Ok(permit)) => Ok(permit),
                 _ => Err(error::waited_in_vain(calls, queue_timeout)),
@@ -106,12 +106,12 @@ impl Client {
     /// Run `work` until it is done, the request is cancelled or the first-byte timeout is over.
     async fn within<T>(
         &self,
-        cancel: &CancellationToken,
+        caller: &RequestContext,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = caller.cancel().cancelled() => Err(Error::Cancelled),
             result = tokio::time::timeout(self.options.first_byte, work) => {
                 result.unwrap_or_else(|_| Err(error::timed_out(self.options.first_byte)))
             }
@@ -124,7 +124,7 @@ impl Client {
         method: Method,
         path: &'static str,
         body: Option<String>,
-        cancel: &CancellationToken,
+        caller: &RequestContext,
     ) -> Result<Body, Error> {
         let mut request = Request::new(body::full(""));
         if let Some(body) = body {
@@ -134,7 +134,7 @@ impl Client {
         }
         *request.method_mut() = method;
         *request.uri_mut() = Uri::from_static(path);
-        let response = self.transport.send(request, cancel.clone()).await?;
+        let response = self.transport.send(request, caller.clone()).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response.into_body());
@@ -150,12 +150,12 @@ impl Client {
         method: Method,
         path: &'static str,
         body: Option<String>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Result<String, Error> {
         let bytes = body.as_ref().map_or(0, String::len);
-        let _permit = self.admit(bytes, &cancel).await?;
+        let _permit = self.admit(bytes, &caller).await?;
         let work = async {
-            let answer = read(self.send(method, path, body, &cancel).await?, ANSWER_BYTES).await;
+            let answer = read(self.send(method, path, body, &caller).await?, ANSWER_BYTES).await;
             match answer.end {
                 End::Clean => String::from_utf8(answer.bytes).map_err(|_| {
                     Error::Malformed("the server sent an answer that is not UTF-8".into())
@@ -168,7 +168,7 @@ impl Client {
                 End::Exhausted(exhausted) => Err(Error::Busy(exhausted.to_string())),
             }
         };
-        self.within(&cancel, work).await
+        self.within(&caller, work).await
     }
 
     /// A call whose answer is a stream.
@@ -177,35 +177,35 @@ impl Client {
         path: &'static str,
         body: String,
         decode: Decode<T, S>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Result<Stream<T, S>, Error> {
-        let permit = self.admit(body.len(), &cancel).await?;
-        let work = self.send(Method::POST, path, Some(body), &cancel);
-        let answer = self.within(&cancel, work).await?;
-        Ok(pump::start(answer, decode, cancel, permit))
+        let permit = self.admit(body.len(), &caller).await?;
+        let work = self.send(Method::POST, path, Some(body), &caller);
+        let answer = self.within(&caller, work).await?;
+        Ok(pump::start(answer, decode, caller, permit))
     }
 
     pub(super) async fn pass_on(
         &self,
         request: Request<Body>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> Result<Response<Body>, Error> {
         let (mut parts, body) = request.into_parts();
         let (method, path) = (parts.method.as_str(), parts.uri.path());
         self.options.forward.check(method, path).map_err(error::forbidden)?;
         // Nothing is read of its body meanwhile.
-        let permit = self.admit(0, &cancel).await?;
+        let permit = self.admit(0, &caller).await?;
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);
         let request = Request::from_parts(parts, body);
-        let answer = self.transport.send(request, cancel.clone());
+        let answer = self.transport.send(request, caller.clone());
         let response = tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(Error::Cancelled),
+            () = caller.cancel().cancelled() => return Err(Error::Cancelled),
             response = progress.answer(self.options.first_byte, answer) => response
                 .ok_or_else(|| error::timed_out(self.options.first_byte))??,
         };
-        let mut response = response.map(|body| body::guard(body, cancel, permit));
+        let mut response = response.map(|body| body::guard(body, caller.cancel().clone(), permit));
         // It is not asked with the client's cookies, and sets none.
         response.headers_mut().remove(header::SET_COOKIE);
         Ok(response)

@@ -1,13 +1,12 @@
 //! Connects the WIT interfaces of `wit/ollama` to a [`Server`].
 //!
 //! Knows wasmtime and nothing of HTTP. Each call first finds the request that it works for, while
-//! its guest task is still on the stack, and hands that request's token on: the guest may forget
-//! what it started, the host may not.
+//! its guest task is still on the stack, and hands that on: the guest may forget what it started, the
+//! host may not.
 
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use tokio_util::sync::CancellationToken;
 use wasmtime::component::{
     Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, ResourceTable,
     StreamReader,
@@ -22,7 +21,7 @@ use super::backend::{
 use super::json;
 use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
 use crate::capability::budget::{Exhausted, Holdings, on_account_of};
-use crate::capability::context::{RequestContext, Requests, calling_request, with_hops};
+use crate::capability::context::{RequestContext, Requests, calling_request};
 use crate::capability::header_sets::{Tally, head_bytes, sent_bytes};
 use crate::capability::stream::Items;
 use crate::limits::ollama::REQUEST_BYTES;
@@ -68,15 +67,15 @@ impl proxy::Host for OllamaView<'_> {}
 
 impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
     async fn version(store: &Accessor<T, Self>) -> Answer<String> {
-        Ok(call(store, given([], []), |server, cancel| server.version(cancel)).await)
+        Ok(call(store, given([], []), |server, caller| server.version(caller)).await)
     }
 
     async fn list(store: &Accessor<T, Self>) -> Answer<Vec<Model>> {
-        Ok(call(store, given([], []), |server, cancel| server.list(cancel)).await)
+        Ok(call(store, given([], []), |server, caller| server.list(caller)).await)
     }
 
     async fn running(store: &Accessor<T, Self>) -> Answer<Vec<Loaded>> {
-        Ok(call(store, given([], []), |server, cancel| server.running(cancel)).await)
+        Ok(call(store, given([], []), |server, caller| server.running(caller)).await)
     }
 
     async fn show(
@@ -85,12 +84,12 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         extra: Option<String>,
     ) -> Answer<String> {
         let given = given([&model], [&extra]);
-        Ok(call(store, given, |server, cancel| server.show(model, extra, cancel)).await)
+        Ok(call(store, given, |server, caller| server.show(model, extra, caller)).await)
     }
 
     async fn delete(store: &Accessor<T, Self>, model: String) -> Answer<()> {
         let given = given([&model], []);
-        Ok(call(store, given, |server, cancel| server.delete(model, cancel)).await)
+        Ok(call(store, given, |server, caller| server.delete(model, caller)).await)
     }
 
     async fn pull(
@@ -99,7 +98,7 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         extra: Option<String>,
     ) -> Answer<Streamed<Progress, ()>> {
         let given = given([&model], [&extra]);
-        let pulled = call(store, given, |server, cancel| server.pull(model, extra, cancel)).await;
+        let pulled = call(store, given, |server, caller| server.pull(model, extra, caller)).await;
         hand_over(store, pulled)
     }
 }
@@ -113,7 +112,7 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
         let texts = messages.iter().flat_map(|message| [&message.role, &message.content]);
         let extras = messages.iter().map(|message| &message.extra);
         let given = given(texts.chain([model]), extras.chain([extra]));
-        let answer = call(store, given, |server, cancel| server.chat(request, cancel)).await;
+        let answer = call(store, given, |server, caller| server.chat(request, caller)).await;
         hand_over(store, answer)
     }
 
@@ -123,14 +122,14 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
     ) -> Answer<Streamed<Event, Summary>> {
         let GenerateRequest { model, prompt, extra } = &request;
         let given = given(prompt.iter().chain([model]), [extra]);
-        let answer = call(store, given, |server, cancel| server.generate(request, cancel)).await;
+        let answer = call(store, given, |server, caller| server.generate(request, caller)).await;
         hand_over(store, answer)
     }
 
     async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
         let EmbedRequest { model, input, extra } = &request;
         let given = given(input.iter().chain([model]), [extra]);
-        Ok(call(store, given, |server, cancel| server.embed(request, cancel)).await)
+        Ok(call(store, given, |server, caller| server.embed(request, caller)).await)
     }
 }
 
@@ -145,7 +144,7 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
         };
-        let Begun { server, holdings, cancel, hops } = match begun {
+        let Begun { server, holdings, caller } = match begun {
             Ok(begun) => begun,
             Err(error) => return Ok(Err(error)),
         };
@@ -154,10 +153,10 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
             Ok(held) => held,
             Err(exhausted) => return Ok(Err(busy(&exhausted))),
         };
-        let Some(_place) = holdings.place(&cancel).await else {
+        let Some(_place) = holdings.place(caller.cancel()).await else {
             return Ok(Err(Error::Cancelled));
         };
-        let response = match with_hops(hops, server.forward(request, cancel)).await {
+        let response = match server.forward(request, caller).await {
             Ok(response) => response,
             Err(error) => return Ok(Err(error)),
         };
@@ -177,10 +176,8 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
 struct Begun {
     server: Arc<dyn Server>,
     holdings: Holdings,
-    /// The token of the request that the calling guest task serves.
-    cancel: CancellationToken,
-    /// The services that it has passed.
-    hops: u8,
+    /// The request that the calling guest task serves.
+    caller: RequestContext,
 }
 
 fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
@@ -188,10 +185,9 @@ fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
         let request = calling_request(&mut access, |access| access.get().requests);
         let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
         let server = access.get().server.cloned().ok_or_else(missing)?;
-        let hops = request.as_ref().map(RequestContext::hops).unwrap_or_default();
-        let cancel = request.map(|request| request.cancel().clone()).unwrap_or_default();
+        let caller = request.unwrap_or_else(RequestContext::of_no_request);
         let holdings = access.get().holdings.clone();
-        Ok(Begun { server, holdings, cancel, hops })
+        Ok(Begun { server, holdings, caller })
     })
 }
 
@@ -199,12 +195,12 @@ fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
 async fn call<T: 'static, R>(
     store: &Accessor<T, Ollama>,
     given: Result<usize, Error>,
-    ask: impl for<'s> FnOnce(&'s dyn Server, CancellationToken) -> Call<'s, R>,
+    ask: impl for<'s> FnOnce(&'s dyn Server, RequestContext) -> Call<'s, R>,
 ) -> Result<R, Error> {
-    let Begun { server, holdings, cancel, hops } = begin(store)?;
+    let Begun { server, holdings, caller } = begin(store)?;
     let held = holdings.hold_call(given?).map_err(|exhausted| busy(&exhausted))?;
-    let _place = holdings.place(&cancel).await.ok_or(Error::Cancelled)?;
-    with_hops(hops, on_account_of(held, ask(&*server, cancel))).await
+    let _place = holdings.place(caller.cancel()).await.ok_or(Error::Cancelled)?;
+    on_account_of(held, ask(&*server, caller)).await
 }
 
 /// Bytes of what a guest has given: each as it is or as a string of JSON, whichever is more. An error, if it is more

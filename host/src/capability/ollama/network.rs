@@ -12,7 +12,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::address::Address;
@@ -20,6 +19,7 @@ use super::again::{self, Watch};
 use super::body::{Body, Shared};
 use super::headers::strip_hop_by_hop;
 use super::upstream::{Terms, Transport, TransportError};
+use crate::capability::context::RequestContext;
 use crate::limits::ollama::{IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
 use crate::threads::PerThread;
 use crate::tls::Authorities;
@@ -184,12 +184,12 @@ impl Transport for Network {
     fn send(
         &self,
         request: Request<Body>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => Err(TransportError::Cancelled),
+                () = caller.cancel().cancelled() => Err(TransportError::Cancelled),
                 answer = self.answer(request) => answer,
             }
         })

@@ -6,19 +6,19 @@
 
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Stream};
 use super::body::Body;
 use super::decode::{Decode, Line};
 use super::ndjson::Lines;
+use crate::capability::context::RequestContext;
 use crate::limits::ollama::{DRAIN_TIMEOUT, ITEMS_AHEAD, LINE_BYTES};
 
 /// Read `body` in a task of its own. `permit` is given back when the stream has ended.
 pub(super) fn start<T: Send + 'static, S: Send + 'static>(
     body: Body,
     decode: Decode<T, S>,
-    cancel: CancellationToken,
+    caller: RequestContext,
     permit: OwnedSemaphorePermit,
 ) -> Stream<T, S> {
     let (items, receiver) = mpsc::channel(ITEMS_AHEAD);
@@ -27,7 +27,7 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
         let mut answer = Answer { body, lines: Lines::new(LINE_BYTES), ended: false };
         let result = tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = caller.cancel().cancelled() => Err(Error::Cancelled),
             () = items.closed() => Err(Error::Cancelled),
             result = answer.hand_on(&items, decode) => result,
         };

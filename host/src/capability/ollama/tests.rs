@@ -11,10 +11,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::backend::{Error, Event, GenerateRequest, Server as _, Stream, Summary};
 use super::{Address, Client, Options, Terms, Upstream};
+use crate::capability::context::RequestContext;
 use crate::config::BreakerConfig;
 use crate::limits::ollama::CONNECT_TIMEOUT;
 
@@ -49,8 +48,8 @@ fn client(address: SocketAddr) -> Client {
     client_with(address, Options::default())
 }
 
-fn never() -> CancellationToken {
-    CancellationToken::new()
+fn never() -> RequestContext {
+    RequestContext::of_host("test")
 }
 
 fn prompt(text: &str) -> GenerateRequest {

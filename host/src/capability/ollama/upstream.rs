@@ -12,12 +12,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::body::{Body, full, lend};
 use super::network::Network;
 use crate::capability::breaker::Breaker;
+use crate::capability::context::RequestContext;
 use crate::config::BreakerConfig;
 use crate::limits::ollama::{PROBE_INTERVAL, PROBE_TIMEOUT};
 use crate::tls::Authorities;
@@ -26,11 +26,11 @@ use crate::tls::Authorities;
 pub trait Transport: Send + Sync {
     /// Send a request and return the answer's head with its body still to come. Of the URI only
     /// path and query count. Dropping the call or the answer's body ends the work for it; so does
-    /// `cancel`.
+    /// the end of the request that it is sent for.
     fn send(
         &self,
         request: Request<Body>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>>;
 }
 
@@ -179,7 +179,7 @@ impl Upstream {
     async fn look(&self) -> Serving {
         let mut request = Request::new(full(""));
         *request.uri_mut() = http::Uri::from_static("/api/version");
-        let answer = self.server.send(request, CancellationToken::new());
+        let answer = self.server.send(request, RequestContext::of_host("probe"));
         // Any answer is a server's: one that is there and broken is to be seen, not covered up.
         match tokio::time::timeout(PROBE_TIMEOUT, answer).await {
             Ok(Ok(_)) => self.found(),
@@ -238,12 +238,12 @@ impl Transport for Upstream {
     fn send(
         &self,
         request: Request<Body>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
             let Some(fallback) = &self.fallback else {
                 let pass = self.breaker.admit().map_err(|_| given_up())?;
-                let answer = self.server.send(request, cancel).await;
+                let answer = self.server.send(request, caller).await;
                 match &answer {
                     Ok(_) => {
                         self.found();
@@ -259,16 +259,16 @@ impl Transport for Upstream {
                 return answer;
             };
             if !self.server_is_next().await {
-                return fallback.transport.send(request, cancel).await;
+                return fallback.transport.send(request, caller).await;
             }
             let (parts, body) = request.into_parts();
             let (body, loan) = lend(body);
             let again = Request::from_parts(parts.clone(), ());
-            let answer = self.server.send(Request::from_parts(parts, body), cancel.clone()).await;
+            let answer = self.server.send(Request::from_parts(parts, body), caller.clone()).await;
             let Err(TransportError::Unreachable(why)) = &answer else { return answer };
             self.missed(why);
             match loan.take_back() {
-                Some(body) => fallback.transport.send(again.map(|()| body), cancel).await,
+                Some(body) => fallback.transport.send(again.map(|()| body), caller).await,
                 None => answer,
             }
         })

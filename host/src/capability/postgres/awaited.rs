@@ -6,10 +6,9 @@
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio_util::sync::CancellationToken;
-
 use super::PgDatabase;
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
+use crate::capability::context::RequestContext;
 
 /// A database, there or not. Cheap to clone.
 #[derive(Clone)]
@@ -106,7 +105,7 @@ impl Database for OfService {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows> {
         match self.there() {
             Ok(database) => database.query(statement, parameters, request),
@@ -118,7 +117,7 @@ impl Database for OfService {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64> {
         match self.there() {
             Ok(database) => database.execute(statement, parameters, request),
@@ -126,7 +125,7 @@ impl Database for OfService {
         }
     }
 
-    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
+    fn begin(&self, request: RequestContext) -> Reply<'_, Arc<dyn Transaction>> {
         match self.there() {
             Ok(database) => database.begin(request),
             Err(error) => Box::pin(ready(Err(error))),

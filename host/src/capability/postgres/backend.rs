@@ -7,23 +7,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 pub use crate::capability::bindings::wasm_host::postgres::types::{
     Column, Date, Error, Row, RowBatch, Scalar, SqlError, Time, Timestamp, Value,
 };
+use crate::capability::context::RequestContext;
 
 /// What a call gives, some time later. Dropping it before then cancels the call.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// A granted database. `request` is the token of the HTTP request that the call serves: when it
-/// fires, the work ends on the server, too.
+/// A granted database. `request` is what the call serves: when it ends, the work ends on the server, too.
 pub trait Database: Send + Sync + 'static {
     fn query(
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows>;
 
     /// Gives the number of rows that the statement changed.
@@ -31,32 +30,32 @@ pub trait Database: Send + Sync + 'static {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64>;
 
-    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>>;
+    fn begin(&self, request: RequestContext) -> Reply<'_, Arc<dyn Transaction>>;
 }
 
-/// An open transaction. Dropping the last reference rolls it back, and so does the token that it
-/// was begun with.
+/// An open transaction. Dropping the last reference rolls it back, and so does the end of the request that it was
+/// begun for.
 pub trait Transaction: Send + Sync + 'static {
     fn query(
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows>;
 
     fn execute(
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64>;
 
-    fn commit(&self, request: CancellationToken) -> Reply<'_, ()>;
+    fn commit(&self, request: RequestContext) -> Reply<'_, ()>;
 
-    fn rollback(&self, request: CancellationToken) -> Reply<'_, ()>;
+    fn rollback(&self, request: RequestContext) -> Reply<'_, ()>;
 }
 
 /// The rows of a statement that the server accepted.

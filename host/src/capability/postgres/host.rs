@@ -6,7 +6,6 @@
 use std::convert::identity;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
 use wasmtime::component::{
     Access, Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader,
 };
@@ -16,7 +15,7 @@ use super::notices::{Caller, Journal, on_behalf_of};
 use super::parameters;
 use crate::capability::bindings::wasm_host::postgres::{client, types};
 use crate::capability::budget::Holdings;
-use crate::capability::context::{Requests, calling_request};
+use crate::capability::context::{RequestContext, Requests, calling_request};
 use crate::capability::stream::Items;
 
 /// Stands for this capability where wasmtime wants a type.
@@ -168,25 +167,24 @@ impl Call {
         Self { caller: Caller { journal, request }, holdings, waits }
     }
 
-    /// `begin` is given what ends the call, whose arguments have so many bytes. What the server says meanwhile is said
-    /// to the request.
+    /// `begin` is given the request that the call, whose arguments have so many bytes, is made for. What the server says
+    /// meanwhile is said to it.
     async fn run<'a, T>(
         self,
         arguments: Result<usize, Error>,
-        begin: impl FnOnce(CancellationToken) -> Reply<'a, T>,
+        begin: impl FnOnce(RequestContext) -> Reply<'a, T>,
     ) -> Result<T, Error> {
         let Self { caller, holdings, waits } = self;
         let _held = holdings
             .hold_call(arguments?)
             .map_err(|exhausted| Error::Busy(exhausted.to_string()))?;
-        let request = caller.request.as_ref();
-        // Never, if it serves no request.
-        let token = request.map(|request| request.cancel().clone()).unwrap_or_default();
+        let request = caller.request.clone();
+        let request = request.unwrap_or_else(RequestContext::of_no_request);
         let _place = match waits {
-            true => Some(holdings.place(&token).await.ok_or(Error::Cancelled)?),
+            true => Some(holdings.place(request.cancel()).await.ok_or(Error::Cancelled)?),
             false => None,
         };
-        on_behalf_of(Some(caller), async { begin(token).await }).await
+        on_behalf_of(Some(caller), async { begin(request).await }).await
     }
 }
 

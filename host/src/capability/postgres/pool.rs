@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::connection::{Administrator, Connection, Control};
@@ -22,6 +21,7 @@ use super::statement::{self, Task, Work};
 use super::url::Address;
 use super::{error, run, transaction};
 use crate::capability::breaker::Breaker;
+use crate::capability::context::RequestContext;
 use crate::config::BreakerConfig;
 use crate::limits::postgres as limits;
 
@@ -116,7 +116,7 @@ impl Database for PgDatabase {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows> {
         let (task, pending) =
             statement::call(Work::statement(statement, parameters), true, request, None);
@@ -130,7 +130,7 @@ impl Database for PgDatabase {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64> {
         let (task, pending) =
             statement::call(Work::statement(statement, parameters), false, request, None);
@@ -140,7 +140,7 @@ impl Database for PgDatabase {
         })
     }
 
-    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
+    fn begin(&self, request: RequestContext) -> Reply<'_, Arc<dyn Transaction>> {
         Box::pin(async move {
             let transaction = transaction::begin(self.pool.clone(), self.user, request).await?;
             Ok(Arc::new(transaction) as Arc<dyn Transaction>)

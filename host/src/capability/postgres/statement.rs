@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
 use super::notices::{self, Caller};
+use crate::capability::context::RequestContext;
 use crate::limits::postgres as limits;
 
 /// What is to be run.
@@ -64,7 +65,7 @@ pub(super) struct Task {
 
 /// What may end a statement early.
 pub(super) struct Stop {
-    request: CancellationToken,
+    request: RequestContext,
     /// The transaction that the statement belongs to.
     owner: Option<CancellationToken>,
     pub(super) batches: mpsc::Sender<RowBatch>,
@@ -80,7 +81,7 @@ pub(super) struct Pending {
 pub(super) fn call(
     work: Work,
     wants_rows: bool,
-    request: CancellationToken,
+    request: RequestContext,
     owner: Option<CancellationToken>,
 ) -> (Task, Pending) {
     let (columns_sender, columns) = oneshot::channel();
@@ -136,7 +137,7 @@ impl Stop {
         };
         tokio::select! {
             () = self.batches.closed() => {}
-            () = self.request.cancelled() => {}
+            () = self.request.cancel().cancelled() => {}
             () = owner => {}
         }
     }

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row as _};
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::backend::*;
 use super::connection::Control;
 use super::login::{Login, Process};
 use super::{PgDatabase, PoolConfig, url::Address};
+use crate::capability::context::RequestContext;
 use crate::config::BreakerConfig;
 use crate::embedded_postgres::tests::{Shared, own_server, server};
 
@@ -44,11 +44,11 @@ impl Bench {
     }
 
     async fn execute(&self, statement: &str) -> Result<u64, Error> {
-        self.database.execute(statement.to_string(), Vec::new(), token()).await
+        self.database.execute(statement.to_string(), Vec::new(), request()).await
     }
 
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
-        self.database.query(statement.to_string(), parameters, token()).await
+        self.database.query(statement.to_string(), parameters, request()).await
     }
 
     async fn one(&self, statement: &str) -> String {
@@ -91,14 +91,14 @@ impl Bench {
     async fn assert_clean(&self) {
         let mut open = Vec::new();
         for _ in 0..3 {
-            let transaction = self.database.begin(token()).await.unwrap();
+            let transaction = self.database.begin(request()).await.unwrap();
             let state = "select current_setting('a.b', true), current_setting('search_path'), \
                  current_setting('statement_timeout'), current_user = session_user, \
                  (select count(*) from pg_locks where locktype = 'advisory' \
                  and pid = pg_backend_pid()), to_regclass('pg_temp.tmp')::text, \
                  now() = statement_timestamp(), (select count(*) from pg_prepared_statements \
                  where from_sql)";
-            let rows = transaction.query(state.to_string(), Vec::new(), token()).await.unwrap();
+            let rows = transaction.query(state.to_string(), Vec::new(), request()).await.unwrap();
             let row = format!("{:?}", collect(rows).await.unwrap()[0]);
             assert!(row.contains("search_path") || row.contains("$user"), "{row}");
             assert!(row.contains("Int64(0)") && !row.contains("leaked"), "{row}");
@@ -117,8 +117,8 @@ fn quick() -> PoolConfig {
     }
 }
 
-fn token() -> CancellationToken {
-    CancellationToken::new()
+fn request() -> RequestContext {
+    RequestContext::of_host("test")
 }
 
 async fn collect(mut rows: Rows) -> Result<Vec<Row>, Error> {

@@ -14,6 +14,7 @@ use super::places::User;
 use super::pool::{Lease, Pool};
 use super::run;
 use super::statement::{self, Command, Pending, Task, Work};
+use crate::capability::context::RequestContext;
 use crate::limits::postgres as limits;
 
 pub(super) struct PgTransaction {
@@ -36,7 +37,7 @@ enum Slot {
 pub(super) async fn begin(
     pool: Arc<Pool>,
     user: User,
-    request: CancellationToken,
+    request: RequestContext,
 ) -> Result<PgTransaction, Error> {
     let (mut task, pending) =
         statement::call(Work::Command(Command::Begin), false, request.clone(), None);
@@ -64,7 +65,7 @@ pub(super) async fn begin(
 }
 
 impl PgTransaction {
-    fn open(pool: Arc<Pool>, lease: Lease, request: CancellationToken) -> Self {
+    fn open(pool: Arc<Pool>, lease: Lease, request: RequestContext) -> Self {
         let slot = Arc::new(Mutex::new(Slot::Open { lease, failed: false }));
         let over = CancellationToken::new();
         tokio::spawn(watch(pool.clone(), slot.clone(), over.clone(), request));
@@ -75,13 +76,13 @@ impl PgTransaction {
         &self,
         work: Work,
         wants_rows: bool,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> (Task, Pending, Arc<Mutex<Slot>>, Arc<Pool>) {
         let (task, pending) = statement::call(work, wants_rows, request, Some(self.over.clone()));
         (task, pending, self.slot.clone(), self.pool.clone())
     }
 
-    fn statement(&self, work: Work, wants_rows: bool, request: CancellationToken) -> Pending {
+    fn statement(&self, work: Work, wants_rows: bool, request: RequestContext) -> Pending {
         let (task, pending, slot, pool) = self.start(work, wants_rows, request);
         tokio::spawn(async move {
             let mut task = task;
@@ -95,7 +96,7 @@ impl PgTransaction {
     }
 
     /// End it with `command`.
-    fn end(&self, command: Command, request: CancellationToken) -> Pending {
+    fn end(&self, command: Command, request: RequestContext) -> Pending {
         let (task, pending, slot, pool) = self.start(Work::Command(command), false, request);
         let over = self.over.clone();
         tokio::spawn(async move {
@@ -116,7 +117,7 @@ impl Transaction for PgTransaction {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows> {
         Box::pin(async move {
             self.statement(Work::statement(statement, parameters), true, request).rows().await
@@ -127,18 +128,18 @@ impl Transaction for PgTransaction {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64> {
         Box::pin(async move {
             self.statement(Work::statement(statement, parameters), false, request).count().await
         })
     }
 
-    fn commit(&self, request: CancellationToken) -> Reply<'_, ()> {
+    fn commit(&self, request: RequestContext) -> Reply<'_, ()> {
         Box::pin(async move { self.end(Command::Commit, request).count().await.map(drop) })
     }
 
-    fn rollback(&self, request: CancellationToken) -> Reply<'_, ()> {
+    fn rollback(&self, request: RequestContext) -> Reply<'_, ()> {
         Box::pin(async move { self.end(Command::Rollback, request).count().await.map(drop) })
     }
 }
@@ -211,10 +212,10 @@ async fn watch(
     pool: Arc<Pool>,
     slot: Arc<Mutex<Slot>>,
     over: CancellationToken,
-    request: CancellationToken,
+    request: RequestContext,
 ) {
     tokio::select! {
-        () = request.cancelled() => {}
+        () = request.cancel().cancelled() => {}
         () = over.cancelled() => {}
     }
     // Ends a statement that still runs.
@@ -226,13 +227,13 @@ async fn watch(
     }
 }
 
-/// Without the request's token: this is what happens once that has fired.
+/// Not for the request: this is what happens once that has ended.
 async fn roll_back(lease: &mut Lease, pool: &Arc<Pool>) {
     if lease.connection.broken {
         return;
     }
-    let never = CancellationToken::new();
-    let (mut task, pending) = statement::call(Work::Command(Command::Rollback), false, never, None);
+    let host = RequestContext::of_host("rollback");
+    let (mut task, pending) = statement::call(Work::Command(Command::Rollback), false, host, None);
     let rolled_back = run::run(&mut lease.connection, pool, &mut task, false);
     // A server that is silent rolls back when it sees that the connection is gone. Nobody waits here for a result,
     // and others wait for the place.

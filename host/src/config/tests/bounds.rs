@@ -103,7 +103,7 @@ fn every_fixed_bound_is_shown_with_what_it_is() {
     assert_eq!(find("LONG_TURN").0, "250us");
     assert_eq!(find("TRIAL_MARGIN").0, "0.05");
     // The second one of a pair.
-    assert_eq!(find("INSTANCE_WAIT_LAST").1, find("INSTANCE_WAIT_FIRST").1);
+    assert_eq!(find("ADMIN_BODY_TIMEOUT").1, find("ADMIN_BODY_PAUSE").1);
     assert_eq!(find("http::LINGER").0, "2s");
 }
 

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn request(id: &str) -> RequestContext {
-        RequestContext::new(id.to_owned(), 0)
+        RequestContext::of_host(id)
     }
 
     fn print(printed: &Printed, by: Option<&RequestContext>, bytes: &str) {

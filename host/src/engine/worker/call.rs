@@ -14,6 +14,7 @@ use wasmtime_wasi_http::p2::bindings::http::types as p2;
 use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView as _};
 
+use super::error::CallError;
 use super::handler::Answer;
 use super::lock;
 use super::slots::{InstanceSlots, Slot};
@@ -69,7 +70,7 @@ impl Call {
                 let request = view.new_incoming_request(scheme, request)?;
                 let set = awaited.clone();
                 let out = view.new_response_outparam_from_callback(move |response| {
-                    send(&set, response.map_err(Into::into));
+                    send(&set, response.map_err(|error| CallError::of_guest(error.into())));
                 })?;
                 let handle = guest.wasi_http_incoming_handler().func_handle();
                 let call = handle.start_call_concurrent(store, (request, out))?;
@@ -116,7 +117,7 @@ impl AccessorTask<State> for Answering {
                 });
                 self.slots.answered();
                 // Its client may have left.
-                let _ = answer.send(response);
+                let _ = answer.send(response.map_err(CallError::of_guest));
             }
             (Call::P2(call, awaited, slot), Proxy::P2(guest)) => {
                 let handle = guest.wasi_http_incoming_handler().func_handle();
@@ -132,7 +133,8 @@ impl AccessorTask<State> for Answering {
                 }
                 self.slots.answered();
                 let none = || format_err!("it set no response");
-                send(&awaited, ended.and_then(|()| Err(none())));
+                let error = ended.err().unwrap_or_else(none);
+                send(&awaited, Err(CallError::of_guest(error)));
             }
             _ => wasmtime::bail!("a call of another version of WASI"),
         }

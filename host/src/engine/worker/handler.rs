@@ -12,17 +12,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use wasmtime_wasi_http::WasiBody;
-use wasmtime_wasi_http::handler::{InstantiationError, TrapOrPanicError};
+use tokio::sync::{Notify, oneshot};
 
 use super::computing::Weight;
+use super::error::{CallError, Holder, NoRoom};
 use super::shared::AllInstancesBusy;
 use super::slots::{InstanceSlots, Slot};
 use super::warm::Warm;
 use super::{Policy, instance, lock};
+use crate::capability::outgoing::{HttpRequest, HttpResponse};
 
-pub(super) type Answer = Result<http::Response<WasiBody>, wasmtime::Error>;
+/// What a request comes to.
+pub type Answer = Result<HttpResponse, CallError>;
 
 /// Takes the requests for one version of a component, on one thread.
 pub struct Handler(Arc<Desk>);
@@ -30,7 +31,7 @@ pub struct Handler(Arc<Desk>);
 /// One request that no instance has taken.
 pub(super) struct Job {
     pub(super) slot: Arc<Slot>,
-    pub(super) request: http::Request<WasiBody>,
+    pub(super) request: HttpRequest,
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
@@ -102,14 +103,30 @@ impl Handler {
         jobs.into_iter().filter(|job| job.slot.cut()).count()
     }
 
+    /// Where it is told that this holder may have given something back.
+    pub(super) fn room(&self, holder: Holder) -> &Notify {
+        let policy = &self.0.policy;
+        match holder {
+            Holder::Version => &policy.shared.room,
+            Holder::Anyone => &policy.engine.room,
+        }
+    }
+
     /// Have a request answered.
     ///
-    /// Fails with [`InstantiationError`], which gives the request back, if there is no instance for it; with
-    /// [`TrapOrPanicError`] if its instance ended before it answered; else with the guest's own error.
-    pub async fn handle(&self, slot: Arc<Slot>, request: http::Request<WasiBody>) -> Answer {
+    /// # Errors
+    /// There is no room for it, or the guest gave no final answer.
+    pub async fn call(&self, slot: Arc<Slot>, request: HttpRequest) -> Answer {
         let (answer, answered) = oneshot::channel();
         self.0.push(Job { slot, request, answer });
-        answered.await.map_err(|_| TrapOrPanicError)?
+        let response = answered.await.unwrap_or(Err(CallError::Ended))?;
+        let status = response.status();
+        if status.is_informational() {
+            // No answer yet, or a switch of protocols that nobody asked for: with it, the rest of the client's
+            // connection would mean something else.
+            return Err(CallError::Informational(status));
+        }
+        Ok(response)
     }
 }
 
@@ -195,6 +212,7 @@ impl Desk {
     pub(super) fn offer(&self, instance: &Arc<InstanceSlots>) {
         if instance.set_free(true) {
             lock(&self.queue).free.push(instance.clone());
+            self.policy.shared().room.notify_one();
         }
     }
 
@@ -233,12 +251,13 @@ impl Starting {
         let mut queue = lock(&desk.queue);
         let jobs = queue.left_over(desk.policy.per_instance());
         desk.see_to_it(queue);
-        for Job { slot, request, answer } in jobs {
-            let request = Mutex::new(request);
-            let given_back =
-                InstantiationError { request_data: slot, request, error: error.clone() };
+        let no_room = NoRoom::of(&error);
+        for Job { request, answer, .. } in jobs {
             // Its client may have left meanwhile.
-            let _ = answer.send(Err(given_back.into()));
+            let _ = answer.send(Err(match &no_room {
+                Some(why) => CallError::NoRoom(request, why.clone()),
+                None => CallError::NotStarted(error.clone()),
+            }));
         }
     }
 }
@@ -262,7 +281,7 @@ mod tests {
         let mut queue = Queue::default();
         let clients = (0..jobs).map(|number| {
             let (answer, answered) = oneshot::channel();
-            let slot = Slot::new(RequestContext::new(number.to_string(), 0));
+            let slot = Slot::new(RequestContext::of_host(&number.to_string()));
             queue.jobs.push_back(Job { slot, request: http::Request::new(full("")), answer });
             answered
         });

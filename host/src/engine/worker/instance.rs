@@ -284,9 +284,11 @@ impl Living {
         let Some(placed) = self.store.take() else { return };
         desk.policy.ended(&slots, &placed.0, ended);
         let is_large = desk.policy.is_large(&placed.0);
+        let engine = self.desk.policy.engine.clone();
         let leave = move || {
             slots.leave();
             desk.leave(&slots);
+            engine.room.notify_one();
         };
         // In this order: what takes its place finds its memory. What is to be warm would not be tried again for a
         // while; a request is, so it need not wait for a thread that has others to do.

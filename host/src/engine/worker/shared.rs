@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use super::handler::Desk;
 use super::lock;
 use super::slots::InstanceSlots;
@@ -25,6 +27,8 @@ pub struct Shared {
     instances: Mutex<Vec<Weak<InstanceSlots>>>,
     /// The handlers that keep some of them warm.
     keepers: Mutex<Vec<Weak<Desk>>>,
+    /// An instance has ended, or is free again: told to those that wait for one, in their order.
+    pub(super) room: Notify,
 }
 
 /// One retirement of a version. A later one, or its end, makes it void.
@@ -34,7 +38,7 @@ pub struct Retirement(u64);
 /// The instances of a version are all in use.
 #[derive(Debug, thiserror::Error)]
 #[error("all {0} instances are in use")]
-pub struct AllInstancesBusy(usize);
+pub(super) struct AllInstancesBusy(usize);
 
 impl Shared {
     /// Instances that are alive.
@@ -126,6 +130,7 @@ impl Shared {
     /// One less is alive.
     pub(super) fn leave(&self) {
         self.live.fetch_sub(1, Ordering::AcqRel);
+        self.room.notify_one();
     }
 
     /// Whoever lacks a warm instance may make it.

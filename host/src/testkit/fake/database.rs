@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
+use crate::capability::context::RequestContext;
 use crate::capability::postgres::backend::{
     Database, Error, Reply, RowBatch, Rows, Transaction, Value,
 };
@@ -21,7 +21,7 @@ impl Database for FakeDatabase {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows> {
         let question = Question::Query { statement, parameters };
         Box::pin(unless(request.clone(), query(&self.0, None, question, request)))
@@ -31,13 +31,13 @@ impl Database for FakeDatabase {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64> {
         let question = Question::Execute { statement, parameters };
         Box::pin(unless(request, execute(&self.0, None, question)))
     }
 
-    fn begin(&self, request: CancellationToken) -> Reply<'_, Arc<dyn Transaction>> {
+    fn begin(&self, request: RequestContext) -> Reply<'_, Arc<dyn Transaction>> {
         Box::pin(unless(request.clone(), async {
             let Given { action, after, ticket } =
                 self.0.ask(None, Question::Begin).ok_or_else(unscripted)?;
@@ -58,7 +58,7 @@ struct FakeTransaction {
     script: Script,
     number: usize,
     /// Of the request that it was begun for; when that ends, so does the transaction.
-    request: CancellationToken,
+    request: RequestContext,
 }
 
 impl Transaction for FakeTransaction {
@@ -66,7 +66,7 @@ impl Transaction for FakeTransaction {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, Rows> {
         let question = Question::Query { statement, parameters };
         Box::pin(unless(request.clone(), async {
@@ -81,7 +81,7 @@ impl Transaction for FakeTransaction {
         &self,
         statement: String,
         parameters: Vec<Value>,
-        request: CancellationToken,
+        request: RequestContext,
     ) -> Reply<'_, u64> {
         let question = Question::Execute { statement, parameters };
         Box::pin(unless(request, async {
@@ -92,18 +92,18 @@ impl Transaction for FakeTransaction {
         }))
     }
 
-    fn commit(&self, request: CancellationToken) -> Reply<'_, ()> {
+    fn commit(&self, request: RequestContext) -> Reply<'_, ()> {
         Box::pin(unless(request, self.end(Question::Commit, Outcome::Committed)))
     }
 
-    fn rollback(&self, request: CancellationToken) -> Reply<'_, ()> {
+    fn rollback(&self, request: RequestContext) -> Reply<'_, ()> {
         Box::pin(unless(request, self.end(Question::Rollback, Outcome::RolledBack)))
     }
 }
 
 impl FakeTransaction {
     fn is_over(&self) -> bool {
-        self.request.is_cancelled() || self.script.has_ended(self.number)
+        self.request.cancel().is_cancelled() || self.script.has_ended(self.number)
     }
 
     async fn end(&self, question: Question, outcome: Outcome) -> Result<(), Error> {
@@ -132,12 +132,12 @@ impl Drop for FakeTransaction {
 
 /// Run `work`, but no longer than its request.
 async fn unless<T>(
-    request: CancellationToken,
+    request: RequestContext,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     tokio::select! {
         biased;
-        () = request.cancelled() => Err(Error::Cancelled),
+        () = request.cancel().cancelled() => Err(Error::Cancelled),
         result = work => result,
     }
 }
@@ -174,7 +174,7 @@ async fn query(
     script: &Script,
     transaction: Option<usize>,
     question: Question,
-    request: CancellationToken,
+    request: RequestContext,
 ) -> Result<Rows, Error> {
     let Given { action, after, ticket } =
         script.ask(transaction, question).ok_or_else(unscripted)?;
@@ -194,7 +194,7 @@ async fn query(
         let sent = send(&batches, rows, end);
         let result = tokio::select! {
             biased;
-            () = request.cancelled() => Err(Error::Cancelled),
+            () = request.cancel().cancelled() => Err(Error::Cancelled),
             result = sent => match result {
                 Some(result) => {
                     ticket.finish();

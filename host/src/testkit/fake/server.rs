@@ -6,7 +6,6 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
 use super::content::{body, silence};
@@ -29,12 +28,12 @@ impl Transport for FakeOllama {
     fn send(
         &self,
         request: Request<Body>,
-        cancel: CancellationToken,
+        caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => Err(TransportError::Cancelled),
+                () = caller.cancel().cancelled() => Err(TransportError::Cancelled),
                 answer = exchange(&self.0, Target::Ollama, request) => answer.map_err(|error| match error {
                     Failed::Unreachable(why) => TransportError::Unreachable(why),
                     Failed::Lost(how) => TransportError::Lost(how),

@@ -24,7 +24,7 @@ impl Transport for Demo {
     fn send(
         &self,
         request: Request<Body>,
-        _cancel: CancellationToken,
+        _caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
             let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -142,7 +142,7 @@ impl Transport for Liar {
     fn send(
         &self,
         request: Request<Body>,
-        _cancel: CancellationToken,
+        _caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
             if request.uri().path() == "/api/version" {

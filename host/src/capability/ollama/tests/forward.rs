@@ -145,7 +145,7 @@ async fn a_cancelled_answer_closes_the_connection_though_nobody_reads_and_then_i
     let cancel = never();
     let call = client.forward(request(Method::GET, "/v1/x", full("")), cancel.clone());
     let mut body = call.await.unwrap().into_body();
-    cancel.cancel();
+    cancel.cancel().cancel();
     timeout(PROMISE, closed.recv()).await.expect("closed");
     assert!(body.frame().await.is_some_and(|frame| frame.is_err()), "never taken for whole");
 
@@ -156,7 +156,7 @@ async fn a_cancelled_answer_closes_the_connection_though_nobody_reads_and_then_i
     assert!(body.frame().await.unwrap().is_ok());
     let stop = async {
         sleep(Duration::from_millis(20)).await;
-        cancel.cancel();
+        cancel.cancel().cancel();
     };
     let (frame, ()) = tokio::join!(timeout(PROMISE, body.frame()), stop);
     assert!(frame.expect("woken").unwrap().is_err());

@@ -42,7 +42,7 @@ async fn who_leaves_the_line_makes_room_in_it_at_once() {
     assert!(poll(waiting.as_mut()).is_pending());
     let Err(Error::Busy(why)) = client.admit(0, &cancel).await else { panic!("there is no room") };
     assert!(why.ends_with("and as many wait as may (1)"), "{why}");
-    leaves.cancel();
+    leaves.cancel().cancel();
     assert!(matches!(poll(waiting.as_mut()), Poll::Ready(Err(Error::Cancelled))));
     {
         let mut next = pin!(client.admit(0, &cancel));

@@ -186,7 +186,7 @@ async fn a_cancelled_request_closes_the_connection_though_nobody_reads() {
     let cancel = never();
     let stream = client(server.address).generate(prompt("p"), cancel.clone()).await.unwrap();
     seen(&mut reports, "asked").await;
-    cancel.cancel();
+    cancel.cancel().cancel();
     seen(&mut reports, "closed").await;
     assert!(matches!(stream.done.await.unwrap(), Err(Error::Cancelled)));
 }
@@ -207,7 +207,7 @@ async fn a_call_given_up_before_its_answer_closes_the_connection() {
     let call = client.generate(prompt("p"), cancel.clone());
     let stop = async {
         seen(&mut reports, "asked").await;
-        cancel.cancel();
+        cancel.cancel().cancel();
         seen(&mut reports, "closed").await;
     };
     let (result, ()) = tokio::join!(call, stop);

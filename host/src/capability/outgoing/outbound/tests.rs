@@ -13,6 +13,7 @@ use wasmtime_wasi_http::RequestOptions;
 
 use super::*;
 use crate::capability::body::full;
+use crate::capability::context::Inbound;
 use crate::config::{AllowList, BreakerConfig};
 
 /// A host that does `script` with every connection.
@@ -80,7 +81,7 @@ fn outbound(config: OutboundConfig) -> Arc<Outbound> {
 }
 
 fn caller() -> RequestContext {
-    RequestContext::new("r".into(), 0)
+    RequestContext::of_host("r")
 }
 
 fn get(url: &str) -> HttpRequest {
@@ -168,9 +169,9 @@ async fn a_call_that_has_passed_too_many_services_is_a_loop() {
     let peer = Peer::answering(OK).await;
     let outbound = outbound(config(&[&peer.url()]));
     let hops = u8::try_from(limits::HOP_LIMIT).unwrap();
-    let last = outbound.send(RequestContext::new("r".into(), hops - 1), get(&peer.url())).await;
+    let last = outbound.send(Inbound::new("r".into(), hops - 1).unserved(), get(&peer.url())).await;
     assert!(last.is_ok());
-    let beyond = outbound.send(RequestContext::new("r".into(), hops), get(&peer.url())).await;
+    let beyond = outbound.send(Inbound::new("r".into(), hops).unserved(), get(&peer.url())).await;
     assert!(matches!(beyond, Err(Error::LoopDetected)));
 }
 

@@ -74,7 +74,7 @@ async fn a_dropped_stream_ends_the_statement_on_the_server() {
     // The same for a call whose caller vanishes before it has returned.
     let database = bench.database.clone();
     let call = tokio::spawn(async move {
-        database.execute("select 'mark2', pg_sleep(600)".into(), Vec::new(), token()).await
+        database.execute("select 'mark2', pg_sleep(600)".into(), Vec::new(), request()).await
     });
     bench.until_running("mark2", 1).await;
     call.abort();
@@ -85,18 +85,18 @@ async fn a_dropped_stream_ends_the_statement_on_the_server() {
 #[tokio::test]
 async fn when_the_client_leaves_its_statements_end_on_the_server() {
     let mut bench = Bench::new("left").await;
-    let request = token();
+    let leaving = RequestContext::of_host("test");
     let sleep = |mark| format!("select '{mark}', pg_sleep(600)");
-    let rows = bench.database.query(sleep("left1"), Vec::new(), request.clone()).await.unwrap();
-    let transaction = bench.database.begin(request.clone()).await.unwrap();
-    let inside = transaction.query(sleep("left2"), Vec::new(), request.clone()).await.unwrap();
+    let rows = bench.database.query(sleep("left1"), Vec::new(), leaving.clone()).await.unwrap();
+    let transaction = bench.database.begin(leaving.clone()).await.unwrap();
+    let inside = transaction.query(sleep("left2"), Vec::new(), leaving.clone()).await.unwrap();
     // Held open and never read, as by a guest that has not noticed.
     bench.until_running("left", 2).await;
-    request.cancel();
+    leaving.cancel().cancel();
     bench.until_running("left", 0).await;
     assert!(matches!(rows.done.await.unwrap(), Err(Error::Cancelled)));
     assert!(matches!(inside.done.await.unwrap(), Err(Error::Cancelled)));
-    let later = transaction.execute("select 1".into(), Vec::new(), token()).await;
+    let later = transaction.execute("select 1".into(), Vec::new(), request()).await;
     assert!(matches!(later, Err(Error::Cancelled)), "{later:?}");
     // The transaction's connection is back although its handle is still held.
     bench.assert_clean().await;
@@ -106,19 +106,19 @@ async fn when_the_client_leaves_its_statements_end_on_the_server() {
 async fn a_statement_that_waits_for_a_lock_is_cancelled_as_well() {
     let mut bench = Bench::new("lock").await;
     bench.execute("create table t (a int)").await.unwrap();
-    let holder = bench.database.begin(token()).await.unwrap();
-    holder.execute("lock table t".into(), Vec::new(), token()).await.unwrap();
-    let request = token();
-    let (database, inside) = (bench.database.clone(), request.clone());
+    let holder = bench.database.begin(request()).await.unwrap();
+    holder.execute("lock table t".into(), Vec::new(), request()).await.unwrap();
+    let leaving = RequestContext::of_host("test");
+    let (database, inside) = (bench.database.clone(), leaving.clone());
     // Not even prepared: already that waits.
     let call = tokio::spawn(async move {
         database.query("select a as locked from t".into(), Vec::new(), inside).await
     });
     bench.until_running("locked", 1).await;
-    request.cancel();
+    leaving.cancel().cancel();
     bench.until_running("locked", 0).await;
     assert!(matches!(call.await.unwrap(), Err(Error::Cancelled)));
-    holder.rollback(token()).await.unwrap();
+    holder.rollback(request()).await.unwrap();
     bench.assert_clean().await;
 }
 
@@ -131,11 +131,11 @@ async fn the_statement_timeout_ends_it_on_the_server() {
     assert!(matches!(error, Error::TimedOut(_)), "{error:?}");
     bench.until_running("late1", 0).await;
     // The host has a clock of its own: a component can turn the server's off.
-    let transaction = bench.database.begin(token()).await.unwrap();
+    let transaction = bench.database.begin(request()).await.unwrap();
     let off = "set local statement_timeout = 0";
-    transaction.execute(off.into(), Vec::new(), token()).await.unwrap();
+    transaction.execute(off.into(), Vec::new(), request()).await.unwrap();
     let late = "select 'late2', pg_sleep(600)".to_string();
-    let late = timeout(SOON, transaction.execute(late, Vec::new(), token())).await;
+    let late = timeout(SOON, transaction.execute(late, Vec::new(), request())).await;
     let error = late.expect("it is not ended").unwrap_err();
     assert!(matches!(error, Error::TimedOut(_)), "{error:?}");
     bench.until_running("late2", 0).await;

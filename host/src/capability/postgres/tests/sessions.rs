@@ -9,39 +9,39 @@ async fn a_transaction_keeps_or_undoes_and_a_dropped_one_is_rolled_back() {
     bench.execute("create table t (a int primary key)").await.unwrap();
     let run = |transaction: Arc<dyn Transaction>, text: &str| {
         let text = text.to_string();
-        async move { transaction.execute(text, Vec::new(), token()).await }
+        async move { transaction.execute(text, Vec::new(), request()).await }
     };
-    let kept = bench.database.begin(token()).await.unwrap();
+    let kept = bench.database.begin(request()).await.unwrap();
     run(kept.clone(), "insert into t (a) values (1)").await.unwrap();
-    kept.commit(token()).await.unwrap();
-    assert!(matches!(kept.rollback(token()).await, Err(Error::Ended)));
+    kept.commit(request()).await.unwrap();
+    assert!(matches!(kept.rollback(request()).await, Err(Error::Ended)));
     assert!(matches!(run(kept, "select 1").await, Err(Error::Ended)));
 
-    let undone = bench.database.begin(token()).await.unwrap();
+    let undone = bench.database.begin(request()).await.unwrap();
     run(undone.clone(), "insert into t (a) values (2)").await.unwrap();
-    undone.rollback(token()).await.unwrap();
+    undone.rollback(request()).await.unwrap();
 
-    let dropped = bench.database.begin(token()).await.unwrap();
+    let dropped = bench.database.begin(request()).await.unwrap();
     run(dropped.clone(), "insert into t (a) values (3)").await.unwrap();
-    let rows = dropped.query("select 'open', pg_sleep(600)".into(), Vec::new(), token()).await;
+    let rows = dropped.query("select 'open', pg_sleep(600)".into(), Vec::new(), request()).await;
     bench.until_running("open", 1).await;
     drop(dropped);
     bench.until_running("open", 0).await;
     drop(rows);
 
     // A failed one refuses, and its commit does not pretend.
-    let failed = bench.database.begin(token()).await.unwrap();
+    let failed = bench.database.begin(request()).await.unwrap();
     run(failed.clone(), "insert into t (a) values (4)").await.unwrap();
     assert_eq!(sqlstate(&run(failed.clone(), "select 1 / 0").await.unwrap_err()), "22012");
     assert_eq!(sqlstate(&run(failed.clone(), "select 1").await.unwrap_err()), "25P02");
-    assert_eq!(sqlstate(&failed.commit(token()).await.unwrap_err()), "25P02");
+    assert_eq!(sqlstate(&failed.commit(request()).await.unwrap_err()), "25P02");
     // A savepoint mends it.
-    let mended = bench.database.begin(token()).await.unwrap();
+    let mended = bench.database.begin(request()).await.unwrap();
     run(mended.clone(), "savepoint s").await.unwrap();
     run(mended.clone(), "select 1 / 0").await.unwrap_err();
     run(mended.clone(), "rollback to s").await.unwrap();
     run(mended.clone(), "insert into t (a) values (5)").await.unwrap();
-    mended.commit(token()).await.unwrap();
+    mended.commit(request()).await.unwrap();
 
     assert_eq!(
         bench.one("select string_agg(a::text, ',' order by a) from t").await,
@@ -53,15 +53,15 @@ async fn a_transaction_keeps_or_undoes_and_a_dropped_one_is_rolled_back() {
 #[tokio::test]
 async fn in_a_transaction_a_call_waits_for_the_rows_before_it() {
     let bench = Bench::new("order").await;
-    let transaction = bench.database.begin(token()).await.unwrap();
+    let transaction = bench.database.begin(request()).await.unwrap();
     let many = "select a from generate_series(1, 100000) a".to_string();
-    let rows = transaction.query(many, Vec::new(), token()).await.unwrap();
-    let next = transaction.execute("select 1".into(), Vec::new(), token());
+    let rows = transaction.query(many, Vec::new(), request()).await.unwrap();
+    let next = transaction.execute("select 1".into(), Vec::new(), request());
     let waited = timeout(Duration::from_millis(100), next).await;
     assert!(waited.is_err(), "it did not wait");
     assert_eq!(collect(rows).await.unwrap().len(), 100_000);
-    transaction.execute("select 1".into(), Vec::new(), token()).await.unwrap();
-    transaction.commit(token()).await.unwrap();
+    transaction.execute("select 1".into(), Vec::new(), request()).await.unwrap();
+    transaction.commit(request()).await.unwrap();
 }
 
 #[tokio::test]
@@ -126,17 +126,17 @@ async fn a_changed_schema_is_no_error() {
 #[tokio::test]
 async fn statements_are_kept_prepared_up_to_a_bound_of_bytes_and_in_transactions_too() {
     let bench = Bench::new("kept").await;
-    let transaction = bench.database.begin(token()).await.unwrap();
+    let transaction = bench.database.begin(request()).await.unwrap();
     let kept = async || {
         let kept =
             "select concat_ws(' ', count(*), sum(length(statement))) from pg_prepared_statements";
-        let rows = transaction.query(kept.to_string(), Vec::new(), token()).await.unwrap();
+        let rows = transaction.query(kept.to_string(), Vec::new(), request()).await.unwrap();
         let rows = collect(rows).await.unwrap();
         let Value::Scalar(Scalar::Text(text)) = &rows[0][0] else { panic!("{rows:?}") };
         let (count, bytes) = text.split_once(' ').unwrap();
         (count.parse::<usize>().unwrap(), bytes.parse::<usize>().unwrap())
     };
-    let run = async |text: String| transaction.execute(text, Vec::new(), token()).await.unwrap();
+    let run = async |text: String| transaction.execute(text, Vec::new(), request()).await.unwrap();
     for n in 0..5 {
         run(format!("select {n} /* {} */", ".".repeat(1_000_000))).await;
     }
@@ -146,7 +146,7 @@ async fn statements_are_kept_prepared_up_to_a_bound_of_bytes_and_in_transactions
         let (count, bytes) = kept().await;
         assert!(count <= limits::PREPARED_STATEMENTS && bytes <= limits::PREPARED_BYTES + 1000);
     }
-    transaction.rollback(token()).await.unwrap();
+    transaction.rollback(request()).await.unwrap();
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_service_finds_its_own_connection_and_never_that_of_another() {
     let bench = Bench::with("services", config).await;
     let process = async |database: &PgDatabase| {
         let asked = "select pg_backend_pid()".to_string();
-        let rows = database.query(asked, Vec::new(), token()).await.unwrap();
+        let rows = database.query(asked, Vec::new(), request()).await.unwrap();
         format!("{:?}", collect(rows).await.unwrap()[0][0])
     };
     let [one, other] = ["one", "other"].map(|name| bench.database.for_service(name));

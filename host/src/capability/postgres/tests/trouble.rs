@@ -28,8 +28,8 @@ async fn a_full_pool_is_busy_and_recovers() {
         PoolConfig { connections: 2, acquire_timeout: Duration::from_millis(200), ..quick() };
     let bench = Bench::with("busy", config).await;
     let open = [
-        bench.database.begin(token()).await.unwrap(),
-        bench.database.begin(token()).await.unwrap(),
+        bench.database.begin(request()).await.unwrap(),
+        bench.database.begin(request()).await.unwrap(),
     ];
     let start = Instant::now();
     let busy = timeout(SOON, bench.execute("select 1")).await.expect("it waits for ever");
@@ -55,12 +55,12 @@ async fn a_server_that_is_down_is_unavailable_at_once_and_comes_back() {
     let port = refusing.local_addr().unwrap().port();
     let away = Address::new("127.0.0.1", port, "user", "password", "away");
     let away = PgDatabase::new(away, config.clone());
-    let told = timeout(SOON, away.execute("select 1".into(), Vec::new(), token())).await;
+    let told = timeout(SOON, away.execute("select 1".into(), Vec::new(), request())).await;
     let told = told.expect("unavailable has to come at once");
     assert!(matches!(told, Err(Error::Unavailable(_))), "{told:?}");
 
     let database = PgDatabase::new(address.clone(), config);
-    let run = || database.execute("select 1".into(), Vec::new(), token());
+    let run = || database.execute("select 1".into(), Vec::new(), request());
     run().await.unwrap();
     database.check().await.unwrap();
     // The keeper of the embedded server starts it again, a second later.
@@ -97,7 +97,7 @@ async fn no_error_tells_where_the_database_is_or_its_password() {
         bench.address.with_database("missing"),
     ] {
         let database = PgDatabase::new(address, quick());
-        let error = database.execute("select 1".into(), Vec::new(), token()).await.unwrap_err();
+        let error = database.execute("select 1".into(), Vec::new(), request()).await.unwrap_err();
         assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
         let text = format!("{error:?}");
         for hidden in [wrong, user, "127.0.0.1", "invalid", "/no", "missing", &port.to_string()] {

@@ -177,12 +177,12 @@ async fn text_is_taken_for_any_type_that_reads_text() {
     let expected: Vec<String> = (1..=201)
         .map(|n| if n % 3 == 0 { n.to_string() } else { format!("2000-01-{:02}", n % 28 + 1) })
         .collect();
-    let transaction = bench.database.begin(token()).await.unwrap();
+    let transaction = bench.database.begin(request()).await.unwrap();
     let statement = format!("select concat_ws(' ', {})", places.join(", "));
     // A function takes a hundred arguments.
     let statement =
         statement.replace("concat_ws(' ', ", "array_to_string(array[").replace(')', "], ' ')");
-    let rows = transaction.query(statement, given, token()).await.unwrap();
+    let rows = transaction.query(statement, given, request()).await.unwrap();
     let row = collect(rows).await.unwrap().remove(0);
     assert_eq!(format!("{:?}", row[0]), format!("{:?}", words(&expected.join(" "))));
     drop(transaction);

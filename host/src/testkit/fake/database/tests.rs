@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::capability::context::RequestContext;
 use crate::testkit::case::Case;
 use crate::testkit::script::Seen;
 
@@ -22,11 +23,11 @@ const COMMIT: &str = "[[call]]\ncommit = true\ntransaction = 1\n";
 #[tokio::test(start_paused = true)]
 async fn a_transaction_is_committed_by_a_call_and_then_over() {
     let script = script(&[BEGIN, EXECUTE, COMMIT].concat());
-    let token = CancellationToken::new;
-    let transaction = FakeDatabase(script.clone()).begin(token()).await.unwrap();
-    assert_eq!(transaction.execute("a".into(), Vec::new(), token()).await.unwrap(), 3);
-    transaction.commit(token()).await.unwrap();
-    assert!(matches!(transaction.rollback(token()).await, Err(Error::Ended)));
+    let request = || RequestContext::of_host("test");
+    let transaction = FakeDatabase(script.clone()).begin(request()).await.unwrap();
+    assert_eq!(transaction.execute("a".into(), Vec::new(), request()).await.unwrap(), 3);
+    transaction.commit(request()).await.unwrap();
+    assert!(matches!(transaction.rollback(request()).await, Err(Error::Ended)));
     drop(transaction);
     let seen = script.close();
     assert_eq!(outcomes(&seen), [Some(Outcome::Committed)]);
@@ -36,22 +37,23 @@ async fn a_transaction_is_committed_by_a_call_and_then_over() {
 #[tokio::test(start_paused = true)]
 async fn a_transaction_that_is_dropped_or_cannot_be_committed_is_rolled_back() {
     let one = script(BEGIN);
-    drop(FakeDatabase(one.clone()).begin(CancellationToken::new()).await.unwrap());
+    drop(FakeDatabase(one.clone()).begin(RequestContext::of_host("test")).await.unwrap());
     assert_eq!(outcomes(&one.close()), [Some(Outcome::RolledBack)]);
 
     let other = script(&format!("{BEGIN}{COMMIT}answer.error = \"cancelled\"\n"));
-    let transaction = FakeDatabase(other.clone()).begin(CancellationToken::new()).await.unwrap();
-    assert!(transaction.commit(CancellationToken::new()).await.is_err());
+    let transaction =
+        FakeDatabase(other.clone()).begin(RequestContext::of_host("test")).await.unwrap();
+    assert!(transaction.commit(RequestContext::of_host("test")).await.is_err());
     assert_eq!(outcomes(&other.close()), [Some(Outcome::RolledBack)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transaction_ends_with_its_request() {
     let script = script(&[BEGIN, COMMIT].concat());
-    let request = CancellationToken::new();
+    let request = RequestContext::of_host("test");
     let transaction = FakeDatabase(script.clone()).begin(request.clone()).await.unwrap();
-    request.cancel();
-    let committed = transaction.commit(CancellationToken::new()).await;
+    request.cancel().cancel();
+    let committed = transaction.commit(RequestContext::of_host("test")).await;
     assert!(matches!(committed, Err(Error::Ended)), "{committed:?}");
     drop(transaction);
     assert_eq!(outcomes(&script.close()), [Some(Outcome::RolledBack)]);
@@ -63,7 +65,8 @@ async fn rows_that_nobody_reads_any_more_are_a_call_that_was_given_up() {
                 answer.rows = [[1], { after = \"1h\" }, [2]]\n";
     let script = script(rows);
     let database = FakeDatabase(script.clone());
-    let mut rows = database.query("a".into(), Vec::new(), CancellationToken::new()).await.unwrap();
+    let mut rows =
+        database.query("a".into(), Vec::new(), RequestContext::of_host("test")).await.unwrap();
     assert_eq!(rows.batches.recv().await.unwrap().len(), 1);
     drop(rows.batches);
     assert!(matches!(rows.done.await, Ok(Err(Error::Cancelled))));

@@ -1,0 +1,64 @@
+//! The one wait of a request for an instance: it asks all handlers that could have one, and again when it is told that
+//! there may be room.
+//!
+//! Instances that end, or are free again, tell one of those that wait, in their order. Whoever comes just then may be
+//! faster; the one that was told then waits for the next.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::futures::Notified;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{CallError, Holder};
+use super::handler::{Answer, Handler};
+use super::slots::Slot;
+use crate::capability::outgoing::HttpRequest;
+use crate::limits;
+
+/// Who waits for what.
+struct Waiting<'h> {
+    holder: Holder,
+    told: Pin<Box<Notified<'h>>>,
+}
+
+/// Have a request answered by one of these handlers, in the order in which they come each time; wait for room until
+/// `until`, or until nobody `wants` that any more.
+///
+/// # Errors
+/// There was no room in that time, or the guest gave no final answer.
+pub async fn call<'h, H: Iterator<Item = &'h Handler>>(
+    handlers: impl Fn() -> H,
+    slot: &Arc<Slot>,
+    mut request: HttpRequest,
+    until: Instant,
+    wants: impl Fn() -> bool,
+) -> Answer {
+    let mut waiting: Option<Waiting<'h>> = None;
+    loop {
+        let mut full = None;
+        for handler in handlers() {
+            match handler.call(slot.clone(), request).await {
+                Err(CallError::NoRoom(given_back, why)) => {
+                    request = given_back;
+                    full = Some((handler, why));
+                }
+                answered => return answered,
+            }
+        }
+        let Some((handler, why)) = full else { return Err(CallError::Ended) };
+        if !wants() || Instant::now() >= until {
+            return Err(CallError::NoRoom(request, why));
+        }
+        let holder = why.holder();
+        if let Some(waiting) = waiting.take_if(|waiting| waiting.holder == holder) {
+            let soon = Instant::now() + limits::INSTANCE_WAIT;
+            // Told or not, it asks.
+            let _ = timeout_at(until.min(soon), waiting.told).await;
+        }
+        // Before it asks again, so that it misses nothing that happens meanwhile.
+        let mut told = Box::pin(handler.room(holder).notified());
+        told.as_mut().enable();
+        waiting = Some(Waiting { holder, told });
+    }
+}
