@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{self, Column, Error, Row, RowBatch};
 use super::convert::{self, Kind, Type};
+use super::error;
+use crate::allocations::{unwatched, within};
 use crate::limits::postgres as limits;
 
 /// Signals between the statement and what watches over it.
@@ -38,6 +40,8 @@ pub(super) struct Ended {
     pub(super) refused: Option<Error>,
     /// A row was over the bound, or the driver holds too much otherwise: the connection is not worth keeping.
     pub(super) oversized: bool,
+    /// It stands in the middle of a message that is too large to be read: nothing can be said over the connection.
+    pub(super) overrun: bool,
     /// Bytes of the largest row that was handed on.
     pub(super) largest: usize,
     /// Through a pooler: it left something on the server that only closing the connection, in its transaction, ends.
@@ -50,7 +54,14 @@ impl Ended {
     }
 
     pub(super) fn counted(rows: u64) -> Self {
-        Self { outcome: Ok(rows), refused: None, oversized: false, largest: 0, unsettled: false }
+        Self {
+            outcome: Ok(rows),
+            refused: None,
+            oversized: false,
+            overrun: false,
+            largest: 0,
+            unsettled: false,
+        }
     }
 }
 
@@ -93,6 +104,7 @@ pub(super) async fn stream(
     sink: &mut Sink<'_>,
     halt: &Halt,
 ) -> Ended {
+    let room = error::room(statement.sql().as_str());
     let mut stream = sql.fetch_many(statement.query_with(arguments));
     let mut first_row = pin!(sleep(limits::FIRST_ROW_WAIT));
     let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -101,7 +113,7 @@ pub(super) async fn stream(
     loop {
         let next = tokio::select! {
             biased;
-            next = stream.next() => next,
+            next = within(room, stream.next()) => next,
             // The reader has read everything, and nothing more has come: what there is goes out.
             read = sink.batches.reserve_many(limits::BATCHES_AHEAD), if !batch.is_empty() => {
                 drop(read);
@@ -113,6 +125,16 @@ pub(super) async fn stream(
                 continue;
             }
         };
+        let Ok(next) = next else {
+            // Rows before it were read well.
+            sink.send(readers, &mut batch, &mut bytes, halt).await;
+            let too_large = || match statement.columns().is_empty() {
+                true => error::too_large_message(),
+                false => error::too_large_row_or_message(),
+            };
+            let refused = refused.or_else(|| Some(too_large()));
+            return Ended { refused, overrun: true, unsettled: true, ..Ended::counted(0) };
+        };
         match next {
             Some(Ok(Either::Left(result))) => changed += result.rows_affected(),
             Some(Ok(Either::Right(row))) => {
@@ -120,7 +142,11 @@ pub(super) async fn stream(
                     continue;
                 }
                 oversized |= wire_size(&row) > limits::ROW_BYTES;
-                let read = if oversized { Err(too_large()) } else { read_row(&row, readers) };
+                let read = match oversized {
+                    true => Err(error::too_large_row()),
+                    // What is made of it has bounds of its own.
+                    false => unwatched(|| read_row(&row, readers)),
+                };
                 match read {
                     Ok((row, size)) => {
                         batch.push(row);
@@ -196,13 +222,6 @@ fn wire_size(row: &PgRow) -> usize {
     values.map(|raw| raw.as_bytes().map_or(0, <[u8]>::len)).sum()
 }
 
-fn too_large() -> Error {
-    Error::Unsupported(format!(
-        "a row is larger than {} bytes; read it in pieces",
-        limits::ROW_BYTES
-    ))
-}
-
 /// The row, and the room that its values take.
 fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
     let mut values = Vec::with_capacity(readers.len());
@@ -215,7 +234,7 @@ fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
         // A number of few bytes may be a text of many.
         size += bytes.map_or(0, <[u8]>::len).max(backend::content(&value));
         if size > limits::ROW_BYTES {
-            return Err(too_large());
+            return Err(error::too_large_row());
         }
         values.push(value);
     }

@@ -47,6 +47,13 @@ impl Work {
     pub(super) fn statement(text: String, parameters: Vec<Value>) -> Self {
         Self::Statement { text: text.into(), parameters }
     }
+
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Statement { text, .. } => text,
+            Self::Command(command) => command.text(),
+        }
+    }
 }
 
 /// The half that runs the statement.
