@@ -16,6 +16,9 @@ use super::backend::{self, Column, Error, Row, RowBatch};
 use super::convert::{self, Kind, Type};
 use super::error;
 use crate::allocations::{unwatched, within};
+use crate::capability::budget::{Held, Holdings};
+use crate::capability::stream::Parcel;
+use crate::limits::held::GUEST_LARGE_ITEM_BYTES;
 use crate::limits::postgres as limits;
 
 /// Signals between the statement and what watches over it.
@@ -31,7 +34,11 @@ pub(super) struct Halt {
 pub(super) struct Sink<'a> {
     pub(super) wants_rows: bool,
     pub(super) columns: &'a mut Option<oneshot::Sender<Vec<Column>>>,
-    pub(super) batches: &'a mpsc::Sender<RowBatch>,
+    pub(super) batches: &'a mpsc::Sender<Parcel<RowBatch>>,
+    /// On whose account large rows are held.
+    pub(super) account: Option<&'a Holdings>,
+    /// For the batch that is being filled.
+    pub(super) held: Option<Held>,
 }
 
 /// How a statement ended: for the server, and for the host if it had to give up.
@@ -141,11 +148,12 @@ pub(super) async fn stream(
                 if !sink.wants_rows || halt.stopped.is_cancelled() || refused.is_some() {
                     continue;
                 }
-                oversized |= wire_size(&row) > limits::ROW_BYTES;
+                let wire_bytes = wire_size(&row);
+                oversized |= wire_bytes > limits::ROW_BYTES;
                 let read = match oversized {
                     true => Err(error::too_large_row()),
                     // What is made of it has bounds of its own.
-                    false => unwatched(|| read_row(&row, readers)),
+                    false => unwatched(|| sink.read(&row, wire_bytes, readers)),
                 };
                 match read {
                     Ok((row, size)) => {
@@ -193,6 +201,32 @@ impl Sink<'_> {
         }
     }
 
+    /// The row, and the room that its values take. A large one is held on the account until its batch has been taken,
+    /// as the driver has it and as it is handed on.
+    fn read(
+        &mut self,
+        row: &PgRow,
+        wire_bytes: usize,
+        readers: &[Reader],
+    ) -> Result<(Row, usize), Error> {
+        let is_large = wire_bytes > GUEST_LARGE_ITEM_BYTES;
+        if is_large {
+            self.hold(wire_bytes)?;
+        }
+        let (row, size) = read_row(row, readers)?;
+        if is_large {
+            self.hold(row.iter().map(backend::size).sum())?;
+        }
+        Ok((row, size))
+    }
+
+    fn hold(&mut self, more: usize) -> Result<(), Error> {
+        let Some(account) = self.account else { return Ok(()) };
+        let held = self.held.get_or_insert_with(|| account.hold_nothing());
+        let bytes = held.bytes().saturating_add(more);
+        held.resize(bytes).map_err(|exhausted| Error::Busy(exhausted.to_string()))
+    }
+
     /// Send a batch, waiting for room. Gives the number of rows sent.
     async fn send(
         &mut self,
@@ -208,6 +242,7 @@ impl Sink<'_> {
         *bytes = 0;
         let batch = std::mem::take(batch);
         let count = u64::try_from(batch.len()).unwrap_or_default();
+        let batch = Parcel::new(batch, self.held.take());
         tokio::select! {
             biased;
             () = halt.stopped.cancelled() => 0,

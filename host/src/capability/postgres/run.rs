@@ -48,8 +48,9 @@ pub(super) async fn run(
     let time = pool.config.statement_timeout;
     let deadline = Instant::now() + time + limits::STATEMENT_GRACE;
     let halt = Halt::default();
-    let Task { work, wants_rows, columns, stop, caller, .. } = task;
-    let mut sink = Sink { wants_rows: *wants_rows, columns, batches: &stop.batches };
+    let Task { work, wants_rows, columns, stop, caller, account, .. } = task;
+    let (batches, account) = (&stop.batches, account.as_ref());
+    let mut sink = Sink { wants_rows: *wants_rows, columns, batches, account, held: None };
 
     let (ended, cause, cancelled) = {
         let Connection { sql, way, kept, .. } = &mut *connection;

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
 use super::notices::{self, Caller};
+use crate::capability::budget::{self, Holdings};
+use crate::capability::stream::Parcel;
 use crate::limits::postgres as limits;
 
 /// What is to be run.
@@ -66,6 +68,8 @@ pub(super) struct Task {
     pub(super) stop: Stop,
     /// On whose behalf it runs.
     pub(super) caller: Option<Caller>,
+    /// On whose account its rows are held.
+    pub(super) account: Option<Holdings>,
     done: oneshot::Sender<Result<u64, Error>>,
 }
 
@@ -74,13 +78,13 @@ pub(super) struct Stop {
     request: CancellationToken,
     /// The transaction that the statement belongs to.
     owner: Option<CancellationToken>,
-    pub(super) batches: mpsc::Sender<RowBatch>,
+    pub(super) batches: mpsc::Sender<Parcel<RowBatch>>,
 }
 
 /// The caller's half. Dropping it makes the statement unwanted.
 pub(super) struct Pending {
     columns: oneshot::Receiver<Vec<Column>>,
-    batches: mpsc::Receiver<RowBatch>,
+    batches: mpsc::Receiver<Parcel<RowBatch>>,
     done: oneshot::Receiver<Result<u64, Error>>,
 }
 
@@ -95,9 +99,17 @@ pub(super) fn call(
     let (done_sender, done) = oneshot::channel();
     let stop = Stop { request, owner, batches: batches_sender };
     let columns_sender = Some(columns_sender);
-    let caller = notices::caller();
+    let (caller, account) = (notices::caller(), budget::account());
     (
-        Task { work, wants_rows, columns: columns_sender, stop, caller, done: done_sender },
+        Task {
+            work,
+            wants_rows,
+            columns: columns_sender,
+            stop,
+            caller,
+            account,
+            done: done_sender,
+        },
         Pending { columns, batches, done },
     )
 }
