@@ -59,7 +59,7 @@ impl Service for Hoarder {
             "/short-executes" => told(together(count, short_execute).await),
             "/rows" => {
                 let statement = format!("select repeat('x', {})", mebibytes * MIB);
-                told(together(count, || query(statement.clone())).await)
+                told(together(count, || read_rows(statement.clone())).await)
             }
             "/exceptions" => told(together(count, || say("exception", mebibytes)).await),
             "/notices" => told(together(count, || say("notice", mebibytes)).await),
@@ -122,10 +122,10 @@ async fn short_execute() -> String {
 /// Have the server say so much of a statement that has no rows.
 async fn say(word: &str, mebibytes: usize) -> String {
     let text = format!("repeat('x', {})", mebibytes * MIB);
-    query(format!("do $$ begin raise {word} '%', {text}; end $$")).await
+    read_rows(format!("do $$ begin raise {word} '%', {text}; end $$")).await
 }
 
-async fn query(statement: String) -> String {
+async fn read_rows(statement: String) -> String {
     let (_, mut batches, done) = match client::query(statement, Vec::new()).await {
         Ok(begun) => begun,
         Err(error) => return format!("{error:?}"),

@@ -1,7 +1,7 @@
 //! Errors: what they say, and what they must not say.
 
 use super::*;
-use crate::limits::postgres::ROW_BYTES;
+use crate::limits::postgres::{MESSAGE_ROOM_BYTES, ROW_BYTES};
 
 #[tokio::test]
 async fn errors_carry_what_the_server_said() {
@@ -167,7 +167,7 @@ async fn rows_as_large_as_they_may_be_are_read_whatever_was_read_before_them() {
     let largest = i32::try_from(ROW_BYTES).unwrap();
     // What is left in the driver's buffer is the beginning of the next row, and decides how it grows.
     let mut sizes = Vec::new();
-    for part in [2, 3, 5, 7, 16, 100, 10_000] {
+    for part in [2, 7, 10_000] {
         sizes.extend([largest, largest / part, largest - largest / part, 1]);
     }
     let given = sizes.iter().map(|size| Some(Scalar::Int32(*size))).collect();
@@ -180,6 +180,6 @@ async fn rows_as_large_as_they_may_be_are_read_whatever_was_read_before_them() {
     rows.done.await.unwrap().unwrap();
     assert_eq!(read, sizes);
     // A text may be as long as an instance has room for, and is sent in one piece.
-    let text = format!("select 1 -- {}", "x".repeat(100_000_000));
+    let text = format!("select 1 -- {}", "x".repeat(MESSAGE_ROOM_BYTES));
     bench.execute(&text).await.unwrap();
 }
