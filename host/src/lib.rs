@@ -12,6 +12,7 @@ pub mod percent;
 pub mod printable;
 pub mod sql;
 pub mod tls;
+pub mod allocations;
 pub mod control;
 pub mod lock;
 pub mod owned;
@@ -37,3 +38,9 @@ pub mod shutdown;
 pub mod table;
 pub mod telemetry;
 pub mod threads;
+
+/// As in the program, so that tests see what it sees.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: allocations::Watched<mimalloc::MiMalloc> =
+    allocations::Watched(mimalloc::MiMalloc);

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use wasm_host::allocations::Watched;
 use wasm_host::cli::{Cli, Command};
 use wasm_host::engine::compile::compiler;
 use wasm_host::engine::worker::stop_computing;
@@ -12,7 +13,7 @@ use wasm_host::{check, client, inspect, limits, serve, telemetry, testkit};
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Watched<mimalloc::MiMalloc> = Watched(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

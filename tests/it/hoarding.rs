@@ -33,6 +33,11 @@ postgres = "main"
 ollama = "local"
 {SHARE}
 
+[service.query]
+component = "$(querier)"
+postgres = "main"
+{SHARE}
+
 [service.bad-p2]
 component = "$(hostile-p2)"
 {SHARE}
@@ -125,6 +130,28 @@ async fn more_calls_than_an_instance_has_at_once_wait_in_order_and_are_all_made(
     let host = hoarder(&postgres.url(), "http://127.0.0.1:1").await;
     let statements = attacked(&host, "/bad/short-executes?1000", 1).await;
     assert_eq!(statements[0].1, "1000 done\n");
+}
+
+#[tokio::test]
+async fn what_a_database_sends_is_not_read_where_it_is_larger_than_a_row_may_be() {
+    let postgres = Postgres::start();
+    let host = hoarder(&postgres.url(), "http://127.0.0.1:1").await;
+    let message = "an error, a notice or another message of the database server is";
+    for (path, told) in [
+        ("/bad/rows?3,400", "a row is"),
+        ("/bad/exceptions?3,300", message),
+        ("/bad/notices?3,300", message),
+    ] {
+        let answers = attacked(&host, path, 1).await;
+        let told = format!("3 Error::Unsupported(\"{told} larger than 16777216 bytes");
+        assert!(answers[0].1.starts_with(&told), "{path}: {answers:?}");
+        assert_eq!(host.get("/bad/rows?3,1").await.text(), "3 had 1 rows\n");
+    }
+    // What comes before it is whole, be it as large as it may.
+    let rows = "select repeat('y', n) from unnest(array[3, 16777216, 300000000]) n";
+    let mut answer = client::open(&host.address, "POST", "/query/", &[], rows).await;
+    let seen = answer.rest().await.expect_err("a row that is too large");
+    assert_eq!(seen.len(), "yyy\n".len() + 16_777_216 + 1);
 }
 
 #[tokio::test]

@@ -173,6 +173,11 @@ pub fn hold_for_call(bytes: usize) -> Result<(), Exhausted> {
     CALL.try_with(more).unwrap_or(Ok(()))
 }
 
+/// On whose account the call is that is being made, for what is held for it later.
+pub fn account() -> Option<Holdings> {
+    CALL.try_with(|held| held.borrow().holdings.clone()).ok()
+}
+
 /// Bytes that are held for an instance, which may have ended meanwhile.
 #[derive(Debug)]
 pub struct Held {

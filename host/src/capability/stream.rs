@@ -4,6 +4,7 @@
 //! The bound is the back-pressure: a guest that reads slowly slows the backend down. A guest that
 //! drops the stream, or whose instance ends, closes the channel, and the backend sees that.
 
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,7 +12,41 @@ use tokio::sync::mpsc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, Lower, StreamProducer, StreamResult, VecBuffer};
 
+use crate::capability::budget::Held;
 use crate::limits;
+
+/// An item on its way, and what is held for it, where it is large, until it is handed over.
+#[derive(Debug)]
+pub struct Parcel<T> {
+    item: T,
+    held: Option<Held>,
+}
+
+impl<T> Parcel<T> {
+    pub fn new(item: T, held: Option<Held>) -> Self {
+        Self { item, held }
+    }
+
+    pub fn open(self) -> T {
+        let Self { item, held } = self;
+        drop(held);
+        item
+    }
+}
+
+impl<T> From<T> for Parcel<T> {
+    fn from(item: T) -> Self {
+        Self::new(item, None)
+    }
+}
+
+impl<T> Deref for Parcel<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.item
+    }
+}
 
 /// The items of a channel as a component-model stream. The stream ends when the senders are gone.
 pub struct Items<P, T> {

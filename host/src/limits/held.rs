@@ -20,6 +20,10 @@ pub const GUEST_CALL_OWN_BYTES: usize = 16 * 1024;
 /// to be sent.
 pub const GUEST_ARGUMENT_COPIES: usize = 3;
 
+/// Bytes of rows or of a line on their way to a guest from which on they count. Smaller ones are what nearly all are,
+/// and few of them are read ahead.
+pub const GUEST_LARGE_ITEM_BYTES: usize = 64 * 1024;
+
 /// Random bytes of one call. Programs ask for some dozens; these take some milliseconds, in which nothing else happens
 /// on the thread.
 pub const GUEST_RANDOM_BYTES: u64 = MIB;

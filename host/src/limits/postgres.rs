@@ -51,6 +51,12 @@ pub const BATCHES_AHEAD: usize = 2;
 /// Bytes of one row. A larger one has to go through the memory of host and guest at once.
 pub const ROW_BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes that the database driver may make room for in one piece, beside twice the text of a statement. For a message as
+/// long as the largest row, the names and lengths of its columns included, it does so up to four times that length: it
+/// doubles what it has, and that may be where a message as long stands already. What is longer is given up before it
+/// is read.
+pub const MESSAGE_ROOM_BYTES: usize = 4 * ROW_BYTES + 1024 * 1024;
+
 /// Bytes of all parameters of one call. They are in the memory of host and guest at once, as a row is.
 pub const PARAMETER_BYTES: usize = 16 * 1024 * 1024;
 

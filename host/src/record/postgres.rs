@@ -10,6 +10,7 @@ use crate::capability::context::RequestContext;
 use crate::capability::postgres::backend::{
     Database, Error, Reply, RowBatch, Rows, Transaction, Value, size,
 };
+use crate::capability::stream::Parcel;
 use crate::testkit::case::{Action, Answer, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
 
 pub(super) struct Recorded(pub(super) Arc<dyn Database>);
@@ -211,9 +212,9 @@ async fn rows(
 /// Rows on their way. They are dropped as soon as their reader is gone, which cancels the statement.
 async fn hand_on(
     mut call: OpenCall,
-    mut batches: mpsc::Receiver<RowBatch>,
+    mut batches: mpsc::Receiver<Parcel<RowBatch>>,
     done: oneshot::Receiver<Result<u64, Error>>,
-    sender: mpsc::Sender<RowBatch>,
+    sender: mpsc::Sender<Parcel<RowBatch>>,
     end: oneshot::Sender<Result<u64, Error>>,
 ) {
     loop {
@@ -224,8 +225,8 @@ async fn hand_on(
             batch = batches.recv() => batch,
         };
         let waited = call.waited();
-        let size = batch.iter().flatten().flatten().map(size).sum();
-        let rows = batch.clone();
+        let rows: Option<RowBatch> = batch.as_deref().cloned();
+        let size = rows.iter().flatten().flatten().map(size).sum();
         call.learn(size, |action| {
             if let Action::Query { answer: RowsAnswer::Rows { rows: seen, .. }, .. } = action {
                 seen.extend((!waited.is_zero()).then_some(RowItem::Pause(waited)));

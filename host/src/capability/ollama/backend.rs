@@ -7,6 +7,8 @@
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::capability::stream::Parcel;
+
 pub use super::body::Body;
 pub use crate::capability::bindings::wasm_host::ollama::inference::{
     ChatRequest, EmbedRequest, Embeddings, Event, GenerateRequest, Message,
@@ -26,7 +28,7 @@ pub type Call<'a, T> = BoxFuture<'a, Result<T, Error>>;
 /// handed over; a backend that vanishes without an answer counts as truncated.
 #[derive(Debug)]
 pub struct Stream<T, S> {
-    pub items: mpsc::Receiver<Box<T>>,
+    pub items: mpsc::Receiver<Box<Parcel<T>>>,
     pub done: oneshot::Receiver<Result<S, Error>>,
 }
 

@@ -23,7 +23,7 @@ use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, t
 use crate::capability::budget::{Exhausted, Holdings, on_account_of};
 use crate::capability::context::{RequestContext, Requests, calling_request};
 use crate::capability::header_sets::{Tally, head_bytes, sent_bytes};
-use crate::capability::stream::Items;
+use crate::capability::stream::{Items, Parcel};
 use crate::limits::ollama::REQUEST_BYTES;
 
 /// What one instance has of the capability.
@@ -240,7 +240,8 @@ where
     };
     let end = async move { Ok::<_, wasmtime::Error>(done.await.unwrap_or(Err(Error::Truncated))) };
     store.with(|mut access| {
-        let items = StreamReader::new(&mut access, Items::new(items, |item| *item))?;
+        let items =
+            StreamReader::new(&mut access, Items::new(items, |item: Box<Parcel<I>>| item.open()))?;
         let end = FutureReader::new(&mut access, end)?;
         Ok(Ok((items, end)))
     })

@@ -11,7 +11,10 @@ use super::backend::{Error, Stream};
 use super::body::Body;
 use super::decode::{Decode, Line};
 use super::ndjson::Lines;
+use crate::capability::budget::{self, Held, Holdings};
 use crate::capability::context::RequestContext;
+use crate::capability::stream::Parcel;
+use crate::limits::held::GUEST_LARGE_ITEM_BYTES;
 use crate::limits::ollama::{DRAIN_TIMEOUT, ITEMS_AHEAD, LINE_BYTES};
 
 /// Read `body` in a task of its own. `permit` is given back when the stream has ended.
@@ -22,9 +25,10 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
     permit: OwnedSemaphorePermit,
 ) -> Stream<T, S> {
     let (items, receiver) = mpsc::channel(ITEMS_AHEAD);
+    let account = budget::account();
     let (done, ended) = oneshot::channel();
     tokio::spawn(async move {
-        let mut answer = Answer { body, lines: Lines::new(LINE_BYTES), ended: false };
+        let mut answer = Answer { body, lines: Lines::new(LINE_BYTES), ended: false, account };
         let result = tokio::select! {
             biased;
             () = caller.cancel().cancelled() => Err(Error::Cancelled),
@@ -48,15 +52,18 @@ struct Answer {
     lines: Lines,
     /// Nothing more comes, whether or not that was meant.
     ended: bool,
+    /// On whose account large lines are held.
+    account: Option<Holdings>,
 }
 
 impl Answer {
     async fn hand_on<T, S>(
         &mut self,
-        items: &mpsc::Sender<Box<T>>,
+        items: &mpsc::Sender<Box<Parcel<T>>>,
         decode: Decode<T, S>,
     ) -> Result<S, Error> {
         while let Some(line) = self.line().await? {
+            let held = self.hold(line.len())?;
             let last = match decode(line) {
                 Ok(Line::Item(item)) => (item, None),
                 Ok(Line::Last(item, summary)) => (item, Some(summary)),
@@ -66,7 +73,7 @@ impl Answer {
                 Err(error) => return Err(error),
             };
             let (item, summary) = last;
-            items.send(Box::new(item)).await.map_err(|_| Error::Cancelled)?;
+            items.send(Box::new(Parcel::new(item, held))).await.map_err(|_| Error::Cancelled)?;
             if let Some(summary) = summary {
                 return Ok(summary);
             }
@@ -97,6 +104,13 @@ impl Answer {
                 }
             }
         }
+    }
+
+    /// Hold what becomes of a large line until it is taken: the line, and what is read from it.
+    fn hold(&self, line: usize) -> Result<Option<Held>, Error> {
+        let account = self.account.as_ref().filter(|_| line > GUEST_LARGE_ITEM_BYTES);
+        let held = account.map(|account| account.hold(2 * line)).transpose();
+        held.map_err(|exhausted| Error::Busy(exhausted.to_string()))
     }
 
     /// Read the end of the body, so that its connection can be used again.

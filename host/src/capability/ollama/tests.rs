@@ -64,7 +64,7 @@ async fn generate(client: &Client) -> Result<Stream<Event, Summary>, Error> {
 async fn collect(mut stream: Stream<Event, Summary>) -> (Vec<String>, Result<Summary, Error>) {
     let mut texts = Vec::new();
     while let Some(event) = stream.items.recv().await {
-        texts.push(event.content);
+        texts.push(event.open().content);
     }
     (texts, stream.done.await.unwrap())
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::capability::stream::Parcel;
+
 pub use crate::capability::bindings::wasm_host::postgres::types::{
     Column, Date, Error, Row, RowBatch, Scalar, SqlError, Time, Timestamp, Value,
 };
@@ -63,7 +65,7 @@ pub trait Transaction: Send + Sync + 'static {
 pub struct Rows {
     pub columns: Vec<Column>,
     /// Dropping it before its end cancels the statement.
-    pub batches: mpsc::Receiver<RowBatch>,
+    pub batches: mpsc::Receiver<Parcel<RowBatch>>,
     /// How the statement ended: with this many rows, or with a failure.
     pub done: oneshot::Receiver<Result<u64, Error>>,
 }

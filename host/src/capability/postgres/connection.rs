@@ -97,7 +97,7 @@ impl Connection {
     pub(super) async fn is_alive(&mut self) -> bool {
         let answer = timeout(limits::CHECK_TIMEOUT, caught(self.sql.ping())).await;
         match answer {
-            Ok(answer) => matches!(answer, Some(Ok(()))),
+            Ok(answer) => matches!(answer, Ok(Ok(()))),
             // A pooler answers when it has a session to spare; waiting for one has a bound of its own.
             Err(_) => matches!(self.way, Way::Pooled(_)),
         }
@@ -133,7 +133,7 @@ impl Connection {
             self.sql.execute(sqlx::raw_sql(AssertSqlSafe(reset.clone()))).await
         };
         let done = timeout(limits::RESET_TIMEOUT, caught(reset)).await;
-        let done = matches!(done, Ok(Some(Ok(_))));
+        let done = matches!(done, Ok(Ok(Ok(_))));
         if done {
             self.leftover = Leftover::Nothing;
             self.stale = false;
@@ -254,12 +254,12 @@ impl Control {
             }
             Ok::<_, sqlx::Error>(())
         };
-        matches!(timeout(limits::CANCEL_TIMEOUT, caught(asked)).await, Ok(Some(Ok(()))))
+        matches!(timeout(limits::CANCEL_TIMEOUT, caught(asked)).await, Ok(Ok(Ok(()))))
     }
 
     async fn ask(&self, question: String) -> bool {
         let asked = timeout(limits::CANCEL_TIMEOUT, caught(self.ask_unbounded(question))).await;
-        matches!(asked, Ok(Some(true)))
+        matches!(asked, Ok(Ok(true)))
     }
 
     async fn ask_unbounded(&self, question: String) -> bool {

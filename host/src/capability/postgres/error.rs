@@ -12,6 +12,8 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use super::backend::{Error, SqlError};
 use super::pooled::Unusable;
+use crate::allocations::{Exceeded, within};
+use crate::limits::postgres as limits;
 
 /// Why the host ended a statement before it ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +93,64 @@ pub(super) fn no_session(waited: Duration) -> Error {
     ))
 }
 
-/// What `work` gives, or nothing if the driver panicked in it. Its connection is then of no further use.
-pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
-    AssertUnwindSafe(work).catch_unwind().await.ok()
+/// How the driver failed at its own. Its connection is then of no further use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Panicked,
+    /// It was about to read a message that is larger than any row may be.
+    TooLarge,
 }
 
-/// The driver failed at its own.
-pub(super) fn of_panic() -> Error {
-    Error::Unavailable("the host's database driver failed in this call".to_string())
+/// What `work` of the driver gives.
+pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
+    caught_with("", work).await
+}
+
+/// The same where it sends the text of a statement.
+pub(super) async fn caught_with<T>(text: &str, work: impl Future<Output = T>) -> Result<T, Fault> {
+    match within(room(text), AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(_)) => Err(Fault::Panicked),
+        Err(Exceeded) => Err(Fault::TooLarge),
+    }
+}
+
+/// Bytes that the driver may make room for in one piece, when it sends this text.
+pub(super) fn room(text: &str) -> usize {
+    limits::MESSAGE_ROOM_BYTES + 2 * text.len()
+}
+
+pub(super) fn of_fault(fault: Fault) -> Error {
+    match fault {
+        Fault::Panicked => {
+            Error::Unavailable("the host's database driver failed in this call".to_string())
+        }
+        Fault::TooLarge => too_large_message(),
+    }
+}
+
+/// A row is over the bound.
+pub(super) fn too_large_row() -> Error {
+    Error::Unsupported(format!(
+        "a row is larger than {} bytes; read it in pieces",
+        limits::ROW_BYTES
+    ))
+}
+
+/// A message is, of a statement whose rows were to come.
+pub(super) fn too_large_row_or_message() -> Error {
+    Error::Unsupported(format!(
+        "a row is larger than {} bytes; read it in pieces (or an error or a notice of the statement is as large)",
+        limits::ROW_BYTES
+    ))
+}
+
+/// A message is, and it is no row.
+pub(super) fn too_large_message() -> Error {
+    Error::Unsupported(format!(
+        "an error, a notice or another message of the database server is larger than {} bytes",
+        limits::ROW_BYTES
+    ))
 }
 
 /// A statement that wants to be alone, through a pooler.

@@ -3,7 +3,6 @@
 //!
 //! It knows a database only as a trait.
 
-use std::convert::identity;
 use std::sync::Arc;
 
 use wasmtime::component::{
@@ -14,9 +13,9 @@ use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction
 use super::notices::{Caller, Journal, on_behalf_of};
 use super::parameters;
 use crate::capability::bindings::wasm_host::postgres::{client, types};
-use crate::capability::budget::Holdings;
+use crate::capability::budget::{Holdings, on_account_of};
 use crate::capability::context::{RequestContext, Requests, calling_request};
-use crate::capability::stream::Items;
+use crate::capability::stream::{Items, Parcel};
 
 /// Stands for this capability where wasmtime wants a type.
 pub struct Postgres;
@@ -175,7 +174,7 @@ impl Call {
         begin: impl FnOnce(RequestContext) -> Reply<'a, T>,
     ) -> Result<T, Error> {
         let Self { caller, holdings, waits } = self;
-        let _held = holdings
+        let held = holdings
             .hold_call(arguments?)
             .map_err(|exhausted| Error::Busy(exhausted.to_string()))?;
         let request = caller.request.clone();
@@ -184,7 +183,7 @@ impl Call {
             true => Some(holdings.place(request.cancel()).await.ok_or(Error::Cancelled)?),
             false => None,
         };
-        on_behalf_of(Some(caller), async { begin(request).await }).await
+        on_account_of(held, on_behalf_of(Some(caller), async { begin(request).await })).await
     }
 }
 
@@ -226,7 +225,7 @@ fn answer<T: Send + 'static>(
     // A backend that went away without a word did not finish the statement.
     let done = async move { Ok::<_, wasmtime::Error>(done.await.unwrap_or(Err(Error::Cancelled))) };
     accessor.with(|mut access| {
-        let rows = StreamReader::new(&mut access, Items::new(batches, identity))?;
+        let rows = StreamReader::new(&mut access, Items::new(batches, Parcel::open))?;
         let done = FutureReader::new(&mut access, done)?;
         Ok(Ok((columns, rows, done)))
     })

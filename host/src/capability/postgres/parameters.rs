@@ -10,6 +10,7 @@ use super::backend::{Error, Scalar, Value};
 use super::convert::{self, Parameter, Type};
 use super::kept::Kept;
 use super::rows::Ended;
+use crate::allocations::unwatched;
 use crate::limits::postgres as limits;
 
 /// Parameters by their positions, from 0, in order.
@@ -80,7 +81,8 @@ pub(super) async fn bind(
             given.len(),
         ))));
     }
-    let (arguments, texts) = write(expected, given, Vec::new()).map_err(Ended::refused)?;
+    let written = unwatched(|| write(expected, given, Vec::new()));
+    let (arguments, texts) = written.map_err(Ended::refused)?;
     if texts.is_empty() {
         return Ok(arguments);
     }
@@ -88,7 +90,8 @@ pub(super) async fn bind(
     for texts in texts.chunks(limits::TEXTS_AT_ONCE) {
         read_texts(sql, kept, expected, given, texts, &mut read).await?;
     }
-    write(expected, given, read).map(|(arguments, _)| arguments).map_err(Ended::refused)
+    let written = unwatched(|| write(expected, given, read));
+    written.map(|(arguments, _)| arguments).map_err(Ended::refused)
 }
 
 /// The parameters as far as they can be written without the server, and the texts that only it can read. `read` is

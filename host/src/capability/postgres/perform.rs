@@ -109,6 +109,9 @@ async fn once(
     let mut ended = prepared(sql, kept, text, given, sink, halt).await;
     kept.passed(given.iter().map(backend::content).sum::<usize>().max(text.len()));
     kept.passed(ended.largest);
+    if ended.overrun {
+        return ended;
+    }
     // What cannot be given back goes with the connection.
     ended.oversized |= kept.tidy(sql).await.is_err() || kept.is_worn();
     ended

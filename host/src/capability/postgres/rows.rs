@@ -14,6 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::{self, Column, Error, Row, RowBatch};
 use super::convert::{self, Kind, Type};
+use super::error;
+use crate::allocations::{unwatched, within};
+use crate::capability::budget::{Held, Holdings};
+use crate::capability::stream::Parcel;
+use crate::limits::held::GUEST_LARGE_ITEM_BYTES;
 use crate::limits::postgres as limits;
 
 /// Signals between the statement and what watches over it.
@@ -29,7 +34,11 @@ pub(super) struct Halt {
 pub(super) struct Sink<'a> {
     pub(super) wants_rows: bool,
     pub(super) columns: &'a mut Option<oneshot::Sender<Vec<Column>>>,
-    pub(super) batches: &'a mpsc::Sender<RowBatch>,
+    pub(super) batches: &'a mpsc::Sender<Parcel<RowBatch>>,
+    /// On whose account large rows are held.
+    pub(super) account: Option<&'a Holdings>,
+    /// For the batch that is being filled.
+    pub(super) held: Option<Held>,
 }
 
 /// How a statement ended: for the server, and for the host if it had to give up.
@@ -38,6 +47,8 @@ pub(super) struct Ended {
     pub(super) refused: Option<Error>,
     /// A row was over the bound, or the driver holds too much otherwise: the connection is not worth keeping.
     pub(super) oversized: bool,
+    /// It stands in the middle of a message that is too large to be read: nothing can be said over the connection.
+    pub(super) overrun: bool,
     /// Bytes of the largest row that was handed on.
     pub(super) largest: usize,
     /// Through a pooler: it left something on the server that only closing the connection, in its transaction, ends.
@@ -50,7 +61,14 @@ impl Ended {
     }
 
     pub(super) fn counted(rows: u64) -> Self {
-        Self { outcome: Ok(rows), refused: None, oversized: false, largest: 0, unsettled: false }
+        Self {
+            outcome: Ok(rows),
+            refused: None,
+            oversized: false,
+            overrun: false,
+            largest: 0,
+            unsettled: false,
+        }
     }
 }
 
@@ -93,6 +111,7 @@ pub(super) async fn stream(
     sink: &mut Sink<'_>,
     halt: &Halt,
 ) -> Ended {
+    let room = error::room(statement.sql().as_str());
     let mut stream = sql.fetch_many(statement.query_with(arguments));
     let mut first_row = pin!(sleep(limits::FIRST_ROW_WAIT));
     let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -101,7 +120,7 @@ pub(super) async fn stream(
     loop {
         let next = tokio::select! {
             biased;
-            next = stream.next() => next,
+            next = within(room, stream.next()) => next,
             // The reader has read everything, and nothing more has come: what there is goes out.
             read = sink.batches.reserve_many(limits::BATCHES_AHEAD), if !batch.is_empty() => {
                 drop(read);
@@ -113,14 +132,29 @@ pub(super) async fn stream(
                 continue;
             }
         };
+        let Ok(next) = next else {
+            // Rows before it were read well.
+            sink.send(readers, &mut batch, &mut bytes, halt).await;
+            let too_large = || match statement.columns().is_empty() {
+                true => error::too_large_message(),
+                false => error::too_large_row_or_message(),
+            };
+            let refused = refused.or_else(|| Some(too_large()));
+            return Ended { refused, overrun: true, unsettled: true, ..Ended::counted(0) };
+        };
         match next {
             Some(Ok(Either::Left(result))) => changed += result.rows_affected(),
             Some(Ok(Either::Right(row))) => {
                 if !sink.wants_rows || halt.stopped.is_cancelled() || refused.is_some() {
                     continue;
                 }
-                oversized |= wire_size(&row) > limits::ROW_BYTES;
-                let read = if oversized { Err(too_large()) } else { read_row(&row, readers) };
+                let wire_bytes = wire_size(&row);
+                oversized |= wire_bytes > limits::ROW_BYTES;
+                let read = match oversized {
+                    true => Err(error::too_large_row()),
+                    // What is made of it has bounds of its own.
+                    false => unwatched(|| sink.read(&row, wire_bytes, readers)),
+                };
                 match read {
                     Ok((row, size)) => {
                         batch.push(row);
@@ -167,6 +201,32 @@ impl Sink<'_> {
         }
     }
 
+    /// The row, and the room that its values take. A large one is held on the account until its batch has been taken,
+    /// as the driver has it and as it is handed on.
+    fn read(
+        &mut self,
+        row: &PgRow,
+        wire_bytes: usize,
+        readers: &[Reader],
+    ) -> Result<(Row, usize), Error> {
+        let is_large = wire_bytes > GUEST_LARGE_ITEM_BYTES;
+        if is_large {
+            self.hold(wire_bytes)?;
+        }
+        let (row, size) = read_row(row, readers)?;
+        if is_large {
+            self.hold(row.iter().map(backend::size).sum())?;
+        }
+        Ok((row, size))
+    }
+
+    fn hold(&mut self, more: usize) -> Result<(), Error> {
+        let Some(account) = self.account else { return Ok(()) };
+        let held = self.held.get_or_insert_with(|| account.hold_nothing());
+        let bytes = held.bytes().saturating_add(more);
+        held.resize(bytes).map_err(|exhausted| Error::Busy(exhausted.to_string()))
+    }
+
     /// Send a batch, waiting for room. Gives the number of rows sent.
     async fn send(
         &mut self,
@@ -182,6 +242,7 @@ impl Sink<'_> {
         *bytes = 0;
         let batch = std::mem::take(batch);
         let count = u64::try_from(batch.len()).unwrap_or_default();
+        let batch = Parcel::new(batch, self.held.take());
         tokio::select! {
             biased;
             () = halt.stopped.cancelled() => 0,
@@ -196,13 +257,6 @@ fn wire_size(row: &PgRow) -> usize {
     values.map(|raw| raw.as_bytes().map_or(0, <[u8]>::len)).sum()
 }
 
-fn too_large() -> Error {
-    Error::Unsupported(format!(
-        "a row is larger than {} bytes; read it in pieces",
-        limits::ROW_BYTES
-    ))
-}
-
 /// The row, and the room that its values take.
 fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
     let mut values = Vec::with_capacity(readers.len());
@@ -215,7 +269,7 @@ fn read_row(row: &PgRow, readers: &[Reader]) -> Result<(Row, usize), Error> {
         // A number of few bytes may be a text of many.
         size += bytes.map_or(0, <[u8]>::len).max(backend::content(&value));
         if size > limits::ROW_BYTES {
-            return Err(too_large());
+            return Err(error::too_large_row());
         }
         values.push(value);
     }

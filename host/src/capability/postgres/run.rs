@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::backend::Error;
 use super::connection::{Connection, Way};
-use super::error::{self, Cause, caught};
+use super::error::{self, Cause, caught_with};
 use super::notices::on_behalf_of;
 use super::parameters;
 use super::perform::Job;
@@ -48,15 +48,16 @@ pub(super) async fn run(
     let time = pool.config.statement_timeout;
     let deadline = Instant::now() + time + limits::STATEMENT_GRACE;
     let halt = Halt::default();
-    let Task { work, wants_rows, columns, stop, caller, .. } = task;
-    let mut sink = Sink { wants_rows: *wants_rows, columns, batches: &stop.batches };
+    let Task { work, wants_rows, columns, stop, caller, account, .. } = task;
+    let (batches, account) = (&stop.batches, account.as_ref());
+    let mut sink = Sink { wants_rows: *wants_rows, columns, batches, account, held: None };
 
     let (ended, cause, cancelled) = {
         let Connection { sql, way, kept, .. } = &mut *connection;
         let way = &*way;
         let job = Job { way, kept, work, alone };
         let performed = on_behalf_of(caller.clone(), job.perform(sql, &mut sink, &halt));
-        let mut running = pin!(caught(performed));
+        let mut running = pin!(caught_with(work.text(), performed));
         tokio::select! {
             biased;
             ended = &mut running => (Some(ended), None, false),
@@ -95,13 +96,18 @@ pub(super) async fn run(
         }
         return Err(of_cause(cause, None, pool));
     };
-    let Some(Ended { outcome, refused, oversized, unsettled, .. }) = ended else {
+    let overrun = match &ended {
+        Ok(ended) => ended.overrun,
+        Err(_) => true,
+    };
+    if overrun {
         connection.broken = true;
         if let Way::Direct { process, .. } = connection.way {
             pool.terminate(process);
         }
-        return Err(error::of_panic());
-    };
+    }
+    let ended = ended.unwrap_or_else(|fault| Ended::refused(error::of_fault(fault)));
+    let Ended { outcome, refused, oversized, unsettled, .. } = ended;
     if let Err(error) = &outcome {
         connection.lost |= error::is_fatal(error);
         connection.broken |= connection.lost;

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
 use super::notices::{self, Caller};
+use crate::capability::budget::{self, Holdings};
 use crate::capability::context::RequestContext;
+use crate::capability::stream::Parcel;
 use crate::limits::postgres as limits;
 
 /// What is to be run.
@@ -48,6 +50,13 @@ impl Work {
     pub(super) fn statement(text: String, parameters: Vec<Value>) -> Self {
         Self::Statement { text: text.into(), parameters }
     }
+
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Statement { text, .. } => text,
+            Self::Command(command) => command.text(),
+        }
+    }
 }
 
 /// The half that runs the statement.
@@ -60,6 +69,8 @@ pub(super) struct Task {
     pub(super) stop: Stop,
     /// On whose behalf it runs.
     pub(super) caller: Option<Caller>,
+    /// On whose account its rows are held.
+    pub(super) account: Option<Holdings>,
     done: oneshot::Sender<Result<u64, Error>>,
 }
 
@@ -68,13 +79,13 @@ pub(super) struct Stop {
     request: RequestContext,
     /// The transaction that the statement belongs to.
     owner: Option<CancellationToken>,
-    pub(super) batches: mpsc::Sender<RowBatch>,
+    pub(super) batches: mpsc::Sender<Parcel<RowBatch>>,
 }
 
 /// The caller's half. Dropping it makes the statement unwanted.
 pub(super) struct Pending {
     columns: oneshot::Receiver<Vec<Column>>,
-    batches: mpsc::Receiver<RowBatch>,
+    batches: mpsc::Receiver<Parcel<RowBatch>>,
     done: oneshot::Receiver<Result<u64, Error>>,
 }
 
@@ -89,9 +100,17 @@ pub(super) fn call(
     let (done_sender, done) = oneshot::channel();
     let stop = Stop { request, owner, batches: batches_sender };
     let columns_sender = Some(columns_sender);
-    let caller = notices::caller();
+    let (caller, account) = (notices::caller(), budget::account());
     (
-        Task { work, wants_rows, columns: columns_sender, stop, caller, done: done_sender },
+        Task {
+            work,
+            wants_rows,
+            columns: columns_sender,
+            stop,
+            caller,
+            account,
+            done: done_sender,
+        },
         Pending { columns, batches, done },
     )
 }

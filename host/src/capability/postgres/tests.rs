@@ -125,7 +125,7 @@ async fn collect(mut rows: Rows) -> Result<Vec<Row>, Error> {
     let mut all = Vec::new();
     while let Some(batch) = rows.batches.recv().await {
         assert!((1..=64).contains(&batch.len()));
-        all.extend(batch);
+        all.extend(batch.open());
     }
     let count = rows.done.await.unwrap()?;
     assert_eq!(usize::try_from(count).unwrap(), all.len());

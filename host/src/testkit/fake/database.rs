@@ -10,6 +10,7 @@ use crate::capability::context::RequestContext;
 use crate::capability::postgres::backend::{
     Database, Error, Reply, RowBatch, Rows, Transaction, Value,
 };
+use crate::capability::stream::Parcel;
 use crate::limits::postgres::{BATCH_ROWS, BATCHES_AHEAD};
 use crate::testkit::case::{Action, Answer, Outcome, RowItem, RowsAnswer, RowsEnd};
 use crate::testkit::script::{Given, Question, Script, Ticket};
@@ -212,7 +213,7 @@ async fn query(
 
 /// Hand over all rows and what follows them. None if nobody wants them any more.
 async fn send(
-    batches: &mpsc::Sender<RowBatch>,
+    batches: &mpsc::Sender<Parcel<RowBatch>>,
     rows: Vec<RowItem>,
     end: RowsEnd,
 ) -> Option<Result<u64, Error>> {
@@ -223,12 +224,12 @@ async fn send(
                 count += 1;
                 batch.push(row);
                 if batch.len() >= BATCH_ROWS {
-                    batches.send(std::mem::take(&mut batch)).await.ok()?;
+                    batches.send(std::mem::take(&mut batch).into()).await.ok()?;
                 }
             }
             RowItem::Pause(time) => {
                 if !batch.is_empty() {
-                    batches.send(std::mem::take(&mut batch)).await.ok()?;
+                    batches.send(std::mem::take(&mut batch).into()).await.ok()?;
                 }
                 tokio::select! {
                     biased;
@@ -239,7 +240,7 @@ async fn send(
         }
     }
     if !batch.is_empty() {
-        batches.send(batch).await.ok()?;
+        batches.send(batch.into()).await.ok()?;
     }
     match end {
         RowsEnd::Whole => Some(Ok(count)),

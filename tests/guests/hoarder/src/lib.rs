@@ -57,6 +57,12 @@ impl Service for Hoarder {
             }
             "/executes" => told(together(count, || execute(mebibytes)).await),
             "/short-executes" => told(together(count, short_execute).await),
+            "/rows" => {
+                let statement = format!("select repeat('x', {})", mebibytes * MIB);
+                told(together(count, || read_rows(statement.clone())).await)
+            }
+            "/exceptions" => told(together(count, || say("exception", mebibytes)).await),
+            "/notices" => told(together(count, || say("notice", mebibytes)).await),
             "/generates" => told(together(count, || generate(mebibytes)).await),
             // One after the other, each another one: what is kept of them is what counts.
             "/statements" => {
@@ -109,6 +115,27 @@ async fn execute(mebibytes: usize) -> String {
 async fn short_execute() -> String {
     match client::execute("select 1".to_owned(), Vec::new()).await {
         Ok(_) => "done".to_owned(),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// Have the server say so much of a statement that has no rows.
+async fn say(word: &str, mebibytes: usize) -> String {
+    let text = format!("repeat('x', {})", mebibytes * MIB);
+    read_rows(format!("do $$ begin raise {word} '%', {text}; end $$")).await
+}
+
+async fn read_rows(statement: String) -> String {
+    let (_, mut batches, done) = match client::query(statement, Vec::new()).await {
+        Ok(begun) => begun,
+        Err(error) => return format!("{error:?}"),
+    };
+    let mut rows = 0;
+    while let Some(batch) = batches.next().await {
+        rows += batch.len();
+    }
+    match done.await {
+        Ok(_) => format!("had {rows} rows"),
         Err(error) => format!("{error:?}"),
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::scripted::{STREAM_END, STREAM_HEAD, Scripted, answer, chunk, stream};
 use super::*;
+use crate::capability::budget::{Budget, Holdings, on_account_of};
 use crate::limits::ollama::LINE_BYTES;
 
 const FIRST: &str = "{\"response\":\"Dobrý \",\"done\":false}\n";
@@ -291,4 +292,25 @@ async fn a_call_after_the_end_of_the_last_one_is_never_busy() {
         assert!(collect(generate(&client).await.expect("not busy")).await.1.is_ok());
     }
     assert!(server.connections() <= before + 1, "with time to end, a connection is used again");
+}
+
+#[tokio::test]
+async fn large_lines_are_on_the_account_of_who_asked_until_they_are_taken() {
+    const LINE: usize = 1024 * 1024;
+    let line = format!("{{\"response\":\"{}\",\"done\":false}}\n", "x".repeat(LINE));
+    let server = Scripted::answering(stream([line.repeat(3).as_str(), LAST].concat())).await;
+    let client = client(server.address);
+    // Each is there twice: as a line and as what was read from it.
+    let holdings = Holdings::new(5 * LINE, &Budget::new(usize::MAX).share(usize::MAX));
+    let call = on_account_of(holdings.hold_nothing(), generate(&client));
+    let Stream { mut items, done } = call.await.unwrap();
+    let done = timeout(PROMISE, done).await.unwrap().unwrap();
+    let told = "with this the host would hold more than 5242880 bytes for one instance";
+    assert!(matches!(&done, Err(Error::Busy(text)) if text.starts_with(told)), "{done:?}");
+    for expected in [4, 2] {
+        assert_eq!(holdings.used() / LINE, expected);
+        assert_eq!(items.recv().await.unwrap().open().content.len(), LINE);
+    }
+    assert_eq!(holdings.used(), 0);
+    assert!(items.recv().await.is_none());
 }

@@ -1,6 +1,7 @@
 //! What ends a statement on the server: its reader, its client, its time. Seen from outside.
 
 use super::*;
+use crate::capability::budget::{Budget, Holdings, on_account_of};
 
 #[tokio::test]
 async fn rows_are_read_only_as_fast_as_they_are_wanted() {
@@ -161,4 +162,45 @@ async fn a_cancel_that_is_led_to_another_server_hits_nobody_there() {
     assert!(control.cancel(Process { pid, started: Some(started) }).await);
     bench.until_running("mine", 0).await;
     drop(rows);
+}
+
+#[tokio::test]
+async fn large_rows_are_on_the_account_of_who_asked_until_they_are_taken() {
+    const MEBIBYTE: usize = 1024 * 1024;
+    let bench = Bench::new("held").await;
+    let all = Budget::new(usize::MAX).share(usize::MAX);
+    let account = |mebibytes| Holdings::new(mebibytes * MEBIBYTE, &all);
+    let query = async |holdings: &Holdings, statement| {
+        on_account_of(holdings.hold_nothing(), bench.query(statement, Vec::new())).await.unwrap()
+    };
+    let holdings = account(20);
+    // Each is there twice: as the driver has it and as it is handed on.
+    let rows = "select repeat('x', 8388608) from generate_series(1, 3)";
+    let mut rows = query(&holdings, rows).await;
+    let done = timeout(SOON, rows.done).await.unwrap().unwrap();
+    let told = "with this the host would hold more than 20971520 bytes for one instance";
+    assert!(matches!(&done, Err(Error::Busy(text)) if text.starts_with(told)), "{done:?}");
+    assert!((16..20).contains(&(holdings.used() / MEBIBYTE)), "{}", holdings.used());
+    let batch = rows.batches.recv().await.unwrap();
+    assert_eq!(batch.open().len(), 1);
+    assert_eq!(holdings.used(), 0);
+    assert!(rows.batches.recv().await.is_none());
+
+    // Who reads has room for any number of them, where there is room for those that are read ahead.
+    let holdings = account(72);
+    let rows = "select repeat('x', 8388608) from generate_series(1, 9)";
+    let mut rows = query(&holdings, rows).await;
+    for _ in 0..9 {
+        assert_eq!(rows.batches.recv().await.unwrap().open().len(), 1);
+    }
+    assert_eq!(rows.done.await.unwrap().unwrap(), 9);
+    // Small ones do not count.
+    let holdings = account(0);
+    let rows = query(&holdings, "select repeat('x', 200) from generate_series(1, 500)").await;
+    let mut batches = rows.batches;
+    while let Some(batch) = batches.recv().await {
+        assert!(batch.len() > 1 || batch.open().len() == 1);
+    }
+    assert_eq!(rows.done.await.unwrap().unwrap(), 500);
+    bench.assert_clean().await;
 }

@@ -1,6 +1,7 @@
 //! Errors: what they say, and what they must not say.
 
 use super::*;
+use crate::limits::postgres::{MESSAGE_ROOM_BYTES, ROW_BYTES};
 
 #[tokio::test]
 async fn errors_carry_what_the_server_said() {
@@ -104,4 +105,81 @@ async fn no_error_tells_where_the_database_is_or_its_password() {
             assert!(!text.contains(hidden), "{text}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_larger_than_a_row_may_be_is_given_up_and_so_is_its_connection() {
+    let mut bench = Bench::new("messages").await;
+    let row = "select 'huge', repeat('x', 100000000)";
+    let said = |word| {
+        format!(
+            "do $$ begin raise {word} 'huge %', repeat('x', 100000000); perform pg_sleep(600); end $$"
+        )
+    };
+    for (statement, told) in [
+        (row.to_string(), "a row is larger than 16777216 bytes"),
+        (said("notice"), "an error, a notice or another message"),
+        (said("exception"), "an error, a notice or another message"),
+    ] {
+        let refused = bench.execute(&statement).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::Unsupported(text) if text.starts_with(told)),
+            "{refused:?}"
+        );
+        // Not even one that goes on without its connection.
+        bench.until_running("huge", 0).await;
+        bench.assert_clean().await;
+    }
+    bench.database.check().await.unwrap();
+
+    // A transaction goes with its connection.
+    let transaction = bench.database.begin(token()).await.unwrap();
+    let run = |statement: &str| transaction.execute(statement.into(), Vec::new(), token());
+    let refused = run(row).await.unwrap_err();
+    assert!(matches!(refused, Error::Unsupported(_)), "{refused:?}");
+    let lost = run("select 1").await.unwrap_err();
+    assert!(matches!(lost, Error::Unavailable(_)), "{lost:?}");
+    bench.until_idle().await;
+
+    // What is said when it ends is read by a command of the host's own.
+    bench.execute("create table t (a int)").await.unwrap();
+    bench
+        .execute(
+            "create function loud() returns trigger language plpgsql as \
+             $$ begin raise exception 'huge %', repeat('x', 100000000); end $$",
+        )
+        .await
+        .unwrap();
+    let trigger = "create constraint trigger loud after insert on t deferrable initially deferred \
+                   for each row execute function loud()";
+    bench.execute(trigger).await.unwrap();
+    let transaction = bench.database.begin(token()).await.unwrap();
+    let insert = "insert into t values (1)";
+    transaction.execute(insert.into(), Vec::new(), token()).await.unwrap();
+    let refused = transaction.commit(token()).await.unwrap_err();
+    assert!(matches!(refused, Error::Unsupported(_)), "{refused:?}");
+    bench.assert_clean().await;
+}
+
+#[tokio::test]
+async fn rows_as_large_as_they_may_be_are_read_whatever_was_read_before_them() {
+    let bench = Bench::new("large_rows").await;
+    let largest = i32::try_from(ROW_BYTES).unwrap();
+    // What is left in the driver's buffer is the beginning of the next row, and decides how it grows.
+    let mut sizes = Vec::new();
+    for part in [2, 7, 10_000] {
+        sizes.extend([largest, largest / part, largest - largest / part, 1]);
+    }
+    let given = sizes.iter().map(|size| Some(Scalar::Int32(*size))).collect();
+    let statement = "select repeat('x', n) from unnest($1::int4[]) n";
+    let mut rows = bench.query(statement, vec![Value::Array(given)]).await.unwrap();
+    let mut read = Vec::new();
+    while let Some(batch) = rows.batches.recv().await {
+        read.extend(batch.iter().map(|row| i32::try_from(content(&row[0])).unwrap()));
+    }
+    rows.done.await.unwrap().unwrap();
+    assert_eq!(read, sizes);
+    // A text may be as long as an instance has room for, and is sent in one piece.
+    let text = format!("select 1 -- {}", "x".repeat(MESSAGE_ROOM_BYTES));
+    bench.execute(&text).await.unwrap();
 }
