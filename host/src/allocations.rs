@@ -1,9 +1,10 @@
 //! What the program allocates in one piece while it polls a future. Too much of it ends the future.
 //!
 //! It exists because the database driver has no bound of its own: it makes room for the whole of a message as soon as
-//! it has read how long that is going to be. Room that nothing was read into takes no memory. So [`Watched`] stands
-//! before the program's allocator and sees how much room is made, and [`within`] gives the future up at the end of that
-//! poll, which reads what the system has at hand and no more.
+//! it has read how long that is going to be, and one poll then reads for as long as the server sends. Room that nothing
+//! was read into takes no memory. So [`Watched`] stands before the program's allocator and sees how much room is made,
+//! [`within`] gives the future up at the end of that poll, and [`may_receive`], which `main.rs` asks before it receives
+//! anything, brings that end about.
 //!
 //! In programs with another allocator, such as those that are built with the test kit, nothing is seen: there a message
 //! is read whole, and refused by who looks at it then. It knows neither the driver nor what room is made for.
@@ -49,6 +50,12 @@ pub async fn within<T>(most: usize, work: impl Future<Output = T>) -> Result<T, 
 pub fn unwatched<T>(work: impl FnOnce() -> T) -> T {
     let _watch = Watch::begin(usize::MAX);
     work()
+}
+
+/// Whether this thread may receive anything. Not for the rest of a poll that has allocated too much: what it would
+/// receive is what the room was made for.
+pub fn may_receive() -> bool {
+    !EXCEEDED.get()
 }
 
 /// Watches this thread until it is dropped, instead of what was watched before.
@@ -185,12 +192,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nothing_is_received_for_the_rest_of_the_poll_and_anything_after_it() {
+        let mut allowed = Vec::new();
+        let work = async {
+            allowed.push(may_receive());
+            make_room(MOST_BYTES + 1);
+            allowed.push(may_receive());
+        };
+        assert_eq!(within(MOST_BYTES, work).await, Err(Exceeded));
+        allowed.push(may_receive());
+        assert_eq!(allowed, [true, false, true]);
+    }
+
+    #[tokio::test]
     async fn what_has_other_bounds_is_not_watched_and_what_follows_is() {
-        let work = async { unwatched(|| make_room(MOST_BYTES + 1)) };
+        let work = async {
+            unwatched(|| make_room(MOST_BYTES + 1));
+            assert!(may_receive());
+        };
         assert_eq!(within(MOST_BYTES, work).await, Ok(()));
         let work = async {
             make_room(MOST_BYTES + 1);
-            unwatched(|| make_room(1));
+            unwatched(|| assert!(may_receive()));
         };
         assert_eq!(within(MOST_BYTES, work).await, Err(Exceeded));
     }
@@ -214,7 +237,7 @@ mod tests {
                 work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         });
         assert!(panics.is_err());
-        assert!(!EXCEEDED.get());
+        assert!(may_receive());
         assert_eq!(MOST.get(), usize::MAX);
     }
 }
