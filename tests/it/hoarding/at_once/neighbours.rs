@@ -187,14 +187,14 @@ impl Measured {
 
     pub(super) fn table(&self) -> String {
         let mut table = format!(
-            "{:<16}{:>8}{:>10}{:>10}{:>8}{:>10}{:>10}{:>10}{:>8}\n",
+            "{:<16}{:>8}{:>12}{:>12}{:>8}{:>12}{:>12}{:>12}{:>8}\n",
             "neighbour", "calm", "p50", "p99", "attack", "p50", "p99", "longest", "ratio"
         );
         for (neighbour, (calm, attack)) in NEIGHBOURS.iter().zip(self.calm.iter().zip(&self.attack))
         {
             let _ = writeln!(
                 table,
-                "{:<16}{:>8}{:>10}{:>10}{:>8}{:>10}{:>10}{:>10}{:>7.1}x",
+                "{:<16}{:>8}{:>12}{:>12}{:>8}{:>12}{:>12}{:>12}{:>7.1}x",
                 neighbour.name,
                 calm.len(),
                 shown(calm, 50),
