@@ -3,6 +3,9 @@
 //! Each test has a component make the host hold far more than that, and looks at the most that the process had in
 //! memory meanwhile, while a neighbour is served.
 
+#[cfg(target_os = "linux")]
+mod at_once;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use wasm_host_tests::client;

@@ -1,5 +1,8 @@
 //! An HTTP client whose every connection is its own, so that hanging up is one `drop`.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -7,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::within;
@@ -195,4 +198,72 @@ pub async fn open(
     let response = within("a response", sender.send_request(request)).await.expect("a response");
     let (parts, body) = response.into_parts();
     Streaming { status: parts.status, headers: parts.headers, body, connection }
+}
+
+/// A request of somebody whom nothing surprises: what goes wrong is told.
+pub struct Attempt<'a> {
+    /// The address of this machine that it comes from.
+    pub from: Ipv4Addr,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: Bytes,
+    /// Bytes of the answer's body after which it hangs up.
+    pub reads: usize,
+    /// How long it waits for all of it.
+    pub patience: Duration,
+}
+
+impl Attempt<'_> {
+    /// The status, and what was read of the body.
+    pub async fn send(self, address: &str) -> Result<(u16, Vec<u8>), String> {
+        let patience = self.patience;
+        let sent = tokio::time::timeout(patience, self.exchange(address)).await;
+        sent.unwrap_or_else(|_| Err(format!("no answer within {patience:?}")))
+    }
+
+    async fn exchange(self, address: &str) -> Result<(u16, Vec<u8>), String> {
+        let stream = connect_from(self.from, address).await.map_err(|error| error.to_string())?;
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
+        // Ends when this does.
+        let _connection = Aborted(tokio::spawn(async move {
+            let _ = connection.await;
+        }));
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        request = request.header("host", address).header("connection", "close");
+        for (name, value) in self.headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(self.body)).map_err(|error| error.to_string())?;
+        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        let (mut body, mut read) = (answer.into_body(), Vec::new());
+        while read.len() < self.reads {
+            match body.frame().await {
+                Some(Ok(frame)) => read.extend(frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => return Err(format!("{status}, then {error}")),
+                None => break,
+            }
+        }
+        Ok((status, read))
+    }
+}
+
+/// A connection from one of this machine's own addresses, each of which is a client by itself.
+pub async fn connect_from(from: Ipv4Addr, address: &str) -> std::io::Result<TcpStream> {
+    let to: SocketAddr = address.parse().expect("an address");
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+struct Aborted(JoinHandle<()>);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }

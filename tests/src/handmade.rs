@@ -2,7 +2,8 @@
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, Module, StartSection, TableSection, TypeSection, ValType,
+    HeapType, ImportSection, Module, RefType, StartSection, TableSection, TableType, TypeSection,
+    ValType,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -53,6 +54,41 @@ pub fn loops(functions: usize, steps: u32, values: u32) -> Vec<u8> {
     let mut functions = vec![long; functions];
     functions.insert(0, handle);
     service(&TableSection::new(), &functions)
+}
+
+/// A service that counts to a hundred million when it starts.
+pub fn computes_when_it_starts() -> Vec<u8> {
+    let mut handle = Function::new([]);
+    handle.instructions().end();
+    let mut start = Function::new([(1, ValType::I32)]);
+    let mut code = start.instructions();
+    code.loop_(BlockType::Empty).local_get(0).i32_const(1).i32_add().local_tee(0);
+    code.i32_const(100_000_000).i32_lt_u().br_if(0).end().end();
+    service(&TableSection::new(), &[handle, start])
+}
+
+/// A service that grows a table by so many elements, and then another one. It traps by an `unreachable` where it is
+/// refused the second; otherwise it comes back.
+pub fn grows_tables(elements: i32) -> Vec<u8> {
+    let mut tables = TableSection::new();
+    let element_type = RefType::FUNCREF;
+    for _ in 0..2 {
+        tables.table(TableType {
+            element_type,
+            table64: false,
+            minimum: 0,
+            maximum: None,
+            shared: false,
+        });
+    }
+    let mut handle = Function::new([]);
+    let mut code = handle.instructions();
+    code.ref_null(HeapType::FUNC).i32_const(elements).table_grow(0);
+    code.i32_const(-1).i32_eq().if_(BlockType::Empty).return_().end();
+    code.ref_null(HeapType::FUNC).i32_const(elements).table_grow(1);
+    code.i32_const(-1).i32_eq().if_(BlockType::Empty).unreachable().end();
+    code.end();
+    service(&tables, &[handle])
 }
 
 /// A service of WASI 0.2 that imports a function `ask` of each of these interfaces, such as

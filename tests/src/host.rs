@@ -108,7 +108,7 @@ impl App {
             .kill_on_drop(true)
             .spawn()
             .expect("the host starts; was it built?");
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Arc::new(Mutex::new(Log { text: String::new(), lines: 0, keeps: usize::MAX }));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (reads, mut is_read) = tokio::sync::watch::channel(Reading::Reads);
         let (sender, ready) = tokio::sync::oneshot::channel();
@@ -130,7 +130,7 @@ impl App {
                         let address = address.trim_end_matches('/').to_string();
                         sender.take().map(|sender| sender.send((address, admin.clone())));
                     }
-                    log.lock().unwrap().push_str(&format!("{line}\n"));
+                    log.lock().unwrap().push(&line);
                 }
             }
         });
@@ -138,7 +138,7 @@ impl App {
             Ok((address, admin)) => {
                 Host { address, admin, child, log, reads, folder: self.folder.clone() }
             }
-            Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap()),
+            Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap().text),
         }
     }
 
@@ -186,6 +186,26 @@ enum Reading {
     Closed,
 }
 
+/// What a host has written to standard error.
+struct Log {
+    text: String,
+    lines: u64,
+    /// Bytes of it that are kept at least.
+    keeps: usize,
+}
+
+impl Log {
+    fn push(&mut self, line: &str) {
+        self.lines += 1;
+        self.text.push_str(line);
+        self.text.push('\n');
+        if self.text.len() / 2 > self.keeps {
+            let from = self.text.ceil_char_boundary(self.text.len() - self.keeps);
+            self.text.drain(..from);
+        }
+    }
+}
+
 /// A host that serves.
 pub struct Host {
     /// `ip:port` of the public port.
@@ -193,7 +213,7 @@ pub struct Host {
     /// `ip:port` of the control plane.
     pub admin: String,
     child: Child,
-    log: Arc<Mutex<String>>,
+    log: Arc<Mutex<Log>>,
     /// Whether its log is read.
     reads: tokio::sync::watch::Sender<Reading>,
     /// The host lives in it: it outlives the [`App`] where that was made in passing.
@@ -259,7 +279,22 @@ impl Host {
 
     /// All that the host has written to standard error so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.lock().unwrap().text.clone()
+    }
+
+    /// Keep no more than so many bytes at its end from now on, or twice as many.
+    pub fn keep_log(&self, bytes: usize) {
+        self.log.lock().unwrap().keeps = bytes;
+    }
+
+    /// How many lines it has written.
+    pub fn log_lines(&self) -> u64 {
+        self.log.lock().unwrap().lines
+    }
+
+    /// How it ended, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("our own process")
     }
 
     /// Read its log no more, or again: whoever writes a log must not wait for its reader.
@@ -282,23 +317,28 @@ impl Host {
 
     /// Memory that it occupies, in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.kib("VmRSS:").expect("its memory")
+    }
+
+    /// The same, unless it has ended.
+    pub fn resident_kib_if_it_runs(&self) -> Option<u64> {
         self.kib("VmRSS:")
     }
 
     /// The most that it has occupied since the peak was forgotten, in KiB.
     pub fn peak_kib(&self) -> u64 {
-        self.kib("VmHWM:")
+        self.kib("VmHWM:").expect("its memory")
     }
 
     pub fn forget_peak(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("our own process");
     }
 
-    fn kib(&self, name: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.pid());
-        let status = std::fs::read_to_string(path).expect("a process");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("its memory");
-        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    /// A process that has ended has none.
+    fn kib(&self, name: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().trim_end_matches("kB").trim().parse().expect("a number"))
     }
 
     /// Ticks of a processor that those of its threads have had whose names begin so.

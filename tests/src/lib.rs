@@ -15,6 +15,7 @@ pub mod databases;
 pub mod handmade;
 pub mod host;
 pub mod hostile;
+pub mod memory_bound;
 pub mod models;
 pub mod ports;
 pub mod postgres;
@@ -28,6 +29,14 @@ use std::time::Duration;
 
 /// How long a test waits for anything. Generous: the machines that run tests are small and shared.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Set to anything in the environment, loads last long, and what is promised on a quiet machine is asserted, of the
+/// host as it is shipped.
+pub const LONG: &str = "WASM_HOST_TEST_LONG";
+
+pub fn is_long() -> bool {
+    std::env::var_os(LONG).is_some()
+}
 
 /// Wait for something that must come.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

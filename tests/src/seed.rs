@@ -12,12 +12,17 @@ pub struct Seeded {
 impl Seeded {
     /// By the environment, else by the clock.
     pub fn new() -> Self {
-        let given = std::env::var(VARIABLE).ok();
-        let seed = given.map(|seed| seed.parse().expect("the seed is a number"));
-        let seed = seed.unwrap_or_else(|| {
+        Self::or(|| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             now.expect("a time after 1970").as_micros() as u64
-        });
+        })
+    }
+
+    /// By the environment, else by what is said.
+    pub fn or(otherwise: impl FnOnce() -> u64) -> Self {
+        let given = std::env::var(VARIABLE).ok();
+        let seed = given.map(|seed| seed.parse().expect("the seed is a number"));
+        let seed = seed.unwrap_or_else(otherwise);
         Self { seed, state: seed }
     }
 

@@ -1,8 +1,8 @@
 //! Load: what must stay bounded is asserted, what was measured is printed (`-- --nocapture`).
 //!
-//! Times are asserted generously, because machines that run tests are busy. [`LONG`] in the environment makes
-//! each load last a minute, and asserts what is promised on a quiet machine of two processors, of the host as it is
-//! shipped (`cargo xtask build --release` first).
+//! Times are asserted generously, because machines that run tests are busy. [`LONG`](wasm_host_tests::LONG) in the
+//! environment makes each load last a minute, and asserts what is promised on a quiet machine of two processors, of the
+//! host as it is shipped (`cargo xtask build --release` first).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,7 @@ use wasm_host_tests::host::App;
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::models::{CHAT, one_word};
 use wasm_host_tests::upstream::Upstream;
-use wasm_host_tests::{descriptors, eventually};
-
-/// Set to anything, loads last 60 seconds instead of a few.
-const LONG: &str = "WASM_HOST_TEST_LONG";
-
-fn is_long() -> bool {
-    std::env::var_os(LONG).is_some()
-}
+use wasm_host_tests::{descriptors, eventually, is_long};
 
 fn lasting(short: u64) -> Duration {
     Duration::from_secs(if is_long() { 60 } else { short })

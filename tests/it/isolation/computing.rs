@@ -1,6 +1,5 @@
 //! Guests that compute, recurse and print without end.
 
-use wasm_encoder::{BlockType, Function, TableSection, ValType};
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::{client, eventually, handmade};
 
@@ -185,7 +184,7 @@ async fn guests_that_compute_leave_the_threads_that_serve() {
 async fn guests_that_compute_when_they_start_leave_the_threads_that_serve() {
     let app =
         App::new("name = \"starting\"\n[service.slow]\ncomponent = \"slow.wasm\"\nroute = \"/\"\n");
-    std::fs::write(app.path().join("slow.wasm"), computes_when_it_starts()).unwrap();
+    std::fs::write(app.path().join("slow.wasm"), handmade::computes_when_it_starts()).unwrap();
     let host = app.serve().await;
     let times = || ["serve-", "compute"].map(|name| host.processor_time(name));
     let before = times();
@@ -200,15 +199,4 @@ async fn guests_that_compute_when_they_start_leave_the_threads_that_serve() {
     .await;
     println!("{serve} hundredths of a second on threads that serve, {compute} elsewhere");
     assert!(serve * 5 < compute, "{serve} of threads that serve, {compute} of others");
-}
-
-/// A service that counts to a hundred million when it starts.
-fn computes_when_it_starts() -> Vec<u8> {
-    let mut handle = Function::new([]);
-    handle.instructions().end();
-    let mut start = Function::new([(1, ValType::I32)]);
-    let mut code = start.instructions();
-    code.loop_(BlockType::Empty).local_get(0).i32_const(1).i32_add().local_tee(0);
-    code.i32_const(100_000_000).i32_lt_u().br_if(0).end().end();
-    handmade::service(&TableSection::new(), &[handle, start])
 }

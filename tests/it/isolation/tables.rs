@@ -2,7 +2,6 @@
 //!
 //! No language that components are written in here says "grow a table", so this one is made by hand.
 
-use wasm_encoder::{BlockType, Function, HeapType, RefType, TableSection, TableType};
 use wasm_host_tests::handmade;
 use wasm_host_tests::host::App;
 
@@ -25,7 +24,7 @@ component = "$(hello-p3)"
 "#,
         )
         .before(before);
-        std::fs::write(app.path().join("tables.wasm"), grows_twice()).unwrap();
+        std::fs::write(app.path().join("tables.wasm"), handmade::grows_tables(ELEMENTS)).unwrap();
         let host = app.serve().await;
         let pooled = !host.log().contains("the pool could not be reserved");
         assert_eq!(pooled, before == "true", "{}", host.log());
@@ -34,27 +33,4 @@ component = "$(hello-p3)"
         host.logs("unreachable").await;
         assert_eq!(host.get("/good/").await.status, 200);
     }
-}
-
-/// A service that grows a table, which it may, and then another one.
-fn grows_twice() -> Vec<u8> {
-    let mut tables = TableSection::new();
-    let element_type = RefType::FUNCREF;
-    for _ in 0..2 {
-        tables.table(TableType {
-            element_type,
-            table64: false,
-            minimum: 0,
-            maximum: None,
-            shared: false,
-        });
-    }
-    let mut handle = Function::new([]);
-    let mut code = handle.instructions();
-    code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(0);
-    code.i32_const(-1).i32_eq().if_(BlockType::Empty).return_().end();
-    code.ref_null(HeapType::FUNC).i32_const(ELEMENTS).table_grow(1);
-    code.i32_const(-1).i32_eq().if_(BlockType::Empty).unreachable().end();
-    code.end();
-    handmade::service(&tables, &[handle])
 }
