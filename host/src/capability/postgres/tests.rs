@@ -3,6 +3,7 @@
 
 mod by_chance;
 mod ends;
+mod room;
 mod sessions;
 mod trouble;
 mod values;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::*;
 use super::connection::Control;
 use super::login::{Login, Process};
-use super::{PgDatabase, PoolConfig, url::Address};
+use super::{PgDatabase, PoolConfig, Room, url::Address};
 use crate::config::BreakerConfig;
 use crate::embedded_postgres::tests::{Shared, own_server, server};
 
