@@ -19,7 +19,7 @@ use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::url::Address;
 use crate::capability::postgres::{Awaited, Database, PgDatabase, PoolConfig};
 use crate::config::{BackendUrl, Config, OllamaConfig, PostgresConfig, ServiceConfig};
-use crate::embedded_postgres::{self, EmbeddedConfig, Script};
+use crate::embedded_postgres::{self, EmbeddedConfig, Script, Share};
 use crate::limits::backends::READY_TIMEOUT;
 use crate::record::{self, Recorder};
 use crate::service::registry::RegistryHandle;
@@ -70,8 +70,11 @@ impl Backends {
     }
 
     async fn embedded(&self, config: &Config) -> Result<Option<Embedded>> {
-        let own = config.postgres.iter().filter(|(_, postgres)| postgres.url.is_none());
-        let wanted = own.filter_map(|(name, postgres)| {
+        let mut shares = BTreeMap::new();
+        let wanted = config.postgres.iter().filter_map(|(name, postgres)| {
+            // Somebody else's have none.
+            let size_bytes = postgres.size_bytes?;
+            shares.insert(name.clone(), Share { pool: postgres.pool, size_bytes });
             Some(Wanted {
                 name: name.clone(),
                 place: place(config, name, postgres),
@@ -87,7 +90,7 @@ impl Backends {
         let server = EmbeddedConfig {
             state_dir: config.state_dir.clone(),
             name: config.name.clone(),
-            pools: wanted.iter().map(|it| (it.name.clone(), it.pool.connections)).collect(),
+            shares,
         };
         Embedded::start(server, wanted).await.map(Some)
     }
@@ -183,7 +186,10 @@ impl Backends {
                 return Some(format!("the database {name} is missing: {why}; it is tried again"));
             };
             match look(database.check()).await {
-                Some(Ok(())) => None,
+                Some(Ok(())) => {
+                    let why = database.why_full()?;
+                    Some(format!("the database {name} is full: {why}"))
+                }
                 answer => {
                     tracing::debug!(database = name, "{answer:?}");
                     let tried = tried(database.is_open());

@@ -148,6 +148,8 @@ pub struct PostgresConfig {
     pub url: Option<BackendUrl>,
     /// Whose word for the server is taken, beside the system's. With it, `url` asks for a server that has it.
     pub ca: Option<Authorities>,
+    /// What it may take of the disk. `None`: it has a url, and its server is not the host's.
+    pub size_bytes: Option<u64>,
     /// SQL files, in the order in which they run.
     pub init: Vec<PathBuf>,
     pub pool: usize,

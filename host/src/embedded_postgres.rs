@@ -3,7 +3,7 @@
 //!
 //! One server per state folder, started and stopped with the host. It keeps its data between runs.
 //! It knows binaries, processes and files; of pools and components it knows nothing, and hands out
-//! addresses only.
+//! addresses only, and word of which database has no room left.
 
 mod account;
 mod binaries;
@@ -15,6 +15,7 @@ mod init;
 mod log;
 mod orphan;
 mod process;
+mod quota;
 mod reserve;
 
 use std::collections::BTreeMap;
@@ -22,11 +23,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use sqlx::postgres::PgSslMode;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use init::{Script, apply};
 
+use crate::capability::postgres::Room;
 use crate::capability::postgres::url::Address;
 use crate::limits::embedded_postgres as limits;
 use crate::limits::postgres::POOL;
@@ -35,6 +37,7 @@ use database::Database;
 use folder::Folder;
 use guard::Guard;
 use process::Process;
+use quota::{Meter, Quota};
 
 /// The role that administers the server. Components never log in as it: as a superuser, a statement
 /// could read the host's files and start programs.
@@ -47,8 +50,16 @@ pub struct EmbeddedConfig {
     pub state_dir: PathBuf,
     /// The application's name, for people who look at the list of processes.
     pub name: String,
-    /// Connections of the pool of each database that it is to have.
-    pub pools: BTreeMap<String, usize>,
+    /// The databases that it is to have.
+    pub shares: BTreeMap<String, Share>,
+}
+
+/// What one database may have of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Connections of its pool.
+    pub pool: usize,
+    pub size_bytes: u64,
 }
 
 /// Why there is no server.
@@ -66,11 +77,12 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct EmbeddedServer {
     process: Process,
-    /// How many connections the role of each database may have.
-    connections: BTreeMap<String, u32>,
+    shares: BTreeMap<String, Share>,
+    /// To whom databases are given to be measured.
+    measured: mpsc::Sender<Quota>,
     /// One database is prepared at a time: what they share cannot be changed twice at once.
     preparing: Mutex<()>,
-    /// Ends its guard.
+    /// Ends those who watch it.
     _guarded: DropGuard,
     // Dropped last: it holds the lock on the folder.
     folder: Folder,
@@ -85,19 +97,19 @@ pub async fn start(config: EmbeddedConfig) -> Result<EmbeddedServer, StartError>
     let folder = opened.map_err(StartError::Setup)?;
     let served = folder.data().exists();
     let fail = if served { StartError::Down } else { StartError::Setup };
-    let each = config.pools.iter();
-    let connections: BTreeMap<_, _> =
-        each.map(|(name, pool)| (name.clone(), connections(*pool))).collect();
-    let all =
-        connections.values().fold(limits::OTHER_CONNECTIONS, |sum, each| sum.saturating_add(*each));
+    let each = config.shares.values().map(|share| connections(share.pool));
+    let all = each.fold(limits::OTHER_CONNECTIONS, u32::saturating_add);
     let all = all.max(limits::CONNECTIONS);
     let process = run(&folder, &config.name, all).await.map_err(fail)?;
     let stop = CancellationToken::new();
     let administrator = process.administrator(&folder, "postgres");
-    let guard = Guard::new(folder.home().to_path_buf(), administrator, all);
+    let guard = Guard::new(folder.home().to_path_buf(), administrator.clone(), all);
     tokio::spawn(guard.watch(stop.clone()));
-    let preparing = Mutex::default();
-    Ok(EmbeddedServer { process, connections, preparing, _guarded: stop.drop_guard(), folder })
+    let shares = config.shares;
+    let (measured, added) = mpsc::channel(shares.len().max(1));
+    tokio::spawn(Meter::new(administrator).watch(added, stop.clone()));
+    let (preparing, _guarded) = (Mutex::default(), stop.drop_guard());
+    Ok(EmbeddedServer { process, shares, measured, preparing, _guarded, folder })
 }
 
 /// What a pool may need: while a statement that is not wanted any more is ended, its place is taken by the next; and
@@ -144,15 +156,25 @@ impl EmbeddedServer {
         kept.with_context(|| format!("cannot keep the settings of the database `{name}`"))
     }
 
+    /// Bound a database's size from now on. What its init scripts load before may be more: then it is full from the
+    /// start. Once for each of those that the server was started for; others have no bound.
+    pub fn bound(&self, name: &str) -> Room {
+        let room = Room::default();
+        if let Some(share) = self.shares.get(name) {
+            // There is a place for each, and the other end lives as long as this.
+            let _ = self.measured.try_send(Quota::new(name, share.size_bytes, room.clone()));
+        }
+        room
+    }
+
     /// Where the host itself logs in, to do what no component may.
     pub fn administrator(&self) -> Address {
         self.process.administrator(&self.folder, "postgres")
     }
 
     fn described<'a>(&self, name: &'a str, password: &'a str) -> Database<'a> {
-        let listed = self.connections.get(name).copied();
-        let connections = listed.unwrap_or_else(|| connections(POOL.default));
-        Database { name, password, connections }
+        let pool = self.shares.get(name).map_or(POOL.default, |share| share.pool);
+        Database { name, password, connections: connections(pool) }
     }
 
     /// Where it listens on 127.0.0.1.

@@ -9,6 +9,11 @@ use wasm_host_tests::{client, eventually, postgres};
 
 /// Two services that run what they are sent, each on a database of its own, and one without any.
 fn neighbours(keys: &str) -> App {
+    neighbours_with(keys, "")
+}
+
+/// The same with keys for both databases.
+fn neighbours_with(keys: &str, other_keys: &str) -> App {
     let app = App::new(&format!(
         r#"
 name = "neighbours"
@@ -18,6 +23,7 @@ statement-timeout = "1s"
 {keys}
 
 [postgres.two]
+{other_keys}
 
 [service.one]
 component = "$(querier)"
@@ -310,6 +316,122 @@ async fn a_table_that_fills_the_disk_ends_its_statement_and_not_the_server() {
     assert_eq!(status.code(), Some(0));
     assert!(log.contains("a transaction that writes is ended: the disk is almost full"), "{log}");
     assert!(!log.contains("ended by itself"), "{log}");
+}
+
+/// Until it is refused: with the reason, and what can be done. A statement may break off before, when its database
+/// becomes full.
+async fn refused(host: &Host, database: &str, sql: &str) {
+    let told = eventually("a statement that writes to be refused", async || {
+        let mut answer =
+            client::open(&host.address, "POST", &format!("/{database}"), &[], sql).await;
+        let rest = answer.rest().await.ok().filter(|_| answer.status == 500)?;
+        String::from_utf8(rest).ok()
+    })
+    .await;
+    let key = format!("`size` of [postgres.{database}] allows 32 MiB");
+    for part in ["25006", "read-only", &key, "`truncate`"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+/// In a table that nothing but a statement makes smaller.
+const LARGE: &str = "create table f (a text, b text) with (autovacuum_enabled = false)";
+
+#[tokio::test]
+async fn a_database_over_its_size_is_only_read_until_there_is_room_and_its_neighbour_writes_on() {
+    let app = neighbours_with("", "size = \"32MiB\"");
+    let host = app.serve().await;
+    done(&host, "two", "create table t as select 'kept'::text as a").await;
+    done(&host, "two", LARGE).await;
+    // Row by row, and slowly enough that it is measured several times before its statement would time out.
+    let fill = "insert into f select repeat(g::text, 100), case when g % 2000 = 0 then pg_sleep(0.05)::text end \
+                from (select generate_series(1, 100000000) as g) numbers";
+    breaks_off(&host, "two", fill).await;
+    host.logs("and `size` of [postgres.two] allows 32 MiB: what writes is refused").await;
+    host.logs("transactions that write are ended, for the database is full").await;
+    for write in
+        ["insert into t values ('more')", "create table more (a text)", "update t set a = 'x'"]
+    {
+        refused(&host, "two", write).await;
+    }
+    assert_eq!(ask(&host, "two", "select a from t").await.text(), "kept\n");
+    assert!(degraded(&host).await.contains("the database two is full: it has "));
+    done(&host, "one", "create table t as select 'kept'::text as a").await;
+    done(&host, "one", "insert into t values ('more')").await;
+
+    // It is full after a restart, too, and that is nothing that its statements have set.
+    let (status, _) = host.stop().await;
+    assert_eq!(status.code(), Some(0));
+    let host = app.serve().await;
+    host.logs("and `size` of [postgres.two] allows 32 MiB: what writes is refused").await;
+    refused(&host, "two", "insert into t values ('more')").await;
+    assert_eq!(ask(&host, "two", "select a from t").await.text(), "kept\n");
+
+    done(&host, "two", "truncate f").await;
+    host.logs("it is written to again").await;
+    done(&host, "two", "insert into t values ('more')").await;
+    assert!(!degraded(&host).await.contains("full"));
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(!log.contains("is reset") && !log.contains("ended by itself"), "{log}");
+    let (_, log) = app.serve().await.stop().await;
+    assert!(!log.contains("is reset") && !log.contains("is full"), "{log}");
+}
+
+#[tokio::test]
+async fn a_full_database_that_grows_all_the_same_is_shut_until_it_may_have_more() {
+    let app = neighbours_with("", "size = \"32MiB\"");
+    let host = app.serve().await;
+    done(&host, "two", LARGE).await;
+    done(&host, "two", "create table t as select 'kept'::text as a").await;
+    // Grows in what looks as if it made room.
+    let grow = "create function grow() returns int language sql as $$ insert into f \
+                select repeat(g::text, 100) from generate_series(10000, 13000) g; select 0 $$";
+    done(&host, "two", grow).await;
+    eventually("the database to be shut", async || {
+        whole(&host, "two", "delete from t where grow() = 1").await;
+        host.log().contains("its connections are closed, and none is let in").then_some(())
+    })
+    .await;
+    eventually("nobody to be let in", async || {
+        let reply = whole(&host, "two", "select a from t").await;
+        reply.is_none().then_some(())
+    })
+    .await;
+    is_well(&host, "one").await;
+    host.stop().await;
+
+    let file = app.path().join("wasm-host.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("32MiB", "4GiB")).unwrap();
+    let host = app.serve().await;
+    assert_eq!(ask(&host, "two", "select a from t").await.text(), "kept\n");
+    done(&host, "two", "insert into t values ('more')").await;
+}
+
+#[tokio::test]
+async fn an_init_script_may_load_more_than_the_size_and_a_later_one_makes_room() {
+    let app = neighbours("size = \"32MiB\"\ninit = [\"load.sql\"]");
+    let load = format!(
+        "{LARGE};\ncreate table t as select 'kept'::text as a;\n\
+         insert into f select repeat(g::text, 100) from generate_series(10000, 90000) g;"
+    );
+    fs::write(app.path().join("load.sql"), load).unwrap();
+    let host = app.serve().await;
+    host.logs("and `size` of [postgres.one] allows 32 MiB: what writes is refused").await;
+    refused(&host, "one", "insert into t values ('more')").await;
+    assert_eq!(ask(&host, "one", "select a from t").await.text(), "kept\n");
+    host.stop().await;
+
+    let file = app.path().join("wasm-host.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"load.sql\"", "\"load.sql\", \"free.sql\"")).unwrap();
+    let free = "insert into t values ('more');\ntruncate f;";
+    fs::write(app.path().join("free.sql"), free).unwrap();
+    let host = app.serve().await;
+    done(&host, "one", "insert into t values ('most')").await;
+    let (_, log) = host.stop().await;
+    assert!(!log.contains("is full") && !log.contains("is reset"), "{log}");
 }
 
 #[tokio::test]

@@ -143,7 +143,8 @@ impl Keeper {
                 .administrator
                 .get_or_insert_with(|| Administrator::new(server.administrator()));
             let database = PgDatabase::new(address, wanted.pool.clone());
-            wanted.database.arrive(database.administered(administrator));
+            let database = database.administered(administrator);
+            wanted.database.arrive(database.within(server.bound(&wanted.name)));
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ mod perform;
 mod places;
 mod pool;
 mod pooled;
+mod room;
 mod rows;
 mod run;
 mod session;
@@ -37,6 +38,7 @@ pub use connection::Administrator;
 pub use host::{Postgres, PostgresView, add_to_linker};
 pub use pool::{PgDatabase, PoolConfig};
 pub(crate) use pooled::restored_session;
+pub use room::Room;
 
 #[cfg(test)]
 mod tests;

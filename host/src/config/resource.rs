@@ -21,6 +21,7 @@ const POSTGRES_KEYS: &[&str] = &[
     "url",
     "ca",
     "init",
+    "size",
     "pool",
     "acquire-timeout",
     "connect-timeout",
@@ -85,6 +86,7 @@ pub(super) fn postgres<'t>(
         line,
         url: url.clone().flatten(),
         ca,
+        size_bytes: database_size(cx, &table),
         init: scripts.iter().map(|script| cx.folder.join(&script.value)).collect(),
         pool: table.count(cx, "pool", limits::postgres::POOL),
         acquire_timeout: table.duration(cx, "acquire-timeout", limits::postgres::ACQUIRE_TIMEOUT),
@@ -124,6 +126,23 @@ fn database_authorities(
         _ => return Some(ca),
     };
     cx.error(&table.at("ca"), problem);
+    None
+}
+
+/// `size`, which somebody else decides for a server that is not the host's.
+fn database_size(cx: &Context<'_>, table: &Table<'_>) -> Option<u64> {
+    if !table.has("url") {
+        return Some(table.size(cx, "size", limits::embedded_postgres::SIZE_BYTES));
+    }
+    if table.has("size") {
+        cx.error(
+            &table.at("size"),
+            Problem::new(
+                "'size' means nothing for a database with a url, whose server is not the host's",
+                "remove it, or remove the url to have a database of the host's own",
+            ),
+        );
+    }
     None
 }
 

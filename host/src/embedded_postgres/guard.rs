@@ -185,7 +185,11 @@ impl Guard {
     }
 }
 
-async fn may_log_in(role: &str, whether: &str, sql: &mut PgConnection) -> sqlx::Result<()> {
+pub(super) async fn may_log_in(
+    role: &str,
+    whether: &str,
+    sql: &mut PgConnection,
+) -> sqlx::Result<()> {
     sql.execute(AssertSqlSafe(format!("alter role {} {whether}", quoted(role)))).await?;
     Ok(())
 }

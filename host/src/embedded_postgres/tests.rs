@@ -73,7 +73,7 @@ fn folder() -> tempfile::TempDir {
 
 fn config(folder: &Path) -> EmbeddedConfig {
     let state_dir = folder.to_path_buf();
-    EmbeddedConfig { state_dir, name: "test".to_string(), pools: BTreeMap::default() }
+    EmbeddedConfig { state_dir, name: "test".to_string(), shares: BTreeMap::default() }
 }
 
 async fn text(address: &Address, query: &'static str) -> String {

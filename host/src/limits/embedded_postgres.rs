@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MIB, MINUTE};
+use super::{GIB, MIB, MINUTE, Setting};
 
 bounds! {
 
@@ -95,6 +95,30 @@ pub const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
 pub const FLOOR_SHARE: u64 = 20;
 pub const FLOOR_LEAST: u64 = 128 * MIB;
 pub const FLOOR_MOST: u64 = 512 * MIB;
+
+/// Bytes of the disk that one database takes with its tables, indexes and what deleted rows leave. The default is more
+/// than most services ever have, and leaves room for others on most disks; the least is four times an empty one.
+pub const SIZE_BYTES: Setting<u64> =
+    Setting { default: 10 * GIB, min: 32 * MIB, max: 16 * 1024 * GIB };
+
+/// A database that was full is written to again when this part of what it may have is free, so that one row more or
+/// less does not change what it may do.
+pub const SIZE_AGAIN_SHARE: u64 = 20;
+
+/// Part of what it may have by which a full database may grow while it makes room: what writes then is ended. At twice
+/// as much it is shut.
+pub const SIZE_MARGIN_SHARE: u64 = 8;
+
+/// How often databases are measured at most. One that is written to as fast as a disk can grows by some hundred MB in
+/// that.
+pub const SIZE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The wait after databases were measured, as a multiple of the time that it took: the server looks at each file of
+/// theirs, which are twenty thousand for five thousand tables, and takes 55 ms.
+pub const SIZE_REST: u32 = 20;
+
+/// Time to measure all databases. A disk that is slower is busy with more important things.
+pub const SIZE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes that are put aside for the start on a full disk: four segments of the journal.
 pub const RESERVE: u64 = 64 * MIB;

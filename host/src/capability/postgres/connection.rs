@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) kept: Kept,
     /// What the statements since the last reset may have left behind.
     pub(super) leftover: Leftover,
+    /// The host has told the session that its transactions only read.
+    pub(super) reads_only: bool,
     /// In a state that is not known: to be closed.
     pub(super) broken: bool,
     /// It broke off by itself.
@@ -82,6 +84,7 @@ impl Connection {
             user,
             kept: Kept::default(),
             leftover: Leftover::Nothing,
+            reads_only: false,
             broken: false,
             lost: false,
             stale: false,
@@ -136,6 +139,7 @@ impl Connection {
         let done = matches!(done, Ok(Ok(Ok(_))));
         if done {
             self.leftover = Leftover::Nothing;
+            self.reads_only = false;
             self.stale = false;
         }
         done

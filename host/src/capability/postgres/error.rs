@@ -209,6 +209,11 @@ pub(super) fn is_refused_setting(error: &sqlx::Error) -> bool {
         .is_some_and(|code| !["28", "3D", "53", "57"].iter().any(|class| code.starts_with(class)))
 }
 
+/// Whether somebody had the server end the session.
+pub(super) fn is_ended(error: &sqlx::Error) -> bool {
+    code(error) == Some("57P01")
+}
+
 /// Whether the server has no connection to spare.
 pub(super) fn is_full(error: &sqlx::Error) -> bool {
     code(error) == Some("53300")

@@ -13,6 +13,7 @@ use super::error;
 use super::kept::Kept;
 use super::parameters;
 use super::pooled::Pooled;
+use super::room;
 use super::rows::{self, Ended, Halt, Sink};
 use super::statement::{Command, Work};
 
@@ -23,6 +24,10 @@ pub(super) struct Job<'a> {
     pub(super) work: &'a Work,
     /// In no transaction.
     pub(super) alone: bool,
+    /// Whether the transaction that it begins only reads, where there is something to say about that.
+    pub(super) reads_only: Option<bool>,
+    /// What the session was told of that last.
+    pub(super) told: &'a mut bool,
 }
 
 impl Job<'_> {
@@ -32,7 +37,13 @@ impl Job<'_> {
         sink: &mut Sink<'_>,
         halt: &Halt,
     ) -> Ended {
-        let Self { way, kept, work, alone } = self;
+        let Self { way, kept, work, alone, reads_only, told } = self;
+        if let Some(reads_only) = reads_only.filter(|reads_only| reads_only != told) {
+            if let Err(error) = sql.execute(sqlx::raw_sql(room::telling(reads_only))).await {
+                return error.into();
+            }
+            *told = reads_only;
+        }
         match (work, way) {
             (Work::Command(it), Way::Direct { .. }) => command(sql, *it).await,
             (Work::Command(it), Way::Pooled(pooled)) => pooled.command(sql, *it).await,

@@ -17,6 +17,7 @@ use super::idle::Idle;
 use super::login::{Login, Process};
 use super::places::{Closed, Place, Places, User};
 use super::pooled::Unusable;
+use super::room::Room;
 use super::statement::{self, Task, Work};
 use super::url::Address;
 use super::{error, run, transaction};
@@ -54,6 +55,7 @@ impl PgDatabase {
             breaker: Breaker::new(what, config.breaker.clone()),
             control: Arc::new(Control::new(login.clone())),
             administrator: OnceLock::new(),
+            room: OnceLock::new(),
             login,
             config,
             places: Places::new(connections),
@@ -72,6 +74,17 @@ impl PgDatabase {
     pub fn administered(self, administrator: &Administrator) -> Self {
         let _ = self.pool.administrator.set(administrator.clone());
         self
+    }
+
+    /// The same with a bound on the room that it takes.
+    pub fn within(self, room: Room) -> Self {
+        let _ = self.pool.room.set(room);
+        self
+    }
+
+    /// Why nothing is written to it, if that is so.
+    pub fn why_full(&self) -> Option<Arc<str>> {
+        self.pool.room()?.why_full()
     }
 
     /// Whether the server answers, for `/ready`.
@@ -153,6 +166,8 @@ pub(super) struct Pool {
     pub(super) config: PoolConfig,
     pub(super) control: Arc<Control>,
     administrator: OnceLock<Administrator>,
+    /// What the database may take, where that is the host's to say.
+    room: OnceLock<Room>,
     places: Arc<Places>,
     idle: Mutex<Idle>,
     /// Asked before a connection is opened. Those that are open are used whatever it says.
@@ -247,6 +262,10 @@ impl Pool {
         let own = || self.control.clone();
         let control = self.administrator.get().map_or_else(own, |it| it.0.clone());
         tokio::spawn(async move { control.terminate(process).await });
+    }
+
+    pub(super) fn room(&self) -> Option<&Room> {
+        self.room.get()
     }
 
     async fn open(&self, user: User, made_room: bool) -> Result<Connection, Error> {

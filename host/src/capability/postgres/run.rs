@@ -16,6 +16,7 @@ use super::parameters;
 use super::perform::Job;
 use super::pool::Pool;
 use super::pooled;
+use super::room::{self, Room};
 use super::rows::{Ended, Halt, Sink};
 use super::session;
 use super::statement::{Task, Work};
@@ -53,9 +54,10 @@ pub(super) async fn run(
     let mut sink = Sink { wants_rows: *wants_rows, columns, batches, account, held: None };
 
     let (ended, cause, cancelled) = {
-        let Connection { sql, way, kept, .. } = &mut *connection;
+        let Connection { sql, way, kept, reads_only: told, .. } = &mut *connection;
         let way = &*way;
-        let job = Job { way, kept, work, alone };
+        let reads_only = pool.room().and_then(|room| room.reads_only(work, alone));
+        let job = Job { way, kept, work, alone, reads_only, told };
         let performed = on_behalf_of(caller.clone(), job.perform(sql, &mut sink, &halt));
         let mut running = pin!(caught_with(work.text(), performed));
         tokio::select! {
@@ -124,8 +126,13 @@ pub(super) async fn run(
         (None, None, Ok(count)) => Ok(count),
         (None, Some(refused), _) => Err(refused),
         (None, None, Err(error)) => {
+            let was_ended = error::is_ended(&error);
             let error = error::of_statement(error, time);
-            Err(if pooled && alone { error::of_pooled(error) } else { error })
+            Err(match pool.room().and_then(Room::why_full) {
+                Some(why) => room::explained(error, was_ended, &why),
+                None if pooled && alone => error::of_pooled(error),
+                None => error,
+            })
         }
         (cause, refused, _) => Err(of_cause(cause, refused, pool)),
     }

@@ -3,6 +3,7 @@
 
 mod by_chance;
 mod ends;
+mod room;
 mod sessions;
 mod trouble;
 mod values;
@@ -17,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::backend::*;
 use super::connection::Control;
 use super::login::{Login, Process};
-use super::{PgDatabase, PoolConfig, url::Address};
+use super::{PgDatabase, PoolConfig, Room, url::Address};
 use crate::capability::context::RequestContext;
 use crate::config::BreakerConfig;
 use crate::embedded_postgres::tests::{Shared, own_server, server};

@@ -38,6 +38,44 @@ fn every_bound_is_told_with_what_is_in_effect() {
 }
 
 #[test]
+fn the_size_of_a_database_is_bounded_where_its_server_is_the_host_s() {
+    let text = |keys: &str| {
+        format!(
+            "name = \"shop\"\n[postgres.main]\n{keys}[service.a]\ncomponent = \"guests/other.wasm\"\n\
+             postgres = \"main\"\n"
+        )
+    };
+    let application = Application::new();
+    let config = application.config(&text(""));
+    assert_eq!(config.postgres["main"].size_bytes, Some(10 << 30));
+    let config = application.config(&text("size = \"2GiB\"\n"));
+    assert_eq!(config.postgres["main"].size_bytes, Some(2 << 30));
+    let size = bound(&config, "postgres.main", "size");
+    assert_eq!((&*size.value, &*size.default, size.line), ("2GiB", "10GiB", Some(3)));
+    assert_eq!((&*size.minimum, &*size.maximum), ("32MiB", "16384GiB"));
+    for (size, told) in [
+        ("\"31MiB\"", "'size' is too small; the minimum is 32MiB"),
+        ("\"20000GiB\"", "'size' is too large; the maximum is 16384GiB"),
+        ("\"2GB\"", "'2GB' is not a size; did you mean '2GiB'?"),
+    ] {
+        let rejected = application.rejected(&text(&format!("size = {size}\n")));
+        assert!(rejected.starts_with("wasm-host.toml:3:8: error: "), "{rejected}");
+        assert!(rejected.ends_with(told), "{rejected}");
+    }
+    let url = "url = \"postgres://u@h/d\"\n";
+    assert_eq!(
+        application.rejected(&text(&format!("{url}size = \"2GiB\"\n"))),
+        "wasm-host.toml:4:1: error: 'size' means nothing for a database with a url, whose server is not the host's; \
+         remove it, or remove the url to have a database of the host's own"
+    );
+    let config = application.config(&text(url));
+    assert_eq!(config.postgres["main"].size_bytes, None);
+    assert!(
+        !config.bounds.iter().any(|bound| bound.table == "postgres.main" && bound.key == "size")
+    );
+}
+
+#[test]
 fn a_component_without_a_file_has_the_same_bounds() {
     let config = Config::single(Path::new("greeter.wasm"));
     assert_eq!(bound(&config, "service.greeter", "concurrent").value, "256");

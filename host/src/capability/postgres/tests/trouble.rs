@@ -133,8 +133,8 @@ async fn what_is_larger_than_a_row_may_be_is_given_up_and_so_is_its_connection()
     bench.database.check().await.unwrap();
 
     // A transaction goes with its connection.
-    let transaction = bench.database.begin(token()).await.unwrap();
-    let run = |statement: &str| transaction.execute(statement.into(), Vec::new(), token());
+    let transaction = bench.database.begin(request()).await.unwrap();
+    let run = |statement: &str| transaction.execute(statement.into(), Vec::new(), request());
     let refused = run(row).await.unwrap_err();
     assert!(matches!(refused, Error::Unsupported(_)), "{refused:?}");
     let lost = run("select 1").await.unwrap_err();
@@ -153,10 +153,10 @@ async fn what_is_larger_than_a_row_may_be_is_given_up_and_so_is_its_connection()
     let trigger = "create constraint trigger loud after insert on t deferrable initially deferred \
                    for each row execute function loud()";
     bench.execute(trigger).await.unwrap();
-    let transaction = bench.database.begin(token()).await.unwrap();
+    let transaction = bench.database.begin(request()).await.unwrap();
     let insert = "insert into t values (1)";
-    transaction.execute(insert.into(), Vec::new(), token()).await.unwrap();
-    let refused = transaction.commit(token()).await.unwrap_err();
+    transaction.execute(insert.into(), Vec::new(), request()).await.unwrap();
+    let refused = transaction.commit(request()).await.unwrap_err();
     assert!(matches!(refused, Error::Unsupported(_)), "{refused:?}");
     bench.assert_clean().await;
 }
