@@ -15,7 +15,7 @@ use crate::engine::memory::OverBudget;
 #[derive(Debug)]
 pub enum CallError {
     /// No instance has room for it, and none can be made now. The request is given back: no guest has seen it.
-    NoRoom(HttpRequest, NoRoom),
+    NoRoom(Box<HttpRequest>, NoRoom),
     /// The instance that was made for it did not start.
     NotStarted(Arc<wasmtime::Error>),
     /// Its instance ended before it answered; why, the instance has told.

@@ -255,7 +255,7 @@ impl Starting {
         for Job { request, answer, .. } in jobs {
             // Its client may have left meanwhile.
             let _ = answer.send(Err(match &no_room {
-                Some(why) => CallError::NoRoom(request, why.clone()),
+                Some(why) => CallError::NoRoom(Box::new(request), why.clone()),
                 None => CallError::NotStarted(error.clone()),
             }));
         }

@@ -40,7 +40,7 @@ pub async fn call<'h, H: Iterator<Item = &'h Handler>>(
         for handler in handlers() {
             match handler.call(slot.clone(), request).await {
                 Err(CallError::NoRoom(given_back, why)) => {
-                    request = given_back;
+                    request = *given_back;
                     full = Some((handler, why));
                 }
                 answered => return answered,
@@ -48,7 +48,7 @@ pub async fn call<'h, H: Iterator<Item = &'h Handler>>(
         }
         let Some((handler, why)) = full else { return Err(CallError::Ended) };
         if !wants() || Instant::now() >= until {
-            return Err(CallError::NoRoom(request, why));
+            return Err(CallError::NoRoom(Box::new(request), why));
         }
         let holder = why.holder();
         if let Some(waiting) = waiting.take_if(|waiting| waiting.holder == holder) {
