@@ -401,9 +401,10 @@ pub const INSTANCE_START: Duration = Duration::from_secs(30);
 /// Time for a new version to answer its health route before it is published.
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a request that waits for an instance looks for one although nobody has told it of any: memory that is given
-/// back piece by piece tells nobody. It costs a waiting request little.
-pub const INSTANCE_WAIT: Duration = Duration::from_millis(32);
+/// First and longest wait of a request for an instance when nobody tells it of any, as of memory that is given back piece
+/// by piece. It doubles in between: the first is about what a small request takes, the last costs a waiting one little.
+pub const INSTANCE_WAIT_FIRST: Duration = Duration::from_millis(1);
+pub const INSTANCE_WAIT_LAST: Duration = Duration::from_millis(32);
 
 /// How often is looked whether the last instance has ended when the host stops. Nobody notices it,
 /// and looking costs nothing.

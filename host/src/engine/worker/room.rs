@@ -4,23 +4,15 @@
 //! Instances that end, or are free again, tell one of those that wait, in their order. Whoever comes just then may be
 //! faster; the one that was told then waits for the next.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{CallError, Holder};
+use super::error::CallError;
 use super::handler::{Answer, Handler};
 use super::slots::Slot;
 use crate::capability::outgoing::HttpRequest;
 use crate::limits;
-
-/// Who waits for what.
-struct Waiting<'h> {
-    holder: Holder,
-    told: Pin<Box<Notified<'h>>>,
-}
 
 /// Have a request answered by one of these handlers, in the order in which they come each time; wait for room until
 /// `until`, or until nobody `wants` that any more.
@@ -34,7 +26,7 @@ pub async fn call<'h, H: Iterator<Item = &'h Handler>>(
     until: Instant,
     wants: impl Fn() -> bool,
 ) -> Answer {
-    let mut waiting: Option<Waiting<'h>> = None;
+    let mut wait = limits::INSTANCE_WAIT_FIRST;
     loop {
         let mut full = None;
         for handler in handlers() {
@@ -50,15 +42,9 @@ pub async fn call<'h, H: Iterator<Item = &'h Handler>>(
         if !wants() || Instant::now() >= until {
             return Err(CallError::NoRoom(Box::new(request), why));
         }
-        let holder = why.holder();
-        if let Some(waiting) = waiting.take_if(|waiting| waiting.holder == holder) {
-            let soon = Instant::now() + limits::INSTANCE_WAIT;
-            // Told or not, it asks.
-            let _ = timeout_at(until.min(soon), waiting.told).await;
-        }
-        // Before it asks again, so that it misses nothing that happens meanwhile.
-        let mut told = Box::pin(handler.room(holder).notified());
-        told.as_mut().enable();
-        waiting = Some(Waiting { holder, told });
+        let told = handler.room(why.holder()).notified();
+        // Told or not, it asks: what happened just before nobody tells.
+        let _ = timeout_at(until.min(Instant::now() + wait), told).await;
+        wait = (wait * 2).min(limits::INSTANCE_WAIT_LAST);
     }
 }
