@@ -25,7 +25,7 @@ use wasm_host_tests::host::{App, COMPILATION, Host, root};
 use wasm_host_tests::memory_bound::{MemoryBound, Used};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::seed::Seeded;
-use wasm_host_tests::{descriptors, eventually, handmade, is_long};
+use wasm_host_tests::{PATIENCE, descriptors, handmade, is_long};
 
 use attacks::{Attack, Outcomes, Target};
 use neighbours::{Neighbours, Phase};
@@ -191,6 +191,8 @@ struct Scene {
     told: Arc<Mutex<BTreeMap<&'static str, (u64, Outcomes)>>>,
     most: Used,
     most_kib: u64,
+    /// What the host had in each calm, at its end.
+    calm_mib: Vec<u64>,
 }
 
 impl Scene {
@@ -225,6 +227,7 @@ impl Scene {
             told: Arc::default(),
             most: Used::default(),
             most_kib: 0,
+            calm_mib: Vec::new(),
         }
     }
 
@@ -306,28 +309,33 @@ impl Scene {
     async fn end(mut self, before_kib: u64) -> f64 {
         self.begin(Phase::Between);
         self.watch_for(SETTLING).await;
-        let kept = eventually("the memory to be given back", async || {
-            let kib = self.host.resident_kib();
-            (kib < before_kib + KEPT_KIB).then_some(kib)
-        })
-        .await;
+        let begun = Instant::now();
+        let host = &self.host;
+        let kept = || host.resident_kib();
+        while kept() > before_kib + KEPT_KIB && begun.elapsed() < PATIENCE {
+            sleep(LOOK).await;
+        }
+        let kept = kept();
         let measured = self.neighbours.take().expect("they are asked").end();
         let kills = self.bound.kills();
         println!("{}{}", self.table(), measured.table());
         println!(
             "below {}: at most {} MiB, {} MiB of it anonymous; the host had {} MiB before, {} MiB at most, {} MiB at \
-             the end; {kills} processes were ended for want of memory; {} answers of neighbours; {} lines of log",
+             the end, and in calm {:?}; {kills} processes were ended for want of memory; {} answers of neighbours; {} \
+             lines of log",
             self.bound,
             self.most.all >> 20,
             self.most.anonymous >> 20,
             before_kib / 1024,
             self.most_kib / 1024,
             kept / 1024,
+            self.calm_mib,
             measured.asked,
             self.host.log_lines(),
         );
         assert_eq!(measured.wrong, Vec::<String>::new(), "{}", self.host.log());
         assert_eq!(kills, 0, "the bound was met");
+        assert!(kept < before_kib + KEPT_KIB, "memory is not given back: {kept} KiB");
         let ratio = measured.worst_ratio();
         self.attackers.shutdown_background();
         let (status, log) = self.host.stop().await;
@@ -395,6 +403,7 @@ async fn again_and_again(scene: &mut Scene, attacks: Vec<Attack>, time: Duration
     while begun.elapsed() < time {
         scene.begin(Phase::Calm);
         scene.watch_for(CALM).await;
+        scene.calm_mib.push(scene.host.resident_kib() / 1024);
         scene.begin(Phase::Attack);
         goes_on.store(true, Ordering::SeqCst);
         scene.watch_for(ATTACKED).await;
