@@ -7,7 +7,7 @@
 //! anything, brings that end about.
 //!
 //! In programs with another allocator, such as those that are built with the test kit, nothing is seen: there a message
-//! is read whole, and refused by who looks at it then. It knows neither the driver nor what room is made for.
+//! is read whole, and refused when it is looked at. It knows neither the driver nor what room is made for.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;

@@ -72,7 +72,7 @@ impl Backends {
     async fn embedded(&self, config: &Config) -> Result<Option<Embedded>> {
         let mut shares = BTreeMap::new();
         let wanted = config.postgres.iter().filter_map(|(name, postgres)| {
-            // Somebody else's have none.
+            // Servers of others have none.
             let size_bytes = postgres.size_bytes?;
             shares.insert(name.clone(), Share { pool: postgres.pool, size_bytes });
             Some(Wanted {

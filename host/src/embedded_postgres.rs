@@ -78,11 +78,11 @@ pub enum StartError {
 pub struct EmbeddedServer {
     process: Process,
     shares: BTreeMap<String, Share>,
-    /// To whom databases are given to be measured.
+    /// Where databases go to be measured.
     measured: mpsc::Sender<Quota>,
     /// One database is prepared at a time: what they share cannot be changed twice at once.
     preparing: Mutex<()>,
-    /// Ends those who watch it.
+    /// Ends the tasks that watch it.
     _guarded: DropGuard,
     // Dropped last: it holds the lock on the folder.
     folder: Folder,

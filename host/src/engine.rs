@@ -30,8 +30,8 @@ pub struct Engine {
     active: Arc<AtomicBool>,
     /// Places for instances of all services together. The pool has as many, but there may be none.
     places: Arc<Semaphore>,
-    /// An instance of any service has ended: told to those that wait for its place or its memory, in their order.
-    room: Arc<Notify>,
+    /// An instance of any service has ended: told to one of the requests that wait for its place or its memory.
+    freed: Arc<Notify>,
 }
 
 /// All services together have all instances that the host may have.
@@ -58,7 +58,7 @@ impl Engine {
         };
         let active = Arc::<AtomicBool>::default();
         start_epochs(&wasmtime, active.clone())?;
-        Ok(Self { wasmtime, active, places, room: Arc::default() })
+        Ok(Self { wasmtime, active, places, freed: Arc::default() })
     }
 
     /// A guest runs. Told before it does, each time.

@@ -401,8 +401,8 @@ pub const INSTANCE_START: Duration = Duration::from_secs(30);
 /// Time for a new version to answer its health route before it is published.
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// First and longest wait of a request for an instance when nobody tells it of any, as of memory that is given back piece
-/// by piece. It doubles in between: the first is about what a small request takes, the last costs a waiting one little.
+/// First and longest wait of a request for an instance when it is told of none, as of memory that is given back piece by
+/// piece. It doubles in between: the first is about what a small request takes, the last costs a waiting one little.
 pub const INSTANCE_WAIT_FIRST: Duration = Duration::from_millis(1);
 pub const INSTANCE_WAIT_LAST: Duration = Duration::from_millis(32);
 

@@ -200,7 +200,7 @@ pub async fn open(
     Streaming { status: parts.status, headers: parts.headers, body, connection }
 }
 
-/// A request of somebody whom nothing surprises: what goes wrong is told.
+/// A request whose failure is an answer like any other.
 pub struct Attempt<'a> {
     /// The address of this machine that it comes from.
     pub from: Ipv4Addr,
@@ -208,8 +208,6 @@ pub struct Attempt<'a> {
     pub path: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub body: Bytes,
-    /// Bytes of the answer's body after which it hangs up.
-    pub reads: usize,
     /// How long it waits for all of it.
     pub patience: Duration,
 }
@@ -239,12 +237,9 @@ impl Attempt<'_> {
         let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         let (mut body, mut read) = (answer.into_body(), Vec::new());
-        while read.len() < self.reads {
-            match body.frame().await {
-                Some(Ok(frame)) => read.extend(frame.into_data().unwrap_or_default()),
-                Some(Err(error)) => return Err(format!("{status}, then {error}")),
-                None => break,
-            }
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| format!("{status}, then {error}"))?;
+            read.extend(frame.into_data().unwrap_or_default());
         }
         Ok((status, read))
     }

@@ -1,7 +1,7 @@
 //! A bound on what a process has in memory together with all that it starts, as a container has one.
 //!
 //! It is a control group of its own, of either version. Where none can be made, which needs root or a group that was
-//! handed over, it is a limit of the same size on the data of each process: it ends nobody, but refuses.
+//! handed over, it is a limit of the same size on the data of each process: it ends no process, but refuses.
 
 use std::fmt;
 use std::io;
@@ -210,7 +210,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let begun = Instant::now();
-        // A group goes when nobody is in it any more.
+        // A group goes when no process is in it any more.
         while std::fs::remove_dir(&self.folder).is_err() && begun.elapsed() < REMOVAL {
             let left = std::fs::read_to_string(self.folder.join("cgroup.procs"));
             for process in left.unwrap_or_default().lines() {

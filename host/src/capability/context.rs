@@ -36,7 +36,7 @@ impl Inbound {
         self.hops
     }
 
-    /// Attach something for the time that this service answers it. It does not travel on with [`RequestContext::next_hop`].
+    /// Attach something for as long as this service answers it. It does not travel on with [`RequestContext::next_hop`].
     pub fn attach<T: Clone + Send + Sync + 'static>(&mut self, extension: T) {
         self.extensions.insert(extension);
     }
@@ -52,7 +52,7 @@ impl Inbound {
     }
 }
 
-/// Who answers a request, and until when.
+/// What answers a request, and until when.
 #[derive(Clone, Debug)]
 pub struct Served {
     pub service: Arc<str>,
@@ -116,7 +116,7 @@ impl RequestContext {
         self.0.inbound.hops
     }
 
-    /// Who answers it. None for what the host itself asks.
+    /// What answers it. None for what the host itself asks.
     pub fn served(&self) -> Option<&Served> {
         self.0.served.as_ref()
     }

@@ -4,7 +4,7 @@
 //! Databases are measured from outside, one after the other. One that is over its bound is declared full, which makes
 //! its sessions read only; what writes to it at that moment is ended. Sessions can still write if they ask for it, to
 //! make room. So a full database that grows all the same is ended as well, and one that goes on growing, by whatever
-//! means, is shut. It knows databases by name only, and nothing of those who use them.
+//! means, is shut. It knows databases by name only, and nothing of their users.
 
 use std::time::Duration;
 

@@ -85,7 +85,8 @@ impl Version {
         }
     }
 
-    /// Have a request answered, waiting for an instance until `until`, or until nobody `wants` that any more.
+    /// Have a request answered, waiting for an instance until `until`, or until it is not wanted (`wants`)
+    /// any more.
     ///
     /// # Errors
     /// There was no room in that time, or the guest gave no final answer.

@@ -36,7 +36,7 @@ const BOUND: u64 = 2 * 1024 * 1024 * 1024;
 /// Minutes of the long form.
 const MINUTES: &str = "WASM_HOST_TEST_MINUTES";
 
-/// Each is a client of its own: who is asked for neighbours, who attacks, and who opens connections in crowds.
+/// Each is a client of its own: one asks neighbours, one attacks, one opens connections in crowds.
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const CROWD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
@@ -455,7 +455,7 @@ async fn a_host_of_2_gib_outlives_everything_with_databases_of_its_own() {
 
 /// The bound itself: without it, nothing of this would be worth anything.
 #[tokio::test]
-async fn who_has_more_than_the_bound_is_ended_or_refused() {
+async fn a_process_with_more_than_the_bound_is_ended_or_refused() {
     let bound = MemoryBound::new(64 * 1024 * 1024);
     // A line without an end is held whole.
     let script = format!("{}\nexec tail -n 1 /dev/zero", bound.commands());

@@ -93,7 +93,7 @@ pub(super) fn no_session(waited: Duration) -> Error {
     ))
 }
 
-/// How the driver failed at its own. Its connection is then of no further use.
+/// How the driver itself failed. Its connection is then of no further use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Panicked,
@@ -209,7 +209,7 @@ pub(super) fn is_refused_setting(error: &sqlx::Error) -> bool {
         .is_some_and(|code| !["28", "3D", "53", "57"].iter().any(|class| code.starts_with(class)))
 }
 
-/// Whether somebody had the server end the session.
+/// Whether the session was ended from outside.
 pub(super) fn is_ended(error: &sqlx::Error) -> bool {
     code(error) == Some("57P01")
 }

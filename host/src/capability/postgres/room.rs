@@ -1,4 +1,4 @@
-//! Whether a database may take more room, as whoever measures it says. While it may not, its transactions only read,
+//! Whether a database may take more room, as its meter says. While it may not, its transactions only read,
 //! unless they say otherwise themselves.
 //!
 //! It exists because a server bounds no database. The sessions are the host's, so it is the host that tells them, each
@@ -11,12 +11,12 @@ use super::backend::Error;
 use super::statement::{Command, Work};
 use crate::sql;
 
-/// What a database may still take: anything, until somebody says that it is full. Cheap to clone.
+/// What a database may still take: anything, until it is said to be full. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Room(Arc<Mutex<Option<Arc<str>>>>);
 
 impl Room {
-    /// From now on, transactions only read. `why` is for those who wrote the component, too: what it has, what it may
+    /// From now on, transactions only read. `why` is for the component's authors, too: what it has, what it may
     /// have, and what changes that.
     pub fn is_full_because(&self, why: &str) {
         *self.lock() = Some(why.into());

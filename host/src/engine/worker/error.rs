@@ -1,4 +1,4 @@
-//! Why a request has no answer: what those who asked have to tell apart, and no more.
+//! Why a request has no answer: what callers have to tell apart, and no more.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub enum CallError {
 #[error("{0}")]
 pub struct NoRoom(Arc<wasmtime::Error>);
 
-/// Who has to give something back before an instance can be made.
+/// What has to give something back before an instance can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     /// Another instance of the same version.

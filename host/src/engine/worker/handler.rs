@@ -104,11 +104,11 @@ impl Handler {
     }
 
     /// Where it is told that this holder may have given something back.
-    pub(super) fn room(&self, holder: Holder) -> &Notify {
+    pub(super) fn freed(&self, holder: Holder) -> &Notify {
         let policy = &self.0.policy;
         match holder {
-            Holder::Version => &policy.shared.room,
-            Holder::Anyone => &policy.engine.room,
+            Holder::Version => &policy.shared.freed,
+            Holder::Anyone => &policy.engine.freed,
         }
     }
 
@@ -122,7 +122,7 @@ impl Handler {
         let response = answered.await.unwrap_or(Err(CallError::Ended))?;
         let status = response.status();
         if status.is_informational() {
-            // No answer yet, or a switch of protocols that nobody asked for: with it, the rest of the client's
+            // No answer yet, or a switch of protocols that was not asked for: with it, the rest of the client's
             // connection would mean something else.
             return Err(CallError::Informational(status));
         }
@@ -212,7 +212,7 @@ impl Desk {
     pub(super) fn offer(&self, instance: &Arc<InstanceSlots>) {
         if instance.set_free(true) {
             lock(&self.queue).free.push(instance.clone());
-            self.policy.shared().room.notify_one();
+            self.policy.shared().freed.notify_one();
         }
     }
 

@@ -288,7 +288,7 @@ impl Living {
         let leave = move || {
             slots.leave();
             desk.leave(&slots);
-            engine.room.notify_one();
+            engine.freed.notify_one();
         };
         // In this order: what takes its place finds its memory. What is to be warm would not be tried again for a
         // while; a request is, so it need not wait for a thread that has others to do.

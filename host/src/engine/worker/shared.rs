@@ -27,8 +27,8 @@ pub struct Shared {
     instances: Mutex<Vec<Weak<InstanceSlots>>>,
     /// The handlers that keep some of them warm.
     keepers: Mutex<Vec<Weak<Desk>>>,
-    /// An instance has ended, or is free again: told to those that wait for one, in their order.
-    pub(super) room: Notify,
+    /// An instance has ended, or is free again: told to one of the requests that wait for one.
+    pub(super) freed: Notify,
 }
 
 /// One retirement of a version. A later one, or its end, makes it void.
@@ -130,7 +130,7 @@ impl Shared {
     /// One less is alive.
     pub(super) fn leave(&self) {
         self.live.fetch_sub(1, Ordering::AcqRel);
-        self.room.notify_one();
+        self.freed.notify_one();
     }
 
     /// Whoever lacks a warm instance may make it.
@@ -177,7 +177,22 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_instance_that_ends_tells_one_of_the_requests_that_wait() {
+        let shared = Arc::new(Shared::default());
+        let instance = shared.enter(1).unwrap();
+        let (mut first, mut second) =
+            (pin!(shared.freed.notified()), pin!(shared.freed.notified()));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        instance.leave();
+        assert!(poll!(&mut first).is_ready() && poll!(&mut second).is_pending());
+    }
 
     #[test]
     fn who_holds_a_hung_request_comes_after_those_that_are_free_are_made_or_may_be() {

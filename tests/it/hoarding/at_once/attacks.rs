@@ -169,9 +169,7 @@ fn statements() -> Vec<Attack> {
 fn clients() -> Vec<Attack> {
     let post = |name, path: &'static str, bytes: usize, times| {
         let body = Bytes::from(vec![b'x'; bytes]);
-        Attack::new(name, move |target| {
-            asking(target, "POST", path, body.clone(), times, usize::MAX)
-        })
+        Attack::new(name, move |target| asking(target, "POST", path, body.clone(), times))
     };
     vec![
         post("bodies that nobody reads", "/greedy/unread", 16_000_000, 4),
@@ -204,7 +202,7 @@ fn clients() -> Vec<Attack> {
     ]
 }
 
-/// What those do who may put components into service.
+/// What a client does that may put components into service.
 fn versions() -> Vec<Attack> {
     static SLOW: OnceLock<Bytes> = OnceLock::new();
     static LARGE: OnceLock<Bytes> = OnceLock::new();
@@ -214,7 +212,7 @@ fn versions() -> Vec<Attack> {
                 [("authorization", &*target.authorization), ("content-type", "application/wasm")];
             let attempt = Attempt {
                 headers: &headers,
-                ..attempt("POST", "/services/swapped/swap?", component(), usize::MAX)
+                ..attempt("POST", "/services/swapped/swap?", component())
             };
             vec![outcome(attempt.send(&target.admin).await)]
         })
@@ -232,22 +230,20 @@ fn versions() -> Vec<Attack> {
 
 /// Ask so many times at once, and read the whole answers.
 fn ask(name: &'static str, path: &'static str, times: usize) -> Attack {
-    Attack::new(name, move |target| asking(target, "GET", path, Bytes::new(), times, usize::MAX))
+    Attack::new(name, move |target| asking(target, "GET", path, Bytes::new(), times))
 }
 
 /// Ask so many times at once, and hang up after a while, whether or not something has come.
 fn leave(name: &'static str, path: &'static str, times: usize) -> Attack {
     Attack::new(name, move |target| async move {
-        let left = asking(target, "GET", path, Bytes::new(), times, usize::MAX);
+        let left = asking(target, "GET", path, Bytes::new(), times);
         timeout(HELD, left).await.unwrap_or_else(|_| vec!["left".to_owned()])
     })
 }
 
 fn sql(name: &'static str, statement: &'static str, times: usize) -> Attack {
     let body = Bytes::from_static(statement.as_bytes());
-    Attack::new(name, move |target| {
-        asking(target, "POST", "/querier/", body.clone(), times, usize::MAX)
-    })
+    Attack::new(name, move |target| asking(target, "POST", "/querier/", body.clone(), times))
 }
 
 async fn asking(
@@ -256,14 +252,13 @@ async fn asking(
     path: &'static str,
     body: Bytes,
     times: usize,
-    reads: usize,
 ) -> Vec<String> {
-    let all = (0..times).map(|_| attempt(method, path, body.clone(), reads).send(&target.address));
+    let all = (0..times).map(|_| attempt(method, path, body.clone()).send(&target.address));
     join_all(all).await.into_iter().map(outcome).collect()
 }
 
-fn attempt<'a>(method: &'a str, path: &'a str, body: Bytes, reads: usize) -> Attempt<'a> {
-    Attempt { from: ATTACKER, method, path, headers: &[], body, reads, patience: PATIENCE }
+fn attempt<'a>(method: &'a str, path: &'a str, body: Bytes) -> Attempt<'a> {
+    Attempt { from: ATTACKER, method, path, headers: &[], body, patience: PATIENCE }
 }
 
 fn outcome(answer: Result<(u16, Vec<u8>), String>) -> String {

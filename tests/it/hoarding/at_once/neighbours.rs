@@ -117,7 +117,7 @@ impl Neighbours {
 
 async fn ask_all(state: Arc<State>) {
     let mut clock = interval(PERIOD);
-    // The rate is kept whatever happens: who is late asks several at once.
+    // The rate is kept whatever happens: a late turn asks several at once.
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut asked = tokio::task::JoinSet::new();
     while !state.ends.load(Ordering::Relaxed) {
@@ -145,7 +145,6 @@ async fn ask(state: Arc<State>, number: usize, due: Instant) {
         path: neighbour.path,
         headers: &[],
         body: Bytes::new(),
-        reads: usize::MAX,
         patience: PATIENCE,
     };
     let answer = attempt.send(&state.address).await;

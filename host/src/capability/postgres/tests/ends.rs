@@ -186,7 +186,7 @@ async fn large_rows_are_on_the_account_of_who_asked_until_they_are_taken() {
     assert_eq!(holdings.used(), 0);
     assert!(rows.batches.recv().await.is_none());
 
-    // Who reads has room for any number of them, where there is room for those that are read ahead.
+    // A reader has room for any number of them, where there is room for those that are read ahead.
     let holdings = account(72);
     let rows = "select repeat('x', 8388608) from generate_series(1, 9)";
     let mut rows = query(&holdings, rows).await;

@@ -40,7 +40,7 @@ async fn a_full_database_reads_and_makes_room_and_does_not_write() {
     assert_refused(in_transaction(&bench, &[insert]).await);
     assert_refused(in_transaction(&bench, &["delete from t"]).await);
     assert_eq!(bench.one("select a from t").await, "Value::Scalar(Scalar::Int32(1))");
-    // Who says that it wants to write does.
+    // A transaction that says it wants to write does.
     let willing = ["set transaction read write", "insert into t values (3)"];
     assert_eq!(in_transaction(&bench, &willing).await.unwrap(), 1);
     assert_refused(bench.execute(insert).await);

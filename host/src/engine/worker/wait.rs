@@ -1,7 +1,7 @@
 //! The one wait of a request for an instance: it asks all handlers that could have one, and again when it is told that
 //! there may be room.
 //!
-//! Instances that end, or are free again, tell one of those that wait, in their order. Whoever comes just then may be
+//! An instance that ends, or is free again, tells one of the requests that wait. A request that comes just then may be
 //! faster; the one that was told then waits for the next.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::capability::outgoing::HttpRequest;
 use crate::limits;
 
 /// Have a request answered by one of these handlers, in the order in which they come each time; wait for room until
-/// `until`, or until nobody `wants` that any more.
+/// `until`, or until it is not wanted (`wants`) any more.
 ///
 /// # Errors
 /// There was no room in that time, or the guest gave no final answer.
@@ -42,8 +42,8 @@ pub async fn call<'h, H: Iterator<Item = &'h Handler>>(
         if !wants() || Instant::now() >= until {
             return Err(CallError::NoRoom(Box::new(request), why));
         }
-        let told = handler.room(why.holder()).notified();
-        // Told or not, it asks: what happened just before nobody tells.
+        let told = handler.freed(why.holder()).notified();
+        // Told or not, it asks: what happened between asking and here may have told no request.
         let _ = timeout_at(until.min(Instant::now() + wait), told).await;
         wait = (wait * 2).min(limits::INSTANCE_WAIT_LAST);
     }
