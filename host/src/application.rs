@@ -131,12 +131,7 @@ fn terms(
         service: name.clone(),
         memory: memory.share(bytes(limits.memory_total_bytes)),
         log: LogRate::new(name, limits.log_lines, limits.log_lines_per_request),
-        postgres: component
-            .grants
-            .postgres
-            .as_deref()
-            .and_then(|database| backends.postgres(database, &service.name)),
-        ollama: component.grants.ollama.as_deref().and_then(|name| backends.ollama(name)),
+        granted: backends.granted(&service.name, &component.grants),
         peers: match recorder {
             Some(_) => record::peers(peers),
             None => peers,

@@ -8,19 +8,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use tokio::time::timeout;
 
-use crate::capability::ollama::backend::Server;
-use crate::capability::ollama::upstream::{Fallback, Serving, Transport};
-use crate::capability::ollama::{self, Client, Options, Upstream};
+use crate::capability::Capability;
+use crate::capability::backend::{Backend, what_calls_do};
+use crate::capability::granted::Granted;
+use crate::capability::ollama::upstream::{Fallback, Transport};
+use crate::capability::ollama::{self, Models, Ollama, Options, Upstream};
 use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::url::Address;
-use crate::capability::postgres::{Awaited, Database, PgDatabase, PoolConfig};
-use crate::config::{BackendUrl, Config, OllamaConfig, PostgresConfig, ServiceConfig};
+use crate::capability::postgres::{Awaited, PgDatabase, PoolConfig, Postgres};
+use crate::config::{BackendUrl, Config, Grants, OllamaConfig, PostgresConfig, ServiceConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, Script, Share};
-use crate::limits::backends::READY_TIMEOUT;
 use crate::record::{self, Recorder};
 use crate::service::registry::RegistryHandle;
 use crate::telemetry::tell_if_long_async;
@@ -28,22 +27,27 @@ use crate::{threads, tls};
 pub use embedded::Embedded;
 use embedded::Wanted;
 
-/// All resources by their names in the application file.
+/// All that tables of the application file declare, connected.
 #[derive(Default)]
 pub struct Backends {
-    databases: BTreeMap<String, Awaited>,
-    models: BTreeMap<String, Models>,
-    /// By service.
+    /// In the order in which they are complained about.
+    declared: Vec<Declared>,
+    /// The ways of services to hosts outside, by service.
     outbound: BTreeMap<String, Arc<Outbound>>,
     started: bool,
     recorder: Option<Arc<Recorder>>,
 }
 
-/// A model server and the grant's way to it.
-struct Models {
-    upstream: Arc<Upstream>,
-    client: Arc<Client>,
+/// The backend of one table, such as `[postgres.shop]`.
+struct Declared {
+    /// The key that grants it, and the first part of the table's name.
+    key: &'static str,
+    name: String,
+    backend: Box<dyn Backend>,
 }
+
+/// Databases that the host may have to start a server for, by their names.
+type Databases = BTreeMap<String, Awaited>;
 
 impl Backends {
     /// Start what has to be started, and bring databases to the state that their init scripts say.
@@ -53,7 +57,7 @@ impl Backends {
         registry: &RegistryHandle,
         recorder: Option<Arc<Recorder>>,
     ) -> Result<(Self, Option<Embedded>)> {
-        let mut backends = Self::made(config, registry, recorder)?;
+        let (mut backends, databases) = Self::made(config, registry, recorder)?;
         for (name, postgres) in &config.postgres {
             if let Some(url) = &postgres.url {
                 let scripts = scripts(&config.folder, postgres);
@@ -64,61 +68,37 @@ impl Backends {
                 tell(name, &applied.with_context(|| place(config, name, postgres))?);
             }
         }
-        let embedded = backends.embedded(config).await?;
+        let embedded = embedded(config, databases).await?;
         backends.started = true;
         Ok((backends, embedded))
     }
 
-    async fn embedded(&self, config: &Config) -> Result<Option<Embedded>> {
-        let mut shares = BTreeMap::new();
-        let wanted = config.postgres.iter().filter_map(|(name, postgres)| {
-            // Servers of others have none.
-            let size_bytes = postgres.size_bytes?;
-            shares.insert(name.clone(), Share { pool: postgres.pool, size_bytes });
-            Some(Wanted {
-                name: name.clone(),
-                place: place(config, name, postgres),
-                scripts: scripts(&config.folder, postgres),
-                pool: pool(postgres),
-                database: self.databases.get(name)?.clone(),
-            })
-        });
-        let wanted: Vec<Wanted> = wanted.collect();
-        if wanted.is_empty() {
-            return Ok(None);
-        }
-        let server = EmbeddedConfig {
-            state_dir: config.state_dir.clone(),
-            name: config.name.clone(),
-            shares,
-        };
-        Embedded::start(server, wanted).await.map(Some)
-    }
-
     /// Backends that connect to nothing until they are used, for checking components.
     pub fn unconnected(config: &Config, registry: &RegistryHandle) -> Result<Self> {
-        Self::made(config, registry, None)
+        Self::made(config, registry, None).map(|(backends, _)| backends)
     }
 
     fn made(
         config: &Config,
         registry: &RegistryHandle,
         recorder: Option<Arc<Recorder>>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Databases)> {
         tls::install();
         let threads = threads::count(config.limits.threads);
         let mut backends = Self { recorder, ..Self::default() };
+        let mut databases = Databases::new();
         for (name, postgres) in &config.postgres {
             let database = match &postgres.url {
                 Some(url) => PgDatabase::new(address(name, postgres, url)?, pool(postgres)).into(),
                 None => Awaited::missing("its server has not been started"),
             };
-            backends.databases.insert(name.clone(), database);
+            backends.declare::<Postgres>(name, database.clone());
+            databases.insert(name.clone(), database);
         }
         for (name, ollama) in &config.ollama {
             let models = models(ollama, threads, registry, backends.recorder.as_ref())
                 .with_context(|| format!("the url of [ollama.{name}]"))?;
-            backends.models.insert(name.clone(), models);
+            backends.declare::<Ollama>(name, models);
         }
         for (name, service) in &config.services {
             let Some(component) = service.component() else { continue };
@@ -127,7 +107,17 @@ impl Backends {
                 .with_context(|| format!("no certificates for 'outbound' of [service.{name}]"))?;
             backends.outbound.insert(name.clone(), outbound);
         }
-        Ok(backends)
+        Ok((backends, databases))
+    }
+
+    fn declare<C: Capability>(&mut self, name: &str, backend: impl Backend + 'static) {
+        let (name, backend) = (name.to_owned(), Box::new(backend));
+        self.declared.push(Declared { key: C::KEY, name, backend });
+    }
+
+    fn find(&self, key: &str, name: &str) -> Option<&dyn Backend> {
+        let is_it = |declared: &&Declared| declared.key == key && declared.name == name;
+        self.declared.iter().find(is_it).map(|declared| &*declared.backend)
     }
 
     /// What records the calls that are made of them.
@@ -140,13 +130,13 @@ impl Backends {
         self.started
     }
 
-    /// Whether a database is missing that a service asks, itself or through the services that it calls.
+    /// Whether a backend is missing that a service asks, itself or through the services that it calls.
     pub fn are_missing_for(&self, config: &Config, service: &str) -> bool {
         let (mut seen, mut open) = (BTreeSet::new(), vec![service]);
         while let Some(name) = open.pop() {
             let component = config.services.get(name).and_then(ServiceConfig::component);
             let Some(component) = component.filter(|_| seen.insert(name)) else { continue };
-            if component.grants.postgres.as_deref().is_some_and(|name| self.is_missing(name)) {
+            if self.missing_of(&component.grants).is_some() {
                 return true;
             }
             open.extend(component.grants.services.iter().map(String::as_str));
@@ -154,23 +144,26 @@ impl Backends {
         false
     }
 
-    /// Whether a database's server has not come up yet.
-    pub fn is_missing(&self, database: &str) -> bool {
-        self.databases.get(database).is_some_and(|database| database.get().is_none())
+    /// The key of the first grant whose backend has not come up yet.
+    pub fn missing_of(&self, grants: &Grants) -> Option<&'static str> {
+        let mut granted = grants.resources();
+        let missing = granted
+            .find(|(key, name)| self.find(key, name).is_some_and(|backend| backend.is_missing()));
+        missing.map(|(key, _)| key)
     }
 
-    /// A database as a service uses it.
-    pub fn postgres(&self, name: &str, service: &str) -> Option<Arc<dyn Database>> {
-        let database: Arc<dyn Database> = Arc::new(self.databases.get(name)?.of_service(service));
-        Some(match &self.recorder {
-            Some(_) => record::database(database),
-            None => database,
-        })
-    }
-
-    pub fn ollama(&self, name: &str) -> Option<Arc<dyn Server>> {
-        let client = self.models.get(name)?.client.clone();
-        Some(client)
+    /// What a service has by its grants.
+    pub fn granted(&self, service: &str, grants: &Grants) -> Granted {
+        let mut granted = Granted::default();
+        for (key, name) in grants.resources() {
+            if let Some(backend) = self.find(key, name) {
+                granted = backend.grant(service, granted);
+            }
+        }
+        match &self.recorder {
+            Some(_) => record::granted(granted),
+            None => granted,
+        }
     }
 
     /// The way of a service to hosts outside.
@@ -180,73 +173,54 @@ impl Backends {
 
     /// What does not answer, in words for people. Looks now, at all of them at the same time.
     pub async fn unavailable(&self) -> Vec<String> {
-        let databases = self.databases.iter().map(async |(name, database)| {
-            let Some(database) = database.get() else {
-                let why = database.why_missing()?;
-                return Some(format!("the database {name} is missing: {why}; it is tried again"));
-            };
-            match look(database.check()).await {
-                Some(Ok(())) => {
-                    let why = database.why_full()?;
-                    Some(format!("the database {name} is full: {why}"))
-                }
-                answer => {
-                    tracing::debug!(database = name, "{answer:?}");
-                    let tried = tried(database.is_open());
-                    Some(format!("the database {name} does not answer{tried}"))
-                }
-            }
-        });
-        let models = self.models.iter().map(|(name, models)| {
-            look(models.upstream.check()).map(move |answer| match answer {
-                Some(Serving::Server) => None,
-                Some(Serving::Fallback) => {
-                    Some(format!("no Ollama answers for {name}; its demo stands in"))
-                }
-                _ => Some(format!(
-                    "no Ollama answers for {name}{}",
-                    tried(models.upstream.is_open())
-                )),
-            })
-        });
-        let (databases, models) = tokio::join!(join_all(databases), join_all(models));
+        let complaints =
+            self.declared.iter().map(|Declared { name, backend, .. }| backend.complaint(name));
         let outbound = self.outbound.iter().flat_map(|(service, outbound)| {
             let hosts = outbound.unreachable();
             hosts.into_iter().map(move |host| {
-                format!("the service {service} does not reach {host}{}", tried(true))
+                format!("the service {service} does not reach {host}{}", what_calls_do(true))
             })
         });
-        databases.into_iter().chain(models).flatten().chain(outbound).collect()
+        join_all(complaints).await.into_iter().flatten().chain(outbound).collect()
     }
 
     /// How many calls run on each backend at this moment, by its table in the application file. Asks nobody.
     pub fn calls(&self) -> Vec<(String, usize)> {
-        let databases = self.databases.iter().map(|(name, database)| {
-            (format!("postgres.{name}"), database.get().map_or(0, PgDatabase::in_use))
-        });
-        let models = self
-            .models
+        let calls = self
+            .declared
             .iter()
-            .map(|(name, models)| (format!("ollama.{name}"), models.client.live_calls()));
-        databases.chain(models).collect()
+            .map(|Declared { key, name, backend }| (format!("{key}.{name}"), backend.calls()));
+        calls.collect()
     }
 
     /// Close connections.
     pub fn close(&self) {
-        for database in self.databases.values().filter_map(Awaited::get) {
-            database.close();
-        }
+        self.declared.iter().for_each(|declared| declared.backend.close());
     }
 }
 
-/// `None` without an answer in time.
-async fn look<T>(question: impl Future<Output = T>) -> Option<T> {
-    timeout(READY_TIMEOUT, question).await.ok()
-}
-
-/// What happens to calls meanwhile.
-fn tried(is_open: bool) -> &'static str {
-    if is_open { "; calls fail at once until it does" } else { "" }
+/// Bring up the server of the databases without a url, if there are any.
+async fn embedded(config: &Config, mut databases: Databases) -> Result<Option<Embedded>> {
+    let mut shares = BTreeMap::new();
+    let wanted = config.postgres.iter().filter_map(|(name, postgres)| {
+        // Servers of others have none.
+        let size_bytes = postgres.size_bytes?;
+        shares.insert(name.clone(), Share { pool: postgres.pool, size_bytes });
+        Some(Wanted {
+            name: name.clone(),
+            place: place(config, name, postgres),
+            scripts: scripts(&config.folder, postgres),
+            pool: pool(postgres),
+            database: databases.remove(name)?,
+        })
+    });
+    let wanted: Vec<Wanted> = wanted.collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let server =
+        EmbeddedConfig { state_dir: config.state_dir.clone(), name: config.name.clone(), shares };
+    Embedded::start(server, wanted).await.map(Some)
 }
 
 /// Tell what was run.
@@ -317,7 +291,7 @@ fn models(
         Some(_) => record::transport(upstream.clone()),
         None => upstream.clone(),
     };
-    Ok(Models { client: Arc::new(Client::new(transport, options)), upstream })
+    Ok(Models::new(upstream, transport, options))
 }
 
 #[cfg(test)]
@@ -345,7 +319,9 @@ mod tests {
         let backends = Backends::unconnected(&config, &RegistryHandle::default()).unwrap();
         let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
         let request = Request::builder().method(method).uri(path).body(body).unwrap();
-        let server = backends.ollama("gpu").unwrap();
+        let grants = &config.services["a"].component().unwrap().grants;
+        let granted = backends.granted("a", grants);
+        let server = granted.of::<Ollama>().unwrap();
         server.forward(request, RequestContext::of_host("test")).await.unwrap_err()
     }
 

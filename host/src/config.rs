@@ -408,6 +408,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+// === impl Grants ===
+
+impl Grants {
+    /// The key and the name of each resource.
+    pub fn resources(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [("postgres", &self.postgres), ("ollama", &self.ollama)];
+        all.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?)))
+    }
+}
+
 // === impl ServiceConfig ===
 
 impl ServiceConfig {

@@ -22,9 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 
 use crate::capability::context::{Inbound, RequestContext};
+use crate::capability::granted::Granted;
 use crate::capability::ollama::upstream::Transport;
 use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers};
-use crate::capability::postgres::Database;
+use crate::capability::postgres::Postgres;
 use crate::engine::state::Surroundings;
 use crate::failure::{Failure, Kind};
 use crate::limits::record as limits;
@@ -185,9 +186,12 @@ impl Recorder {
     }
 }
 
-/// The database, watched.
-pub fn database(inner: Arc<dyn Database>) -> Arc<dyn Database> {
-    Arc::new(postgres::Recorded(inner))
+/// What a service is granted, watched where it is called. Model servers are watched behind that ([`transport`]).
+pub fn granted(granted: Granted) -> Granted {
+    match granted.of::<Postgres>().cloned() {
+        Some(database) => granted.with::<Postgres>(Arc::new(postgres::Recorded(database))),
+        None => granted,
+    }
 }
 
 /// The way to a model server, watched.

@@ -419,11 +419,11 @@ pub fn table(services: &[ServiceStatus]) -> String {
 impl Host {
     /// A service's state in a word.
     fn state(&self, service: &ServiceConfig, is_on_trial: bool) -> &'static str {
-        let database = service.component().and_then(|service| service.grants.postgres.as_deref());
-        match database {
-            Some(database) if self.backends.is_missing(database) => "no database",
-            _ if is_on_trial => "canary",
-            _ => "running",
+        let component = service.component();
+        match component.and_then(|component| self.backends.missing_of(&component.grants)) {
+            Some(_) => "no database",
+            None if is_on_trial => "canary",
+            None => "running",
         }
     }
 

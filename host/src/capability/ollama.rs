@@ -18,6 +18,7 @@ mod decode;
 mod error;
 mod host;
 mod json;
+mod models;
 mod ndjson;
 mod network;
 mod pump;
@@ -26,7 +27,8 @@ pub use super::body::Body;
 use super::{body, headers};
 pub use address::Address;
 pub use client::{Client, Options};
-pub use host::{Ollama, OllamaView, add_to_linker};
+pub use host::Ollama;
+pub use models::Models;
 pub use upstream::{Terms, Upstream};
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub mod url;
 pub use awaited::Awaited;
 pub use backend::Database;
 pub use connection::Administrator;
-pub use host::{Postgres, PostgresView, add_to_linker};
+pub use host::Postgres;
 pub use pool::{PgDatabase, PoolConfig};
 pub(crate) use pooled::restored_session;
 pub use room::Room;

@@ -15,50 +15,26 @@ use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre as P2Pre;
 use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
 
-use crate::capability::{header_sets, ollama, outgoing, postgres};
+use crate::capability::{self, AnyCapability, Linkable, header_sets, outgoing};
 use crate::engine::Engine;
 use crate::engine::output;
 use crate::engine::state::{Grants, State};
 pub use missing::Missing;
 
-/// A capability of this host that a component can be granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Capability {
-    Postgres,
-    Ollama,
-}
+/// A capability as the engine has it.
+type Known = &'static dyn Linkable<State>;
 
-impl Capability {
-    pub const ALL: [Self; 2] = [Self::Postgres, Self::Ollama];
-
-    /// The key of the application file that grants it.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Ollama => "ollama",
-        }
-    }
-
-    /// The WIT package that a component imports to use it.
-    pub fn package(self) -> &'static str {
-        match self {
-            Self::Postgres => "wasm-host:postgres",
-            Self::Ollama => "wasm-host:ollama",
-        }
-    }
-
-    /// The capability behind an import such as `wasm-host:postgres/client@0.1.0`.
-    pub fn of_import(import: &str) -> Option<Self> {
-        let (package, _) = import.split_once('/')?;
-        Self::ALL.into_iter().find(|capability| capability.package() == package)
-    }
+/// The capability behind an import such as `wasm-host:postgres/client@0.1.0`.
+fn capability_of(import: &str) -> Option<Known> {
+    let (package, _) = import.split_once('/')?;
+    capability::all::<State>().into_iter().find(|capability| capability.package() == package)
 }
 
 /// Why a component cannot be a service.
 #[derive(Debug)]
 pub enum Refusal {
     /// It imports a capability that its service is not granted.
-    NotGranted { import: String, capability: Capability },
+    NotGranted { import: String, capability: &'static dyn AnyCapability },
     /// It imports what this host does not have, each with what there is instead.
     Missing(Vec<Missing>),
     /// It does not answer HTTP.
@@ -113,11 +89,11 @@ pub fn exports(engine: &Engine, component: &Component) -> Vec<String> {
 }
 
 /// The capabilities that a component must be granted, each with the first import that needs it.
-pub fn needs(imports: &[String]) -> Vec<(Capability, String)> {
-    let mut needs: Vec<(Capability, String)> = Vec::new();
+pub fn needs(imports: &[String]) -> Vec<(Known, String)> {
+    let mut needs: Vec<(Known, String)> = Vec::new();
     for import in imports {
-        if let Some(capability) = Capability::of_import(import)
-            && !needs.iter().any(|(known, _)| *known == capability)
+        if let Some(capability) = capability_of(import)
+            && !needs.iter().any(|(known, _)| known.key() == capability.key())
         {
             needs.push((capability, import.clone()));
         }
@@ -125,10 +101,10 @@ pub fn needs(imports: &[String]) -> Vec<(Capability, String)> {
     needs
 }
 
-/// Check a component's imports against what is granted, without linking anything.
-pub fn check(imports: &[String], granted: &[Capability]) -> Result<(), Refusal> {
+/// Check a component's imports against the keys of what is granted, without linking anything.
+pub fn check(imports: &[String], granted: &[&str]) -> Result<(), Refusal> {
     for (capability, import) in needs(imports) {
-        if !granted.contains(&capability) {
+        if !granted.contains(&capability.key()) {
             return Err(Refusal::NotGranted { import, capability });
         }
     }
@@ -175,7 +151,7 @@ pub fn link(
     let pre = linker.instantiate_pre(component).map_err(|error| {
         explain(engine, component, &error).map_or_else(|| incompatible(error), Refusal::Missing)
     })?;
-    check(&imports(engine, component), &grants.capabilities())?;
+    check(&imports(engine, component), &grants.granted.keys())?;
     if let Ok(pre) = P3Pre::new(pre.clone()) {
         Ok(ProxyPre::P3(pre))
     } else if let Ok(pre) = P2Pre::new(pre) {
@@ -190,10 +166,7 @@ fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Sta
     let mut linker = Linker::new(engine.wasmtime());
     add_wasi(&mut linker)?;
     for (capability, _) in needs(&imports(engine, component)) {
-        match capability {
-            Capability::Postgres => postgres::add_to_linker(&mut linker, State::postgres)?,
-            Capability::Ollama => ollama::add_to_linker(&mut linker, State::ollama)?,
-        }
+        capability.link(&mut linker)?;
     }
     Ok(linker)
 }
@@ -247,8 +220,8 @@ mod tests {
     #[test]
     fn an_ungranted_import_is_refused_by_name() {
         let imports = strings(&["wasi:io/poll@0.2.6", "wasm-host:postgres/client@0.1.0"]);
-        assert!(check(&imports, &[Capability::Postgres]).is_ok());
-        let refusal = check(&imports, &[Capability::Ollama]).unwrap_err();
+        assert!(check(&imports, &["postgres"]).is_ok());
+        let refusal = check(&imports, &["ollama"]).unwrap_err();
         assert_eq!(
             refusal.to_string(),
             "it imports wasm-host:postgres/client@0.1.0, and nothing grants it postgres"
@@ -262,9 +235,8 @@ mod tests {
             "wasm-host:ollama/proxy@0.1.0",
             "wasi:http/types@0.3.0",
         ]);
-        assert_eq!(
-            needs(&imports),
-            [(Capability::Ollama, "wasm-host:ollama/models@0.1.0".to_string())]
-        );
+        let needs = needs(&imports).into_iter();
+        let needs: Vec<_> = needs.map(|(capability, import)| (capability.key(), import)).collect();
+        assert_eq!(needs, [("ollama", "wasm-host:ollama/models@0.1.0".to_string())]);
     }
 }

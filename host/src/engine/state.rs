@@ -9,13 +9,11 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::capability::budget::Exhausted;
 use crate::capability::context::{RequestContext, Requests};
+use crate::capability::granted::Granted;
 use crate::capability::header_sets::{Tally, TallyView};
-use crate::capability::ollama::OllamaView;
-use crate::capability::ollama::backend::Server;
+use crate::capability::instance::{HasInstance, InstanceView};
+use crate::capability::journal::Journal;
 use crate::capability::outgoing::{OutgoingHooks, OutgoingView, Peers};
-use crate::capability::postgres::notices::Journal;
-use crate::capability::postgres::{Database, PostgresView};
-use crate::engine::link::Capability;
 use crate::engine::memory::{Budget, StoreLimit};
 use crate::engine::output::{GuestOutput, LogRate, Printed, Speaker, Stream};
 use crate::limits;
@@ -46,8 +44,8 @@ pub trait Surroundings: Send + Sync {
 pub struct Grants {
     /// The service's name, for logs.
     pub service: Arc<str>,
-    pub postgres: Option<Arc<dyn Database>>,
-    pub ollama: Option<Arc<dyn Server>>,
+    /// What it has beside plain WASI.
+    pub granted: Granted,
     /// The services it may call.
     pub peers: Arc<dyn Peers>,
     /// What its instances may hold together.
@@ -60,14 +58,6 @@ pub struct Grants {
     pub surroundings: Option<Arc<dyn Surroundings>>,
 }
 
-impl Grants {
-    pub fn capabilities(&self) -> Vec<Capability> {
-        let postgres = self.postgres.as_ref().map(|_| Capability::Postgres);
-        let ollama = self.ollama.as_ref().map(|_| Capability::Ollama);
-        postgres.into_iter().chain(ollama).collect()
-    }
-}
-
 /// The data of one store.
 pub struct State {
     grants: Arc<Grants>,
@@ -78,7 +68,7 @@ pub struct State {
     table: ResourceTable,
     tally: Tally,
     printed: Arc<Printed>,
-    /// For what a database says.
+    /// For what backends say.
     journal: Arc<dyn Journal>,
     pub memory: StoreLimit,
     pub requests: Requests,
@@ -177,26 +167,6 @@ impl State {
         any
     }
 
-    pub fn postgres(&mut self) -> PostgresView<'_> {
-        PostgresView {
-            database: self.grants.postgres.as_ref(),
-            journal: &self.journal,
-            requests: &self.requests,
-            holdings: self.memory.holdings(),
-            table: &mut self.table,
-        }
-    }
-
-    pub fn ollama(&mut self) -> OllamaView<'_> {
-        OllamaView {
-            server: self.grants.ollama.as_ref(),
-            requests: &self.requests,
-            holdings: self.memory.holdings(),
-            tally: &mut self.tally,
-            table: &mut self.table,
-        }
-    }
-
     pub fn outgoing(&mut self) -> OutgoingView<'_> {
         OutgoingView {
             peers: &self.grants.peers,
@@ -215,6 +185,19 @@ impl State {
 
     pub(super) fn tally(&mut self) -> TallyView<'_> {
         TallyView { tally: &mut self.tally, table: &mut self.table }
+    }
+}
+
+impl HasInstance for State {
+    fn instance(&mut self) -> InstanceView<'_> {
+        InstanceView {
+            granted: &self.grants.granted,
+            requests: &self.requests,
+            holdings: self.memory.holdings(),
+            journal: &self.journal,
+            tally: &mut self.tally,
+            table: &mut self.table,
+        }
     }
 }
 

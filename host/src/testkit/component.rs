@@ -8,6 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use wasmtime_wasi_http::handler::ProxyPre;
 
+use crate::capability::granted::Granted;
+use crate::capability::ollama::{Client, Ollama, Options};
+use crate::capability::postgres::Postgres;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, compile_now};
@@ -87,7 +90,6 @@ pub(super) fn grants(
     environment: &[(String, String)],
     case: Option<(&Case, Arc<dyn crate::engine::state::Surroundings>)>,
 ) -> Grants {
-    use crate::capability::ollama::{Client, Options};
     let transport = Arc::new(FakeOllama(script.clone()));
     let options = match &case {
         None => Options::default(),
@@ -101,8 +103,9 @@ pub(super) fn grants(
     };
     Grants {
         service: "component".into(),
-        postgres: Some(Arc::new(FakeDatabase(script.clone()))),
-        ollama: Some(Arc::new(Client::new(transport, options))),
+        granted: Granted::default()
+            .with::<Postgres>(Arc::new(FakeDatabase(script.clone())))
+            .with::<Ollama>(Arc::new(Client::new(transport, options))),
         peers: Arc::new(FakePeers(script)),
         memory: Budget::new(usize::MAX),
         log: LogRate::new("component".into(), usize::MAX, usize::MAX),

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use wasmtime::component::{
-    Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, ResourceTable,
-    StreamReader,
+    Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, StreamReader,
 };
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3::{Request, Response};
@@ -19,39 +18,33 @@ use super::backend::{
     Model, Progress, Server, Stream, Summary,
 };
 use super::json;
+use crate::capability::Capability;
 use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
 use crate::capability::budget::{Exhausted, Holdings, on_account_of};
-use crate::capability::context::{RequestContext, Requests, calling_request};
-use crate::capability::header_sets::{Tally, head_bytes, sent_bytes};
+use crate::capability::context::{RequestContext, calling_request};
+use crate::capability::header_sets::{head_bytes, sent_bytes};
+use crate::capability::instance::{HasInstance, InstanceView};
 use crate::capability::stream::{Items, Parcel};
 use crate::limits::ollama::REQUEST_BYTES;
 
-/// What one instance has of the capability.
-pub struct OllamaView<'a> {
-    /// The grant.
-    pub server: Option<&'a Arc<dyn Server>>,
-    pub requests: &'a Requests,
-    pub holdings: &'a Holdings,
-    pub tally: &'a mut Tally,
-    pub table: &'a mut ResourceTable,
-}
-
-/// The capability as wasmtime's linker sees it.
+/// The models of an Ollama server.
 pub struct Ollama;
 
-impl HasData for Ollama {
-    type Data<'a> = OllamaView<'a>;
+impl Capability for Ollama {
+    const KEY: &'static str = "ollama";
+    const PACKAGE: &'static str = "wasm-host:ollama";
+    type Backend = Arc<dyn Server>;
+
+    fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        types::add_to_linker::<T, Self>(linker, T::instance)?;
+        models::add_to_linker::<T, Self>(linker, T::instance)?;
+        inference::add_to_linker::<T, Self>(linker, T::instance)?;
+        proxy::add_to_linker::<T, Self>(linker, T::instance)
+    }
 }
 
-/// Add `models`, `inference` and `proxy` to a linker.
-pub fn add_to_linker<T: WasiHttpView + 'static>(
-    linker: &mut Linker<T>,
-    view: fn(&mut T) -> OllamaView<'_>,
-) -> wasmtime::Result<()> {
-    types::add_to_linker::<T, Ollama>(linker, view)?;
-    models::add_to_linker::<T, Ollama>(linker, view)?;
-    inference::add_to_linker::<T, Ollama>(linker, view)?;
-    proxy::add_to_linker::<T, Ollama>(linker, view)
+impl HasData for Ollama {
+    type Data<'a> = InstanceView<'a>;
 }
 
 /// A result that a guest sees within one that only the host sees.
@@ -60,10 +53,10 @@ type Answer<T> = wasmtime::Result<Result<T, Error>>;
 /// A stream and its end, as a guest receives them.
 type Streamed<T, S> = (StreamReader<T>, FutureReader<Result<S, Error>>);
 
-impl types::Host for OllamaView<'_> {}
-impl models::Host for OllamaView<'_> {}
-impl inference::Host for OllamaView<'_> {}
-impl proxy::Host for OllamaView<'_> {}
+impl types::Host for InstanceView<'_> {}
+impl models::Host for InstanceView<'_> {}
+impl inference::Host for InstanceView<'_> {}
+impl proxy::Host for InstanceView<'_> {}
 
 impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
     async fn version(store: &Accessor<T, Self>) -> Answer<String> {
@@ -161,7 +154,7 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
             Err(error) => return Ok(Err(error)),
         };
         store.with(|mut access| {
-            let OllamaView { tally, table, .. } = access.get();
+            let InstanceView { tally, table, .. } = access.get();
             tally.grow(table, head_bytes(response.headers()))?;
             let http = access.data_mut().http();
             // Nobody here waits to learn how the transmission went: the body itself ends as an
@@ -184,7 +177,7 @@ fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
     store.with(|mut access| {
         let request = calling_request(&mut access, |access| access.get().requests);
         let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
-        let server = access.get().server.cloned().ok_or_else(missing)?;
+        let server = access.get().granted.of::<Ollama>().cloned().ok_or_else(missing)?;
         let caller = request.unwrap_or_else(RequestContext::of_no_request);
         let holdings = access.get().holdings.clone();
         Ok(Begun { server, holdings, caller })

@@ -6,9 +6,11 @@
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::PgDatabase;
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
+use super::{PgDatabase, Postgres};
+use crate::capability::backend::{Backend, Complaint, asked, what_calls_do};
 use crate::capability::context::RequestContext;
+use crate::capability::granted::Granted;
 
 /// A database, there or not. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +65,46 @@ impl Awaited {
         // So that it is known, where the database is there already.
         let _ = service.there();
         service
+    }
+}
+
+impl Backend for Awaited {
+    fn grant(&self, service: &str, granted: Granted) -> Granted {
+        granted.with::<Postgres>(Arc::new(self.of_service(service)))
+    }
+
+    fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a> {
+        Box::pin(async move {
+            let Some(database) = self.get() else {
+                let why = self.why_missing()?;
+                return Some(format!("the database {name} is missing: {why}; it is tried again"));
+            };
+            match asked(database.check()).await {
+                Some(Ok(())) => {
+                    let why = database.why_full()?;
+                    Some(format!("the database {name} is full: {why}"))
+                }
+                answer => {
+                    tracing::debug!(database = name, "{answer:?}");
+                    let calls = what_calls_do(database.is_open());
+                    Some(format!("the database {name} does not answer{calls}"))
+                }
+            }
+        })
+    }
+
+    fn calls(&self) -> usize {
+        self.get().map_or(0, PgDatabase::in_use)
+    }
+
+    fn is_missing(&self) -> bool {
+        self.get().is_none()
+    }
+
+    fn close(&self) {
+        if let Some(database) = self.get() {
+            database.close();
+        }
     }
 }
 

@@ -6,53 +6,46 @@
 use std::sync::Arc;
 
 use wasmtime::component::{
-    Access, Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader,
+    Access, Accessor, FutureReader, HasData, Linker, Resource, StreamReader,
 };
 
 use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction, Value};
-use super::notices::{Caller, Journal, on_behalf_of};
+use super::notices::{Caller, on_behalf_of};
 use super::parameters;
+use crate::capability::Capability;
 use crate::capability::bindings::wasm_host::postgres::{client, types};
 use crate::capability::budget::{Holdings, on_account_of};
-use crate::capability::context::{RequestContext, Requests, calling_request};
+use crate::capability::context::{RequestContext, calling_request};
+use crate::capability::instance::{HasInstance, InstanceView};
 use crate::capability::stream::{Items, Parcel};
 
-/// Stands for this capability where wasmtime wants a type.
+/// A database of a PostgreSQL server.
 pub struct Postgres;
 
-/// What the capability needs of an instance's state.
-pub struct PostgresView<'a> {
-    /// The granted database.
-    pub database: Option<&'a Arc<dyn Database>>,
-    /// Where what its server says is written down.
-    pub journal: &'a Arc<dyn Journal>,
-    pub requests: &'a Requests,
-    pub holdings: &'a Holdings,
-    pub table: &'a mut ResourceTable,
+impl Capability for Postgres {
+    const KEY: &'static str = "postgres";
+    const PACKAGE: &'static str = "wasm-host:postgres";
+    type Backend = Arc<dyn Database>;
+
+    fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        types::add_to_linker::<T, Self>(linker, T::instance)?;
+        client::add_to_linker::<T, Self>(linker, T::instance)
+    }
 }
 
 /// A guest's open transaction. Rolled back when it is dropped.
 pub struct OpenTransaction(Arc<dyn Transaction>);
 
 impl HasData for Postgres {
-    type Data<'a> = PostgresView<'a>;
-}
-
-/// Link the capability.
-pub fn add_to_linker<T: Send + 'static>(
-    linker: &mut Linker<T>,
-    view: fn(&mut T) -> PostgresView<'_>,
-) -> wasmtime::Result<()> {
-    types::add_to_linker::<T, Postgres>(linker, view)?;
-    client::add_to_linker::<T, Postgres>(linker, view)
+    type Data<'a> = InstanceView<'a>;
 }
 
 /// What the interface calls a query's result.
 type Answer = (Vec<Column>, StreamReader<RowBatch>, FutureReader<Result<u64, Error>>);
 
-impl types::Host for PostgresView<'_> {}
-impl client::Host for PostgresView<'_> {}
-impl client::HostTransaction for PostgresView<'_> {}
+impl types::Host for InstanceView<'_> {}
+impl client::Host for InstanceView<'_> {}
+impl client::HostTransaction for InstanceView<'_> {}
 
 impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
     async fn query(
@@ -161,7 +154,7 @@ struct Call {
 impl Call {
     fn of<T: Send + 'static>(access: &mut Access<'_, T, Postgres>, waits: bool) -> Self {
         let request = calling_request(access, |access| access.get().requests);
-        let PostgresView { journal, holdings, .. } = access.get();
+        let InstanceView { journal, holdings, .. } = access.get();
         let (journal, holdings) = (journal.clone(), holdings.clone());
         Self { caller: Caller { journal, request }, holdings, waits }
     }
@@ -197,7 +190,7 @@ fn database<T: Send + 'static>(
 ) -> Result<(Arc<dyn Database>, Call), Error> {
     accessor.with(|mut access| {
         let call = Call::of(&mut access, true);
-        match access.get().database {
+        match access.get().granted.of::<Postgres>() {
             Some(database) => Ok((database.clone(), call)),
             None => Err(Error::Unavailable("no database is granted to this component".to_string())),
         }

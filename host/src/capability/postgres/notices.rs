@@ -9,12 +9,7 @@ use std::sync::Arc;
 use tracing::Level;
 
 use crate::capability::context::RequestContext;
-
-/// Writes down what a server says, as far as it is bounded.
-pub trait Journal: Send + Sync {
-    /// `request` is the one whose statement made the server say it, if it is known.
-    fn note(self: Arc<Self>, level: Level, request: Option<&RequestContext>, text: &str);
-}
+use crate::capability::journal::Journal;
 
 /// On whose behalf a statement runs.
 #[derive(Clone)]

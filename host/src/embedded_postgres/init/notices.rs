@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tracing::Level;
 
 use crate::capability::context::RequestContext;
-use crate::capability::postgres::notices::{Caller, Journal, on_behalf_of};
+use crate::capability::journal::Journal;
+use crate::capability::postgres::notices::{Caller, on_behalf_of};
 use crate::limits::embedded_postgres as limits;
 use crate::telemetry::SCRIPT;
 

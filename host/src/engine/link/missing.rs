@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::engine::link::Capability;
+use crate::capability;
+use crate::engine::state::State;
 
 /// An import that this host cannot give, whatever is granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -153,7 +154,7 @@ fn advice(import: &str) -> Option<String> {
     }
     Some(format!(
         "it has WASI 0.2 and 0.3, {}; what else a component needs is joined to it first (`wac plug`)",
-        Capability::ALL.map(Capability::package).join(" and ")
+        capability::all::<State>().map(|capability| capability.package()).join(" and ")
     ))
 }
 

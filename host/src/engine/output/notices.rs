@@ -7,7 +7,7 @@ use tracing::Level;
 
 use super::LogRate;
 use crate::capability::context::RequestContext;
-use crate::capability::postgres::notices::Journal;
+use crate::capability::journal::Journal;
 
 impl Journal for LogRate {
     fn note(self: Arc<Self>, level: Level, request: Option<&RequestContext>, text: &str) {

@@ -1,0 +1,42 @@
+//! What a table of the application file declares, connected: what services are granted, and how it is.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::time::timeout;
+
+use super::granted::Granted;
+use crate::limits::backends::READY_TIMEOUT;
+
+/// What is wrong, in words for people; `None` if nothing is.
+pub type Complaint<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+
+/// One such table's backend. It is shared by the services that it is granted to.
+pub trait Backend: Send + Sync {
+    /// Grant it to a service.
+    fn grant(&self, service: &str, granted: Granted) -> Granted;
+
+    /// What is wrong with it at this moment. Asks it, for no longer than [`READY_TIMEOUT`]; `name` is what it is called.
+    fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a>;
+
+    /// Calls that run on it at this moment. Asks nobody.
+    fn calls(&self) -> usize;
+
+    /// Whether it has not come up yet, so that no service that asks it can be healthy.
+    fn is_missing(&self) -> bool {
+        false
+    }
+
+    /// Close connections.
+    fn close(&self) {}
+}
+
+/// Ask a backend how it is. `None` without an answer in time.
+pub async fn asked<T>(question: impl Future<Output = T>) -> Option<T> {
+    timeout(READY_TIMEOUT, question).await.ok()
+}
+
+/// What happens to calls of a backend that does not answer: words that continue a complaint.
+pub fn what_calls_do(breaker_is_open: bool) -> &'static str {
+    if breaker_is_open { "; calls fail at once until it does" } else { "" }
+}

@@ -1,0 +1,30 @@
+//! What a capability has of the instance that calls it.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::WasiHttpView;
+
+use super::budget::Holdings;
+use super::context::Requests;
+use super::granted::Granted;
+use super::header_sets::Tally;
+use super::journal::Journal;
+
+/// What a store holds, as far as capabilities go.
+pub trait HasInstance: WasiHttpView + Send + 'static {
+    fn instance(&mut self) -> InstanceView<'_>;
+}
+
+/// One instance, as every capability sees it.
+pub struct InstanceView<'a> {
+    pub granted: &'a Granted,
+    /// Those that it serves.
+    pub requests: &'a Requests,
+    /// What the host holds for it.
+    pub holdings: &'a Holdings,
+    /// Where what backends say is written down.
+    pub journal: &'a Arc<dyn Journal>,
+    pub tally: &'a mut Tally,
+    pub table: &'a mut ResourceTable,
+}
