@@ -125,6 +125,43 @@ impl Weight {
     fn is_light(&self) -> bool {
         self.score.load(Ordering::Relaxed) == 0
     }
+
+    /// Have the turns that come measured by the thread's time.
+    fn suspect(&self) {
+        self.score.fetch_max(1, Ordering::Relaxed);
+    }
+}
+
+/// How long a turn takes at home.
+///
+/// By the clock, which costs less than the thread's time, as long as nothing is suspected. By the clock a turn looks
+/// long, too, in which others had the processor, and where processors are short, which is where guests that compute
+/// are many, that is one in a few. So who looks heavy is measured by the thread's time from then on, before it is sent
+/// to where it would wait behind those that are.
+enum Turn {
+    ByClock(Instant),
+    ByProcessor(Duration),
+}
+
+impl Turn {
+    fn begin(weight: &Weight) -> Self {
+        if weight.is_light() {
+            Self::ByClock(Instant::now())
+        } else {
+            Self::ByProcessor(processor_time())
+        }
+    }
+
+    /// How long it took, and whether that was the instance's own doing.
+    fn end(self) -> (Duration, bool) {
+        match self {
+            Self::ByClock(began) => (began.elapsed(), false),
+            Self::ByProcessor(began) => {
+                let turn = processor_time().saturating_sub(began);
+                (turn, turn >= limits::LONG_TURN)
+            }
+        }
+    }
 }
 
 /// The time that the calling thread has had of a processor.
@@ -150,16 +187,21 @@ impl Future for Home {
         let Some(instance) = &mut self.0 else { return Poll::Ready(()) };
         // Asked once: others change it meanwhile, and whoever was woken must take its turn somewhere.
         let stays = !instance.weight.is_heavy();
+        let mut computes = false;
         if stays {
-            // By the clock, which costs less than the thread's time. A turn that was interrupted looks long;
-            // one now and then makes nothing heavy.
-            let began = Instant::now();
+            let turn = Turn::begin(&instance.weight);
             if instance.task.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            instance.weight.add(began.elapsed(), instance.slots.running());
+            let (turn, is_its_own) = turn.end();
+            instance.weight.add(turn, instance.slots.running());
+            if instance.slots.is_computing() {
+                // A tick has passed, which others may have had. If not, the next one shows it.
+                instance.weight.suspect();
+                computes = is_its_own;
+            }
         }
-        if (instance.slots.is_computing() || instance.weight.is_heavy())
+        if (computes || instance.weight.is_heavy())
             && let Some(computing) = &*COMPUTING
         {
             let (home, thread) = (Handle::current(), threads::current());
