@@ -10,10 +10,10 @@ use anyhow::Error;
 use futures_util::future::join_all;
 
 use crate::backends::Backends;
+use crate::capability::ollama::Ollama;
 use crate::capability::outgoing::Peers;
 use crate::config::{
-    ComponentConfig, ComponentSource, Config, Diagnostic, Diagnostics, EnvironmentValue,
-    ServiceConfig, ServiceKind, Severity, grant_hint,
+    ComponentConfig, ComponentSource, Config, ServiceConfig, ServiceKind, grant_hint,
 };
 use crate::engine::compile::{Bounds, Compiler, ComponentFile};
 use crate::engine::link::Refusal;
@@ -30,6 +30,8 @@ use crate::service::serving::Serving;
 use crate::service::store::{Saved, Store};
 use crate::service::swap::{Explain, SwapSlot};
 use crate::service::{Deadlines, Service};
+use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::settings::secret::EnvironmentValue;
 use crate::testkit::case::OllamaBounds;
 
 /// Read the application file, or make an application of one component.
@@ -159,7 +161,8 @@ fn service_recorder(
     backends: &Backends,
 ) -> Option<ServiceRecorder> {
     let recorder = backends.recorder()?.clone();
-    let granted = component.grants.ollama.as_ref().and_then(|name| config.ollama.get(name));
+    let granted = component.grants.of::<Ollama>();
+    let granted = granted.and_then(|name| config.resources.find_of::<Ollama>(name));
     let bounds = granted.map(|ollama| (ollama.concurrent, ollama.first_byte_timeout));
     let (concurrent, first_byte_timeout) = bounds.unwrap_or((
         limits::ollama::CONCURRENT.default,

@@ -3,22 +3,21 @@
 
 mod embedded;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use futures_util::future::join_all;
 
-use crate::capability::Capability;
-use crate::capability::backend::{Backend, what_calls_do};
+use crate::capability::backend::{Backend, Host, what_calls_do};
 use crate::capability::granted::Granted;
-use crate::capability::ollama::upstream::{Fallback, Transport};
-use crate::capability::ollama::{self, Models, Ollama, Options, Upstream};
+use crate::capability::ollama::upstream::Transport;
 use crate::capability::outgoing::Outbound;
-use crate::capability::postgres::url::Address;
-use crate::capability::postgres::{Awaited, PgDatabase, PoolConfig, Postgres};
-use crate::config::{BackendUrl, Config, Grants, OllamaConfig, PostgresConfig, ServiceConfig};
+use crate::capability::postgres::{Awaited, Postgres, PostgresConfig};
+use crate::capability::{self, Capability};
+use crate::config::{Config, Grants, ServiceConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, Script, Share};
 use crate::record::{self, Recorder};
 use crate::service::registry::RegistryHandle;
@@ -46,8 +45,26 @@ struct Declared {
     backend: Box<dyn Backend>,
 }
 
-/// Databases that the host may have to start a server for, by their names.
-type Databases = BTreeMap<String, Awaited>;
+/// What the host is to backends.
+struct Around<'a> {
+    threads: usize,
+    registry: &'a RegistryHandle,
+    is_recorded: bool,
+}
+
+impl Host for Around<'_> {
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn service(&self, name: &str) -> Arc<dyn Transport> {
+        Arc::new(self.registry.transport(name))
+    }
+
+    fn watched(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport> {
+        if self.is_recorded { record::transport(transport) } else { transport }
+    }
+}
 
 impl Backends {
     /// Start what has to be started, and bring databases to the state that their init scripts say.
@@ -57,48 +74,72 @@ impl Backends {
         registry: &RegistryHandle,
         recorder: Option<Arc<Recorder>>,
     ) -> Result<(Self, Option<Embedded>)> {
-        let (mut backends, databases) = Self::made(config, registry, recorder)?;
-        for (name, postgres) in &config.postgres {
-            if let Some(url) = &postgres.url {
+        let mut backends = Self::made(config, registry, recorder)?;
+        for (name, postgres) in config.resources.of::<Postgres>() {
+            if let Some(address) = postgres.address(name)? {
                 let scripts = scripts(&config.folder, postgres);
                 let what = format!("running init scripts of the database {name}");
-                let address = address(name, postgres, url)?;
                 let applied = embedded_postgres::apply(&address, &scripts);
                 let applied = tell_if_long_async(&what, applied).await;
                 tell(name, &applied.with_context(|| place(config, name, postgres))?);
             }
         }
-        let embedded = embedded(config, databases).await?;
+        let embedded = backends.embedded(config).await?;
         backends.started = true;
         Ok((backends, embedded))
     }
 
+    /// Bring up the server of the databases without a url, if there are any.
+    async fn embedded(&self, config: &Config) -> Result<Option<Embedded>> {
+        let mut shares = BTreeMap::new();
+        let wanted = config.resources.of::<Postgres>().filter_map(|(name, postgres)| {
+            // Servers of others have none.
+            let size_bytes = postgres.size_bytes?;
+            shares.insert(name.to_owned(), Share { pool: postgres.pool, size_bytes });
+            let database: &dyn Any = self.find(Postgres::KEY, name)?;
+            Some(Wanted {
+                name: name.to_owned(),
+                place: place(config, name, postgres),
+                scripts: scripts(&config.folder, postgres),
+                pool: postgres.pool(),
+                database: database.downcast_ref::<Awaited>()?.clone(),
+            })
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let server = EmbeddedConfig {
+            state_dir: config.state_dir.clone(),
+            name: config.name.clone(),
+            shares,
+        };
+        Embedded::start(server, wanted).await.map(Some)
+    }
+
     /// Backends that connect to nothing until they are used, for checking components.
     pub fn unconnected(config: &Config, registry: &RegistryHandle) -> Result<Self> {
-        Self::made(config, registry, None).map(|(backends, _)| backends)
+        Self::made(config, registry, None)
     }
 
     fn made(
         config: &Config,
         registry: &RegistryHandle,
         recorder: Option<Arc<Recorder>>,
-    ) -> Result<(Self, Databases)> {
+    ) -> Result<Self> {
         tls::install();
-        let threads = threads::count(config.limits.threads);
+        let host = Around {
+            threads: threads::count(config.limits.threads),
+            registry,
+            is_recorded: recorder.is_some(),
+        };
         let mut backends = Self { recorder, ..Self::default() };
-        let mut databases = Databases::new();
-        for (name, postgres) in &config.postgres {
-            let database = match &postgres.url {
-                Some(url) => PgDatabase::new(address(name, postgres, url)?, pool(postgres)).into(),
-                None => Awaited::missing("its server has not been started"),
-            };
-            backends.declare::<Postgres>(name, database.clone());
-            databases.insert(name.clone(), database);
-        }
-        for (name, ollama) in &config.ollama {
-            let models = models(ollama, threads, registry, backends.recorder.as_ref())
-                .with_context(|| format!("the url of [ollama.{name}]"))?;
-            backends.declare::<Ollama>(name, models);
+        for capability in capability::ALL {
+            let key = capability.key();
+            for (name, resource) in config.resources.of_key(key) {
+                let backend = capability.connect(resource, name, &host)?;
+                backends.declared.push(Declared { key, name: name.to_owned(), backend });
+            }
         }
         for (name, service) in &config.services {
             let Some(component) = service.component() else { continue };
@@ -107,12 +148,7 @@ impl Backends {
                 .with_context(|| format!("no certificates for 'outbound' of [service.{name}]"))?;
             backends.outbound.insert(name.clone(), outbound);
         }
-        Ok((backends, databases))
-    }
-
-    fn declare<C: Capability>(&mut self, name: &str, backend: impl Backend + 'static) {
-        let (name, backend) = (name.to_owned(), Box::new(backend));
-        self.declared.push(Declared { key: C::KEY, name, backend });
+        Ok(backends)
     }
 
     fn find(&self, key: &str, name: &str) -> Option<&dyn Backend> {
@@ -146,16 +182,16 @@ impl Backends {
 
     /// The key of the first grant whose backend has not come up yet.
     pub fn missing_of(&self, grants: &Grants) -> Option<&'static str> {
-        let mut granted = grants.resources();
+        let mut granted = grants.resources.iter();
         let missing = granted
             .find(|(key, name)| self.find(key, name).is_some_and(|backend| backend.is_missing()));
-        missing.map(|(key, _)| key)
+        missing.map(|(key, _)| *key)
     }
 
     /// What a service has by its grants.
     pub fn granted(&self, service: &str, grants: &Grants) -> Granted {
         let mut granted = Granted::default();
-        for (key, name) in grants.resources() {
+        for (key, name) in &grants.resources {
             if let Some(backend) = self.find(key, name) {
                 granted = backend.grant(service, granted);
             }
@@ -199,45 +235,11 @@ impl Backends {
     }
 }
 
-/// Bring up the server of the databases without a url, if there are any.
-async fn embedded(config: &Config, mut databases: Databases) -> Result<Option<Embedded>> {
-    let mut shares = BTreeMap::new();
-    let wanted = config.postgres.iter().filter_map(|(name, postgres)| {
-        // Servers of others have none.
-        let size_bytes = postgres.size_bytes?;
-        shares.insert(name.clone(), Share { pool: postgres.pool, size_bytes });
-        Some(Wanted {
-            name: name.clone(),
-            place: place(config, name, postgres),
-            scripts: scripts(&config.folder, postgres),
-            pool: pool(postgres),
-            database: databases.remove(name)?,
-        })
-    });
-    let wanted: Vec<Wanted> = wanted.collect();
-    if wanted.is_empty() {
-        return Ok(None);
-    }
-    let server =
-        EmbeddedConfig { state_dir: config.state_dir.clone(), name: config.name.clone(), shares };
-    Embedded::start(server, wanted).await.map(Some)
-}
-
 /// Tell what was run.
 fn tell(database: &str, scripts: &[String]) {
     for script in scripts {
         tracing::info!(database, "ran {script}");
     }
-}
-
-/// The address that the application file gives.
-fn address(name: &str, postgres: &PostgresConfig, url: &BackendUrl) -> Result<Address> {
-    let address =
-        Address::from_uri(url.expose()).with_context(|| format!("the url of [postgres.{name}]"))?;
-    Ok(match &postgres.ca {
-        Some(ca) => address.with_authorities(ca.pem()),
-        None => address,
-    })
 }
 
 /// Where the application file speaks of a database.
@@ -246,52 +248,10 @@ fn place(config: &Config, name: &str, postgres: &PostgresConfig) -> String {
     format!("{file}:{}: [postgres.{name}]", postgres.line)
 }
 
-fn pool(postgres: &PostgresConfig) -> PoolConfig {
-    PoolConfig {
-        connections: postgres.pool,
-        acquire_timeout: postgres.acquire_timeout,
-        connect_timeout: postgres.connect_timeout,
-        statement_timeout: postgres.statement_timeout,
-        breaker: postgres.breaker.clone(),
-    }
-}
-
 /// A script is recorded under its path in the application's folder, so that the folder may move.
 fn scripts(folder: &Path, postgres: &PostgresConfig) -> Vec<Script> {
     let name = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
     postgres.init.iter().map(|path| Script { name: name(path), path: path.clone() }).collect()
-}
-
-fn models(
-    config: &OllamaConfig,
-    threads: usize,
-    registry: &RegistryHandle,
-    recorder: Option<&Arc<Recorder>>,
-) -> Result<Models> {
-    let address = ollama::Address::parse(config.url.expose())?;
-    let fallback = config.fallback.as_ref().map(|service| Fallback {
-        service: service.clone(),
-        transport: Arc::new(registry.transport(service)),
-    });
-    let terms = ollama::Terms {
-        connect_timeout: config.connect_timeout,
-        ca: config.ca.clone(),
-        breaker: config.breaker.clone(),
-        threads,
-    };
-    let upstream = Arc::new(Upstream::new(&address, &terms, fallback).map_err(|why| anyhow!(why))?);
-    let options = Options {
-        calls: config.concurrent,
-        queue: config.queue,
-        queue_timeout: config.queue_timeout,
-        first_byte: config.first_byte_timeout,
-        forward: config.forward.clone(),
-    };
-    let transport: Arc<dyn Transport> = match recorder {
-        Some(_) => record::transport(upstream.clone()),
-        None => upstream.clone(),
-    };
-    Ok(Models::new(upstream, transport, options))
 }
 
 #[cfg(test)]
@@ -301,8 +261,9 @@ mod tests {
 
     use super::*;
     use crate::capability::context::RequestContext;
+    use crate::capability::ollama::Ollama;
     use crate::capability::ollama::backend::Error;
-    use crate::config::Source;
+    use crate::settings::Source;
 
     /// What becomes of a request to an Ollama that is not there.
     async fn forward(setting: &str, method: Method, path: &str) -> Error {

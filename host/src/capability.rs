@@ -20,11 +20,18 @@ pub mod outgoing;
 pub mod postgres;
 pub mod stream;
 
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
+use anyhow::Context as _;
+use toml::de::DeTable;
 use wasmtime::component::Linker;
 
+use self::backend::{Backend, Host};
 use self::instance::HasInstance;
+use crate::settings::context::{Context, Span};
+use crate::settings::resource::{Declared, Resource};
 
 /// Something that the application file can grant to a component. Each folder implements it once.
 pub trait Capability: Sync + 'static {
@@ -34,8 +41,29 @@ pub trait Capability: Sync + 'static {
     /// The WIT package that a component imports to use it.
     const PACKAGE: &'static str;
 
+    /// What `[KEY.<name>]` says.
+    type Settings: Resource;
+
     /// What a service has that is granted it.
     type Backend: Send + Sync + 'static;
+
+    /// Read one table `[KEY.<name>]`.
+    fn read<'t>(
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<Self::Settings>;
+
+    /// Make a backend of it. It connects once it is used.
+    ///
+    /// # Errors
+    /// What the application file says cannot be used after all.
+    fn connect(
+        settings: &Self::Settings,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>>;
 
     /// Link all interfaces of the package.
     ///
@@ -46,8 +74,31 @@ pub trait Capability: Sync + 'static {
 
 /// Any capability, for code that goes over all of them.
 pub trait AnyCapability: Sync {
+    /// [`Capability::KEY`]
     fn key(&self) -> &'static str;
+
+    /// [`Capability::PACKAGE`]
     fn package(&self) -> &'static str;
+
+    /// [`Capability::read`]
+    fn read<'t>(
+        &self,
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<Arc<dyn Resource>>;
+
+    /// [`Capability::connect`]
+    ///
+    /// # Errors
+    /// As there, or the settings are another capability's.
+    fn connect(
+        &self,
+        settings: &dyn Resource,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>>;
 }
 
 /// Any capability, for instances whose store holds a `T`.
@@ -59,9 +110,22 @@ pub trait Linkable<T>: AnyCapability {
     fn link(&self, linker: &mut Linker<T>) -> wasmtime::Result<()>;
 }
 
-/// Every capability, in the order in which messages name them. A new one is a folder, and its line here.
-pub fn all<T: HasInstance>() -> [&'static dyn Linkable<T>; 2] {
-    [&postgres::Postgres, &ollama::Ollama]
+macro_rules! capabilities {
+    ($($capability:path,)*) => {
+        /// Every capability, in the order in which messages name them.
+        pub static ALL: &[&dyn AnyCapability] = &[$(&$capability),*];
+
+        /// The same, for instances whose store holds a `T`.
+        pub fn linkable<T: HasInstance>() -> Vec<&'static dyn Linkable<T>> {
+            vec![$(&$capability),*]
+        }
+    };
+}
+
+// A new one is a folder, and its line here.
+capabilities! {
+    postgres::Postgres,
+    ollama::Ollama,
 }
 
 impl<C: Capability> AnyCapability for C {
@@ -71,6 +135,29 @@ impl<C: Capability> AnyCapability for C {
 
     fn package(&self) -> &'static str {
         C::PACKAGE
+    }
+
+    fn read<'t>(
+        &self,
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<Arc<dyn Resource>> {
+        let Declared { resource, stand_in } = C::read(cx, name, at, table);
+        let resource = resource.map(|resource| Arc::new(resource) as Arc<dyn Resource>);
+        Declared { resource, stand_in }
+    }
+
+    fn connect(
+        &self,
+        settings: &dyn Resource,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>> {
+        let settings: &dyn Any = settings;
+        let settings = settings.downcast_ref();
+        C::connect(settings.context("the settings of another capability")?, name, host)
     }
 }
 

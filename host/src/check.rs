@@ -7,12 +7,14 @@ use serde::Serialize;
 use crate::application;
 use crate::backends::Backends;
 use crate::cli::{self, Format};
-use crate::config::{Bound, Config, Diagnostic, FixedBound};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
 use crate::service::loader::Loader;
 use crate::service::registry::RegistryHandle;
+use crate::settings::bounds::{Bound, FixedBound};
+use crate::settings::diagnostic::Diagnostic;
 use crate::{output, table};
 
 /// Check the application file and every component that it names.

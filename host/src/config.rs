@@ -12,36 +12,22 @@
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
 //! its paths are joined with the folder of the file; no secret can be printed from it.
 
-mod authorities;
-mod bounds;
 mod component;
-mod context;
 mod cors;
-mod diagnostic;
-mod disk;
-mod field;
-mod file;
-mod forward;
 mod hint;
 mod http;
-mod interpolate;
 mod kind;
-mod ollama_url;
 mod origin;
-mod outbound;
 mod patience;
-mod postgres_url;
 mod proxies;
 mod record;
+mod resources;
 mod references;
 mod resolve;
-mod resource;
 mod route;
-mod secret;
 mod service;
 mod syntax;
 mod tls;
-mod value;
 mod watch;
 
 #[cfg(test)]
@@ -53,34 +39,22 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use self::bounds::{Bound, FixedBound};
-use self::context::Context;
 pub use self::cors::CorsConfig;
-pub use self::diagnostic::{Diagnostic, Diagnostics, Severity, nearest};
-use self::file::Table;
-pub use self::forward::ForwardList;
 pub use self::hint::grant_hint;
 pub use self::origin::{HostNames, OriginList};
-pub use self::outbound::{AllowList, OutboundConfig, Scheme};
-pub use self::secret::{BackendUrl, EnvironmentValue, Secret};
+pub use self::resources::Resources;
 pub use self::tls::TlsConfig;
-pub use self::value::Listen;
+use crate::capability::Capability;
+use crate::capability::outgoing::settings::OutboundConfig;
 use crate::limits;
-use crate::tls::Authorities;
-
-/// How the environment is asked for a variable.
-pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
-
-/// The text of an application file and what it is read against.
-#[derive(Clone, Copy)]
-pub struct Source<'a> {
-    pub text: &'a str,
-    /// The name that messages show.
-    pub file: &'a str,
-    /// What relative paths are relative to.
-    pub folder: &'a Path,
-    pub environment: &'a Environment<'a>,
-}
+use crate::settings::Source;
+use crate::settings::bounds::Bound;
+use crate::settings::context::Context;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics};
+use crate::settings::file::Table;
+use crate::settings::secret::{EnvironmentValue, Secret};
+use crate::settings::value::{self, Listen};
+use crate::settings::{Environment, disk};
 
 /// A whole application.
 #[derive(Clone, Debug)]
@@ -93,8 +67,8 @@ pub struct Config {
     pub http: HttpConfig,
     pub admin: Listen,
     pub state_dir: PathBuf,
-    pub postgres: BTreeMap<String, PostgresConfig>,
-    pub ollama: BTreeMap<String, OllamaConfig>,
+    /// What services can be granted.
+    pub resources: Resources,
     pub services: BTreeMap<String, ServiceConfig>,
     pub watch: WatchConfig,
     pub limits: HostLimits,
@@ -137,68 +111,6 @@ pub struct HttpLimits {
     pub streams: usize,
     /// Time to finish what runs when the host stops.
     pub drain: Duration,
-}
-
-/// `[postgres.<name>]`
-#[derive(Clone, Debug)]
-pub struct PostgresConfig {
-    pub line: usize,
-    /// Always a `postgres://` URI with a user, a host and a database, all checked. `None`: a database
-    /// is started for it.
-    pub url: Option<BackendUrl>,
-    /// Whose word for the server is taken, beside the system's. With it, `url` asks for a server that has it.
-    pub ca: Option<Authorities>,
-    /// What it may take of the disk. `None`: it has a url, and its server is not the host's.
-    pub size_bytes: Option<u64>,
-    /// SQL files, in the order in which they run.
-    pub init: Vec<PathBuf>,
-    pub pool: usize,
-    pub acquire_timeout: Duration,
-    pub connect_timeout: Duration,
-    pub statement_timeout: Duration,
-    pub breaker: BreakerConfig,
-}
-
-/// `[ollama.<name>]`
-#[derive(Clone, Debug)]
-pub struct OllamaConfig {
-    pub line: usize,
-    /// Without a slash at its end; `/api/...` is appended. May have a user name and a password.
-    pub url: BackendUrl,
-    /// Why that address: it decides what a message about an unreachable server advises.
-    pub url_from: UrlFrom,
-    /// Whose word for the server is taken, beside the system's.
-    pub ca: Option<Authorities>,
-    /// The component that answers when nothing listens at `url`.
-    pub fallback: Option<String>,
-    pub forward: ForwardList,
-    pub connect_timeout: Duration,
-    pub first_byte_timeout: Duration,
-    pub concurrent: usize,
-    /// Calls that wait for a place, and for how long.
-    pub queue: usize,
-    pub queue_timeout: Duration,
-    pub breaker: BreakerConfig,
-}
-
-/// When a backend that cannot be reached is no longer tried for every call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BreakerConfig {
-    /// Connections that fail in a row before calls fail without trying.
-    pub failures: usize,
-    /// First and longest wait before one call tries again.
-    pub wait: Duration,
-    pub wait_max: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UrlFrom {
-    /// The application file.
-    File,
-    /// The variable `OLLAMA_HOST`.
-    OllamaHost,
-    /// Neither: where Ollama listens by default.
-    Default,
 }
 
 /// `[watch]`
@@ -251,11 +163,11 @@ pub enum ComponentSource {
     File(PathBuf),
 }
 
-/// All that a component may reach. Each name is a key of the map of the same name in [`Config`].
+/// All that a component may reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    pub postgres: Option<String>,
-    pub ollama: Option<String>,
+    /// Of each capability that is granted, the name of the resource, by the capability's key.
+    pub resources: BTreeMap<&'static str, String>,
     pub services: BTreeSet<String>,
 }
 
@@ -308,8 +220,7 @@ pub struct ServiceLimits {
 impl Config {
     /// Everything that must not be seen: what the file inserts, and how to log in at its backends.
     pub fn known_secrets(&self) -> Vec<Secret> {
-        let postgres = self.postgres.values().filter_map(|postgres| postgres.url.as_ref());
-        let urls = postgres.chain(self.ollama.values().map(|ollama| &ollama.url));
+        let urls = self.resources.all().filter_map(|(_, _, resource)| resource.url());
         let passwords = urls.filter_map(|url| {
             let url = url::Url::parse(url.expose()).ok()?;
             crate::percent::decoded(url.password()?).map(Secret::new)
@@ -320,8 +231,7 @@ impl Config {
     /// Reads and checks the application file at `path`.
     pub fn read(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
         let file = path.display().to_string();
-        let text =
-            disk::application(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
+        let text = kind::read(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
         if let Some(problem) = kind::of_text(path, &text) {
             return Err(Diagnostics::of_file(&file, problem));
         }
@@ -340,7 +250,7 @@ impl Config {
     pub fn state_dir_of(path: &Path) -> Result<PathBuf, Diagnostics> {
         let file = path.display().to_string();
         let wrong = |problem| Diagnostics::of_file(&file, problem);
-        let text = disk::application(path).map_err(wrong)?;
+        let text = kind::read(path).map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let named = syntax::text_at(&text, "state", "dir");
         Ok(folder.join(named.unwrap_or_else(|| resolve::STATE_DIR.to_owned())))
@@ -387,8 +297,7 @@ impl Config {
             http: HttpConfig::default(),
             admin: Listen::local(http::ADMIN_PORT),
             state_dir: Config::state_dir_alone(),
-            postgres: BTreeMap::new(),
-            ollama: BTreeMap::new(),
+            resources: Resources::default(),
             services: BTreeMap::from([(name, service)]),
             watch: WatchConfig::default(),
             limits: host_limits,
@@ -411,10 +320,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 // === impl Grants ===
 
 impl Grants {
-    /// The key and the name of each resource.
-    pub fn resources(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let all = [("postgres", &self.postgres), ("ollama", &self.ollama)];
-        all.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?)))
+    /// The name of the resource that is granted of a capability.
+    pub fn of<C: Capability>(&self) -> Option<&str> {
+        self.resources.get(C::KEY).map(String::as_str)
     }
 }
 
@@ -468,15 +376,5 @@ impl Default for HttpLimits {
 impl Default for WatchConfig {
     fn default() -> WatchConfig {
         WatchConfig { build: None, build_timeout: limits::WATCH_BUILD_TIMEOUT.default }
-    }
-}
-
-impl Default for BreakerConfig {
-    fn default() -> BreakerConfig {
-        BreakerConfig {
-            failures: limits::backends::FAILURES.default,
-            wait: limits::backends::WAIT.default,
-            wait_max: limits::backends::WAIT_MAX.default,
-        }
     }
 }

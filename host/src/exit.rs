@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::config::{Diagnostic, Diagnostics};
 use crate::printable::printable;
+use crate::settings::diagnostic::{Diagnostic, Diagnostics};
 
 /// BSD's `EX_USAGE`.
 pub const USAGE: u8 = 64;

@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod exit;
+pub mod settings;
 pub mod config;
 pub mod limits;
 pub mod percent;

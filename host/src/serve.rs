@@ -20,8 +20,9 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
+use crate::capability::ollama::Ollama;
 use crate::cli::{self, Format};
-use crate::config::{Config, HttpLimits, Listen, ServiceConfig, ServiceKind, TlsConfig};
+use crate::config::{Config, HttpLimits, ServiceConfig, ServiceKind, TlsConfig};
 use crate::control::{ControlFile, Token};
 use crate::descriptors;
 use crate::engine::Engine;
@@ -44,6 +45,7 @@ use crate::service::loader::Loader;
 use crate::service::registry::{Registry, RegistryHandle};
 use crate::service::store::Store;
 use crate::service::swap::Swaps;
+use crate::settings::value::Listen;
 use crate::shutdown::{Signals, Told};
 use crate::table;
 use crate::threads::{self, Threads};
@@ -291,7 +293,7 @@ fn router(config: &Config, registry: &Registry) -> Result<Router<Served>> {
                     .cloned()
                     .ok_or_else(|| anyhow!("the service {} was not loaded", service.name))?,
                 max_body: component.limits.max_body_bytes,
-                has_models: component.grants.ollama.is_some(),
+                has_models: component.grants.of::<Ollama>().is_some(),
             },
             ServiceKind::Static { dir } => Target::Static(Arc::new(
                 Files::new(&service.name, dir)

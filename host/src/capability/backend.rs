@@ -1,18 +1,21 @@
 //! What a table of the application file declares, connected: what services are granted, and how it is.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::time::timeout;
 
 use super::granted::Granted;
+use super::ollama::upstream::Transport;
 use crate::limits::backends::READY_TIMEOUT;
 
 /// What is wrong, in words for people; `None` if nothing is.
 pub type Complaint<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
 
 /// One such table's backend. It is shared by the services that it is granted to.
-pub trait Backend: Send + Sync {
+pub trait Backend: Any + Send + Sync {
     /// Grant it to a service.
     fn grant(&self, service: &str, granted: Granted) -> Granted;
 
@@ -29,6 +32,18 @@ pub trait Backend: Send + Sync {
 
     /// Close connections.
     fn close(&self) {}
+}
+
+/// What a backend may need of the host that it is part of.
+pub trait Host {
+    /// Threads that serve; each may have connections of its own.
+    fn threads(&self) -> usize;
+
+    /// The way to a service of this host.
+    fn service(&self, name: &str) -> Arc<dyn Transport>;
+
+    /// A way to a server, watched if calls are recorded.
+    fn watched(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport>;
 }
 
 /// Ask a backend how it is. `None` without an answer in time.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::BreakerConfig;
 use crate::limits::backends::JITTER_PARTS;
+use crate::settings::breaker::BreakerConfig;
 
 /// The breaker of one backend.
 #[derive(Debug)]

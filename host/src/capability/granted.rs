@@ -38,8 +38,14 @@ impl Granted {
 mod tests {
     use wasmtime::component::Linker;
 
+    use toml::de::DeTable;
+
     use super::*;
+    use crate::capability::backend::{Backend, Host};
     use crate::capability::instance::HasInstance;
+    use crate::capability::ollama::OllamaConfig;
+    use crate::settings::context::{Context, Span};
+    use crate::settings::resource::Declared;
 
     macro_rules! capability {
         ($name:ident, $key:literal) => {
@@ -48,7 +54,25 @@ mod tests {
             impl Capability for $name {
                 const KEY: &'static str = $key;
                 const PACKAGE: &'static str = "test:test";
+                type Settings = OllamaConfig;
                 type Backend = u32;
+
+                fn read<'t>(
+                    _: &Context<'_>,
+                    _: &str,
+                    _: Span,
+                    _: &'t DeTable<'t>,
+                ) -> Declared<OllamaConfig> {
+                    Declared { resource: None, stand_in: None }
+                }
+
+                fn connect(
+                    _: &OllamaConfig,
+                    _: &str,
+                    _: &dyn Host,
+                ) -> anyhow::Result<Box<dyn Backend>> {
+                    anyhow::bail!("there is nothing to connect")
+                }
 
                 fn link<T: HasInstance>(_: &mut Linker<T>) -> wasmtime::Result<()> {
                     Ok(())

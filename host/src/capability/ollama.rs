@@ -22,6 +22,7 @@ mod models;
 mod ndjson;
 mod network;
 mod pump;
+mod settings;
 
 pub use super::body::Body;
 use super::{body, headers};
@@ -29,6 +30,7 @@ pub use address::Address;
 pub use client::{Client, Options};
 pub use host::Ollama;
 pub use models::Models;
+pub use settings::{ForwardList, OllamaConfig, UrlFrom};
 pub use upstream::{Terms, Upstream};
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod room;
 mod rows;
 mod run;
 mod session;
+mod settings;
 mod statement;
 mod transaction;
 pub mod url;
@@ -39,6 +40,7 @@ pub use host::Postgres;
 pub use pool::{PgDatabase, PoolConfig};
 pub(crate) use pooled::restored_session;
 pub use room::Room;
+pub use settings::{PostgresConfig, has_literal_password};
 
 #[cfg(test)]
 mod tests;

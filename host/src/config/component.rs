@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use super::context::{Context, Located};
-use super::diagnostic::{Problem, quoted};
-use super::file::{Table, free_texts};
-use super::postgres_url::has_literal_password;
 use super::{
     ComponentConfig, ComponentSource, EnvironmentValue, Grants, Secret, ServiceKind, ServiceLimits,
-    disk, outbound, route,
+    disk, route,
 };
+use crate::capability::outgoing::settings::outbound;
+use crate::capability::postgres::has_literal_password;
 use crate::limits;
+use crate::settings::context::{Context, Located};
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::file::{Table, free_texts};
 
 /// Set by the host for the services that are granted.
 const RESERVED_VARIABLE: &str = "services__";
@@ -27,7 +28,7 @@ pub(super) fn component(
     let environment = environment(cx, table);
     let health = table.text(cx, "health");
     let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
-    let outbound = outbound::outbound(cx, name, table);
+    let outbound = outbound(cx, name, table);
     let limits = service_limits(cx, table);
     let component =
         ComponentConfig { source: source?, grants, outbound, environment, health, limits };

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::context::{Context, Located};
-use super::diagnostic::{Problem, quoted};
-use super::file::Table;
 use super::origin::{Origin, OriginList};
 use crate::limits::http as limits;
+use crate::settings::context::{Context, Located};
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::file::Table;
 
 const KEYS: &[&str] = &["origins", "methods", "headers", "expose", "credentials", "max-age"];
 

@@ -5,13 +5,14 @@
 
 use super::Config;
 
-/// What to add to the application file so that `service` gets `capability`, which is `"postgres"`,
-/// `"ollama"` or `"services"`. Continues a sentence such as "nothing grants it; ".
+/// What to add to the application file so that `service` gets `capability`, which is the key of one, or
+/// `"services"`. Continues a sentence such as "nothing grants it; ".
 pub fn grant_hint(service: &str, capability: &str, config: &Config) -> String {
     let names: Vec<&str> = match capability {
-        "postgres" => config.postgres.keys().map(String::as_str).collect(),
-        "ollama" => config.ollama.keys().map(String::as_str).collect(),
-        _ => config.services.keys().map(String::as_str).filter(|name| *name != service).collect(),
+        "services" => {
+            config.services.keys().map(String::as_str).filter(|name| *name != service).collect()
+        }
+        key => config.resources.of_key(key).map(|(name, _)| name).collect(),
     };
     let (example, others) = match names.split_first() {
         Some((first, rest)) => (*first, rest),

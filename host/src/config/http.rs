@@ -2,13 +2,13 @@
 //!
 //! It exists to turn two tables into two addresses, the bounds of the public one, and its certificate.
 
-use super::context::{Context, Located, Span};
-use super::diagnostic::Problem;
-use super::file::Table;
 use super::origin::{HostName, HostNames};
 use super::tls::tls;
 use super::{HttpConfig, HttpLimits, Listen, proxies, value};
 use crate::limits::http as limits;
+use crate::settings::context::{Context, Located, Span};
+use crate::settings::diagnostic::Problem;
+use crate::settings::file::Table;
 
 pub(super) const HTTP_PORT: u16 = 8080;
 pub(super) const ADMIN_PORT: u16 = 8081;

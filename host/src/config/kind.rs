@@ -7,8 +7,9 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::diagnostic::{Problem, nearest, quoted};
-use super::resolve::KEYS;
+use crate::limits::APPLICATION_FILE_BYTES;
+use crate::settings::diagnostic::{Problem, nearest, quoted};
+use crate::settings::disk::{beginning, utf8};
 
 /// How every WebAssembly file begins.
 const WASM: &[u8] = b"\0asm";
@@ -16,8 +17,30 @@ const WASM: &[u8] = b"\0asm";
 const HINT: &str =
     "give an application file, such as wasm-host.toml, or a component, whose name ends in .wasm";
 
+/// The text of the application file.
+pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    let shown = quoted(&path.display().to_string());
+    if path.is_dir() {
+        return Err(Problem::new(
+            format!("{shown} is a folder"),
+            "name the application file in it",
+        ));
+    }
+    let problem = |cause| {
+        Problem::new(
+            format!("cannot read the application file: {cause}"),
+            "name another one, as in wasm-host serve path/to/wasm-host.toml",
+        )
+    };
+    let bytes = beginning(path, APPLICATION_FILE_BYTES).map_err(problem)?;
+    match of_bytes(path, &bytes) {
+        Some(other) => Err(other),
+        None => utf8(bytes, APPLICATION_FILE_BYTES).map_err(problem),
+    }
+}
+
 /// What these bytes are, if they are no text of an application file.
-pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Option<Problem> {
+fn of_bytes(path: &Path, bytes: &[u8]) -> Option<Problem> {
     let shown = quoted(&path.display().to_string());
     bytes.starts_with(WASM).then(|| {
         Problem::new(
@@ -31,9 +54,10 @@ pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Option<Problem> {
 pub(super) fn of_text(path: &Path, text: &str) -> Option<Problem> {
     let (tables, errors) = DeTable::parse_recoverable(text);
     // One that is left empty or has nothing but slips in its own keys is told of each.
+    let known = super::resolve::keys();
     let mut keys = tables.get_ref().keys().map(|key| key.get_ref());
     let meant =
-        text.trim().is_empty() || keys.any(|key| nearest(key, KEYS.iter().copied()).is_some());
+        text.trim().is_empty() || keys.any(|key| nearest(key, known.iter().copied()).is_some());
     let is_toml = path.extension().is_some_and(|extension| extension == "toml");
     let why = match errors.iter().filter_map(|error| error.span()).map(|span| span.start).min() {
         // A text about application files has examples of them.
@@ -41,7 +65,7 @@ pub(super) fn of_text(path: &Path, text: &str) -> Option<Problem> {
             let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
             format!("line {line} is not TOML")
         }
-        None if !meant => format!("it has none of {}", KEYS.join(", ")),
+        None if !meant => format!("it has none of {}", known.join(", ")),
         _ => return None,
     };
     let shown = quoted(&path.display().to_string());

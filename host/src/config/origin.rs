@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use super::diagnostic::{Problem, quoted};
-use super::outbound::is_name;
+use crate::capability::outgoing::settings::is_name;
+use crate::settings::diagnostic::{Problem, quoted};
 
 /// Which pages may do something. What is not in it may not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

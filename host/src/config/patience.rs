@@ -1,28 +1,21 @@
 //! How long a service waits, where something that it waits for has a bound of its own.
 //!
 //! It exists because of two bounds, one inside the other, the shorter one counts, and whoever sets the longer one does
-//! not see why it never comes to bear. By default a service waits as long as each of its backends may take, and so
+//! not see why it never comes to bear. By default a service waits as long as each of its resources may take, and so
 //! does whoever calls it; a shorter time in the file stays, and is told. It must not know where anything is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::context::{Context, Span};
-use super::diagnostic::{Problem, quoted};
 use super::service::Draft;
-use super::value::show_duration;
-use super::{
-    ComponentConfig, OllamaConfig, PostgresConfig, ServiceConfig, ServiceKind, ServiceLimits,
-};
+use super::{ComponentConfig, Resources, ServiceConfig, ServiceKind, ServiceLimits};
 use crate::limits::{
     SERVICE_FIRST_BYTE_TIMEOUT, SERVICE_HAND_ON, SERVICE_STREAM_IDLE_TIMEOUT, Setting,
 };
-
-/// The backends that the file declares.
-pub(super) struct Backends<'a> {
-    pub(super) postgres: &'a BTreeMap<String, PostgresConfig>,
-    pub(super) ollama: &'a BTreeMap<String, OllamaConfig>,
-}
+use crate::settings::context::{Context, Span};
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::resource::{Resource, Wait};
+use crate::settings::value::show_duration;
 
 /// Where a service says how long it waits.
 pub(super) struct Written {
@@ -38,7 +31,7 @@ struct Outer {
     written: fn(&Written) -> Option<&Span>,
     value: fn(&mut ServiceLimits) -> &mut Duration,
     /// What a component may wait for meanwhile.
-    inner: fn(&ComponentConfig, &Backends<'_>) -> Vec<Inner>,
+    inner: fn(&ComponentConfig, &Resources) -> Vec<Inner>,
 }
 
 /// What may take long.
@@ -58,12 +51,12 @@ const OUTER: [Outer; 2] = [
         setting: SERVICE_FIRST_BYTE_TIMEOUT,
         written: |written| written.first_byte.as_ref(),
         value: |limits| &mut limits.first_byte_timeout,
-        inner: |component, backends| {
-            let model = model(component, backends);
+        inner: |component, resources| {
+            let granted = granted(component, resources)
+                .map(|(resource, name)| of_backend(resource.first_byte(), &name));
             let computing =
                 inner(component.limits.cpu_timeout, Duration::ZERO, "its 'cpu-timeout'".into());
-            let rest = [database(component, backends), outside(component), Some(computing)];
-            model.into_iter().chain(rest.into_iter().flatten()).collect()
+            granted.chain(outside(component)).chain([computing]).collect()
         },
     },
     Outer {
@@ -72,14 +65,19 @@ const OUTER: [Outer; 2] = [
         written: |written| written.stream_idle.as_ref(),
         value: |limits| &mut limits.stream_idle_timeout,
         // Servers other than Ollama begin their answer at once, and are then silent.
-        inner: |component, backends| model(component, backends).into_iter().collect(),
+        inner: |component, resources| {
+            let granted = granted(component, resources);
+            granted
+                .filter_map(|(resource, name)| Some(of_backend(resource.pause()?, &name)))
+                .collect()
+        },
     },
 ];
 
 /// Raise the defaults that are shorter than what they wait for, and tell of what the file makes shorter.
-pub(super) fn settle(cx: &Context<'_>, drafts: &mut [Draft], backends: &Backends<'_>) {
+pub(super) fn settle(cx: &Context<'_>, drafts: &mut [Draft], resources: &Resources) {
     for outer in &OUTER {
-        let longest = with_calls(outer, drafts, own(outer, drafts, backends));
+        let longest = with_calls(outer, drafts, own(outer, drafts, resources));
         for draft in &mut *drafts {
             if let Some(inner) = longest.get(&draft.name) {
                 apply(cx, outer, draft, inner);
@@ -89,11 +87,11 @@ pub(super) fn settle(cx: &Context<'_>, drafts: &mut [Draft], backends: &Backends
 }
 
 /// For each service, what it may wait for longest, if that is longer than a service waits by default.
-fn own(outer: &Outer, drafts: &[Draft], backends: &Backends<'_>) -> BTreeMap<String, Inner> {
+fn own(outer: &Outer, drafts: &[Draft], resources: &Resources) -> BTreeMap<String, Inner> {
     let mut longest = BTreeMap::new();
     for draft in drafts {
         let component = draft.config.as_ref().and_then(ServiceConfig::component);
-        let waits = component.map(|component| (outer.inner)(component, backends));
+        let waits = component.map(|component| (outer.inner)(component, resources));
         let wait = waits.into_iter().flatten().max_by_key(|inner| inner.whole);
         let wait = wait.filter(|inner| inner.whole > outer.setting.default);
         longest.extend(wait.map(|wait| (draft.name.clone(), wait)));
@@ -170,20 +168,20 @@ fn inner(bound: Duration, before: Duration, of: String) -> Inner {
     Inner { bound, whole: before + bound + SERVICE_HAND_ON, of }
 }
 
-fn model(component: &ComponentConfig, backends: &Backends<'_>) -> Option<Inner> {
-    let name = component.grants.ollama.as_ref()?;
-    let server = backends.ollama.get(name)?;
-    let before = server.queue_timeout + server.connect_timeout;
-    let of = format!("'first-byte-timeout' of [ollama.{name}]");
-    Some(inner(server.first_byte_timeout, before, of))
+/// The resources that a component is granted, each with the name of its table.
+fn granted<'a>(
+    component: &'a ComponentConfig,
+    resources: &'a Resources,
+) -> impl Iterator<Item = (&'a dyn Resource, String)> {
+    component
+        .grants
+        .resources
+        .iter()
+        .filter_map(|(key, name)| Some((resources.find(key, name)?, format!("[{key}.{name}]"))))
 }
 
-fn database(component: &ComponentConfig, backends: &Backends<'_>) -> Option<Inner> {
-    let name = component.grants.postgres.as_ref()?;
-    let database = backends.postgres.get(name)?;
-    let before = database.acquire_timeout + database.connect_timeout;
-    let of = format!("'statement-timeout' of [postgres.{name}]");
-    Some(inner(database.statement_timeout, before, of))
+fn of_backend(wait: Wait, table: &str) -> Inner {
+    inner(wait.bound, wait.before, format!("'{}' of {table}", wait.key))
 }
 
 fn outside(component: &ComponentConfig) -> Option<Inner> {

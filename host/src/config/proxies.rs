@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::context::Context;
-use super::diagnostic::{Problem, quoted};
-use super::file::Table;
+use crate::settings::context::Context;
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::file::Table;
 
 pub(super) const KEY: &str = "trusted-proxies";
 

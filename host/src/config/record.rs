@@ -2,9 +2,9 @@
 //!
 //! It exists to turn one table into a list of names. It must not know what is recorded.
 
-use super::context::Context;
-use super::diagnostic::Problem;
-use super::file::Table;
+use crate::settings::context::Context;
+use crate::settings::diagnostic::Problem;
+use crate::settings::file::Table;
 
 /// The names of headers and fields, in lower case.
 pub(super) fn redact(cx: &Context<'_>, root: &Table<'_>) -> Vec<String> {

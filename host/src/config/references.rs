@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::{Context, Located, Span};
-use super::diagnostic::{Problem, nearest, quoted};
 use super::service::Draft;
+use crate::settings::context::{Context, Located, Span};
+use crate::settings::diagnostic::{Problem, nearest, quoted};
+use crate::settings::resource::StandIn;
 
 /// All resources of one kind: where each is declared.
 pub(super) type Declared = BTreeMap<String, Span>;
 
-/// The stand-in of each Ollama resource that has one.
-pub(super) type Fallbacks = BTreeMap<String, Located<String>>;
+/// The stand-in of each resource that has one, by its key and its name.
+pub(super) type Fallbacks = BTreeMap<(&'static str, String), StandIn>;
 
 pub(super) fn routes(cx: &Context<'_>, drafts: &[Draft]) {
     let mut taken: BTreeMap<&str, &Draft> = BTreeMap::new();
@@ -40,18 +41,12 @@ pub(super) fn routes(cx: &Context<'_>, drafts: &[Draft]) {
 }
 
 /// Each grant of one kind names a resource, and each resource is granted to somebody.
-pub(super) fn grants(
-    cx: &Context<'_>,
-    kind: &str,
-    declared: &Declared,
-    drafts: &[Draft],
-    grant: fn(&Draft) -> Option<&Located<String>>,
-) {
+pub(super) fn grants(cx: &Context<'_>, kind: &str, declared: &Declared, drafts: &[Draft]) {
     if drafts.is_empty() {
         return;
     }
     let mut used = BTreeSet::new();
-    for granted in drafts.iter().filter_map(grant) {
+    for granted in drafts.iter().filter_map(|draft| draft.granted.get(kind)) {
         if declared.contains_key(&granted.value) {
             used.insert(&granted.value);
             continue;
@@ -93,7 +88,7 @@ pub(super) fn calls(cx: &Context<'_>, drafts: &[Draft]) {
 }
 
 pub(super) fn fallbacks(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft]) {
-    for (resource, fallback) in fallbacks {
+    for ((kind, resource), StandIn { service: fallback, what }) in fallbacks {
         let Some(service) = find_service(cx, fallback, drafts) else {
             continue;
         };
@@ -102,21 +97,21 @@ pub(super) fn fallbacks(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft
                 &fallback.at,
                 Problem::new(
                     format!("fallback {} serves static files", quoted(&fallback.value)),
-                    "name a service with a component that answers as Ollama does",
+                    format!("name a service with {what}"),
                 ),
             );
         }
-        if service.ollama.as_ref().is_some_and(|granted| granted.value == *resource) {
+        if let Some(granted) = service.granted.get(kind).filter(|it| it.value == *resource) {
             cx.error(
                 &fallback.at,
                 Problem::new(
                     format!(
-                        "service {} stands in for [ollama.{resource}] and uses it (line {}): it \
+                        "service {} stands in for [{kind}.{resource}] and uses it (line {}): it \
                          would call itself",
                         quoted(&fallback.value),
-                        service.ollama.as_ref().map_or(0, |granted| cx.line(&granted.at)),
+                        cx.line(&granted.at),
                     ),
-                    "remove its 'ollama', or name another fallback",
+                    format!("remove its '{kind}', or name another fallback"),
                 ),
             );
         }
@@ -125,7 +120,10 @@ pub(super) fn fallbacks(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft
 
 /// Warns about an internal service that nothing calls.
 pub(super) fn reachable(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft]) {
-    let called = drafts.iter().flat_map(|draft| &draft.services).chain(fallbacks.values());
+    let called = drafts
+        .iter()
+        .flat_map(|draft| &draft.services)
+        .chain(fallbacks.values().map(|stand_in| &stand_in.service));
     let called: BTreeSet<&str> = called.map(|name| name.value.as_str()).collect();
     for draft in drafts.iter().filter(|draft| draft.internal) {
         if !called.contains(draft.name.as_str()) {

@@ -5,21 +5,27 @@
 
 use std::collections::BTreeMap;
 
-use super::context::{Context, Located};
-use super::diagnostic::{Diagnostics, Problem, Severity};
-use super::file::Table;
-use super::patience::{self, Backends};
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, HostLimits, Source, http, record, resource, service, syntax, value, watch};
+use super::{Config, HostLimits, Resources, http, patience, record, service, syntax, watch};
+use crate::capability;
 use crate::limits;
+use crate::settings::context::{Context, Located};
+use crate::settings::diagnostic::{Diagnostics, Problem, Severity};
+use crate::settings::file::Table;
+use crate::settings::{Source, value};
 
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
-/// What stands at the top of the file.
-pub(super) const KEYS: &[&str] = &[
-    "name", "http", "admin", "state", "postgres", "ollama", "service", "watch", "limits", "record",
-];
+/// What stands at the top of the file: before the tables of capabilities, and after them.
+const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
+const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record"];
+
+/// All that may stand at the top of the file.
+pub(super) fn keys() -> Vec<&'static str> {
+    let declaring = capability::ALL.iter().map(|capability| capability.key());
+    FIRST_KEYS.iter().copied().chain(declaring).chain(OTHER_KEYS.iter().copied()).collect()
+}
 
 const LIMITS_KEYS: &[&str] = &[
     "concurrent",
@@ -35,7 +41,7 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
     let mut text = source.text.to_owned();
     let root = syntax::parse(&mut cx, &mut text);
-    let config = read(&cx, &Table::open(&cx, "", 0..0, &root, KEYS));
+    let config = read(&cx, &Table::open(&cx, "", 0..0, &root, &keys()));
     let (found, bounds) = cx.into_found();
     let found = Diagnostics::new(found);
     let has_error = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
@@ -56,24 +62,22 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     http::check_listeners(cx, &http.listen, &http_at, &admin);
     let state_dir = state_dir(cx, root);
 
-    let mut postgres = BTreeMap::new();
-    let mut postgres_declared = Declared::new();
-    for (name, at, table) in root.named_tables(cx, "postgres") {
-        check_name(cx, &name);
-        postgres_declared.insert(name.value.to_owned(), at.clone());
-        let config = resource::postgres(cx, name.value, at, table);
-        postgres.extend(config.map(|config| (name.value.to_owned(), config)));
-    }
-
-    let mut ollama = BTreeMap::new();
-    let mut ollama_declared = Declared::new();
+    let mut resources = Resources::default();
+    let mut declared: BTreeMap<&str, Declared> = BTreeMap::new();
     let mut fallbacks = Fallbacks::new();
-    for (name, at, table) in root.named_tables(cx, "ollama") {
-        check_name(cx, &name);
-        ollama_declared.insert(name.value.to_owned(), at.clone());
-        let (config, fallback) = resource::ollama(cx, name.value, at, table);
-        ollama.extend(config.map(|config| (name.value.to_owned(), config)));
-        fallbacks.extend(fallback.map(|fallback| (name.value.to_owned(), fallback)));
+    for capability in capability::ALL {
+        let key = capability.key();
+        let declared = declared.entry(key).or_default();
+        for (name, at, table) in root.named_tables(cx, key) {
+            check_name(cx, &name);
+            declared.insert(name.value.to_owned(), at.clone());
+            let read = capability.read(cx, name.value, at, table);
+            if let Some(resource) = read.resource {
+                resources.insert(key, name.value, resource);
+            }
+            let stand_in = read.stand_in.map(|stand_in| ((key, name.value.to_owned()), stand_in));
+            fallbacks.extend(stand_in);
+        }
     }
 
     let mut drafts = Vec::new();
@@ -99,14 +103,16 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let redact = record::redact(cx, root);
 
     references::routes(cx, &drafts);
-    references::grants(cx, "postgres", &postgres_declared, &drafts, |draft| {
-        draft.postgres.as_ref()
-    });
-    references::grants(cx, "ollama", &ollama_declared, &drafts, |draft| draft.ollama.as_ref());
+    for (key, declared) in capability::ALL
+        .iter()
+        .filter_map(|capability| Some((capability.key(), declared.get(capability.key())?)))
+    {
+        references::grants(cx, key, declared, &drafts);
+    }
     references::calls(cx, &drafts);
     references::fallbacks(cx, &fallbacks, &drafts);
     references::reachable(cx, &fallbacks, &drafts);
-    patience::settle(cx, &mut drafts, &Backends { postgres: &postgres, ollama: &ollama });
+    patience::settle(cx, &mut drafts, &resources);
 
     let mut services = BTreeMap::new();
     for draft in drafts {
@@ -120,8 +126,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         http,
         admin: admin.value,
         state_dir: cx.folder.join(state_dir),
-        postgres,
-        ollama,
+        resources,
         services,
         watch,
         limits,

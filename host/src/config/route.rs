@@ -3,8 +3,8 @@
 //! It exists so that a route has one spelling: two routes that mean the same compare equal, and the
 //! router can compare bytes. It must not know services or requests.
 
-use super::diagnostic::{Problem, quoted};
 use crate::percent;
+use crate::settings::diagnostic::{Problem, quoted};
 
 /// The one spelling of the route `text`: hex digits in capitals, nothing encoded without need.
 pub(super) fn normalised(text: &str) -> Result<String, Problem> {

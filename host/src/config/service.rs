@@ -3,22 +3,21 @@
 //! It exists to turn one table into one service. Whether the names in its grants exist, and whether
 //! its route is free, is for `resolve`, which knows the whole file.
 
+use std::collections::BTreeMap;
+
 use toml::de::DeTable;
 
-use super::context::{Context, Located, Span};
-use super::diagnostic::{Problem, quoted};
-use super::file::Table;
 use super::patience::Written;
-use super::{Grants, ServiceConfig, ServiceKind, component, cors, disk, route};
+use super::{Grants, ServiceConfig, ServiceKind, component, cors, route};
+use crate::capability;
+use crate::settings::context::{Context, Located, Span};
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::disk;
+use crate::settings::file::Table;
 
-const KEYS: &[&str] = &[
-    "component",
-    "static",
-    "route",
-    "internal",
-    "cors",
-    "postgres",
-    "ollama",
+/// Before the keys that grant capabilities, and after them.
+const FIRST_KEYS: &[&str] = &["component", "static", "route", "internal", "cors"];
+const OTHER_KEYS: &[&str] = &[
     "services",
     "outbound",
     "environment",
@@ -46,6 +45,12 @@ const KEYS: &[&str] = &[
 /// What a folder of files has in common with a component.
 const STATIC_KEYS: &[&str] = &["static", "route", "cors"];
 
+/// What may stand in the table.
+fn keys() -> Vec<&'static str> {
+    let granting = capability::ALL.iter().map(|capability| capability.key());
+    FIRST_KEYS.iter().copied().chain(granting).chain(OTHER_KEYS.iter().copied()).collect()
+}
+
 /// A service with the places of all that `resolve` has to look up.
 pub(super) struct Draft {
     /// `None` if what it consists of is wrong; that has been reported.
@@ -56,14 +61,14 @@ pub(super) struct Draft {
     pub(super) internal: bool,
     /// `None` for an internal service, and for a route that is wrong.
     pub(super) route: Option<Located<String>>,
-    pub(super) postgres: Option<Located<String>>,
-    pub(super) ollama: Option<Located<String>>,
+    /// The resources that it is granted, by the keys of their capabilities.
+    pub(super) granted: BTreeMap<&'static str, Located<String>>,
     pub(super) services: Vec<Located<String>>,
     pub(super) written: Written,
 }
 
 pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeTable<'t>) -> Draft {
-    let table = Table::open(cx, &format!("[service.{name}]"), at.clone(), table, KEYS);
+    let table = Table::open(cx, &format!("[service.{name}]"), at.clone(), table, &keys());
     let internal = table.flag(cx, "internal").unwrap_or(false);
     let route = route(cx, name, internal, &table);
     let cors = cors::cors(cx, name, &table);
@@ -76,20 +81,21 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
             ),
         );
     }
-    let postgres = table.text(cx, "postgres");
-    let ollama = table.text(cx, "ollama");
+    let granted = capability::ALL.iter().filter_map(|capability| {
+        let key = capability.key();
+        Some((key, table.text(cx, key)?))
+    });
+    let granted: BTreeMap<_, _> = granted.collect();
     let services = table.texts(cx, "services").unwrap_or_default();
-    let value = |located: &Option<Located<String>>| located.as_ref().map(|l| l.value.clone());
     let grants = Grants {
-        postgres: value(&postgres),
-        ollama: value(&ollama),
+        resources: granted.iter().map(|(key, name)| (*key, name.value.clone())).collect(),
         services: services.iter().map(|service| service.value.clone()).collect(),
     };
     let kind = kind(cx, name, &table, grants);
     let config = kind.map(|kind| ServiceConfig {
         name: name.to_owned(),
         line: cx.line(&at),
-        route: value(&route),
+        route: route.as_ref().map(|route| route.value.clone()),
         cors,
         kind,
     });
@@ -107,8 +113,7 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
         is_static,
         internal,
         route,
-        postgres,
-        ollama,
+        granted,
         services,
         written,
     }
@@ -146,7 +151,8 @@ fn kind(cx: &Context<'_>, name: &str, table: &Table<'_>, grants: Grants) -> Opti
         (true, false) => component::component(cx, name, table, grants),
         (false, true) => {
             let dir = static_folder(cx, table);
-            for key in KEYS.iter().filter(|key| !STATIC_KEYS.contains(key) && table.has(key)) {
+            let keys = keys();
+            for key in keys.iter().filter(|key| !STATIC_KEYS.contains(key) && table.has(key)) {
                 cx.error(
                     &table.at(key),
                     Problem::new(

@@ -7,9 +7,9 @@
 
 use toml::de::{DeTable, Error};
 
-use super::context::{Context, Damage};
-use super::diagnostic::{Problem, quoted};
 use crate::limits;
+use crate::settings::context::{Context, Damage};
+use crate::settings::diagnostic::{Problem, quoted};
 
 /// The tables of `text`, as far as they can be read. Lines that are left out become blank.
 pub(super) fn parse<'t>(cx: &mut Context<'_>, text: &'t mut String) -> DeTable<'t> {

@@ -21,6 +21,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::capability::ollama::{ForwardList, Ollama, OllamaConfig, UrlFrom};
+use crate::capability::postgres::{Postgres, PostgresConfig};
+use crate::settings::bounds::FixedBound;
+use crate::settings::diagnostic::Severity;
 
 /// The application that ships with the host.
 const REFERENCE: &str = r#"
@@ -104,6 +108,16 @@ impl Application {
     fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
+}
+
+#[track_caller]
+fn database<'a>(config: &'a Config, name: &str) -> &'a PostgresConfig {
+    config.resources.find_of::<Postgres>(name).expect("the database")
+}
+
+#[track_caller]
+fn models<'a>(config: &'a Config, name: &str) -> &'a OllamaConfig {
+    config.resources.find_of::<Ollama>(name).expect("the model server")
 }
 
 fn warnings(config: &Config) -> String {

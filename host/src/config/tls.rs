@@ -6,11 +6,11 @@
 
 use std::path::PathBuf;
 
-use super::context::{Context, Located};
-use super::diagnostic::{Problem, quoted};
-use super::file::Table;
-use super::interpolate::HOLE;
 use super::{Secret, disk};
+use crate::settings::context::{Context, Located};
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::file::Table;
+use crate::settings::interpolate::HOLE;
 use crate::tls::{ServerTls, TlsError};
 
 const EXAMPLE: &str = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";

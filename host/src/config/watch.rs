@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::context::{Context, Located};
-use super::diagnostic::{Problem, quoted};
-use super::file::Table;
 use super::{ComponentSource, ServiceConfig, WatchConfig};
 use crate::limits;
+use crate::settings::context::{Context, Located};
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::file::Table;
 
 /// Builds the crates under components/ of this repository and of those made like it.
 const DEFAULT_BUILD: [&str; 3] = ["cargo", "xtask", "guests"];

@@ -27,7 +27,7 @@ type Known = &'static dyn Linkable<State>;
 /// The capability behind an import such as `wasm-host:postgres/client@0.1.0`.
 fn capability_of(import: &str) -> Option<Known> {
     let (package, _) = import.split_once('/')?;
-    capability::all::<State>().into_iter().find(|capability| capability.package() == package)
+    capability::linkable::<State>().into_iter().find(|capability| capability.package() == package)
 }
 
 /// Why a component cannot be a service.

@@ -17,9 +17,9 @@ use anyhow::Result;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::config::Secret;
 use crate::limits::record::{NAMED_BYTES, SECRET_BYTES};
 use crate::percent;
+use crate::settings::secret::Secret;
 use named::Patterns;
 
 /// What stands in the place of what was left out. A word, because it also stands in URLs.

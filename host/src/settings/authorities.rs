@@ -8,7 +8,7 @@ use super::disk;
 use super::file::Table;
 use crate::tls::{Authorities, NoAuthority};
 
-pub(super) fn authorities(cx: &Context<'_>, table: &Table<'_>) -> Option<Authorities> {
+pub fn authorities(cx: &Context<'_>, table: &Table<'_>) -> Option<Authorities> {
     let path = table.text(cx, "ca")?;
     let pem = cx.checked(&path.at, disk::pem(&cx.folder.join(&path.value)))?;
     let read = Authorities::new(&pem).map_err(|NoAuthority(what, fix)| Problem::new(what, fix));

@@ -10,21 +10,22 @@ use std::path::Path;
 use super::bounds::Bound;
 use super::diagnostic::{Diagnostic, Positions, Problem, Severity, nearest, quoted};
 use super::interpolate::Reference;
-use super::{Environment, Secret, Source, disk};
+use super::secret::Secret;
+use super::{Environment, Source, disk};
 
 /// Byte offsets in the file.
-pub(super) type Span = Range<usize>;
+pub type Span = Range<usize>;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Located<T> {
-    pub(super) value: T,
-    pub(super) at: Span,
+pub struct Located<T> {
+    pub value: T,
+    pub at: Span,
 }
 
 /// What a syntax error makes unreadable.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Damage {
+pub enum Damage {
     /// One value.
     Value,
     /// Some lines, which are left out.
@@ -34,9 +35,9 @@ pub(super) enum Damage {
 }
 
 /// One reading of one file.
-pub(super) struct Context<'a> {
-    pub(super) file: &'a str,
-    pub(super) folder: &'a Path,
+pub struct Context<'a> {
+    pub file: &'a str,
+    pub folder: &'a Path,
     environment: &'a Environment<'a>,
     positions: Positions<'a>,
     /// Findings at or after this offset may come from text that the parser lost.
@@ -53,7 +54,7 @@ pub(super) struct Context<'a> {
 // === impl Context ===
 
 impl<'a> Context<'a> {
-    pub(super) fn new(source: &Source<'a>) -> Context<'a> {
+    pub fn new(source: &Source<'a>) -> Context<'a> {
         Context {
             file: source.file,
             folder: source.folder,
@@ -68,33 +69,33 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(super) fn line(&self, at: &Span) -> usize {
+    pub fn line(&self, at: &Span) -> usize {
         self.positions.of(at.start).0
     }
 
-    pub(super) fn error(&self, at: &Span, problem: Problem) {
+    pub fn error(&self, at: &Span, problem: Problem) {
         self.push(Severity::Error, at, problem);
     }
 
-    pub(super) fn warning(&self, at: &Span, problem: Problem) {
+    pub fn warning(&self, at: &Span, problem: Problem) {
         self.push(Severity::Warning, at, problem);
     }
 
     /// As [`Context::error`], for something that should be there. Says nothing if a part of the
     /// file could not be parsed, because it may be in that part.
-    pub(super) fn missing(&self, at: &Span, problem: Problem) {
+    pub fn missing(&self, at: &Span, problem: Problem) {
         if !self.incomplete {
             self.error(at, problem);
         }
     }
 
     /// The value of `outcome`; its problem is reported at `at`.
-    pub(super) fn checked<T>(&self, at: &Span, outcome: Result<T, Problem>) -> Option<T> {
+    pub fn checked<T>(&self, at: &Span, outcome: Result<T, Problem>) -> Option<T> {
         outcome.map_err(|problem| self.error(at, problem)).ok()
     }
 
     /// A mistake in the notation rather than in what is said.
-    pub(super) fn syntax_error(&mut self, at: &Span, problem: Problem, damage: Damage) {
+    pub fn syntax_error(&mut self, at: &Span, problem: Problem, damage: Damage) {
         let line = self.line(at);
         // A second complaint about one line is mostly an echo of the first.
         if !self.syntax_error_lines.contains(&line) {
@@ -107,12 +108,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(super) fn environment(&self, name: &str) -> Option<String> {
+    pub fn environment(&self, name: &str) -> Option<String> {
         (self.environment)(name)
     }
 
     /// "did you mean ...?" if the folder of `path` has something of nearly the same name.
-    pub(super) fn similar_path(&self, path: &str) -> Option<String> {
+    pub fn similar_path(&self, path: &str) -> Option<String> {
         let (parent, name) = match path.rsplit_once('/') {
             Some((parent, name)) => (Some(parent), name),
             None => (None, path),
@@ -124,12 +125,12 @@ impl<'a> Context<'a> {
     }
 
     /// Enter a bound that was read.
-    pub(super) fn remember(&self, bound: Bound) {
+    pub fn remember(&self, bound: Bound) {
         self.bounds.borrow_mut().push(bound);
     }
 
     /// A bound that was read has another default than others of its kind, which counts unless the file sets it.
-    pub(super) fn set_default(&self, table: &str, key: &str, value: &str) {
+    pub fn set_default(&self, table: &str, key: &str, value: &str) {
         let mut bounds = self.bounds.borrow_mut();
         for bound in bounds.iter_mut().filter(|bound| bound.table == table && bound.key == key) {
             if bound.line.is_none() {
@@ -140,7 +141,7 @@ impl<'a> Context<'a> {
     }
 
     /// All findings, and the bounds in the order in which they were read.
-    pub(super) fn into_found(self) -> (Vec<Diagnostic>, Vec<Bound>) {
+    pub fn into_found(self) -> (Vec<Diagnostic>, Vec<Bound>) {
         (self.found.into_inner(), self.bounds.into_inner())
     }
 
@@ -160,12 +161,12 @@ impl<'a> Context<'a> {
     }
 
     /// What `${...}` stood for so far.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    pub fn secrets(&self) -> Vec<Secret> {
         self.secrets.borrow().clone()
     }
 
     /// The value of one `${...}`.
-    pub(super) fn resolve(&self, reference: Reference<'_>) -> Result<String, Problem> {
+    pub fn resolve(&self, reference: Reference<'_>) -> Result<String, Problem> {
         let value = self.look_up(reference)?;
         self.secrets.borrow_mut().push(Secret::new(value.clone()));
         Ok(value)

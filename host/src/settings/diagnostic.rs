@@ -37,13 +37,13 @@ pub struct Diagnostics(Vec<Diagnostic>);
 
 /// A cause and its fix, not yet at a place in the file. What the pure value parsers return.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+pub struct Problem {
+    pub message: String,
+    pub hint: Option<String>,
 }
 
 /// Turns byte offsets into lines and columns.
-pub(super) struct Positions<'a> {
+pub struct Positions<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
 }
@@ -71,13 +71,13 @@ impl fmt::Display for Diagnostic {
 // === impl Diagnostics ===
 
 impl Diagnostics {
-    pub(super) fn new(mut found: Vec<Diagnostic>) -> Diagnostics {
+    pub fn new(mut found: Vec<Diagnostic>) -> Diagnostics {
         found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         Diagnostics(found)
     }
 
     /// The file itself is the problem, not a place in it.
-    pub(super) fn of_file(file: &str, problem: Problem) -> Diagnostics {
+    pub fn of_file(file: &str, problem: Problem) -> Diagnostics {
         Diagnostics(vec![Diagnostic {
             file: file.to_owned(),
             line: 0,
@@ -135,7 +135,7 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Problem {
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem { message: message.into(), hint: Some(hint.into()) }
     }
 }
@@ -143,7 +143,7 @@ impl Problem {
 // === impl Positions ===
 
 impl<'a> Positions<'a> {
-    pub(super) fn new(text: &'a str) -> Positions<'a> {
+    pub fn new(text: &'a str) -> Positions<'a> {
         let after_newlines = text.match_indices('\n').map(|(offset, _)| offset + 1);
         let line_starts = std::iter::once(0).chain(after_newlines).collect();
         Positions { text, line_starts }
@@ -151,7 +151,7 @@ impl<'a> Positions<'a> {
 
     /// The line and column of `offset`. The end of the file counts as the end of its last line, so
     /// that an editor can always jump there.
-    pub(super) fn of(&self, offset: usize) -> (usize, usize) {
+    pub fn of(&self, offset: usize) -> (usize, usize) {
         let offset = offset.min(self.text.trim_end_matches(['\r', '\n']).len());
         let line = self.line_starts.partition_point(|start| *start <= offset);
         let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index));
@@ -161,7 +161,7 @@ impl<'a> Positions<'a> {
 }
 
 /// `text` in quotes as a message shows it: no control characters, no endless line.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(limits::QUOTED_CHARACTERS).flat_map(escape).collect();
     if text.chars().nth(limits::QUOTED_CHARACTERS).is_some() {
         shown.push_str("...");

@@ -1,41 +1,18 @@
 //! All reading of files for the configuration.
 //!
-//! It exists so that the rest of the module is pure and one place shows what is touched: the
-//! application file, files named by `${file:...}`, certificates with their keys, and whether paths exist. It must not know what
-//! the files mean, and it reports a problem without any content of a file.
+//! It exists so that the rest is pure and one place shows what is touched: the application file, files named by
+//! `${file:...}`, certificates with their keys, and whether paths exist. It must not know what the files mean, and it
+//! reports a problem without any content of a file.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
 use super::diagnostic::{Problem, quoted};
-use super::kind;
 use crate::limits;
 
-/// The text of the application file.
-pub(super) fn application(path: &Path) -> Result<String, Problem> {
-    let shown = quoted(&path.display().to_string());
-    if path.is_dir() {
-        return Err(Problem::new(
-            format!("{shown} is a folder"),
-            "name the application file in it",
-        ));
-    }
-    let problem = |cause| {
-        Problem::new(
-            format!("cannot read the application file: {cause}"),
-            "name another one, as in wasm-host serve path/to/wasm-host.toml",
-        )
-    };
-    let bytes = beginning(path, limits::APPLICATION_FILE_BYTES).map_err(problem)?;
-    match kind::of_bytes(path, &bytes) {
-        Some(other) => Err(other),
-        None => utf8(bytes, limits::APPLICATION_FILE_BYTES).map_err(problem),
-    }
-}
-
 /// The content of a secret file, without the newline that editors put at its end.
-pub(super) fn secret(path: &Path) -> Result<String, Problem> {
+pub fn secret(path: &Path) -> Result<String, Problem> {
     let content = text(path, limits::SECRET_FILE_BYTES).map_err(|cause| {
         Problem::new(
             format!("cannot read the secret file {}: {cause}", quoted(&path.display().to_string())),
@@ -47,7 +24,7 @@ pub(super) fn secret(path: &Path) -> Result<String, Problem> {
 }
 
 /// The text of a certificate or of a key.
-pub(super) fn pem(path: &Path) -> Result<String, Problem> {
+pub fn pem(path: &Path) -> Result<String, Problem> {
     text(path, limits::http::PEM_BYTES).map_err(|cause| {
         Problem::new(
             format!("cannot read the PEM file {}: {cause}", quoted(&path.display().to_string())),
@@ -56,16 +33,16 @@ pub(super) fn pem(path: &Path) -> Result<String, Problem> {
     })
 }
 
-pub(super) fn is_file(path: &Path) -> bool {
+pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-pub(super) fn is_folder(path: &Path) -> bool {
+pub fn is_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
 /// The names in a folder; none if it cannot be read.
-pub(super) fn names_in(folder: &Path) -> Vec<String> {
+pub fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -77,15 +54,20 @@ fn text(path: &Path, bytes_max: u64) -> Result<String, String> {
     utf8(beginning(path, bytes_max)?, bytes_max)
 }
 
-/// As much of it as shows that it is too long.
-fn beginning(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+/// As much of a file as shows that it is too long.
+///
+/// # Errors
+/// Why it cannot be read, in words.
+pub fn beginning(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     let file = fs::File::open(path).map_err(|error| cause(&error))?;
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| cause(&error))?;
     Ok(bytes)
 }
 
-fn utf8(bytes: Vec<u8>, bytes_max: u64) -> Result<String, String> {
+/// # Errors
+/// It is too long, or no text, in words.
+pub fn utf8(bytes: Vec<u8>, bytes_max: u64) -> Result<String, String> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > bytes_max) {
         return Err(format!("it has more than {bytes_max} bytes"));
     }

@@ -11,7 +11,7 @@ use super::diagnostic::{Problem, quoted};
 use super::interpolate::{Text, interpolate};
 use crate::limits::Setting;
 
-pub(super) fn plain_text(
+pub fn plain_text(
     cx: &Context<'_>,
     key: &str,
     value: &Spanned<DeValue<'_>>,
@@ -33,7 +33,7 @@ pub(super) fn plain_text(
     Some(Located { value: text.clone().into_owned(), at: value.span() })
 }
 
-pub(super) fn interpolated_text(
+pub fn interpolated_text(
     cx: &Context<'_>,
     key: &str,
     value: &Spanned<DeValue<'_>>,
@@ -53,7 +53,7 @@ pub(super) fn interpolated_text(
     }
 }
 
-pub(super) fn table_of<'t>(
+pub fn table_of<'t>(
     cx: &Context<'_>,
     key: &str,
     value: &'t Spanned<DeValue<'t>>,
@@ -69,7 +69,7 @@ pub(super) fn table_of<'t>(
 }
 
 /// `None` for a negative number, which is below every minimum.
-pub(super) fn unsigned(value: &DeValue<'_>) -> Option<u64> {
+pub fn unsigned(value: &DeValue<'_>) -> Option<u64> {
     let integer = value.as_integer()?;
     if integer.as_str().starts_with('-') {
         return None;
@@ -78,7 +78,7 @@ pub(super) fn unsigned(value: &DeValue<'_>) -> Option<u64> {
     Some(u64::from_str_radix(digits, integer.radix()).unwrap_or(u64::MAX))
 }
 
-pub(super) fn within<T: PartialOrd + Copy>(
+pub fn within<T: PartialOrd + Copy>(
     cx: &Context<'_>,
     key: &str,
     at: &Span,
@@ -101,13 +101,7 @@ pub(super) fn within<T: PartialOrd + Copy>(
     setting.default
 }
 
-pub(super) fn wrong_type(
-    cx: &Context<'_>,
-    key: &str,
-    at: &Span,
-    expected: &str,
-    found: &DeValue<'_>,
-) {
+pub fn wrong_type(cx: &Context<'_>, key: &str, at: &Span, expected: &str, found: &DeValue<'_>) {
     let found = match found {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",

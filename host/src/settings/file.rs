@@ -19,9 +19,9 @@ use super::value;
 use crate::limits::Setting;
 
 /// One table with the keys that may stand in it.
-pub(super) struct Table<'t> {
+pub struct Table<'t> {
     /// Its header, or the key of an inline table.
-    pub(super) at: Span,
+    pub at: Span,
     /// As in `[service.weather]`, empty for the top of the file.
     name: String,
     entries: BTreeMap<&'t str, Entry<'t>>,
@@ -37,18 +37,18 @@ struct Entry<'t> {
 
 impl<'t> Table<'t> {
     /// As in `service.weather`.
-    pub(super) fn header(&self) -> &str {
+    pub fn header(&self) -> &str {
         self.name.trim_matches(['[', ']'])
     }
 
     /// Reports every key that is not one of `keys`. `name` is the header as it stands in the file,
     /// empty for the top of the file.
-    pub(super) fn open(
+    pub fn open(
         cx: &Context<'_>,
         name: &str,
         at: Span,
         table: &'t DeTable<'t>,
-        keys: &'static [&'static str],
+        keys: &[&'static str],
     ) -> Table<'t> {
         let written = |key: &str| table.iter().any(|(written, _)| written.get_ref() == key);
         let mut entries = BTreeMap::new();
@@ -76,17 +76,12 @@ impl<'t> Table<'t> {
     }
 
     /// A table that is not in the file: everything in it has its default.
-    pub(super) fn absent(name: &str, at: Span) -> Table<'t> {
+    pub fn absent(name: &str, at: Span) -> Table<'t> {
         Table { at, name: name.to_owned(), entries: BTreeMap::new() }
     }
 
     /// The table `[key]`, whether it is in the file or not.
-    pub(super) fn section(
-        &self,
-        cx: &Context<'_>,
-        key: &str,
-        keys: &'static [&'static str],
-    ) -> Table<'t> {
+    pub fn section(&self, cx: &Context<'_>, key: &str, keys: &[&'static str]) -> Table<'t> {
         let name = format!("[{key}]");
         match self.table(cx, key, &name) {
             Some((at, table)) => Table::open(cx, &name, at, table, keys),
@@ -94,40 +89,40 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
     /// Where `key` stands, or the header if it does not.
-    pub(super) fn at(&self, key: &str) -> Span {
+    pub fn at(&self, key: &str) -> Span {
         self.entries.get(key).map_or_else(|| self.at.clone(), |entry| entry.key.span())
     }
 
     /// What stands under `key`, for keys that take more than one type.
-    pub(super) fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+    pub fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.entries.get(key).map(|entry| entry.value)
     }
 
     /// A table of this one key.
-    pub(super) fn only(&self, key: &'static str) -> Table<'t> {
+    pub fn only(&self, key: &'static str) -> Table<'t> {
         let entry = self.entries.get(key).map(|entry| (key, *entry));
         Table { at: self.at(key), name: self.name.clone(), entries: entry.into_iter().collect() }
     }
 
     /// A string that is used as it stands.
-    pub(super) fn text(&self, cx: &Context<'_>, key: &str) -> Option<Located<String>> {
+    pub fn text(&self, cx: &Context<'_>, key: &str) -> Option<Located<String>> {
         let value = self.entries.get(key)?.value;
         plain_text(cx, key, value)
     }
 
     /// A string in which `${...}` is replaced.
-    pub(super) fn interpolated(&self, cx: &Context<'_>, key: &str) -> Option<Located<Text>> {
+    pub fn interpolated(&self, cx: &Context<'_>, key: &str) -> Option<Located<Text>> {
         let value = self.entries.get(key)?.value;
         interpolated_text(cx, key, value)
     }
 
     /// A string, or a list of them.
-    pub(super) fn texts(&self, cx: &Context<'_>, key: &str) -> Option<Vec<Located<String>>> {
+    pub fn texts(&self, cx: &Context<'_>, key: &str) -> Option<Vec<Located<String>>> {
         let value = self.entries.get(key)?.value;
         match value.get_ref() {
             DeValue::Array(items) => {
@@ -141,7 +136,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn flag(&self, cx: &Context<'_>, key: &str) -> Option<bool> {
+    pub fn flag(&self, cx: &Context<'_>, key: &str) -> Option<bool> {
         let value = self.entries.get(key)?.value;
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
@@ -150,7 +145,7 @@ impl<'t> Table<'t> {
         flag
     }
 
-    pub(super) fn count(&self, cx: &Context<'_>, key: &str, setting: Setting<usize>) -> usize {
+    pub fn count(&self, cx: &Context<'_>, key: &str, setting: Setting<usize>) -> usize {
         self.bound(cx, key, setting, usize::to_string, |value, show| {
             let DeValue::Integer(_) = value.get_ref() else {
                 wrong_type(cx, key, &value.span(), "a whole number", value.get_ref());
@@ -162,12 +157,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    pub(super) fn duration(
-        &self,
-        cx: &Context<'_>,
-        key: &str,
-        setting: Setting<Duration>,
-    ) -> Duration {
+    pub fn duration(&self, cx: &Context<'_>, key: &str, setting: Setting<Duration>) -> Duration {
         let show = |duration: &Duration| value::show_duration(*duration);
         self.bound(cx, key, setting, show, |value, show| {
             let DeValue::String(text) = value.get_ref() else {
@@ -179,7 +169,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    pub(super) fn size(&self, cx: &Context<'_>, key: &str, setting: Setting<u64>) -> u64 {
+    pub fn size(&self, cx: &Context<'_>, key: &str, setting: Setting<u64>) -> u64 {
         let show = |bytes: &u64| value::show_size(*bytes);
         self.bound(cx, key, setting, show, |value, show| {
             let bytes = match value.get_ref() {
@@ -218,7 +208,7 @@ impl<'t> Table<'t> {
     }
 
     /// The table under `key`, unopened.
-    pub(super) fn table(
+    pub fn table(
         &self,
         cx: &Context<'_>,
         key: &str,
@@ -229,7 +219,7 @@ impl<'t> Table<'t> {
     }
 
     /// The tables under `key`, as in `[service.<name>]`, with the place of each name.
-    pub(super) fn named_tables(
+    pub fn named_tables(
         &self,
         cx: &Context<'_>,
         key: &str,
@@ -249,7 +239,7 @@ impl<'t> Table<'t> {
 }
 
 /// The values of a table with free keys, as texts in which `${...}` is replaced.
-pub(super) fn free_texts<'t>(
+pub fn free_texts<'t>(
     cx: &Context<'_>,
     table: &'t DeTable<'t>,
 ) -> Vec<(Located<&'t str>, Option<Located<Text>>)> {

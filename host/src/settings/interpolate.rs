@@ -8,27 +8,27 @@ use super::diagnostic::Problem;
 use crate::percent;
 
 /// Stands for one inserted value in a skeleton. Unicode's "object replacement character".
-pub(super) const HOLE: char = '\u{fffc}';
+pub const HOLE: char = '\u{fffc}';
 
 /// A resolved text.
 #[derive(Clone)]
-pub(super) struct Text {
+pub struct Text {
     /// Ready for use, secret if the skeleton has a hole.
-    pub(super) value: String,
+    pub value: String,
     /// The literal parts, with a [`HOLE`] for each inserted value.
-    pub(super) skeleton: String,
+    pub skeleton: String,
     /// What belongs into the holes, in order.
     inserted: Vec<String>,
 }
 
 /// What stands between `${` and `}`.
-pub(super) enum Reference<'t> {
+pub enum Reference<'t> {
     Variable(&'t str),
     File(&'t str),
 }
 
 /// Resolves all references in `text`; all problems are returned, not only the first.
-pub(super) fn interpolate(
+pub fn interpolate(
     text: &str,
     resolve: impl Fn(Reference<'_>) -> Result<String, Problem>,
 ) -> Result<Text, Vec<Problem>> {
@@ -68,19 +68,19 @@ pub(super) fn interpolate(
 }
 
 impl Text {
-    pub(super) fn is_secret(&self) -> bool {
+    pub fn is_secret(&self) -> bool {
         self.skeleton.contains(HOLE)
     }
 
     /// The values for the holes, in order.
-    pub(super) fn inserted(&self) -> impl Iterator<Item = &str> {
+    pub fn inserted(&self) -> impl Iterator<Item = &str> {
         self.inserted.iter().map(String::as_str)
     }
 
     /// The value of a URL. A value inserted as `user:password` is data and not syntax, so it is
     /// encoded, and a password with an '@' needs no preparation. Without a ':' in the file the
     /// value may be both at once and is left alone.
-    pub(super) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let skeleton = self.skeleton.trim();
         let start = skeleton.find("://").map_or(0, |scheme_end| scheme_end + 3);
         let rest = skeleton.get(start..).unwrap_or_default();
@@ -103,7 +103,7 @@ impl Text {
 }
 
 /// `true` if `text` holds something other than inserted values.
-pub(super) fn has_literal(text: &str) -> bool {
+pub fn has_literal(text: &str) -> bool {
     text.chars().any(|character| character != HOLE)
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// What is shown in place of a secret.
-pub(super) const HIDDEN: &str = "[secret]";
+pub const HIDDEN: &str = "[secret]";
 
 /// A password, a token, or anything that was built from one.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl fmt::Display for Secret {
 
 impl BackendUrl {
     /// `shown` holds only text that stands in the application file or is public anyway.
-    pub(super) fn new(url: String, shown: String) -> BackendUrl {
+    pub fn new(url: String, shown: String) -> BackendUrl {
         BackendUrl { url: Secret(url), shown }
     }
 

@@ -19,7 +19,7 @@ pub struct Listen {
 }
 
 /// `250ms`, `30s`, `5m`, `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
+pub fn duration(text: &str) -> Result<Duration, Problem> {
     let (digits, unit) = split_unit(text);
     let milliseconds: Option<u64> = match unit {
         "ms" => Some(1),
@@ -42,7 +42,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
 }
 
 /// `64KiB`, `256MiB`, `2GiB`, or plain bytes.
-pub(super) fn size(text: &str) -> Result<u64, Problem> {
+pub fn size(text: &str) -> Result<u64, Problem> {
     let (digits, unit) = split_unit(text);
     let bytes: Option<u64> = match unit {
         "" | "B" => Some(1),
@@ -73,7 +73,7 @@ pub(super) fn size(text: &str) -> Result<u64, Problem> {
 }
 
 /// The shortest way to write `duration`, as in `5m`. No file has less than a millisecond; fixed bounds do.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
         _ if !duration.subsec_micros().is_multiple_of(1_000) => {
@@ -88,7 +88,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// The shortest way to write `bytes`, as in `256MiB`.
-pub(super) fn show_size(bytes: u64) -> String {
+pub fn show_size(bytes: u64) -> String {
     match bytes {
         0 => "0".to_owned(),
         n if n % (1 << 30) == 0 => format!("{}GiB", n >> 30),
@@ -99,7 +99,7 @@ pub(super) fn show_size(bytes: u64) -> String {
 }
 
 /// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
-pub(super) fn listen(text: &str) -> Result<Listen, Problem> {
+pub fn listen(text: &str) -> Result<Listen, Problem> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(Listen { host: address.ip().to_string(), port: address.port() });
     }
@@ -128,7 +128,7 @@ pub(super) fn listen(text: &str) -> Result<Listen, Problem> {
 }
 
 /// The name of a service or resource: also a label in a host name, hence the length.
-pub(super) fn name(text: &str) -> Result<(), Problem> {
+pub fn name(text: &str) -> Result<(), Problem> {
     let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase());
     if starts_well && has_name_characters(text) && text != "localhost" {
         return Ok(());
@@ -145,7 +145,7 @@ pub(super) fn name(text: &str) -> Result<(), Problem> {
 }
 
 /// The name of the application.
-pub(super) fn application_name(text: &str) -> Result<(), Problem> {
+pub fn application_name(text: &str) -> Result<(), Problem> {
     if has_name_characters(text) {
         return Ok(());
     }
@@ -157,7 +157,7 @@ pub(super) fn application_name(text: &str) -> Result<(), Problem> {
 }
 
 /// The nearest valid name to `text`.
-pub(super) fn sanitised_name(text: &str) -> String {
+pub fn sanitised_name(text: &str) -> String {
     let mut name = String::new();
     for character in text.chars() {
         if character.is_ascii_alphanumeric() {
@@ -186,12 +186,12 @@ impl fmt::Display for Listen {
 
 impl Listen {
     /// On this machine only.
-    pub(super) fn local(port: u16) -> Listen {
+    pub fn local(port: u16) -> Listen {
         Listen { host: "127.0.0.1".to_owned(), port }
     }
 
     /// `true` if the two cannot both be bound.
-    pub(super) fn collides_with(&self, other: &Listen) -> bool {
+    pub fn collides_with(&self, other: &Listen) -> bool {
         let same_place = self.host == other.host
             || self.is_everywhere()
             || other.is_everywhere()
@@ -199,7 +199,7 @@ impl Listen {
         self.port == other.port && self.port != 0 && same_place
     }
 
-    pub(super) fn is_loopback(&self) -> bool {
+    pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.address().is_some_and(|address| address.is_loopback())
     }
 

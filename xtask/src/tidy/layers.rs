@@ -1,14 +1,20 @@
-//! The order of the host's modules: http, service, engine, capability, each using only what comes
-//! after it; the test kit stands beside the first two and on the others. Rust itself lets modules of one crate use each other freely.
+//! The order of the host's modules: http, service, engine, capability, settings, each using only what comes
+//! after it; the application file as a whole stands on capabilities, the test kit beside the first two and on the
+//! others. Rust itself lets modules of one crate use each other freely.
 
 const FOLDER: &str = "host/src/";
 
 /// What a layer must not use.
-const FORBIDDEN: [(&str, &[&str]); 4] = [
+const FORBIDDEN: [(&str, &[&str]); 6] = [
     ("testkit", &["http", "service", "serve"]),
     ("service", &["http", "testkit"]),
     ("engine", &["http", "service", "testkit"]),
-    ("capability", &["http", "service", "engine", "testkit"]),
+    ("config", &["http", "service", "engine", "testkit", "record", "backends"]),
+    ("capability", &["http", "service", "engine", "testkit", "config", "record", "backends"]),
+    (
+        "settings",
+        &["http", "service", "engine", "testkit", "config", "record", "backends", "capability"],
+    ),
 ];
 
 pub(super) fn problems(path: &str, text: &str) -> Vec<String> {

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use toml::de::DeTable;
 use wasmtime::component::{
     Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, StreamReader,
 };
@@ -17,8 +19,9 @@ use super::backend::{
     Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
     Model, Progress, Server, Stream, Summary,
 };
-use super::json;
+use super::{Models, OllamaConfig, json};
 use crate::capability::Capability;
+use crate::capability::backend::{Backend, Host};
 use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
 use crate::capability::budget::{Exhausted, Holdings, on_account_of};
 use crate::capability::context::{RequestContext, calling_request};
@@ -26,6 +29,8 @@ use crate::capability::header_sets::{head_bytes, sent_bytes};
 use crate::capability::instance::{HasInstance, InstanceView};
 use crate::capability::stream::{Items, Parcel};
 use crate::limits::ollama::REQUEST_BYTES;
+use crate::settings::context::{Context, Span};
+use crate::settings::resource::Declared;
 
 /// The models of an Ollama server.
 pub struct Ollama;
@@ -33,7 +38,26 @@ pub struct Ollama;
 impl Capability for Ollama {
     const KEY: &'static str = "ollama";
     const PACKAGE: &'static str = "wasm-host:ollama";
+    type Settings = OllamaConfig;
     type Backend = Arc<dyn Server>;
+
+    fn read<'t>(
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<OllamaConfig> {
+        OllamaConfig::read(cx, name, at, table)
+    }
+
+    fn connect(
+        settings: &OllamaConfig,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>> {
+        let models = Models::connect(settings, host);
+        Ok(Box::new(models.with_context(|| format!("the url of [ollama.{name}]"))?))
+    }
 
     fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
         types::add_to_linker::<T, Self>(linker, T::instance)?;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::upstream::{Serving, Transport};
-use super::{Client, Ollama, Options, Upstream};
-use crate::capability::backend::{Backend, Complaint, asked, what_calls_do};
+use anyhow::anyhow;
+
+use super::upstream::{Fallback, Serving};
+use super::{Address, Client, Ollama, OllamaConfig, Options, Terms, Upstream};
+use crate::capability::backend::{Backend, Complaint, Host, asked, what_calls_do};
 use crate::capability::granted::Granted;
 
 pub struct Models {
@@ -13,9 +15,31 @@ pub struct Models {
 }
 
 impl Models {
-    /// `transport` leads to `upstream`, by itself or by way of what watches.
-    pub fn new(upstream: Arc<Upstream>, transport: Arc<dyn Transport>, options: Options) -> Self {
-        Self { client: Arc::new(Client::new(transport, options)), upstream }
+    /// # Errors
+    /// What the application file says of the server cannot be used.
+    pub(super) fn connect(config: &OllamaConfig, host: &dyn Host) -> anyhow::Result<Self> {
+        let address = Address::parse(config.url.expose())?;
+        let fallback = config
+            .fallback
+            .as_ref()
+            .map(|service| Fallback { service: service.clone(), transport: host.service(service) });
+        let terms = Terms {
+            connect_timeout: config.connect_timeout,
+            ca: config.ca.clone(),
+            breaker: config.breaker.clone(),
+            threads: host.threads(),
+        };
+        let upstream = Upstream::new(&address, &terms, fallback);
+        let upstream = Arc::new(upstream.map_err(|why| anyhow!(why))?);
+        let options = Options {
+            calls: config.concurrent,
+            queue: config.queue,
+            queue_timeout: config.queue_timeout,
+            first_byte: config.first_byte_timeout,
+            forward: config.forward.clone(),
+        };
+        let client = Client::new(host.watched(upstream.clone()), options);
+        Ok(Self { upstream, client: Arc::new(client) })
     }
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 use super::backend::{Error, Event, GenerateRequest, Server as _, Stream, Summary};
 use super::{Address, Client, Options, Terms, Upstream};
 use crate::capability::context::RequestContext;
-use crate::config::BreakerConfig;
 use crate::limits::ollama::CONNECT_TIMEOUT;
+use crate::settings::breaker::BreakerConfig;
 
 /// How soon the server must see that a call is over. The product's promise is a second, of which a
 /// busy machine may make several. What a test holds open stays so for as long as it is let.

@@ -18,8 +18,8 @@ use super::body::{Body, full, lend};
 use super::network::Network;
 use crate::capability::breaker::Breaker;
 use crate::capability::context::RequestContext;
-use crate::config::BreakerConfig;
 use crate::limits::ollama::{PROBE_INTERVAL, PROBE_TIMEOUT};
+use crate::settings::breaker::BreakerConfig;
 use crate::tls::Authorities;
 
 /// Something that HTTP requests can be sent to.

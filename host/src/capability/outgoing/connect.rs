@@ -24,8 +24,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
 use super::public::is_public;
+use super::settings::AllowList;
 use super::target::{Host, Target};
-use crate::config::AllowList;
 use crate::limits::outgoing as limits;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::connect::{ConnectError, Connector};
+use super::settings::OutboundConfig;
 use super::target::Target;
 use super::{HttpRequest, HttpResponse, hops};
 use crate::capability::body::{Body, Progress, limited, paced};
 use crate::capability::headers::strip_hop_by_hop;
-use crate::config::OutboundConfig;
 use crate::limits::outgoing::{HEADER_BYTES, IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
 
 pub(super) type Client = legacy::Client<Connector, Body>;

@@ -11,13 +11,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use super::BreakerConfig;
-use super::authorities::authorities;
-use super::context::{Context, Located};
-use super::diagnostic::{Problem, quoted};
-use super::file::Table;
-use super::resource::breaker;
 use crate::limits::outgoing as limits;
+use crate::settings::authorities::authorities;
+use crate::settings::breaker::BreakerConfig;
+use crate::settings::context::{Context, Located};
+use crate::settings::diagnostic::{Problem, quoted};
+use crate::settings::file::Table;
 use crate::tls::Authorities;
 
 const KEYS: &[&str] = &[
@@ -57,7 +56,7 @@ pub struct OutboundConfig {
 pub struct AllowList(Vec<Rule>);
 
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Rule {
+pub struct Rule {
     scheme: Scheme,
     host: Host,
     port: u16,
@@ -82,11 +81,7 @@ enum Host {
 }
 
 /// The key of a service: a rule, a list of them, or a table with `allow` and bounds.
-pub(super) fn outbound(
-    cx: &Context<'_>,
-    service: &str,
-    table: &Table<'_>,
-) -> Option<OutboundConfig> {
+pub fn outbound(cx: &Context<'_>, service: &str, table: &Table<'_>) -> Option<OutboundConfig> {
     let value = table.value("outbound")?;
     let (table, allow) = match value.get_ref() {
         DeValue::Table(inner) => {
@@ -126,7 +121,7 @@ pub(super) fn outbound(
         idle_timeout: table.duration(cx, "idle-timeout", limits::IDLE_TIMEOUT),
         max_body_bytes: table.size(cx, "max-body", limits::MAX_BODY_BYTES),
         concurrent: table.count(cx, "concurrent", limits::CONCURRENT),
-        breaker: breaker(cx, &table),
+        breaker: BreakerConfig::read(cx, &table),
     })
 }
 
@@ -215,7 +210,7 @@ impl Scheme {
 
 impl Rule {
     /// `scheme://host`, with an optional port.
-    pub(super) fn parse(text: &str) -> Result<Rule, Problem> {
+    pub fn parse(text: &str) -> Result<Rule, Problem> {
         // A part before `@` may be a password, which a message must not repeat.
         if text.contains('@') {
             return Err(Problem::new(
@@ -323,7 +318,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
-pub(super) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b == b'-' || b == b'_' || b.is_ascii_alphanumeric())

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::Uri;
 use http::uri::{Authority, PathAndQuery};
 
-use crate::config::Scheme;
+use super::settings::Scheme;
 
 /// The place that a URI names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,19 +5,23 @@
 
 use std::sync::Arc;
 
+use toml::de::DeTable;
 use wasmtime::component::{
     Access, Accessor, FutureReader, HasData, Linker, Resource, StreamReader,
 };
 
 use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction, Value};
 use super::notices::{Caller, on_behalf_of};
-use super::parameters;
+use super::{Awaited, PgDatabase, PostgresConfig, parameters};
 use crate::capability::Capability;
+use crate::capability::backend::{Backend, Host};
 use crate::capability::bindings::wasm_host::postgres::{client, types};
 use crate::capability::budget::{Holdings, on_account_of};
 use crate::capability::context::{RequestContext, calling_request};
 use crate::capability::instance::{HasInstance, InstanceView};
 use crate::capability::stream::{Items, Parcel};
+use crate::settings::context::{Context, Span};
+use crate::settings::resource::Declared;
 
 /// A database of a PostgreSQL server.
 pub struct Postgres;
@@ -25,7 +29,29 @@ pub struct Postgres;
 impl Capability for Postgres {
     const KEY: &'static str = "postgres";
     const PACKAGE: &'static str = "wasm-host:postgres";
+    type Settings = PostgresConfig;
     type Backend = Arc<dyn Database>;
+
+    fn read<'t>(
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<PostgresConfig> {
+        Declared { resource: PostgresConfig::read(cx, name, at, table), stand_in: None }
+    }
+
+    fn connect(
+        settings: &PostgresConfig,
+        name: &str,
+        _host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>> {
+        let database = match settings.address(name)? {
+            Some(address) => PgDatabase::new(address, settings.pool()).into(),
+            None => Awaited::missing("its server has not been started"),
+        };
+        Ok(Box::new(database))
+    }
 
     fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
         types::add_to_linker::<T, Self>(linker, T::instance)?;

@@ -23,8 +23,8 @@ use super::url::Address;
 use super::{error, run, transaction};
 use crate::capability::breaker::Breaker;
 use crate::capability::context::RequestContext;
-use crate::config::BreakerConfig;
 use crate::limits::postgres as limits;
+use crate::settings::breaker::BreakerConfig;
 
 /// The bounds of one database.
 #[derive(Clone, Debug)]

@@ -20,8 +20,8 @@ use super::connection::Control;
 use super::login::{Login, Process};
 use super::{PgDatabase, PoolConfig, Room, url::Address};
 use crate::capability::context::RequestContext;
-use crate::config::BreakerConfig;
 use crate::embedded_postgres::tests::{Shared, own_server, server};
+use crate::settings::breaker::BreakerConfig;
 
 /// A database, and a connection that watches it from outside.
 struct Bench {

@@ -46,7 +46,7 @@ ca = "ca.pem"
 "#,
     );
     assert_eq!(warnings(&config), "");
-    assert!(config.postgres["main"].ca.is_some() && config.ollama["gpu"].ca.is_some());
+    assert!(database(&config, "main").ca.is_some() && models(&config, "gpu").ca.is_some());
     let outbound = config.services["b"].component().unwrap().outbound.clone().unwrap();
     assert_eq!(format!("{:?}", outbound.ca), "Some(Authorities(2))");
     assert!(config.services["a"].component().unwrap().outbound.is_none());

@@ -47,9 +47,9 @@ fn the_size_of_a_database_is_bounded_where_its_server_is_the_host_s() {
     };
     let application = Application::new();
     let config = application.config(&text(""));
-    assert_eq!(config.postgres["main"].size_bytes, Some(10 << 30));
+    assert_eq!(database(&config, "main").size_bytes, Some(10 << 30));
     let config = application.config(&text("size = \"2GiB\"\n"));
-    assert_eq!(config.postgres["main"].size_bytes, Some(2 << 30));
+    assert_eq!(database(&config, "main").size_bytes, Some(2 << 30));
     let size = bound(&config, "postgres.main", "size");
     assert_eq!((&*size.value, &*size.default, size.line), ("2GiB", "10GiB", Some(3)));
     assert_eq!((&*size.minimum, &*size.maximum), ("32MiB", "16384GiB"));
@@ -69,7 +69,7 @@ fn the_size_of_a_database_is_bounded_where_its_server_is_the_host_s() {
          remove it, or remove the url to have a database of the host's own"
     );
     let config = application.config(&text(url));
-    assert_eq!(config.postgres["main"].size_bytes, None);
+    assert_eq!(database(&config, "main").size_bytes, None);
     assert!(
         !config.bounds.iter().any(|bound| bound.table == "postgres.main" && bound.key == "size")
     );

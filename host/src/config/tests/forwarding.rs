@@ -6,7 +6,7 @@ fn forward(setting: &str) -> ForwardList {
     let text = format!(
         "name = \"shop\"\n[ollama.gpu]\n{setting}\n[service.a]\ncomponent = \"ollama\"\nollama = \"gpu\"\n"
     );
-    Application::new().config(&text).ollama["gpu"].forward.clone()
+    models(&Application::new().config(&text), "gpu").forward.clone()
 }
 
 #[test]

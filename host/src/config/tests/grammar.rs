@@ -1,8 +1,8 @@
 //! The small grammars, each with what it takes and what it refuses.
 
-use super::super::diagnostic::nearest;
-use super::super::{route, value};
+use super::super::route;
 use super::*;
+use crate::settings::diagnostic::nearest;
 
 #[test]
 fn durations() {

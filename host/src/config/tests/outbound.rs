@@ -1,7 +1,7 @@
 //! `outbound`: which rules there are, what they allow, and what is said of those that are none.
 
-use super::super::outbound::{AllowList, Rule, Scheme};
 use super::*;
+use crate::capability::outgoing::settings::{AllowList, Rule, Scheme};
 
 #[test]
 fn a_rule_allows_what_it_names_and_nothing_beside_it() {

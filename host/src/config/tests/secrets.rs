@@ -32,7 +32,7 @@ fn postgres(url: &str) -> (String, String) {
     let config = application().config(&format!(
         "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n[postgres.x]\nurl = '''{url}'''\n"
     ));
-    let url = config.postgres["x"].url.as_ref().unwrap();
+    let url = database(&config, "x").url.as_ref().unwrap();
     (url.expose().to_owned(), url.to_string())
 }
 
@@ -40,7 +40,7 @@ fn ollama(url: &str) -> (String, String) {
     let config = application().config(&format!(
         "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n[ollama.x]\nurl = '{url}'\n"
     ));
-    let url = &config.ollama["x"].url;
+    let url = &models(&config, "x").url;
     (url.expose().to_owned(), url.to_string())
 }
 
@@ -151,9 +151,9 @@ fn an_ollama_address_follows_the_grammar_of_its_variable() {
         let config = variable.config(
             "name = \"shop\"\n[ollama.x]\n[service.a]\ncomponent = \"ollama\"\nollama = \"x\"\n",
         );
-        let url = &config.ollama["x"].url;
+        let url = &models(&config, "x").url;
         assert_eq!((url.expose().to_owned(), url.to_string()), expected, "{written}");
-        assert_eq!(config.ollama["x"].url_from, UrlFrom::OllamaHost);
+        assert_eq!(models(&config, "x").url_from, UrlFrom::OllamaHost);
     }
     for (written, expected, shown) in [
         ("https://me:${TOKEN}@gpu/x", "https://me:tok-5ecret@gpu/x", "https://gpu/x"),
@@ -168,7 +168,7 @@ fn an_ollama_address_follows_the_grammar_of_its_variable() {
 fn the_variable_of_ollama_may_hold_a_password_and_must_be_an_address() {
     let text = "name = \"shop\"\n[ollama.x]\n[service.a]\ncomponent = \"ollama\"\nollama = \"x\"\n";
     let config = Application::new().with("OLLAMA_HOST", "https://me:hunter2@gpu").config(text);
-    assert_eq!(config.ollama["x"].url.expose(), "https://me:hunter2@gpu");
+    assert_eq!(models(&config, "x").url.expose(), "https://me:hunter2@gpu");
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(
         Application::new().with("OLLAMA_HOST", "gpu:hunter2").rejected(text),

@@ -15,12 +15,12 @@ fn the_reference_application_is_accepted_without_a_warning() {
     let build_timeout = Duration::from_secs(600);
     assert_eq!(config.watch, WatchConfig { build: Some(build), build_timeout });
 
-    let weather = &config.postgres["weather"];
+    let weather = database(&config, "weather");
     assert!(weather.url.is_none());
     assert_eq!(weather.init, [application.path("components/weather/sql/init.sql")]);
     assert_eq!(weather.pool, limits::postgres::POOL.default);
 
-    let local = &config.ollama["local"];
+    let local = models(&config, "local");
     assert_eq!((local.url.expose(), local.url_from), ("http://127.0.0.1:11434", UrlFrom::Default));
     assert_eq!(local.fallback.as_deref(), Some("demo-ollama"));
 
@@ -29,8 +29,8 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(apiservice.line, 10);
     let component = apiservice.component().unwrap();
     assert_eq!(component.source, ComponentSource::Crate("weather".to_owned()));
-    assert_eq!(component.grants.postgres.as_deref(), Some("weather"));
-    assert_eq!(component.grants.ollama, None);
+    assert_eq!(component.grants.of::<Postgres>(), Some("weather"));
+    assert_eq!(component.grants.of::<Ollama>(), None);
     assert_eq!(component.limits.concurrent, limits::SERVICE_CONCURRENT.default);
     assert_eq!(component.limits.reuse, None);
 
@@ -155,12 +155,12 @@ compile-memory = "512MiB"
     assert_eq!(config.http.trusted_proxies, proxies);
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
-    let main = &config.postgres["main"];
+    let main = database(&config, "main");
     assert_eq!((main.line, main.init.len(), main.pool), (21, 1, 2));
     assert_eq!(main.acquire_timeout, Duration::from_millis(250));
     assert_eq!(main.connect_timeout, Duration::from_secs(20));
     assert_eq!(main.statement_timeout, Duration::from_secs(30));
-    let gpu = &config.ollama["gpu"];
+    let gpu = models(&config, "gpu");
     assert_eq!((gpu.url.expose(), gpu.url_from), ("https://gpu.example.com/ollama", UrlFrom::File));
     assert_eq!(gpu.forward.check("GET", "/api/tags"), Ok(()));
     assert!(gpu.forward.check("GET", "/api/ps").is_err());

@@ -8,7 +8,6 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::capability;
-use crate::engine::state::State;
 
 /// An import that this host cannot give, whatever is granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -152,9 +151,10 @@ fn advice(import: &str) -> Option<String> {
     if !has.is_empty() {
         return Some(format!("of {package} it has {}", has.join(", and ")));
     }
+    let packages: Vec<_> = capability::ALL.iter().map(|known| known.package()).collect();
     Some(format!(
         "it has WASI 0.2 and 0.3, {}; what else a component needs is joined to it first (`wac plug`)",
-        capability::all::<State>().map(|capability| capability.package()).join(" and ")
+        packages.join(" and ")
     ))
 }
 

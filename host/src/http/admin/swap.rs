@@ -9,13 +9,14 @@ use serde::Deserialize;
 use wasmtime_wasi_http::WasiBody;
 
 use super::{Admin, body, json};
-use crate::config::{duration, nearest};
+use crate::config::duration;
 use crate::engine::compile::ComponentFile;
 use crate::failure::{Failure, Kind};
 use crate::http::listener::Arriving;
 use crate::limits;
 use crate::service::history::Verdict;
 use crate::service::swap::{self, CanaryTerms, Outcome, SwapError};
+use crate::settings::diagnostic::nearest;
 
 /// Where a component came from that has no path here.
 const UPLOAD: &str = "the uploaded file";

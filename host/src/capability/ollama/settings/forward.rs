@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::diagnostic::{Problem, quoted};
 use crate::percent;
+use crate::settings::diagnostic::{Problem, quoted};
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 

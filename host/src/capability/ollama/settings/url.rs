@@ -6,9 +6,9 @@
 
 use url::Url;
 
-use super::diagnostic::Problem;
-use super::interpolate::{HOLE, Text, has_literal};
-use super::secret::{BackendUrl, HIDDEN};
+use crate::settings::diagnostic::Problem;
+use crate::settings::interpolate::{HOLE, Text, has_literal};
+use crate::settings::secret::{BackendUrl, HIDDEN};
 
 /// Where Ollama listens when nobody says otherwise.
 const DEFAULT_PORT: &str = "11434";

@@ -14,7 +14,8 @@ use wasmtime_wasi_http::RequestOptions;
 use super::*;
 use crate::capability::body::full;
 use crate::capability::context::Inbound;
-use crate::config::{AllowList, BreakerConfig};
+use crate::capability::outgoing::settings::AllowList;
+use crate::settings::breaker::BreakerConfig;
 
 /// A host that does `script` with every connection.
 struct Peer {

@@ -9,9 +9,9 @@ mod parts;
 mod words;
 
 use self::parts::{Form, Parts};
-use super::diagnostic::Problem;
-use super::interpolate::{HOLE, Text, has_literal};
-use super::secret::{BackendUrl, HIDDEN};
+use crate::settings::diagnostic::Problem;
+use crate::settings::interpolate::{HOLE, Text, has_literal};
+use crate::settings::secret::{BackendUrl, HIDDEN};
 
 /// Checks `postgres://user:password@host/database`, `Host=..;Username=..;Password=..;Database=..` or
 /// `host=.. user=.. password=.. dbname=..` and returns the first form.
@@ -62,7 +62,7 @@ fn parameter(url: &BackendUrl, name: &str) -> Option<String> {
 }
 
 /// `true` if a password stands in the literal part of an address of any kind.
-pub(super) fn has_literal_password(skeleton: &str) -> bool {
+pub fn has_literal_password(skeleton: &str) -> bool {
     let secret_key = |key: &str| {
         let key = key.trim().to_lowercase();
         key.ends_with("password") || key == "pwd" || key == "passwd"

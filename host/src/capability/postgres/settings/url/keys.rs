@@ -2,7 +2,7 @@
 //!
 //! It must not see a value but that of a setting whose values are words.
 
-use crate::config::diagnostic::Problem;
+use crate::settings::diagnostic::Problem;
 
 /// What a setting is to the host.
 #[derive(Clone, Copy)]

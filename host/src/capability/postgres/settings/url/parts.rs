@@ -7,9 +7,9 @@ use url::Url;
 
 use super::keys::{self, Key};
 use super::words;
-use crate::config::diagnostic::Problem;
-use crate::config::interpolate::HOLE;
 use crate::percent;
+use crate::settings::diagnostic::Problem;
+use crate::settings::interpolate::HOLE;
 
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 

@@ -2,7 +2,7 @@
 //!
 //! It knows no names of settings.
 
-use crate::config::diagnostic::Problem;
+use crate::settings::diagnostic::Problem;
 
 /// A name, its value without quotes, and what follows them. Nothing at the end of the text.
 pub(super) fn next(text: &str) -> Result<Option<(&str, String, &str)>, Problem> {
