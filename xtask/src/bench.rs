@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: build what is shipped, get what it is compared with, measure, print the table.
 //!
 //! The measuring itself is the program in tests/bench; this file knows how its parts come about. What is
-//! measured is the release build, also where only instructions are counted: another build has other costs,
-//! and a cheaper stand-in would guard a program that nobody runs.
+//! measured is the release build, which is the only one whose times mean something. With `--debug` it is the build
+//! that the tests use: what it costs more than before is seen there as well, and a machine that tests anyway,
+//! as CI's does, is spared a build of a quarter of an hour.
 
 mod peers;
 
@@ -13,7 +14,7 @@ use anyhow::{Result, bail};
 
 use crate::setup::{self, Need};
 use crate::shell::{self, MINUTE, Steps};
-use crate::{Profile, apt, guests, project, serve};
+use crate::{Profile, apt, guests, project, serve, test};
 
 /// The load generator and the counter of instructions, each with its package.
 const TOOLS: [(&str, &str); 2] = [("wrk", "wrk"), ("valgrind", "valgrind")];
@@ -23,6 +24,7 @@ struct Options {
     quick: bool,
     gate: bool,
     accept: bool,
+    debug: bool,
     only: Vec<String>,
 }
 
@@ -35,6 +37,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--gate" => options.gate = true,
                 "--accept" => options.accept = true,
+                "--debug" => options.debug = true,
                 "--only" => match args.next() {
                     Some(scenario) => options.only.push(scenario.clone()),
                     None => bail!("--only needs the name of a scenario"),
@@ -42,7 +45,16 @@ impl Options {
                 other => bail!("unexpected `{other}`; `cargo xtask help` lists the options"),
             }
         }
+        if options.debug && options.peers() {
+            bail!(
+                "--debug goes with --quick or --gate: the times of a debug build compare with nothing"
+            );
+        }
         Ok(options)
+    }
+
+    fn profile(&self) -> Profile {
+        if self.debug { Profile::Debug } else { Profile::Release }
     }
 
     /// Only the full run has others to compare with: getting them takes longer than the quick run.
@@ -69,18 +81,23 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     if let Some(toolchain) = &ready.toolchain {
         steps.run("components", || Ok(((), guests::build(toolchain)?)))?;
     }
-    steps.run("host as it is shipped, and the load", || {
-        // One after the other: built together, each would get the other's features of shared packages.
-        for package in ["wasm-host", "wasm-host-bench"] {
-            let mut cargo = project::cargo();
-            cargo.args(["build", "--release", "--locked", "--package", package]);
-            shell::shown(&mut cargo, 60 * MINUTE)?;
-        }
-        Ok(((), "built".to_owned()))
-    })?;
-    let mut bench = Command::new(project::target().join("release/wasm-host-bench"));
+    let profile = options.profile();
+    match profile {
+        Profile::Debug => test::build(&mut steps)?,
+        Profile::Release => steps.run("host as it is shipped, and the load", || {
+            // One after the other: built together, each would get the other's features of shared packages.
+            for package in ["wasm-host", "wasm-host-bench"] {
+                let mut cargo = project::cargo();
+                cargo.args(["build", "--release", "--locked", "--package", package]);
+                shell::shown(&mut cargo, 60 * MINUTE)?;
+            }
+            Ok(((), "built".to_owned()))
+        })?,
+    }
+    let folder = project::target().join(profile.folder());
+    let mut bench = Command::new(folder.join("wasm-host-bench"));
     bench.arg("run").arg("--root").arg(project::root());
-    bench.arg("--host").arg(serve::host_binary(Profile::Release));
+    bench.arg("--host").arg(serve::host_binary(profile)).args(["--build", profile.folder()]);
     bench.arg("--json").arg(figures(&options)?).args(options.words());
     if options.peers() {
         steps.run("peers", || {
@@ -137,5 +154,12 @@ mod tests {
         assert_eq!(read(&words).unwrap().words(), words);
         assert!(read(&["--quik"]).is_err());
         assert!(read(&["--only"]).is_err());
+    }
+
+    #[test]
+    fn a_debug_build_is_compared_with_nobody() {
+        assert!(read(&["--debug"]).is_err());
+        assert!(read(&["--debug", "--quick"]).unwrap().profile() == Profile::Debug);
+        assert!(read(&["--gate"]).unwrap().profile() == Profile::Release);
     }
 }

@@ -32,9 +32,10 @@ usage: cargo xtask COMMAND
   web                          build the web UI only
   setup                        get what building and testing need, build nothing
   lint                         formatting, clippy, tidy, and cargo-deny where it is installed
-  bench [--quick] [--only SCENARIO] [--gate] [--accept]
-                               measure the release build beside its peers; quick without peers,
-                               gate only what repeats; accept makes a new baseline of that
+  bench [--quick] [--only SCENARIO] [--gate] [--debug] [--accept]
+                               measure the release build beside its peers; quick without peers, gate only
+                               what repeats, both also of the tests' build with debug; accept makes a new
+                               baseline of what repeats
   tidy                         the rules of this repository that no compiler checks
 ";
 

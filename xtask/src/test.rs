@@ -129,14 +129,19 @@ fn select(args: &[String]) -> Result<(Vec<Part>, Vec<String>)> {
 fn prepare(steps: &mut Steps, need: Need) -> Result<crate::setup::Ready> {
     let ready = serve::components_and_web(steps, need)?;
     if need.components {
-        steps.run("host and its tests", || {
-            let mut cargo = project::cargo();
-            cargo.args(["build", "--locked", "--bins", "--tests"]).args(selection()?);
-            shell::shown(&mut cargo, 60 * MINUTE)?;
-            Ok(((), "built".to_owned()))
-        })?;
+        build(steps)?;
     }
     Ok(ready)
+}
+
+/// Everything native that the tests need: the host, its tests, and what they start.
+pub(crate) fn build(steps: &mut Steps) -> Result<()> {
+    steps.run("host and its tests", || {
+        let mut cargo = project::cargo();
+        cargo.args(["build", "--locked", "--bins", "--tests"]).args(selection()?);
+        shell::shown(&mut cargo, 60 * MINUTE)?;
+        Ok(((), "built".to_owned()))
+    })
 }
 
 /// The packages of every cargo call here. It is always the same selection, because cargo compiles

@@ -231,6 +231,7 @@ fn machine(setting: &Setting) -> Vec<(&'static str, String)> {
             ),
         ),
         ("versions", versions.join("; ")),
+        ("build", format!("{:?}", setting.run.build).to_lowercase()),
         ("load before", read("/proc/loadavg").trim().to_string()),
         ("rounds", format!("{} of {:?} each", setting.effort.rounds, setting.effort.measure)),
     ]

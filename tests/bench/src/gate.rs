@@ -8,10 +8,15 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use crate::figures::Report;
-use crate::{Setting, scenarios};
+use crate::{Build, Setting, scenarios};
 
-/// The baseline, in the repository.
-const BASELINE: &str = "xtask/bench-baseline.json";
+/// The baseline of a build, in the repository.
+fn baseline_of(build: Build) -> &'static str {
+    match build {
+        Build::Debug => "xtask/bench-baseline-debug.json",
+        Build::Release => "xtask/bench-baseline.json",
+    }
+}
 
 /// What may be more, as a share. Runs of one build differ by some hundredths, and by an eighth where an instance did or
 /// did not move to the threads for guests that compute, which below valgrind is a matter of chance: the baseline is
@@ -34,24 +39,25 @@ pub(crate) fn judge(setting: &Setting, report: &Report) -> Result<bool> {
     if counted.is_empty() {
         return Ok(true);
     }
-    let path = setting.run.root.join(BASELINE);
+    let file = baseline_of(setting.run.build);
+    let path = setting.run.root.join(file);
     if setting.run.accept {
         fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&counted)?))?;
-        println!("\nThe baseline {BASELINE} is now what was counted.");
+        println!("\nThe baseline {file} is now what was counted.");
         return Ok(true);
     }
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {BASELINE}"))?;
-    let baseline: BTreeMap<String, f64> = serde_json::from_str(&text).context(BASELINE)?;
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
+    let baseline: BTreeMap<String, f64> = serde_json::from_str(&text).context(file)?;
     let verdicts = compare(&baseline, &counted);
-    println!("\nPer request, against {BASELINE}:");
+    println!("\nPer request, against {file}:");
     for verdict in &verdicts {
         println!("  {}", verdict.text);
     }
     let good = verdicts.iter().all(|verdict| verdict.good);
     if !good {
         println!(
-            "If this is meant to be, say why in the commit and run \
-             `cargo xtask bench --gate --accept`."
+            "If this is meant to be, say why in the commit and run `cargo xtask bench --gate --accept`, and the same \
+             with `--debug`: each build has a baseline of its own."
         );
     }
     Ok(good)

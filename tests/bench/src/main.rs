@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use figures::Report;
 
@@ -46,9 +46,12 @@ enum Command {
 /// Where the programs are, and what is asked of them.
 #[derive(Args)]
 struct Run {
-    /// The host, built as it is shipped.
+    /// The host.
     #[arg(long)]
     host: PathBuf,
+    /// How it was built: `release`, as it is shipped, or `debug`, whose times mean nothing.
+    #[arg(long)]
+    build: Build,
     /// The folder of the repository.
     #[arg(long)]
     root: PathBuf,
@@ -73,6 +76,13 @@ struct Run {
     /// Only these scenarios.
     #[arg(long)]
     only: Vec<String>,
+}
+
+/// Each has a baseline of its own.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum Build {
+    Debug,
+    Release,
 }
 
 /// How long and how often.
