@@ -172,28 +172,3 @@ impl fmt::Debug for dyn AnyCapability {
         formatter.write_str(self.key())
     }
 }
-
-/// The WIT interfaces of `wit/` as Rust traits and types.
-pub mod bindings {
-    wasmtime::component::bindgen!({
-        path: [
-            "../wit/deps/wasi-0.3/clocks.wit",
-            "../wit/deps/wasi-0.3/random.wit",
-            "../wit/deps/wasi-0.3/filesystem.wit",
-            "../wit/deps/wasi-0.3/sockets.wit",
-            "../wit/deps/wasi-0.3/cli.wit",
-            "../wit/deps/wasi-0.3/http.wit",
-            "../wit/postgres",
-            "../wit/ollama",
-            "../wit/service",
-        ],
-        world: "wasm-host:service/capabilities",
-        imports: { default: async | store | trappable },
-        with: {
-            "wasi:http": wasmtime_wasi_http::p3::bindings::http,
-            "wasi:clocks": wasmtime_wasi::p3::bindings::clocks,
-            "wasm-host:postgres/client.transaction":
-                crate::capability::postgres::host::OpenTransaction,
-        },
-    });
-}

@@ -34,10 +34,6 @@ pub(crate) fn web() -> PathBuf {
     root().join("web")
 }
 
-/// What the tests use of the host's dependencies. Builds for development use it as well, or cargo
-/// would compile the dependencies twice.
-pub(crate) const TEST_FEATURES: [&str; 2] = ["--features", "wasm-host/test-util"];
-
 /// The cargo this program was started by, in the root.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -149,7 +149,6 @@ pub(crate) fn build(steps: &mut Steps) -> Result<()> {
 /// tests have no tests of their own.
 fn selection() -> Result<Vec<String>> {
     let mut words = vec!["--workspace".to_owned()];
-    words.extend(project::TEST_FEATURES.map(str::to_owned));
     for guest in guests::all(&project::root())? {
         if guest.folder.starts_with("tests/") {
             words.extend(["--exclude".to_owned(), guest.package]);

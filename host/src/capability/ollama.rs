@@ -13,6 +13,7 @@ pub mod upstream;
 mod address;
 mod again;
 mod api;
+mod bindings;
 mod client;
 mod decode;
 mod error;

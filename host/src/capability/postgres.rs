@@ -11,6 +11,7 @@
 
 mod awaited;
 pub mod backend;
+mod bindings;
 mod connection;
 mod convert;
 mod error;

@@ -9,14 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::capability::stream::Parcel;
 
-pub use super::body::Body;
-pub use crate::capability::bindings::wasm_host::ollama::inference::{
+pub use super::bindings::inference::{
     ChatRequest, EmbedRequest, Embeddings, Event, GenerateRequest, Message,
 };
-pub use crate::capability::bindings::wasm_host::ollama::models::{
-    Details, Loaded, Model, Progress,
-};
-pub use crate::capability::bindings::wasm_host::ollama::types::{Error, Refusal, Summary};
+pub use super::bindings::models::{Details, Loaded, Model, Progress};
+pub use super::bindings::types::{Error, Refusal, Summary};
+pub use super::body::Body;
 use crate::capability::context::RequestContext;
 
 /// A call under way. Dropping it ends it, and with it the connection.

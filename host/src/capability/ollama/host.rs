@@ -19,10 +19,10 @@ use super::backend::{
     Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
     Model, Progress, Server, Stream, Summary,
 };
+use super::bindings::{inference, models, proxy, types};
 use super::{Models, OllamaConfig, json};
 use crate::capability::Capability;
 use crate::capability::backend::{Backend, Host};
-use crate::capability::bindings::wasm_host::ollama::{inference, models, proxy, types};
 use crate::capability::budget::{Exhausted, Holdings, on_account_of};
 use crate::capability::context::{RequestContext, calling_request};
 use crate::capability::header_sets::{head_bytes, sent_bytes};

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::capability::stream::Parcel;
 
-pub use crate::capability::bindings::wasm_host::postgres::types::{
+pub use super::bindings::types::{
     Column, Date, Error, Row, RowBatch, Scalar, SqlError, Time, Timestamp, Value,
 };
 use crate::capability::context::RequestContext;

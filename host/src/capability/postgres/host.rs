@@ -11,11 +11,11 @@ use wasmtime::component::{
 };
 
 use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction, Value};
+use super::bindings::{client, types};
 use super::notices::{Caller, on_behalf_of};
 use super::{Awaited, PgDatabase, PostgresConfig, parameters};
 use crate::capability::Capability;
 use crate::capability::backend::{Backend, Host};
-use crate::capability::bindings::wasm_host::postgres::{client, types};
 use crate::capability::budget::{Holdings, on_account_of};
 use crate::capability::context::{RequestContext, calling_request};
 use crate::capability::instance::{HasInstance, InstanceView};
