@@ -16,8 +16,8 @@ mod surroundings;
 mod time;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 
@@ -212,9 +212,4 @@ pub fn surroundings() -> Arc<dyn Surroundings> {
 /// The recording that a call for this request is part of.
 fn session(request: &RequestContext) -> Option<&Arc<Session>> {
     request.extension()
-}
-
-/// What such a lock protects is whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,8 +13,9 @@ pub mod store;
 pub mod swap;
 pub mod version;
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -104,7 +105,7 @@ impl Service {
 
     /// A version that takes no requests any more comes to its end.
     pub fn let_go(&self, version: &Arc<Version>) {
-        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut replaced = self.replaced.lock();
         replaced.retain(|version| version.strong_count() > 0);
         replaced.push(Arc::downgrade(version));
     }
@@ -112,7 +113,7 @@ impl Service {
     /// All versions that may have requests: those that take them, and those that were replaced.
     pub fn versions(&self) -> Vec<Arc<Version>> {
         let mut versions = self.serving().versions();
-        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = self.replaced.lock();
         // One that was put back into service is in both.
         for version in replaced.iter().filter_map(Weak::upgrade) {
             if !versions.iter().any(|other| Arc::ptr_eq(other, &version)) {

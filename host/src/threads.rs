@@ -8,12 +8,13 @@
 //! It knows nothing of what runs on them. Whatever is not a request (loading, swaps, the control plane) runs on
 //! the runtime of the program.
 
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
@@ -138,8 +139,7 @@ impl Threads {
     /// End whatever still runs on them.
     pub fn stop(&self) {
         self.stop.cancel();
-        let running =
-            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let running = std::mem::take(&mut *self.running.lock());
         for thread in running {
             // One that panicked has told so already.
             let _ = thread.join();

@@ -4,7 +4,8 @@
 //! It exists because one damaged data folder or one full disk must not take down services that have nothing to do with
 //! it. It knows the server as something to start and to ask for databases.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio::task::JoinHandle;
@@ -87,7 +88,7 @@ impl Drop for Embedded {
 }
 
 fn now(interrupt: &Interrupt) {
-    let interrupt = interrupt.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let interrupt = interrupt.lock().take();
     if let Some(interrupt) = interrupt {
         interrupt();
     }
@@ -152,8 +153,7 @@ impl Keeper {
     async fn started(&self) -> Result<EmbeddedServer, StartError> {
         let start = embedded_postgres::start(self.config.clone());
         let server = tell_if_long_async("starting the embedded Postgres", start).await?;
-        *self.interrupt.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Box::new(server.interrupt()));
+        *self.interrupt.lock() = Some(Box::new(server.interrupt()));
         Ok(server)
     }
 }

@@ -3,9 +3,10 @@
 
 mod bounds;
 
+use parking_lot::Mutex;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(crate) struct Loan {
 impl Loan {
     pub(crate) fn take_back(self) -> Option<Body> {
         let untouched = !self.read.load(Ordering::Acquire);
-        untouched.then(|| lock(&self.slot).take()).flatten()
+        untouched.then(|| self.slot.lock().take()).flatten()
     }
 }
 
@@ -61,18 +62,18 @@ impl http_body::Body for Lent {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         self.read.store(true, Ordering::Release);
-        match lock(&self.slot).as_mut() {
+        match self.slot.lock().as_mut() {
             Some(body) => Pin::new(body).poll_frame(cx),
             None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        lock(&self.slot).as_ref().is_none_or(|body| body.is_end_stream())
+        self.slot.lock().as_ref().is_none_or(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.slot).as_ref().map(|body| body.size_hint()).unwrap_or_default()
+        self.slot.lock().as_ref().map(|body| body.size_hint()).unwrap_or_default()
     }
 }
 
@@ -84,16 +85,16 @@ impl http_body::Body for Shared {
     type Error = Failure;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let body = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let body = self.get_mut().0.get_mut();
         Pin::new(body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        lock(&self.0).is_end_stream()
+        self.0.lock().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.0).size_hint()
+        self.0.lock().size_hint()
     }
 }
 
@@ -109,7 +110,7 @@ impl Progress {
     }
 
     pub(crate) fn moved(&self) {
-        *lock(&self.0) = Instant::now();
+        *self.0.lock() = Instant::now();
     }
 
     /// Wait for `answer`. `None` once nothing has moved for as long as `limit`.
@@ -119,12 +120,12 @@ impl Progress {
         mut answer: impl Future<Output = T> + Unpin,
     ) -> Option<T> {
         loop {
-            let deadline = *lock(&self.0) + limit;
+            let deadline = *self.0.lock() + limit;
             tokio::select! {
                 biased;
                 answer = &mut answer => return Some(answer),
                 () = sleep_until(deadline) => {
-                    if *lock(&self.0) + limit <= deadline {
+                    if *self.0.lock() + limit <= deadline {
                         return None;
                     }
                 }
@@ -190,7 +191,7 @@ pub(crate) fn guard_until<H: Send + 'static>(
             _ = ended => return,
         }
         if let Some(slot) = watched.upgrade() {
-            drop(lock(&slot).take());
+            drop(slot.lock().take());
         }
     });
     Guarded { slot, cancelled: Box::pin(cancel.cancelled_owned()), _alive: alive }.boxed_unsync()
@@ -210,10 +211,10 @@ impl<H: Send + 'static> http_body::Body for Guarded<H> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         if self.cancelled.as_mut().poll(cx).is_ready() {
-            lock(&self.slot).take();
+            self.slot.lock().take();
             return Poll::Ready(Some(Err(Failure::ConnectionTerminated)));
         }
-        let mut slot = lock(&self.slot);
+        let mut slot = self.slot.lock();
         let Some((body, _)) = slot.as_mut() else {
             return Poll::Ready(None);
         };
@@ -226,18 +227,12 @@ impl<H: Send + 'static> http_body::Body for Guarded<H> {
 
     fn is_end_stream(&self) -> bool {
         // A body that was cancelled has not ended: its reader has yet to learn of the error.
-        lock(&self.slot).as_ref().is_some_and(|(body, _)| body.is_end_stream())
+        self.slot.lock().as_ref().is_some_and(|(body, _)| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.slot).as_ref().map(|(body, _)| body.size_hint()).unwrap_or_default()
+        self.slot.lock().as_ref().map(|(body, _)| body.size_hint()).unwrap_or_default()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that can panic runs under these locks except a body's own code, and a body that has
-    // panicked is not read again.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! again, and how that goes decides for all. Only failures to connect count: whoever answers is
 //! there, whatever the answer. It must not know what it protects.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -113,7 +114,7 @@ impl Breaker {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two assignments.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

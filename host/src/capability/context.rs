@@ -5,9 +5,10 @@
 //! root task and looks that up here. When the client leaves, the request's token is cancelled, and
 //! every capability call made for it ends.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::Extensions;
@@ -192,7 +193,7 @@ impl Requests {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<GuestTaskId, Entered>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! The host writes the file, not the server, because the server can bound files by age only.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -20,7 +21,7 @@ pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
 
 impl Tail {
     fn push(&self, line: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.0.lock();
         if lines.len() == limits::LOG_TAIL_LINES {
             lines.pop_front();
         }
@@ -29,13 +30,13 @@ impl Tail {
 
     /// The reason for a failed start: the last line that is not only a notice.
     pub(super) fn reason(&self) -> Option<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.0.lock();
         let serious = |line: &&String| line.contains("FATAL") || line.contains("PANIC");
         lines.iter().rev().find(serious).or(lines.back()).cloned()
     }
 
     pub(super) fn contains(&self, text: &str) -> bool {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.0.lock();
         lines.iter().any(|line| line.contains(text))
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Every wait has an end.
 
+use parking_lot::Mutex;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -152,11 +153,11 @@ impl Drop for Process {
 
 impl Running {
     fn set(&self, pid: Option<Pid>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pid;
+        *self.0.lock() = pid;
     }
 
     fn interrupt(&self) {
-        if let Some(pid) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(pid) = *self.0.lock() {
             let _ = kill_process(pid, Signal::INT);
         }
     }

@@ -1,8 +1,9 @@
 //! Against real servers, started in folders of their own. `server` is one that all tests share.
 
+use parking_lot::Mutex;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use sqlx::postgres::PgConnection;
@@ -37,7 +38,7 @@ static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
 /// The server that tests share. It runs on a runtime of its own, since each test's runtime ends
 /// with it.
 pub(crate) fn server() -> Arc<Shared> {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared = SHARED.lock();
     if let Some(running) = shared.upgrade() {
         return running;
     }

@@ -22,7 +22,7 @@ mod slots;
 mod wait;
 mod warm;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -331,9 +331,4 @@ fn computes_for_nobody(store: &mut StoreContextMut<'_, State>) -> bool {
 
 fn ticks(time: Duration) -> u32 {
     u32::try_from(time.as_nanos() / limits::EPOCH_TICK.as_nanos()).unwrap_or(u32::MAX)
-}
-
-/// A panic while such a lock is held leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

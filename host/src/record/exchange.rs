@@ -1,6 +1,7 @@
 //! HTTP calls of a component, to its model server and to other services, written down as they are on the wire.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -8,8 +9,8 @@ use http::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::body::{Passing, Place, Tee};
+use super::session;
 use super::session::{OpenCall, Session, headers, push, size};
-use super::{lock, session};
 use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
 use crate::capability::ollama::upstream::{Transport, TransportError};
@@ -118,7 +119,7 @@ impl Call {
     }
 
     fn learn(&self, bytes: usize, learn: impl FnOnce(&mut Exchange, &mut HttpAnswer)) {
-        if let Some(open) = &*lock(&self.open) {
+        if let Some(open) = &*self.open.lock() {
             open.learn(bytes, |action| {
                 if let Action::Http { exchange, answer } = action {
                     learn(exchange, answer);
@@ -128,7 +129,7 @@ impl Call {
     }
 
     fn answered(self, response: Response<Body>) -> Response<Body> {
-        if let Some(open) = &mut *lock(&self.open) {
+        if let Some(open) = &mut *self.open.lock() {
             open.answered();
         }
         let (status, headers) = (response.status().as_u16(), headers(response.headers()));
@@ -142,11 +143,11 @@ impl Call {
     }
 
     fn failed(&self, how: HttpAnswer) {
-        if let Some(open) = &mut *lock(&self.open) {
+        if let Some(open) = &mut *self.open.lock() {
             open.answered();
         }
         self.learn(0, |_, answer| *answer = how);
-        if let Some(open) = lock(&self.open).take() {
+        if let Some(open) = self.open.lock().take() {
             open.ends();
         }
     }
@@ -175,7 +176,7 @@ impl Passing for Call {
                 *end = ended.unwrap_or(End::Stall);
             }
         });
-        let open = lock(&self.open).take();
+        let open = self.open.lock().take();
         match (open, ended) {
             (Some(open), Some(_)) => open.ends(),
             (given_up, _) => drop(given_up),

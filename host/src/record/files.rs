@@ -1,11 +1,11 @@
 //! Recordings as files: written by a thread of their own, each whole or not at all, under a name that none had.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -13,7 +13,6 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
-use super::lock;
 use crate::limits::record::{CASES, CLOSE, UNWRITTEN};
 
 pub(super) struct Files {
@@ -63,7 +62,7 @@ impl Files {
             return;
         }
         let file = File { service: service.to_string(), name: name.to_string(), text };
-        let queue = lock(&self.queue);
+        let queue = self.queue.lock();
         if queue.as_ref().is_none_or(|queue| queue.try_send(file).is_err()) {
             tracing::warn!(service, "a request is not recorded: the disk is too slow");
         }
@@ -71,8 +70,8 @@ impl Files {
 
     /// Write what waits, and stop.
     pub(super) async fn close(&self) {
-        drop(lock(&self.queue).take());
-        let done = lock(&self.done).take();
+        drop(self.queue.lock().take());
+        let done = self.done.lock().take();
         if let Some(done) = done {
             let _ = tokio::time::timeout(CLOSE, done).await;
         }

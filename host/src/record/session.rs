@@ -2,15 +2,16 @@
 //!
 //! It knows what a case is made of, and neither redaction nor files.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::Notify;
 
+use super::ServiceRecorder;
 use super::time::{Time, Wait};
-use super::{ServiceRecorder, lock};
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 use crate::engine::worker::has_no_body;
 use crate::limits::record::CASE_BYTES;
@@ -89,7 +90,7 @@ impl Session {
 
     /// Whether an answer with this status has a head and nothing else.
     pub(super) fn wants_head_only(&self, status: StatusCode) -> bool {
-        let method = lock(&self.state).case.request.method.parse();
+        let method = self.state.lock().case.request.method.parse();
         method.is_ok_and(|method| has_no_body(&method, status))
     }
 
@@ -114,7 +115,7 @@ impl Session {
 
     /// A call begins. Gives its number.
     fn call(&self, transaction: Option<usize>, action: Action, bytes: usize) -> usize {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.open += 1;
         let number = state.case.calls.len();
         if !state.over {
@@ -128,7 +129,7 @@ impl Session {
 
     /// Something was learned of a call. `bytes` is what it adds.
     fn learn(&self, call: usize, bytes: usize, learn: impl FnOnce(&mut Call)) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.over {
             return;
         }
@@ -156,7 +157,7 @@ impl Session {
 
     /// Nothing more is to be learned of a call.
     fn call_ends(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.open = state.open.saturating_sub(1);
         drop(state);
         self.settled.notify_waiters();
@@ -164,14 +165,14 @@ impl Session {
 
     /// The number of a transaction that begins, from 1.
     pub(super) fn transaction(&self) -> usize {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.transactions += 1;
         state.transactions
     }
 
     /// A piece of the request's body, after a wait.
     pub(super) fn sent(&self, wait: Duration, bytes: &[u8]) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if !state.over
             && let Content::Stream { pieces, .. } = &mut state.case.request.content
         {
@@ -182,12 +183,12 @@ impl Session {
 
     /// How the request's body ended.
     pub(super) fn sent_all(&self, end: End) {
-        lock(&self.state).case.request.end = end;
+        self.state.lock().case.request.end = end;
     }
 
     /// The response begins.
     pub(super) fn answer(&self, response: &HttpResponse) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some(expected) = &mut state.case.response {
             expected.status = Some(response.status().as_u16());
             let all = headers(response.headers());
@@ -202,7 +203,7 @@ impl Session {
 
     /// A piece of the response's body.
     pub(super) fn answered(&self, bytes: &[u8]) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if !state.over {
             state.body.extend_from_slice(bytes);
         }
@@ -212,7 +213,7 @@ impl Session {
     /// The response has ended.
     pub(super) fn end(&self, end: ResponseEnd) {
         let now = self.time().map(|time| time.read()).unwrap_or_default();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let end = match end {
             ResponseEnd::Error if self.has_trapped() => ResponseEnd::Trap,
             other => other,
@@ -234,7 +235,7 @@ impl Session {
         loop {
             let mut changed = std::pin::pin!(self.settled.notified());
             changed.as_mut().enable();
-            if lock(&self.state).open == 0 {
+            if self.state.lock().open == 0 {
                 return;
             }
             changed.await;
@@ -244,7 +245,7 @@ impl Session {
     /// The case. None if the request never came to an instance, or there was too much of it.
     pub(super) fn take(&self) -> Option<Recorded> {
         let (seed, time) = self.served.get()?;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.over {
             tracing::warn!(
                 service = %self.service,

@@ -4,7 +4,7 @@
 //! still while its guest computes, and moves on by what a wait really took: what the guest reads
 //! from it now is what it will read when the recording is replayed.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::limits::record::CLOCK_LAG;
@@ -30,24 +30,24 @@ impl Time {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).shown
+        self.state.lock().shown
     }
 
     /// The request begins. What the instance took to start is no wait of it.
     pub(super) fn begin(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).moved = Instant::now();
+        self.state.lock().moved = Instant::now();
     }
 
     /// A wait has ended at this time.
     pub(super) fn reach(&self, time: Duration) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.shown = state.shown.max(time);
         state.moved = Instant::now();
     }
 
     /// The guest looks. A clock that stood still for ever would stop a guest that waits for it.
     pub(super) fn read(&self) -> Duration {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let lag = state.moved.elapsed();
         if lag > CLOCK_LAG {
             state.shown += milliseconds(lag);

@@ -4,11 +4,12 @@
 //! Every file appears under its name only when it is whole (written beside, synced, renamed), so that a
 //! host that is killed at any moment leaves the old state or the new one.
 
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,7 @@ pub struct Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let mut wanted = lock(&self.store.wanted);
+        let mut wanted = self.store.wanted.lock();
         if let Some(count) = wanted.get_mut(&self.digest) {
             *count -= 1;
             if *count == 0 {
@@ -89,16 +90,16 @@ impl Store {
     }
 
     pub fn save(&self, service: &str, saved: &Saved) -> io::Result<()> {
-        let _changing = lock(&self.changing);
+        let _changing = self.changing.lock();
         write(&self.record(service), &serde_json::to_vec_pretty(saved)?)
     }
 
     /// Keep a component's file.
     pub fn keep(self: &Arc<Self>, file: &ComponentFile) -> io::Result<Kept> {
         let digest = file.digest.full().to_string();
-        *lock(&self.wanted).entry(digest.clone()).or_default() += 1;
+        *self.wanted.lock().entry(digest.clone()).or_default() += 1;
         let kept = Kept { store: self.clone(), digest };
-        let _changing = lock(&self.changing);
+        let _changing = self.changing.lock();
         let path = self.component(file.digest.full());
         // By its length: who changes it on purpose is found out by `find`.
         if !fs::metadata(&path).is_ok_and(|data| data.len() == file.bytes.len() as u64) {
@@ -117,9 +118,9 @@ impl Store {
     /// Remove the components that nobody knows any more, and what a killed host left half written. `known`
     /// are those of all histories; it is asked at the right moment.
     pub fn trim(&self, known: impl FnOnce() -> HashSet<String>) {
-        let _changing = lock(&self.changing);
+        let _changing = self.changing.lock();
         // In this order: a swap enters its history before it lets go of what it keeps.
-        let mut wanted: HashSet<String> = lock(&self.wanted).keys().cloned().collect();
+        let mut wanted: HashSet<String> = self.wanted.lock().keys().cloned().collect();
         wanted.extend(known());
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
@@ -155,11 +156,6 @@ impl Saved {
         }
         store.find(self.published.as_deref()?)
     }
-}
-
-/// A panic while such a lock is held leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -11,9 +11,10 @@
 mod attempt;
 mod trial;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -145,8 +146,8 @@ impl SwapSlot {
         slot
     }
 
-    fn saved(&self) -> std::sync::MutexGuard<'_, Saved> {
-        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn saved(&self) -> MutexGuard<'_, Saved> {
+        self.saved.lock()
     }
 
     /// Enter an attempt into the history.

@@ -5,10 +5,11 @@
 //! libraries included, so that no place that writes a line has to think of it. What guests print has bounds of its own,
 //! which the application file sets.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt::{Debug, Write as _};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -120,7 +121,7 @@ impl Counts {
 
     fn kinds(&self) -> MutexGuard<'_, HashMap<Kind, Count>> {
         // It is whole between any two of its own operations.
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kinds.lock()
     }
 }
 

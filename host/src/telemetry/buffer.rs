@@ -1,7 +1,7 @@
 //! A bounded buffer between those who log and whoever reads the log.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Bytes on their way to a log. A `&Buffer` is a writer that never waits.
@@ -44,18 +44,16 @@ impl Buffer {
 
     /// Wait until all is written, or for so long.
     pub(super) fn flush(&self, patience: Duration) {
-        let state = self.lock();
+        let is_busy = |state: &mut State| state.writing || !state.waiting.is_empty();
         // Whether in time or not: there is nothing else to be done.
-        let _ = self.emptied.wait_timeout_while(state, patience, |state| {
-            state.writing || !state.waiting.is_empty()
-        });
+        let _ = self.emptied.wait_while_for(&mut self.lock(), is_busy, patience);
     }
 
     /// Wait for something to write.
     fn take(&self, batch: &mut Vec<u8>) {
         let mut state = self.lock();
         while state.waiting.is_empty() && state.dropped == 0 {
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.filled.wait(&mut state);
         }
         std::mem::swap(&mut state.waiting, batch);
         state.writing = true;
@@ -66,9 +64,8 @@ impl Buffer {
         }
     }
 
-    /// A panic while it is locked leaves nothing half done.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -6,7 +6,8 @@ mod database;
 mod exchange;
 mod response;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -218,7 +219,7 @@ impl ComponentTest {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Observed>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

@@ -3,7 +3,8 @@
 //! Whoever answers holds a [`Ticket`] and finishes it when all of the answer was handed over. A ticket that is dropped
 //! without is a call that was given up. It must not know what answers look like on their way to the component.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -152,7 +153,7 @@ impl Script {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,10 +1,9 @@
 //! Many cases: which files, in which order, how many at once.
 
+use parking_lot::Mutex;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -121,7 +120,7 @@ pub fn run_all(
             let observed = run(component, &file.case, timeout)?;
             let differences = judge(&file.case, &observed);
             let verdict = Verdict { file: file.clone(), observed, differences };
-            verdicts.lock().unwrap_or_else(PoisonError::into_inner).push((index, verdict));
+            verdicts.lock().push((index, verdict));
         }
     };
     thread::scope(|scope| {
@@ -136,7 +135,7 @@ pub fn run_all(
         }
         Ok(())
     })?;
-    let mut verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut verdicts = verdicts.into_inner();
     verdicts.sort_by_key(|(index, _)| *index);
     Ok(verdicts.into_iter().map(|(_, verdict)| verdict).collect())
 }

@@ -4,9 +4,10 @@
 //! moment at which something happens. Both of WASI's clocks follow it, and so do all waits, because those are
 //! tokio's.
 
+use parking_lot::Mutex;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -51,11 +52,11 @@ impl World {
 
     /// All that was printed.
     pub(super) fn log(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.output.0)).into_owned()
+        String::from_utf8_lossy(&self.output.0.lock()).into_owned()
     }
 
     pub(super) fn trap(&self) -> Option<Trap> {
-        lock(&self.trap).clone()
+        self.trap.lock().clone()
     }
 }
 
@@ -69,7 +70,7 @@ impl Surroundings for World {
     }
 
     fn trapped(&self, error: &wasmtime::Error) -> bool {
-        lock(&self.trap).get_or_insert_with(|| Trap::of(error));
+        self.trap.lock().get_or_insert_with(|| Trap::of(error));
         true
     }
 
@@ -148,7 +149,7 @@ impl AsyncWrite for Output {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut log = lock(&self.0);
+        let mut log = self.0.lock();
         let room = LOG_BYTES.saturating_sub(log.len());
         log.extend(bytes.iter().take(room));
         Poll::Ready(Ok(bytes.len()))
@@ -161,9 +162,4 @@ impl AsyncWrite for Output {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
-}
-
-/// What such a lock protects is whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,11 +4,12 @@
 //! gets no answer, although the server is well. Which requests do no harm if the server has seen them after all, and
 //! what has to be kept to send one again, is said here. Nothing here sends anything.
 
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -145,7 +146,7 @@ pub(super) struct Keeper(Slot);
 impl Keeper {
     /// The whole body once more, unless it was too large to be kept.
     pub(super) fn again(self) -> Option<Body> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let kept = self.0.lock().take()?;
         Some(kept.boxed_unsync())
     }
 }
@@ -167,7 +168,7 @@ impl http_body::Body for Keeping {
         if let Some(body) = &mut this.body {
             return Pin::new(body).poll_frame(cx);
         }
-        let mut slot = this.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = this.slot.lock();
         let Some(kept) = slot.as_mut() else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(&mut kept.rest).poll_frame(cx));
         let piece = match &frame {
@@ -200,7 +201,7 @@ impl Keeping {
         if let Some(body) = &self.body {
             return Some(ask(body));
         }
-        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = self.slot.lock();
         slot.as_ref().map(|kept| ask(&kept.rest))
     }
 }

@@ -5,8 +5,8 @@
 //! environment gets in between, and a request that may have reached a server is sent again only where
 //! `again` says that it does no harm.
 
+use parking_lot::Mutex;
 use std::io;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;

@@ -5,8 +5,9 @@
 //! without a restart. Each change is logged once, so that a demo is never taken for a model. A
 //! request whose connection was opened is never sent to the other one.
 
+use parking_lot::Mutex;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -129,7 +130,7 @@ impl Upstream {
 
     /// Where calls went last. Costs nothing.
     pub fn serving(&self) -> Serving {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).serving
+        self.state.lock().serving
     }
 
     /// Whether calls fail without the server being tried.
@@ -166,7 +167,7 @@ impl Upstream {
 
     /// Whether the server is next, if that is known and fresh enough.
     fn known(&self) -> Option<bool> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         match state.serving {
             Serving::Unknown => None,
             Serving::Server => Some(true),
@@ -221,7 +222,7 @@ impl Upstream {
 
     /// Whether this is news.
     fn change(&self, serving: Serving) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if serving != Serving::Server {
             state.absent_at = Instant::now();
         }

@@ -6,9 +6,10 @@
 //! request is sent a second time only if a kept connection turned out to be closed before a byte of
 //! it was sent.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
@@ -69,7 +70,7 @@ impl Outbound {
 
     /// Hosts that calls do not reach at the moment.
     pub fn unreachable(&self) -> Vec<String> {
-        let breakers = lock(&self.breakers);
+        let breakers = self.breakers.lock();
         breakers
             .iter()
             .filter(|(_, breaker)| breaker.is_open())
@@ -148,7 +149,7 @@ impl Outbound {
 
     /// Tell the log which line would allow it, once for each target: a component can ask for ever.
     fn refuse(&self, caller: &RequestContext, target: &Target, named: &Target) {
-        let mut refused = lock(&self.refused);
+        let mut refused = self.refused.lock();
         if refused.len() >= HOSTS || !refused.insert(target.to_string()) {
             return;
         }
@@ -169,7 +170,7 @@ impl Outbound {
     /// None for one of more hosts than are counted.
     fn breaker(&self, target: &Target) -> Option<Arc<Breaker>> {
         let place = target.to_string();
-        let mut breakers = lock(&self.breakers);
+        let mut breakers = self.breakers.lock();
         if let Some(breaker) = breakers.get(&place) {
             return Some(breaker.clone());
         }
@@ -184,11 +185,6 @@ impl Outbound {
         breakers.insert(place, breaker.clone());
         Some(breaker)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Both are whole between any two of their own operations.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

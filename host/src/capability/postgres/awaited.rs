@@ -3,8 +3,9 @@
 //! It exists because a server that does not start must cost only the services that ask it. It knows neither why
 //! a server is not there nor what tries again.
 
+use parking_lot::Mutex;
 use std::future::ready;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::{PgDatabase, Postgres};
@@ -35,7 +36,7 @@ impl Awaited {
     }
 
     pub fn arrive(&self, database: PgDatabase) {
-        let services = lock(&self.0.services);
+        let services = self.0.services.lock();
         // A second one would be the same.
         let database = self.0.database.get_or_init(|| database);
         for service in services.iter() {
@@ -45,7 +46,7 @@ impl Awaited {
 
     /// Why it is still missing.
     pub fn is_missing_because(&self, reason: String) {
-        *lock(&self.0.reason) = reason;
+        *self.0.reason.lock() = reason;
     }
 
     pub fn get(&self) -> Option<&PgDatabase> {
@@ -54,12 +55,12 @@ impl Awaited {
 
     /// Why it is missing, if it is.
     pub fn why_missing(&self) -> Option<String> {
-        self.get().is_none().then(|| lock(&self.0.reason).clone())
+        self.get().is_none().then(|| self.0.reason.lock().clone())
     }
 
     /// The same for a service, which uses no connection that another one has used.
     pub fn of_service(&self, name: &str) -> OfService {
-        lock(&self.0.services).push(name.to_string());
+        self.0.services.lock().push(name.to_string());
         let service =
             OfService { awaited: self.clone(), name: name.to_string(), database: OnceLock::new() };
         // So that it is known, where the database is there already.
@@ -106,11 +107,6 @@ impl Backend for Awaited {
             database.close();
         }
     }
-}
-
-/// A panic while such a lock is held leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<PgDatabase> for Awaited {

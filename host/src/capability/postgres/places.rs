@@ -4,9 +4,10 @@
 //! longest ago, whatever came first. Some places are kept for services that have none, so that one which takes all it
 //! can get does not keep the others from working. It must not know what a connection is.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::mem::take;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -143,7 +144,7 @@ impl Places {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // The counts are whole between any two of its own operations.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

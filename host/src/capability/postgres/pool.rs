@@ -5,8 +5,9 @@
 //! the whole acquire timeout while a server refuses connections, which would make `unavailable`
 //! look like `busy`; and it asks the server for a sign of life after every statement.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -316,9 +317,9 @@ impl Pool {
         was_down
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         // The list is whole between any two of its own operations.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 

@@ -5,7 +5,8 @@
 //! before its next transaction: nothing is set at the server that would outlast it, or that a role could take back,
 //! and no connection has to be closed. It must not know how a database is measured, nor what it may have.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 use super::backend::Error;
 use super::statement::{Command, Work};
@@ -44,8 +45,7 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<str>>> {
-        // It is whole at any time.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -6,13 +6,14 @@
 //! a digest of its name and its code, which is checked over a copy in memory, and only the copy is used. A cache that
 //! cannot be written is a slower start, not an error.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -105,9 +106,9 @@ impl CodeCache {
         component
     }
 
-    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Weak<Component>>> {
+    fn loaded(&self) -> MutexGuard<'_, HashMap<PathBuf, Weak<Component>>> {
         // The map is whole between any two of its own operations.
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loaded.lock()
     }
 
     fn path(&self, engine: &Engine, digest: &Digest) -> Option<PathBuf> {

@@ -4,9 +4,10 @@
 //! many programs open anew for each piece; so a line may have to wait for its end when no handle is open. It is told
 //! from outside when nobody is left who would write that.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{LogRate, Speaker};
 use crate::capability::context::RequestContext;
@@ -114,7 +115,7 @@ impl Printed {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Line>> {
-        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unfinished.lock()
     }
 }
 

@@ -3,8 +3,9 @@
 //! WASI's streams do not say it. Of an instance that serves one request at a time it is that one. In one that serves
 //! several, the functions that print are ours: they ask which task calls, and then do what WASI's own do.
 
+use parking_lot::Mutex;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
@@ -28,12 +29,12 @@ pub struct Speaker(Arc<Mutex<Option<RequestContext>>>);
 impl Speaker {
     /// What is printed from now on is printed for this request.
     pub fn set(&self, request: Option<RequestContext>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = request;
+        *self.0.lock() = request;
     }
 
     /// None: nobody knows, or it is no request's.
     pub(super) fn request(&self) -> Option<RequestContext> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

@@ -3,7 +3,8 @@
 //! It differs between the two versions of WASI: 0.3 returns a response; 0.2 sets one, and goes on until its body
 //! is written.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use http::uri::Scheme;
 use tokio::sync::oneshot;
@@ -16,7 +17,6 @@ use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView as _};
 
 use super::error::CallError;
 use super::handler::Answer;
-use super::lock;
 use super::slots::{InstanceSlots, Slot};
 use crate::engine::state::State;
 
@@ -89,7 +89,7 @@ impl Call {
 
 /// Tell who waits for the answer, once.
 fn send(awaited: &Awaited, answer: Answer) {
-    if let Some(waiting) = lock(awaited).take() {
+    if let Some(waiting) = awaited.lock().take() {
         // Its client may have left.
         let _ = waiting.send(answer);
     }
@@ -126,7 +126,7 @@ impl AccessorTask<State> for Answering {
                 if ended.is_ok() {
                     slot.set_returned();
                 }
-                let is_unanswered = lock(&awaited).is_some();
+                let is_unanswered = awaited.lock().is_some();
                 let is_unfinished = accessor.with(|mut access| access.get().end_unfinished());
                 if is_unanswered || is_unfinished {
                     self.slots.fail();

@@ -7,11 +7,12 @@
 //!
 //! It knows an instance as a future and a few facts: whether it computes, and how many requests it has.
 
+use parking_lot::RwLock;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -64,12 +65,12 @@ impl Stop {
 
     /// Returns when nobody does anything any more with which the stop must not fall together.
     fn stop(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.0.write() = true;
     }
 
     /// Do a turn, which `stop` waits for. None: it has been.
     fn unless_stopped<T>(&self, turn: impl FnOnce() -> T) -> Option<T> {
-        let stopped = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let stopped = self.0.read();
         (!*stopped).then(turn)
     }
 }

@@ -7,9 +7,10 @@
 //! A handler belongs to one thread, and an instance to the thread whose request had it made. That is for speed
 //! alone: whoever holds the lock may be on any thread.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -19,7 +20,7 @@ use super::error::{CallError, Holder, NoRoom};
 use super::shared::AllInstancesBusy;
 use super::slots::{InstanceSlots, Slot};
 use super::warm::Warm;
-use super::{Policy, instance, lock};
+use super::{Policy, instance};
 use crate::capability::outgoing::{HttpRequest, HttpResponse};
 
 /// What a request comes to.
@@ -89,13 +90,13 @@ impl Handler {
 
     /// Whether one of them would take a request now, and gladly: nothing hangs in it.
     pub fn is_free(&self) -> bool {
-        lock(&self.0.queue).free.iter().any(|free| !free.is_tainted())
+        self.0.queue.lock().free.iter().any(|free| !free.is_tainted())
     }
 
     /// End what no instance has taken, as an instance's requests are ended when the time of its version is over.
     /// Returns how many there were.
     pub fn cut(&self) -> usize {
-        let mut queue = lock(&self.0.queue);
+        let mut queue = self.0.queue.lock();
         let jobs = std::mem::take(&mut queue.jobs);
         self.0.waiting.store(0, Ordering::Release);
         drop(queue);
@@ -152,7 +153,7 @@ impl Queue {
 
 impl Desk {
     fn push(self: &Arc<Self>, job: Job) {
-        let mut queue = lock(&self.queue);
+        let mut queue = self.queue.lock();
         queue.jobs.push_back(job);
         self.see_to_it(queue);
     }
@@ -180,7 +181,7 @@ impl Desk {
         self: &Arc<Self>,
         wanted: impl FnOnce(usize) -> bool,
     ) -> Option<Starting> {
-        let mut queue = lock(&self.queue);
+        let mut queue = self.queue.lock();
         wanted(queue.starting).then(|| {
             queue.starting += 1;
             Starting(self.clone())
@@ -189,7 +190,7 @@ impl Desk {
 
     /// Whether instances are being made.
     pub(super) fn is_starting(&self) -> bool {
-        lock(&self.queue).starting > 0
+        self.queue.lock().starting > 0
     }
 
     /// Whether requests wait.
@@ -202,7 +203,7 @@ impl Desk {
         if !self.has_jobs() {
             return None;
         }
-        let mut queue = lock(&self.queue);
+        let mut queue = self.queue.lock();
         let job = queue.take();
         self.waiting.store(queue.jobs.len(), Ordering::Release);
         job
@@ -211,7 +212,7 @@ impl Desk {
     /// The instance takes requests.
     pub(super) fn offer(&self, instance: &Arc<InstanceSlots>) {
         if instance.set_free(true) {
-            lock(&self.queue).free.push(instance.clone());
+            self.queue.lock().free.push(instance.clone());
             self.policy.shared().freed.notify_one();
         }
     }
@@ -219,7 +220,7 @@ impl Desk {
     /// It takes none now. What waits is for others.
     pub(super) fn withdraw(self: &Arc<Self>, instance: &Arc<InstanceSlots>) {
         if instance.set_free(false) {
-            let mut queue = lock(&self.queue);
+            let mut queue = self.queue.lock();
             queue.free.retain(|free| !Arc::ptr_eq(free, instance));
             self.see_to_it(queue);
         }
@@ -248,7 +249,7 @@ impl Starting {
             desk.keep_warm();
         }
         desk.keep_warm_later();
-        let mut queue = lock(&desk.queue);
+        let mut queue = desk.queue.lock();
         let jobs = queue.left_over(desk.policy.per_instance());
         desk.see_to_it(queue);
         let no_room = NoRoom::of(&error);
@@ -264,7 +265,7 @@ impl Starting {
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        lock(&self.0.queue).starting -= 1;
+        self.0.queue.lock().starting -= 1;
         self.0.warm.started.notify_waiters();
     }
 }

@@ -1,13 +1,13 @@
 //! What the owner of a version watches and steers: how many instances are alive, and that they end.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::handler::Desk;
-use super::lock;
 use super::slots::InstanceSlots;
 use crate::limits;
 
@@ -94,7 +94,7 @@ impl Shared {
         limit: usize,
     ) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
         // Held from before it counts: whoever finds no room for another one then finds that one is coming.
-        let mut instances = lock(&self.instances);
+        let mut instances = self.instances.lock();
         let entered = self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
             (live < limit).then_some(live + 1)
         });
@@ -111,14 +111,14 @@ impl Shared {
 
     /// One could not be made although there was room: the memory, say, or the host's places are used up.
     pub(super) fn could_not_make(&self) {
-        *lock(&self.failed) = Some(Instant::now());
+        *self.failed.lock() = Some(Instant::now());
         self.wake_tainted();
     }
 
     /// Whether somebody else takes a request, now or soon, than this instance, in which one hangs: another one that
     /// is free, one that is being made, or one that may be, of so many as the `limit` allows.
     pub(super) fn has_better(&self, tainted: &InstanceSlots, limit: usize) -> bool {
-        let failed = lock(&self.failed).is_some_and(|at| at.elapsed() < limits::INSTANCE_RETRY);
+        let failed = self.failed.lock().is_some_and(|at| at.elapsed() < limits::INSTANCE_RETRY);
         let may_be_made = self.live_instances() < limit && !failed;
         may_be_made
             || self.instances().iter().any(|other| {
@@ -135,13 +135,13 @@ impl Shared {
 
     /// Whoever lacks a warm instance may make it.
     pub(super) fn tell_keepers(&self) {
-        let keepers: Vec<_> = lock(&self.keepers).iter().filter_map(Weak::upgrade).collect();
+        let keepers: Vec<_> = self.keepers.lock().iter().filter_map(Weak::upgrade).collect();
         keepers.iter().for_each(Desk::keep_warm);
     }
 
     /// This handler keeps some of them warm.
     pub(super) fn add_keeper(&self, keeper: &Arc<Desk>) {
-        lock(&self.keepers).push(Arc::downgrade(keeper));
+        self.keepers.lock().push(Arc::downgrade(keeper));
     }
 
     pub(super) fn taint(&self, tainted: bool) {
@@ -171,7 +171,7 @@ impl Shared {
     }
 
     fn instances(&self) -> Vec<Arc<InstanceSlots>> {
-        lock(&self.instances).iter().filter_map(Weak::upgrade).collect()
+        self.instances.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
 

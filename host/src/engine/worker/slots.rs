@@ -1,14 +1,14 @@
 //! The requests of one instance, seen from both their ends: the client's body and the guest's instance.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 
 use super::instance::Status;
-use super::lock;
 use super::shared::Shared;
 use crate::capability::context::RequestContext;
 
@@ -138,7 +138,7 @@ impl InstanceSlots {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.unanswered.fetch_add(1, Ordering::Relaxed);
-        lock(&self.entries).push(Entry { slot, waiting: None });
+        self.entries.lock().push(Entry { slot, waiting: None });
     }
 
     /// Requests with somebody who waits for them, as far as the instance has looked.
@@ -210,7 +210,7 @@ impl InstanceSlots {
     }
 
     pub(super) fn survey(&self, status: Status) -> Survey {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         entries.retain(|entry| match entry.slot.status() {
             SlotStatus::Live => true,
             SlotStatus::Finished => false,
@@ -224,7 +224,7 @@ impl InstanceSlots {
 
     /// End the bodies whose reader has been waiting for one piece for at least `idle`.
     pub(super) fn end_stalled(&self, now: Instant, idle: Duration) {
-        for entry in lock(&self.entries).iter_mut() {
+        for entry in self.entries.lock().iter_mut() {
             let waiting = entry.slot.waiting.load(Ordering::Relaxed);
             entry.waiting = match entry.waiting {
                 _ if waiting == 0 => None,
@@ -248,7 +248,7 @@ impl InstanceSlots {
 
     /// End all requests in a way that shows, as the instance ends.
     pub(super) fn end_all(&self, status: SlotStatus) -> usize {
-        let entries = lock(&self.entries);
+        let entries = self.entries.lock();
         entries.iter().filter(|entry| entry.slot.end_as(status)).count()
     }
 

@@ -5,11 +5,11 @@
 //! twice, so the word of a moment ago is not taken. Large files are not read for it: their tag is made of what the
 //! system knows, which changes more often than the content, and while they are being written they have none.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
@@ -65,8 +65,7 @@ impl Tags {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Id, (Stamp, HeaderValue)>> {
-        // A panic while it is held leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

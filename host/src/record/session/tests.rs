@@ -35,7 +35,7 @@ fn what_a_component_does_without_end_is_not_kept() {
     for _ in 0..CALLS * 2 {
         ask(&session).ends();
     }
-    let state = lock(&session.state);
+    let state = session.state.lock();
     assert!(state.over && state.case.calls.is_empty(), "{} calls", state.case.calls.len());
     drop(state);
     assert!(session.take().is_none());

@@ -4,9 +4,10 @@
 //! just come can take it. Otherwise some would wait for as long as they may while others walk past. Without waiters
 //! it is one atomic operation each way; tokio's semaphore takes a lock whenever a permit comes back.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -153,9 +154,8 @@ impl Gate {
         self.waiting.store(line.waiting.len(), Ordering::SeqCst);
     }
 
-    /// Nothing that is done with it leaves it half done.
     fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is sent for each call, and what becomes of answers and refusals.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use super::super::backend::{ChatRequest, EmbedRequest, Message};
 use super::scripted::{ClosedPort, Scripted, Seen, answer, stream};
@@ -14,7 +15,7 @@ async fn recording(reply: Vec<u8>) -> (Scripted, Arc<Mutex<Vec<Seen>>>) {
         let (record, reply) = (record.clone(), reply.clone());
         async move {
             while let Some(request) = connection.request().await {
-                record.lock().unwrap().push(request);
+                record.lock().push(request);
                 connection.send(&reply).await;
             }
         }
@@ -49,7 +50,7 @@ async fn each_call_sends_what_ollama_expects() {
     client.show("m".into(), Some(r#"{"verbose":true}"#.into()), never()).await.unwrap();
     client.delete("m".into(), never()).await.unwrap();
 
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock();
     let sent: Vec<_> = seen.iter().map(|one| (one.line.as_str(), text(&one.body))).collect();
     assert_eq!(
         sent,
@@ -77,7 +78,7 @@ async fn an_extra_that_is_no_object_is_never_sent() {
     let request = GenerateRequest { model: "m".into(), prompt: None, extra: Some("[]".into()) };
     let result = client(server.address).generate(request, never()).await;
     assert!(matches!(result, Err(Error::Invalid(_))));
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(seen.lock().is_empty());
 }
 
 #[tokio::test]
@@ -153,7 +154,7 @@ async fn a_path_prefix_and_a_password_go_with_every_request() {
     let upstream = alone(&format!("http://name:pa55@{}/sub/ollama/", server.address));
     let client = Client::new(Arc::new(upstream), Options::default());
     assert_eq!(client.version(never()).await.unwrap(), "1");
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock();
     assert_eq!(seen[0].line, "GET /sub/ollama/api/version HTTP/1.1");
     assert!(seen[0].headers.contains(&"authorization: basic bmftztpwytu1".to_string()));
 }

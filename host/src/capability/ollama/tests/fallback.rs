@@ -1,6 +1,6 @@
 //! The stand-in: in use while nothing answers at the address, and never longer.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
@@ -28,7 +28,7 @@ impl Transport for Demo {
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
             let body = request.into_body().collect().await.unwrap().to_bytes();
-            self.0.lock().unwrap().push(body.to_vec());
+            self.0.lock().push(body.to_vec());
             Ok(Response::new(full(r#"{"version":"demo"}"#)))
         })
     }
@@ -85,12 +85,12 @@ async fn the_server_takes_over_when_it_appears_and_the_stand_in_when_it_vanishes
 
         // The server is gone between two requests: the very next one goes to the stand-in, whole.
         timeout(PROMISE, server.leave()).await.expect("a dead connection is kept");
-        demo.0.lock().unwrap().clear();
+        demo.0.lock().clear();
         let client = Client::new(upstream.clone(), Options::default());
         let load = GenerateRequest { model: "m".into(), prompt: Some("kept".into()), extra: None };
         let _ = client.generate(load, never()).await.unwrap();
         assert_eq!(upstream.serving(), Serving::Fallback);
-        let bodies = demo.0.lock().unwrap().clone();
+        let bodies = demo.0.lock().clone();
         assert_eq!(bodies, [br#"{"model":"m","prompt":"kept","stream":true}"#]);
     }
 }
@@ -100,7 +100,7 @@ async fn a_server_that_is_there_is_used_from_the_first_call() {
     let server = Scripted::answering(real()).await;
     let (upstream, demo) = upstream(server.address);
     assert_eq!(version(&upstream).await, "real");
-    assert!(demo.0.lock().unwrap().is_empty());
+    assert!(demo.0.lock().is_empty());
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_request_that_reached_the_server_is_not_sent_again() {
     let client = Client::new(upstream, Options::default());
     assert!(matches!(generate(&client).await, Err(Error::Unreachable(_))));
     assert!(matches!(client.list(never()).await, Err(Error::Unreachable(_))));
-    assert!(demo.0.lock().unwrap().is_empty());
+    assert!(demo.0.lock().is_empty());
 }
 
 /// A server that claims to be out of reach after it has read the request.
@@ -161,7 +161,7 @@ async fn a_body_that_was_read_is_never_sent_half() {
     let upstream = Upstream::with_server(Arc::new(Liar), "liar".into(), Some(fallback), INTERVAL);
     let client = Client::new(Arc::new(upstream), Options::default());
     assert!(matches!(generate(&client).await, Err(Error::Unreachable(_))));
-    assert!(demo.0.lock().unwrap().is_empty());
+    assert!(demo.0.lock().is_empty());
 }
 
 #[tokio::test]
