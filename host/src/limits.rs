@@ -268,10 +268,18 @@ pub const EPOCH_REST_AFTER: u32 = 1000;
 /// microseconds.
 pub const LONG_TURN: Duration = Duration::from_micros(250);
 
-/// Short turns that make up for a long one, and how far long ones must be ahead to move an instance to the threads
-/// for guests that compute: six without a pause. It comes back when short ones have made up for all.
-pub const SHORT_TURNS: u32 = 8;
-pub const HEAVY: u32 = 48;
+/// One part in this many of a processor may go into long turns for ever. Who takes less delays others by a single turn
+/// now and then, however long its turns are on a machine that is short of processors or of caches.
+pub const LONG_TURNS_SHARE: u32 = 10;
+
+/// Processor time of long turns beyond that share that moves a component's instances to the threads for guests that
+/// compute, and as much as counts: so long, times the share, they are there after the last.
+pub const HEAVY: Duration = Duration::from_millis(4);
+pub const HEAVY_MOST: Duration = Duration::from_millis(10);
+
+/// What a turn counts that was long by the clock, and may have been others': while this is not made up for, turns are
+/// measured by the processor time that they take.
+pub const SUSPECTED: Duration = Duration::from_millis(1);
 
 /// How much less urgent guests that compute are than threads that serve, in the steps of `nice`: they get about a
 /// tenth of a processor that both want.

@@ -19,8 +19,7 @@ fn baseline_of(build: Build) -> &'static str {
 }
 
 /// What may be more, as a share. Runs of one build differ by some hundredths, and by an eighth where an instance did or
-/// did not move to the threads for guests that compute, which below valgrind is a matter of chance: the baseline is
-/// one with the move. Another processor, whose C library copies memory in other ways, moves a count by a few
+/// did not move to the threads for guests that compute, for whose turns valgrind's may be taken. Another processor, whose C library copies memory in other ways, moves a count by a few
 /// percent, which is not this project's regression.
 const TOLERANCE: f64 = 0.15;
 

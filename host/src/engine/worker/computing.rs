@@ -1,21 +1,22 @@
 //! Guests that take much of a processor leave the thread that serves, and come back when they take little.
 //!
 //! To give way at each tick is not enough: a request takes some ten steps, and each would wait behind a tick of
-//! every guest on its thread that computes at the moment. So an instance that has computed for a whole tick, or
-//! whose turns are long without that (it touches much new memory, say), goes on in a thread of lower
-//! priority, and the operating system sees to it that whoever serves comes first.
+//! every guest on its thread that computes at the moment. So an instance that computes from tick to tick, or
+//! whose turns are long and many without that (it touches much new memory, say), goes on in a thread of lower
+//! priority, and the operating system sees to it that the threads that serve come first. What it is judged by is the
+//! processor time that it takes: by the clock, every guest of a busy machine computes.
 //!
 //! It knows an instance as a future and a few facts: whether it computes, and how many requests it has.
 
-use parking_lot::RwLock;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::slots::InstanceSlots;
@@ -85,81 +86,133 @@ pub(super) fn do_there(end: impl FnOnce() + Send + 'static) {
 
 /// Have an instance's task done wherever it belongs at the moment. The caller's thread is its home.
 pub(super) async fn shared(task: Task, slots: Arc<InstanceSlots>, weight: Arc<Weight>) {
-    Home(Some(Instance { task, slots, weight })).await;
+    // Its start, which may have come before, is part of what it does.
+    let suspected = slots.is_computing();
+    Home(Some(Instance { task, slots, weight, suspected })).await;
 }
 
 struct Instance {
     task: Task,
     slots: Arc<InstanceSlots>,
     weight: Arc<Weight>,
+    /// A tick has passed in its last turn, which may have been the doing of others.
+    suspected: bool,
 }
 
-/// Whether the turns of an instance are long: a count that rises with each long one and falls with each short one.
-/// Instances of one component share it, so that one that was just made begins where those before it were.
+/// Whether the turns of an instance are long, and many: the processor time of long ones, less a share of the time that
+/// passes. Instances of one component share it, so that one that was just made begins where those before it were.
+///
+/// A share, because length alone says little where much computes: with cold caches and others in between, a turn of a
+/// small request takes many times what it takes in calm, and to wait behind those that compute makes that no shorter.
 #[derive(Debug, Default)]
 pub(super) struct Weight {
     /// Of two turns at the same time one may be lost, which changes little.
-    score: AtomicU32,
+    microseconds: AtomicU32,
+    /// Up to when the share has been taken off, in milliseconds since [`START`].
+    settled: AtomicU64,
+}
+
+/// When the process first asked. All times here are counted from it.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn milliseconds(at: Instant) -> u64 {
+    u64::try_from(at.saturating_duration_since(*START).as_millis()).unwrap_or(u64::MAX)
+}
+
+fn microseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
 impl Weight {
-    /// Of one whose turns are known to be long.
-    pub(super) fn heavy() -> Self {
-        Self { score: AtomicU32::new(limits::HEAVY) }
+    /// What it is at `now`.
+    fn at(&self, now: Instant) -> u32 {
+        let weight = self.microseconds.load(Ordering::Relaxed);
+        if weight == 0 {
+            return 0;
+        }
+        let now = milliseconds(now);
+        // Another thread may have been here with a later time.
+        let passed = now.saturating_sub(self.settled.load(Ordering::Relaxed));
+        if passed == 0 {
+            return weight;
+        }
+        let share = passed.saturating_mul(1000) / u64::from(limits::LONG_TURNS_SHARE);
+        let left = weight.saturating_sub(u32::try_from(share).unwrap_or(u32::MAX));
+        self.settled.store(now, Ordering::Relaxed);
+        self.microseconds.store(left, Ordering::Relaxed);
+        left
     }
 
-    fn add(&self, turn: Duration, requests: usize) {
+    /// A turn took so much processor time, with so many requests.
+    fn add(&self, turn: Duration, requests: usize, now: Instant) {
         let requests = u32::try_from(requests.max(1)).unwrap_or(u32::MAX);
-        let score = self.score.load(Ordering::Relaxed);
-        let score = if turn / requests >= limits::LONG_TURN {
-            (score + limits::SHORT_TURNS).min(2 * limits::HEAVY)
-        } else {
-            score.saturating_sub(1)
-        };
-        self.score.store(score, Ordering::Relaxed);
-    }
-
-    fn is_heavy(&self) -> bool {
-        self.score.load(Ordering::Relaxed) >= limits::HEAVY
-    }
-
-    fn is_light(&self) -> bool {
-        self.score.load(Ordering::Relaxed) == 0
+        if turn / requests >= limits::LONG_TURN {
+            let most = microseconds(limits::HEAVY_MOST);
+            self.raise(|weight| weight.saturating_add(microseconds(turn)).min(most), now);
+        }
     }
 
     /// Have the turns that come measured by the thread's time.
-    fn suspect(&self) {
-        self.score.fetch_max(1, Ordering::Relaxed);
+    fn suspect(&self, now: Instant) {
+        self.raise(|weight| weight.max(microseconds(limits::SUSPECTED)), now);
+    }
+
+    fn raise(&self, raised: impl FnOnce(u32) -> u32, now: Instant) {
+        let weight = self.at(now);
+        if weight == 0 {
+            self.settled.store(milliseconds(now), Ordering::Relaxed);
+        }
+        self.microseconds.store(raised(weight), Ordering::Relaxed);
+    }
+
+    fn is_heavy(&self, now: Instant) -> bool {
+        self.at(now) >= microseconds(limits::HEAVY)
+    }
+
+    /// So that it comes home: well below what sent it away.
+    fn is_light(&self, now: Instant) -> bool {
+        self.at(now) <= microseconds(limits::SUSPECTED)
+    }
+
+    fn is_suspected(&self, now: Instant) -> bool {
+        self.at(now) > 0
     }
 }
 
 /// How long a turn takes at home.
 ///
 /// By the clock, which costs less than the thread's time, as long as nothing is suspected. By the clock a turn looks
-/// long, too, in which others had the processor, and where processors are short, which is where guests that compute
-/// are many, that is one in a few. So who looks heavy is measured by the thread's time from then on, before it is sent
-/// to where it would wait behind those that are.
+/// long, too, in which others had the processor, and where processors are short that is one in a few: so it says
+/// no more than that the next ones are to be measured.
 enum Turn {
-    ByClock(Instant),
+    ByClock,
     ByProcessor(Duration),
 }
 
 impl Turn {
-    fn begin(weight: &Weight) -> Self {
-        if weight.is_light() {
-            Self::ByClock(Instant::now())
-        } else {
-            Self::ByProcessor(processor_time())
+    fn begin(instance: &Instance, now: Instant) -> Self {
+        match instance.suspected || instance.weight.is_suspected(now) {
+            true => Self::ByProcessor(processor_time()),
+            false => Self::ByClock,
         }
     }
 
-    /// How long it took, and whether that was the instance's own doing.
-    fn end(self) -> (Duration, bool) {
+    /// Add it to what is known. Whether the instance itself has computed for a good part of a tick.
+    fn end(self, instance: &mut Instance, began: Instant) -> bool {
+        let Instance { weight, slots, suspected, .. } = instance;
+        let now = Instant::now();
+        *suspected = slots.is_computing();
         match self {
-            Self::ByClock(began) => (began.elapsed(), false),
-            Self::ByProcessor(began) => {
-                let turn = processor_time().saturating_sub(began);
-                (turn, turn >= limits::LONG_TURN)
+            Self::ByClock => {
+                if now - began >= limits::LONG_TURN {
+                    weight.suspect(now);
+                }
+                false
+            }
+            Self::ByProcessor(before) => {
+                let turn = processor_time().saturating_sub(before);
+                weight.add(turn, slots.running(), now);
+                slots.is_computing() && turn >= limits::EPOCH_TICK / 2
             }
         }
     }
@@ -186,23 +239,18 @@ impl Future for Home {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(instance) = &mut self.0 else { return Poll::Ready(()) };
-        // Asked once: others change it meanwhile, and whoever was woken must take its turn somewhere.
-        let stays = !instance.weight.is_heavy();
+        let now = Instant::now();
+        // Asked once: others change it meanwhile, and what was woken must take its turn somewhere.
+        let stays = !instance.weight.is_heavy(now);
         let mut computes = false;
         if stays {
-            let turn = Turn::begin(&instance.weight);
+            let turn = Turn::begin(instance, now);
             if instance.task.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let (turn, is_its_own) = turn.end();
-            instance.weight.add(turn, instance.slots.running());
-            if instance.slots.is_computing() {
-                // A tick has passed, which others may have had. If not, the next one shows it.
-                instance.weight.suspect();
-                computes = is_its_own;
-            }
+            computes = turn.end(instance, now);
         }
-        if (computes || instance.weight.is_heavy())
+        if (computes || instance.weight.is_heavy(Instant::now()))
             && let Some(computing) = &*COMPUTING
         {
             let (home, thread) = (Handle::current(), threads::current());
@@ -238,9 +286,9 @@ impl Away {
         if threads::on_behalf_of(self.thread, &self.home, || task.poll(cx)).is_ready() {
             return Poll::Ready(());
         }
-        let turn = processor_time().saturating_sub(began);
-        instance.weight.add(turn, instance.slots.running());
-        if instance.slots.is_computing() || !instance.weight.is_light() {
+        let (turn, now) = (processor_time().saturating_sub(began), Instant::now());
+        instance.weight.add(turn, instance.slots.running(), now);
+        if instance.slots.is_computing() || !instance.weight.is_light(now) {
             return Poll::Pending;
         }
         self.home.spawn(Home(self.instance.take()));
@@ -252,31 +300,99 @@ impl Away {
 mod tests {
     use super::*;
 
-    fn weight(turns: impl IntoIterator<Item = (u64, usize)>) -> Weight {
-        let weight = Weight::default();
-        for (microseconds, requests) in turns {
-            weight.add(Duration::from_micros(microseconds), requests);
+    /// Turns of so many microseconds and requests, each after a wait of so many microseconds; what is known then, and
+    /// when that is.
+    fn weight(turns: impl IntoIterator<Item = (u64, usize, u64)>) -> (Weight, Instant) {
+        let (weight, mut now) = (Weight::default(), *START);
+        for (turn, requests, wait) in turns {
+            let turn = Duration::from_micros(turn);
+            now += Duration::from_micros(wait) + turn;
+            weight.add(turn, requests, now);
         }
-        weight
+        (weight, now)
     }
 
     #[test]
-    fn long_turns_among_short_ones_are_heavy_and_an_interruption_is_not() {
-        let request = [(700, 1), (10, 1), (10, 1), (10, 1)];
-        assert!(weight(request.into_iter().cycle().take(40)).is_heavy());
-        let interrupted = [(20, 1); 20].into_iter().chain([(50_000, 1)]);
-        assert!(!weight(interrupted.cycle().take(400)).is_heavy());
-        // Many requests in one turn are no long one.
-        assert!(!weight([(700, 16); 50]).is_heavy());
+    fn what_takes_much_in_long_turns_is_heavy() {
+        let (leak, now) = weight([(700, 1, 0), (10, 1, 0), (10, 1, 0), (10, 1, 0)].repeat(10));
+        assert!(leak.is_heavy(now));
+        let (several, now) = weight([(700, 1, 1000); 20]);
+        assert!(several.is_heavy(now));
     }
 
     #[test]
-    fn who_was_heavy_is_light_after_some_rest() {
-        let heavy = || std::iter::repeat_n((700, 1), 100);
-        let rest = usize::try_from(2 * limits::HEAVY).unwrap();
-        let between = weight(heavy().chain(std::iter::repeat_n((20, 1), rest - 1)));
-        assert!(!between.is_heavy() && !between.is_light());
-        assert!(weight(heavy().chain(std::iter::repeat_n((20, 1), rest))).is_light());
+    fn long_turns_now_and_then_many_short_ones_and_many_requests_in_one_are_not() {
+        for turns in [[(900, 1, 10_000); 200], [(200, 1, 0); 200], [(700, 16, 0); 200]] {
+            let (weight, now) = weight(turns);
+            assert!(!weight.is_heavy(now), "{turns:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_heavy_is_light_after_some_rest() {
+        let (weight, now) = weight([(700, 1, 0); 100]);
+        let share = limits::LONG_TURNS_SHARE;
+        let rest = (limits::HEAVY_MOST - limits::SUSPECTED) * share;
+        let almost = now + rest - Duration::from_millis(20);
+        assert!(!weight.is_light(almost) && !weight.is_heavy(almost));
+        assert!(weight.is_light(now + rest + Duration::from_millis(1)));
+        // Not even a look from before changes that.
+        assert!(weight.is_suspected(now));
+        assert!(!weight.is_suspected(now + limits::HEAVY_MOST * share + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_suspicion_lasts_and_counts_little() {
+        let weight = Weight::default();
+        for _ in 0..100 {
+            weight.suspect(*START);
+        }
+        assert!(weight.is_suspected(*START) && weight.is_light(*START));
+        let over = *START + limits::SUSPECTED * limits::LONG_TURNS_SHARE;
+        assert!(!weight.is_suspected(over));
+    }
+
+    /// Turns at home after which an instance is elsewhere, of which each passes a tick in this way. None: it stays.
+    fn turns_at_home(pass: fn(), siblings_turn: Option<Duration>) -> Option<usize> {
+        let home = Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = home.enter();
+        let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap();
+        let (here, ticking) = (std::thread::current().id(), slots.clone());
+        let task: Task = Box::pin(std::future::poll_fn(move |_| {
+            if std::thread::current().id() != here {
+                return Poll::Ready(());
+            }
+            pass();
+            ticking.tick();
+            Poll::Pending
+        }));
+        let weight = Arc::new(Weight::default());
+        let instance = Instance { task, slots, weight: weight.clone(), suspected: false };
+        let mut home = Home(Some(instance));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        (1..=20).find(|_| {
+            let _ = Pin::new(&mut home).poll(&mut cx);
+            if let Some(turn) = siblings_turn {
+                (0..20).for_each(|_| weight.add(turn, 1, Instant::now()));
+            }
+            home.0.is_none()
+        })
+    }
+
+    #[test]
+    fn what_computes_from_tick_to_tick_leaves_after_two_whatever_its_siblings_do() {
+        let compute = || {
+            let begun = processor_time();
+            while processor_time() - begun < limits::EPOCH_TICK {}
+        };
+        assert_eq!(turns_at_home(compute, None), Some(2));
+        assert_eq!(turns_at_home(compute, Some(Duration::from_micros(20))), Some(2));
+    }
+
+    #[test]
+    fn what_others_kept_from_the_processor_for_a_tick_stays() {
+        let wait = || std::thread::sleep(limits::EPOCH_TICK);
+        assert_eq!(turns_at_home(wait, None), None);
     }
 
     /// An instance away from home that waits for a timer there. Its `dropped` tells that it was given up.
@@ -288,7 +404,7 @@ mod tests {
             drop(held);
         });
         let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap();
-        let instance = Some(Instance { task, slots, weight: Arc::default() });
+        let instance = Some(Instance { task, slots, weight: Arc::default(), suspected: false });
         (Away { instance, home: home.handle().clone(), thread: None, stop }, dropped)
     }
 
@@ -298,7 +414,10 @@ mod tests {
         let home = Builder::new_current_thread().enable_all().build().unwrap();
         let (mut away, dropped) = away(&home, &STOP);
         // Heavy, so that it stays where it is.
-        away.instance.as_ref().unwrap().weight.score.store(limits::HEAVY, Ordering::Relaxed);
+        let weight = &away.instance.as_ref().unwrap().weight;
+        for _ in 0..100 {
+            weight.add(limits::HEAVY_MOST, 1, Instant::now());
+        }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(Pin::new(&mut away).poll(&mut cx).is_pending());
         STOP.stop();

@@ -18,7 +18,6 @@ use wasmtime::{AsContextMut as _, format_err};
 use wasmtime_wasi_http::handler::Proxy;
 
 use super::call::{Answering, Call};
-use super::computing::Weight;
 use super::expiration::Expiration;
 use super::handler::{Desk, Job, Starting};
 use super::slots::InstanceSlots;
@@ -98,8 +97,7 @@ async fn make_for(desk: &Desk, slots: &Arc<InstanceSlots>) -> wasmtime::Result<M
         let _ = tell.send(making.await);
     };
     // How long its start takes says nothing of its requests, so it has a weight of its own.
-    let weight = if slots.is_computing() { Weight::heavy() } else { Weight::default() };
-    computing::shared(Box::pin(making), slots.clone(), Arc::new(weight)).await;
+    computing::shared(Box::pin(making), slots.clone(), Arc::default()).await;
     made.await.unwrap_or_else(|_| Err(super::Dropped.into()))
 }
 
