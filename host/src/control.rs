@@ -4,6 +4,8 @@
 //! The token is what makes a request to the control plane one of this user: other users of the machine, and
 //! web pages in a browser, reach the port but not the file.
 
+pub mod versions;
+
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,7 +31,7 @@ impl Token {
         File::open("/dev/urandom")
             .and_then(|mut source| source.read_exact(&mut bits))
             .context("this machine has no random numbers for the token of the control plane")?;
-        Ok(Self(bits.iter().map(|byte| format!("{byte:02x}")).collect()))
+        Ok(Self(hex::encode(bits)))
     }
 
     /// Whether `given` is it. How long this takes says nothing: what is compared are two digests, all of

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use crate::cli::{self, Format};
 use crate::client::Client;
+use crate::control::versions::Attempt;
 use crate::exit::Exit;
-use crate::service::history::Record;
 use crate::{output, table};
 
 pub async fn history(args: cli::History) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;
-    let mut records: Vec<Record> = client.get(&["services", &args.service, "history"]).await?;
+    let mut attempts: Vec<Attempt> = client.get(&["services", &args.service, "history"]).await?;
     // What happened last is what one looks for.
-    records.reverse();
+    attempts.reverse();
     match args.control.output.format {
-        Format::Json => table::json(&records)?,
-        Format::Table => output::show(&render(&records)),
+        Format::Json => table::json(&attempts)?,
+        Format::Table => output::show(&render(&attempts)),
     }
     Ok(())
 }
 
-fn render(records: &[Record]) -> String {
+fn render(attempts: &[Attempt]) -> String {
     let head = [
         "NUMBER",
         "VERSION",
@@ -32,32 +32,32 @@ fn render(records: &[Record]) -> String {
         "CAUSE",
         "REMARKS",
     ];
-    let rows: Vec<_> = records.iter().map(row).collect();
+    let rows: Vec<_> = attempts.iter().map(row).collect();
     table::render(head, &rows)
 }
 
-fn row(record: &Record) -> [String; 9] {
+fn row(attempt: &Attempt) -> [String; 9] {
     let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_string());
     [
-        record.number.to_string(),
-        known(record.digest.as_deref().map(|digest| super::swap::short(digest).to_string())),
-        record.verdict.name().to_string(),
-        utc(record.at_ms),
-        milliseconds(record.took_ms),
-        known(record.served.map(|served| served.to_string())),
-        known(record.drained_in_ms.map(milliseconds)),
-        record.cause.clone(),
-        remarks(record),
+        attempt.number.to_string(),
+        known(attempt.digest.as_deref().map(|digest| super::swap::short(digest).to_string())),
+        attempt.verdict.name().to_string(),
+        utc(attempt.at_ms),
+        milliseconds(attempt.took_ms),
+        known(attempt.served.map(|served| served.to_string())),
+        known(attempt.drained_in_ms.map(milliseconds)),
+        attempt.cause.clone(),
+        remarks(attempt),
     ]
 }
 
 /// Why, what was cut, and which imports it has that the version before had not.
-fn remarks(record: &Record) -> String {
-    let mut remarks: Vec<String> = record.reason.iter().cloned().collect();
-    if let Some(cut) = record.cut.filter(|cut| *cut > 0) {
+fn remarks(attempt: &Attempt) -> String {
+    let mut remarks: Vec<String> = attempt.reason.iter().cloned().collect();
+    if let Some(cut) = attempt.cut.filter(|cut| *cut > 0) {
         remarks.push(format!("{cut} requests were cut at the drain's deadline"));
     }
-    remarks.extend(super::swap::imports(record));
+    remarks.extend(super::swap::imports(attempt));
     remarks.join("; ").replace('\n', " ")
 }
 
@@ -70,29 +70,8 @@ fn milliseconds(number: u64) -> String {
 
 /// `2031-02-03 04:05:06`
 fn utc(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let mut year = 1970;
-    while days >= days_of(year) {
-        days -= days_of(year);
-        year += 1;
-    }
-    let february = days_of(year) - 337;
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{:02}", days + 1, second % 60)
-}
-
-fn days_of(year: u64) -> u64 {
-    let leap = year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
-    if leap { 366 } else { 365 }
+    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| "?".to_string(), |time| time.strftime("%F %T").to_string())
 }
 
 #[cfg(test)]
@@ -118,11 +97,11 @@ mod tests {
 
     #[test]
     fn a_row_tells_all_that_is_known() {
-        let mut record = record("abc", Verdict::TakenBack);
-        record.reason = Some("3 of its 3 answers were errors".to_string());
-        record.cut = Some(2);
-        record.imports_added = vec!["wasm-host:ollama/models@0.1.0".to_string()];
-        let text = render(&[record]);
+        let mut attempt = Attempt::from(record("abc", Verdict::TakenBack));
+        attempt.reason = Some("3 of its 3 answers were errors".to_string());
+        attempt.cut = Some(2);
+        attempt.imports_added = vec!["wasm-host:ollama/models@0.1.0".to_string()];
+        let text = render(&[attempt]);
         for expected in ["taken-back", "3 of its 3", "2 requests were cut", "+wasm-host:ollama/"] {
             assert!(text.contains(expected), "{text}");
         }

@@ -7,11 +7,11 @@ use reqwest::{Method, StatusCode};
 
 use crate::cli::{self, Format};
 use crate::client::Client;
+use crate::control::versions::{Attempt, Outcome};
 use crate::exit::Exit;
 use crate::limits;
 use crate::printable::printable;
-use crate::service::history::{Record, Verdict};
-use crate::service::swap::Outcome;
+use crate::service::history::Verdict;
 use crate::telemetry::tell_if_long_async;
 use crate::{output, table};
 
@@ -74,7 +74,7 @@ async fn tell(
     if format == Format::Json {
         table::json(&outcome)?;
     }
-    let rejected = outcome.record.verdict == Verdict::Rejected;
+    let rejected = outcome.attempt.verdict == Verdict::Rejected;
     match (format, rejected) {
         (Format::Json, true) => Err(Exit::Told),
         (Format::Json, false) => Ok(()),
@@ -87,10 +87,10 @@ async fn tell(
 }
 
 fn render(outcome: &Outcome, trial: Option<&str>) -> String {
-    let Outcome { service, from, record, finishing, ended_canary } = outcome;
-    let (from, took) = (short(from), record.took_ms);
-    let to = record.digest.as_deref().map_or("-", short);
-    let mut text = match record.verdict {
+    let Outcome { service, from, attempt, finishing, ended_canary } = outcome;
+    let (from, took) = (short(from), attempt.took_ms);
+    let to = attempt.digest.as_deref().map_or("-", short);
+    let mut text = match attempt.verdict {
         Verdict::Activated => {
             let finish = match finishing {
                 0 => "no request was running".to_string(),
@@ -109,15 +109,15 @@ fn render(outcome: &Outcome, trial: Option<&str>) -> String {
         Verdict::Unchanged => format!("unchanged: {to} serves already\n"),
         Verdict::Rejected | Verdict::TakenBack => {
             // Parts of it are the component's own words.
-            let reason = record.reason.as_deref().unwrap_or("for no reason given");
+            let reason = attempt.reason.as_deref().unwrap_or("for no reason given");
             let reason = reason.lines().map(printable).collect::<Vec<_>>().join("\n");
-            format!("{}: {reason}\n{from} serves as before\n", record.verdict.name())
+            format!("{}: {reason}\n{from} serves as before\n", attempt.verdict.name())
         }
     };
     if let Some(canary) = ended_canary {
         text.push_str(&format!("the canary {} was taken back\n", short(canary)));
     }
-    for change in imports(record) {
+    for change in imports(attempt) {
         text.push_str(&format!("import {change}\n"));
     }
     text
@@ -129,9 +129,9 @@ pub(super) fn short(digest: &str) -> &str {
 }
 
 /// What a version imports that the one before it did not, and the other way round.
-pub(super) fn imports(record: &Record) -> impl Iterator<Item = String> {
-    let added = record.imports_added.iter().map(|name| format!("+{name}"));
-    added.chain(record.imports_removed.iter().map(|name| format!("-{name}")))
+pub(super) fn imports(attempt: &Attempt) -> impl Iterator<Item = String> {
+    let added = attempt.imports_added.iter().map(|name| format!("+{name}"));
+    added.chain(attempt.imports_removed.iter().map(|name| format!("-{name}")))
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
         Outcome {
             service: "weather".to_string(),
             from: "a".repeat(64),
-            record: record(&"b".repeat(64), verdict),
+            attempt: record(&"b".repeat(64), verdict).into(),
             finishing: 14,
             ended_canary: None,
         }
@@ -156,7 +156,7 @@ mod tests {
             "activated: aaaaaaaaaaaa -> bbbbbbbbbbbb in 0 ms; 14 requests finish on the old version\n"
         );
         let mut rejected = outcome(Verdict::Rejected);
-        rejected.record.reason = Some("it does not start".to_string());
+        rejected.attempt.reason = Some("it does not start".to_string());
         assert_eq!(
             render(&rejected, None),
             "rejected: it does not start\naaaaaaaaaaaa serves as before\n"
@@ -166,8 +166,8 @@ mod tests {
     #[test]
     fn changed_imports_are_listed() {
         let mut outcome = outcome(Verdict::Activated);
-        outcome.record.imports_added = vec!["a:b/c".to_string()];
-        outcome.record.imports_removed = vec!["d:e/f".to_string()];
+        outcome.attempt.imports_added = vec!["a:b/c".to_string()];
+        outcome.attempt.imports_removed = vec!["d:e/f".to_string()];
         assert!(render(&outcome, None).ends_with("\nimport +a:b/c\nimport -d:e/f\n"));
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits;
 
 /// One attempt to put a version into service, oldest first in a history.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Counts up with every attempt of the service.
     pub number: u64,
@@ -36,6 +36,7 @@ pub struct Record {
     pub cut: Option<u64>,
 }
 
+/// Its names are the same in files, in answers and for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -64,17 +65,28 @@ impl Verdict {
 }
 
 /// The last attempts of one service.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     records: VecDeque<Record>,
-    next: u64,
+    /// How many attempts there have been.
+    count: u64,
 }
 
 impl History {
+    /// One that was kept: its last records, oldest first, of so many attempts.
+    pub fn restored(records: impl IntoIterator<Item = Record>, count: u64) -> Self {
+        Self { records: records.into_iter().collect(), count }
+    }
+
+    /// How many attempts there have been.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Add a record and give it its number.
     pub fn push(&mut self, mut record: Record) -> Record {
-        self.next += 1;
-        record.number = self.next;
+        self.count += 1;
+        record.number = self.count;
         if self.records.len() >= limits::HISTORY_RECORDS {
             self.forget_one();
         }

@@ -4,14 +4,15 @@
 //! Every file appears under its name only when it is whole (written beside, synced, renamed), so that a
 //! host that is killed at any moment leaves the old state or the new one.
 
-use parking_lot::Mutex;
+mod format;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use parking_lot::Mutex;
 
 use crate::digest::Digest;
 use crate::engine::compile::ComponentFile;
@@ -47,7 +48,7 @@ impl Drop for Kept {
 }
 
 /// What is known of one service.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Saved {
     /// The digest of the version that serves; none before the first swap.
     pub published: Option<String>,
@@ -76,7 +77,7 @@ impl Store {
                 return Saved::default();
             }
         };
-        serde_json::from_slice(&text).unwrap_or_else(|error| {
+        format::read(&text).unwrap_or_else(|error| {
             let aside = path.with_extension("unreadable");
             tracing::warn!(
                 "{} is no history ({error}); it is now {}",
@@ -91,7 +92,7 @@ impl Store {
 
     pub fn save(&self, service: &str, saved: &Saved) -> io::Result<()> {
         let _changing = self.changing.lock();
-        write(&self.record(service), &serde_json::to_vec_pretty(saved)?)
+        write(&self.record(service), &format::write(saved)?)
     }
 
     /// Keep a component's file.

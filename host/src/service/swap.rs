@@ -11,13 +11,12 @@
 mod attempt;
 mod trial;
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -86,12 +85,11 @@ pub fn percent(text: &str) -> Result<u8, String> {
 }
 
 /// What came of a swap.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     pub service: String,
     /// The digest that served before.
     pub from: String,
-    #[serde(flatten)]
     pub record: Record,
     /// Requests that were running on the old version at the moment of the swap, which finish there.
     pub finishing: usize,

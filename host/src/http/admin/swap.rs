@@ -10,6 +10,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::{Admin, body, json};
 use crate::config::duration;
+use crate::control::versions;
 use crate::engine::compile::ComponentFile;
 use crate::failure::{Failure, Kind};
 use crate::http::listener::Arriving;
@@ -21,7 +22,7 @@ use crate::settings::diagnostic::nearest;
 /// Where a component came from that has no path here.
 const UPLOAD: &str = "the uploaded file";
 
-/// Who asked, unless he says.
+/// What asked, unless it says.
 const CAUSE: &str = "control plane";
 
 /// What can be asked for beside the component, in the query.
@@ -42,7 +43,8 @@ struct Named {
 impl Admin {
     pub(super) fn history(&self, service: &str) -> Result<Response<WasiBody>, Failure> {
         let history = self.swaps.history(service).map_err(|error| self.failure(error))?;
-        Ok(json(StatusCode::OK, &history))
+        let attempts: Vec<_> = history.into_iter().map(versions::Attempt::from).collect();
+        Ok(json(StatusCode::OK, &attempts))
     }
 
     pub(super) async fn swap(
@@ -92,7 +94,7 @@ impl Admin {
             Verdict::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::OK,
         };
-        Ok(json(status, &outcome))
+        Ok(json(status, &versions::Outcome::from(outcome)))
     }
 
     fn failure(&self, error: SwapError) -> Failure {
