@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 
 use crate::capability::backend::{Backend, Host, what_calls_do};
 use crate::capability::granted::Granted;
-use crate::capability::ollama::upstream::Transport;
 use crate::capability::outgoing::Outbound;
 use crate::capability::postgres::{Awaited, Postgres, PostgresConfig};
+use crate::capability::transport::Transport;
 use crate::capability::{self, Capability};
 use crate::config::{Config, Grants, ServiceConfig};
 use crate::embedded_postgres::{self, EmbeddedConfig, Script, Share};
@@ -92,20 +92,22 @@ impl Backends {
     /// Bring up the server of the databases without a url, if there are any.
     async fn embedded(&self, config: &Config) -> Result<Option<Embedded>> {
         let mut shares = BTreeMap::new();
-        let wanted = config.resources.of::<Postgres>().filter_map(|(name, postgres)| {
+        let mut wanted = Vec::new();
+        for (name, postgres) in config.resources.of::<Postgres>() {
             // Servers of others have none.
-            let size_bytes = postgres.size_bytes?;
+            let Some(size_bytes) = postgres.size_bytes else { continue };
+            let backend: Option<&dyn Any> = self.find(Postgres::KEY, name).map(|it| it as _);
+            let database = backend.and_then(|backend| backend.downcast_ref::<Awaited>());
+            let place = place(config, name, postgres);
             shares.insert(name.to_owned(), Share { pool: postgres.pool, size_bytes });
-            let database: &dyn Any = self.find(Postgres::KEY, name)?;
-            Some(Wanted {
+            wanted.push(Wanted {
                 name: name.to_owned(),
-                place: place(config, name, postgres),
+                database: database.with_context(|| place.clone())?.clone(),
+                place,
                 scripts: scripts(&config.folder, postgres),
                 pool: postgres.pool(),
-                database: database.downcast_ref::<Awaited>()?.clone(),
-            })
-        });
-        let wanted: Vec<Wanted> = wanted.collect();
+            });
+        }
         if wanted.is_empty() {
             return Ok(None);
         }
@@ -172,7 +174,7 @@ impl Backends {
         while let Some(name) = open.pop() {
             let component = config.services.get(name).and_then(ServiceConfig::component);
             let Some(component) = component.filter(|_| seen.insert(name)) else { continue };
-            if self.missing_of(&component.grants).is_some() {
+            if self.lacking(&component.grants).is_some() {
                 return true;
             }
             open.extend(component.grants.services.iter().map(String::as_str));
@@ -180,12 +182,9 @@ impl Backends {
         false
     }
 
-    /// The key of the first grant whose backend has not come up yet.
-    pub fn missing_of(&self, grants: &Grants) -> Option<&'static str> {
-        let mut granted = grants.resources.iter();
-        let missing = granted
-            .find(|(key, name)| self.find(key, name).is_some_and(|backend| backend.is_missing()));
-        missing.map(|(key, _)| *key)
+    /// What a service with these grants lacks while a backend has not come up.
+    pub fn lacking(&self, grants: &Grants) -> Option<&'static str> {
+        grants.resources.iter().find_map(|(key, name)| self.find(key, name)?.lacking())
     }
 
     /// What a service has by its grants.

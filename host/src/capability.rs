@@ -19,6 +19,7 @@ pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
 pub mod stream;
+pub mod transport;
 
 use std::any::Any;
 use std::fmt;
@@ -45,7 +46,7 @@ pub trait Capability: Sync + 'static {
     type Settings: Resource;
 
     /// What a service has that is granted it.
-    type Backend: Send + Sync + 'static;
+    type Grant: Send + Sync + 'static;
 
     /// Read one table `[KEY.<name>]`.
     fn read<'t>(

@@ -1,13 +1,12 @@
 //! The application file `wasm-host.toml`: from text to types that need no further checking.
 //!
 //! It exists so that every mistake in the file is reported at once, with its line and its fix,
-//! before any port is bound, and so that nothing behind it asks "what if this is wrong". It must
-//! not know wasmtime, HTTP or any backend, and it never reads the environment itself: that is
-//! passed in.
+//! before any port is bound, and so that nothing behind it asks "what if this is wrong". It names no capability but
+//! goes over all of them, and it never reads the environment itself: that is passed in.
 //!
-//! Reading goes `syntax` (text to tables) -> `resolve` (whole file) -> `service` and `resource`
-//! (one table each) -> `references` (names) and `patience` (waits), through `file` (keys and types) and `context`
-//! (findings).
+//! Reading goes `kind` (the file) -> `syntax` (text to tables) -> `resolve` (whole file) -> `service` and each
+//! capability's own (one table each) -> `references` (names) and `patience` (waits), by the rules of
+//! [`settings`](crate::settings).
 //!
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
 //! its paths are joined with the folder of the file; no secret can be printed from it.

@@ -11,11 +11,7 @@ pub struct Digest(Arc<str>);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
-        let digits: String = <Sha256 as sha2::Digest>::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self(digits.into())
+        Self(hex::encode(<Sha256 as sha2::Digest>::digest(bytes)).into())
     }
 
     /// All 64 digits.

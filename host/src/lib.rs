@@ -1,8 +1,8 @@
 //! `wasm-host` runs an application made of small services. Each service is a WASI component that
 //! reaches only what the application file grants it.
 //!
-//! The modules stand in reading order. Between the four layers
-//! `http -> service -> engine -> capability` nothing points back; [`serve`] alone knows all parts.
+//! The modules stand in reading order. Between the layers
+//! `http -> service -> engine -> capability -> settings` nothing points back; [`serve`] alone knows all parts.
 
 pub mod cli;
 pub mod exit;

@@ -23,9 +23,9 @@ use anyhow::Result;
 
 use crate::capability::context::{Inbound, RequestContext};
 use crate::capability::granted::Granted;
-use crate::capability::ollama::upstream::Transport;
 use crate::capability::outgoing::{HttpRequest, HttpResponse, Peers};
 use crate::capability::postgres::Postgres;
+use crate::capability::transport::Transport;
 use crate::engine::state::Surroundings;
 use crate::failure::{Failure, Kind};
 use crate::limits::record as limits;

@@ -422,8 +422,8 @@ impl Host {
     /// A service's state in a word.
     fn state(&self, service: &ServiceConfig, is_on_trial: bool) -> &'static str {
         let component = service.component();
-        match component.and_then(|component| self.backends.missing_of(&component.grants)) {
-            Some(_) => "no database",
+        match component.and_then(|component| self.backends.lacking(&component.grants)) {
+            Some(lacking) => lacking,
             None if is_on_trial => "canary",
             None => "running",
         }

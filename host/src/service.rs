@@ -13,12 +13,12 @@ pub mod store;
 pub mod swap;
 pub mod version;
 
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::failure::{Failure, Source};
 use crate::record::ServiceRecorder;

@@ -1,6 +1,6 @@
 //! How the tables of an application file are read: by the same rules, with all mistakes told at once.
 //!
-//! It exists so that whoever has a table in the application file (a capability, the host's own sections) reads it in the
+//! It exists so that all that have tables in the application file (capabilities, the host's own sections) read them in the
 //! same way: from text to tables (`file`), to values (`value`, `interpolate`), to findings with their place, cause and
 //! fix (`context`, `diagnostic`). What keys there are and what they mean is for its users. No secret can be printed
 //! from what it gives (`secret`), and only `disk` touches files.

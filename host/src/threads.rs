@@ -8,7 +8,6 @@
 //! It knows nothing of what runs on them. Whatever is not a request (loading, swaps, the control plane) runs on
 //! the runtime of the program.
 
-use parking_lot::Mutex;
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
@@ -18,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_debug_build_is_compared_with_nobody() {
+    fn a_debug_build_has_no_peers() {
         assert!(read(&["--debug"]).is_err());
         assert!(read(&["--debug", "--quick"]).unwrap().profile() == Profile::Debug);
         assert!(read(&["--gate"]).unwrap().profile() == Profile::Release);

@@ -4,10 +4,10 @@
 //! It exists because one damaged data folder or one full disk must not take down services that have nothing to do with
 //! it. It knows the server as something to start and to ask for databases.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::granted::Granted;
-use super::ollama::upstream::Transport;
+use super::transport::Transport;
 use crate::limits::backends::READY_TIMEOUT;
 
 /// What is wrong, in words for people; `None` if nothing is.
@@ -16,18 +16,18 @@ pub type Complaint<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a
 
 /// One such table's backend. It is shared by the services that it is granted to.
 pub trait Backend: Any + Send + Sync {
-    /// Grant it to a service.
+    /// Grant it to a service, which it may have to know from then on, as a pool keeps a connection for each.
     fn grant(&self, service: &str, granted: Granted) -> Granted;
 
     /// What is wrong with it at this moment. Asks it, for no longer than [`READY_TIMEOUT`]; `name` is what it is called.
     fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a>;
 
-    /// Calls that run on it at this moment. Asks nobody.
+    /// Calls that run on it at this moment, as the host itself counts them.
     fn calls(&self) -> usize;
 
-    /// Whether it has not come up yet, so that no service that asks it can be healthy.
-    fn is_missing(&self) -> bool {
-        false
+    /// What its services lack while it has not come up: a service without it cannot be healthy, and its state is this.
+    fn lacking(&self) -> Option<&'static str> {
+        None
     }
 
     /// Close connections.

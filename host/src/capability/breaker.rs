@@ -4,12 +4,12 @@
 //! again, and how that goes decides for all. Only failures to connect count: whoever answers is
 //! there, whatever the answer. It must not know what it protects.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::limits::backends::JITTER_PARTS;
@@ -113,7 +113,6 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two assignments.
         self.state.lock()
     }
 }

@@ -5,13 +5,13 @@
 //! root task and looks that up here. When the client leaves, the request's token is cancelled, and
 //! every capability call made for it ends.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Extensions;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use wasmtime::AsContextMut;
 use wasmtime::component::GuestTaskId;

@@ -1,4 +1,4 @@
-//! What one service is granted: for each capability, what stands behind it.
+//! What one service is granted, capability by capability.
 
 use std::any::Any;
 
@@ -6,46 +6,60 @@ use super::Capability;
 
 /// What a service is granted, by capability.
 #[derive(Default)]
-pub struct Granted(Vec<Grant>);
+pub struct Granted(Vec<Entry>);
 
-struct Grant {
+struct Entry {
     key: &'static str,
-    backend: Box<dyn Any + Send + Sync>,
+    grant: Box<dyn Any + Send + Sync>,
 }
 
 impl Granted {
     /// Grant a capability. What was granted of it before is so no longer.
     #[must_use]
-    pub fn with<C: Capability>(mut self, backend: C::Backend) -> Self {
-        self.0.retain(|grant| grant.key != C::KEY);
-        self.0.push(Grant { key: C::KEY, backend: Box::new(backend) });
+    pub fn with<C: Capability>(mut self, grant: C::Grant) -> Self {
+        self.0.retain(|entry| entry.key != C::KEY);
+        self.0.push(Entry { key: C::KEY, grant: Box::new(grant) });
         self
     }
 
-    /// What stands behind a capability. None: it is not granted.
-    pub fn of<C: Capability>(&self) -> Option<&C::Backend> {
-        let grant = self.0.iter().find(|grant| grant.key == C::KEY)?;
-        grant.backend.downcast_ref()
+    /// The grant of a capability. None: it has none.
+    pub fn of<C: Capability>(&self) -> Option<&C::Grant> {
+        let entry = self.0.iter().find(|entry| entry.key == C::KEY)?;
+        entry.grant.downcast_ref()
     }
 
     /// The keys of all that is granted.
     pub fn keys(&self) -> Vec<&'static str> {
-        self.0.iter().map(|grant| grant.key).collect()
+        self.0.iter().map(|entry| entry.key).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use wasmtime::component::Linker;
+    use std::time::Duration;
 
     use toml::de::DeTable;
+    use wasmtime::component::Linker;
 
     use super::*;
     use crate::capability::backend::{Backend, Host};
     use crate::capability::instance::HasInstance;
-    use crate::capability::ollama::OllamaConfig;
     use crate::settings::context::{Context, Span};
-    use crate::settings::resource::Declared;
+    use crate::settings::resource::{Declared, Resource, Wait};
+    use crate::settings::secret::BackendUrl;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Resource for Nothing {
+        fn url(&self) -> Option<&BackendUrl> {
+            None
+        }
+
+        fn first_byte(&self) -> Wait {
+            Wait { key: "wait", bound: Duration::ZERO, before: Duration::ZERO }
+        }
+    }
 
     macro_rules! capability {
         ($name:ident, $key:literal) => {
@@ -54,23 +68,19 @@ mod tests {
             impl Capability for $name {
                 const KEY: &'static str = $key;
                 const PACKAGE: &'static str = "test:test";
-                type Settings = OllamaConfig;
-                type Backend = u32;
+                type Settings = Nothing;
+                type Grant = u32;
 
                 fn read<'t>(
                     _: &Context<'_>,
                     _: &str,
                     _: Span,
                     _: &'t DeTable<'t>,
-                ) -> Declared<OllamaConfig> {
+                ) -> Declared<Nothing> {
                     Declared { resource: None, stand_in: None }
                 }
 
-                fn connect(
-                    _: &OllamaConfig,
-                    _: &str,
-                    _: &dyn Host,
-                ) -> anyhow::Result<Box<dyn Backend>> {
+                fn connect(_: &Nothing, _: &str, _: &dyn Host) -> anyhow::Result<Box<dyn Backend>> {
                     anyhow::bail!("there is nothing to connect")
                 }
 

@@ -27,12 +27,11 @@ mod settings;
 
 pub use super::body::Body;
 use super::{body, headers};
-pub use address::Address;
+use address::Address;
 pub use client::{Client, Options};
 pub use host::Ollama;
-pub use models::Models;
 pub use settings::{ForwardList, OllamaConfig, UrlFrom};
-pub use upstream::{Terms, Upstream};
+use upstream::{Terms, Upstream};
 
 #[cfg(test)]
 mod tests;

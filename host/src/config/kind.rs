@@ -1,4 +1,4 @@
-//! Telling an application file from what people most often hand over instead.
+//! Reading an application file, and telling it from what people most often hand over instead.
 //!
 //! It exists because a text that is no application file at all has an error in nearly every line, and none of them
 //! says what is wrong. It must not say anything about a file that may be meant as one.
@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use crate::limits::APPLICATION_FILE_BYTES;
 use crate::settings::diagnostic::{Problem, nearest, quoted};
-use crate::settings::disk::{beginning, utf8};
+use crate::settings::disk::{self, beginning, utf8};
 
 /// How every WebAssembly file begins.
 const WASM: &[u8] = b"\0asm";
@@ -20,7 +20,7 @@ const HINT: &str =
 /// The text of the application file.
 pub(super) fn read(path: &Path) -> Result<String, Problem> {
     let shown = quoted(&path.display().to_string());
-    if path.is_dir() {
+    if disk::is_folder(path) {
         return Err(Problem::new(
             format!("{shown} is a folder"),
             "name the application file in it",

@@ -63,11 +63,11 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let state_dir = state_dir(cx, root);
 
     let mut resources = Resources::default();
-    let mut declared: BTreeMap<&str, Declared> = BTreeMap::new();
+    let mut all_declared = Vec::new();
     let mut fallbacks = Fallbacks::new();
     for capability in capability::ALL {
         let key = capability.key();
-        let declared = declared.entry(key).or_default();
+        let mut declared = Declared::new();
         for (name, at, table) in root.named_tables(cx, key) {
             check_name(cx, &name);
             declared.insert(name.value.to_owned(), at.clone());
@@ -78,6 +78,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
             let stand_in = read.stand_in.map(|stand_in| ((key, name.value.to_owned()), stand_in));
             fallbacks.extend(stand_in);
         }
+        all_declared.push((key, declared));
     }
 
     let mut drafts = Vec::new();
@@ -103,10 +104,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let redact = record::redact(cx, root);
 
     references::routes(cx, &drafts);
-    for (key, declared) in capability::ALL
-        .iter()
-        .filter_map(|capability| Some((capability.key(), declared.get(capability.key())?)))
-    {
+    for (key, declared) in &all_declared {
         references::grants(cx, key, declared, &drafts);
     }
     references::calls(cx, &drafts);

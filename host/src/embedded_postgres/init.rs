@@ -109,7 +109,7 @@ async fn begin(sql: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(text))
 }
 
 async fn is_new(

@@ -2,12 +2,12 @@
 //!
 //! The host writes the file, not the server, because the server can bound files by age only.
 
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::ChildStderr;

@@ -2,13 +2,13 @@
 //!
 //! Every wait has an end.
 
-use parking_lot::Mutex;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgSslMode};

@@ -1,11 +1,11 @@
 //! Against real servers, started in folders of their own. `server` is one that all tests share.
 
-use parking_lot::Mutex;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row};
 

@@ -1,11 +1,11 @@
 //! HTTP calls of a component, to its model server and to other services, written down as they are on the wire.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use parking_lot::Mutex;
 use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::body::{Passing, Place, Tee};
@@ -13,8 +13,8 @@ use super::session;
 use super::session::{OpenCall, Session, headers, push, size};
 use crate::capability::body::Body;
 use crate::capability::context::RequestContext;
-use crate::capability::ollama::upstream::{Transport, TransportError};
 use crate::capability::outgoing::{HttpRequest, Peers, SendFuture};
+use crate::capability::transport::{Transport, TransportError};
 use crate::testkit::case::{self, Action, Content, End, Exchange, HttpAnswer, Target};
 use crate::testkit::error_name;
 

@@ -1,6 +1,5 @@
 //! Recordings as files: written by a thread of their own, each whole or not at all, under a name that none had.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::{Context as _, Result};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::limits::record::{CASES, CLOSE, UNWRITTEN};

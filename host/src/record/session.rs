@@ -2,12 +2,12 @@
 //!
 //! It knows what a case is made of, and neither redaction nor files.
 
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::ServiceRecorder;

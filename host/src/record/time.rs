@@ -4,8 +4,9 @@
 //! still while its guest computes, and moves on by what a wait really took: what the guest reads
 //! from it now is what it will read when the recording is replayed.
 
-use parking_lot::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
 
 use crate::limits::record::CLOCK_LAG;
 

@@ -10,10 +10,10 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 
 use crate::capability::body::{guard_until, limited};
 use crate::capability::context::RequestContext;
-use crate::capability::ollama::upstream::{Transport, TransportError};
 use crate::capability::outgoing::{
     HttpError as Error, HttpRequest, HttpResponse, Outbound, Peers, SendFuture, within_waits,
 };
+use crate::capability::transport::{Transport, TransportError};
 use crate::failure::respond::respond;
 use crate::limits;
 use crate::service::Service;

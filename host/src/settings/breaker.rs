@@ -17,6 +17,7 @@ pub struct BreakerConfig {
 }
 
 impl BreakerConfig {
+    /// Read them from a table that has them among its keys.
     pub fn read(cx: &Context<'_>, table: &Table<'_>) -> Self {
         Self {
             failures: table.count(cx, "breaker-failures", FAILURES),

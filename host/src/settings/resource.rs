@@ -42,6 +42,6 @@ pub struct Declared<R> {
 /// A service that answers where nothing else does.
 pub struct StandIn {
     pub service: Located<String>,
-    /// What it has to be, for whoever names one that is not: "a component that ...".
+    /// What it has to be, for a hint where it is not: "a component that ...".
     pub what: &'static str,
 }

@@ -5,7 +5,6 @@
 //! libraries included, so that no place that writes a line has to think of it. What guests print has bounds of its own,
 //! which the application file sets.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt::{Debug, Write as _};
 use std::sync::LazyLock;
@@ -13,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
@@ -120,7 +120,6 @@ impl Counts {
     }
 
     fn kinds(&self) -> MutexGuard<'_, HashMap<Kind, Count>> {
-        // It is whole between any two of its own operations.
         self.kinds.lock()
     }
 }

@@ -1,8 +1,9 @@
 //! A bounded buffer between those who log and whoever reads the log.
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io::{self, Write};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Bytes on their way to a log. A `&Buffer` is a writer that never waits.
 pub(super) struct Buffer {

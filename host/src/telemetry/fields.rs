@@ -63,10 +63,10 @@ impl Visit for Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
     use std::io;
     use std::sync::Arc;
 
+    use parking_lot::Mutex;
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;

@@ -6,12 +6,12 @@ mod database;
 mod exchange;
 mod response;
 
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 pub use database::{Cell, DatabaseError, Execute, Rows, SqlError, Transaction};

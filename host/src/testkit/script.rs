@@ -3,10 +3,10 @@
 //! Whoever answers holds a [`Ticket`] and finishes it when all of the answer was handed over. A ticket that is dropped
 //! without is a call that was given up. It must not know what answers look like on their way to the component.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::capability::postgres::backend::{self, Value};

@@ -1,6 +1,5 @@
 //! Many cases: which files, in which order, how many at once.
 
-use parking_lot::Mutex;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
+use parking_lot::Mutex;
 
 use super::case::{Case, Wrong};
 use super::component::Component;

@@ -4,7 +4,6 @@
 //! moment at which something happens. Both of WASI's clocks follow it, and so do all waits, because those are
 //! tokio's.
 
-use parking_lot::Mutex;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use wasmtime::WasmBacktrace;

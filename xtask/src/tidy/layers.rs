@@ -88,6 +88,10 @@ mod tests {
         let expected = ["host/src/engine/link.rs:2: `engine` must not use `crate::service`"];
         assert_eq!(problems("host/src/engine/link.rs", text), expected);
         assert_eq!(problems("host/src/http.rs", text), Vec::<String>::new());
+        let text = "use crate::capability::ALL;\nuse crate::config::Config;\n";
+        assert_eq!(problems("host/src/config/resolve.rs", text), Vec::<String>::new());
+        assert_eq!(problems("host/src/capability/postgres.rs", text).len(), 1);
+        assert_eq!(problems("host/src/settings/file.rs", text).len(), 2);
         assert_eq!(problems("host/src/serve.rs", text), Vec::<String>::new());
     }
 

@@ -4,7 +4,6 @@
 //! gets no answer, although the server is well. Which requests do no harm if the server has seen them after all, and
 //! what has to be kept to send one again, is said here. Nothing here sends anything.
 
-use parking_lot::Mutex;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -17,6 +16,7 @@ use futures_util::future::BoxFuture;
 use http::Method;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use tower_layer::Layer;
 use tower_service::Service;
 

@@ -17,10 +17,10 @@ use super::body::{self, Body};
 use super::decode::Decode;
 use super::headers::strip_request;
 use super::settings::ForwardList;
-use super::upstream::Transport;
 use super::{error, pump};
 use crate::capability::budget::{Exhausted, hold_for_call};
 use crate::capability::context::RequestContext;
+use crate::capability::transport::Transport;
 use crate::limits::ollama::{
     ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, QUEUE, QUEUE_BYTES, QUEUE_TIMEOUT, REFUSAL_BYTES,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backend::{Error, Refusal};
 use super::json;
-use super::upstream::TransportError;
+use crate::capability::transport::TransportError;
 use crate::limits::ollama::REFUSAL_BYTES;
 
 /// The server's refusal: `body` as it was sent, cut to the bound.

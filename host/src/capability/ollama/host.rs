@@ -20,7 +20,8 @@ use super::backend::{
     Model, Progress, Server, Stream, Summary,
 };
 use super::bindings::{inference, models, proxy, types};
-use super::{Models, OllamaConfig, json};
+use super::models::Models;
+use super::{OllamaConfig, json};
 use crate::capability::Capability;
 use crate::capability::backend::{Backend, Host};
 use crate::capability::budget::{Exhausted, Holdings, on_account_of};
@@ -39,7 +40,7 @@ impl Capability for Ollama {
     const KEY: &'static str = "ollama";
     const PACKAGE: &'static str = "wasm-host:ollama";
     type Settings = OllamaConfig;
-    type Backend = Arc<dyn Server>;
+    type Grant = Arc<dyn Server>;
 
     fn read<'t>(
         cx: &Context<'_>,

@@ -9,7 +9,7 @@ use super::{Address, Client, Ollama, OllamaConfig, Options, Terms, Upstream};
 use crate::capability::backend::{Backend, Complaint, Host, asked, what_calls_do};
 use crate::capability::granted::Granted;
 
-pub struct Models {
+pub(super) struct Models {
     upstream: Arc<Upstream>,
     client: Arc<Client>,
 }

@@ -5,21 +5,22 @@
 //! environment gets in between, and a request that may have reached a server is sent again only where
 //! `again` says that it does no harm.
 
-use parking_lot::Mutex;
 use std::io;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use url::Url;
 
 use super::address::Address;
 use super::again::{self, Watch};
 use super::body::{Body, Shared};
 use super::headers::strip_hop_by_hop;
-use super::upstream::{Terms, Transport, TransportError};
+use super::upstream::Terms;
 use crate::capability::context::RequestContext;
+use crate::capability::transport::{Transport, TransportError};
 use crate::limits::ollama::{IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
 use crate::threads::PerThread;
 use crate::tls::Authorities;

@@ -69,7 +69,7 @@ pub enum UrlFrom {
 }
 
 impl OllamaConfig {
-    pub fn read<'t>(
+    pub(super) fn read<'t>(
         cx: &Context<'_>,
         name: &str,
         at: Span,

@@ -5,13 +5,13 @@
 //! without a restart. Each change is logged once, so that a demo is never taken for a model. A
 //! request whose connection was opened is never sent to the other one.
 
-use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::address::Address;
@@ -19,37 +19,10 @@ use super::body::{Body, full, lend};
 use super::network::Network;
 use crate::capability::breaker::Breaker;
 use crate::capability::context::RequestContext;
+use crate::capability::transport::{Transport, TransportError};
 use crate::limits::ollama::{PROBE_INTERVAL, PROBE_TIMEOUT};
 use crate::settings::breaker::BreakerConfig;
 use crate::tls::Authorities;
-
-/// Something that HTTP requests can be sent to.
-pub trait Transport: Send + Sync {
-    /// Send a request and return the answer's head with its body still to come. Of the URI only
-    /// path and query count. Dropping the call or the answer's body ends the work for it; so does
-    /// the end of the request that it is sent for.
-    fn send(
-        &self,
-        request: Request<Body>,
-        caller: RequestContext,
-    ) -> BoxFuture<'_, Result<Response<Body>, TransportError>>;
-}
-
-/// Why there is no answer. The texts are shown to components and name no address.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TransportError {
-    /// The request was not sent, because nobody took it.
-    #[error("{0}")]
-    Unreachable(String),
-    /// The request was sent, or part of it; no answer came.
-    #[error("{0}")]
-    Lost(String),
-    /// The request cannot be sent as it is.
-    #[error("{0}")]
-    Invalid(String),
-    #[error("cancelled")]
-    Cancelled,
-}
 
 /// How the server at an address is reached.
 #[derive(Clone)]

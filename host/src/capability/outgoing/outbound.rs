@@ -6,11 +6,11 @@
 //! request is sent a second time only if a kept connection turned out to be closed before a byte of
 //! it was sent.
 
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;

@@ -3,9 +3,10 @@
 //! It exists because a server that does not start must cost only the services that ask it. It knows neither why
 //! a server is not there nor what tries again.
 
-use parking_lot::Mutex;
 use std::future::ready;
 use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::{PgDatabase, Postgres};
@@ -98,8 +99,8 @@ impl Backend for Awaited {
         self.get().map_or(0, PgDatabase::in_use)
     }
 
-    fn is_missing(&self) -> bool {
-        self.get().is_none()
+    fn lacking(&self) -> Option<&'static str> {
+        self.get().is_none().then_some("no database")
     }
 
     fn close(&self) {

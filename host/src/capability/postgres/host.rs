@@ -30,7 +30,7 @@ impl Capability for Postgres {
     const KEY: &'static str = "postgres";
     const PACKAGE: &'static str = "wasm-host:postgres";
     type Settings = PostgresConfig;
-    type Backend = Arc<dyn Database>;
+    type Grant = Arc<dyn Database>;
 
     fn read<'t>(
         cx: &Context<'_>,

@@ -4,11 +4,11 @@
 //! longest ago, whatever came first. Some places are kept for services that have none, so that one which takes all it
 //! can get does not keep the others from working. It must not know what a connection is.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::mem::take;
 use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::limits::postgres as limits;
@@ -143,7 +143,6 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The counts are whole between any two of its own operations.
         self.state.lock()
     }
 }

@@ -5,11 +5,11 @@
 //! the whole acquire timeout while a server refuses connections, which would make `unavailable`
 //! look like `busy`; and it asks the server for a sign of life after every statement.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
@@ -318,7 +318,6 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
-        // The list is whole between any two of its own operations.
         self.idle.lock()
     }
 }

@@ -5,8 +5,9 @@
 //! before its next transaction: nothing is set at the server that would outlast it, or that a role could take back,
 //! and no connection has to be closed. It must not know how a database is measured, nor what it may have.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::backend::Error;
 use super::statement::{Command, Work};

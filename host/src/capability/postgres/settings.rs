@@ -62,7 +62,7 @@ pub struct PostgresConfig {
 
 impl PostgresConfig {
     /// `None` if its address is wrong; that has been reported.
-    pub fn read<'t>(
+    pub(super) fn read<'t>(
         cx: &Context<'_>,
         name: &str,
         at: Span,
@@ -125,6 +125,7 @@ impl PostgresConfig {
         }))
     }
 
+    /// What its pool is to be.
     pub fn pool(&self) -> PoolConfig {
         PoolConfig {
             connections: self.pool,
@@ -173,7 +174,7 @@ fn database_authorities(
     None
 }
 
-/// `size`, which somebody else decides for a server that is not the host's.
+/// `size`, which is not the host's to decide for the server of another.
 fn database_size(cx: &Context<'_>, table: &Table<'_>) -> Option<u64> {
     if !table.has("url") {
         return Some(table.size(cx, "size", SIZE_BYTES));

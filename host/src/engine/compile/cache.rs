@@ -6,7 +6,6 @@
 //! a digest of its name and its code, which is checked over a copy in memory, and only the copy is used. A cache that
 //! cannot be written is a slower start, not an error.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::env;
 use std::fs::{self, File};
@@ -17,6 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -107,7 +107,6 @@ impl CodeCache {
     }
 
     fn loaded(&self) -> MutexGuard<'_, HashMap<PathBuf, Weak<Component>>> {
-        // The map is whole between any two of its own operations.
         self.loaded.lock()
     }
 

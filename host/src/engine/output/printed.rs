@@ -4,10 +4,11 @@
 //! many programs open anew for each piece; so a line may have to wait for its end when no handle is open. It is told
 //! from outside when nobody is left who would write that.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{LogRate, Speaker};
 use crate::capability::context::RequestContext;

@@ -3,11 +3,11 @@
 //! WASI's streams do not say it. Of an instance that serves one request at a time it is that one. In one that serves
 //! several, the functions that print are ours: they ask which task calls, and then do what WASI's own do.
 
-use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{

@@ -3,10 +3,10 @@
 //! It differs between the two versions of WASI: 0.3 returns a response; 0.2 sets one, and goes on until its body
 //! is written.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use http::uri::Scheme;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use wasmtime::component::{Accessor, AccessorTask, GuestTaskId, Resource, TypedFuncCallConcurrent};
 use wasmtime::{StoreContextMut, format_err};

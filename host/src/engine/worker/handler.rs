@@ -7,11 +7,11 @@
 //! A handler belongs to one thread, and an instance to the thread whose request had it made. That is for speed
 //! alone: whoever holds the lock may be on any thread.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 

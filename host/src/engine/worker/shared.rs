@@ -1,10 +1,10 @@
 //! What the owner of a version watches and steers: how many instances are alive, and that they end.
 
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::handler::Desk;

@@ -1,12 +1,12 @@
 //! The requests of one instance, seen from both their ends: the client's body and the guest's instance.
 
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 
 use super::instance::Status;
 use super::shared::Shared;

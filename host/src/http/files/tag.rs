@@ -5,7 +5,6 @@
 //! twice, so the word of a moment ago is not taken. Large files are not read for it: their tag is made of what the
 //! system knows, which changes more often than the content, and while they are being written they have none.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,6 +12,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 
 use crate::limits::http as limits;
@@ -117,8 +117,8 @@ fn digest(file: &File) -> io::Result<Sha256> {
 }
 
 fn tag(hash: Sha256) -> Option<HeaderValue> {
-    let told = hash.finalize().into_iter().take(TOLD);
-    let told: String = told.map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.finalize();
+    let told = hex::encode(hash.get(..TOLD).unwrap_or(&hash));
     HeaderValue::from_str(&format!("\"{told}\"")).ok()
 }
 

@@ -4,11 +4,11 @@
 //! just come can take it. Otherwise some would wait for as long as they may while others walk past. Without waiters
 //! it is one atomic operation each way; tokio's semaphore takes a lock whenever a permit comes back.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 

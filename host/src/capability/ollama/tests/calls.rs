@@ -1,7 +1,8 @@
 //! What is sent for each call, and what becomes of answers and refusals.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::super::backend::{ChatRequest, EmbedRequest, Message};
 use super::scripted::{ClosedPort, Scripted, Seen, answer, stream};

@@ -10,9 +10,10 @@ use tokio::time::{sleep, timeout};
 use super::super::backend::Body;
 use super::super::body::full;
 use super::super::network::Network;
-use super::super::upstream::{Fallback, Serving, Transport, TransportError};
+use super::super::upstream::{Fallback, Serving};
 use super::scripted::{ClosedPort, Scripted, answer};
 use super::*;
+use crate::capability::transport::{Transport, TransportError};
 
 const INTERVAL: Duration = Duration::from_millis(50);
 
