@@ -1,8 +1,10 @@
 //! Capabilities: what a component can be granted beside plain WASI.
 //!
-//! Each capability is a folder with the same parts: the backend trait that the rest of the host and
-//! the tests see, the real backend, and `host.rs`, which connects the trait to the WIT interface and tells the rest
-//! of the host what there is to know of it ([`Capability`]). They know the request on whose behalf a guest calls
+//! Each capability is a folder with the same parts: `settings`, its tables of the application file; the backend trait
+//! that the rest of the host and the tests see, and the real backend; `bindings`, its WIT as Rust types; and `host`,
+//! which connects the trait to the WIT interface and tells the rest of the host what there is to know of it
+//! ([`Capability`]). How its calls are recorded and scripted is not there yet, but in `record` and `testkit`, which
+//! know Postgres, Ollama and outgoing HTTP by name. They know the request on whose behalf a guest calls
 //! ([`context`]) and the instance that it calls from ([`instance`]), but nothing of engines, services or HTTP routing.
 
 pub mod backend;

@@ -16,6 +16,7 @@ pub mod list;
 
 pub mod backends;
 pub mod compiler;
+pub mod computing;
 pub mod embedded_postgres;
 pub mod held;
 pub mod http;
@@ -44,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         LISTED,
         backends::LISTED,
         compiler::LISTED,
+        computing::LISTED,
         embedded_postgres::LISTED,
         held::LISTED,
         http::LISTED,
@@ -263,27 +265,6 @@ pub const EPOCH_TICK_AT_REST: Duration = Duration::from_millis(10);
 
 /// Ticks without any guest after which the engine rests.
 pub const EPOCH_REST_AFTER: u32 = 1000;
-
-/// Time of one turn of an instance, for each of its requests, from which on it is long. Small requests take some ten
-/// microseconds.
-pub const LONG_TURN: Duration = Duration::from_micros(250);
-
-/// One part in this many of a processor may go into long turns for ever. Who takes less delays others by a single turn
-/// now and then, however long its turns are on a machine that is short of processors or of caches.
-pub const LONG_TURNS_SHARE: u32 = 10;
-
-/// Processor time of long turns beyond that share that moves a component's instances to the threads for guests that
-/// compute, and as much as counts: so long, times the share, they are there after the last.
-pub const HEAVY: Duration = Duration::from_millis(4);
-pub const HEAVY_MOST: Duration = Duration::from_millis(10);
-
-/// What a turn counts that was long by the clock, and may have been others': while this is not made up for, turns are
-/// measured by the processor time that they take.
-pub const SUSPECTED: Duration = Duration::from_millis(1);
-
-/// How much less urgent guests that compute are than threads that serve, in the steps of `nice`: they get about a
-/// tenth of a processor that both want.
-pub const COMPUTING_NICENESS: i32 = 10;
 
 /// Time until an instance that could not be made is tried again, where nobody waits for it: one that is to be warm, or
 /// to serve in the place of one in which a request hangs.

@@ -138,7 +138,7 @@ fn every_fixed_bound_is_shown_with_what_it_is() {
     };
     assert_eq!(find("HOP_LIMIT"), ("8", "Calls from service to service in one chain"));
     assert_eq!(find("ollama::LINE_BYTES"), ("8MiB", "Bytes of one line of a streamed answer"));
-    assert_eq!(find("LONG_TURN").0, "250us");
+    assert_eq!(find("computing::LONG_TURN").0, "250us");
     assert_eq!(find("TRIAL_MARGIN").0, "0.05");
     // The second one of a pair.
     assert_eq!(find("ADMIN_BODY_TIMEOUT").1, find("ADMIN_BODY_PAUSE").1);

@@ -20,6 +20,7 @@ use parking_lot::RwLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::slots::InstanceSlots;
+use crate::limits::computing as bounds;
 use crate::{limits, threads};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -41,7 +42,7 @@ fn start() -> io::Result<Runtime> {
             // To be less urgent needs no privilege. Without it, they merely share.
             let _ = rustix::process::setpriority_process(
                 Some(rustix::thread::gettid()),
-                limits::COMPUTING_NICENESS,
+                bounds::NICENESS,
             );
         })
         .enable_time()
@@ -136,7 +137,7 @@ impl Weight {
         if passed == 0 {
             return weight;
         }
-        let share = passed.saturating_mul(1000) / u64::from(limits::LONG_TURNS_SHARE);
+        let share = passed.saturating_mul(1000) / u64::from(bounds::LONG_TURNS_SHARE);
         let left = weight.saturating_sub(u32::try_from(share).unwrap_or(u32::MAX));
         self.settled.store(now, Ordering::Relaxed);
         self.microseconds.store(left, Ordering::Relaxed);
@@ -146,15 +147,15 @@ impl Weight {
     /// A turn took so much processor time, with so many requests.
     fn add(&self, turn: Duration, requests: usize, now: Instant) {
         let requests = u32::try_from(requests.max(1)).unwrap_or(u32::MAX);
-        if turn / requests >= limits::LONG_TURN {
-            let most = microseconds(limits::HEAVY_MOST);
+        if turn / requests >= bounds::LONG_TURN {
+            let most = microseconds(bounds::HEAVY_MOST);
             self.raise(|weight| weight.saturating_add(microseconds(turn)).min(most), now);
         }
     }
 
     /// Have the turns that come measured by the thread's time.
     fn suspect(&self, now: Instant) {
-        self.raise(|weight| weight.max(microseconds(limits::SUSPECTED)), now);
+        self.raise(|weight| weight.max(microseconds(bounds::SUSPECTED)), now);
     }
 
     fn raise(&self, raised: impl FnOnce(u32) -> u32, now: Instant) {
@@ -166,12 +167,12 @@ impl Weight {
     }
 
     fn is_heavy(&self, now: Instant) -> bool {
-        self.at(now) >= microseconds(limits::HEAVY)
+        self.at(now) >= microseconds(bounds::HEAVY)
     }
 
     /// So that it comes home: well below what sent it away.
     fn is_light(&self, now: Instant) -> bool {
-        self.at(now) <= microseconds(limits::SUSPECTED)
+        self.at(now) <= microseconds(bounds::SUSPECTED)
     }
 
     fn is_suspected(&self, now: Instant) -> bool {
@@ -204,7 +205,7 @@ impl Turn {
         *suspected = slots.is_computing();
         match self {
             Self::ByClock => {
-                if now - began >= limits::LONG_TURN {
+                if now - began >= bounds::LONG_TURN {
                     weight.suspect(now);
                 }
                 false
@@ -331,14 +332,14 @@ mod tests {
     #[test]
     fn what_was_heavy_is_light_after_some_rest() {
         let (weight, now) = weight([(700, 1, 0); 100]);
-        let share = limits::LONG_TURNS_SHARE;
-        let rest = (limits::HEAVY_MOST - limits::SUSPECTED) * share;
+        let share = bounds::LONG_TURNS_SHARE;
+        let rest = (bounds::HEAVY_MOST - bounds::SUSPECTED) * share;
         let almost = now + rest - Duration::from_millis(20);
         assert!(!weight.is_light(almost) && !weight.is_heavy(almost));
         assert!(weight.is_light(now + rest + Duration::from_millis(1)));
         // Not even a look from before changes that.
         assert!(weight.is_suspected(now));
-        assert!(!weight.is_suspected(now + limits::HEAVY_MOST * share + Duration::from_millis(1)));
+        assert!(!weight.is_suspected(now + bounds::HEAVY_MOST * share + Duration::from_millis(1)));
     }
 
     #[test]
@@ -348,7 +349,7 @@ mod tests {
             weight.suspect(*START);
         }
         assert!(weight.is_suspected(*START) && weight.is_light(*START));
-        let over = *START + limits::SUSPECTED * limits::LONG_TURNS_SHARE;
+        let over = *START + bounds::SUSPECTED * bounds::LONG_TURNS_SHARE;
         assert!(!weight.is_suspected(over));
     }
 
@@ -416,7 +417,7 @@ mod tests {
         // Heavy, so that it stays where it is.
         let weight = &away.instance.as_ref().unwrap().weight;
         for _ in 0..100 {
-            weight.add(limits::HEAVY_MOST, 1, Instant::now());
+            weight.add(bounds::HEAVY_MOST, 1, Instant::now());
         }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(Pin::new(&mut away).poll(&mut cx).is_pending());
