@@ -67,7 +67,7 @@ impl ComponentFile {
         Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into(), path })
     }
 
-    /// Requests that one instance of it serves at the same time, if nobody says how many.
+    /// Requests that one instance of it serves at the same time, unless the application file says how many.
     pub fn per_instance(&self) -> usize {
         origin::per_instance(&self.bytes)
     }
@@ -116,7 +116,7 @@ fn invalid(file: &ComponentFile) -> String {
 
 fn open(path: &Path) -> Result<fs::File> {
     let cannot = || format!("cannot read the component {}", path.display());
-    // Asked before it is opened: opening a pipe waits for somebody to write.
+    // Asked before it is opened: opening a pipe waits for a writer.
     if !fs::metadata(path).with_context(cannot)?.is_file() {
         bail!("{} is not a file", path.display());
     }

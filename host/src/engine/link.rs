@@ -177,7 +177,7 @@ fn explain(
     component: &Component,
     error: &wasmtime::Error,
 ) -> Option<Vec<Missing>> {
-    // What has types and nothing else needs nobody who has it.
+    // What has types and nothing else needs no implementation.
     let asks = |item: &ComponentItem| match item {
         ComponentItem::ComponentInstance(instance) => {
             let mut exports = instance.exports(engine.wasmtime());

@@ -33,10 +33,10 @@ pub struct LogRate {
     /// The second that is counted, and the lines in it. Two threads at its turn may lose a line's count.
     second: AtomicU64,
     lines: AtomicUsize,
-    /// Lines over the bound of a second, and lines over that of their requests, that nobody was told of.
+    /// Lines over the bound of a second, and lines over that of their requests, that have not been told yet.
     dropped: AtomicU64,
     left_out: AtomicU64,
-    /// Somebody will tell within a second.
+    /// They will be told within a second.
     is_to_be_told: AtomicBool,
 }
 
@@ -177,7 +177,7 @@ impl StdoutStream for GuestOutput {
         Box::new(self.lines())
     }
 
-    // The one that is given writes in a task of its own, where nobody knows any more whose line it is.
+    // The one that is given writes in a task of its own, where it is not known any more which request a line belongs to.
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.lines())
     }

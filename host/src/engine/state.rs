@@ -117,7 +117,7 @@ impl State {
         self.hooks.set_request(request);
     }
 
-    /// Who prints in this instance.
+    /// The request whose code prints in this instance.
     pub(super) fn speaker(&self) -> &Speaker {
         self.printed.speaker()
     }
@@ -148,7 +148,7 @@ impl State {
         self.requests.begin(task, request);
     }
 
-    /// Tell who wants to know that the instance ended with this error. Whether that is instead of the log.
+    /// Tell its surroundings that the instance ended with this error. Whether that is instead of the log.
     pub fn trapped(&self, error: &wasmtime::Error) -> bool {
         self.surroundings.as_ref().is_some_and(|surroundings| surroundings.trapped(error))
     }

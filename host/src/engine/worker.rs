@@ -4,8 +4,8 @@
 //! A guest's task cannot be cancelled from outside. So every request has a [`Slot`] that both
 //! its body and its instance see: once all requests of an instance that still run are abandoned, the instance ends
 //! within [`limits::ABANDONED_GRACE`], whatever the guest is doing. Requests that are alive are
-//! never cut short by a neighbour's client; but while one hangs that nobody waits for, new ones go elsewhere, if
-//! anybody else can take them.
+//! never cut short by a neighbour's client; but while one hangs that is not waited for, new ones go elsewhere, if
+//! another instance can take them.
 //!
 //! While guest code computes nothing else of its instance moves. The engine's ticks make such code give way to
 //! other instances, and are counted: an instance that computes for too long without a pause is ended.
@@ -64,7 +64,7 @@ pub struct InstanceLimits {
     pub memory_bytes: usize,
     /// How long an instance without requests is kept.
     pub idle: Duration,
-    /// How many are kept for longer, and made before anybody asks.
+    /// How many are kept for longer, and made before the first request.
     pub warm: usize,
     /// How long a guest computes without waiting for anything.
     pub cpu: Duration,
@@ -135,7 +135,7 @@ impl Policy {
         self.limits.instances
     }
 
-    /// Instances that are kept although nobody asks.
+    /// Instances that are kept without requests.
     pub fn warm(&self) -> usize {
         self.limits.warm
     }
@@ -179,7 +179,7 @@ impl Policy {
                 store.data_mut().count()?;
             }
             if ticks == 1 {
-                // It has paused: whoever lets its neighbours run is not ended for computing.
+                // It has paused: a guest that lets its neighbours run is not ended for computing.
                 abandoned = None;
             }
             if computes_for_nobody(&mut store) {
@@ -194,7 +194,7 @@ impl Policy {
             } else {
                 return Ok(UpdateDeadline::Yield(1));
             };
-            // Before anybody is told that the instance has ended.
+            // Before it is told that the instance has ended.
             slots.end_all(SlotStatus::Overran);
             Err(overrun.into())
         });

@@ -11,7 +11,7 @@ use crate::limits;
 /// What every component in Rust has in it, stripped or not.
 const RUST: &str = "wit-bindgen-rust";
 
-/// Requests that one instance of a component serves at the same time, if nobody says how many. What one of them
+/// Requests that one instance of a component serves at the same time, unless the application file says how many. What one of them
 /// breaks is broken for all, and in most languages that is any error which the program does not catch.
 pub(super) fn per_instance(component: &[u8]) -> usize {
     if is_in_rust(component) { limits::SERVICE_PER_INSTANCE.default } else { 1 }

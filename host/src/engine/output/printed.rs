@@ -2,7 +2,7 @@
 //!
 //! What makes one line of pieces is who writes them: the instance, its stream, and the request. Not the handle, which
 //! many programs open anew for each piece; so a line may have to wait for its end when no handle is open. It is told
-//! from outside when nobody is left who would write that.
+//! from outside when nothing is left that would write that.
 
 use std::fmt;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Printed {
         &self.rate
     }
 
-    /// Some bytes of whoever speaks now.
+    /// Some bytes of the request that prints now.
     pub(super) fn push(&self, stream: Stream, bytes: &[u8]) {
         let by = self.speaker.request();
         let mut unfinished = self.lock();

@@ -22,7 +22,7 @@ use crate::capability::context::{RequestContext, calling_request};
 use crate::engine::state::State;
 use crate::limits;
 
-/// Who prints in an instance at the moment. Cheap to clone; all clones are one.
+/// The request whose code prints in an instance at the moment. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
 pub struct Speaker(Arc<Mutex<Option<RequestContext>>>);
 
@@ -32,14 +32,14 @@ impl Speaker {
         *self.0.lock() = request;
     }
 
-    /// None: nobody knows, or it is no request's.
+    /// None: it is not known, or no request's.
     pub(super) fn request(&self) -> Option<RequestContext> {
         self.0.lock().clone()
     }
 }
 
 /// Link the functions that print, in place of WASI's own. For guests of 0.3: their standard library may print by 0.2.
-/// What is written by others, such as those that splice streams, is nobody's and has the bound of its service.
+/// What is written by others, such as those that splice streams, is no request's and has the bound of its service.
 pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
@@ -115,7 +115,7 @@ struct Printer {
     lines: Lines,
     /// Whose it is when it is not written by running code.
     opened_by: Option<RequestContext>,
-    /// Whoever waits for the end of it all sees this go.
+    /// What waits for the end of it all sees this go.
     _printing: oneshot::Sender<()>,
 }
 

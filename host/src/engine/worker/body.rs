@@ -2,7 +2,7 @@
 //!
 //! A body does not say so by itself. That of an instance that trapped ends as if it were whole; that of a guest of
 //! WASI 0.2 which forgot it never ends; and a reader to which the head has promised a length takes so many bytes and
-//! does not ask for the end. This knows one body and its [`Slot`], and nothing of who reads.
+//! does not ask for the end. This knows one body and its [`Slot`], and nothing of its reader.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -49,7 +49,7 @@ impl AnswerBody {
         if piece.is_pending() {
             self.waits = true;
             slot.wait_for(self.pieces.wrapping_add(1).max(1), cx.waker());
-            // After the waiting was made known: whoever returns before that is seen here.
+            // After the waiting was made known: a guest that returns before that is seen here.
             if !slot.has_returned() {
                 return Poll::Pending;
             }

@@ -39,7 +39,7 @@ pub(super) enum Call {
     P3(Call3, Received, oneshot::Sender<Answer>),
 }
 
-/// Who waits for an answer, until there is one. The guest of WASI 0.2 has the other handle.
+/// Where an answer is waited for, until there is one. The guest of WASI 0.2 has the other handle.
 type Awaited = Arc<Mutex<Option<oneshot::Sender<Answer>>>>;
 
 impl Call {
@@ -87,7 +87,7 @@ impl Call {
     }
 }
 
-/// Tell who waits for the answer, once.
+/// Give the answer to what waits for it, once.
 fn send(awaited: &Awaited, answer: Answer) {
     if let Some(waiting) = awaited.lock().take() {
         // Its client may have left.

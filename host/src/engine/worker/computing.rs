@@ -65,7 +65,7 @@ impl Stop {
         Self(RwLock::new(false))
     }
 
-    /// Returns when nobody does anything any more with which the stop must not fall together.
+    /// Returns when nothing is done any more with which the stop must not fall together.
     fn stop(&self) {
         *self.0.write() = true;
     }
@@ -280,7 +280,7 @@ impl Future for Away {
 impl Away {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(instance) = &mut self.instance else { return Poll::Ready(()) };
-        // Who serves comes first, so the clock would tell of others.
+        // Threads that serve come first, so the clock would tell of others.
         let began = processor_time();
         // What the guest asks the host for meanwhile is done where it belongs.
         let task = instance.task.as_mut();

@@ -34,7 +34,7 @@ pub(super) struct Expiration {
     timer: Option<Pin<Box<Sleep>>>,
     /// The ticks without a pause when it was last looked.
     ticks: u32,
-    /// Since when there are requests that nobody waits for, how many, and when the last one was added.
+    /// Since when there are requests that are not waited for, how many, and when the last one was added.
     abandoned: Option<Abandoned>,
     /// Since when no request is left while the guest goes on.
     empty_since: Option<Instant>,
@@ -91,7 +91,7 @@ impl Expiration {
         self.slots.wake_by(cx.waker());
         self.note_pause();
         if status == Status::Idle {
-            // Nobody is left who would go on with a line.
+            // Nothing is left that would go on with a line.
             self.printed.end_lines(|_| true);
         }
         let survey = self.slots.survey(status);

@@ -1,11 +1,11 @@
 //! Requests on their way to instances.
 //!
-//! A request is put into a queue, and somebody is made to take it: an instance that has room, or a new one.
+//! A request is put into a queue, and something is made to take it: an instance that has room, or a new one.
 //! An instance has room while it waits for I/O; one that computes offers itself again when it waits. So a request
 //! waits behind no other one that computes, as long as another instance may be made.
 //!
 //! A handler belongs to one thread, and an instance to the thread whose request had it made. That is for speed
-//! alone: whoever holds the lock may be on any thread.
+//! alone: what holds the lock may be on any thread.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub(super) struct Desk {
 struct Queue {
     /// As long as admission lets it be, and those whose clients have left since the last was taken.
     jobs: VecDeque<Job>,
-    /// Instances with room. Who came last is asked first: what it needs is in the processor's cache, and those
-    /// that nobody needs come to their end.
+    /// Instances with room. The one that came last is asked first: what it needs is in the processor's cache, and those
+    /// that are not needed come to their end.
     free: Vec<Arc<InstanceSlots>>,
     /// Instances that are being made.
     starting: usize,
@@ -134,12 +134,12 @@ impl Handler {
 // === impl Queue ===
 
 impl Queue {
-    /// The job that has waited longest. Nobody waits for the answer to some: their clients have left.
+    /// The job that has waited longest. The answers to some are not waited for: their clients have left.
     fn take(&mut self) -> Option<Job> {
         std::iter::from_fn(|| self.jobs.pop_front()).find(|job| !job.answer.is_closed())
     }
 
-    /// What nobody will take: no instance is free, and those that are being made have room for fewer.
+    /// What will not be taken: no instance is free, and those that are being made have room for fewer.
     fn left_over(&mut self, per_instance: usize) -> VecDeque<Job> {
         if !self.free.is_empty() {
             return VecDeque::new();
@@ -158,7 +158,7 @@ impl Desk {
         self.see_to_it(queue);
     }
 
-    /// See that somebody takes what waits.
+    /// See that what waits is taken.
     fn see_to_it(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
         self.waiting.store(queue.jobs.len(), Ordering::Release);
         if queue.jobs.is_empty() {
@@ -240,12 +240,12 @@ impl Starting {
         let desk = self.0.clone();
         desk.warm.failed(desk.policy.service(), &error);
         let error = Arc::new(error);
-        // From here on it counts no more: who comes now gets a start of its own.
+        // From here on it counts no more: a request that comes now gets a start of its own.
         drop(self);
         if !error.is::<AllInstancesBusy>() {
             desk.policy.shared().could_not_make();
         } else if desk.policy.has_room() {
-            // Whoever made it has looked while this still counted.
+            // The request that made it has looked while this still counted.
             desk.keep_warm();
         }
         desk.keep_warm_later();
@@ -277,7 +277,7 @@ mod tests {
     use crate::engine::worker::Shared;
     use crate::failure::respond::full;
 
-    /// So many requests that wait, named by their order, and who waits for their answers.
+    /// So many requests that wait, named by their order, and where their answers are waited for.
     fn queue(jobs: usize) -> (Queue, Vec<oneshot::Receiver<Answer>>) {
         let mut queue = Queue::default();
         let clients = (0..jobs).map(|number| {

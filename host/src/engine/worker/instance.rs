@@ -66,7 +66,7 @@ pub(super) async fn run(starting: Starting) {
 async fn make(desk: &Desk) -> wasmtime::Result<Made> {
     let slots = desk.policy.enter()?;
     make_for(desk, &slots).await.inspect_err(|_| {
-        // Whoever computed for it, or looks at all instances, may let go of it a moment later.
+        // What computed for it, or looks at all instances, may let go of it a moment later.
         slots.leave_silently();
     })
 }
@@ -93,7 +93,7 @@ async fn make_for(desk: &Desk, slots: &Arc<InstanceSlots>) -> wasmtime::Result<M
     }
     let (tell, made) = oneshot::channel();
     let making = async move {
-        // Nobody waits for it any more when the host stops.
+        // It is not waited for any more when the host stops.
         let _ = tell.send(making.await);
     };
     // How long its start takes says nothing of its requests, so it has a weight of its own.

@@ -22,7 +22,7 @@ pub struct Shared {
     live: AtomicUsize,
     /// When an attempt failed last, although there was room for one more.
     failed: Mutex<Option<Instant>>,
-    /// Instances in which somebody's abandoned request hangs: others come first.
+    /// Instances in which an abandoned request hangs: others come first.
     tainted: AtomicUsize,
     instances: Mutex<Vec<Weak<InstanceSlots>>>,
     /// The handlers that keep some of them warm.
@@ -58,7 +58,7 @@ impl Shared {
         self.retired.load(Ordering::SeqCst)
     }
 
-    /// Take a retirement back: instances are kept again, and who waits for the end of them stops waiting.
+    /// Take a retirement back: instances are kept again, and their end is not waited for any more.
     pub fn resume(&self) {
         self.turn.fetch_add(1, Ordering::AcqRel);
         self.retired.store(false, Ordering::Release);
@@ -93,7 +93,7 @@ impl Shared {
         self: &Arc<Self>,
         limit: usize,
     ) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
-        // Held from before it counts: whoever finds no room for another one then finds that one is coming.
+        // Held from before it counts: a request that finds no room for another one then finds that one is coming.
         let mut instances = self.instances.lock();
         let entered = self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
             (live < limit).then_some(live + 1)
@@ -115,7 +115,7 @@ impl Shared {
         self.wake_tainted();
     }
 
-    /// Whether somebody else takes a request, now or soon, than this instance, in which one hangs: another one that
+    /// Whether another instance takes a request, now or soon, than this one, in which one hangs: another one that
     /// is free, one that is being made, or one that may be, of so many as the `limit` allows.
     pub(super) fn has_better(&self, tainted: &InstanceSlots, limit: usize) -> bool {
         let failed = self.failed.lock().is_some_and(|at| at.elapsed() < limits::INSTANCE_RETRY);
@@ -133,7 +133,7 @@ impl Shared {
         self.freed.notify_one();
     }
 
-    /// Whoever lacks a warm instance may make it.
+    /// A handler that lacks a warm instance may make it.
     pub(super) fn tell_keepers(&self) {
         let keepers: Vec<_> = self.keepers.lock().iter().filter_map(Weak::upgrade).collect();
         keepers.iter().for_each(Desk::keep_warm);
@@ -156,7 +156,7 @@ impl Shared {
         self.renewed.load(Ordering::Acquire)
     }
 
-    /// Nobody else takes what waits: these serve again.
+    /// No other instance takes what waits: these serve again.
     fn wake_tainted(&self) {
         if self.tainted.load(Ordering::Acquire) > 0 {
             let instances = self.instances();

@@ -15,7 +15,7 @@ use crate::capability::context::RequestContext;
 /// The requests of one instance.
 pub struct InstanceSlots {
     entries: Mutex<Vec<Entry>>,
-    /// Requests with somebody who waits for them. Only the instance's own task counts here.
+    /// Requests that are waited for. Only the instance's own task counts here.
     running: AtomicUsize,
     waker: AtomicWaker,
     /// Set when the host itself ends the instance.
@@ -55,10 +55,10 @@ struct Entry {
 /// What runs in an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Survey {
-    /// Requests with somebody who waits for them, now and when it was last looked.
+    /// Requests that are waited for, now and when it was last looked.
     pub(super) live: usize,
     pub(super) was_live: usize,
-    /// Requests that nobody waits for, of which nobody knows whether the guest has ended them.
+    /// Requests that are not waited for any more, of which it is not known whether the guest has ended them.
     pub(super) abandoned: usize,
 }
 
@@ -91,7 +91,7 @@ impl InstanceSlots {
         }
     }
 
-    /// It has come to its end: another one may take its place. One that was never made tells nobody: what could
+    /// It has come to its end: another one may take its place. One that was never made does so silently: what could
     /// not be made now is not to be tried anew at once, again and again.
     pub(super) fn leave(&self) {
         if self.leave_silently() {
@@ -103,7 +103,7 @@ impl InstanceSlots {
         let leaves = !self.left.swap(true, Ordering::AcqRel);
         if leaves {
             self.set_tainted(false);
-            // Whoever made it in vain may hold it a moment longer.
+            // The task that made it in vain may hold it a moment longer.
             self.starting.store(false, Ordering::Release);
             self.shared.leave();
         }
@@ -133,7 +133,7 @@ impl InstanceSlots {
 
     /// Enter a request that begins.
     pub(super) fn begin(self: &Arc<Self>, slot: Arc<Slot>) {
-        // Whoever set it before would have been another instance, and a request has one.
+        // Only another instance could have set it before, and a request has one.
         let _ = slot.instance.set(Arc::downgrade(self));
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -141,7 +141,7 @@ impl InstanceSlots {
         self.entries.lock().push(Entry { slot, waiting: None });
     }
 
-    /// Requests with somebody who waits for them, as far as the instance has looked.
+    /// Requests that are waited for, as far as the instance has looked.
     pub(super) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
@@ -175,7 +175,7 @@ impl InstanceSlots {
         }
     }
 
-    /// It has been made, and has been offered to requests: whoever finds it started finds it free, if it still is.
+    /// It has been made, and has been offered to requests: what finds it started finds it free, if it still is.
     pub(super) fn set_started(&self) {
         self.starting.store(false, Ordering::Release);
     }
@@ -239,7 +239,7 @@ impl InstanceSlots {
         }
     }
 
-    /// End every request that somebody still waits for, in a way that shows. Returns how many there were.
+    /// End every request that is still waited for, in a way that shows. Returns how many there were.
     pub(super) fn cut(&self) -> usize {
         let cut = self.end_all(SlotStatus::Cut);
         self.wake();
@@ -288,7 +288,7 @@ impl InstanceSlots {
         self.ticks.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a request hangs here that nobody waits for.
+    /// Whether a request hangs here that is not waited for any more.
     pub(super) fn is_tainted(&self) -> bool {
         self.tainted.load(Ordering::Relaxed)
     }
@@ -319,7 +319,7 @@ pub(super) enum SlotStatus {
     Live,
     /// The response has been delivered whole.
     Finished,
-    /// Nobody wants the response any more.
+    /// The response is not wanted any more.
     Abandoned,
     /// The instance ended in the middle of it.
     Broken,
@@ -349,7 +349,7 @@ impl Slot {
         self.end(SlotStatus::Finished);
     }
 
-    /// Nobody wants the response any more. Ends the request's capability calls now and its guest soon.
+    /// The response is not wanted any more. Ends the request's capability calls now and its guest soon.
     pub fn abandon(&self) {
         self.end(SlotStatus::Abandoned);
         self.context.cancel().cancel();
@@ -376,7 +376,7 @@ impl Slot {
         self.status() == SlotStatus::Overran
     }
 
-    /// Whether it ended, and not because nobody wants it.
+    /// Whether it ended, and not because it is not wanted.
     pub fn is_ended_by_host(&self) -> bool {
         self.is_broken() || self.has_stalled()
     }
@@ -414,7 +414,7 @@ impl Slot {
         }
     }
 
-    /// End it as nobody at the client's end would, if it has not ended. Whether that was so.
+    /// End it as no client would, if it has not ended. Whether that was so.
     fn end_as(&self, status: SlotStatus) -> bool {
         let live = SlotStatus::Live as u8;
         let ended = self

@@ -1,4 +1,4 @@
-//! Instances that are there before anybody asks, and that outlast their idle time.
+//! Instances that are there before the first request, and that outlast their idle time.
 //!
 //! Counted are those of one handler that will take requests. One that serves its last one counts no more: the
 //! next is made meanwhile.
@@ -21,13 +21,13 @@ use crate::limits;
 pub(super) struct Warm {
     /// So many are to be there.
     wanted: usize,
-    /// Where they are made. None: nobody asks for any.
+    /// Where they are made. None: none are wanted.
     home: Option<Handle>,
     /// So many are.
     there: AtomicUsize,
     /// The log has been told that there are fewer.
     told: AtomicBool,
-    /// Somebody will look again.
+    /// It will be tried again.
     is_to_be_tried: AtomicBool,
     /// A start has come to its end.
     pub(super) started: Notify,
@@ -93,7 +93,7 @@ impl Desk {
         left.is_err()
     }
 
-    /// Make what is lacking. Where the service has all that it may have, whoever comes to its end asks again.
+    /// Make what is lacking. Where the service has all that it may have, one that comes to its end asks again.
     pub(super) fn keep_warm(self: &Arc<Self>) {
         let Some(home) = &self.warm.home else { return };
         // Not for as long as something is lacking: a runtime that goes down drops each start at once.
@@ -109,7 +109,7 @@ impl Desk {
     }
 
     /// Try again after a while, if something is lacking that could not be made. What was missing, memory for one,
-    /// may be others', of whose end nobody here is told.
+    /// may be others', of whose end nothing here is told.
     pub(super) fn keep_warm_later(self: &Arc<Self>) {
         let Some(home) = &self.warm.home else { return };
         if !self.warm.lacks(0) || self.warm.is_to_be_tried.swap(true, Ordering::AcqRel) {
