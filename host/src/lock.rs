@@ -13,7 +13,15 @@ const NAME: &str = "host.lock";
 
 /// Released when it is dropped, and by the system when the process dies.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    /// To close the file is not enough: a process that is being started has a copy of it until it becomes its program.
+    fn drop(&mut self) {
+        // What cannot be unlocked is closed, which does the same a moment later.
+        let _ = self.0.unlock();
+    }
+}
 
 /// Take `folder`, which is made if it is not there and must be the host's own, or say who has it.
 pub fn hold(folder: &Path) -> Result<Lock> {
@@ -46,4 +54,21 @@ pub fn hold(folder: &Path) -> Result<Lock> {
     file.set_len(0)?;
     writeln!(file, "{}", std::process::id())?;
     Ok(Lock(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_one_holders_until_it_lets_go_whatever_copies_of_the_file_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = hold(folder.path()).unwrap();
+        let copy = lock.0.try_clone().unwrap();
+        let error = hold(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
+        drop(lock);
+        assert!(hold(folder.path()).is_ok());
+        drop(copy);
+    }
 }

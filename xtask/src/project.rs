@@ -34,6 +34,12 @@ pub(crate) fn web() -> PathBuf {
     root().join("web")
 }
 
+/// A program of the same toolchain as the cargo this program was started by.
+pub(crate) fn beside_cargo(name: &str) -> PathBuf {
+    let beside = env::var_os("CARGO").map(|cargo| PathBuf::from(cargo).with_file_name(name));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| name.into())
+}
+
 /// The cargo this program was started by, in the root.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -147,14 +147,15 @@ pub(crate) fn build(steps: &mut Steps) -> Result<()> {
 /// The packages of every cargo call here. It is always the same selection, because cargo compiles
 /// dependencies again for a selection that uses other features of them. Components made for the
 /// tests have no tests of their own.
-fn selection() -> Result<Vec<String>> {
-    let mut words = vec!["--workspace".to_owned()];
-    for guest in guests::all(&project::root())? {
-        if guest.folder.starts_with("tests/") {
-            words.extend(["--exclude".to_owned(), guest.package]);
-        }
-    }
-    Ok(words)
+pub(crate) fn selection() -> Result<Vec<String>> {
+    let excluded = guests()?.into_iter().flat_map(|package| ["--exclude".to_owned(), package]);
+    Ok(["--workspace".to_owned()].into_iter().chain(excluded).collect())
+}
+
+/// The packages of components made for the tests.
+pub(crate) fn guests() -> Result<Vec<String>> {
+    let all = guests::all(&project::root())?.into_iter();
+    Ok(all.filter(|guest| guest.folder.starts_with("tests/")).map(|guest| guest.package).collect())
 }
 
 /// The cases of every component that has some, run by the host itself.

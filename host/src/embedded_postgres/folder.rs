@@ -99,7 +99,7 @@ impl Folder {
     /// The password of a role. Each has its own, so that none can log in as another.
     pub(super) fn password_for(&self, role: &str) -> String {
         let hash = Sha256::new().chain_update(&self.secret).chain_update([0]).chain_update(role);
-        hex::encode(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 
@@ -108,7 +108,7 @@ fn fallback(root: &Path) -> anyhow::Result<PathBuf> {
     let id = match fs::read_to_string(&id_file) {
         Ok(id) => id.trim().to_string(),
         Err(_) => {
-            let id = hex::encode(&random::<8>()?);
+            let id = hex::encode(random::<8>()?);
             let mut file =
                 owned::options().write(true).create(true).truncate(true).open(&id_file)?;
             writeln!(file, "{id}")?;
@@ -140,7 +140,7 @@ fn secret(path: &Path, has_data: bool) -> anyhow::Result<String> {
             shown(path),
         ),
     }
-    let secret = hex::encode(&random::<32>()?);
+    let secret = hex::encode(random::<32>()?);
     // Whole or not at all: half a secret would lock the data away.
     let draft = path.with_extension("new");
     let _ = fs::remove_file(&draft);

@@ -13,9 +13,9 @@ pub const LONG_TURN: Duration = Duration::from_micros(250);
 pub const LONG_TURNS_SHARE: u32 = 10;
 
 /// Processor time of long turns beyond that share that moves a component's instances to the threads for guests that
-/// compute, and as much as counts: so long, times the share, they are there after the last.
+/// compute, and as much as is held against it: what took a quarter of a second in one turn is there for two and a half.
 pub const HEAVY: Duration = Duration::from_millis(4);
-pub const HEAVY_MOST: Duration = Duration::from_millis(10);
+pub const HEAVY_MOST: Duration = Duration::from_secs(1);
 
 /// What a turn counts that was long by the clock, and may have been others': while this is not made up for, turns are
 /// measured by the processor time that they take.

@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_was_heavy_is_light_after_some_rest() {
-        let (weight, now) = weight([(700, 1, 0); 100]);
+        let (weight, now) = weight([(700, 1, 0); 2000]);
         let share = bounds::LONG_TURNS_SHARE;
         let rest = (bounds::HEAVY_MOST - bounds::SUSPECTED) * share;
         let almost = now + rest - Duration::from_millis(20);
