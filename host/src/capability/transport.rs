@@ -21,7 +21,7 @@ pub trait Transport: Send + Sync {
 /// Why there is no answer. The texts are shown to components and name no address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// The request was not sent, because nobody took it.
+    /// The request was not sent, because nothing took it.
     #[error("{0}")]
     Unreachable(String),
     /// The request was sent, or part of it; no answer came.

@@ -50,35 +50,20 @@ pub struct Outcome {
 
 impl From<Record> for Attempt {
     fn from(record: Record) -> Self {
-        let Record {
-            number,
-            digest,
-            path,
-            cause,
-            verdict,
-            reason,
-            at_ms,
-            took_ms,
-            imports_added,
-            imports_removed,
-            served,
-            drained_in_ms,
-            cut,
-        } = record;
         Self {
-            number,
-            digest,
-            path,
-            cause,
-            verdict,
-            reason,
-            at_ms,
-            took_ms,
-            imports_added,
-            imports_removed,
-            served,
-            drained_in_ms,
-            cut,
+            number: record.number,
+            digest: record.digest,
+            path: record.path,
+            cause: record.cause,
+            verdict: record.verdict,
+            reason: record.reason,
+            at_ms: record.at_ms,
+            took_ms: record.took_ms,
+            imports_added: record.imports_added,
+            imports_removed: record.imports_removed,
+            served: record.served,
+            drained_in_ms: record.drained_in_ms,
+            cut: record.cut,
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Record {
     pub digest: Option<String>,
     /// Where the component came from.
     pub path: String,
-    /// Who or what asked for it.
+    /// What asked for it.
     pub cause: String,
     pub verdict: Verdict,
     /// Why it was rejected or taken back.

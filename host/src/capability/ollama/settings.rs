@@ -42,7 +42,7 @@ const OLLAMA_HOST: &str = "OLLAMA_HOST";
 pub struct OllamaConfig {
     /// Without a slash at its end; `/api/...` is appended. May have a user name and a password.
     pub url: BackendUrl,
-    /// Why that address: it decides what a message about an unreachable server advises.
+    /// Where that address comes from.
     pub url_from: UrlFrom,
     /// Whose word for the server is taken, beside the system's.
     pub ca: Option<Authorities>,

@@ -261,3 +261,17 @@ fn a_secret_hides_in_every_format() {
     );
     assert_eq!(secret.expose(), "hunter2");
 }
+
+#[test]
+fn what_logs_in_at_a_backend_is_known_to_be_secret_also_as_a_part_of_an_address() {
+    let text = "name = \"a\"\n[postgres.db]\nurl = \"${DB}\"\n[ollama.gpu]\n\
+                [service.s]\ncomponent = \"weather\"\npostgres = \"db\"\nollama = \"gpu\"\n";
+    let config = Application::new()
+        .with("DB", "postgres://ada:pass%20word@db.example/shop")
+        .with("OLLAMA_HOST", "http://ada:s3same@gpu.example")
+        .config(text);
+    let secrets = config.known_secrets();
+    for password in ["pass word", "s3same"] {
+        assert!(secrets.iter().any(|secret| secret.expose() == password), "{password}");
+    }
+}

@@ -198,7 +198,7 @@ impl Turn {
         }
     }
 
-    /// Add it to what is known. Whether the instance itself has computed for a good part of a tick.
+    /// Add it to what is known. Whether the instance itself has computed for a good part of a tick, or is heavy by now.
     fn end(self, instance: &mut Instance, began: Instant) -> bool {
         let Instance { weight, slots, suspected, .. } = instance;
         let now = Instant::now();
@@ -208,12 +208,12 @@ impl Turn {
                 if now - began >= bounds::LONG_TURN {
                     weight.suspect(now);
                 }
-                false
+                weight.is_heavy(now)
             }
             Self::ByProcessor(before) => {
                 let turn = processor_time().saturating_sub(before);
                 weight.add(turn, slots.running(), now);
-                slots.is_computing() && turn >= limits::EPOCH_TICK / 2
+                slots.is_computing() && turn >= limits::EPOCH_TICK / 2 || weight.is_heavy(now)
             }
         }
     }
@@ -241,25 +241,23 @@ impl Future for Home {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(instance) = &mut self.0 else { return Poll::Ready(()) };
         let now = Instant::now();
-        // Asked once: others change it meanwhile, and what was woken must take its turn somewhere.
-        let stays = !instance.weight.is_heavy(now);
-        let mut computes = false;
-        if stays {
+        let has_turn = !instance.weight.is_heavy(now);
+        let leaves = if has_turn {
             let turn = Turn::begin(instance, now);
             if instance.task.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            computes = turn.end(instance, now);
-        }
-        if (computes || instance.weight.is_heavy(Instant::now()))
-            && let Some(computing) = &*COMPUTING
-        {
+            turn.end(instance, now)
+        } else {
+            true
+        };
+        if leaves && let Some(computing) = &*COMPUTING {
             let (home, thread) = (Handle::current(), threads::current());
             computing.spawn(Away { instance: self.0.take(), home, thread, stop: &STOP });
             return Poll::Ready(());
         }
-        // Not at home yet: heavy, and nowhere to go, or no longer heavy.
-        if stays { Poll::Pending } else { instance.task.as_mut().poll(cx) }
+        // What was woken must take its turn somewhere, and there is nowhere to go.
+        if has_turn { Poll::Pending } else { instance.task.as_mut().poll(cx) }
     }
 }
 
@@ -353,8 +351,9 @@ mod tests {
         assert!(!weight.is_suspected(over));
     }
 
-    /// Turns at home after which an instance is elsewhere, of which each passes a tick in this way. None: it stays.
-    fn turns_at_home(pass: fn(), siblings_turn: Option<Duration>) -> Option<usize> {
+    /// Turns at home after which an instance is elsewhere, of which each passes a tick in this way, so long after the one
+    /// before. None: it stays.
+    fn turns_at_home(pass: fn(), pause: Duration) -> Option<usize> {
         let home = Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = home.enter();
         let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap();
@@ -367,33 +366,33 @@ mod tests {
             ticking.tick();
             Poll::Pending
         }));
-        let weight = Arc::new(Weight::default());
-        let instance = Instance { task, slots, weight: weight.clone(), suspected: false };
+        let instance = Instance { task, slots, weight: Arc::default(), suspected: false };
         let mut home = Home(Some(instance));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         (1..=20).find(|_| {
             let _ = Pin::new(&mut home).poll(&mut cx);
-            if let Some(turn) = siblings_turn {
-                (0..20).for_each(|_| weight.add(turn, 1, Instant::now()));
-            }
+            std::thread::sleep(pause);
             home.0.is_none()
         })
     }
 
     #[test]
-    fn what_computes_from_tick_to_tick_leaves_after_two_whatever_its_siblings_do() {
+    fn what_computes_from_tick_to_tick_leaves_after_two_however_long_others_have_their_turns_in_between()
+     {
         let compute = || {
             let begun = processor_time();
             while processor_time() - begun < limits::EPOCH_TICK {}
         };
-        assert_eq!(turns_at_home(compute, None), Some(2));
-        assert_eq!(turns_at_home(compute, Some(Duration::from_micros(20))), Some(2));
+        assert_eq!(turns_at_home(compute, Duration::ZERO), Some(2));
+        // Longer than its component stays suspected.
+        let long = bounds::SUSPECTED * bounds::LONG_TURNS_SHARE * 3;
+        assert_eq!(turns_at_home(compute, long), Some(2));
     }
 
     #[test]
     fn what_others_kept_from_the_processor_for_a_tick_stays() {
         let wait = || std::thread::sleep(limits::EPOCH_TICK);
-        assert_eq!(turns_at_home(wait, None), None);
+        assert_eq!(turns_at_home(wait, Duration::ZERO), None);
     }
 
     /// An instance away from home that waits for a timer there. Its `dropped` tells that it was given up.

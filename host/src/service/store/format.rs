@@ -28,11 +28,17 @@ struct Written {
 
 #[derive(Serialize, Deserialize)]
 struct WrittenHistory {
-    records: Vec<WrittenRecord>,
+    records: Vec<Row>,
     next: u64,
 }
 
 #[derive(Serialize, Deserialize)]
+struct Row(#[serde(with = "WrittenRecord")] Record);
+
+/// How a record is written. The compiler tells when it and [`Record`] are no longer the same, which is when records need
+/// a type of their own here.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Record")]
 struct WrittenRecord {
     number: u64,
     digest: Option<String>,
@@ -67,7 +73,7 @@ pub(super) fn write(saved: &Saved) -> serde_json::Result<Vec<u8>> {
 impl Written {
     fn of(saved: &Saved) -> Self {
         let Saved { published, replaced, history } = saved;
-        let records = history.records().into_iter().map(WrittenRecord::of).collect();
+        let records = history.records().into_iter().map(Row).collect();
         let history = WrittenHistory { records, next: history.count() };
         let (published, replaced) = (published.clone(), replaced.clone());
         Self { format: FORMAT, published, replaced, history }
@@ -75,76 +81,8 @@ impl Written {
 
     fn saved(self) -> Saved {
         let Self { published, replaced, history: WrittenHistory { records, next }, .. } = self;
-        let records = records.into_iter().map(WrittenRecord::record);
+        let records = records.into_iter().map(|Row(record)| record);
         Saved { published, replaced, history: History::restored(records, next) }
-    }
-}
-
-impl WrittenRecord {
-    fn of(record: Record) -> Self {
-        let Record {
-            number,
-            digest,
-            path,
-            cause,
-            verdict,
-            reason,
-            at_ms,
-            took_ms,
-            imports_added,
-            imports_removed,
-            served,
-            drained_in_ms,
-            cut,
-        } = record;
-        Self {
-            number,
-            digest,
-            path,
-            cause,
-            verdict,
-            reason,
-            at_ms,
-            took_ms,
-            imports_added,
-            imports_removed,
-            served,
-            drained_in_ms,
-            cut,
-        }
-    }
-
-    fn record(self) -> Record {
-        let Self {
-            number,
-            digest,
-            path,
-            cause,
-            verdict,
-            reason,
-            at_ms,
-            took_ms,
-            imports_added,
-            imports_removed,
-            served,
-            drained_in_ms,
-            cut,
-        } = self;
-        Record {
-            number,
-            digest,
-            path,
-            cause,
-            verdict,
-            reason,
-            at_ms,
-            took_ms,
-            imports_added,
-            imports_removed,
-            served,
-            drained_in_ms,
-            cut,
-        }
     }
 }
 
