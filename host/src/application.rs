@@ -10,29 +10,30 @@ use anyhow::Error;
 use futures_util::future::join_all;
 
 use crate::backends::Backends;
-use crate::capability::ollama::Ollama;
-use crate::capability::outgoing::Peers;
-use crate::config::{
+use wasm_host_capabilities::ollama::Ollama;
+use wasm_host_capabilities::outgoing::Peers;
+use wasm_host_config::{
     ComponentConfig, ComponentSource, Config, ServiceConfig, ServiceKind, grant_hint,
 };
-use crate::engine::compile::{Bounds, Compiler, ComponentFile};
-use crate::engine::link::Refusal;
-use crate::engine::memory::Budget;
-use crate::engine::output::LogRate;
-use crate::engine::state::Grants;
-use crate::engine::worker::InstanceLimits;
-use crate::limits;
-use crate::record::{self, ServiceRecorder};
-use crate::service::admission::{Admission, Gate};
-use crate::service::loader::{Loader, Terms, make_ready};
-use crate::service::registry::{GrantedPeers, Registry, RegistryHandle};
-use crate::service::serving::Serving;
-use crate::service::store::{Saved, Store};
-use crate::service::swap::{Explain, SwapSlot};
-use crate::service::{Deadlines, Service};
-use crate::settings::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::settings::secret::EnvironmentValue;
-use crate::testkit::case::OllamaBounds;
+use wasm_host_engine::compile::{Bounds, Compiler, ComponentFile};
+use wasm_host_engine::link::Refusal;
+use wasm_host_engine::memory::Budget;
+use wasm_host_engine::output::LogRate;
+use wasm_host_engine::state::Grants;
+use wasm_host_engine::worker::InstanceLimits;
+use wasm_host_limits as limits;
+use wasm_host_record::{self as record, ServiceRecorder};
+use wasm_host_service::admission::{Admission, Gate};
+use wasm_host_service::loader::{Loader, Terms, make_ready};
+use wasm_host_service::observer::Observer;
+use wasm_host_service::registry::{GrantedPeers, Registry, RegistryHandle};
+use wasm_host_service::serving::Serving;
+use wasm_host_service::store::{Saved, Store};
+use wasm_host_service::swap::{Explain, SwapSlot};
+use wasm_host_service::{Deadlines, Service};
+use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics, Severity};
+use wasm_host_settings::secret::EnvironmentValue;
+use wasm_host_testkit::case::OllamaBounds;
 
 /// Read the application file, or make an application of one component.
 pub fn read(path: &Path) -> Result<Config, Diagnostics> {
@@ -74,8 +75,8 @@ pub async fn load(
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
             let terms = Arc::new(terms(service, component, backends, registry, &memory));
-            let recorder = service_recorder(config, service, component, backends);
-            Some(load_service(config, service, component, terms, recorder, common))
+            let observer = observer(config, service, component, backends);
+            Some(load_service(config, service, component, terms, observer, common))
         }
         ServiceKind::Static { .. } => None,
     });
@@ -154,12 +155,12 @@ fn terms(
     }
 }
 
-fn service_recorder(
+fn observer(
     config: &Config,
     service: &ServiceConfig,
     component: &ComponentConfig,
     backends: &Backends,
-) -> Option<ServiceRecorder> {
+) -> Option<Arc<dyn Observer>> {
     let recorder = backends.recorder()?.clone();
     let granted = component.grants.of::<Ollama>();
     let granted = granted.and_then(|name| config.resources.find_of::<Ollama>(name));
@@ -168,12 +169,12 @@ fn service_recorder(
         limits::ollama::CONCURRENT.default,
         limits::ollama::FIRST_BYTE_TIMEOUT.default,
     ));
-    Some(ServiceRecorder {
+    Some(Arc::new(ServiceRecorder {
         recorder,
         service: service.name.as_str().into(),
         environment: environment(component),
         ollama: OllamaBounds { concurrent, first_byte_timeout },
-    })
+    }))
 }
 
 /// A service that is loaded and has not been asked for its health.
@@ -195,7 +196,7 @@ async fn load_service<'a>(
     service: &'a ServiceConfig,
     component: &'a ComponentConfig,
     terms: Arc<Terms>,
-    recorder: Option<ServiceRecorder>,
+    observer: Option<Arc<dyn Observer>>,
     common: &Common<'_>,
 ) -> Result<Draft<'a>, Diagnostic> {
     let Common { gate, loader, store } = common;
@@ -232,7 +233,7 @@ async fn load_service<'a>(
         limits.max_body_bytes,
         Admission::new(concurrent, limits.queue, limits.queue_timeout, gate.clone()),
         Arc::new(version),
-        recorder,
+        observer,
     ));
     Ok(Draft { config, service, component, terms, own, saved, is_restored, loaded })
 }

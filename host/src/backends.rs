@@ -11,20 +11,21 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
 
-use crate::capability::backend::{Backend, Host, what_calls_do};
-use crate::capability::granted::Granted;
-use crate::capability::outgoing::Outbound;
-use crate::capability::postgres::{Awaited, Postgres, PostgresConfig};
-use crate::capability::transport::Transport;
-use crate::capability::{self, Capability};
-use crate::config::{Config, Grants, ServiceConfig};
-use crate::embedded_postgres::{self, EmbeddedConfig, Script, Share};
-use crate::record::{self, Recorder};
-use crate::service::registry::RegistryHandle;
-use crate::telemetry::tell_if_long_async;
-use crate::{threads, tls};
 pub use embedded::Embedded;
 use embedded::Wanted;
+use wasm_host_capabilities::backend::{Backend, Host, what_calls_do};
+use wasm_host_capabilities::granted::Granted;
+use wasm_host_capabilities::outgoing::Outbound;
+use wasm_host_capabilities::postgres::{Awaited, Postgres, PostgresConfig};
+use wasm_host_capabilities::transport::Transport;
+use wasm_host_capabilities::{self as capability, Capability};
+use wasm_host_config::{Config, Grants, ServiceConfig};
+use wasm_host_embedded_postgres::{self as embedded_postgres, EmbeddedConfig, Script, Share};
+use wasm_host_record::{self as record, Recorder};
+use wasm_host_service::registry::RegistryHandle;
+use wasm_host_settings::tls;
+use wasm_host_system::threads;
+use wasm_host_telemetry::tell_if_long_async;
 
 /// All that tables of the application file declare, connected.
 #[derive(Default)]
@@ -259,10 +260,10 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::capability::context::RequestContext;
-    use crate::capability::ollama::Ollama;
-    use crate::capability::ollama::backend::Error;
-    use crate::settings::Source;
+    use wasm_host_capabilities::context::RequestContext;
+    use wasm_host_capabilities::ollama::Ollama;
+    use wasm_host_capabilities::ollama::backend::Error;
+    use wasm_host_settings::Source;
 
     /// What becomes of a request to an Ollama that is not there.
     async fn forward(setting: &str, method: Method, path: &str) -> Error {

@@ -7,15 +7,16 @@ use serde::Serialize;
 use crate::application;
 use crate::backends::Backends;
 use crate::cli::{self, Format};
-use crate::config::Config;
-use crate::engine::Engine;
-use crate::engine::compile::CodeCache;
 use crate::exit::Exit;
-use crate::service::loader::Loader;
-use crate::service::registry::RegistryHandle;
-use crate::settings::bounds::{Bound, FixedBound};
-use crate::settings::diagnostic::Diagnostic;
-use crate::{output, table};
+use wasm_host_config::Config;
+use wasm_host_engine::Engine;
+use wasm_host_engine::compile::CodeCache;
+use wasm_host_service::loader::Loader;
+use wasm_host_service::registry::RegistryHandle;
+use wasm_host_settings::bounds::{Bound, FixedBound};
+use wasm_host_settings::diagnostic::Diagnostic;
+use wasm_host_system::output;
+use wasm_host_system::table;
 
 /// Check the application file and every component that it names.
 pub async fn check(args: cli::Check) -> Result<(), Exit> {

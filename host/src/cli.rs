@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::limits;
+use wasm_host_engine::compile::compiler::CompileComponent;
+use wasm_host_limits as limits;
+use wasm_host_settings::duration;
 
 /// A host for applications made of WebAssembly components.
 ///
@@ -164,20 +166,6 @@ pub struct Rollback {
     pub control: Control,
 }
 
-/// What the host tells the process that compiles a component.
-#[derive(Args, Debug)]
-pub struct CompileComponent {
-    /// The hash of the host's engine.
-    #[arg(long)]
-    pub engine: u64,
-    #[arg(long)]
-    pub cpu_seconds: u64,
-    #[arg(long)]
-    pub memory_bytes: u64,
-    #[arg(long)]
-    pub niceness: i32,
-}
-
 /// Which host is asked, and how its answer is printed.
 #[derive(Args, Debug)]
 pub struct Control {
@@ -197,11 +185,7 @@ fn jobs(text: &str) -> Result<usize, String> {
 }
 
 fn percent(text: &str) -> Result<u8, String> {
-    crate::service::swap::percent(text)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::duration(text)
+    wasm_host_service::swap::percent(text)
 }
 
 #[derive(Args, Debug)]

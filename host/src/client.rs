@@ -18,10 +18,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::cli;
-use crate::config::Config;
-use crate::control::{Control, Token};
 use crate::exit::Exit;
-use crate::limits;
+use wasm_host_config::Config;
+use wasm_host_http::control::{Control, Token};
+use wasm_host_limits as limits;
 
 /// The control plane of one host.
 struct Client {

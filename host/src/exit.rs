@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::printable::printable;
-use crate::settings::diagnostic::{Diagnostic, Diagnostics};
+use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
+use wasm_host_system::printable::printable;
 
 /// BSD's `EX_USAGE`.
 pub const USAGE: u8 = 64;

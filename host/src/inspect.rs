@@ -7,11 +7,13 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::cli::{self, Format};
-use crate::engine::Engine;
-use crate::engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, Outline};
-use crate::engine::link::{self, Missing, imports, is_handler, needs};
 use crate::exit::Exit;
-use crate::{limits, output, table};
+use wasm_host_engine::Engine;
+use wasm_host_engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, Outline};
+use wasm_host_engine::link::{self, Missing, imports, is_handler, needs};
+use wasm_host_limits as limits;
+use wasm_host_system::output;
+use wasm_host_system::table;
 
 /// What is known of a component file.
 #[derive(Debug, Serialize)]

@@ -5,12 +5,14 @@ use std::ptr;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use wasm_host::allocations::{Watched, may_receive};
 use wasm_host::cli::{Cli, Command};
-use wasm_host::engine::compile::compiler;
-use wasm_host::engine::worker::stop_computing;
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, limits, serve, telemetry, testkit};
+use wasm_host::{check, client, inspect, serve, test};
+use wasm_host_engine::compile::compiler;
+use wasm_host_engine::worker::stop_computing;
+use wasm_host_limits as limits;
+use wasm_host_system::allocations::{Watched, may_receive};
+use wasm_host_telemetry as telemetry;
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]
@@ -72,7 +74,7 @@ async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Serve(args) => serve::serve(args).await,
         Command::Check(args) => check::check(args).await,
-        Command::Test(args) => testkit::command::test(args).await,
+        Command::Test(args) => test::test(args).await,
         Command::Ps(args) => client::ps::ps(args).await,
         Command::History(args) => client::history::history(args).await,
         Command::Swap(args) => client::swap::swap(args).await,

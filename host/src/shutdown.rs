@@ -13,7 +13,7 @@ use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-use crate::limits;
+use wasm_host_limits as limits;
 
 /// Exit code of a host that was told twice to stop.
 const IMPATIENT: i32 = 130;
@@ -136,7 +136,7 @@ impl Signals {
             };
             tracing::warn!("{name} again: exiting without waiting for what still runs");
             last();
-            crate::telemetry::flush();
+            wasm_host_telemetry::flush();
             std::process::exit(IMPATIENT);
         });
     }

@@ -23,10 +23,10 @@ use self::build::{Build, Failure};
 use self::components::{Components, Occasion, Watched, time};
 use self::files::{Change, Files, Root};
 use self::queue::Queue;
-use crate::config::{ComponentSource, Config};
-use crate::limits;
-use crate::service::registry::Registry;
-use crate::service::swap::Swaps;
+use wasm_host_config::{ComponentSource, Config};
+use wasm_host_limits as limits;
+use wasm_host_service::registry::Registry;
+use wasm_host_service::swap::Swaps;
 
 /// What every crate of an application is built from, besides itself.
 const SHARED: [&str; 2] = ["components/guest", "wit"];

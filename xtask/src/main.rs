@@ -37,6 +37,7 @@ usage: cargo xtask COMMAND
                                what repeats, both also of the tests' build with debug; accept makes a new
                                baseline of what repeats
   tidy                         the rules of this repository that no compiler checks
+  docs                         write the parts of documents that are made of something else
 ";
 
 fn main() -> ExitCode {
@@ -72,6 +73,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "setup" => none(rest).and_then(|()| setup::all())?,
         "lint" => none(rest).and_then(|()| checks::lint())?,
         "tidy" => none(rest).and_then(|()| tidy::run())?,
+        "docs" => none(rest).and_then(|()| tidy::write())?,
         "help" | "--help" | "-h" => print!("{HELP}"),
         other => bail!("there is no command `{other}`; `cargo xtask help` lists them"),
     }

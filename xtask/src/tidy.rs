@@ -1,10 +1,10 @@
 //! Rules of this repository that no compiler checks. A rule is worth having here if breaking it
-//! would go unnoticed: a path in the documentation that is gone, a module that uses what it must
-//! not know, a file nobody will read because it is too long.
+//! would go unnoticed: a path in the documentation that is gone, a picture of what has changed since, a file nobody
+//! will read because it is too long.
 
+mod crates;
 mod documents;
 mod faults;
-mod layers;
 mod sources;
 
 use std::fs;
@@ -27,6 +27,14 @@ pub(crate) fn run() -> Result<()> {
     bail!("{} not in order (listed above)", counted(problems.len()))
 }
 
+/// Writes the parts of documents that are made of something else.
+pub(crate) fn write() -> Result<()> {
+    let root = project::root();
+    let path = root.join(crates::DOCUMENT);
+    let text = fs::read_to_string(&path)?;
+    Ok(fs::write(&path, crates::written(&root, &text)?)?)
+}
+
 fn counted(number: usize) -> String {
     if number == 1 { "1 thing is".to_owned() } else { format!("{number} things are") }
 }
@@ -43,7 +51,9 @@ fn problems(root: &Path) -> Result<Vec<String>> {
             continue;
         };
         problems.extend(sources::problems(&path, &text));
-        problems.extend(layers::problems(&path, &text));
+        if path == crates::DOCUMENT {
+            problems.extend(crates::problems(root, &text)?);
+        }
         if path == faults::DOCUMENT {
             problems.extend(faults::problems(root, &text));
         }

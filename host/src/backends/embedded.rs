@@ -12,11 +12,13 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::capability::postgres::url::Address;
-use crate::capability::postgres::{Administrator, Awaited, PgDatabase, PoolConfig};
-use crate::embedded_postgres::{self, EmbeddedConfig, EmbeddedServer, Script, StartError};
-use crate::limits::embedded_postgres as limits;
-use crate::telemetry::tell_if_long_async;
+use wasm_host_capabilities::postgres::url::Address;
+use wasm_host_capabilities::postgres::{Administrator, Awaited, PgDatabase, PoolConfig};
+use wasm_host_embedded_postgres::{
+    self as embedded_postgres, EmbeddedConfig, EmbeddedServer, Script, StartError,
+};
+use wasm_host_limits::embedded_postgres as limits;
+use wasm_host_telemetry::tell_if_long_async;
 
 /// A database that the server is to have.
 pub(super) struct Wanted {

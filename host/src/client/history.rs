@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::cli::{self, Format};
 use crate::client::Client;
-use crate::control::versions::Attempt;
 use crate::exit::Exit;
-use crate::{output, table};
+use wasm_host_http::control::versions::Attempt;
+use wasm_host_system::output;
+use wasm_host_system::table;
 
 pub async fn history(args: cli::History) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;
@@ -75,10 +76,27 @@ fn utc(ms: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::service::history::Verdict;
-    use crate::service::history::tests::record;
+    use wasm_host_service::history::Verdict;
+
+    pub(in crate::client) fn attempt(digest: &str, verdict: Verdict) -> Attempt {
+        Attempt {
+            number: 0,
+            digest: Some(digest.to_string()),
+            path: format!("{digest}.wasm"),
+            cause: "test".to_string(),
+            verdict,
+            reason: None,
+            at_ms: 0,
+            took_ms: 0,
+            imports_added: Vec::new(),
+            imports_removed: Vec::new(),
+            served: None,
+            drained_in_ms: None,
+            cut: None,
+        }
+    }
 
     #[test]
     fn times_are_those_of_the_calendar() {
@@ -97,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_row_tells_all_that_is_known() {
-        let mut attempt = Attempt::from(record("abc", Verdict::TakenBack));
+        let mut attempt = attempt("abc", Verdict::TakenBack);
         attempt.reason = Some("3 of its 3 answers were errors".to_string());
         attempt.cut = Some(2);
         attempt.imports_added = vec!["wasm-host:ollama/models@0.1.0".to_string()];

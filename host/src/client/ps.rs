@@ -3,8 +3,9 @@
 use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::exit::Exit;
-use crate::http::admin::ServiceStatus;
-use crate::{output, table};
+use wasm_host_http::admin::ServiceStatus;
+use wasm_host_system::output;
+use wasm_host_system::table;
 
 pub async fn ps(args: cli::Ps) -> Result<(), Exit> {
     let services: Vec<ServiceStatus> = Client::of(&args.control)?.get(&["services"]).await?;

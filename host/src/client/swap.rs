@@ -7,13 +7,14 @@ use reqwest::{Method, StatusCode};
 
 use crate::cli::{self, Format};
 use crate::client::Client;
-use crate::control::versions::{Attempt, Outcome};
 use crate::exit::Exit;
-use crate::limits;
-use crate::printable::printable;
-use crate::service::history::Verdict;
-use crate::telemetry::tell_if_long_async;
-use crate::{output, table};
+use wasm_host_http::control::versions::{Attempt, Outcome};
+use wasm_host_limits as limits;
+use wasm_host_service::history::Verdict;
+use wasm_host_system::output;
+use wasm_host_system::printable::printable;
+use wasm_host_system::table;
+use wasm_host_telemetry::tell_if_long_async;
 
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;
@@ -137,13 +138,13 @@ pub(super) fn imports(attempt: &Attempt) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::history::tests::record;
+    use crate::client::history::tests::attempt;
 
     fn outcome(verdict: Verdict) -> Outcome {
         Outcome {
             service: "weather".to_string(),
             from: "a".repeat(64),
-            attempt: record(&"b".repeat(64), verdict).into(),
+            attempt: attempt(&"b".repeat(64), verdict),
             finishing: 14,
             ended_canary: None,
         }

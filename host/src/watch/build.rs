@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits;
+use wasm_host_limits as limits;
 
 /// Tells the command which crates changed, with commas in between.
 const CHANGED_VARIABLE: &str = "WASM_HOST_CHANGED";

@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use super::files::Stamp;
 use super::queue::Burst;
 use crate::application;
-use crate::config::{ComponentSource, Config};
-use crate::digest::Digest;
-use crate::engine::compile::ComponentFile;
-use crate::service::history::Verdict;
-use crate::service::registry::Registry;
-use crate::service::swap::{Request, Swaps};
+use wasm_host_config::{ComponentSource, Config};
+use wasm_host_engine::compile::ComponentFile;
+use wasm_host_service::history::Verdict;
+use wasm_host_service::registry::Registry;
+use wasm_host_service::swap::{Request, Swaps};
+use wasm_host_system::digest::Digest;
 
 /// A component file, and what was in it the last time.
 pub(super) struct Watched {

@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::limits;
+use wasm_host_limits as limits;
 
 /// A folder of sources. It need not exist yet.
 #[derive(Clone, Debug)]

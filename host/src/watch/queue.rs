@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use crate::limits;
+use wasm_host_limits as limits;
 
 /// Changes that come in bursts.
 #[derive(Clone, Copy, Debug)]

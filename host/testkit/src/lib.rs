@@ -36,13 +36,31 @@
 //!
 //! # Cases
 //! The same as files, for components in any language, is `wasm-host test`; [`case::Case`] is what both are made of.
+//!
+//! # Inside
+//! [`case`] says what a test is, [`script`] holds its calls against what the component asks, `fake` answers, `world` is
+//! time, chance and output, [`run`] runs one, [`judge`] compares, [`bless`] writes down. Above them are `api`, which is
+//! this library, and [`suite`] and [`report`], which `wasm-host test` is made of.
 
-pub use wasm_host::testkit::api::{
+pub mod bless;
+pub mod case;
+pub mod component;
+pub mod judge;
+pub mod report;
+pub mod run;
+pub mod script;
+pub mod suite;
+
+mod api;
+mod fake;
+mod world;
+
+pub use api::{
     Cell, ComponentTest, DatabaseError, Exchange, Execute, Failure, Rows, SqlError, TestResponse,
     Transaction, request,
 };
-/// The parts of a case, and its text.
-pub use wasm_host::testkit::case;
-pub use wasm_host::testkit::case::{End, Outcome, Request, ResponseEnd};
-pub use wasm_host::testkit::run::{Ended, Observed};
-pub use wasm_host::testkit::script::{Asked, Question, Seen};
+pub use case::{End, Outcome, Request, ResponseEnd};
+pub use fake::errors::name as error_name;
+pub use run::{Ended, Observed};
+pub use script::{Asked, Question, Seen};
+pub use world::chance;

@@ -136,7 +136,7 @@ async fn a_version_that_serves_already_changes_nothing() {
 
 #[tokio::test]
 async fn of_swaps_that_wait_the_newest_wins_and_a_loop_holds_nobody_up() {
-    let app = app_with("").env("WASM_HOST_LOG", "info,wasm_host::service::swap=debug");
+    let app = app_with("").env("WASM_HOST_LOG", "info,wasm_host_service::swap=debug");
     let host = std::sync::Arc::new(app.serve().await);
     let swap = |name: &'static str| {
         let host = host.clone();

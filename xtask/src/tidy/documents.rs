@@ -5,9 +5,6 @@ use std::path::Path;
 pub(super) const CHECKED: [&str; 4] =
     ["ARCHITECTURE.md", "README.md", "docs/memory.md", "tests/FAULTS.md"];
 
-/// Below these, paths may be shortened: nobody writes `host/src/` forty times.
-const BASES: [&str; 2] = ["", "host/src"];
-
 /// Made by builds, so not there in a fresh checkout.
 const MADE: [&str; 3] = ["target", "web/dist", "web/node_modules"];
 
@@ -15,7 +12,7 @@ const MADE: [&str; 3] = ["target", "web/dist", "web/node_modules"];
 const MEDIA: [&str; 6] = ["application", "audio", "font", "image", "text", "video"];
 
 pub(super) fn problems(root: &Path, document: &str, text: &str) -> Vec<String> {
-    let exists = |name: &str| BASES.iter().any(|base| root.join(base).join(name).exists());
+    let exists = |name: &str| root.join(name).exists();
     let missing = names(text).into_iter().filter(|(_, name)| !exists(name));
     missing.map(|(line, name)| format!("{document}:{line}: there is no `{name}`")).collect()
 }

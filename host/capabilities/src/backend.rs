@@ -1,0 +1,57 @@
+//! What a table of the application file declares, connected: what services are granted, and how it is.
+
+use std::any::Any;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::granted::Granted;
+use super::transport::Transport;
+use wasm_host_limits::backends::READY_TIMEOUT;
+
+/// What is wrong, in words for people; `None` if nothing is.
+pub type Complaint<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+
+/// One such table's backend. It is shared by the services that it is granted to.
+pub trait Backend: Any + Send + Sync {
+    /// Grant it to a service, which it may have to know from then on, as a pool keeps a connection for each.
+    fn grant(&self, service: &str, granted: Granted) -> Granted;
+
+    /// What is wrong with it at this moment. Asks it, for no longer than [`READY_TIMEOUT`]; `name` is what it is called.
+    fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a>;
+
+    /// Calls that run on it at this moment, as the host itself counts them.
+    fn calls(&self) -> usize;
+
+    /// What its services lack while it has not come up: a service without it cannot be healthy, and its state is this.
+    fn lacking(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Close connections.
+    fn close(&self) {}
+}
+
+/// What a backend may need of the host that it is part of.
+pub trait Host {
+    /// Threads that serve; each may have connections of its own.
+    fn threads(&self) -> usize;
+
+    /// The way to a service of this host.
+    fn service(&self, name: &str) -> Arc<dyn Transport>;
+
+    /// A way to a server, watched if calls are recorded.
+    fn watched(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport>;
+}
+
+/// Ask a backend how it is. `None` without an answer in time.
+pub async fn asked<T>(question: impl Future<Output = T>) -> Option<T> {
+    timeout(READY_TIMEOUT, question).await.ok()
+}
+
+/// What happens to calls of a backend that does not answer: words that continue a complaint.
+pub fn what_calls_do(breaker_is_open: bool) -> &'static str {
+    if breaker_is_open { "; calls fail at once until it does" } else { "" }
+}

@@ -1,0 +1,103 @@
+//! What one service is granted, capability by capability.
+
+use std::any::Any;
+
+use super::Capability;
+
+/// What a service is granted, by capability.
+#[derive(Default)]
+pub struct Granted(Vec<Entry>);
+
+struct Entry {
+    key: &'static str,
+    grant: Box<dyn Any + Send + Sync>,
+}
+
+impl Granted {
+    /// Grant a capability. What was granted of it before is so no longer.
+    #[must_use]
+    pub fn with<C: Capability>(mut self, grant: C::Grant) -> Self {
+        self.0.retain(|entry| entry.key != C::KEY);
+        self.0.push(Entry { key: C::KEY, grant: Box::new(grant) });
+        self
+    }
+
+    /// The grant of a capability. None: it has none.
+    pub fn of<C: Capability>(&self) -> Option<&C::Grant> {
+        let entry = self.0.iter().find(|entry| entry.key == C::KEY)?;
+        entry.grant.downcast_ref()
+    }
+
+    /// The keys of all that is granted.
+    pub fn keys(&self) -> Vec<&'static str> {
+        self.0.iter().map(|entry| entry.key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use toml::de::DeTable;
+    use wasmtime::component::Linker;
+
+    use super::*;
+    use crate::backend::{Backend, Host};
+    use crate::instance::HasInstance;
+    use wasm_host_settings::context::{Context, Span};
+    use wasm_host_settings::resource::{Declared, Resource, Wait};
+    use wasm_host_settings::secret::BackendUrl;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Resource for Nothing {
+        fn url(&self) -> Option<&BackendUrl> {
+            None
+        }
+
+        fn first_byte(&self) -> Wait {
+            Wait { key: "wait", bound: Duration::ZERO, before: Duration::ZERO }
+        }
+    }
+
+    macro_rules! capability {
+        ($name:ident, $key:literal) => {
+            struct $name;
+
+            impl Capability for $name {
+                const KEY: &'static str = $key;
+                const PACKAGE: &'static str = "test:test";
+                type Settings = Nothing;
+                type Grant = u32;
+
+                fn read<'t>(
+                    _: &Context<'_>,
+                    _: &str,
+                    _: Span,
+                    _: &'t DeTable<'t>,
+                ) -> Declared<Nothing> {
+                    Declared { resource: None, stand_in: None }
+                }
+
+                fn connect(_: &Nothing, _: &str, _: &dyn Host) -> anyhow::Result<Box<dyn Backend>> {
+                    anyhow::bail!("there is nothing to connect")
+                }
+
+                fn link<T: HasInstance>(_: &mut Linker<T>) -> wasmtime::Result<()> {
+                    Ok(())
+                }
+            }
+        };
+    }
+
+    capability!(One, "one");
+    capability!(Other, "other");
+
+    #[test]
+    fn each_capability_has_its_own_grant_and_the_last_one_counts() {
+        let granted = Granted::default().with::<One>(1).with::<One>(2);
+        assert_eq!((granted.of::<One>(), granted.of::<Other>()), (Some(&2), None));
+        assert_eq!(granted.keys(), ["one"]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Capabilities: what a component can be granted beside plain WASI.
+//!
+//! Each capability is a folder with the same parts: `settings`, its tables of the application file; the backend trait
+//! that the rest of the host and the tests see, and the real backend; `bindings`, its WIT as Rust types; and `host`,
+//! which connects the trait to the WIT interface and tells the rest of the host what there is to know of it
+//! ([`Capability`]). How its calls are recorded and scripted is not there yet, but in `record` and `testkit`, which
+//! know Postgres, Ollama and outgoing HTTP by name. They know the request on whose behalf a guest calls
+//! ([`context`]) and the instance that it calls from ([`instance`]), but nothing of engines, services or HTTP routing.
+
+pub mod backend;
+pub mod body;
+pub mod breaker;
+pub mod budget;
+pub mod context;
+pub mod granted;
+pub mod header_sets;
+pub mod headers;
+pub mod instance;
+pub mod journal;
+pub mod ollama;
+pub mod outgoing;
+pub mod postgres;
+pub mod sql;
+pub mod stream;
+pub mod transport;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use toml::de::DeTable;
+use wasmtime::component::Linker;
+
+use self::backend::{Backend, Host};
+use self::instance::HasInstance;
+use wasm_host_settings::context::{Context, Span};
+use wasm_host_settings::resource::{Declared, Resource};
+
+/// Something that the application file can grant to a component. Each folder implements it once.
+pub trait Capability: Sync + 'static {
+    /// The key of `[service.NAME]` that grants it.
+    const KEY: &'static str;
+
+    /// The WIT package that a component imports to use it.
+    const PACKAGE: &'static str;
+
+    /// What `[KEY.<name>]` says.
+    type Settings: Resource;
+
+    /// What a service has that is granted it.
+    type Grant: Send + Sync + 'static;
+
+    /// Read one table `[KEY.<name>]`.
+    fn read<'t>(
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<Self::Settings>;
+
+    /// Make a backend of it. It connects once it is used.
+    ///
+    /// # Errors
+    /// What the application file says cannot be used after all.
+    fn connect(
+        settings: &Self::Settings,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>>;
+
+    /// Link all interfaces of the package.
+    ///
+    /// # Errors
+    /// The linker has them already.
+    fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
+}
+
+/// Any capability, for code that goes over all of them.
+pub trait AnyCapability: Sync {
+    /// [`Capability::KEY`]
+    fn key(&self) -> &'static str;
+
+    /// [`Capability::PACKAGE`]
+    fn package(&self) -> &'static str;
+
+    /// [`Capability::read`]
+    fn read<'t>(
+        &self,
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<Arc<dyn Resource>>;
+
+    /// [`Capability::connect`]
+    ///
+    /// # Errors
+    /// As there, or the settings are another capability's.
+    fn connect(
+        &self,
+        settings: &dyn Resource,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>>;
+}
+
+/// Any capability, for instances whose store holds a `T`.
+pub trait Linkable<T>: AnyCapability {
+    /// Link all interfaces of its package.
+    ///
+    /// # Errors
+    /// The linker has them already.
+    fn link(&self, linker: &mut Linker<T>) -> wasmtime::Result<()>;
+}
+
+macro_rules! capabilities {
+    ($($capability:path,)*) => {
+        /// Every capability, in the order in which messages name them.
+        pub static ALL: &[&dyn AnyCapability] = &[$(&$capability),*];
+
+        /// The same, for instances whose store holds a `T`.
+        pub fn linkable<T: HasInstance>() -> Vec<&'static dyn Linkable<T>> {
+            vec![$(&$capability),*]
+        }
+    };
+}
+
+// A new one is a folder, and its line here.
+capabilities! {
+    postgres::Postgres,
+    ollama::Ollama,
+}
+
+impl<C: Capability> AnyCapability for C {
+    fn key(&self) -> &'static str {
+        C::KEY
+    }
+
+    fn package(&self) -> &'static str {
+        C::PACKAGE
+    }
+
+    fn read<'t>(
+        &self,
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<Arc<dyn Resource>> {
+        let Declared { resource, stand_in } = C::read(cx, name, at, table);
+        let resource = resource.map(|resource| Arc::new(resource) as Arc<dyn Resource>);
+        Declared { resource, stand_in }
+    }
+
+    fn connect(
+        &self,
+        settings: &dyn Resource,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>> {
+        let settings: &dyn Any = settings;
+        let settings = settings.downcast_ref();
+        C::connect(settings.context("the settings of another capability")?, name, host)
+    }
+}
+
+impl<C: Capability, T: HasInstance> Linkable<T> for C {
+    fn link(&self, linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        C::link(linker)
+    }
+}
+
+impl fmt::Debug for dyn AnyCapability {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.key())
+    }
+}
+
+/// As in the program, so that tests see what it sees.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: wasm_host_system::allocations::Watched<mimalloc::MiMalloc> =
+    wasm_host_system::allocations::Watched(mimalloc::MiMalloc);

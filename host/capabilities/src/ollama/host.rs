@@ -1,0 +1,285 @@
+//! Connects the WIT interfaces of `wit/ollama` to a [`Server`].
+//!
+//! Knows wasmtime and nothing of HTTP. Each call first finds the request that it works for, while
+//! its guest task is still on the stack, and hands that on: the guest may forget what it started, the
+//! host may not.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use toml::de::DeTable;
+use wasmtime::component::{
+    Access, Accessor, FutureReader, HasData, Lift, Linker, Lower, Resource, StreamReader,
+};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p3::{Request, Response};
+
+use super::backend::{
+    Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
+    Model, Progress, Server, Stream, Summary,
+};
+use super::bindings::{inference, models, proxy, types};
+use super::models::Models;
+use super::{OllamaConfig, json};
+use crate::Capability;
+use crate::backend::{Backend, Host};
+use crate::budget::{Exhausted, Holdings, on_account_of};
+use crate::context::{RequestContext, calling_request};
+use crate::header_sets::{head_bytes, sent_bytes};
+use crate::instance::{HasInstance, InstanceView};
+use crate::stream::{Items, Parcel};
+use wasm_host_limits::ollama::REQUEST_BYTES;
+use wasm_host_settings::context::{Context, Span};
+use wasm_host_settings::resource::Declared;
+
+/// The models of an Ollama server.
+pub struct Ollama;
+
+impl Capability for Ollama {
+    const KEY: &'static str = "ollama";
+    const PACKAGE: &'static str = "wasm-host:ollama";
+    type Settings = OllamaConfig;
+    type Grant = Arc<dyn Server>;
+
+    fn read<'t>(
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+    ) -> Declared<OllamaConfig> {
+        OllamaConfig::read(cx, name, at, table)
+    }
+
+    fn connect(
+        settings: &OllamaConfig,
+        name: &str,
+        host: &dyn Host,
+    ) -> anyhow::Result<Box<dyn Backend>> {
+        let models = Models::connect(settings, host);
+        Ok(Box::new(models.with_context(|| format!("the url of [ollama.{name}]"))?))
+    }
+
+    fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        types::add_to_linker::<T, Self>(linker, T::instance)?;
+        models::add_to_linker::<T, Self>(linker, T::instance)?;
+        inference::add_to_linker::<T, Self>(linker, T::instance)?;
+        proxy::add_to_linker::<T, Self>(linker, T::instance)
+    }
+}
+
+impl HasData for Ollama {
+    type Data<'a> = InstanceView<'a>;
+}
+
+/// A result that a guest sees within one that only the host sees.
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
+/// A stream and its end, as a guest receives them.
+type Streamed<T, S> = (StreamReader<T>, FutureReader<Result<S, Error>>);
+
+impl types::Host for InstanceView<'_> {}
+impl models::Host for InstanceView<'_> {}
+impl inference::Host for InstanceView<'_> {}
+impl proxy::Host for InstanceView<'_> {}
+
+impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
+    async fn version(store: &Accessor<T, Self>) -> Answer<String> {
+        Ok(call(store, given([], []), |server, caller| server.version(caller)).await)
+    }
+
+    async fn list(store: &Accessor<T, Self>) -> Answer<Vec<Model>> {
+        Ok(call(store, given([], []), |server, caller| server.list(caller)).await)
+    }
+
+    async fn running(store: &Accessor<T, Self>) -> Answer<Vec<Loaded>> {
+        Ok(call(store, given([], []), |server, caller| server.running(caller)).await)
+    }
+
+    async fn show(
+        store: &Accessor<T, Self>,
+        model: String,
+        extra: Option<String>,
+    ) -> Answer<String> {
+        let given = given([&model], [&extra]);
+        Ok(call(store, given, |server, caller| server.show(model, extra, caller)).await)
+    }
+
+    async fn delete(store: &Accessor<T, Self>, model: String) -> Answer<()> {
+        let given = given([&model], []);
+        Ok(call(store, given, |server, caller| server.delete(model, caller)).await)
+    }
+
+    async fn pull(
+        store: &Accessor<T, Self>,
+        model: String,
+        extra: Option<String>,
+    ) -> Answer<Streamed<Progress, ()>> {
+        let given = given([&model], [&extra]);
+        let pulled = call(store, given, |server, caller| server.pull(model, extra, caller)).await;
+        hand_over(store, pulled)
+    }
+}
+
+impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
+    async fn chat(
+        store: &Accessor<T, Self>,
+        request: ChatRequest,
+    ) -> Answer<Streamed<Event, Summary>> {
+        let ChatRequest { model, messages, extra } = &request;
+        let texts = messages.iter().flat_map(|message| [&message.role, &message.content]);
+        let extras = messages.iter().map(|message| &message.extra);
+        let given = given(texts.chain([model]), extras.chain([extra]));
+        let answer = call(store, given, |server, caller| server.chat(request, caller)).await;
+        hand_over(store, answer)
+    }
+
+    async fn generate(
+        store: &Accessor<T, Self>,
+        request: GenerateRequest,
+    ) -> Answer<Streamed<Event, Summary>> {
+        let GenerateRequest { model, prompt, extra } = &request;
+        let given = given(prompt.iter().chain([model]), [extra]);
+        let answer = call(store, given, |server, caller| server.generate(request, caller)).await;
+        hand_over(store, answer)
+    }
+
+    async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
+        let EmbedRequest { model, input, extra } = &request;
+        let given = given(input.iter().chain([model]), [extra]);
+        Ok(call(store, given, |server, caller| server.embed(request, caller)).await)
+    }
+}
+
+impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
+    async fn forward(
+        store: &Accessor<T, Self>,
+        request: Resource<Request>,
+    ) -> Answer<Resource<Response>> {
+        let begun = begin(store);
+        // The request is the host's now, whatever comes of it.
+        let request = match store.with(|access| take(access, request))? {
+            Ok(request) => request,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Begun { server, holdings, caller } = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        // It is in no table until it has been sent.
+        let _held = match holdings.hold(sent_bytes(request.headers())) {
+            Ok(held) => held,
+            Err(exhausted) => return Ok(Err(busy(&exhausted))),
+        };
+        let Some(_place) = holdings.place(caller.cancel()).await else {
+            return Ok(Err(Error::Cancelled));
+        };
+        let response = match server.forward(request, caller).await {
+            Ok(response) => response,
+            Err(error) => return Ok(Err(error)),
+        };
+        store.with(|mut access| {
+            let InstanceView { tally, table, .. } = access.get();
+            tally.grow(table, head_bytes(response.headers()))?;
+            let http = access.data_mut().http();
+            // Nobody here waits to learn how the transmission went: the body itself ends as an
+            // error.
+            let (response, _sent) = Response::from_http(http.hooks, response);
+            Ok(Ok(http.table.push(response)?))
+        })
+    }
+}
+
+/// What a call needs.
+struct Begun {
+    server: Arc<dyn Server>,
+    holdings: Holdings,
+    /// The request that the calling guest task serves.
+    caller: RequestContext,
+}
+
+fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
+    store.with(|mut access| {
+        let request = calling_request(&mut access, |access| access.get().requests);
+        let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
+        let server = access.get().granted.of::<Ollama>().cloned().ok_or_else(missing)?;
+        let caller = request.unwrap_or_else(RequestContext::of_no_request);
+        let holdings = access.get().holdings.clone();
+        Ok(Begun { server, holdings, caller })
+    })
+}
+
+/// Ask the granted server. What the guest has given, of so many bytes, is held for it until the call ends.
+async fn call<T: 'static, R>(
+    store: &Accessor<T, Ollama>,
+    given: Result<usize, Error>,
+    ask: impl for<'s> FnOnce(&'s dyn Server, RequestContext) -> Call<'s, R>,
+) -> Result<R, Error> {
+    let Begun { server, holdings, caller } = begin(store)?;
+    let held = holdings.hold_call(given?).map_err(|exhausted| busy(&exhausted))?;
+    let _place = holdings.place(caller.cancel()).await.ok_or(Error::Cancelled)?;
+    on_account_of(held, ask(&*server, caller)).await
+}
+
+/// Bytes of what a guest has given: each as it is or as a string of JSON, whichever is more. An error, if it is more
+/// than can be sent.
+fn given<'a>(
+    texts: impl IntoIterator<Item = &'a String>,
+    extras: impl IntoIterator<Item = &'a Option<String>>,
+) -> Result<usize, Error> {
+    // With what is around it, and a name.
+    let texts = texts.into_iter().map(|text| json::text_bytes(text) + 2 * json::MEMBER_BYTES);
+    let extras = extras.into_iter().flatten().map(String::len);
+    let bytes: usize = texts.chain(extras).sum();
+    if bytes > REQUEST_BYTES {
+        return Err(Error::Invalid(format!(
+            "the request has more than {REQUEST_BYTES} bytes; `forward` passes on larger ones"
+        )));
+    }
+    Ok(bytes)
+}
+
+fn busy(exhausted: &Exhausted) -> Error {
+    Error::Busy(exhausted.to_string())
+}
+
+fn hand_over<T: 'static, I, S>(
+    store: &Accessor<T, Ollama>,
+    stream: Result<Stream<I, S>, Error>,
+) -> Answer<Streamed<I, S>>
+where
+    I: Lower + Lift + Send + Sync + 'static,
+    S: Send + Sync + 'static,
+    Result<S, Error>: Lower + Lift,
+{
+    let Stream { items, done } = match stream {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Err(error)),
+    };
+    let end = async move { Ok::<_, wasmtime::Error>(done.await.unwrap_or(Err(Error::Truncated))) };
+    store.with(|mut access| {
+        let items =
+            StreamReader::new(&mut access, Items::new(items, |item: Box<Parcel<I>>| item.open()))?;
+        let end = FutureReader::new(&mut access, end)?;
+        Ok(Ok((items, end)))
+    })
+}
+
+/// The guest's request as an HTTP request.
+fn take<T: WasiHttpView + 'static>(
+    mut access: Access<'_, T, Ollama>,
+    request: Resource<Request>,
+) -> Answer<http::Request<Body>> {
+    let mut request = access.data_mut().http().table.delete(request)?;
+    // Where it goes is not the guest's to say; without these the conversion may refuse it.
+    request.scheme = Some(Scheme::HTTP);
+    request.authority = Some(Authority::from_static("ollama"));
+    request.path_with_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
+    match request.into_http(&mut access, async { Ok(()) }) {
+        Ok((request, _options)) => Ok(Ok(request)),
+        Err(error) => {
+            let code = error.downcast()?;
+            Ok(Err(Error::Invalid(format!("the request cannot be passed on: {code:?}"))))
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A model server as the application file declares it: the way to it, and the calls of those that are granted it.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+
+use super::upstream::{Fallback, Serving};
+use super::{Address, Client, Ollama, OllamaConfig, Options, Terms, Upstream};
+use crate::backend::{Backend, Complaint, Host, asked, what_calls_do};
+use crate::granted::Granted;
+
+pub(super) struct Models {
+    upstream: Arc<Upstream>,
+    client: Arc<Client>,
+}
+
+impl Models {
+    /// # Errors
+    /// What the application file says of the server cannot be used.
+    pub(super) fn connect(config: &OllamaConfig, host: &dyn Host) -> anyhow::Result<Self> {
+        let address = Address::parse(config.url.expose())?;
+        let fallback = config
+            .fallback
+            .as_ref()
+            .map(|service| Fallback { service: service.clone(), transport: host.service(service) });
+        let terms = Terms {
+            connect_timeout: config.connect_timeout,
+            ca: config.ca.clone(),
+            breaker: config.breaker.clone(),
+            threads: host.threads(),
+        };
+        let upstream = Upstream::new(&address, &terms, fallback);
+        let upstream = Arc::new(upstream.map_err(|why| anyhow!(why))?);
+        let options = Options {
+            calls: config.concurrent,
+            queue: config.queue,
+            queue_timeout: config.queue_timeout,
+            first_byte: config.first_byte_timeout,
+            forward: config.forward.clone(),
+        };
+        let client = Client::new(host.watched(upstream.clone()), options);
+        Ok(Self { upstream, client: Arc::new(client) })
+    }
+}
+
+impl Backend for Models {
+    fn grant(&self, _service: &str, granted: Granted) -> Granted {
+        granted.with::<Ollama>(self.client.clone())
+    }
+
+    fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a> {
+        Box::pin(async move {
+            match asked(self.upstream.check()).await {
+                Some(Serving::Server) => None,
+                Some(Serving::Fallback) => {
+                    Some(format!("no Ollama answers for {name}; its demo stands in"))
+                }
+                _ => {
+                    let calls = what_calls_do(self.upstream.is_open());
+                    Some(format!("no Ollama answers for {name}{calls}"))
+                }
+            }
+        })
+    }
+
+    fn calls(&self) -> usize {
+        self.client.live_calls()
+    }
+}

@@ -1,0 +1,205 @@
+//! The keys of `[service.<name>]` that only a component has.
+//!
+//! It exists to turn them into a `ComponentConfig`. It must not know other services or resources.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ComponentConfig, ComponentSource, EnvironmentValue, Grants, Secret, ServiceKind, ServiceLimits,
+    disk, route,
+};
+use wasm_host_capabilities::outgoing::settings::outbound;
+use wasm_host_capabilities::postgres::has_literal_password;
+use wasm_host_limits as limits;
+use wasm_host_settings::context::{Context, Located};
+use wasm_host_settings::diagnostic::{Problem, quoted};
+use wasm_host_settings::file::{Table, free_texts};
+
+/// Set by the host for the services that are granted.
+const RESERVED_VARIABLE: &str = "services__";
+
+pub(super) fn component(
+    cx: &Context<'_>,
+    name: &str,
+    table: &Table<'_>,
+    grants: Grants,
+) -> Option<ServiceKind> {
+    let source = table.text(cx, "component").and_then(|written| source(cx, &written));
+    let environment = environment(cx, table);
+    let health = table.text(cx, "health");
+    let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
+    let outbound = outbound(cx, name, table);
+    let limits = service_limits(cx, table);
+    let component =
+        ComponentConfig { source: source?, grants, outbound, environment, health, limits };
+    Some(ServiceKind::Component(Box::new(component)))
+}
+
+fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource> {
+    let text = written.value.as_str();
+    if text.ends_with(".wasm") {
+        let path = cx.folder.join(text);
+        if disk::is_file(&path) {
+            return Some(ComponentSource::File(path));
+        }
+        let hint = cx.similar_path(text).unwrap_or_else(|| {
+            "build it first; paths are relative to the folder of the application file".to_owned()
+        });
+        let message = format!("the component {} does not exist", quoted(text));
+        cx.error(&written.at, Problem::new(message, hint));
+        return None;
+    }
+    if text.is_empty() || text.contains(['/', '\\']) {
+        let last = text.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or_default();
+        let hint = if text.starts_with("components/") {
+            format!("did you mean {}?", quoted(last))
+        } else {
+            "write the name of a crate under components/, or the path of a .wasm file".to_owned()
+        };
+        cx.error(&written.at, Problem::new(format!("{} is no component", quoted(text)), hint));
+        return None;
+    }
+    if disk::is_folder(&cx.folder.join("components").join(text)) {
+        return Some(ComponentSource::Crate(text.to_owned()));
+    }
+    let hint = cx
+        .similar_path(&format!("components/{text}"))
+        .map(|hint| hint.replace("'components/", "'"))
+        .unwrap_or_else(|| "a path to a component ends with .wasm".to_owned());
+    cx.error(
+        &written.at,
+        Problem::new(format!("there is no crate {}", quoted(&format!("components/{text}"))), hint),
+    );
+    None
+}
+
+fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, EnvironmentValue> {
+    let Some((_, variables)) = table.table(cx, "environment", "{ NAME = \"value\" }") else {
+        return BTreeMap::new();
+    };
+    let mut environment = BTreeMap::new();
+    for (name, value) in free_texts(cx, variables) {
+        if name.value.is_empty() || name.value.contains(['=', '\0']) {
+            let message = format!("{} cannot be the name of a variable", quoted(name.value));
+            cx.error(&name.at, Problem::new(message, "use letters, digits and '_'"));
+            continue;
+        }
+        if name.value.starts_with(RESERVED_VARIABLE) {
+            cx.error(
+                &name.at,
+                Problem::new(
+                    format!("{} is set by the host", quoted(name.value)),
+                    "name the service in 'services' instead",
+                ),
+            );
+            continue;
+        }
+        let Some(Located { value, at }) = value else {
+            continue;
+        };
+        if has_literal_password(&value.skeleton) {
+            cx.error(
+                &at,
+                Problem::new(
+                    "a password stands in the file",
+                    "take it from the environment with ${NAME} or from a file with ${file:/path}",
+                ),
+            );
+        }
+        let literal_secret =
+            !value.is_secret() && !value.value.is_empty() && is_secret_name(name.value);
+        if literal_secret {
+            cx.warning(
+                &at,
+                Problem::new(
+                    format!("{} looks like a secret that stands in the file", quoted(name.value)),
+                    "take it from the environment with ${NAME} or from a file with ${file:/path}",
+                ),
+            );
+        }
+        let value = if value.is_secret() || literal_secret {
+            EnvironmentValue::Secret(Secret::new(value.value))
+        } else {
+            EnvironmentValue::Plain(value.value)
+        };
+        environment.insert(name.value.to_owned(), value);
+    }
+    environment
+}
+
+fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
+    let service = ServiceLimits {
+        concurrent: table.count(cx, "concurrent", limits::SERVICE_CONCURRENT),
+        queue: table.count(cx, "queue", limits::SERVICE_QUEUE),
+        queue_timeout: table.duration(cx, "queue-timeout", limits::SERVICE_QUEUE_TIMEOUT),
+        first_byte_timeout: table.duration(
+            cx,
+            "first-byte-timeout",
+            limits::SERVICE_FIRST_BYTE_TIMEOUT,
+        ),
+        timeout: table.duration(cx, "timeout", limits::SERVICE_TIMEOUT),
+        stream_idle_timeout: table.duration(
+            cx,
+            "stream-idle-timeout",
+            limits::SERVICE_STREAM_IDLE_TIMEOUT,
+        ),
+        cpu_timeout: table.duration(cx, "cpu-timeout", limits::SERVICE_CPU_TIMEOUT),
+        drain: table.duration(cx, "drain", limits::SERVICE_DRAIN),
+        max_body_bytes: table.size(cx, "max-body", limits::SERVICE_MAX_BODY_BYTES),
+        memory_bytes: table.size(cx, "memory", limits::SERVICE_MEMORY_BYTES),
+        memory_total_bytes: table.size(cx, "memory-total", limits::SERVICE_MEMORY_TOTAL_BYTES),
+        log_lines: table.count(cx, "log-lines", limits::SERVICE_LOG_LINES),
+        log_lines_per_request: table.count(cx, "log-lines-per-request", limits::REQUEST_LOG_LINES),
+        instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
+        per_instance: Some(table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE))
+            .filter(|_| table.has("per-instance")),
+        idle: table.duration(cx, "idle", limits::SERVICE_IDLE),
+        warm: table.count(cx, "warm", limits::SERVICE_WARM),
+        reuse: Some(table.count(cx, "reuse", limits::SERVICE_REUSE)).filter(|_| table.has("reuse")),
+    };
+    // The component is not looked at here, so that both are told.
+    let rust = limits::SERVICE_PER_INSTANCE.default;
+    cx.set_default(table.header(), "per-instance", &format!("{rust} in Rust, else 1"));
+    if service.memory_bytes > service.memory_total_bytes {
+        let key = if table.has("memory-total") { "memory-total" } else { "memory" };
+        cx.error(
+            &table.at(key),
+            Problem::new(
+                "'memory' of one instance is more than 'memory-total' of all of them",
+                "raise 'memory-total', or lower 'memory'",
+            ),
+        );
+    }
+    if service.warm > service.instances {
+        let (warm, instances) = (service.warm, service.instances);
+        cx.error(
+            &table.at("warm"),
+            Problem::new(
+                format!("'warm' is {warm} but there may be only {instances} 'instances'"),
+                "raise 'instances', or lower 'warm'",
+            ),
+        );
+    }
+    let per_instance = service.per_instance.unwrap_or(limits::SERVICE_PER_INSTANCE.default);
+    let room = service.admitted(per_instance);
+    if table.has("concurrent") && room < service.concurrent {
+        cx.warning(
+            &table.at("concurrent"),
+            Problem::new(
+                format!(
+                    "'concurrent' is {} but the instances have room for {room}",
+                    service.concurrent
+                ),
+                "raise 'instances' or 'per-instance', or lower 'concurrent'",
+            ),
+        );
+    }
+    service
+}

@@ -1,0 +1,109 @@
+//! `[http]` and `[admin]`: where the host listens, and what it grants to whoever connects.
+//!
+//! It exists to turn two tables into two addresses, the bounds of the public one, and its certificate.
+
+use super::origin::{HostName, HostNames};
+use super::tls::tls;
+use super::{HttpConfig, HttpLimits, Listen, proxies, value};
+use wasm_host_limits::http as limits;
+use wasm_host_settings::context::{Context, Located, Span};
+use wasm_host_settings::diagnostic::Problem;
+use wasm_host_settings::file::Table;
+
+pub(super) const HTTP_PORT: u16 = 8080;
+pub(super) const ADMIN_PORT: u16 = 8081;
+
+const HTTP_KEYS: &[&str] = &[
+    "listen",
+    "hosts",
+    "tls",
+    "connections",
+    "connections-per-client",
+    "keep-alive",
+    "handshake-timeout",
+    "header-timeout",
+    "max-header",
+    "max-headers",
+    "body-idle",
+    "write-idle",
+    "streams",
+    "drain",
+    proxies::KEY,
+];
+
+/// `[http]`, and where its address stands.
+pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
+    let table = root.section(cx, "http", HTTP_KEYS);
+    let listen = listen(cx, &table, HTTP_PORT);
+    let header_bytes = table.size(cx, "max-header", limits::HEADER_BYTES);
+    let limits = HttpLimits {
+        connections: table.count(cx, "connections", limits::CONNECTIONS),
+        connections_per_client: table.count(
+            cx,
+            "connections-per-client",
+            limits::CONNECTIONS_PER_CLIENT,
+        ),
+        keep_alive: table.duration(cx, "keep-alive", limits::KEEP_ALIVE),
+        handshake_timeout: table.duration(cx, "handshake-timeout", limits::HANDSHAKE_TIMEOUT),
+        header_timeout: table.duration(cx, "header-timeout", limits::HEADER_TIMEOUT),
+        header_bytes: usize::try_from(header_bytes).unwrap_or(usize::MAX),
+        headers: table.count(cx, "max-headers", limits::HEADERS),
+        body_idle: table.duration(cx, "body-idle", limits::BODY_IDLE),
+        write_idle: table.duration(cx, "write-idle", limits::WRITE_IDLE),
+        streams: table.count(cx, "streams", limits::STREAMS),
+        drain: table.duration(cx, "drain", limits::DRAIN),
+    };
+    let hosts = hosts(cx, &table);
+    let trusted_proxies = proxies::trusted_proxies(cx, &table);
+    let tls = tls(cx, &table);
+    (HttpConfig { listen: listen.value, limits, tls, hosts, trusted_proxies }, listen.at)
+}
+
+pub(super) fn admin(cx: &Context<'_>, root: &Table<'_>) -> Located<Listen> {
+    let Some((at, table)) = root.table(cx, "admin", "[admin]") else {
+        return Located { value: Listen::local(ADMIN_PORT), at: root.at("admin") };
+    };
+    listen(cx, &Table::open(cx, "[admin]", at, table, &["listen"]), ADMIN_PORT)
+}
+
+fn hosts(cx: &Context<'_>, http: &Table<'_>) -> HostNames {
+    let written = http.texts(cx, "hosts").unwrap_or_default();
+    let parse = |name: &Located<String>| cx.checked(&name.at, HostName::parse(&name.value));
+    HostNames::new(written.iter().filter_map(parse).collect())
+}
+
+fn listen(cx: &Context<'_>, table: &Table<'_>, port: u16) -> Located<Listen> {
+    let written = table.text(cx, "listen");
+    let at = written.as_ref().map_or_else(|| table.at.clone(), |written| written.at.clone());
+    let value = written.and_then(|written| cx.checked(&written.at, value::listen(&written.value)));
+    Located { value: value.unwrap_or(Listen::local(port)), at }
+}
+
+pub(super) fn check_listeners(
+    cx: &Context<'_>,
+    http: &Listen,
+    http_at: &Span,
+    admin: &Located<Listen>,
+) {
+    if http.collides_with(&admin.value) {
+        let free = http.port.checked_add(1).unwrap_or(ADMIN_PORT);
+        // At the one that was written, if only one was.
+        let at = if admin.at.is_empty() { http_at } else { &admin.at };
+        cx.error(
+            at,
+            Problem::new(
+                format!("[http] and [admin] both listen on {}", admin.value),
+                format!("give [admin] another port, as in listen = \"127.0.0.1:{free}\""),
+            ),
+        );
+    }
+    if !admin.value.is_loopback() {
+        cx.warning(
+            &admin.at,
+            Problem::new(
+                "other machines can reach [admin], which asks for no password",
+                "listen on 127.0.0.1",
+            ),
+        );
+    }
+}

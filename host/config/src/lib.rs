@@ -1,0 +1,371 @@
+//! The application file `wasm-host.toml`: from text to types that need no further checking.
+//!
+//! It exists so that every mistake in the file is reported at once, with its line and its fix,
+//! before any port is bound, and so that nothing behind it asks "what if this is wrong". It names no capability but
+//! goes over all of them, and it never reads the environment itself: that is passed in.
+//!
+//! Reading goes `kind` (the file) -> `syntax` (text to tables) -> `resolve` (whole file) -> `service` and each
+//! capability's own (one table each) -> `references` (names) and `patience` (waits), by the rules of
+//! [`settings`](wasm_host_settings).
+//!
+//! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
+//! its paths are joined with the folder of the file; no secret can be printed from it.
+
+mod component;
+mod cors;
+mod hint;
+mod http;
+mod kind;
+mod origin;
+mod patience;
+mod proxies;
+mod record;
+mod resources;
+mod references;
+mod resolve;
+mod route;
+mod service;
+mod syntax;
+mod tls;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use self::cors::CorsConfig;
+pub use self::hint::grant_hint;
+pub use self::origin::{HostNames, OriginList};
+pub use self::resources::Resources;
+pub use self::tls::TlsConfig;
+use wasm_host_capabilities::Capability;
+use wasm_host_capabilities::outgoing::settings::OutboundConfig;
+use wasm_host_limits as limits;
+use wasm_host_settings::Source;
+use wasm_host_settings::bounds::Bound;
+use wasm_host_settings::context::Context;
+use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
+use wasm_host_settings::file::Table;
+use wasm_host_settings::secret::{EnvironmentValue, Secret};
+use wasm_host_settings::value::{self, Listen};
+use wasm_host_settings::{Environment, disk};
+
+/// A whole application.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub name: String,
+    /// The name of the file as messages show it; `None` when a component is served without one.
+    pub file: Option<String>,
+    /// The folder that holds `components/`.
+    pub folder: PathBuf,
+    pub http: HttpConfig,
+    pub admin: Listen,
+    pub state_dir: PathBuf,
+    /// What services can be granted.
+    pub resources: Resources,
+    pub services: BTreeMap<String, ServiceConfig>,
+    pub watch: WatchConfig,
+    pub limits: HostLimits,
+    /// Every bound that the file may set, in the order in which it is read.
+    pub bounds: Vec<Bound>,
+    /// Headers and fields whose values no recording has, beside those that look secret.
+    pub redact: Vec<String>,
+    /// All that `${...}` stands for in the file.
+    pub secrets: Vec<Secret>,
+    /// Worth telling, no reason to stop.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// `[http]`
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    pub listen: Listen,
+    pub limits: HttpLimits,
+    /// `None`: without encryption.
+    pub tls: Option<TlsConfig>,
+    /// Names that the public port answers to, beside addresses and those that always mean this machine.
+    pub hosts: HostNames,
+    /// Whose word about a client is taken.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What the public port grants to whoever connects; `limits/http.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    pub connections: usize,
+    pub connections_per_client: usize,
+    pub keep_alive: Duration,
+    pub handshake_timeout: Duration,
+    pub header_timeout: Duration,
+    pub header_bytes: usize,
+    pub headers: usize,
+    pub body_idle: Duration,
+    pub write_idle: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: usize,
+    /// Time to finish what runs when the host stops.
+    pub drain: Duration,
+}
+
+/// `[watch]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchConfig {
+    /// A program and its arguments, run in the folder of the file. `None` if nothing is built.
+    pub build: Option<Vec<String>>,
+    pub build_timeout: Duration,
+}
+
+/// `[service.<name>]`
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    pub name: String,
+    /// Of the table header; 0 without a file.
+    pub line: usize,
+    /// A normalised path prefix. `None`: only other services reach it.
+    pub route: Option<String>,
+    /// Which pages of other origins may use it. `None`: none may.
+    pub cors: Option<CorsConfig>,
+    pub kind: ServiceKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum ServiceKind {
+    Component(Box<ComponentConfig>),
+    /// Files of a folder that exists.
+    Static {
+        dir: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct ComponentConfig {
+    pub source: ComponentSource,
+    pub grants: Grants,
+    /// Hosts outside that it may call. `None`: nothing.
+    pub outbound: Option<OutboundConfig>,
+    pub environment: BTreeMap<String, EnvironmentValue>,
+    /// Asked for on the component itself before a new version is published.
+    pub health: Option<String>,
+    pub limits: ServiceLimits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComponentSource {
+    /// The crate `components/<name>`.
+    Crate(String),
+    /// A `.wasm` file.
+    File(PathBuf),
+}
+
+/// All that a component may reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Of each capability that is granted, the name of the resource, by the capability's key.
+    pub resources: BTreeMap<&'static str, String>,
+    pub services: BTreeSet<String>,
+}
+
+/// `[limits]`: the bounds of the whole host; `limits.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostLimits {
+    pub concurrent: usize,
+    pub queue: usize,
+    pub memory_bytes: u64,
+    pub instances: usize,
+    /// Threads that serve; 0 is one for each processor.
+    pub threads: usize,
+    /// What compiling one component may take of a processor and of memory.
+    pub compile_cpu: Duration,
+    pub compile_memory_bytes: u64,
+}
+
+/// The bounds of one service; `limits.rs` has the reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceLimits {
+    pub concurrent: usize,
+    pub queue: usize,
+    pub queue_timeout: Duration,
+    pub first_byte_timeout: Duration,
+    /// Zero: none.
+    pub timeout: Duration,
+    /// Zero: none.
+    pub stream_idle_timeout: Duration,
+    pub cpu_timeout: Duration,
+    pub drain: Duration,
+    pub max_body_bytes: u64,
+    pub memory_bytes: u64,
+    pub memory_total_bytes: u64,
+    /// In a second.
+    pub log_lines: usize,
+    pub log_lines_per_request: usize,
+    pub instances: usize,
+    /// `None`: as many as suit what the component is made from, one for guests of WASI 0.2.
+    pub per_instance: Option<usize>,
+    /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are
+    /// written for an instance of their own per request.
+    pub reuse: Option<usize>,
+    pub idle: Duration,
+    /// Instances that outlast `idle`, and that are there before anybody asks.
+    pub warm: usize,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Everything that must not be seen: what the file inserts, and how to log in at its backends.
+    pub fn known_secrets(&self) -> Vec<Secret> {
+        let urls = self.resources.all().filter_map(|(_, _, resource)| resource.url());
+        let passwords = urls.filter_map(|url| {
+            let url = url::Url::parse(url.expose()).ok()?;
+            wasm_host_settings::percent::decoded(url.password()?).map(Secret::new)
+        });
+        self.secrets.iter().cloned().chain(passwords).collect()
+    }
+
+    /// Reads and checks the application file at `path`.
+    pub fn read(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
+        let file = path.display().to_string();
+        let text = kind::read(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
+        if let Some(problem) = kind::of_text(path, &text) {
+            return Err(Diagnostics::of_file(&file, problem));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Config::parse(&Source { text: &text, file: &file, folder, environment })
+    }
+
+    /// Checks a text. Looks whether the files that it names exist, and reads only those that it
+    /// names with `${file:...}`.
+    pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
+        resolve::config(source)
+    }
+
+    /// The state folder that the application file at `path` names, for commands that talk to a host which
+    /// has read all of it: they need not have its secrets, nor does the rest have to be right.
+    pub fn state_dir_of(path: &Path) -> Result<PathBuf, Diagnostics> {
+        let file = path.display().to_string();
+        let wrong = |problem| Diagnostics::of_file(&file, problem);
+        let text = kind::read(path).map_err(wrong)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let named = syntax::text_at(&text, "state", "dir");
+        Ok(folder.join(named.unwrap_or_else(|| resolve::STATE_DIR.to_owned())))
+    }
+
+    /// The state folder without an application file.
+    pub fn state_dir_alone() -> PathBuf {
+        PathBuf::from(resolve::STATE_DIR)
+    }
+
+    /// One component at "/", with no grants and no file.
+    pub fn single(component: &Path) -> Config {
+        let stem = component.file_stem().unwrap_or_default().to_string_lossy();
+        let name = value::sanitised_name(&stem);
+        // Bounds have one way in: that they are read.
+        let cx = Context::new(&Source {
+            text: "",
+            file: "",
+            folder: Path::new(""),
+            environment: &|_| None,
+        });
+        let absent = |table: &str| Table::absent(table, 0..0);
+        let host_limits = resolve::host_limits(&cx, &absent("[limits]"));
+        let service_limits = component::service_limits(&cx, &absent(&format!("[service.{name}]")));
+        let (_, bounds) = cx.into_found();
+        let service = ServiceConfig {
+            name: name.clone(),
+            line: 0,
+            route: Some("/".to_owned()),
+            cors: None,
+            kind: ServiceKind::Component(Box::new(ComponentConfig {
+                source: ComponentSource::File(component.to_owned()),
+                grants: Grants::default(),
+                outbound: None,
+                environment: BTreeMap::new(),
+                health: None,
+                limits: service_limits,
+            })),
+        };
+        Config {
+            name: name.clone(),
+            file: None,
+            folder: PathBuf::new(),
+            http: HttpConfig::default(),
+            admin: Listen::local(http::ADMIN_PORT),
+            state_dir: Config::state_dir_alone(),
+            resources: Resources::default(),
+            services: BTreeMap::from([(name, service)]),
+            watch: WatchConfig::default(),
+            limits: host_limits,
+            bounds,
+            redact: Vec::new(),
+            secrets: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+// === impl Grants ===
+
+impl Grants {
+    /// The name of the resource that is granted of a capability.
+    pub fn of<C: Capability>(&self) -> Option<&str> {
+        self.resources.get(C::KEY).map(String::as_str)
+    }
+}
+
+// === impl ServiceConfig ===
+
+impl ServiceConfig {
+    pub fn component(&self) -> Option<&ComponentConfig> {
+        match &self.kind {
+            ServiceKind::Component(component) => Some(component),
+            ServiceKind::Static { .. } => None,
+        }
+    }
+}
+
+// === impl ServiceLimits ===
+
+impl ServiceLimits {
+    /// Requests that can run at once when an instance takes `per_instance` of them: as configured
+    /// for guests of WASI 0.3, one for guests of WASI 0.2.
+    pub fn admitted(&self, per_instance: usize) -> usize {
+        self.concurrent.min(self.instances.saturating_mul(per_instance))
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        let listen = Listen::local(http::HTTP_PORT);
+        let (limits, hosts, trusted_proxies) = Default::default();
+        HttpConfig { listen, limits, tls: None, hosts, trusted_proxies }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
+        HttpLimits {
+            connections: limits::http::CONNECTIONS.default,
+            connections_per_client: limits::http::CONNECTIONS_PER_CLIENT.default,
+            keep_alive: limits::http::KEEP_ALIVE.default,
+            handshake_timeout: limits::http::HANDSHAKE_TIMEOUT.default,
+            header_timeout: limits::http::HEADER_TIMEOUT.default,
+            header_bytes: usize::try_from(limits::http::HEADER_BYTES.default).unwrap_or(usize::MAX),
+            headers: limits::http::HEADERS.default,
+            body_idle: limits::http::BODY_IDLE.default,
+            write_idle: limits::http::WRITE_IDLE.default,
+            streams: limits::http::STREAMS.default,
+            drain: limits::http::DRAIN.default,
+        }
+    }
+}
+
+impl Default for WatchConfig {
+    fn default() -> WatchConfig {
+        WatchConfig { build: None, build_timeout: limits::WATCH_BUILD_TIMEOUT.default }
+    }
+}

@@ -1,0 +1,179 @@
+//! The whole application file, top to bottom.
+//!
+//! It exists to run every step whatever the ones before it found, so that all mistakes are reported
+//! at once, and to build a `Config` only when there are none. It must not do I/O.
+
+use std::collections::BTreeMap;
+
+use super::references::{self, Declared, Fallbacks};
+use super::{Config, HostLimits, Resources, http, patience, record, service, syntax, watch};
+use wasm_host_capabilities as capability;
+use wasm_host_limits as limits;
+use wasm_host_settings::context::{Context, Located};
+use wasm_host_settings::diagnostic::{Diagnostics, Problem, Severity};
+use wasm_host_settings::file::Table;
+use wasm_host_settings::{Source, value};
+
+/// Where the host keeps what survives a restart: databases, compiled components.
+pub(super) const STATE_DIR: &str = ".wasm-host";
+
+/// What stands at the top of the file: before the tables of capabilities, and after them.
+const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
+const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record"];
+
+/// All that may stand at the top of the file.
+pub(super) fn keys() -> Vec<&'static str> {
+    let declaring = capability::ALL.iter().map(|capability| capability.key());
+    FIRST_KEYS.iter().copied().chain(declaring).chain(OTHER_KEYS.iter().copied()).collect()
+}
+
+const LIMITS_KEYS: &[&str] = &[
+    "concurrent",
+    "queue",
+    "memory",
+    "instances",
+    "threads",
+    "compile-cpu-timeout",
+    "compile-memory",
+];
+
+pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
+    let mut cx = Context::new(source);
+    let mut text = source.text.to_owned();
+    let root = syntax::parse(&mut cx, &mut text);
+    let config = read(&cx, &Table::open(&cx, "", 0..0, &root, &keys()));
+    let (found, bounds) = cx.into_found();
+    let found = Diagnostics::new(found);
+    let has_error = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    match config {
+        Some(config) if !has_error => {
+            Ok(Config { warnings: found.iter().cloned().collect(), bounds, ..config })
+        }
+        _ => Err(found),
+    }
+}
+
+/// Every step runs, whatever the ones before it found. `None` only if one of them reported an
+/// error.
+fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
+    let name = application_name(cx, root);
+    let (http, http_at) = http::http(cx, root);
+    let admin = http::admin(cx, root);
+    http::check_listeners(cx, &http.listen, &http_at, &admin);
+    let state_dir = state_dir(cx, root);
+
+    let mut resources = Resources::default();
+    let mut all_declared = Vec::new();
+    let mut fallbacks = Fallbacks::new();
+    for capability in capability::ALL {
+        let key = capability.key();
+        let mut declared = Declared::new();
+        for (name, at, table) in root.named_tables(cx, key) {
+            check_name(cx, &name);
+            declared.insert(name.value.to_owned(), at.clone());
+            let read = capability.read(cx, name.value, at, table);
+            if let Some(resource) = read.resource {
+                resources.insert(key, name.value, resource);
+            }
+            let stand_in = read.stand_in.map(|stand_in| ((key, name.value.to_owned()), stand_in));
+            fallbacks.extend(stand_in);
+        }
+        all_declared.push((key, declared));
+    }
+
+    let mut drafts = Vec::new();
+    for (name, at, table) in root.named_tables(cx, "service") {
+        check_name(cx, &name);
+        drafts.push(service::service(cx, name.value, at, table));
+    }
+    // In the order of the file, so that of two that collide the later one is told.
+    drafts.sort_by_key(|draft| draft.at.start);
+    if drafts.is_empty() {
+        cx.missing(
+            &root.at("service"),
+            Problem::new(
+                "no service is declared",
+                "add [service.<name>] with component = \"<crate or .wasm file>\" or static = \
+                 \"<folder>\"",
+            ),
+        );
+    }
+
+    let watch = watch::watch(cx, root);
+    let limits = host_limits(cx, &root.section(cx, "limits", LIMITS_KEYS));
+    let redact = record::redact(cx, root);
+
+    references::routes(cx, &drafts);
+    for (key, declared) in &all_declared {
+        references::grants(cx, key, declared, &drafts);
+    }
+    references::calls(cx, &drafts);
+    references::fallbacks(cx, &fallbacks, &drafts);
+    references::reachable(cx, &fallbacks, &drafts);
+    patience::settle(cx, &mut drafts, &resources);
+
+    let mut services = BTreeMap::new();
+    for draft in drafts {
+        services.insert(draft.name, draft.config?);
+    }
+    let watch = watch::with_default(cx, root, watch, &services);
+    Some(Config {
+        name: name?,
+        file: Some(cx.file.to_owned()),
+        folder: cx.folder.to_owned(),
+        http,
+        admin: admin.value,
+        state_dir: cx.folder.join(state_dir),
+        resources,
+        services,
+        watch,
+        limits,
+        bounds: Vec::new(),
+        redact,
+        secrets: cx.secrets(),
+        warnings: Vec::new(),
+    })
+}
+
+fn application_name(cx: &Context<'_>, root: &Table<'_>) -> Option<String> {
+    if !root.has("name") {
+        cx.missing(
+            &(0..0),
+            Problem::new("the application has no name", "begin the file with name = \"my-app\""),
+        );
+    }
+    let name = root.text(cx, "name")?;
+    cx.checked(&name.at, value::application_name(&name.value))?;
+    Some(name.value)
+}
+
+fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {
+    let Some((at, table)) = root.table(cx, "state", "[state]") else {
+        return STATE_DIR.to_owned();
+    };
+    let table = Table::open(cx, "[state]", at, table, &["dir"]);
+    match table.text(cx, "dir") {
+        Some(dir) if dir.value.is_empty() => {
+            cx.error(&dir.at, Problem::new("'dir' is empty", "name a folder, or remove it"));
+            STATE_DIR.to_owned()
+        }
+        Some(dir) => dir.value,
+        None => STATE_DIR.to_owned(),
+    }
+}
+
+pub(super) fn host_limits(cx: &Context<'_>, table: &Table<'_>) -> HostLimits {
+    HostLimits {
+        concurrent: table.count(cx, "concurrent", limits::HOST_CONCURRENT),
+        queue: table.count(cx, "queue", limits::HOST_QUEUE),
+        memory_bytes: table.size(cx, "memory", limits::HOST_MEMORY_BYTES),
+        instances: table.count(cx, "instances", limits::HOST_INSTANCES),
+        threads: table.count(cx, "threads", limits::HOST_THREADS),
+        compile_cpu: table.duration(cx, "compile-cpu-timeout", limits::compiler::CPU_TIMEOUT),
+        compile_memory_bytes: table.size(cx, "compile-memory", limits::compiler::MEMORY_BYTES),
+    }
+}
+
+fn check_name(cx: &Context<'_>, name: &Located<&str>) {
+    cx.checked(&name.at, value::name(name.value));
+}

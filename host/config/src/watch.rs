@@ -1,0 +1,69 @@
+//! `[watch]`: what `serve --watch` runs when sources change.
+//!
+//! It exists to turn one table into one command. It must not know which files are watched.
+
+use std::collections::BTreeMap;
+
+use super::{ComponentSource, ServiceConfig, WatchConfig};
+use wasm_host_limits as limits;
+use wasm_host_settings::context::{Context, Located};
+use wasm_host_settings::diagnostic::{Problem, quoted};
+use wasm_host_settings::file::Table;
+
+/// Builds the crates under components/ of this repository and of those made like it.
+const DEFAULT_BUILD: [&str; 3] = ["cargo", "xtask", "guests"];
+
+const EXAMPLE: &str = "write it as a list of words, as in [\"cargo\", \"xtask\", \"guests\"]";
+
+pub(super) fn watch(cx: &Context<'_>, root: &Table<'_>) -> WatchConfig {
+    let table = root.section(cx, "watch", &["build", "build-timeout"]);
+    let build = table.texts(cx, "build");
+    if let Some(words) = &build {
+        check_command(cx, &table, words);
+    }
+    WatchConfig {
+        build: build.map(|words| words.into_iter().map(|word| word.value).collect()),
+        build_timeout: table.duration(cx, "build-timeout", limits::WATCH_BUILD_TIMEOUT),
+    }
+}
+
+/// Without a command of the file's, crates are built by the usual one.
+pub(super) fn with_default(
+    cx: &Context<'_>,
+    root: &Table<'_>,
+    watch: WatchConfig,
+    services: &BTreeMap<String, ServiceConfig>,
+) -> WatchConfig {
+    let mut components = services.values().filter_map(ServiceConfig::component);
+    let has_crate =
+        components.any(|component| matches!(component.source, ComponentSource::Crate(_)));
+    if watch.build.is_some() && !has_crate {
+        cx.warning(
+            &root.at("watch"),
+            Problem::new(
+                "'build' is never run: no service has a crate under components/",
+                "name one as a 'component', or remove it; .wasm files are watched without it",
+            ),
+        );
+    }
+    let default = || has_crate.then(|| DEFAULT_BUILD.map(str::to_owned).to_vec());
+    WatchConfig { build: watch.build.or_else(default), ..watch }
+}
+
+fn check_command(cx: &Context<'_>, table: &Table<'_>, words: &[Located<String>]) {
+    match words {
+        [] => cx.error(&table.at("build"), Problem::new("'build' is empty", EXAMPLE)),
+        [program, ..] if program.value.is_empty() => {
+            cx.error(&program.at, Problem::new("'build' names no program", EXAMPLE));
+        }
+        // No shell takes it apart.
+        [program] if program.value.contains(char::is_whitespace) => {
+            let words: Vec<String> =
+                program.value.split_whitespace().map(|word| format!("{word:?}")).collect();
+            let message = format!("{} is one word with spaces", quoted(&program.value));
+            let hint = format!("did you mean [{}]?", words.join(", "));
+            cx.error(&program.at, Problem::new(message, hint));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,259 @@
+//! Compiling in a process of its own: what a component makes the compiler do has bounds and harms no other service.
+//!
+//! A few kilobytes can keep a compiler busy for minutes and make it take gigabytes, and neither can be taken back
+//! within a process. So the host starts its own executable for each component, hands it the bytes and takes the code
+//! from it. That process knows nothing of the host: no environment, no files, no log. It ends with whatever waits for
+//! it, the host above all. What it does is in [`super::compiler`].
+//!
+//! It works where the executable is the host's. Others that are built with this library, such as tests of components,
+//! compile in themselves.
+
+use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Error, Result, anyhow};
+#[cfg(target_os = "linux")]
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use wasmtime::component::Component;
+
+use super::compiler::{INVALID, NO_MEMORY, OTHER_ENGINE};
+use super::{CodeCache, ComponentFile, invalid, precompile, what};
+use crate::Engine;
+use wasm_host_limits::compiler as limits;
+use wasm_host_telemetry::tell_if_long_async;
+
+/// What one component may take to be compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Of a processor.
+    pub cpu: Duration,
+    pub memory_bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { cpu: limits::CPU_TIMEOUT.default, memory_bytes: limits::MEMORY_BYTES.default }
+    }
+}
+
+/// Has components compiled by processes of their own.
+pub struct Compiler {
+    bounds: Bounds,
+    places: Semaphore,
+    /// The host's own.
+    executable: Executable,
+}
+
+/// The executable of this process, whatever becomes of what lies under its name.
+struct Executable {
+    path: PathBuf,
+    /// What the path leads to, where that is by number.
+    _open: Option<OwnedFd>,
+}
+
+/// How a compiler ended, and what it left.
+struct Ended {
+    status: ExitStatus,
+    code: Vec<u8>,
+    last_words: String,
+}
+
+impl Compiler {
+    /// # Errors
+    /// The executable of this process cannot be opened.
+    pub fn new(bounds: Bounds) -> Result<Self> {
+        let executable = Executable::open().context("the host does not find its own executable")?;
+        Ok(Self { bounds, places: Semaphore::new(limits::PLACES), executable })
+    }
+
+    /// Compile a component, or load its code from the cache. Given up when it is dropped. It is less urgent by
+    /// `niceness`, in the steps of `nice`.
+    pub async fn compile(
+        &self,
+        engine: &Arc<Engine>,
+        cache: &Arc<CodeCache>,
+        file: &ComponentFile,
+        niceness: i32,
+    ) -> Result<Arc<Component>> {
+        let (engine, cache) = (engine.clone(), cache.clone());
+        let loaded = blocking({
+            let (engine, cache, digest) = (engine.clone(), cache.clone(), file.digest.clone());
+            move || Ok(cache.load(engine.wasmtime(), &digest))
+        });
+        if let Some(component) = loaded.await? {
+            return Ok(component);
+        }
+        let code = tell_if_long_async(&what(file), self.code(&engine, file, niceness)).await?;
+        let digest = file.digest.clone();
+        blocking(move || cache.store(engine.wasmtime(), &digest, &code)).await
+    }
+
+    /// The same for a thread that may wait, of a runtime that does not.
+    pub fn compile_now(
+        &self,
+        engine: &Arc<Engine>,
+        cache: &Arc<CodeCache>,
+        file: &ComponentFile,
+    ) -> Result<Arc<Component>> {
+        Handle::current().block_on(self.compile(engine, cache, file, 0))
+    }
+
+    async fn code(&self, engine: &Arc<Engine>, file: &ComponentFile, nice: i32) -> Result<Vec<u8>> {
+        let _place = self.places.acquire().await?;
+        let command = self.command(engine.hash(), nice);
+        let deadline = self.bounds.cpu.saturating_mul(limits::DEADLINE_FACTOR);
+        let Ok(ended) = timeout(deadline, run(command, file)).await else {
+            return Err(anyhow!(
+                "{} is not compiled after {deadline:?}: the machine is busy, or it was made to take long \
+                 ('compile-cpu-timeout' in [limits] sets {} times this bound)",
+                file.path.display(),
+                limits::DEADLINE_FACTOR
+            ));
+        };
+        let ended = ended.context("the compiler does not start")?;
+        match ended.status.code() {
+            _ if ended.code.len() > limits::CODE_BYTES => Err(anyhow!(
+                "{} compiles to more than {} bytes",
+                file.path.display(),
+                limits::CODE_BYTES
+            )),
+            Some(0) => Ok(ended.code),
+            Some(OTHER_ENGINE) => {
+                tracing::warn!(
+                    "{} is compiled without bounds: other processes see another processor, as below an emulator",
+                    file.path.display()
+                );
+                let (engine, file) = (engine.clone(), file.clone());
+                blocking(move || precompile(engine.wasmtime(), &file)).await
+            }
+            _ => Err(self.verdict(&ended, file)),
+        }
+    }
+
+    fn command(&self, engine: u64, niceness: i32) -> Command {
+        let mut command = Command::new(&self.executable.path);
+        command
+            .arg0("wasm-host")
+            .arg("compile-component")
+            .args(["--engine", &engine.to_string()])
+            .args(["--cpu-seconds", &self.bounds.cpu.as_secs().max(1).to_string()])
+            .args(["--memory-bytes", &self.bounds.memory_bytes.to_string()])
+            .args(["--niceness", &niceness.to_string()])
+            // The host's has secrets. What is reserved is not to count as taken.
+            .env_clear()
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C is for the host, which gives up what it has begun.
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Why there is no code.
+    fn verdict(&self, ended: &Ended, file: &ComponentFile) -> Error {
+        let Ended { status, last_words, .. } = ended;
+        let path = file.path.display();
+        let cannot = |bound: &str, key: &str| {
+            anyhow!("{path} cannot be compiled within {bound} ('{key}' in [limits] sets the bound)")
+        };
+        let signal = status.signal();
+        // What allocation says when it fails, and then it aborts.
+        let had_no_memory = last_words.contains("memory allocation of");
+        if status.code() == Some(INVALID) {
+            anyhow!("{last_words}").context(invalid(file))
+        } else if status.code() == Some(NO_MEMORY) || had_no_memory {
+            let bound = self.bounds.memory_bytes / (1024 * 1024);
+            cannot(&format!("{bound} MiB of memory"), "compile-memory")
+        } else if signal == Some(Signal::XCPU.as_raw()) {
+            let bound = self.bounds.cpu;
+            cannot(&format!("{bound:?} of processor time"), "compile-cpu-timeout")
+        } else if signal == Some(Signal::KILL.as_raw()) {
+            anyhow!(
+                "{path} cannot be compiled: the system ended the compiler, as it does where memory is short"
+            )
+        } else {
+            anyhow!(
+                "{path} cannot be compiled: the compiler failed ({status}) and said: {last_words}"
+            )
+        }
+    }
+}
+
+impl Executable {
+    #[cfg(target_os = "linux")]
+    fn open() -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let open = rustix::fs::open("/proc/self/exe", flags, Mode::empty())?;
+        let path = format!("/proc/self/fd/{}", open.as_raw_fd()).into();
+        Ok(Self { path, _open: Some(open) })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open() -> io::Result<Self> {
+        Ok(Self { path: std::env::current_exe()?, _open: None })
+    }
+}
+
+/// Run a compiler to its end.
+async fn run(mut command: Command, file: &ComponentFile) -> io::Result<Ended> {
+    let mut child = command.spawn()?;
+    let (input, output, errors) = pipes(&mut child)?;
+    let (input, code, last_words) = tokio::join!(
+        hand_over(input, &file.bytes),
+        // One more, to see that there is more.
+        read(output, limits::CODE_BYTES + 1),
+        read(errors, limits::LAST_WORDS_BYTES),
+    );
+    let status = child.wait().await?;
+    // Not before: it tells the compiler that the host still waits for it.
+    drop(input);
+    let last_words = String::from_utf8_lossy(&last_words).trim().to_owned();
+    Ok(Ended { status, code, last_words })
+}
+
+fn pipes(child: &mut Child) -> io::Result<(ChildStdin, ChildStdout, ChildStderr)> {
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(input), Some(output), Some(errors)) = pipes else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
+    Ok((input, output, errors))
+}
+
+/// Its length, then the component. One that ends before it has read it all says why.
+async fn hand_over(mut input: ChildStdin, component: &[u8]) -> ChildStdin {
+    let length = (component.len() as u64).to_le_bytes();
+    if input.write_all(&length).await.is_ok() {
+        let _ = input.write_all(component).await;
+    }
+    input
+}
+
+/// What a pipe carries, up to so many bytes. What ends in the middle is told by how the process ends.
+async fn read(pipe: impl AsyncRead + Unpin, bytes: usize) -> Vec<u8> {
+    let mut content = Vec::new();
+    let _ = pipe.take(bytes as u64).read_to_end(&mut content).await;
+    content
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    spawn_blocking(work).await.context("the compiler stopped")?
+}

@@ -1,0 +1,242 @@
+//! What a component may reach: its imports against the grants of its service.
+//!
+//! WASI is always there, but empty: no files, no sockets, no arguments, only the declared
+//! environment, outgoing HTTP only to granted services. Everything else is linked only when the component
+//! imports it and the application file grants it. A component that wants more is refused before it runs, with the
+//! line that would grant it.
+
+mod missing;
+
+use std::fmt;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre as P2Pre;
+use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
+
+use crate::Engine;
+use crate::output;
+use crate::state::{Grants, State};
+pub use missing::Missing;
+use wasm_host_capabilities::{self as capability, AnyCapability, Linkable, header_sets, outgoing};
+
+/// A capability as the engine has it.
+type Known = &'static dyn Linkable<State>;
+
+/// The capability behind an import such as `wasm-host:postgres/client@0.1.0`.
+fn capability_of(import: &str) -> Option<Known> {
+    let (package, _) = import.split_once('/')?;
+    capability::linkable::<State>().into_iter().find(|capability| capability.package() == package)
+}
+
+/// Why a component cannot be a service.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It imports a capability that its service is not granted.
+    NotGranted { import: String, capability: &'static dyn AnyCapability },
+    /// It imports what this host does not have, each with what there is instead.
+    Missing(Vec<Missing>),
+    /// It does not answer HTTP.
+    NoHandler { exports: Vec<String> },
+    /// Anything else that the linker says.
+    Incompatible { reason: String },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotGranted { import, capability } => {
+                write!(formatter, "it imports {import}, and nothing grants it {}", capability.key())
+            }
+            Self::Missing(missing) => {
+                let all: Vec<_> = missing.iter().map(Missing::to_string).collect();
+                formatter.write_str(&all.join("; "))
+            }
+            Self::NoHandler { exports } => {
+                let exports = match exports.as_slice() {
+                    [] => "nothing".to_string(),
+                    some => some.join(", "),
+                };
+                write!(
+                    formatter,
+                    "it exports {exports}; a service exports wasi:http/handler@0.3 or wasi:http/incoming-handler@0.2"
+                )
+            }
+            Self::Incompatible { reason } => write!(formatter, "{reason}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// The interfaces that a component imports.
+pub fn imports(engine: &Engine, component: &Component) -> Vec<String> {
+    component
+        .component_type()
+        .imports(engine.wasmtime())
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
+/// The interfaces that a component exports.
+pub fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    component
+        .component_type()
+        .exports(engine.wasmtime())
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
+/// The capabilities that a component must be granted, each with the first import that needs it.
+pub fn needs(imports: &[String]) -> Vec<(Known, String)> {
+    let mut needs: Vec<(Known, String)> = Vec::new();
+    for import in imports {
+        if let Some(capability) = capability_of(import)
+            && !needs.iter().any(|(known, _)| known.key() == capability.key())
+        {
+            needs.push((capability, import.clone()));
+        }
+    }
+    needs
+}
+
+/// Check a component's imports against the keys of what is granted, without linking anything.
+pub fn check(imports: &[String], granted: &[&str]) -> Result<(), Refusal> {
+    for (capability, import) in needs(imports) {
+        if !granted.contains(&capability.key()) {
+            return Err(Refusal::NotGranted { import, capability });
+        }
+    }
+    Ok(())
+}
+
+/// Whether an export is what makes a component a service.
+pub fn is_handler(export: &str) -> bool {
+    is_shared_handler(export)
+        || export
+            .strip_prefix("wasi:http/incoming-handler@")
+            .is_some_and(|version| missing::fits(version, "0.2"))
+}
+
+/// Whether an export is the handler of a guest that serves several requests at once.
+fn is_shared_handler(export: &str) -> bool {
+    let version = export.strip_prefix("wasi:http/handler@");
+    version.is_some_and(|version| missing::fits(version, "0.3"))
+}
+
+/// What this host cannot give a component, whatever its service is granted. Looks at nothing but its imports.
+pub fn missing(engine: &Engine, component: &Component) -> wasmtime::Result<Vec<Missing>> {
+    match linker(engine, component)?.instantiate_pre(component) {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => explain(engine, component, &error).ok_or(error),
+    }
+}
+
+/// Link a component to what its service is granted.
+pub fn link(
+    engine: &Engine,
+    component: &Component,
+    grants: &Grants,
+) -> Result<ProxyPre<State>, Refusal> {
+    let incompatible =
+        |error: wasmtime::Error| Refusal::Incompatible { reason: format!("{error:#}") };
+    let mut linker = linker(engine, component).map_err(incompatible)?;
+    // A guest of 0.2 serves one request at a time, and all that it prints is that one's.
+    let shares = exports(engine, component).iter().any(|name| is_shared_handler(name));
+    let surroundings = grants.surroundings.as_ref();
+    if shares && !surroundings.is_some_and(|all| all.has_output()) {
+        output::add_to_linker(&mut linker).map_err(incompatible)?;
+    }
+    let pre = linker.instantiate_pre(component).map_err(|error| {
+        explain(engine, component, &error).map_or_else(|| incompatible(error), Refusal::Missing)
+    })?;
+    check(&imports(engine, component), &grants.granted.keys())?;
+    if let Ok(pre) = P3Pre::new(pre.clone()) {
+        Ok(ProxyPre::P3(pre))
+    } else if let Ok(pre) = P2Pre::new(pre) {
+        Ok(ProxyPre::P2(pre))
+    } else {
+        Err(Refusal::NoHandler { exports: exports(engine, component) })
+    }
+}
+
+/// All that this host has for a component, as if everything were granted.
+fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine.wasmtime());
+    add_wasi(&mut linker)?;
+    for (capability, _) in needs(&imports(engine, component)) {
+        capability.link(&mut linker)?;
+    }
+    Ok(linker)
+}
+
+/// Why the linker said no; `None` if it is not about an import.
+fn explain(
+    engine: &Engine,
+    component: &Component,
+    error: &wasmtime::Error,
+) -> Option<Vec<Missing>> {
+    // What has types and nothing else needs no implementation.
+    let asks = |item: &ComponentItem| match item {
+        ComponentItem::ComponentInstance(instance) => {
+            let mut exports = instance.exports(engine.wasmtime());
+            exports.any(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
+        }
+        ComponentItem::Type(_) => false,
+        _ => true,
+    };
+    let ty = component.component_type();
+    let asked = ty.imports(engine.wasmtime()).filter(|(_, item)| asks(&item.ty));
+    let asked: Vec<String> = asked.map(|(name, _)| name.to_string()).collect();
+    let by_name = missing::by_name(&asked);
+    if by_name.is_empty() {
+        return missing::by_type(&asked, error).map(|missing| vec![missing]);
+    }
+    Some(by_name)
+}
+
+/// WASI 0.2 and 0.3 together: a guest of 0.3 whose standard library is built for 0.2 imports both.
+fn add_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<
+        State,
+        wasmtime_wasi_http::WasiHttp,
+    >(linker, wasmtime_wasi_http::WasiHttpView::http)?;
+    header_sets::add_to_linker(linker, State::tally)?;
+    outgoing::add_to_linker(linker, State::outgoing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(imports: &[&str]) -> Vec<String> {
+        imports.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_ungranted_import_is_refused_by_name() {
+        let imports = strings(&["wasi:io/poll@0.2.6", "wasm-host:postgres/client@0.1.0"]);
+        assert!(check(&imports, &["postgres"]).is_ok());
+        let refusal = check(&imports, &["ollama"]).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "it imports wasm-host:postgres/client@0.1.0, and nothing grants it postgres"
+        );
+    }
+
+    #[test]
+    fn each_needed_capability_is_named_once() {
+        let imports = strings(&[
+            "wasm-host:ollama/models@0.1.0",
+            "wasm-host:ollama/proxy@0.1.0",
+            "wasi:http/types@0.3.0",
+        ]);
+        let needs = needs(&imports).into_iter();
+        let needs: Vec<_> = needs.map(|(capability, import)| (capability.key(), import)).collect();
+        assert_eq!(needs, [("ollama", "wasm-host:ollama/models@0.1.0".to_string())]);
+    }
+}

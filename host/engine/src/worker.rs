@@ -1,0 +1,334 @@
+//! How requests are served by instances: when one is made, how many requests it takes, and when it ends.
+//!
+//! The [`Handler`] of a version queues requests, [`instance`] runs one instance, [`Expiration`] says when it ends.
+//! A guest's task cannot be cancelled from outside. So every request has a [`Slot`] that both
+//! its body and its instance see: once all requests of an instance that still run are abandoned, the instance ends
+//! within [`limits::ABANDONED_GRACE`], whatever the guest is doing. Requests that are alive are
+//! never cut short by a neighbour's client; but while one hangs that is not waited for, new ones go elsewhere, if
+//! another instance can take them.
+//!
+//! While guest code computes nothing else of its instance moves. The engine's ticks make such code give way to
+//! other instances, and are counted: an instance that computes for too long without a pause is ended.
+
+mod body;
+mod call;
+mod computing;
+mod error;
+mod expiration;
+mod handler;
+mod instance;
+mod shared;
+mod slots;
+mod wait;
+mod warm;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+use wasmtime::component::GuestTaskId;
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
+
+pub use self::body::{AnswerBody, has_no_body};
+pub use self::computing::stop as stop_computing;
+pub use self::error::{CallError, NoRoom};
+use self::expiration::Expiration;
+pub use self::handler::{Answer, Handler};
+use self::shared::AllInstancesBusy;
+pub use self::shared::{Retirement, Shared};
+use self::slots::SlotStatus;
+pub use self::slots::{InstanceSlots, Slot};
+pub use self::wait::call;
+use crate::Engine;
+use crate::memory::OverBudget;
+use crate::state::{Grants, State};
+use wasm_host_capabilities::context::calling_request;
+use wasm_host_limits as limits;
+
+/// Ticks after which a guest is first made to give way: it has computed for one of them whole.
+const FIRST_TICKS: u64 = 2;
+
+/// How a service's instances are used.
+#[derive(Clone, Debug)]
+pub struct InstanceLimits {
+    /// Instances alive at the same time.
+    pub instances: usize,
+    /// Requests that one instance serves at the same time. `wasi:http@0.2` guests serve one.
+    pub per_instance: Option<usize>,
+    /// Requests that one instance serves before it is replaced. `wasi:http@0.2` guests are written
+    /// for one each; they serve more only where this is set.
+    pub reuse: Option<usize>,
+    /// Linear memory of one instance, all its memories together.
+    pub memory_bytes: usize,
+    /// How long an instance without requests is kept.
+    pub idle: Duration,
+    /// How many are kept for longer, and made before the first request.
+    pub warm: usize,
+    /// How long a guest computes without waiting for anything.
+    pub cpu: Duration,
+    /// How long the body of a response stands still; zero for ever.
+    pub stream_idle: Duration,
+}
+
+/// All that instances of one version share, and what makes them. Cheap to clone.
+#[derive(Clone)]
+pub struct Policy {
+    pre: Arc<ProxyPre<State>>,
+    engine: Engine,
+    grants: Arc<Grants>,
+    limits: InstanceLimits,
+    reuse: usize,
+    per_instance: usize,
+    /// A guest of WASI 0.2: a waiting call of it holds its whole store.
+    exclusive: bool,
+    shared: Arc<Shared>,
+}
+
+/// A guest computed for too long without a pause.
+#[derive(Debug, thiserror::Error)]
+enum Overrun {
+    #[error("it computed for {0:?} without a pause ('cpu-timeout' sets the bound)")]
+    TooLong(Duration),
+    #[error("it computed for a request that has ended")]
+    ForNobody,
+}
+
+impl Policy {
+    pub fn new(
+        pre: ProxyPre<State>,
+        engine: Engine,
+        grants: Arc<Grants>,
+        limits: InstanceLimits,
+    ) -> Self {
+        let per_instance = wasm_host_limits::SERVICE_PER_INSTANCE.default;
+        let mut per_instance = limits.per_instance.unwrap_or(per_instance);
+        let mut reuse = limits.reuse.unwrap_or(wasm_host_limits::SERVICE_REUSE.default);
+        let exclusive = matches!(pre, ProxyPre::P2(_));
+        if exclusive {
+            per_instance = 1;
+            reuse = limits.reuse.unwrap_or(1);
+        }
+        Self {
+            pre: Arc::new(pre),
+            engine,
+            grants,
+            limits,
+            reuse,
+            per_instance,
+            exclusive,
+            shared: Arc::default(),
+        }
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub fn per_instance(&self) -> usize {
+        self.per_instance
+    }
+
+    /// Instances that may be alive at the same time.
+    pub fn instances(&self) -> usize {
+        self.limits.instances
+    }
+
+    /// Instances that are kept without requests.
+    pub fn warm(&self) -> usize {
+        self.limits.warm
+    }
+
+    fn service(&self) -> &str {
+        &self.grants.service
+    }
+
+    /// Make one instance and drop it: finds what only shows when a component starts.
+    pub async fn smoke(&self) -> wasmtime::Result<()> {
+        let _place = self.engine.enter_soon().await?;
+        let mut store = self.store();
+        store.epoch_deadline_async_yield_and_update(1);
+        let within = limits::SMOKE_TIMEOUT;
+        let tried = timeout(within, self.pre.instantiate_async(&mut store)).await;
+        tried.map_err(|_| wasmtime::format_err!("it did not start within {within:?}"))?.map(drop)
+    }
+
+    /// A store whose guest has still to be made to give way.
+    fn store(&self) -> Store<State> {
+        let state = State::new(self.grants.clone(), self.limits.memory_bytes);
+        let mut store = Store::new(self.engine.wasmtime(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(1);
+        // Besides those that the host's own tables hold: streams, futures and what else the engine makes by itself.
+        store.set_max_component_handles(limits::GUEST_RESOURCES);
+        // More than the instance may have at all would be refused after it was copied.
+        store.set_hostcall_fuel(limits::GUEST_CALL_BYTES.min(self.limits.memory_bytes));
+        store
+    }
+
+    /// At each tick the guest gives way; after too many without a pause it is ended.
+    fn count_ticks(&self, store: &mut Store<State>, slots: Arc<InstanceSlots>) {
+        let cpu = self.limits.cpu;
+        let most = ticks(cpu);
+        let mut abandoned: Option<Instant> = None;
+        store.epoch_deadline_callback(move |mut store| {
+            let ticks = slots.tick();
+            if ticks.is_power_of_two() {
+                // Handles of any kind: to make so many that they count takes longer than a tick.
+                store.data_mut().count()?;
+            }
+            if ticks == 1 {
+                // It has paused: a guest that lets its neighbours run is not ended for computing.
+                abandoned = None;
+            }
+            if computes_for_nobody(&mut store) {
+                abandoned.get_or_insert_with(Instant::now);
+            } else {
+                abandoned = None;
+            }
+            let overrun = if ticks > most {
+                Overrun::TooLong(cpu)
+            } else if abandoned.is_some_and(|since| since.elapsed() >= limits::ABANDONED_GRACE) {
+                Overrun::ForNobody
+            } else {
+                return Ok(UpdateDeadline::Yield(1));
+            };
+            // Before it is told that the instance has ended.
+            slots.end_all(SlotStatus::Overran);
+            Err(overrun.into())
+        });
+    }
+
+    /// Whether its guests may go on elsewhere while they compute. The time of a test is its own thread's.
+    fn shares_processors(&self) -> bool {
+        self.grants.surroundings.is_none()
+    }
+
+    /// Enter an instance that is then made.
+    fn enter(&self) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
+        self.shared.enter(self.limits.instances)
+    }
+
+    async fn instantiate(&self, slots: Arc<InstanceSlots>) -> wasmtime::Result<Made> {
+        let limits = &self.limits;
+        let place = self.engine.enter()?;
+        let mut store = self.store();
+        self.count_ticks(&mut store, slots.clone());
+        let within = wasm_host_limits::INSTANCE_START;
+        let started = timeout(within, self.pre.instantiate_async(&mut store)).await;
+        let started =
+            started.map_err(|_| wasmtime::format_err!("it did not start within {within:?}"))?;
+        let proxy = match started {
+            Ok(proxy) => proxy,
+            Err(_) if store.data().memory.is_over_budget() => return Err(OverBudget.into()),
+            Err(error) => return Err(error),
+        };
+        let expiration = Expiration::new(slots.clone(), store.data(), self.per_instance, limits);
+        Ok(Made { store: (store, place), proxy, slots, expiration })
+    }
+
+    /// Whether an instance takes another request.
+    fn accepts(&self, slots: &InstanceSlots) -> Accepts {
+        // Asked between its events, so the guest has let its neighbours run.
+        slots.pause();
+        // A request is served to the end of its body; only a guest of WASI 0.2 is done with its own part before.
+        let running = if self.exclusive { slots.unanswered() } else { slots.running() };
+        // A retired version must still serve what waits for it.
+        let begun = slots.begun();
+        let retired = slots.is_retired() && begun > 0;
+        if retired || self.is_used_up(slots) {
+            Accepts::NeverAgain
+        } else if running >= self.per_instance || self.is_avoided(slots) {
+            Accepts::NotNow
+        } else {
+            Accepts::Yes
+        }
+    }
+
+    /// Whether it has begun as many requests as one may.
+    fn is_used_up(&self, slots: &InstanceSlots) -> bool {
+        slots.begun() >= self.reuse
+    }
+
+    /// Whether new requests had better go elsewhere, and can.
+    fn is_avoided(&self, slots: &InstanceSlots) -> bool {
+        slots.is_tainted() && self.shared.has_better(slots, self.limits.instances)
+    }
+
+    /// Whether the service may have one more instance.
+    fn has_room(&self) -> bool {
+        self.shared.live_instances() < self.limits.instances
+    }
+
+    /// Tell the store of a request that begins.
+    fn begin(&self, mut store: StoreContextMut<'_, State>, slot: &Slot, task: GuestTaskId) {
+        let state = store.data_mut();
+        state.begin(task, slot.context.clone());
+        if self.per_instance == 1 {
+            state.set_only_request(slot.context.clone());
+        }
+    }
+
+    /// An instance has come to its end.
+    fn ended(&self, slots: &InstanceSlots, store: &Store<State>, ended: wasmtime::Result<()>) {
+        if let Err(error) = ended {
+            // Before the store goes: its end closes the bodies, which then must know why.
+            slots.end_all(SlotStatus::Broken);
+            let service = store.data().service();
+            if slots.is_ended() {
+                tracing::debug!(%service, "an instance was ended: nobody waits for it");
+            } else if store.data().trapped(&error) {
+                // Told to a test instead.
+            } else if let Some(overrun) = error.downcast_ref::<Overrun>() {
+                tracing::warn!(%service, "an instance was ended: {overrun}");
+            } else if error.is::<Dropped>() && !std::thread::panicking() {
+                tracing::debug!(%service, "an instance was ended with the host");
+            } else {
+                let cause = error.root_cause();
+                tracing::warn!(%service, "an instance trapped: {cause}");
+                tracing::debug!(%service, "{error:?}");
+            }
+        }
+    }
+
+    /// Whether its memory is so large that giving it back takes a while.
+    fn is_large(&self, store: &Store<State>) -> bool {
+        self.shares_processors() && store.data().memory.used() > limits::LARGE_STORE_BYTES
+    }
+}
+
+/// A store and its place in the host, which it gives up in this order.
+type Placed = (Store<State>, OwnedSemaphorePermit);
+
+/// An instance that was just made.
+struct Made {
+    store: Placed,
+    proxy: Proxy,
+    slots: Arc<InstanceSlots>,
+    expiration: Expiration,
+}
+
+/// Whether an instance takes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepts {
+    Yes,
+    NotNow,
+    NeverAgain,
+}
+
+/// Its task was dropped: by a panic, or with the host.
+#[derive(Debug, thiserror::Error)]
+#[error("its task was dropped")]
+struct Dropped;
+
+/// Whether the guest code that runs now serves a request that has been given up. What a guest does behind a
+/// response that was delivered is its own affair, within the bounds that all have.
+fn computes_for_nobody(store: &mut StoreContextMut<'_, State>) -> bool {
+    calling_request(store, |store| &store.data().requests)
+        .is_some_and(|request| request.cancel().is_cancelled() && !request.is_finished())
+}
+
+fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos() / limits::EPOCH_TICK.as_nanos()).unwrap_or(u32::MAX)
+}

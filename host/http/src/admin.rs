@@ -1,0 +1,179 @@
+//! The control plane, on a listener of its own: is the host alive, is it ready, what does it run, and put
+//! another version of it into service. Never on the public port.
+//!
+//! Read [`Admin::handle`] from top to bottom. Who may ask is [`guard`]'s, how much may be sent is
+//! [`body`]'s, what a swap is asked for is [`swap`]'s.
+
+mod body;
+mod guard;
+mod swap;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::control::Token;
+use crate::listener::Arriving;
+use crate::{is_end_of_connection, request};
+use wasm_host_capabilities::body::full;
+use wasm_host_limits as limits;
+use wasm_host_service::failure::respond::respond;
+use wasm_host_service::failure::{Failure, Kind};
+use wasm_host_service::swap::Swaps;
+
+/// What the control plane tells of the host. Implemented by the part that knows it.
+pub trait Status: Send + Sync {
+    /// Whether new requests are welcome.
+    fn is_ready(&self) -> bool;
+    /// What does not work at the moment. It makes some answers errors, and is no reason to send
+    /// no requests at all: the other services work.
+    fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
+    fn services(&self) -> Vec<ServiceStatus>;
+    fn backends(&self) -> Vec<BackendStatus>;
+}
+
+/// What runs on one backend. Zero when nobody waits: a call that outlives its client would show here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackendStatus {
+    /// Its table in the application file, such as `ollama.local`.
+    pub backend: String,
+    /// Calls, streams and transactions of all services together that have not ended.
+    pub calls: usize,
+}
+
+/// One service as `ps` and the start-up table show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    pub service: String,
+    /// The path prefix; none for services that only other services reach.
+    pub route: Option<String>,
+    /// `component` or `static`.
+    pub kind: String,
+    /// The component's digest, shortened.
+    pub version: Option<String>,
+    /// The version on trial and its share of the requests.
+    pub canary: Option<String>,
+    /// `running`, or `canary` while a version is on trial.
+    pub state: String,
+    /// Where it answers.
+    pub address: String,
+    pub instances: usize,
+    pub in_flight: usize,
+    /// Requests that wait for admission.
+    pub queued: usize,
+    pub served: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+}
+
+/// The control plane.
+pub struct Admin {
+    status: Arc<dyn Status>,
+    swaps: Arc<Swaps>,
+    token: Token,
+    uploads: Semaphore,
+}
+
+const PATHS: &str = "there are /live, /ready, /services, /backends, and of each service below \
+                     /services/NAME/ history, swap, rollback and drain";
+
+impl Admin {
+    pub fn new(status: Arc<dyn Status>, swaps: Arc<Swaps>, token: Token) -> Self {
+        Self { status, swaps, token, uploads: Semaphore::new(limits::ADMIN_UPLOADS) }
+    }
+
+    /// Answer a request to the control plane. Never fails: a failure is a response.
+    pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
+        self.answer(request).await.unwrap_or_else(|failure| {
+            tracing::debug!("control plane: {failure}");
+            let mut response = respond(&failure, "admin");
+            if is_end_of_connection(failure.kind) {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        })
+    }
+
+    async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
+        request::check(&request)?;
+        guard::same_origin(&request)?;
+        let path = request.uri().path().to_string();
+        let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        // Asked by machines that have no token, and no secret.
+        if let ["live" | "ready"] = steps[..] {
+            reads(&request)?;
+            return Ok(self.health(steps == ["ready"]).await);
+        }
+        guard::has_token(&request, &self.token)?;
+        match steps[..] {
+            ["services"] => {
+                reads(&request)?;
+                Ok(json(StatusCode::OK, &self.status.services()))
+            }
+            ["backends"] => {
+                reads(&request)?;
+                Ok(json(StatusCode::OK, &self.status.backends()))
+            }
+            ["services", name, "history"] => {
+                reads(&request)?;
+                self.history(name)
+            }
+            ["services", name, "swap"] => {
+                writes(&request)?;
+                self.swap(name, request).await
+            }
+            ["services", name, "rollback"] => {
+                writes(&request)?;
+                self.rollback(name, &request).await
+            }
+            ["services", name, "drain"] => {
+                writes(&request)?;
+                self.drain(name)
+            }
+            _ => Err(Failure::new(Kind::NoRoute, format!("There is no {path}; {PATHS}."))),
+        }
+    }
+
+    async fn health(&self, ready: bool) -> Response<WasiBody> {
+        if !ready {
+            return json(StatusCode::OK, &serde_json::json!({ "status": "live" }));
+        }
+        if !self.status.is_ready() {
+            let stopping = serde_json::json!({ "status": "stopping" });
+            return json(StatusCode::SERVICE_UNAVAILABLE, &stopping);
+        }
+        let degraded = self.status.degraded().await;
+        json(StatusCode::OK, &serde_json::json!({ "status": "ready", "degraded": degraded }))
+    }
+}
+
+fn reads<B>(request: &Request<B>) -> Result<(), Failure> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::MethodNotAllowed, "This is read with GET."))
+}
+
+fn writes<B>(request: &Request<B>) -> Result<(), Failure> {
+    if request.method() == Method::POST {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::PostOnly, "This is asked for with POST."))
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<WasiBody> {
+    // Plain data always has a JSON form.
+    let mut response = Response::new(full(serde_json::to_vec(value).unwrap_or_default()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,76 @@
+//! What the control plane says of versions, in JSON, and what commands read of it.
+
+use serde::{Deserialize, Serialize};
+
+use wasm_host_service::history::{Record, Verdict};
+use wasm_host_service::swap;
+
+/// One attempt to put a version into service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts up with every attempt of the service.
+    pub number: u64,
+    /// SHA-256 of the component; none if there was nothing to digest.
+    pub digest: Option<String>,
+    /// Where the component came from.
+    pub path: String,
+    /// What asked for it.
+    pub cause: String,
+    pub verdict: Verdict,
+    /// Why it was rejected or taken back.
+    pub reason: Option<String>,
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// From the request to the verdict, in milliseconds.
+    pub took_ms: u64,
+    /// Interfaces that it imports and the version before did not, and the other way round.
+    pub imports_added: Vec<String>,
+    pub imports_removed: Vec<String>,
+    /// Requests that it answered whole.
+    pub served: Option<u64>,
+    /// From its replacement to the end of its last request, in milliseconds.
+    pub drained_in_ms: Option<u64>,
+    /// Requests that were ended at the drain's deadline.
+    pub cut: Option<u64>,
+}
+
+/// What came of a swap.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub service: String,
+    /// The digest that served before.
+    pub from: String,
+    #[serde(flatten)]
+    pub attempt: Attempt,
+    /// Requests that were running on the old version at the moment of the swap, which finish there.
+    pub finishing: usize,
+    /// The digest of the canary that this ended.
+    pub ended_canary: Option<String>,
+}
+
+impl From<Record> for Attempt {
+    fn from(record: Record) -> Self {
+        Self {
+            number: record.number,
+            digest: record.digest,
+            path: record.path,
+            cause: record.cause,
+            verdict: record.verdict,
+            reason: record.reason,
+            at_ms: record.at_ms,
+            took_ms: record.took_ms,
+            imports_added: record.imports_added,
+            imports_removed: record.imports_removed,
+            served: record.served,
+            drained_in_ms: record.drained_in_ms,
+            cut: record.cut,
+        }
+    }
+}
+
+impl From<swap::Outcome> for Outcome {
+    fn from(outcome: swap::Outcome) -> Self {
+        let swap::Outcome { service, from, record, finishing, ended_canary } = outcome;
+        Self { service, from, attempt: record.into(), finishing, ended_canary }
+    }
+}

@@ -1,0 +1,213 @@
+//! One request's life on the public port: find the service, hand over, answer.
+//!
+//! Read [`App::handle`] from top to bottom. Sockets are [`listener`]'s, routes are [`route`]'s, files
+//! are [`files`]'s; what a service does is behind `service`.
+
+pub mod admin;
+pub mod body;
+pub mod control;
+pub mod cors;
+pub mod files;
+pub mod forwarded;
+pub mod health;
+pub mod listener;
+pub mod origin;
+pub mod request;
+pub mod route;
+mod streaming;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Response, header};
+use wasmtime_wasi_http::WasiBody;
+
+use crate::cors::{Pages, Reader};
+use crate::files::Files;
+use crate::forwarded::Proxies;
+use crate::listener::{Arriving, Peer};
+use crate::origin::{Asked, Names};
+use crate::route::Router;
+use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::context::Inbound;
+use wasm_host_capabilities::outgoing::hops;
+use wasm_host_service::Service;
+use wasm_host_service::failure::respond::respond;
+use wasm_host_service::failure::{Failure, Kind, Source};
+
+/// What answers under a route.
+#[derive(Clone)]
+pub enum Target {
+    Component {
+        service: Arc<Service>,
+        /// Largest request body, in bytes.
+        max_body: u64,
+        /// Whether it has a model server, whose clients it may have, too.
+        has_models: bool,
+    },
+    Static(Arc<Files>),
+}
+
+impl Target {
+    /// Whether clients of Ollama ask it.
+    fn has_models(&self) -> bool {
+        matches!(self, Self::Component { has_models: true, .. })
+    }
+}
+
+/// What answers under a route, and what pages of other origins may do with it.
+#[derive(Clone)]
+pub struct Served {
+    pub target: Target,
+    pub pages: Arc<Pages>,
+}
+
+/// The public side of the application.
+pub struct App {
+    router: Router<Served>,
+    names: Names,
+    /// Time between two pieces of a request body.
+    body_idle: Duration,
+    proxies: Proxies,
+    ids: RequestIds,
+}
+
+impl App {
+    pub fn new(
+        router: Router<Served>,
+        names: Names,
+        body_idle: Duration,
+        proxies: Proxies,
+    ) -> Self {
+        Self { router, names, body_idle, proxies, ids: RequestIds::new() }
+    }
+
+    /// Answer one request. Never fails: a failure is a response.
+    pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<WasiBody> {
+        let id = self.ids.next();
+        let is_head = request.method() == Method::HEAD;
+        let mut reader = None;
+        let mut response = match self.route(&id, request, peer, &mut reader).await {
+            Ok(response) => response,
+            Err(failure) => {
+                if failure.service.is_none() {
+                    self.log(&id, &failure);
+                }
+                let mut response = respond(&failure, &id);
+                if is_head {
+                    // Over HTTP/1.1 it would be left out anyway; over HTTP/2 it would be sent.
+                    *response.body_mut() = full("");
+                }
+                let headers = response.headers_mut();
+                if let Ok(id) = HeaderValue::from_str(&id) {
+                    headers.insert("x-request-id", id);
+                }
+                if is_end_of_connection(failure.kind) {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
+        };
+        // Also of a failure: the user of the page that asked reads why.
+        if let Some(reader) = reader {
+            reader.mark(response.headers_mut());
+        }
+        response
+    }
+
+    /// Tell of a failure that is no component's. Whose fault it is decides how loud the log says it.
+    fn log(&self, id: &str, failure: &Failure) {
+        match failure.kind.source() {
+            Source::Client => tracing::debug!(request = id, "{failure}"),
+            Source::Guest | Source::Host => tracing::warn!(request = id, "{failure}"),
+        }
+    }
+
+    /// `reader` becomes whoever may read the answer, whatever that will be.
+    async fn route<'a>(
+        &'a self,
+        id: &str,
+        request: Request<Arriving>,
+        peer: Peer,
+        reader: &mut Option<Reader<'a>>,
+    ) -> Result<Response<WasiBody>, Failure> {
+        request::check(&request)?;
+        let authority = request::host(&request)?;
+        let host = authority.as_ref().map_or("", Authority::as_str);
+        let uri = request.uri().clone();
+        let path = uri.path();
+        let found = self.router.find(host, path);
+        let is_for_models = found.is_some_and(|(served, _)| served.target.has_models());
+        self.names.check(host).map_err(|refused| Failure { is_for_models, ..refused })?;
+        let Some((served, rest)) = found else {
+            return Err(Failure::new(Kind::NoRoute, format!("No service answers {path}.")));
+        };
+        let client = self.proxies.client(peer.address.ip(), peer.secure, host, request.headers());
+        let (client_host, secure) = (&client.host, client.secure);
+        let asked = Asked { host, client_host, secure, names: &self.names };
+        match served.pages.admit(&request, &asked) {
+            Ok(Some(preflight)) => return Ok(preflight),
+            admitted => {
+                *reader = Some(served.pages.reader(request.headers()));
+                admitted.map_err(|refused| Failure { is_for_models, ..refused })?;
+            }
+        }
+        match &served.target {
+            Target::Static(files) => files.serve(&request, rest).await,
+            Target::Component { service, max_body, has_models } => {
+                let of_service = |failure: Failure| {
+                    service.log(id, &failure);
+                    Failure { is_for_models: *has_models, ..failure.of(&service.name) }
+                };
+                let probe = health::Probe::of(request.method(), rest);
+                let hops = hops::passed(request.headers());
+                let (request, fate) = {
+                    let passage = request::Passage {
+                        host: authority.as_ref(),
+                        path: rest,
+                        route: route::stripped(path, rest),
+                        client: &client,
+                        told: &peer.told,
+                        body: body::Bounds { bytes: *max_body, idle: self.body_idle },
+                    };
+                    request::for_guest(request, &passage).map_err(of_service)?
+                };
+                let inbound = Inbound::new(id.to_string(), hops);
+                let answer = service.handle(inbound, request).await;
+                let answer = match fate {
+                    Some(fate) => fate.judge(answer),
+                    None => answer,
+                };
+                let answer = match probe {
+                    Some(probe) => probe.answer(service, answer).await,
+                    None => answer,
+                };
+                answer.map(streaming::unbuffered).map_err(of_service)
+            }
+        }
+    }
+}
+
+/// Whether what follows on the connection is not to be trusted, or is the rest of a body that nobody wants.
+fn is_end_of_connection(kind: Kind) -> bool {
+    matches!(kind, Kind::Malformed | Kind::BodyTooLarge | Kind::BodyTooSlow | Kind::NotImplemented)
+}
+
+/// Ids that differ between requests and between runs of the host.
+struct RequestIds {
+    run: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { run: started.as_micros() as u64, next: AtomicU64::new(1) }
+    }
+
+    fn next(&self) -> String {
+        format!("{:x}-{:x}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}

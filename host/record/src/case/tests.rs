@@ -1,0 +1,53 @@
+use super::*;
+use wasm_host_testkit::case::Case;
+
+fn recorded(text: &str, body: &str) -> Recorded {
+    let case = Case::parse(text, std::path::Path::new("a.toml")).unwrap();
+    Recorded { case, body: body.into() }
+}
+
+fn written(recorded: Recorded) -> String {
+    text(recorded, &Redactor::new(&[], &[]).unwrap()).unwrap().1
+}
+
+#[test]
+fn a_password_of_the_request_is_not_in_what_is_made_of_it() {
+    let text = r#"
+[request]
+method = "POST"
+path = "/login"
+json = '{"name":"ada","password":"hunter2","session_token":"abcdefgh-1","pin":4711}'
+[[call]]
+query = "select id from users where name = $1 and password = $2 and pin = $3"
+parameters = ["ada", "hunter2", { int32 = 4711 }]
+answer.columns = ["id int4", "session_id uuid", "token_secret float8"]
+answer.rows = [[1, "6f1c2d3e-0a1b-4c5d-8e9f-0123456789ab", 1.25]]
+[[call]]
+http = "GET http://other/of/abcdefgh-1"
+headers = { x-forwarded-for-user = "ada abcdefgh-1" }
+[response]
+status = 200
+headers = { x-of = "abcdefgh-1" }
+"#;
+    // As it is when it was recorded.
+    let mut recorded = recorded(text, "hello ada of abcdefgh-1");
+    recorded.case.request.content = Content::Stream {
+        pieces: vec![Piece::Bytes(match recorded.case.request.content {
+            Content::Whole(body) => body.bytes().to_vec(),
+            _ => Vec::new(),
+        })],
+        lines: false,
+    };
+    let written = written(recorded);
+    for secret in ["hunter2", "abcdefgh-1", "4711", "6f1c2d3e", "1.25"] {
+        assert!(!written.contains(secret), "{secret} is in\n{written}");
+    }
+    // What the component makes of `redacted` in a test is what the case expects.
+    for kept in [
+        r#"parameters = ["ada", "redacted", { int32 = 0 }]"#,
+        "GET http://other/of/redacted",
+        "hello ada of redacted",
+    ] {
+        assert!(written.contains(kept), "{kept} is not in\n{written}");
+    }
+}

@@ -1,0 +1,391 @@
+//! One request through one version of a service: admission, deadline, the body's end.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::Service;
+use crate::admission::{Permit, busy};
+use crate::failure::{Failure, Kind, Source};
+use crate::version::{Counts, Version};
+use wasm_host_capabilities::context::{Inbound, Served};
+use wasm_host_capabilities::outgoing::{ErrorCode, HttpError as Error, HttpRequest, HttpResponse};
+use wasm_host_engine::worker::{AnswerBody, CallError, Slot, has_no_body};
+use wasm_host_limits as limits;
+
+/// When an answer must be whole: an extension of the response, for whoever writes it. A body that its reader makes
+/// wait is not polled, and cannot see to it itself.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerUntil(pub Instant);
+
+impl Service {
+    /// Answer a request. Dropping the future, or the response's body before its end, ends what was begun for it.
+    pub async fn handle(
+        self: &Arc<Self>,
+        mut inbound: Inbound,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
+        let Some(observer) = &self.observer else {
+            return self.answer(inbound, request).await;
+        };
+        let (observation, request) = observer.begin(&mut inbound, request);
+        let answer = self.answer(inbound, request).await;
+        match observation {
+            Some(observation) => observation.answered(answer),
+            None => answer,
+        }
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        inbound: Inbound,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
+        let permit = self.admission.admit(&self.name, inbound.hops() > 0).await;
+        let permit = permit.map_err(|busy| if self.is_stopped() { self.cut() } else { busy })?;
+        let until = permit.until();
+        let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
+        let version = self.begin();
+        let served = Served {
+            service: self.name.clone(),
+            version: version.digest.clone(),
+            deadline: deadline.as_ref().map(|deadline| deadline.deadline()),
+        };
+        // The guard comes before the call: whatever happens from here on, the slot gets an end.
+        let mut guard = Guard {
+            slot: Slot::new(inbound.served_by(served)),
+            service: self.clone(),
+            counts: version.counts.clone(),
+            ending: Ending::Left,
+            _permit: permit,
+        };
+        let method = request.method().clone();
+        let patience = self.patience();
+        let mut answer = if self.is_stopped() {
+            Err(self.cut())
+        } else {
+            let answer = timeout(patience, self.call(&version, &guard.slot, request, until));
+            answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)))
+        };
+        if guard.slot.was_cut() {
+            // Also if the guest made an answer of what had been ended under it.
+            answer = Err(self.cut());
+        }
+        match &answer {
+            Ok(response) => version.counts.answer(response.status().is_server_error()),
+            Err(failure) => {
+                // Busy is the host's word, not the version's.
+                version.counts.answer(failure.kind.source() == Source::Guest);
+                guard.fail();
+            }
+        }
+        let mut response = answer?;
+        if let Some(until) = guard.slot.context.served().and_then(|served| served.deadline) {
+            response.extensions_mut().insert(AnswerUntil(until));
+        }
+        let promised = if has_no_body(&method, response.status()) {
+            // Its head is all of it; nobody reads what the guest writes behind it.
+            guard.ending = Ending::Whole;
+            None
+        } else {
+            AnswerBody::promised(response.headers())
+        };
+        Ok(response.map(|body| {
+            GuardedBody::new(AnswerBody::new(body, promised), guard, deadline).boxed_unsync()
+        }))
+    }
+
+    /// The version for a request, which counts the request from now on.
+    fn begin(&self) -> Arc<Version> {
+        let version = self.serving.load().pick().clone();
+        version.counts.begin();
+        if !version.is_retired() {
+            return version;
+        }
+        // It was replaced in between, and whoever drains it may have found it empty already. What replaced it
+        // was published before it was retired. Once is enough: replaced again, the request is merely late.
+        let newer = self.serving.load().pick().clone();
+        newer.counts.begin();
+        version.counts.pass_on();
+        newer
+    }
+
+    /// Call the version.
+    async fn call(
+        &self,
+        version: &Version,
+        slot: &Arc<Slot>,
+        request: HttpRequest,
+        until: Instant,
+    ) -> Result<HttpResponse, Failure> {
+        let answer = version.call(slot, request, until, || !self.is_stopped()).await;
+        answer.map_err(|error| self.failure(&error, slot))
+    }
+
+    /// How long this waits for the beginning of an answer.
+    fn patience(&self) -> Duration {
+        let first_byte = self.deadlines.first_byte;
+        self.deadlines.total.map_or(first_byte, |total| total.min(first_byte))
+    }
+
+    fn failure(&self, error: &CallError, slot: &Slot) -> Failure {
+        if slot.overran() {
+            return Failure::new(
+                Kind::FirstByteTimeout,
+                format!("The service {} computed for too long without a pause.", self.name),
+            );
+        }
+        match error {
+            CallError::NoRoom(..) if self.is_stopped() => self.cut(),
+            CallError::NoRoom(_, why) => busy(&self.name).because(why),
+            CallError::NotStarted(error) => self.trapped().because(format_args!("{error:#}")),
+            CallError::Ended => self.trapped().because("its instance ended"),
+            CallError::Trapped(error) => self.trapped().because(error.root_cause()),
+            CallError::Refused(ErrorCode::HttpRequestBodySize(limit)) => {
+                let limit = limit.map(|limit| format!(" of {limit} bytes")).unwrap_or_default();
+                Failure::new(Kind::BodyTooLarge, format!("The body is over the bound{limit}."))
+            }
+            CallError::Refused(code) => self.no_response().because(format_args!("{code:?}")),
+            CallError::Informational(status) => {
+                self.no_response().because(format_args!("it answered {status}"))
+            }
+        }
+    }
+
+    fn no_response(&self) -> Failure {
+        let public = format!("The service {} gave no response.", self.name);
+        Failure::new(Kind::GuestFailed, public)
+    }
+
+    fn too_slow(&self, patience: Duration) -> Failure {
+        Failure::new(
+            Kind::FirstByteTimeout,
+            format!("The service {} did not begin to answer within {patience:?}.", self.name),
+        )
+        .because(match self.deadlines.total {
+            Some(total) if total <= self.deadlines.first_byte => "'timeout' sets the bound",
+            _ => "'first-byte-timeout' sets the bound",
+        })
+    }
+
+    fn cut(&self) -> Failure {
+        Failure::new(
+            Kind::Cut,
+            format!(
+                "The service {} was stopped or replaced before it answered; try again in a moment.",
+                self.name
+            ),
+        )
+    }
+
+    fn trapped(&self) -> Failure {
+        Failure::new(
+            Kind::GuestTrapped,
+            format!("The service {} failed while it handled this request.", self.name),
+        )
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Its client left.
+    Left,
+    /// There was no answer, or not all of it.
+    Failed,
+    /// Nothing more is wanted: the body came to its end, or there is none to be read.
+    Whole,
+}
+
+/// What a request holds until its end. Its drop tells the instance how it ended.
+struct Guard {
+    slot: Arc<Slot>,
+    service: Arc<Service>,
+    /// Of the one version that answers this request. It lives as long as an instance of it does; from here it
+    /// is only counted, so that a client that stopped reading does not keep its code in memory.
+    counts: Arc<Counts>,
+    ending: Ending,
+    _permit: Permit,
+}
+
+impl Guard {
+    /// There is no answer, or no more of it. That its client has left may be the reason.
+    fn fail(&mut self) {
+        if !self.slot.context.cancel().is_cancelled() || self.slot.is_ended_by_host() {
+            self.ending = Ending::Failed;
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.counts.end(self.ending == Ending::Whole);
+        let counted = match self.ending {
+            Ending::Whole => {
+                self.service.served.fetch_add(1, Ordering::Relaxed);
+                return self.slot.finish();
+            }
+            Ending::Failed => &self.service.failed,
+            Ending::Left => &self.service.cancelled,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+        let context = &self.slot.context;
+        if let Some(Served { service, version, .. }) = context.served() {
+            let request = context.id();
+            tracing::debug!(%service, %version, request, "ended before its response did");
+        }
+        self.slot.abandon();
+    }
+}
+
+/// A response's body with what its request holds.
+struct GuardedBody {
+    body: AnswerBody,
+    guard: Guard,
+    /// It was ended although the component did all that was asked.
+    is_blameless: bool,
+    /// The log has been told why it did not come to its end.
+    is_told: bool,
+    /// When all of it must have been read.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// The error that the body ended with, held back for one turn: the connection is closed at once by an
+    /// error, and what was written just before it, often the reason, would never be sent.
+    error: Option<Error>,
+}
+
+impl GuardedBody {
+    fn new(body: AnswerBody, guard: Guard, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        Self { body, guard, is_blameless: false, is_told: false, deadline, error: None }
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= Instant::now())
+    }
+
+    fn tell_that_it_is_late(&mut self) {
+        let total = self.guard.service.deadlines.total.unwrap_or_default();
+        self.tell(format_args!(
+            "its response was not whole after {total:?} and was ended ('timeout' sets the bound)"
+        ));
+    }
+
+    /// Tell the log why the client does not get all of its answer. Once.
+    fn tell(&mut self, why: fmt::Arguments<'_>) {
+        let Guard { service, slot, .. } = &self.guard;
+        if !std::mem::replace(&mut self.is_told, true) {
+            tracing::warn!(service = %service.name, request = slot.context.id(), "{why}");
+        }
+    }
+
+    /// The same where nobody has told it yet.
+    fn tell_that_it_broke_off(&mut self, error: &Error) {
+        let slot = &self.guard.slot;
+        let why: Cow<'_, str> = if slot.was_cut() {
+            "the service was stopped or replaced, and its time to finish was over".into()
+        } else if slot.overran() {
+            "the component computed for too long without a pause".into()
+        } else if slot.is_broken() {
+            "its instance ended".into()
+        } else {
+            let mut words = format!("the component ended it with {error:?}");
+            words.truncate(words.floor_char_boundary(limits::BREAK_WORDS_BYTES));
+            words.into()
+        };
+        self.tell(format_args!("its response broke off: {why}"));
+    }
+
+    /// The next piece, or why there will be none.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let slot = &self.guard.slot;
+        if let Poll::Ready(frame) = self.body.poll_frame(slot, cx) {
+            // A guest that is never waited for has no more time than others. Its reader may be what is slow, so
+            // this is no fault of the version.
+            if matches!(frame, Some(Ok(_))) && self.is_late() {
+                self.tell_that_it_is_late();
+                self.is_blameless = true;
+                return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+            }
+            return Poll::Ready(frame);
+        }
+        // After the waiting was made known: whoever gives the body up before that is seen here.
+        if slot.has_stalled() {
+            let idle = self.guard.service.deadlines.stream_idle;
+            self.tell(format_args!(
+                "its response stood still for {idle:?} and was ended ('stream-idle-timeout' sets the bound)"
+            ));
+            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+        }
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            self.tell_that_it_is_late();
+            return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        if self.guard.ending != Ending::Left {
+            return;
+        }
+        if self.body.is_read(&self.guard.slot) {
+            self.guard.ending = Ending::Whole;
+        } else if self.is_late() {
+            // Its reader was too slow, and whoever writes it has ended it: no fault of the version.
+            self.guard.fail();
+            if self.guard.ending == Ending::Failed {
+                self.tell_that_it_is_late();
+            }
+        }
+    }
+}
+
+impl Body for GuardedBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let error = match ready!(self.poll_piece(cx)) {
+            Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => error,
+            None => {
+                self.guard.ending = Ending::Whole;
+                return Poll::Ready(None);
+            }
+        };
+        if !self.guard.slot.was_cut() && !self.is_blameless {
+            self.guard.counts.broke_off();
+        }
+        self.guard.fail();
+        if self.guard.ending == Ending::Failed {
+            self.tell_that_it_broke_off(&error);
+        }
+        self.error = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Of an answer without a body from the beginning: over HTTP/2 that is said with its head.
+        self.guard.ending == Ending::Whole || self.body.is_end_stream(&self.guard.slot)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,169 @@
+//! Services: a name, the version that serves it now, and the way of a request through it.
+//!
+//! A request is answered by exactly one version of a component, body included: it takes the current version
+//! with one atomic load and holds it until its body ends. Nothing here knows routes or sockets.
+
+pub mod admission;
+pub mod dispatch;
+pub mod failure;
+pub mod history;
+pub mod loader;
+pub mod observer;
+pub mod registry;
+pub mod serving;
+pub mod store;
+pub mod swap;
+pub mod version;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::admission::Admission;
+use crate::failure::{Failure, Source};
+use crate::observer::Observer;
+use crate::serving::Serving;
+use crate::version::Version;
+
+/// One component service.
+pub struct Service {
+    pub name: Arc<str>,
+    /// Reached by other services only.
+    pub internal: bool,
+    pub deadlines: Deadlines,
+    /// Bytes of a request body that another service sends.
+    pub max_body: u64,
+    serving: ArcSwap<Serving>,
+    /// Versions that were replaced and may still have requests.
+    replaced: Mutex<Vec<Weak<Version>>>,
+    admission: Arc<Admission>,
+    /// The host ends: no request reaches a component any more.
+    is_stopped: AtomicBool,
+    served: AtomicU64,
+    failed: AtomicU64,
+    cancelled: AtomicU64,
+    /// Sees what goes in and out.
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// How long a component may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// To begin its answer.
+    pub first_byte: Duration,
+    /// To end it.
+    pub total: Option<Duration>,
+    /// Between two pieces of it.
+    pub stream_idle: Duration,
+}
+
+impl Service {
+    pub fn new(
+        name: Arc<str>,
+        internal: bool,
+        deadlines: Deadlines,
+        max_body: u64,
+        admission: Arc<Admission>,
+        version: Arc<Version>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        Self {
+            name,
+            internal,
+            deadlines,
+            max_body,
+            serving: ArcSwap::new(Serving::only(version)),
+            replaced: Mutex::default(),
+            admission,
+            is_stopped: AtomicBool::new(false),
+            served: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            observer,
+        }
+    }
+
+    /// Tell the log of a request that failed, as loudly as it is not the client's own fault.
+    pub fn log(&self, request: &str, failure: &Failure) {
+        let service = &self.name;
+        if failure.kind.source() == Source::Client {
+            return tracing::debug!(%service, request, "{failure}");
+        }
+        tracing::warn!(%service, request, "{failure}");
+    }
+
+    /// What takes the next request.
+    pub fn serving(&self) -> Arc<Serving> {
+        self.serving.load_full()
+    }
+
+    /// From now on `serving` takes the requests. Those that run stay where they are.
+    pub fn publish(&self, serving: Arc<Serving>) {
+        self.serving.store(serving);
+    }
+
+    /// A version that takes no requests any more comes to its end.
+    pub fn let_go(&self, version: &Arc<Version>) {
+        let mut replaced = self.replaced.lock();
+        replaced.retain(|version| version.strong_count() > 0);
+        replaced.push(Arc::downgrade(version));
+    }
+
+    /// All versions that may have requests: those that take them, and those that were replaced.
+    pub fn versions(&self) -> Vec<Arc<Version>> {
+        let mut versions = self.serving().versions();
+        let replaced = self.replaced.lock();
+        // One that was put back into service is in both.
+        for version in replaced.iter().filter_map(Weak::upgrade) {
+            if !versions.iter().any(|other| Arc::ptr_eq(other, &version)) {
+                versions.push(version);
+            }
+        }
+        versions
+    }
+
+    /// Instances that are alive, of whatever version.
+    pub fn live_instances(&self) -> usize {
+        self.versions().iter().map(|version| version.live_instances()).sum()
+    }
+
+    /// Let no request reach the component any more, also none that waits.
+    pub fn stop(&self) {
+        // One order with the count of the version's requests: whoever cuts those that run sees a request, or it
+        // sees this.
+        self.is_stopped.store(true, Ordering::SeqCst);
+        self.admission.close();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    /// Requests that are being served, bodies included.
+    pub fn in_flight(&self) -> usize {
+        self.admission.running()
+    }
+
+    /// Requests that wait for admission.
+    pub fn queued(&self) -> usize {
+        self.admission.waiting()
+    }
+
+    /// Requests whose response has been delivered whole.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Requests that got no response of the component, or not all of it.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose client left before it had all of the response.
+    pub fn cancelled(&self) -> u64 {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,269 @@
+//! What of services outlives the process: the version that is published, the files of versions that a
+//! rollback may want, and the history.
+//!
+//! Every file appears under its name only when it is whole (written beside, synced, renamed), so that a
+//! host that is killed at any moment leaves the old state or the new one.
+
+mod format;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::history::History;
+use wasm_host_engine::compile::ComponentFile;
+use wasm_host_system::digest::Digest;
+use wasm_host_system::owned;
+
+/// The folder of published versions.
+pub struct Store {
+    folder: PathBuf,
+    /// Held while anything in the folder changes, so that what one service tidies away is never what
+    /// another one is writing.
+    changing: Mutex<()>,
+    /// Components that are kept for a swap which no history knows yet, with how many swaps want each.
+    wanted: Mutex<HashMap<String, usize>>,
+}
+
+/// A component that stays kept while this lives; afterwards, for as long as a history knows it.
+pub struct Kept {
+    store: Arc<Store>,
+    digest: String,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut wanted = self.store.wanted.lock();
+        if let Some(count) = wanted.get_mut(&self.digest) {
+            *count -= 1;
+            if *count == 0 {
+                wanted.remove(&self.digest);
+            }
+        }
+    }
+}
+
+/// What is known of one service.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// The digest of the version that serves; none before the first swap.
+    pub published: Option<String>,
+    /// The digest of the application file's own component when that was published. If the file has
+    /// another one by now, it was built since, and it is what its owner wants to run.
+    pub replaced: Option<String>,
+    pub history: History,
+}
+
+impl Store {
+    pub fn new(state_dir: &Path) -> anyhow::Result<Self> {
+        let folder = state_dir.join("versions");
+        owned::private_folder(&folder)?;
+        Ok(Self { folder, changing: Mutex::default(), wanted: Mutex::default() })
+    }
+
+    /// What was saved for a service. A record that cannot be read is set aside, never lost, and the
+    /// service starts from the application file.
+    pub fn load(&self, service: &str) -> Saved {
+        let path = self.record(service);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Saved::default(),
+            Err(error) => {
+                tracing::warn!("cannot read {}: {error}", path.display());
+                return Saved::default();
+            }
+        };
+        format::read(&text).unwrap_or_else(|error| {
+            let aside = path.with_extension("unreadable");
+            tracing::warn!(
+                "{} is no history ({error}); it is now {}",
+                path.display(),
+                aside.display()
+            );
+            // If it cannot be moved, it is overwritten by the next save.
+            let _ = fs::rename(&path, aside);
+            Saved::default()
+        })
+    }
+
+    pub fn save(&self, service: &str, saved: &Saved) -> io::Result<()> {
+        let _changing = self.changing.lock();
+        write(&self.record(service), &format::write(saved)?)
+    }
+
+    /// Keep a component's file.
+    pub fn keep(self: &Arc<Self>, file: &ComponentFile) -> io::Result<Kept> {
+        let digest = file.digest.full().to_string();
+        *self.wanted.lock().entry(digest.clone()).or_default() += 1;
+        let kept = Kept { store: self.clone(), digest };
+        let _changing = self.changing.lock();
+        let path = self.component(file.digest.full());
+        // By its length: who changes it on purpose is found out by `find`.
+        if !fs::metadata(&path).is_ok_and(|data| data.len() == file.bytes.len() as u64) {
+            write(&path, &file.bytes)?;
+        }
+        Ok(kept)
+    }
+
+    /// A component that was kept, if it still is what it was.
+    pub fn find(&self, digest: &str) -> Option<ComponentFile> {
+        let bytes = fs::read(self.component(digest)).ok()?;
+        let file = ComponentFile::from_bytes(bytes, self.component(digest)).ok()?;
+        (file.digest.full() == digest).then_some(file)
+    }
+
+    /// Remove the components that nobody knows any more, and what a killed host left half written. `known`
+    /// are those of all histories; it is asked at the right moment.
+    pub fn trim(&self, known: impl FnOnce() -> HashSet<String>) {
+        let _changing = self.changing.lock();
+        // In this order: a swap enters its history before it lets go of what it keeps.
+        let mut wanted: HashSet<String> = self.wanted.lock().keys().cloned().collect();
+        wanted.extend(known());
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let superfluous =
+                name.strip_suffix(".wasm").is_some_and(|digest| !wanted.contains(digest));
+            if superfluous || name.ends_with(".partial") {
+                // What cannot be removed now is tried again with the next swap.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn record(&self, service: &str) -> PathBuf {
+        self.folder.join(format!("{service}.json"))
+    }
+
+    fn component(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}.wasm"))
+    }
+}
+
+impl Saved {
+    /// All versions that may be wanted again.
+    pub fn digests(&self) -> impl Iterator<Item = &str> {
+        self.history.wanted().chain(self.published.as_deref())
+    }
+
+    /// The published version, unless the application file's own component was built since.
+    pub fn current(&self, store: &Store, own: &Digest) -> Option<ComponentFile> {
+        if self.replaced.as_deref() != Some(own.full()) {
+            return None;
+        }
+        store.find(self.published.as_deref()?)
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    let written = (|| {
+        let mut file = owned::options().write(true).create(true).truncate(true).open(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)?;
+        // The name, too, must survive a power failure.
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Verdict;
+    use crate::history::tests::record;
+
+    fn component(content: u8) -> ComponentFile {
+        let bytes = vec![0, b'a', b's', b'm', 0x0d, 0, 1, 0, content];
+        ComponentFile::from_bytes(bytes, PathBuf::from("x.wasm")).unwrap()
+    }
+
+    #[test]
+    fn what_is_saved_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let (own, published) = (component(1), component(2));
+        let mut saved = Saved {
+            published: Some(published.digest.full().to_string()),
+            replaced: Some(own.digest.full().to_string()),
+            history: History::default(),
+        };
+        saved.history.push(record("a", Verdict::Activated));
+        store.keep(&published).unwrap();
+        store.save("weather", &saved).unwrap();
+
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let again = store.load("weather");
+        assert_eq!(again.history.records(), saved.history.records());
+        assert_eq!(again.current(&store, &own.digest).unwrap().digest, published.digest);
+        // The application file's component was built since.
+        assert!(again.current(&store, &component(3).digest).is_none());
+    }
+
+    #[test]
+    fn a_broken_record_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        fs::write(folder.path().join("versions/weather.json"), "{ half").unwrap();
+        assert!(store.load("weather").published.is_none());
+        assert!(folder.path().join("versions/weather.unreadable").exists());
+    }
+
+    #[test]
+    fn a_component_that_was_changed_on_disk_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let file = component(1);
+        store.keep(&file).unwrap();
+        assert!(store.find(file.digest.full()).is_some());
+        let path = folder.path().join("versions").join(format!("{}.wasm", file.digest.full()));
+        fs::write(path, component(2).bytes).unwrap();
+        assert!(store.find(file.digest.full()).is_none());
+    }
+
+    #[test]
+    fn what_no_history_knows_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let (kept, dropped) = (component(1), component(2));
+        store.keep(&kept).unwrap();
+        store.keep(&dropped).unwrap();
+        fs::write(folder.path().join("versions/half.partial"), "x").unwrap();
+        store.trim(|| HashSet::from([kept.digest.full().to_string()]));
+        assert!(store.find(kept.digest.full()).is_some());
+        assert!(store.find(dropped.digest.full()).is_none());
+        assert!(!folder.path().join("versions/half.partial").exists());
+    }
+
+    #[test]
+    fn what_a_swap_has_just_kept_is_not_tidied_away_by_another_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let file = component(1);
+        let kept = store.keep(&file).unwrap();
+        store.trim(HashSet::new);
+        assert!(store.find(file.digest.full()).is_some());
+        drop(kept);
+        store.trim(HashSet::new);
+        assert!(store.find(file.digest.full()).is_none());
+    }
+
+    #[test]
+    fn a_component_that_was_cut_short_on_disk_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let file = component(1);
+        let path = folder.path().join("versions").join(format!("{}.wasm", file.digest.full()));
+        fs::write(path, "").unwrap();
+        store.keep(&file).unwrap();
+        assert!(store.find(file.digest.full()).is_some());
+    }
+}

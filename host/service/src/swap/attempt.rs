@@ -1,0 +1,212 @@
+//! One attempt to put a version into service, from its turn in the queue to its verdict.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::spawn_blocking;
+
+use super::{Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
+use crate::history::{Record, Verdict};
+use crate::serving::Serving;
+use crate::version::Version;
+use wasm_host_engine::compile::ComponentFile;
+use wasm_host_limits::compiler::NICENESS;
+
+/// An attempt that changes nothing, with the reason.
+pub(super) fn rejected(
+    slot: &SwapSlot,
+    file: Option<&ComponentFile>,
+    request: &Request,
+    started: Instant,
+    reason: String,
+) -> Outcome {
+    let record = enter(slot, file, request, Verdict::Rejected, started);
+    slot.saved().history.update(record.number, |saved| saved.reason = Some(reason.clone()));
+    Outcome::of(slot, Record { reason: Some(reason), ..record })
+}
+
+fn enter(
+    slot: &SwapSlot,
+    file: Option<&ComponentFile>,
+    request: &Request,
+    verdict: Verdict,
+    started: Instant,
+) -> Record {
+    let digest = file.map(|file| file.digest.full());
+    let path = file.map_or(Path::new(""), |file| &file.path).display().to_string();
+    slot.record(digest, path, &request.cause, verdict, started)
+}
+
+impl Outcome {
+    /// With what serves at this moment as the version before.
+    fn of(slot: &SwapSlot, record: Record) -> Self {
+        Self {
+            service: slot.service.name.to_string(),
+            from: slot.service.serving().stable.digest.full().to_string(),
+            record,
+            finishing: 0,
+            ended_canary: None,
+        }
+    }
+}
+
+impl Swaps {
+    /// Wait for the turn, load, publish. An error is not entered into the history.
+    pub(super) async fn attempt(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        wanted: Wanted,
+        request: &Request,
+    ) -> Result<Outcome, SwapError> {
+        let started = Instant::now();
+        let mut newest = slot.newest.subscribe();
+        let mut ticket = 0;
+        slot.newest.send_modify(|newest| {
+            *newest += 1;
+            ticket = *newest;
+        });
+        tracing::debug!(service = %slot.service.name, "swap {ticket} waits for its turn");
+        let _turn = slot.turn.lock().await;
+        let file = match wanted {
+            Wanted::Component(file) => file,
+            Wanted::Before => self.before(slot).await?,
+        };
+        let rejected = |reason: String| rejected(slot, Some(&file), request, started, reason);
+        if *newest.borrow_and_update() != ticket {
+            return Ok(rejected("a newer swap took its place while it waited".to_string()));
+        }
+        if self.stopping.is_cancelled() {
+            return Ok(rejected(STOPPING.to_string()));
+        }
+        if let Some(outcome) = self.unchanged(slot, &file, request, started).await {
+            return Ok(outcome);
+        }
+        let compiled = tokio::select! {
+            compiled = self.loader.compile(&file, NICENESS) => compiled,
+            _ = newest.changed() => {
+                return Ok(rejected("a newer swap took its place while it was compiled".to_string()));
+            }
+            () = self.stopping.cancelled() => return Ok(rejected(STOPPING.to_string())),
+        };
+        tracing::debug!(service = %slot.service.name, "swap {ticket} is compiled and tried");
+        let loaded = async { self.loader.load_compiled(&file, compiled?, &slot.terms).await };
+        let version = match loaded.await {
+            Ok(version) => Arc::new(version),
+            Err(error) => return Ok(rejected((slot.explain)(&error))),
+        };
+        let keeping = {
+            let (store, file) = (self.store.clone(), file.clone());
+            spawn_blocking(move || store.keep(&file))
+                .await
+                .unwrap_or_else(|error| Err(error.into()))
+        };
+        let _kept = match keeping {
+            Ok(kept) => kept,
+            Err(error) => return Ok(rejected(format!("its file cannot be kept: {error}"))),
+        };
+        let _change = slot.change.lock().await;
+        if self.stopping.is_cancelled() {
+            return Ok(rejected(STOPPING.to_string()));
+        }
+        Ok(self.publish(slot, version, &file, request, started).await)
+    }
+
+    /// What a rollback goes to.
+    async fn before(&self, slot: &SwapSlot) -> Result<ComponentFile, SwapError> {
+        let service = slot.service.name.to_string();
+        let serving = slot.service.serving();
+        let stable = serving.stable.digest.full();
+        let digest = match &serving.canary {
+            // The version before a canary is the one that still takes most requests.
+            Some(_) => stable.to_string(),
+            None => match slot.saved().history.before(stable) {
+                Some(digest) => digest.to_string(),
+                None => return Err(SwapError::NothingBefore(service)),
+            },
+        };
+        let (store, wanted) = (self.store.clone(), digest.clone());
+        let found = spawn_blocking(move || store.find(&wanted)).await.ok().flatten();
+        found.ok_or(SwapError::Gone { service, digest })
+    }
+
+    /// The verdict on what serves already. A canary beside it is over: this version was asked for.
+    async fn unchanged(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        file: &ComponentFile,
+        request: &Request,
+        started: Instant,
+    ) -> Option<Outcome> {
+        let _change = slot.change.lock().await;
+        if slot.service.serving().stable.digest != file.digest {
+            return None;
+        }
+        let ended = self.withdraw_canary(slot, "the version before it was asked for").await;
+        let record = enter(slot, Some(file), request, Verdict::Unchanged, started);
+        Some(Outcome { ended_canary: ended, ..Outcome::of(slot, record) })
+    }
+
+    /// The new version is good: write that down, then let it take requests. In this order, so that what was
+    /// told to be in service is in service after a power failure, too.
+    async fn publish(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        version: Arc<Version>,
+        file: &ComponentFile,
+        request: &Request,
+        started: Instant,
+    ) -> Outcome {
+        let old = slot.service.serving().stable.clone();
+        let digest = version.digest.full().to_string();
+        let verdict = request.canary.map_or(Verdict::Activated, |_| Verdict::Canary);
+        let mut record = enter(slot, Some(file), request, verdict, started);
+        (record.imports_added, record.imports_removed) = difference(&old.imports, &version.imports);
+        let published = {
+            let mut saved = slot.saved();
+            saved.history.update(record.number, |saved| saved.clone_from(&record));
+            let published = saved.published.clone();
+            if verdict == Verdict::Activated {
+                saved.published = Some(digest);
+            }
+            published
+        };
+        if let Err(error) = self.write(slot).await {
+            record.verdict = Verdict::Rejected;
+            record.reason = Some(format!("its history cannot be kept: {error}"));
+            let mut saved = slot.saved();
+            saved.published = published;
+            saved.history.update(record.number, |saved| saved.clone_from(&record));
+            drop(saved);
+            return Outcome::of(slot, record);
+        }
+        let ended = self.withdraw_canary(slot, "another version took its place").await;
+        let mut outcome = Outcome { ended_canary: ended, ..Outcome::of(slot, record) };
+        match request.canary {
+            Some(canary) => {
+                let serving = Serving::with_canary(old, version.clone(), canary.percent);
+                slot.service.publish(serving);
+                self.try_canary(slot, version, canary, outcome.record.number);
+            }
+            None => {
+                slot.service.publish(Serving::only(version.clone()));
+                outcome.finishing = old.counts.in_flight();
+                self.activate(slot, old, version, outcome.record.number);
+            }
+        }
+        outcome.record.took_ms = millis(started.elapsed());
+        let took_ms = outcome.record.took_ms;
+        slot.saved().history.update(outcome.record.number, |record| record.took_ms = took_ms);
+        outcome
+    }
+}
+
+const STOPPING: &str = "the host is stopping";
+
+/// Interfaces that are new in the second list, and that are no longer in it.
+fn difference(before: &[String], after: &[String]) -> (Vec<String>, Vec<String>) {
+    let without = |all: &[String], known: &[String]| {
+        all.iter().filter(|name| !known.contains(name)).cloned().collect()
+    };
+    (without(after, before), without(before, after))
+}

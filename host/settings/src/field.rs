@@ -1,0 +1,116 @@
+//! One value of the application file: is it of the right type, and in range?
+//!
+//! It exists beside `file` so that the wording of type and range errors is in one place. It repeats
+//! keys but never values, because a secret may stand where a number should.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::context::{Context, Located, Span};
+use super::diagnostic::{Problem, quoted};
+use super::interpolate::{Text, interpolate};
+use wasm_host_limits::Setting;
+
+pub fn plain_text(
+    cx: &Context<'_>,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+) -> Option<Located<String>> {
+    let DeValue::String(text) = value.get_ref() else {
+        wrong_type(cx, key, &value.span(), "a string", value.get_ref());
+        return None;
+    };
+    if text.contains("${") {
+        cx.error(
+            &value.span(),
+            Problem::new(
+                format!("'${{...}}' is not replaced in {}", quoted(key)),
+                "it works in 'url' and in 'environment'; write the value itself here",
+            ),
+        );
+        return None;
+    }
+    Some(Located { value: text.clone().into_owned(), at: value.span() })
+}
+
+pub fn interpolated_text(
+    cx: &Context<'_>,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+) -> Option<Located<Text>> {
+    let DeValue::String(text) = value.get_ref() else {
+        wrong_type(cx, key, &value.span(), "a string", value.get_ref());
+        return None;
+    };
+    match interpolate(text, |reference| cx.resolve(reference)) {
+        Ok(text) => Some(Located { value: text, at: value.span() }),
+        Err(problems) => {
+            for problem in problems {
+                cx.error(&value.span(), problem);
+            }
+            None
+        }
+    }
+}
+
+pub fn table_of<'t>(
+    cx: &Context<'_>,
+    key: &str,
+    value: &'t Spanned<DeValue<'t>>,
+    example: &str,
+) -> Option<(Span, &'t DeTable<'t>)> {
+    match value.get_ref() {
+        DeValue::Table(table) => Some((value.span(), table)),
+        other => {
+            wrong_type(cx, key, &value.span(), &format!("a table, as in {example}"), other);
+            None
+        }
+    }
+}
+
+/// `None` for a negative number, which is below every minimum.
+pub fn unsigned(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    if integer.as_str().starts_with('-') {
+        return None;
+    }
+    let digits = integer.as_str().trim_start_matches('+');
+    Some(u64::from_str_radix(digits, integer.radix()).unwrap_or(u64::MAX))
+}
+
+pub fn within<T: PartialOrd + Copy>(
+    cx: &Context<'_>,
+    key: &str,
+    at: &Span,
+    value: Option<T>,
+    setting: Setting<T>,
+    show: impl Fn(&T) -> String,
+) -> T {
+    let problem = match value {
+        Some(value) if value > setting.max => Problem::new(
+            format!("{} is too large", quoted(key)),
+            format!("the maximum is {}", show(&setting.max)),
+        ),
+        Some(value) if value >= setting.min => return value,
+        _ => Problem::new(
+            format!("{} is too small", quoted(key)),
+            format!("the minimum is {}", show(&setting.min)),
+        ),
+    };
+    cx.error(at, problem);
+    setting.default
+}
+
+pub fn wrong_type(cx: &Context<'_>, key: &str, at: &Span, expected: &str, found: &DeValue<'_>) {
+    let found = match found {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    let message = format!("{} is {found}", quoted(key));
+    cx.error(at, Problem::new(message, format!("it must be {expected}")));
+}

@@ -1,0 +1,253 @@
+//! The application file as tables whose keys and values know their place.
+//!
+//! It exists so that every table is read by the same rules: an unknown key is reported with the
+//! nearest valid one and then read as that one, so that one slip gives one message; a wrong type is
+//! reported with what is expected. It must not know what any key means.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::bounds::Bound;
+use super::context::{Context, Located, Span};
+use super::diagnostic::{Problem, nearest, quoted};
+use super::field::{interpolated_text, plain_text, table_of, unsigned, within, wrong_type};
+use super::interpolate::Text;
+use super::value;
+use wasm_host_limits::Setting;
+
+/// One table with the keys that may stand in it.
+pub struct Table<'t> {
+    /// Its header, or the key of an inline table.
+    pub at: Span,
+    /// As in `[service.weather]`, empty for the top of the file.
+    name: String,
+    entries: BTreeMap<&'t str, Entry<'t>>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry<'t> {
+    key: &'t Spanned<DeString<'t>>,
+    value: &'t Spanned<DeValue<'t>>,
+}
+
+// === impl Table ===
+
+impl<'t> Table<'t> {
+    /// As in `service.weather`.
+    pub fn header(&self) -> &str {
+        self.name.trim_matches(['[', ']'])
+    }
+
+    /// Reports every key that is not one of `keys`. `name` is the header as it stands in the file,
+    /// empty for the top of the file.
+    pub fn open(
+        cx: &Context<'_>,
+        name: &str,
+        at: Span,
+        table: &'t DeTable<'t>,
+        keys: &[&'static str],
+    ) -> Table<'t> {
+        let written = |key: &str| table.iter().any(|(written, _)| written.get_ref() == key);
+        let mut entries = BTreeMap::new();
+        for (key, value) in table {
+            let entry = Entry { key, value };
+            if let Some(known) = keys.iter().find(|known| **known == key.get_ref()) {
+                entries.insert(*known, entry);
+                continue;
+            }
+            let guess = nearest(key.get_ref(), keys.iter().copied());
+            let hint = match guess {
+                Some(guess) => format!("did you mean '{guess}'?"),
+                None if name.is_empty() => format!("the file may have: {}", keys.join(", ")),
+                None => format!("{name} may have: {}", keys.join(", ")),
+            };
+            cx.error(
+                &key.span(),
+                Problem::new(format!("unknown key {}", quoted(key.get_ref())), hint),
+            );
+            if let Some(guess) = guess.filter(|guess| !written(guess)) {
+                entries.entry(guess).or_insert(entry);
+            }
+        }
+        Table { at, name: name.to_owned(), entries }
+    }
+
+    /// A table that is not in the file: everything in it has its default.
+    pub fn absent(name: &str, at: Span) -> Table<'t> {
+        Table { at, name: name.to_owned(), entries: BTreeMap::new() }
+    }
+
+    /// The table `[key]`, whether it is in the file or not.
+    pub fn section(&self, cx: &Context<'_>, key: &str, keys: &[&'static str]) -> Table<'t> {
+        let name = format!("[{key}]");
+        match self.table(cx, key, &name) {
+            Some((at, table)) => Table::open(cx, &name, at, table, keys),
+            None => Table::absent(&name, self.at(key)),
+        }
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Where `key` stands, or the header if it does not.
+    pub fn at(&self, key: &str) -> Span {
+        self.entries.get(key).map_or_else(|| self.at.clone(), |entry| entry.key.span())
+    }
+
+    /// What stands under `key`, for keys that take more than one type.
+    pub fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.entries.get(key).map(|entry| entry.value)
+    }
+
+    /// A table of this one key.
+    pub fn only(&self, key: &'static str) -> Table<'t> {
+        let entry = self.entries.get(key).map(|entry| (key, *entry));
+        Table { at: self.at(key), name: self.name.clone(), entries: entry.into_iter().collect() }
+    }
+
+    /// A string that is used as it stands.
+    pub fn text(&self, cx: &Context<'_>, key: &str) -> Option<Located<String>> {
+        let value = self.entries.get(key)?.value;
+        plain_text(cx, key, value)
+    }
+
+    /// A string in which `${...}` is replaced.
+    pub fn interpolated(&self, cx: &Context<'_>, key: &str) -> Option<Located<Text>> {
+        let value = self.entries.get(key)?.value;
+        interpolated_text(cx, key, value)
+    }
+
+    /// A string, or a list of them.
+    pub fn texts(&self, cx: &Context<'_>, key: &str) -> Option<Vec<Located<String>>> {
+        let value = self.entries.get(key)?.value;
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                Some(items.iter().filter_map(|item| plain_text(cx, key, item)).collect())
+            }
+            DeValue::String(_) => plain_text(cx, key, value).map(|text| vec![text]),
+            other => {
+                wrong_type(cx, key, &value.span(), "a string or a list of strings", other);
+                None
+            }
+        }
+    }
+
+    pub fn flag(&self, cx: &Context<'_>, key: &str) -> Option<bool> {
+        let value = self.entries.get(key)?.value;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            wrong_type(cx, key, &value.span(), "true or false", value.get_ref());
+        }
+        flag
+    }
+
+    pub fn count(&self, cx: &Context<'_>, key: &str, setting: Setting<usize>) -> usize {
+        self.bound(cx, key, setting, usize::to_string, |value, show| {
+            let DeValue::Integer(_) = value.get_ref() else {
+                wrong_type(cx, key, &value.span(), "a whole number", value.get_ref());
+                return None;
+            };
+            let number = unsigned(value.get_ref()).map(|number| usize::try_from(number).ok());
+            let number = number.map(|number| number.unwrap_or(usize::MAX));
+            Some(within(cx, key, &value.span(), number, setting, show))
+        })
+    }
+
+    pub fn duration(&self, cx: &Context<'_>, key: &str, setting: Setting<Duration>) -> Duration {
+        let show = |duration: &Duration| value::show_duration(*duration);
+        self.bound(cx, key, setting, show, |value, show| {
+            let DeValue::String(text) = value.get_ref() else {
+                wrong_type(cx, key, &value.span(), "a duration such as \"30s\"", value.get_ref());
+                return None;
+            };
+            let duration = cx.checked(&value.span(), value::duration(text))?;
+            Some(within(cx, key, &value.span(), Some(duration), setting, show))
+        })
+    }
+
+    pub fn size(&self, cx: &Context<'_>, key: &str, setting: Setting<u64>) -> u64 {
+        let show = |bytes: &u64| value::show_size(*bytes);
+        self.bound(cx, key, setting, show, |value, show| {
+            let bytes = match value.get_ref() {
+                DeValue::String(text) => Some(cx.checked(&value.span(), value::size(text))?),
+                DeValue::Integer(_) => unsigned(value.get_ref()),
+                other => {
+                    wrong_type(cx, key, &value.span(), "a size such as \"64MiB\"", other);
+                    return None;
+                }
+            };
+            Some(within(cx, key, &value.span(), bytes, setting, show))
+        })
+    }
+
+    /// What `read` makes of the value, or the default, and the note for those who ask what is in effect.
+    fn bound<T: Copy, S: Fn(&T) -> String>(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+        setting: Setting<T>,
+        show: S,
+        read: impl FnOnce(&Spanned<DeValue<'t>>, &S) -> Option<T>,
+    ) -> T {
+        let entry = self.entries.get(key);
+        let value = entry.and_then(|entry| read(entry.value, &show)).unwrap_or(setting.default);
+        cx.remember(Bound {
+            table: self.header().to_owned(),
+            key: key.to_owned(),
+            value: show(&value),
+            default: show(&setting.default),
+            minimum: show(&setting.min),
+            maximum: show(&setting.max),
+            line: entry.map(|entry| cx.line(&entry.key.span())),
+        });
+        value
+    }
+
+    /// The table under `key`, unopened.
+    pub fn table(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+        example: &str,
+    ) -> Option<(Span, &'t DeTable<'t>)> {
+        let value = self.entries.get(key)?.value;
+        table_of(cx, key, value, example)
+    }
+
+    /// The tables under `key`, as in `[service.<name>]`, with the place of each name.
+    pub fn named_tables(
+        &self,
+        cx: &Context<'_>,
+        key: &str,
+    ) -> Vec<(Located<&'t str>, Span, &'t DeTable<'t>)> {
+        let example = format!("[{key}.<name>]");
+        let Some((_, tables)) = self.table(cx, key, &example) else {
+            return Vec::new();
+        };
+        tables
+            .iter()
+            .filter_map(|(name, value)| {
+                let (at, table) = table_of(cx, name.get_ref(), value, &example)?;
+                Some((Located { value: name.get_ref().as_ref(), at: name.span() }, at, table))
+            })
+            .collect()
+    }
+}
+
+/// The values of a table with free keys, as texts in which `${...}` is replaced.
+pub fn free_texts<'t>(
+    cx: &Context<'_>,
+    table: &'t DeTable<'t>,
+) -> Vec<(Located<&'t str>, Option<Located<Text>>)> {
+    table
+        .iter()
+        .map(|(key, value)| {
+            let name = Located { value: key.get_ref().as_ref(), at: key.span() };
+            (name, interpolated_text(cx, key.get_ref(), value))
+        })
+        .collect()
+}

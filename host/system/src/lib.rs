@@ -1,0 +1,17 @@
+//! What the host asks of its machine: threads, memory, descriptors, files of its own, and its terminal.
+
+pub mod allocations;
+pub mod descriptors;
+pub mod digest;
+pub mod lock;
+pub mod output;
+pub mod owned;
+pub mod printable;
+pub mod table;
+pub mod threads;
+
+/// As in the program, so that tests see what it sees.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: allocations::Watched<mimalloc::MiMalloc> =
+    allocations::Watched(mimalloc::MiMalloc);

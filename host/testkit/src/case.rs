@@ -1,0 +1,287 @@
+//! A case: one request, what the capabilities answer meanwhile, and what must come of it.
+//!
+//! These are the types that everything else of the test kit speaks of. A case is written as a file
+//! ([`parse`](Case::parse), and a commented example in `example.toml` beside this), recorded from real traffic and written with
+//! [`to_toml`](Case::to_toml), or made by the Rust interface. What is expected and what is scripted are kept apart:
+//! in a file, everything below `answer` is what a capability says, and everything else is
+//! what the component must do.
+
+pub(crate) mod read;
+pub(crate) mod value;
+pub(super) mod write;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use jiff::Timestamp;
+
+pub use read::Wrong;
+pub use value::Expected;
+
+use wasm_host_capabilities::postgres::backend::{Column, Error as SqlFailure, Row};
+
+/// The clock of a case that does not set it: the beginning of 2026.
+pub const CLOCK: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// One test of one component.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it is called in reports: the file's name without `.toml`.
+    pub name: String,
+    /// What it is about, in a sentence.
+    pub about: Option<String>,
+    /// The time when the request comes. From then on, time passes only while everything waits.
+    pub clock: Timestamp,
+    /// What all randomness is made of.
+    pub seed: u64,
+    /// All the environment that the component sees.
+    pub env: BTreeMap<String, String>,
+    pub matching: Matching,
+    /// Real time for the case; a component that computes longer fails. None: the run's default.
+    pub timeout: Option<Duration>,
+    /// Virtual time for the case; a component that waits longer fails.
+    pub patience: Duration,
+    /// The granted model server's bounds.
+    pub ollama: OllamaBounds,
+    pub request: Request,
+    /// What the component asks of its capabilities, in order, with the answers.
+    pub calls: Vec<Call>,
+    /// What it answers. None only in a file that is to be blessed.
+    pub response: Option<Response>,
+    /// Texts that must occur in what the component prints.
+    pub log: Vec<String>,
+}
+
+/// How calls find their answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matching {
+    /// Every call as scripted, in the order of the file, and no others.
+    #[default]
+    Strict,
+    /// A call takes the first unused answer to the same question, then one with the same statement or the same
+    /// method and path. Answers may be left over. A call that has none fails as an absent
+    /// backend would, and the case goes on.
+    Lenient,
+}
+
+/// As in the application file.
+#[derive(Clone, Debug)]
+pub struct OllamaBounds {
+    /// Calls at once. With 0, every call is `busy`.
+    pub concurrent: usize,
+    /// Virtual time to the head of an answer.
+    pub first_byte_timeout: Duration,
+}
+
+/// What the client sends.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub content: Content,
+    /// How the body ends.
+    pub end: End,
+    /// When the client hangs up. None: it stays to the end.
+    pub leave: Option<Leave>,
+}
+
+/// When a client hangs up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// After so many bytes of the response's body.
+    AfterBytes(usize),
+    /// After so much virtual time.
+    After(Duration),
+}
+
+/// Bytes as they are written in a case.
+#[derive(Clone, Debug)]
+pub enum Body {
+    Text(String),
+    /// JSON text. Compared by value: white space and the order of members do not matter.
+    Json(String),
+    /// Anything; base64 in a file.
+    Bytes(Vec<u8>),
+}
+
+/// A body that is sent.
+#[derive(Clone, Debug)]
+pub enum Content {
+    Empty,
+    /// At once, with its length.
+    Whole(Body),
+    /// Piece by piece, without a length. In a file either `chunks`, or `lines`, which adds the line's end to each piece.
+    Stream {
+        pieces: Vec<Piece>,
+        lines: bool,
+    },
+}
+
+/// A piece of a streamed body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Text(String),
+    Bytes(Vec<u8>),
+    /// Virtual time in which nothing comes.
+    Pause(Duration),
+}
+
+/// How something that is sent ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    #[default]
+    Whole,
+    /// The connection breaks.
+    Disconnect,
+    /// Nothing more comes, and no end either.
+    Stall,
+}
+
+/// One call of a capability with its answer.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Where the file says so; 0 if there is no file.
+    pub line: usize,
+    /// The transaction that it is made in, counted from 1 in the order in which they begin.
+    pub transaction: Option<usize>,
+    pub action: Action,
+    /// Whether it is given up before its answer's end: the component drops it, or the client leaves.
+    pub cancelled: bool,
+    /// Virtual time before anything is answered.
+    pub after: Duration,
+}
+
+/// What is asked, and what is answered.
+#[derive(Clone, Debug)]
+pub enum Action {
+    Query { statement: String, parameters: Vec<Expected>, answer: RowsAnswer },
+    Execute { statement: String, parameters: Vec<Expected>, answer: Answer<u64> },
+    Begin { outcome: Outcome, answer: Answer<()> },
+    Commit { answer: Answer<()> },
+    Rollback { answer: Answer<()> },
+    Http { exchange: Exchange, answer: HttpAnswer },
+}
+
+/// What becomes of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Committed,
+    /// By a call, by being dropped, or by its client's leaving.
+    RolledBack,
+}
+
+/// The answer to a call that has one value.
+#[derive(Clone, Debug)]
+pub enum Answer<T> {
+    Value(T),
+    Error(SqlFailure),
+    /// None ever comes.
+    Stall,
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug)]
+pub enum RowsAnswer {
+    /// The server does not accept the statement.
+    Refused(SqlFailure),
+    /// No answer ever comes.
+    Silent,
+    Rows {
+        columns: Vec<Column>,
+        rows: Vec<RowItem>,
+        end: RowsEnd,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum RowItem {
+    Row(Row),
+    /// Virtual time in which no row comes.
+    Pause(Duration),
+}
+
+/// What follows the last row.
+#[derive(Clone, Debug)]
+pub enum RowsEnd {
+    Whole,
+    Error(SqlFailure),
+    Stall,
+}
+
+/// A request to the granted Ollama or to a service.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    pub to: Target,
+    pub method: String,
+    /// Path and query; for a service with `http://NAME` in front.
+    pub target: String,
+    /// Some of its headers.
+    pub headers: Vec<(String, String)>,
+    /// All of its body. None: it has none.
+    pub body: Option<Body>,
+    /// Its body does not matter.
+    pub any_body: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Ollama,
+    Service,
+}
+
+/// The answer to an HTTP request.
+#[derive(Clone, Debug)]
+pub enum HttpAnswer {
+    /// Nobody is there. Says why.
+    Unreachable(String),
+    /// The connection breaks before the head. Says how.
+    Lost(String),
+    /// No answer ever comes.
+    Silent,
+    Response {
+        status: u16,
+        headers: Vec<(String, String)>,
+        content: Content,
+        end: End,
+    },
+}
+
+/// What the component must answer.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// None: it must not begin to answer.
+    pub status: Option<u16>,
+    /// Some of its headers; None for one that must be absent.
+    pub headers: Vec<(String, Option<String>)>,
+    /// All of its body. None: anything.
+    pub body: Option<Body>,
+    /// Its body by the times at which it comes. None: anything.
+    pub chunks: Option<Vec<Chunk>>,
+    pub end: ResponseEnd,
+    /// A text in the message of the trap or error.
+    pub reason: Option<String>,
+}
+
+/// All of a body that comes at one moment of virtual time.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// Since the request.
+    pub at: Duration,
+    pub body: Body,
+}
+
+/// How a response ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseEnd {
+    /// All of it came.
+    #[default]
+    Whole,
+    /// The component reported an error, instead of a response or in the middle of its body.
+    Error,
+    /// The component trapped.
+    Trap,
+    /// The client hung up first.
+    Left,
+}

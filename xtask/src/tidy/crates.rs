@@ -1,0 +1,117 @@
+//! The picture of the host's crates in the documentation, made of their `Cargo.toml`, so that it shows the arrows that
+//! are there. That none points back is for cargo to refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+pub(crate) const DOCUMENT: &str = "ARCHITECTURE.md";
+const BEGIN: &str = "<!-- crates, written by `cargo xtask docs` -->\n";
+const END: &str = "<!-- end of crates -->\n";
+
+/// What is in front of the name of a crate's folder.
+const PREFIX: &str = "wasm-host";
+
+/// Each crate with those that it uses.
+type Crates = BTreeMap<String, BTreeSet<String>>;
+
+pub(super) fn problems(root: &Path, text: &str) -> Result<Vec<String>> {
+    let is_current = written(root, text)? == text;
+    let told =
+        format!("{DOCUMENT}: the picture of the crates is not theirs; `cargo xtask docs` draws it");
+    Ok(if is_current { Vec::new() } else { vec![told] })
+}
+
+/// The document with its picture drawn anew.
+pub(crate) fn written(root: &Path, text: &str) -> Result<String> {
+    let missing = || format!("{DOCUMENT} has no place for the picture of the crates: {BEGIN}{END}");
+    let (before, rest) = text.split_once(BEGIN).with_context(missing)?;
+    let (_, after) = rest.split_once(END).with_context(missing)?;
+    Ok(format!("{before}{BEGIN}{}{END}{after}", picture(&crates(root)?)))
+}
+
+fn crates(root: &Path) -> Result<Crates> {
+    let host = root.join("host");
+    let mut crates = Crates::new();
+    let folders = fs::read_dir(&host)?.map(|entry| entry.map(|entry| entry.path()));
+    for folder in [Ok(host)].into_iter().chain(folders) {
+        let manifest = folder?.join("Cargo.toml");
+        if manifest.exists() {
+            let text = fs::read_to_string(&manifest)?;
+            let name =
+                text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+            let name = name.with_context(|| format!("{} has no name", manifest.display()))?;
+            crates.insert(name.to_owned(), uses(&text));
+        }
+    }
+    Ok(crates)
+}
+
+/// The host's own crates that a manifest lists, without those for tests.
+fn uses(manifest: &str) -> BTreeSet<String> {
+    let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split(['.', ' ']).next());
+    names.filter(|name| name.starts_with(PREFIX)).map(str::to_owned).collect()
+}
+
+/// A graph in Mermaid's notation, without the arrows that others imply.
+fn picture(crates: &Crates) -> String {
+    let mut picture = "```mermaid\ngraph TD\n".to_owned();
+    for (name, uses) in crates {
+        let implied = |used: &&String| !uses.iter().any(|other| reaches(crates, other, used));
+        for used in uses.iter().filter(implied) {
+            picture.push_str(&format!("    {} --> {}\n", short(name), short(used)));
+        }
+    }
+    picture + "```\n"
+}
+
+/// Whether a crate uses another one, by way of others or not.
+fn reaches(crates: &Crates, from: &str, to: &str) -> bool {
+    let uses = crates.get(from).into_iter().flatten();
+    uses.into_iter().any(|used| used == to || reaches(crates, used, to))
+}
+
+fn short(name: &str) -> &str {
+    name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrows_that_others_imply_are_not_drawn() {
+        let manifest = |lines: &str| {
+            uses(&format!(
+                "[dependencies]\n{lines}[dev-dependencies]\nwasm-host-x.workspace = true\n"
+            ))
+        };
+        let crates = Crates::from([
+            (
+                "wasm-host".to_owned(),
+                manifest(
+                    "anyhow = \"1\"\nwasm-host-a.workspace = true\nwasm-host-b = { path = \"b\" }\n",
+                ),
+            ),
+            ("wasm-host-a".to_owned(), manifest("wasm-host-b.workspace = true\n")),
+            ("wasm-host-b".to_owned(), manifest("")),
+        ]);
+        let expected = "```mermaid\ngraph TD\n    wasm-host --> a\n    a --> b\n```\n";
+        assert_eq!(picture(&crates), expected);
+    }
+
+    #[test]
+    fn a_picture_that_is_not_that_of_the_crates_is_told() {
+        let root = crate::project::root();
+        let current = written(&root, &format!("before\n{BEGIN}{END}after\n")).unwrap();
+        assert!(current.starts_with("before\n") && current.ends_with("after\n"), "{current}");
+        assert!(current.contains("    wasm-host --> http\n"), "{current}");
+        assert_eq!(problems(&root, &current).unwrap(), Vec::<String>::new());
+        let old = current.replace("wasm-host --> http", "http --> wasm-host");
+        assert_eq!(problems(&root, &old).unwrap().len(), 1);
+    }
+}
