@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgStatement};
 use sqlx::{Either, Executor, Row as _, Statement, ValueRef};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -117,7 +118,14 @@ pub(super) async fn stream(
     let (mut batch, mut bytes) = (Vec::new(), 0);
     let (mut sent, mut changed) = (0, 0);
     let (mut refused, mut oversized, mut largest) = (None, false, 0);
+    let (mut rows_of_turn, mut bytes_of_turn) = (0, 0);
     loop {
+        // The driver reads on for as long as the server has more, also where nobody is waited for any more: others
+        // have their turn, and so has what watches over this.
+        if rows_of_turn >= limits::BATCH_ROWS || bytes_of_turn >= limits::BATCH_BYTES {
+            (rows_of_turn, bytes_of_turn) = (0, 0);
+            yield_now().await;
+        }
         let next = tokio::select! {
             biased;
             next = within(room, stream.next()) => next,
@@ -145,10 +153,12 @@ pub(super) async fn stream(
         match next {
             Some(Ok(Either::Left(result))) => changed += result.rows_affected(),
             Some(Ok(Either::Right(row))) => {
+                let wire_bytes = wire_size(&row);
+                rows_of_turn += 1;
+                bytes_of_turn += wire_bytes;
                 if !sink.wants_rows || halt.stopped.is_cancelled() || refused.is_some() {
                     continue;
                 }
-                let wire_bytes = wire_size(&row);
                 oversized |= wire_bytes > limits::ROW_BYTES;
                 let read = match oversized {
                     true => Err(error::too_large_row()),
