@@ -140,7 +140,7 @@ fn terms(
             None => peers,
         },
         environment: environment(component),
-        surroundings: recorder.map(|_| record::surroundings()),
+        instance_environment: recorder.map(|_| record::instance_environment()),
     };
     let mut instances = instance_limits(component);
     if recorder.is_some() {

@@ -144,8 +144,8 @@ pub fn link(
     let mut linker = linker(engine, component).map_err(incompatible)?;
     // A guest of 0.2 serves one request at a time, and all that it prints is that one's.
     let shares = exports(engine, component).iter().any(|name| is_shared_handler(name));
-    let surroundings = grants.surroundings.as_ref();
-    if shares && !surroundings.is_some_and(|all| all.has_output()) {
+    let environment = grants.instance_environment.as_ref();
+    if shares && !environment.is_some_and(|all| all.has_output()) {
         output::add_to_linker(&mut linker).map_err(incompatible)?;
     }
     let pre = linker.instantiate_pre(component).map_err(|error| {

@@ -3,9 +3,9 @@
 //! A line is cut at a bound, so that a guest that never ends a line costs no memory. A request has so many lines in
 //! all, and a service so many in a second, so that one that floods the log does not bury the others.
 
+mod attribution;
 mod notices;
 mod printed;
-mod speaker;
 
 use std::io;
 use std::pin::Pin;
@@ -19,8 +19,8 @@ use tokio::runtime::Handle;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
+pub use self::attribution::{LogAttribution, add_to_linker};
 pub use self::printed::{Printed, Stream};
-pub use self::speaker::{Speaker, add_to_linker};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_limits as limits;
 
@@ -191,8 +191,8 @@ impl Lines {
         self.0.printed.push(self.0.stream, bytes);
     }
 
-    fn speaker(&self) -> &Speaker {
-        self.0.printed.speaker()
+    fn attribution(&self) -> &LogAttribution {
+        self.0.printed.attribution()
     }
 }
 
@@ -293,7 +293,7 @@ mod tests {
         let rate = LogRate::new("test".into(), 100, 1);
         let one = request();
         let printed = Printed::new(rate.clone());
-        printed.speaker().set(Some(one.clone()));
+        printed.attribution().set(Some(one.clone()));
         let output = GuestOutput::new(printed, Stream::Stdout);
         for _ in 0..50 {
             output.lines().push(b"a line in a handle of its own\n");

@@ -8,7 +8,7 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::memory::{Budget, StoreLimit};
-use crate::output::{GuestOutput, LogRate, Printed, Speaker, Stream};
+use crate::output::{GuestOutput, LogAttribution, LogRate, Printed, Stream};
 use wasm_host_capabilities::budget::Exhausted;
 use wasm_host_capabilities::context::{RequestContext, Requests};
 use wasm_host_capabilities::granted::Granted;
@@ -19,22 +19,22 @@ use wasm_host_capabilities::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use wasm_host_limits as limits;
 
 /// What is around an instance beside its grants. `serve` leaves it to the machine; a test decides it.
-pub trait Surroundings: Send + Sync {
+pub trait InstanceEnvironment: Send + Sync {
     /// Change clocks, randomness and output of a new instance.
     fn furnish(&self, wasi: &mut WasiCtxBuilder);
 
     /// An instance ended with this error. True if that is told, and not for the log.
     fn trapped(&self, error: &wasmtime::Error) -> bool;
 
-    /// Surroundings of a new instance's own. None: it has these.
-    fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
+    /// The environment of a new instance's own. None: it has this one.
+    fn of_instance(&self) -> Option<Arc<dyn InstanceEnvironment>> {
         None
     }
 
     /// The instance is given a request.
     fn serves(&self, _request: &RequestContext) {}
 
-    /// Whether they have standard output and standard error of their own, instead of the log.
+    /// Whether it has standard output and standard error of its own, instead of the log.
     fn has_output(&self) -> bool {
         false
     }
@@ -55,13 +55,13 @@ pub struct Grants {
     /// All the environment it sees. Values may be secret.
     pub environment: Vec<(String, String)>,
     /// None: the machine's own.
-    pub surroundings: Option<Arc<dyn Surroundings>>,
+    pub instance_environment: Option<Arc<dyn InstanceEnvironment>>,
 }
 
 /// The data of one store.
 pub struct State {
     grants: Arc<Grants>,
-    surroundings: Option<Arc<dyn Surroundings>>,
+    instance_environment: Option<Arc<dyn InstanceEnvironment>>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: OutgoingHooks,
@@ -84,10 +84,10 @@ impl State {
             .envs(&grants.environment)
             .stdout(output(Stream::Stdout))
             .stderr(output(Stream::Stderr));
-        let surroundings = grants.surroundings.as_ref();
-        let surroundings = surroundings.and_then(|all| all.of_instance().or(Some(all.clone())));
-        if let Some(surroundings) = &surroundings {
-            surroundings.furnish(&mut wasi);
+        let environment = grants.instance_environment.as_ref();
+        let environment = environment.and_then(|all| all.of_instance().or(Some(all.clone())));
+        if let Some(environment) = &environment {
+            environment.furnish(&mut wasi);
         }
         let wasi = wasi.build();
         let memory = StoreLimit::new(memory_bytes, &grants.memory);
@@ -98,7 +98,7 @@ impl State {
         http.set_field_size_limit(limits::GUEST_FIELDS_BYTES);
         Self {
             wasi,
-            surroundings,
+            instance_environment: environment,
             printed,
             http,
             hooks: OutgoingHooks::new(grants.peers.clone(), memory.holdings().clone()),
@@ -113,13 +113,13 @@ impl State {
 
     /// The request of an instance that serves one at a time, for calls that come without a task.
     pub fn set_only_request(&mut self, request: RequestContext) {
-        self.speaker().set(Some(request.clone()));
+        self.attribution().set(Some(request.clone()));
         self.hooks.set_request(request);
     }
 
     /// The request whose code prints in this instance.
-    pub(super) fn speaker(&self) -> &Speaker {
-        self.printed.speaker()
+    pub(super) fn attribution(&self) -> &LogAttribution {
+        self.printed.attribution()
     }
 
     /// What it has printed.
@@ -142,15 +142,15 @@ impl State {
 
     /// The instance is given a request.
     pub fn begin(&mut self, task: GuestTaskId, request: RequestContext) {
-        if let Some(surroundings) = &self.surroundings {
-            surroundings.serves(&request);
+        if let Some(environment) = &self.instance_environment {
+            environment.serves(&request);
         }
         self.requests.begin(task, request);
     }
 
-    /// Tell its surroundings that the instance ended with this error. Whether that is instead of the log.
+    /// Tell its environment that the instance ended with this error. Whether that is instead of the log.
     pub fn trapped(&self, error: &wasmtime::Error) -> bool {
-        self.surroundings.as_ref().is_some_and(|surroundings| surroundings.trapped(error))
+        self.instance_environment.as_ref().is_some_and(|environment| environment.trapped(error))
     }
 
     /// End, as broken, the bodies that a guest of WASI 0.2 began and forgot: of what goes with its store one could not

@@ -1,7 +1,7 @@
 //! How requests are served by instances: when one is made, how many requests it takes, and when it ends.
 //!
 //! The [`Handler`] of a version queues requests, [`instance`] runs one instance, [`Expiration`] says when it ends.
-//! A guest's task cannot be cancelled from outside. So every request has a [`Slot`] that both
+//! A guest's task cannot be cancelled from outside. So every request has a [`RequestState`] that both
 //! its body and its instance see: once all requests of an instance that still run are abandoned, the instance ends
 //! within [`limits::ABANDONED_GRACE`], whatever the guest is doing. Requests that are alive are
 //! never cut short by a neighbour's client; but while one hangs that is not waited for, new ones go elsewhere, if
@@ -17,8 +17,8 @@ mod error;
 mod expiration;
 mod handler;
 mod instance;
+mod instance_state;
 mod shared;
-mod slots;
 mod wait;
 mod warm;
 
@@ -35,11 +35,11 @@ pub use self::body::{AnswerBody, has_no_body};
 pub use self::computing::stop as stop_computing;
 pub use self::error::{CallError, NoRoom};
 use self::expiration::Expiration;
-pub use self::handler::{Answer, Handler};
+pub use self::handler::{CallResult, Handler};
+use self::instance_state::RequestStatus;
+pub use self::instance_state::{InstanceState, RequestState};
 use self::shared::AllInstancesBusy;
 pub use self::shared::{Retirement, Shared};
-use self::slots::SlotStatus;
-pub use self::slots::{InstanceSlots, Slot};
 pub use self::wait::call;
 use crate::Engine;
 use crate::memory::OverBudget;
@@ -168,12 +168,12 @@ impl Policy {
     }
 
     /// At each tick the guest gives way; after too many without a pause it is ended.
-    fn count_ticks(&self, store: &mut Store<State>, slots: Arc<InstanceSlots>) {
+    fn count_ticks(&self, store: &mut Store<State>, instance: Arc<InstanceState>) {
         let cpu = self.limits.cpu;
         let most = ticks(cpu);
         let mut abandoned: Option<Instant> = None;
         store.epoch_deadline_callback(move |mut store| {
-            let ticks = slots.tick();
+            let ticks = instance.tick();
             if ticks.is_power_of_two() {
                 // Handles of any kind: to make so many that they count takes longer than a tick.
                 store.data_mut().count()?;
@@ -195,26 +195,26 @@ impl Policy {
                 return Ok(UpdateDeadline::Yield(1));
             };
             // Before it is told that the instance has ended.
-            slots.end_all(SlotStatus::Overran);
+            instance.end_all(RequestStatus::Overran);
             Err(overrun.into())
         });
     }
 
     /// Whether its guests may go on elsewhere while they compute. The time of a test is its own thread's.
     fn shares_processors(&self) -> bool {
-        self.grants.surroundings.is_none()
+        self.grants.instance_environment.is_none()
     }
 
     /// Enter an instance that is then made.
-    fn enter(&self) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
+    fn enter(&self) -> Result<Arc<InstanceState>, AllInstancesBusy> {
         self.shared.enter(self.limits.instances)
     }
 
-    async fn instantiate(&self, slots: Arc<InstanceSlots>) -> wasmtime::Result<Made> {
+    async fn instantiate(&self, instance: Arc<InstanceState>) -> wasmtime::Result<Made> {
         let limits = &self.limits;
         let place = self.engine.enter()?;
         let mut store = self.store();
-        self.count_ticks(&mut store, slots.clone());
+        self.count_ticks(&mut store, instance.clone());
         let within = wasm_host_limits::INSTANCE_START;
         let started = timeout(within, self.pre.instantiate_async(&mut store)).await;
         let started =
@@ -224,22 +224,22 @@ impl Policy {
             Err(_) if store.data().memory.is_over_budget() => return Err(OverBudget.into()),
             Err(error) => return Err(error),
         };
-        let expiration = Expiration::new(slots.clone(), store.data(), self.per_instance, limits);
-        Ok(Made { store: (store, place), proxy, slots, expiration })
+        let expiration = Expiration::new(instance.clone(), store.data(), self.per_instance, limits);
+        Ok(Made { store: (store, place), proxy, state: instance, expiration })
     }
 
     /// Whether an instance takes another request.
-    fn accepts(&self, slots: &InstanceSlots) -> Accepts {
+    fn accepts(&self, instance: &InstanceState) -> Accepts {
         // Asked between its events, so the guest has let its neighbours run.
-        slots.pause();
+        instance.pause();
         // A request is served to the end of its body; only a guest of WASI 0.2 is done with its own part before.
-        let running = if self.exclusive { slots.unanswered() } else { slots.running() };
+        let running = if self.exclusive { instance.unanswered() } else { instance.running() };
         // A retired version must still serve what waits for it.
-        let begun = slots.begun();
-        let retired = slots.is_retired() && begun > 0;
-        if retired || self.is_used_up(slots) {
+        let begun = instance.begun();
+        let retired = instance.is_retired() && begun > 0;
+        if retired || self.is_used_up(instance) {
             Accepts::NeverAgain
-        } else if running >= self.per_instance || self.is_avoided(slots) {
+        } else if running >= self.per_instance || self.is_avoided(instance) {
             Accepts::NotNow
         } else {
             Accepts::Yes
@@ -247,13 +247,13 @@ impl Policy {
     }
 
     /// Whether it has begun as many requests as one may.
-    fn is_used_up(&self, slots: &InstanceSlots) -> bool {
-        slots.begun() >= self.reuse
+    fn is_used_up(&self, instance: &InstanceState) -> bool {
+        instance.begun() >= self.reuse
     }
 
     /// Whether new requests had better go elsewhere, and can.
-    fn is_avoided(&self, slots: &InstanceSlots) -> bool {
-        slots.is_tainted() && self.shared.has_better(slots, self.limits.instances)
+    fn is_avoided(&self, instance: &InstanceState) -> bool {
+        instance.is_quarantined() && self.shared.has_better(instance, self.limits.instances)
     }
 
     /// Whether the service may have one more instance.
@@ -262,21 +262,26 @@ impl Policy {
     }
 
     /// Tell the store of a request that begins.
-    fn begin(&self, mut store: StoreContextMut<'_, State>, slot: &Slot, task: GuestTaskId) {
+    fn begin(
+        &self,
+        mut store: StoreContextMut<'_, State>,
+        request: &RequestState,
+        task: GuestTaskId,
+    ) {
         let state = store.data_mut();
-        state.begin(task, slot.context.clone());
+        state.begin(task, request.context.clone());
         if self.per_instance == 1 {
-            state.set_only_request(slot.context.clone());
+            state.set_only_request(request.context.clone());
         }
     }
 
     /// An instance has come to its end.
-    fn ended(&self, slots: &InstanceSlots, store: &Store<State>, ended: wasmtime::Result<()>) {
+    fn ended(&self, instance: &InstanceState, store: &Store<State>, ended: wasmtime::Result<()>) {
         if let Err(error) = ended {
             // Before the store goes: its end closes the bodies, which then must know why.
-            slots.end_all(SlotStatus::Broken);
+            instance.end_all(RequestStatus::Broken);
             let service = store.data().service();
-            if slots.is_ended() {
+            if instance.is_ended() {
                 tracing::debug!(%service, "an instance was ended: nobody waits for it");
             } else if store.data().trapped(&error) {
                 // Told to a test instead.
@@ -305,7 +310,7 @@ type Placed = (Store<State>, OwnedSemaphorePermit);
 struct Made {
     store: Placed,
     proxy: Proxy,
-    slots: Arc<InstanceSlots>,
+    state: Arc<InstanceState>,
     expiration: Expiration,
 }
 

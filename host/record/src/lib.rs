@@ -9,10 +9,10 @@ mod body;
 mod case;
 mod exchange;
 mod files;
+mod instance_environment;
 mod postgres;
 mod redact;
 mod session;
-mod surroundings;
 mod time;
 
 use std::path::Path;
@@ -30,7 +30,7 @@ use wasm_host_capabilities::granted::Granted;
 use wasm_host_capabilities::outgoing::{HttpRequest, HttpResponse, Peers};
 use wasm_host_capabilities::postgres::Postgres;
 use wasm_host_capabilities::transport::Transport;
-use wasm_host_engine::state::Surroundings;
+use wasm_host_engine::state::InstanceEnvironment;
 use wasm_host_limits::record as limits;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::observer::{Observation, Observer};
@@ -208,8 +208,8 @@ pub fn peers(inner: Arc<dyn Peers>) -> Arc<dyn Peers> {
 }
 
 /// What recorded instances see of time and chance.
-pub fn surroundings() -> Arc<dyn Surroundings> {
-    Arc::new(surroundings::Recorded)
+pub fn instance_environment() -> Arc<dyn InstanceEnvironment> {
+    Arc::new(instance_environment::Recorded)
 }
 
 /// The recording that a call for this request is part of.

@@ -19,10 +19,10 @@ use crate::failure::{Failure, Kind, Source};
 use crate::version::{Counts, Version};
 use wasm_host_capabilities::context::{Inbound, Served};
 use wasm_host_capabilities::outgoing::{ErrorCode, HttpError as Error, HttpRequest, HttpResponse};
-use wasm_host_engine::worker::{AnswerBody, CallError, Slot, has_no_body};
+use wasm_host_engine::worker::{AnswerBody, CallError, RequestState, has_no_body};
 use wasm_host_limits as limits;
 
-/// When an answer must be whole: an extension of the response, for whoever writes it. A body that its reader makes
+/// When an answer must be whole: an extension of the response, for what writes it. A body that its reader makes
 /// wait is not polled, and cannot see to it itself.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerUntil(pub Instant);
@@ -60,9 +60,9 @@ impl Service {
             version: version.digest.clone(),
             deadline: deadline.as_ref().map(|deadline| deadline.deadline()),
         };
-        // The guard comes before the call: whatever happens from here on, the slot gets an end.
+        // The guard comes before the call: whatever happens from here on, the request gets an end.
         let mut guard = Guard {
-            slot: Slot::new(inbound.served_by(served)),
+            state: RequestState::new(inbound.served_by(served)),
             service: self.clone(),
             counts: version.counts.clone(),
             ending: Ending::Left,
@@ -73,10 +73,10 @@ impl Service {
         let mut answer = if self.is_stopped() {
             Err(self.cut())
         } else {
-            let answer = timeout(patience, self.call(&version, &guard.slot, request, until));
+            let answer = timeout(patience, self.call(&version, &guard.state, request, until));
             answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)))
         };
-        if guard.slot.was_cut() {
+        if guard.state.was_cut() {
             // Also if the guest made an answer of what had been ended under it.
             answer = Err(self.cut());
         }
@@ -89,11 +89,11 @@ impl Service {
             }
         }
         let mut response = answer?;
-        if let Some(until) = guard.slot.context.served().and_then(|served| served.deadline) {
+        if let Some(until) = guard.state.context.served().and_then(|served| served.deadline) {
             response.extensions_mut().insert(AnswerUntil(until));
         }
         let promised = if has_no_body(&method, response.status()) {
-            // Its head is all of it; nobody reads what the guest writes behind it.
+            // Its head is all of it; what the guest writes behind it is not read.
             guard.ending = Ending::Whole;
             None
         } else {
@@ -111,7 +111,7 @@ impl Service {
         if !version.is_retired() {
             return version;
         }
-        // It was replaced in between, and whoever drains it may have found it empty already. What replaced it
+        // It was replaced in between, and what drains it may have found it empty already. What replaced it
         // was published before it was retired. Once is enough: replaced again, the request is merely late.
         let newer = self.serving.load().pick().clone();
         newer.counts.begin();
@@ -123,12 +123,12 @@ impl Service {
     async fn call(
         &self,
         version: &Version,
-        slot: &Arc<Slot>,
+        state: &Arc<RequestState>,
         request: HttpRequest,
         until: Instant,
     ) -> Result<HttpResponse, Failure> {
-        let answer = version.call(slot, request, until, || !self.is_stopped()).await;
-        answer.map_err(|error| self.failure(&error, slot))
+        let answer = version.call(state, request, until, || !self.is_stopped()).await;
+        answer.map_err(|error| self.failure(&error, state))
     }
 
     /// How long this waits for the beginning of an answer.
@@ -137,8 +137,8 @@ impl Service {
         self.deadlines.total.map_or(first_byte, |total| total.min(first_byte))
     }
 
-    fn failure(&self, error: &CallError, slot: &Slot) -> Failure {
-        if slot.overran() {
+    fn failure(&self, error: &CallError, state: &RequestState) -> Failure {
+        if state.overran() {
             return Failure::new(
                 Kind::FirstByteTimeout,
                 format!("The service {} computed for too long without a pause.", self.name),
@@ -208,7 +208,7 @@ enum Ending {
 
 /// What a request holds until its end. Its drop tells the instance how it ended.
 struct Guard {
-    slot: Arc<Slot>,
+    state: Arc<RequestState>,
     service: Arc<Service>,
     /// Of the one version that answers this request. It lives as long as an instance of it does; from here it
     /// is only counted, so that a client that stopped reading does not keep its code in memory.
@@ -220,7 +220,7 @@ struct Guard {
 impl Guard {
     /// There is no answer, or no more of it. That its client has left may be the reason.
     fn fail(&mut self) {
-        if !self.slot.context.cancel().is_cancelled() || self.slot.is_ended_by_host() {
+        if !self.state.context.cancel().is_cancelled() || self.state.is_ended_by_host() {
             self.ending = Ending::Failed;
         }
     }
@@ -232,18 +232,18 @@ impl Drop for Guard {
         let counted = match self.ending {
             Ending::Whole => {
                 self.service.served.fetch_add(1, Ordering::Relaxed);
-                return self.slot.finish();
+                return self.state.finish();
             }
             Ending::Failed => &self.service.failed,
             Ending::Left => &self.service.cancelled,
         };
         counted.fetch_add(1, Ordering::Relaxed);
-        let context = &self.slot.context;
+        let context = &self.state.context;
         if let Some(Served { service, version, .. }) = context.served() {
             let request = context.id();
             tracing::debug!(%service, %version, request, "ended before its response did");
         }
-        self.slot.abandon();
+        self.state.abandon();
     }
 }
 
@@ -280,20 +280,20 @@ impl GuardedBody {
 
     /// Tell the log why the client does not get all of its answer. Once.
     fn tell(&mut self, why: fmt::Arguments<'_>) {
-        let Guard { service, slot, .. } = &self.guard;
+        let Guard { service, state, .. } = &self.guard;
         if !std::mem::replace(&mut self.is_told, true) {
-            tracing::warn!(service = %service.name, request = slot.context.id(), "{why}");
+            tracing::warn!(service = %service.name, request = state.context.id(), "{why}");
         }
     }
 
-    /// The same where nobody has told it yet.
+    /// The same where it has not been told yet.
     fn tell_that_it_broke_off(&mut self, error: &Error) {
-        let slot = &self.guard.slot;
-        let why: Cow<'_, str> = if slot.was_cut() {
+        let state = &self.guard.state;
+        let why: Cow<'_, str> = if state.was_cut() {
             "the service was stopped or replaced, and its time to finish was over".into()
-        } else if slot.overran() {
+        } else if state.overran() {
             "the component computed for too long without a pause".into()
-        } else if slot.is_broken() {
+        } else if state.is_broken() {
             "its instance ended".into()
         } else {
             let mut words = format!("the component ended it with {error:?}");
@@ -305,8 +305,8 @@ impl GuardedBody {
 
     /// The next piece, or why there will be none.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let slot = &self.guard.slot;
-        if let Poll::Ready(frame) = self.body.poll_frame(slot, cx) {
+        let state = &self.guard.state;
+        if let Poll::Ready(frame) = self.body.poll_frame(state, cx) {
             // A guest that is never waited for has no more time than others. Its reader may be what is slow, so
             // this is no fault of the version.
             if matches!(frame, Some(Ok(_))) && self.is_late() {
@@ -316,8 +316,8 @@ impl GuardedBody {
             }
             return Poll::Ready(frame);
         }
-        // After the waiting was made known: whoever gives the body up before that is seen here.
-        if slot.has_stalled() {
+        // After the waiting was made known: what gives the body up before that is seen here.
+        if state.has_stalled() {
             let idle = self.guard.service.deadlines.stream_idle;
             self.tell(format_args!(
                 "its response stood still for {idle:?} and was ended ('stream-idle-timeout' sets the bound)"
@@ -337,10 +337,10 @@ impl Drop for GuardedBody {
         if self.guard.ending != Ending::Left {
             return;
         }
-        if self.body.is_read(&self.guard.slot) {
+        if self.body.is_read(&self.guard.state) {
             self.guard.ending = Ending::Whole;
         } else if self.is_late() {
-            // Its reader was too slow, and whoever writes it has ended it: no fault of the version.
+            // Its reader was too slow, and what writes it has ended it: no fault of the version.
             self.guard.fail();
             if self.guard.ending == Ending::Failed {
                 self.tell_that_it_is_late();
@@ -368,7 +368,7 @@ impl Body for GuardedBody {
                 return Poll::Ready(None);
             }
         };
-        if !self.guard.slot.was_cut() && !self.is_blameless {
+        if !self.guard.state.was_cut() && !self.is_blameless {
             self.guard.counts.broke_off();
         }
         self.guard.fail();
@@ -382,7 +382,7 @@ impl Body for GuardedBody {
 
     fn is_end_stream(&self) -> bool {
         // Of an answer without a body from the beginning: over HTTP/2 that is said with its head.
-        self.guard.ending == Ending::Whole || self.body.is_end_stream(&self.guard.slot)
+        self.guard.ending == Ending::Whole || self.body.is_end_stream(&self.guard.state)
     }
 
     fn size_hint(&self) -> SizeHint {

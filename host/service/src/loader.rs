@@ -16,7 +16,7 @@ use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{CodeCache, Compiler, Component, ComponentFile};
 use wasm_host_engine::link::{imports, link};
 use wasm_host_engine::state::Grants;
-use wasm_host_engine::worker::{CallError, InstanceLimits, Policy, Slot};
+use wasm_host_engine::worker::{CallError, InstanceLimits, Policy, RequestState};
 use wasm_host_limits as limits;
 
 /// What every load needs of the host.
@@ -106,14 +106,14 @@ fn cause(error: wasmtime::Error) -> Error {
     anyhow!("{}", error.root_cause())
 }
 
-/// Ask the version itself, before anybody else meets it.
+/// Ask the version itself, before any other request meets it.
 async fn probe(version: &Version, path: &str) -> Result<()> {
     let request = Request::get(format!("http://localhost{path}")).body(full(""))?;
-    let slot = Slot::new(RequestContext::of_host("health"));
+    let state = RequestState::new(RequestContext::of_host("health"));
     let until = Instant::now() + limits::PLACE_WAIT;
-    let asked = version.call(&slot, request, until, || true);
+    let asked = version.call(&state, request, until, || true);
     let answer = timeout(limits::HEALTH_TIMEOUT, asked).await;
-    slot.abandon();
+    state.abandon();
     let status = answer
         .map_err(|_| anyhow!("GET {path} had no answer within {:?}", limits::HEALTH_TIMEOUT))?
         .map_err(|why| anyhow!("GET {path} failed: {}", words(why)))?

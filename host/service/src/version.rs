@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use wasm_host_capabilities::outgoing::HttpRequest;
 use wasm_host_engine::compile::Component;
-use wasm_host_engine::worker::{self, Answer, Handler, Policy, Retirement, Shared, Slot};
+use wasm_host_engine::worker::{
+    self, CallResult, Handler, Policy, RequestState, Retirement, Shared,
+};
 use wasm_host_limits as limits;
 use wasm_host_system::digest::Digest;
 use wasm_host_system::threads;
@@ -23,7 +25,7 @@ pub struct Version {
     pub path: PathBuf,
     /// The interfaces it imports.
     pub imports: Vec<String>,
-    /// One for each serving thread and one for everybody else, as far as there are instances for all. Each has
+    /// One for each serving thread and one for all other threads, as far as there are instances for all. Each has
     /// instances of its own; together they have as many as the service may.
     handlers: Vec<Handler>,
     /// For the other services that have it, too, which the cache of code gives it while it is in use.
@@ -32,7 +34,7 @@ pub struct Version {
     pub counts: Arc<Counts>,
     instances: Arc<Shared>,
     per_instance: usize,
-    /// Some of its instances are kept although nobody asks.
+    /// Some of its instances are kept although no request comes.
     keeps_warm: bool,
 }
 
@@ -93,15 +95,15 @@ impl Version {
     /// There was no room in that time, or the guest gave no final answer.
     pub async fn call(
         &self,
-        slot: &Arc<Slot>,
+        state: &Arc<RequestState>,
         request: HttpRequest,
         until: Instant,
         wants: impl Fn() -> bool,
-    ) -> Answer {
-        worker::call(|| self.handlers(), slot, request, until, wants).await
+    ) -> CallResult {
+        worker::call(|| self.handlers(), state, request, until, wants).await
     }
 
-    /// Whom to ask: first the handler of this thread, then the others, in case all instances are theirs.
+    /// Which to ask: first the handler of this thread, then the others, in case all instances are theirs.
     fn handlers(&self) -> impl Iterator<Item = &Handler> {
         let own = threads::current().unwrap_or(self.handlers.len() - 1) % self.handlers.len();
         let first = if self.keeps_warm { self.warm_one(own) } else { own };
@@ -164,7 +166,7 @@ impl Version {
     }
 
     /// Wait until nothing of it runs. At the deadline, end what still does. None if the retirement was
-    /// taken back: what runs then is nobody's to end.
+    /// taken back: what runs then is not to be ended.
     pub async fn drained(&self, retirement: Retirement, deadline: Duration) -> Option<Drained> {
         let started = Instant::now();
         let mut cut = 0;
@@ -188,12 +190,12 @@ impl Version {
 
 impl Drop for Version {
     fn drop(&mut self) {
-        // One that was never put into service has nobody else who would.
+        // For one that was never put into service nothing else does it.
         self.retire();
     }
 }
 
-/// Whether what still runs so long after the deadline is not waited for any more: what a guest does for nobody; and
+/// Whether what still runs so long after the deadline is not waited for any more: what a guest does for no request; and
 /// after a while what was cut, since a client that reads nothing does not see it, and must not hold the version.
 fn is_drained_enough(late: Duration, cut: usize, in_flight: usize) -> bool {
     let for_nobody = late > Duration::ZERO && cut == 0 && in_flight == 0;
@@ -209,7 +211,7 @@ fn share(whole: usize, among: usize, number: usize) -> usize {
 impl Counts {
     /// A request begins. What it ends with is told by the other calls.
     pub fn begin(&self) {
-        // With `is_retired`: either who drains the version sees this request, or this request sees that the
+        // With `is_retired`: either what drains the version sees this request, or this request sees that the
         // version is retired. That takes one order of all four accesses.
         self.in_flight.fetch_add(1, Ordering::SeqCst);
     }

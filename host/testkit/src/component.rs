@@ -88,7 +88,7 @@ impl Component {
 pub(super) fn grants(
     script: Script,
     environment: &[(String, String)],
-    case: Option<(&Case, Arc<dyn wasm_host_engine::state::Surroundings>)>,
+    case: Option<(&Case, Arc<dyn wasm_host_engine::state::InstanceEnvironment>)>,
 ) -> Grants {
     let transport = Arc::new(FakeOllama(script.clone()));
     let options = match &case {
@@ -110,7 +110,7 @@ pub(super) fn grants(
         memory: Budget::new(usize::MAX),
         log: LogRate::new("component".into(), usize::MAX, usize::MAX),
         environment: environment.to_vec(),
-        surroundings: case.map(|(_, surroundings)| surroundings),
+        instance_environment: case.map(|(_, environment)| environment),
     }
 }
 

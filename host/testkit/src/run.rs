@@ -22,7 +22,7 @@ use crate::case::{Case, Leave, ResponseEnd};
 use wasm_host_capabilities::body::Body;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_engine::worker::{
-    AnswerBody, CallError, Handler, InstanceLimits, Policy, Slot, has_no_body,
+    AnswerBody, CallError, Handler, InstanceLimits, Policy, RequestState, has_no_body,
 };
 use wasm_host_limits as limits;
 use wasm_host_limits::testkit as bounds;
@@ -161,10 +161,10 @@ async fn exchange(
     let policy = Policy::new(component.pre(), component.engine.clone(), grants, terms);
     let instances = policy.shared().clone();
     let handler = Handler::new(policy);
-    let slot = Slot::new(RequestContext::of_host("test"));
+    let state = RequestState::new(RequestContext::of_host("test"));
     let ended = match request(case) {
         Ok(request) => {
-            let answer = answer(&handler, &slot, request, case, observed);
+            let answer = answer(&handler, &state, request, case, observed);
             match case.request.leave {
                 Some(Leave::After(time)) => {
                     timeout(time, answer).await.unwrap_or(Answered::Ended(ResponseEnd::Left))
@@ -175,8 +175,8 @@ async fn exchange(
         Err(error) => Answered::Failed(error),
     };
     match &ended {
-        Answered::Ended(ResponseEnd::Whole) => slot.finish(),
-        _ => slot.abandon(),
+        Answered::Ended(ResponseEnd::Whole) => state.finish(),
+        _ => state.abandon(),
     }
     observed.virtual_time = begun.elapsed();
     // What the component does behind its response belongs to the case: a rollback, a line of its log.
@@ -227,14 +227,14 @@ fn request(case: &Case) -> Result<http::Request<Body>, String> {
 
 async fn answer(
     handler: &Handler,
-    slot: &Arc<Slot>,
+    state: &Arc<RequestState>,
     request: http::Request<Body>,
     case: &Case,
     observed: &mut Observed,
 ) -> Answered {
     let begun = Instant::now();
     let method = request.method().clone();
-    let response = match handler.call(slot.clone(), request).await {
+    let response = match handler.call(state.clone(), request).await {
         Ok(response) => response,
         Err(error) => return failed(&error),
     };
@@ -255,7 +255,7 @@ async fn answer(
         if room == 0 {
             return Answered::Ended(ResponseEnd::Left);
         }
-        match poll_fn(|cx| body.poll_frame(slot, cx)).await {
+        match poll_fn(|cx| body.poll_frame(state, cx)).await {
             Some(Ok(frame)) => {
                 let Ok(mut data) = frame.into_data() else { continue };
                 data.truncate(room);
@@ -267,10 +267,10 @@ async fn answer(
                 }
                 observed.add(begun.elapsed(), data);
             }
-            Some(Err(_)) if slot.is_broken() => return Answered::Trapped(None),
+            Some(Err(_)) if state.is_broken() => return Answered::Trapped(None),
             Some(Err(error)) => return Answered::Failed(format!("{error:?}")),
             // Behind an answer that was whole: a client does not see it, and a test is to.
-            None if slot.is_broken() => return Answered::Trapped(None),
+            None if state.is_broken() => return Answered::Trapped(None),
             None => return Answered::Ended(ResponseEnd::Whole),
         }
     }

@@ -20,7 +20,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use crate::case::Timestamp;
-use wasm_host_engine::state::Surroundings;
+use wasm_host_engine::state::InstanceEnvironment;
 use wasm_host_limits::testkit::LOG_BYTES;
 
 /// What is around one instance under test.
@@ -60,7 +60,7 @@ impl World {
     }
 }
 
-impl Surroundings for World {
+impl InstanceEnvironment for World {
     fn furnish(&self, wasi: &mut WasiCtxBuilder) {
         chance(wasi, self.seed);
         wasi.wall_clock(self.clock.clone())

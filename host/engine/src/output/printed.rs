@@ -1,6 +1,6 @@
 //! The lines that an instance prints, from their pieces.
 //!
-//! What makes one line of pieces is who writes them: the instance, its stream, and the request. Not the handle, which
+//! What makes one line of pieces is what writes them: the instance, its stream, and the request. Not the handle, which
 //! many programs open anew for each piece; so a line may have to wait for its end when no handle is open. It is told
 //! from outside when nothing is left that would write that.
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{LogRate, Speaker};
+use super::{LogAttribution, LogRate};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_limits as limits;
 
@@ -24,7 +24,7 @@ pub enum Stream {
 /// What one instance prints.
 pub struct Printed {
     rate: Arc<LogRate>,
-    speaker: Speaker,
+    attribution: LogAttribution,
     /// Lines without an end, those that were begun first in front.
     unfinished: Mutex<Vec<Line>>,
     /// Whether there are any, to be looked at without the lock.
@@ -50,12 +50,12 @@ impl fmt::Display for Stream {
 
 impl Printed {
     pub fn new(rate: Arc<LogRate>) -> Arc<Self> {
-        let (speaker, unfinished, has_any) = Default::default();
-        Arc::new(Self { rate, speaker, unfinished, has_any })
+        let (attribution, unfinished, has_any) = Default::default();
+        Arc::new(Self { rate, attribution, unfinished, has_any })
     }
 
-    pub fn speaker(&self) -> &Speaker {
-        &self.speaker
+    pub fn attribution(&self) -> &LogAttribution {
+        &self.attribution
     }
 
     pub(super) fn rate(&self) -> &Arc<LogRate> {
@@ -64,7 +64,7 @@ impl Printed {
 
     /// Some bytes of the request that prints now.
     pub(super) fn push(&self, stream: Stream, bytes: &[u8]) {
-        let by = self.speaker.request();
+        let by = self.attribution.request();
         let mut unfinished = self.lock();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let begun = unfinished.iter().position(|line| line.is_of(stream, by.as_ref()));
@@ -152,9 +152,9 @@ mod tests {
     }
 
     fn print(printed: &Printed, by: Option<&RequestContext>, bytes: &str) {
-        printed.speaker().set(by.cloned());
+        printed.attribution().set(by.cloned());
         printed.push(Stream::Stderr, bytes.as_bytes());
-        printed.speaker().set(None);
+        printed.attribution().set(None);
     }
 
     /// What waits for its end.

@@ -2,7 +2,7 @@
 //!
 //! A body does not say so by itself. That of an instance that trapped ends as if it were whole; that of a guest of
 //! WASI 0.2 which forgot it never ends; and a reader to which the head has promised a length takes so many bytes and
-//! does not ask for the end. This knows one body and its [`Slot`], and nothing of its reader.
+//! does not ask for the end. This knows one body and its [`RequestState`], and nothing of its reader.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::slots::Slot;
+use super::instance_state::RequestState;
 
 type Piece = Option<Result<Frame<Bytes>, Error>>;
 
@@ -44,29 +44,29 @@ impl AnswerBody {
     }
 
     /// The next piece. None: it is whole.
-    pub fn poll_frame(&mut self, slot: &Slot, cx: &mut Context<'_>) -> Poll<Piece> {
+    pub fn poll_frame(&mut self, request: &RequestState, cx: &mut Context<'_>) -> Poll<Piece> {
         let mut piece = Pin::new(&mut self.body).poll_frame(cx);
         if piece.is_pending() {
             self.waits = true;
-            slot.wait_for(self.pieces.wrapping_add(1).max(1), cx.waker());
+            request.wait_for(self.pieces.wrapping_add(1).max(1), cx.waker());
             // After the waiting was made known: a guest that returns before that is seen here.
-            if !slot.has_returned() {
+            if !request.has_returned() {
                 return Poll::Pending;
             }
             // What it wrote at last may have come since.
             piece = Pin::new(&mut self.body).poll_frame(cx);
         }
         if std::mem::take(&mut self.waits) {
-            slot.stop_waiting();
+            request.stop_waiting();
         }
         self.pieces = self.pieces.wrapping_add(1);
         Poll::Ready(match piece {
-            Poll::Ready(piece) => self.judged(piece, slot),
-            Poll::Pending => self.judged(Some(Err(Error::ConnectionTerminated)), slot),
+            Poll::Ready(piece) => self.judged(piece, request),
+            Poll::Pending => self.judged(Some(Err(Error::ConnectionTerminated)), request),
         })
     }
 
-    fn judged(&mut self, piece: Piece, slot: &Slot) -> Piece {
+    fn judged(&mut self, piece: Piece, request: &RequestState) -> Piece {
         let is_complete = self.left == Some(0);
         match piece {
             Some(Ok(frame)) => {
@@ -79,12 +79,16 @@ impl AnswerBody {
                 Some(Ok(frame))
             }
             // Its client has all of it; the guest has merely not said so.
-            None | Some(Err(_)) if is_complete && (slot.has_returned() || slot.is_broken()) => None,
-            Some(Err(_)) if slot.has_returned() => {
+            None | Some(Err(_))
+                if is_complete && (request.has_returned() || request.is_broken()) =>
+            {
+                None
+            }
+            Some(Err(_)) if request.has_returned() => {
                 let why = "the component returned before its body was whole";
                 Some(Err(Error::InternalError(Some(why.to_string()))))
             }
-            None if slot.is_broken() => Some(Err(Error::ConnectionTerminated)),
+            None if request.is_broken() => Some(Err(Error::ConnectionTerminated)),
             None if self.left.is_some_and(|left| left > 0) => {
                 Some(Err(Error::HttpResponseBodySize(None)))
             }
@@ -93,13 +97,13 @@ impl AnswerBody {
     }
 
     /// Whether all of it has been read.
-    pub fn is_read(&self, slot: &Slot) -> bool {
+    pub fn is_read(&self, request: &RequestState) -> bool {
         let is_empty = || self.body.is_end_stream() || self.body.size_hint().exact() == Some(0);
-        self.left == Some(0) || !slot.is_broken() && is_empty()
+        self.left == Some(0) || !request.is_broken() && is_empty()
     }
 
-    pub fn is_end_stream(&self, slot: &Slot) -> bool {
-        self.body.is_end_stream() && !slot.is_broken()
+    pub fn is_end_stream(&self, request: &RequestState) -> bool {
+        self.body.is_end_stream() && !request.is_broken()
     }
 
     pub fn size_hint(&self) -> SizeHint {

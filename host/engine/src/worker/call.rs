@@ -16,8 +16,8 @@ use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView as _};
 
 use super::error::CallError;
-use super::handler::Answer;
-use super::slots::{InstanceSlots, Slot};
+use super::handler::CallResult;
+use super::instance_state::{InstanceState, RequestState};
 use crate::state::State;
 
 type Call2 = TypedFuncCallConcurrent<
@@ -35,21 +35,21 @@ type Received = std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>
 
 /// A guest that was called.
 pub(super) enum Call {
-    P2(Call2, Awaited, Arc<Slot>),
-    P3(Call3, Received, oneshot::Sender<Answer>),
+    P2(Call2, Awaited, Arc<RequestState>),
+    P3(Call3, Received, oneshot::Sender<CallResult>),
 }
 
 /// Where an answer is waited for, until there is one. The guest of WASI 0.2 has the other handle.
-type Awaited = Arc<Mutex<Option<oneshot::Sender<Answer>>>>;
+type Awaited = Arc<Mutex<Option<oneshot::Sender<CallResult>>>>;
 
 impl Call {
     /// Queue the call. The guest runs when the instance's events are looked at.
     pub(super) fn begin(
         mut store: StoreContextMut<'_, State>,
         proxy: &Proxy,
-        slot: &Arc<Slot>,
+        state: &Arc<RequestState>,
         request: http::Request<WasiBody>,
-        answer: oneshot::Sender<Answer>,
+        answer: oneshot::Sender<CallResult>,
     ) -> wasmtime::Result<Self> {
         match proxy {
             Proxy::P3(guest) => {
@@ -74,7 +74,7 @@ impl Call {
                 })?;
                 let handle = guest.wasi_http_incoming_handler().func_handle();
                 let call = handle.start_call_concurrent(store, (request, out))?;
-                Ok(Self::P2(call, awaited, slot.clone()))
+                Ok(Self::P2(call, awaited, state.clone()))
             }
         }
     }
@@ -88,7 +88,7 @@ impl Call {
 }
 
 /// Give the answer to what waits for it, once.
-fn send(awaited: &Awaited, answer: Answer) {
+fn send(awaited: &Awaited, answer: CallResult) {
     if let Some(waiting) = awaited.lock().take() {
         // Its client may have left.
         let _ = waiting.send(answer);
@@ -99,7 +99,7 @@ fn send(awaited: &Awaited, answer: Answer) {
 pub(super) struct Answering {
     pub(super) call: Call,
     pub(super) proxy: Arc<Proxy>,
-    pub(super) slots: Arc<InstanceSlots>,
+    pub(super) instance: Arc<InstanceState>,
 }
 
 impl AccessorTask<State> for Answering {
@@ -115,23 +115,23 @@ impl AccessorTask<State> for Answering {
                         response.into_http_with_getter(&mut access, received, State::http)
                     })
                 });
-                self.slots.answered();
+                self.instance.answered();
                 // Its client may have left.
                 let _ = answer.send(response.map_err(CallError::of_guest));
             }
-            (Call::P2(call, awaited, slot), Proxy::P2(guest)) => {
+            (Call::P2(call, awaited, state), Proxy::P2(guest)) => {
                 let handle = guest.wasi_http_incoming_handler().func_handle();
                 let ended = handle.finish_call_concurrent(accessor, call).await;
                 // Before its body ends, or that could be taken for broken although all of it was there.
                 if ended.is_ok() {
-                    slot.set_returned();
+                    state.set_returned();
                 }
                 let is_unanswered = awaited.lock().is_some();
                 let is_unfinished = accessor.with(|mut access| access.get().end_unfinished());
                 if is_unanswered || is_unfinished {
-                    self.slots.fail();
+                    self.instance.fail();
                 }
-                self.slots.answered();
+                self.instance.answered();
                 let none = || format_err!("it set no response");
                 let error = ended.err().unwrap_or_else(none);
                 send(&awaited, Err(CallError::of_guest(error)));

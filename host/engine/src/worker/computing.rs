@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::slots::InstanceSlots;
+use super::instance_state::InstanceState;
 use wasm_host_limits as limits;
 use wasm_host_limits::computing as bounds;
 use wasm_host_system::threads;
@@ -87,15 +87,15 @@ pub(super) fn do_there(end: impl FnOnce() + Send + 'static) {
 }
 
 /// Have an instance's task done wherever it belongs at the moment. The caller's thread is its home.
-pub(super) async fn shared(task: Task, slots: Arc<InstanceSlots>, weight: Arc<Weight>) {
+pub(super) async fn shared(task: Task, state: Arc<InstanceState>, weight: Arc<Weight>) {
     // Its start, which may have come before, is part of what it does.
-    let suspected = slots.is_computing();
-    Home(Some(Instance { task, slots, weight, suspected })).await;
+    let suspected = state.is_computing();
+    Home(Some(Instance { task, state, weight, suspected })).await;
 }
 
 struct Instance {
     task: Task,
-    slots: Arc<InstanceSlots>,
+    state: Arc<InstanceState>,
     weight: Arc<Weight>,
     /// A tick has passed in its last turn, which may have been the doing of others.
     suspected: bool,
@@ -201,9 +201,9 @@ impl Turn {
 
     /// Add it to what is known. Whether the instance itself has computed for a good part of a tick, or is heavy by now.
     fn end(self, instance: &mut Instance, began: Instant) -> bool {
-        let Instance { weight, slots, suspected, .. } = instance;
+        let Instance { weight, state, suspected, .. } = instance;
         let now = Instant::now();
-        *suspected = slots.is_computing();
+        *suspected = state.is_computing();
         match self {
             Self::ByClock => {
                 if now - began >= bounds::LONG_TURN {
@@ -213,8 +213,8 @@ impl Turn {
             }
             Self::ByProcessor(before) => {
                 let turn = processor_time().saturating_sub(before);
-                weight.add(turn, slots.running(), now);
-                slots.is_computing() && turn >= limits::EPOCH_TICK / 2 || weight.is_heavy(now)
+                weight.add(turn, state.running(), now);
+                state.is_computing() && turn >= limits::EPOCH_TICK / 2 || weight.is_heavy(now)
             }
         }
     }
@@ -287,8 +287,8 @@ impl Away {
             return Poll::Ready(());
         }
         let (turn, now) = (processor_time().saturating_sub(began), Instant::now());
-        instance.weight.add(turn, instance.slots.running(), now);
-        if instance.slots.is_computing() || !instance.weight.is_light(now) {
+        instance.weight.add(turn, instance.state.running(), now);
+        if instance.state.is_computing() || !instance.weight.is_light(now) {
             return Poll::Pending;
         }
         self.home.spawn(Home(self.instance.take()));
@@ -357,8 +357,8 @@ mod tests {
     fn turns_at_home(pass: fn(), pause: Duration) -> Option<usize> {
         let home = Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = home.enter();
-        let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap();
-        let (here, ticking) = (std::thread::current().id(), slots.clone());
+        let state = Arc::new(super::super::Shared::default()).enter(1).unwrap();
+        let (here, ticking) = (std::thread::current().id(), state.clone());
         let task: Task = Box::pin(std::future::poll_fn(move |_| {
             if std::thread::current().id() != here {
                 return Poll::Ready(());
@@ -367,7 +367,7 @@ mod tests {
             ticking.tick();
             Poll::Pending
         }));
-        let instance = Instance { task, slots, weight: Arc::default(), suspected: false };
+        let instance = Instance { task, state, weight: Arc::default(), suspected: false };
         let mut home = Home(Some(instance));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         (1..=20).find(|_| {
@@ -404,8 +404,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             drop(held);
         });
-        let slots = Arc::new(super::super::Shared::default()).enter(1).unwrap();
-        let instance = Some(Instance { task, slots, weight: Arc::default(), suspected: false });
+        let state = Arc::new(super::super::Shared::default()).enter(1).unwrap();
+        let instance = Some(Instance { task, state, weight: Arc::default(), suspected: false });
         (Away { instance, home: home.handle().clone(), thread: None, stop }, dropped)
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::InstanceLimits;
 use super::instance::Status;
-use super::slots::InstanceSlots;
+use super::instance_state::InstanceState;
 use crate::output::Printed;
 use crate::state::State;
 use wasm_host_capabilities::context::{RequestContext, Requests};
@@ -21,7 +21,7 @@ use wasm_host_limits as limits;
 
 /// Decides when an instance ends.
 pub(super) struct Expiration {
-    slots: Arc<InstanceSlots>,
+    instance: Arc<InstanceState>,
     requests: Requests,
     printed: Arc<Printed>,
     per_instance: usize,
@@ -52,7 +52,7 @@ struct Abandoned {
 
 impl Expiration {
     pub(super) fn new(
-        slots: Arc<InstanceSlots>,
+        instance: Arc<InstanceState>,
         state: &State,
         per_instance: usize,
         limits: &InstanceLimits,
@@ -62,7 +62,7 @@ impl Expiration {
         let bounds = [stream_idle, limits::POST_RETURN].into_iter();
         let shortest = bounds.filter(|bound| !bound.is_zero()).min().unwrap_or_default();
         Self {
-            slots,
+            instance,
             requests,
             printed,
             per_instance,
@@ -88,13 +88,13 @@ impl Expiration {
         is_kept: impl FnOnce() -> bool,
     ) -> Poll<()> {
         // Registered before looking, so that what changes in between wakes us.
-        self.slots.wake_by(cx.waker());
+        self.instance.wake_by(cx.waker());
         self.note_pause();
         if status == Status::Idle {
             // Nothing is left that would go on with a line.
             self.printed.end_lines(|_| true);
         }
-        let survey = self.slots.survey(status);
+        let survey = self.instance.survey(status);
         if survey.live < survey.was_live && survey.was_live >= self.per_instance {
             // It was full and looks for requests only when it is woken.
             cx.waker().wake_by_ref();
@@ -109,7 +109,7 @@ impl Expiration {
             Some(abandoned) => abandoned.last + limits::ABANDONED_GRACE,
             None if status == Status::Idle => {
                 self.empty_since = None;
-                if self.slots.is_retired() {
+                if self.instance.is_retired() {
                     return Poll::Ready(());
                 }
                 self.idle_since() + self.idle
@@ -122,14 +122,14 @@ impl Expiration {
             if status == Status::Idle && self.abandoned.is_none() && is_kept() {
                 return Poll::Pending;
             }
-            self.slots.end();
+            self.instance.end();
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
     fn idle_since(&mut self) -> Instant {
-        let begun = self.slots.begun();
+        let begun = self.instance.begun();
         match self.idle_since {
             Some((before, since)) if before == begun => since,
             _ => self.idle_since.insert((begun, Instant::now())).1,
@@ -139,9 +139,9 @@ impl Expiration {
     /// A turn that ended without a tick ended because the guest waits; one with a tick, because it was made
     /// to give way.
     fn note_pause(&mut self) {
-        let ticks = self.slots.ticks();
+        let ticks = self.instance.ticks();
         if ticks == self.ticks {
-            self.slots.pause();
+            self.instance.pause();
             self.ticks = 0;
         } else {
             self.ticks = ticks;
@@ -151,7 +151,7 @@ impl Expiration {
     fn note_abandoned(&mut self, count: usize, cx: &Context<'_>) {
         if count == 0 {
             if self.abandoned.take().is_some() {
-                self.slots.set_tainted(false);
+                self.instance.set_quarantined(false);
                 // It may take requests again, and looks for them when it is woken.
                 cx.waker().wake_by_ref();
             }
@@ -170,10 +170,10 @@ impl Expiration {
     /// What is due while requests run: nothing ends, but some may be given up, and no more come if one hangs.
     fn watch_live(&mut self, cx: &mut Context<'_>) {
         if let Some(abandoned) = self.abandoned
-            && !self.slots.is_tainted()
+            && !self.instance.is_quarantined()
             && self.is_reached(abandoned.first + limits::ABANDONED_GRACE, cx)
         {
-            self.slots.set_tainted(true);
+            self.instance.set_quarantined(true);
             // It still offers itself for requests; woken, it looks again.
             cx.waker().wake_by_ref();
         }
@@ -184,7 +184,7 @@ impl Expiration {
             self.requests.end_forgotten(now.into_std(), limits::POST_RETURN);
             self.printed.end_lines(|request| request.is_some_and(RequestContext::has_ended));
             if !self.stream_idle.is_zero() {
-                self.slots.end_stalled(now.into_std(), self.stream_idle);
+                self.instance.end_stalled(now.into_std(), self.stream_idle);
             }
             self.next_sweep = Some(now + self.sweep);
             self.is_reached(now + self.sweep, cx);

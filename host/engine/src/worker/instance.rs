@@ -19,8 +19,8 @@ use wasmtime_wasi_http::handler::Proxy;
 
 use super::call::{Answering, Call};
 use super::expiration::Expiration;
-use super::handler::{Desk, Job, Starting};
-use super::slots::InstanceSlots;
+use super::handler::{HandlerQueue, PendingRequest, Starting};
+use super::instance_state::InstanceState;
 use super::{Accepts, Made, Placed, computing};
 use crate::state::State;
 use wasm_host_limits as limits;
@@ -38,46 +38,46 @@ pub(super) enum Status {
 
 /// Make an instance and let it serve.
 pub(super) async fn run(starting: Starting) {
-    let desk = starting.desk().clone();
-    let made = match make(&desk).await {
+    let queue = starting.queue().clone();
+    let made = match make(&queue).await {
         Ok(made) => made,
         Err(error) => return starting.failed(error),
     };
-    let slots = made.slots.clone();
-    let (shares, weight) = (desk.policy.shares_processors(), desk.weight.clone());
+    let state = made.state.clone();
+    let (shares, weight) = (queue.policy.shares_processors(), queue.weight.clone());
     // From here on it takes requests itself.
     let serving = Box::pin(async move {
-        desk.enter(&made.slots);
-        desk.offer(&made.slots);
-        made.slots.set_started();
+        queue.enter(&made.state);
+        queue.offer(&made.state);
+        made.state.set_started();
         drop(starting);
         // For a moment it counted twice.
-        desk.keep_warm();
-        serve(desk, made).await;
+        queue.keep_warm();
+        serve(queue, made).await;
     });
     if shares {
-        computing::shared(serving, slots, weight).await;
+        computing::shared(serving, state, weight).await;
     } else {
         serving.await;
     }
 }
 
 /// Make an instance. One that could not be made counts no more when this returns.
-async fn make(desk: &Desk) -> wasmtime::Result<Made> {
-    let slots = desk.policy.enter()?;
-    make_for(desk, &slots).await.inspect_err(|_| {
+async fn make(queue: &HandlerQueue) -> wasmtime::Result<Made> {
+    let state = queue.policy.enter()?;
+    make_for(queue, &state).await.inspect_err(|_| {
         // What computed for it, or looks at all instances, may let go of it a moment later.
-        slots.leave_silently();
+        state.leave_silently();
     })
 }
 
 /// Make an instance: here, or where guests compute, if its start takes longer than a tick.
-async fn make_for(desk: &Desk, slots: &Arc<InstanceSlots>) -> wasmtime::Result<Made> {
-    let policy = desk.policy.clone();
+async fn make_for(queue: &HandlerQueue, state: &Arc<InstanceState>) -> wasmtime::Result<Made> {
+    let policy = queue.policy.clone();
     let mut making = Box::pin({
-        let slots = slots.clone();
+        let state = state.clone();
         async move {
-            let mut instantiating = pin!(policy.instantiate(slots));
+            let mut instantiating = pin!(policy.instantiate(state));
             let step = |cx: &mut Context<'_>| {
                 policy.engine.note_activity();
                 instantiating.as_mut().poll(cx)
@@ -85,7 +85,7 @@ async fn make_for(desk: &Desk, slots: &Arc<InstanceSlots>) -> wasmtime::Result<M
             poll_fn(step).await
         }
     });
-    if !desk.policy.shares_processors() {
+    if !queue.policy.shares_processors() {
         return making.await;
     }
     if let Poll::Ready(made) = poll!(&mut making) {
@@ -97,13 +97,13 @@ async fn make_for(desk: &Desk, slots: &Arc<InstanceSlots>) -> wasmtime::Result<M
         let _ = tell.send(making.await);
     };
     // How long its start takes says nothing of its requests, so it has a weight of its own.
-    computing::shared(Box::pin(making), slots.clone(), Arc::default()).await;
+    computing::shared(Box::pin(making), state.clone(), Arc::default()).await;
     made.await.unwrap_or_else(|_| Err(super::Dropped.into()))
 }
 
-async fn serve(desk: Arc<Desk>, made: Made) {
-    let Made { store, proxy, slots, mut expiration } = made;
-    let mut living = Living { desk: desk.clone(), store: Some(store), slots: slots.clone() };
+async fn serve(queue: Arc<HandlerQueue>, made: Made) {
+    let Made { store, proxy, state, mut expiration } = made;
+    let mut living = Living { queue: queue.clone(), store: Some(store), state: state.clone() };
     let Some((store, _)) = &mut living.store else { return };
     let mut instance = Instance {
         export: match &proxy {
@@ -112,28 +112,28 @@ async fn serve(desk: Arc<Desk>, made: Made) {
         },
         ready: false,
         proxy: Arc::new(proxy),
-        desk,
-        slots,
+        queue,
+        state,
         closed: false,
     };
-    let (desk, slots) = (instance.desk.clone(), instance.slots.clone());
+    let (queue, state) = (instance.queue.clone(), instance.state.clone());
     let ended = {
         let turns =
             async |accessor: &Accessor<State>| poll_fn(|cx| instance.turn(accessor, cx)).await;
         let mut events = pin!(store.run_concurrent(turns));
         poll_fn(|cx| {
-            desk.policy.engine.note_activity();
+            queue.policy.engine.note_activity();
             let began = Instant::now();
             loop {
-                slots.wake_up();
+                state.wake_up();
                 if let Poll::Ready(ended) = events.as_mut().poll(cx) {
                     return Poll::Ready(ended.and_then(|ended| ended));
                 }
-                if let Poll::Ready(ended) = outside(&desk, &slots, &mut expiration, cx) {
+                if let Poll::Ready(ended) = outside(&queue, &state, &mut expiration, cx) {
                     return Poll::Ready(ended);
                 }
                 // As many as it has room for; it is free no longer than that.
-                if !(slots.is_free() && desk.has_jobs()) {
+                if !(state.is_free() && queue.has_pending()) {
                     return Poll::Pending;
                 }
                 // And for no longer than a tick: each request has its own.
@@ -151,33 +151,33 @@ async fn serve(desk: Arc<Desk>, made: Made) {
 /// What is to be seen to when nothing happens in an instance. Its events may not turn for a long time: they do not
 /// while a guest computes, or waits in a call that is synchronous for it.
 fn outside(
-    desk: &Arc<Desk>,
-    slots: &Arc<InstanceSlots>,
+    queue: &Arc<HandlerQueue>,
+    state: &Arc<InstanceState>,
     expiration: &mut Expiration,
     cx: &mut Context<'_>,
 ) -> Poll<wasmtime::Result<()>> {
-    let status = slots.status();
-    if expiration.poll(cx, status, || desk.keeps(slots)).is_ready() {
+    let status = state.status();
+    if expiration.poll(cx, status, || queue.keeps(state)).is_ready() {
         return Poll::Ready(match status {
             Status::Idle => Ok(()),
             Status::Requests | Status::PostReturn => Err(format_err!("it did not come to its end")),
         });
     }
-    if slots.is_tainted() {
+    if state.is_quarantined() {
         // Others are to be warm in its stead. Should it recover, it is one that is not kept.
-        desk.leave(slots);
+        queue.leave(state);
     }
     // What cannot take a request leaves it to others.
-    if slots.is_computing() || slots.is_held_up() {
-        desk.withdraw(slots);
+    if state.is_computing() || state.is_held_up() {
+        queue.withdraw(state);
     }
     Poll::Pending
 }
 
 /// What the events of an instance are asked with.
 struct Instance {
-    desk: Arc<Desk>,
-    slots: Arc<InstanceSlots>,
+    queue: Arc<HandlerQueue>,
+    state: Arc<InstanceState>,
     proxy: Arc<Proxy>,
     /// The function that requests go to.
     export: Func,
@@ -194,10 +194,10 @@ impl Instance {
         accessor: &Accessor<State>,
         cx: &mut Context<'_>,
     ) -> Poll<wasmtime::Result<()>> {
-        if self.slots.is_fresh() {
+        if self.state.is_fresh() {
             self.ready = true;
             // Asked between its events, so the guest has let its neighbours run.
-            self.slots.pause();
+            self.state.pause();
             // The ticks of the time in which it waited were not the guest's.
             accessor
                 .with(|mut access| access.as_context_mut().set_epoch_deadline(super::FIRST_TICKS));
@@ -205,14 +205,14 @@ impl Instance {
         if let Err(error) = self.accept(accessor, cx) {
             return Poll::Ready(Err(error));
         }
-        if self.slots.unanswered() > 0 {
+        if self.state.unanswered() > 0 {
             return Poll::Pending;
         }
         if accessor.poll_no_interesting_tasks(cx).is_pending() {
-            self.slots.set_idle(false);
+            self.state.set_idle(false);
             return Poll::Pending;
         }
-        self.slots.set_idle(true);
+        self.state.set_idle(true);
         if self.closed { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
@@ -220,77 +220,82 @@ impl Instance {
         if self.closed || !self.ready {
             return Ok(());
         }
-        match self.desk.policy.accepts(&self.slots) {
+        match self.queue.policy.accepts(&self.state) {
             Accepts::Yes => {}
             Accepts::NotNow => {
-                self.desk.withdraw(&self.slots);
+                self.queue.withdraw(&self.state);
                 return Ok(());
             }
             Accepts::NeverAgain => {
                 self.closed = true;
-                self.desk.withdraw(&self.slots);
-                self.desk.leave(&self.slots);
+                self.queue.withdraw(&self.state);
+                self.queue.leave(&self.state);
                 return Ok(());
             }
         }
-        if self.desk.has_jobs()
+        if self.queue.has_pending()
             && accessor.poll_ready_for_concurrent_call(self.export, cx).is_pending()
         {
             // The guest itself asks for no more at the moment.
-            self.desk.withdraw(&self.slots);
+            self.queue.withdraw(&self.state);
             return Ok(());
         }
-        self.desk.offer(&self.slots);
-        let job = self.desk.take();
+        self.queue.offer(&self.state);
+        let pending = self.queue.take();
         // Once for each time that its events turn: wasmtime may ask last of all, and would not look at what was
         // begun then.
         self.ready = false;
-        match job {
-            Some(job) => self.begin(accessor, job),
+        match pending {
+            Some(pending) => self.begin(accessor, pending),
             None => Ok(()),
         }
     }
 
-    fn begin(&mut self, accessor: &Accessor<State>, job: Job) -> wasmtime::Result<()> {
-        let Job { slot, request, answer } = job;
+    fn begin(
+        &mut self,
+        accessor: &Accessor<State>,
+        pending: PendingRequest,
+    ) -> wasmtime::Result<()> {
+        let PendingRequest { state: request_state, request, answer } = pending;
         let call = accessor.with(|mut access| {
-            let call = Call::begin(access.as_context_mut(), &self.proxy, &slot, request, answer)?;
-            self.desk.policy.begin(access.as_context_mut(), &slot, call.task());
+            let call =
+                Call::begin(access.as_context_mut(), &self.proxy, &request_state, request, answer)?;
+            self.queue.policy.begin(access.as_context_mut(), &request_state, call.task());
             wasmtime::error::Ok(call)
         })?;
-        self.slots.begin(slot);
-        self.slots.set_idle(false);
-        if self.desk.policy.is_used_up(&self.slots) {
-            self.desk.leave(&self.slots);
+        self.state.begin(request_state);
+        self.state.set_idle(false);
+        if self.queue.policy.is_used_up(&self.state) {
+            self.queue.leave(&self.state);
         }
-        let (proxy, slots) = (self.proxy.clone(), self.slots.clone());
-        accessor.spawn(Answering { call, proxy, slots }).map(drop)
+        let (proxy, instance) = (self.proxy.clone(), self.state.clone());
+        accessor.spawn(Answering { call, proxy, instance }).map(drop)
     }
 }
 
 /// A store that is told of its end, also when its task is dropped.
 struct Living {
-    desk: Arc<Desk>,
+    queue: Arc<HandlerQueue>,
     store: Option<Placed>,
-    slots: Arc<InstanceSlots>,
+    state: Arc<InstanceState>,
 }
 
 impl Living {
     fn end(&mut self, ended: wasmtime::Result<()>) {
-        let (desk, slots) = (self.desk.clone(), self.slots.clone());
-        desk.withdraw(&slots);
+        let (queue, state) = (self.queue.clone(), self.state.clone());
+        queue.withdraw(&state);
         let Some(placed) = self.store.take() else { return };
-        desk.policy.ended(&slots, &placed.0, ended);
-        let is_large = desk.policy.is_large(&placed.0);
-        let engine = self.desk.policy.engine.clone();
+        queue.policy.ended(&state, &placed.0, ended);
+        let is_large = queue.policy.is_large(&placed.0);
+        let engine = self.queue.policy.engine.clone();
         let leave = move || {
-            slots.leave();
-            desk.leave(&slots);
+            state.leave();
+            queue.leave(&state);
             engine.freed.notify_one();
         };
         // In this order: what takes its place finds its memory. What is to be warm would not be tried again for a
         // while; a request is, so it need not wait for a thread that has others to do.
-        match (is_large, self.desk.policy.warm() > 0) {
+        match (is_large, self.queue.policy.warm() > 0) {
             (false, _) => {
                 drop(placed);
                 leave();

@@ -7,8 +7,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::handler::Desk;
-use super::slots::InstanceSlots;
+use super::handler::HandlerQueue;
+use super::instance_state::InstanceState;
 use wasm_host_limits as limits;
 
 /// All that instances of one version share.
@@ -23,10 +23,10 @@ pub struct Shared {
     /// When an attempt failed last, although there was room for one more.
     failed: Mutex<Option<Instant>>,
     /// Instances in which an abandoned request hangs: others come first.
-    tainted: AtomicUsize,
-    instances: Mutex<Vec<Weak<InstanceSlots>>>,
+    quarantined: AtomicUsize,
+    instances: Mutex<Vec<Weak<InstanceState>>>,
     /// The handlers that keep some of them warm.
-    keepers: Mutex<Vec<Weak<Desk>>>,
+    keepers: Mutex<Vec<Weak<HandlerQueue>>>,
     /// An instance has ended, or is free again: told to one of the requests that wait for one.
     pub(super) freed: Notify,
 }
@@ -92,7 +92,7 @@ impl Shared {
     pub(super) fn enter(
         self: &Arc<Self>,
         limit: usize,
-    ) -> Result<Arc<InstanceSlots>, AllInstancesBusy> {
+    ) -> Result<Arc<InstanceState>, AllInstancesBusy> {
         // Held from before it counts: a request that finds no room for another one then finds that one is coming.
         let mut instances = self.instances.lock();
         let entered = self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
@@ -100,30 +100,30 @@ impl Shared {
         });
         if entered.is_err() {
             drop(instances);
-            self.wake_tainted();
+            self.wake_quarantined();
             return Err(AllInstancesBusy(limit));
         }
-        let slots = Arc::new(InstanceSlots::new(self.clone()));
+        let instance = Arc::new(InstanceState::new(self.clone()));
         instances.retain(|instance| instance.strong_count() > 0);
-        instances.push(Arc::downgrade(&slots));
-        Ok(slots)
+        instances.push(Arc::downgrade(&instance));
+        Ok(instance)
     }
 
     /// One could not be made although there was room: the memory, say, or the host's places are used up.
     pub(super) fn could_not_make(&self) {
         *self.failed.lock() = Some(Instant::now());
-        self.wake_tainted();
+        self.wake_quarantined();
     }
 
     /// Whether another instance takes a request, now or soon, than this one, in which one hangs: another one that
     /// is free, one that is being made, or one that may be, of so many as the `limit` allows.
-    pub(super) fn has_better(&self, tainted: &InstanceSlots, limit: usize) -> bool {
+    pub(super) fn has_better(&self, quarantined: &InstanceState, limit: usize) -> bool {
         let failed = self.failed.lock().is_some_and(|at| at.elapsed() < limits::INSTANCE_RETRY);
         let may_be_made = self.live_instances() < limit && !failed;
         may_be_made
             || self.instances().iter().any(|other| {
-                let takes = other.is_starting() || other.is_free() && !other.is_tainted();
-                takes && !std::ptr::eq(&**other, tainted)
+                let takes = other.is_starting() || other.is_free() && !other.is_quarantined();
+                takes && !std::ptr::eq(&**other, quarantined)
             })
     }
 
@@ -136,19 +136,19 @@ impl Shared {
     /// A handler that lacks a warm instance may make it.
     pub(super) fn tell_keepers(&self) {
         let keepers: Vec<_> = self.keepers.lock().iter().filter_map(Weak::upgrade).collect();
-        keepers.iter().for_each(Desk::keep_warm);
+        keepers.iter().for_each(HandlerQueue::keep_warm);
     }
 
     /// This handler keeps some of them warm.
-    pub(super) fn add_keeper(&self, keeper: &Arc<Desk>) {
+    pub(super) fn add_keeper(&self, keeper: &Arc<HandlerQueue>) {
         self.keepers.lock().push(Arc::downgrade(keeper));
     }
 
-    pub(super) fn taint(&self, tainted: bool) {
-        if tainted {
-            self.tainted.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn quarantine(&self, quarantined: bool) {
+        if quarantined {
+            self.quarantined.fetch_add(1, Ordering::AcqRel);
         } else {
-            self.tainted.fetch_sub(1, Ordering::AcqRel);
+            self.quarantined.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -157,10 +157,13 @@ impl Shared {
     }
 
     /// No other instance takes what waits: these serve again.
-    fn wake_tainted(&self) {
-        if self.tainted.load(Ordering::Acquire) > 0 {
+    fn wake_quarantined(&self) {
+        if self.quarantined.load(Ordering::Acquire) > 0 {
             let instances = self.instances();
-            instances.iter().filter(|instance| instance.is_tainted()).for_each(|one| one.wake());
+            instances
+                .iter()
+                .filter(|instance| instance.is_quarantined())
+                .for_each(|one| one.wake());
         }
     }
 
@@ -170,7 +173,7 @@ impl Shared {
         }
     }
 
-    fn instances(&self) -> Vec<Arc<InstanceSlots>> {
+    fn instances(&self) -> Vec<Arc<InstanceState>> {
         self.instances.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_a_hung_request_comes_after_those_that_are_free_are_made_or_may_be() {
+    fn an_instance_with_a_hung_request_comes_after_those_that_are_free_are_made_or_may_be() {
         let shared = Arc::new(Shared::default());
         let hung = shared.enter(2).unwrap();
         hung.set_started();
@@ -210,14 +213,14 @@ mod tests {
         assert!(!shared.has_better(&hung, 2), "it has been made and is busy");
         other.set_free(true);
         assert!(shared.has_better(&hung, 2), "it is free");
-        other.set_tainted(true);
+        other.set_quarantined(true);
         assert!(!shared.has_better(&hung, 2), "it is no better");
         drop(other);
         let other = shared.enter(2).unwrap();
         other.leave_silently();
         assert!(
             !shared.has_better(&hung, 2),
-            "it was not made after all, though somebody holds it"
+            "it was not made after all, though something holds it"
         );
     }
 }

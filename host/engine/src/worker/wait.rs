@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::CallError;
-use super::handler::{Answer, Handler};
-use super::slots::Slot;
+use super::handler::{CallResult, Handler};
+use super::instance_state::RequestState;
 use wasm_host_capabilities::outgoing::HttpRequest;
 use wasm_host_limits as limits;
 
@@ -21,16 +21,16 @@ use wasm_host_limits as limits;
 /// There was no room in that time, or the guest gave no final answer.
 pub async fn call<'h, H: Iterator<Item = &'h Handler>>(
     handlers: impl Fn() -> H,
-    slot: &Arc<Slot>,
+    state: &Arc<RequestState>,
     mut request: HttpRequest,
     until: Instant,
     wants: impl Fn() -> bool,
-) -> Answer {
+) -> CallResult {
     let mut wait = limits::INSTANCE_WAIT_FIRST;
     loop {
         let mut full = None;
         for handler in handlers() {
-            match handler.call(slot.clone(), request).await {
+            match handler.call(state.clone(), request).await {
                 Err(CallError::NoRoom(given_back, why)) => {
                     request = *given_back;
                     full = Some((handler, why));

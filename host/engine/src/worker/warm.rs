@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::handler::Desk;
+use super::handler::HandlerQueue;
 use super::instance;
+use super::instance_state::InstanceState;
 use super::shared::AllInstancesBusy;
-use super::slots::InstanceSlots;
 use wasm_host_limits as limits;
 
 /// What a handler keeps.
@@ -62,15 +62,15 @@ impl Warm {
     }
 }
 
-impl Desk {
+impl HandlerQueue {
     /// An instance was made.
-    pub(super) fn enter(&self, instance: &InstanceSlots) {
+    pub(super) fn enter(&self, instance: &InstanceState) {
         instance.set_available(true);
         self.warm.there.fetch_add(1, Ordering::AcqRel);
     }
 
     /// It takes no more requests.
-    pub(super) fn leave(self: &Arc<Self>, instance: &InstanceSlots) {
+    pub(super) fn leave(self: &Arc<Self>, instance: &InstanceState) {
         if instance.set_available(false) {
             self.warm.there.fetch_sub(1, Ordering::AcqRel);
             self.keep_warm();
@@ -79,7 +79,7 @@ impl Desk {
 
     /// Whether one that was idle for its time stays; if not, it counts no more. Of several that ask at once as many
     /// stay as are wanted.
-    pub(super) fn keeps(&self, instance: &InstanceSlots) -> bool {
+    pub(super) fn keeps(&self, instance: &InstanceState) -> bool {
         if !instance.is_available() {
             return false;
         }
@@ -115,12 +115,12 @@ impl Desk {
         if !self.warm.lacks(0) || self.warm.is_to_be_tried.swap(true, Ordering::AcqRel) {
             return;
         }
-        let desk = Arc::downgrade(self);
+        let queue = Arc::downgrade(self);
         home.spawn(async move {
             sleep(limits::INSTANCE_RETRY).await;
-            let Some(desk) = desk.upgrade() else { return };
-            desk.warm.is_to_be_tried.store(false, Ordering::Release);
-            desk.keep_warm();
+            let Some(queue) = queue.upgrade() else { return };
+            queue.warm.is_to_be_tried.store(false, Ordering::Release);
+            queue.keep_warm();
         });
     }
 

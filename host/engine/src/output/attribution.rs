@@ -1,4 +1,4 @@
-//! Whose line it is: the request on whose behalf a guest prints.
+//! Which request a line belongs to: the one on whose behalf a guest prints.
 //!
 //! WASI's streams do not say it. Of an instance that serves one request at a time it is that one. In one that serves
 //! several, the functions that print are ours: they ask which task calls, and then do what WASI's own do.
@@ -24,9 +24,9 @@ use wasm_host_limits as limits;
 
 /// The request whose code prints in an instance at the moment. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
-pub struct Speaker(Arc<Mutex<Option<RequestContext>>>);
+pub struct LogAttribution(Arc<Mutex<Option<RequestContext>>>);
 
-impl Speaker {
+impl LogAttribution {
     /// What is printed from now on is printed for this request.
     pub fn set(&self, request: Option<RequestContext>) {
         *self.0.lock() = request;
@@ -46,7 +46,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     streams.func_wrap(
         "[method]output-stream.write",
         |mut store: StoreContextMut<'_, State>, (stream, bytes): (Stream, Vec<u8>)| {
-            speak(&mut store);
+            attribute(&mut store);
             let written = store.data_mut().table().write(stream, bytes);
             ended(&mut store, written)
         },
@@ -55,7 +55,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "[method]output-stream.blocking-write-and-flush",
         |mut store: StoreContextMut<'_, State>, (stream, bytes): (Stream, Vec<u8>)| {
             Box::new(async move {
-                speak(&mut store);
+                attribute(&mut store);
                 let table = store.data_mut().table();
                 let written = table.blocking_write_and_flush(stream, bytes).await;
                 ended(&mut store, written)
@@ -91,18 +91,18 @@ fn running(store: &mut StoreContextMut<'_, State>) -> Option<RequestContext> {
     calling_request(store, |store| &store.data().requests)
 }
 
-/// Note whose code it is that prints.
-fn speak(store: &mut StoreContextMut<'_, State>) {
+/// Note which request's code prints.
+fn attribute(store: &mut StoreContextMut<'_, State>) {
     let request = running(store);
-    store.data().speaker().set(request);
+    store.data().attribution().set(request);
 }
 
-/// Forget whose code it was, and tell it how its writing ended.
+/// Forget which request's code it was, and tell that code how its writing ended.
 fn ended(
     store: &mut StoreContextMut<'_, State>,
     written: Result<(), StreamError>,
 ) -> wasmtime::Result<(Result<(), p2::StreamError>,)> {
-    store.data().speaker().set(None);
+    store.data().attribution().set(None);
     let written = match written {
         Ok(()) => Ok(()),
         Err(error) => Err(store.data_mut().table().convert_stream_error(error)?),
@@ -113,7 +113,7 @@ fn ended(
 /// Takes what a guest writes into a stream of 0.3.
 struct Printer {
     lines: Lines,
-    /// Whose it is when it is not written by running code.
+    /// The request that it belongs to when it is not written by running code.
     opened_by: Option<RequestContext>,
     /// What waits for the end of it all sees this go.
     _printing: oneshot::Sender<()>,
@@ -129,14 +129,14 @@ impl StreamConsumer<State> for Printer {
         source: Source<'_, u8>,
         _: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let speaker = self.lines.speaker().clone();
-        speaker.set(running(&mut store).or_else(|| self.opened_by.clone()));
+        let attribution = self.lines.attribution().clone();
+        attribution.set(running(&mut store).or_else(|| self.opened_by.clone()));
         let mut source = source.as_direct(store);
         // The rest when it asks again: between the two it can be interrupted.
         let bytes = source.remaining().len().min(limits::LOG_WRITE_BYTES);
         self.lines.push(source.remaining().get(..bytes).unwrap_or_default());
         source.mark_read(bytes);
-        speaker.set(None);
+        attribution.set(None);
         Poll::Ready(Ok(StreamResult::Completed))
     }
 }

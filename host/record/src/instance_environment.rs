@@ -10,7 +10,7 @@ use super::session;
 use super::session::Session;
 use super::time::Time;
 use wasm_host_capabilities::context::RequestContext;
-use wasm_host_engine::state::Surroundings;
+use wasm_host_engine::state::InstanceEnvironment;
 use wasm_host_testkit::chance;
 
 /// For all instances of a service.
@@ -26,21 +26,21 @@ struct Instance {
 #[derive(Clone)]
 struct Clock(Arc<Time>);
 
-impl Surroundings for Recorded {
+impl InstanceEnvironment for Recorded {
     fn furnish(&self, _: &mut WasiCtxBuilder) {}
 
     fn trapped(&self, _: &wasmtime::Error) -> bool {
         false
     }
 
-    fn of_instance(&self) -> Option<Arc<dyn Surroundings>> {
+    fn of_instance(&self) -> Option<Arc<dyn InstanceEnvironment>> {
         // By the standard library's chance; 48 bits, because a case file's numbers are signed.
         let seed = RandomState::new().hash_one(0) >> 16;
         Some(Arc::new(Instance { seed, time: Arc::new(Time::new()), session: OnceLock::new() }))
     }
 }
 
-impl Surroundings for Instance {
+impl InstanceEnvironment for Instance {
     fn furnish(&self, wasi: &mut WasiCtxBuilder) {
         chance(wasi, self.seed);
         wasi.wall_clock(Clock(self.time.clone())).monotonic_clock(Clock(self.time.clone()));

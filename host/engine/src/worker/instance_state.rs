@@ -12,8 +12,8 @@ use super::instance::Status;
 use super::shared::Shared;
 use wasm_host_capabilities::context::RequestContext;
 
-/// The requests of one instance.
-pub struct InstanceSlots {
+/// The requests of one instance, and whether it takes more.
+pub struct InstanceState {
     entries: Mutex<Vec<Entry>>,
     /// Requests that are waited for. Only the instance's own task counts here.
     running: AtomicUsize,
@@ -34,7 +34,8 @@ pub struct InstanceSlots {
     free: AtomicBool,
     /// Nothing has happened in it since its task was woken.
     fresh: AtomicBool,
-    tainted: AtomicBool,
+    /// A request hangs in it that is not waited for any more: new ones go elsewhere, if another instance can take them.
+    quarantined: AtomicBool,
     /// It failed to answer, and takes no more.
     failed: AtomicBool,
     /// It counts among those that will take requests.
@@ -47,7 +48,7 @@ pub struct InstanceSlots {
 }
 
 struct Entry {
-    slot: Arc<Slot>,
+    request: Arc<RequestState>,
     /// Which piece of its body a reader was found waiting for, and when that was found.
     waiting: Option<(u32, Instant)>,
 }
@@ -62,13 +63,13 @@ pub(super) struct Survey {
     pub(super) abandoned: usize,
 }
 
-impl Drop for InstanceSlots {
+impl Drop for InstanceState {
     fn drop(&mut self) {
         self.leave_silently();
     }
 }
 
-impl InstanceSlots {
+impl InstanceState {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             entries: Mutex::default(),
@@ -82,7 +83,7 @@ impl InstanceSlots {
             starting: AtomicBool::new(true),
             free: AtomicBool::new(false),
             fresh: AtomicBool::new(false),
-            tainted: AtomicBool::new(false),
+            quarantined: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             available: AtomicBool::new(false),
             left: AtomicBool::new(false),
@@ -102,7 +103,7 @@ impl InstanceSlots {
     pub(super) fn leave_silently(&self) -> bool {
         let leaves = !self.left.swap(true, Ordering::AcqRel);
         if leaves {
-            self.set_tainted(false);
+            self.set_quarantined(false);
             // The task that made it in vain may hold it a moment longer.
             self.starting.store(false, Ordering::Release);
             self.shared.leave();
@@ -132,13 +133,13 @@ impl InstanceSlots {
     }
 
     /// Enter a request that begins.
-    pub(super) fn begin(self: &Arc<Self>, slot: Arc<Slot>) {
+    pub(super) fn begin(self: &Arc<Self>, request: Arc<RequestState>) {
         // Only another instance could have set it before, and a request has one.
-        let _ = slot.instance.set(Arc::downgrade(self));
+        let _ = request.instance.set(Arc::downgrade(self));
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.unanswered.fetch_add(1, Ordering::Relaxed);
-        self.entries.lock().push(Entry { slot, waiting: None });
+        self.entries.lock().push(Entry { request, waiting: None });
     }
 
     /// Requests that are waited for, as far as the instance has looked.
@@ -211,13 +212,13 @@ impl InstanceSlots {
 
     pub(super) fn survey(&self, status: Status) -> Survey {
         let mut entries = self.entries.lock();
-        entries.retain(|entry| match entry.slot.status() {
-            SlotStatus::Live => true,
-            SlotStatus::Finished => false,
+        entries.retain(|entry| match entry.request.status() {
+            RequestStatus::Live => true,
+            RequestStatus::Finished => false,
             // With no task left in the guest, an abandoned request has come to its end as well.
             _ => status != Status::Idle,
         });
-        let live = entries.iter().filter(|entry| entry.slot.is_live()).count();
+        let live = entries.iter().filter(|entry| entry.request.is_live()).count();
         let was_live = self.running.swap(live, Ordering::Relaxed);
         Survey { live, was_live, abandoned: entries.len() - live }
     }
@@ -225,12 +226,12 @@ impl InstanceSlots {
     /// End the bodies whose reader has been waiting for one piece for at least `idle`.
     pub(super) fn end_stalled(&self, now: Instant, idle: Duration) {
         for entry in self.entries.lock().iter_mut() {
-            let waiting = entry.slot.waiting.load(Ordering::Relaxed);
+            let waiting = entry.request.waiting.load(Ordering::Relaxed);
             entry.waiting = match entry.waiting {
                 _ if waiting == 0 => None,
                 Some((piece, since)) if piece == waiting => {
                     if now.saturating_duration_since(since) >= idle {
-                        entry.slot.stall();
+                        entry.request.stall();
                     }
                     Some((piece, since))
                 }
@@ -241,15 +242,15 @@ impl InstanceSlots {
 
     /// End every request that is still waited for, in a way that shows. Returns how many there were.
     pub(super) fn cut(&self) -> usize {
-        let cut = self.end_all(SlotStatus::Cut);
+        let cut = self.end_all(RequestStatus::Cut);
         self.wake();
         cut
     }
 
     /// End all requests in a way that shows, as the instance ends.
-    pub(super) fn end_all(&self, status: SlotStatus) -> usize {
+    pub(super) fn end_all(&self, status: RequestStatus) -> usize {
         let entries = self.entries.lock();
-        entries.iter().filter(|entry| entry.slot.end_as(status)).count()
+        entries.iter().filter(|entry| entry.request.end_as(status)).count()
     }
 
     pub(super) fn wake(&self) {
@@ -289,23 +290,23 @@ impl InstanceSlots {
     }
 
     /// Whether a request hangs here that is not waited for any more.
-    pub(super) fn is_tainted(&self) -> bool {
-        self.tainted.load(Ordering::Relaxed)
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.quarantined.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_tainted(&self, tainted: bool) {
-        if self.is_tainted() != tainted {
-            self.tainted.store(tainted, Ordering::Relaxed);
-            self.shared.taint(tainted);
+    pub(super) fn set_quarantined(&self, quarantined: bool) {
+        if self.is_quarantined() != quarantined {
+            self.quarantined.store(quarantined, Ordering::Relaxed);
+            self.shared.quarantine(quarantined);
         }
     }
 }
 
 /// One request, seen from both its ends: the client's body and the guest's instance.
-pub struct Slot {
+pub struct RequestState {
     pub context: RequestContext,
     status: AtomicU8,
-    instance: OnceLock<Weak<InstanceSlots>>,
+    instance: OnceLock<Weak<InstanceState>>,
     /// The piece of the body that its reader waits for, counted from 1; 0 while it does not wait.
     waiting: AtomicU32,
     reader: AtomicWaker,
@@ -315,7 +316,7 @@ pub struct Slot {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum SlotStatus {
+pub(super) enum RequestStatus {
     Live,
     /// The response has been delivered whole.
     Finished,
@@ -331,11 +332,11 @@ pub(super) enum SlotStatus {
     Cut,
 }
 
-impl Slot {
+impl RequestState {
     pub fn new(context: RequestContext) -> Arc<Self> {
         Arc::new(Self {
             context,
-            status: AtomicU8::new(SlotStatus::Live as u8),
+            status: AtomicU8::new(RequestStatus::Live as u8),
             instance: OnceLock::new(),
             waiting: AtomicU32::new(0),
             reader: AtomicWaker::new(),
@@ -346,34 +347,34 @@ impl Slot {
     /// The response has been delivered whole.
     pub fn finish(&self) {
         self.context.finish();
-        self.end(SlotStatus::Finished);
+        self.end(RequestStatus::Finished);
     }
 
     /// The response is not wanted any more. Ends the request's capability calls now and its guest soon.
     pub fn abandon(&self) {
-        self.end(SlotStatus::Abandoned);
+        self.end(RequestStatus::Abandoned);
         self.context.cancel().cancel();
     }
 
     /// Whether the instance ended before the response did. A body whose instance trapped looks
     /// as if it had simply come to its end.
     pub fn is_broken(&self) -> bool {
-        matches!(self.status(), SlotStatus::Broken | SlotStatus::Overran | SlotStatus::Cut)
+        matches!(self.status(), RequestStatus::Broken | RequestStatus::Overran | RequestStatus::Cut)
     }
 
     /// The time that its version had left is over. Whether it had not ended before.
     pub(super) fn cut(&self) -> bool {
-        self.end_as(SlotStatus::Cut)
+        self.end_as(RequestStatus::Cut)
     }
 
     /// Whether it was ended because the time that its version had left was over.
     pub fn was_cut(&self) -> bool {
-        self.status() == SlotStatus::Cut
+        self.status() == RequestStatus::Cut
     }
 
     /// Whether the instance was ended because its guest computed without a pause.
     pub fn overran(&self) -> bool {
-        self.status() == SlotStatus::Overran
+        self.status() == RequestStatus::Overran
     }
 
     /// Whether it ended, and not because it is not wanted.
@@ -383,7 +384,7 @@ impl Slot {
 
     /// Whether it was ended because nothing came of its body.
     pub fn has_stalled(&self) -> bool {
-        self.status() == SlotStatus::Stalled
+        self.status() == RequestStatus::Stalled
     }
 
     /// A guest of WASI 0.2 has come back: nothing of the body will come that has not come.
@@ -409,14 +410,14 @@ impl Slot {
 
     /// Nothing comes of the body.
     fn stall(&self) {
-        if self.end_as(SlotStatus::Stalled) {
+        if self.end_as(RequestStatus::Stalled) {
             self.reader.wake();
         }
     }
 
     /// End it as no client would, if it has not ended. Whether that was so.
-    fn end_as(&self, status: SlotStatus) -> bool {
-        let live = SlotStatus::Live as u8;
+    fn end_as(&self, status: RequestStatus) -> bool {
+        let live = RequestStatus::Live as u8;
         let ended = self
             .status
             .compare_exchange(live, status as u8, Ordering::AcqRel, Ordering::Acquire)
@@ -427,7 +428,7 @@ impl Slot {
         ended
     }
 
-    fn end(&self, status: SlotStatus) {
+    fn end(&self, status: RequestStatus) {
         self.status.store(status as u8, Ordering::Release);
         if let Some(instance) = self.instance.get().and_then(Weak::upgrade) {
             instance.wake();
@@ -435,18 +436,18 @@ impl Slot {
     }
 
     fn is_live(&self) -> bool {
-        self.status() == SlotStatus::Live
+        self.status() == RequestStatus::Live
     }
 
-    fn status(&self) -> SlotStatus {
+    fn status(&self) -> RequestStatus {
         match self.status.load(Ordering::Acquire) {
-            0 => SlotStatus::Live,
-            1 => SlotStatus::Finished,
-            2 => SlotStatus::Abandoned,
-            4 => SlotStatus::Overran,
-            5 => SlotStatus::Stalled,
-            6 => SlotStatus::Cut,
-            _ => SlotStatus::Broken,
+            0 => RequestStatus::Live,
+            1 => RequestStatus::Finished,
+            2 => RequestStatus::Abandoned,
+            4 => RequestStatus::Overran,
+            5 => RequestStatus::Stalled,
+            6 => RequestStatus::Cut,
+            _ => RequestStatus::Broken,
         }
     }
 }
