@@ -1,7 +1,7 @@
 //! The body of a request on its way to a guest: bounded in size and in the time between two pieces.
 //!
 //! A guest sees that its body failed, and may answer whatever it likes. What the client is told is the host's
-//! to say, which is why the body leaves word of its [`Fate`].
+//! to say, which is why the body leaves word of its [`BodyOutcome`].
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -23,42 +23,42 @@ use wasm_host_service::failure::{Failure, Kind};
 #[derive(Clone, Copy)]
 pub struct Bounds {
     pub bytes: u64,
-    /// Time between two pieces while somebody waits for more.
+    /// Time between two pieces while more is waited for.
     pub idle: Duration,
 }
 
 /// What became of a body.
 #[derive(Clone)]
-pub struct Fate {
+pub struct BodyOutcome {
     /// Empty as long as nothing is wrong.
-    outcome: Arc<OnceLock<Outcome>>,
+    failure: Arc<OnceLock<BodyFailure>>,
     bounds: Bounds,
 }
 
-enum Outcome {
+enum BodyFailure {
     TooLarge,
     TooSlow,
     Broken,
 }
 
-// === impl Fate ===
+// === impl BodyOutcome ===
 
-impl Fate {
-    fn set(&self, outcome: Outcome) {
+impl BodyOutcome {
+    fn set(&self, failure: BodyFailure) {
         // The first word stands: a body that has failed is not read again.
-        let _ = self.outcome.set(outcome);
+        let _ = self.failure.set(failure);
     }
 
     /// Why the body did not come whole, if that is known by now.
     fn failure(&self) -> Option<Failure> {
         let Bounds { bytes, idle } = self.bounds;
-        Some(match self.outcome.get()? {
-            Outcome::TooLarge => too_large(bytes),
-            Outcome::TooSlow => {
+        Some(match self.failure.get()? {
+            BodyFailure::TooLarge => too_large(bytes),
+            BodyFailure::TooSlow => {
                 let why = format!("Nothing more of the request body came within {idle:?}.");
                 Failure::new(Kind::BodyTooSlow, why)
             }
-            Outcome::Broken => {
+            BodyFailure::Broken => {
                 Failure::new(Kind::Malformed, "The request body is malformed or was cut off.")
             }
         })
@@ -92,8 +92,8 @@ pub fn too_large(limit: u64) -> Failure {
 pub struct RequestBody {
     body: Arriving,
     left: u64,
-    fate: Fate,
-    /// When the next piece must be there; none while nobody waits for it.
+    outcome: BodyOutcome,
+    /// When the next piece must be there; none while it is not waited for.
     deadline: Option<Instant>,
     timer: LazyTimer,
 }
@@ -102,12 +102,12 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub fn new(body: Arriving, bounds: Bounds) -> Self {
-        let fate = Fate { outcome: Arc::default(), bounds };
-        Self { body, left: bounds.bytes, fate, deadline: None, timer: LazyTimer::default() }
+        let outcome = BodyOutcome { failure: Arc::default(), bounds };
+        Self { body, left: bounds.bytes, outcome, deadline: None, timer: LazyTimer::default() }
     }
 
-    pub fn fate(&self) -> Fate {
-        self.fate.clone()
+    pub fn outcome(&self) -> BodyOutcome {
+        self.outcome.clone()
     }
 }
 
@@ -123,15 +123,15 @@ impl Body for RequestBody {
         let frame = match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
-                this.fate.set(Outcome::Broken);
+                this.outcome.set(BodyFailure::Broken);
                 return Poll::Ready(Some(Err(error.into())));
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                let idle = this.fate.bounds.idle;
+                let idle = this.outcome.bounds.idle;
                 let deadline = *this.deadline.get_or_insert_with(|| Instant::now() + idle);
                 return this.timer.poll(deadline, cx).map(|()| {
-                    this.fate.set(Outcome::TooSlow);
+                    this.outcome.set(BodyFailure::TooSlow);
                     Some(Err(Error::ConnectionReadTimeout))
                 });
             }
@@ -144,8 +144,8 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             None => {
-                this.fate.set(Outcome::TooLarge);
-                let limit = this.fate.bounds.bytes;
+                this.outcome.set(BodyFailure::TooLarge);
+                let limit = this.outcome.bounds.bytes;
                 Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(limit)))))
             }
         }

@@ -163,8 +163,8 @@ impl App {
                 };
                 let probe = health::Probe::of(request.method(), rest);
                 let hops = hops::passed(request.headers());
-                let (request, fate) = {
-                    let passage = request::Passage {
+                let (request, outcome) = {
+                    let target = request::GuestTarget {
                         host: authority.as_ref(),
                         path: rest,
                         route: route::stripped(path, rest),
@@ -172,12 +172,12 @@ impl App {
                         told: &peer.told,
                         body: body::Bounds { bytes: *max_body, idle: self.body_idle },
                     };
-                    request::for_guest(request, &passage).map_err(of_service)?
+                    request::for_guest(request, &target).map_err(of_service)?
                 };
                 let inbound = Inbound::new(id.to_string(), hops);
                 let answer = service.handle(inbound, request).await;
-                let answer = match fate {
-                    Some(fate) => fate.judge(answer),
+                let answer = match outcome {
+                    Some(outcome) => outcome.judge(answer),
                     None => answer,
                 };
                 let answer = match probe {
@@ -190,7 +190,7 @@ impl App {
     }
 }
 
-/// Whether what follows on the connection is not to be trusted, or is the rest of a body that nobody wants.
+/// Whether what follows on the connection is not to be trusted, or is the rest of a body that is not wanted.
 fn is_end_of_connection(kind: Kind) -> bool {
     matches!(kind, Kind::Malformed | Kind::BodyTooLarge | Kind::BodyTooSlow | Kind::NotImplemented)
 }

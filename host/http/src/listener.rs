@@ -8,11 +8,11 @@
 mod arriving;
 mod clock;
 mod connection;
+mod connection_state;
 mod connections;
 mod departure;
 mod frames;
 mod protocol;
-mod pulse;
 mod socket;
 mod streams;
 
@@ -71,8 +71,8 @@ impl Listener {
         self.address
     }
 
-    /// Accept until `stop` fires, and close the socket. Returns when all whom the system had let in by then have a
-    /// place, for which they wait as long as the caller does. The connections go on, each on one of the threads;
+    /// Accept until `stop` fires, and close the socket. Returns when all connections that the system had let in by then
+    /// have a place, for which they wait as long as the caller does. They go on, each on one of the threads;
     /// `connections` has their end.
     pub async fn serve<H, F>(
         self,
@@ -105,7 +105,7 @@ impl Listener {
             Ok(socket) => waiting(socket),
             Err(error) => return tracing::error!("cannot accept the last connections: {error}"),
         };
-        // The system lets nobody in any more. Who was let in waits for a place, like everybody: whoever is idle goes.
+        // The system lets none in any more. One that was let in waits for a place, like all: what is idle goes.
         for (stream, address) in last.into_iter().chain(waiting) {
             let Some(place) = connections.enter(address.ip()).await else { continue };
             spawn(&threads, stream, address, place, handle.clone());
@@ -323,7 +323,7 @@ mod tests {
     }
 
     /// How long a host that stops waits for a client that has had its answer to this, and does not close. The body is
-    /// read, or nobody looks at it.
+    /// read, or is not looked at.
     async fn waits_for_idle(request: &[u8], reads: bool) -> Duration {
         let listener = Listener::bind("127.0.0.1", 0, Duration::from_secs(30)).await.unwrap();
         let mut client = TcpStream::connect(listener.address()).await.unwrap();
@@ -399,7 +399,7 @@ mod tests {
         }
     }
 
-    /// Wait until nobody is let in there any more, though somebody who was still waits.
+    /// Wait until no connection is let in there any more, though one that was let in still waits.
     async fn closed(address: SocketAddr) {
         let closing = async {
             while TcpStream::connect(address).await.is_ok() {

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, Empty};
 use wasmtime_wasi_http::WasiBody;
 
-use crate::body::{Bounds, Fate, RequestBody, too_large};
+use crate::body::{BodyOutcome, Bounds, RequestBody, too_large};
 use crate::forwarded::{Client, Told};
 use crate::listener::Arriving;
 use wasm_host_capabilities::headers::named_by_connection;
@@ -26,7 +26,7 @@ pub fn host<B>(request: &Request<B>) -> Result<Option<Authority>, Failure> {
         _ => return Err(malformed("The Host header is not one host name.")),
     };
     let host = match (request.uri().authority(), named) {
-        // Somebody on the way may have gone by the other one.
+        // A proxy on the way may have gone by the other one.
         (Some(target), Some(named)) if !target.as_str().eq_ignore_ascii_case(named) => {
             return Err(malformed("The Host header is not the host of the request target."));
         }
@@ -82,7 +82,7 @@ fn check_codings(headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 /// Where a request goes, and what may come with it.
-pub struct Passage<'a> {
+pub struct GuestTarget<'a> {
     pub host: Option<&'a Authority>,
     /// What the route left of the path.
     pub path: &'a str,
@@ -97,17 +97,17 @@ pub struct Passage<'a> {
 /// The request that the guest gets, and how to learn what became of its body, if it has one.
 pub fn for_guest(
     request: Request<Arriving>,
-    passage: &Passage<'_>,
-) -> Result<(Request<WasiBody>, Option<Fate>), Failure> {
-    if request.body().size_hint().lower() > passage.body.bytes {
-        return Err(too_large(passage.body.bytes));
+    target: &GuestTarget<'_>,
+) -> Result<(Request<WasiBody>, Option<BodyOutcome>), Failure> {
+    if request.body().size_hint().lower() > target.body.bytes {
+        return Err(too_large(target.body.bytes));
     }
-    let uri = uri(passage, request.uri())?;
+    let uri = uri(target, request.uri())?;
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     strip(&mut parts.headers);
     // Behind that, because a client could name these, too.
-    passage.client.tell(&mut parts.headers, passage.route, passage.told);
+    target.client.tell(&mut parts.headers, target.route, target.told);
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut parts.headers);
     }
@@ -116,23 +116,23 @@ pub fn for_guest(
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         return Ok((Request::from_parts(parts, body), None));
     }
-    let body = RequestBody::new(body, passage.body);
-    let fate = body.fate();
-    Ok((Request::from_parts(parts, body.boxed_unsync()), Some(fate)))
+    let body = RequestBody::new(body, target.body);
+    let outcome = body.outcome();
+    Ok((Request::from_parts(parts, body.boxed_unsync()), Some(outcome)))
 }
 
-fn uri(passage: &Passage<'_>, asked: &Uri) -> Result<Uri, Failure> {
-    let target = match (asked.path_and_query(), asked.query()) {
-        (Some(target), _) if target.path() == passage.path => Ok(target.clone()),
-        (_, Some(query)) => PathAndQuery::try_from(format!("{}?{query}", passage.path)),
-        (_, None) => PathAndQuery::try_from(passage.path),
+fn uri(target: &GuestTarget<'_>, asked: &Uri) -> Result<Uri, Failure> {
+    let path_and_query = match (asked.path_and_query(), asked.query()) {
+        (Some(same), _) if same.path() == target.path => Ok(same.clone()),
+        (_, Some(query)) => PathAndQuery::try_from(format!("{}?{query}", target.path)),
+        (_, None) => PathAndQuery::try_from(target.path),
     };
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(if passage.client.secure { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.scheme = Some(if target.client.secure { Scheme::HTTPS } else { Scheme::HTTP });
     // HTTP/1.0 clients may come without a host; a guest must have one.
-    let host = passage.host.cloned();
+    let host = target.host.cloned();
     uri.authority = Some(host.unwrap_or_else(|| Authority::from_static("localhost")));
-    uri.path_and_query = Some(target.map_err(|_| malformed("The path is malformed."))?);
+    uri.path_and_query = Some(path_and_query.map_err(|_| malformed("The path is malformed."))?);
     Uri::from_parts(uri).map_err(|_| malformed("The request target is malformed."))
 }
 
@@ -195,16 +195,16 @@ mod tests {
         let of = |secure| Proxies::default().client(peer, secure, host.as_str(), &HeaderMap::new());
         let (client, encrypted) = (of(false), of(true));
         let (path, route) = ("/forecast", "");
-        let passage =
-            Passage { host: Some(&host), path, route, client: &client, told: &told, body };
+        let target =
+            GuestTarget { host: Some(&host), path, route, client: &client, told: &told, body };
         for asked in ["/weather/forecast?days=3&x=%20", "/forecast?days=3&x=%20"] {
-            let plain = uri(&passage, &Uri::from_static(asked)).unwrap();
+            let plain = uri(&target, &Uri::from_static(asked)).unwrap();
             assert_eq!(plain.to_string(), "http://weather.localhost:8080/forecast?days=3&x=%20");
         }
         let asked = Uri::from_static("http://other/weather/forecast");
-        let secure = uri(&Passage { client: &encrypted, ..passage }, &asked).unwrap();
+        let secure = uri(&GuestTarget { client: &encrypted, ..target }, &asked).unwrap();
         assert_eq!(secure.to_string(), "https://weather.localhost:8080/forecast");
-        let nameless = uri(&Passage { host: None, ..passage }, &asked).unwrap();
+        let nameless = uri(&GuestTarget { host: None, ..target }, &asked).unwrap();
         assert_eq!(nameless.to_string(), "http://localhost/forecast");
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pulse::Pulse;
+use super::connection_state::ConnectionState;
 
 /// A request's body. The fields are dropped in this order: hyper learns first that it has no reader any more.
 pub struct Arriving {
@@ -21,14 +21,14 @@ pub struct Arriving {
 }
 
 /// A body of HTTP/1.1 that has not been read to its end. Streams of HTTP/2 do not hold each other up.
-struct Unread(Arc<Pulse>);
+struct Unread(Arc<ConnectionState>);
 
 // === impl Arriving ===
 
 impl Arriving {
-    pub(super) fn new(body: Incoming, is_http2: bool, pulse: &Arc<Pulse>) -> Self {
+    pub(super) fn new(body: Incoming, is_http2: bool, state: &Arc<ConnectionState>) -> Self {
         let has_unread = !is_http2 && !body.is_end_stream();
-        Self { body, unread: has_unread.then(|| Unread::new(pulse)) }
+        Self { body, unread: has_unread.then(|| Unread::new(state)) }
     }
 }
 
@@ -59,9 +59,9 @@ impl Body for Arriving {
 // === impl Unread ===
 
 impl Unread {
-    fn new(pulse: &Arc<Pulse>) -> Self {
-        pulse.unread(true);
-        Self(pulse.clone())
+    fn new(state: &Arc<ConnectionState>) -> Self {
+        state.unread(true);
+        Self(state.clone())
     }
 }
 

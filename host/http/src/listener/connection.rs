@@ -23,11 +23,11 @@ use wasmtime_wasi_http::WasiBody;
 use super::Peer;
 use super::arriving::Arriving;
 use super::clock::LazyTimer;
+use super::connection_state::{ConnectionState, Due, Order};
 use super::connections::Place;
 use super::departure;
 use super::frames::Frames;
 use super::protocol::Version;
-use super::pulse::{Due, Order, Pulse};
 use super::socket::{INHERITS, Socket, tune};
 use super::streams::Delivered;
 use wasm_host_limits::http as limits;
@@ -57,27 +57,27 @@ where
         tune(&stream, write_idle);
     }
     let stream = Arc::new(stream);
-    let socket = Socket::new(stream.clone(), place.pulse.clone(), write_idle);
+    let socket = Socket::new(stream.clone(), place.state.clone(), write_idle);
     let peer = Peer { address, secure: place.connections.tls.is_some(), told: Arc::default() };
-    let pulse = place.pulse.clone();
+    let state = place.state.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let http2 = request.version() == http::Version::HTTP_2;
-        let mut flight = pulse.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
+        let mut in_flight = state.begin(http2, !hyper::body::Body::is_end_stream(request.body()));
         if request.version() < http::Version::HTTP_11 {
-            pulse.speaks_old();
+            state.speaks_old();
         }
-        let request = request.map(|body| Arriving::new(body, http2, &pulse));
+        let request = request.map(|body| Arriving::new(body, http2, &state));
         // Boxed, or its place would be held, empty, for as long as the response's body lasts.
         let response = Box::pin(handle(request, peer.clone()));
         async move {
             let mut response = response.await;
-            flight.answer();
+            in_flight.answer();
             let until = response.extensions_mut().remove().map(|AnswerUntil(until)| until);
-            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, flight, until)))
+            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, in_flight, until)))
         }
     });
     // From here on: until now it may have waited for the thread.
-    place.pulse.handshaken(false);
+    place.state.handshaken(false);
     let (end, cuts_answer) = match &place.connections.tls {
         None => requests(socket, None, &stream, &place, service).await,
         Some(tls) => match handshake(tls, socket, &place).await {
@@ -88,26 +88,26 @@ where
             None => (End::Cut, false),
         },
     };
-    if place.pulse.stalled.load(Ordering::Relaxed) {
+    if place.state.stalled.load(Ordering::Relaxed) {
         place.connections.ends.stalled();
         tracing::debug!(client = %address, "closed: it did not read for {write_idle:?}");
     }
-    if place.pulse.flooded.load(Ordering::Relaxed) {
+    if place.state.flooded.load(Ordering::Relaxed) {
         place.connections.ends.flooded();
         tracing::debug!(client = %address, "closed: it sent a flood of frames that ask for nothing");
     }
-    if cuts_answer && place.pulse.is_old() {
-        // The end of the connection would be the end of the answer. Nobody takes a reset for that.
+    if cuts_answer && place.state.is_old() {
+        // The end of the connection would be the end of the answer. No client takes a reset for that.
         let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
         return;
     }
     let lingers = match end {
-        End::Finished { broken } => broken || place.pulse.may_send(),
-        End::Failed => place.pulse.may_send(),
+        End::Finished { broken } => broken || place.state.may_send(),
+        End::Failed => place.state.may_send(),
         End::Left | End::Cut => false,
     };
     if lingers {
-        let _ = timeout(limits::LINGER, linger(&stream, &place.pulse)).await;
+        let _ = timeout(limits::LINGER, linger(&stream, &place.state)).await;
     }
 }
 
@@ -117,12 +117,12 @@ async fn handshake(tls: &ServerTls, socket: Socket, place: &Place) -> Option<Tls
     let accepting = TlsAcceptor::from(tls.config()).accept(socket);
     let agreed = tokio::select! {
         agreed = timeout(connections.bounds.handshake_timeout, accepting) => agreed,
-        () = is_not_wanted(&place.pulse) => return None,
+        () = is_not_wanted(&place.state) => return None,
     };
     let agreed = agreed.ok().and_then(Result::ok);
     match &agreed {
         Some(stream) => {
-            place.pulse.handshaken(stream.get_ref().1.alpn_protocol() == Some(b"h2"));
+            place.state.handshaken(stream.get_ref().1.alpn_protocol() == Some(b"h2"));
         }
         None => connections.ends.failed_handshake(),
     }
@@ -131,12 +131,12 @@ async fn handshake(tls: &ServerTls, socket: Socket, place: &Place) -> Option<Tls
 
 /// Wait until a connection without a request is told to end. One that is to finish has the moment that others have for
 /// their first request.
-async fn is_not_wanted(pulse: &Pulse) {
-    pulse.told(Order::Finish).await;
-    let _ = timeout(limits::FRESH_GRACE, pulse.told(Order::MakeRoom)).await;
+async fn is_not_wanted(state: &ConnectionState) {
+    state.told(Order::Finish).await;
+    let _ = timeout(limits::FRESH_GRACE, state.told(Order::MakeRoom)).await;
 }
 
-/// How the connection ended, and whether that was in the middle of an answer. `version` is none as long as nobody knows.
+/// How the connection ended, and whether that was in the middle of an answer. `version` is none while it is not known.
 async fn requests<I, S, F>(
     io: I,
     version: Option<Version>,
@@ -155,20 +155,20 @@ where
     F: Future<Output = Result<Response<Delivered<WasiBody>>, Infallible>> + Send + 'static,
 {
     let bounds = &place.connections.bounds;
-    let pulse: &Pulse = &place.pulse;
+    let state: &ConnectionState = &place.state;
     let mut version = pin!(async {
         match version {
             Some(version) => version,
             None => Version::of(stream).await,
         }
     });
-    let mut parts = Some((TokioIo::new(Frames::new(io, place.pulse.clone())), service));
+    let mut parts = Some((TokioIo::new(Frames::new(io, place.state.clone())), service));
     let mut connection = pin!(None);
     let mut left = pin!(departure::left(stream));
     let mut timer = LazyTimer::default();
     let mut finishing = false;
     let end = poll_fn(|cx| {
-        let order = pulse.order(cx.waker());
+        let order = state.order(cx.waker());
         if order == Order::Cut {
             return Poll::Ready(End::Cut);
         }
@@ -181,30 +181,30 @@ where
         }
         while let Some(mut connection) = connection.as_mut().as_pin_mut() {
             // Asked before: of a body that is given up meanwhile the connection may not know yet.
-            let (has_unread, begun) = (pulse.has_unread(), pulse.begun());
+            let (has_unread, begun) = (state.has_unread(), state.begun());
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(finished(ended));
             }
-            if !has_unread && pulse.begun() == begun {
-                pulse.rests();
+            if !has_unread && state.begun() == begun {
+                state.rests();
             }
             // What has been sent is read before the end is told; a new connection has a moment for it.
-            if finishing || order < Order::Finish || !pulse.has_begun() {
+            if finishing || order < Order::Finish || !state.has_begun() {
                 break;
             }
             finishing = true;
             connection.as_mut().graceful_shutdown();
         }
-        if pulse.is_busy() && left.as_mut().poll(cx).is_ready() {
+        if state.is_busy() && left.as_mut().poll(cx).is_ready() {
             return Poll::Ready(End::Left);
         }
-        while let Some((at, due)) = pulse.due(bounds) {
+        while let Some((at, due)) = state.due(bounds) {
             if timer.poll(at, cx).is_pending() {
                 break;
             }
             match due {
-                Due::Idle if !finishing && pulse.has_begun() => {
-                    pulse.tell(Order::Finish);
+                Due::Idle if !finishing && state.has_begun() => {
+                    state.tell(Order::Finish);
                     finishing = true;
                     let Some(mut connection) = connection.as_mut().as_pin_mut() else { continue };
                     connection.as_mut().graceful_shutdown();
@@ -219,7 +219,7 @@ where
                 }
                 Due::Answer => {
                     // A body of which something is left warns itself when it is dropped.
-                    if !pulse.is_busy() {
+                    if !state.is_busy() {
                         tracing::warn!(
                             "the end of an answer was not taken in its time and was cut ('timeout' sets the bound)"
                         );
@@ -232,7 +232,7 @@ where
     })
     .await;
     // While the connection is there, and its requests with it.
-    let cuts_answer = matches!(end, End::Failed) || pulse.is_at_work();
+    let cuts_answer = matches!(end, End::Failed) || state.is_at_work();
     (end, cuts_answer)
 }
 
@@ -247,16 +247,16 @@ fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End 
 
 /// Wait until the client has seen the end, or the host's own time is over. Closing while it sends would reset the
 /// connection, and it would not see why.
-async fn linger(stream: &TcpStream, pulse: &Pulse) {
+async fn linger(stream: &TcpStream, state: &ConnectionState) {
     // Of an answer that broke off it has not been told yet that no more comes.
     let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
     tokio::select! {
         () = discard(stream) => {}
-        () = pulse.told(Order::MakeRoom) => {}
+        () = state.told(Order::MakeRoom) => {}
     }
 }
 
-/// Read what nobody wants.
+/// Read what is not wanted.
 async fn discard(stream: &TcpStream) {
     let mut bytes = [0; 4096];
     while stream.readable().await.is_ok() {

@@ -12,8 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
+use super::connection_state::{ConnectionState, Order, Spare};
 use super::protocol::Protocols;
-use super::pulse::{Order, Pulse, Spare};
 use wasm_host_config::HttpLimits;
 use wasm_host_limits::http as limits;
 use wasm_host_settings::tls::ServerTls;
@@ -45,7 +45,7 @@ struct Open {
 
 struct Held {
     client: IpAddr,
-    pulse: Arc<Pulse>,
+    state: Arc<ConnectionState>,
 }
 
 /// Connections, and streams of them, that the host ended, by reason.
@@ -62,7 +62,7 @@ pub struct Ends {
 /// One connection's place. Given back when it is dropped.
 pub(super) struct Place {
     pub(super) connections: Arc<Connections>,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) state: Arc<ConnectionState>,
     id: u64,
     client: IpAddr,
     _permit: OwnedSemaphorePermit,
@@ -101,7 +101,7 @@ impl Connections {
     }
 
     fn admit(self: &Arc<Self>, client: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
-        let pulse = Arc::new(Pulse::new());
+        let state = Arc::new(ConnectionState::new());
         let share = self.bounds.connections_per_client;
         let id = {
             let mut open = self.open();
@@ -114,13 +114,13 @@ impl Connections {
             *of_client += 1;
             open.next += 1;
             let id = open.next;
-            open.held.insert(id, Held { client, pulse: pulse.clone() });
+            open.held.insert(id, Held { client, state: state.clone() });
             id
         };
         if self.stopping.load(Ordering::SeqCst) {
-            pulse.tell(Order::Finish);
+            state.tell(Order::Finish);
         }
-        Some(Place { connections: self.clone(), pulse, id, client, _permit: permit })
+        Some(Place { connections: self.clone(), state, id, client, _permit: permit })
     }
 
     /// End a connection in favour of one that waits, if one can be spared. Whether one can.
@@ -149,7 +149,7 @@ impl Connections {
         let among =
             open.held.iter().filter(|(_, held)| of.is_none_or(|client| held.client == client));
         let spared = among.filter_map(|(id, held)| {
-            let (is_idle, time) = match held.pulse.spare()? {
+            let (is_idle, time) = match held.state.spare()? {
                 Spare::Idle(time) => (true, time),
                 Spare::Headless(time) if time >= grace => (false, time),
                 Spare::Headless(_) => return None,
@@ -158,7 +158,7 @@ impl Connections {
         });
         let first = spared.max_by_key(|(is_idle, time, id, _)| (*is_idle, *time, *id));
         let Some((is_idle, time, _, held)) = first else { return false };
-        held.pulse.tell(Order::MakeRoom);
+        held.state.tell(Order::MakeRoom);
         if !is_idle {
             self.ends.made_room();
             self.complain(open.held.len(), held.client, time);
@@ -188,7 +188,7 @@ impl Connections {
 
     fn tell(&self, order: Order) -> usize {
         let open = self.open();
-        open.held.values().for_each(|held| held.pulse.tell(order));
+        open.held.values().for_each(|held| held.state.tell(order));
         open.held.len()
     }
 
@@ -293,7 +293,7 @@ mod tests {
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn is_told(place: &Place) -> bool {
-        place.pulse.order(std::task::Waker::noop()) == Order::MakeRoom
+        place.state.order(std::task::Waker::noop()) == Order::MakeRoom
     }
 
     const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -313,7 +313,7 @@ mod tests {
         assert!(!connections.make_room());
         advance(limits::FRESH_GRACE / 2).await;
         // A client that has asked once and is idle has less to lose than one that is about to ask.
-        drop(young.pulse.begin(false, false));
+        drop(young.state.begin(false, false));
         drop(oldest);
         let half = connections.enter(CLIENT).await.unwrap();
         advance(limits::FRESH_GRACE).await;
@@ -329,7 +329,7 @@ mod tests {
         advance(limits::SHARE_GRACE).await;
         let half = connections.enter(CLIENT).await.unwrap();
         let busy = connections.enter(CLIENT).await.unwrap();
-        let _request = busy.pulse.begin(false, false);
+        let _request = busy.state.begin(false, false);
         assert!(connections.enter(CLIENT).await.is_none());
         advance(limits::SHARE_GRACE).await;
         let last = connections.enter(CLIENT).await.unwrap();
@@ -340,11 +340,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_descriptor_comes_from_others_where_nobody_here_can_give_one() {
+    async fn a_descriptor_comes_from_others_where_none_here_can_give_one() {
         let [control, public] = [(); 2].map(|()| Connections::new(HttpLimits::default(), None));
         control.come_before(&public);
         let busy = control.enter(CLIENT).await.unwrap();
-        let _request = busy.pulse.begin(false, false);
+        let _request = busy.state.begin(false, false);
         let half = public.enter(CLIENT).await.unwrap();
         advance(limits::FRESH_GRACE).await;
         control.give_descriptor();
@@ -352,12 +352,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_is_let_in_by_whoever_becomes_idle_and_goes() {
+    async fn a_connection_that_waits_is_let_in_by_one_that_becomes_idle_and_goes() {
         let bounds = HttpLimits { connections: 2, ..HttpLimits::default() };
         let connections = Connections::new(bounds, None);
         let deaf = connections.enter(CLIENT).await.unwrap();
         let other = connections.enter(CLIENT).await.unwrap();
-        let requests = [deaf.pulse.begin(true, false), other.pulse.begin(false, false)];
+        let requests = [deaf.state.begin(true, false), other.state.begin(false, false)];
         let newcomer = tokio::spawn({
             let connections = connections.clone();
             async move { connections.enter(CLIENT).await.is_some() }

@@ -14,14 +14,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::connection_state::ConnectionState;
 use super::protocol::PREFACE;
-use super::pulse::Pulse;
 use wasm_host_limits::http as limits;
 
 /// What hyper reads from and writes to.
 pub(super) struct Frames<I> {
     io: I,
-    pulse: Arc<Pulse>,
+    state: Arc<ConnectionState>,
     reader: Reader,
     tally: Tally,
 }
@@ -67,8 +67,8 @@ const CONTINUATION: u8 = 9;
 // === impl Frames ===
 
 impl<I> Frames<I> {
-    pub(super) fn new(io: I, pulse: Arc<Pulse>) -> Self {
-        Self { io, pulse, reader: Reader::Preface(0), tally: Tally::default() }
+    pub(super) fn new(io: I, state: Arc<ConnectionState>) -> Self {
+        Self { io, state, reader: Reader::Preface(0), tally: Tally::default() }
     }
 
     fn sent(&mut self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -95,7 +95,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Frames<I> {
         if this.reader.read(came, |length, kind| this.tally.came(length, kind)) {
             return Poll::Ready(Ok(()));
         }
-        this.pulse.flooded.store(true, Ordering::Relaxed);
+        this.state.flooded.store(true, Ordering::Relaxed);
         Poll::Ready(Err(io::Error::other("a flood of frames that ask for nothing")))
     }
 }

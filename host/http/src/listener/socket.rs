@@ -15,12 +15,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::clock::LazyTimer;
-use super::pulse::Pulse;
+use super::connection_state::ConnectionState;
 use wasm_host_limits::http as limits;
 
 pub(super) struct Socket {
     stream: Arc<TcpStream>,
-    pulse: Arc<Pulse>,
+    state: Arc<ConnectionState>,
     write_idle: Duration,
     /// Since when the client has taken nothing.
     stalled_since: Option<Instant>,
@@ -72,15 +72,19 @@ pub(super) fn tune(socket: impl AsFd + Copy, write_idle: Duration) {
 // === impl Socket ===
 
 impl Socket {
-    pub(super) fn new(stream: Arc<TcpStream>, pulse: Arc<Pulse>, write_idle: Duration) -> Self {
+    pub(super) fn new(
+        stream: Arc<TcpStream>,
+        state: Arc<ConnectionState>,
+        write_idle: Duration,
+    ) -> Self {
         let (stalled_since, is_filled, timer) = Default::default();
-        Self { stream, pulse, write_idle, stalled_since, is_filled, timer }
+        Self { stream, state, write_idle, stalled_since, is_filled, timer }
     }
 
     /// The client has taken something.
     fn goes_on(&mut self) {
         (self.stalled_since, self.is_filled) = (None, false);
-        self.pulse.taken();
+        self.state.taken();
     }
 
     /// `next` are bytes that `send` would send first.
@@ -102,7 +106,7 @@ impl Socket {
             }
         }
         let since = *self.stalled_since.get_or_insert_with(Instant::now);
-        self.pulse.waits();
+        self.state.waits();
         // The system says that there is room when a third of its buffer is free, which can be more than a slow
         // reader takes in that time. It takes bytes as soon as there is any. Some is there soon after it said that
         // there is none, when the client's system has taken what was on its way; so the buffer is filled once more
@@ -117,7 +121,7 @@ impl Socket {
         }
         self.is_filled = true;
         ready!(self.timer.poll(since + self.write_idle, cx));
-        self.pulse.stalled.store(true, Ordering::Relaxed);
+        self.state.stalled.store(true, Ordering::Relaxed);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }
@@ -142,7 +146,7 @@ impl AsyncRead for Socket {
             });
             match outcome {
                 Some(Ok(_)) => {
-                    self.pulse.received(buf.filled().get(before..).unwrap_or_default());
+                    self.state.received(buf.filled().get(before..).unwrap_or_default());
                     return Poll::Ready(Ok(()));
                 }
                 Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {

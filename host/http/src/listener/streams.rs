@@ -2,11 +2,11 @@
 //!
 //! The connection of such a client may be well: it reads, answers pings, and only never opens the window of
 //! one stream. hyper then waits without polling the response's body, so the body cannot see to it itself.
-//! It notes when it gave a piece away; the stream's task looks at the note.
+//! It tells the stream's deadlines when it gave a piece away; the stream's task looks at them.
 //!
-//! Pieces are small. hyper asks for the next one when the window covers all that came before it, so whoever reads is
-//! seen to read, however slowly; a piece as a component writes it may take longer than a client may be idle.
-//! Nobody looks at the last piece: the task ends when that was handed over, and what is not granted of it waits in
+//! Pieces are small. hyper asks for the next one when the window covers all that came before it, so a client that
+//! reads is seen to read, however slowly; a piece as a component writes it may take longer than a client may be idle.
+//! Nothing looks at the last piece: the task ends when that was handed over, and what is not granted of it waits in
 //! the connection, up to its end. It is `STREAM_PIECE_BYTES` at most.
 
 use std::future::Future;
@@ -23,17 +23,17 @@ use tokio::task_local;
 use tokio::time::Instant;
 
 use super::clock::LazyTimer;
+use super::connection_state::InFlightGuard;
 use super::connections::Ends;
-use super::pulse::Flight;
 use wasm_host_limits::http as limits;
 
 task_local! {
-    /// The note of the stream whose task this is. HTTP/1.1 has none: there the socket tells.
-    static NOTE: Arc<Note>;
+    /// The deadlines of the stream whose task this is. HTTP/1.1 has none: there the socket tells.
+    static DEADLINES: Arc<StreamDeadlines>;
 }
 
 /// What the deadlines of a stream are about, in milliseconds after the origin; 0 for never.
-struct Note {
+struct StreamDeadlines {
     origin: Instant,
     /// Since when a piece of the body waits for the client.
     given: AtomicU64,
@@ -63,8 +63,8 @@ pub(super) struct Delivered<B> {
     /// What is left of its last piece. Over HTTP/2 only: HTTP/1.1 takes pieces of any size, and the socket tells
     /// how it fares.
     rest: Bytes,
-    note: Option<Arc<Note>>,
-    _flight: Flight,
+    deadlines: Option<Arc<StreamDeadlines>>,
+    _in_flight: InFlightGuard,
 }
 
 // === impl Streams ===
@@ -75,15 +75,15 @@ where
 {
     fn execute(&self, future: F) {
         let Self { write_idle, ends } = self.clone();
-        let note = Arc::new(Note::new());
-        tokio::spawn(NOTE.scope(note.clone(), async move {
+        let deadlines = Arc::new(StreamDeadlines::new());
+        tokio::spawn(DEADLINES.scope(deadlines.clone(), async move {
             let mut future = std::pin::pin!(future);
             let mut timer = LazyTimer::default();
             std::future::poll_fn(|cx| {
                 if future.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                let Some((at, due)) = note.due(write_idle) else { return Poll::Pending };
+                let Some((at, due)) = deadlines.due(write_idle) else { return Poll::Pending };
                 ready!(timer.poll(at, cx));
                 if due == Due::Stalled {
                     ends.stalled();
@@ -96,9 +96,9 @@ where
     }
 }
 
-// === impl Note ===
+// === impl StreamDeadlines ===
 
-impl Note {
+impl StreamDeadlines {
     fn new() -> Self {
         Self { origin: Instant::now(), given: AtomicU64::new(0), until: AtomicU64::new(0) }
     }
@@ -109,7 +109,7 @@ impl Note {
     }
 
     fn bind(&self, until: Instant) {
-        // Not before it: whoever makes the answer looks at the same time.
+        // Not before it: what makes the answer looks at the same time.
         self.until.store(self.after(until) + 1, Ordering::Relaxed);
     }
 
@@ -134,15 +134,15 @@ impl Note {
 
 impl<B> Delivered<B> {
     /// It must be whole by `until`, if that is told.
-    pub(super) fn new(body: B, flight: Flight, until: Option<Instant>) -> Self {
-        let note = NOTE.try_with(Clone::clone).ok();
+    pub(super) fn new(body: B, in_flight: InFlightGuard, until: Option<Instant>) -> Self {
+        let deadlines = DEADLINES.try_with(Clone::clone).ok();
         if let Some(until) = until {
-            match &note {
-                Some(note) => note.bind(until),
-                None => flight.bind(until),
+            match &deadlines {
+                Some(deadlines) => deadlines.bind(until),
+                None => in_flight.bind(until),
             }
         }
-        Self { body, rest: Bytes::new(), note, _flight: flight }
+        Self { body, rest: Bytes::new(), deadlines, _in_flight: in_flight }
     }
 
     /// As much of it as a stream takes at once. The rest is kept, and nothing is copied.
@@ -182,12 +182,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Delivered<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
-        if this.note.is_none() {
+        if this.deadlines.is_none() {
             return Pin::new(&mut this.body).poll_frame(cx);
         }
         let polled = this.poll_piece(cx);
-        if let Some(note) = &this.note {
-            note.given(matches!(polled, Poll::Ready(Some(Ok(_)))));
+        if let Some(deadlines) = &this.deadlines {
+            deadlines.given(matches!(polled, Poll::Ready(Some(Ok(_)))));
         }
         polled
     }
@@ -216,10 +216,10 @@ mod tests {
     use http_body_util::{BodyExt as _, Full, StreamBody};
 
     use super::*;
-    use crate::listener::pulse::Pulse;
+    use crate::listener::connection_state::ConnectionState;
 
-    fn flight() -> Flight {
-        Arc::new(Pulse::new()).begin(true, false)
+    fn in_flight() -> InFlightGuard {
+        Arc::new(ConnectionState::new()).begin(true, false)
     }
 
     /// What a stream would be given of it: the sizes of the pieces, and all of them.
@@ -228,7 +228,7 @@ mod tests {
         B: Body<Data = Bytes, Error = Infallible> + Unpin,
     {
         let (mut sizes, mut whole, mut trailers) = (Vec::new(), Vec::new(), None);
-        let mut body = Delivered::new(body, flight(), None);
+        let mut body = Delivered::new(body, in_flight(), None);
         let mut left = body.size_hint().exact();
         while !body.is_end_stream() {
             let Some(frame) = body.frame().await else { break };
@@ -248,10 +248,10 @@ mod tests {
     #[tokio::test]
     async fn a_stream_takes_an_answer_in_pieces_and_whole() {
         let text: Vec<u8> = (0..40_000_u32).map(|at| at as u8).collect();
-        let note = Arc::new(Note::new());
-        let pieces = NOTE.scope(note.clone(), taken(Full::from(text.clone()))).await;
+        let deadlines = Arc::new(StreamDeadlines::new());
+        let pieces = DEADLINES.scope(deadlines.clone(), taken(Full::from(text.clone()))).await;
         assert_eq!(pieces, (vec![16_384, 16_384, 7232], text.clone(), None));
-        assert!(note.due(Duration::ZERO).is_some());
+        assert!(deadlines.due(Duration::ZERO).is_some());
 
         let mut trailers = HeaderMap::new();
         trailers.insert("x-end", "yes".parse().unwrap());
@@ -261,11 +261,11 @@ mod tests {
             Frame::trailers(trailers.clone()),
         ];
         let body = StreamBody::new(stream::iter(frames.map(Ok)));
-        let pieces = NOTE.scope(note.clone(), taken(body)).await;
+        let pieces = DEADLINES.scope(deadlines.clone(), taken(body)).await;
         let whole = [&text, &b"more"[..]].concat();
         assert_eq!(pieces, (vec![16_384, 16_384, 7232, 4], whole, Some(trailers)));
         // At its end nothing waits.
-        assert_eq!(note.due(Duration::ZERO), None);
+        assert_eq!(deadlines.due(Duration::ZERO), None);
     }
 
     #[tokio::test]
@@ -276,18 +276,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_earlier_of_both_deadlines_counts() {
-        let note = Note::new();
-        let due = |note: &Note| {
-            let (at, due) = note.due(Duration::from_secs(30))?;
-            Some((at.duration_since(note.origin).as_secs(), due))
+        let deadlines = StreamDeadlines::new();
+        let due = |deadlines: &StreamDeadlines| {
+            let (at, due) = deadlines.due(Duration::from_secs(30))?;
+            Some((at.duration_since(deadlines.origin).as_secs(), due))
         };
-        assert_eq!(due(&note), None);
-        note.given(true);
-        assert_eq!(due(&note), Some((30, Due::Stalled)));
-        note.bind(Instant::now() + Duration::from_secs(20));
-        assert_eq!(due(&note), Some((20, Due::Answer)));
-        note.given(false);
-        note.bind(Instant::now() + Duration::from_secs(60));
-        assert_eq!(due(&note), Some((60, Due::Answer)));
+        assert_eq!(due(&deadlines), None);
+        deadlines.given(true);
+        assert_eq!(due(&deadlines), Some((30, Due::Stalled)));
+        deadlines.bind(Instant::now() + Duration::from_secs(20));
+        assert_eq!(due(&deadlines), Some((20, Due::Answer)));
+        deadlines.given(false);
+        deadlines.bind(Instant::now() + Duration::from_secs(60));
+        assert_eq!(due(&deadlines), Some((60, Due::Answer)));
     }
 }

@@ -1,6 +1,6 @@
 //! What one connection is doing, and since when: the facts that its deadlines are about.
 //!
-//! Written by whoever sees them (the socket, the requests), read by the connection's task. Atomics, because the
+//! Written by what sees them (the socket, the requests), read by the connection's task. Atomics, because the
 //! requests of HTTP/2 run in tasks of their own.
 
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(super) enum Spare {
     Headless(Duration),
 }
 
-pub(super) struct Pulse {
+pub(super) struct ConnectionState {
     /// The origin of the times below, which are milliseconds after it.
     opened: Instant,
     in_flight: AtomicUsize,
@@ -82,14 +82,14 @@ pub(super) struct Pulse {
 const NEVER: u64 = u64::MAX;
 
 /// One request. It ends with this value.
-pub(super) struct Flight {
-    pulse: Arc<Pulse>,
+pub(super) struct InFlightGuard {
+    connection: Arc<ConnectionState>,
     answered: bool,
 }
 
-// === impl Pulse ===
+// === impl ConnectionState ===
 
-impl Pulse {
+impl ConnectionState {
     pub(super) fn new() -> Self {
         Self {
             opened: Instant::now(),
@@ -142,7 +142,7 @@ impl Pulse {
         self.head_since.store(self.now(), Ordering::Relaxed);
     }
 
-    pub(super) fn begin(self: &Arc<Self>, http2: bool, has_body: bool) -> Flight {
+    pub(super) fn begin(self: &Arc<Self>, http2: bool, has_body: bool) -> InFlightGuard {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(NEVER, Ordering::Relaxed);
@@ -152,7 +152,7 @@ impl Pulse {
             self.may_send.store(has_body, Ordering::Relaxed);
             self.answer_until.store(NEVER, Ordering::Relaxed);
         }
-        Flight { pulse: self.clone(), answered: false }
+        InFlightGuard { connection: self.clone(), answered: false }
     }
 
     /// Whether there is one more body that may be read, or one less.
@@ -300,39 +300,40 @@ impl Pulse {
     }
 }
 
-// === impl Flight ===
+// === impl InFlightGuard ===
 
-impl Flight {
+impl InFlightGuard {
     /// The answer must be whole by then.
     pub(super) fn bind(&self, until: Instant) {
-        // Not before it: whoever makes the answer looks at the same time.
-        let until = until.saturating_duration_since(self.pulse.opened).as_millis() as u64 + 1;
-        self.pulse.answer_until.store(until, Ordering::Relaxed);
+        // Not before it: what makes the answer looks at the same time.
+        let until = until.saturating_duration_since(self.connection.opened).as_millis() as u64 + 1;
+        self.connection.answer_until.store(until, Ordering::Relaxed);
     }
 
     /// There is an answer.
     pub(super) fn answer(&mut self) {
         self.answered = true;
         // Of what never was reset nothing is taken.
-        let _ = self
-            .pulse
-            .unanswered
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+        let _ = self.connection.unanswered.fetch_update(
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+            |count| count.checked_sub(1),
+        );
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let pulse = &self.pulse;
-        pulse.idle_since.store(pulse.now(), Ordering::Relaxed);
+        let connection = &self.connection;
+        connection.idle_since.store(connection.now(), Ordering::Relaxed);
         if !self.answered
-            && pulse.unanswered.fetch_add(1, Ordering::Relaxed) >= limits::UNANSWERED_RESETS
+            && connection.unanswered.fetch_add(1, Ordering::Relaxed) >= limits::UNANSWERED_RESETS
         {
-            pulse.tell(Order::Cut);
+            connection.tell(Order::Cut);
         }
-        if pulse.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 && pulse.is_http2() {
+        if connection.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 && connection.is_http2() {
             // The connection's task need not be polled for it otherwise.
-            pulse.waker.wake();
+            connection.waker.wake();
         }
     }
 }
@@ -343,66 +344,66 @@ mod tests {
 
     use super::*;
 
-    fn in_seconds(pulse: &Pulse) -> Option<(u64, Due)> {
-        let (at, due) = pulse.due(&HttpLimits::default())?;
-        Some((at.duration_since(pulse.opened).as_secs(), due))
+    fn in_seconds(state: &ConnectionState) -> Option<(u64, Due)> {
+        let (at, due) = state.due(&HttpLimits::default())?;
+        Some((at.duration_since(state.opened).as_secs(), due))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_has_its_time_from_its_first_byte_and_a_quiet_connection_from_its_last_request()
     {
-        let pulse = Arc::new(Pulse::new());
-        assert_eq!(in_seconds(&pulse), Some((10, Due::Head)));
+        let state = Arc::new(ConnectionState::new());
+        assert_eq!(in_seconds(&state), Some((10, Due::Head)));
         advance(Duration::from_secs(3)).await;
-        pulse.received(b"GET / HT");
-        assert_eq!(in_seconds(&pulse), Some((10, Due::Head)));
-        let flight = pulse.begin(false, false);
-        assert_eq!(in_seconds(&pulse), None);
+        state.received(b"GET / HT");
+        assert_eq!(in_seconds(&state), Some((10, Due::Head)));
+        let in_flight = state.begin(false, false);
+        assert_eq!(in_seconds(&state), None);
         sleep(Duration::from_secs(100)).await;
-        drop(flight);
-        assert_eq!(in_seconds(&pulse), Some((103 + 75, Due::Idle)));
-        assert!(matches!(pulse.spare(), Some(Spare::Idle(_))));
+        drop(in_flight);
+        assert_eq!(in_seconds(&state), Some((103 + 75, Due::Idle)));
+        assert!(matches!(state.spare(), Some(Spare::Idle(_))));
         advance(Duration::from_secs(5)).await;
-        pulse.received(b"G");
+        state.received(b"G");
         advance(Duration::from_secs(5)).await;
-        pulse.received(b"E");
-        assert_eq!(in_seconds(&pulse), Some((108 + 10, Due::Head)));
-        assert_eq!(pulse.spare(), Some(Spare::Headless(Duration::from_secs(5))));
+        state.received(b"E");
+        assert_eq!(in_seconds(&state), Some((108 + 10, Due::Head)));
+        assert_eq!(state.spare(), Some(Spare::Headless(Duration::from_secs(5))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_has_its_time_until_all_of_it_is_written_and_the_next_one_its_own() {
-        let pulse = Arc::new(Pulse::new());
-        let flight = pulse.begin(false, false);
-        flight.bind(Instant::now() + Duration::from_secs(20));
-        assert_eq!(in_seconds(&pulse), Some((20, Due::Answer)));
+        let state = Arc::new(ConnectionState::new());
+        let in_flight = state.begin(false, false);
+        in_flight.bind(Instant::now() + Duration::from_secs(20));
+        assert_eq!(in_seconds(&state), Some((20, Due::Answer)));
         // All of it was handed over, and the socket is full.
-        pulse.waits();
-        drop(flight);
-        assert_eq!(in_seconds(&pulse), Some((20, Due::Answer)));
-        assert_eq!(pulse.spare(), None);
+        state.waits();
+        drop(in_flight);
+        assert_eq!(in_seconds(&state), Some((20, Due::Answer)));
+        assert_eq!(state.spare(), None);
         advance(Duration::from_secs(5)).await;
-        pulse.taken();
-        assert_eq!(in_seconds(&pulse), Some((5 + 75, Due::Idle)));
-        let _next = pulse.begin(false, false);
-        assert_eq!(in_seconds(&pulse), None);
+        state.taken();
+        assert_eq!(in_seconds(&state), Some((5 + 75, Due::Idle)));
+        let _next = state.begin(false, false);
+        assert_eq!(in_seconds(&state), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_told_to_finish_is_not_to_spare() {
-        let pulse = Arc::new(Pulse::new());
-        drop(pulse.begin(true, false));
-        assert!(pulse.spare().is_some());
-        pulse.tell(Order::Finish);
-        assert_eq!(pulse.spare(), None);
+    async fn a_connection_that_was_told_to_finish_is_not_to_spare() {
+        let state = Arc::new(ConnectionState::new());
+        drop(state.begin(true, false));
+        assert!(state.spare().is_some());
+        state.tell(Order::Finish);
+        assert_eq!(state.spare(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn pings_of_http2_are_no_heads() {
-        let pulse = Arc::new(Pulse::new());
-        drop(pulse.begin(true, false));
+        let state = Arc::new(ConnectionState::new());
+        drop(state.begin(true, false));
         advance(Duration::from_secs(5)).await;
-        pulse.received(b"a ping");
-        assert_eq!(in_seconds(&pulse), Some((75, Due::Idle)));
+        state.received(b"a ping");
+        assert_eq!(in_seconds(&state), Some((75, Due::Idle)));
     }
 }
