@@ -23,11 +23,11 @@ use wasm_host_engine::state::Grants;
 use wasm_host_engine::worker::InstanceLimits;
 use wasm_host_limits as limits;
 use wasm_host_record::{self as record, ServiceRecorder};
+use wasm_host_service::active::ActiveVersions;
 use wasm_host_service::admission::{Admission, Gate};
 use wasm_host_service::loader::{Loader, Terms, make_ready};
 use wasm_host_service::observer::Observer;
 use wasm_host_service::registry::{GrantedPeers, Registry, RegistryHandle};
-use wasm_host_service::serving::Serving;
 use wasm_host_service::store::{Saved, Store};
 use wasm_host_service::swap::{Explain, SwapSlot};
 use wasm_host_service::{Deadlines, Service};
@@ -245,7 +245,7 @@ impl Draft<'_> {
         common: &Common<'_>,
         is_askable: bool,
     ) -> Result<SwapSlot, Diagnostic> {
-        let version = self.loaded.serving().stable.clone();
+        let version = self.loaded.active().stable.clone();
         if !is_askable {
             version.warm_up().await;
         } else if let Err(error) = make_ready(&version, &self.terms).await {
@@ -256,7 +256,7 @@ impl Draft<'_> {
             common.keep(self.service, &self.own);
             let own = common.loader.load(&self.own, &self.terms).await;
             let own = own.map_err(|error| self.diagnose(&error))?;
-            self.loaded.publish(Serving::only(Arc::new(own)));
+            self.loaded.publish(ActiveVersions::only(Arc::new(own)));
             version.retire();
             self.saved.published = None;
             self.is_restored = false;

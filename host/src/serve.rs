@@ -345,7 +345,7 @@ impl Running {
 
     /// End what is left.
     async fn cut(&self) {
-        // Who waits for a place is not let in any more.
+        // A connection that waits for a place is not let in any more.
         self.accepting.abort();
         let cut = self.connections.cut();
         if cut > 0 {
@@ -459,18 +459,15 @@ impl Status for Host {
             .values()
             .map(|config| {
                 let service = self.registry.find(&config.name);
-                let serving = service.map(|service| service.serving());
-                let versions =
-                    serving.as_ref().map(|serving| serving.versions()).unwrap_or_default();
+                let active = service.map(|service| service.active());
+                let versions = active.as_ref().map(|active| active.versions()).unwrap_or_default();
                 ServiceStatus {
                     service: config.name.clone(),
                     route: config.route.clone(),
                     kind: if service.is_some() { "component" } else { "static" }.to_string(),
-                    version: serving
-                        .as_ref()
-                        .map(|serving| serving.stable.digest.short().to_string()),
-                    canary: serving.as_ref().and_then(|serving| {
-                        let canary = serving.canary.as_ref()?;
+                    version: active.as_ref().map(|active| active.stable.digest.short().to_string()),
+                    canary: active.as_ref().and_then(|active| {
+                        let canary = active.canary.as_ref()?;
                         Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
                     }),
                     state: self.state(config, versions.len() > 1).to_string(),

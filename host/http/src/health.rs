@@ -34,7 +34,7 @@ impl Probe {
                 let mut body = response.into_body();
                 let read = async { while let Some(Ok(_)) = body.frame().await {} };
                 let _ = timeout(limits::HEALTH_TIMEOUT, read).await;
-                Ok(healthy(&service.name, service.serving().stable.digest.short()))
+                Ok(healthy(&service.name, service.active().stable.digest.short()))
             }
             _ => Ok(response),
         }

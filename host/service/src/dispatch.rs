@@ -106,14 +106,14 @@ impl Service {
 
     /// The version for a request, which counts the request from now on.
     fn begin(&self) -> Arc<Version> {
-        let version = self.serving.load().pick().clone();
+        let version = self.active.load().pick().clone();
         version.counts.begin();
         if !version.is_retired() {
             return version;
         }
         // It was replaced in between, and what drains it may have found it empty already. What replaced it
         // was published before it was retired. Once is enough: replaced again, the request is merely late.
-        let newer = self.serving.load().pick().clone();
+        let newer = self.active.load().pick().clone();
         newer.counts.begin();
         version.counts.pass_on();
         newer

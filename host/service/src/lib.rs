@@ -3,6 +3,7 @@
 //! A request is answered by exactly one version of a component, body included: it takes the current version
 //! with one atomic load and holds it until its body ends. Nothing here knows routes or sockets.
 
+pub mod active;
 pub mod admission;
 pub mod dispatch;
 pub mod failure;
@@ -10,7 +11,6 @@ pub mod history;
 pub mod loader;
 pub mod observer;
 pub mod registry;
-pub mod serving;
 pub mod store;
 pub mod swap;
 pub mod version;
@@ -22,10 +22,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::active::ActiveVersions;
 use crate::admission::Admission;
 use crate::failure::{Failure, Source};
 use crate::observer::Observer;
-use crate::serving::Serving;
 use crate::version::Version;
 
 /// One component service.
@@ -36,7 +36,7 @@ pub struct Service {
     pub deadlines: Deadlines,
     /// Bytes of a request body that another service sends.
     pub max_body: u64,
-    serving: ArcSwap<Serving>,
+    active: ArcSwap<ActiveVersions>,
     /// Versions that were replaced and may still have requests.
     replaced: Mutex<Vec<Weak<Version>>>,
     admission: Arc<Admission>,
@@ -75,7 +75,7 @@ impl Service {
             internal,
             deadlines,
             max_body,
-            serving: ArcSwap::new(Serving::only(version)),
+            active: ArcSwap::new(ActiveVersions::only(version)),
             replaced: Mutex::default(),
             admission,
             is_stopped: AtomicBool::new(false),
@@ -96,13 +96,13 @@ impl Service {
     }
 
     /// What takes the next request.
-    pub fn serving(&self) -> Arc<Serving> {
-        self.serving.load_full()
+    pub fn active(&self) -> Arc<ActiveVersions> {
+        self.active.load_full()
     }
 
-    /// From now on `serving` takes the requests. Those that run stay where they are.
-    pub fn publish(&self, serving: Arc<Serving>) {
-        self.serving.store(serving);
+    /// From now on `active` takes the requests. Those that run stay where they are.
+    pub fn publish(&self, active: Arc<ActiveVersions>) {
+        self.active.store(active);
     }
 
     /// A version that takes no requests any more comes to its end.
@@ -114,7 +114,7 @@ impl Service {
 
     /// All versions that may have requests: those that take them, and those that were replaced.
     pub fn versions(&self) -> Vec<Arc<Version>> {
-        let mut versions = self.serving().versions();
+        let mut versions = self.active().versions();
         let replaced = self.replaced.lock();
         // One that was put back into service is in both.
         for version in replaced.iter().filter_map(Weak::upgrade) {
@@ -132,8 +132,8 @@ impl Service {
 
     /// Let no request reach the component any more, also none that waits.
     pub fn stop(&self) {
-        // One order with the count of the version's requests: whoever cuts those that run sees a request, or it
-        // sees this.
+        // One order with the count of the version's requests: what cuts those that run sees a request, or the
+        // request sees this.
         self.is_stopped.store(true, Ordering::SeqCst);
         self.admission.close();
     }

@@ -137,7 +137,7 @@ impl SwapSlot {
             saving: AsyncMutex::new(()),
             newest: watch::Sender::new(0),
         };
-        let version = slot.service.serving().stable.clone();
+        let version = slot.service.active().stable.clone();
         let file = (version.digest.full(), version.path.display().to_string());
         let record = slot.record(Some(file.0), file.1, cause, Verdict::Activated, Instant::now());
         slot.serving_record.store(record.number, Ordering::Release);
@@ -193,7 +193,7 @@ impl Swaps {
         let mut records = slot.saved().history.records();
         let current = slot.serving_record.load(Ordering::Acquire);
         if let Some(record) = records.iter_mut().find(|record| record.number == current) {
-            record.served = Some(slot.service.serving().stable.counts.served());
+            record.served = Some(slot.service.active().stable.counts.served());
         }
         Ok(records)
     }
@@ -231,7 +231,7 @@ impl Swaps {
 
     /// Replace the instances of a service: idle ones now, busy ones when their last request ends.
     pub fn drain(&self, service: &str) -> Result<usize, SwapError> {
-        let versions = self.slot(service)?.service.serving().versions();
+        let versions = self.slot(service)?.service.active().versions();
         let instances = versions.iter().map(|version| version.live_instances()).sum();
         for version in versions {
             version.renew();

@@ -278,7 +278,7 @@ impl Components {
     }
 
     fn serving(&self, service: &str) -> Option<Digest> {
-        Some(self.registry.find(service)?.serving().stable.digest.clone())
+        Some(self.registry.find(service)?.active().stable.digest.clone())
     }
 
     /// A path as the user knows it.

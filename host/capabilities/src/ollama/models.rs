@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::upstream::{Fallback, Serving};
+use super::upstream::{CallTarget, Fallback};
 use super::{Address, Client, Ollama, OllamaConfig, Options, Terms, Upstream};
 use crate::backend::{Backend, Complaint, Host, asked, what_calls_do};
 use crate::granted::Granted;
@@ -51,8 +51,8 @@ impl Backend for Models {
     fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a> {
         Box::pin(async move {
             match asked(self.upstream.check()).await {
-                Some(Serving::Server) => None,
-                Some(Serving::Fallback) => {
+                Some(CallTarget::Server) => None,
+                Some(CallTarget::Fallback) => {
                     Some(format!("no Ollama answers for {name}; its demo stands in"))
                 }
                 _ => {

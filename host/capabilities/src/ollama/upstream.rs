@@ -45,8 +45,8 @@ pub struct Fallback {
 
 /// Where calls go now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Serving {
-    /// Nobody has asked yet.
+pub enum CallTarget {
+    /// Nothing has asked yet.
     Unknown,
     Server,
     Fallback,
@@ -64,12 +64,12 @@ pub struct Upstream {
     /// Held while the server is looked for, so that one request does it at a time.
     looking: tokio::sync::Mutex<()>,
     interval: Duration,
-    /// Asked before the server is, where nobody stands in for it.
+    /// Asked before the server is, where nothing stands in for it.
     breaker: Arc<Breaker>,
 }
 
 struct State {
-    serving: Serving,
+    target: CallTarget,
     /// When the server was last found absent.
     absent_at: Instant,
 }
@@ -95,15 +95,15 @@ impl Upstream {
         fallback: Option<Fallback>,
         interval: Duration,
     ) -> Self {
-        let state = State { serving: Serving::Unknown, absent_at: Instant::now() };
+        let state = State { target: CallTarget::Unknown, absent_at: Instant::now() };
         let looking = tokio::sync::Mutex::new(());
         let breaker = Breaker::new(format!("Ollama at {address}"), BreakerConfig::default());
         Self { server, address, fallback, state: Mutex::new(state), looking, interval, breaker }
     }
 
     /// Where calls went last. Costs nothing.
-    pub fn serving(&self) -> Serving {
-        self.state.lock().serving
+    pub fn target(&self) -> CallTarget {
+        self.state.lock().target
     }
 
     /// Whether calls fail without the server being tried.
@@ -112,7 +112,7 @@ impl Upstream {
     }
 
     /// Look for the server now. For start-up and health reports; calls look for themselves.
-    pub async fn check(&self) -> Serving {
+    pub async fn check(&self) -> CallTarget {
         let _turn = self.looking.lock().await;
         self.look().await
     }
@@ -127,30 +127,29 @@ impl Upstream {
         }
         let _turn = match self.looking.try_lock() {
             Ok(turn) => turn,
-            // Another request is looking. While there is a stand-in in use, nobody has to wait for
-            // that.
-            Err(_) if self.serving() == Serving::Fallback => return false,
+            // Another request is looking. While there is a stand-in in use, no other has to wait for that.
+            Err(_) if self.target() == CallTarget::Fallback => return false,
             Err(_) => self.looking.lock().await,
         };
         match self.known() {
             Some(known) => known,
-            None => self.look().await == Serving::Server,
+            None => self.look().await == CallTarget::Server,
         }
     }
 
     /// Whether the server is next, if that is known and fresh enough.
     fn known(&self) -> Option<bool> {
         let state = self.state.lock();
-        match state.serving {
-            Serving::Unknown => None,
-            Serving::Server => Some(true),
-            Serving::Fallback | Serving::Nothing => {
+        match state.target {
+            CallTarget::Unknown => None,
+            CallTarget::Server => Some(true),
+            CallTarget::Fallback | CallTarget::Nothing => {
                 (state.absent_at.elapsed() < self.interval).then_some(false)
             }
         }
     }
 
-    async fn look(&self) -> Serving {
+    async fn look(&self) -> CallTarget {
         let mut request = Request::new(full(""));
         *request.uri_mut() = http::Uri::from_static("/api/version");
         let answer = self.server.send(request, RequestContext::of_host("probe"));
@@ -162,48 +161,48 @@ impl Upstream {
         }
     }
 
-    fn found(&self) -> Serving {
+    fn found(&self) -> CallTarget {
         // The breaker says so itself if it had opened.
         let was_open = self.breaker.is_open();
         self.breaker.reached();
-        if self.change(Serving::Server) && !was_open {
+        if self.change(CallTarget::Server) && !was_open {
             tracing::info!("Ollama answers at {}", self.address);
         }
-        Serving::Server
+        CallTarget::Server
     }
 
-    fn missed(&self, why: &str) -> Serving {
+    fn missed(&self, why: &str) -> CallTarget {
         let address = &self.address;
         match &self.fallback {
             Some(Fallback { service, .. }) => {
-                if self.change(Serving::Fallback) {
+                if self.change(CallTarget::Fallback) {
                     tracing::info!(
                         "no Ollama at {address} ({why}): the service {service}, a demo, stands in \
                          until one appears"
                     );
                 }
-                Serving::Fallback
+                CallTarget::Fallback
             }
             None => {
-                if self.change(Serving::Nothing) {
+                if self.change(CallTarget::Nothing) {
                     tracing::warn!("no Ollama at {address} ({why})");
                 }
-                Serving::Nothing
+                CallTarget::Nothing
             }
         }
     }
 
     /// Whether this is news.
-    fn change(&self, serving: Serving) -> bool {
+    fn change(&self, target: CallTarget) -> bool {
         let mut state = self.state.lock();
-        if serving != Serving::Server {
+        if target != CallTarget::Server {
             state.absent_at = Instant::now();
         }
-        std::mem::replace(&mut state.serving, serving) != serving
+        std::mem::replace(&mut state.target, target) != target
     }
 }
 
-/// Nobody was asked, because that has failed again and again.
+/// No server was asked, because that has failed again and again.
 fn given_up() -> TransportError {
     TransportError::Unreachable("it could not be reached, and is tried again soon".into())
 }
@@ -255,7 +254,7 @@ impl fmt::Debug for Upstream {
             .debug_struct("Upstream")
             .field("address", &self.address)
             .field("fallback", &self.fallback.as_ref().map(|fallback| &fallback.service))
-            .field("serving", &self.serving())
+            .field("target", &self.target())
             .finish_non_exhaustive()
     }
 }

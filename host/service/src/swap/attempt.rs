@@ -7,8 +7,8 @@ use std::time::Instant;
 use tokio::task::spawn_blocking;
 
 use super::{Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
+use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
-use crate::serving::Serving;
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits::compiler::NICENESS;
@@ -43,7 +43,7 @@ impl Outcome {
     fn of(slot: &SwapSlot, record: Record) -> Self {
         Self {
             service: slot.service.name.to_string(),
-            from: slot.service.serving().stable.digest.full().to_string(),
+            from: slot.service.active().stable.digest.full().to_string(),
             record,
             finishing: 0,
             ended_canary: None,
@@ -115,9 +115,9 @@ impl Swaps {
     /// What a rollback goes to.
     async fn before(&self, slot: &SwapSlot) -> Result<ComponentFile, SwapError> {
         let service = slot.service.name.to_string();
-        let serving = slot.service.serving();
-        let stable = serving.stable.digest.full();
-        let digest = match &serving.canary {
+        let active = slot.service.active();
+        let stable = active.stable.digest.full();
+        let digest = match &active.canary {
             // The version before a canary is the one that still takes most requests.
             Some(_) => stable.to_string(),
             None => match slot.saved().history.before(stable) {
@@ -139,7 +139,7 @@ impl Swaps {
         started: Instant,
     ) -> Option<Outcome> {
         let _change = slot.change.lock().await;
-        if slot.service.serving().stable.digest != file.digest {
+        if slot.service.active().stable.digest != file.digest {
             return None;
         }
         let ended = self.withdraw_canary(slot, "the version before it was asked for").await;
@@ -157,7 +157,7 @@ impl Swaps {
         request: &Request,
         started: Instant,
     ) -> Outcome {
-        let old = slot.service.serving().stable.clone();
+        let old = slot.service.active().stable.clone();
         let digest = version.digest.full().to_string();
         let verdict = request.canary.map_or(Verdict::Activated, |_| Verdict::Canary);
         let mut record = enter(slot, Some(file), request, verdict, started);
@@ -184,12 +184,12 @@ impl Swaps {
         let mut outcome = Outcome { ended_canary: ended, ..Outcome::of(slot, record) };
         match request.canary {
             Some(canary) => {
-                let serving = Serving::with_canary(old, version.clone(), canary.percent);
-                slot.service.publish(serving);
+                let active = ActiveVersions::with_canary(old, version.clone(), canary.percent);
+                slot.service.publish(active);
                 self.try_canary(slot, version, canary, outcome.record.number);
             }
             None => {
-                slot.service.publish(Serving::only(version.clone()));
+                slot.service.publish(ActiveVersions::only(version.clone()));
                 outcome.finishing = old.counts.in_flight();
                 self.activate(slot, old, version, outcome.record.number);
             }

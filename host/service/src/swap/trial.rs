@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
 use super::{CanaryTerms, SwapSlot, Swaps, short};
+use crate::active::ActiveVersions;
 use crate::history::Verdict;
-use crate::serving::Serving;
 use crate::version::Version;
 use wasm_host_limits as limits;
 
@@ -60,7 +60,7 @@ impl Swaps {
         let (swaps, slot) = (self.clone(), slot.clone());
         tokio::spawn(async move {
             let until = Instant::now() + terms.duration;
-            let stable = slot.service.serving().stable.clone();
+            let stable = slot.service.active().stable.clone();
             let (before, none) = (Tally::since(&stable, Tally::default()), Tally::default());
             while Instant::now() < until {
                 sleep(limits::TRIAL_INTERVAL).await;
@@ -77,7 +77,7 @@ impl Swaps {
             }
             let _change = slot.change.lock().await;
             if is_canary(&slot, &canary) {
-                slot.service.publish(Serving::only(canary.clone()));
+                slot.service.publish(ActiveVersions::only(canary.clone()));
                 let (answers, _) = canary.counts.answers();
                 let seen = match answers {
                     0 => "after a canary that nobody asked".to_string(),
@@ -101,9 +101,9 @@ impl Swaps {
         slot: &Arc<SwapSlot>,
         reason: &str,
     ) -> Option<String> {
-        let serving = slot.service.serving();
-        let canary = serving.canary.as_ref()?;
-        slot.service.publish(Serving::only(serving.stable.clone()));
+        let active = slot.service.active();
+        let canary = active.canary.as_ref()?;
+        slot.service.publish(ActiveVersions::only(active.stable.clone()));
         let digest = canary.version.digest.full().to_string();
         let number = slot.saved().history.last_canary(&digest);
         self.taken_back(slot, number, &digest, reason).await;
@@ -128,7 +128,7 @@ impl Swaps {
             while Instant::now() < until {
                 sleep(limits::TRIAL_INTERVAL).await;
                 let _change = slot.change.lock().await;
-                if !Arc::ptr_eq(&slot.service.serving().stable, &new) {
+                if !Arc::ptr_eq(&slot.service.active().stable, &new) {
                     return;
                 }
                 let answers = Tally::since(&new, started);
@@ -136,7 +136,7 @@ impl Swaps {
                     continue;
                 }
                 old.resume();
-                slot.service.publish(Serving::only(old.clone()));
+                slot.service.publish(ActiveVersions::only(old.clone()));
                 let digest = new.digest.full().to_string();
                 swaps.restore(&slot, &old);
                 // Its idle instances have ended. It serves meanwhile: what makes way for it is worse than cold.
@@ -176,8 +176,8 @@ impl Swaps {
 }
 
 fn is_canary(slot: &SwapSlot, version: &Arc<Version>) -> bool {
-    let serving = slot.service.serving();
-    serving.canary.as_ref().is_some_and(|canary| Arc::ptr_eq(&canary.version, version))
+    let active = slot.service.active();
+    active.canary.as_ref().is_some_and(|canary| Arc::ptr_eq(&canary.version, version))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::super::backend::Body;
 use super::super::body::full;
 use super::super::network::Network;
-use super::super::upstream::{Fallback, Serving};
+use super::super::upstream::{CallTarget, Fallback};
 use super::scripted::{ClosedPort, Scripted, answer};
 use super::*;
 use crate::transport::{Transport, TransportError};
@@ -70,9 +70,9 @@ async fn until(upstream: &Arc<Upstream>, expected: &str) {
 async fn the_server_takes_over_when_it_appears_and_the_stand_in_when_it_vanishes() {
     let port = ClosedPort::take();
     let (upstream, demo) = upstream(port.address);
-    assert_eq!(upstream.serving(), Serving::Unknown);
+    assert_eq!(upstream.target(), CallTarget::Unknown);
     assert_eq!(version(&upstream).await, "demo");
-    assert_eq!(upstream.serving(), Serving::Fallback);
+    assert_eq!(upstream.target(), CallTarget::Fallback);
 
     for _ in 0..2 {
         let server = Scripted::serve_at(port.address, |mut connection| async move {
@@ -82,7 +82,7 @@ async fn the_server_takes_over_when_it_appears_and_the_stand_in_when_it_vanishes
         })
         .await;
         until(&upstream, "real").await;
-        assert_eq!(upstream.serving(), Serving::Server);
+        assert_eq!(upstream.target(), CallTarget::Server);
 
         // The server is gone between two requests: the very next one goes to the stand-in, whole.
         timeout(PROMISE, server.leave()).await.expect("a dead connection is kept");
@@ -90,7 +90,7 @@ async fn the_server_takes_over_when_it_appears_and_the_stand_in_when_it_vanishes
         let client = Client::new(upstream.clone(), Options::default());
         let load = GenerateRequest { model: "m".into(), prompt: Some("kept".into()), extra: None };
         let _ = client.generate(load, never()).await.unwrap();
-        assert_eq!(upstream.serving(), Serving::Fallback);
+        assert_eq!(upstream.target(), CallTarget::Fallback);
         let bodies = demo.0.lock().clone();
         assert_eq!(bodies, [br#"{"model":"m","prompt":"kept","stream":true}"#]);
     }
@@ -169,7 +169,7 @@ async fn a_body_that_was_read_is_never_sent_half() {
 async fn without_a_stand_in_the_state_is_known_all_the_same() {
     let port = ClosedPort::take();
     let upstream = alone(&format!("http://{}", port.address));
-    assert_eq!(upstream.check().await, Serving::Nothing);
+    assert_eq!(upstream.check().await, CallTarget::Nothing);
     let _server = Scripted::serve_at(port.address, |mut connection| async move {
         while connection.request().await.is_some() {
             connection.send(real()).await;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::version::Version;
 
-/// What a service serves with. Replaced as a whole, with one pointer swap.
-pub struct Serving {
+/// The versions that a service serves with. Replaced as a whole, with one pointer swap.
+pub struct ActiveVersions {
     pub stable: Arc<Version>,
     pub canary: Option<Canary>,
 }
@@ -19,7 +19,7 @@ pub struct Canary {
     turn: AtomicU64,
 }
 
-impl Serving {
+impl ActiveVersions {
     pub fn only(version: Arc<Version>) -> Arc<Self> {
         Arc::new(Self { stable: version, canary: None })
     }
