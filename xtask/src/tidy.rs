@@ -57,7 +57,7 @@ fn problems(root: &Path) -> Result<Vec<String>> {
         if path == faults::DOCUMENT {
             problems.extend(faults::problems(root, &text));
         }
-        if documents::CHECKED.contains(&path.as_str()) {
+        if documents::is_checked(&path) {
             problems.extend(documents::problems(root, &path, &text));
         }
     }

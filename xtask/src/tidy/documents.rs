@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
-pub(super) const CHECKED: [&str; 4] =
-    ["ARCHITECTURE.md", "README.md", "docs/memory.md", "tests/FAULTS.md"];
+/// Documents, and folders of which every document is checked.
+const CHECKED: [&str; 4] = ["ARCHITECTURE.md", "README.md", "docs/", "tests/FAULTS.md"];
 
 /// Made by builds, so not there in a fresh checkout.
 const MADE: [&str; 3] = ["target", "web/dist", "web/node_modules"];
 
 /// `application/json` and the like have the form of a path.
 const MEDIA: [&str; 6] = ["application", "audio", "font", "image", "text", "video"];
+
+pub(super) fn is_checked(path: &str) -> bool {
+    let below = |checked: &str| checked.ends_with('/') && path.starts_with(checked);
+    path.ends_with(".md") && CHECKED.iter().any(|checked| path == *checked || below(checked))
+}
 
 pub(super) fn problems(root: &Path, document: &str, text: &str) -> Vec<String> {
     let exists = |name: &str| root.join(name).exists();
@@ -82,6 +87,16 @@ mod tests {
             "../elsewhere/x.md",
         ] {
             assert!(!is_path(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn documents_are_checked_one_by_one_and_by_folders() {
+        for path in ["README.md", "docs/swap.md", "docs/decisions/README.md", "tests/FAULTS.md"] {
+            assert!(is_checked(path), "{path}");
+        }
+        for path in ["CHANGELOG.md", "docs/picture.png", "host/docs/swap.md", "docs.md"] {
+            assert!(!is_checked(path), "{path}");
         }
     }
 
