@@ -1,6 +1,9 @@
 //! What a database says beside its answers is output of the service whose statement made it say it: named, bounded,
 //! and on lines of its own.
 
+use std::pin::pin;
+
+use wasm_host_tests::client::open;
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::postgres::Postgres;
@@ -112,4 +115,26 @@ async fn what_a_database_says_to_an_init_script_is_bounded_and_names_it() {
     assert_eq!(told.len(), 100);
     assert!(told.iter().all(|line| line.contains("script=\"init.sql\"")), "{told:?}");
     assert_eq!(lines(&log, "left out 50 more lines").len(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn warnings_without_end_are_given_up_and_leave_others_their_turn() {
+    let postgres = Postgres::start();
+    let app = app(&postgres, "statement-timeout = \"2s\"\n[limits]\nthreads = 1", "");
+    let host = app.serve().await;
+    let endless = "do $$ begin perform set_config('statement_timeout', '0', false); \
+         loop raise warning 'again'; end loop; end $$";
+    let address = host.address.clone();
+    let mut loud = pin!(async { open(&address, "POST", "/loud", &[], endless).await.rest().await });
+    let mut answered = 0;
+    let told = loop {
+        tokio::select! {
+            biased;
+            told = &mut loud => break told,
+            () = run(&host, "quiet", "select 1") => answered += 1,
+        }
+    };
+    assert!(told.is_err(), "it came to an end: {told:?}");
+    assert!(answered > 0, "the thread was held from beginning to end");
+    run(&host, "loud", "select 1").await;
 }

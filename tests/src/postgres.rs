@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{PATIENCE, ports};
 
-/// A server on a port of its own that lets everybody in.
+/// A server on a port of its own that lets everybody in but members of the role `asked`, who need their password.
 pub struct Postgres {
     folder: TempDir,
     port: u16,
@@ -32,8 +32,26 @@ impl Postgres {
         }
         let mut postgres = Self { folder, port: 0, server: None };
         let data = postgres.data();
-        let made = program("initdb").args(["-A", "trust", "-U", "app", "-D"]).arg(data).output();
+        let made = program("initdb")
+            .args([
+                "-A",
+                "trust",
+                "-U",
+                "app",
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C",
+                "--no-sync",
+                "-D",
+            ])
+            .arg(data)
+            .output();
         succeeded("initdb", &made.unwrap());
+        let rules = postgres.data().join("pg_hba.conf");
+        let rest = std::fs::read_to_string(&rules).unwrap();
+        let asked = "host all +asked 127.0.0.1/32 scram-sha-256";
+        std::fs::write(rules, format!("{asked}\n{rest}")).unwrap();
         // Another process may have come first.
         for _ in 0..10 {
             postgres.port = ports::reserve();
@@ -80,10 +98,19 @@ impl Postgres {
 
     /// Stop it: what runs is cut off.
     pub fn stop(&mut self) {
+        self.end(Signal::INT);
+    }
+
+    /// End it at once, as if it had crashed: sessions are told nothing, and it recovers when it starts again.
+    pub fn crash(&mut self) {
+        self.end(Signal::QUIT);
+    }
+
+    fn end(&mut self, how: Signal) {
         let Some(mut server) = self.server.take() else { return };
         let pid = Pid::from_raw(server.id().cast_signed()).unwrap();
-        // Fast shutdown. A server that is gone already is stopped.
-        let _ = kill_process(pid, Signal::INT);
+        // A server that is gone already has ended.
+        let _ = kill_process(pid, how);
         server.wait().unwrap();
     }
 

@@ -94,7 +94,7 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// What the public port grants to whoever connects; `limits/http.rs` has the reasons.
+/// What the public port grants to whoever connects; `host/limits/src/http.rs` has the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
     pub connections: usize,
@@ -170,7 +170,7 @@ pub struct Grants {
     pub services: BTreeSet<String>,
 }
 
-/// `[limits]`: the bounds of the whole host; `limits.rs` has the reasons.
+/// `[limits]`: the bounds of the whole host; `host/limits` has the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostLimits {
     pub concurrent: usize,
@@ -184,7 +184,7 @@ pub struct HostLimits {
     pub compile_memory_bytes: u64,
 }
 
-/// The bounds of one service; `limits.rs` has the reasons.
+/// The bounds of one service; `host/limits` has the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceLimits {
     pub concurrent: usize,

@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, Postgres};
 use sqlx::{AssertSqlSafe, Connection, Either, Executor, Row, Transaction};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::shown;
@@ -173,7 +174,8 @@ async fn run(sql: &mut PgConnection, name: &str, text: &str) -> anyhow::Result<(
     while let Some(result) = results.next().await {
         match result {
             Ok(Either::Left(_)) => done += 1,
-            Ok(Either::Right(_)) => {}
+            // The driver does not give way while the server has more.
+            Ok(Either::Right(_)) => yield_now().await,
             Err(error) => return Err(explain(name, text, done, error)),
         }
     }

@@ -90,9 +90,14 @@ async fn run(address: &Address, statement: &'static str) {
     sql.close().await.unwrap();
 }
 
+/// The server's process, once it has noted it.
+fn noted(server: &EmbeddedServer) -> Option<String> {
+    let note = fs::read_to_string(server.folder.data().join("postmaster.pid")).ok()?;
+    note.lines().next().map(str::to_string)
+}
+
 fn process(server: &EmbeddedServer) -> String {
-    let note = fs::read_to_string(server.folder.data().join("postmaster.pid")).unwrap();
-    note.lines().next().unwrap().to_string()
+    noted(server).unwrap()
 }
 
 #[tokio::test]
@@ -122,7 +127,7 @@ async fn a_server_that_an_operator_ends_is_started_again() {
         loop {
             // Of the one that was ended, nothing answers.
             let connected = PgConnection::connect_with(address.options()).await;
-            if connected.is_ok() && process(&server) != first {
+            if connected.is_ok() && noted(&server).is_some_and(|process| process != first) {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

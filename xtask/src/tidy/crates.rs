@@ -1,5 +1,5 @@
-//! The picture of the host's crates in the documentation, made of their `Cargo.toml`, so that it shows the arrows that
-//! are there. That none points back is for cargo to refuse.
+//! The host's crates: their picture in the documentation, made of their `Cargo.toml`, and which must not use which.
+//! Cargo refuses a circle, and does not know on whose way a request is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,6 +14,17 @@ const END: &str = "<!-- end of crates -->\n";
 /// What is in front of the name of a crate's folder.
 const PREFIX: &str = "wasm-host";
 
+/// What a crate must not use, by way of others or not.
+const FORBIDDEN: [(&str, &[&str]); 4] = [
+    // The way of a request.
+    ("wasm-host-http", &["wasm-host-testkit", "wasm-host-record"]),
+    ("wasm-host-service", &["wasm-host-testkit", "wasm-host-record", "wasm-host-config"]),
+    // What is read before anything runs.
+    ("wasm-host-config", &["wasm-host-engine", "wasm-host-embedded-postgres"]),
+    // Component authors build it.
+    ("wasm-host-testkit", &["wasm-host-http", "wasm-host-service", "wasm-host-config"]),
+];
+
 /// Each crate with those that it uses.
 type Crates = BTreeMap<String, BTreeSet<String>>;
 
@@ -21,7 +32,15 @@ pub(super) fn problems(root: &Path, text: &str) -> Result<Vec<String>> {
     let is_current = written(root, text)? == text;
     let told =
         format!("{DOCUMENT}: the picture of the crates is not theirs; `cargo xtask docs` draws it");
-    Ok(if is_current { Vec::new() } else { vec![told] })
+    let mut problems = forbidden(&crates(root)?);
+    problems.extend((!is_current).then_some(told));
+    Ok(problems)
+}
+
+fn forbidden(crates: &Crates) -> Vec<String> {
+    let pairs = FORBIDDEN.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
+    let found = pairs.filter(|(from, to)| reaches(crates, from, to));
+    found.map(|(from, to)| format!("{from} must not use {to}, nor by way of others")).collect()
 }
 
 /// The document with its picture drawn anew.
@@ -102,6 +121,17 @@ mod tests {
         ]);
         let expected = "```mermaid\ngraph TD\n    wasm-host --> a\n    a --> b\n```\n";
         assert_eq!(picture(&crates), expected);
+    }
+
+    #[test]
+    fn a_crate_on_the_way_of_a_request_does_not_use_the_test_kit_by_way_of_others() {
+        let uses = |name: &str, used: &str| (name.to_owned(), BTreeSet::from([used.to_owned()]));
+        let crates = Crates::from([
+            uses("wasm-host-service", "wasm-host-engine"),
+            uses("wasm-host-engine", "wasm-host-testkit"),
+        ]);
+        let told = ["wasm-host-service must not use wasm-host-testkit, nor by way of others"];
+        assert_eq!(forbidden(&crates), told);
     }
 
     #[test]

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_reported_with_its_line() {
         let root = crate::project::root();
-        let text = "See `xtask/src/main.rs`,\n`main.rs` and `xtask/src/gone.rs`.\n\
+        let text = "See `xtask/src/main.rs`,\n`README.md` and `xtask/src/gone.rs`.\n\
             ```\n`also/gone.rs`\n```\n";
         let problems = problems(&root, "README.md", text);
         assert_eq!(problems, ["README.md:2: there is no `xtask/src/gone.rs`"]);

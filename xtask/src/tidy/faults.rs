@@ -15,6 +15,9 @@ const COLUMN: &str = "test";
 /// Where the sources of a test may be, by the modules in its name.
 const BASES: [&str; 3] = ["tests/it", "host/src", "components"];
 
+/// Where crates are whose name is the first of the modules.
+const CRATES: &str = "host";
+
 pub(super) fn problems(root: &Path, text: &str) -> Vec<String> {
     let at = |line: usize| format!("{DOCUMENT}:{line}");
     let mut problems: Vec<String> = tests(text)
@@ -80,7 +83,10 @@ fn exists(root: &Path, name: &str) -> bool {
     let function = format!("fn {function}(");
     let around = modules.rsplit_once("::").map(|(around, _)| around);
     let files = [Some(modules), around].into_iter().flatten().flat_map(|modules| {
-        BASES.map(|base| root.join(base).join(modules.replace("::", "/") + ".rs"))
+        let bases = BASES.map(|base| root.join(base).join(modules.replace("::", "/") + ".rs"));
+        let (of, modules) = modules.split_once("::").unwrap_or((modules, "lib"));
+        let of_crate = root.join(CRATES).join(of.replace('_', "-")).join("src");
+        bases.into_iter().chain([of_crate.join(modules.replace("::", "/") + ".rs")])
     });
     files.filter_map(|file| fs::read_to_string(file).ok()).any(|text| text.contains(&function))
 }

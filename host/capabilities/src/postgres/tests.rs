@@ -31,7 +31,13 @@ fn server() -> Arc<Postgres> {
     if let Some(running) = shared.upgrade() {
         return running;
     }
-    let started = Arc::new(Postgres::start());
+    let mut started = Postgres::start();
+    // For as many tests at once as a machine has threads for, and nothing that has to outlive them.
+    started.sql("alter system set max_connections = 500");
+    started.sql("alter system set fsync = off");
+    started.stop();
+    started.resume();
+    let started = Arc::new(started);
     *shared = Arc::downgrade(&started);
     started
 }

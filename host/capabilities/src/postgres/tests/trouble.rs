@@ -64,25 +64,36 @@ async fn a_server_that_is_down_is_unavailable_at_once_and_comes_back() {
     let run = || database.execute("select 1".into(), Vec::new(), request());
     run().await.unwrap();
     database.check().await.unwrap();
-    server.stop();
+    server.crash();
     let told = timeout(5 * SECOND, run()).await.expect("it waits for a server that is away");
     assert!(matches!(told, Err(Error::Unavailable(_))), "{told:?}");
-    server.resume();
+    // It is asked while it starts and recovers.
+    let resumed = tokio::task::spawn_blocking(move || {
+        server.resume();
+        server
+    });
     let start = Instant::now();
-    // The breaker looks again after a moment.
     while let Err(error) = timeout(5 * SECOND, run()).await.expect("it waits for what is back") {
         assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
         assert!(start.elapsed() < 60 * SECOND);
         sleep(Duration::from_millis(20)).await;
     }
     database.check().await.unwrap();
+    drop(resumed.await.unwrap());
 }
 
 #[tokio::test]
 async fn no_error_tells_where_the_database_is_or_its_password() {
     let bench = Bench::new("silent").await;
     let port = port(&bench.server);
-    let (wrong, user) = ("wrong-password", "stranger");
+    let (wrong, user) = ("wrong-password", "silent_login");
+    bench.server.sql("create role asked");
+    bench.server.sql(&format!("create role {user} login password 'right' in role asked"));
+    let right = Address::new("127.0.0.1", port, user, "right", "silent");
+    PgDatabase::new(right, quick())
+        .execute("select 1".into(), Vec::new(), request())
+        .await
+        .unwrap();
     for address in [
         Address::new("127.0.0.1", port, user, wrong, "silent"),
         Address::new("127.0.0.1", 1, user, wrong, "silent"),
