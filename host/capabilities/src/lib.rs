@@ -3,8 +3,8 @@
 //! Each capability is a folder with the same parts: `settings`, its tables of the application file; the backend trait
 //! that the rest of the host and the tests see, and the real backend; `bindings`, its WIT as Rust types; and `host`,
 //! which connects the trait to the WIT interface and tells the rest of the host what there is to know of it
-//! ([`Capability`]). How its calls are recorded and scripted is not there yet, but in `record` and `testkit`, which
-//! know Postgres, Ollama and outgoing HTTP by name. They know the request on whose behalf a guest calls
+//! ([`Capability`]), and how its calls are scripted and recorded ([`function`]). Statements and HTTP have forms of their
+//! own in cases, for which the test kit and the recorder know Postgres, Ollama and outgoing HTTP by name. They know the request on whose behalf a guest calls
 //! ([`context`]) and the instance that it calls from ([`instance`]), but nothing of engines, services or HTTP routing.
 
 pub mod backend;
@@ -12,6 +12,7 @@ pub mod body;
 pub mod breaker;
 pub mod budget;
 pub mod context;
+pub mod function;
 pub mod granted;
 pub mod header_sets;
 pub mod headers;
@@ -33,6 +34,8 @@ use toml::de::DeTable;
 use wasmtime::component::Linker;
 
 use self::backend::{Backend, Host};
+use self::function::Seam;
+use self::granted::Granted;
 use self::instance::HasInstance;
 use wasm_host_settings::context::{Context, Span};
 use wasm_host_settings::resource::{Declared, Resource};
@@ -49,7 +52,7 @@ pub trait Capability: Sync + 'static {
     type Settings: Resource;
 
     /// What a service has that is granted it.
-    type Grant: Send + Sync + 'static;
+    type Grant: Clone + Send + Sync + 'static;
 
     /// Read one table `[KEY.<name>]`.
     fn read<'t>(
@@ -74,6 +77,12 @@ pub trait Capability: Sync + 'static {
     /// # Errors
     /// The linker has them already.
     fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
+
+    /// A grant whose functions are called through a seam: in front of `backend`, or in place of one. None for a
+    /// capability whose calls have a form of their own in cases.
+    fn with_seam(_seam: Arc<dyn Seam>, _backend: Option<Self::Grant>) -> Option<Self::Grant> {
+        None
+    }
 }
 
 /// Any capability, for code that goes over all of them.
@@ -103,6 +112,12 @@ pub trait AnyCapability: Sync {
         name: &str,
         host: &dyn Host,
     ) -> anyhow::Result<Box<dyn Backend>>;
+
+    /// Grant it, with a seam in place of its backend, unless its calls have a form of their own in cases.
+    fn scripted(&self, seam: Arc<dyn Seam>, granted: Granted) -> Granted;
+
+    /// If it is granted, put a seam in front of its backend, unless its calls have a form of their own in cases.
+    fn watched(&self, seam: Arc<dyn Seam>, granted: Granted) -> Granted;
 }
 
 /// Any capability, for instances whose store holds a `T`.
@@ -162,6 +177,21 @@ impl<C: Capability> AnyCapability for C {
         let settings: &dyn Any = settings;
         let settings = settings.downcast_ref();
         C::connect(settings.context("the settings of another capability")?, name, host)
+    }
+
+    fn scripted(&self, seam: Arc<dyn Seam>, granted: Granted) -> Granted {
+        match C::with_seam(seam, None) {
+            Some(grant) => granted.with::<C>(grant),
+            None => granted,
+        }
+    }
+
+    fn watched(&self, seam: Arc<dyn Seam>, granted: Granted) -> Granted {
+        let Some(backend) = granted.of::<C>().cloned() else { return granted };
+        match C::with_seam(seam, Some(backend)) {
+            Some(grant) => granted.with::<C>(grant),
+            None => granted,
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use super::redact::{NO_UUID, REDACTED, Redaction, Redactor, stand_in};
 use super::session::Recorded;
 use wasm_host_capabilities::postgres::backend::{Column, Error, Row, Scalar, Value};
 use wasm_host_testkit::case::{
-    Action, Answer, Body, Call, Case, Content, Exchange, Expected, HttpAnswer, Piece, ResponseEnd,
-    RowItem, RowsAnswer, RowsEnd,
+    Action, Answer, Body, Call, Case, Content, Exchange, Expected, FunctionAnswer, HttpAnswer,
+    Piece, ResponseEnd, RowItem, RowsAnswer, RowsEnd,
 };
 
 /// Letters of a name that are taken from the path.
@@ -107,6 +107,17 @@ fn clean_call(call: &mut Call, redactor: &Redaction<'_>) -> Result<(), String> {
             clean_answer(answer, redactor);
         }
         Action::Http { exchange, answer } => clean_exchange(exchange, answer, redactor)?,
+        Action::Function { call, answer } => {
+            for argument in &mut call.arguments {
+                clean_json(argument, redactor)?;
+            }
+            match answer {
+                FunctionAnswer::Value(given) | FunctionAnswer::Error(given) => {
+                    clean_json(given, redactor)?;
+                }
+                FunctionAnswer::Stall => {}
+            }
+        }
     }
     Ok(())
 }
@@ -134,6 +145,13 @@ fn clean_exchange(
             *body = content(std::mem::replace(body, Content::Empty), redactor);
         }
     }
+    Ok(())
+}
+
+fn clean_json(value: &mut serde_json::Value, redactor: &Redaction<'_>) -> Result<(), String> {
+    let clean = redactor.text(&value.to_string());
+    *value = serde_json::from_str(&clean)
+        .map_err(|_| "a secret is in a call in a form that cannot be taken out".to_string())?;
     Ok(())
 }
 

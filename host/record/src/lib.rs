@@ -9,6 +9,7 @@ mod body;
 mod case;
 mod exchange;
 mod files;
+mod function;
 mod instance_environment;
 mod postgres;
 mod redact;
@@ -23,9 +24,12 @@ use anyhow::Result;
 
 use body::{Place, Tee};
 use files::Files;
+use function::RecordedFunctions;
 pub use redact::Redactor;
 use session::Session;
+use wasm_host_capabilities::ALL;
 use wasm_host_capabilities::context::{Inbound, RequestContext};
+use wasm_host_capabilities::function::Seam;
 use wasm_host_capabilities::granted::Granted;
 use wasm_host_capabilities::outgoing::{HttpRequest, HttpResponse, Peers};
 use wasm_host_capabilities::postgres::Postgres;
@@ -191,10 +195,12 @@ impl Recorder {
 
 /// What a service is granted, watched where it is called. Model servers are watched behind that ([`transport`]).
 pub fn granted(granted: Granted) -> Granted {
-    match granted.of::<Postgres>().cloned() {
+    let granted = match granted.of::<Postgres>().cloned() {
         Some(database) => granted.with::<Postgres>(Arc::new(postgres::Recorded(database))),
         None => granted,
-    }
+    };
+    let functions: Arc<dyn Seam> = Arc::new(RecordedFunctions);
+    ALL.iter().fold(granted, |granted, capability| capability.watched(functions.clone(), granted))
 }
 
 /// The way to a model server, watched.

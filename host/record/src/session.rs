@@ -376,4 +376,4 @@ pub(super) fn headers(headers: &http::HeaderMap) -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

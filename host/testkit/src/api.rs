@@ -4,6 +4,7 @@
 
 mod database;
 mod exchange;
+mod function;
 mod response;
 
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 
 pub use database::{Cell, DatabaseError, Execute, Rows, SqlError, Transaction};
 pub use exchange::Exchange;
+pub use function::Function;
 pub use response::{Failure, TestResponse};
 
 use super::case::{
@@ -66,6 +68,12 @@ impl ComponentTest {
     /// What another service is asked next, and answers.
     pub fn http(mut self, exchange: Exchange) -> Self {
         self.case.calls.push(exchange.call(Target::Service));
+        self
+    }
+
+    /// What a function of another capability is asked next, and answers.
+    pub fn function(mut self, function: Function) -> Self {
+        self.case.calls.push(function.call());
         self
     }
 
@@ -189,7 +197,7 @@ impl ComponentTest {
             Question::Query { statement, .. } | Question::Execute { statement, .. } => {
                 Some(statement)
             }
-            Question::Begin | Question::Commit | Question::Rollback | Question::Http(_) => None,
+            _ => None,
         };
         self.calls().into_iter().filter_map(statement).collect()
     }

@@ -6,8 +6,8 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 use super::case::read::json_of;
 use super::case::write::{put_question, put_response};
 use super::case::{
-    Action, Answer, Body, Call, Case, Chunk, Exchange, Expected, HttpAnswer, Outcome, Response,
-    ResponseEnd, RowsAnswer,
+    Action, Answer, Body, Call, Case, Chunk, Exchange, Expected, FunctionAnswer, HttpAnswer,
+    Outcome, Response, ResponseEnd, RowsAnswer,
 };
 use super::judge::can_be_expected;
 use super::run::Observed;
@@ -15,7 +15,7 @@ use super::script::{Question, Seen};
 use wasm_host_capabilities::postgres::backend::Error;
 
 /// Keys of `[[call]]` that say what is expected.
-const QUESTION: [&str; 15] = [
+const QUESTION: [&str; 16] = [
     "query",
     "execute",
     "begin",
@@ -23,6 +23,7 @@ const QUESTION: [&str; 15] = [
     "rollback",
     "ollama",
     "http",
+    "function",
     "parameters",
     "headers",
     "text",
@@ -172,6 +173,10 @@ pub fn call_of(seen: &Seen, scripted: Option<&Call>) -> Call {
         },
         (Question::Commit, None) => Action::Commit { answer: Answer::Error(down()) },
         (Question::Rollback, None) => Action::Rollback { answer: Answer::Error(down()) },
+        (Question::Function(call), None) => {
+            let none = "the case has no answer to this call";
+            Action::Function { call: call.clone(), answer: FunctionAnswer::Error(none.into()) }
+        }
         (Question::Http(asked), None) => {
             let wanted = match scripted.map(|call| &call.action) {
                 Some(Action::Http { exchange, .. }) => exchange.headers.as_slice(),

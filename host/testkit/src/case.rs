@@ -18,6 +18,7 @@ pub use jiff::Timestamp;
 pub use read::Wrong;
 pub use value::Expected;
 
+use wasm_host_capabilities::function::FunctionCall;
 use wasm_host_capabilities::postgres::backend::{Column, Error as SqlFailure, Row};
 
 /// The clock of a case that does not set it: the beginning of 2026.
@@ -162,6 +163,7 @@ pub enum Action {
     Commit { answer: Answer<()> },
     Rollback { answer: Answer<()> },
     Http { exchange: Exchange, answer: HttpAnswer },
+    Function { call: FunctionCall, answer: FunctionAnswer },
 }
 
 /// What becomes of a transaction.
@@ -207,6 +209,15 @@ pub enum RowItem {
 pub enum RowsEnd {
     Whole,
     Error(SqlFailure),
+    Stall,
+}
+
+/// What a function gives.
+#[derive(Clone, Debug)]
+pub enum FunctionAnswer {
+    Value(serde_json::Value),
+    Error(serde_json::Value),
+    /// No answer ever comes.
     Stall,
 }
 

@@ -10,11 +10,14 @@ use wasmtime_wasi_http::handler::ProxyPre;
 
 use crate::case::{Case, Matching};
 use crate::fake::database::FakeDatabase;
+use crate::fake::function::FakeFunctions;
 use crate::fake::server::{FakeOllama, FakePeers};
 use crate::script::Script;
+use wasm_host_capabilities::function::Seam;
 use wasm_host_capabilities::granted::Granted;
 use wasm_host_capabilities::ollama::{Client, Ollama, Options};
 use wasm_host_capabilities::postgres::Postgres;
+use wasm_host_capabilities::{ALL, AnyCapability};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, compile_now};
 use wasm_host_engine::link::link;
@@ -101,11 +104,16 @@ pub(super) fn grants(
             ..Options::default()
         },
     };
+    let granted = Granted::default()
+        .with::<Postgres>(Arc::new(FakeDatabase(script.clone())))
+        .with::<Ollama>(Arc::new(Client::new(transport, options)));
+    let functions: Arc<dyn Seam> = Arc::new(FakeFunctions(script.clone()));
+    let scripted = |granted, capability: &&'static dyn AnyCapability| {
+        capability.scripted(functions.clone(), granted)
+    };
     Grants {
         service: "component".into(),
-        granted: Granted::default()
-            .with::<Postgres>(Arc::new(FakeDatabase(script.clone())))
-            .with::<Ollama>(Arc::new(Client::new(transport, options))),
+        granted: ALL.iter().fold(granted, scripted),
         peers: Arc::new(FakePeers(script)),
         memory: Budget::new(usize::MAX),
         log: LogRate::new("component".into(), usize::MAX, usize::MAX),

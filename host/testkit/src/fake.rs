@@ -4,4 +4,5 @@
 pub(super) mod content;
 pub(super) mod database;
 pub(crate) mod errors;
+pub(super) mod function;
 pub(super) mod server;

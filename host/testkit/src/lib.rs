@@ -42,13 +42,20 @@
 //! time, chance and output, [`run`] runs one, [`judge`] compares, [`bless`] writes down. Above them are `api`, which is
 //! this library, and [`suite`] and [`report`], which `wasm-host test` is made of.
 
+#[doc(hidden)]
 pub mod bless;
 pub mod case;
+#[doc(hidden)]
 pub mod component;
+#[doc(hidden)]
 pub mod judge;
+#[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
 pub mod run;
+#[doc(hidden)]
 pub mod script;
+#[doc(hidden)]
 pub mod suite;
 
 mod api;
@@ -56,11 +63,13 @@ mod fake;
 mod world;
 
 pub use api::{
-    Cell, ComponentTest, DatabaseError, Exchange, Execute, Failure, Rows, SqlError, TestResponse,
-    Transaction, request,
+    Cell, ComponentTest, DatabaseError, Exchange, Execute, Failure, Function, Rows, SqlError,
+    TestResponse, Transaction, request,
 };
 pub use case::{End, Outcome, Request, ResponseEnd};
+#[doc(hidden)]
 pub use fake::errors::name as error_name;
 pub use run::{Ended, Observed};
 pub use script::{Asked, Question, Seen};
+#[doc(hidden)]
 pub use world::chance;

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::case::{Action, Body, Call, Exchange, Matching, Outcome, Target};
+use wasm_host_capabilities::function::FunctionCall;
 use wasm_host_capabilities::postgres::backend::{self, Value};
 use wasm_host_limits::testkit::{ASKED_BYTES, CALLS};
 
@@ -22,6 +23,7 @@ pub enum Question {
     Commit,
     Rollback,
     Http(Asked),
+    Function(FunctionCall),
 }
 
 /// A request of a component.
@@ -215,6 +217,10 @@ impl Question {
                 let headers = asked.headers.iter().map(|(name, value)| name.len() + value.len());
                 asked.target.len() + asked.body.len() + headers.sum::<usize>()
             }
+            Self::Function(call) => {
+                let arguments = call.arguments.iter().map(|argument| argument.to_string().len());
+                call.function.len() + arguments.sum::<usize>()
+            }
         }
     }
 
@@ -237,11 +243,12 @@ impl Question {
             | (Self::Commit, Action::Commit { .. })
             | (Self::Rollback, Action::Rollback { .. }) => true,
             (Self::Http(asked), Action::Http { exchange, .. }) => asked.is(exchange),
+            (Self::Function(asked), Action::Function { call, .. }) => asked == call,
             _ => false,
         }
     }
 
-    /// Whether it is about the same thing: the same statement, or the same method and path.
+    /// Whether it is about the same thing: the same statement, the same method and path, or the same function.
     fn resembles(&self, action: &Action) -> bool {
         match (self, action) {
             (Self::Query { statement, .. }, Action::Query { statement: scripted, .. })
@@ -249,6 +256,9 @@ impl Question {
                 statement == scripted
             }
             (Self::Http(asked), Action::Http { exchange, .. }) => asked.is_for(exchange),
+            (Self::Function(asked), Action::Function { call, .. }) => {
+                asked.function == call.function
+            }
             _ => self.is_answered_by(action),
         }
     }

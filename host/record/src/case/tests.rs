@@ -25,6 +25,10 @@ answer.rows = [[1, "6f1c2d3e-0a1b-4c5d-8e9f-0123456789ab", 1.25]]
 [[call]]
 http = "GET http://other/of/abcdefgh-1"
 headers = { x-forwarded-for-user = "ada abcdefgh-1" }
+[[call]]
+function = "keyvalue.set"
+json = ["abcdefgh-1", { password = "other-secret", name = "ada" }]
+answer.json = '{"token":"third-secret","pin":4711}'
 [response]
 status = 200
 headers = { x-of = "abcdefgh-1" }
@@ -39,7 +43,9 @@ headers = { x-of = "abcdefgh-1" }
         lines: false,
     };
     let written = written(recorded);
-    for secret in ["hunter2", "abcdefgh-1", "4711", "6f1c2d3e", "1.25"] {
+    for secret in
+        ["hunter2", "abcdefgh-1", "4711", "6f1c2d3e", "1.25", "other-secret", "third-secret"]
+    {
         assert!(!written.contains(secret), "{secret} is in\n{written}");
     }
     // What the component makes of `redacted` in a test is what the case expects.
@@ -47,6 +53,7 @@ headers = { x-of = "abcdefgh-1" }
         r#"parameters = ["ada", "redacted", { int32 = 0 }]"#,
         "GET http://other/of/redacted",
         "hello ada of redacted",
+        r#"json = '["redacted",{"name":"ada","password":"redacted"}]'"#,
     ] {
         assert!(written.contains(kept), "{kept} is not in\n{written}");
     }

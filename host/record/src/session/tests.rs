@@ -3,7 +3,7 @@ use crate::{Recorder, Redactor};
 use wasm_host_capabilities::body::full;
 use wasm_host_testkit::case::{HttpAnswer, OllamaBounds};
 
-fn session() -> (tempfile::TempDir, Arc<Session>) {
+pub(crate) fn session() -> (tempfile::TempDir, Arc<Session>) {
     let folder = tempfile::tempdir().unwrap();
     let redactor = Redactor::new(&[], &[]).unwrap();
     let service = ServiceRecorder {

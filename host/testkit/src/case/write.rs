@@ -7,8 +7,8 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 
 use super::value::cell_written;
 use super::{
-    Action, Answer, Body, CLOCK, Call, Case, Chunk, Content, End, HttpAnswer, Leave, Matching,
-    Outcome, Piece, Response, ResponseEnd, RowItem, RowsAnswer, RowsEnd, Target,
+    Action, Answer, Body, CLOCK, Call, Case, Chunk, Content, End, FunctionAnswer, HttpAnswer,
+    Leave, Matching, Outcome, Piece, Response, ResponseEnd, RowItem, RowsAnswer, RowsEnd, Target,
 };
 use wasm_host_capabilities::postgres::backend::{Column, Error, SqlError};
 use wasm_host_limits as limits;
@@ -111,6 +111,7 @@ pub(crate) fn call(call: &Call) -> Table {
         | Action::Commit { answer: done }
         | Action::Rollback { answer: done } => put_simple(&mut answer, done),
         Action::Http { answer: http, .. } => put_http(&mut answer, http),
+        Action::Function { answer: given, .. } => put_given(&mut answer, given),
     }
     if !answer.is_empty() {
         table.insert("answer", Item::Table(answer));
@@ -144,6 +145,12 @@ pub(crate) fn put_question(table: &mut Table, call: &Call) {
             }
             if exchange.any_body {
                 put(table, "any-body", true);
+            }
+        }
+        Action::Function { call, .. } => {
+            put(table, "function", call.function.as_str());
+            if !call.arguments.is_empty() {
+                put(table, "json", serde_json::Value::from(call.arguments.clone()).to_string());
             }
         }
     }
@@ -235,6 +242,15 @@ fn put_http(table: &mut Table, answer: &HttpAnswer) {
             put_content(table, content);
             put_end(table, *end);
         }
+    }
+}
+
+fn put_given(table: &mut Table, answer: &FunctionAnswer) {
+    match answer {
+        FunctionAnswer::Value(serde_json::Value::Null) => {}
+        FunctionAnswer::Value(value) => put(table, "json", value.to_string()),
+        FunctionAnswer::Error(error) => put(table, "failure", error.to_string()),
+        FunctionAnswer::Stall => put(table, "end", "stall"),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::case::write::show_duration;
 use crate::case::{Action, Body, Call, Case, Outcome, Response, Target};
 use crate::run::Observed;
 use crate::script::{Question, Seen};
+use wasm_host_capabilities::function::FunctionCall;
 
 /// Both sides of a comparison.
 type Sides = (String, String);
@@ -183,6 +184,7 @@ fn of_action(action: &Action) -> String {
             &exchange.headers,
             exchange.body.as_ref().map(Body::bytes).unwrap_or_default(),
         ),
+        Action::Function { call, .. } => function_of(call),
     }
 }
 
@@ -197,6 +199,7 @@ fn of_question(question: &Question, call: Option<&Call>) -> String {
         Question::Begin => "begin\n".to_string(),
         Question::Commit => "commit\n".to_string(),
         Question::Rollback => "rollback\n".to_string(),
+        Question::Function(call) => function_of(call),
         Question::Http(asked) => {
             let wanted = match call.map(|call| &call.action) {
                 Some(Action::Http { exchange, .. }) => exchange.headers.as_slice(),
@@ -219,6 +222,14 @@ fn statement_of(kind: &str, statement: &str, parameters: impl Iterator<Item = St
     let mut text = format!("{kind} {}\n", statement.trim_end().replace('\n', "\n  "));
     for (index, parameter) in parameters.enumerate() {
         text += &format!("  ${} = {parameter}\n", index + 1);
+    }
+    text
+}
+
+fn function_of(call: &FunctionCall) -> String {
+    let mut text = format!("{}\n", call.function);
+    for argument in &call.arguments {
+        text += &format!("  {argument}\n");
     }
     text
 }

@@ -6,14 +6,16 @@ use super::raw::{RawAnswer, RawCall, RawError, RawRow, RawSqlError, raw_body};
 use super::{body, content, duration, end, headers, optional_duration};
 use crate::case::value::{Expected, cell};
 use crate::case::{
-    Action, Answer, End, Exchange, HttpAnswer, Outcome, RowItem, RowsAnswer, RowsEnd, Target,
+    Action, Answer, End, Exchange, FunctionAnswer, HttpAnswer, Outcome, RowItem, RowsAnswer,
+    RowsEnd, Target,
 };
+use wasm_host_capabilities::function::FunctionCall;
 use wasm_host_capabilities::postgres::backend::{Column, Error, SqlError};
 
 const NO_END: &str = "answer: a database ends with end = \"stall\" or an `error`, such as \
                       { unavailable = \"the connection was lost\" }";
 
-const KINDS: &str = "query, execute, begin, commit, rollback, ollama, http";
+const KINDS: &str = "query, execute, begin, commit, rollback, ollama, http, function";
 
 /// What is asked and answered, and the time before it.
 pub(super) fn action(mut raw: RawCall) -> Result<(Action, Duration), String> {
@@ -22,7 +24,8 @@ pub(super) fn action(mut raw: RawCall) -> Result<(Action, Duration), String> {
     let begin = raw.begin.take();
     let (commit, rollback) = (raw.commit.take(), raw.rollback.take());
     let named = [raw.query.is_some(), raw.execute.is_some(), begin.is_some(), commit.is_some()];
-    let others = [rollback.is_some(), raw.ollama.is_some(), raw.http.is_some()];
+    let others =
+        [rollback.is_some(), raw.ollama.is_some(), raw.http.is_some(), raw.function.is_some()];
     if named.iter().chain(&others).filter(|is| **is).count() != 1 {
         return Err(format!("a call has exactly one of {KINDS}"));
     }
@@ -52,6 +55,11 @@ pub(super) fn action(mut raw: RawCall) -> Result<(Action, Duration), String> {
             (_, Some(true)) => Action::Rollback { answer: simple(&mut answer, ())? },
             _ => return Err("it is written commit = true or rollback = true".to_string()),
         }
+    } else if let Some(function) = raw.function.take() {
+        if raw.transaction.is_some() {
+            return Err("`transaction` is for the database".to_string());
+        }
+        Action::Function { call: function_call(function, &mut raw)?, answer: given(&mut answer)? }
     } else {
         let (to, line) = match (raw.ollama.take(), raw.http.take()) {
             (Some(line), _) => (Target::Ollama, line),
@@ -184,6 +192,35 @@ fn http(answer: &mut RawAnswer) -> Result<HttpAnswer, String> {
     }
 }
 
+fn function_call(function: String, raw: &mut RawCall) -> Result<FunctionCall, String> {
+    let is_named = |(capability, name): &(&str, &str)| !capability.is_empty() && !name.is_empty();
+    if function.split_once('.').filter(is_named).is_none() {
+        return Err(format!(
+            "function: '{function}' is not CAPABILITY.FUNCTION, as in \"keyvalue.get\""
+        ));
+    }
+    let arguments = match raw.json.take().as_deref().map(serde_json::from_str) {
+        None => Vec::new(),
+        Some(Ok(serde_json::Value::Array(arguments))) => arguments,
+        Some(Ok(_)) => return Err("json: a function takes a list of arguments".to_string()),
+        Some(Err(error)) => return Err(format!("json: {error}")),
+    };
+    Ok(FunctionCall { function, arguments })
+}
+
+fn given(answer: &mut RawAnswer) -> Result<FunctionAnswer, String> {
+    let read = |key: &str, text: String| {
+        serde_json::from_str(&text).map_err(|error| format!("answer.{key}: {error}"))
+    };
+    match (answer.json.take(), answer.failure.take(), answer.end.take().as_deref()) {
+        (None, None, None) => Ok(FunctionAnswer::Value(serde_json::Value::Null)),
+        (Some(text), None, None) => read("json", text).map(FunctionAnswer::Value),
+        (None, Some(text), None) => read("failure", text).map(FunctionAnswer::Error),
+        (None, None, Some("stall")) => Ok(FunctionAnswer::Stall),
+        _ => Err("answer: one of `json`, `failure` and end = \"stall\"".to_string()),
+    }
+}
+
 /// Keys that this kind of call does not have.
 fn nothing_left(raw: &RawCall, answer: &RawAnswer) -> Result<(), String> {
     let left = [
@@ -197,6 +234,7 @@ fn nothing_left(raw: &RawCall, answer: &RawAnswer) -> Result<(), String> {
         (answer.rows.is_some(), "answer.rows"),
         (answer.changed.is_some(), "answer.changed"),
         (answer.error.is_some(), "answer.error"),
+        (answer.failure.is_some(), "answer.failure"),
         (answer.unreachable.is_some(), "answer.unreachable"),
         (answer.lost.is_some(), "answer.lost"),
         (answer.status.is_some(), "answer.status"),

@@ -62,6 +62,7 @@ pub(super) struct RawCall {
     pub(super) rollback: Option<bool>,
     pub(super) ollama: Option<String>,
     pub(super) http: Option<String>,
+    pub(super) function: Option<String>,
     pub(super) transaction: Option<usize>,
     pub(super) parameters: Option<Vec<Value>>,
     pub(super) headers: Option<Headers>,
@@ -85,6 +86,8 @@ pub(super) struct RawAnswer {
     pub(super) rows: Option<Vec<RawRow>>,
     pub(super) changed: Option<u64>,
     pub(super) error: Option<RawError>,
+    #[serde(default, deserialize_with = "json")]
+    pub(super) failure: Option<String>,
     pub(super) unreachable: Option<String>,
     pub(super) lost: Option<String>,
     pub(super) status: Option<u16>,

@@ -11,7 +11,7 @@ fn the_example_is_a_case() {
     let case = Case::parse(text, Path::new("cases/example.toml")).unwrap();
     assert_eq!(case.name, "example");
     assert_eq!(case.clock.to_string(), "2026-01-31T23:59:30Z");
-    assert_eq!(case.calls.len(), 6);
+    assert_eq!(case.calls.len(), 7);
     let second = case.calls.get(1).unwrap();
     assert_eq!(second.after, Duration::from_millis(20));
     assert_eq!(text.lines().nth(second.line - 1), Some("[[call]]"));

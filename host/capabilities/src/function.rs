@@ -1,0 +1,165 @@
+//! Calls of a capability's functions in the form that a case has for all of them: so that a script can answer them, and
+//! a recorder write them down, without knowing the capability.
+//!
+//! A capability joins in with one adapter of its backend trait, whose functions all end in [`call`], and names it in
+//! [`Capability::with_seam`](crate::Capability::with_seam).
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::context::RequestContext;
+
+/// A call of a function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionCall {
+    /// `CAPABILITY.FUNCTION`, such as `keyvalue.get`.
+    pub function: String,
+    /// One for each parameter.
+    pub arguments: Vec<Json>,
+}
+
+/// What a function gives: its value, or its error.
+pub type Given = Result<Json, Json>;
+
+/// Why there is no answer: nothing was scripted for the call, or its request has ended.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoAnswer(pub String);
+
+/// What stands in front of a backend, or in its place.
+pub trait Seam: Send + Sync {
+    /// Answer a call. `backend` is what answers it otherwise; none where there is no backend.
+    ///
+    /// # Errors
+    /// Nothing answers it.
+    fn call<'a>(
+        &'a self,
+        call: FunctionCall,
+        request: RequestContext,
+        backend: Option<BoxFuture<'a, Given>>,
+    ) -> BoxFuture<'a, Result<Given, NoAnswer>>;
+}
+
+/// Call a function through a seam. What a backend gives comes back as it is.
+///
+/// # Errors
+/// The function's own, or what `unanswered` makes of a call that nothing answers.
+pub async fn call<V, E>(
+    seam: &Arc<dyn Seam>,
+    call: FunctionCall,
+    request: RequestContext,
+    backend: Option<impl Future<Output = Result<V, E>> + Send>,
+    unanswered: impl FnOnce(NoAnswer) -> E,
+) -> Result<V, E>
+where
+    V: Serialize + DeserializeOwned + Send,
+    E: Serialize + DeserializeOwned + Send,
+{
+    let mut result = None;
+    let called = match backend {
+        None => seam.call(call, request, None).await,
+        Some(backend) => {
+            let kept = &mut result;
+            let backend = async move {
+                let result = kept.insert(backend.await);
+                result.as_ref().map(json).map_err(json)
+            };
+            seam.call(call, request, Some(Box::pin(backend))).await
+        }
+    };
+    if let Some(result) = result {
+        return result;
+    }
+    let scripted = match called {
+        Ok(Ok(value)) => serde_json::from_value(value).map(Ok),
+        Ok(Err(error)) => serde_json::from_value(error).map(Err),
+        Err(none) => return Err(unanswered(none)),
+    };
+    scripted.unwrap_or_else(|wrong| {
+        Err(unanswered(NoAnswer(format!(
+            "what is scripted is not what the function gives: {wrong}"
+        ))))
+    })
+}
+
+/// What cannot be JSON, which a capability has none of, is told in its place.
+fn json(value: &impl Serialize) -> Json {
+    serde_json::to_value(value).unwrap_or_else(|error| error.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Answers in place of a backend, and notes what a backend gave.
+    #[derive(Default)]
+    struct Noting {
+        scripted: Option<Given>,
+        given: Mutex<Vec<(FunctionCall, Given)>>,
+    }
+
+    impl Seam for Noting {
+        fn call<'a>(
+            &'a self,
+            call: FunctionCall,
+            _: RequestContext,
+            backend: Option<BoxFuture<'a, Given>>,
+        ) -> BoxFuture<'a, Result<Given, NoAnswer>> {
+            Box::pin(async move {
+                let Some(backend) = backend else {
+                    return self.scripted.clone().ok_or_else(|| NoAnswer("no answer".to_string()));
+                };
+                let given = backend.await;
+                self.given.lock().push((call, given.clone()));
+                Ok(given)
+            })
+        }
+    }
+
+    fn asked() -> FunctionCall {
+        FunctionCall { function: "counter.add".to_string(), arguments: vec![2.into()] }
+    }
+
+    async fn add(
+        seam: Noting,
+        backend: Option<Result<u8, String>>,
+    ) -> (Result<u8, String>, Vec<(FunctionCall, Given)>) {
+        let seam = Arc::new(seam);
+        let dynamic: Arc<dyn Seam> = seam.clone();
+        let backend = backend.map(std::future::ready);
+        let request = RequestContext::of_host("add");
+        let result = call(&dynamic, asked(), request, backend, |none| none.to_string()).await;
+        (result, std::mem::take(&mut *seam.given.lock()))
+    }
+
+    #[tokio::test]
+    async fn what_a_backend_gives_is_seen_and_comes_back() {
+        for (given, seen) in [(Ok(5), Ok(5.into())), (Err("full".to_string()), Err("full".into()))]
+        {
+            let (result, noted) = add(Noting::default(), Some(given.clone())).await;
+            assert_eq!(result, given);
+            assert_eq!(noted, [(asked(), seen)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_scripted_comes_in_place_of_a_backend() {
+        for (scripted, expected) in [
+            (Some(Ok(7.into())), Ok(7)),
+            (Some(Err("full".into())), Err("full".to_string())),
+            (None, Err("no answer".to_string())),
+        ] {
+            let (result, _) = add(Noting { scripted, ..Noting::default() }, None).await;
+            assert_eq!(result, expected);
+        }
+        let wrong = Noting { scripted: Some(Ok("seven".into())), ..Noting::default() };
+        let (result, _) = add(wrong, None).await;
+        assert!(result.unwrap_err().contains("is not what the function gives"));
+    }
+}

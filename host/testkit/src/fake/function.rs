@@ -1,0 +1,145 @@
+//! Functions that know a script, of every capability whose calls have no form of their own.
+
+use std::future::pending;
+
+use futures_util::future::BoxFuture;
+use tokio::time::sleep;
+
+use crate::case::{Action, FunctionAnswer};
+use crate::script::{Given, Question, Script};
+use wasm_host_capabilities::context::RequestContext;
+use wasm_host_capabilities::function::{self, FunctionCall, NoAnswer, Seam};
+
+pub(crate) struct FakeFunctions(pub(crate) Script);
+
+impl Seam for FakeFunctions {
+    fn call<'a>(
+        &'a self,
+        call: FunctionCall,
+        request: RequestContext,
+        _: Option<BoxFuture<'a, function::Given>>,
+    ) -> BoxFuture<'a, Result<function::Given, NoAnswer>> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = request.cancel().cancelled() => Err(NoAnswer("its request has ended".to_string())),
+                given = answer(&self.0, call) => given,
+            }
+        })
+    }
+}
+
+async fn answer(script: &Script, call: FunctionCall) -> Result<function::Given, NoAnswer> {
+    let unscripted = || NoAnswer("the case has no answer to this call".to_string());
+    let Given { action, after, ticket } =
+        script.ask(None, Question::Function(call)).ok_or_else(unscripted)?;
+    let Action::Function { answer, .. } = action else { return Err(unscripted()) };
+    sleep(after).await;
+    let given = match answer {
+        FunctionAnswer::Value(value) => Ok(value),
+        FunctionAnswer::Error(error) => Err(error),
+        FunctionAnswer::Stall => pending().await,
+    };
+    ticket.finish();
+    Ok(given)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use serde_json::{Value as Json, json};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::bless::call_of;
+    use crate::case::Case;
+
+    const CALLS: &str = r#"
+request.path = "/"
+[[call]]
+function = "keyvalue.get"
+json = ["bucket", "key"]
+answer.after = "2s"
+answer.json = '{"bytes":[1]}'
+[[call]]
+function = "keyvalue.get"
+json = ["bucket", "other"]
+answer.failure = '"no-such-store"'
+[[call]]
+function = "keyvalue.delete"
+json = ["bucket", "key"]
+[[call]]
+function = "keyvalue.list"
+answer.end = "stall"
+"#;
+
+    fn script() -> Script {
+        let case = Case::parse(CALLS, Path::new("a.toml")).unwrap();
+        Script::new(case.matching, case.calls)
+    }
+
+    fn asked(function: &str, arguments: &[&str]) -> FunctionCall {
+        let arguments = arguments.iter().map(|argument| Json::from(*argument)).collect();
+        FunctionCall { function: format!("keyvalue.{function}"), arguments }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_answered_as_the_case_says() {
+        let script = script();
+        let fake = FakeFunctions(script.clone());
+        let ask = |call| fake.call(call, RequestContext::of_host("test"), None);
+        let began = Instant::now();
+        let value = ask(asked("get", &["bucket", "key"])).await.unwrap();
+        assert_eq!((value, began.elapsed()), (Ok(json!({ "bytes": [1] })), Duration::from_secs(2)));
+        let error = ask(asked("get", &["bucket", "other"])).await.unwrap();
+        assert_eq!(error, Err(json!("no-such-store")));
+        let nothing = ask(asked("delete", &["bucket", "key"])).await.unwrap();
+        assert_eq!(nothing, Ok(Json::Null));
+        let silent = timeout(Duration::from_secs(600), ask(asked("list", &[]))).await;
+        assert!(silent.is_err());
+        let unscripted = ask(asked("get", &["bucket", "key"])).await.unwrap_err();
+        assert_eq!(unscripted.to_string(), "the case has no answer to this call");
+        let cancelled: Vec<bool> = script.close().iter().map(|seen| seen.cancelled).collect();
+        assert_eq!(cancelled, [false, false, false, true, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_with_its_request() {
+        let request = RequestContext::of_host("test");
+        request.cancel().cancel();
+        let fake = FakeFunctions(script());
+        let ended = fake.call(asked("get", &["bucket", "key"]), request, None).await.unwrap_err();
+        assert_eq!(ended.to_string(), "its request has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_otherwise_is_told_and_can_be_written_down() {
+        let script = script();
+        let fake = FakeFunctions(script.clone());
+        // It gets on with the answer to what is nearest.
+        let other = asked("get", &["bucket", "changed"]);
+        let given = fake.call(other.clone(), RequestContext::of_host("test"), None).await.unwrap();
+        assert_eq!(given, Ok(json!({ "bytes": [1] })));
+        let seen = script.close();
+        let written = call_of(&seen[0], None);
+        assert!(matches!(written.action, Action::Function { call, .. } if call == other));
+    }
+
+    #[test]
+    fn what_is_no_function_call_is_told() {
+        for (call, told) in [
+            ("function = \"get\"", "is not CAPABILITY.FUNCTION"),
+            ("function = \"a.b\"\njson = '{}'", "a function takes a list of arguments"),
+            ("function = \"a.b\"\ntransaction = 1", "`transaction` is for the database"),
+            ("function = \"a.b\"\nanswer.status = 200", "has no `answer.status`"),
+            ("function = \"a.b\"\nanswer.json = '1'\nanswer.failure = '2'", "one of `json`"),
+            ("query = \"a\"\nanswer.failure = '1'\nanswer.columns = []", "no `answer.failure`"),
+        ] {
+            let text = format!("request.path = \"/\"\n[[call]]\n{call}\n");
+            let wrong = Case::parse(&text, Path::new("a.toml")).unwrap_err();
+            assert!(wrong.message.contains(told), "{call}: {}", wrong.message);
+        }
+    }
+}
