@@ -8,6 +8,7 @@ pub mod exit;
 pub mod serve;
 pub mod application;
 pub mod backends;
+mod routes;
 pub mod watch;
 pub mod check;
 pub mod inspect;

@@ -3,6 +3,7 @@
 //! Start: check everything, start backends, load components, bind, tell. Stop: not ready, no new
 //! connections, finish what runs, drain versions, stop backends, exit 0.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::http::{Request, Response};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,28 +23,26 @@ use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
 use crate::exit::Exit;
+use crate::routes::Routes;
 use crate::shutdown::{Signals, Told};
 use crate::watch::Watch;
-use wasm_host_capabilities::ollama::Ollama;
 use wasm_host_config::{Config, HttpLimits, ServiceConfig, ServiceKind, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
 use wasm_host_engine::worker::stop_computing;
+use wasm_host_http::App;
 use wasm_host_http::admin::{Admin, BackendStatus, ServiceStatus, Status};
 use wasm_host_http::control::{ControlFile, Token};
-use wasm_host_http::cors::Pages;
-use wasm_host_http::files::Files;
 use wasm_host_http::forwarded::Proxies;
 use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
 use wasm_host_http::origin::Names;
-use wasm_host_http::route::Router;
-use wasm_host_http::{App, Served, Target};
 use wasm_host_limits as limits;
 use wasm_host_record::{Recorder, Redactor};
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::{Registry, RegistryHandle};
 use wasm_host_service::store::Store;
 use wasm_host_service::swap::Swaps;
+use wasm_host_service::traffic::Traffic;
 use wasm_host_settings::value::Listen;
 use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
@@ -210,11 +209,12 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let control = bind(&config.admin, limits::http::ADMIN_WRITE_IDLE).await?;
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
 
+    let Routes { router, files } = Routes::of(&config, &registry)?;
     let host = Arc::new(Host {
         address: format!("{scheme}://{}/", public.address()),
         control_address: format!("http://{}/", control.address()),
         app: App::new(
-            router(&config, &registry)?,
+            router,
             Names::new(config.http.hosts.clone(), public.address()),
             config.http.limits.body_idle,
             Proxies::new(config.http.trusted_proxies.clone()),
@@ -222,6 +222,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         config,
         backends,
         registry,
+        files,
         swaps,
         stopping: AtomicBool::new(false),
     });
@@ -256,6 +257,8 @@ struct Host {
     swaps: Arc<Swaps>,
     backends: Backends,
     registry: Arc<Registry>,
+    /// The requests of each static service.
+    files: BTreeMap<String, Arc<Traffic>>,
     app: App,
     /// The public address.
     address: String,
@@ -280,30 +283,6 @@ fn read(args: &cli::Serve) -> Result<Config, Exit> {
 
 fn listen_on(address: SocketAddr) -> Listen {
     Listen { host: address.ip().to_string(), port: address.port() }
-}
-
-fn router(config: &Config, registry: &Registry) -> Result<Router<Served>> {
-    let mut router = Router::default();
-    for service in config.services.values() {
-        let Some(route) = &service.route else { continue };
-        let target = match &service.kind {
-            ServiceKind::Component(component) => Target::Component {
-                service: registry
-                    .find(&service.name)
-                    .cloned()
-                    .ok_or_else(|| anyhow!("the service {} was not loaded", service.name))?,
-                max_body: component.limits.max_body_bytes,
-                has_models: component.grants.of::<Ollama>().is_some(),
-            },
-            ServiceKind::Static { dir } => Target::Static(Arc::new(
-                Files::new(&service.name, dir)
-                    .map_err(|error| anyhow!("cannot serve {}: {error}", dir.display()))?,
-            )),
-        };
-        let pages = Arc::new(Pages::new(&service.name, service.cors.as_ref()));
-        router.add(&service.name, route, Served { target, pages });
-    }
-    Ok(router)
 }
 
 /// An address that is served.
@@ -460,6 +439,8 @@ impl Status for Host {
             .map(|config| {
                 let service = self.registry.find(&config.name);
                 let active = service.map(|service| service.active());
+                let files = self.files.get(&config.name).map(Arc::as_ref);
+                let traffic = service.map(|service| service.traffic()).or(files);
                 let versions = active.as_ref().map(|active| active.versions()).unwrap_or_default();
                 ServiceStatus {
                     service: config.name.clone(),
@@ -473,11 +454,11 @@ impl Status for Host {
                     state: self.state(config, versions.len() > 1).to_string(),
                     address: address(&self.address, config),
                     instances: versions.iter().map(|version| version.live_instances()).sum(),
-                    in_flight: service.map_or(0, |service| service.in_flight()),
-                    queued: service.map_or(0, |service| service.queued()),
-                    served: service.map_or(0, |service| service.served()),
-                    failed: service.map_or(0, |service| service.failed()),
-                    cancelled: service.map_or(0, |service| service.cancelled()),
+                    in_flight: traffic.map_or(0, Traffic::in_flight),
+                    queued: traffic.map_or(0, Traffic::queued),
+                    served: traffic.map_or(0, Traffic::served),
+                    failed: traffic.map_or(0, Traffic::failed),
+                    cancelled: traffic.map_or(0, Traffic::cancelled),
                 }
             })
             .collect()

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use wasm_host_tests::client::{self, Reply};
+use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host};
 
 /// A site below `/docs`, and the same one at `/`.
@@ -232,4 +233,34 @@ async fn a_file_that_breaks_off_is_told_in_the_log_with_its_service() {
     site.host.logs("a file broke off while it was sent").await;
     let log = site.host.log();
     assert!(log.contains("service=docs"), "{log}");
+}
+
+#[tokio::test]
+async fn a_static_service_has_so_many_requests_at_once_and_counts_them() {
+    let app = App::new(
+        "name = \"site\"\n[service.pages]\nstatic = \"site\"\nroute = \"/\"\nconcurrent = 1\nqueue = 0\n",
+    );
+    let folder = app.path().join("site");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("small.txt"), "small").unwrap();
+    // More than all buffers on its way hold, so that it ends only when it is read.
+    File::create(folder.join("large.bin")).unwrap().set_len(64 * 1024 * 1024).unwrap();
+    let host = app.serve().await;
+    let counts = async || {
+        let service = host.service("pages").await;
+        ["in_flight", "served", "failed", "cancelled"].map(|key| service[key].as_u64().unwrap())
+    };
+    assert_eq!(host.get("/small.txt").await.text(), "small");
+    assert_eq!(host.get("/none.txt").await.status, 404);
+    eventually("both to be counted", async || (counts().await == [0, 2, 0, 0]).then_some(())).await;
+    let mut read = client::open(&host.address, "GET", "/large.bin", &[], "").await;
+    assert_eq!(counts().await, [1, 2, 0, 0]);
+    let busy = host.get("/small.txt").await;
+    assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (503, "1"));
+    assert!(busy.text().contains("The service pages is busy"), "{}", busy.text());
+    read.rest().await.unwrap();
+    eventually("the place to be free", async || (counts().await[0] == 0).then_some(())).await;
+    assert_eq!(counts().await, [0, 3, 0, 0]);
+    drop(client::open(&host.address, "GET", "/large.bin", &[], "").await);
+    eventually("the departure", async || (counts().await == [0, 3, 0, 1]).then_some(())).await;
 }

@@ -139,6 +139,7 @@ pub enum ServiceKind {
     /// Files of a folder that exists.
     Static {
         dir: PathBuf,
+        limits: StaticLimits,
     },
 }
 
@@ -182,6 +183,14 @@ pub struct HostLimits {
     /// What compiling one component may take of a processor and of memory.
     pub compile_cpu: Duration,
     pub compile_memory_bytes: u64,
+}
+
+/// The bounds of one service of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticLimits {
+    pub concurrent: usize,
+    pub queue: usize,
+    pub queue_timeout: Duration,
 }
 
 /// The bounds of one service; `host/limits` has the reasons.

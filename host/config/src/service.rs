@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::patience::Written;
-use super::{Grants, ServiceConfig, ServiceKind, component, cors, route};
+use super::{Grants, ServiceConfig, ServiceKind, StaticLimits, component, cors, route};
 use wasm_host_capabilities as capability;
+use wasm_host_limits as limits;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::disk;
@@ -43,7 +44,7 @@ const OTHER_KEYS: &[&str] = &[
 ];
 
 /// What a folder of files has in common with a component.
-const STATIC_KEYS: &[&str] = &["static", "route", "cors"];
+const STATIC_KEYS: &[&str] = &["static", "route", "cors", "concurrent", "queue", "queue-timeout"];
 
 /// What may stand in the table.
 fn keys() -> Vec<&'static str> {
@@ -198,5 +199,10 @@ fn static_folder(cx: &Context<'_>, table: &Table<'_>) -> Option<ServiceKind> {
         let message = format!("the folder {} does not exist", quoted(&written.value));
         cx.error(&written.at, Problem::new(message, hint));
     }
-    Some(ServiceKind::Static { dir })
+    let limits = StaticLimits {
+        concurrent: table.count(cx, "concurrent", limits::http::FILES),
+        queue: table.count(cx, "queue", limits::SERVICE_QUEUE),
+        queue_timeout: table.duration(cx, "queue-timeout", limits::SERVICE_QUEUE_TIMEOUT),
+    };
+    Some(ServiceKind::Static { dir, limits })
 }

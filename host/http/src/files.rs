@@ -22,8 +22,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::BodyExt as _;
 use httpdate::HttpDate;
 use rustix::io::Errno;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
 use self::conditions::Verdict;
@@ -33,9 +31,9 @@ use self::range::Part;
 use self::tag::Tags;
 use crate::health;
 use wasm_host_capabilities::body::full;
-use wasm_host_limits::SERVICE_QUEUE_TIMEOUT;
-use wasm_host_limits::http as limits;
-use wasm_host_service::failure::{Failure, Kind};
+use wasm_host_service::admission::Permit;
+use wasm_host_service::failure::{Failure, Kind, Source};
+use wasm_host_service::traffic::{Ending, Traffic};
 
 /// Under a name that follows from its content: it is never asked for again.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -48,10 +46,7 @@ pub struct Files {
     service: Arc<str>,
     folder: Arc<Path>,
     tags: Arc<Tags>,
-    /// A permit for each file that is being sent.
-    sent: Arc<Semaphore>,
-    /// A permit for each request that waits for one.
-    line: Semaphore,
+    traffic: Arc<Traffic>,
 }
 
 /// A file that is open, and what its answer says of it.
@@ -67,15 +62,19 @@ struct Opened {
 
 impl Files {
     /// `folder` may be a link, or lie behind one, that leads elsewhere later on: it is followed for each request.
-    pub fn new(service: &str, folder: &Path) -> io::Result<Self> {
+    pub fn new(service: &str, folder: &Path, traffic: Traffic) -> io::Result<Self> {
         std::fs::read_dir(folder)?;
         Ok(Self {
             service: service.into(),
             folder: std::path::absolute(folder)?.into(),
             tags: Arc::default(),
-            sent: Arc::new(Semaphore::new(limits::FILES)),
-            line: Semaphore::new(limits::FILES_QUEUE),
+            traffic: Arc::new(traffic),
         })
+    }
+
+    /// Its requests: how many there are, and what became of them.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Serve `path`, what the route left of the request's path.
@@ -83,6 +82,26 @@ impl Files {
         &self,
         request: &Request<B>,
         path: &str,
+    ) -> Result<Response<WasiBody>, Failure> {
+        let permit = self.traffic.admit(&self.service, false).await?;
+        let traffic = self.traffic.clone();
+        let mut passage = Some(Passage { traffic, ending: Ending::Left, _permit: permit });
+        let answer = self.answer(request, path, &mut passage).await;
+        // A file that is sent takes it along.
+        if let Some(mut passage) = passage {
+            passage.ending = match &answer {
+                Err(failure) if failure.kind.source() != Source::Client => Ending::Failed,
+                _ => Ending::Whole,
+            };
+        }
+        answer
+    }
+
+    async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        path: &str,
+        passage: &mut Option<Passage>,
     ) -> Result<Response<WasiBody>, Failure> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return Err(Failure::new(Kind::MethodNotAllowed, "Files are read with GET and HEAD."));
@@ -100,7 +119,7 @@ impl Files {
             Some(found) if found.of_folder && !request.uri().path().ends_with('/') => {
                 into_folder(request)
             }
-            Some(found) => self.send(request, path, found).await,
+            Some(found) => self.send(request, path, found, passage).await,
             None if matches!(path, "/health" | "/alive") => {
                 Ok(health::healthy(&self.service, "static"))
             }
@@ -108,22 +127,12 @@ impl Files {
         }
     }
 
-    /// Leave to send one file.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(permit) = self.sent.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _place = self.line.try_acquire().map_err(|_| busy())?;
-        let permit = self.sent.clone().acquire_owned();
-        let permit = timeout(SERVICE_QUEUE_TIMEOUT.default, permit).await;
-        permit.ok().and_then(Result::ok).ok_or_else(busy)
-    }
-
     async fn send<B>(
         &self,
         request: &Request<B>,
         path: &str,
         found: Found,
+        passage: &mut Option<Passage>,
     ) -> Result<Response<WasiBody>, Failure> {
         let asked = request.headers();
         let coding = accept::coding(asked, &found.codings);
@@ -134,7 +143,6 @@ impl Files {
             headers.insert(header::VARY, HeaderValue::from_static(vary));
         }
         let kind = kind::of(&found.file);
-        let permit = self.permit().await?;
         let (tags, file) = (self.tags.clone(), found.with(coding));
         let opened = tokio::task::spawn_blocking(move || Opened::new(&file, &tags)).await;
         let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -176,10 +184,24 @@ impl Files {
             true => full(""),
             false => {
                 let service = self.service.clone();
-                Content::new(service, opened.file, first, bytes, permit).boxed_unsync()
+                Content::new(service, opened.file, first, bytes, passage.take()).boxed_unsync()
             }
         };
         Ok(answer(status, headers, body))
+    }
+}
+
+/// A request on its way, counted when it is dropped.
+struct Passage {
+    traffic: Arc<Traffic>,
+    ending: Ending,
+    /// Held until the end.
+    _permit: Permit,
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        self.traffic.count(self.ending);
     }
 }
 
@@ -251,15 +273,13 @@ fn no_file(path: &str) -> Failure {
     Failure::new(Kind::NoFile, format!("There is no file {path}."))
 }
 
-fn busy() -> Failure {
-    Failure::new(Kind::Busy, "The host is busy; try again in a moment.")
-}
-
 /// A machine that is out of descriptors has some again in a moment, and a file may have been removed since it was
 /// found; anything else is a fault.
 fn unreadable(path: &str, error: &io::Error) -> Failure {
     let failure = match Errno::from_io_error(error) {
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => busy(),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
+            Failure::new(Kind::Busy, "The host is busy; try again in a moment.")
+        }
         _ if error.kind() == io::ErrorKind::NotFound => no_file(path),
         _ => Failure::new(Kind::Internal, "The file cannot be read."),
     };

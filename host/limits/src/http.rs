@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{DAY, HOUR, KIB, MIB, MINUTE, SERVICE_QUEUE, Setting};
+use super::{DAY, HOUR, KIB, MIB, MINUTE, Setting};
 
 bounds! {
 
@@ -137,10 +137,9 @@ pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 /// that reads slowly holds of it in memory.
 pub const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
-/// Files of one static service that are being sent at once. Each takes a descriptor, and many systems give a
-/// process 1024 of them; more wait as requests of a component would. It is the bound of static services, which
-/// the admission of components does not count.
-pub const FILES: usize = 512;
+/// Requests of one static service that run at once, and with them the files that it sends. Each takes a descriptor, and
+/// many systems give a process 1024 of them. Within no bound of the host: files take no instance.
+pub const FILES: Setting<usize> = Setting { default: 512, min: 1, max: 65_536 };
 
 /// Bytes of a file that is read to tell what its content is, so that a client knows it again. Read once for each
 /// version of a file, in a few milliseconds; pages and their scripts are smaller.
@@ -153,9 +152,6 @@ pub const FILE_DIGESTS: usize = 4096;
 /// Time after which the system's word is taken that a file was not written since. Longer than a step of the time that
 /// any file system keeps.
 pub const FILE_SETTLED: Duration = Duration::from_secs(2);
-
-/// Requests of one static service that wait for that bound. As long as the queue of a component.
-pub const FILES_QUEUE: usize = SERVICE_QUEUE.default;
 
 // === Pages of other origins ===
 

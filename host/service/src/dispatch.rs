@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use crate::Service;
 use crate::admission::{Permit, busy};
 use crate::failure::{Failure, Kind, Source};
+use crate::traffic::Ending;
 use crate::version::{Counts, Version};
 use wasm_host_capabilities::context::{Inbound, Served};
 use wasm_host_capabilities::outgoing::{ErrorCode, HttpError as Error, HttpRequest, HttpResponse};
@@ -50,7 +50,7 @@ impl Service {
         inbound: Inbound,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
-        let permit = self.admission.admit(&self.name, inbound.hops() > 0).await;
+        let permit = self.traffic.admit(&self.name, inbound.hops() > 0).await;
         let permit = permit.map_err(|busy| if self.is_stopped() { self.cut() } else { busy })?;
         let until = permit.until();
         let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
@@ -195,17 +195,6 @@ impl Service {
     }
 }
 
-/// How a request ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// Its client left.
-    Left,
-    /// There was no answer, or not all of it.
-    Failed,
-    /// Nothing more is wanted: the body came to its end, or there is none to be read.
-    Whole,
-}
-
 /// What a request holds until its end. Its drop tells the instance how it ended.
 struct Guard {
     state: Arc<RequestState>,
@@ -229,15 +218,10 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.counts.end(self.ending == Ending::Whole);
-        let counted = match self.ending {
-            Ending::Whole => {
-                self.service.served.fetch_add(1, Ordering::Relaxed);
-                return self.state.finish();
-            }
-            Ending::Failed => &self.service.failed,
-            Ending::Left => &self.service.cancelled,
-        };
-        counted.fetch_add(1, Ordering::Relaxed);
+        self.service.traffic.count(self.ending);
+        if self.ending == Ending::Whole {
+            return self.state.finish();
+        }
         let context = &self.state.context;
         if let Some(Served { service, version, .. }) = context.served() {
             let request = context.id();

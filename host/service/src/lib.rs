@@ -13,9 +13,10 @@ pub mod observer;
 pub mod registry;
 pub mod store;
 pub mod swap;
+pub mod traffic;
 pub mod version;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use crate::active::ActiveVersions;
 use crate::admission::Admission;
 use crate::failure::{Failure, Source};
 use crate::observer::Observer;
+use crate::traffic::Traffic;
 use crate::version::Version;
 
 /// One component service.
@@ -39,12 +41,9 @@ pub struct Service {
     active: ArcSwap<ActiveVersions>,
     /// Versions that were replaced and may still have requests.
     replaced: Mutex<Vec<Weak<Version>>>,
-    admission: Arc<Admission>,
+    traffic: Traffic,
     /// The host ends: no request reaches a component any more.
     is_stopped: AtomicBool,
-    served: AtomicU64,
-    failed: AtomicU64,
-    cancelled: AtomicU64,
     /// Sees what goes in and out.
     observer: Option<Arc<dyn Observer>>,
 }
@@ -77,11 +76,8 @@ impl Service {
             max_body,
             active: ArcSwap::new(ActiveVersions::only(version)),
             replaced: Mutex::default(),
-            admission,
+            traffic: Traffic::new(admission),
             is_stopped: AtomicBool::new(false),
-            served: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            cancelled: AtomicU64::new(0),
             observer,
         }
     }
@@ -135,35 +131,15 @@ impl Service {
         // One order with the count of the version's requests: what cuts those that run sees a request, or the
         // request sees this.
         self.is_stopped.store(true, Ordering::SeqCst);
-        self.admission.close();
+        self.traffic.close();
     }
 
     fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::SeqCst)
     }
 
-    /// Requests that are being served, bodies included.
-    pub fn in_flight(&self) -> usize {
-        self.admission.running()
-    }
-
-    /// Requests that wait for admission.
-    pub fn queued(&self) -> usize {
-        self.admission.waiting()
-    }
-
-    /// Requests whose response has been delivered whole.
-    pub fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-
-    /// Requests that got no response of the component, or not all of it.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Requests whose client left before it had all of the response.
-    pub fn cancelled(&self) -> u64 {
-        self.cancelled.load(Ordering::Relaxed)
+    /// Its requests: how many there are, and what became of them.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 }

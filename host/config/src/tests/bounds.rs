@@ -34,7 +34,9 @@ fn every_bound_is_told_with_what_is_in_effect() {
     assert_eq!((&*shared.value, &*shared.default), ("16 in Rust, else 1", "16 in Rust, else 1"));
     // Also where the file has no such table.
     assert_eq!(bound(&config, "watch", "build-timeout").value, "10m");
-    assert!(!config.bounds.iter().any(|bound| bound.table == "service.b"), "files have no bounds");
+    let of_files = config.bounds.iter().filter(|bound| bound.table == "service.b");
+    let of_files: Vec<_> = of_files.map(|bound| (&*bound.key, &*bound.value)).collect();
+    assert_eq!(of_files, [("concurrent", "512"), ("queue", "512"), ("queue-timeout", "10s")]);
 }
 
 #[test]
@@ -73,6 +75,16 @@ fn the_size_of_a_database_is_bounded_where_its_server_is_the_host_s() {
     assert!(
         !config.bounds.iter().any(|bound| bound.table == "postgres.main" && bound.key == "size")
     );
+}
+
+#[test]
+fn files_have_bounds_of_their_own() {
+    let text = "name = \"x\"\n[service.web]\nstatic = \"web/dist\"\nconcurrent = 5\nqueue = 0\n";
+    let config = Application::new().config(text);
+    let ServiceKind::Static { limits, .. } = &config.services["web"].kind else { panic!() };
+    assert_eq!((limits.concurrent, limits.queue), (5, 0));
+    assert_eq!(bound(&config, "service.web", "concurrent").value, "5");
+    assert_eq!(bound(&config, "service.web", "queue-timeout").value, "10s");
 }
 
 #[test]
@@ -152,10 +164,13 @@ fn every_settable_bound_is_read_from_some_table() {
     let config = Application::new().config(
         "name = \"shop\"\n[postgres.p]\n[ollama.o]\n[service.a]\ncomponent = \"guests/other.wasm\"\n\
          [service.a.outbound]\nallow = \"https://example.com\"\n\
-         [service.a.cors]\norigins = \"*\"\n",
+         [service.a.cors]\norigins = \"*\"\n[service.f]\nstatic = \"web/dist\"\n",
     );
-    // Three kinds of backends share the bounds of their breakers.
-    let is_shared = |bound: &Bound| bound.key.starts_with("breaker-") && bound.table != "ollama.o";
+    // Three kinds of backends share the bounds of their breakers, and all services those of their queues.
+    let is_shared = |bound: &Bound| {
+        bound.key.starts_with("breaker-") && bound.table != "ollama.o"
+            || bound.key.starts_with("queue") && bound.table == "service.f"
+    };
     let read = config.bounds.iter().filter(|bound| !is_shared(bound));
     let read: BTreeSet<_> = read.map(|bound| (&bound.table, &bound.key)).collect();
     let settable = listed(|value| value == Value::Settable);

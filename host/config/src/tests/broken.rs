@@ -427,13 +427,13 @@ fn files_where_they_mean_nothing() {
 static = "web/dist"
 internal = true
 environment = { A = "b" }
-concurrent = 5
+instances = 5
 frobnicate = 1
 "##,
         r##"wasm-host.toml:2:1: warning: service 'web' is internal and nothing calls it; add services = ["web"] to a service, or remove it
 wasm-host.toml:4:1: error: 'internal' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:5:1: error: 'environment' means nothing for a service of static files; remove it; it is for components
-wasm-host.toml:6:1: error: 'concurrent' means nothing for a service of static files; remove it; it is for components
+wasm-host.toml:6:1: error: 'instances' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, static, route, internal, cors, postgres, ollama, services, outbound, environment, health, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
 "##,
     );

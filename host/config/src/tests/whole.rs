@@ -37,8 +37,10 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(config.services["demo-ollama"].route, None);
     let react = &config.services["react"];
     assert_eq!(react.route.as_deref(), Some("/"));
-    let ServiceKind::Static { dir } = &react.kind else { panic!("{react:?}") };
+    let ServiceKind::Static { dir, limits: bounds } = &react.kind else { panic!("{react:?}") };
     assert_eq!(*dir, application.path("web/dist"));
+    assert_eq!(bounds.concurrent, limits::http::FILES.default);
+    assert_eq!(bounds.queue, limits::SERVICE_QUEUE.default);
 }
 
 #[test]

@@ -13,11 +13,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use rustix::buffer::spare_capacity;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::Error;
 
+use super::Passage;
 use wasm_host_limits::http as limits;
+use wasm_host_service::traffic::Ending;
 
 pub(super) struct Content {
     /// For the log.
@@ -27,8 +28,8 @@ pub(super) struct Content {
     at: u64,
     left: u64,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    /// Held until the end.
-    _permit: OwnedSemaphorePermit,
+    /// The request, until its end.
+    passage: Option<Passage>,
 }
 
 impl Content {
@@ -38,9 +39,20 @@ impl Content {
         file: File,
         at: u64,
         bytes: u64,
-        permit: OwnedSemaphorePermit,
+        passage: Option<Passage>,
     ) -> Self {
-        Self { service, file: Arc::new(file), at, left: bytes, reading: None, _permit: permit }
+        let mut content =
+            Self { service, file: Arc::new(file), at, left: bytes, reading: None, passage };
+        if bytes == 0 {
+            content.ends(Ending::Whole);
+        }
+        content
+    }
+
+    fn ends(&mut self, how: Ending) {
+        if let Some(passage) = &mut self.passage {
+            passage.ending = how;
+        }
     }
 
     fn read(&self) -> JoinHandle<io::Result<Vec<u8>>> {
@@ -81,10 +93,14 @@ impl Body for Content {
                 let count = bytes.len() as u64;
                 self.at += count;
                 self.left -= count;
+                if self.left == 0 {
+                    self.ends(Ending::Whole);
+                }
                 Ok(Frame::data(bytes.into()))
             }
             Err(error) => {
                 self.left = 0;
+                self.ends(Ending::Failed);
                 tracing::warn!(service = %self.service, "a file broke off while it was sent: {error}");
                 Err(Error::InternalError(Some(error.to_string())))
             }

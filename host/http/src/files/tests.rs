@@ -1,11 +1,21 @@
-use super::*;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+
+use super::*;
+use wasm_host_service::admission::{Admission, Gate};
+
+/// Requests that a folder here serves at once, and that wait.
+const AT_ONCE: usize = 3;
+const IN_LINE: usize = 4;
+
+fn traffic() -> Traffic {
+    let gate = Gate::new(AT_ONCE, 0);
+    Traffic::new(Admission::new(AT_ONCE, IN_LINE, Duration::from_secs(10), gate))
+}
 
 struct Folder {
     _dir: tempfile::TempDir,
@@ -24,7 +34,7 @@ fn folder() -> Folder {
     fs::write(dir.path().join("outside.txt"), "outside").unwrap();
     symlink(dir.path().join("outside.txt"), root.join("link.txt")).unwrap();
     symlink(dir.path().join("outside.txt"), root.join("index.html.br")).unwrap();
-    let files = Files::new("react", &root).unwrap();
+    let files = Files::new("react", &root, traffic()).unwrap();
     Folder { _dir: dir, files }
 }
 
@@ -259,7 +269,7 @@ async fn a_folder_that_is_a_link_is_followed_wherever_it_leads_by_then() {
     }
     let link = dir.path().join("current");
     symlink("one", &link).unwrap();
-    let files = Files::new("pages", &link).unwrap();
+    let files = Files::new("pages", &link, traffic()).unwrap();
     let page = async || text(files.serve(&request("GET", &[]), "/").await.unwrap()).await;
     assert_eq!(page().await, "one");
     // As deployments do it: another link takes its name.
@@ -336,16 +346,43 @@ async fn the_host_answers_for_the_health_of_files_and_a_browser_sees_the_page() 
 #[tokio::test(start_paused = true)]
 async fn so_many_wait_for_their_file_and_more_are_told_at_once() {
     let folder = folder();
-    let all = u32::try_from(limits::FILES).unwrap();
-    let sent = folder.files.sent.clone().acquire_many_owned(all).await.unwrap();
+    let mut sent = Vec::new();
+    for _ in 0..AT_ONCE {
+        sent.push(folder.files.traffic().admit("react", false).await.unwrap());
+    }
     let begun = tokio::time::Instant::now();
     let request = request("GET", &[]);
     let mut requests: FuturesUnordered<_> =
-        (0..=limits::FILES_QUEUE).map(|_| folder.files.serve(&request, "/")).collect();
+        (0..=IN_LINE).map(|_| folder.files.serve(&request, "/")).collect();
     let first = requests.next().await.unwrap();
     assert_eq!((first.unwrap_err().kind, begun.elapsed()), (Kind::Busy, Duration::ZERO));
     drop(sent);
     while let Some(answer) = requests.next().await {
         assert_eq!(answer.unwrap().status(), 200);
     }
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_how_they_end() {
+    let folder = folder();
+    let traffic = folder.files.traffic().clone();
+    let counts = || (traffic.in_flight(), traffic.served(), traffic.failed(), traffic.cancelled());
+    for path in ["/", "/no-such-file.js"] {
+        drop(folder.files.serve(&request("HEAD", &[]), path).await);
+    }
+    assert_eq!(counts(), (0, 2, 0, 0));
+    let page = folder.get("/", &[]).await;
+    assert_eq!(counts(), (1, 2, 0, 0));
+    text(page).await;
+    assert_eq!(counts(), (0, 3, 0, 0));
+    drop(folder.get("/", &[]).await);
+    assert_eq!(counts(), (0, 3, 0, 1));
+    fs::write(folder.files.folder.join("short.txt"), "long enough").unwrap();
+    let short = folder.get("/short.txt", &[]).await;
+    fs::write(folder.files.folder.join("short.txt"), "").unwrap();
+    short.into_body().collect().await.unwrap_err();
+    assert_eq!(counts(), (0, 3, 1, 1));
+    fs::write(folder.files.folder.join("empty.txt"), "").unwrap();
+    text(folder.get("/empty.txt", &[]).await).await;
+    assert_eq!(counts(), (0, 4, 1, 1));
 }

@@ -1,0 +1,81 @@
+//! What goes through a service, whatever answers it: how much of it at once, and what became of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::admission::{Admission, Permit};
+use crate::failure::Failure;
+
+/// The requests of one service.
+pub struct Traffic {
+    admission: Arc<Admission>,
+    served: AtomicU64,
+    failed: AtomicU64,
+    cancelled: AtomicU64,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its client left.
+    Left,
+    /// There was no answer, or not all of it.
+    Failed,
+    /// Nothing more is wanted: the body came to its end, or there is none to be read.
+    Whole,
+}
+
+impl Traffic {
+    pub fn new(admission: Arc<Admission>) -> Self {
+        let (served, failed, cancelled) = Default::default();
+        Self { admission, served, failed, cancelled }
+    }
+
+    /// Wait for a place. `inside`: for a call of another service of this host.
+    ///
+    /// # Errors
+    /// There is none in time, or too many wait.
+    pub async fn admit(&self, service: &str, inside: bool) -> Result<Permit, Failure> {
+        self.admission.admit(service, inside).await
+    }
+
+    /// Let no request in any more, also none that waits.
+    pub fn close(&self) {
+        self.admission.close();
+    }
+
+    /// Count a request that has ended.
+    pub fn count(&self, ending: Ending) {
+        let counted = match ending {
+            Ending::Whole => &self.served,
+            Ending::Failed => &self.failed,
+            Ending::Left => &self.cancelled,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that are being served, bodies included.
+    pub fn in_flight(&self) -> usize {
+        self.admission.running()
+    }
+
+    /// Requests that wait for admission.
+    pub fn queued(&self) -> usize {
+        self.admission.waiting()
+    }
+
+    /// Requests whose response has been delivered whole.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Requests that got no response, or not all of it.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose client left before it had all of the response.
+    pub fn cancelled(&self) -> u64 {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
