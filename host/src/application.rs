@@ -144,7 +144,7 @@ fn terms(
     };
     let mut instances = instance_limits(component);
     if recorder.is_some() {
-        // Each request has its own, so that what it sees of time and chance can be had again.
+        // Each request has its own, so that what it sees of time and chance can be repeated.
         (instances.per_instance, instances.reuse, instances.warm) = (Some(1), Some(1), 0);
     }
     Terms {
@@ -287,7 +287,7 @@ fn leave_out(service: &ServiceConfig, error: &Error) {
     tracing::warn!(service = service.name, "its last version is left out: {error:#}");
 }
 
-/// What is wrong with a component that is swapped in, with the line that mends it.
+/// What is wrong with a component that is swapped in, with the line that repairs it.
 fn explain(config: Arc<Config>, service: String) -> Explain {
     Box::new(move |error| match error.downcast_ref::<Refusal>() {
         Some(Refusal::NotGranted { capability, .. }) => {
@@ -344,7 +344,7 @@ pub fn component_path(config: &Config, source: &ComponentSource) -> PathBuf {
     }
 }
 
-/// What is wrong with a component, at the line of its service, with the line that mends it.
+/// What is wrong with a component, at the line of its service, with the line that repairs it.
 fn diagnose(
     config: &Config,
     service: &ServiceConfig,

@@ -30,7 +30,7 @@ use wasm_host_telemetry::tell_if_long_async;
 /// All that tables of the application file declare, connected.
 #[derive(Default)]
 pub struct Backends {
-    /// In the order in which they are complained about.
+    /// In the order in which complaints name them.
     declared: Vec<Declared>,
     /// The ways of services to hosts outside, by service.
     outbound: BTreeMap<String, Arc<Outbound>>,
@@ -69,7 +69,7 @@ impl Host for Around<'_> {
 
 impl Backends {
     /// Start what has to be started, and bring databases to the state that their init scripts say.
-    /// The server of the databases without a url is the caller's to stop.
+    /// The caller has to stop the server of the databases without a url.
     pub async fn start(
         config: &Config,
         registry: &RegistryHandle,
@@ -95,7 +95,7 @@ impl Backends {
         let mut shares = BTreeMap::new();
         let mut wanted = Vec::new();
         for (name, postgres) in config.resources.of::<Postgres>() {
-            // Servers of others have none.
+            // Databases on servers of others have no bound.
             let Some(size_bytes) = postgres.size_bytes else { continue };
             let backend: Option<&dyn Any> = self.find(Postgres::KEY, name).map(|it| it as _);
             let database = backend.and_then(|backend| backend.downcast_ref::<Awaited>());
@@ -220,7 +220,7 @@ impl Backends {
         join_all(complaints).await.into_iter().flatten().chain(outbound).collect()
     }
 
-    /// How many calls run on each backend at this moment, by its table in the application file. Asks nobody.
+    /// How many calls run on each backend at this moment, by its table in the application file. Asks no backend.
     pub fn calls(&self) -> Vec<(String, usize)> {
         let calls = self
             .declared
@@ -235,7 +235,7 @@ impl Backends {
     }
 }
 
-/// Tell what was run.
+/// Log what was run.
 fn tell(database: &str, scripts: &[String]) {
     for script in scripts {
         tracing::info!(database, "ran {script}");

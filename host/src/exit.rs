@@ -10,11 +10,11 @@ pub const USAGE: u8 = 64;
 
 /// Why a command ended without success.
 pub enum Exit {
-    /// What the user wrote is wrong; the text says where and how to mend it. Exit code 64.
+    /// What the user wrote is wrong; the text says where and how to correct it. Exit code 64.
     Usage(String),
     /// The host said no, and this is what it said. Exit code 1.
     Verdict(String),
-    /// It has all been told. Exit code 1.
+    /// All of it has been shown. Exit code 1.
     Told,
     /// Anything else. Exit code 1.
     Failed(anyhow::Error),
@@ -40,7 +40,7 @@ impl From<Vec<Diagnostic>> for Exit {
 }
 
 impl Exit {
-    /// Tell the user, and the code that tells a program.
+    /// Tell the user; gives the code that tells a program.
     pub fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {

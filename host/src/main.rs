@@ -18,7 +18,7 @@ use wasm_host_telemetry as telemetry;
 #[global_allocator]
 static ALLOCATOR: Watched<mimalloc::MiMalloc> = Watched(mimalloc::MiMalloc);
 
-/// What reads from sockets in this program calls, in place of the system's own, which it is but for one thing: once the
+/// What reads from sockets in this program calls, in place of the system's own, with one difference: once the
 /// database driver has made more room than it may, nothing comes in for the rest of that poll.
 #[expect(
     unsafe_code,
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            // Nowhere to tell that the terminal is gone.
+            // There is no place to say that the terminal is gone.
             let _ = error.print();
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
         }
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     // What computes there would ask for the time of a runtime that is gone.
     stop_computing();
     // By itself it would wait for what cannot be called back, such as a disk that does not answer, and
-    // nobody would listen to signals meanwhile.
+    // nothing would listen to signals meanwhile.
     runtime.shutdown_timeout(limits::LAST_TASKS);
     match ended {
         Ok(()) => ExitCode::SUCCESS,

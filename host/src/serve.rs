@@ -91,7 +91,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
             watching.stop().await;
         }
     };
-    // The control plane tells to the end that the host is on its way down.
+    // The control plane says to the end that the host is on its way down.
     let (finished, ()) = tokio::join!(public.finish(drain), watching);
     match finished {
         true => tracing::info!("every accepted request was finished"),
@@ -133,7 +133,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Wait for a signal to stop; returns its name. Until then what has changed is read anew when a signal says so.
+/// Wait for a signal to stop; returns its name. Until then what has changed is read again when a signal says so.
 async fn stop(signals: &mut Signals, tls: Option<&TlsConfig>) -> &'static str {
     loop {
         match (signals.next(tls.is_some()).await, tls) {
@@ -362,10 +362,10 @@ fn serve_control(admin: Arc<Admin>, listener: Listener, public: &Arc<Connections
     })
 }
 
-/// Tell that everything is up, and what there is.
+/// Say that everything is up, and what there is.
 fn announce(host: &Host, format: Format) {
     let services = host.services();
-    // One write, so that nobody who waits for the first line finds half a table.
+    // One write, so that a program that waits for the first line never finds half a table.
     let mut text =
         format!("Control plane on {}\nServing HTTP on {}\n", host.control_address, host.address);
     match format {

@@ -1,7 +1,7 @@
-//! What signals mean: to stop, to read anew what may change, or nothing. A second one to stop does not wait.
+//! What signals mean: to stop, to read again what may change, or nothing. A second one to stop does not wait.
 //!
 //! SIGHUP has two meanings. To a program that was started from a terminal the system says so that the terminal has
-//! gone; to a service its keeper says so that files have changed. What is read anew is not known here.
+//! gone; to a service its keeper says so that files have changed. What is read again is not known here.
 
 use std::fs;
 use std::future::pending;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use wasm_host_limits as limits;
 
-/// Exit code of a host that was told twice to stop.
+/// Exit code of a host that got two signals to stop.
 const IMPATIENT: i32 = 130;
 
 const HANGUP: &str = "SIGHUP";
@@ -23,11 +23,11 @@ const HANGUP: &str = "SIGHUP";
 /// They would end a program that does not know them.
 const MEANINGLESS: [(Number, &str); 2] = [(Number::USR1, "SIGUSR1"), (Number::USR2, "SIGUSR2")];
 
-/// The signals that the host heeds.
+/// The signals that the host handles.
 pub struct Signals {
     stops: Stops,
     hangup: Option<Signal>,
-    /// A SIGHUP came when nobody could say yet what it means.
+    /// A SIGHUP came when its meaning was not known yet.
     is_owed: bool,
     terminal: Terminal,
     /// When to look for the terminal once more.
@@ -39,7 +39,7 @@ pub struct Signals {
 pub enum Told {
     /// To stop; its name.
     Stop(&'static str),
-    /// To read anew what may change.
+    /// To read again what may change.
     Renew,
 }
 
@@ -70,7 +70,7 @@ impl Signals {
                 tokio::spawn(ignore(signal, name));
             }
         }
-        // A file over the system's bound is an error for whoever writes it, and no end of the host.
+        // A file over the system's bound is an error for the code that writes it, and no end of the host.
         unless_ignored(Number::XFSZ)?;
         let (hangup, terminal) = (unless_ignored(Number::HUP)?, Terminal::find());
         Ok(Self { stops, hangup, is_owed: false, terminal, last_look: None })
@@ -94,7 +94,7 @@ impl Signals {
         }
     }
 
-    /// Wait for the next one. `renews` says whether there is something that can be read anew; without it, a SIGHUP
+    /// Wait for the next one. `renews` says whether there is something that can be read again; without it, a SIGHUP
     /// stops the host.
     pub async fn next(&mut self, renews: bool) -> Told {
         if std::mem::take(&mut self.is_owed) {
@@ -122,7 +122,7 @@ impl Signals {
         Told::Renew
     }
 
-    /// From now on a signal that stops ends the process at once, after `last`: what is cut is told, and what would
+    /// From now on a signal that stops ends the process at once, after `last`: what is cut is logged, and what would
     /// outlive the process is stopped. SIGHUP does not: where a terminal closes, it comes more than once.
     pub fn exit_on_next(mut self, last: impl FnOnce() + Send + 'static) {
         let first = Instant::now();
@@ -162,7 +162,7 @@ impl Terminal {
     }
 
     fn has_gone(&self) -> bool {
-        // A want of descriptors, for example, says nothing of it.
+        // A lack of descriptors, for example, says nothing about it.
         self.there_was && matches!(Self::open(), Err(Errno::NXIO | Errno::IO))
     }
 
@@ -179,7 +179,7 @@ fn heeded(number: Number) -> Result<Signal> {
     signal(kind).with_context(|| format!("cannot listen for signal {}", number.as_raw()))
 }
 
-/// None if it is ignored: who started the process wants it so.
+/// None if it is ignored: the program that started the process wants that.
 fn unless_ignored(number: Number) -> Result<Option<Signal>> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     if ignored(&status).is_some_and(|mask| mask >> (number.as_raw() - 1) & 1 == 1) {

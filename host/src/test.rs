@@ -32,7 +32,7 @@ pub async fn test(args: Test) -> Result<(), Exit> {
 fn run(args: &Test) -> Result<(), Exit> {
     let began = Instant::now();
     let usage = |error: anyhow::Error| Exit::Usage(format!("wasm-host: error: {error:#}"));
-    // All case files are read before anything runs: a wrong one is told at once.
+    // All case files are read before anything runs: a wrong one is reported at once.
     let (mut wrong, mut empty) = (Vec::new(), Vec::new());
     let mut work: Vec<(Place, Vec<CaseFile>)> = Vec::new();
     for path in &args.paths {
@@ -45,7 +45,7 @@ fn run(args: &Test) -> Result<(), Exit> {
         };
         match suite::read(folder).map_err(usage)? {
             Ok(files) => {
-                // Whoever filters asks for less.
+                // A user who filters asks for less.
                 if files.is_empty() && args.filter.is_none() {
                     empty.push(folder.display().to_string());
                 }

@@ -16,7 +16,7 @@ pub type Complaint<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a
 
 /// One such table's backend. It is shared by the services that it is granted to.
 pub trait Backend: Any + Send + Sync {
-    /// Grant it to a service, which it may have to know from then on, as a pool keeps a connection for each.
+    /// Grant it to a service. It may have to know that service from then on, as a pool keeps a connection for each.
     fn grant(&self, service: &str, granted: Granted) -> Granted;
 
     /// What is wrong with it at this moment. Asks it, for no longer than [`READY_TIMEOUT`]; `name` is what it is called.

@@ -1,5 +1,5 @@
 //! HTTP bodies and the wrappers that a call puts around them. Each wrapper is about one question:
-//! who gets an unread body back, when did it last move, and what ends it.
+//! what takes an unread body back, when did it last move, and what ends it.
 
 mod bounds;
 
@@ -32,8 +32,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that can be taken back as long as nobody has read from it: a request whose connection was
-/// never opened can be sent elsewhere.
+/// A body that can be taken back as long as nothing was read from it: a request whose connection
+/// was never opened can be sent elsewhere.
 pub(crate) fn lend(body: Body) -> (Body, Loan) {
     let slot = Arc::new(Mutex::new(Some(body)));
     let loan = Loan { slot: slot.clone(), read: Arc::default() };
@@ -78,7 +78,7 @@ impl http_body::Body for Lent {
     }
 }
 
-/// A body that can be shared between threads, as the HTTP client asks for. Nobody contends for it.
+/// A body that can be shared between threads, as the HTTP client asks for. There is no contention for it.
 pub(crate) struct Shared(pub(crate) Mutex<Body>);
 
 impl http_body::Body for Shared {
@@ -161,7 +161,7 @@ impl http_body::Body for Watched {
 }
 
 /// Tie an answer's body to its call: it ends as an error when the call's request is cancelled, even
-/// if nobody is reading it then, and the permit goes back when it ends or is dropped.
+/// if nothing reads it then, and the permit goes back when it ends or is dropped.
 pub(crate) fn guard<H: Send + 'static>(body: Body, cancel: CancellationToken, held: H) -> Body {
     guard_until(body, cancel, held, None)
 }
@@ -177,8 +177,8 @@ pub fn guard_until<H: Send + 'static>(
     let slot = Arc::new(Mutex::new(Some((body, held))));
     let (alive, ended) = oneshot::channel::<()>();
     let (watched, token) = (Arc::downgrade(&slot), cancel.clone());
-    // Whoever reads may be stuck in a write to a client that is gone, so the reader cannot be
-    // relied on to notice. Dropping the body is what closes the connection.
+    // The reader may be stuck in a write to a client that is gone, so it cannot be relied on to
+    // notice. Dropping the body is what closes the connection.
     tokio::spawn(async move {
         let late = async {
             match until {

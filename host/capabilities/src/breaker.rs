@@ -1,8 +1,8 @@
 //! Circuit breakers: a backend that cannot be reached is not waited for by every call.
 //!
 //! After some connections that failed in a row, calls fail at once; after a wait, one of them tries
-//! again, and how that goes decides for all. Only failures to connect count: whoever answers is
-//! there, whatever the answer. It must not know what it protects.
+//! again, and how that goes decides for all. Only failures to connect count: a backend that answers
+//! is there, whatever the answer. It must not know what it protects.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -26,7 +26,7 @@ pub struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    /// Calls pass; so many failed in a row.
+    /// Calls pass; this many failed in a row.
     Closed { failures: usize },
     /// Calls fail until then.
     Open { until: Instant, wait: Duration },
@@ -34,7 +34,7 @@ enum State {
     Trying { wait: Duration },
 }
 
-/// The right to try. Without a word on how it went, nothing has been learned.
+/// The right to try. If it is dropped without an outcome, nothing has been learned.
 #[must_use]
 #[derive(Debug)]
 pub struct Pass {
@@ -72,7 +72,7 @@ impl Breaker {
         !matches!(*self.lock(), State::Closed { .. })
     }
 
-    /// It was reached, by whomever.
+    /// It was reached, by any call.
     pub fn reached(&self) {
         let was = std::mem::replace(&mut *self.lock(), State::Closed { failures: 0 });
         if !matches!(was, State::Closed { .. }) {
@@ -131,7 +131,7 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        // A caller that left in the middle must not leave everybody waiting for its verdict.
+        // A caller that left in the middle must not leave all others waiting for its verdict.
         if self.is_trial && !self.told {
             self.breaker.given_up();
         }

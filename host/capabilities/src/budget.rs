@@ -119,7 +119,7 @@ impl Holdings {
         self.0.budget.used()
     }
 
-    /// Hold so many bytes until what is returned is dropped.
+    /// Hold this many bytes until what is returned is dropped.
     pub fn hold(&self, bytes: usize) -> Result<Held, Exhausted> {
         self.take(bytes)?;
         Ok(Held { holdings: self.clone(), bytes })
@@ -130,7 +130,7 @@ impl Holdings {
         Held { holdings: self.clone(), bytes: 0 }
     }
 
-    /// Hold the arguments of a call, of so many bytes, until it ends.
+    /// Hold the arguments of a call, which have this many bytes, until it ends.
     pub fn hold_call(&self, arguments: usize) -> Result<Held, Exhausted> {
         let copies = arguments.saturating_mul(limits::held::GUEST_ARGUMENT_COPIES);
         self.hold(copies.saturating_add(limits::held::GUEST_CALL_OWN_BYTES))
@@ -163,7 +163,7 @@ pub async fn on_account_of<T>(held: Held, call: impl Future<Output = T>) -> T {
     CALL.scope(RefCell::new(held), call).await
 }
 
-/// Hold so many bytes more for the call that is being made, if it is on an instance's account.
+/// Hold this many bytes more for the call that is being made, if it counts for an instance.
 pub fn hold_for_call(bytes: usize) -> Result<(), Exhausted> {
     let more = |held: &RefCell<Held>| {
         let mut held = held.borrow_mut();
@@ -173,7 +173,7 @@ pub fn hold_for_call(bytes: usize) -> Result<(), Exhausted> {
     CALL.try_with(more).unwrap_or(Ok(()))
 }
 
-/// On whose account the call is that is being made, for what is held for it later.
+/// The account that the call that is being made counts for, for what is held for it later.
 pub fn account() -> Option<Holdings> {
     CALL.try_with(|held| held.borrow().holdings.clone()).ok()
 }

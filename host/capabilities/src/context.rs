@@ -132,18 +132,18 @@ impl RequestContext {
         self.0.lines.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Cancelled when the client has left or a deadline has passed. Whatever waits on the request's behalf
-    /// must also wait for this.
+    /// Cancelled when the client has left or a deadline has passed. All code that waits on the request's behalf must
+    /// also wait for this.
     pub fn cancel(&self) -> &CancellationToken {
         &self.0.inbound.cancel
     }
 
-    /// Its response has been delivered whole. What the guest does for it from now on nobody waits for.
+    /// Its response has been delivered whole. No client waits for what the guest does for it from now on.
     pub fn finish(&self) {
         self.0.finished.store(true, Ordering::Release);
     }
 
-    /// Whether nobody waits for it any more.
+    /// Whether no client waits for it any more.
     pub fn has_ended(&self) -> bool {
         self.is_finished() || self.cancel().is_cancelled()
     }
@@ -172,7 +172,7 @@ impl Requests {
     }
 
     /// End the calls of requests that were seen to be finished at least this long ago. Costs nothing that a request
-    /// would notice; whoever has finished is found here, because a task that goes on keeps its id.
+    /// would notice; a request that has finished is found here, because a task that goes on keeps its id.
     pub fn end_forgotten(&self, now: Instant, after: Duration) {
         let forgotten: Vec<RequestContext> = {
             let mut entered = self.lock();

@@ -86,7 +86,7 @@ where
     })
 }
 
-/// What cannot be JSON, which a capability has none of, is told in its place.
+/// A value as JSON. For one that cannot be JSON, the reason stands in its place; no capability has such values.
 fn json(value: &impl Serialize) -> Json {
     serde_json::to_value(value).unwrap_or_else(|error| error.to_string().into())
 }

@@ -14,7 +14,7 @@ struct Entry {
 }
 
 impl Granted {
-    /// Grant a capability. What was granted of it before is so no longer.
+    /// Grant a capability. An earlier grant of it ends.
     #[must_use]
     pub fn with<C: Capability>(mut self, grant: C::Grant) -> Self {
         self.0.retain(|entry| entry.key != C::KEY);

@@ -1,7 +1,7 @@
 //! Header sets, and the requests and answers that carry them, as what the host holds for a guest.
 //!
 //! They live in the host's memory, some hundred bytes for a handle or two of the guest's. The library bounds each by
-//! itself and has no hook for them, so the functions by which they grow are linked anew: they note by how much a set
+//! itself and has no hook for them, so the functions by which they grow are replaced: they note by how much a set
 //! may have grown, do what the library's do, and count all of them once that adds up. So a request with a few headers
 //! costs an addition for each. It must not know what else is in the table.
 
@@ -35,7 +35,7 @@ impl Tally {
         Self { held: holdings.hold_nothing(), grown: 0 }
     }
 
-    /// What is in the table may have grown by so many bytes.
+    /// What is in the table may have grown by this many bytes.
     pub fn grow(&mut self, table: &mut ResourceTable, bytes: usize) -> Result<(), Exhausted> {
         self.grown = self.grown.saturating_add(bytes);
         // What was counted is held with a part on top, so that counting costs a part of what made it necessary.

@@ -14,11 +14,11 @@ const HOP_BY_HOP: [HeaderName; 11] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("http2-settings"),
-    // Its answer comes from whoever is next, and the body is sent at once anyway.
+    // Its answer comes from the next server, and the body is sent at once anyway.
     header::EXPECT,
 ];
 
-/// Headers by which a proxy tells who asks, and how. Every name that begins with one of `CLIENT_PREFIXES`
+/// Headers by which a proxy tells which client asks, and how. Every name that begins with one of `CLIENT_PREFIXES`
 /// is one, too.
 const CLIENT: [&str; 28] = [
     "cf-connecting-ip",
@@ -53,8 +53,8 @@ const CLIENT: [&str; 28] = [
 
 const CLIENT_PREFIXES: [&str; 3] = ["x-forwarded", "x-auth-request-", "x-ssl-client-"];
 
-/// What a client says to this host and to nobody behind it: which page asks, which host it asked for, and who it is.
-/// A server would check it against names of its own; here all of it is the host's business and already decided.
+/// What a client says to this host and to no server behind it: which page asks, which host it asked for, and which user
+/// it is. A server would check it against names of its own; here all of it is the host's business and already decided.
 const TO_THE_HOST: [HeaderName; 11] = [
     header::HOST,
     header::ORIGIN,
@@ -89,7 +89,7 @@ pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Take out the headers that tell who asks, of those names that `which` is true for.
+/// Take out the headers that tell which client asks, of those names that `which` is true for.
 pub fn strip_client(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
     let told: Vec<HeaderName> = headers
         .keys()
@@ -101,7 +101,7 @@ pub fn strip_client(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
     }
 }
 
-/// Whether a header with this name tells who asks, to whoever takes `_` for `-` as well: many languages do.
+/// Whether a header with this name tells which client asks, also to a program that reads `_` as `-`: many languages do.
 fn tells_of_client(name: &str) -> bool {
     // Of most requests no header gets further than this.
     if !matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'r' | b't' | b'x')) {

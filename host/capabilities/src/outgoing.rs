@@ -1,8 +1,8 @@
 //! Outgoing HTTP: `http://<service>/…` from a component goes to that service inside the host, and
 //! what the application file lists goes outside.
 //!
-//! What a name means and who may call whom is behind [`Peers`], which the service registry
-//! implements; the way outside is [`outbound`]. Everything else is refused.
+//! What a name means and which service may call which is behind [`Peers`], which the service
+//! registry implements; the way outside is [`outbound`]. Everything else is refused.
 
 mod connect;
 mod exchange;
@@ -116,7 +116,7 @@ fn refused(exhausted: Exhausted) -> Error {
     Error::InternalError(Some(exhausted.to_string()))
 }
 
-/// What travels with a request to whoever sends it.
+/// What travels with a request to the code that sends it.
 fn with_options(mut request: HttpRequest, options: Option<RequestOptions>) -> HttpRequest {
     if let Some(options) = options {
         request.extensions_mut().insert(options);
@@ -124,7 +124,7 @@ fn with_options(mut request: HttpRequest, options: Option<RequestOptions>) -> Ht
     request
 }
 
-/// wasmtime's own of these is private. All that senders here give.
+/// wasmtime's own of these is private. The senders here give no other.
 fn error_code(error: &Error) -> ErrorCode {
     match error {
         Error::HttpRequestDenied => ErrorCode::HttpRequestDenied,

@@ -164,7 +164,7 @@ pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimi
         warm: table.count(cx, "warm", limits::SERVICE_WARM),
         reuse: Some(table.count(cx, "reuse", limits::SERVICE_REUSE)).filter(|_| table.has("reuse")),
     };
-    // The component is not looked at here, so that both are told.
+    // The component is not looked at here, so both defaults are shown.
     let rust = limits::SERVICE_PER_INSTANCE.default;
     cx.set_default(table.header(), "per-instance", &format!("{rust} in Rust, else 1"));
     if service.memory_bytes > service.memory_total_bytes {

@@ -103,7 +103,7 @@ fn header(text: &str) -> Result<String, Problem> {
     ))
 }
 
-/// A token of HTTP, but for `*`, which stands for something else here.
+/// A token of HTTP, except `*`, which stands for something else here.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&b))

@@ -1,4 +1,4 @@
-//! `[http]` and `[admin]`: where the host listens, and what it grants to whoever connects.
+//! `[http]` and `[admin]`: where the host listens, and what it grants to its clients.
 //!
 //! It exists to turn two tables into two addresses, the bounds of the public one, and its certificate.
 

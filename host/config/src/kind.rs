@@ -53,7 +53,7 @@ fn of_bytes(path: &Path, bytes: &[u8]) -> Option<Problem> {
 /// The same for a text.
 pub(super) fn of_text(path: &Path, text: &str) -> Option<Problem> {
     let (tables, errors) = DeTable::parse_recoverable(text);
-    // One that is left empty or has nothing but slips in its own keys is told of each.
+    // For one that is empty or has nothing but slips in its own keys, each is reported.
     let known = super::resolve::keys();
     let mut keys = tables.get_ref().keys().map(|key| key.get_ref());
     let meant =

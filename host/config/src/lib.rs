@@ -77,7 +77,7 @@ pub struct Config {
     pub redact: Vec<String>,
     /// All that `${...}` stands for in the file.
     pub secrets: Vec<Secret>,
-    /// Worth telling, no reason to stop.
+    /// Worth a warning, no reason to stop.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -90,11 +90,11 @@ pub struct HttpConfig {
     pub tls: Option<TlsConfig>,
     /// Names that the public port answers to, beside addresses and those that always mean this machine.
     pub hosts: HostNames,
-    /// Whose word about a client is taken.
+    /// The proxies that are trusted to say which client asks.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// What the public port grants to whoever connects; `host/limits/src/http.rs` has the reasons.
+/// What the public port grants to its clients; `host/limits/src/http.rs` has the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
     pub connections: usize,
@@ -219,7 +219,7 @@ pub struct ServiceLimits {
     /// written for an instance of their own per request.
     pub reuse: Option<usize>,
     pub idle: Duration,
-    /// Instances that outlast `idle`, and that are there before anybody asks.
+    /// Instances that outlast `idle`, and that are there before the first request.
     pub warm: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Names as browsers say them: origins of pages (`cors`), and the names of this host (`hosts`).
 //!
-//! It exists so that each is read once into the spelling that a browser sends, and that nobody behind it asks
-//! what was meant. It must not know requests.
+//! It exists so that each is read once into the spelling that a browser sends, and that no code behind it asks what was
+//! meant. It must not know requests.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use wasm_host_settings::diagnostic::{Problem, quoted};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginList(Vec<Origin>);
 
-/// The names that somebody can point at this host, and that it answers to.
+/// The names that can be pointed at this host, and that it answers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostNames(Vec<HostName>);
 

@@ -1,8 +1,9 @@
 //! How long a service waits, where something that it waits for has a bound of its own.
 //!
-//! It exists because of two bounds, one inside the other, the shorter one counts, and whoever sets the longer one does
-//! not see why it never comes to bear. By default a service waits as long as each of its resources may take, and so
-//! does whoever calls it; a shorter time in the file stays, and is told. It must not know where anything is.
+//! It exists because of two bounds, one inside the other, the shorter one counts, and a user who sets the longer one
+//! does not see why it never has an effect. By default a service waits as long as each of its resources may take, and
+//! so does a service that calls it; a shorter time in the file stays, and is reported. It must not know where anything
+//! is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,7 +42,7 @@ struct Inner {
     bound: Duration,
     /// With what comes before it and after it.
     whole: Duration,
-    /// As it is told.
+    /// As it is shown.
     of: String,
 }
 
@@ -74,7 +75,7 @@ const OUTER: [Outer; 2] = [
     },
 ];
 
-/// Raise the defaults that are shorter than what they wait for, and tell of what the file makes shorter.
+/// Raise the defaults that are shorter than what they wait for, and report what the file makes shorter.
 pub(super) fn settle(cx: &Context<'_>, drafts: &mut [Draft], resources: &Resources) {
     for outer in &OUTER {
         let longest = with_calls(outer, drafts, own(outer, drafts, resources));

@@ -1,6 +1,7 @@
-//! `trusted-proxies` of `[http]`: whose word about a client is taken.
+//! `trusted-proxies` of `[http]`: the proxies that are trusted to say which client asks.
 //!
-//! It exists so that what is written wrong is told with its line. What the proxies say is for whoever answers them.
+//! It exists so that what is written wrong is reported with its line. What the proxies say is for the code that answers
+//! them.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! Names in the application file that refer to something else in it.
 //!
 //! It exists to check what no single table can: grants, calls and fallbacks name something that is
-//! there, routes are free, and nothing is declared in vain. It must not do I/O.
+//! there, routes are free, and nothing is declared without use. It must not do I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,7 @@ pub(super) fn routes(cx: &Context<'_>, drafts: &[Draft]) {
     }
 }
 
-/// Each grant of one kind names a resource, and each resource is granted to somebody.
+/// Each grant of one kind names a resource, and each resource is granted to a service.
 pub(super) fn grants(cx: &Context<'_>, kind: &str, declared: &Declared, drafts: &[Draft]) {
     if drafts.is_empty() {
         return;

@@ -86,7 +86,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         check_name(cx, &name);
         drafts.push(service::service(cx, name.value, at, table));
     }
-    // In the order of the file, so that of two that collide the later one is told.
+    // In the order of the file, so that of two that collide the later one is reported.
     drafts.sort_by_key(|draft| draft.at.start);
     if drafts.is_empty() {
         cx.missing(

@@ -1,8 +1,8 @@
 //! `tls` of `[http]`: the files of a certificate and its key, read at the start and whenever they are said to have
 //! changed.
 //!
-//! A certificate is tried as it is read, so that a wrong one is told with its line, and later on never takes the place
-//! of one that serves.
+//! A certificate is tried as it is read, so that a wrong one is reported with its line, and later on never takes the
+//! place of one that serves.
 
 use std::path::PathBuf;
 

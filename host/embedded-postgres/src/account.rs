@@ -1,5 +1,5 @@
-//! Who the server runs as. Postgres refuses to run as root, so a root host needs another user, and
-//! that user needs folders it can reach.
+//! Which user the server runs as. Postgres refuses to run as root, so a root host needs another
+//! user, and that user needs folders it can reach.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, lchown};
@@ -16,7 +16,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Nothing if the host is not root: the server then runs as whoever runs the host.
+    /// Nothing if the host is not root: the server then runs as the user who runs the host.
     pub(super) fn choose() -> anyhow::Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! One database of the server and the role that logs in to it: made, and at each start put back into the state that is
-//! the host's to decide.
+//! One database of the server and the role that logs in to it: made, and at each start put back into the state that the
+//! host decides.
 //!
 //! Statements change what they own, for good: a component that owned its database could close it for every version
 //! after it. So the role owns the schema and what it makes there, and the database is the administrator's. What a role
@@ -56,7 +56,7 @@ impl Database<'_> {
         sql.close().await?;
 
         let mut sql = PgConnection::connect_with(login(self.name).options()).await?;
-        // It was the database's owner's or the administrator's. Without it, there is nothing to give.
+        // It belonged to the database's owner or to the administrator. Without it, there is nothing to give.
         let has_schema = "select from pg_catalog.pg_namespace where nspname = 'public'";
         if sql.fetch_optional(has_schema).await?.is_some() {
             let give = format!("alter schema public owner to {}", self.quoted());

@@ -1,4 +1,4 @@
-//! The server's folder: who holds it, where its data is, and its secret.
+//! The server's folder: which host holds it, where its data is, and its secret.
 //!
 //! ```text
 //! STATE/postgres/host.lock    held by the host that runs the server; its process id is inside
@@ -82,7 +82,7 @@ impl Folder {
     pub(super) fn private(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.home.join(name);
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
-        // A link would be another folder, perhaps of somebody else.
+        // A link would be another folder, perhaps of another user.
         let is_folder = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
         match made {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && is_folder() => {}

@@ -65,7 +65,7 @@ impl Guard {
                 () = stop.cancelled() => return,
                 () = sleep(limits::GUARD_INTERVAL) => {}
             }
-            // The server may be away, which its keeper tells.
+            // The server may be away, which its keeper logs.
             if !matches!(timeout(limits::GUARD_TIMEOUT, self.look()).await, Ok(Ok(()))) {
                 self.sql = None;
             }

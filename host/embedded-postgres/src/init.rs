@@ -101,7 +101,7 @@ async fn apply_all(address: &Address, texts: &[(&str, String)]) -> anyhow::Resul
 }
 
 /// Only in transactions, and with statements without names: a connection pooler may give what follows one to another
-/// session of the server, and this session to somebody else.
+/// session of the server, and this session to another client.
 async fn begin(sql: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
     let mut transaction = sql.begin().await?;
     let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).persistent(false);

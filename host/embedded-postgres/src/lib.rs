@@ -2,8 +2,8 @@
 //! url.
 //!
 //! One server per state folder, started and stopped with the host. It keeps its data between runs.
-//! It knows binaries, processes and files; of pools and components it knows nothing, and hands out
-//! addresses only, and word of which database has no room left.
+//! It knows binaries, processes and files; of pools and components it knows nothing, and gives
+//! addresses only, and says which database has no room left.
 
 mod account;
 mod binaries;

@@ -57,7 +57,7 @@ pub(super) fn follow(stderr: ChildStderr, path: PathBuf) -> Tail {
     tail
 }
 
-/// Read a line, of which only so much is held as is kept: a statement decides how long it is. False at the end.
+/// Read a line, of which no more is held than is kept: a statement decides how long it is. False at the end.
 async fn read_line(
     reader: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,

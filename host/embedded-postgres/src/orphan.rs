@@ -54,7 +54,7 @@ fn noted(data: &Path) -> Option<Pid> {
 }
 
 /// Whether a process is a server on this data folder: servers work in it. On a system without
-/// `/proc` it cannot be told, so nothing is stopped; the new server notices the old one and says
+/// `/proc` that cannot be known, so nothing is stopped; the new server notices the old one and says
 /// so.
 fn works_in(pid: Pid, data: &Path) -> bool {
     std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|cwd| cwd == data)

@@ -35,7 +35,7 @@ pub(super) struct Process {
 }
 
 /// The server's process at the moment: another one after each restart, none in between. A number
-/// that is kept longer may be somebody else's by then.
+/// that is kept longer may be another program's by then.
 #[derive(Clone, Debug, Default)]
 struct Running(Arc<Mutex<Option<Pid>>>);
 

@@ -71,7 +71,7 @@ impl Meter {
                 () = sleep(rest) => {}
             }
             let begun = Instant::now();
-            // The server may be away, which its keeper tells.
+            // The server may be away, which its keeper logs.
             if !matches!(timeout(limits::SIZE_TIMEOUT, self.look()).await, Ok(Ok(()))) {
                 self.sql = None;
             }
@@ -168,7 +168,7 @@ impl Quota {
             mib(*bytes),
             mib(again(*bytes))
         );
-        // Before anything is ended, so that what begins meanwhile only reads, and what is ended is told why.
+        // Before anything is ended, so that what begins meanwhile only reads, and what is ended gets the reason.
         self.room.is_full_because(&why);
         tracing::error!(database, "it is full: {why}");
         self.full = Some(Full { since: Instant::now(), least: size, is_shut: false });
@@ -189,7 +189,7 @@ fn judge(size: u64, full: &Full, bytes: u64) -> (End, bool) {
     }
 }
 
-/// Below which a database that may have so much is not full any more.
+/// Below this, a database that may have this much is not full any more.
 fn again(bytes: u64) -> u64 {
     bytes - bytes / limits::SIZE_AGAIN_SHARE
 }

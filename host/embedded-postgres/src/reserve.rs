@@ -1,4 +1,4 @@
-//! Room on the disk that is kept for the day on which there is none: a server whose journal cannot be written ends, and
+//! Room on the disk that is kept for when there is none: a server whose journal cannot be written ends, and
 //! needs some room to repair its data, without which it never starts again.
 //!
 //! It is a file of a known size beside the data, which is removed before the server is started on a full disk. It knows

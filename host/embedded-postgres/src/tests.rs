@@ -11,7 +11,7 @@ use sqlx::{Connection, Executor, Row};
 
 use super::*;
 
-/// A running server, stopped when the last test lets go of it.
+/// A running server, stopped when the last test releases it.
 struct Shared {
     server: Option<Arc<EmbeddedServer>>,
     end: Option<mpsc::Sender<()>>,
@@ -153,7 +153,7 @@ async fn a_server_that_outlived_its_host_is_stopped_and_its_data_kept() {
     let address = server.database("app").await.unwrap();
     run(&address, "create table t (a text); insert into t values ('kept')").await;
     let orphan = process(&server);
-    // What a killed host leaves behind: a server, no lock, nobody who would stop it.
+    // What a killed host leaves behind: a server, no lock, no process that would stop it.
     let EmbeddedServer { process: forgotten, folder, .. } = server;
     forgotten.abandon();
     drop(folder);
@@ -172,7 +172,7 @@ async fn a_start_that_is_given_up_leaves_no_server_behind() {
     let server = start(config(folder.path())).await.unwrap();
     let data = server.folder.data();
     server.stop().await;
-    // It begins with a recovery that takes longer than anybody waits.
+    // It begins with a recovery that takes longer than any test waits.
     fs::write(data.join("recovery.signal"), "").unwrap();
     let mut settings =
         fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();

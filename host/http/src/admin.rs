@@ -1,8 +1,8 @@
 //! The control plane, on a listener of its own: is the host alive, is it ready, what does it run, and put
 //! another version of it into service. Never on the public port.
 //!
-//! Read [`Admin::handle`] from top to bottom. Who may ask is [`guard`]'s, how much may be sent is
-//! [`body`]'s, what a swap is asked for is [`swap`]'s.
+//! Read [`Admin::handle`] from top to bottom. [`guard`] decides which requests are let in, [`body`]
+//! how much they may send, and [`swap`] reads what a swap is asked for.
 
 mod body;
 mod guard;
@@ -26,7 +26,7 @@ use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::swap::Swaps;
 
-/// What the control plane tells of the host. Implemented by the part that knows it.
+/// What the control plane says about the host. Implemented by the part that knows it.
 pub trait Status: Send + Sync {
     /// Whether new requests are welcome.
     fn is_ready(&self) -> bool;
@@ -37,7 +37,7 @@ pub trait Status: Send + Sync {
     fn backends(&self) -> Vec<BackendStatus>;
 }
 
-/// What runs on one backend. Zero when nobody waits: a call that outlives its client would show here.
+/// What runs on one backend. Zero when no client waits: a call that outlives its client would show here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BackendStatus {
     /// Its table in the application file, such as `ollama.local`.

@@ -1,7 +1,7 @@
 //! The body of a request on its way to a guest: bounded in size and in the time between two pieces.
 //!
-//! A guest sees that its body failed, and may answer whatever it likes. What the client is told is the host's
-//! to say, which is why the body leaves word of its [`BodyOutcome`].
+//! A guest sees that its body failed, and may answer whatever it likes. The host decides what the client is told, which
+//! is why the body records its [`BodyOutcome`].
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -23,7 +23,7 @@ use wasm_host_service::failure::{Failure, Kind};
 #[derive(Clone, Copy)]
 pub struct Bounds {
     pub bytes: u64,
-    /// Time between two pieces while more is waited for.
+    /// Time between two pieces while a reader waits for more.
     pub idle: Duration,
 }
 
@@ -45,7 +45,7 @@ enum BodyFailure {
 
 impl BodyOutcome {
     fn set(&self, failure: BodyFailure) {
-        // The first word stands: a body that has failed is not read again.
+        // The first outcome stays: a body that has failed is not read again.
         let _ = self.failure.set(failure);
     }
 
@@ -93,7 +93,7 @@ pub struct RequestBody {
     body: Arriving,
     left: u64,
     outcome: BodyOutcome,
-    /// When the next piece must be there; none while it is not waited for.
+    /// When the next piece must be there; none while no reader waits for it.
     deadline: Option<Instant>,
     timer: LazyTimer,
 }

@@ -34,8 +34,8 @@ impl Token {
         Ok(Self(hex::encode(bits)))
     }
 
-    /// Whether `given` is it. How long this takes says nothing: what is compared are two digests, all of
-    /// both, and nobody can choose a text whose digest begins like that of one he does not know.
+    /// Whether `given` is the token. The time that this takes tells nothing: two digests are compared whole, and no
+    /// client can choose a text whose digest begins like that of a token that it does not know.
     pub fn is(&self, given: &str) -> bool {
         let (own, given) = (Sha256::digest(self.0.as_bytes()), Sha256::digest(given.as_bytes()));
         own.iter().zip(given.iter()).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
@@ -73,7 +73,7 @@ impl Control {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
         };
-        // Of what is wrong with it only the place is told: the rest may be the token.
+        // The error names only the place of what is wrong with it: the rest may be the token.
         serde_json::from_slice(&text).map(Some).map_err(|error| {
             anyhow::anyhow!(
                 "{} is not what a host wrote (line {}, column {}); restart the host",
@@ -120,7 +120,7 @@ impl Drop for ControlFile {
     }
 }
 
-/// A new file that is nobody else's from its first byte on.
+/// A new file that no other user can read, from its first byte on.
 fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -21,7 +21,7 @@ use wasm_host_config::{CorsConfig, OriginList};
 use wasm_host_limits::http::SHOWN_NAME_BYTES;
 use wasm_host_service::failure::{Failure, Kind};
 
-/// What is the host's to say.
+/// The headers that only the host sets.
 const ANSWERS: [HeaderName; 7] = [
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -39,7 +39,7 @@ const PREFLIGHT_VARIES: &str =
 pub struct Pages {
     service: String,
     cors: Option<Cors>,
-    /// The service speaks of origins itself, which has been told.
+    /// The log has said that the service sets such headers itself.
     told: Once,
 }
 
@@ -56,10 +56,10 @@ struct Cors {
     max_age: u64,
 }
 
-/// Who may read the answer to one request.
+/// The page that may read the answer to one request.
 pub struct Reader<'p> {
     pages: &'p Pages,
-    /// As it is told; `None` if no page of another origin may.
+    /// As the answer names it; `None` if no page of another origin may.
     origin: Option<HeaderValue>,
 }
 
@@ -70,7 +70,7 @@ impl Pages {
         Self { service: service.to_string(), cors: cors.map(Cors::new), told: Once::new() }
     }
 
-    /// Who reads the answer to a request with these headers, if it may.
+    /// The page that reads the answer to a request with these headers, if it may.
     pub fn reader(&self, headers: &HeaderMap) -> Reader<'_> {
         Reader { pages: self, origin: self.cors.as_ref().and_then(|cors| cors.reader(headers)) }
     }
@@ -118,7 +118,7 @@ impl Pages {
         Ok(response)
     }
 
-    /// What a page of another origin is told that sent something, or wants to.
+    /// The answer to a page of another origin that sent something, or wants to.
     fn refused(&self, method: &str, headers: &HeaderMap) -> Failure {
         let service = &self.service;
         let is_short = |text: &&str| text.len() <= SHOWN_NAME_BYTES;
@@ -165,7 +165,7 @@ impl Pages {
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// Say so in the answer, whoever made it.
+    /// Say so in the answer, whatever made it.
     pub fn mark(self, headers: &mut HeaderMap) {
         let Some(cors) = &self.pages.cors else {
             // Without this one the others mean nothing.
@@ -177,7 +177,7 @@ impl Reader<'_> {
         };
         remove_answers(headers);
         if !cors.origins.has_any() {
-            // Also where no page asked: a cache keeps the answer for whoever comes next.
+            // Also where no page asked: a cache keeps the answer for the next client.
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
         let Some(origin) = self.origin else { return };

@@ -2,7 +2,7 @@
 //!
 //! This file decides what may be served, what a single-page application falls back to, and how long a browser may keep
 //! it. What HTTP asks of a file server is beside it, a rule in each file: which copy ([`accept`]), which type
-//! ([`kind`]), by what it is known again ([`tag`]), whether the client has it already ([`conditions`]), and how much
+//! ([`kind`]), how it is recognised later ([`tag`]), whether the client has it already ([`conditions`]), and how much
 //! of it is sent ([`range`], [`content`]). Nothing outside the folder is served, whatever links lie in it.
 
 mod accept;
@@ -53,7 +53,7 @@ pub struct Files {
 struct Opened {
     file: File,
     bytes: u64,
-    /// None for times of which HTTP has no word.
+    /// None for times that HTTP cannot write.
     modified: Option<HttpDate>,
     tag: Option<HeaderValue>,
 }
@@ -221,7 +221,7 @@ impl Opened {
 }
 
 /// To the same folder with a slash at its end: what its page names beside itself is then inside it. Relative, because
-/// nobody here knows what a proxy has taken from the front of the path.
+/// the host does not know what a proxy has taken from the front of the path.
 fn into_folder<B>(request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
     let path = request.uri().path();
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -252,7 +252,7 @@ fn content_range(headers: &mut HeaderMap, range: &str) {
     }
 }
 
-/// Not what was asked for, and so nothing to be kept for ever.
+/// Not what was asked for, and so not to be kept for ever.
 fn refused(status: StatusCode, mut headers: HeaderMap) -> Response<WasiBody> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(ASK_AGAIN));
     empty(status, headers)

@@ -1,8 +1,8 @@
-//! Who asks, as far as it can be believed, and how a component is told.
+//! Which client asks, as far as that can be trusted, and how a component is told.
 //!
-//! What a client says of itself is not believed. Whom the host sees is the other end of the connection; a proxy
-//! that the application file trusts may say whom it saw, and so on, up to the first that is not trusted: that is
-//! the client. Everything here is pure. It knows addresses and headers, and neither sockets nor services.
+//! What a client says of itself is not trusted. What the host sees is the other end of the connection; a proxy that the
+//! application file trusts may say which client it saw, and so on, up to the first that is not trusted: that is the
+//! client. Everything here is pure. It knows addresses and headers, and neither sockets nor services.
 
 mod read;
 
@@ -24,11 +24,11 @@ const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Whose word about a client is taken.
+/// The proxies that are trusted to say which client asks.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(Vec<IpNet>);
 
-/// Who asks.
+/// The client that asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client<'r> {
     /// None if a proxy that is trusted does not say it.
@@ -39,11 +39,11 @@ pub struct Client<'r> {
     pub host: Cow<'r, str>,
     /// What proxies took off the path; the host's own route is not in it. Empty, or without a slash at its end.
     pub prefix: Cow<'r, str>,
-    /// Of a request that came by a proxy: who asked whom, the client first and the other end of the connection last.
+    /// The way of a request that came by a proxy: the client first, and the other end of the connection last.
     hops: Vec<Node>,
 }
 
-/// One who asked.
+/// The client or a proxy on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
     Address(IpAddr),
@@ -80,7 +80,7 @@ impl Proxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Who asks, by a connection of `peer` and under the name `host`.
+    /// The client that asks, by a connection of `peer` and under the name `host`.
     pub fn client<'r>(
         &self,
         peer: IpAddr,
@@ -97,14 +97,14 @@ impl Proxies {
             hops: Vec::new(),
         };
         if self.trusts(peer) {
-            // Itself, before those for which it speaks.
+            // The proxy itself, before the ones that it names.
             client.hops.push(Node::Address(peer));
             self.believe(&mut client, headers);
         }
         client
     }
 
-    /// Take what the other end of the connection says, which is trusted.
+    /// Use what the other end of the connection says, which is trusted.
     fn believe(&self, client: &mut Client<'_>, headers: &HeaderMap) {
         // Nearly every proxy writes `X-Forwarded-For`, and passes on what else its client wrote. So one that writes
         // it is not asked for `Forwarded`.
@@ -112,7 +112,7 @@ impl Proxies {
             Some(told) => Some(told),
             None => read::forwarded(headers),
         };
-        // From the nearest on. Whoever is not trusted is the client, whatever stands in front of it.
+        // From the nearest on. The first that is not trusted is the client, whatever stands in front of it.
         let nodes = told.iter().flatten().rev().map_while(|element| element.node.clone());
         for node in nodes.take(limits::PROXIES) {
             if !client.address.is_some_and(|speaker| self.trusts(speaker)) {
@@ -141,8 +141,8 @@ impl Proxies {
 // === impl Client ===
 
 impl Client<'_> {
-    /// Write into a request's headers who asks, instead of what they say of it. `route` is the prefix that the host
-    /// itself took off the path.
+    /// Write into a request's headers which client asks, instead of what they say of it. `route` is the prefix that the
+    /// host itself took off the path.
     pub fn tell(&self, headers: &mut HeaderMap, route: &str, told: &Told) {
         if self.hops.is_empty() {
             strip_client(headers, |_| true);

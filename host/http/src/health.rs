@@ -41,7 +41,7 @@ impl Probe {
     }
 }
 
-/// The answer of a service that has nothing to say against it.
+/// The answer of a service that reports no problem.
 pub fn healthy(service: &str, version: &str) -> Response<WasiBody> {
     let body = serde_json::json!({ "status": "healthy", "service": service, "version": version });
     let mut response = Response::new(full(body.to_string()));

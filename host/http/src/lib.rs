@@ -117,7 +117,7 @@ impl App {
         response
     }
 
-    /// Tell of a failure that is no component's. Whose fault it is decides how loud the log says it.
+    /// Log a failure that is no component's. What caused it decides the level of the line.
     fn log(&self, id: &str, failure: &Failure) {
         match failure.kind.source() {
             Source::Client => tracing::debug!(request = id, "{failure}"),
@@ -125,7 +125,7 @@ impl App {
         }
     }
 
-    /// `reader` becomes whoever may read the answer, whatever that will be.
+    /// `reader` becomes the page that may read the answer, whatever that will be.
     async fn route<'a>(
         &'a self,
         id: &str,

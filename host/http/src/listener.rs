@@ -36,13 +36,13 @@ use crate::forwarded::Told;
 use wasm_host_limits::http as limits;
 use wasm_host_system::threads::Threads;
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub address: SocketAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
-    /// What components are told of it, of which all of its requests have the most part in common.
+    /// What components are told of it, which is mostly the same for all of its requests.
     pub told: Arc<Told>,
 }
 
@@ -230,7 +230,7 @@ mod tests {
         client
     }
 
-    /// Begin to serve when the stop has been told.
+    /// Begin to serve after the signal to stop.
     async fn serve_too_late(listener: Listener, bounds: HttpLimits) {
         let stop = CancellationToken::new();
         stop.cancel();

@@ -1,9 +1,9 @@
 //! Is it this host that is asked for, and is it a page of its own that asks? Pure.
 //!
-//! A browser sends anybody's page to any address that the page names, this machine's own included. It says of each
-//! request which page that was, and no page can change it: `Sec-Fetch-Site` where the connection can be trusted,
-//! else `Origin`. One thing it does not say: a page whose name was bent to this address (DNS rebinding) is taken
-//! for this host's own, and asks under that name. Programs send neither header.
+//! A browser lets any page send requests to any address that the page names, this machine's own included. It says of
+//! each request which page that was, and no page can change it: `Sec-Fetch-Site` where the connection can be trusted,
+//! else `Origin`. One thing it does not say: a page whose name was bent to this address (DNS rebinding) is taken for
+//! this host's own, and asks under that name. Programs send neither header.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,7 +20,7 @@ pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch
 /// The names that the public port answers to.
 pub struct Names {
     listed: HostNames,
-    /// No other machine reaches it, so that whoever comes by a strange name was bent.
+    /// No other machine reaches it, so that a request under a strange name comes by a name that was bent.
     is_loopback: bool,
 }
 
@@ -57,7 +57,7 @@ impl Names {
         if Authority::try_from(host).is_err() {
             return Err(Failure::new(Kind::Malformed, "The Host header is malformed."));
         }
-        // A longer one is none that anybody could list.
+        // A longer one is no name that could be listed.
         let name = Some(name).filter(|name| name.len() <= SHOWN_NAME_BYTES).unwrap_or("NAME");
         let line = match self.listed.is_empty() {
             true => format!("hosts = [{name:?}]"),
@@ -81,7 +81,7 @@ pub(super) fn is_address_or_localhost(host: &str) -> bool {
         || address.parse::<IpAddr>().is_ok()
 }
 
-/// Browsers take these for this machine without asking anybody.
+/// Browsers take these for this machine without looking them up.
 fn is_below_localhost(name: &str) -> bool {
     let name = without_dot(name);
     let end = name.len().checked_sub(".localhost".len()).and_then(|at| name.get(at..));

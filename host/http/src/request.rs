@@ -89,7 +89,7 @@ pub struct GuestTarget<'a> {
     /// What it took off.
     pub route: &'a str,
     pub client: &'a Client<'a>,
-    /// What has been told of clients of this connection.
+    /// What components have been told of the clients of this connection.
     pub told: &'a Told,
     pub body: Bounds,
 }

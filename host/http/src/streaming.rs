@@ -19,10 +19,10 @@ const KINDS: [&str; 8] = [
     "multipart/x-mixed-replace",
 ];
 
-/// Say of a stream that it is to be passed on as it comes, unless whoever made it has said what to do with it.
+/// Say of a stream that it is to be passed on as it comes, unless its service has said what to do with it.
 pub(super) fn unbuffered<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
-    // Of what has a length the beginning is of no use.
+    // The beginning of an answer that has a length is of no use.
     if headers.contains_key(header::CONTENT_LENGTH) || !is_stream(headers.get(header::CONTENT_TYPE))
     {
         return response;

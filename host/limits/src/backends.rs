@@ -29,7 +29,7 @@ pub const WAIT_MAX: Setting<Duration> = Setting {
 pub const JITTER_PARTS: u32 = 4;
 
 /// Time for all backends together to answer `/ready`, which asks them at the same time. Longer than
-/// each is given by itself, shorter than the patience of whoever asks.
+/// each is given by itself, shorter than its clients usually wait.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 }

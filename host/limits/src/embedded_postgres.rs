@@ -32,7 +32,7 @@ pub const START_RETRY: Duration = Duration::from_secs(1);
 /// up [`START_TIMEOUT`] unseen.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often is looked whether the server has started or stopped. Nobody notices it.
+/// How often is looked whether the server has started or stopped. No person notices it.
 pub const POLL: Duration = Duration::from_millis(50);
 
 /// Time for the last words of a server that ended to come through its pipe.
@@ -46,7 +46,7 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 pub const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// First and longest wait before a server that died is started again. It doubles in between, and
-/// begins anew once a server has lived for longer than the longest.
+/// starts again from the first once a server has lived for longer than the longest.
 pub const RESTART_WAIT_FIRST: Duration = Duration::from_secs(1);
 pub const RESTART_WAIT_LAST: Duration = Duration::from_secs(30);
 
@@ -142,7 +142,7 @@ pub const INIT_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
 /// better ways.
 pub const INIT_SCRIPT_BYTES: u64 = 16 * MIB;
 
-/// Lines of the log for what the server says while one script runs. Whoever reads more would look into the script.
+/// Lines of the log for what the server says while one script runs. A reader who wants more would look into the script.
 pub const INIT_NOTICES: usize = 100;
 
 /// Time to connect for init scripts. The database may be one that the host did not start, and far away.

@@ -9,9 +9,9 @@ bounds! {
 
 // === Connections ===
 
-/// Connections at once, if the system lets the process have so many sockets. Each costs two buffers and a task. Who
-/// comes when all are in use waits; the connection that has been idle longest makes room, also if it becomes idle
-/// meanwhile, else the one that has longest sent no whole request head.
+/// Connections at once, if the system lets the process have so many sockets. Each costs two buffers and a task. A
+/// client that comes when all are in use waits; the connection that has been idle longest makes room, also if it
+/// becomes idle meanwhile, else the one that has longest sent no whole request head.
 pub const CONNECTIONS: Setting<usize> = Setting { default: 1024, min: 1, max: 1_048_576 };
 
 /// Clients that the operating system has let in and that wait to be accepted. Beyond them it lets clients try
@@ -58,7 +58,7 @@ pub const KEEP_ALIVE: Setting<Duration> = Setting {
     max: Duration::from_secs(DAY),
 };
 
-/// Time for a TLS handshake. It holds one of the places above, and nobody waits for it.
+/// Time for a TLS handshake. It holds one of the places above, and no request waits for it.
 pub const HANDSHAKE_TIMEOUT: Setting<Duration> = Setting {
     default: Duration::from_secs(10),
     min: Duration::from_millis(100),
@@ -103,8 +103,8 @@ pub const HEADERS: Setting<usize> = Setting { default: 100, min: 10, max: 1000 }
 /// rare; a longer list than this is a client's.
 pub const PROXIES: usize = 16;
 
-/// Time between two pieces of a request body while the service waits for more. The time in which nobody
-/// reads does not count.
+/// Time between two pieces of a request body while the service waits for more. The time in which nothing reads does not
+/// count.
 pub const BODY_IDLE: Setting<Duration> = Setting {
     default: Duration::from_secs(30),
     min: Duration::from_millis(100),
@@ -129,8 +129,8 @@ pub const WRITE_IDLE: Setting<Duration> = Setting {
     max: Duration::from_secs(HOUR),
 };
 
-/// Time that a client which has ended its sending side keeps to take its answer. It cannot be told from one that
-/// has left, and what is done for that one stops within a second.
+/// Time that a client which has ended its sending side keeps to take its answer. It cannot be distinguished from one
+/// that has left, and what is done for that one stops within a second.
 pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 
 /// Bytes of a file that are read at once: fewer visits to the disk's threads for a large file, and what a client
@@ -146,7 +146,7 @@ pub const FILES: Setting<usize> = Setting { default: 512, min: 1, max: 65_536 };
 pub const FILE_DIGEST_BYTES: u64 = MIB;
 
 /// Digests of one static service's files that are kept, of some hundred bytes each. More files than most sites have;
-/// beyond them all are made anew.
+/// beyond them all are made again.
 pub const FILE_DIGESTS: usize = 4096;
 
 /// Time after which the system's word is taken that a file was not written since. Longer than a step of the time that

@@ -2,7 +2,7 @@
 //! the listeners are in the files of the folder.
 //!
 //! It exists so that nothing in the host is unbounded by accident and so that a reader can audit
-//! all of it at once. It must not know who uses a bound: no module of the host is named in
+//! all of it at once. It must not know what uses a bound: no module of the host is named in
 //! code here. The unit is the type (`Duration`) or the last word of the name (`_BYTES`, `_ROWS`);
 //! a name without a unit is a count.
 //!
@@ -113,7 +113,7 @@ pub const OTHER_DESCRIPTORS: u64 = 256;
 pub const SERVICE_CONCURRENT: Setting<usize> = Setting { default: 256, min: 1, max: 65_536 };
 
 /// Requests of one service that wait for admission. Twice what runs: a burst is absorbed, and at
-/// steady overload nobody waits for more than about two rounds before hearing 503.
+/// steady overload no request waits for more than about two rounds before its 503.
 pub const SERVICE_QUEUE: Setting<usize> = Setting { default: 512, min: 0, max: 1_048_576 };
 
 /// Time a request waits for admission. Below the patience of browsers, proxies and people, so that
@@ -154,7 +154,7 @@ pub const SERVICE_MEMORY_BYTES: Setting<u64> =
 pub const SERVICE_MEMORY_TOTAL_BYTES: Setting<u64> =
     Setting { default: GIB, min: MIB, max: 1024 * GIB };
 
-/// Lines of output in a second of all instances of one service. More than anybody reads, and a flood
+/// Lines of output in a second of all instances of one service. More than a person reads, and a flood
 /// does not bury what the other services say.
 pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, max: 1_000_000 };
 
@@ -194,7 +194,7 @@ pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
 pub const SERVICE_HAND_ON: Duration = Duration::from_secs(5);
 
 /// Time from handing a request to a guest until all of its response is sent, however slowly it is read; zero for
-/// ever. A service that streams may take as long as its client listens, so nobody else can know.
+/// ever. A service that streams may take as long as its client listens, so the host cannot know.
 pub const SERVICE_TIMEOUT: Setting<Duration> =
     Setting { default: Duration::ZERO, min: Duration::ZERO, max: Duration::from_secs(DAY) };
 
@@ -273,7 +273,7 @@ pub const INSTANCE_RETRY: Duration = Duration::from_secs(1);
 /// Bytes of memory of an instance above which its end is left to the threads for guests that compute.
 pub const LARGE_STORE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Time after the signal that stops the host in which another one is taken for the same. Nobody who changes his mind
+/// Time after the signal that stops the host in which another one is taken for the same. No user who changes their mind
 /// is as fast.
 pub const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 
@@ -314,8 +314,8 @@ pub const GUEST_FIBER_BYTES: usize = 2 * 1024 * 1024;
 
 /// Modules, memories and tables of one instance. The largest known components, interpreters behind an
 /// adapter, are about ten modules that share a memory, with two tables each; one that is composed of others has a
-/// memory for each. The pool has as many for each of its instances: whoever may have one more instance finds what it
-/// takes, whatever others have. More would cost each start of the host: these take 2 ms of it, and addresses.
+/// memory for each. The pool has as many for each of its instances: a service that may have one more instance finds
+/// what it needs, whatever others have. More would cost each start of the host: these take 2 ms of it, and addresses.
 pub const GUEST_MODULES: usize = 100;
 pub const GUEST_MEMORIES: usize = 4;
 pub const GUEST_TABLES: usize = 20;
@@ -373,7 +373,7 @@ pub const TRIAL_MARGIN: f64 = 0.05;
 pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;
 
 /// Time that compiling, downloading or a script of the database takes before a line says that it goes on. Most is
-/// done sooner, and nobody takes a silence of two seconds for a standstill.
+/// done sooner, and a silence of two seconds does not look like a standstill.
 pub const SILENCE: Duration = Duration::from_secs(2);
 
 /// Time for the trial instantiation of a new version before it is published.
@@ -395,8 +395,8 @@ pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 pub const INSTANCE_WAIT_FIRST: Duration = Duration::from_millis(1);
 pub const INSTANCE_WAIT_LAST: Duration = Duration::from_millis(32);
 
-/// How often is looked whether the last instance has ended when the host stops. Nobody notices it,
-/// and looking costs nothing.
+/// How often is looked whether the last instance has ended when the host stops. No person notices
+/// it, and looking costs nothing.
 pub const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 // === Streams to guests ===
@@ -414,7 +414,7 @@ pub const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// look through is looked at less often.
 pub const WATCH_PAUSE: u32 = 20;
 
-/// Files that are watched. More than that is somebody's cache, not sources.
+/// Files that are watched. More than that is a cache, not sources.
 pub const WATCH_FILES: usize = 20_000;
 
 /// Bytes of a source file up to which a save that changes nothing is told from one that does.
@@ -459,7 +459,7 @@ pub const LOG_UNFINISHED_LINES: usize = 64;
 pub const LOG_WRITE_BYTES: usize = 16 * 1024;
 
 /// Bytes of log lines that wait for whoever reads standard error. What comes on top of them is dropped
-/// and counted: nobody who reads a log slowly makes requests slow.
+/// and counted: a slow reader of the log does not make requests slow.
 pub const LOG_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Time to write what is left of the log when the host ends.

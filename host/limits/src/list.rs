@@ -1,6 +1,6 @@
 //! How the bounds in the other files are listed, for `check --limits`.
 //!
-//! It exists so that nobody has to keep a list of them: the macro that is around the constants of a file is what
+//! It exists so that no list of them has to be kept by hand: the macro that is around the constants of a file is what
 //! collects them. It must not know how a value is shown.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub enum Value {
     /// The application file may change it, and what is in effect is known where that is read.
     Settable,
     Time(Duration),
-    /// Of what, the name tells.
+    /// The name says of what.
     Count(u64),
     Number(f64),
 }

@@ -22,8 +22,8 @@ pub const REFUSAL_BYTES: usize = 64 * 1024;
 pub const ITEMS_AHEAD: usize = 16;
 
 /// Calls to one server that run at the same time, of all services together. A loaded model answers
-/// one request at a time by default; the server lets others wait, where nobody can see them, so the
-/// bound is here.
+/// one request at a time by default; the server lets others wait, where the host cannot see them,
+/// so the bound is here.
 pub const CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 65_536 };
 
 /// Calls to one server that wait for a place, of all services together: as many as Ollama itself lets
@@ -35,7 +35,7 @@ pub const QUEUE: Setting<usize> = Setting { default: 512, min: 0, max: 65_536 };
 pub const QUEUE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Time that a call waits for a place. Answers of models take tens of seconds, so that a place comes
-/// free within it more often than not; whoever waits longer is better off knowing.
+/// free within it more often than not; a caller that waits longer is better off knowing.
 pub const QUEUE_TIMEOUT: Setting<Duration> = Setting {
     default: Duration::from_secs(MINUTE),
     min: Duration::from_millis(1),

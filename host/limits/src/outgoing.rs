@@ -19,7 +19,7 @@ pub const CONNECT_TIMEOUT: Setting<Duration> = Setting {
 };
 
 /// Time from the last piece of the request to the head of the answer. Less than a service has for
-/// its own answer, so that the component lives to say who was slow.
+/// its own answer, so that the component lives to say what was slow.
 pub const FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
     default: Duration::from_secs(30),
     min: Duration::from_millis(1),

@@ -76,7 +76,8 @@ pub const FIRST_ROW_WAIT: Duration = Duration::from_millis(20);
 pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time for a cancelled statement to end before its connection is closed instead, which a server notices by
-/// [`CLIENT_CHECK`] if the cancel request does not reach it. Whoever was left by a client is gone within a second.
+/// [`CLIENT_CHECK`] if the cancel request does not reach it. A statement that its client has left is gone within a
+/// second.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// Times that the server is asked to end the process of a statement that was cancelled and went on, and the wait in

@@ -6,7 +6,7 @@ use super::MIB;
 
 bounds! {
 
-/// Bytes of one case: bodies, rows and statements together. More is no case that anybody reads; a
+/// Bytes of one case: bodies, rows and statements together. More is no case that a person reads; a
 /// request over it is left out.
 pub const CASE_BYTES: u64 = 4 * MIB;
 

@@ -27,18 +27,17 @@ pub const UPLOAD_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes that a component may print in a case. The rest is dropped.
 pub const LOG_BYTES: usize = MIB as usize;
 
-/// Calls of capabilities in a case. A component that calls in a loop without end is told that nobody is there.
+/// Calls of capabilities in a case. A component that calls in a loop without end is told that no backend is there.
 pub const CALLS: usize = 10_000;
 
 /// Bytes of all that a component asks in a case: statements, parameters, requests. Beyond this it is told as well that
-/// nobody is there.
+/// no backend is there.
 pub const ASKED_BYTES: usize = BODY_BYTES;
 
 /// Bytes of a case file. The largest have a recorded stream in them.
 pub const CASE_FILE_BYTES: u64 = 32 * MIB;
 
-/// First and longest virtual wait between two looks at whether an instance has ended. Nobody
-/// waits for it.
+/// First and longest virtual wait between two looks at whether an instance has ended. It takes no real time.
 pub const END_POLL_FIRST: Duration = Duration::from_millis(1);
 pub const END_POLL_LAST: Duration = Duration::from_secs(1);
 

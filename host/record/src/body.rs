@@ -16,7 +16,7 @@ use super::time::Wait;
 use wasm_host_capabilities::body::Body;
 use wasm_host_testkit::case::{End, ResponseEnd};
 
-/// Whose body it is.
+/// What the body belongs to.
 pub(super) enum Place {
     Request,
     /// The client's; holds the recording to its end.

@@ -67,7 +67,7 @@ impl Peers for RecordedPeers {
                 Err(error) => {
                     match &error {
                         Error::ConnectionTerminated if token.is_cancelled() => {}
-                        // The component would not wait; neither will it in the test.
+                        // The component did not wait; it will not in the test either.
                         Error::HttpResponseTimeout if limited => {}
                         Error::ConnectionTerminated => {
                             call.failed(HttpAnswer::Lost("the connection broke".to_string()));

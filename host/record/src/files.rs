@@ -50,7 +50,7 @@ impl Files {
         self.taken.load(Ordering::Relaxed) < CASES
     }
 
-    /// Have a recording written, some time. It is left out if too many wait already.
+    /// Have a recording written later. It is left out if too many wait already.
     pub(super) fn write(&self, service: &str, name: &str, text: String) {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         if before + 1 == CASES {
@@ -96,7 +96,7 @@ fn write_all(folder: &Path, by_service: bool, files: &Receiver<File>) {
 fn write(folder: &Path, name: &str, number: &mut usize, text: &str) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let partial = folder.join(format!(".{name}.partial-{}", std::process::id()));
-    // What people sent to a service is nobody else's to read.
+    // What people sent to a service is not for other users to read.
     let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).clone();
     let linked = options.open(&partial).and_then(|mut file| {
         file.write_all(text.as_bytes())?;

@@ -23,7 +23,7 @@ impl Seam for RecordedFunctions {
         Box::pin(async move {
             let backend = backend.ok_or_else(|| NoAnswer("there is no backend".to_string()))?;
             let given = backend.await;
-            // Given up: there is no answer to tell of.
+            // Given up: there is no answer to record.
             if let Some(mut open) = open
                 && !request.cancel().is_cancelled()
             {

@@ -1,6 +1,6 @@
 //! `serve --record`: real requests become cases that `wasm-host test` replays.
 //!
-//! Each recorded request has an instance of its own, whose clock and randomness can be had again. What
+//! Each recorded request has an instance of its own, whose clock and randomness can be repeated. What
 //! goes in and out of it is watched at the same seams at which a test puts its fakes: the database, the transport
 //! to Ollama, the other services, and the request itself. Nothing behind those seams knows of it. A
 //! recording that cannot be made (too large, too many, a full disk) is left out; the request never waits for it.
@@ -44,7 +44,7 @@ use wasm_host_testkit::case::{OllamaBounds, ResponseEnd};
 pub struct Recorder {
     redactor: Redactor,
     files: Files,
-    /// It was told that there are too many at once; it is told again when there have been few.
+    /// The log has said that there are too many at once; it says so again when there have been few.
     crowded: AtomicBool,
     /// Recordings that were begun and are not yet handed to the writer.
     open: AtomicUsize,
@@ -126,7 +126,7 @@ impl Observation for Recording {
             Ok(response) => {
                 self.session.answer(&response);
                 if self.session.wants_head_only(response.status()) {
-                    // Nobody reads what the guest writes behind it.
+                    // Nothing reads what the guest writes behind it.
                     self.end(ResponseEnd::Whole);
                     return Ok(response);
                 }
@@ -158,7 +158,7 @@ impl Recording {
         }
         self.session.end(end);
         let (recorder, session) = (self.recorder.clone(), self.session.clone());
-        // Whoever drops a body may do it where no task can be started any more.
+        // A body may be dropped where no task can be started any more.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             recorder.finish(&session);
             return;

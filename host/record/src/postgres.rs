@@ -149,7 +149,7 @@ async fn value<T>(
 ) -> Result<T, Error> {
     let result = reply.await;
     let Some(mut call) = call else { return result };
-    // Given up: there is no answer to tell of.
+    // Given up: there is no answer to record.
     if matches!(result, Err(Error::Cancelled)) && request.cancel().is_cancelled() {
         return result;
     }

@@ -177,7 +177,7 @@ fn is_uuid(text: &str) -> bool {
     text.len() == NO_UUID.len() && text.bytes().zip(NO_UUID.bytes()).all(like)
 }
 
-/// Secrets of at least so many bytes in every form in which they may be written.
+/// Secrets of at least this many bytes in every form in which they may be written.
 fn longest_first<'s>(secrets: impl Iterator<Item = &'s str>, bytes: usize) -> Vec<Vec<u8>> {
     let long = secrets.map(str::trim).filter(|secret| secret.len() >= bytes);
     let mut forms: Vec<Vec<u8>> = long.flat_map(forms).collect();

@@ -1,4 +1,4 @@
-//! How many requests run: so many at once, so many waiting, so long a wait; of one service, and of all.
+//! How many requests run at once, how many wait, and how long; of one service, and of all.
 //!
 //! Busy is never an error of the service: a request beyond the bounds is told to come back.
 
@@ -50,7 +50,7 @@ impl Admission {
         self.own.running()
     }
 
-    /// Requests that wait for one, for want of a place of the service or of the host.
+    /// Requests that wait for one, because the service or the host has no place free.
     pub fn waiting(&self) -> usize {
         self.own.waiting() + self.at_host.running() + self.at_host.waiting()
     }
@@ -74,7 +74,7 @@ impl Admission {
                 let admission = self.clone();
                 return Ok(Permit { admission, of_host: !inside, until: wait.until });
             }
-            // Nobody holds one of the two places while waiting for the other.
+            // No request holds one of the two places while it waits for the other.
             drop(own);
             let until = wait.until();
             let _bounded = self.at_host.enter(until).await.map_err(of_service)?;
@@ -87,7 +87,7 @@ impl Admission {
         }
     }
 
-    /// Whoever waits is told to come back. The host is about to end.
+    /// Requests that wait are told to come back. The host is about to end.
     pub fn close(&self) {
         for gate in [&self.own, &self.at_host, &self.host] {
             gate.close();

@@ -23,7 +23,7 @@ use wasm_host_engine::worker::{AnswerBody, CallError, RequestState, has_no_body}
 use wasm_host_limits as limits;
 
 /// When an answer must be whole: an extension of the response, for what writes it. A body that its reader makes
-/// wait is not polled, and cannot see to it itself.
+/// wait is not polled, and cannot check it itself.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerUntil(pub Instant);
 
@@ -83,7 +83,7 @@ impl Service {
         match &answer {
             Ok(response) => version.counts.answer(response.status().is_server_error()),
             Err(failure) => {
-                // Busy is the host's word, not the version's.
+                // The host says busy, not the version.
                 version.counts.answer(failure.kind.source() == Source::Guest);
                 guard.fail();
             }
@@ -237,7 +237,7 @@ struct GuardedBody {
     guard: Guard,
     /// It was ended although the component did all that was asked.
     is_blameless: bool,
-    /// The log has been told why it did not come to its end.
+    /// The log has said why it did not come to its end.
     is_told: bool,
     /// When all of it must have been read.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -262,7 +262,7 @@ impl GuardedBody {
         ));
     }
 
-    /// Tell the log why the client does not get all of its answer. Once.
+    /// Log why the client does not get all of its answer. Once.
     fn tell(&mut self, why: fmt::Arguments<'_>) {
         let Guard { service, state, .. } = &self.guard;
         if !std::mem::replace(&mut self.is_told, true) {
@@ -270,7 +270,7 @@ impl GuardedBody {
         }
     }
 
-    /// The same where it has not been told yet.
+    /// The same where the log has not said it yet.
     fn tell_that_it_broke_off(&mut self, error: &Error) {
         let state = &self.guard.state;
         let why: Cow<'_, str> = if state.was_cut() {

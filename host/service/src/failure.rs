@@ -7,7 +7,7 @@ pub mod respond;
 
 use std::fmt;
 
-/// Who caused a failure.
+/// What caused a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Client,
@@ -22,9 +22,9 @@ pub enum Kind {
     NoRoute,
     /// The service has no such file.
     NoFile,
-    /// This is only read.
+    /// This can only be read.
     MethodNotAllowed,
-    /// This is only asked for.
+    /// This can only be asked for.
     PostOnly,
     /// The request cannot be understood.
     Malformed,
@@ -40,7 +40,7 @@ pub enum Kind {
     Unauthorised,
     /// The control plane was asked from a web page, or under a name that is not the host's.
     Forbidden,
-    /// The request names a host that this one is not.
+    /// The request names another host than this one.
     Misdirected,
     /// A page of another origin asked for what only the application's own may.
     CrossOrigin,
@@ -94,7 +94,7 @@ pub struct Failure {
     pub public: String,
     /// What only the log says.
     pub private: Option<String>,
-    /// Whose request it was, for the log.
+    /// The service that the request was for, for the log.
     pub service: Option<String>,
     /// Whether clients of a model server read it, which know no problem documents.
     pub is_for_models: bool,

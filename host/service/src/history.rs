@@ -73,7 +73,7 @@ pub struct History {
 }
 
 impl History {
-    /// One that was kept: its last records, oldest first, of so many attempts.
+    /// A history that was kept: its last records, oldest first, and the number of all attempts.
     pub fn restored(records: impl IntoIterator<Item = Record>, count: u64) -> Self {
         Self { records: records.into_iter().collect(), count }
     }
@@ -117,7 +117,7 @@ impl History {
         good.filter_map(|record| record.digest.as_deref())
     }
 
-    /// End the trials of a host that did not live to see their end.
+    /// End the trials that a host had not finished when it ended.
     pub fn close_trials(&mut self) {
         for record in self.records.iter_mut().filter(|record| record.verdict == Verdict::Canary) {
             record.verdict = Verdict::TakenBack;
@@ -125,7 +125,7 @@ impl History {
         }
     }
 
-    /// Change a record that may have gone by now.
+    /// Change a record, which may be gone by now.
     pub fn update(&mut self, number: u64, change: impl FnOnce(&mut Record)) {
         if let Some(record) = self.records.iter_mut().find(|record| record.number == number) {
             change(record);

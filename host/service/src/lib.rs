@@ -82,7 +82,7 @@ impl Service {
         }
     }
 
-    /// Tell the log of a request that failed, as loudly as it is not the client's own fault.
+    /// Log a request that failed, at a level that depends on whether it is the client's own fault.
     pub fn log(&self, request: &str, failure: &Failure) {
         let service = &self.name;
         if failure.kind.source() == Source::Client {

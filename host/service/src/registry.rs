@@ -40,7 +40,7 @@ impl Registry {
     pub async fn drain(&self, deadline: Duration) -> usize {
         let versions = self.services.values().flat_map(|service| service.versions());
         let drains = versions.map(|version| async move {
-            // One that was replaced is being drained already, by somebody who waits for that same retirement.
+            // One that was replaced is being drained already, by a task that waits for that same retirement.
             let retirement = version.retirement().unwrap_or_else(|| version.retire());
             version.drained(retirement, deadline).await
         });

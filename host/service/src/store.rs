@@ -53,7 +53,7 @@ pub struct Saved {
     /// The digest of the version that serves; none before the first swap.
     pub published: Option<String>,
     /// The digest of the application file's own component when that was published. If the file has
-    /// another one by now, it was built since, and it is what its owner wants to run.
+    /// another one by now, it was built since, and is what its owner wants to run.
     pub replaced: Option<String>,
     pub history: History,
 }
@@ -102,7 +102,7 @@ impl Store {
         let kept = Kept { store: self.clone(), digest };
         let _changing = self.changing.lock();
         let path = self.component(file.digest.full());
-        // By its length: who changes it on purpose is found out by `find`.
+        // By its length: `find` notices a change that was made on purpose.
         if !fs::metadata(&path).is_ok_and(|data| data.len() == file.bytes.len() as u64) {
             write(&path, &file.bytes)?;
         }
@@ -116,11 +116,11 @@ impl Store {
         (file.digest.full() == digest).then_some(file)
     }
 
-    /// Remove the components that nobody knows any more, and what a killed host left half written. `known`
+    /// Remove the components that no history knows any more, and what a killed host left half written. `known`
     /// are those of all histories; it is asked at the right moment.
     pub fn trim(&self, known: impl FnOnce() -> HashSet<String>) {
         let _changing = self.changing.lock();
-        // In this order: a swap enters its history before it lets go of what it keeps.
+        // In this order: a swap enters its history before it releases what it keeps.
         let mut wanted: HashSet<String> = self.wanted.lock().keys().cloned().collect();
         wanted.extend(known());
         let Ok(entries) = fs::read_dir(&self.folder) else { return };

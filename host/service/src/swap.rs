@@ -100,7 +100,7 @@ pub struct Outcome {
 /// What is to be put into service.
 enum Wanted {
     Component(ComponentFile),
-    /// Whatever served before that which serves when this has its turn.
+    /// The version before the one that serves when this has its turn.
     Before,
 }
 
@@ -266,7 +266,7 @@ impl Swaps {
         })
     }
 
-    /// Write down and tell what came of an attempt.
+    /// Record and log what came of an attempt.
     async fn conclude(&self, slot: &SwapSlot, outcome: &Outcome) {
         self.save(slot).await;
         let (service, record) = (&outcome.service, &outcome.record);

@@ -34,7 +34,7 @@ impl Traffic {
     /// Wait for a place. `inside`: for a call of another service of this host.
     ///
     /// # Errors
-    /// There is none in time, or too many wait.
+    /// There is no place in time, or too many wait.
     pub async fn admit(&self, service: &str, inside: bool) -> Result<Permit, Failure> {
         self.admission.admit(service, inside).await
     }

@@ -118,8 +118,8 @@ impl Version {
         self.handlers.iter().position(Handler::is_free).unwrap_or(own)
     }
 
-    /// Make the instances that it is to keep and does not have. What cannot be made is told in the log, and made
-    /// when it is needed.
+    /// Make the instances that it is to keep and does not have. The log says what cannot be made; it is made when it is
+    /// needed.
     pub async fn warm_up(&self) {
         if !self.keeps_warm {
             return;
@@ -190,26 +190,27 @@ impl Version {
 
 impl Drop for Version {
     fn drop(&mut self) {
-        // For one that was never put into service nothing else does it.
+        // Nothing else does it for one that was never put into service.
         self.retire();
     }
 }
 
-/// Whether what still runs so long after the deadline is not waited for any more: what a guest does for no request; and
-/// after a while what was cut, since a client that reads nothing does not see it, and must not hold the version.
+/// Whether what still runs at this time after the deadline is not waited for any more: what a guest does for no
+/// request; and after a while what was cut, since a client that reads nothing does not see it, and must not hold the
+/// version.
 fn is_drained_enough(late: Duration, cut: usize, in_flight: usize) -> bool {
     let for_nobody = late > Duration::ZERO && cut == 0 && in_flight == 0;
     for_nobody || late > limits::CUT_GRACE
 }
 
-/// What number `number` of so many has of a whole that is shared evenly.
+/// The share of number `number` of a whole that `among` share evenly.
 fn share(whole: usize, among: usize, number: usize) -> usize {
     let (each, rest) = (whole / among.max(1), whole % among.max(1));
     each + usize::from(number < rest)
 }
 
 impl Counts {
-    /// A request begins. What it ends with is told by the other calls.
+    /// A request begins. The other calls say how it ends.
     pub fn begin(&self) {
         // With `is_retired`: either what drains the version sees this request, or this request sees that the
         // version is retired. That takes one order of all four accesses.

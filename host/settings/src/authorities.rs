@@ -1,6 +1,6 @@
 //! `ca`: a PEM file of authorities that the connections of one table trust beside the system's.
 //!
-//! It is read and tried here, so that a wrong one is told with its line.
+//! It is read and tried here, so that a wrong one is reported with its line.
 
 use super::context::Context;
 use super::diagnostic::Problem;

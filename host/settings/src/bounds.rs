@@ -1,7 +1,7 @@
 //! The bounds as they are in effect: those that the application file may set, and those that it may not.
 //!
-//! It exists so that `check --limits` shows all of them without a second list that somebody would have to
-//! keep: reading a bound is what enters it here, and the fixed ones list themselves. It must not know any key.
+//! It exists so that `check --limits` shows all of them without a second list that has to be kept by hand: reading a
+//! bound is what enters it here, and the fixed ones list themselves. It must not know any key.
 
 use serde::Serialize;
 

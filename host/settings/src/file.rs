@@ -184,7 +184,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// What `read` makes of the value, or the default, and the note for those who ask what is in effect.
+    /// What `read` makes of the value, or the default, and the entry for users who ask what is in effect.
     fn bound<T: Copy, S: Fn(&T) -> String>(
         &self,
         cx: &Context<'_>,

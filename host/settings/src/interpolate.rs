@@ -120,7 +120,7 @@ fn reference(inside: &str) -> Result<Reference<'_>, Problem> {
     if well_formed {
         Ok(Reference::Variable(inside))
     } else {
-        // Not repeated: somebody may have put the secret itself between the braces.
+        // Not repeated: the secret itself may stand between the braces.
         Err(Problem::new(
             "what stands between '${' and '}' is not the name of a variable",
             "a name has letters, digits and '_' only, as in ${API_TOKEN}",
@@ -138,6 +138,6 @@ fn lone_dollar(after: &str) -> Problem {
 
 fn push_literal(literal: &str, value: &mut String, skeleton: &mut String) {
     value.push_str(literal);
-    // A hole that somebody typed must not pass for an inserted value.
+    // A hole that a user typed must not pass for an inserted value.
     skeleton.extend(literal.chars().map(|c| if c == HOLE { '\u{fffd}' } else { c }));
 }

@@ -1,4 +1,4 @@
-//! How the tables of an application file are read: by the same rules, with all mistakes told at once.
+//! How the tables of an application file are read: by the same rules, with all mistakes reported at once.
 //!
 //! It exists so that all that have tables in the application file (capabilities, the host's own sections) read them in the
 //! same way: from text to tables (`file`), to values (`value`, `interpolate`), to findings with their place, cause and

@@ -1,7 +1,7 @@
-//! `%XX`, the way in which a URL writes what it has no character for.
+//! `%XX`, the way in which a URL writes a byte that it has no character for.
 //!
 //! It exists because the application file, database addresses and the paths of requests are all
-//! written so, and two decoders that differ in one case are how a path gets past a check.
+//! written in this way, and two decoders that differ in one case are how a path gets past a check.
 
 use std::fmt::Write as _;
 

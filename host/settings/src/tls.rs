@@ -1,9 +1,10 @@
 //! The cryptography behind every TLS connection: ring, chosen once. And the certificate of the public port.
 //!
-//! It exists because three crates speak TLS here, and each has its own idea of who chooses: reqwest
-//! takes what the process has chosen and panics if nothing is, the crate that downloads Postgres
-//! chooses ring if nothing is, and sqlx always takes ring. One choice at the start, before the
-//! first client is made, suits all three and leaves nothing to the order in which they are used.
+//! It exists because three crates speak TLS here, and each has its own idea of what chooses:
+//! reqwest takes what the process has chosen and panics if nothing is, the crate that downloads
+//! Postgres chooses ring if nothing is, and sqlx always takes ring. One choice at the start, before
+//! the first client is made, suits all three and leaves nothing to the order in which they are
+//! used.
 
 mod authorities;
 

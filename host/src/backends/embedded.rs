@@ -50,7 +50,8 @@ struct Keeper {
 }
 
 impl Embedded {
-    /// Fails if something on this machine or in the application has to be put right. Anything else is told, and tried again.
+    /// Fails if something on this machine or in the application has to be put right. Anything else is logged, and tried
+    /// again.
     pub(super) async fn start(config: EmbeddedConfig, wanted: Vec<Wanted>) -> Result<Self> {
         let interrupt = Interrupt::default();
         let mut keeper = Keeper {
@@ -182,7 +183,7 @@ async fn prepared(server: &EmbeddedServer, wanted: &Wanted) -> Result<Address, F
 }
 
 impl Wanted {
-    /// Tell why, unless that has been told.
+    /// Log why, unless that was logged already.
     fn is_missing(&self, reason: &str) {
         if self.database.why_missing().as_deref() != Some(reason) {
             let database = &self.name;

@@ -12,7 +12,7 @@ use wasm_host_system::table;
 pub async fn history(args: cli::History) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;
     let mut attempts: Vec<Attempt> = client.get(&["services", &args.service, "history"]).await?;
-    // What happened last is what one looks for.
+    // Users look for what happened last.
     attempts.reverse();
     match args.control.output.format {
         Format::Json => table::json(&attempts)?,

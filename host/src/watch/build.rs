@@ -1,5 +1,5 @@
 //! One run of the build command: in a process group of its own, with a deadline, its output kept
-//! until it is known whether anybody wants to see it.
+//! until it is known whether it has to be shown.
 
 use std::io::IsTerminal as _;
 use std::os::fd::OwnedFd;

@@ -1,7 +1,7 @@
 //! When a build begins: after a moment of quiet, one at a time, one waiting.
 //!
-//! Pure: it is told what time it is. What changed while a build ran, or while it waited, leads to
-//! one more build that remembers all of its causes.
+//! Pure: it gets the time from its caller. What changed while a build ran, or while it waited,
+//! leads to one more build that remembers all of its causes.
 
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ impl Burst {
 // === impl Batch ===
 
 impl Batch {
-    /// What the user is told and the history keeps.
+    /// What the user reads and the history keeps.
     pub(super) fn cause(&self) -> String {
         match self.causes.as_slice() {
             [] => "the start".to_string(),
@@ -75,7 +75,7 @@ impl Batch {
 // === impl Queue ===
 
 impl Queue {
-    /// The build at the start: sources may have changed while nobody watched.
+    /// The build at the start: sources may have changed while nothing watched them.
     pub(super) fn begin(&mut self, now: Instant, crates: BTreeSet<String>) {
         let burst = Burst::new(now);
         self.waiting = Some(Batch { causes: Vec::new(), crates, saved: None, burst });

@@ -1,10 +1,10 @@
 //! What the program allocates in one piece while it polls a future. Too much of it ends the future.
 //!
 //! It exists because the database driver has no bound of its own: it makes room for the whole of a message as soon as
-//! it has read how long that is going to be, and one poll then reads for as long as the server sends. Room that nothing
-//! was read into takes no memory. So [`Watched`] stands before the program's allocator and sees how much room is made,
-//! [`within`] gives the future up at the end of that poll, and [`may_receive`], which `main.rs` asks before it receives
-//! anything, brings that end about.
+//! it has read how long that is going to be, and one poll then reads for as long as the server sends. Room into which
+//! nothing was read takes no memory. So [`Watched`] stands before the program's allocator and sees how much room is
+//! made, [`within`] gives the future up at the end of that poll, and [`may_receive`], which `main.rs` asks before it
+//! receives anything, brings that end about.
 //!
 //! In programs with another allocator, such as those that are built with the test kit, nothing is seen: there a message
 //! is read whole, and refused when it is looked at. It knows neither the driver nor what room is made for.
@@ -31,8 +31,7 @@ thread_local! {
 pub struct Exceeded;
 
 /// What `work` gives, unless it allocates more than `most` bytes in one piece. What it works on is then in the middle
-/// of something, and good for nothing but to be dropped. Bounds below a mebibyte are not
-/// kept.
+/// of something, and can only be dropped. Bounds below a mebibyte are not kept.
 pub async fn within<T>(most: usize, work: impl Future<Output = T>) -> Result<T, Exceeded> {
     let mut work = pin!(work);
     poll_fn(|cx| {

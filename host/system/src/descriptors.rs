@@ -1,15 +1,16 @@
 //! How many files and sockets the process may have open at once.
 //!
-//! It exists because many systems give a process few of them and let it have more for the asking, and because
-//! each connection takes one. What is missing all the same is told at the start, and there are as many connections
-//! as it allows: without one for the control plane, a host that is well would be taken for one that is not.
+//! It exists because many systems give a process few of them and give it more when it asks, and because
+//! each connection takes one. What is missing all the same is logged at the start, and there are as many connections as
+//! there are descriptors for: without one for the control plane, a host that is well would be taken for one that is
+//! not.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use wasm_host_limits::{DESCRIPTORS, OTHER_DESCRIPTORS};
 
-/// Ask for as many as there are to be had, and tell if they are too few for so many connections. As many connections as
-/// they are enough for.
+/// Ask for as many as the system gives, and log if they are too few for this many connections. Returns as many
+/// connections as they are enough for.
 pub fn raise(connections: usize) -> usize {
     let given = getrlimit(Resource::Nofile);
     let most = given.maximum.unwrap_or(DESCRIPTORS).min(DESCRIPTORS);
@@ -30,7 +31,7 @@ pub fn raise(connections: usize) -> usize {
     allowed
 }
 
-/// How many of so many connections there are where the process has so many descriptors.
+/// How many of the wanted connections there are where the process has this many descriptors.
 fn allowed(descriptors: u64, connections: usize) -> usize {
     let most = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(descriptors / 2).max(1);
     connections.min(usize::try_from(most).unwrap_or(usize::MAX))

@@ -23,7 +23,7 @@ impl Drop for Lock {
     }
 }
 
-/// Take `folder`, which is made if it is not there and must be the host's own, or say who has it.
+/// Take `folder`, which is made if it is not there and must be the host's own, or say which process has it.
 pub fn hold(folder: &Path) -> Result<Lock> {
     owned::folder(folder)
         .with_context(|| format!("cannot use the state folder {}", folder.display()))?;

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write as _};
 
-/// Write it. Whoever reads, such as `head`, may have seen enough, which is no error.
+/// Write it. The program that reads, such as `head`, may have seen enough, which is no error.
 pub fn show(text: &str) {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! Folders that belong to the host, so that what is in them may be believed.
+//! Folders that belong to the host, so that what is in them may be trusted.
 //!
 //! A folder that another user owns, or that others may write to, can hold links to files of this user, which a host
 //! would then write to, and machine code, which it would run. So such a folder is refused, and where the host opens
@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-/// Who may write to a folder beside its owner.
+/// The bits that let others than the owner write to a folder.
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Make the folder if it is not there; refuse it if it is not the host's own. Others may read it. It may be reached
@@ -35,7 +35,7 @@ pub fn folder(path: &Path) -> Result<()> {
     check(path, &open(path, OFlags::empty())?)
 }
 
-/// The same for a folder in the host's own: nobody else may read it, and it is no link.
+/// The same for a folder in the host's own: no other user may read it, and it is no link.
 pub fn private_folder(path: &Path) -> Result<()> {
     make(path, 0o700)?;
     let folder = open(path, OFlags::NOFOLLOW)?;
@@ -52,7 +52,7 @@ pub fn options() -> OpenOptions {
     options
 }
 
-/// Open a file that will be believed. It is the host's own, or another folder has taken the place of the checked one.
+/// Open a file that will be trusted. It is the host's own, or another folder has taken the place of the checked one.
 pub fn believed(path: &Path) -> io::Result<File> {
     let file = options().read(true).open(path)?;
     let found = file.metadata()?;

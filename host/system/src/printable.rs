@@ -7,12 +7,12 @@ use std::fmt::{self, Write};
 /// Prints a text with what is not seen written out, and without what is beyond its bound.
 pub struct Printable<W> {
     to: W,
-    /// Nothing once it was told that there was more.
+    /// Nothing once the sign that there was more is written.
     room: Option<usize>,
 }
 
 impl<W: Write> Printable<W> {
-    /// At most so many bytes go on to `to`, and a sign that there were more.
+    /// At most this many bytes go on to `to`, and a sign that there were more.
     pub fn new(to: W, bytes: usize) -> Self {
         Self { to, room: Some(bytes) }
     }

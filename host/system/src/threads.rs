@@ -3,7 +3,7 @@
 //! A connection stays on one of them, and so does all that is done for it: the instance that answers, the calls
 //! that the instance makes, the answer's body. Nothing on a request's way is handed from one processor to
 //! another, which costs more than a small request itself. What they have to share is shared by being
-//! counted ([`Threads::idlest`]), and where somebody else may have room, by asking there.
+//! counted ([`Threads::idlest`]), and where another thread may have room, by asking there.
 //!
 //! It knows nothing of what runs on them. Whatever is not a request (loading, swaps, the control plane) runs on
 //! the runtime of the program.
@@ -46,7 +46,7 @@ pub fn on_behalf_of<T>(number: Option<usize>, runtime: &Handle, work: impl FnOnc
     work()
 }
 
-/// One value for each serving thread, and one for everybody else.
+/// One value for each serving thread, and one for all other threads.
 pub struct PerThread<T> {
     own: Box<[T]>,
     others: T,
@@ -62,7 +62,7 @@ pub struct Threads {
 
 /// One of them.
 pub struct Thread {
-    /// None: a runtime that is somebody else's.
+    /// None: a runtime that other code owns.
     number: Option<usize>,
     runtime: Handle,
     /// What was spawned on it and has not ended.
@@ -72,7 +72,7 @@ pub struct Thread {
 // === impl PerThread ===
 
 impl<T> PerThread<T> {
-    /// Make one for each of so many threads, and one for everybody else.
+    /// Make one for each of this many threads, and one for all others.
     pub fn try_new<E>(threads: usize, mut make: impl FnMut() -> Result<T, E>) -> Result<Self, E> {
         let others = make()?;
         let own = std::iter::repeat_with(make).take(threads).collect::<Result<_, E>>()?;
@@ -96,7 +96,7 @@ pub fn count(wanted: usize) -> usize {
 }
 
 impl Threads {
-    /// Start so many threads.
+    /// Start this many threads.
     pub fn start(count: usize) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let (first, runs) = Thread::start(0, stop.clone())?;
@@ -141,7 +141,7 @@ impl Threads {
         self.stop.cancel();
         let running = std::mem::take(&mut *self.running.lock());
         for thread in running {
-            // One that panicked has told so already.
+            // One that panicked has said so already.
             let _ = thread.join();
         }
     }

@@ -22,8 +22,8 @@ use wasm_host_limits as limits;
 use wasm_host_limits::log::{KINDS, LIKE_CHARACTERS, LINES_ALIKE, LINES_ALIKE_PER_SECOND};
 use wasm_host_system::printable::Printable;
 
-/// What guests print, what a database says to their statements and to init scripts, and what is said here of lines that
-/// were left out.
+/// What guests print, what a database says to their statements and to init scripts, and what is said here about lines
+/// that were left out.
 const UNBOUNDED: [&str; 4] = ["guest", notices::TARGET, SCRIPT, LEFT_OUT];
 const LEFT_OUT: &str = "wasm_host_telemetry::left_out";
 
@@ -37,7 +37,7 @@ static COUNTS: LazyLock<Counts> = LazyLock::new(Counts::default);
 #[derive(Default)]
 struct Counts {
     kinds: Mutex<HashMap<Kind, Count>>,
-    /// Somebody will tell within a second.
+    /// A thread will log it within a second.
     is_to_be_told: AtomicBool,
 }
 
@@ -50,7 +50,7 @@ struct Count {
     /// Lines that it would take at once, and since when.
     room: f64,
     at: Instant,
-    /// Those that have not been told of, and one of them.
+    /// The number of those that have not been reported, and one of them.
     left_out: u64,
     like: String,
 }
@@ -59,7 +59,7 @@ impl<S: Subscriber> Layer<S> for Alike {
     // What is logged meanwhile is an event of its own, which the one log of the process takes at any time.
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // Whoever asks for more than usual asks for all of it.
+        // A user who asks for more than usual asks for all of it.
         if *metadata.level() > Level::INFO || UNBOUNDED.contains(&metadata.target()) {
             return true;
         }
@@ -72,7 +72,7 @@ impl<S: Subscriber> Layer<S> for Alike {
         };
         let admits = COUNTS.admits((metadata.name(), service.text), Instant::now(), like);
         if !admits && !COUNTS.is_to_be_told.swap(true, Ordering::AcqRel) {
-            // Without a thread to spare it is told at the end.
+            // Without a thread to spare it is logged at the end.
             let _ = thread::Builder::new().name("left out".to_string()).spawn(|| {
                 thread::sleep(limits::DROPPED_LINES_TOLD);
                 tell();
@@ -82,7 +82,7 @@ impl<S: Subscriber> Layer<S> for Alike {
     }
 }
 
-/// Tell what was left out since it was last told.
+/// Log what was left out since this was last done.
 pub(super) fn tell() {
     COUNTS.is_to_be_told.store(false, Ordering::Release);
     for (service, left_out, like) in COUNTS.take() {

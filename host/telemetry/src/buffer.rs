@@ -1,4 +1,4 @@
-//! A bounded buffer between those who log and whoever reads the log.
+//! A bounded buffer between the code that logs and the program that reads the log.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Buffer {
         let mut batch = Vec::new();
         loop {
             self.take(&mut batch);
-            // There is nowhere to tell that the log cannot be written.
+            // There is no place to say that the log cannot be written.
             let _ = log.write_all(&batch).and_then(|()| log.flush());
             batch.clear();
             self.lock().writing = false;
@@ -43,7 +43,7 @@ impl Buffer {
         }
     }
 
-    /// Wait until all is written, or for so long.
+    /// Wait until all is written, or for this long.
     pub(super) fn flush(&self, patience: Duration) {
         let is_busy = |state: &mut State| state.writing || !state.waiting.is_empty();
         // Whether in time or not: there is nothing else to be done.

@@ -1,7 +1,7 @@
 //! What a line of the log says: its message and its fields.
 //!
-//! Every text that reaches the log passes here, whoever wrote it: guests, clients, backends, file systems. So this is
-//! where it is bounded, and where what is not seen is written out.
+//! Every text that reaches the log passes here, wherever it comes from: guests, clients, backends, file systems. So
+//! this is where it is bounded, and where what is not seen is written out.
 
 use std::fmt::{self, Debug, Write};
 

@@ -1,8 +1,8 @@
 //! Where log lines go and what they look like.
 //!
-//! Nobody waits for whoever reads the log: lines go to a bounded buffer, from which a thread of their own
+//! Nothing waits for the program that reads the log: lines go to a bounded buffer, from which a thread of their own
 //! writes them. What does not fit is dropped and counted. `tracing-appender` bounds such a buffer by
-//! lines, which may be a hundred bytes or eight thousand, and tells nobody of what it dropped.
+//! lines, which may be a hundred bytes or eight thousand, and does not say what it dropped.
 
 mod alike;
 mod buffer;
@@ -54,7 +54,7 @@ pub fn start() {
     }
 }
 
-/// Wait until what was logged is written, unless nobody reads it. Before the process ends, and before
+/// Wait until what was logged is written, unless no program reads it. Before the process ends, and before
 /// something is written past the log.
 pub fn flush() {
     alike::tell();

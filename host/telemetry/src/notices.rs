@@ -1,7 +1,7 @@
 //! What a database server says beside its answers, on its way into the log.
 //!
-//! The driver makes an event of each notice, in the midst of reading a connection, without a word on whose statement
-//! it was and without any bound. None of them is logged as it is: whoever runs a statement says who hears of them.
+//! The driver makes an event of each notice, in the middle of reading a connection, without the caller of the statement
+//! and without any bound. None of them is logged as it is: the code that runs a statement says where they go.
 
 use std::fmt::{Debug, Write};
 

@@ -1,4 +1,4 @@
-//! A line for whoever waits: what takes long says so while it goes on, and when it is done.
+//! A line for the user who waits: what takes long says so while it goes on, and when it is done.
 
 use std::future::Future;
 use std::pin::pin;
@@ -31,7 +31,7 @@ fn watched<T>(
             }
             too_long
         };
-        // A machine without a thread to spare: the work matters, the word does not.
+        // A machine without a thread to spare: the work matters, the line does not.
         let teller =
             thread::Builder::new().name("patience".to_string()).spawn_scoped(scope, teller);
         let outcome = work();

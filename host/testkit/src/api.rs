@@ -1,6 +1,6 @@
 //! The test kit as a library: a component, a script and requests, in Rust.
 //!
-//! It makes cases of what it is told and runs them as `wasm-host test` does.
+//! It makes cases of what a test says and runs them as `wasm-host test` does.
 
 mod database;
 mod exchange;
@@ -262,13 +262,13 @@ impl Request {
         self
     }
 
-    /// The client leaves after so many bytes of the response's body.
+    /// The client leaves after this many bytes of the response's body.
     pub fn leave_after_bytes(mut self, bytes: usize) -> Self {
         self.leave = Some(Leave::AfterBytes(bytes));
         self
     }
 
-    /// The client leaves after so much virtual time.
+    /// The client leaves after this much virtual time.
     pub fn leave_after(mut self, time: Duration) -> Self {
         self.leave = Some(Leave::After(time));
         self

@@ -210,7 +210,7 @@ pub fn call_of(seen: &Seen, scripted: Option<&Call>) -> Call {
     }
 }
 
-/// Let `table` say what `wanted` says under these keys. What says the same already stays as it is written.
+/// Make `table` say what `wanted` says under these keys. What says the same already stays as it is written.
 fn merge(table: &mut Table, mut wanted: Table, keys: &[&str]) {
     for key in keys {
         match (wanted.remove(key), table.get_mut(key)) {

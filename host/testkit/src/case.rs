@@ -91,9 +91,9 @@ pub struct Request {
 /// When a client hangs up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
-    /// After so many bytes of the response's body.
+    /// After this many bytes of the response's body.
     AfterBytes(usize),
-    /// After so much virtual time.
+    /// After this much virtual time.
     After(Duration),
 }
 
@@ -179,7 +179,7 @@ pub enum Outcome {
 pub enum Answer<T> {
     Value(T),
     Error(SqlFailure),
-    /// None ever comes.
+    /// No answer ever comes.
     Stall,
 }
 
@@ -245,7 +245,7 @@ pub enum Target {
 /// The answer to an HTTP request.
 #[derive(Clone, Debug)]
 pub enum HttpAnswer {
-    /// Nobody is there. Says why.
+    /// No server is there. Says why.
     Unreachable(String),
     /// The connection breaks before the head. Says how.
     Lost(String),

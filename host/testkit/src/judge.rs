@@ -64,7 +64,7 @@ fn calls(case: &Case, observed: &Observed) -> Option<Difference> {
         Matching::Strict => lines::calls(case, &observed.calls),
         Matching::Lenient => {
             // What has no answer is ignored, what was answered closely enough counts, but a call that was given
-            // up, or a transaction that ended otherwise, is told.
+            // up, or a transaction that ended otherwise, is reported.
             let answered: Vec<Seen> =
                 observed.calls.iter().filter(|seen| seen.answered_by.is_some()).cloned().collect();
             lines::endings(case, &answered)

@@ -175,7 +175,7 @@ struct CaseReport<'a> {
     virtual_milliseconds: u64,
     end: &'static str,
     differences: Vec<DifferenceReport<'a>>,
-    /// Why its file was not rewritten though it was to be.
+    /// Why its file, which was to be rewritten, was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_blessed: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,8 @@
 //! The calls of a case held against what the component asks: which answer a question gets, and what was asked.
 //!
-//! Whoever answers holds a [`Ticket`] and finishes it when all of the answer was handed over. A ticket that is dropped
-//! without is a call that was given up. It must not know what answers look like on their way to the component.
+//! The code that answers holds a [`Ticket`] and finishes it when all of the answer was handed over. A ticket that is
+//! dropped before that is a call that was given up. It must not know what answers look like on their way to the
+//! component.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,8 +173,8 @@ impl Inner {
             self.calls.get(*index).is_some_and(|call| question.resembles(&call.action))
         };
         match self.matching {
-            // The next one, even if it is asked a little differently: the difference will be told, and the
-            // component gets on.
+            // The next one, even if it is asked a little differently: the difference will be reported, and the
+            // component goes on.
             Matching::Strict => all().find(unused).filter(|index| {
                 self.calls.get(*index).is_some_and(|call| question.is_like(&call.action))
             }),

@@ -57,8 +57,7 @@ struct Paced {
     body: Body,
     pause: Duration,
     timer: Pin<Box<Sleep>>,
-    /// Somebody waits, and the timer runs since then: a reader that takes its time is not the
-    /// sender's fault.
+    /// A reader waits, and the timer runs since then: a slow reader is not the sender's fault.
     waiting: bool,
 }
 

@@ -87,7 +87,7 @@ pub(super) async fn watched<T>(request: impl Future<Output = T>) -> (T, bool) {
     OPENED.scope(Cell::new(false), watched).await
 }
 
-/// Around a client's connector: leaves word with the request that a new connection is there for it. The client starts
+/// Around a client's connector: notes with the request that a new connection is there for it. The client starts
 /// to open one whenever none is idle, and takes one that becomes idle first; the new one is then opened outside of the
 /// request, for the pool.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 //! so does the fake of the component tests.
 //!
 //! Types are those of the WIT interface, so nothing is converted twice. Every call takes the request
-//! that it works for and ends when that does, whether or not somebody still listens.
+//! that it works for and ends when that does, whether or not its caller still listens.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};

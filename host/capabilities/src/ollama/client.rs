@@ -25,7 +25,7 @@ use wasm_host_limits::ollama::{
     ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, QUEUE, QUEUE_BYTES, QUEUE_TIMEOUT, REFUSAL_BYTES,
 };
 
-/// What the application file says of one server, whoever is granted it.
+/// What the application file says of one server, the same for all services that are granted it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Calls that run at the same time, of all services together.
@@ -56,9 +56,9 @@ impl Default for Options {
 /// bounds protect the server.
 pub struct Client {
     transport: Arc<dyn Transport>,
-    /// Places at the server. Whoever has waited longest gets the next one.
+    /// Places at the server. The call that has waited longest gets the next one.
     permits: Arc<Semaphore>,
-    /// Places in the line in front of it, and bytes that those in it may have with them.
+    /// Places in the line in front of it, and bytes that the calls in it may hold.
     line: Semaphore,
     line_bytes: Semaphore,
     options: Options,
@@ -76,7 +76,7 @@ impl Client {
         self.options.calls.saturating_sub(self.permits.available_permits())
     }
 
-    /// A place at the server for a call with so many bytes, now or after those that came before.
+    /// A place at the server for a call with this many bytes, now or after those that came before.
     pub(super) async fn admit(
         &self,
         bytes: usize,

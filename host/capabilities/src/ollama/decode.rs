@@ -269,10 +269,10 @@ struct InstalledDetails {
     quantization_level: Option<String>,
 }
 
-// === Values that are only told ===
+// === Values that are only passed on ===
 
-/// A number that is only told: servers other than Ollama write it as `1.5`, `12.0` or `-1`. What is less than nothing,
-/// or no number, is not there.
+/// A number that is only passed on: servers other than Ollama write it as `1.5`, `12.0` or `-1`. What is less than
+/// zero, or no number, counts as absent.
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let raw = Option::<&RawValue>::deserialize(deserializer)?;
     Ok(raw.and_then(|raw| {
@@ -283,7 +283,7 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
     }))
 }
 
-/// A text that is only told.
+/// A text that is only passed on.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let raw = Option::<&RawValue>::deserialize(deserializer)?;
     Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).map(|Words(text)| text))
@@ -294,7 +294,7 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     Ok(Option::<Words>::deserialize(deserializer)?.map(|Words(text)| text))
 }
 
-/// An object that is only told.
+/// An object that is only passed on.
 fn object_or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

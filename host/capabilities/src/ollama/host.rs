@@ -182,8 +182,7 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
             let InstanceView { tally, table, .. } = access.get();
             tally.grow(table, head_bytes(response.headers()))?;
             let http = access.data_mut().http();
-            // Nobody here waits to learn how the transmission went: the body itself ends as an
-            // error.
+            // Nothing here waits to learn how the transmission went: the body itself ends as an error.
             let (response, _sent) = Response::from_http(http.hooks, response);
             Ok(Ok(http.table.push(response)?))
         })
@@ -209,7 +208,7 @@ fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
     })
 }
 
-/// Ask the granted server. What the guest has given, of so many bytes, is held for it until the call ends.
+/// Ask the granted server. What the guest has given, of `given` bytes, is held for it until the call ends.
 async fn call<T: 'static, R>(
     store: &Accessor<T, Ollama>,
     given: Result<usize, Error>,
@@ -271,7 +270,7 @@ fn take<T: WasiHttpView + 'static>(
     request: Resource<Request>,
 ) -> Answer<http::Request<Body>> {
     let mut request = access.data_mut().http().table.delete(request)?;
-    // Where it goes is not the guest's to say; without these the conversion may refuse it.
+    // The guest does not decide where it goes; without these the conversion may refuse it.
     request.scheme = Some(Scheme::HTTP);
     request.authority = Some(Authority::from_static("ollama"));
     request.path_with_query.get_or_insert_with(|| PathAndQuery::from_static("/"));

@@ -90,7 +90,7 @@ impl Network {
         Ok(response)
     }
 
-    /// Say what happened without the address.
+    /// Say what happened, without the address.
     fn explain(&self, error: reqwest::Error) -> TransportError {
         if !error.is_connect() {
             return lost();

@@ -1,7 +1,7 @@
 //! The task that reads one streamed answer and hands its items on.
 //!
 //! It reads only when there is room for what it has read, so a component that does not read stops
-//! the server. It ends at once when nobody wants the items any more or the request is cancelled,
+//! the server. It ends at once when the items are not wanted any more or the request is cancelled,
 //! and then drops the body, which closes the connection: that is how Ollama is told to stop.
 
 use http_body_util::BodyExt as _;
@@ -36,7 +36,7 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
             result = answer.hand_on(&items, decode) => result,
         };
         let whole = result.is_ok();
-        // Before anybody can learn of the end, so that a next call finds the place free.
+        // Before the caller can learn of the end, so that a next call finds the place free.
         drop(permit);
         drop(items);
         let _ = done.send(result);
@@ -52,7 +52,7 @@ struct Answer {
     lines: Lines,
     /// Nothing more comes, whether or not that was meant.
     ended: bool,
-    /// On whose account large lines are held.
+    /// The account that large lines are held for.
     account: Option<Holdings>,
 }
 

@@ -44,7 +44,7 @@ pub struct OllamaConfig {
     pub url: BackendUrl,
     /// Where that address comes from.
     pub url_from: UrlFrom,
-    /// Whose word for the server is taken, beside the system's.
+    /// The authorities that are trusted for the server, beside the system's.
     pub ca: Option<Authorities>,
     /// The component that answers when nothing listens at `url`.
     pub fallback: Option<String>,

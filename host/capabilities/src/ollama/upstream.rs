@@ -2,7 +2,7 @@
 //! a service of this host that stands in for it.
 //!
 //! The real server takes over as soon as it appears and the stand-in as soon as it vanishes,
-//! without a restart. Each change is logged once, so that a demo is never taken for a model. A
+//! without a restart. Each change is logged once, so that a demo is never mistaken for a model. A
 //! request whose connection was opened is never sent to the other one.
 
 use std::fmt;
@@ -28,7 +28,7 @@ use wasm_host_settings::tls::Authorities;
 #[derive(Clone)]
 pub struct Terms {
     pub connect_timeout: Duration,
-    /// Whose word for a server of `https` is taken, beside the system's.
+    /// The authorities that are trusted for a server of `https`, beside the system's.
     pub ca: Option<Authorities>,
     pub breaker: BreakerConfig,
     /// Threads that serve.
@@ -162,7 +162,7 @@ impl Upstream {
     }
 
     fn found(&self) -> CallTarget {
-        // The breaker says so itself if it had opened.
+        // The breaker logs that itself if it had opened.
         let was_open = self.breaker.is_open();
         self.breaker.reached();
         if self.change(CallTarget::Server) && !was_open {

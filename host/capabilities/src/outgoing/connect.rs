@@ -147,7 +147,7 @@ impl Shared {
             Host::Address(address) => return Ok(vec![SocketAddr::new(*address, target.port)]),
             Host::Name(name) => (name.clone(), target.port),
         };
-        // Held until the system has answered, whether or not anybody still waits for it.
+        // Held until the system has answered, whether or not a caller still waits for it.
         let permit = self.lookups.clone().acquire_owned().await.map_err(|_| ConnectError::Name)?;
         let found = tokio::task::spawn_blocking(move || {
             let _permit = permit;

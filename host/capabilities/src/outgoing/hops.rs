@@ -1,7 +1,7 @@
 //! The way of a call that leaves the host and comes back to it, by the header `CDN-Loop` (RFC 8586).
 //!
 //! Calls between services inside the host count their hops; a call to the host's own public port
-//! would begin anew, and a service that calls itself that way would never end.
+//! would begin at zero again, and a service that calls itself that way would never end.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;

@@ -147,7 +147,7 @@ impl Outbound {
         }
     }
 
-    /// Tell the log which line would allow it, once for each target: a component can ask for ever.
+    /// Log which line would allow it, once for each target: a component can ask for ever.
     fn refuse(&self, caller: &RequestContext, target: &Target, named: &Target) {
         let mut refused = self.refused.lock();
         if refused.len() >= HOSTS || !refused.insert(target.to_string()) {

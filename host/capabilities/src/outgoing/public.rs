@@ -1,7 +1,6 @@
-//! Which addresses are somebody's on the internet, and not of this machine or its neighbours.
+//! Which addresses are public on the internet, and not of this machine or its neighbours.
 //!
-//! A list of what is public rather than of what is private where there is one: what nobody has
-//! thought of is refused.
+//! A list of what is public rather than of what is private where there is one: what the list does not name is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

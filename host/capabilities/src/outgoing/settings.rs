@@ -1,8 +1,8 @@
 //! Which hosts outside a component may call: `outbound` of a service.
 //!
-//! It exists so that a rule is read once, and that nobody behind it asks what was meant. It compares
+//! It exists so that a rule is read once, and that no code behind it asks what was meant. It compares
 //! names and addresses as they are written. Which addresses are public, and what a name stands for
-//! at the moment, is for whoever connects.
+//! at the moment, is for the code that connects.
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +44,7 @@ const SHORTEST_V6: u8 = 7;
 #[derive(Clone, Debug)]
 pub struct OutboundConfig {
     pub allow: AllowList,
-    /// Whose word for a host of `https` is taken, beside the system's.
+    /// The authorities that are trusted for hosts of `https`, beside the system's.
     pub ca: Option<Authorities>,
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,

@@ -32,7 +32,7 @@ impl Target {
             _ => return None,
         };
         let authority = uri.authority()?;
-        // A user or a password is no part of an address; who means one writes a header.
+        // A user or a password is no part of an address; a component that means one writes a header.
         if authority.as_str().contains('@') {
             return None;
         }

@@ -20,7 +20,7 @@ pub struct Awaited(Arc<Inner>);
 
 struct Inner {
     database: OnceLock<PgDatabase>,
-    /// Why it is not there, for people.
+    /// Why it is not there, in words for people.
     reason: Mutex<String>,
     /// The services that use it, each of which it has to know from the beginning, to keep a connection for it.
     services: Mutex<Vec<String>>,

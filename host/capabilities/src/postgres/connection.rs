@@ -177,8 +177,8 @@ async fn configure(sql: &mut PgConnection, statement_timeout: Duration) -> sqlx:
     Ok(settings)
 }
 
-/// Who may end any process of a server, whatever the roles of its databases have done to themselves. Databases of one
-/// server share it.
+/// A login that may end any process of a server, whatever the roles of its databases have set for themselves. Databases
+/// of one server share it.
 #[derive(Clone)]
 pub struct Administrator(pub(super) Arc<Control>);
 
@@ -190,7 +190,7 @@ impl Administrator {
 
 /// The connection over which statements of the others are cancelled. Opened when first needed.
 ///
-/// The driver keeps the key that a protocol-level cancel request needs to itself;
+/// The driver does not give out the key that a protocol-level cancel request needs;
 /// `pg_cancel_backend` has the same effect and answers when the signal was sent.
 pub(super) struct Control {
     login: Arc<Login>,
@@ -218,7 +218,7 @@ impl Control {
         .await
     }
 
-    /// End a process of the server that did not heed its cancel request. No statement can catch that.
+    /// End a process of the server that did not obey its cancel request. No statement can catch that.
     pub(super) async fn terminate(&self, process: Process) {
         let Process { pid, started: Some(started) } = process else {
             return;
@@ -249,7 +249,7 @@ impl Control {
     /// Whether the server takes a new login, and answers.
     pub(super) async fn lets_in(&self) -> bool {
         let asked = async {
-            // One at a time, however many want to know.
+            // One at a time, however many callers ask.
             let _alone = self.looking.lock().await;
             let (mut session, _) = self.login.open().await?;
             sqlx::raw_sql(ALIVE).fetch_one(&mut session).await?;

@@ -1,7 +1,7 @@
 //! Values between the interface and the binary format in which Postgres sends and takes them.
 //!
-//! Pure functions over bytes. No connection, and no driver but for its description of a type, which
-//! [`Type::of`] turns into ours.
+//! Pure functions over bytes. No connection, and of the driver only its description of a type,
+//! which [`Type::of`] turns into ours.
 
 mod calendar;
 mod numeric;

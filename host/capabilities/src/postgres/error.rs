@@ -40,7 +40,7 @@ pub(super) fn of_statement(error: sqlx::Error, timeout: Duration) -> Error {
     }
 }
 
-/// Nobody tried to connect, because that has failed again and again.
+/// No connection was tried, because that has failed again and again.
 pub(super) fn given_up() -> Error {
     Error::Unavailable("the database server cannot be reached, and is tried again soon".to_string())
 }
@@ -85,7 +85,7 @@ pub(super) fn of_unusable(
     Error::Unavailable(text)
 }
 
-/// A pooler had nothing to give.
+/// A pooler had no connection to give.
 pub(super) fn no_session(waited: Duration) -> Error {
     Error::Busy(format!(
         "the connection pooler in front of the database gave no connection to it for {} s",
@@ -190,7 +190,7 @@ fn is_last_word(error: &PgDatabaseError) -> bool {
 }
 
 /// Whether the connection's prepared statement no longer fits the schema, or is gone: preparing it
-/// again mends that.
+/// again repairs that.
 pub(super) fn is_stale_plan(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {

@@ -185,8 +185,8 @@ impl Call {
         Self { caller: Caller { journal, request }, holdings, waits }
     }
 
-    /// `begin` is given the request that the call, whose arguments have so many bytes, is made for. What the server says
-    /// meanwhile is said to it.
+    /// `begin` is given the request that the call is made for; the call's arguments have `arguments` bytes. What the
+    /// server says meanwhile goes to that request.
     async fn run<'a, T>(
         self,
         arguments: Result<usize, Error>,
@@ -241,7 +241,7 @@ fn answer<T: Send + 'static>(
         Ok(rows) => rows,
         Err(error) => return Ok(Err(error)),
     };
-    // A backend that went away without a word did not finish the statement.
+    // A backend that went away without an outcome did not finish the statement.
     let done = async move { Ok::<_, wasmtime::Error>(done.await.unwrap_or(Err(Error::Cancelled))) };
     accessor.with(|mut access| {
         let rows = StreamReader::new(&mut access, Items::new(batches, Parcel::open))?;

@@ -33,7 +33,7 @@ impl Idle {
         Some(self.connections.remove(at))
     }
 
-    /// Of more than so many, those that rest longest, to be closed.
+    /// Those that rest longest, to be closed, where there are more than `count`.
     pub(super) fn beyond(&mut self, count: usize) -> Vec<Connection> {
         let beyond = self.connections.len().saturating_sub(count);
         self.connections.drain(..beyond).collect()

@@ -30,7 +30,7 @@ impl Kept {
     ) -> sqlx::Result<PgStatement> {
         let (before, length) = (sql.cached_statements_size(), text.as_str().len());
         let statement = sql.prepare(text).await?;
-        // Where they are full in number, it is not told whether one came in the place of another.
+        // Where their number is at its bound, the driver does not say whether one replaced another.
         if sql.cached_statements_size() > before || before >= limits::PREPARED_STATEMENTS {
             self.add(length, statement.columns().len());
         }
@@ -44,7 +44,7 @@ impl Kept {
         self.too_long |= text > limits::PREPARED_STATEMENT_BYTES;
     }
 
-    /// So many bytes went through the driver's buffers in one piece.
+    /// This many bytes went through the driver's buffers in one piece.
     pub(super) fn passed(&mut self, bytes: usize) {
         self.buffers |= bytes > limits::BUFFERED_BYTES;
     }

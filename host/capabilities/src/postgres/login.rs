@@ -16,10 +16,11 @@ use sqlx::postgres::PgConnection;
 use super::error;
 use super::url::Address;
 
-/// The setting that carries the mark. Servers take any name with a dot, from everybody.
+/// The setting that carries the mark. Servers take any name with a dot, from every user.
 pub(super) const MARK: &str = "wasm_host.connection";
 
-/// Whom it names may be ended by others than its role, so a role's own settings must not decide what it asks.
+/// The process that it names may be ended by others than its role, so a role's own settings must not decide what it
+/// asks.
 const WHO: &str = "select pg_catalog.pg_backend_pid(), \
     (select (extract(epoch from backend_start) operator(pg_catalog.*) 1000000)::pg_catalog.int8 \
     from pg_catalog.pg_stat_activity where pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()), \

@@ -1,7 +1,7 @@
-//! Who hears what a database server says beside its answers: its notices and warnings.
+//! Where the notices and warnings go that a database server says beside its answers.
 //!
 //! The driver tells of them in the task that reads the connection. So that task carries the caller whose statement it
-//! runs. What is said of the host's own commands nobody hears.
+//! runs. What is said of the host's own commands goes nowhere.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tracing::Level;
 use crate::context::RequestContext;
 use crate::journal::Journal;
 
-/// On whose behalf a statement runs.
+/// The caller that a statement runs for.
 #[derive(Clone)]
 pub struct Caller {
     pub journal: Arc<dyn Journal>,
@@ -22,7 +22,7 @@ tokio::task_local! {
     static CALLER: Caller;
 }
 
-/// Work on behalf of `caller`, or of nobody.
+/// Work on behalf of `caller`, or of no caller.
 pub async fn on_behalf_of<T>(caller: Option<Caller>, work: impl Future<Output = T>) -> T {
     match caller {
         Some(caller) => CALLER.scope(caller, work).await,
@@ -30,7 +30,7 @@ pub async fn on_behalf_of<T>(caller: Option<Caller>, work: impl Future<Output = 
     }
 }
 
-/// On whose behalf this task works.
+/// The caller that this task works for.
 pub(super) fn caller() -> Option<Caller> {
     CALLER.try_with(Caller::clone).ok()
 }

@@ -16,7 +16,7 @@ use wasm_host_system::allocations::unwatched;
 /// Parameters by their positions, from 0, in order.
 type Placed = Vec<(usize, Parameter)>;
 
-/// A statement can have so many; beyond it, the server and the driver count wrong.
+/// A statement can have this many; beyond it, the server and the driver count wrong.
 pub(super) fn check_count(given: usize) -> Result<(), Error> {
     if given <= limits::PARAMETERS {
         return Ok(());

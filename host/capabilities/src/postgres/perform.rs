@@ -1,6 +1,6 @@
 //! What is sent for a piece of work: a command as it is, a statement prepared, alone through a pooler in a transaction.
 //!
-//! Who wants its end, and when it has to end, is in `run`.
+//! What ends it, and when it has to end, is in `run`.
 
 use std::sync::Arc;
 

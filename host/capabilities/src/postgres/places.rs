@@ -1,4 +1,5 @@
-//! Who may have a connection: so many places, shared by the services that are granted the database.
+//! Which service may have a connection: a bounded number of places, shared by the services that are granted the
+//! database.
 //!
 //! A caller that finds none free is handed one: the service that has the fewest first, and of those the one whose turn is
 //! longest ago, whatever came first. Some places are kept for services that have none, so that one which takes all it
@@ -135,7 +136,7 @@ impl Places {
             state.hold(user);
             let place = Place { places: Some(self.clone()), user };
             if let Err(mut place) = sender.send(place) {
-                // It went in this moment. Its place is given back here, where the state is locked already.
+                // The caller left in this moment. Its place is given back here, where the state is locked already.
                 place.places = None;
                 state.give_back(user);
             }
@@ -148,7 +149,7 @@ impl Places {
 }
 
 impl State {
-    /// Whether a free place is there that is not kept for others. Whoever has none may have each of them.
+    /// Whether a free place is there that is not kept for others. A service that has none may have each of them.
     fn may_take(&self, all: usize, user: User) -> bool {
         let kept = self.without.min((all / limits::POOL_PARTS_KEPT).max(1));
         let held = self.users.get(user.0).map_or(0, |taker| taker.held);
@@ -181,7 +182,7 @@ impl State {
         self.users.get(user.0).is_some_and(|taker| !taker.line.is_empty())
     }
 
-    /// Who is first: the lowest.
+    /// Which service is first: the lowest.
     fn rank(&self, user: User) -> (usize, u64) {
         self.users.get(user.0).map(|taker| (taker.held, taker.turn)).unwrap_or_default()
     }

@@ -91,8 +91,8 @@ impl PgDatabase {
     /// Whether the server answers, for `/ready`.
     pub async fn check(&self) -> Result<(), Error> {
         let pool = &*self.pool;
-        // Where the next statement has to log in, so does this. Else not: a busy database is ready, and may let nobody
-        // else in. Nor does it wait for a connection of the pool.
+        // Where the next statement has to log in, so does this. Else not: a busy database is ready, and may let no
+        // other client in. Nor does it wait for a connection of the pool.
         let answers = match pool.opens_next() {
             true => pool.control.lets_in().await,
             false => pool.control.is_alive().await,
@@ -167,7 +167,7 @@ pub(super) struct Pool {
     pub(super) config: PoolConfig,
     pub(super) control: Arc<Control>,
     administrator: OnceLock<Administrator>,
-    /// What the database may take, where that is the host's to say.
+    /// What the database may take, where the host decides that.
     room: OnceLock<Room>,
     places: Arc<Places>,
     idle: Mutex<Idle>,
@@ -309,7 +309,7 @@ impl Pool {
     /// A login succeeded. Gives whether the last one before had failed.
     fn found(&self) -> bool {
         let was_down = self.is_down.swap(false, Ordering::Relaxed);
-        // The breaker says so itself if it had opened.
+        // The breaker logs that itself if it had opened.
         if was_down && !self.breaker.is_open() {
             let database = self.login.database();
             tracing::info!(database, "a database can be reached again");

@@ -1,5 +1,5 @@
 //! Working through a connection pooler, for which a session means nothing: between two transactions it may go on with
-//! another connection to the server, and give this one's to somebody else.
+//! another connection to the server, and give this one's to another client.
 //!
 //! So everything is done in a transaction, and with its end, what outlives transactions is taken back, whatever its
 //! statements look like. What cannot be is refused, or the connection is closed in its transaction: poolers then close
@@ -173,7 +173,7 @@ async fn try_opening(sql: &mut PgConnection, opening: &str) -> Result<(), Unusab
     if held == Some("held") { Ok(()) } else { Err(Unusable::Torn) }
 }
 
-/// Puts a session back into its first state, but for prepared statements, in a transaction.
+/// Puts a session back into its first state, except for prepared statements, in a transaction.
 pub fn restored_session() -> String {
     format!("{RESET}; {RESTORE}")
 }

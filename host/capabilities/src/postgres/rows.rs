@@ -1,7 +1,7 @@
 //! The rows of a statement on their way to the caller: read one by one, handed on in batches, never
 //! faster than they are taken.
 //!
-//! It knows what may stop them only as two signals; who watches is in `run`.
+//! It knows what may stop them only as two signals; what watches is in `run`.
 
 use std::pin::pin;
 
@@ -36,7 +36,7 @@ pub(super) struct Sink<'a> {
     pub(super) wants_rows: bool,
     pub(super) columns: &'a mut Option<oneshot::Sender<Vec<Column>>>,
     pub(super) batches: &'a mpsc::Sender<Parcel<RowBatch>>,
-    /// On whose account large rows are held.
+    /// The account that large rows are held for.
     pub(super) account: Option<&'a Holdings>,
     /// For the batch that is being filled.
     pub(super) held: Option<Held>,
@@ -120,8 +120,8 @@ pub(super) async fn stream(
     let (mut refused, mut oversized, mut largest) = (None, false, 0);
     let (mut rows_of_turn, mut bytes_of_turn) = (0, 0);
     loop {
-        // The driver reads on for as long as the server has more, also where nobody is waited for any more: others
-        // have their turn, and so has what watches over this.
+        // The driver reads on for as long as the server has more, also where nothing is waited for any more: other
+        // tasks have their turn, and so has what watches over this.
         if rows_of_turn >= limits::BATCH_ROWS || bytes_of_turn >= limits::BATCH_BYTES {
             (rows_of_turn, bytes_of_turn) = (0, 0);
             yield_now().await;
@@ -206,7 +206,7 @@ impl Sink<'_> {
                     type_name: of.name.clone(),
                 })
                 .collect();
-            // Whoever has gone is noticed by the rows' channel.
+            // The rows' channel notices a caller that has gone.
             let _ = sender.send(columns);
         }
     }

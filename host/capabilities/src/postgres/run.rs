@@ -22,7 +22,7 @@ use super::session;
 use super::statement::{Task, Work};
 use wasm_host_limits::postgres as limits;
 
-/// Run a task. `alone` says that it is in no transaction. It may then be prepared anew when the schema has changed
+/// Run a task. `alone` says that it is in no transaction. It may then be prepared again when the schema has changed
 /// under it; in a transaction, the server allows nothing more after that error.
 pub(super) async fn run(
     connection: &mut Connection,
@@ -71,8 +71,8 @@ pub(super) async fn run(
                         let cancel = async move { pool.control.cancel(process).await };
                         (limits::DRAIN_TIMEOUT, Some(tokio::spawn(cancel)))
                     }
-                    // By the time that a request came through, the process might run somebody else's. Nothing but
-                    // the end of this connection can be meant for this statement only.
+                    // By the time that a request came through, the process might run the statement of another client.
+                    // Nothing but the end of this connection can be meant for this statement only.
                     Way::Pooled(_) => (limits::POOLED_DRAIN, None),
                 };
                 // Keep reading meanwhile: a server that waits for room to send sees no cancel.

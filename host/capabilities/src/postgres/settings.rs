@@ -47,7 +47,8 @@ pub struct PostgresConfig {
     /// Always a `postgres://` URI with a user, a host and a database, all checked. `None`: a database
     /// is started for it.
     pub url: Option<BackendUrl>,
-    /// Whose word for the server is taken, beside the system's. With it, `url` asks for a server that has it.
+    /// The authorities that are trusted for the server, beside the system's. With them, `url` asks for a server with a
+    /// certificate of theirs.
     pub ca: Option<Authorities>,
     /// What it may take of the disk. `None`: it has a url, and its server is not the host's.
     pub size_bytes: Option<u64>,

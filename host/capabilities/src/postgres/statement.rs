@@ -67,9 +67,9 @@ pub(super) struct Task {
     /// Taken when the columns have been sent.
     pub(super) columns: Option<oneshot::Sender<Vec<Column>>>,
     pub(super) stop: Stop,
-    /// On whose behalf it runs.
+    /// The caller that it runs for.
     pub(super) caller: Option<Caller>,
-    /// On whose account its rows are held.
+    /// The account that its rows are held for.
     pub(super) account: Option<Holdings>,
     done: oneshot::Sender<Result<u64, Error>>,
 }
@@ -135,7 +135,7 @@ impl Stop {
         }
     }
 
-    /// `work`, unless nobody wants it any more.
+    /// `work`, unless it is not wanted any more.
     pub(super) async fn or_unwanted<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,

@@ -25,7 +25,7 @@ use wasm_host_tests::postgres::Postgres;
 
 static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
 
-/// The server that tests share, stopped when the last of them lets go of it.
+/// The server that tests share, stopped when the last of them releases it.
 fn server() -> Arc<Postgres> {
     let mut shared = SHARED.lock();
     if let Some(running) = shared.upgrade() {
@@ -173,5 +173,5 @@ fn sqlstate(error: &Error) -> &str {
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What takes milliseconds takes seconds on a machine that is busy. What it must not take is the
-/// time of a statement that nobody ends: two minutes here.
+/// time of a statement that nothing ends: two minutes here.
 const SOON: Duration = Duration::from_secs(10);

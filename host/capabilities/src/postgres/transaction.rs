@@ -56,7 +56,7 @@ pub(super) async fn begin(
             }
         };
         let begun = begun.await.map(|lease| PgTransaction::open(pool.clone(), lease, request));
-        // If the caller has gone, the transaction is dropped here, and thereby rolled back.
+        // If the caller has gone, the transaction is dropped here, which rolls it back.
         let _ = sender.send(begun);
     });
     let begun = receiver.await;
@@ -235,8 +235,8 @@ async fn roll_back(lease: &mut Lease, pool: &Arc<Pool>) {
     let host = RequestContext::of_host("rollback");
     let (mut task, pending) = statement::call(Work::Command(Command::Rollback), false, host, None);
     let rolled_back = run::run(&mut lease.connection, pool, &mut task, false);
-    // A server that is silent rolls back when it sees that the connection is gone. Nobody waits here for a result,
-    // and others wait for the place.
+    // A server that is silent rolls back when it sees that the connection is gone. Nothing waits here for a result, and
+    // others wait for the place.
     if !matches!(timeout(limits::ROLLBACK_TIMEOUT, rolled_back).await, Ok(Ok(_))) {
         lease.connection.broken = true;
     }

@@ -72,7 +72,7 @@ impl Address {
         Self { options: self.options.ssl_mode(mode) }
     }
 
-    /// Log in only where the certificate is the host's own, on the word of these authorities or the system's.
+    /// Log in only where the certificate is the host's own, by the word of these authorities or the system's.
     pub fn with_authorities(self, pem: &[u8]) -> Self {
         let mode = match self.options.get_ssl_mode() {
             PgSslMode::VerifyCa => PgSslMode::VerifyCa,

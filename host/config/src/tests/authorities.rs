@@ -4,7 +4,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use super::*;
 
-/// An application with a certificate that somebody signed for himself, its key, and what is neither.
+/// An application with a self-signed certificate, its key, and what is neither.
 fn application() -> Application {
     let application = Application::new().with("DB", "postgres://u@h/d");
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["h".to_owned()]).unwrap();

@@ -29,7 +29,7 @@ fn every_bound_is_told_with_what_is_in_effect() {
     assert_eq!(bound(&config, "limits", "queue").value, "7");
     let idle = bound(&config, "service.a", "idle");
     assert_eq!((idle.value.as_str(), idle.line), ("1s", None));
-    // What depends on the component is told so.
+    // What depends on the component is shown as such.
     let shared = bound(&config, "service.a", "per-instance");
     assert_eq!((&*shared.value, &*shared.default), ("16 in Rust, else 1", "16 in Rust, else 1"));
     // Also where the file has no such table.
@@ -107,7 +107,7 @@ fn written() -> BTreeSet<String> {
     let mut written = BTreeSet::new();
     for (module, path) in files {
         for line in fs::read_to_string(path).unwrap().lines() {
-            // In whatever place it stands, and whoever may see it; units are private.
+            // In whatever place it stands, and whatever code may see it; units are private.
             if let Some((_, constant)) = line.split_once("pub const ")
                 && let Some((name, _)) = constant.split_once(':')
                 && !name.starts_with('$')

@@ -10,7 +10,7 @@ fn application() -> Application {
 fn check(text: &str, expected: &str) {
     let rendered = application().rejected(text);
     assert_eq!(rendered, expected.trim_end(), "\n{rendered}");
-    // Whatever goes wrong, an editor can jump to it, and no secret is told.
+    // Whatever goes wrong, an editor can jump to it, and no secret is shown.
     let lines = text.lines().count().max(1);
     for diagnostic in &application().parse(text).unwrap_err() {
         assert!((1..=lines).contains(&diagnostic.line), "{diagnostic}");

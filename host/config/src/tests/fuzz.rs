@@ -125,7 +125,7 @@ fn damaged(text: &str, damage: &Damage) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Parse it, and see that what is said of it can be acted upon.
+/// Parse it, and check that a user can act on what is said of it.
 fn is_told_well(application: &Application, text: &str) {
     let Err(found) = application.parse(text) else { return };
     let lines = text.lines().count().max(1);

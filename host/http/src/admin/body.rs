@@ -1,4 +1,4 @@
-//! Reading a whole request body: bounded in size and in time, and never taken for whole when it was cut off.
+//! Reading a whole request body: bounded in size and in time, and never taken as whole when it was cut off.
 
 use http_body::Body;
 use http_body_util::BodyExt as _;

@@ -1,4 +1,4 @@
-//! Who may ask the control plane: who has the token, and no web page.
+//! Which requests the control plane takes: those with the token, and none of a web page.
 //!
 //! A browser on this machine reaches the port. It cannot read the token, but what it sends must not even be
 //! looked at: a page of another origin says so in `Origin` or `Sec-Fetch-Site`, and a page whose name was
@@ -32,7 +32,7 @@ pub(super) fn same_origin<B>(request: &Request<B>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Let in who has the token.
+/// Let in a request that has the token.
 pub(super) fn has_token<B>(request: &Request<B>, token: &Token) -> Result<(), Failure> {
     if given(request.headers()).is_some_and(|given| token.is(given)) {
         return Ok(());

@@ -55,7 +55,7 @@ impl Admin {
         let asked = asked(request.uri().query())?;
         let canary = asked.canary()?;
         let cause = asked.cause.unwrap_or_else(|| CAUSE.to_string());
-        // Before the body: nobody uploads for a service that is not there.
+        // Before the body: nothing is uploaded for a service that is not there.
         self.swaps.history(service).map_err(|error| self.failure(error))?;
         let Ok(_place) = self.uploads.try_acquire() else {
             return Err(Failure::new(

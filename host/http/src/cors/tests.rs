@@ -191,7 +191,7 @@ fn an_answer_says_who_may_read_it() {
         marked(&open, LISTED, &[]),
         [&format!("allow-origin: {LISTED}"), "expose-headers: x-total", "vary: Origin"]
     );
-    // A cache may hold it for whoever comes next.
+    // A cache may hold it for the next client.
     assert_eq!(marked(&open, OTHER, &[]), ["vary: Origin"]);
     assert_eq!(marked(&open, "", &[("vary", "Accept")]), ["vary: Accept", "vary: Origin"]);
     let with_cookies = pages(CorsConfig { credentials: true, ..config(&[LISTED]) });

@@ -50,7 +50,7 @@ pub(super) fn coding(headers: &HeaderMap, copies: &[Coding]) -> Option<Coding> {
     best.1
 }
 
-/// Whether this is somebody who opens a page. What a page loads, and programs, say `*/*` or what they need.
+/// Whether this request opens a page. What a page loads, and programs, say `*/*` or what they need.
 pub(super) fn takes_page(headers: &HeaderMap) -> bool {
     weight(headers, &header::ACCEPT, "text/html").is_some_and(|weight| weight > 0.0)
 }

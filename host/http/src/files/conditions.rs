@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::{self, GetAll, HeaderMap, HeaderName, HeaderValue};
 use httpdate::HttpDate;
 
-/// The first second of which no HTTP date can tell: of the year 10000.
+/// The first second that no HTTP date can write: of the year 10000.
 const END_OF_DATES: u64 = 253_402_300_800;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

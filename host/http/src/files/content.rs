@@ -33,7 +33,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// So many bytes of it, from one on.
+    /// `bytes` bytes of it, from the byte `at` on.
     pub(super) fn new(
         service: Arc<str>,
         file: File,

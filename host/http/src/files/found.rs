@@ -10,7 +10,7 @@ use wasm_host_settings::percent;
 /// The file that answers for a folder, and for every page of a single-page application.
 const INDEX: &str = "index.html";
 
-/// The one folder with a dot that is meant for everybody.
+/// The one folder with a dot that is meant for all clients.
 const WELL_KNOWN: &str = ".well-known";
 
 /// Length of the hash in a file name that says "the content never changes under this name".
@@ -76,7 +76,7 @@ impl Found {
     }
 }
 
-/// The path below the folder that a request's path names, or none if nothing there is for anybody to see.
+/// The path below the folder that a request's path names, or none if clients may see nothing there.
 pub(super) fn relative(path: &str) -> Option<PathBuf> {
     let decoded = percent::decoded(path.trim_start_matches('/'))?;
     if decoded.contains(['\0', '\\']) {

@@ -15,8 +15,9 @@ pub(super) enum Part {
     Beyond,
 }
 
-/// The part of so many bytes that a GET asks for. `honoured` is what its `If-Range` says. What is not understood, units
-/// of others and several parts at once included, is no reason to send nothing: then all of it is sent.
+/// The part that a GET asks for, of a file with this many bytes. `honoured` is what its `If-Range` says. What is not
+/// understood, units of others and several parts at once included, is no reason to send nothing: then all of it is
+/// sent.
 pub(super) fn asked(headers: &HeaderMap, honoured: bool, bytes: u64) -> Part {
     let mut ranges = headers.get_all(header::RANGE).iter();
     let (Some(range), None, true) = (ranges.next(), ranges.next(), honoured) else {

@@ -1,8 +1,8 @@
-//! By what a client knows a file again: a tag that changes when the content does, also with the same size and time.
+//! How a client recognises a file: by a tag that changes when the content does, also with the same size and time.
 //!
 //! It is a digest of the content, the same wherever and whenever a copy of the file is served. A digest is kept as long
-//! as the system says that nobody has written the file; it counts time in steps, in one of which a file may be written
-//! twice, so the word of a moment ago is not taken. Large files are not read for it: their tag is made of what the
+//! as the system says that the file was not written; it counts time in steps, in one of which a file may be written
+//! twice, so a time of a moment ago is not trusted. Large files are not read for it: their tag is made of what the
 //! system knows, which changes more often than the content, and while they are being written they have none.
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use wasm_host_limits::http as limits;
 
-/// Bytes of a digest that are told. Nobody gains by finding two files with the same ones.
+/// Bytes of a digest that are in the tag. Two files with the same ones are of no use to an attacker.
 const TOLD: usize = 16;
 
 /// The digests of one folder's files.
@@ -32,7 +32,7 @@ type Id = (u64, u64);
 struct Stamp {
     bytes: u64,
     modified: (i64, i64),
-    /// Nobody can set it.
+    /// No program can set it.
     changed: (i64, i64),
 }
 
@@ -80,7 +80,7 @@ impl Stamp {
         }
     }
 
-    /// Whether whoever writes the file now changes the stamp by that.
+    /// Whether a program that writes the file now changes the stamp by that.
     fn is_settled(&self, now: SystemTime) -> bool {
         let changed = Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0));
         let age = now.duration_since(UNIX_EPOCH + changed);

@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use super::*;
 use wasm_host_service::admission::{Admission, Gate};
 
-/// Requests that a folder here serves at once, and that wait.
+/// Requests that a folder here serves at once, and requests that wait.
 const AT_ONCE: usize = 3;
 const IN_LINE: usize = 4;
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{FOR, FORWARDED, HOST, Node, PREFIX, PROTO};
 
-/// What one proxy says of whoever asked it.
+/// What one proxy says of the client that asked it.
 #[derive(Debug, Default)]
 pub(super) struct Element {
     pub(super) node: Option<Node>,

@@ -1,4 +1,4 @@
-//! Who is believed to ask, and what a component reads of it.
+//! Which client is taken to ask, and what a component reads of it.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn an_address_of_version_6_is_written_as_each_header_has_it() {
     let lines = told("2001:db8::1", &[]);
     assert_eq!(lines[0], "forwarded: for=\"[2001:db8::1]\";host=\"shop.example:8080\";proto=http");
     assert_eq!(lines[1], "x-forwarded-for: 2001:db8::1");
-    // One of version 4 in the clothes of the other is one of version 4.
+    // An address of version 4 that is written as one of version 6 is one of version 4.
     assert_eq!(told("::ffff:192.0.2.1", &[])[1], "x-forwarded-for: 192.0.2.1");
 }
 
@@ -77,7 +77,7 @@ fn nothing_that_a_client_says_of_itself_gets_through() {
     }
 }
 
-/// Who asks, and the list of those who passed it on, by a connection from a trusted proxy.
+/// The client that asks, and the list of proxies that passed it on, by a connection from a trusted proxy.
 #[track_caller]
 fn asks(sent: &[(&str, &str)]) -> (Option<IpAddr>, String) {
     let headers = headers(sent);
@@ -99,7 +99,7 @@ fn the_last_that_is_not_trusted_is_the_client() {
         ("2001:db8::1", "2001:db8::1", "2001:db8::1, 10.0.0.1"),
         // All of them are trusted.
         ("10.3.3.3, 10.2.2.2", "10.3.3.3", "10.3.3.3, 10.2.2.2, 10.0.0.1"),
-        // What cannot be read is nobody, and neither is what is before it.
+        // What cannot be read is no client, and neither is what is before it.
         ("192.0.2.1, 10.x", "10.0.0.1", "10.0.0.1"),
         ("192.0.2.1, , 10.2.2.2", "10.2.2.2", "10.2.2.2, 10.0.0.1"),
         ("", "10.0.0.1", "10.0.0.1"),
@@ -146,7 +146,7 @@ fn scheme_host_and_prefix_are_those_of_the_clients_own_proxy() {
         ("x-forwarded-prefix", "/base/"),
     ];
     assert_eq!(seen(&one), "https://shop.example/base");
-    // The first of each is of the client, who is not asked.
+    // The first of each is the client's, which is not trusted.
     let lists = [
         ("x-forwarded-for", "203.0.113.9, 192.0.2.1, 10.2.2.2"),
         ("x-forwarded-proto", "http, https, http"),

@@ -1,8 +1,8 @@
 //! The body of a request as it arrives, which tells the connection how long it may still be read.
 //!
 //! hyper reads a body for as long as it has a reader, and then goes on to the next request or closes.
-//! Which of both it was about is not to be seen from outside, so the connection is told when it is about the next
-//! request: when bodies are read, or given up, and hyper has had time to see that.
+//! Which of the two it does cannot be seen from outside, so the connection is told when the next request is due: when
+//! bodies are read, or given up, and hyper has had time to see that.
 
 use std::pin::Pin;
 use std::sync::Arc;

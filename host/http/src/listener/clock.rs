@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Moving the deadline away costs nothing: the timer fires at the earlier one and is set anew then.
+/// Moving the deadline away costs nothing: the timer fires at the earlier one and is then set again.
 #[derive(Default)]
 pub struct LazyTimer {
     sleep: Option<Pin<Box<Sleep>>>,

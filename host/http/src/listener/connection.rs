@@ -189,7 +189,7 @@ where
             if !has_unread && state.begun() == begun {
                 state.rests();
             }
-            // What has been sent is read before the end is told; a new connection has a moment for it.
+            // What has been sent is read before the connection is told to end; a new connection has a moment for it.
             if finishing || order < Order::Finish || !state.has_begun() {
                 break;
             }
@@ -249,7 +249,7 @@ fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End 
 /// Wait until the client has seen the end, or the host's own time is over. Closing while it sends would reset the
 /// connection, and it would not see why.
 async fn linger(stream: &TcpStream, state: &ConnectionState) {
-    // Of an answer that broke off it has not been told yet that no more comes.
+    // The client of an answer that broke off does not know yet that no more comes.
     let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
     tokio::select! {
         () = discard(stream) => {}
@@ -264,7 +264,7 @@ async fn discard(stream: &TcpStream) {
         match stream.try_read(&mut bytes) {
             Ok(0) => return,
             Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
-            // A client that sends faster than this reads would leave nobody else a turn, nor the end of this one.
+            // A client that sends faster than this reads would leave no other task a turn, and this one would not end.
             _ => yield_now().await,
         }
     }

@@ -41,9 +41,9 @@ pub(super) enum Due {
 /// What a connection that may be ended for another one is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spare {
-    /// Nothing, for so long.
+    /// Nothing, for this long.
     Idle(Duration),
-    /// Waiting for the rest of a request head, for so long.
+    /// Waiting for the rest of a request head, for this long.
     Headless(Duration),
 }
 
@@ -223,8 +223,8 @@ impl ConnectionState {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// If it has no request, what it does instead. None if it was told to end: it is not to be chosen again because it
-    /// does not go.
+    /// If it has no request, what it does instead. None if it was told to end: it may stay for a while, and must not be
+    /// chosen again.
     pub(super) fn spare(&self) -> Option<Spare> {
         if self.is_at_work() || self.told_at.load(Ordering::Relaxed) != NEVER {
             return None;
@@ -313,7 +313,7 @@ impl InFlightGuard {
     /// There is an answer.
     pub(super) fn answer(&mut self) {
         self.answered = true;
-        // Of what never was reset nothing is taken.
+        // Where nothing was reset, nothing is subtracted.
         let _ = self.connection.unanswered.fetch_update(
             Ordering::Relaxed,
             Ordering::Relaxed,

@@ -368,7 +368,7 @@ mod tests {
         drop(of_deaf);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(is_told(&deaf) && !is_told(&other));
-        // It does not go, and must not be the chosen one for ever.
+        // It stays, and must not be the one that is chosen each time.
         drop(of_other);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(is_told(&other) && !newcomer.is_finished());

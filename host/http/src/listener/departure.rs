@@ -1,8 +1,8 @@
-//! Whether a client has left, also while nobody reads from it.
+//! Whether a client has left, also while nothing reads from it.
 //!
-//! hyper notices an end only where it reads, and it does not read while a request body that nobody wants
-//! waits in its buffer. The operating system tells of both ends of a connection regardless of what is
-//! left to be read: as events that `tokio` passes on.
+//! hyper notices an end only where it reads, and it does not read while a request body that is not wanted waits in its
+//! buffer. The operating system tells of both ends of a connection regardless of what is left to be read: as events
+//! that `tokio` passes on.
 //!
 //! A reset (RST) is an end. An end of the client's sending side (FIN) may be a `close` or a `shutdown`;
 //! from here they look the same until something is written. It is taken as leaving, as hyper and nginx do, with

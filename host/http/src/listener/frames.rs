@@ -29,13 +29,13 @@ pub(super) struct Frames<I> {
 /// Finds the heads of frames, wherever reads begin and end.
 #[derive(Debug, PartialEq)]
 enum Reader {
-    /// So many bytes of the preface have come.
+    /// The number of bytes of the preface that have come.
     Preface(usize),
     /// HTTP/1.1.
     Nothing,
-    /// So many bytes of a head.
+    /// The number of bytes of a head that have come.
     Head([u8; HEAD_BYTES], usize),
-    /// So many bytes to the next head.
+    /// The number of bytes to the next head.
     Payload(usize),
 }
 
@@ -182,7 +182,7 @@ impl Reader {
         true
     }
 
-    /// What comes behind the head of a frame with so many bytes.
+    /// What comes behind the head of a frame with this many bytes.
     fn after(length: usize) -> Self {
         if length == 0 { Self::Head([0; HEAD_BYTES], 0) } else { Self::Payload(length) }
     }
@@ -215,7 +215,7 @@ impl Tally {
         true
     }
 
-    /// So many bytes were written. What is no answer to such frames was asked for.
+    /// This many bytes were written. What is no answer to such frames was asked for.
     fn sent(&mut self, bytes: usize) {
         let paid = bytes.saturating_sub(self.echo) / limits::BYTES_PER_IDLE_FRAME;
         self.echo = self.echo.saturating_sub(bytes);

@@ -41,7 +41,7 @@ impl Version {
         let mut first = [0; PREFACE.len()];
         match stream.peek(&mut first).await {
             Ok(count) => Self::of_first(first.get(..count).unwrap_or_default()),
-            // Whoever reads it meets the same error.
+            // The code that reads it meets the same error.
             Err(_) => Self::Http1,
         }
     }

@@ -32,7 +32,7 @@ pub(super) struct Socket {
 /// Whether what is accepted has the options of the socket that accepted it. Everywhere else, each is prepared.
 pub(super) const INHERITS: bool = cfg!(target_os = "linux");
 
-/// Listen on the first address of `host` that can be had. The options are set before anybody can connect, and here
+/// Listen on the first address of `host` that is free. The options are set before a client can connect, and here
 /// rather than for each connection, which would cost six calls of the system.
 pub(super) async fn listen(host: &str, port: u16, write_idle: Duration) -> io::Result<TcpListener> {
     let mut failed = None;

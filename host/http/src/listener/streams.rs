@@ -1,13 +1,13 @@
 //! The tasks of HTTP/2 streams, with deadlines for clients that grant a stream nothing to send, or too little.
 //!
 //! The connection of such a client may be well: it reads, answers pings, and only never opens the window of
-//! one stream. hyper then waits without polling the response's body, so the body cannot see to it itself.
-//! It tells the stream's deadlines when it gave a piece away; the stream's task looks at them.
+//! one stream. hyper then waits without polling the response's body, so the body cannot check it itself.
+//! It tells the stream's deadlines when it gave a piece to hyper; the stream's task looks at them.
 //!
 //! Pieces are small. hyper asks for the next one when the window covers all that came before it, so a client that
 //! reads is seen to read, however slowly; a piece as a component writes it may take longer than a client may be idle.
-//! Nothing looks at the last piece: the task ends when that was handed over, and what is not granted of it waits in
-//! the connection, up to its end. It is `STREAM_PIECE_BYTES` at most.
+//! Nothing looks at the last piece: the task ends when that was handed over, and the part of it that is not granted
+//! waits in the connection, up to its end. It is `STREAM_PIECE_BYTES` at most.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -133,7 +133,7 @@ impl StreamDeadlines {
 // === impl Delivered ===
 
 impl<B> Delivered<B> {
-    /// It must be whole by `until`, if that is told.
+    /// It must be whole by `until`, if that is given.
     pub(super) fn new(body: B, in_flight: InFlightGuard, until: Option<Instant>) -> Self {
         let deadlines = DEADLINES.try_with(Clone::clone).ok();
         if let Some(until) = until {

@@ -1,7 +1,7 @@
-//! So many at once, so many waiting.
+//! A bounded number at once, and a bounded number that wait.
 //!
-//! First come, first served: a place that comes free is given to whoever has waited longest, before anybody who has
-//! just come can take it. Otherwise some would wait for as long as they may while others walk past. Without waiters
+//! First come, first served: a place that comes free is given to the request that has waited longest, before one that
+//! has just come can take it. Otherwise some would wait for as long as they may while others pass them. Without waiters
 //! it is one atomic operation each way; tokio's semaphore takes a lock whenever a permit comes back.
 
 use std::collections::VecDeque;
@@ -17,12 +17,12 @@ pub struct Gate {
     limit: usize,
     running: AtomicUsize,
     queue: usize,
-    /// As many as there are in line, to be looked at without its lock.
+    /// The number of requests in line, which can be read without its lock.
     waiting: AtomicUsize,
     line: Mutex<Line>,
 }
 
-/// Who waits, longest first.
+/// The requests that wait, longest first.
 #[derive(Default)]
 struct Line {
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
@@ -31,7 +31,7 @@ struct Line {
     next: u64,
 }
 
-/// Why somebody may not pass.
+/// Why a request may not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Full,
@@ -58,7 +58,7 @@ impl Gate {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Pass if there is a place and nobody waits for one.
+    /// Pass if there is a place and no request waits for one.
     pub(super) fn try_pass(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) == 0 && self.take()
     }
@@ -88,7 +88,7 @@ impl Gate {
         self.pass(until).await.map(|()| Place(self))
     }
 
-    /// Nobody waits any more: who does now, and who would from now on, is refused.
+    /// No request waits any more: one that does now, and one that would from now on, is refused.
     pub(super) fn close(&self) {
         let mut line = self.line();
         line.is_closed = true;
@@ -99,7 +99,7 @@ impl Gate {
     /// Give a place back.
     pub(super) fn leave(&self) {
         self.running.fetch_sub(1, Ordering::SeqCst);
-        // Whoever comes into line counts there first and then looks for a place: one of the two sees the other.
+        // A request that comes into line counts there first and then looks for a place: one of the two sees the other.
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.hand_on(&mut self.line());
         }
@@ -134,7 +134,7 @@ impl Gate {
         Ok(Some(Waiting { gate: self, number, place, passed: false }))
     }
 
-    /// Give the places that are free to those who have waited longest.
+    /// Give the places that are free to the requests that have waited longest.
     fn hand_on(&self, line: &mut Line) {
         while !line.waiting.is_empty() && self.take() {
             let first = line.waiting.pop_front();
@@ -163,7 +163,7 @@ impl Gate {
 pub(super) struct Place<'a>(&'a Gate);
 
 impl Place<'_> {
-    /// Somebody else gives it back.
+    /// Other code gives it back.
     pub(super) fn keep(self) {
         std::mem::forget(self);
     }
@@ -175,7 +175,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Somebody in line. Leaves it when dropped, so that a client that leaves gives up its place.
+/// A request in line. Leaves it when dropped, so that a client that leaves gives up its place.
 struct Waiting<'a> {
     gate: &'a Gate,
     number: u64,
@@ -243,7 +243,7 @@ mod tests {
         assert!(gate.try_pass());
         let mut first = pin!(gate.pass(soon()));
         assert!(poll(first.as_mut()).is_pending());
-        // Whoever leaves does this, and a moment later the rest.
+        // A request that leaves does this, and a moment later the rest.
         gate.running.fetch_sub(1, Ordering::SeqCst);
         assert!(!gate.try_pass());
         let mut newcomer = pin!(gate.pass(soon()));
@@ -286,7 +286,7 @@ mod tests {
         gate.close();
         assert_eq!(poll(waiting.as_mut()), Poll::Ready(Err(Refused::Closed)));
         assert_eq!(gate.pass(soon()).await, Err(Refused::Closed));
-        // Places are given back as before, and taken where nobody has to wait.
+        // Places are given back as before, and taken where no request has to wait.
         gate.leave();
         assert!(gate.try_pass());
     }

@@ -52,7 +52,7 @@ pub fn status(kind: Kind) -> (StatusCode, &'static str) {
     }
 }
 
-/// The response that tells a client of a failure.
+/// The response that reports a failure to a client.
 pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
     let (status, title) = status(failure.kind);
     let problem = Problem {

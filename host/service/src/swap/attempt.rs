@@ -148,7 +148,7 @@ impl Swaps {
     }
 
     /// The new version is good: write that down, then let it take requests. In this order, so that what was
-    /// told to be in service is in service after a power failure, too.
+    /// reported to be in service is in service after a power failure, too.
     async fn publish(
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,

@@ -57,7 +57,7 @@ impl fmt::Debug for Authorities {
     }
 }
 
-/// What the system trusts, and `own`. Fails if that is nobody.
+/// What the system trusts, and `own`. Fails if that is none.
 pub fn roots(own: Option<&Authorities>) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     // A certificate of the system that cannot be read is the system's affair.

@@ -254,7 +254,7 @@ impl IntoIterator for Rows {
 pub struct Execute(Call);
 
 impl Execute {
-    /// It changes so many rows.
+    /// It changes this many rows.
     pub fn of(statement: &str, changed: u64) -> Self {
         Self::with(statement, Answer::Value(changed))
     }

@@ -127,7 +127,7 @@ impl Exchange {
         self
     }
 
-    /// Nobody is there. For a service, `why` may be an error of `wasi:http`, such as `connection-timeout`.
+    /// No server is there. For a service, `why` may be an error of `wasi:http`, such as `connection-timeout`.
     pub fn unreachable(mut self, why: &str) -> Self {
         self.answer = Some(HttpAnswer::Unreachable(why.to_string()));
         self

@@ -1,4 +1,4 @@
-//! A case file's text as a [`Case`]. What is wrong is told with its line.
+//! A case file's text as a [`Case`]. What is wrong is reported with its line.
 
 mod answer;
 mod raw;

@@ -177,7 +177,7 @@ mod tests {
     use crate::case::Matching;
     use crate::script::{Question, Script};
 
-    /// Whether a call counts as given up whose reader takes so many pieces of its answer and then leaves.
+    /// Whether a call counts as given up when its reader takes this many pieces of the answer and then leaves.
     async fn is_given_up(pieces: &[Piece], end: End, taken: usize) -> bool {
         let call = "request.path = \"/\"\n[[call]]\nexecute = \"a\"\n[response]\nstatus = 200\n";
         let case = crate::case::Case::parse(call, std::path::Path::new("a.toml")).unwrap();

@@ -143,7 +143,7 @@ async fn unless<T>(
     }
 }
 
-/// What a component hears whose call is not in the script. It looks like a server that is down, so
+/// The error for a call that is not in the script. It looks like a server that is down, so
 /// that the component can go on and the case can say what happened.
 fn unscripted() -> Error {
     Error::Unavailable("the case has no answer to this call".to_string())
@@ -204,14 +204,14 @@ async fn query(
                 None => Err(Error::Cancelled),
             },
         };
-        // The rows end before their future does; whoever has gone wants neither.
+        // The rows end before their future does; a reader that has gone wants neither.
         drop(batches);
         let _ = done.send(result);
     });
     Ok(Rows { columns, batches: receiver, done: ended })
 }
 
-/// Hand over all rows and what follows them. None if nobody wants them any more.
+/// Hand over all rows and what follows them. None if they are not wanted any more.
 async fn send(
     batches: &mpsc::Sender<Parcel<RowBatch>>,
     rows: Vec<RowItem>,

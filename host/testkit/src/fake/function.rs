@@ -118,7 +118,7 @@ answer.end = "stall"
     async fn what_was_asked_otherwise_is_told_and_can_be_written_down() {
         let script = script();
         let fake = FakeFunctions(script.clone());
-        // It gets on with the answer to what is nearest.
+        // It goes on with the answer to the nearest call.
         let other = asked("get", &["bucket", "changed"]);
         let given = fake.call(other.clone(), RequestContext::of_host("test"), None).await.unwrap();
         assert_eq!(given, Ok(json!({ "bytes": [1] })));

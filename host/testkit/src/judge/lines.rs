@@ -92,7 +92,7 @@ fn text_of(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok("") => String::new(),
         Ok(text) if text.ends_with('\n') => text.to_string(),
-        // Else a missing line's end could not be told.
+        // Else a missing line's end could not be seen.
         Ok(text) => format!("{text} (no end of line)\n"),
         Err(_) => format!("base64 {}\n", BASE64_STANDARD.encode(bytes)),
     }

@@ -12,7 +12,7 @@ fn query(statement: &str, parameters: Vec<Value>) -> Question {
     Question::Query { statement: statement.to_string(), parameters }
 }
 
-/// What the component of `case` does if it asks these questions, hears all answers, and says this.
+/// What the component of `case` does if it asks these questions, gets all answers, and answers this.
 fn observed(case: &Case, questions: Vec<Question>, status: u16, body: &str) -> Observed {
     let script = Script::new(case.matching, case.calls.clone());
     for question in questions {

@@ -14,7 +14,7 @@ const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 /// What unmodified clients need to chat and to manage models: the command line asks for `/` before
 /// everything, ollama-js and Open WebUI use all under `/api/` that is listed, and clients of OpenAI's
 /// API use `/v1/`. Left out: `push`, `create`, `copy` and `blobs`, which publish or write files, and
-/// `me`, `signout` and `experimental`, which act for the account of whoever runs Ollama. A list of
+/// `me`, `signout` and `experimental`, which act for the account of the user who runs Ollama. A list of
 /// what is open and not of what is closed, so that what a later Ollama adds is closed.
 const DEFAULT: &[&str] = &[
     "GET /",
@@ -68,7 +68,7 @@ impl ForwardList {
     }
 
     /// Whether a request may pass. `path` as it stands in the request, without the query. The error
-    /// is a sentence for whoever sent it, with the line of the application file that would allow it.
+    /// is a sentence for the client that sent it, with the line of the application file that would allow it.
     pub fn check(&self, method: &str, path: &str) -> Result<(), String> {
         if let Some(trick) = ambiguity(path) {
             return Err(format!("the path has {trick}, so it is not passed on"));

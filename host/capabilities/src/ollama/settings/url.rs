@@ -10,7 +10,7 @@ use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::interpolate::{HOLE, Text, has_literal};
 use wasm_host_settings::secret::{BackendUrl, HIDDEN};
 
-/// Where Ollama listens when nobody says otherwise.
+/// Where Ollama listens by default.
 const DEFAULT_PORT: &str = "11434";
 const DEFAULT_HOST: &str = "127.0.0.1";
 

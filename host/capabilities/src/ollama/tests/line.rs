@@ -1,4 +1,4 @@
-//! Who waits for a place at the server, in which order, and for how long.
+//! Which calls wait for a place at the server, in which order, and for how long.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -11,7 +11,7 @@ fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// A client with one place, nobody at the server, and so many who may wait.
+/// A client with one place, no call at the server, and a bound on the calls that may wait.
 fn one_place(queue: usize) -> Client {
     let options = Options { calls: 1, queue, ..Options::default() };
     client_with("127.0.0.1:1".parse().unwrap(), options)

@@ -330,7 +330,7 @@ async fn a_client_that_leaves_closes_the_connection() {
         let caller = caller();
         let call = tokio::spawn(outbound.send(caller.clone(), get(&peer.url())));
         assert_eq!(closed.recv().await, Some("asked"));
-        // Nobody reads the body, as a guest that hangs would not.
+        // Nothing reads the body, as a guest that hangs would not.
         let held = if answer.is_empty() { None } else { Some(call.await.unwrap().unwrap()) };
         caller.cancel().cancel();
         let seen = tokio::time::timeout(Duration::from_secs(10), closed.recv()).await;
@@ -341,7 +341,7 @@ async fn a_client_that_leaves_closes_the_connection() {
 
 #[tokio::test]
 async fn a_host_that_is_away_is_not_tried_for_every_call() {
-    // Held to the end, so that nobody else is given the same port.
+    // Held to the end, so that no other test is given the same port.
     let closed = TcpSocket::new_v4().unwrap();
     closed.set_reuseaddr(true).unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -109,7 +109,7 @@ proptest! {
         bytes in any::<Vec<u8>>(),
     ) {
         let of = Type::new(kind, array.then_some(23), name);
-        // What is read can be sent again, but for forms that the server has and no client writes.
+        // What is read can be sent again, except for forms that the server has and no client writes.
         if let Ok(value) = read(&of, Some(&bytes)) {
             let _ = write(0, &of, &value);
         }

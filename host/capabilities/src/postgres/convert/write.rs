@@ -85,7 +85,7 @@ pub(in crate::postgres) fn write(
     }
 }
 
-/// What always works: every type reads text.
+/// This always works: every type reads text.
 const AS_TEXT: &str = "; give it as text, which the server reads";
 const ZERO: &str = " with a zero character, which Postgres cannot store";
 

@@ -35,7 +35,7 @@ async fn a_transaction_keeps_or_undoes_and_a_dropped_one_is_rolled_back() {
     assert_eq!(sqlstate(&run(failed.clone(), "select 1 / 0").await.unwrap_err()), "22012");
     assert_eq!(sqlstate(&run(failed.clone(), "select 1").await.unwrap_err()), "25P02");
     assert_eq!(sqlstate(&failed.commit(request()).await.unwrap_err()), "25P02");
-    // A savepoint mends it.
+    // A savepoint repairs it.
     let mended = bench.database.begin(request()).await.unwrap();
     run(mended.clone(), "savepoint s").await.unwrap();
     run(mended.clone(), "select 1 / 0").await.unwrap_err();
@@ -104,7 +104,7 @@ async fn plain_statements_keep_their_connection() {
     bench.execute("set a.b = 'leaked'").await.unwrap();
     bench.until_idle().await;
     assert_eq!(bench.one("select pg_backend_pid()").await, pid);
-    // It is kept if the cancel gets through in time, of which a login shall take nothing.
+    // It is kept if the cancel gets through in time; a login must not take any of that time.
     assert!(bench.database.pool.control.is_alive().await);
     drop(bench.query("select pg_sleep(600)", Vec::new()).await.unwrap());
     bench.until_idle().await;

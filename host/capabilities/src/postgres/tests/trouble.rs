@@ -50,7 +50,7 @@ async fn a_server_that_is_down_is_unavailable_at_once_and_comes_back() {
     // What waits for the server to come back is not what says at once that it is away.
     let patience = 60 * SECOND;
     let config = PoolConfig { acquire_timeout: patience, connect_timeout: patience, ..quick() };
-    // A port that refuses for as long as it is held: nobody listens on it.
+    // A port that refuses for as long as it is held: nothing listens on it.
     let refusing = tokio::net::TcpSocket::new_v4().unwrap();
     refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = refusing.local_addr().unwrap().port();
