@@ -237,9 +237,13 @@ async fn a_transaction_left_open_is_nobody_elses() {
     for _ in 0..8 {
         assert_eq!(host.get("/holder/begin").await.text(), "Ok(0)\n", "{}", host.log());
     }
-    // Whether idle on a connection of the pool or handed to this request: it would be old by now. A rollback follows
-    // its answer, and is over by now on a busy machine, too.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // A rollback follows its answer.
+    eventually("every connection to be back", async || {
+        (host.calls("postgres.any").await == 0).then_some(())
+    })
+    .await;
+    // Whether idle on a connection of the pool or handed to this request: it would be old by now.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     for _ in 0..8 {
         assert_eq!(host.get("/holder/old-transactions").await.text(), "0");
     }

@@ -53,7 +53,7 @@ async fn is_refused(limits: &str, bomb: Vec<u8>, reasons: [&str; 2]) {
     let why = reason(&swapping.await.unwrap());
     assert!(reasons.iter().all(|reason| why.contains(reason)), "{why}");
     assert!(host.compilers().is_empty());
-    assert!(host.log().contains("service=\"app\""), "{}", host.log());
+    host.logs("service=\"app\"").await;
     activates(&host, "version-two").await;
     answers(&host, "/", "two").await;
 }

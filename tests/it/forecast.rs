@@ -147,7 +147,7 @@ async fn a_database_that_stops_is_503_and_its_return_needs_no_restart() {
     assert_eq!(reply.status, 503);
     assert_eq!(reply.header("content-type"), "application/problem+json");
     assert_eq!(reply.header("retry-after"), "1");
-    assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(15), "it took {:?}", asked.elapsed());
     let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;
     assert_eq!(ready.status, 200);
     assert!(ready.text().contains("the database weather does not answer"), "{}", ready.text());

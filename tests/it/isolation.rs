@@ -9,8 +9,8 @@ mod warm;
 
 use std::time::{Duration, Instant};
 
-use wasm_host_tests::client;
 use wasm_host_tests::host::App;
+use wasm_host_tests::{client, eventually};
 
 const SERVICES: &str = r#"
 name = "isolation"
@@ -46,7 +46,7 @@ async fn loops_cost_their_own_deadline_and_nobodys_thread() {
     // Long enough that a neighbour on a busy machine is served well before the loops end.
     let patient = SERVICES.replace(
         "memory = \"32MiB\"",
-        "memory = \"32MiB\"\nfirst-byte-timeout = \"6s\"\ncpu-timeout = \"1m\"",
+        "memory = \"32MiB\"\nfirst-byte-timeout = \"15s\"\ncpu-timeout = \"1m\"",
     );
     let host = App::new(&patient).serve().await;
     // More loops than the machine has processors.
@@ -57,7 +57,8 @@ async fn loops_cost_their_own_deadline_and_nobodys_thread() {
             tokio::spawn(async move { client::send(&address, "GET", "/bad/loop", &[], "").await })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    eventually("the loops", async || (host.service("bad").await["in_flight"] == 8).then_some(()))
+        .await;
     assert_eq!(host.get("/good/").await.status, 200);
     assert!(!loops.iter().any(|request| request.is_finished()), "the neighbour waited for a loop");
     for request in loops {

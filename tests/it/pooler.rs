@@ -188,7 +188,7 @@ async fn a_statement_whose_client_leaves_ends_on_the_server() {
         drop(answer);
         bench.until_running("left", "0").await;
         println!("{mode}: gone after {:?}", left.elapsed());
-        assert!(left.elapsed() < Duration::from_secs(8), "{:?}", left.elapsed());
+        assert!(left.elapsed() < Duration::from_secs(20), "{:?}", left.elapsed());
         assert_eq!(bench.value("select 1").await, "1");
     }
 }

@@ -113,7 +113,7 @@ impl App {
         let (reads, mut is_read) = tokio::sync::watch::channel(Reading::Reads);
         let (sender, ready) = tokio::sync::oneshot::channel();
         let mut sender = Some(sender);
-        tokio::spawn({
+        let reader = tokio::spawn({
             let log = log.clone();
             let mut admin = String::new();
             async move {
@@ -136,7 +136,7 @@ impl App {
         });
         match within("the host to serve", ready).await {
             Ok((address, admin)) => {
-                Host { address, admin, child, log, reads, folder: self.folder.clone() }
+                Host { address, admin, child, log, reads, reader, folder: self.folder.clone() }
             }
             Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap().text),
         }
@@ -216,6 +216,8 @@ pub struct Host {
     log: Arc<Mutex<Log>>,
     /// Whether its log is read.
     reads: tokio::sync::watch::Sender<Reading>,
+    /// Reads its log to the end.
+    reader: tokio::task::JoinHandle<()>,
     /// The host lives in it: it outlives the [`App`] where that was made in passing.
     folder: Arc<TempDir>,
 }
@@ -408,9 +410,14 @@ impl Host {
     /// Wait until a host that was asked to stop has done so.
     pub async fn stop_after_signal(mut self) -> (ExitStatus, String) {
         let status = within("the host to stop", self.child.wait()).await.unwrap();
-        // The reader of the log ends with the pipe.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        (status, self.log())
+        let paused = *self.reads.borrow() == Reading::Paused;
+        if paused {
+            self.reads.send_replace(Reading::Reads);
+        }
+        // The pipe ends with the host; what it starts has pipes of its own.
+        within("the end of the log", self.reader).await.unwrap();
+        let log = self.log.lock().unwrap().text.clone();
+        (status, log)
     }
 }
 

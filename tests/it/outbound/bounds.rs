@@ -24,7 +24,7 @@ async fn a_client_that_leaves_closes_its_calls_outside() {
         call.abort();
         eventually("the close", async || (upstream.hung_up() == 1).then_some(())).await;
         // The promise is one second; the rest is for a busy machine.
-        assert!(left.elapsed() < Duration::from_secs(5), "{:?}", left.elapsed());
+        assert!(left.elapsed() < Duration::from_secs(10), "{:?}", left.elapsed());
     }
 }
 
