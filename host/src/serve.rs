@@ -98,6 +98,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         false => {
             tracing::warn!("cutting what still runs after {drain:?}");
             host.tell_what_is_cut();
+            host.files.values().for_each(|files| files.close());
             // Before their connections, on which their clients are told.
             let told = async { tokio::join!(host.registry.cut(), public.connections.closed()) };
             let _ = timeout(limits::http::CUT_CONNECTIONS, told).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::context::RequestContext;
 
@@ -18,20 +18,29 @@ use crate::context::RequestContext;
 pub struct FunctionCall {
     /// `CAPABILITY.FUNCTION`, such as `keyvalue.get`.
     pub function: String,
-    /// One for each parameter.
-    pub arguments: Vec<Json>,
+    /// By the names of the parameters, which also say what is a secret.
+    pub arguments: Map<String, Json>,
 }
 
 /// What a function gives: its value, or its error.
 pub type Given = Result<Json, Json>;
 
-/// Why there is no answer: nothing was scripted for the call, or its request has ended.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NoAnswer(pub String);
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Nothing answers it. Says why.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Its request has ended.
+    #[error("its request has ended")]
+    Ended,
+}
 
 /// What stands in front of a backend, or in its place.
 pub trait Seam: Send + Sync {
+    /// Whether it wants to see this request's calls. Where there is a backend, calls that it does not want to see pass it by.
+    fn is_watching(&self, request: &RequestContext) -> bool;
+
     /// Answer a call. `backend` is what answers it otherwise; none where there is no backend.
     ///
     /// # Errors
@@ -50,7 +59,7 @@ pub trait Seam: Send + Sync {
 /// The function's own, or what `unanswered` makes of a call that nothing answers.
 pub async fn call<V, E>(
     seam: &Arc<dyn Seam>,
-    call: FunctionCall,
+    call: impl FnOnce() -> FunctionCall,
     request: RequestContext,
     backend: Option<impl Future<Output = Result<V, E>> + Send>,
     unanswered: impl FnOnce(NoAnswer) -> E,
@@ -61,14 +70,15 @@ where
 {
     let mut result = None;
     let called = match backend {
-        None => seam.call(call, request, None).await,
+        None => seam.call(call(), request, None).await,
+        Some(backend) if !seam.is_watching(&request) => return backend.await,
         Some(backend) => {
             let kept = &mut result;
             let backend = async move {
                 let result = kept.insert(backend.await);
                 result.as_ref().map(json).map_err(json)
             };
-            seam.call(call, request, Some(Box::pin(backend))).await
+            seam.call(call(), request, Some(Box::pin(backend))).await
         }
     };
     if let Some(result) = result {
@@ -80,10 +90,25 @@ where
         Err(none) => return Err(unanswered(none)),
     };
     scripted.unwrap_or_else(|wrong| {
-        Err(unanswered(NoAnswer(format!(
-            "what is scripted is not what the function gives: {wrong}"
-        ))))
+        let why = format!("what is scripted is not what the function gives: {wrong}");
+        Err(unanswered(NoAnswer::Unreachable(why)))
     })
+}
+
+/// Bytes of memory that a value takes, about.
+pub fn size(value: &Json) -> usize {
+    let content = match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+        Json::String(text) => text.len(),
+        Json::Array(values) => values.iter().map(size).sum(),
+        Json::Object(members) => sizes(members),
+    };
+    size_of::<Json>() + content
+}
+
+/// The same of all members of an object.
+pub fn sizes(members: &Map<String, Json>) -> usize {
+    members.iter().map(|(name, value)| size_of::<String>() + name.len() + size(value)).sum()
 }
 
 /// A value as JSON. For one that cannot be JSON, the reason stands in its place; no capability has such values.
@@ -94,17 +119,23 @@ fn json(value: &impl Serialize) -> Json {
 #[cfg(test)]
 mod tests {
     use parking_lot::Mutex;
+    use serde_json::json;
 
     use super::*;
 
     /// Answers in place of a backend, and notes what a backend gave.
     #[derive(Default)]
     struct Noting {
+        is_blind: bool,
         scripted: Option<Given>,
         given: Mutex<Vec<(FunctionCall, Given)>>,
     }
 
     impl Seam for Noting {
+        fn is_watching(&self, _: &RequestContext) -> bool {
+            !self.is_blind
+        }
+
         fn call<'a>(
             &'a self,
             call: FunctionCall,
@@ -113,7 +144,8 @@ mod tests {
         ) -> BoxFuture<'a, Result<Given, NoAnswer>> {
             Box::pin(async move {
                 let Some(backend) = backend else {
-                    return self.scripted.clone().ok_or_else(|| NoAnswer("no answer".to_string()));
+                    let none = || NoAnswer::Unreachable("no answer".to_string());
+                    return self.scripted.clone().ok_or_else(none);
                 };
                 let given = backend.await;
                 self.given.lock().push((call, given.clone()));
@@ -123,7 +155,8 @@ mod tests {
     }
 
     fn asked() -> FunctionCall {
-        FunctionCall { function: "counter.add".to_string(), arguments: vec![2.into()] }
+        let arguments = Map::from_iter([("number".to_string(), json!(2))]);
+        FunctionCall { function: "counter.add".to_string(), arguments }
     }
 
     async fn add(
@@ -134,32 +167,40 @@ mod tests {
         let dynamic: Arc<dyn Seam> = seam.clone();
         let backend = backend.map(std::future::ready);
         let request = RequestContext::of_host("add");
-        let result = call(&dynamic, asked(), request, backend, |none| none.to_string()).await;
+        let result = call(&dynamic, asked, request, backend, |none| none.to_string()).await;
         (result, std::mem::take(&mut *seam.given.lock()))
     }
 
     #[tokio::test]
     async fn what_a_backend_gives_is_seen_and_comes_back() {
-        for (given, seen) in [(Ok(5), Ok(5.into())), (Err("full".to_string()), Err("full".into()))]
+        for (given, seen) in [(Ok(5), Ok(json!(5))), (Err("full".to_string()), Err(json!("full")))]
         {
             let (result, noted) = add(Noting::default(), Some(given.clone())).await;
             assert_eq!(result, given);
             assert_eq!(noted, [(asked(), seen)]);
         }
+        let (result, noted) =
+            add(Noting { is_blind: true, ..Noting::default() }, Some(Ok(5))).await;
+        assert_eq!((result, noted), (Ok(5), Vec::new()));
     }
 
     #[tokio::test]
     async fn what_is_scripted_comes_in_place_of_a_backend() {
         for (scripted, expected) in [
-            (Some(Ok(7.into())), Ok(7)),
-            (Some(Err("full".into())), Err("full".to_string())),
+            (Some(Ok(json!(7))), Ok(7)),
+            (Some(Err(json!("full"))), Err("full".to_string())),
             (None, Err("no answer".to_string())),
         ] {
             let (result, _) = add(Noting { scripted, ..Noting::default() }, None).await;
             assert_eq!(result, expected);
         }
-        let wrong = Noting { scripted: Some(Ok("seven".into())), ..Noting::default() };
+        let wrong = Noting { scripted: Some(Ok(json!("seven"))), ..Noting::default() };
         let (result, _) = add(wrong, None).await;
         assert!(result.unwrap_err().contains("is not what the function gives"));
+    }
+
+    #[test]
+    fn bytes_count_as_what_they_take_as_numbers() {
+        assert!(size(&json!(vec![255_u8; 1000])) >= 1000 * size_of::<Json>());
     }
 }

@@ -36,13 +36,18 @@ impl Granted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use futures_util::future::BoxFuture;
     use toml::de::DeTable;
     use wasmtime::component::Linker;
 
     use super::*;
+    use crate::AnyCapability;
     use crate::backend::{Backend, Host};
+    use crate::context::RequestContext;
+    use crate::function::{FunctionCall, Given, NoAnswer, Seam};
     use crate::instance::HasInstance;
     use wasm_host_settings::context::{Context, Span};
     use wasm_host_settings::resource::{Declared, Resource, Wait};
@@ -62,7 +67,7 @@ mod tests {
     }
 
     macro_rules! capability {
-        ($name:ident, $key:literal) => {
+        ($name:ident, $key:literal, $with_seam:expr) => {
             struct $name;
 
             impl Capability for $name {
@@ -87,17 +92,58 @@ mod tests {
                 fn link<T: HasInstance>(_: &mut Linker<T>) -> wasmtime::Result<()> {
                     Ok(())
                 }
+
+                fn with_seam(_: Arc<dyn Seam>, backend: Option<u32>) -> Option<u32> {
+                    $with_seam(backend)
+                }
             }
         };
     }
 
-    capability!(One, "one");
-    capability!(Other, "other");
+    capability!(One, "one", |backend: Option<u32>| Some(backend.map_or(100, |grant| grant + 10)));
+    capability!(Other, "other", |_| None);
+
+    struct Blind;
+
+    impl Seam for Blind {
+        fn is_watching(&self, _: &RequestContext) -> bool {
+            false
+        }
+
+        fn call<'a>(
+            &'a self,
+            _: FunctionCall,
+            _: RequestContext,
+            _: Option<BoxFuture<'a, Given>>,
+        ) -> BoxFuture<'a, Result<Given, NoAnswer>> {
+            Box::pin(async { Err(NoAnswer::Ended) })
+        }
+    }
 
     #[test]
     fn each_capability_has_its_own_grant_and_the_last_one_counts() {
         let granted = Granted::default().with::<One>(1).with::<One>(2);
         assert_eq!((granted.of::<One>(), granted.of::<Other>()), (Some(&2), None));
         assert_eq!(granted.keys(), ["one"]);
+    }
+
+    #[test]
+    fn a_seam_stands_in_front_of_what_is_granted_or_in_place_of_what_is_not() {
+        let seam: Arc<dyn Seam> = Arc::new(Blind);
+        let all: [&dyn AnyCapability; 2] = [&One, &Other];
+        let grants =
+            |granted: Granted| (granted.of::<One>().copied(), granted.of::<Other>().copied());
+        let watched = |granted: Granted| {
+            grants(all.iter().fold(granted, |granted, one| one.watched(seam.clone(), granted)))
+        };
+        assert_eq!(watched(Granted::default()), (None, None));
+        assert_eq!(
+            watched(Granted::default().with::<One>(1).with::<Other>(2)),
+            (Some(11), Some(2))
+        );
+        let scripted = |granted: Granted| {
+            grants(all.iter().fold(granted, |granted, one| one.scripted(seam.clone(), granted)))
+        };
+        assert_eq!(scripted(Granted::default().with::<Other>(2)), (Some(100), Some(2)));
     }
 }

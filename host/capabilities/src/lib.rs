@@ -4,8 +4,10 @@
 //! that the rest of the host and the tests see, and the real backend; `bindings`, its WIT as Rust types; and `host`,
 //! which connects the trait to the WIT interface and tells the rest of the host what there is to know of it
 //! ([`Capability`]), and how its calls are scripted and recorded ([`function`]). Statements and HTTP have forms of their
-//! own in cases, for which the test kit and the recorder know Postgres, Ollama and outgoing HTTP by name. They know the request on whose behalf a guest calls
-//! ([`context`]) and the instance that it calls from ([`instance`]), but nothing of engines, services or HTTP routing.
+//! own in cases, for which the test kit and the recorder know Postgres, Ollama and outgoing HTTP by name.
+//!
+//! Capabilities know the request on whose behalf a guest calls ([`context`]) and the instance that it calls from
+//! ([`instance`]), but nothing of engines, services or HTTP routing.
 
 pub mod backend;
 pub mod body;

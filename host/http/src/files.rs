@@ -3,7 +3,7 @@
 //! This file decides what may be served, what a single-page application falls back to, and how long a browser may keep
 //! it. What HTTP asks of a file server is beside it, a rule in each file: which copy ([`accept`]), which type
 //! ([`kind`]), how it is recognised later ([`tag`]), whether the client has it already ([`conditions`]), and how much
-//! of it is sent ([`range`], [`content`]). Nothing outside the folder is served, whatever links lie in it.
+//! of it is sent ([`range`], [`content`]). Files that are sent are admitted as requests of components are. Nothing outside the folder is served, whatever links lie in it.
 
 mod accept;
 mod conditions;
@@ -83,15 +83,15 @@ impl Files {
         request: &Request<B>,
         path: &str,
     ) -> Result<Response<WasiBody>, Failure> {
-        let permit = self.traffic.admit(&self.service, false).await?;
-        let traffic = self.traffic.clone();
-        let mut passage = Some(Passage { traffic, ending: Ending::Left, _permit: permit });
+        let (traffic, permit) = (self.traffic.clone(), None);
+        let mut passage = Some(Passage { traffic, ending: Some(Ending::Left), permit });
         let answer = self.answer(request, path, &mut passage).await;
         // A file that is sent takes it along.
         if let Some(mut passage) = passage {
             passage.ending = match &answer {
-                Err(failure) if failure.kind.source() != Source::Client => Ending::Failed,
-                _ => Ending::Whole,
+                Err(failure) if failure.kind == Kind::Busy => None,
+                Err(failure) if failure.kind.source() != Source::Client => Some(Ending::Failed),
+                _ => Some(Ending::Whole),
             };
         }
         answer
@@ -143,6 +143,10 @@ impl Files {
             headers.insert(header::VARY, HeaderValue::from_static(vary));
         }
         let kind = kind::of(&found.file);
+        let permit = self.traffic.admit(&self.service, false).await?;
+        if let Some(passage) = passage {
+            passage.permit = Some(permit);
+        }
         let (tags, file) = (self.tags.clone(), found.with(coding));
         let opened = tokio::task::spawn_blocking(move || Opened::new(&file, &tags)).await;
         let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -194,14 +198,17 @@ impl Files {
 /// A request on its way, counted when it is dropped.
 struct Passage {
     traffic: Arc<Traffic>,
-    ending: Ending,
-    /// Held until the end.
-    _permit: Permit,
+    /// None: it is not counted, as it was not admitted.
+    ending: Option<Ending>,
+    /// From the opening of its file on, to the end.
+    permit: Option<Permit>,
 }
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        self.traffic.count(self.ending);
+        if let Some(ending) = self.ending {
+            self.traffic.count(ending);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde_json::{Map, Value as Json};
+
 use super::redact::{NO_UUID, REDACTED, Redaction, Redactor, stand_in};
 use super::session::Recorded;
 use wasm_host_capabilities::postgres::backend::{Column, Error, Row, Scalar, Value};
@@ -108,13 +110,12 @@ fn clean_call(call: &mut Call, redactor: &Redaction<'_>) -> Result<(), String> {
         }
         Action::Http { exchange, answer } => clean_exchange(exchange, answer, redactor)?,
         Action::Function { call, answer } => {
-            for argument in &mut call.arguments {
-                clean_json(argument, redactor)?;
-            }
+            clean_members(&mut call.arguments, redactor);
             match answer {
                 FunctionAnswer::Value(given) | FunctionAnswer::Error(given) => {
-                    clean_json(given, redactor)?;
+                    clean_json(given, false, redactor);
                 }
+                FunctionAnswer::Unreachable(why) => *why = redactor.text(why),
                 FunctionAnswer::Stall => {}
             }
         }
@@ -148,11 +149,48 @@ fn clean_exchange(
     Ok(())
 }
 
-fn clean_json(value: &mut serde_json::Value, redactor: &Redaction<'_>) -> Result<(), String> {
-    let clean = redactor.text(&value.to_string());
-    *value = serde_json::from_str(&clean)
-        .map_err(|_| "a secret is in a call in a form that cannot be taken out".to_string())?;
-    Ok(())
+fn clean_members(members: &mut Map<String, Json>, redactor: &Redaction<'_>) {
+    for (name, value) in members {
+        clean_json(value, redactor.is_secret_name(name), redactor);
+    }
+}
+
+/// `all`: whatever it is.
+fn clean_json(value: &mut Json, all: bool, redactor: &Redaction<'_>) {
+    let goes = |value: &str| {
+        if all {
+            redactor.note(value);
+        }
+        all || redactor.is_noted(value)
+    };
+    if let Some(bytes) = bytes_of(value) {
+        let clean = match goes(&String::from_utf8_lossy(&bytes)) {
+            true => REDACTED.as_bytes().to_vec(),
+            false => redacted(&bytes, redactor),
+        };
+        if clean != bytes {
+            *value = clean.into();
+        }
+        return;
+    }
+    match value {
+        Json::String(text) if goes(text) => *text = REDACTED.to_string(),
+        Json::String(text) => *text = redactor.text(text),
+        Json::Number(number) if goes(&number.to_string()) => *value = 0.into(),
+        Json::Array(values) => values.iter_mut().for_each(|value| clean_json(value, all, redactor)),
+        Json::Object(members) if all => {
+            members.values_mut().for_each(|value| clean_json(value, true, redactor));
+        }
+        Json::Object(members) => clean_members(members, redactor),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+/// What a list of bytes is in JSON: numbers, none of them above 255.
+fn bytes_of(value: &Json) -> Option<Vec<u8>> {
+    let Json::Array(values) = value else { return None };
+    let byte = |value: &Json| u8::try_from(value.as_u64()?).ok();
+    if values.is_empty() { None } else { values.iter().map(byte).collect() }
 }
 
 fn clean_answer<T>(answer: &mut Answer<T>, redactor: &Redaction<'_>) {

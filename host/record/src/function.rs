@@ -4,35 +4,44 @@ use futures_util::future::BoxFuture;
 
 use super::session;
 use wasm_host_capabilities::context::RequestContext;
-use wasm_host_capabilities::function::{FunctionCall, Given, NoAnswer, Seam};
+use wasm_host_capabilities::function::{FunctionCall, Given, NoAnswer, Seam, size, sizes};
+use wasm_host_limits::record::CASE_BYTES;
 use wasm_host_testkit::case::{Action, FunctionAnswer};
 
 pub(super) struct RecordedFunctions;
 
 impl Seam for RecordedFunctions {
+    fn is_watching(&self, request: &RequestContext) -> bool {
+        session(request).is_some()
+    }
+
     fn call<'a>(
         &'a self,
         call: FunctionCall,
         request: RequestContext,
         backend: Option<BoxFuture<'a, Given>>,
     ) -> BoxFuture<'a, Result<Given, NoAnswer>> {
-        let size = size(&call);
         let open = session(&request).map(|session| {
-            session.open(None, Action::Function { call, answer: FunctionAnswer::Stall }, size)
+            let bytes = call.function.len() + sizes(&call.arguments);
+            session.open(None, Action::Function { call, answer: FunctionAnswer::Stall }, bytes)
         });
         Box::pin(async move {
-            let backend = backend.ok_or_else(|| NoAnswer("there is no backend".to_string()))?;
-            let given = backend.await;
-            // Given up: there is no answer to record.
+            let none = || NoAnswer::Unreachable("there is no backend".to_string());
+            let given = backend.ok_or_else(none)?.await;
+            // An error of a request that has ended is no answer: the call was given up.
             if let Some(mut open) = open
-                && !request.cancel().is_cancelled()
+                && (given.is_ok() || !request.cancel().is_cancelled())
             {
                 open.answered();
-                let (answer, size) = match &given {
-                    Ok(value) => (FunctionAnswer::Value(value.clone()), value.to_string().len()),
-                    Err(error) => (FunctionAnswer::Error(error.clone()), error.to_string().len()),
+                let (Ok(value) | Err(value)) = &given;
+                let bytes = size(value);
+                let answer = match &given {
+                    // More than a case may have is not kept at all.
+                    _ if bytes as u64 > CASE_BYTES => FunctionAnswer::Stall,
+                    Ok(value) => FunctionAnswer::Value(value.clone()),
+                    Err(error) => FunctionAnswer::Error(error.clone()),
                 };
-                open.learn(size, |action| {
+                open.learn(bytes, |action| {
                     if let Action::Function { answer: seen, .. } = action {
                         *seen = answer;
                     }
@@ -44,23 +53,18 @@ impl Seam for RecordedFunctions {
     }
 }
 
-/// Bytes, about.
-fn size(call: &FunctionCall) -> usize {
-    call.function.len() + call.arguments.iter().map(|one| one.to_string().len()).sum::<usize>()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::session::tests::session;
     use wasm_host_capabilities::context::Inbound;
 
     fn asked(argument: &str) -> FunctionCall {
-        let arguments = vec![json!(argument)];
+        let arguments = Map::from_iter([("key".to_string(), json!(argument))]);
         FunctionCall { function: "keyvalue.get".to_string(), arguments }
     }
 
@@ -80,9 +84,9 @@ mod tests {
         let case = session.take().unwrap().case;
         let text = case.to_toml();
         for written in [
-            "function = \"keyvalue.get\"\njson = '[\"a\"]'\nanswer.json = \"[1]\"\n",
-            "json = '[\"b\"]'\nanswer.failure = '\"no-such-store\"'\n",
-            "json = '[\"c\"]'\ncancelled = true\nanswer.end = \"stall\"\n",
+            "function = \"keyvalue.get\"\njson = '{\"key\":\"a\"}'\nanswer.json = \"[1]\"\n",
+            "json = '{\"key\":\"b\"}'\nanswer.failure = '\"no-such-store\"'\n",
+            "json = '{\"key\":\"c\"}'\ncancelled = true\nanswer.end = \"stall\"\n",
         ] {
             assert!(text.contains(written), "{written} is not in\n{text}");
         }

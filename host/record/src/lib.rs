@@ -2,7 +2,7 @@
 //!
 //! Each recorded request has an instance of its own, whose clock and randomness can be repeated. What
 //! goes in and out of it is watched at the same seams at which a test puts its fakes: the database, the transport
-//! to Ollama, the other services, and the request itself. Nothing behind those seams knows of it. A
+//! to Ollama, the other services, functions of other capabilities, and the request itself. Nothing behind those seams knows of it. A
 //! recording that cannot be made (too large, too many, a full disk) is left out; the request never waits for it.
 
 mod body;

@@ -94,6 +94,10 @@ mod tests {
         let waited = wait.end(&time);
         assert!(waited >= Duration::from_millis(3), "{waited:?}");
         assert_eq!(time.now(), waited);
+        // Unless the machine pauses right here, for as long as the clock may lag.
+        let began = Instant::now();
+        let read = time.read();
+        assert!(read == waited || began.elapsed() > CLOCK_LAG, "{read:?}");
     }
 
     #[test]

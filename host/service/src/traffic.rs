@@ -64,7 +64,7 @@ impl Traffic {
         self.admission.waiting()
     }
 
-    /// Requests whose response has been delivered whole.
+    /// Requests whose response was handed over whole, on its way to the client.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }

@@ -34,8 +34,8 @@ fn render(services: &[ServiceStatus]) -> String {
 }
 
 fn row(service: &ServiceStatus) -> [String; 10] {
-    // Files have no versions, and are not counted.
-    let count = |number: String| if service.version.is_some() { number } else { "-".to_string() };
+    // Files have neither versions nor instances.
+    let instances = service.version.as_ref().map(|_| service.instances.to_string());
     let state = match &service.canary {
         Some(canary) => format!("canary {canary}"),
         None => service.state.clone(),
@@ -44,12 +44,40 @@ fn row(service: &ServiceStatus) -> [String; 10] {
         service.service.clone(),
         service.version.clone().unwrap_or_else(|| "-".to_string()),
         state,
-        count(service.instances.to_string()),
-        count(service.in_flight.to_string()),
-        count(service.queued.to_string()),
-        count(service.served.to_string()),
-        count(service.failed.to_string()),
-        count(service.cancelled.to_string()),
+        instances.unwrap_or_else(|| "-".to_string()),
+        service.in_flight.to_string(),
+        service.queued.to_string(),
+        service.served.to_string(),
+        service.failed.to_string(),
+        service.cancelled.to_string(),
         service.address.clone(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted_as_components_are() {
+        let files = ServiceStatus {
+            service: "react".to_string(),
+            route: Some("/".to_string()),
+            kind: "static".to_string(),
+            version: None,
+            canary: None,
+            state: "running".to_string(),
+            address: "http://127.0.0.1:8080/".to_string(),
+            instances: 0,
+            in_flight: 1,
+            queued: 2,
+            served: 3,
+            failed: 4,
+            cancelled: 5,
+        };
+        let words = "react - running - 1 2 3 4 5 http://127.0.0.1:8080/";
+        let text = render(&[files]);
+        let row: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(row.join(" "), words);
+    }
 }

@@ -9,6 +9,7 @@ use super::case::{
     Action, Answer, Body, Call, Case, Chunk, Exchange, Expected, FunctionAnswer, HttpAnswer,
     Outcome, Response, ResponseEnd, RowsAnswer,
 };
+use super::fake::function::UNSCRIPTED;
 use super::judge::can_be_expected;
 use super::run::Observed;
 use super::script::{Question, Seen};
@@ -174,8 +175,8 @@ pub fn call_of(seen: &Seen, scripted: Option<&Call>) -> Call {
         (Question::Commit, None) => Action::Commit { answer: Answer::Error(down()) },
         (Question::Rollback, None) => Action::Rollback { answer: Answer::Error(down()) },
         (Question::Function(call), None) => {
-            let none = "the case has no answer to this call";
-            Action::Function { call: call.clone(), answer: FunctionAnswer::Error(none.into()) }
+            let answer = FunctionAnswer::Unreachable(UNSCRIPTED.to_string());
+            Action::Function { call: call.clone(), answer }
         }
         (Question::Http(asked), None) => {
             let wanted = match scripted.map(|call| &call.action) {

@@ -215,6 +215,8 @@ pub enum RowsEnd {
 /// What a function gives.
 #[derive(Clone, Debug)]
 pub enum FunctionAnswer {
+    /// Nothing answers it. Says why.
+    Unreachable(String),
     Value(serde_json::Value),
     Error(serde_json::Value),
     /// No answer ever comes.

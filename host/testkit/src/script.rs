@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
 use crate::case::{Action, Body, Call, Exchange, Matching, Outcome, Target};
-use wasm_host_capabilities::function::FunctionCall;
+use wasm_host_capabilities::function::{self, FunctionCall};
 use wasm_host_capabilities::postgres::backend::{self, Value};
 use wasm_host_limits::testkit::{ASKED_BYTES, CALLS};
 
@@ -218,10 +219,7 @@ impl Question {
                 let headers = asked.headers.iter().map(|(name, value)| name.len() + value.len());
                 asked.target.len() + asked.body.len() + headers.sum::<usize>()
             }
-            Self::Function(call) => {
-                let arguments = call.arguments.iter().map(|argument| argument.to_string().len());
-                call.function.len() + arguments.sum::<usize>()
-            }
+            Self::Function(call) => call.function.len() + function::sizes(&call.arguments),
         }
     }
 
@@ -244,7 +242,9 @@ impl Question {
             | (Self::Commit, Action::Commit { .. })
             | (Self::Rollback, Action::Rollback { .. }) => true,
             (Self::Http(asked), Action::Http { exchange, .. }) => asked.is(exchange),
-            (Self::Function(asked), Action::Function { call, .. }) => asked == call,
+            (Self::Function(asked), Action::Function { call, .. }) => {
+                asked.function == call.function && same_members(&asked.arguments, &call.arguments)
+            }
             _ => false,
         }
     }
@@ -272,6 +272,23 @@ impl Question {
             _ => self.resembles(action),
         }
     }
+}
+
+/// Whether two values of JSON are the same, numbers by what they are and not by how they are written.
+fn same(one: &Json, other: &Json) -> bool {
+    match (one, other) {
+        (Json::Number(one), Json::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Json::Array(one), Json::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Json::Object(one), Json::Object(other)) => same_members(one, other),
+        _ => one == other,
+    }
+}
+
+fn same_members(one: &Map<String, Json>, other: &Map<String, Json>) -> bool {
+    let is_there = |(name, value)| other.get(name).is_some_and(|other| same(value, other));
+    one.len() == other.len() && one.iter().all(is_there)
 }
 
 impl Asked {

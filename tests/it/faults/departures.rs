@@ -51,6 +51,10 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         raw.reset();
     }
+    eventually("the queue to be empty", async || {
+        (host.service("greedy").await["queued"] == 0).then_some(())
+    })
+    .await;
     // Once the last of them is noticed, somebody can wait in it again.
     let waiting = eventually("a place in the queue", async || {
         let address = host.address.clone();

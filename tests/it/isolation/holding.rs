@@ -78,6 +78,7 @@ async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish
     // The old one counts on; a new one begins.
     eventually("a new instance", async || (host.get("/count").await.text() == "1").then_some(()))
         .await;
+    assert_eq!(host.get("/count").await.text(), "2", "a request met the old instance again");
     assert_eq!(host.service("guest").await["instances"], 2);
     assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
     // The new one stays, as it is told to.

@@ -51,7 +51,7 @@ impl Content {
 
     fn ends(&mut self, how: Ending) {
         if let Some(passage) = &mut self.passage {
-            passage.ending = how;
+            passage.ending = Some(how);
         }
     }
 

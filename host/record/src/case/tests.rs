@@ -27,8 +27,12 @@ http = "GET http://other/of/abcdefgh-1"
 headers = { x-forwarded-for-user = "ada abcdefgh-1" }
 [[call]]
 function = "keyvalue.set"
-json = ["abcdefgh-1", { password = "other-secret", name = "ada" }]
-answer.json = '{"token":"third-secret","pin":4711}'
+json = { key = "of abcdefgh-1", value = "hunter2", login = { password = "other-secret", name = "ada", size = 12 } }
+answer.json = '{"token":"third-secret","numbers":[4711, 5],"bytes":[104,117,110,116,101,114,50]}'
+[[call]]
+function = "login.begin"
+json = { user = "ada", password = "fourth-secret" }
+answer.failure = '["hunter2","wrong"]'
 [response]
 status = 200
 headers = { x-of = "abcdefgh-1" }
@@ -43,9 +47,17 @@ headers = { x-of = "abcdefgh-1" }
         lines: false,
     };
     let written = written(recorded);
-    for secret in
-        ["hunter2", "abcdefgh-1", "4711", "6f1c2d3e", "1.25", "other-secret", "third-secret"]
-    {
+    for secret in [
+        "hunter2",
+        "abcdefgh-1",
+        "4711",
+        "6f1c2d3e",
+        "1.25",
+        "other-secret",
+        "third-secret",
+        "fourth-secret",
+        "104,117",
+    ] {
         assert!(!written.contains(secret), "{secret} is in\n{written}");
     }
     // What the component makes of `redacted` in a test is what the case expects.
@@ -53,7 +65,9 @@ headers = { x-of = "abcdefgh-1" }
         r#"parameters = ["ada", "redacted", { int32 = 0 }]"#,
         "GET http://other/of/redacted",
         "hello ada of redacted",
-        r#"json = '["redacted",{"name":"ada","password":"redacted"}]'"#,
+        r#"json = '{"key":"of redacted","login":{"name":"ada","password":"redacted","size":12},"value":"redacted"}'"#,
+        r#"answer.failure = '["redacted","wrong"]'"#,
+        r#"json = '{"password":"redacted","user":"ada"}'"#,
     ] {
         assert!(written.contains(kept), "{kept} is not in\n{written}");
     }

@@ -18,9 +18,10 @@ pub struct Function {
 }
 
 impl Function {
-    /// `CAPABILITY.FUNCTION`, such as `keyvalue.get`, with one argument for each parameter.
-    pub fn of(function: &str, arguments: impl IntoIterator<Item = Json>) -> Self {
-        let arguments = arguments.into_iter().collect();
+    /// `CAPABILITY.FUNCTION`, such as `keyvalue.get`, with its arguments by the names of the parameters.
+    pub fn of<'a>(function: &str, arguments: impl IntoIterator<Item = (&'a str, Json)>) -> Self {
+        let named = |(name, argument): (&str, Json)| (name.to_string(), argument);
+        let arguments = arguments.into_iter().map(named).collect();
         Self {
             asked: FunctionCall { function: function.to_string(), arguments },
             answer: FunctionAnswer::Value(Json::Null),
@@ -38,6 +39,12 @@ impl Function {
     /// The error that it gives.
     pub fn fails(mut self, error: Json) -> Self {
         self.answer = FunctionAnswer::Error(error);
+        self
+    }
+
+    /// Nothing answers it.
+    pub fn unreachable(mut self, why: &str) -> Self {
+        self.answer = FunctionAnswer::Unreachable(why.to_string());
         self
     }
 

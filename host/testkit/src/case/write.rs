@@ -247,6 +247,7 @@ fn put_http(table: &mut Table, answer: &HttpAnswer) {
 
 fn put_given(table: &mut Table, answer: &FunctionAnswer) {
     match answer {
+        FunctionAnswer::Unreachable(why) => put(table, "unreachable", why.as_str()),
         FunctionAnswer::Value(serde_json::Value::Null) => {}
         FunctionAnswer::Value(value) => put(table, "json", value.to_string()),
         FunctionAnswer::Error(error) => put(table, "failure", error.to_string()),

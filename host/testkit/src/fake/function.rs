@@ -10,9 +10,16 @@ use crate::script::{Given, Question, Script};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::function::{self, FunctionCall, NoAnswer, Seam};
 
+/// What a component is told of a call that nothing is scripted for.
+pub(crate) const UNSCRIPTED: &str = "the case has no answer to this call";
+
 pub(crate) struct FakeFunctions(pub(crate) Script);
 
 impl Seam for FakeFunctions {
+    fn is_watching(&self, _: &RequestContext) -> bool {
+        true
+    }
+
     fn call<'a>(
         &'a self,
         call: FunctionCall,
@@ -22,7 +29,7 @@ impl Seam for FakeFunctions {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                () = request.cancel().cancelled() => Err(NoAnswer("its request has ended".to_string())),
+                () = request.cancel().cancelled() => Err(NoAnswer::Ended),
                 given = answer(&self.0, call) => given,
             }
         })
@@ -30,12 +37,16 @@ impl Seam for FakeFunctions {
 }
 
 async fn answer(script: &Script, call: FunctionCall) -> Result<function::Given, NoAnswer> {
-    let unscripted = || NoAnswer("the case has no answer to this call".to_string());
+    let unscripted = || NoAnswer::Unreachable(UNSCRIPTED.to_string());
     let Given { action, after, ticket } =
         script.ask(None, Question::Function(call)).ok_or_else(unscripted)?;
     let Action::Function { answer, .. } = action else { return Err(unscripted()) };
     sleep(after).await;
     let given = match answer {
+        FunctionAnswer::Unreachable(why) => {
+            ticket.finish();
+            return Err(NoAnswer::Unreachable(why));
+        }
         FunctionAnswer::Value(value) => Ok(value),
         FunctionAnswer::Error(error) => Err(error),
         FunctionAnswer::Stall => pending().await,
@@ -60,16 +71,20 @@ mod tests {
 request.path = "/"
 [[call]]
 function = "keyvalue.get"
-json = ["bucket", "key"]
+json = { bucket = "bucket", key = "key" }
 answer.after = "2s"
 answer.json = '{"bytes":[1]}'
 [[call]]
 function = "keyvalue.get"
-json = ["bucket", "other"]
+json = { bucket = "bucket", key = "other" }
 answer.failure = '"no-such-store"'
 [[call]]
 function = "keyvalue.delete"
-json = ["bucket", "key"]
+json = { bucket = "bucket", key = "key" }
+[[call]]
+function = "keyvalue.count"
+json = { weight = 1 }
+answer.unreachable = "connection refused"
 [[call]]
 function = "keyvalue.list"
 answer.end = "stall"
@@ -80,9 +95,13 @@ answer.end = "stall"
         Script::new(case.matching, case.calls)
     }
 
-    fn asked(function: &str, arguments: &[&str]) -> FunctionCall {
-        let arguments = arguments.iter().map(|argument| Json::from(*argument)).collect();
+    fn asked(function: &str, arguments: Json) -> FunctionCall {
+        let Json::Object(arguments) = arguments else { panic!("{arguments}") };
         FunctionCall { function: format!("keyvalue.{function}"), arguments }
+    }
+
+    fn key(key: &str) -> Json {
+        json!({ "bucket": "bucket", "key": key })
     }
 
     #[tokio::test(start_paused = true)]
@@ -91,18 +110,21 @@ answer.end = "stall"
         let fake = FakeFunctions(script.clone());
         let ask = |call| fake.call(call, RequestContext::of_host("test"), None);
         let began = Instant::now();
-        let value = ask(asked("get", &["bucket", "key"])).await.unwrap();
+        let value = ask(asked("get", key("key"))).await.unwrap();
         assert_eq!((value, began.elapsed()), (Ok(json!({ "bytes": [1] })), Duration::from_secs(2)));
-        let error = ask(asked("get", &["bucket", "other"])).await.unwrap();
+        let error = ask(asked("get", key("other"))).await.unwrap();
         assert_eq!(error, Err(json!("no-such-store")));
-        let nothing = ask(asked("delete", &["bucket", "key"])).await.unwrap();
+        let nothing = ask(asked("delete", key("key"))).await.unwrap();
         assert_eq!(nothing, Ok(Json::Null));
-        let silent = timeout(Duration::from_secs(600), ask(asked("list", &[]))).await;
+        // By value: 1.0 is 1.
+        let refused = ask(asked("count", json!({ "weight": 1.0 }))).await.unwrap_err();
+        assert_eq!(refused, NoAnswer::Unreachable("connection refused".to_string()));
+        let silent = timeout(Duration::from_secs(600), ask(asked("list", json!({})))).await;
         assert!(silent.is_err());
-        let unscripted = ask(asked("get", &["bucket", "key"])).await.unwrap_err();
-        assert_eq!(unscripted.to_string(), "the case has no answer to this call");
+        let unscripted = ask(asked("get", key("key"))).await.unwrap_err();
+        assert_eq!(unscripted, NoAnswer::Unreachable(UNSCRIPTED.to_string()));
         let cancelled: Vec<bool> = script.close().iter().map(|seen| seen.cancelled).collect();
-        assert_eq!(cancelled, [false, false, false, true, false]);
+        assert_eq!(cancelled, [false, false, false, false, true, false]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -110,8 +132,8 @@ answer.end = "stall"
         let request = RequestContext::of_host("test");
         request.cancel().cancel();
         let fake = FakeFunctions(script());
-        let ended = fake.call(asked("get", &["bucket", "key"]), request, None).await.unwrap_err();
-        assert_eq!(ended.to_string(), "its request has ended");
+        let ended = fake.call(asked("get", key("key")), request, None).await.unwrap_err();
+        assert_eq!(ended, NoAnswer::Ended);
     }
 
     #[tokio::test(start_paused = true)]
@@ -119,19 +141,21 @@ answer.end = "stall"
         let script = script();
         let fake = FakeFunctions(script.clone());
         // It goes on with the answer to the nearest call.
-        let other = asked("get", &["bucket", "changed"]);
+        let other = asked("get", key("changed"));
         let given = fake.call(other.clone(), RequestContext::of_host("test"), None).await.unwrap();
         assert_eq!(given, Ok(json!({ "bytes": [1] })));
         let seen = script.close();
         let written = call_of(&seen[0], None);
-        assert!(matches!(written.action, Action::Function { call, .. } if call == other));
+        let Action::Function { call, answer } = written.action else { panic!("{written:?}") };
+        assert_eq!(call, other);
+        assert!(matches!(answer, FunctionAnswer::Unreachable(why) if why == UNSCRIPTED));
     }
 
     #[test]
     fn what_is_no_function_call_is_told() {
         for (call, told) in [
             ("function = \"get\"", "is not CAPABILITY.FUNCTION"),
-            ("function = \"a.b\"\njson = '{}'", "a function takes a list of arguments"),
+            ("function = \"a.b\"\njson = [1]", "arguments are by name"),
             ("function = \"a.b\"\ntransaction = 1", "`transaction` is for the database"),
             ("function = \"a.b\"\nanswer.status = 200", "has no `answer.status`"),
             ("function = \"a.b\"\nanswer.json = '1'\nanswer.failure = '2'", "one of `json`"),

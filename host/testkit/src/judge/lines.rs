@@ -228,8 +228,8 @@ fn statement_of(kind: &str, statement: &str, parameters: impl Iterator<Item = St
 
 fn function_of(call: &FunctionCall) -> String {
     let mut text = format!("{}\n", call.function);
-    for argument in &call.arguments {
-        text += &format!("  {argument}\n");
+    for (name, argument) in &call.arguments {
+        text += &format!("  {name} = {argument}\n");
     }
     text
 }

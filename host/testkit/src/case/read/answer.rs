@@ -200,9 +200,13 @@ fn function_call(function: String, raw: &mut RawCall) -> Result<FunctionCall, St
         ));
     }
     let arguments = match raw.json.take().as_deref().map(serde_json::from_str) {
-        None => Vec::new(),
-        Some(Ok(serde_json::Value::Array(arguments))) => arguments,
-        Some(Ok(_)) => return Err("json: a function takes a list of arguments".to_string()),
+        None => serde_json::Map::new(),
+        Some(Ok(serde_json::Value::Object(arguments))) => arguments,
+        Some(Ok(_)) => {
+            return Err(
+                "json: a function's arguments are by name, as in { key = \"a\" }".to_string()
+            );
+        }
         Some(Err(error)) => return Err(format!("json: {error}")),
     };
     Ok(FunctionCall { function, arguments })
@@ -212,12 +216,14 @@ fn given(answer: &mut RawAnswer) -> Result<FunctionAnswer, String> {
     let read = |key: &str, text: String| {
         serde_json::from_str(&text).map_err(|error| format!("answer.{key}: {error}"))
     };
-    match (answer.json.take(), answer.failure.take(), answer.end.take().as_deref()) {
-        (None, None, None) => Ok(FunctionAnswer::Value(serde_json::Value::Null)),
-        (Some(text), None, None) => read("json", text).map(FunctionAnswer::Value),
-        (None, Some(text), None) => read("failure", text).map(FunctionAnswer::Error),
-        (None, None, Some("stall")) => Ok(FunctionAnswer::Stall),
-        _ => Err("answer: one of `json`, `failure` and end = \"stall\"".to_string()),
+    let (value, failure) = (answer.json.take(), answer.failure.take());
+    match (value, failure, answer.unreachable.take(), answer.end.take().as_deref()) {
+        (None, None, None, None) => Ok(FunctionAnswer::Value(serde_json::Value::Null)),
+        (Some(text), None, None, None) => read("json", text).map(FunctionAnswer::Value),
+        (None, Some(text), None, None) => read("failure", text).map(FunctionAnswer::Error),
+        (None, None, Some(why), None) => Ok(FunctionAnswer::Unreachable(why)),
+        (None, None, None, Some("stall")) => Ok(FunctionAnswer::Stall),
+        _ => Err("answer: one of `json`, `failure`, `unreachable` and end = \"stall\"".to_string()),
     }
 }
 
