@@ -202,6 +202,35 @@ async fn who_has_no_answer_when_the_drain_is_over_is_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_client_that_waits_for_a_file_when_the_drain_is_over_is_told_to_come_back() {
+    let app = App::new(
+        "name = \"shutdown\"\n[http]\ndrain = \"500ms\"\n\
+         [service.site]\nstatic = \"site\"\nroute = \"/\"\nconcurrent = 1\nqueue-timeout = \"5m\"\n",
+    );
+    std::fs::create_dir_all(app.path().join("site")).unwrap();
+    std::fs::write(app.path().join("site/small.txt"), "small").unwrap();
+    let large = std::fs::File::create(app.path().join("site/large.bin")).unwrap();
+    large.set_len(64 * 1024 * 1024).unwrap();
+    let host = app.serve().await;
+    let unread = client::open(&host.address, "GET", "/large.bin", &[], "").await;
+    let address = host.address.clone();
+    let waits =
+        tokio::spawn(async move { client::send(&address, "GET", "/small.txt", &[], "").await });
+    eventually("the requests", async || {
+        let service = host.service("site").await;
+        (service["in_flight"] == 1 && service["queued"] == 1).then_some(())
+    })
+    .await;
+    host.terminate();
+    let reply = waits.await.unwrap();
+    assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, "1"));
+    let (status, log) = host.stop_after_signal().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("cutting 2 requests of site"), "{log}");
+    drop(unread);
+}
+
+#[tokio::test]
 async fn who_waits_for_an_instance_to_start_when_the_drain_is_over_is_told_to_come_back() {
     let app = App::new(
         "name = \"shutdown\"\n[http]\ndrain = \"0s\"\n\
