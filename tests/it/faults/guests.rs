@@ -137,7 +137,10 @@ async fn a_trap_behind_an_answer_takes_no_other_answer_with_it() {
     for _ in 0..5 {
         let reply = host.get("/greedy/trap-behind").await;
         assert_eq!((reply.status.as_u16(), reply.text()), (200, "answered\n"));
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        eventually("the trap", async || {
+            (host.service("greedy").await["instances"] == 0).then_some(())
+        })
+        .await;
         assert_eq!(host.get("/greedy/").await.status, 200);
     }
 }
