@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{PATIENCE, ports};
 
-/// A server on a port of its own that lets everybody in but members of the role `asked`, who need their password.
+/// A server on a port of its own that asks no account for a password but members of the role `asked`.
 pub struct Postgres {
     folder: TempDir,
     port: u16,

@@ -1,6 +1,6 @@
 //! Rules of this repository that no compiler checks. A rule is worth having here if breaking it
-//! would go unnoticed: a path in the documentation that is gone, a picture of what has changed since, a file nobody
-//! will read because it is too long.
+//! would go unnoticed: a path in the documentation that is gone, a picture of what has changed since, a file that
+//! is too long to be read.
 
 mod crates;
 mod documents;

@@ -5,7 +5,6 @@ use futures_util::future::BoxFuture;
 use super::session;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::function::{FunctionCall, Given, NoAnswer, Seam, size, sizes};
-use wasm_host_limits::record::CASE_BYTES;
 use wasm_host_testkit::case::{Action, FunctionAnswer};
 
 pub(super) struct RecordedFunctions;
@@ -36,8 +35,6 @@ impl Seam for RecordedFunctions {
                 let (Ok(value) | Err(value)) = &given;
                 let bytes = size(value);
                 let answer = match &given {
-                    // More than a case may have is not kept at all.
-                    _ if bytes as u64 > CASE_BYTES => FunctionAnswer::Stall,
                     Ok(value) => FunctionAnswer::Value(value.clone()),
                     Err(error) => FunctionAnswer::Error(error.clone()),
                 };
@@ -74,6 +71,8 @@ mod tests {
         let mut inbound = Inbound::default();
         inbound.attach(Arc::clone(&session));
         let request = inbound.unserved();
+        assert!(RecordedFunctions.is_watching(&request));
+        assert!(!RecordedFunctions.is_watching(&RequestContext::of_host("another")));
         for (argument, given) in [("a", Ok(json!([1]))), ("b", Err(json!("no-such-store")))] {
             let backend = Box::pin(std::future::ready(given.clone()));
             let call = RecordedFunctions.call(asked(argument), request.clone(), Some(backend));

@@ -139,3 +139,29 @@ async fn a_client_has_so_many_connections() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_that_sends_on_behind_a_refusal_holds_no_thread_and_is_given_up() {
+    let app = App::new(
+        "name = \"flood\"\n[limits]\nthreads = 1\n[service.hello]\ncomponent = \"$(hello-p3)\"\n",
+    );
+    let host = app.serve().await;
+    let mut flood = std::net::TcpStream::connect(&host.address).unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (ended, has_ended) = tokio::sync::oneshot::channel();
+    // As fast as the machine can, from a thread of its own.
+    std::thread::spawn(move || {
+        use std::io::Write as _;
+        let bytes = vec![b'x'; 1024 * 1024];
+        let mut sent = flood.write_all(b"this is no head\r\n\r\n");
+        sent = sent.and_then(|()| flood.write_all(&bytes)).and_then(|()| flood.write_all(&bytes));
+        let _ = begun.send(());
+        while sent.is_ok() && !ended.is_closed() {
+            sent = flood.write_all(&bytes);
+        }
+        let _ = ended.send(sent.is_err());
+    });
+    has_begun.await.unwrap();
+    assert_eq!(host.get("/hello/").await.status, 200);
+    assert!(within("the end of the connection", has_ended).await.unwrap());
+}

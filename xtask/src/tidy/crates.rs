@@ -1,5 +1,5 @@
 //! The host's crates: their picture in the documentation, made of their `Cargo.toml`, and which must not use which.
-//! Cargo refuses a circle, and does not know on whose way a request is.
+//! Cargo refuses a circle, and does not know which crates a request passes through.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

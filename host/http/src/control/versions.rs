@@ -74,3 +74,34 @@ impl From<swap::Outcome> for Outcome {
         Self { service, from, attempt: record.into(), finishing, ended_canary }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_says_what_its_record_says() {
+        let record = Record {
+            number: 1,
+            digest: Some("abc".to_string()),
+            path: "abc.wasm".to_string(),
+            cause: "test".to_string(),
+            verdict: Verdict::TakenBack,
+            reason: Some("worse".to_string()),
+            at_ms: 2,
+            took_ms: 3,
+            imports_added: vec!["a:b/added".to_string()],
+            imports_removed: vec!["a:b/removed".to_string()],
+            served: Some(4),
+            drained_in_ms: Some(5),
+            cut: Some(6),
+        };
+        let expected = serde_json::json!({
+            "number": 1, "digest": "abc", "path": "abc.wasm", "cause": "test",
+            "verdict": "taken-back", "reason": "worse", "at_ms": 2, "took_ms": 3,
+            "imports_added": ["a:b/added"], "imports_removed": ["a:b/removed"],
+            "served": 4, "drained_in_ms": 5, "cut": 6,
+        });
+        assert_eq!(serde_json::to_value(Attempt::from(record)).unwrap(), expected);
+    }
+}

@@ -31,7 +31,7 @@ json = { key = "of abcdefgh-1", value = "hunter2", login = { password = "other-s
 answer.json = '{"token":"third-secret","numbers":[4711, 5],"bytes":[104,117,110,116,101,114,50]}'
 [[call]]
 function = "login.begin"
-json = { user = "ada", password = "fourth-secret" }
+json = { user = "ada", password = { old = "fourth-secret", codes = ["fifth-secret"] } }
 answer.failure = '["hunter2","wrong"]'
 [response]
 status = 200
@@ -57,6 +57,7 @@ headers = { x-of = "abcdefgh-1" }
         "third-secret",
         "fourth-secret",
         "104,117",
+        "fifth-secret",
     ] {
         assert!(!written.contains(secret), "{secret} is in\n{written}");
     }
@@ -67,7 +68,7 @@ headers = { x-of = "abcdefgh-1" }
         "hello ada of redacted",
         r#"json = '{"key":"of redacted","login":{"name":"ada","password":"redacted","size":12},"value":"redacted"}'"#,
         r#"answer.failure = '["redacted","wrong"]'"#,
-        r#"json = '{"password":"redacted","user":"ada"}'"#,
+        r#"json = '{"password":{"codes":["redacted"],"old":"redacted"},"user":"ada"}'"#,
     ] {
         assert!(written.contains(kept), "{kept} is not in\n{written}");
     }

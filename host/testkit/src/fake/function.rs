@@ -152,6 +152,27 @@ answer.end = "stall"
     }
 
     #[test]
+    fn arguments_are_compared_by_value() {
+        let scripted = r#"{"weight":1,"sizes":[2.0,{"deep":3}],"name":"a"}"#;
+        let scripted = asked("put", serde_json::from_str(scripted).unwrap());
+        let action = Action::Function { call: scripted, answer: FunctionAnswer::Stall };
+        let is_answered = |text: &str| {
+            let call = asked("put", serde_json::from_str(text).unwrap());
+            Question::Function(call).is_answered_by(&action)
+        };
+        assert!(is_answered(r#"{"name":"a","sizes":[2,{"deep":3.0}],"weight":1.0}"#));
+        for other in [
+            r#"{"name":"a","sizes":[2,{"deep":3}],"weight":1.5}"#,
+            r#"{"name":"a","sizes":[2],"weight":1}"#,
+            r#"{"name":"a","sizes":[2,{"deep":3}],"weight":1,"more":null}"#,
+            r#"{"name":"a","sizes":[2,{"other":3}],"weight":1}"#,
+            r#"{"name":"b","sizes":[2,{"deep":3}],"weight":1}"#,
+        ] {
+            assert!(!is_answered(other), "{other}");
+        }
+    }
+
+    #[test]
     fn what_is_no_function_call_is_told() {
         for (call, told) in [
             ("function = \"get\"", "is not CAPABILITY.FUNCTION"),
