@@ -25,7 +25,7 @@ use wasm_host_record::{self as record, Recorder};
 use wasm_host_service::registry::RegistryHandle;
 use wasm_host_settings::tls;
 use wasm_host_system::threads;
-use wasm_host_telemetry::tell_if_long_async;
+use wasm_host_log::tell_if_long_async;
 
 /// All that tables of the application file declare, connected.
 #[derive(Default)]

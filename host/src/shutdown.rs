@@ -136,7 +136,7 @@ impl Signals {
             };
             tracing::warn!("{name} again: exiting without waiting for what still runs");
             last();
-            wasm_host_telemetry::flush();
+            wasm_host_log::flush();
             std::process::exit(IMPATIENT);
         });
     }

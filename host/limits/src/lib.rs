@@ -25,6 +25,7 @@ pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
 pub mod record;
+pub mod telemetry;
 pub mod testkit;
 
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         outgoing::LISTED,
         postgres::LISTED,
         record::LISTED,
+        telemetry::LISTED,
         testkit::LISTED,
     ];
     files.into_iter().flatten()

@@ -18,7 +18,7 @@ use wasm_host_embedded_postgres::{
     self as embedded_postgres, EmbeddedConfig, EmbeddedServer, Script, StartError,
 };
 use wasm_host_limits::embedded_postgres as limits;
-use wasm_host_telemetry::tell_if_long_async;
+use wasm_host_log::tell_if_long_async;
 
 /// A database that the server is to have.
 pub(super) struct Wanted {

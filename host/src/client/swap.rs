@@ -14,7 +14,7 @@ use wasm_host_service::history::Verdict;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
 use wasm_host_system::table;
-use wasm_host_telemetry::tell_if_long_async;
+use wasm_host_log::tell_if_long_async;
 
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;

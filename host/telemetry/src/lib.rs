@@ -1,62 +1,122 @@
-//! Where log lines go and what they look like.
+//! What is seen of requests, and how it leaves the threads that serve them.
 //!
-//! Nothing waits for the program that reads the log: lines go to a bounded buffer, from which a thread of their own
-//! writes them. What does not fit is dropped and counted. `tracing-appender` bounds such a buffer by
-//! lines, which may be a hundred bytes or eight thousand, and does not say what it dropped.
+//! A request carries a [`Trace`](trace::Trace) in plain fields. What is done for it (statements, calls of models and of
+//! other services) adds spans; its end decides whether they are kept and hands them over whole, as one [`Batch`]. Requests
+//! are counted besides, kept or not ([`metrics`]).
+//!
+//! Nothing here waits, and nothing here knows what becomes of a batch: a [`Collector`] takes it, or drops and counts it.
+//! Names of spans and attributes are those of OpenTelemetry's semantic conventions.
 
-mod alike;
-mod buffer;
-mod fields;
-mod notices;
-mod patience;
+pub mod attributes;
+pub mod clock;
+pub mod context;
+pub mod id;
+pub mod log;
+pub mod metrics;
+pub mod sampling;
+pub mod span;
+pub mod trace;
 
-use std::io::{IsTerminal, stderr};
+use std::time::Duration;
 
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt, registry};
+use self::id::TraceId;
+use self::log::LogRecord;
+use self::metrics::{Instrument, Meters, Reading};
+use self::sampling::{Kept, Sampler};
+use self::span::Span;
 
-use crate::alike::Alike;
-use crate::buffer::Buffer;
-use crate::fields::Fields;
-use crate::notices::Notices;
-pub use patience::{tell_if_long, tell_if_long_async};
-use wasm_host_limits as limits;
+/// What takes telemetry off the threads that serve. It never waits.
+pub trait Collector: Send + Sync {
+    /// The spans of a request and of all that was done for it in this process, or what came later of it.
+    fn batch(&self, batch: Batch);
 
-/// The variable that says what is logged, for example `debug` or `info,wasm_host_service=debug`.
-pub const LOG_VARIABLE: &str = "WASM_HOST_LOG";
+    /// One line of the log.
+    fn log(&self, record: LogRecord);
+}
 
-/// What a database says to init scripts, which have a bound of their own.
-pub const SCRIPT: &str = "script";
+/// Spans that are kept together.
+#[derive(Debug)]
+pub struct Batch {
+    pub spans: Vec<Span>,
+    pub why: Kept,
+    /// Spans beyond the bound of one request.
+    pub dropped: usize,
+}
 
-/// What speaks only when it is named: the insides of the compiler and of libraries, tens of thousands of lines for
-/// one start, and what guests make the database say.
-const QUIET: &str = "cranelift_codegen=info,cranelift_frontend=info,regalloc2=info,wasmtime=info,\
-    wasmtime_environ=info,wasmtime_internal_cranelift=info,wasmtime_wasi=info,object=info,mio=info,\
-    sqlx::postgres::notice=warn";
+/// What a process has for telemetry. One for the life of the process, so that no request has to count references to it.
+pub struct Telemetry {
+    collector: Option<Box<dyn Collector>>,
+    meters: Option<Meters>,
+    sampler: Sampler,
+    /// From when on a request is slow.
+    slow: Duration,
+    /// Whether what is said to models and by them is seen.
+    pub captures_messages: bool,
+}
 
-/// The process has one log, as it has one standard error.
-static BUFFER: Buffer = Buffer::new(limits::LOG_BUFFER_BYTES);
+impl Telemetry {
+    /// Nothing is seen.
+    pub fn off() -> &'static Self {
+        &OFF
+    }
 
-/// Log to standard error, `info` and above unless the environment says otherwise.
-pub fn start() {
-    let asked = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_string());
-    let filter = EnvFilter::new(format!("{QUIET},{asked}"));
-    let log = registry().with(filter).with(Notices).with(Alike);
-    let lines =
-        fmt::layer().with_ansi(stderr().is_terminal()).with_target(false).fmt_fields(Fields);
-    let writer =
-        std::thread::Builder::new().name("log".to_string()).spawn(|| BUFFER.write_all_to(stderr()));
-    match writer {
-        Ok(_) => log.with(lines.with_writer(|| &BUFFER)).init(),
-        // A machine without a thread to spare: rather slow than silent.
-        Err(_) => log.with(lines.with_writer(stderr)).init(),
+    pub fn new(collector: Box<dyn Collector>, sampler: Sampler, slow: Duration) -> Self {
+        let (collector, meters) = (Some(collector), Some(Meters::default()));
+        Self { collector, meters, sampler, slow, captures_messages: false }
+    }
+
+    /// For the rest of the process.
+    pub fn leak(self) -> &'static Self {
+        Box::leak(Box::new(self))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.collector.is_some()
+    }
+
+    /// Count or measure; `trace` is one that is kept. `labels` are the values of the instrument's.
+    pub fn record(
+        &self,
+        instrument: &'static Instrument,
+        labels: &[&str],
+        value: f64,
+        trace: Option<TraceId>,
+    ) {
+        if let Some(meters) = &self.meters {
+            meters.record(instrument, labels, value, trace);
+        }
+    }
+
+    /// All that was counted and measured.
+    pub fn figures(&self) -> Vec<Reading> {
+        self.meters.as_ref().map(Meters::read).unwrap_or_default()
+    }
+
+    /// Hand over a line of the log.
+    pub fn log(&self, record: LogRecord) {
+        if let Some(collector) = &self.collector {
+            collector.log(record);
+        }
+    }
+
+    /// Hand over spans.
+    pub fn batch(&self, batch: Batch) {
+        if let Some(collector) = &self.collector {
+            collector.batch(batch);
+        }
     }
 }
 
-/// Wait until what was logged is written, unless no program reads it. Before the process ends, and before
-/// something is written past the log.
-pub fn flush() {
-    alike::tell();
-    BUFFER.flush(limits::LOG_FLUSH);
+static OFF: Telemetry = Telemetry {
+    collector: None,
+    meters: None,
+    sampler: Sampler::none(),
+    slow: Duration::MAX,
+    captures_messages: false,
+};
+
+impl std::fmt::Debug for Telemetry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Telemetry").field("is_on", &self.is_on()).finish_non_exhaustive()
+    }
 }

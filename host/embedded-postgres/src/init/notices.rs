@@ -10,7 +10,7 @@ use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::journal::Journal;
 use wasm_host_capabilities::postgres::notices::{Caller, on_behalf_of};
 use wasm_host_limits::embedded_postgres as limits;
-use wasm_host_telemetry::SCRIPT;
+use wasm_host_log::SCRIPT;
 
 /// Run a script, and log what the server says meanwhile.
 pub(super) async fn heard<T>(script: &str, run: impl Future<Output = T>) -> T {

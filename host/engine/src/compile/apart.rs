@@ -34,7 +34,7 @@ use super::compiler::{INVALID, NO_MEMORY, OTHER_ENGINE};
 use super::{CodeCache, ComponentFile, invalid, precompile, what};
 use crate::Engine;
 use wasm_host_limits::compiler as limits;
-use wasm_host_telemetry::tell_if_long_async;
+use wasm_host_log::tell_if_long_async;
 
 /// What one component may take to be compiled.
 #[derive(Clone, Copy, Debug)]

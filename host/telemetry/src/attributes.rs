@@ -1,0 +1,43 @@
+//! Names of attributes, as the semantic conventions of OpenTelemetry have them, and ours.
+
+pub const HTTP_METHOD: &str = "http.request.method";
+pub const HTTP_STATUS: &str = "http.response.status_code";
+pub const HTTP_ROUTE: &str = "http.route";
+pub const URL_PATH: &str = "url.path";
+pub const URL_SCHEME: &str = "url.scheme";
+pub const SERVER_ADDRESS: &str = "server.address";
+pub const SERVER_PORT: &str = "server.port";
+pub const CLIENT_ADDRESS: &str = "client.address";
+pub const PROTOCOL_VERSION: &str = "network.protocol.version";
+pub const ERROR_TYPE: &str = "error.type";
+
+pub const DB_SYSTEM: &str = "db.system.name";
+pub const DB_NAMESPACE: &str = "db.namespace";
+pub const DB_TEXT: &str = "db.query.text";
+pub const DB_OPERATION: &str = "db.operation.name";
+pub const DB_STATUS: &str = "db.response.status_code";
+pub const DB_ROWS: &str = "db.response.returned_rows";
+/// Not in the conventions: rows that a statement changed.
+pub const DB_CHANGED: &str = "wasm_host.db.changed_rows";
+
+pub const AI_OPERATION: &str = "gen_ai.operation.name";
+pub const AI_PROVIDER: &str = "gen_ai.provider.name";
+pub const AI_MODEL: &str = "gen_ai.request.model";
+pub const AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
+pub const AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+pub const AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+/// Seconds.
+pub const AI_FIRST: &str = "gen_ai.response.time_to_first_chunk";
+pub const AI_INPUT: &str = "gen_ai.input.messages";
+pub const AI_OUTPUT: &str = "gen_ai.output.messages";
+
+/// The digest of the component that answered.
+pub const VERSION: &str = "wasm_host.service.version";
+/// Its client left before it had all of the answer.
+pub const LEFT: &str = "wasm_host.client_left";
+/// It was on trial.
+pub const CANARY: &str = "wasm_host.canary";
+pub const INSTANCE: &str = "wasm_host.instance";
+pub const REQUEST: &str = "wasm_host.request.id";
+/// What a call from one service to another asks.
+pub const PEER: &str = "service.peer.name";

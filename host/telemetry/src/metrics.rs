@@ -1,0 +1,352 @@
+//! Figures: what is counted and measured, apart from which spans are kept.
+//!
+//! Each serving thread counts for itself, so that counting is an addition. [`Meters::read`] adds the threads up.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+use parking_lot::Mutex;
+
+use crate::clock;
+use crate::id::TraceId;
+use wasm_host_limits::telemetry as limits;
+use wasm_host_system::threads;
+
+/// Something that is measured. One static for each.
+#[derive(Debug)]
+pub struct Instrument {
+    pub name: &'static str,
+    /// In the notation of UCUM, as OpenTelemetry has it: `s`, `By`, `{request}`.
+    pub unit: &'static str,
+    pub description: &'static str,
+    pub kind: Kind,
+    /// The names of what it is measured by.
+    pub labels: &'static [&'static str],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Counter,
+    /// As it is at the moment.
+    Gauge,
+    /// Its buckets end at these values, inclusive; a last one has what is above.
+    Histogram(&'static [f64]),
+}
+
+/// Seconds: from what a component answers by itself up to what a model needs.
+pub const SECONDS: Kind = Kind::Histogram(&[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+]);
+
+/// Tokens, as the semantic conventions for generative models have them.
+pub const TOKENS: Kind = Kind::Histogram(&[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+]);
+
+/// One series as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    pub labels: Vec<String>,
+    pub value: Figure,
+    pub exemplar: Option<Exemplar>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Figure {
+    /// Of a counter since the start, or of a gauge.
+    Number(f64),
+    /// How many fell into each bucket, and their sum.
+    Histogram { buckets: Vec<u64>, sum: f64 },
+}
+
+/// One of the measured, with its trace, which is kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exemplar {
+    pub time: u64,
+    pub value: f64,
+    pub trace: TraceId,
+}
+
+/// All series of an instrument.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub instrument: &'static Instrument,
+    pub points: Vec<Point>,
+    /// There are more series than are counted apart: one has all others together, its labels empty.
+    pub has_overflow: bool,
+}
+
+/// The figures of a process.
+pub struct Meters {
+    shards: Box<[Shard]>,
+}
+
+/// Of one thread. Apart in memory, so that no thread waits for what another one writes.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard(Mutex<HashMap<u64, Series, BuildHasherDefault<Hashed>>>);
+
+struct Series {
+    instrument: &'static Instrument,
+    point: Point,
+    /// How many values a histogram has: kept with its sum.
+    is_overflow: bool,
+}
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Threads that count apart. More share.
+const SHARDS: usize = 64;
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self { shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect() }
+    }
+}
+
+impl Meters {
+    /// Count or measure. `labels` are the values of the instrument's.
+    pub fn record(
+        &self,
+        instrument: &'static Instrument,
+        labels: &[&str],
+        value: f64,
+        trace: Option<TraceId>,
+    ) {
+        let number = threads::current().map_or(0, |number| number + 1) % self.shards.len();
+        let Some(shard) = self.shards.get(number) else { return };
+        let mut shard = shard.0.lock();
+        let key = key(instrument, labels);
+        if let Some(series) = shard.get_mut(&key) {
+            return series.add(value, trace);
+        }
+        let known = shard.values().filter(|series| std::ptr::eq(series.instrument, instrument));
+        let (key, labels) = match known.count() < limits::SERIES {
+            true => (key, labels.iter().map(|label| (*label).to_owned()).collect()),
+            false => (self::key(instrument, &[]), Vec::new()),
+        };
+        let series = shard.entry(key).or_insert_with(|| Series::new(instrument, labels));
+        series.add(value, trace);
+    }
+
+    /// All series, those of the threads added up.
+    pub fn read(&self) -> Vec<Reading> {
+        let mut all: HashMap<u64, Series> = HashMap::new();
+        for shard in &self.shards {
+            for (key, series) in shard.0.lock().iter() {
+                match all.entry(*key) {
+                    Entry::Occupied(mut entry) => entry.get_mut().merge(series),
+                    Entry::Vacant(entry) => drop(entry.insert(series.copy())),
+                }
+            }
+        }
+        let mut readings: Vec<Reading> = Vec::new();
+        for Series { instrument, point, is_overflow } in all.into_values() {
+            let known = readings.iter_mut().find(|it| std::ptr::eq(it.instrument, instrument));
+            match known {
+                Some(reading) => {
+                    reading.has_overflow |= is_overflow;
+                    reading.points.push(point);
+                }
+                None => readings.push(Reading {
+                    instrument,
+                    points: vec![point],
+                    has_overflow: is_overflow,
+                }),
+            }
+        }
+        readings.sort_by_key(|reading| reading.instrument.name);
+        for reading in &mut readings {
+            reading.points.sort_by(|one, other| one.labels.cmp(&other.labels));
+        }
+        readings
+    }
+}
+
+fn key(instrument: &'static Instrument, labels: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    std::ptr::from_ref(instrument).hash(&mut hasher);
+    labels.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Series {
+    fn new(instrument: &'static Instrument, labels: Vec<String>) -> Self {
+        let value = match instrument.kind {
+            Kind::Counter | Kind::Gauge => Figure::Number(0.0),
+            Kind::Histogram(bounds) => {
+                Figure::Histogram { buckets: vec![0; bounds.len() + 1], sum: 0.0 }
+            }
+        };
+        let is_overflow = labels.is_empty() && !instrument.labels.is_empty();
+        Self { instrument, point: Point { labels, value, exemplar: None }, is_overflow }
+    }
+
+    fn add(&mut self, value: f64, trace: Option<TraceId>) {
+        match (&mut self.point.value, self.instrument.kind) {
+            (Figure::Number(number), _) => *number += value,
+            (Figure::Histogram { buckets, sum }, Kind::Histogram(bounds)) => {
+                *sum += value;
+                let bucket = bounds.partition_point(|bound| *bound < value);
+                if let Some(count) = buckets.get_mut(bucket) {
+                    *count += 1;
+                }
+            }
+            (Figure::Histogram { .. }, _) => {}
+        }
+        if let Some(trace) = trace {
+            self.point.exemplar = Some(Exemplar { time: clock::now(), value, trace });
+        }
+    }
+
+    fn copy(&self) -> Self {
+        let Self { instrument, point, is_overflow } = self;
+        Self { instrument, point: point.clone(), is_overflow: *is_overflow }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match (&mut self.point.value, &other.point.value) {
+            (Figure::Number(number), Figure::Number(more)) => *number += more,
+            (
+                Figure::Histogram { buckets, sum },
+                Figure::Histogram { buckets: more, sum: sum_of_more },
+            ) => {
+                *sum += sum_of_more;
+                buckets.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+            }
+            _ => {}
+        }
+        let newer = |one: &Exemplar, other: &Exemplar| one.time < other.time;
+        match (self.point.exemplar, other.point.exemplar) {
+            (None, other) => self.point.exemplar = other,
+            (Some(one), Some(other)) if newer(&one, &other) => self.point.exemplar = Some(other),
+            _ => {}
+        }
+    }
+}
+
+/// The value below which a share (0 to 1) of what a histogram has lies, within its bucket as if it were even there.
+/// None: it has nothing. What is above the last bound counts as that.
+pub fn quantile(bounds: &[f64], buckets: &[u64], share: f64) -> Option<f64> {
+    let total: u64 = buckets.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    let rank = share * total as f64;
+    let mut below = 0.0;
+    for (number, count) in buckets.iter().enumerate() {
+        let here = *count as f64;
+        if below + here >= rank && *count > 0 {
+            let Some(end) = bounds.get(number) else { break };
+            let start = number.checked_sub(1).and_then(|before| bounds.get(before)).unwrap_or(&0.0);
+            return Some(start + (end - start) * ((rank - below) / here).clamp(0.0, 1.0));
+        }
+        below += here;
+    }
+    bounds.last().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static REQUESTS: Instrument = Instrument {
+        name: "requests",
+        unit: "{request}",
+        description: "",
+        kind: Kind::Counter,
+        labels: &["service"],
+    };
+    static TIMES: Instrument = Instrument {
+        name: "times",
+        unit: "s",
+        description: "",
+        kind: SECONDS,
+        labels: &["service"],
+    };
+
+    #[test]
+    fn threads_are_added_up() {
+        let meters = Meters::default();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let meters = &meters;
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    threads::on_behalf_of(Some(number), runtime.handle(), || {
+                        for _ in 0..100 {
+                            meters.record(&REQUESTS, &["a"], 1.0, None);
+                            meters.record(&TIMES, &["a"], 0.01, None);
+                        }
+                    });
+                });
+            }
+        });
+        let read = meters.read();
+        assert_eq!(read[0].points[0].value, Figure::Number(400.0));
+        let Figure::Histogram { buckets, sum } = &read[1].points[0].value else { panic!() };
+        assert_eq!((buckets[6], buckets.iter().sum::<u64>()), (400, 400));
+        assert!((sum - 4.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn more_series_than_there_may_be_are_counted_together() {
+        let meters = Meters::default();
+        for number in 0..limits::SERIES + 10 {
+            meters.record(&REQUESTS, &[&number.to_string()], 1.0, None);
+        }
+        let read = meters.read();
+        assert!(read[0].has_overflow);
+        assert_eq!(read[0].points.len(), limits::SERIES + 1);
+        assert_eq!(read[0].points[0].labels, Vec::<String>::new());
+        assert_eq!(read[0].points[0].value, Figure::Number(10.0));
+    }
+
+    #[test]
+    fn an_exemplar_is_the_last_that_is_kept() {
+        let meters = Meters::default();
+        meters.record(&TIMES, &["a"], 0.5, Some(TraceId(1)));
+        meters.record(&TIMES, &["a"], 0.7, None);
+        let exemplar = meters.read()[0].points[0].exemplar.unwrap();
+        assert_eq!((exemplar.trace, exemplar.value), (TraceId(1), 0.5));
+    }
+
+    #[test]
+    fn a_quantile_lies_in_its_bucket() {
+        let bounds = [1.0, 2.0, 4.0];
+        assert_eq!(quantile(&bounds, &[0, 0, 0, 0], 0.5), None);
+        assert_eq!(quantile(&bounds, &[10, 0, 0, 0], 0.5), Some(0.5));
+        assert_eq!(quantile(&bounds, &[0, 10, 10, 0], 0.75), Some(3.0));
+        assert_eq!(quantile(&bounds, &[0, 0, 0, 5], 0.5), Some(4.0));
+    }
+}
