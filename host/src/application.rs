@@ -228,7 +228,7 @@ async fn load_service<'a>(
     };
     let loaded = Arc::new(Service::new(
         terms.grants.service.clone(),
-        service.route.is_none(),
+        service.route.as_deref().map(Arc::from),
         deadlines,
         limits.max_body_bytes,
         Admission::new(concurrent, limits.queue, limits.queue_timeout, gate.clone()),

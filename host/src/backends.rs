@@ -21,11 +21,11 @@ use wasm_host_capabilities::transport::Transport;
 use wasm_host_capabilities::{self as capability, Capability};
 use wasm_host_config::{Config, Grants, ServiceConfig};
 use wasm_host_embedded_postgres::{self as embedded_postgres, EmbeddedConfig, Script, Share};
+use wasm_host_log::tell_if_long_async;
 use wasm_host_record::{self as record, Recorder};
 use wasm_host_service::registry::RegistryHandle;
 use wasm_host_settings::tls;
 use wasm_host_system::threads;
-use wasm_host_log::tell_if_long_async;
 
 /// All that tables of the application file declare, connected.
 #[derive(Default)]

@@ -11,8 +11,8 @@ use wasm_host::{check, client, inspect, serve, test};
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
-use wasm_host_system::allocations::{Watched, may_receive};
 use wasm_host_log as telemetry;
+use wasm_host_system::allocations::{Watched, may_receive};
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]

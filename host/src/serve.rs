@@ -49,6 +49,7 @@ use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
 use wasm_host_system::table;
 use wasm_host_system::threads::{self, Threads};
+use wasm_host_telemetry::Telemetry;
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
@@ -219,6 +220,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
             Names::new(config.http.hosts.clone(), public.address()),
             config.http.limits.body_idle,
             Proxies::new(config.http.trusted_proxies.clone()),
+            Telemetry::off(),
         ),
         config,
         backends,

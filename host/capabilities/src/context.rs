@@ -5,32 +5,49 @@
 //! root task and looks that up here. When the client leaves, the request's token is cancelled, and
 //! every capability call made for it ends.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use http::Extensions;
+use http::{Extensions, Method, Uri};
 use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use wasmtime::AsContextMut;
 use wasmtime::component::GuestTaskId;
 
 use wasm_host_system::digest::Digest;
+use wasm_host_telemetry::span::Kind;
+use wasm_host_telemetry::trace::{ActiveSpan, Trace};
 
 /// A request before a version of a service has taken it: what it brings along, and what is attached to it on its way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inbound {
     id: String,
     hops: u8,
     cancel: CancellationToken,
+    trace: Trace,
     extensions: Extensions,
 }
 
 impl Inbound {
-    /// `hops` counts the services that the request has passed inside the host.
-    pub fn new(id: String, hops: u8) -> Self {
-        Self { id, hops, ..Self::default() }
+    /// `hops` counts the services that the request has passed inside the host. Its id is that of its span.
+    pub fn new(trace: Trace, hops: u8) -> Self {
+        Self::with_id(trace.span_id().to_string(), trace, hops)
+    }
+
+    fn with_id(id: String, trace: Trace, hops: u8) -> Self {
+        let (cancel, extensions) = Default::default();
+        Self { id, hops, cancel, trace, extensions }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     pub fn hops(&self) -> u8 {
@@ -79,7 +96,7 @@ struct Inner {
 impl RequestContext {
     /// What the host itself asks, for no client and no version: `what` stands where a request's id would.
     pub fn of_host(what: &str) -> Self {
-        Inbound::new(what.to_owned(), 0).unserved()
+        Inbound::with_id(what.to_owned(), Trace::off(), 0).unserved()
     }
 
     /// For a call that a guest makes while it serves none: nothing but its instance ends it.
@@ -93,13 +110,23 @@ impl RequestContext {
     }
 
     /// The same request on its way into another service: what ends the one ends the other, not the
-    /// other way round.
-    pub fn next_hop(&self) -> Inbound {
-        Inbound {
-            id: self.id().to_owned(),
-            hops: self.hops().saturating_add(1),
-            cancel: self.cancel().child_token(),
-            extensions: Extensions::new(),
+    /// other way round. `span` is what asks it.
+    pub fn next_hop(&self, span: &ActiveSpan, method: &Method, uri: &Uri) -> Inbound {
+        let trace = self.trace().next_hop(span, method, uri);
+        let hop = Inbound::with_id(self.id().to_owned(), trace, self.hops().saturating_add(1));
+        Inbound { cancel: self.cancel().child_token(), ..hop }
+    }
+
+    /// What is seen of it.
+    pub fn trace(&self) -> &Trace {
+        &self.0.inbound.trace
+    }
+
+    /// Something is done for it from now on, until that is dropped.
+    pub fn span(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> ActiveSpan {
+        match self.served() {
+            Some(served) => self.trace().span(name, kind, &served.service),
+            None => ActiveSpan::default(),
         }
     }
 

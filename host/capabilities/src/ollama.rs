@@ -23,6 +23,7 @@ mod models;
 mod ndjson;
 mod network;
 mod pump;
+mod seen;
 mod settings;
 
 pub use super::body::Body;

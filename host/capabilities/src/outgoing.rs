@@ -9,6 +9,7 @@ mod exchange;
 pub mod hops;
 pub mod outbound;
 mod public;
+pub mod seen;
 pub mod settings;
 mod target;
 mod waits;

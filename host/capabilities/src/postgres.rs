@@ -28,6 +28,7 @@ mod pooled;
 mod room;
 mod rows;
 mod run;
+mod seen;
 mod session;
 mod settings;
 mod statement;

@@ -14,8 +14,8 @@ pub use wasmtime::component::Component;
 
 use crate::Engine;
 use wasm_host_limits as limits;
-use wasm_host_system::digest::Digest;
 use wasm_host_log::tell_if_long;
+use wasm_host_system::digest::Digest;
 
 mod apart;
 mod cache;

@@ -32,8 +32,10 @@ use self::tag::Tags;
 use crate::health;
 use wasm_host_capabilities::body::full;
 use wasm_host_service::admission::Permit;
+use wasm_host_service::failure::respond::status;
 use wasm_host_service::failure::{Failure, Kind, Source};
 use wasm_host_service::traffic::{Ending, Traffic};
+use wasm_host_telemetry::trace::{Ended, Trace};
 
 /// Under a name that follows from its content: it is never asked for again.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -82,12 +84,18 @@ impl Files {
         &self,
         request: &Request<B>,
         path: &str,
+        trace: Option<Trace>,
     ) -> Result<Response<WasiBody>, Failure> {
         let (traffic, permit) = (self.traffic.clone(), None);
-        let mut passage = Some(Passage { traffic, ending: Some(Ending::Left), permit });
+        let seen = trace.map(|trace| Seen { trace, service: self.service.clone(), status: None });
+        let mut passage = Some(Passage { traffic, ending: Some(Ending::Left), permit, seen });
         let answer = self.answer(request, path, &mut passage).await;
         // A file that is sent takes it along.
         if let Some(mut passage) = passage {
+            passage.answered(match &answer {
+                Ok(response) => response.status(),
+                Err(failure) => status(failure.kind).0,
+            });
             passage.ending = match &answer {
                 Err(failure) if failure.kind == Kind::Busy => None,
                 Err(failure) if failure.kind.source() != Source::Client => Some(Ending::Failed),
@@ -188,6 +196,9 @@ impl Files {
             true => full(""),
             false => {
                 let service = self.service.clone();
+                if let Some(passage) = passage {
+                    passage.answered(status);
+                }
                 Content::new(service, opened.file, first, bytes, passage.take()).boxed_unsync()
             }
         };
@@ -202,6 +213,24 @@ struct Passage {
     ending: Option<Ending>,
     /// From the opening of its file on, to the end.
     permit: Option<Permit>,
+    seen: Option<Seen>,
+}
+
+/// What is seen of it.
+struct Seen {
+    trace: Trace,
+    service: Arc<str>,
+    status: Option<StatusCode>,
+}
+
+impl Passage {
+    /// There is an answer, a file perhaps still to come.
+    fn answered(&mut self, status: StatusCode) {
+        if let Some(seen) = &mut self.seen {
+            seen.trace.answered();
+            seen.status = Some(status);
+        }
+    }
 }
 
 impl Drop for Passage {
@@ -209,6 +238,16 @@ impl Drop for Passage {
         if let Some(ending) = self.ending {
             self.traffic.count(ending);
         }
+        let Some(Seen { trace, service, status }) = &self.seen else { return };
+        let is_broken =
+            self.ending == Some(Ending::Failed) && status.is_some_and(|it| it.is_success());
+        trace.end(&Ended {
+            service: Some(service),
+            status: status.map(|status| status.as_u16()),
+            was_left: self.ending == Some(Ending::Left),
+            error: is_broken.then_some("the file broke off".into()),
+            ..Ended::default()
+        });
     }
 }
 

@@ -17,8 +17,7 @@ pub mod route;
 mod streaming;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, header};
@@ -36,6 +35,9 @@ use wasm_host_capabilities::outgoing::hops;
 use wasm_host_service::Service;
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind, Source};
+use wasm_host_telemetry::Telemetry;
+use wasm_host_telemetry::context::TraceContext;
+use wasm_host_telemetry::trace::{Ended, Trace};
 
 /// What answers under a route.
 #[derive(Clone)]
@@ -71,7 +73,7 @@ pub struct App {
     /// Time between two pieces of a request body.
     body_idle: Duration,
     proxies: Proxies,
-    ids: RequestIds,
+    telemetry: &'static Telemetry,
 }
 
 impl App {
@@ -80,16 +82,20 @@ impl App {
         names: Names,
         body_idle: Duration,
         proxies: Proxies,
+        telemetry: &'static Telemetry,
     ) -> Self {
-        Self { router, names, body_idle, proxies, ids: RequestIds::new() }
+        Self { router, names, body_idle, proxies, telemetry }
     }
 
     /// Answer one request. Never fails: a failure is a response.
     pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<WasiBody> {
-        let id = self.ids.next();
+        let context = TraceContext::of(request.headers());
+        let trace = Trace::begin(self.telemetry, context, request.method(), request.uri());
+        let id = trace.span_id().to_string();
         let is_head = request.method() == Method::HEAD;
         let mut reader = None;
-        let mut response = match self.route(&id, request, peer, &mut reader).await {
+        let mut trace = Some(trace);
+        let mut response = match self.route(&id, request, peer, &mut reader, &mut trace).await {
             Ok(response) => response,
             Err(failure) => {
                 if failure.service.is_none() {
@@ -110,6 +116,11 @@ impl App {
                 response
             }
         };
+        // It reached no service.
+        if let Some(trace) = trace {
+            let status = Some(response.status().as_u16());
+            trace.end(&Ended { status, ..Ended::default() });
+        }
         // Also of a failure: the user of the page that asked reads why.
         if let Some(reader) = reader {
             reader.mark(response.headers_mut());
@@ -132,6 +143,7 @@ impl App {
         request: Request<Arriving>,
         peer: Peer,
         reader: &mut Option<Reader<'a>>,
+        trace: &mut Option<Trace>,
     ) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
         let authority = request::host(&request)?;
@@ -155,7 +167,7 @@ impl App {
             }
         }
         match &served.target {
-            Target::Static(files) => files.serve(&request, rest).await,
+            Target::Static(files) => files.serve(&request, rest, trace.take()).await,
             Target::Component { service, max_body, has_models } => {
                 let of_service = |failure: Failure| {
                     service.log(id, &failure);
@@ -163,7 +175,7 @@ impl App {
                 };
                 let probe = health::Probe::of(request.method(), rest);
                 let hops = hops::passed(request.headers());
-                let (request, outcome) = {
+                let (mut request, outcome) = {
                     let target = request::GuestTarget {
                         host: authority.as_ref(),
                         path: rest,
@@ -174,7 +186,11 @@ impl App {
                     };
                     request::for_guest(request, &target).map_err(of_service)?
                 };
-                let inbound = Inbound::new(id.to_string(), hops);
+                let trace = trace.take().unwrap_or_else(Trace::off);
+                if let Some(context) = trace.context() {
+                    context.tell(request.headers_mut());
+                }
+                let inbound = Inbound::new(trace, hops);
                 let answer = service.handle(inbound, request).await;
                 let answer = match outcome {
                     Some(outcome) => outcome.judge(answer),
@@ -193,21 +209,4 @@ impl App {
 /// Whether what follows on the connection is not to be trusted, or is the rest of a body that is not wanted.
 fn is_end_of_connection(kind: Kind) -> bool {
     matches!(kind, Kind::Malformed | Kind::BodyTooLarge | Kind::BodyTooSlow | Kind::NotImplemented)
-}
-
-/// Ids that differ between requests and between runs of the host.
-struct RequestIds {
-    run: u64,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    fn new() -> Self {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { run: started.as_micros() as u64, next: AtomicU64::new(1) }
-    }
-
-    fn next(&self) -> String {
-        format!("{:x}-{:x}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
-    }
 }

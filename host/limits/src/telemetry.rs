@@ -16,6 +16,9 @@ pub const TRACE_BYTES: usize = 64 * 1024;
 /// Bytes of one text in a span: a path, a statement, a reason.
 pub const TEXT_BYTES: usize = 2048;
 
+/// Bytes of what is said to a model in one call, and of what it says, where the application file wants that seen.
+pub const MESSAGE_BYTES: usize = 16 * 1024;
+
 /// Bytes of `tracestate`, which goes on as it came. The W3C asks for 512 at least.
 pub const TRACESTATE_BYTES: usize = 1024;
 

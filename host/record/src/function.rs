@@ -59,6 +59,7 @@ mod tests {
     use super::*;
     use crate::session::tests::session;
     use wasm_host_capabilities::context::Inbound;
+    use wasm_host_telemetry::trace::Trace;
 
     fn asked(argument: &str) -> FunctionCall {
         let arguments = Map::from_iter([("key".to_string(), json!(argument))]);
@@ -68,7 +69,7 @@ mod tests {
     #[tokio::test]
     async fn what_functions_give_is_written_down() {
         let (_folder, session) = session();
-        let mut inbound = Inbound::default();
+        let mut inbound = Inbound::new(Trace::off(), 0);
         inbound.attach(Arc::clone(&session));
         let request = inbound.unserved();
         assert!(RecordedFunctions.is_watching(&request));

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::Service;
 use crate::admission::{Permit, busy};
+use crate::failure::respond::status;
 use crate::failure::{Failure, Kind, Source};
 use crate::traffic::Ending;
 use crate::version::{Counts, Version};
@@ -21,6 +22,7 @@ use wasm_host_capabilities::context::{Inbound, Served};
 use wasm_host_capabilities::outgoing::{ErrorCode, HttpError as Error, HttpRequest, HttpResponse};
 use wasm_host_engine::worker::{AnswerBody, CallError, RequestState, has_no_body};
 use wasm_host_limits as limits;
+use wasm_host_telemetry::trace::Ended;
 
 /// When an answer must be whole: an extension of the response, for what writes it. A body that its reader makes
 /// wait is not polled, and cannot check it itself.
@@ -51,10 +53,21 @@ impl Service {
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
         let permit = self.traffic.admit(&self.name, inbound.hops() > 0).await;
-        let permit = permit.map_err(|busy| if self.is_stopped() { self.cut() } else { busy })?;
+        let permit = permit.map_err(|busy| {
+            let failure = if self.is_stopped() { self.cut() } else { busy };
+            inbound.trace().end(&Ended {
+                service: Some(&self.name),
+                route: self.route.as_deref(),
+                status: Some(status(failure.kind).0.as_u16()),
+                error: Some(failure.public.clone().into()),
+                ..Ended::default()
+            });
+            failure
+        })?;
+        inbound.trace().admitted();
         let until = permit.until();
         let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
-        let version = self.begin();
+        let (version, is_canary) = self.begin();
         let served = Served {
             service: self.name.clone(),
             version: version.digest.clone(),
@@ -66,6 +79,9 @@ impl Service {
             service: self.clone(),
             counts: version.counts.clone(),
             ending: Ending::Left,
+            is_canary,
+            status: None,
+            error: None,
             _permit: permit,
         };
         let method = request.method().clone();
@@ -81,8 +97,14 @@ impl Service {
             answer = Err(self.cut());
         }
         match &answer {
-            Ok(response) => version.counts.answer(response.status().is_server_error()),
+            Ok(response) => {
+                guard.state.context.trace().answered();
+                guard.status = Some(response.status().as_u16());
+                version.counts.answer(response.status().is_server_error());
+            }
             Err(failure) => {
+                guard.status = Some(status(failure.kind).0.as_u16());
+                guard.error = Some(failure.to_string().into());
                 // The host says busy, not the version.
                 version.counts.answer(failure.kind.source() == Source::Guest);
                 guard.fail();
@@ -104,19 +126,26 @@ impl Service {
         }))
     }
 
-    /// The version for a request, which counts the request from now on.
-    fn begin(&self) -> Arc<Version> {
-        let version = self.active.load().pick().clone();
+    /// The version for a request, which counts the request from now on, and whether it is on trial.
+    fn begin(&self) -> (Arc<Version>, bool) {
+        let pick = || {
+            let active = self.active.load();
+            let version = active.pick();
+            let is_canary =
+                active.canary.as_ref().is_some_and(|it| Arc::ptr_eq(&it.version, version));
+            (version.clone(), is_canary)
+        };
+        let (version, is_canary) = pick();
         version.counts.begin();
         if !version.is_retired() {
-            return version;
+            return (version, is_canary);
         }
         // It was replaced in between, and what drains it may have found it empty already. What replaced it
         // was published before it was retired. Once is enough: replaced again, the request is merely late.
-        let newer = self.active.load().pick().clone();
+        let (newer, is_canary) = pick();
         newer.counts.begin();
         version.counts.pass_on();
-        newer
+        (newer, is_canary)
     }
 
     /// Call the version.
@@ -203,6 +232,10 @@ struct Guard {
     /// is only counted, so that a client that stopped reading does not keep its code in memory.
     counts: Arc<Counts>,
     ending: Ending,
+    is_canary: bool,
+    /// What the client was told, and why it did not get all of it.
+    status: Option<u16>,
+    error: Option<Cow<'static, str>>,
     _permit: Permit,
 }
 
@@ -213,12 +246,31 @@ impl Guard {
             self.ending = Ending::Failed;
         }
     }
+
+    /// Say what became of it to what is seen of it.
+    fn end_trace(&mut self) {
+        let context = &self.state.context;
+        let error = match self.ending {
+            Ending::Failed => Some(self.error.take().unwrap_or("the answer broke off".into())),
+            Ending::Left | Ending::Whole => None,
+        };
+        context.trace().end(&Ended {
+            service: Some(&self.service.name),
+            version: context.served().map(|served| served.version.full()),
+            is_canary: self.is_canary,
+            route: self.service.route.as_deref().filter(|_| context.hops() == 0),
+            status: self.status,
+            was_left: self.ending == Ending::Left,
+            error,
+        });
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         self.counts.end(self.ending == Ending::Whole);
         self.service.traffic.count(self.ending);
+        self.end_trace();
         if self.ending == Ending::Whole {
             return self.state.finish();
         }
@@ -267,6 +319,7 @@ impl GuardedBody {
         let Guard { service, state, .. } = &self.guard;
         if !std::mem::replace(&mut self.is_told, true) {
             tracing::warn!(service = %service.name, request = state.context.id(), "{why}");
+            self.guard.error = Some(why.to_string().into());
         }
     }
 

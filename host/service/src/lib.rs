@@ -33,8 +33,8 @@ use crate::version::Version;
 /// One component service.
 pub struct Service {
     pub name: Arc<str>,
-    /// Reached by other services only.
-    pub internal: bool,
+    /// None: reached by other services only.
+    pub route: Option<Arc<str>>,
     pub deadlines: Deadlines,
     /// Bytes of a request body that another service sends.
     pub max_body: u64,
@@ -62,7 +62,7 @@ pub struct Deadlines {
 impl Service {
     pub fn new(
         name: Arc<str>,
-        internal: bool,
+        route: Option<Arc<str>>,
         deadlines: Deadlines,
         max_body: u64,
         admission: Arc<Admission>,
@@ -71,7 +71,7 @@ impl Service {
     ) -> Self {
         Self {
             name,
-            internal,
+            route,
             deadlines,
             max_body,
             active: ArcSwap::new(ActiveVersions::only(version)),

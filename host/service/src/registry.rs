@@ -13,11 +13,13 @@ use crate::dispatch::AnswerUntil;
 use crate::failure::respond::respond;
 use wasm_host_capabilities::body::{guard_until, limited};
 use wasm_host_capabilities::context::RequestContext;
+use wasm_host_capabilities::outgoing::seen::ClientCall;
 use wasm_host_capabilities::outgoing::{
     HttpError as Error, HttpRequest, HttpResponse, Outbound, Peers, SendFuture, within_waits,
 };
 use wasm_host_capabilities::transport::{Transport, TransportError};
 use wasm_host_limits as limits;
+use wasm_host_telemetry::attributes;
 
 /// All component services. The set does not change while the host runs; the versions behind it do.
 #[derive(Default)]
@@ -94,7 +96,9 @@ impl RegistryHandle {
         let request =
             request.map(|body| limited(body, service.max_body, Error::HttpRequestBodySize));
         let (id, token) = (caller.id().to_owned(), caller.cancel().clone());
-        let inbound = caller.next_hop();
+        let mut call = ClientCall::begin(caller, &request);
+        call.span.set_text(attributes::PEER, &service.name);
+        let inbound = caller.next_hop(&call.span, request.method(), request.uri());
         Box::pin(async move {
             // When the caller ends, so does this: its guest, too, not only its capability calls.
             let answer = tokio::select! {
@@ -107,7 +111,8 @@ impl RegistryHandle {
             });
             // The caller may hold it unread, and with it a place of this service.
             let until = response.extensions().get().map(|AnswerUntil(until)| *until);
-            Ok(response.map(|body| guard_until(body, token, (), until)))
+            call.answered(response.status());
+            Ok(response.map(|body| guard_until(body, token, call, until)))
         })
     }
 }

@@ -10,11 +10,11 @@ use crate::client::Client;
 use crate::exit::Exit;
 use wasm_host_http::control::versions::{Attempt, Outcome};
 use wasm_host_limits as limits;
+use wasm_host_log::tell_if_long_async;
 use wasm_host_service::history::Verdict;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
 use wasm_host_system::table;
-use wasm_host_log::tell_if_long_async;
 
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;

@@ -11,6 +11,7 @@ pub mod attributes;
 pub mod clock;
 pub mod context;
 pub mod id;
+pub mod instruments;
 pub mod log;
 pub mod metrics;
 pub mod sampling;

@@ -14,6 +14,8 @@ use parking_lot::Mutex;
 
 use crate::context::TraceContext;
 use crate::id::{SpanId, TraceId};
+use crate::instruments::SERVER_DURATION;
+use crate::metrics::Instrument;
 use crate::sampling::Kept;
 use crate::span::{Attributes, Event, Kind, Span, Status, Value};
 use crate::{Batch, Telemetry, attributes as names, clock};
@@ -162,6 +164,12 @@ impl Trace {
         self.telemetry.is_on().then(|| self.context_of(self.guest()))
     }
 
+    /// Where something stands that is done for it.
+    pub fn context_of_call(&self, call: &ActiveSpan) -> Option<TraceContext> {
+        let open = call.0.as_ref()?;
+        Some(self.context_of(open.span.id))
+    }
+
     fn context_of(&self, span: SpanId) -> TraceContext {
         let sampled = self.sampled.unwrap_or(true);
         TraceContext { trace: self.id, span, sampled, state: self.state.clone() }
@@ -244,6 +252,21 @@ impl Trace {
         shared.clone()
     }
 
+    /// Measure something that was done for it.
+    pub fn measure_call(&self, instrument: &'static Instrument, labels: &[&str], value: f64) {
+        self.telemetry.record(instrument, labels, value, None);
+    }
+
+    /// Whether anything of it is seen.
+    pub fn is_seen(&self) -> bool {
+        self.telemetry.is_on()
+    }
+
+    /// Whether what is said to models and by them is seen.
+    pub fn captures_messages(&self) -> bool {
+        self.telemetry.captures_messages
+    }
+
     /// It has ended. Once.
     pub fn end(&self, ended: &Ended<'_>) {
         if !self.telemetry.is_on() || self.has_ended.swap(true, Ordering::Relaxed) {
@@ -252,6 +275,7 @@ impl Trace {
         let duration = self.began.elapsed();
         let is_slow = self.is_slow(duration);
         let failed = ended.error.is_some() || ended.status.is_some_and(|status| status >= 500);
+        // A hop has the decision of what it is part of, later on.
         let kept = match self.shared.get() {
             Some(shared) => {
                 shared.close(|| self.spans(ended, duration), is_slow);
@@ -259,9 +283,20 @@ impl Trace {
             }
             None => decide(self.telemetry, failed, is_slow, self.id, self.sampled),
         };
+        self.measure(ended, duration, kept.map(|_| self.id));
         if let Some(why) = kept {
             self.telemetry.batch(Batch { spans: self.spans(ended, duration), why, dropped: 0 });
         }
+    }
+
+    fn measure(&self, ended: &Ended<'_>, duration: Duration, trace: Option<TraceId>) {
+        let service = ended.service.map_or(SCOPE, |service| service);
+        let version = ended.version.map_or("", |version| version.get(..12).unwrap_or(version));
+        let status = ended.status.and_then(|status| http::StatusCode::from_u16(status).ok());
+        let status = status.as_ref().map_or("", |status| status.as_str());
+        let route = ended.route.unwrap_or_default();
+        let labels = [service, version, route, method(&self.method), status];
+        self.telemetry.record(&SERVER_DURATION, &labels, duration.as_secs_f64(), trace);
     }
 
     /// A stream is long and not slow: what counts is when it began.
@@ -501,13 +536,6 @@ impl ActiveSpan {
     /// Whether anybody will see it.
     pub fn is_seen(&self) -> bool {
         self.0.is_some()
-    }
-
-    /// Its place in the trace, for what it asks of others.
-    pub fn context(&self) -> Option<TraceContext> {
-        let Open { shared, span, .. } = &**self.0.as_ref()?;
-        let sampled = shared.sampled.unwrap_or(true);
-        Some(TraceContext { trace: span.trace, span: span.id, sampled, state: None })
     }
 
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {

@@ -8,6 +8,7 @@ use super::backend::{
     Message, Model, Progress, Server, Stream, Summary,
 };
 use super::client::Client;
+use super::seen::ModelCall;
 use super::{decode, json};
 use crate::context::RequestContext;
 
@@ -58,7 +59,8 @@ impl Server for Client {
         Box::pin(async move {
             let own = [("model", json::text(&model)), streamed()];
             let body = json::object(&own, extra.as_deref())?;
-            self.stream("/api/pull", body, decode::progress_line, caller).await
+            let seen = ModelCall::begin(&caller, "pull", &model);
+            self.stream("/api/pull", body, decode::progress_line, caller, seen).await
         })
     }
 
@@ -68,8 +70,9 @@ impl Server for Client {
         caller: RequestContext,
     ) -> Call<'_, Stream<Event, Summary>> {
         Box::pin(async move {
+            let seen = ModelCall::chat(&caller, &request);
             let body = chat_body(request)?;
-            self.stream("/api/chat", body, decode::chat_line, caller).await
+            self.stream("/api/chat", body, decode::chat_line, caller, seen).await
         })
     }
 
@@ -79,8 +82,9 @@ impl Server for Client {
         caller: RequestContext,
     ) -> Call<'_, Stream<Event, Summary>> {
         Box::pin(async move {
+            let seen = ModelCall::generate(&caller, &request);
             let body = generate_body(request)?;
-            self.stream("/api/generate", body, decode::generate_line, caller).await
+            self.stream("/api/generate", body, decode::generate_line, caller, seen).await
         })
     }
 

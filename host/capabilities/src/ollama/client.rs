@@ -16,10 +16,12 @@ use super::backend::{Error, Stream};
 use super::body::{self, Body};
 use super::decode::Decode;
 use super::headers::strip_request;
+use super::seen::{ModelCall, Noticed};
 use super::settings::ForwardList;
 use super::{error, pump};
 use crate::budget::{Exhausted, hold_for_call};
 use crate::context::RequestContext;
+use crate::outgoing::seen::ClientCall;
 use crate::transport::Transport;
 use wasm_host_limits::ollama::{
     ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, QUEUE, QUEUE_BYTES, QUEUE_TIMEOUT, REFUSAL_BYTES,
@@ -152,10 +154,23 @@ impl Client {
         body: Option<String>,
         caller: RequestContext,
     ) -> Result<String, Error> {
+        let seen = ModelCall::begin(&caller, called(path), "");
+        let answer = self.ask_unseen(method, path, body, &caller).await;
+        seen.ended(&answer.as_ref().map(drop).map_err(Clone::clone));
+        answer
+    }
+
+    async fn ask_unseen(
+        &self,
+        method: Method,
+        path: &'static str,
+        body: Option<String>,
+        caller: &RequestContext,
+    ) -> Result<String, Error> {
         let bytes = body.as_ref().map_or(0, String::len);
-        let _permit = self.admit(bytes, &caller).await?;
+        let _permit = self.admit(bytes, caller).await?;
         let work = async {
-            let answer = read(self.send(method, path, body, &caller).await?, ANSWER_BYTES).await;
+            let answer = read(self.send(method, path, body, caller).await?, ANSWER_BYTES).await;
             match answer.end {
                 End::Clean => String::from_utf8(answer.bytes).map_err(|_| {
                     Error::Malformed("the server sent an answer that is not UTF-8".into())
@@ -168,21 +183,31 @@ impl Client {
                 End::Exhausted(exhausted) => Err(Error::Busy(exhausted.to_string())),
             }
         };
-        self.within(&caller, work).await
+        self.within(caller, work).await
     }
 
     /// A call whose answer is a stream.
-    pub(super) async fn stream<T: Send + 'static, S: Send + 'static>(
+    pub(super) async fn stream<T: Noticed + Send + 'static, S: Noticed + Send + 'static>(
         &self,
         path: &'static str,
         body: String,
         decode: Decode<T, S>,
         caller: RequestContext,
+        seen: ModelCall,
     ) -> Result<Stream<T, S>, Error> {
-        let permit = self.admit(body.len(), &caller).await?;
-        let work = self.send(Method::POST, path, Some(body), &caller);
-        let answer = self.within(&caller, work).await?;
-        Ok(pump::start(answer, decode, caller, permit))
+        let begun = async {
+            let permit = self.admit(body.len(), &caller).await?;
+            let work = self.send(Method::POST, path, Some(body), &caller);
+            let answer = self.within(&caller, work).await?;
+            Ok((permit, answer))
+        };
+        match begun.await {
+            Ok((permit, answer)) => Ok(pump::start(answer, decode, caller, permit, seen)),
+            Err(error) => {
+                seen.failed(&error);
+                Err(error)
+            }
+        }
     }
 
     pub(super) async fn pass_on(
@@ -198,6 +223,7 @@ impl Client {
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);
         let request = Request::from_parts(parts, body);
+        let mut call = ClientCall::begin(&caller, &request);
         let answer = self.transport.send(request, caller.clone());
         let response = tokio::select! {
             biased;
@@ -205,10 +231,23 @@ impl Client {
             response = progress.answer(self.options.first_byte, answer) => response
                 .ok_or_else(|| error::timed_out(self.options.first_byte))??,
         };
-        let mut response = response.map(|body| body::guard(body, caller.cancel().clone(), permit));
+        call.answered(response.status());
+        let held = (permit, call);
+        let mut response = response.map(|body| body::guard(body, caller.cancel().clone(), held));
         // It is not asked with the client's cookies, and sets none.
         response.headers_mut().remove(header::SET_COOKIE);
         Ok(response)
+    }
+}
+
+/// What a call is called by where it is seen: the last word of its path, but for the one that the conventions have a
+/// name for.
+fn called(path: &'static str) -> &'static str {
+    match path {
+        "/api/embed" => "embeddings",
+        "/api/tags" => "list",
+        "/api/ps" => "running",
+        _ => path.strip_prefix("/api/").unwrap_or(path),
     }
 }
 

@@ -11,6 +11,7 @@ use super::backend::{Error, Stream};
 use super::body::Body;
 use super::decode::{Decode, Line};
 use super::ndjson::Lines;
+use super::seen::{ModelCall, Noticed};
 use crate::budget::{self, Held, Holdings};
 use crate::context::RequestContext;
 use crate::stream::Parcel;
@@ -18,11 +19,12 @@ use wasm_host_limits::held::GUEST_LARGE_ITEM_BYTES;
 use wasm_host_limits::ollama::{DRAIN_TIMEOUT, ITEMS_AHEAD, LINE_BYTES};
 
 /// Read `body` in a task of its own. `permit` is given back when the stream has ended.
-pub(super) fn start<T: Send + 'static, S: Send + 'static>(
+pub(super) fn start<T: Noticed + Send + 'static, S: Noticed + Send + 'static>(
     body: Body,
     decode: Decode<T, S>,
     caller: RequestContext,
     permit: OwnedSemaphorePermit,
+    mut seen: ModelCall,
 ) -> Stream<T, S> {
     let (items, receiver) = mpsc::channel(ITEMS_AHEAD);
     let account = budget::account();
@@ -33,11 +35,12 @@ pub(super) fn start<T: Send + 'static, S: Send + 'static>(
             biased;
             () = caller.cancel().cancelled() => Err(Error::Cancelled),
             () = items.closed() => Err(Error::Cancelled),
-            result = answer.hand_on(&items, decode) => result,
+            result = answer.hand_on(&items, decode, &mut seen) => result,
         };
         let whole = result.is_ok();
         // Before the caller can learn of the end, so that a next call finds the place free.
         drop(permit);
+        seen.ended(&result);
         drop(items);
         let _ = done.send(result);
         if whole {
@@ -57,10 +60,11 @@ struct Answer {
 }
 
 impl Answer {
-    async fn hand_on<T, S>(
+    async fn hand_on<T: Noticed, S>(
         &mut self,
         items: &mpsc::Sender<Box<Parcel<T>>>,
         decode: Decode<T, S>,
+        seen: &mut ModelCall,
     ) -> Result<S, Error> {
         while let Some(line) = self.line().await? {
             let held = self.hold(line.len())?;
@@ -73,6 +77,7 @@ impl Answer {
                 Err(error) => return Err(error),
             };
             let (item, summary) = last;
+            item.notice(seen);
             items.send(Box::new(Parcel::new(item, held))).await.map_err(|_| Error::Cancelled)?;
             if let Some(summary) = summary {
                 return Ok(summary);

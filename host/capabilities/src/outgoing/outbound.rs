@@ -24,6 +24,7 @@ use super::{HttpRequest, HttpResponse, SendFuture};
 use crate::body::guard;
 use crate::breaker::Breaker;
 use crate::context::RequestContext;
+use crate::outgoing::seen::ClientCall;
 use wasm_host_limits as limits;
 use wasm_host_limits::outgoing::HOSTS;
 use wasm_host_settings::tls;
@@ -110,7 +111,11 @@ impl Outbound {
         let pass = breaker.map(|breaker| breaker.admit()).transpose();
         let pass = pass.map_err(|_| Error::DestinationUnavailable)?;
         let bounds = Bounds::new(&self.config, request.extensions().get());
-        let request = exchange::prepare(request, &target, caller.hops())?;
+        let mut call = ClientCall::begin(caller, &request);
+        let mut request = exchange::prepare(request, &target, caller.hops())?;
+        if let Some(context) = caller.trace().context_of_call(&call.span) {
+            context.tell(request.headers_mut());
+        }
         let answer = exchange::send(&self.client, request, &bounds).await;
         match (&answer, pass) {
             (Err(NoAnswer::NotConnected(_)), Some(pass)) => pass.failed(),
@@ -126,12 +131,14 @@ impl Outbound {
                 Error::DestinationIpProhibited
             }
             NoAnswer::NotConnected(error) | NoAnswer::GivenUp(error) | NoAnswer::Lost(error) => {
+                call.failed(&format!("{error:?}"));
                 tracing::debug!(service = %self.service, "{target} gave no answer: {error:?}");
                 error
             }
         })?;
         let response = exchange::receive(response, &bounds)?;
-        Ok(response.map(|body| guard(body, caller.cancel().clone(), permit)))
+        call.answered(response.status());
+        Ok(response.map(|body| guard(body, caller.cancel().clone(), (permit, call))))
     }
 
     fn allows(&self, target: &Target) -> bool {

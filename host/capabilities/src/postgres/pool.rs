@@ -57,6 +57,7 @@ impl PgDatabase {
             control: Arc::new(Control::new(login.clone())),
             administrator: OnceLock::new(),
             room: OnceLock::new(),
+            database: login.database().into(),
             login,
             config,
             places: Places::new(connections),
@@ -132,8 +133,13 @@ impl Database for PgDatabase {
         parameters: Vec<Value>,
         request: RequestContext,
     ) -> Reply<'_, Rows> {
-        let (task, pending) =
-            statement::call(Work::statement(statement, parameters), true, request, None);
+        let (task, pending) = statement::call(
+            Work::statement(statement, parameters),
+            true,
+            request,
+            None,
+            &self.pool.database,
+        );
         Box::pin(async move {
             tokio::spawn(self.pool.clone().serve(self.user, task));
             pending.rows().await
@@ -146,8 +152,13 @@ impl Database for PgDatabase {
         parameters: Vec<Value>,
         request: RequestContext,
     ) -> Reply<'_, u64> {
-        let (task, pending) =
-            statement::call(Work::statement(statement, parameters), false, request, None);
+        let (task, pending) = statement::call(
+            Work::statement(statement, parameters),
+            false,
+            request,
+            None,
+            &self.pool.database,
+        );
         Box::pin(async move {
             tokio::spawn(self.pool.clone().serve(self.user, task));
             pending.count().await
@@ -164,6 +175,8 @@ impl Database for PgDatabase {
 
 pub(super) struct Pool {
     login: Arc<Login>,
+    /// Its name, for what is seen of statements.
+    pub(super) database: Arc<str>,
     pub(super) config: PoolConfig,
     pub(super) control: Arc<Control>,
     administrator: OnceLock<Administrator>,
@@ -185,6 +198,7 @@ impl Pool {
         match acquired {
             Err(error) => task.finish(Err(error)),
             Ok(mut lease) => {
+                task.seen.connected();
                 let result = run::run(&mut lease.connection, &self, &mut task, true).await;
                 // A clean connection goes back first, so that the caller's next call finds it.
                 if lease.connection.is_clean() {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
 use super::notices::{self, Caller};
+use super::seen::Seen;
 use crate::budget::{self, Holdings};
 use crate::context::RequestContext;
 use crate::stream::Parcel;
@@ -71,6 +72,7 @@ pub(super) struct Task {
     pub(super) caller: Option<Caller>,
     /// The account that its rows are held for.
     pub(super) account: Option<Holdings>,
+    pub(super) seen: Seen,
     done: oneshot::Sender<Result<u64, Error>>,
 }
 
@@ -94,7 +96,9 @@ pub(super) fn call(
     wants_rows: bool,
     request: RequestContext,
     owner: Option<CancellationToken>,
+    database: &Arc<str>,
 ) -> (Task, Pending) {
+    let seen = Seen::begin(&request, &work, wants_rows, database);
     let (columns_sender, columns) = oneshot::channel();
     let (batches_sender, batches) = mpsc::channel(limits::BATCHES_AHEAD);
     let (done_sender, done) = oneshot::channel();
@@ -109,6 +113,7 @@ pub(super) fn call(
             stop,
             caller,
             account,
+            seen,
             done: done_sender,
         },
         Pending { columns, batches, done },
@@ -118,7 +123,9 @@ pub(super) fn call(
 impl Task {
     /// End the rows, then say how.
     pub(super) fn finish(self, result: Result<u64, Error>) {
-        let Self { done, stop, columns, .. } = self;
+        let Self { done, stop, columns, seen, .. } = self;
+        // Before its request can end.
+        seen.ended(&result);
         drop((stop, columns));
         // A caller that has gone wants no answer.
         let _ = done.send(result);

@@ -39,8 +39,13 @@ pub(super) async fn begin(
     user: User,
     request: RequestContext,
 ) -> Result<PgTransaction, Error> {
-    let (mut task, pending) =
-        statement::call(Work::Command(Command::Begin), false, request.clone(), None);
+    let (mut task, pending) = statement::call(
+        Work::Command(Command::Begin),
+        false,
+        request.clone(),
+        None,
+        &pool.database,
+    );
     let (sender, receiver) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let begun = async {
@@ -55,7 +60,9 @@ pub(super) async fn begin(
                 }
             }
         };
-        let begun = begun.await.map(|lease| PgTransaction::open(pool.clone(), lease, request));
+        let begun = begun.await;
+        task.seen.ended(&begun.as_ref().map(|_| 0).map_err(Clone::clone));
+        let begun = begun.map(|lease| PgTransaction::open(pool.clone(), lease, request));
         // If the caller has gone, the transaction is dropped here, which rolls it back.
         let _ = sender.send(begun);
     });
@@ -78,7 +85,8 @@ impl PgTransaction {
         wants_rows: bool,
         request: RequestContext,
     ) -> (Task, Pending, Arc<Mutex<Slot>>, Arc<Pool>) {
-        let (task, pending) = statement::call(work, wants_rows, request, Some(self.over.clone()));
+        let (over, database) = (Some(self.over.clone()), &self.pool.database);
+        let (task, pending) = statement::call(work, wants_rows, request, over, database);
         (task, pending, self.slot.clone(), self.pool.clone())
     }
 
@@ -233,7 +241,8 @@ async fn roll_back(lease: &mut Lease, pool: &Arc<Pool>) {
         return;
     }
     let host = RequestContext::of_host("rollback");
-    let (mut task, pending) = statement::call(Work::Command(Command::Rollback), false, host, None);
+    let work = Work::Command(Command::Rollback);
+    let (mut task, pending) = statement::call(work, false, host, None, &pool.database);
     let rolled_back = run::run(&mut lease.connection, pool, &mut task, false);
     // A server that is silent rolls back when it sees that the connection is gone. Nothing waits here for a result, and
     // others wait for the place.

@@ -257,6 +257,7 @@ impl Instance {
         pending: PendingRequest,
     ) -> wasmtime::Result<()> {
         let PendingRequest { state: request_state, request, answer } = pending;
+        request_state.context.trace().begun();
         let call = accessor.with(|mut access| {
             let call =
                 Call::begin(access.as_context_mut(), &self.proxy, &request_state, request, answer)?;

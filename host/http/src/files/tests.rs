@@ -52,11 +52,11 @@ fn request_at(path: &str, method: &str, headers: &[(&str, &str)]) -> Request<()>
 
 impl Folder {
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response<WasiBody> {
-        self.files.serve(&request("GET", headers), path).await.unwrap()
+        self.files.serve(&request("GET", headers), path, None).await.unwrap()
     }
 
     async fn refused(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Kind {
-        self.files.serve(&request(method, headers), path).await.unwrap_err().kind
+        self.files.serve(&request(method, headers), path, None).await.unwrap_err().kind
     }
 }
 
@@ -108,7 +108,7 @@ async fn ranges_that_nobody_understands_and_several_at_once_are_all_of_it() {
         assert_eq!(text(response).await, "<h1>page</h1>");
     }
     let headers = request("HEAD", &[("range", "bytes=4-7")]);
-    let head = folder.files.serve(&headers, "/index.html").await.unwrap();
+    let head = folder.files.serve(&headers, "/index.html", None).await.unwrap();
     assert_eq!(head.status(), 200);
     assert_eq!(head.headers()["content-length"], "13");
 }
@@ -232,16 +232,19 @@ async fn a_folder_without_its_slash_leads_to_the_one_with_it() {
         ("/docs/a%3Ab", "/a%3Ab", "./a%3Ab/"),
         ("//a:b", "//a:b", "./a:b/"),
     ] {
-        let response = folder.files.serve(&request_at(whole, "GET", &[]), path).await.unwrap();
+        let response =
+            folder.files.serve(&request_at(whole, "GET", &[]), path, None).await.unwrap();
         assert_eq!(response.status(), 301, "{whole}");
         assert_eq!(response.headers()["location"], location, "{whole}");
         assert_eq!(response.headers()["cache-control"], "no-cache");
     }
-    let page = folder.files.serve(&request_at("/docs/a:b/", "GET", &[]), "/a:b/").await.unwrap();
+    let page =
+        folder.files.serve(&request_at("/docs/a:b/", "GET", &[]), "/a:b/", None).await.unwrap();
     assert_eq!(text(page).await, "inside");
     // What has no page is no folder to look into, and the application's own pages have no slash.
     let page = [("accept", "text/html")];
-    let response = folder.files.serve(&request_at("/docs/assets", "GET", &page), "/assets").await;
+    let response =
+        folder.files.serve(&request_at("/docs/assets", "GET", &page), "/assets", None).await;
     assert_eq!(text(response.unwrap()).await, "<h1>page</h1>");
 }
 
@@ -270,7 +273,7 @@ async fn a_folder_that_is_a_link_is_followed_wherever_it_leads_by_then() {
     let link = dir.path().join("current");
     symlink("one", &link).unwrap();
     let files = Files::new("pages", &link, traffic()).unwrap();
-    let page = async || text(files.serve(&request("GET", &[]), "/").await.unwrap()).await;
+    let page = async || text(files.serve(&request("GET", &[]), "/", None).await.unwrap()).await;
     assert_eq!(page().await, "one");
     // As deployments do it: another link takes its name.
     symlink("two", dir.path().join("next")).unwrap();
@@ -278,10 +281,10 @@ async fn a_folder_that_is_a_link_is_followed_wherever_it_leads_by_then() {
     assert_eq!(page().await, "two");
     // What the one before it leads to is outside now.
     symlink("../one/index.html", dir.path().join("two/before")).unwrap();
-    let refused = files.serve(&request("GET", &[]), "/before").await.unwrap_err().kind;
+    let refused = files.serve(&request("GET", &[]), "/before", None).await.unwrap_err().kind;
     assert_eq!(refused, Kind::NoFile);
     fs::remove_file(&link).unwrap();
-    let refused = files.serve(&request("GET", &[]), "/").await.unwrap_err().kind;
+    let refused = files.serve(&request("GET", &[]), "/", None).await.unwrap_err().kind;
     assert_eq!(refused, Kind::NoFile);
 }
 
@@ -321,7 +324,7 @@ async fn a_compressed_copy_that_lies_elsewhere_is_not_sent() {
 async fn files_are_only_read() {
     let folder = folder();
     assert_eq!(folder.refused("POST", "/index.html", &[]).await, Kind::MethodNotAllowed);
-    let head = folder.files.serve(&request("HEAD", &[]), "/index.html").await.unwrap();
+    let head = folder.files.serve(&request("HEAD", &[]), "/index.html", None).await.unwrap();
     assert_eq!(head.headers()["content-length"], "13");
     assert_eq!(text(head).await, "");
 }
@@ -353,7 +356,7 @@ async fn so_many_wait_for_their_file_and_more_are_told_at_once() {
     let begun = tokio::time::Instant::now();
     let request = request("GET", &[]);
     let mut requests: FuturesUnordered<_> =
-        (0..=IN_LINE).map(|_| folder.files.serve(&request, "/")).collect();
+        (0..=IN_LINE).map(|_| folder.files.serve(&request, "/", None)).collect();
     let first = requests.next().await.unwrap();
     assert_eq!((first.unwrap_err().kind, begun.elapsed()), (Kind::Busy, Duration::ZERO));
     drop(sent);
@@ -368,7 +371,7 @@ async fn requests_are_counted_by_how_they_end() {
     let traffic = folder.files.traffic().clone();
     let counts = || (traffic.in_flight(), traffic.served(), traffic.failed(), traffic.cancelled());
     for path in ["/", "/no-such-file.js"] {
-        drop(folder.files.serve(&request("HEAD", &[]), path).await);
+        drop(folder.files.serve(&request("HEAD", &[]), path, None).await);
     }
     assert_eq!(counts(), (0, 2, 0, 0));
     let page = folder.get("/", &[]).await;

@@ -16,6 +16,7 @@ use crate::body::full;
 use crate::context::Inbound;
 use crate::outgoing::settings::AllowList;
 use wasm_host_settings::breaker::BreakerConfig;
+use wasm_host_telemetry::trace::Trace;
 
 /// A host that does `script` with every connection.
 struct Peer {
@@ -170,9 +171,10 @@ async fn a_call_that_has_passed_too_many_services_is_a_loop() {
     let peer = Peer::answering(OK).await;
     let outbound = outbound(config(&[&peer.url()]));
     let hops = u8::try_from(limits::HOP_LIMIT).unwrap();
-    let last = outbound.send(Inbound::new("r".into(), hops - 1).unserved(), get(&peer.url())).await;
+    let last =
+        outbound.send(Inbound::new(Trace::off(), hops - 1).unserved(), get(&peer.url())).await;
     assert!(last.is_ok());
-    let beyond = outbound.send(Inbound::new("r".into(), hops).unserved(), get(&peer.url())).await;
+    let beyond = outbound.send(Inbound::new(Trace::off(), hops).unserved(), get(&peer.url())).await;
     assert!(matches!(beyond, Err(Error::LoopDetected)));
 }
 

@@ -1,0 +1,64 @@
+//! What is seen of the HTTP requests that components send.
+
+use std::sync::Arc;
+
+use http::{Request, StatusCode};
+
+use crate::context::RequestContext;
+use wasm_host_telemetry::attributes as names;
+use wasm_host_telemetry::instruments::CLIENT_DURATION;
+use wasm_host_telemetry::span::Kind;
+use wasm_host_telemetry::trace::{ActiveSpan, method};
+
+/// A request on its way, until the end of its answer's body, for as long as which it is held.
+pub struct ClientCall {
+    pub span: ActiveSpan,
+    service: Arc<str>,
+    host: String,
+    method: &'static str,
+    caller: RequestContext,
+}
+
+impl ClientCall {
+    /// `caller` sends `request`.
+    pub fn begin<B>(caller: &RequestContext, request: &Request<B>) -> Self {
+        let (method, uri) = (method(request.method()), request.uri());
+        let mut span = caller.span(method, Kind::Client);
+        let (service, host) = match caller.served().filter(|_| span.is_seen()) {
+            Some(served) => (served.service.clone(), uri.host().unwrap_or_default().to_owned()),
+            None => ("".into(), String::new()),
+        };
+        span.set(names::HTTP_METHOD, method);
+        span.set_text(names::SERVER_ADDRESS, &host);
+        if let Some(port) = uri.port_u16() {
+            span.set(names::SERVER_PORT, port);
+        }
+        // Without what is asked for: keys are often written there.
+        span.set_text(names::URL_PATH, uri.path());
+        Self { span, service, host, method, caller: caller.clone() }
+    }
+
+    /// The head of an answer is there.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.span.event("response head");
+        self.span.set(names::HTTP_STATUS, status.as_u16());
+        if status.is_client_error() || status.is_server_error() {
+            self.span.fail(status.as_str().to_owned(), &format!("status {status}"));
+        }
+        self.measure(status.as_str());
+    }
+
+    /// There will be no answer.
+    pub fn failed(&mut self, why: &str) {
+        self.span.fail("no answer", why);
+        self.measure("");
+    }
+
+    fn measure(&self, status: &str) {
+        if self.span.is_seen() {
+            let labels = [&*self.service, &self.host, self.method, status];
+            let seconds = self.span.elapsed().as_secs_f64();
+            self.caller.trace().measure_call(&CLIENT_DURATION, &labels, seconds);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What is seen of statements: their text without a value in it, how long they took, and how they ended.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::backend::Error;
+use super::statement::Work;
+use crate::context::RequestContext;
+use crate::sql::{Token, tokens};
+use wasm_host_limits::telemetry::TEXT_BYTES;
+use wasm_host_telemetry::attributes as names;
+use wasm_host_telemetry::instruments::DATABASE_DURATION;
+use wasm_host_telemetry::span::Kind;
+use wasm_host_telemetry::trace::ActiveSpan;
+
+/// A statement or a command under way.
+pub(super) struct Seen {
+    span: ActiveSpan,
+    request: RequestContext,
+    operation: &'static str,
+    gives_rows: bool,
+    database: Arc<str>,
+}
+
+/// The operations that are told apart. A function's name or a typing mistake would make a series of its own.
+const OPERATIONS: [&str; 17] = [
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "CREATE", "ALTER", "DROP",
+    "TRUNCATE", "BEGIN", "COMMIT", "ROLLBACK", "CALL", "DO", "EXPLAIN",
+];
+
+impl Seen {
+    pub(super) fn begin(
+        request: &RequestContext,
+        work: &Work,
+        gives_rows: bool,
+        database: &Arc<str>,
+    ) -> Self {
+        let operation = operation(work.text());
+        let mut span = request.span(operation, Kind::Client);
+        if span.is_seen() {
+            span.set(names::DB_SYSTEM, "postgresql");
+            span.set(names::DB_NAMESPACE, database.to_string());
+            span.set(names::DB_OPERATION, operation);
+            span.set(names::DB_TEXT, without_values(work.text()).into_owned());
+        }
+        Self { span, request: request.clone(), operation, gives_rows, database: database.clone() }
+    }
+
+    /// It has a connection.
+    pub(super) fn connected(&mut self) {
+        self.span.event("connection");
+    }
+
+    pub(super) fn ended(mut self, result: &Result<u64, Error>) {
+        let Some(served) = self.request.served().filter(|_| self.span.is_seen()) else { return };
+        let status = match result {
+            Ok(count) => {
+                let what = if self.gives_rows { names::DB_ROWS } else { names::DB_CHANGED };
+                self.span.set(what, *count);
+                Cow::Borrowed("")
+            }
+            Err(error) => {
+                let (kind, why) = describe(error);
+                if matches!(error, Error::Database(_)) {
+                    self.span.set(names::DB_STATUS, kind.to_string());
+                }
+                self.span.fail(kind.clone(), why);
+                kind
+            }
+        };
+        let labels = [&*served.service, &*self.database, self.operation, &*status];
+        let seconds = self.span.elapsed().as_secs_f64();
+        self.request.trace().measure_call(&DATABASE_DURATION, &labels, seconds);
+    }
+}
+
+/// What kind of failure, in one word or as the SQLSTATE, and what it says. Not what the server says in detail: values
+/// stand there.
+fn describe(error: &Error) -> (Cow<'static, str>, &str) {
+    match error {
+        Error::Unavailable(why) => ("unavailable".into(), why),
+        Error::Busy(why) => ("busy".into(), why),
+        Error::TimedOut(why) => ("timeout".into(), why),
+        Error::Cancelled => ("cancelled".into(), "cancelled"),
+        Error::Database(error) => (error.sqlstate.clone().into(), "the server refused it"),
+        Error::InvalidParameter(_) => ("invalid-parameter".into(), "a parameter does not fit"),
+        Error::Unsupported(_) => ("unsupported".into(), "a column cannot be handed over"),
+        Error::Ended => ("ended".into(), "the transaction has ended"),
+    }
+}
+
+fn operation(text: &str) -> &'static str {
+    let first = tokens(text).map(|(_, token)| token.word()).find(|word| !word.is_empty());
+    let is = |operation: &&&str| first.is_some_and(|word| word.eq_ignore_ascii_case(operation));
+    OPERATIONS.iter().find(is).copied().unwrap_or("OTHER")
+}
+
+/// A statement with `?` for each literal and number in it. Comments go, too: they may have anything in them.
+fn without_values(text: &str) -> Cow<'_, str> {
+    // No longer than a span has; what it is cut in the middle of is a literal without an end.
+    let head = text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or_default();
+    let mut shown = String::with_capacity(head.len());
+    let mut end = 0;
+    let mut is_parameter = false;
+    let mut all = tokens(head).peekable();
+    while let Some((at, token)) = all.next() {
+        if at > end && !shown.is_empty() {
+            shown.push(' ');
+        }
+        let next = all.peek().map_or(head.len(), |(next, _)| *next);
+        let whole = head.get(at..next).unwrap_or_default();
+        let written = whole.trim_end();
+        match token {
+            Token::Word(word) => shown.push_str(word),
+            Token::Symbol(symbol) => shown.push(symbol),
+            // A name in quotes, and the number of a parameter.
+            Token::Other if written.starts_with('"') || is_parameter => {
+                shown.push_str(name(written));
+            }
+            Token::Other => shown.push('?'),
+        }
+        is_parameter = matches!(token, Token::Symbol('$'));
+        end = match token {
+            Token::Word(word) => at + word.len(),
+            Token::Symbol(symbol) => at + symbol.len_utf8(),
+            Token::Other => at + name(written).len(),
+        };
+    }
+    if head.len() < text.len() {
+        shown.push('…');
+    }
+    Cow::Owned(shown)
+}
+
+/// A quoted name or a number without the comment that may be behind it.
+fn name(written: &str) -> &str {
+    let end = match written.strip_prefix('"') {
+        Some(rest) => rest.find('"').map(|end| end + 2),
+        None => written.find(|character: char| !character.is_ascii_alphanumeric()),
+    };
+    end.and_then(|end| written.get(..end)).unwrap_or(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_seen_without_its_values() {
+        for (text, seen) in [
+            ("select 1", "select ?"),
+            ("select * from f where id = $1 and n > 5", "select * from f where id = $1 and n > ?"),
+            (
+                "insert into t values ('o''clock', E'\\'x', $$a'b$$, 1.5)",
+                "insert into t values (?, ?, ?, ?)",
+            ),
+            (
+                "select \"My Name\" from t -- secret\n where x = '5'",
+                "select \"My Name\" from t where x = ?",
+            ),
+            ("/* secret */ select\n\n  now()", "select now()"),
+            ("select 'unfinished", "select ?"),
+            ("", ""),
+        ] {
+            assert_eq!(without_values(text), seen, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_literal_that_is_cut_is_not_shown() {
+        let text = format!("select '{}'", "s3cret".repeat(TEXT_BYTES));
+        let seen = without_values(&text);
+        assert_eq!(seen, "select ?…");
+    }
+
+    #[test]
+    fn an_operation_is_one_of_few() {
+        for (text, seen) in [
+            ("select 1", "SELECT"),
+            ("  (select 1)", "SELECT"),
+            ("-- note\nInsert into t values (1)", "INSERT"),
+            ("my_password_is 5", "OTHER"),
+            ("", "OTHER"),
+        ] {
+            assert_eq!(operation(text), seen, "{text}");
+        }
+    }
+}

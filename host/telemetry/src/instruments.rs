@@ -1,0 +1,73 @@
+//! What is measured of requests and of what is done for them. Names are those of the semantic conventions.
+
+use crate::metrics::{Instrument, Kind, SECONDS, TOKENS};
+
+pub static SERVER_DURATION: Instrument = Instrument {
+    name: "http.server.request.duration",
+    unit: "s",
+    description: "Time from a request to the end of its answer",
+    kind: SECONDS,
+    labels: &[
+        "service",
+        "wasm_host.service.version",
+        "http.route",
+        "http.request.method",
+        "http.response.status_code",
+    ],
+};
+
+pub static CLIENT_DURATION: Instrument = Instrument {
+    name: "http.client.request.duration",
+    unit: "s",
+    description: "Time from a component's own request to the head of its answer",
+    kind: SECONDS,
+    labels: &["service", "server.address", "http.request.method", "http.response.status_code"],
+};
+
+pub static DATABASE_DURATION: Instrument = Instrument {
+    name: "db.client.operation.duration",
+    unit: "s",
+    description: "Time of a statement, until its last row was read",
+    kind: SECONDS,
+    labels: &["service", "db.namespace", "db.operation.name", "error.type"],
+};
+
+pub static MODEL_DURATION: Instrument = Instrument {
+    name: "gen_ai.client.operation.duration",
+    unit: "s",
+    description: "Time of a call of a model, until its last token",
+    kind: SECONDS,
+    labels: &["service", "gen_ai.operation.name", "gen_ai.request.model", "error.type"],
+};
+
+pub static MODEL_FIRST: Instrument = Instrument {
+    name: "gen_ai.client.operation.time_to_first_chunk",
+    unit: "s",
+    description: "Time until the first token of a call of a model",
+    kind: SECONDS,
+    labels: &["service", "gen_ai.operation.name", "gen_ai.request.model"],
+};
+
+pub static MODEL_TOKENS: Instrument = Instrument {
+    name: "gen_ai.client.token.usage",
+    unit: "{token}",
+    description: "Tokens of a call of a model",
+    kind: TOKENS,
+    labels: &["service", "gen_ai.operation.name", "gen_ai.request.model", "gen_ai.token.type"],
+};
+
+pub static SWAPS: Instrument = Instrument {
+    name: "wasm_host.swaps",
+    unit: "{swap}",
+    description: "Attempts to put a version into service, by their verdict",
+    kind: Kind::Counter,
+    labels: &["service", "verdict"],
+};
+
+pub static DROPPED: Instrument = Instrument {
+    name: "wasm_host.telemetry.dropped",
+    unit: "{item}",
+    description: "Spans and lines that were not kept because what stores or sends them was too slow",
+    kind: Kind::Counter,
+    labels: &["what"],
+};
