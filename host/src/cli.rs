@@ -16,6 +16,9 @@ use wasm_host_settings::duration;
 #[derive(Debug, Parser)]
 #[command(name = "wasm-host", version, max_term_width = 100)]
 pub struct Cli {
+    /// What lines of the log look like.
+    #[arg(long, value_enum, global = true, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -193,6 +196,14 @@ pub struct Output {
     /// How tables are printed.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line, for programs.
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

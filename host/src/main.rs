@@ -5,13 +5,13 @@ use std::ptr;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use wasm_host::cli::{Cli, Command};
+use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
 use wasm_host::{check, client, inspect, serve, test};
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
-use wasm_host_log as telemetry;
+use wasm_host_log as log;
 use wasm_host_system::allocations::{Watched, may_receive};
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
@@ -52,13 +52,16 @@ fn main() -> ExitCode {
         // It has neither a log nor a runtime.
         return compiler::run(args);
     }
-    telemetry::start();
+    log::start(match cli.log_format {
+        LogFormat::Text => log::LogFormat::Text,
+        LogFormat::Json => log::LogFormat::Json,
+    });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Exit::Failed(error.into()).report(),
     };
     let ended = runtime.block_on(run(cli.command));
-    telemetry::flush();
+    log::flush();
     // What computes there would ask for the time of a runtime that is gone.
     stop_computing();
     // By itself it would wait for what cannot be called back, such as a disk that does not answer, and

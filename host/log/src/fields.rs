@@ -10,6 +10,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
+use crate::records::UNTOLD;
 use wasm_host_limits as limits;
 use wasm_host_system::printable::Printable;
 
@@ -55,7 +56,8 @@ impl Visit for Line<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         // Those in which records of the `log` crate hold where they come from.
-        if self.written.is_ok() && !field.name().starts_with("log.") {
+        let is_untold = field.name().starts_with("log.") || UNTOLD.contains(&field.name());
+        if self.written.is_ok() && !is_untold {
             self.written = self.write(field.name(), value);
         }
     }

@@ -9,8 +9,9 @@ mod buffer;
 mod fields;
 mod notices;
 mod patience;
+mod records;
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -21,6 +22,8 @@ use crate::buffer::Buffer;
 use crate::fields::Fields;
 use crate::notices::Notices;
 pub use patience::{tell_if_long, tell_if_long_async};
+use records::Records;
+pub use records::collect;
 use wasm_host_limits as limits;
 
 /// The variable that says what is logged, for example `debug` or `info,wasm_host_service=debug`.
@@ -38,19 +41,47 @@ const QUIET: &str = "cranelift_codegen=info,cranelift_frontend=info,regalloc2=in
 /// The process has one log, as it has one standard error.
 static BUFFER: Buffer = Buffer::new(limits::LOG_BUFFER_BYTES);
 
+/// What lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// Each an object, for programs.
+    Json,
+}
+
 /// Log to standard error, `info` and above unless the environment says otherwise.
-pub fn start() {
+pub fn start(format: LogFormat) {
     let asked = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_string());
     let filter = EnvFilter::new(format!("{QUIET},{asked}"));
     let log = registry().with(filter).with(Notices).with(Alike);
-    let lines =
-        fmt::layer().with_ansi(stderr().is_terminal()).with_target(false).fmt_fields(Fields);
     let writer =
         std::thread::Builder::new().name("log".to_string()).spawn(|| BUFFER.write_all_to(stderr()));
-    match writer {
-        Ok(_) => log.with(lines.with_writer(|| &BUFFER)).init(),
-        // A machine without a thread to spare: rather slow than silent.
-        Err(_) => log.with(lines.with_writer(stderr)).init(),
+    // A machine without a thread to spare: rather slow than silent.
+    let write: fn(&[u8]) = match writer {
+        Ok(_) => |line| drop((&BUFFER).write_all(line)),
+        Err(_) => |line| drop(stderr().write_all(line)),
+    };
+    let json = (format == LogFormat::Json).then_some(write);
+    let text = (format == LogFormat::Text).then(|| {
+        let lines = fmt::layer().with_ansi(stderr().is_terminal()).with_target(false);
+        lines.fmt_fields(Fields).with_writer(move || Lines(write))
+    });
+    log.with(text).with(Records { json }).init();
+}
+
+/// Where whole lines are written.
+struct Lines(fn(&[u8]));
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        (self.0)(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -123,6 +123,7 @@ impl Trace {
             Some(TraceContext { trace, span, sampled, state }) => {
                 (trace, Some(span), Some(sampled), state)
             }
+            None if span.0 == 0 => (TraceId(0), None, None, None),
             None => (span.begins(), None, None, None),
         };
         let (method, uri, began) = (method.clone(), uri.clone(), Instant::now());
@@ -585,3 +586,6 @@ impl Drop for ActiveSpan {
         shared.close(|| vec![span], false);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,9 @@ impl Printed {
         let text = text.trim_end();
         match &line.by {
             Some(by) => {
-                tracing::info!(target: "guest", %service, %stream, request = by.id(), "{text}");
+                let (trace_id, span_id) = (by.trace().id().0, by.trace().span_id().0);
+                let request = by.id();
+                tracing::info!(target: "guest", %service, %stream, request, trace_id, span_id, "{text}");
             }
             None => tracing::info!(target: "guest", %service, %stream, "{text}"),
         }

@@ -1,0 +1,228 @@
+//! What is handed over of requests, and when.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::Collector;
+use crate::log::LogRecord;
+use crate::metrics::Figure;
+use crate::sampling::{Kept as Why, Sampler};
+
+#[derive(Clone, Default)]
+struct Collected(Arc<Mutex<Vec<Batch>>>);
+
+impl Collector for Collected {
+    fn batch(&self, batch: Batch) {
+        self.0.lock().push(batch);
+    }
+
+    fn log(&self, _: LogRecord) {}
+}
+
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Telemetry that keeps this share of what neither fails nor is slow.
+fn telemetry(ratio: f64, slow: Duration) -> (&'static Telemetry, Collected) {
+    let kept = Collected::default();
+    let sampler = Sampler::new(ratio, 1_000_000);
+    (Telemetry::new(Box::new(kept.clone()), sampler, slow).leak(), kept)
+}
+
+impl Collected {
+    fn batches(&self) -> Vec<Batch> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+fn begin(telemetry: &'static Telemetry, parent: Option<&str>) -> Trace {
+    let context = parent.map(|parent| TraceContext::parse(parent).unwrap());
+    Trace::begin(telemetry, context, &Method::GET, &Uri::from_static("/weather?key=s3cret"))
+}
+
+fn end(trace: &Trace, service: &Arc<str>, status: u16) {
+    let service = Some(service);
+    trace.end(&Ended {
+        service,
+        route: Some("/weather"),
+        status: Some(status),
+        ..Ended::default()
+    });
+}
+
+fn named<'b>(batch: &'b Batch, name: &str) -> &'b Span {
+    batch.spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{batch:#?}"))
+}
+
+#[test]
+fn a_request_is_seen_with_what_it_waited_for_and_without_its_query() {
+    let (telemetry, kept) = telemetry(1.0, NEVER);
+    let service: Arc<str> = "apiservice".into();
+    let trace = begin(telemetry, None);
+    trace.admitted();
+    trace.begun();
+    trace.answered();
+    end(&trace, &service, 200);
+    let batches = kept.batches();
+    let [batch] = &batches[..] else { panic!("{batches:?}") };
+    assert_eq!(batch.why, Why::Sampled);
+    let request = named(batch, "GET /weather");
+    assert_eq!((request.id, request.parent, request.kind), (trace.span_id(), None, Kind::Server));
+    assert!(!format!("{batch:?}").contains("s3cret"));
+    for phase in ["admission", "instance", "guest"] {
+        assert_eq!(named(batch, phase).parent, Some(request.id), "{phase}");
+    }
+    drop(trace);
+    assert!(kept.batches().is_empty(), "it ended twice");
+}
+
+#[test]
+fn what_fails_or_is_slow_is_kept_whole_whatever_the_share() {
+    for (status, slow, fails_inside, why) in [
+        (200, NEVER, false, None),
+        (404, NEVER, false, None),
+        (502, NEVER, false, Some(Why::Error)),
+        (200, Duration::ZERO, false, Some(Why::Slow)),
+        (200, NEVER, true, Some(Why::Error)),
+    ] {
+        let (telemetry, kept) = telemetry(0.0, slow);
+        let service: Arc<str> = "apiservice".into();
+        let trace = begin(telemetry, None);
+        trace.begun();
+        let mut statement = trace.span("SELECT", Kind::Client, &service);
+        if fails_inside {
+            statement.fail("42P01", "no such table");
+        }
+        drop(statement);
+        end(&trace, &service, status);
+        let batches = kept.batches();
+        assert_eq!(batches.first().map(|batch| batch.why), why, "{status} {slow:?}");
+        if let Some(batch) = batches.first() {
+            assert_eq!(named(batch, "SELECT").parent, Some(named(batch, "guest").id));
+            named(batch, "GET /weather");
+        }
+        // Counted, kept or not.
+        let figures = telemetry.figures();
+        let Figure::Histogram { buckets, .. } = &figures[0].points[0].value else { panic!() };
+        assert_eq!(buckets.iter().sum::<u64>(), 1);
+        assert_eq!(figures[0].points[0].labels[4], status.to_string());
+    }
+}
+
+#[test]
+fn what_asks_decides_and_keeps_its_place() {
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+    for (flags, why) in [("01", Some(Why::Parent)), ("00", None)] {
+        let (telemetry, kept) = telemetry(1.0, NEVER);
+        let trace = begin(telemetry, Some(&format!("{parent}-{flags}")));
+        let told = trace.context().unwrap().to_string();
+        assert!(told.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{told}");
+        assert!(told.ends_with(flags), "{told}");
+        end(&trace, &"a".into(), 200);
+        let batches = kept.batches();
+        assert_eq!(batches.first().map(|batch| batch.why), why);
+        if let Some(batch) = batches.first() {
+            let parent = named(batch, "GET /weather").parent.unwrap();
+            assert_eq!(parent.to_string(), "00f067aa0ba902b7");
+        }
+    }
+}
+
+#[test]
+fn a_call_between_services_is_one_trace_that_is_kept_or_not_as_one() {
+    for (inner, count) in [(200, 0), (500, 1)] {
+        let (telemetry, kept) = telemetry(0.0, NEVER);
+        let (outer_service, inner_service): (Arc<str>, Arc<str>) = ("outer".into(), "inner".into());
+        let outer = begin(telemetry, None);
+        let call = outer.span("GET", Kind::Client, &outer_service);
+        let hop = outer.next_hop(&call, &Method::GET, &Uri::from_static("http://inner/x"));
+        assert_eq!(hop.id(), outer.id());
+        let asked = hop.span("SELECT", Kind::Client, &inner_service);
+        drop(asked);
+        let ended =
+            Ended { service: Some(&inner_service), status: Some(inner), ..Ended::default() };
+        hop.end(&ended);
+        drop(call);
+        assert!(kept.batches().is_empty(), "before its end");
+        end(&outer, &outer_service, 200);
+        let batches = kept.batches();
+        assert_eq!(batches.len(), count);
+        if let Some(batch) = batches.first() {
+            let inside = batch.spans.iter().find(|span| span.id == hop.span_id()).unwrap();
+            assert_eq!(
+                inside.parent,
+                batch
+                    .spans
+                    .iter()
+                    .find(|it| it.name == "GET" && it.kind == Kind::Client)
+                    .map(|it| it.id)
+            );
+            assert_eq!(&*inside.service, "inner");
+        }
+    }
+}
+
+#[test]
+fn what_comes_behind_the_answer_follows_its_request() {
+    for (status, count) in [(200, 0), (500, 1)] {
+        let (telemetry, kept) = telemetry(0.0, NEVER);
+        let service: Arc<str> = "a".into();
+        let trace = begin(telemetry, None);
+        let first = trace.span("first", Kind::Client, &service);
+        end(&trace, &service, status);
+        assert!(kept.batches().is_empty(), "something is still under way");
+        drop(first);
+        assert_eq!(kept.batches().len(), count);
+        drop(trace.span("late", Kind::Client, &service));
+        let late = kept.batches();
+        assert_eq!(late.len(), count);
+        assert!(late.iter().all(|batch| batch.spans.len() == 1));
+    }
+}
+
+#[test]
+fn a_request_that_was_dropped_before_its_answer_leaves_nothing_open() {
+    let (telemetry, kept) = telemetry(0.0, NEVER);
+    let service: Arc<str> = "outer".into();
+    let outer = begin(telemetry, None);
+    let call = outer.span("GET", Kind::Client, &service);
+    drop(outer.next_hop(&call, &Method::GET, &Uri::from_static("http://inner/")));
+    drop(call);
+    end(&outer, &service, 502);
+    assert_eq!(kept.batches().len(), 1);
+}
+
+#[test]
+fn spans_of_one_request_are_bounded_in_number_and_bytes() {
+    let service: Arc<str> = "a".into();
+    let (telemetry, kept) = telemetry(1.0, NEVER);
+    let many = begin(telemetry, None);
+    for _ in 0..limits::TRACE_SPANS + 10 {
+        many.span("SELECT", Kind::Client, &service);
+    }
+    end(&many, &service, 200);
+    let batch = kept.batches().remove(0);
+    assert!(batch.spans.len() <= limits::TRACE_SPANS + 4, "{}", batch.spans.len());
+    assert_eq!(batch.dropped, 11);
+    let large = begin(telemetry, None);
+    for _ in 0..limits::TRACE_SPANS {
+        let mut span = large.span("SELECT", Kind::Client, &service);
+        span.set_text("db.query.text", &"x".repeat(1 << 20));
+    }
+    end(&large, &service, 200);
+    let batch = kept.batches().remove(0);
+    let bytes: usize = batch.spans.iter().map(size).sum();
+    assert!(bytes < limits::TRACE_BYTES + 8 * limits::TEXT_BYTES, "{bytes}");
+    assert!(batch.dropped > 0);
+}
+
+#[test]
+fn nothing_is_seen_where_it_is_off() {
+    let trace = begin(Telemetry::off(), None);
+    let service: Arc<str> = "a".into();
+    let span = trace.span("SELECT", Kind::Client, &service);
+    assert!(!span.is_seen());
+    assert_eq!(trace.context(), None);
+    assert_eq!(trace.next_hop(&span, &Method::GET, &Uri::default()).id(), TraceId(0));
+    end(&trace, &service, 500);
+    assert_ne!(trace.span_id(), SpanId(0), "the id of a request");
+}
