@@ -17,6 +17,7 @@ use wasm_host_settings::bounds::{Bound, FixedBound};
 use wasm_host_settings::diagnostic::Diagnostic;
 use wasm_host_system::output;
 use wasm_host_system::table;
+use wasm_host_telemetry::Telemetry;
 
 /// Check the application file and every component that it names.
 pub async fn check(args: cli::Check) -> Result<(), Exit> {
@@ -65,6 +66,7 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
         runtimes: Arc::default(),
         cache: Arc::new(CodeCache::new(&config.state_dir)),
         compiler: application::compiler(&config).map_err(Findings::Failed)?,
+        telemetry: Telemetry::off(),
     };
     application::load(&config, &backends, &handle, &loader, None).await.map_err(Findings::Wrong)?;
     Ok(config)

@@ -184,6 +184,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let config = Arc::new(config);
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
+    let telemetry = Telemetry::off();
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
@@ -195,6 +196,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         cache: Arc::new(CodeCache::new(&config.state_dir)),
         compiler: application::compiler(&config)?,
         runtimes: threads.runtimes(),
+        telemetry,
     };
     let store = Store::new(&config.state_dir)
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
@@ -220,7 +222,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
             Names::new(config.http.hosts.clone(), public.address()),
             config.http.limits.body_idle,
             Proxies::new(config.http.trusted_proxies.clone()),
-            Telemetry::off(),
+            telemetry,
         ),
         config,
         backends,

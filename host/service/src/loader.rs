@@ -18,6 +18,7 @@ use wasm_host_engine::link::{imports, link};
 use wasm_host_engine::state::Grants;
 use wasm_host_engine::worker::{CallError, InstanceLimits, Policy, RequestState};
 use wasm_host_limits as limits;
+use wasm_host_telemetry::Telemetry;
 
 /// What every load needs of the host.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Loader {
     pub compiler: Arc<Compiler>,
     /// The runtimes of the threads that serve. None: nothing will be served.
     pub runtimes: Arc<[Handle]>,
+    /// Sees what is loaded while others run.
+    pub telemetry: &'static Telemetry,
 }
 
 /// On what terms a service runs its components. The same for all its versions.

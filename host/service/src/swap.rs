@@ -27,6 +27,9 @@ use crate::loader::{Loader, Terms};
 use crate::store::{Saved, Store};
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
+use wasm_host_telemetry::attributes;
+use wasm_host_telemetry::instruments::SWAPS;
+use wasm_host_telemetry::trace::{ActiveSpan, Operation};
 
 /// Puts versions into service.
 pub struct Swaps {
@@ -254,7 +257,12 @@ impl Swaps {
         let task = tokio::spawn({
             let slot = slot.clone();
             async move {
-                let outcome = swaps.attempt(&slot, wanted, &request).await?;
+                let service = &slot.service.name;
+                let name = format!("swap {service}");
+                let mut seen = Operation::begin(swaps.loader.telemetry, name, service);
+                let outcome = swaps.attempt(&slot, wanted, &request, &seen).await?;
+                tell(&outcome, seen.span());
+                drop(seen);
                 swaps.conclude(&slot, &outcome).await;
                 Ok(outcome)
             }
@@ -272,6 +280,8 @@ impl Swaps {
         let (service, record) = (&outcome.service, &outcome.record);
         let digest = record.digest.as_deref().map_or("a component", short);
         let cause = &record.cause;
+        let labels = [&**service, record.verdict.name()];
+        self.loader.telemetry.record(&SWAPS, &labels, 1.0, None);
         match &record.reason {
             Some(reason) => tracing::warn!(service, cause, "{digest} was rejected: {reason}"),
             None => {
@@ -346,6 +356,20 @@ impl Swaps {
         let (name, saved) = (slot.service.name.clone(), slot.saved().clone());
         let store = self.store.clone();
         spawn_blocking(move || store.save(&name, &saved)).await?
+    }
+}
+
+/// What came of an attempt, for what is seen of it.
+fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
+    let record = &outcome.record;
+    seen.set_text("wasm_host.swap.cause", &record.cause);
+    seen.set_text("wasm_host.swap.from", &outcome.from);
+    seen.set("wasm_host.swap.verdict", record.verdict.name());
+    if let Some(digest) = &record.digest {
+        seen.set_text(attributes::VERSION, digest);
+    }
+    if let Some(reason) = &record.reason {
+        seen.fail(record.verdict.name(), reason);
     }
 }
 

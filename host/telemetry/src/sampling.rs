@@ -15,6 +15,8 @@ pub enum Kept {
     Parent,
     /// It was one of the share.
     Sampled,
+    /// It is no request but something that the host did, such as a swap.
+    Operation,
 }
 
 impl Kept {
@@ -24,6 +26,7 @@ impl Kept {
             Self::Slow => "slow",
             Self::Parent => "parent",
             Self::Sampled => "sampled",
+            Self::Operation => "operation",
         }
     }
 }

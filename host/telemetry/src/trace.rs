@@ -4,22 +4,30 @@
 //! done for it ([`Trace::span`]) or it is seen at its end that it is kept. A request that goes on to another service of
 //! this host has a [`Trace`] there whose spans end up with this one's: what is kept, is kept whole.
 
+mod active;
+mod shared;
+mod shown;
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
-use parking_lot::Mutex;
 
 use crate::context::TraceContext;
 use crate::id::{SpanId, TraceId};
 use crate::instruments::SERVER_DURATION;
 use crate::metrics::Instrument;
-use crate::sampling::Kept;
-use crate::span::{Attributes, Event, Kind, Span, Status, Value};
-use crate::{Batch, Telemetry, attributes as names, clock};
-use wasm_host_limits::telemetry as limits;
+use crate::span::Kind;
+use crate::{Batch, Telemetry};
+
+use self::active::Open;
+pub use self::active::{ActiveSpan, Operation};
+pub use self::shared::size;
+use self::shared::{Shared, decide};
+use self::shown::bare;
+pub use self::shown::bounded;
 
 /// What the spans of this host are said by.
 pub const SCOPE: &str = "wasm-host";
@@ -59,39 +67,6 @@ pub struct Ended<'a> {
     pub was_left: bool,
     /// Why there was no answer, or not all of it.
     pub error: Option<Cow<'static, str>>,
-}
-
-/// All that is done in this process for one trace.
-#[derive(Debug)]
-struct Shared {
-    telemetry: &'static Telemetry,
-    trace: TraceId,
-    sampled: Option<bool>,
-    spans: Mutex<Spans>,
-}
-
-#[derive(Debug, Default)]
-struct Spans {
-    ended: Vec<Span>,
-    bytes: usize,
-    dropped: usize,
-    /// Requests and spans that have not ended.
-    open: usize,
-    has_failed: bool,
-    was_slow: bool,
-    /// Once everything had ended, whether it was kept.
-    decided: Option<Option<Kept>>,
-}
-
-/// Something that is being done for a request. It ends when it is dropped. Of no cost where nothing is seen.
-#[derive(Debug, Default)]
-pub struct ActiveSpan(Option<Box<Open>>);
-
-#[derive(Debug)]
-struct Open {
-    shared: Arc<Shared>,
-    began: Instant,
-    span: Span,
 }
 
 // === impl Trace ===
@@ -212,21 +187,7 @@ impl Trace {
             return ActiveSpan(None);
         }
         let began = Instant::now();
-        let span = Span {
-            trace: self.id,
-            id: SpanId::new(),
-            parent: Some(self.guest()),
-            name: name.into(),
-            kind,
-            service: service.clone(),
-            scope: SCOPE.into(),
-            start: 0,
-            duration: 0,
-            status: Status::Unset,
-            attributes: Vec::new(),
-            events: Vec::new(),
-            links: Vec::new(),
-        };
+        let span = bare(self.id, SpanId::new(), Some(self.guest()), name.into(), kind, service);
         ActiveSpan(Some(Box::new(Open { shared, began, span })))
     }
 
@@ -244,12 +205,9 @@ impl Trace {
     }
 
     fn shared(&self) -> Arc<Shared> {
-        let shared = self.shared.get_or_init(|| {
-            // The request itself.
-            let spans = Mutex::new(Spans { open: 1, ..Spans::default() });
-            let (telemetry, trace, sampled) = (self.telemetry, self.id, self.sampled);
-            Arc::new(Shared { telemetry, trace, sampled, spans })
-        });
+        let shared = self
+            .shared
+            .get_or_init(|| Arc::new(Shared::new(self.telemetry, self.id, self.sampled, false)));
         shared.clone()
     }
 
@@ -308,108 +266,6 @@ impl Trace {
         };
         answered >= self.telemetry.slow
     }
-
-    /// The request, what it waited for, and what its guest did.
-    fn spans(&self, ended: &Ended<'_>, duration: Duration) -> Vec<Span> {
-        let service = ended.service.cloned().unwrap_or_else(|| SCOPE.into());
-        let start = clock::unix(self.began);
-        let at = |mark: &AtomicU64| match mark.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(nanos / 1000),
-        };
-        let duration = clock::micros(duration);
-        let mut spans = vec![self.request(ended, &service, start, duration, at(&self.answered))];
-        let phase = |name: &'static str, id: SpanId, from: u64, to: u64| Span {
-            id,
-            parent: Some(self.span),
-            name: name.into(),
-            kind: Kind::Internal,
-            start: start + from,
-            duration: to.saturating_sub(from),
-            ..self.bare(&service)
-        };
-        let (admitted, begun) = (at(&self.admitted), at(&self.begun));
-        if let Some(admitted) = admitted {
-            spans.push(phase("admission", SpanId::new(), 0, admitted));
-            if begun.is_some() || ended.error.is_some() {
-                spans.push(phase("instance", SpanId::new(), admitted, begun.unwrap_or(duration)));
-            }
-        }
-        if let Some(begun) = begun {
-            spans.push(phase("guest", self.guest(), begun, duration));
-        }
-        spans
-    }
-
-    fn request(
-        &self,
-        ended: &Ended<'_>,
-        service: &Arc<str>,
-        start: u64,
-        duration: u64,
-        answered: Option<u64>,
-    ) -> Span {
-        let method = method(&self.method);
-        let name =
-            ended.route.map_or(Cow::Borrowed(method), |route| format!("{method} {route}").into());
-        let mut attributes: Attributes = vec![
-            (names::HTTP_METHOD.into(), method.into()),
-            (names::URL_PATH.into(), bounded(self.uri.path()).into()),
-            (names::REQUEST.into(), self.span.to_string().into()),
-        ];
-        let mut set = |name: &'static str, value: Option<Value>| {
-            attributes.extend(value.map(|value| (name.into(), value)));
-        };
-        set(names::HTTP_ROUTE, ended.route.map(|route| route.to_owned().into()));
-        set(names::HTTP_STATUS, ended.status.map(Value::from));
-        set(names::VERSION, ended.version.map(|version| version.to_owned().into()));
-        set(names::LEFT, ended.was_left.then_some(Value::Boolean(true)));
-        set(names::CANARY, ended.is_canary.then_some(Value::Boolean(true)));
-        let status = match (&ended.error, ended.status) {
-            (Some(why), _) => Status::Error(why.clone()),
-            (None, Some(status @ 500..)) => Status::Error(format!("status {status}").into()),
-            _ => Status::Unset,
-        };
-        if status.is_error() {
-            let kind = ended.status.map_or("incomplete".into(), |status| status.to_string());
-            attributes.push((names::ERROR_TYPE.into(), kind.into()));
-        }
-        let head = answered.map(|answered| Event {
-            time: start + answered,
-            name: "response head".into(),
-            attributes: Vec::new(),
-        });
-        Span {
-            id: self.span,
-            parent: self.parent,
-            name,
-            kind: Kind::Server,
-            start,
-            duration,
-            status,
-            attributes,
-            events: head.into_iter().collect(),
-            ..self.bare(service)
-        }
-    }
-
-    fn bare(&self, service: &Arc<str>) -> Span {
-        Span {
-            trace: self.id,
-            id: self.span,
-            parent: None,
-            name: Cow::Borrowed(""),
-            kind: Kind::Internal,
-            service: service.clone(),
-            scope: SCOPE.into(),
-            start: 0,
-            duration: 0,
-            status: Status::Unset,
-            attributes: Vec::new(),
-            events: Vec::new(),
-            links: Vec::new(),
-        }
-    }
 }
 
 impl Drop for Trace {
@@ -435,156 +291,6 @@ pub fn method(method: &Method) -> &'static str {
 
 fn nanos(duration: Duration) -> u64 {
     duration.as_nanos().try_into().unwrap_or(u64::MAX)
-}
-
-/// As much of a text from outside as a span has.
-pub fn bounded(text: &str) -> String {
-    match text.len() > limits::TEXT_BYTES {
-        true => format!("{}…", &text[..text.floor_char_boundary(limits::TEXT_BYTES)]),
-        false => text.to_owned(),
-    }
-}
-
-fn decide(
-    telemetry: &Telemetry,
-    has_failed: bool,
-    is_slow: bool,
-    trace: TraceId,
-    sampled: Option<bool>,
-) -> Option<Kept> {
-    match (has_failed, is_slow) {
-        (true, _) => Some(Kept::Error),
-        (_, true) => Some(Kept::Slow),
-        _ => telemetry.sampler.keeps(trace.0, sampled),
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// One more is under way. False: there is no room for what it would say.
-    fn open(&self) -> bool {
-        let mut spans = self.spans.lock();
-        if spans.ended.len() + spans.open >= limits::TRACE_SPANS
-            || spans.bytes >= limits::TRACE_BYTES
-        {
-            spans.dropped += 1;
-            return false;
-        }
-        spans.open += 1;
-        true
-    }
-
-    /// One has ended. `ended` is what is known of it.
-    fn close(&self, ended: impl FnOnce() -> Vec<Span>, is_slow: bool) {
-        let mut spans = self.spans.lock();
-        spans.open = spans.open.saturating_sub(1);
-        spans.was_slow |= is_slow;
-        // What comes after that which was not kept is not kept either.
-        if spans.decided != Some(None) {
-            for span in ended() {
-                spans.has_failed |= span.status.is_error();
-                spans.bytes += size(&span);
-                spans.ended.push(span);
-            }
-        }
-        if spans.open > 0 {
-            return;
-        }
-        let Spans { has_failed, was_slow, .. } = *spans;
-        let decide = || decide(self.telemetry, has_failed, was_slow, self.trace, self.sampled);
-        let decided = *spans.decided.get_or_insert_with(decide);
-        let ended = std::mem::take(&mut spans.ended);
-        let dropped = std::mem::take(&mut spans.dropped);
-        spans.bytes = 0;
-        drop(spans);
-        if let Some(why) = decided.filter(|_| !ended.is_empty()) {
-            self.telemetry.batch(Batch { spans: ended, why, dropped });
-        }
-    }
-}
-
-/// Bytes that a span takes, about.
-pub fn size(span: &Span) -> usize {
-    let of = |attributes: &Attributes| -> usize {
-        let size = |(name, value): &(Cow<'_, str>, Value)| {
-            let owned = match name {
-                Cow::Owned(name) => name.len(),
-                Cow::Borrowed(_) => 0,
-            };
-            let text = match value {
-                Value::Text(text) => text.len(),
-                _ => 0,
-            };
-            size_of::<(Cow<'_, str>, Value)>() + owned + text
-        };
-        attributes.iter().map(size).sum()
-    };
-    let events = span
-        .events
-        .iter()
-        .map(|event| size_of::<Event>() + event.name.len() + of(&event.attributes));
-    let status = match &span.status {
-        Status::Error(why) => why.len(),
-        _ => 0,
-    };
-    size_of::<Span>() + span.name.len() + status + of(&span.attributes) + events.sum::<usize>()
-}
-
-// === impl ActiveSpan ===
-
-impl ActiveSpan {
-    /// Whether anybody will see it.
-    pub fn is_seen(&self) -> bool {
-        self.0.is_some()
-    }
-
-    pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        if let Some(open) = &mut self.0 {
-            open.span.attributes.push((name.into(), value.into()));
-        }
-    }
-
-    /// As much of it as a span has of any text.
-    pub fn set_text(&mut self, name: &'static str, text: &str) {
-        if let Some(open) = &mut self.0 {
-            open.span.attributes.push((name.into(), bounded(text).into()));
-        }
-    }
-
-    /// It has failed. `kind`: one of few words or numbers.
-    pub fn fail(&mut self, kind: impl Into<Cow<'static, str>>, why: &str) {
-        if let Some(open) = &mut self.0 {
-            open.span.attributes.push((names::ERROR_TYPE.into(), Value::Text(kind.into())));
-            open.span.status = Status::Error(bounded(why).into());
-        }
-    }
-
-    /// Something happens in it now.
-    pub fn event(&mut self, name: &'static str) {
-        if let Some(open) = &mut self.0 {
-            open.span.events.push(Event {
-                time: clock::now(),
-                name: name.into(),
-                attributes: Vec::new(),
-            });
-        }
-    }
-
-    /// How long it has been under way.
-    pub fn elapsed(&self) -> Duration {
-        self.0.as_ref().map_or(Duration::ZERO, |open| open.began.elapsed())
-    }
-}
-
-impl Drop for ActiveSpan {
-    fn drop(&mut self) {
-        let Some(open) = self.0.take() else { return };
-        let Open { shared, began, mut span } = *open;
-        span.start = clock::unix(began);
-        span.duration = clock::micros(began.elapsed());
-        shared.close(|| vec![span], false);
-    }
 }
 
 #[cfg(test)]

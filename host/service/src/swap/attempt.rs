@@ -12,6 +12,7 @@ use crate::history::{Record, Verdict};
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits::compiler::NICENESS;
+use wasm_host_telemetry::trace::Operation;
 
 /// An attempt that changes nothing, with the reason.
 pub(super) fn rejected(
@@ -58,6 +59,7 @@ impl Swaps {
         slot: &Arc<SwapSlot>,
         wanted: Wanted,
         request: &Request,
+        seen: &Operation,
     ) -> Result<Outcome, SwapError> {
         let started = Instant::now();
         let mut newest = slot.newest.subscribe();
@@ -67,7 +69,9 @@ impl Swaps {
             ticket = *newest;
         });
         tracing::debug!(service = %slot.service.name, "swap {ticket} waits for its turn");
+        let step = seen.step("turn");
         let _turn = slot.turn.lock().await;
+        drop(step);
         let file = match wanted {
             Wanted::Component(file) => file,
             Wanted::Before => self.before(slot).await?,
@@ -82,6 +86,7 @@ impl Swaps {
         if let Some(outcome) = self.unchanged(slot, &file, request, started).await {
             return Ok(outcome);
         }
+        let step = seen.step("compile");
         let compiled = tokio::select! {
             compiled = self.loader.compile(&file, NICENESS) => compiled,
             _ = newest.changed() => {
@@ -90,11 +95,15 @@ impl Swaps {
             () = self.stopping.cancelled() => return Ok(rejected(STOPPING.to_string())),
         };
         tracing::debug!(service = %slot.service.name, "swap {ticket} is compiled and tried");
+        drop(step);
+        let step = seen.step("start and health");
         let loaded = async { self.loader.load_compiled(&file, compiled?, &slot.terms).await };
         let version = match loaded.await {
             Ok(version) => Arc::new(version),
             Err(error) => return Ok(rejected((slot.explain)(&error))),
         };
+        drop(step);
+        let step = seen.step("keep");
         let keeping = {
             let (store, file) = (self.store.clone(), file.clone());
             spawn_blocking(move || store.keep(&file))
@@ -105,6 +114,8 @@ impl Swaps {
             Ok(kept) => kept,
             Err(error) => return Ok(rejected(format!("its file cannot be kept: {error}"))),
         };
+        drop(step);
+        let _step = seen.step("publish");
         let _change = slot.change.lock().await;
         if self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));

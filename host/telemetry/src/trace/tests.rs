@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::*;
 use crate::Collector;
 use crate::log::LogRecord;
 use crate::metrics::Figure;
 use crate::sampling::{Kept as Why, Sampler};
+use crate::span::Span;
+use wasm_host_limits::telemetry as limits;
 
 #[derive(Clone, Default)]
 struct Collected(Arc<Mutex<Vec<Batch>>>);
@@ -225,4 +229,17 @@ fn nothing_is_seen_where_it_is_off() {
     assert_eq!(trace.next_hop(&span, &Method::GET, &Uri::default()).id(), TraceId(0));
     end(&trace, &service, 500);
     assert_ne!(trace.span_id(), SpanId(0), "the id of a request");
+}
+
+#[test]
+fn what_the_host_does_is_kept_with_its_steps() {
+    let (telemetry, kept) = telemetry(0.0, NEVER);
+    let mut swap = Operation::begin(telemetry, "swap a".to_owned(), &"a".into());
+    drop(swap.step("compile"));
+    swap.span().fail("rejected", "it does not start");
+    drop(swap);
+    let batch = kept.batches().remove(0);
+    assert_eq!(batch.why, Why::Operation);
+    assert_eq!(named(&batch, "compile").parent, Some(named(&batch, "swap a").id));
+    assert!(named(&batch, "swap a").status.is_error());
 }

@@ -1,0 +1,136 @@
+//! All that is done in this process for one trace, until its end decides whether it is kept.
+
+use std::borrow::Cow;
+
+use parking_lot::Mutex;
+
+use crate::id::TraceId;
+use crate::sampling::Kept;
+use crate::span::{Attributes, Event, Span, Status, Value};
+use crate::{Batch, Telemetry};
+use wasm_host_limits::telemetry as limits;
+
+/// All that is done in this process for one trace.
+#[derive(Debug)]
+pub(super) struct Shared {
+    telemetry: &'static Telemetry,
+    trace: TraceId,
+    sampled: Option<bool>,
+    /// It is something that the host does, and always kept.
+    is_operation: bool,
+    spans: Mutex<Spans>,
+}
+
+#[derive(Debug, Default)]
+struct Spans {
+    ended: Vec<Span>,
+    bytes: usize,
+    dropped: usize,
+    /// Requests and spans that have not ended.
+    open: usize,
+    has_failed: bool,
+    was_slow: bool,
+    /// Once everything had ended, whether it was kept.
+    decided: Option<Option<Kept>>,
+}
+
+/// Whether to keep what has ended.
+pub(super) fn decide(
+    telemetry: &Telemetry,
+    has_failed: bool,
+    is_slow: bool,
+    trace: TraceId,
+    sampled: Option<bool>,
+) -> Option<Kept> {
+    match (has_failed, is_slow) {
+        (true, _) => Some(Kept::Error),
+        (_, true) => Some(Kept::Slow),
+        _ => telemetry.sampler.keeps(trace.0, sampled),
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// For a request or an operation that is under way.
+    pub(super) fn new(
+        telemetry: &'static Telemetry,
+        trace: TraceId,
+        sampled: Option<bool>,
+        is_operation: bool,
+    ) -> Self {
+        let spans = Mutex::new(Spans { open: 1, ..Spans::default() });
+        Self { telemetry, trace, sampled, is_operation, spans }
+    }
+
+    /// One more is under way. False: there is no room for what it would say.
+    pub(super) fn open(&self) -> bool {
+        let mut spans = self.spans.lock();
+        if spans.ended.len() + spans.open >= limits::TRACE_SPANS
+            || spans.bytes >= limits::TRACE_BYTES
+        {
+            spans.dropped += 1;
+            return false;
+        }
+        spans.open += 1;
+        true
+    }
+
+    /// One has ended. `ended` is what is known of it.
+    pub(super) fn close(&self, ended: impl FnOnce() -> Vec<Span>, is_slow: bool) {
+        let mut spans = self.spans.lock();
+        spans.open = spans.open.saturating_sub(1);
+        spans.was_slow |= is_slow;
+        // What comes after that which was not kept is not kept either.
+        if spans.decided != Some(None) {
+            for span in ended() {
+                spans.has_failed |= span.status.is_error();
+                spans.bytes += size(&span);
+                spans.ended.push(span);
+            }
+        }
+        if spans.open > 0 {
+            return;
+        }
+        let Spans { has_failed, was_slow, .. } = *spans;
+        let decide = || match self.is_operation {
+            true => Some(Kept::Operation),
+            false => decide(self.telemetry, has_failed, was_slow, self.trace, self.sampled),
+        };
+        let decided = *spans.decided.get_or_insert_with(decide);
+        let ended = std::mem::take(&mut spans.ended);
+        let dropped = std::mem::take(&mut spans.dropped);
+        spans.bytes = 0;
+        drop(spans);
+        if let Some(why) = decided.filter(|_| !ended.is_empty()) {
+            self.telemetry.batch(Batch { spans: ended, why, dropped });
+        }
+    }
+}
+
+/// Bytes that a span takes, about.
+pub fn size(span: &Span) -> usize {
+    let of = |attributes: &Attributes| -> usize {
+        let size = |(name, value): &(Cow<'_, str>, Value)| {
+            let owned = match name {
+                Cow::Owned(name) => name.len(),
+                Cow::Borrowed(_) => 0,
+            };
+            let text = match value {
+                Value::Text(text) => text.len(),
+                _ => 0,
+            };
+            size_of::<(Cow<'_, str>, Value)>() + owned + text
+        };
+        attributes.iter().map(size).sum()
+    };
+    let events = span
+        .events
+        .iter()
+        .map(|event| size_of::<Event>() + event.name.len() + of(&event.attributes));
+    let status = match &span.status {
+        Status::Error(why) => why.len(),
+        _ => 0,
+    };
+    size_of::<Span>() + span.name.len() + status + of(&span.attributes) + events.sum::<usize>()
+}
