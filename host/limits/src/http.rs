@@ -221,6 +221,9 @@ pub const FRESH_GRACE: Duration = Duration::from_millis(500);
 /// Time for what was cut at the deadline to end: first for requests, whose clients are told, then for connections.
 pub const CUT_CONNECTIONS: Duration = Duration::from_secs(1);
 
+/// How long a browser stays signed in to the dashboard. As long as that of .NET Aspire.
+pub const ADMIN_SESSION: Duration = Duration::from_secs(3 * DAY);
+
 /// Time to finish requests to the control plane when the host stops.
 pub const ADMIN_STOP: Duration = Duration::from_secs(1);
 

@@ -245,6 +245,20 @@ pub const CAUSE_CHARACTERS: usize = 200;
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 pub const SWAP_TIMEOUT: Duration = Duration::from_secs(15 * MINUTE);
 
+/// Time for which a command that follows the host hears nothing from it before it gives up. Some signs of life, of which
+/// the host sends one in a quarter of that.
+pub const FOLLOW_SILENCE: Duration = Duration::from_secs(MINUTE);
+pub const FOLLOW_SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+/// Time for which a command follows the host at most.
+pub const FOLLOW_MOST: Duration = Duration::from_secs(365 * DAY);
+
+/// Time between two looks of `wait`.
+pub const WAIT_POLL: Duration = Duration::from_millis(250);
+
+/// Age of what is known of backends when the dashboard asks. Less, and each of its windows would ask them.
+pub const COMPLAINTS_KEPT: Duration = Duration::from_secs(2);
+
 /// Bytes of an answer of the control plane that a command reads. A whole history has some hundred kilobytes.
 pub const ANSWER_BYTES: u64 = 16 * MIB;
 
