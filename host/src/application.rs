@@ -308,12 +308,15 @@ fn environment(component: &ComponentConfig) -> Vec<(String, String)> {
         };
         (name.clone(), value.to_string())
     });
-    let services = component
-        .grants
-        .services
-        .iter()
-        .map(|name| (format!("services__{name}__http__0"), format!("http://{name}")));
-    services.chain(declared).collect()
+    service_variables(component).chain(declared).collect()
+}
+
+/// Where the services are that it may call, as its environment says it.
+pub(crate) fn service_variables(
+    component: &ComponentConfig,
+) -> impl Iterator<Item = (String, String)> {
+    let services = component.grants.services.iter();
+    services.map(|name| (format!("services__{name}__http__0"), format!("http://{name}")))
 }
 
 fn instance_limits(component: &ComponentConfig) -> InstanceLimits {

@@ -220,6 +220,14 @@ impl Backends {
         join_all(complaints).await.into_iter().flatten().chain(outbound).collect()
     }
 
+    /// What is wrong with each backend, by its table in the application file. Looks now.
+    pub async fn complaints(&self) -> Vec<(String, Option<String>)> {
+        let complaints = self.declared.iter().map(|Declared { key, name, backend }| async move {
+            (format!("{key}.{name}"), backend.complaint(name).await)
+        });
+        join_all(complaints).await
+    }
+
     /// How many calls run on each backend at this moment, by its table in the application file. Asks no backend.
     pub fn calls(&self) -> Vec<(String, usize)> {
         let calls = self

@@ -41,6 +41,18 @@ pub enum Command {
     Swap(Swap),
     /// Put the version before this one into service again.
     Rollback(Rollback),
+    /// Show what components printed and what the host said, now and before.
+    Logs(Logs),
+    /// Show requests that were kept: those that failed or were slow, and a share of the others.
+    Traces(Traces),
+    /// Show a service: version, grants, limits, instances, health, last failures.
+    Describe(Describe),
+    /// Wait until a service is well; also for a host that is not there yet.
+    Wait(Wait),
+    /// Print the link that signs a browser in to the dashboard.
+    Dashboard(Dashboard),
+    /// Print a script by which a shell completes this program's commands.
+    Completion(Completion),
     /// Compile the component on standard input for the host that started this.
     #[command(hide = true)]
     CompileComponent(CompileComponent),
@@ -167,6 +179,135 @@ pub struct Rollback {
     pub service: String,
     #[command(flatten)]
     pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Logs {
+    /// The services, as the application file names them. [default: all, and the host]
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Go on with what comes.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Not from before this: 10m ago, for example.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only lines of this level and above.
+    #[arg(long, value_enum)]
+    pub level: Option<Level>,
+    /// Only lines with these words.
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// Only lines of this trace.
+    #[arg(long, value_name = "ID")]
+    pub trace: Option<String>,
+    /// Only lines of this request.
+    #[arg(long, value_name = "ID")]
+    pub request: Option<String>,
+    /// How many of the last lines.
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub lines: u32,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Traces {
+    /// Show this one, with all that was done for it.
+    #[arg(value_name = "TRACE")]
+    pub trace: Option<String>,
+    /// Only those that this service had a part in.
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Only those that failed.
+    #[arg(long)]
+    pub errors: bool,
+    /// Only those that took longer, for example 200ms.
+    #[arg(long, value_name = "TIME")]
+    pub slower: Option<String>,
+    /// Only those with these words in a name, a path, a statement or a reason.
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// Not from before this: 10m ago, for example.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// How many of the last.
+    #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub lines: u32,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Describe {
+    /// The service, as the application file names it.
+    pub service: String,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Wait {
+    /// The service, as the application file names it.
+    pub service: String,
+    /// What is waited for.
+    #[arg(long = "for", value_enum, default_value_t = Condition::Healthy)]
+    pub condition: Condition,
+    /// For how long.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Condition {
+    /// It serves, and what it is granted answers.
+    Healthy,
+    /// It serves.
+    Running,
+}
+
+impl Condition {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Running => "running",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Dashboard {
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Completion {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// Which host is asked, and how its answer is printed.

@@ -2,9 +2,14 @@
 //!
 //! They know of the host only what its control plane answers.
 
+pub mod completion;
+pub mod dashboard;
+pub mod describe;
 pub mod history;
+pub mod logs;
 pub mod ps;
 pub mod swap;
+pub mod traces;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -80,11 +85,7 @@ impl Client {
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Exit> {
         let request = self.request(Method::GET, path, limits::COMMAND_TIMEOUT)?;
-        let answer = self.send(request).await?;
-        match answer.status {
-            StatusCode::OK => answer.read(),
-            _ => Err(answer.problem()),
-        }
+        self.send(request).await?.ok()?.read()
     }
 
     fn request(
@@ -119,6 +120,40 @@ impl Client {
         Ok(Answer { status, body: body.into() })
     }
 
+    /// Lines of JSON as they come, until the host ends them.
+    async fn lines(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        mut each: impl FnMut(serde_json::Value) -> Result<(), Exit>,
+    ) -> Result<(), Exit> {
+        // Each piece has the host's sign of life as its deadline, the whole has none.
+        let request = self.request(Method::GET, path, limits::FOLLOW_MOST)?.query(query);
+        let mut response = request.send().await.map_err(|error| self.explain(error))?;
+        if response.status() != StatusCode::OK {
+            let status = response.status();
+            let body = response.bytes().await.map_err(|error| self.explain(error))?.into();
+            return Err(Answer { status, body }.problem());
+        }
+        let mut rest = BytesMut::new();
+        loop {
+            let piece = tokio::time::timeout(limits::FOLLOW_SILENCE, response.chunk()).await;
+            let piece = piece.map_err(|_| anyhow!("the host has said nothing for too long"))?;
+            let Some(piece) = piece.map_err(|error| self.explain(error))? else { return Ok(()) };
+            rest.extend_from_slice(&piece);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line = rest.split_to(end + 1);
+                if !line.trim_ascii().is_empty() {
+                    let line = serde_json::from_slice(&line);
+                    each(line.context("the host's answer is none; is it of another version?")?)?;
+                }
+            }
+            if rest.len() as u64 > limits::ANSWER_BYTES {
+                return Err(anyhow!("the host's answer has no end").into());
+            }
+        }
+    }
+
     fn explain(&self, error: reqwest::Error) -> Exit {
         if error.is_connect() {
             return anyhow!("{}", self.gone).into();
@@ -135,12 +170,34 @@ impl Answer {
         Ok(read.context("the host's answer is none; is it of another version?")?)
     }
 
+    /// Itself, unless it is of a failure.
+    fn ok(self) -> Result<Self, Exit> {
+        if self.status == StatusCode::OK { Ok(self) } else { Err(self.problem()) }
+    }
+
     /// What the host says went wrong.
     fn problem(&self) -> Exit {
         match serde_json::from_slice::<Problem>(&self.body) {
             Ok(problem) => anyhow!("{}", problem.detail).into(),
             Err(_) => anyhow!("the host answered {}", self.status).into(),
         }
+    }
+}
+
+/// `2031-02-03 04:05:06.789`
+fn utc_micros(micros: u64) -> String {
+    let time = i64::try_from(micros).ok().and_then(|it| jiff::Timestamp::from_microsecond(it).ok());
+    time.map_or_else(|| "?".to_owned(), |time| time.strftime("%F %T%.3f").to_string())
+}
+
+/// Microseconds in words.
+fn duration(micros: u64) -> String {
+    match micros {
+        0..1000 => format!("{micros} us"),
+        1000..1_000_000 => {
+            format!("{:.1} ms", Duration::from_micros(micros).as_secs_f64() * 1000.0)
+        }
+        _ => format!("{:.2} s", Duration::from_micros(micros).as_secs_f64()),
     }
 }
 

@@ -6,9 +6,11 @@
 pub mod cli;
 pub mod exit;
 pub mod serve;
+pub mod status;
 pub mod application;
 pub mod backends;
 mod routes;
+mod seen;
 pub mod watch;
 pub mod check;
 pub mod inspect;

@@ -82,6 +82,12 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::History(args) => client::history::history(args).await,
         Command::Swap(args) => client::swap::swap(args).await,
         Command::Rollback(args) => client::swap::rollback(args).await,
+        Command::Logs(args) => client::logs::logs(args).await,
+        Command::Traces(args) => client::traces::traces(args).await,
+        Command::Describe(args) => client::describe::describe(args).await,
+        Command::Wait(args) => client::describe::wait(args).await,
+        Command::Dashboard(args) => client::dashboard::dashboard(args).await,
+        Command::Completion(args) => client::completion::completion(&args),
         Command::Inspect(args) => inspect::inspect(args).await,
         // Done before there was a runtime.
         Command::CompileComponent(_) => Ok(()),

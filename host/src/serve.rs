@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,19 +23,23 @@ use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
 use crate::exit::Exit;
 use crate::routes::Routes;
+use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
+use crate::status::{Complaints, table};
 use crate::watch::Watch;
-use wasm_host_config::{Config, HttpLimits, ServiceConfig, ServiceKind, TlsConfig};
+use wasm_host_collector::{Bounds, Pipeline, Sender};
+use wasm_host_config::{Config, HttpLimits, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_http::App;
-use wasm_host_http::admin::{Admin, BackendStatus, ServiceStatus, Status};
+use wasm_host_http::admin::{self, Admin, Sessions, Status as _};
 use wasm_host_http::control::{ControlFile, Token};
 use wasm_host_http::forwarded::Proxies;
 use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
 use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
+use wasm_host_log as log;
 use wasm_host_record::{Recorder, Redactor};
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::{Registry, RegistryHandle};
@@ -47,24 +50,26 @@ use wasm_host_settings::value::Listen;
 use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
-use wasm_host_system::table;
 use wasm_host_system::threads::{self, Threads};
-use wasm_host_telemetry::Telemetry;
+use wasm_host_telemetry::sampling::Sampler;
+use wasm_host_telemetry::{Telemetry, clock};
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
-    let Started { host, admin, public, control, control_file, watch, embedded, threads, lock } = tokio::select! {
+    let started = tokio::select! {
         started = start(&args) => started?,
         signal = signals.while_starting() => {
             tracing::info!("{signal} while starting");
             return Ok(());
         }
     };
+    let Started { host, admin, login, public, control, control_file, .. } = started;
+    let Started { watch, embedded, pipeline, threads, lock, .. } = started;
     let public = serve_public(&host, public, threads.clone());
     let control = serve_control(admin, control, &public.connections);
-    announce(&host, args.output.format);
+    announce(&host, &login, args.output.format);
     let watching = watch.map(|watch| watch.start(host.registry.clone(), host.swaps.clone()));
     // Looks at every backend once, so that the log says from the start what stands in for what.
     tokio::spawn({
@@ -131,6 +136,8 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
+    // The last of all: what was said until now is kept.
+    pipeline.stop().await;
     drop(lock);
     Ok(())
 }
@@ -164,12 +171,15 @@ async fn renew(tls: TlsConfig) {
 struct Started {
     host: Arc<Host>,
     admin: Arc<Admin>,
+    /// The link that signs a browser in to the dashboard.
+    login: String,
     public: Listener,
     control: Listener,
     /// Tells commands where the control plane is. Removed when it is dropped.
     control_file: ControlFile,
     watch: Option<Watch>,
     embedded: Option<Embedded>,
+    pipeline: Pipeline,
     threads: Arc<Threads>,
     /// On the state folder.
     lock: Lock,
@@ -184,7 +194,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let config = Arc::new(config);
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
-    let telemetry = Telemetry::off();
+    let (telemetry, pipeline) = collect(&config)?;
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
@@ -229,12 +239,49 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         registry,
         files,
         swaps,
+        seen: Seen(pipeline.reader()),
+        complaints: Complaints::default(),
+        started: clock::now(),
         stopping: AtomicBool::new(false),
     });
     let token = Token::new()?;
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
-    let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token));
-    Ok(Started { host, admin, public, control, control_file, watch, embedded, threads, lock })
+    let login = format!("{}login?t={}", host.control_address, token.expose());
+    let sessions = Sessions::open(&host.config.state_dir)?;
+    let seen = admin::telemetry::Seen { reader: pipeline.reader() };
+    let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token, sessions, seen));
+    Ok(Started {
+        host,
+        admin,
+        login,
+        public,
+        control,
+        control_file,
+        watch,
+        embedded,
+        pipeline,
+        threads,
+        lock,
+    })
+}
+
+/// See what happens from now on, and keep it.
+fn collect(config: &Config) -> Result<(&'static Telemetry, Pipeline)> {
+    let sender = Sender::default();
+    let sampler = Sampler::new(
+        limits::telemetry::SAMPLE.default,
+        limits::telemetry::SAMPLE_PER_SECOND.default as u32,
+    );
+    let telemetry =
+        Telemetry::new(Box::new(sender.clone()), sampler, limits::telemetry::SLOW.default).leak();
+    let bounds = Bounds {
+        bytes: limits::telemetry::STORE_BYTES.default,
+        age: limits::telemetry::STORE_AGE.default,
+    };
+    let source = Box::new(|| telemetry.figures());
+    let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, Vec::new());
+    log::collect(telemetry);
+    Ok((telemetry, pipeline.context("the thread that keeps telemetry does not start")?))
 }
 
 fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>> {
@@ -257,18 +304,22 @@ fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>>
 }
 
 /// A running application.
-struct Host {
-    config: Arc<Config>,
-    swaps: Arc<Swaps>,
-    backends: Backends,
-    registry: Arc<Registry>,
+pub(crate) struct Host {
+    pub(crate) config: Arc<Config>,
+    pub(crate) swaps: Arc<Swaps>,
+    pub(crate) backends: Backends,
+    pub(crate) registry: Arc<Registry>,
     /// The requests of each static service.
-    files: BTreeMap<String, Arc<Traffic>>,
-    app: App,
+    pub(crate) files: BTreeMap<String, Arc<Traffic>>,
+    pub(crate) app: App,
+    pub(crate) seen: Seen,
+    pub(crate) complaints: Complaints,
+    /// Microseconds since 1970.
+    pub(crate) started: u64,
     /// The public address.
-    address: String,
-    control_address: String,
-    stopping: AtomicBool,
+    pub(crate) address: String,
+    pub(crate) control_address: String,
+    pub(crate) stopping: AtomicBool,
 }
 
 /// The application file with what the command line says instead.
@@ -368,11 +419,16 @@ fn serve_control(admin: Arc<Admin>, listener: Listener, public: &Arc<Connections
 }
 
 /// Say that everything is up, and what there is.
-fn announce(host: &Host, format: Format) {
+fn announce(host: &Host, login: &str, format: Format) {
     let services = host.services();
     // One write, so that a program that waits for the first line never finds half a table.
-    let mut text =
-        format!("Control plane on {}\nServing HTTP on {}\n", host.control_address, host.address);
+    let mut text = String::new();
+    // What is no terminal may be kept by others, and the link signs in whoever has it.
+    if std::io::stderr().is_terminal() {
+        text.push_str(&format!("Dashboard on {login}\n"));
+    }
+    text.push_str(&format!("Control plane on {}\n", host.control_address));
+    text.push_str(&format!("Serving HTTP on {}\n", host.address));
     match format {
         Format::Table => text.push_str(&table(&services)),
         Format::Json => {
@@ -384,35 +440,7 @@ fn announce(host: &Host, format: Format) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Services as the start-up table shows them.
-pub fn table(services: &[ServiceStatus]) -> String {
-    let rows: Vec<[String; 6]> = services
-        .iter()
-        .map(|service| {
-            [
-                service.service.clone(),
-                service.route.clone().unwrap_or_else(|| "(internal)".to_string()),
-                service.kind.to_string(),
-                service.version.clone().unwrap_or_else(|| "-".to_string()),
-                service.state.to_string(),
-                service.address.clone(),
-            ]
-        })
-        .collect();
-    table::render(["SERVICE", "ROUTE", "KIND", "VERSION", "STATE", "ADDRESS"], &rows)
-}
-
 impl Host {
-    /// A service's state in a word.
-    fn state(&self, service: &ServiceConfig, is_on_trial: bool) -> &'static str {
-        let component = service.component();
-        match component.and_then(|component| self.backends.lacking(&component.grants)) {
-            Some(lacking) => lacking,
-            None if is_on_trial => "canary",
-            None => "running",
-        }
-    }
-
     fn tell_what_is_cut(&self) {
         for service in self.services() {
             let requests = service.in_flight + service.queued;
@@ -420,64 +448,5 @@ impl Host {
                 tracing::warn!("cutting {requests} requests of {}", service.service);
             }
         }
-    }
-}
-
-impl Status for Host {
-    fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Acquire)
-    }
-
-    fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
-        Box::pin(self.backends.unavailable())
-    }
-
-    fn backends(&self) -> Vec<BackendStatus> {
-        let calls = self.backends.calls().into_iter();
-        calls.map(|(backend, calls)| BackendStatus { backend, calls }).collect()
-    }
-
-    fn services(&self) -> Vec<ServiceStatus> {
-        self.config
-            .services
-            .values()
-            .map(|config| {
-                let service = self.registry.find(&config.name);
-                let active = service.map(|service| service.active());
-                let files = self.files.get(&config.name).map(Arc::as_ref);
-                let traffic = service.map(|service| service.traffic()).or(files);
-                let versions = active.as_ref().map(|active| active.versions()).unwrap_or_default();
-                ServiceStatus {
-                    service: config.name.clone(),
-                    route: config.route.clone(),
-                    kind: if service.is_some() { "component" } else { "static" }.to_string(),
-                    version: active.as_ref().map(|active| active.stable.digest.short().to_string()),
-                    canary: active.as_ref().and_then(|active| {
-                        let canary = active.canary.as_ref()?;
-                        Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
-                    }),
-                    state: self.state(config, versions.len() > 1).to_string(),
-                    address: address(&self.address, config),
-                    instances: versions.iter().map(|version| version.live_instances()).sum(),
-                    in_flight: traffic.map_or(0, Traffic::in_flight),
-                    queued: traffic.map_or(0, Traffic::queued),
-                    served: traffic.map_or(0, Traffic::served),
-                    failed: traffic.map_or(0, Traffic::failed),
-                    cancelled: traffic.map_or(0, Traffic::cancelled),
-                }
-            })
-            .collect()
-    }
-}
-
-fn address(public: &str, service: &ServiceConfig) -> String {
-    let Some(route) = &service.route else {
-        return format!("http://{}/ (inside)", service.name);
-    };
-    let address = format!("{}{route}", public.trim_end_matches('/'));
-    match service.kind {
-        // Of a folder: what its page names beside itself is inside it.
-        ServiceKind::Static { .. } if !address.ends_with('/') => format!("{address}/"),
-        _ => address,
     }
 }

@@ -34,6 +34,10 @@ pub(crate) fn web() -> PathBuf {
     root().join("web")
 }
 
+pub(crate) fn dashboard() -> PathBuf {
+    web().join("dashboard")
+}
+
 /// A program of the same toolchain as the cargo this program was started by.
 pub(crate) fn beside_cargo(name: &str) -> PathBuf {
     let beside = env::var_os("CARGO").map(|cargo| PathBuf::from(cargo).with_file_name(name));

@@ -93,6 +93,7 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.web {
         npm_packages(&project::web())?;
+        npm_packages(&project::dashboard())?;
     }
     if need.foreign {
         for guest in guests::javascript::all(&project::root()) {

@@ -1,4 +1,4 @@
-//! Building the web UI with npm, only when one of its files is newer than its last build.
+//! Building the pages with npm, each only when one of its files is newer than its last build.
 
 use std::fs;
 use std::io;
@@ -11,19 +11,28 @@ use anyhow::{Result, ensure};
 use crate::project;
 use crate::shell::{self, MINUTE};
 
-/// What a build starts from is everything but what it makes, what npm installs, and test cases.
-const NOT_SOURCES: [&str; 3] = ["cases", "dist", "node_modules"];
+/// What a build starts from is everything but what it makes, what npm installs, test cases, and the other page.
+const NOT_SOURCES: [&str; 4] = ["cases", "dashboard", "dist", "node_modules"];
 
-/// Builds the UI; returns a remark on what was done.
+/// Builds the application's page and the dashboard; returns a remark on what was done.
 pub(crate) fn build() -> Result<String> {
-    let web = project::web();
+    let (page, dashboard) = (build_page(&project::web())?, build_dashboard()?);
+    Ok(format!("{page}, dashboard {dashboard}"))
+}
+
+/// The dashboard is in the program, so it is built before that.
+pub(crate) fn build_dashboard() -> Result<String> {
+    build_page(&project::dashboard())
+}
+
+fn build_page(web: &Path) -> Result<String> {
     let page = web.join("dist/index.html");
     let built = fs::metadata(&page).and_then(|data| data.modified()).ok();
-    if built.is_some_and(|built| newest_source(&web).is_ok_and(|source| source <= built)) {
+    if built.is_some_and(|built| newest_source(web).is_ok_and(|source| source <= built)) {
         return Ok("up to date".to_owned());
     }
-    shell::shown(npm(&["run", "build"]).current_dir(&web), 10 * MINUTE)?;
-    ensure!(page.is_file(), "`npm run build` made no web/dist/index.html");
+    shell::shown(npm(&["run", "build"]).current_dir(web), 10 * MINUTE)?;
+    ensure!(page.is_file(), "`npm run build` made no {}", page.display());
     Ok("built".to_owned())
 }
 

@@ -6,7 +6,11 @@
 
 mod body;
 mod guard;
+mod page;
+pub mod resources;
+mod session;
 mod swap;
+pub mod telemetry;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::WasiBody;
 
+pub use self::session::Sessions;
+use self::telemetry::Seen;
 use crate::control::Token;
 use crate::listener::Arriving;
 use crate::{is_end_of_connection, request};
@@ -28,6 +34,8 @@ use wasm_host_service::swap::Swaps;
 
 /// What the control plane says about the host. Implemented by the part that knows it.
 pub trait Status: Send + Sync {
+    /// The application's name.
+    fn application(&self) -> &str;
     /// Whether new requests are welcome.
     fn is_ready(&self) -> bool;
     /// What does not work at the moment. It makes some answers errors, and is no reason to send
@@ -35,6 +43,13 @@ pub trait Status: Send + Sync {
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
     fn services(&self) -> Vec<ServiceStatus>;
     fn backends(&self) -> Vec<BackendStatus>;
+    /// All that is there, as the dashboard shows it.
+    fn resources(&self) -> Pin<Box<dyn Future<Output = resources::Resources> + Send + '_>>;
+    /// One service. None: there is no such service.
+    fn service<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Option<resources::Described>> + Send + 'a>>;
 }
 
 /// What runs on one backend. Zero when no client waits: a call that outlives its client would show here.
@@ -76,15 +91,24 @@ pub struct Admin {
     status: Arc<dyn Status>,
     swaps: Arc<Swaps>,
     token: Token,
+    sessions: Sessions,
+    seen: Seen,
     uploads: Semaphore,
 }
 
 const PATHS: &str = "there are /live, /ready, /services, /backends, and of each service below \
-                     /services/NAME/ history, swap, rollback and drain";
+                     /services/NAME/ history, swap, rollback and drain; what the dashboard shows is below /api/";
 
 impl Admin {
-    pub fn new(status: Arc<dyn Status>, swaps: Arc<Swaps>, token: Token) -> Self {
-        Self { status, swaps, token, uploads: Semaphore::new(limits::ADMIN_UPLOADS) }
+    pub fn new(
+        status: Arc<dyn Status>,
+        swaps: Arc<Swaps>,
+        token: Token,
+        sessions: Sessions,
+        seen: Seen,
+    ) -> Self {
+        let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
+        Self { status, swaps, token, sessions, seen, uploads }
     }
 
     /// Answer a request to the control plane. Never fails: a failure is a response.
@@ -111,8 +135,17 @@ impl Admin {
             reads(&request)?;
             return Ok(self.health(steps == ["ready"]).await);
         }
-        guard::has_token(&request, &self.token)?;
+        if let ["login"] = steps[..] {
+            return self.login(&request);
+        }
+        if let Some(page) = self.page(&request) {
+            reads(&request)?;
+            return Ok(page);
+        }
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        guard::may(&request, &self.token, &self.sessions, changes)?;
         match steps[..] {
+            ["api", ref steps @ ..] => self.api(steps, &request).await,
             ["services"] => {
                 reads(&request)?;
                 Ok(json(StatusCode::OK, &self.status.services()))
@@ -141,6 +174,45 @@ impl Admin {
         }
     }
 
+    /// What the dashboard asks.
+    async fn api<B>(
+        &self,
+        steps: &[&str],
+        request: &Request<B>,
+    ) -> Result<Response<WasiBody>, Failure> {
+        match steps {
+            ["session"] => {
+                reads(request)?;
+                Ok(self.session(request))
+            }
+            ["logout"] => {
+                writes(request)?;
+                Ok(self.logout(request.headers()))
+            }
+            ["resources"] => {
+                reads(request)?;
+                Ok(json(StatusCode::OK, &self.status.resources().await))
+            }
+            ["resources", name] => {
+                reads(request)?;
+                let Some(service) = self.status.service(name).await else {
+                    return Err(Failure::new(
+                        Kind::NoService,
+                        format!("There is no service {name}."),
+                    ));
+                };
+                Ok(json(StatusCode::OK, &service))
+            }
+            _ => {
+                if let Some(answer) = self.seen.answer(steps, request).await? {
+                    return Ok(answer);
+                }
+                let path = request.uri().path();
+                Err(Failure::new(Kind::NoRoute, format!("There is no {path}; {PATHS}.")))
+            }
+        }
+    }
+
     async fn health(&self, ready: bool) -> Response<WasiBody> {
         if !ready {
             return json(StatusCode::OK, &serde_json::json!({ "status": "live" }));
@@ -166,6 +238,10 @@ fn writes<B>(request: &Request<B>) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(Kind::PostOnly, "This is asked for with POST."))
+}
+
+fn malformed(detail: impl Into<String>) -> Failure {
+    Failure::new(Kind::Malformed, detail)
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<WasiBody> {

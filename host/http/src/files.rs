@@ -9,7 +9,7 @@ mod accept;
 mod conditions;
 mod content;
 mod found;
-mod kind;
+pub(crate) mod kind;
 mod range;
 mod tag;
 

@@ -6,8 +6,9 @@
 
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 
+use super::session::Sessions;
 use crate::control::Token;
 use crate::origin::{SEC_FETCH_SITE, is_address_or_localhost};
 use crate::request;
@@ -16,20 +17,46 @@ use wasm_host_service::failure::{Failure, Kind};
 /// Refuse what comes from a web page.
 pub(super) fn same_origin<B>(request: &Request<B>) -> Result<(), Failure> {
     let forbidden = |detail: &str| Err(Failure::new(Kind::Forbidden, detail));
-    if request.headers().contains_key(ORIGIN) {
-        return forbidden(
-            "The control plane takes no requests with an Origin: they come from web pages.",
-        );
-    }
     let site = request.headers().get(SEC_FETCH_SITE);
     if site.is_some_and(|site| site != "none" && site != "same-origin") {
         return forbidden("The control plane takes no requests from web pages of other sites.");
     }
     let host = request::host(request)?;
-    if !is_address_or_localhost(host.as_ref().map_or("", Authority::as_str)) {
+    let host = host.as_ref().map_or("", Authority::as_str);
+    if !is_address_or_localhost(host) {
         return forbidden("The control plane is asked by its IP address, or as localhost.");
     }
+    // Its own page says where it comes from when it changes something. A browser that knows `Sec-Fetch-Site` has
+    // compared already, and also where a proxy in front has another name.
+    let is_own = |origin: &HeaderValue| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        origin.is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+    };
+    let origins = request.headers().get_all(ORIGIN);
+    if site.is_none() && !origins.iter().all(is_own) {
+        return forbidden("The control plane takes no requests from pages of other origins.");
+    }
     Ok(())
+}
+
+/// Let in a request that has the token, or comes from a page that is signed in. `changes`: it does something.
+pub(super) fn may<B>(
+    request: &Request<B>,
+    token: &Token,
+    sessions: &Sessions,
+    changes: bool,
+) -> Result<(), Failure> {
+    let headers = request.headers();
+    let Some(session) = sessions.of(headers).filter(|_| given(headers).is_none()) else {
+        return has_token(request, token);
+    };
+    if !changes || sessions.is_of_page(session, headers) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Forbidden,
+        "What changes something has the header X-CSRF-Token with the `csrf` of /api/session.",
+    ))
 }
 
 /// Let in a request that has the token.
@@ -72,9 +99,45 @@ mod tests {
             [("host", "127.0.0.1.evil.example:8081"), ("x", "y")],
             [("host", "localhost.evil.example"), ("x", "y")],
             [("host", "a"), ("host", "127.0.0.1")],
+            [("host", "127.0.0.1:8081"), ("origin", "http://127.0.0.1:8080")],
         ] {
             assert!(same_origin(&request(&headers)).is_err(), "{headers:?}");
         }
+    }
+
+    #[test]
+    fn requests_of_its_own_page_are_not() {
+        let host = ("host", "127.0.0.1:8081");
+        let own = ("origin", "http://127.0.0.1:8081");
+        assert!(same_origin(&request(&[host, own])).is_ok());
+        let behind_a_proxy =
+            [host, ("origin", "https://ops.example"), ("sec-fetch-site", "same-origin")];
+        assert!(same_origin(&request(&behind_a_proxy)).is_ok());
+    }
+
+    #[test]
+    fn a_page_that_is_signed_in_reads_and_shows_more_to_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (token, sessions) = (Token::new().unwrap(), Sessions::open(folder.path()).unwrap());
+        let cookie = sessions.begin(false).unwrap();
+        let cookie = cookie.to_str().unwrap().split(';').next().unwrap();
+        let may = |headers: &[(&str, &str)], changes| {
+            may(&request(headers), &token, &sessions, changes).map_err(|failure| failure.kind)
+        };
+        let signed_in = ("cookie", cookie);
+        assert_eq!(may(&[signed_in], false), Ok(()));
+        assert_eq!(may(&[signed_in], true), Err(Kind::Forbidden));
+        let mut headers = HeaderMap::new();
+        headers.insert("cookie", cookie.parse().unwrap());
+        let csrf = sessions.csrf(sessions.of(&headers).unwrap());
+        assert_eq!(may(&[signed_in, ("x-csrf-token", &csrf)], true), Ok(()));
+        assert_eq!(may(&[("x-csrf-token", &csrf)], true), Err(Kind::Unauthorised));
+        assert_eq!(
+            may(&[signed_in, ("authorization", "Bearer x")], false),
+            Err(Kind::Unauthorised)
+        );
+        let bearer = format!("Bearer {}", token.expose());
+        assert_eq!(may(&[("authorization", &bearer)], true), Ok(()));
     }
 
     #[test]

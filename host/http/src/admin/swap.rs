@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode, header};
 use serde::Deserialize;
 use wasmtime_wasi_http::WasiBody;
 
-use super::{Admin, body, json};
+use super::{Admin, body, json, malformed};
 use crate::control::versions;
 use crate::listener::Arriving;
 use wasm_host_engine::compile::ComponentFile;
@@ -188,10 +188,6 @@ impl Asked {
             }
         }
     }
-}
-
-fn malformed(detail: impl Into<String>) -> Failure {
-    Failure::new(Kind::Malformed, detail)
 }
 
 #[cfg(test)]

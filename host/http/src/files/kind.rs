@@ -7,7 +7,7 @@ use http::HeaderValue;
 /// Sources of TypeScript. The tables of types know these ends from video recorders.
 const TYPESCRIPT: [&str; 4] = ["ts", "mts", "cts", "tsx"];
 
-pub(super) fn of(file: &Path) -> HeaderValue {
+pub(crate) fn of(file: &Path) -> HeaderValue {
     let extension = file.extension().and_then(|extension| extension.to_str());
     let is_typescript = extension.is_some_and(|extension| {
         TYPESCRIPT.iter().any(|known| extension.eq_ignore_ascii_case(known))

@@ -1,0 +1,118 @@
+//! What there is, as the dashboard shows it: services, backends, and who asks whom.
+
+use serde::Serialize;
+
+use super::ServiceStatus;
+use crate::control::versions::Attempt;
+
+#[derive(Debug, Serialize)]
+pub struct Resources {
+    pub application: String,
+    pub host: HostStatus,
+    pub services: Vec<ServiceResource>,
+    pub backends: Vec<BackendResource>,
+    pub edges: Vec<Edge>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct HostStatus {
+    pub version: &'static str,
+    /// Microseconds since 1970.
+    pub started: u64,
+    pub address: String,
+    pub pid: u32,
+}
+
+/// What happened in the last minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Recent {
+    /// In a second.
+    pub rate: f64,
+    pub errors: f64,
+    /// Microseconds; none without anything to measure.
+    pub p50: Option<u64>,
+    pub p99: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ServiceResource {
+    #[serde(flatten)]
+    pub status: ServiceStatus,
+    #[serde(flatten)]
+    pub recent: Recent,
+    /// `postgres.weather`, `ollama.local`, `service.other`.
+    pub grants: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct BackendResource {
+    pub backend: String,
+    pub kind: String,
+    /// `up`, or `down` with the reason in `detail`, as was last seen.
+    pub state: String,
+    pub detail: Option<String>,
+    pub calls: usize,
+    #[serde(flatten)]
+    pub recent: Recent,
+}
+
+/// A service that may ask another one, or a backend.
+#[derive(Debug, Serialize)]
+pub struct Edge {
+    pub from: String,
+    pub to: String,
+    pub rate: f64,
+    pub errors: f64,
+}
+
+/// One service and all that is known of it.
+#[derive(Debug, Serialize)]
+pub struct Described {
+    #[serde(flatten)]
+    pub service: ServiceResource,
+    pub imports: Vec<String>,
+    pub limits: Vec<LimitInEffect>,
+    pub environment: Vec<Variable>,
+    /// Where it is asked for its health before a version is published.
+    pub health: Option<String>,
+    pub history: Vec<Attempt>,
+    pub versions: Vec<VersionStatus>,
+    pub failures: Vec<RecentFailure>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LimitInEffect {
+    pub key: String,
+    pub value: String,
+    /// `default`, or the place in the application file.
+    pub source: String,
+}
+
+/// A variable that the component sees.
+#[derive(Debug, Serialize)]
+pub struct Variable {
+    pub name: String,
+    /// None: it is a secret.
+    pub value: Option<String>,
+    pub secret: bool,
+    pub source: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub struct VersionStatus {
+    pub version: String,
+    /// `serving`, `canary` or `draining`.
+    pub state: &'static str,
+    pub in_flight: usize,
+    pub served: u64,
+    pub errors: u64,
+    pub instances: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RecentFailure {
+    pub time: u64,
+    pub trace: String,
+    pub status: Option<u16>,
+    pub message: String,
+}

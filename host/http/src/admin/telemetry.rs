@@ -1,0 +1,85 @@
+//! What was collected, over HTTP: lists in pages or as they go on, one trace, figures.
+//!
+//! It reads what is asked for, and says in JSON what the [`Reader`] answers. A word that is not known is refused, so that
+//! a filter that was written wrong is not taken for one that finds everything.
+
+mod asked;
+mod follow;
+
+use http::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use wasmtime_wasi_http::WasiBody;
+
+use self::asked::Asked;
+use super::{json, malformed, reads};
+use wasm_host_collector::{ReadError, Reader};
+use wasm_host_service::failure::{Failure, Kind};
+
+/// What the control plane can be asked about.
+pub struct Seen {
+    pub reader: Reader,
+}
+
+impl Seen {
+    /// Answer what is below `/api/`. None: there is nothing of that name here.
+    pub(super) async fn answer<B>(
+        &self,
+        steps: &[&str],
+        request: &Request<B>,
+    ) -> Result<Option<Response<WasiBody>>, Failure> {
+        let query = request.uri().query();
+        if let (["telemetry"], &Method::DELETE) = (steps, request.method()) {
+            let mut asked = Asked::of(query)?;
+            let service = asked.one("service");
+            asked.nothing_else()?;
+            self.reader.clear(service.as_deref()).await.map_err(failure)?;
+            return Ok(Some(json(StatusCode::OK, &serde_json::json!({}))));
+        }
+        let mut asked = Asked::of(query)?;
+        let response = match steps {
+            ["logs"] => {
+                let follows = asked.follows()?;
+                let query = asked.logs()?;
+                match follows {
+                    true => follow::logs(&self.reader, query).await?,
+                    false => answer(self.reader.logs(&query).await)?,
+                }
+            }
+            ["traces"] => {
+                let follows = asked.follows()?;
+                let query = asked.traces()?;
+                match follows {
+                    true => follow::traces(&self.reader, query).await?,
+                    false => answer(self.reader.traces(&query).await)?,
+                }
+            }
+            ["traces", id] => {
+                asked.nothing_else()?;
+                let id = id.parse().map_err(|_| malformed("A trace has 32 digits."))?;
+                match self.reader.trace(id).await.map_err(failure)? {
+                    Some(detail) => json(StatusCode::OK, &detail),
+                    None => {
+                        let why = format!("The trace {id} is not kept, or no longer.");
+                        return Err(Failure::new(Kind::NoRoute, why));
+                    }
+                }
+            }
+            _ => return Ok(None),
+        };
+        reads(request)?;
+        Ok(Some(response))
+    }
+}
+
+fn answer(answer: Result<impl Serialize, ReadError>) -> Result<Response<WasiBody>, Failure> {
+    answer.map(|answer| json(StatusCode::OK, &answer)).map_err(failure)
+}
+
+fn failure(error: ReadError) -> Failure {
+    let kind = match &error {
+        ReadError::Cursor => Kind::Malformed,
+        ReadError::Late => Kind::Busy,
+        ReadError::Store(_) | ReadError::Ended | ReadError::Clear(_) => Kind::Internal,
+    };
+    Failure::new(kind, format!("{error}."))
+}

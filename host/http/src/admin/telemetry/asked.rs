@@ -1,0 +1,138 @@
+//! What a query asks for, word by word.
+
+use std::str::FromStr;
+
+use url::form_urlencoded;
+
+use super::super::malformed;
+use wasm_host_collector::{LogQuery, TraceQuery};
+use wasm_host_service::failure::Failure;
+use wasm_host_settings::duration;
+use wasm_host_telemetry::clock;
+use wasm_host_telemetry::log::Level;
+
+/// The words of a query that nothing has taken yet.
+pub(super) struct Asked(Vec<(String, String)>);
+
+const LEVELS: [Level; 5] = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
+
+impl Asked {
+    pub(super) fn of(query: Option<&str>) -> Result<Self, Failure> {
+        let words = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Ok(Self(words.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()))
+    }
+
+    pub(super) fn one(&mut self, name: &str) -> Option<String> {
+        self.all(name).pop().filter(|value| !value.is_empty())
+    }
+
+    fn all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(word, _)| word == name).map(|(_, value)| value).collect()
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<usize>, Failure> {
+        self.parsed(name, "a whole number")
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, what: &str) -> Result<Option<T>, Failure> {
+        let Some(value) = self.one(name) else { return Ok(None) };
+        value.parse().map(Some).map_err(|_| malformed(format!("{name} is {what}, not {value:?}.")))
+    }
+
+    fn is(&mut self, name: &str) -> Result<bool, Failure> {
+        Ok(self.parsed(name, "true or false")?.unwrap_or(false))
+    }
+
+    pub(super) fn follows(&mut self) -> Result<bool, Failure> {
+        self.is("follow")
+    }
+
+    /// A moment: microseconds since 1970, or a time before now such as `10m`.
+    fn moment(&mut self, name: &str) -> Result<Option<u64>, Failure> {
+        let Some(value) = self.one(name) else { return Ok(None) };
+        if let Ok(moment) = value.parse() {
+            return Ok(Some(moment));
+        }
+        let before = duration(&value).map_err(|why| malformed(format!("{name}: {why}.")))?;
+        Ok(Some(clock::now().saturating_sub(clock::micros(before))))
+    }
+
+    pub(super) fn nothing_else(&self) -> Result<(), Failure> {
+        match self.0.first() {
+            Some((name, _)) => Err(malformed(format!("{name:?} is not known here."))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn logs(mut self) -> Result<LogQuery, Failure> {
+        let level = match self.one("level") {
+            Some(name) => {
+                let level = LEVELS.into_iter().find(|level| level.name() == name);
+                let known = "level is trace, debug, info, warn or error";
+                Some(level.ok_or_else(|| malformed(format!("{known}, not {name:?}.")))?)
+            }
+            None => None,
+        };
+        let query = LogQuery {
+            services: self.all("service"),
+            level,
+            search: self.one("search"),
+            since: self.moment("since")?,
+            until: self.moment("until")?,
+            trace: self.parsed("trace", "32 digits")?,
+            request: self.parsed("request", "16 digits")?,
+            source: self.one("source"),
+            limit: self.number("limit")?,
+            before: self.one("before"),
+        };
+        self.nothing_else()?;
+        Ok(query)
+    }
+
+    pub(super) fn traces(mut self) -> Result<TraceQuery, Failure> {
+        let slower = match self.one("slower") {
+            Some(text) => {
+                let slower = duration(&text).map_err(|why| malformed(format!("slower: {why}.")))?;
+                Some(clock::micros(slower))
+            }
+            None => None,
+        };
+        let query = TraceQuery {
+            service: self.one("service"),
+            search: self.one("search"),
+            errors: self.is("errors")?,
+            slower,
+            since: self.moment("since")?,
+            until: self.moment("until")?,
+            route: self.one("route"),
+            limit: self.number("limit")?,
+            before: self.one("before"),
+        };
+        self.nothing_else()?;
+        Ok(query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_read_and_what_is_not_known_is_refused() {
+        let asked = |query: &str| Asked::of(Some(query)).unwrap();
+        let logs = asked("service=a&service=b&level=warn&search=no+rows&limit=5&since=12").logs();
+        let logs = logs.unwrap();
+        assert_eq!(logs.services, ["a", "b"]);
+        assert_eq!((logs.level, logs.search.as_deref()), (Some(Level::Warn), Some("no rows")));
+        assert_eq!((logs.limit, logs.since), (Some(5), Some(12)));
+        let traces = asked("errors=true&slower=200ms&since=10m").traces().unwrap();
+        assert!(traces.errors);
+        assert_eq!(traces.slower, Some(200_000));
+        assert!(traces.since.unwrap() < clock::now() - 599_000_000);
+        for wrong in ["level=loud", "limit=-1", "since=yesterday", "trace=1", "servce=a"] {
+            let why = asked(wrong).logs().map(drop).unwrap_err();
+            let name = wrong.split('=').next().unwrap();
+            assert!(why.public.contains(name), "{}", why.public);
+        }
+    }
+}

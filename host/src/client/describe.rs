@@ -1,0 +1,212 @@
+//! `wasm-host describe` and `wasm-host wait`: one service and all that is known of it, and waiting until it is well.
+
+use std::fmt::Write as _;
+
+use anyhow::anyhow;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Client, duration, utc_micros};
+use crate::cli::{self, Condition, Format};
+use crate::exit::Exit;
+use wasm_host_http::control::versions::Attempt;
+use wasm_host_limits as limits;
+use wasm_host_system::output;
+use wasm_host_system::printable::printable;
+use wasm_host_system::table;
+
+#[derive(Deserialize)]
+struct Described {
+    service: String,
+    kind: String,
+    route: Option<String>,
+    version: Option<String>,
+    canary: Option<String>,
+    state: String,
+    address: String,
+    instances: usize,
+    in_flight: usize,
+    queued: usize,
+    served: u64,
+    failed: u64,
+    cancelled: u64,
+    rate: f64,
+    p50: Option<u64>,
+    p99: Option<u64>,
+    grants: Vec<String>,
+    imports: Vec<String>,
+    limits: Vec<Limit>,
+    environment: Vec<Variable>,
+    health: Option<String>,
+    history: Vec<Attempt>,
+    failures: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    key: String,
+    value: String,
+    source: String,
+}
+
+#[derive(Deserialize)]
+struct Variable {
+    name: String,
+    value: Option<String>,
+    source: String,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    time: u64,
+    trace: String,
+    status: Option<u16>,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    services: Vec<Resource>,
+    backends: Vec<Backend>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    service: String,
+    state: String,
+    grants: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Backend {
+    backend: String,
+    detail: Option<String>,
+}
+
+pub async fn describe(args: cli::Describe) -> Result<(), Exit> {
+    let client = Client::of(&args.control)?;
+    let described: Value = client.get(&["api", "resources", &args.service]).await?;
+    match args.control.output.format {
+        Format::Json => table::json(&described)?,
+        Format::Table => {
+            let described = serde_json::from_value(described).map_err(anyhow::Error::from)?;
+            output::show(&render(&described));
+        }
+    }
+    Ok(())
+}
+
+fn render(service: &Described) -> String {
+    let mut text = String::new();
+    let mut fact = |name: &str, value: String| {
+        // A string takes everything.
+        let _ = writeln!(text, "{name:<14}{}", printable(&value));
+    };
+    fact("Service", service.service.clone());
+    fact("Kind", service.kind.clone());
+    fact("Route", service.route.clone().unwrap_or_else(|| "(internal)".to_owned()));
+    fact("Address", service.address.clone());
+    fact("State", service.state.clone());
+    for (name, value) in [("Version", &service.version), ("Canary", &service.canary)] {
+        if let Some(value) = value {
+            fact(name, value.clone());
+        }
+    }
+    fact("Health path", service.health.clone().unwrap_or_else(|| "(none)".to_owned()));
+    fact("Instances", service.instances.to_string());
+    fact(
+        "Requests",
+        format!(
+            "{} running, {} queued, {} served, {} failed, {} cancelled",
+            service.in_flight, service.queued, service.served, service.failed, service.cancelled
+        ),
+    );
+    let known = |time: Option<u64>| time.map_or("-".to_owned(), duration);
+    fact(
+        "Last minute",
+        format!("{:.1}/s, p50 {}, p99 {}", service.rate, known(service.p50), known(service.p99)),
+    );
+    let mut list = |name: &str, values: &[String]| {
+        if values.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "{name}");
+        for value in values {
+            let _ = writeln!(text, "  {}", printable(value));
+        }
+    };
+    list("Grants", &service.grants);
+    list("Imports", &service.imports);
+    let variable = |it: &Variable| {
+        format!("{} = {} ({})", it.name, it.value.as_deref().unwrap_or("[secret]"), it.source)
+    };
+    list("Environment", &service.environment.iter().map(variable).collect::<Vec<_>>());
+    let limit = |it: &Limit| format!("{} = {} ({})", it.key, it.value, it.source);
+    list("Limits", &service.limits.iter().map(limit).collect::<Vec<_>>());
+    let attempt = |it: &Attempt| {
+        let digest = it.digest.as_deref().map_or("-", super::swap::short);
+        let reason = it.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let at = utc_micros(it.at_ms.saturating_mul(1000));
+        format!("{at} {digest} {} by {}{reason}", it.verdict.name(), it.cause)
+    };
+    list("History", &service.history.iter().rev().map(attempt).collect::<Vec<_>>());
+    let failure = |it: &Failure| {
+        let status = it.status.map(|status| status.to_string()).unwrap_or_default();
+        format!("{} {status} {} (trace {})", utc_micros(it.time), it.message, it.trace)
+    };
+    list("Last failures", &service.failures.iter().map(failure).collect::<Vec<_>>());
+    text
+}
+
+/// Wait until a service is as wanted. A host that is not there yet is waited for, too.
+pub async fn wait(args: cli::Wait) -> Result<(), Exit> {
+    let deadline = Instant::now() + args.timeout;
+    let mut last = "the host did not answer".to_owned();
+    loop {
+        let looked = timeout_at(deadline, look(&args)).await;
+        match looked {
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(why))) => last = why,
+            // It may still come up; a service that is not in its file will not.
+            Ok(Err(Look::Final(error))) => return Err(error),
+            Ok(Err(Look::NotYet(why))) => last = why,
+            Err(_) => {}
+        }
+        if Instant::now() + limits::WAIT_POLL >= deadline {
+            let (service, wanted) = (&args.service, args.condition.name());
+            return Err(
+                anyhow!("{service} was not {wanted} within {:?}: {last}", args.timeout).into()
+            );
+        }
+        sleep(limits::WAIT_POLL).await;
+    }
+}
+
+enum Look {
+    NotYet(String),
+    Final(Exit),
+}
+
+/// Why a service is not as wanted. None: it is.
+async fn look(args: &cli::Wait) -> Result<Option<String>, Look> {
+    let not_yet = |exit: Exit| match exit {
+        Exit::Failed(error) => Look::NotYet(format!("{error:#}")),
+        other => Look::Final(other),
+    };
+    let client = Client::of(&args.control).map_err(not_yet)?;
+    let all: Resources = client.get(&["api", "resources"]).await.map_err(not_yet)?;
+    let Some(service) = all.services.iter().find(|it| it.service == args.service) else {
+        let names: Vec<&str> = all.services.iter().map(|it| &*it.service).collect();
+        let error = anyhow!("there is no service {}; there are {}", args.service, names.join(", "));
+        return Err(Look::Final(error.into()));
+    };
+    if !matches!(&*service.state, "running" | "canary") {
+        return Ok(Some(format!("it is {}", service.state)));
+    }
+    if args.condition == Condition::Running {
+        return Ok(None);
+    }
+    let down = all.backends.iter().filter(|it| service.grants.contains(&it.backend));
+    Ok(down.filter_map(|it| it.detail.clone()).next())
+}

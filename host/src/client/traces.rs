@@ -1,0 +1,232 @@
+//! `wasm-host traces`: the requests that were kept, and one of them with all that was done for it.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Client, duration, utc_micros};
+use crate::cli::{self, Format};
+use crate::client::logs;
+use crate::exit::Exit;
+use wasm_host_limits as limits;
+use wasm_host_system::output;
+use wasm_host_system::printable::printable;
+use wasm_host_system::table;
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    trace: String,
+    start: u64,
+    duration: u64,
+    name: String,
+    status: Option<u16>,
+    error: bool,
+    spans: u64,
+    services: Vec<Share>,
+}
+
+#[derive(Deserialize)]
+struct Share {
+    service: String,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    trace: String,
+    start: u64,
+    duration: u64,
+    spans: Vec<Span>,
+    logs: Vec<logs::Line>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    span: String,
+    parent: Option<String>,
+    name: String,
+    service: String,
+    start: u64,
+    duration: u64,
+    status: String,
+    message: Option<String>,
+    attributes: Map<String, Value>,
+}
+
+/// What of a span is worth a place beside it, in this order.
+const TOLD: [&str; 10] = [
+    "url.path",
+    "http.response.status_code",
+    "db.query.text",
+    "db.response.returned_rows",
+    "db.response.status_code",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.response.time_to_first_chunk",
+    "wasm_host.service.version",
+    "wasm_host.swap.verdict",
+];
+
+pub async fn traces(args: cli::Traces) -> Result<(), Exit> {
+    let client = Client::of(&args.control)?;
+    let format = args.control.output.format;
+    if let Some(trace) = &args.trace {
+        let detail: Value = client.get(&["api", "traces", trace]).await?;
+        match format {
+            Format::Json => table::json(&detail)?,
+            Format::Table => {
+                let detail = serde_json::from_value(detail).map_err(anyhow::Error::from)?;
+                output::show(&waterfall(&detail));
+            }
+        }
+        return Ok(());
+    }
+    let mut query: Vec<(&str, String)> = Vec::new();
+    query.extend(args.service.iter().map(|service| ("service", service.clone())));
+    let given = [("since", &args.since), ("search", &args.search), ("slower", &args.slower)];
+    query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    if args.errors {
+        query.push(("errors", "true".to_owned()));
+    }
+    query.push(("limit", args.lines.to_string()));
+    let request = client.request(Method::GET, &["api", "traces"], limits::COMMAND_TIMEOUT)?;
+    let Page { items } = client.send(request.query(&query)).await?.ok()?.read()?;
+    match format {
+        Format::Json => table::json(&items)?,
+        Format::Table => {
+            let items: Result<Vec<Item>, _> =
+                items.into_iter().map(serde_json::from_value).collect();
+            output::show(&list(&items.map_err(anyhow::Error::from)?));
+        }
+    }
+    Ok(())
+}
+
+fn list(items: &[Item]) -> String {
+    let head = ["TRACE", "WHEN (UTC)", "TOOK", "STATUS", "SPANS", "SERVICES", "NAME"];
+    let row = |item: &Item| {
+        let services: Vec<&str> = item.services.iter().map(|share| &*share.service).collect();
+        let status = match (item.status, item.error) {
+            (Some(status), _) => status.to_string(),
+            (None, true) => "failed".to_owned(),
+            (None, false) => "-".to_owned(),
+        };
+        [
+            item.trace.clone(),
+            utc_micros(item.start),
+            duration(item.duration),
+            status,
+            item.spans.to_string(),
+            services.join(","),
+            item.name.clone(),
+        ]
+    };
+    table::render(head, &items.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Each span below what it was done for, from when to when, and the lines that were said meanwhile.
+fn waterfall(detail: &Detail) -> String {
+    let known: Vec<&str> = detail.spans.iter().map(|span| &*span.span).collect();
+    let mut children: BTreeMap<Option<&str>, Vec<&Span>> = BTreeMap::new();
+    for span in &detail.spans {
+        let parent = span.parent.as_deref().filter(|parent| known.contains(parent));
+        children.entry(parent).or_default().push(span);
+    }
+    children.values_mut().for_each(|spans| spans.sort_by_key(|span| span.start));
+    let mut rows = Vec::new();
+    // From the last on, so that the first is on top of what is still to be shown.
+    let mut open: Vec<(usize, &Span)> =
+        children.get(&None).into_iter().flatten().rev().map(|span| (0, *span)).collect();
+    while let Some((depth, span)) = open.pop() {
+        rows.push([
+            format!("+{}", duration(span.start.saturating_sub(detail.start))),
+            duration(span.duration),
+            span.service.clone(),
+            format!("{}{}", "  ".repeat(depth), span.name),
+            about(span),
+        ]);
+        let inside = children.remove(&Some(&*span.span)).unwrap_or_default();
+        open.extend(inside.into_iter().rev().map(|span| (depth + 1, span)));
+    }
+    let head = format!(
+        "trace {}, {}, {}\n",
+        detail.trace,
+        utc_micros(detail.start),
+        duration(detail.duration)
+    );
+    let mut text = printable(head.trim_end()) + "\n";
+    text.push_str(&table::render(["AT", "TOOK", "SERVICE", "WHAT", ""], &rows));
+    let mut lines: Vec<&logs::Line> = detail.logs.iter().collect();
+    lines.sort_by_key(|line| line.time);
+    for line in lines {
+        text.push_str(&logs::render(line));
+        text.push('\n');
+    }
+    text
+}
+
+fn about(span: &Span) -> String {
+    let known = TOLD.iter().filter_map(|name| Some((*name, span.attributes.get(*name)?)));
+    let mut told: Vec<String> = known
+        .map(|(name, value)| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            match value {
+                Value::String(text) => format!("{last}={text}"),
+                value => format!("{last}={value}"),
+            }
+        })
+        .collect();
+    if span.status == "error" {
+        told.push(format!("FAILED: {}", span.message.as_deref().unwrap_or("no reason given")));
+    }
+    told.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn span(id: &str, parent: Option<&str>, name: &str, start: u64) -> Value {
+        json!({
+            "span": id, "parent": parent, "name": name, "service": "a", "start": start, "duration": 5,
+            "status": "error", "message": "why", "attributes": {"db.query.text": "select ?"},
+        })
+    }
+
+    #[test]
+    fn each_span_stands_below_what_it_was_done_for() {
+        let spans = [
+            span("c", Some("a"), "second", 30),
+            span("b", Some("a"), "first", 20),
+            span("d", Some("b"), "inside", 21),
+            span("a", Some("of another process"), "root", 10),
+        ];
+        let detail = json!({
+            "trace": "t", "start": 10, "duration": 50, "spans": spans, "logs": [],
+        });
+        let text = waterfall(&serde_json::from_value(detail).unwrap());
+        let names: Vec<&str> =
+            text.lines().skip(2).map(|line| line.get(20..30).unwrap_or(line)).collect();
+        let order: Vec<usize> = ["root", "  first", "    inside", "  second"]
+            .iter()
+            .map(|name| text.find(name).unwrap())
+            .collect();
+        assert!(order.is_sorted(), "{names:?}\n{text}");
+        assert!(text.contains("text=select ? FAILED: why"), "{text}");
+    }
+
+    #[test]
+    fn spans_that_name_each_other_have_an_end() {
+        let spans = [span("a", Some("b"), "one", 1), span("b", Some("a"), "other", 2)];
+        let detail = json!({"trace": "t", "start": 1, "duration": 2, "spans": spans, "logs": []});
+        waterfall(&serde_json::from_value(detail).unwrap());
+    }
+}

@@ -1,0 +1,72 @@
+//! What there was of each service in the last minute, from the figures that were collected.
+
+use wasm_host_collector::{Reader, Recent as Measured, TraceQuery};
+use wasm_host_http::admin::resources::{Recent, RecentFailure};
+use wasm_host_limits::telemetry as limits;
+use wasm_host_telemetry::instruments::{
+    CLIENT_DURATION, DATABASE_DURATION, MODEL_DURATION, SERVER_DURATION,
+};
+
+/// Asks the collector on behalf of the control plane.
+pub(crate) struct Seen(pub(crate) Reader);
+
+impl Seen {
+    /// The requests that a service answered.
+    pub(crate) fn service(&self, service: &str) -> Recent {
+        recent(self.0.recent(SERVER_DURATION.name, &[("service", service)]))
+    }
+
+    /// The calls of a service to one of its grants, such as `postgres.weather` or `service.other`.
+    pub(crate) fn calls(&self, service: &str, grant: &str) -> Recent {
+        let (kind, name) = grant.split_once('.').unwrap_or((grant, ""));
+        let of_service = ("service", service);
+        // A service has one grant of each kind of backend.
+        recent(match kind {
+            "postgres" => self.0.recent(DATABASE_DURATION.name, &[of_service]),
+            "ollama" => self.0.recent(MODEL_DURATION.name, &[of_service]),
+            _ => self.0.recent(CLIENT_DURATION.name, &[of_service, ("server.address", name)]),
+        })
+    }
+
+    /// Those of all services to a backend. The percentiles are the worst of a service: those of several cannot be
+    /// made into one.
+    pub(crate) fn backend<'s>(
+        &self,
+        backend: &str,
+        services: impl Iterator<Item = &'s str>,
+    ) -> Recent {
+        services.map(|service| self.calls(service, backend)).fold(Recent::default(), |all, one| {
+            Recent {
+                rate: all.rate + one.rate,
+                errors: all.errors + one.errors,
+                p50: all.p50.max(one.p50),
+                p99: all.p99.max(one.p99),
+            }
+        })
+    }
+
+    /// The last requests of a service that failed.
+    pub(crate) async fn failures(&self, service: &str) -> Vec<RecentFailure> {
+        let query = TraceQuery {
+            service: Some(service.to_owned()),
+            errors: true,
+            limit: Some(limits::LAST_FAILURES),
+            ..TraceQuery::default()
+        };
+        // What cannot be asked is not shown, and the rest of the page is.
+        let failed = self.0.traces(&query).await.map(|page| page.items).unwrap_or_default();
+        let failures = failed.into_iter().map(|item| RecentFailure {
+            time: item.start,
+            trace: item.trace,
+            status: item.status.and_then(|status| status.try_into().ok()),
+            message: item.name,
+        });
+        failures.collect()
+    }
+}
+
+fn recent(measured: Measured) -> Recent {
+    let micros = |seconds: f64| (seconds * 1e6).round() as u64;
+    let Measured { rate, errors, p50, p99 } = measured;
+    Recent { rate, errors, p50: p50.map(micros), p99: p99.map(micros) }
+}

@@ -1,0 +1,281 @@
+//! What the control plane says of a running application: its services, its backends, and who asks whom.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::Mutex;
+
+use crate::application::service_variables;
+use crate::backends::Backends;
+use crate::serve::Host;
+use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
+use wasm_host_http::admin::resources::{
+    BackendResource, Described, Edge, HostStatus, LimitInEffect, Recent, Resources,
+    ServiceResource, Variable, VersionStatus,
+};
+use wasm_host_http::admin::{BackendStatus, ServiceStatus, Status};
+use wasm_host_http::control::versions::Attempt;
+use wasm_host_limits as limits;
+use wasm_host_service::traffic::Traffic;
+use wasm_host_service::version::Version;
+use wasm_host_settings::secret::EnvironmentValue;
+use wasm_host_system::table;
+
+/// Services as the start-up table shows them.
+pub fn table(services: &[ServiceStatus]) -> String {
+    let rows: Vec<[String; 6]> = services
+        .iter()
+        .map(|service| {
+            [
+                service.service.clone(),
+                service.route.clone().unwrap_or_else(|| "(internal)".to_string()),
+                service.kind.to_string(),
+                service.version.clone().unwrap_or_else(|| "-".to_string()),
+                service.state.to_string(),
+                service.address.clone(),
+            ]
+        })
+        .collect();
+    table::render(["SERVICE", "ROUTE", "KIND", "VERSION", "STATE", "ADDRESS"], &rows)
+}
+
+impl Host {
+    /// A service's state in a word.
+    fn state(&self, service: &ServiceConfig, is_on_trial: bool) -> &'static str {
+        let component = service.component();
+        match component.and_then(|component| self.backends.lacking(&component.grants)) {
+            Some(lacking) => lacking,
+            None if is_on_trial => "canary",
+            None => "running",
+        }
+    }
+}
+
+impl Status for Host {
+    fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Acquire)
+    }
+
+    fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
+        Box::pin(self.backends.unavailable())
+    }
+
+    fn backends(&self) -> Vec<BackendStatus> {
+        let calls = self.backends.calls().into_iter();
+        calls.map(|(backend, calls)| BackendStatus { backend, calls }).collect()
+    }
+
+    fn application(&self) -> &str {
+        &self.config.name
+    }
+
+    fn resources(&self) -> Pin<Box<dyn Future<Output = Resources> + Send + '_>> {
+        Box::pin(async move {
+            let complaints = self.complaints.of(&self.backends).await;
+            self.all(&complaints)
+        })
+    }
+
+    fn service<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Option<Described>> + Send + 'a>> {
+        Box::pin(self.described(name))
+    }
+
+    fn services(&self) -> Vec<ServiceStatus> {
+        self.config
+            .services
+            .values()
+            .map(|config| {
+                let service = self.registry.find(&config.name);
+                let active = service.map(|service| service.active());
+                let files = self.files.get(&config.name).map(Arc::as_ref);
+                let traffic = service.map(|service| service.traffic()).or(files);
+                let versions = active.as_ref().map(|active| active.versions()).unwrap_or_default();
+                ServiceStatus {
+                    service: config.name.clone(),
+                    route: config.route.clone(),
+                    kind: if service.is_some() { "component" } else { "static" }.to_string(),
+                    version: active.as_ref().map(|active| active.stable.digest.short().to_string()),
+                    canary: active.as_ref().and_then(|active| {
+                        let canary = active.canary.as_ref()?;
+                        Some(format!("{} {}%", canary.version.digest.short(), canary.percent))
+                    }),
+                    state: self.state(config, versions.len() > 1).to_string(),
+                    address: address(&self.address, config),
+                    instances: versions.iter().map(|version| version.live_instances()).sum(),
+                    in_flight: traffic.map_or(0, Traffic::in_flight),
+                    queued: traffic.map_or(0, Traffic::queued),
+                    served: traffic.map_or(0, Traffic::served),
+                    failed: traffic.map_or(0, Traffic::failed),
+                    cancelled: traffic.map_or(0, Traffic::cancelled),
+                }
+            })
+            .collect()
+    }
+}
+
+/// What is wrong with the backends, looked at no more often than it can change for a person who looks.
+#[derive(Default)]
+pub(crate) struct Complaints(Mutex<Option<(Instant, Vec<Complaint>)>>);
+
+/// A backend by its table in the application file, and what is wrong with it.
+type Complaint = (String, Option<String>);
+
+impl Complaints {
+    async fn of(&self, backends: &Backends) -> Vec<Complaint> {
+        // Held while it looks: others that ask meanwhile want the same answer.
+        let mut known = self.0.lock().await;
+        if let Some((at, complaints)) = &*known
+            && at.elapsed() < limits::COMPLAINTS_KEPT
+        {
+            return complaints.clone();
+        }
+        let complaints = backends.complaints().await;
+        *known = Some((Instant::now(), complaints.clone()));
+        complaints
+    }
+}
+
+impl Host {
+    fn all(&self, complaints: &[Complaint]) -> Resources {
+        let services: Vec<ServiceResource> = self
+            .services()
+            .into_iter()
+            .map(|status| {
+                let recent = self.seen.service(&status.service);
+                let grants = self.grants(&status.service);
+                ServiceResource { status, recent, grants }
+            })
+            .collect();
+        let edges = services.iter().flat_map(|service| {
+            let from = &service.status.service;
+            service.grants.iter().map(move |to| {
+                let Recent { rate, errors, .. } = self.seen.calls(from, to);
+                let to = to.strip_prefix("service.").unwrap_or(to).to_owned();
+                Edge { from: from.clone(), to, rate, errors }
+            })
+        });
+        let edges = edges.collect();
+        let calls: BTreeMap<String, usize> = self.backends.calls().into_iter().collect();
+        let backends = complaints.iter().map(|(backend, detail)| BackendResource {
+            backend: backend.clone(),
+            kind: backend.split('.').next().unwrap_or_default().to_owned(),
+            state: if detail.is_some() { "down" } else { "up" }.to_owned(),
+            detail: detail.clone(),
+            calls: calls.get(backend).copied().unwrap_or_default(),
+            recent: self.seen.backend(
+                backend,
+                services
+                    .iter()
+                    .filter(|it| it.grants.contains(backend))
+                    .map(|it| &*it.status.service),
+            ),
+        });
+        Resources {
+            application: self.config.name.clone(),
+            host: HostStatus {
+                version: env!("CARGO_PKG_VERSION"),
+                started: self.started,
+                address: self.address.clone(),
+                pid: std::process::id(),
+            },
+            backends: backends.collect(),
+            services,
+            edges,
+        }
+    }
+
+    fn grants(&self, service: &str) -> Vec<String> {
+        let component = self.config.services.get(service).and_then(ServiceConfig::component);
+        let Some(component) = component else { return Vec::new() };
+        let resources =
+            component.grants.resources.iter().map(|(key, name)| format!("{key}.{name}"));
+        let services = component.grants.services.iter().map(|name| format!("service.{name}"));
+        resources.chain(services).collect()
+    }
+
+    async fn described(&self, name: &str) -> Option<Described> {
+        let complaints = self.complaints.of(&self.backends).await;
+        let mut all = self.all(&complaints).services.into_iter();
+        let service = all.find(|service| service.status.service == name)?;
+        let config = self.config.services.get(name)?;
+        let running = self.registry.find(name);
+        let history = self.swaps.history(name).unwrap_or_default();
+        let table = format!("service.{name}");
+        let file = self.config.file.as_deref().unwrap_or_default();
+        let limits = self.config.bounds.iter().filter(|bound| bound.table == table);
+        let active = running.map(|service| service.active());
+        let versions = running.map(|service| service.versions()).unwrap_or_default();
+        let state = |version: &Arc<Version>| match &active {
+            Some(active) if Arc::ptr_eq(&active.stable, version) => "serving",
+            Some(active) if active.versions().iter().any(|it| Arc::ptr_eq(it, version)) => "canary",
+            _ => "draining",
+        };
+        let imports = active.as_ref().map(|active| active.stable.imports.clone());
+        Some(Described {
+            service,
+            imports: imports.unwrap_or_default(),
+            limits: limits
+                .map(|bound| LimitInEffect {
+                    key: bound.key.clone(),
+                    value: bound.value.clone(),
+                    source: bound
+                        .line
+                        .map_or("default".to_owned(), |line| format!("{file}:{line}")),
+                })
+                .collect(),
+            environment: config.component().map(variables).unwrap_or_default(),
+            health: config.component().and_then(|component| component.health.clone()),
+            history: history.into_iter().map(Attempt::from).collect(),
+            versions: versions
+                .iter()
+                .map(|version| VersionStatus {
+                    version: version.digest.short().to_owned(),
+                    state: state(version),
+                    in_flight: version.counts.in_flight(),
+                    served: version.counts.served(),
+                    errors: version.counts.answers().1,
+                    instances: version.live_instances(),
+                })
+                .collect(),
+            failures: self.seen.failures(name).await,
+        })
+    }
+}
+
+/// What a component sees of an environment, without the values of secrets.
+fn variables(component: &ComponentConfig) -> Vec<Variable> {
+    let declared = component.environment.iter().map(|(name, value)| {
+        let value = match value {
+            EnvironmentValue::Plain(value) => Some(value.clone()),
+            EnvironmentValue::Secret(_) => None,
+        };
+        let (secret, source) = (value.is_none(), "application file");
+        Variable { name: name.clone(), value, secret, source }
+    });
+    let services = service_variables(component).map(|(name, value)| Variable {
+        name,
+        value: Some(value),
+        secret: false,
+        source: "host",
+    });
+    declared.chain(services).collect()
+}
+
+fn address(public: &str, service: &ServiceConfig) -> String {
+    let Some(route) = &service.route else {
+        return format!("http://{}/ (inside)", service.name);
+    };
+    let address = format!("{}{route}", public.trim_end_matches('/'));
+    match service.kind {
+        // Of a folder: what its page names beside itself is inside it.
+        ServiceKind::Static { .. } if !address.ends_with('/') => format!("{address}/"),
+        _ => address,
+    }
+}
