@@ -39,6 +39,13 @@ pub fn start(statement: &str) -> &str {
     found.and_then(|(at, _)| statement.get(at..)).unwrap_or_default()
 }
 
+impl Tokens<'_> {
+    /// Where the last piece ended, in bytes.
+    pub fn end(&self) -> usize {
+        self.at
+    }
+}
+
 impl<'t> Iterator for Tokens<'t> {
     type Item = (usize, Token<'t>);
 

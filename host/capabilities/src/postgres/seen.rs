@@ -100,45 +100,43 @@ fn without_values(text: &str) -> Cow<'_, str> {
     // No longer than a span has; what it is cut in the middle of is a literal without an end.
     let head = text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or_default();
     let mut shown = String::with_capacity(head.len());
-    let mut end = 0;
-    let mut is_parameter = false;
-    let mut all = tokens(head).peekable();
+    let (mut end, mut is_parameter, mut is_value) = (0, false, false);
+    let mut all = tokens(head);
     while let Some((at, token)) = all.next() {
+        let written = head.get(at..all.end()).unwrap_or_default();
+        // What is between the two parts of a number, or of two literals that are one.
+        let goes_on = is_value && at == end;
         if at > end && !shown.is_empty() {
             shown.push(' ');
         }
-        let next = all.peek().map_or(head.len(), |(next, _)| *next);
-        let whole = head.get(at..next).unwrap_or_default();
-        let written = whole.trim_end();
-        match token {
-            Token::Word(word) => shown.push_str(word),
-            Token::Symbol(symbol) => shown.push(symbol),
-            // A name in quotes, and the number of a parameter.
-            Token::Other if written.starts_with('"') || is_parameter => {
-                shown.push_str(name(written));
+        let is_name = written.starts_with('"') || is_parameter;
+        is_value = match token {
+            Token::Symbol('.') if goes_on => true,
+            Token::Word(word) => {
+                shown.push_str(word);
+                false
             }
-            Token::Other => shown.push('?'),
-        }
-        is_parameter = matches!(token, Token::Symbol('$'));
-        end = match token {
-            Token::Word(word) => at + word.len(),
-            Token::Symbol(symbol) => at + symbol.len_utf8(),
-            Token::Other => at + name(written).len(),
+            Token::Symbol(symbol) => {
+                shown.push(symbol);
+                false
+            }
+            Token::Other if is_name => {
+                shown.push_str(written);
+                false
+            }
+            Token::Other if goes_on => true,
+            Token::Other => {
+                shown.push('?');
+                true
+            }
         };
+        is_parameter = matches!(token, Token::Symbol('$'));
+        end = all.end();
     }
     if head.len() < text.len() {
         shown.push('…');
     }
     Cow::Owned(shown)
-}
-
-/// A quoted name or a number without the comment that may be behind it.
-fn name(written: &str) -> &str {
-    let end = match written.strip_prefix('"') {
-        Some(rest) => rest.find('"').map(|end| end + 2),
-        None => written.find(|character: char| !character.is_ascii_alphanumeric()),
-    };
-    end.and_then(|end| written.get(..end)).unwrap_or(written)
 }
 
 #[cfg(test)]
