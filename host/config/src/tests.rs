@@ -23,6 +23,7 @@ use tempfile::TempDir;
 use super::*;
 use wasm_host_capabilities::ollama::{ForwardList, Ollama, OllamaConfig, UrlFrom};
 use wasm_host_capabilities::postgres::{Postgres, PostgresConfig};
+use wasm_host_limits as limits;
 use wasm_host_settings::bounds::FixedBound;
 use wasm_host_settings::diagnostic::Severity;
 
