@@ -106,10 +106,10 @@ impl<'t> Table<'t> {
         self.entries.get(key).map(|entry| entry.value)
     }
 
-    /// A table of this one key.
-    pub fn only(&self, key: &'static str) -> Table<'t> {
+    /// The table `name` in its short form: this one key.
+    pub fn short(&self, name: &str, key: &'static str) -> Table<'t> {
         let entry = self.entries.get(key).map(|entry| (key, *entry));
-        Table { at: self.at(key), name: self.name.clone(), entries: entry.into_iter().collect() }
+        Table { at: self.at(key), name: name.to_owned(), entries: entry.into_iter().collect() }
     }
 
     /// A string that is used as it stands.

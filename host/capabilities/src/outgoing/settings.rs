@@ -70,14 +70,14 @@ enum Host {
 /// The key of a service: a rule, a list of them, or a table with `allow` and bounds.
 pub fn outbound(cx: &Context<'_>, service: &str, table: &Table<'_>) -> Option<OutboundConfig> {
     let value = table.value("outbound")?;
+    let name = format!("[service.{service}.outbound]");
     let (table, allow) = match value.get_ref() {
         DeValue::Table(inner) => {
-            let name = format!("[service.{service}.outbound]");
             let keys = [&KEYS[..], &OutboundLimits::keys()].concat();
             (Table::open(cx, &name, value.span(), inner, &keys), "allow")
         }
         // A short form, when the bounds are right as they are.
-        _ => (table.only("outbound"), "outbound"),
+        _ => (table.short(&name, "outbound"), "outbound"),
     };
     if !table.has(allow) {
         cx.missing(

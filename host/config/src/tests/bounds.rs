@@ -191,3 +191,14 @@ fn every_setting_is_read_from_its_table() {
     let read: BTreeSet<_> = read.collect();
     assert_eq!(read, BTreeSet::from_iter(expected));
 }
+
+/// A list in place of a table has the bounds of the table, apart from the service's own.
+#[test]
+fn the_short_form_of_outbound_has_its_own_bounds() {
+    let config = Application::new().config(
+        "name = \"x\"\n[service.a]\ncomponent = \"guests/other.wasm\"\n\
+         outbound = \"https://example.com\"\nconcurrent = 7\n",
+    );
+    assert_eq!(bound(&config, "service.a", "concurrent").value, "7");
+    assert_eq!(bound(&config, "service.a.outbound", "concurrent").value, "64");
+}
