@@ -11,6 +11,7 @@ mod outbound;
 mod patience;
 mod reports;
 mod secrets;
+mod slips;
 mod whole;
 
 use std::collections::HashMap;
