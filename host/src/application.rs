@@ -15,14 +15,14 @@ use wasm_host_capabilities::outgoing::Peers;
 use wasm_host_config::{
     ComponentConfig, ComponentSource, Config, ServiceConfig, ServiceKind, grant_hint,
 };
-use wasm_host_engine::compile::{Bounds, Compiler, ComponentFile};
+use wasm_host_engine::compile::{Compiler, ComponentFile};
 use wasm_host_engine::link::Refusal;
 use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
 use wasm_host_engine::state::Grants;
-use wasm_host_engine::worker::InstanceLimits;
-use wasm_host_limits as limits;
+use wasm_host_limits::ollama::OllamaLimits;
 use wasm_host_record::{self as record, ServiceRecorder};
+use wasm_host_service::Service;
 use wasm_host_service::active::ActiveVersions;
 use wasm_host_service::admission::{Admission, Gate};
 use wasm_host_service::loader::{Loader, Terms, make_ready};
@@ -30,7 +30,6 @@ use wasm_host_service::observer::Observer;
 use wasm_host_service::registry::{GrantedPeers, Registry, RegistryHandle};
 use wasm_host_service::store::{Saved, Store};
 use wasm_host_service::swap::{Explain, SwapSlot};
-use wasm_host_service::{Deadlines, Service};
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use wasm_host_settings::secret::EnvironmentValue;
 use wasm_host_testkit::case::OllamaBounds;
@@ -47,9 +46,7 @@ pub fn read(path: &Path) -> Result<Config, Diagnostics> {
 
 /// What compiles the components of an application.
 pub fn compiler(config: &Config) -> Result<Arc<Compiler>, Error> {
-    let limits = &config.limits;
-    let bounds = Bounds { cpu: limits.compile_cpu, memory_bytes: limits.compile_memory_bytes };
-    Compiler::new(bounds).map(Arc::new)
+    Compiler::new(config.limits.clone()).map(Arc::new)
 }
 
 /// The loaded services of an application.
@@ -142,14 +139,14 @@ fn terms(
         environment: environment(component),
         instance_environment: recorder.map(|_| record::instance_environment()),
     };
-    let mut instances = instance_limits(component);
+    let mut limits = limits.clone();
     if recorder.is_some() {
-        // Each request has its own, so that what it sees of time and chance can be repeated.
-        (instances.per_instance, instances.reuse, instances.warm) = (Some(1), Some(1), 0);
+        // Each request has its own instance, so that what it sees of time and chance can be repeated.
+        (limits.per_instance, limits.reuse, limits.warm) = (Some(1), Some(1), 0);
     }
     Terms {
         grants: Arc::new(grants),
-        instances,
+        limits,
         // Only a component whose backends are there can be healthy.
         health: component.health.clone().filter(|_| backends.are_started()),
     }
@@ -164,11 +161,8 @@ fn observer(
     let recorder = backends.recorder()?.clone();
     let granted = component.grants.of::<Ollama>();
     let granted = granted.and_then(|name| config.resources.find_of::<Ollama>(name));
-    let bounds = granted.map(|ollama| (ollama.concurrent, ollama.first_byte_timeout));
-    let (concurrent, first_byte_timeout) = bounds.unwrap_or((
-        limits::ollama::CONCURRENT.default,
-        limits::ollama::FIRST_BYTE_TIMEOUT.default,
-    ));
+    let OllamaLimits { concurrent, first_byte_timeout, .. } =
+        granted.map(|ollama| ollama.limits.clone()).unwrap_or_default();
     Some(Arc::new(ServiceRecorder {
         recorder,
         service: service.name.as_str().into(),
@@ -221,16 +215,10 @@ async fn load_service<'a>(
     };
     let limits = &component.limits;
     let concurrent = limits.admitted(version.per_instance());
-    let deadlines = Deadlines {
-        first_byte: limits.first_byte_timeout,
-        total: Some(limits.timeout).filter(|timeout| !timeout.is_zero()),
-        stream_idle: limits.stream_idle_timeout,
-    };
     let loaded = Arc::new(Service::new(
         terms.grants.service.clone(),
         service.route.as_deref().map(Arc::from),
-        deadlines,
-        limits.max_body_bytes,
+        limits.clone(),
         Admission::new(concurrent, limits.queue, limits.queue_timeout, gate.clone()),
         Arc::new(version),
         observer,
@@ -317,20 +305,6 @@ pub(crate) fn service_variables(
 ) -> impl Iterator<Item = (String, String)> {
     let services = component.grants.services.iter();
     services.map(|name| (format!("services__{name}__http__0"), format!("http://{name}")))
-}
-
-fn instance_limits(component: &ComponentConfig) -> InstanceLimits {
-    let limits = &component.limits;
-    InstanceLimits {
-        instances: limits.instances,
-        per_instance: limits.per_instance,
-        reuse: limits.reuse,
-        memory_bytes: bytes(limits.memory_bytes),
-        idle: limits.idle,
-        warm: limits.warm,
-        cpu: limits.cpu_timeout,
-        stream_idle: limits.stream_idle_timeout,
-    }
 }
 
 fn bytes(bytes: u64) -> usize {

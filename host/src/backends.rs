@@ -100,13 +100,13 @@ impl Backends {
             let backend: Option<&dyn Any> = self.find(Postgres::KEY, name).map(|it| it as _);
             let database = backend.and_then(|backend| backend.downcast_ref::<Awaited>());
             let place = place(config, name, postgres);
-            shares.insert(name.to_owned(), Share { pool: postgres.pool, size_bytes });
+            shares.insert(name.to_owned(), Share { pool: postgres.pool.connections, size_bytes });
             wanted.push(Wanted {
                 name: name.to_owned(),
                 database: database.with_context(|| place.clone())?.clone(),
                 place,
                 scripts: scripts(&config.folder, postgres),
-                pool: postgres.pool(),
+                pool: postgres.pool.clone(),
             });
         }
         if wanted.is_empty() {

@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::cli::{self, Format};
 use crate::exit::Exit;
 use wasm_host_engine::Engine;
-use wasm_host_engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, Outline};
+use wasm_host_engine::compile::{CodeCache, Compiler, ComponentFile, Outline};
 use wasm_host_engine::link::{self, Missing, imports, is_handler, needs};
-use wasm_host_limits as limits;
+use wasm_host_limits::host::HostLimits;
 use wasm_host_system::output;
 use wasm_host_system::table;
 
@@ -59,10 +59,10 @@ pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
 
 /// Read the component in `path`.
 fn report(path: &Path) -> Result<Report> {
-    let engine = Arc::new(Engine::new(limits::HOST_INSTANCES.default)?);
+    let engine = Arc::new(Engine::new(HostLimits::instances().default)?);
     let file = ComponentFile::read_now(path)?;
     let compile = || {
-        let compiler = Compiler::new(Bounds::default())?;
+        let compiler = Compiler::new(HostLimits::default())?;
         compiler.compile_now(&engine, &Arc::new(CodeCache::of_user()), &file)
     };
     let Outline { importing, exports } = Outline::read_now(&engine, &file, compile)?;

@@ -28,7 +28,7 @@ use crate::shutdown::{Signals, Told};
 use crate::status::{Complaints, table};
 use crate::watch::Watch;
 use wasm_host_collector::{Bounds, Pipeline, Sender};
-use wasm_host_config::{Config, HttpLimits, TlsConfig};
+use wasm_host_config::{Config, HttpLimits, TelemetryConfig, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
 use wasm_host_engine::worker::stop_computing;
@@ -267,17 +267,15 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
 
 /// See what happens from now on, and keep it.
 fn collect(config: &Config) -> Result<(&'static Telemetry, Pipeline)> {
+    let TelemetryConfig { is_enabled, captures_messages, limits } = &config.telemetry;
     let sender = Sender::default();
-    let sampler = Sampler::new(
-        limits::telemetry::SAMPLE.default,
-        limits::telemetry::SAMPLE_PER_SECOND.default as u32,
-    );
-    let telemetry =
-        Telemetry::new(Box::new(sender.clone()), sampler, limits::telemetry::SLOW.default).leak();
-    let bounds = Bounds {
-        bytes: limits::telemetry::STORE_BYTES.default,
-        age: limits::telemetry::STORE_AGE.default,
+    let sampler = Sampler::new(limits.sample_percent, limits.sample_per_second);
+    let telemetry = match is_enabled {
+        true => Telemetry::new(Box::new(sender.clone()), sampler, limits.slow, *captures_messages),
+        false => Telemetry::none(),
     };
+    let telemetry = telemetry.leak();
+    let bounds = Bounds { bytes: limits.store_bytes, age: limits.store_age };
     let source = Box::new(|| telemetry.figures());
     let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, Vec::new());
     log::collect(telemetry);

@@ -5,6 +5,7 @@
 mod crates;
 mod documents;
 mod faults;
+mod settings;
 mod sources;
 
 use std::fs;
@@ -31,8 +32,17 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn write() -> Result<()> {
     let root = project::root();
     let path = root.join(crates::DOCUMENT);
-    let text = fs::read_to_string(&path)?;
-    Ok(fs::write(&path, crates::written(&root, &text)?)?)
+    fs::write(&path, crates::written(&root, &fs::read_to_string(&path)?)?)?;
+    let path = root.join(settings::DOCUMENT);
+    Ok(fs::write(&path, settings::written(&fs::read_to_string(&path)?)?)?)
+}
+
+/// A document with `part` between two lines of it.
+fn between(text: &str, begin: &str, end: &str, part: &str) -> Result<String> {
+    let missing = || format!("the document has no place to write to: {begin}{end}");
+    let (before, rest) = text.split_once(begin).with_context(missing)?;
+    let (_, after) = rest.split_once(end).with_context(missing)?;
+    Ok(format!("{before}{begin}{part}{end}{after}"))
 }
 
 fn counted(number: usize) -> String {
@@ -53,6 +63,9 @@ fn problems(root: &Path) -> Result<Vec<String>> {
         problems.extend(sources::problems(&path, &text));
         if path == crates::DOCUMENT {
             problems.extend(crates::problems(root, &text)?);
+        }
+        if path == settings::DOCUMENT {
+            problems.extend(settings::problems(&text)?);
         }
         if path == faults::DOCUMENT {
             problems.extend(faults::problems(root, &text));

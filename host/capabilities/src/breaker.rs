@@ -12,8 +12,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use wasm_host_limits::backends::BreakerConfig;
 use wasm_host_limits::backends::JITTER_PARTS;
-use wasm_host_settings::breaker::BreakerConfig;
 
 /// The breaker of one backend.
 #[derive(Debug)]

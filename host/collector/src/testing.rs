@@ -53,7 +53,7 @@ pub(super) fn span(trace: u128, id: u64, parent: Option<u64>, name: &str) -> Spa
 
 /// With the least bounds that there can be.
 pub(super) const SMALL: Bounds =
-    Bounds { bytes: limits::STORE_BYTES.min, age: Duration::from_secs(3600) };
+    Bounds { bytes: limits::TelemetryLimits::store_bytes().min, age: Duration::from_secs(3600) };
 
 pub(super) fn start(state: &Path) -> (Sender, Pipeline, Reader) {
     start_with(state, SMALL)

@@ -10,7 +10,6 @@ use super::{
 };
 use wasm_host_capabilities::outgoing::settings::outbound;
 use wasm_host_capabilities::postgres::has_literal_password;
-use wasm_host_limits as limits;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::{Table, free_texts};
@@ -135,38 +134,11 @@ fn is_secret_name(name: &str) -> bool {
 }
 
 pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {
-    let service = ServiceLimits {
-        concurrent: table.count(cx, "concurrent", limits::SERVICE_CONCURRENT),
-        queue: table.count(cx, "queue", limits::SERVICE_QUEUE),
-        queue_timeout: table.duration(cx, "queue-timeout", limits::SERVICE_QUEUE_TIMEOUT),
-        first_byte_timeout: table.duration(
-            cx,
-            "first-byte-timeout",
-            limits::SERVICE_FIRST_BYTE_TIMEOUT,
-        ),
-        timeout: table.duration(cx, "timeout", limits::SERVICE_TIMEOUT),
-        stream_idle_timeout: table.duration(
-            cx,
-            "stream-idle-timeout",
-            limits::SERVICE_STREAM_IDLE_TIMEOUT,
-        ),
-        cpu_timeout: table.duration(cx, "cpu-timeout", limits::SERVICE_CPU_TIMEOUT),
-        drain: table.duration(cx, "drain", limits::SERVICE_DRAIN),
-        max_body_bytes: table.size(cx, "max-body", limits::SERVICE_MAX_BODY_BYTES),
-        memory_bytes: table.size(cx, "memory", limits::SERVICE_MEMORY_BYTES),
-        memory_total_bytes: table.size(cx, "memory-total", limits::SERVICE_MEMORY_TOTAL_BYTES),
-        log_lines: table.count(cx, "log-lines", limits::SERVICE_LOG_LINES),
-        log_lines_per_request: table.count(cx, "log-lines-per-request", limits::REQUEST_LOG_LINES),
-        instances: table.count(cx, "instances", limits::SERVICE_INSTANCES),
-        per_instance: Some(table.count(cx, "per-instance", limits::SERVICE_PER_INSTANCE))
-            .filter(|_| table.has("per-instance")),
-        idle: table.duration(cx, "idle", limits::SERVICE_IDLE),
-        warm: table.count(cx, "warm", limits::SERVICE_WARM),
-        reuse: Some(table.count(cx, "reuse", limits::SERVICE_REUSE)).filter(|_| table.has("reuse")),
-    };
+    let service: ServiceLimits = table.settings(cx);
     // The component is not looked at here, so both defaults are shown.
-    let rust = limits::SERVICE_PER_INSTANCE.default;
-    cx.set_default(table.header(), "per-instance", &format!("{rust} in Rust, else 1"));
+    let in_rust = ServiceLimits::per_instance();
+    let default = format!("{} in Rust, else 1", in_rust.default);
+    cx.set_default(table.header(), in_rust.key, &default);
     if service.memory_bytes > service.memory_total_bytes {
         let key = if table.has("memory-total") { "memory-total" } else { "memory" };
         cx.error(
@@ -187,8 +159,7 @@ pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimi
             ),
         );
     }
-    let per_instance = service.per_instance.unwrap_or(limits::SERVICE_PER_INSTANCE.default);
-    let room = service.admitted(per_instance);
+    let room = service.admitted(service.per_instance.unwrap_or(in_rust.default));
     if table.has("concurrent") && room < service.concurrent {
         cx.warning(
             &table.at("concurrent"),

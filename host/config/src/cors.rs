@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use super::origin::{Origin, OriginList};
-use wasm_host_limits::http as limits;
+use wasm_host_limits::service::CorsLimits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::Table;
 
-const KEYS: &[&str] = &["origins", "methods", "headers", "expose", "credentials", "max-age"];
+/// Beside its settings.
+const KEYS: [&str; 5] = ["origins", "methods", "headers", "expose", "credentials"];
 
 const EXAMPLE: &str = "cors = { origins = [\"https://app.example.com\"] }";
 
@@ -37,7 +39,8 @@ pub struct CorsConfig {
 
 pub(super) fn cors(cx: &Context<'_>, service: &str, table: &Table<'_>) -> Option<CorsConfig> {
     let (at, inner) = table.table(cx, "cors", EXAMPLE)?;
-    let table = Table::open(cx, &format!("[service.{service}.cors]"), at, inner, KEYS);
+    let keys = [&KEYS[..], &CorsLimits::keys()].concat();
+    let table = Table::open(cx, &format!("[service.{service}.cors]"), at, inner, &keys);
     let origins = origins(cx, &table);
     let credentials = table.flag(cx, "credentials").unwrap_or(false);
     if credentials && origins.has_any() {
@@ -56,7 +59,7 @@ pub(super) fn cors(cx: &Context<'_>, service: &str, table: &Table<'_>) -> Option
         None => Some(owned(&HEADERS)),
     };
     let expose = words(cx, &table, "expose", header).unwrap_or_default();
-    let max_age = table.duration(cx, "max-age", limits::CORS_MAX_AGE);
+    let CorsLimits { max_age } = table.settings(cx);
     Some(CorsConfig { origins, methods, headers, expose, credentials, max_age })
 }
 

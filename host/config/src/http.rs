@@ -5,7 +5,7 @@
 use super::origin::{HostName, HostNames};
 use super::tls::tls;
 use super::{HttpConfig, HttpLimits, Listen, proxies, value};
-use wasm_host_limits::http as limits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::file::Table;
@@ -13,46 +13,15 @@ use wasm_host_settings::file::Table;
 pub(super) const HTTP_PORT: u16 = 8080;
 pub(super) const ADMIN_PORT: u16 = 8081;
 
-const HTTP_KEYS: &[&str] = &[
-    "listen",
-    "hosts",
-    "tls",
-    "connections",
-    "connections-per-client",
-    "keep-alive",
-    "handshake-timeout",
-    "header-timeout",
-    "max-header",
-    "max-headers",
-    "body-idle",
-    "write-idle",
-    "streams",
-    "drain",
-    proxies::KEY,
-];
+/// Before its settings.
+const HTTP_KEYS: [&str; 3] = ["listen", "hosts", "tls"];
 
 /// `[http]`, and where its address stands.
 pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
-    let table = root.section(cx, "http", HTTP_KEYS);
+    let keys = [&HTTP_KEYS[..], &HttpLimits::keys(), &[proxies::KEY]].concat();
+    let table = root.section(cx, "http", &keys);
     let listen = listen(cx, &table, HTTP_PORT);
-    let header_bytes = table.size(cx, "max-header", limits::HEADER_BYTES);
-    let limits = HttpLimits {
-        connections: table.count(cx, "connections", limits::CONNECTIONS),
-        connections_per_client: table.count(
-            cx,
-            "connections-per-client",
-            limits::CONNECTIONS_PER_CLIENT,
-        ),
-        keep_alive: table.duration(cx, "keep-alive", limits::KEEP_ALIVE),
-        handshake_timeout: table.duration(cx, "handshake-timeout", limits::HANDSHAKE_TIMEOUT),
-        header_timeout: table.duration(cx, "header-timeout", limits::HEADER_TIMEOUT),
-        header_bytes: usize::try_from(header_bytes).unwrap_or(usize::MAX),
-        headers: table.count(cx, "max-headers", limits::HEADERS),
-        body_idle: table.duration(cx, "body-idle", limits::BODY_IDLE),
-        write_idle: table.duration(cx, "write-idle", limits::WRITE_IDLE),
-        streams: table.count(cx, "streams", limits::STREAMS),
-        drain: table.duration(cx, "drain", limits::DRAIN),
-    };
+    let limits = table.settings(cx);
     let hosts = hosts(cx, &table);
     let trusted_proxies = proxies::trusted_proxies(cx, &table);
     let tls = tls(cx, &table);

@@ -26,6 +26,7 @@ mod resolve;
 mod route;
 mod service;
 mod syntax;
+mod telemetry;
 mod tls;
 mod watch;
 
@@ -45,7 +46,11 @@ pub use self::resources::Resources;
 pub use self::tls::TlsConfig;
 use wasm_host_capabilities::Capability;
 use wasm_host_capabilities::outgoing::settings::OutboundConfig;
-use wasm_host_limits as limits;
+pub use wasm_host_limits::host::HostLimits;
+use wasm_host_limits::host::WatchLimits;
+pub use wasm_host_limits::http::HttpLimits;
+pub use wasm_host_limits::service::{ServiceLimits, StaticLimits};
+use wasm_host_limits::telemetry::TelemetryLimits;
 use wasm_host_settings::Source;
 use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::context::Context;
@@ -70,6 +75,7 @@ pub struct Config {
     pub resources: Resources,
     pub services: BTreeMap<String, ServiceConfig>,
     pub watch: WatchConfig,
+    pub telemetry: TelemetryConfig,
     pub limits: HostLimits,
     /// Every bound that the file may set, in the order in which it is read.
     pub bounds: Vec<Bound>,
@@ -94,22 +100,20 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// What the public port grants to its clients; `host/limits/src/http.rs` has the reasons.
+/// `[telemetry]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpLimits {
-    pub connections: usize,
-    pub connections_per_client: usize,
-    pub keep_alive: Duration,
-    pub handshake_timeout: Duration,
-    pub header_timeout: Duration,
-    pub header_bytes: usize,
-    pub headers: usize,
-    pub body_idle: Duration,
-    pub write_idle: Duration,
-    /// Requests at once on one HTTP/2 connection.
-    pub streams: usize,
-    /// Time to finish what runs when the host stops.
-    pub drain: Duration,
+pub struct TelemetryConfig {
+    /// Whether anything is seen and kept.
+    pub is_enabled: bool,
+    /// Whether what is said to models and by them is kept, too.
+    pub captures_messages: bool,
+    pub limits: TelemetryLimits,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { is_enabled: true, captures_messages: false, limits: TelemetryLimits::default() }
+    }
 }
 
 /// `[watch]`
@@ -171,58 +175,6 @@ pub struct Grants {
     pub services: BTreeSet<String>,
 }
 
-/// `[limits]`: the bounds of the whole host; `host/limits` has the reasons.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostLimits {
-    pub concurrent: usize,
-    pub queue: usize,
-    pub memory_bytes: u64,
-    pub instances: usize,
-    /// Threads that serve; 0 is one for each processor.
-    pub threads: usize,
-    /// What compiling one component may take of a processor and of memory.
-    pub compile_cpu: Duration,
-    pub compile_memory_bytes: u64,
-}
-
-/// The bounds of one service of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StaticLimits {
-    pub concurrent: usize,
-    pub queue: usize,
-    pub queue_timeout: Duration,
-}
-
-/// The bounds of one service; `host/limits` has the reasons.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceLimits {
-    pub concurrent: usize,
-    pub queue: usize,
-    pub queue_timeout: Duration,
-    pub first_byte_timeout: Duration,
-    /// Zero: none.
-    pub timeout: Duration,
-    /// Zero: none.
-    pub stream_idle_timeout: Duration,
-    pub cpu_timeout: Duration,
-    pub drain: Duration,
-    pub max_body_bytes: u64,
-    pub memory_bytes: u64,
-    pub memory_total_bytes: u64,
-    /// In a second.
-    pub log_lines: usize,
-    pub log_lines_per_request: usize,
-    pub instances: usize,
-    /// `None`: as many as suit what the component is made from, one for guests of WASI 0.2.
-    pub per_instance: Option<usize>,
-    /// `None`: `SERVICE_REUSE` for guests of WASI 0.3, one for guests of WASI 0.2, which are
-    /// written for an instance of their own per request.
-    pub reuse: Option<usize>,
-    pub idle: Duration,
-    /// Instances that outlast `idle`, and that are there before the first request.
-    pub warm: usize,
-}
-
 // === impl Config ===
 
 impl Config {
@@ -281,7 +233,7 @@ impl Config {
             environment: &|_| None,
         });
         let absent = |table: &str| Table::absent(table, 0..0);
-        let host_limits = resolve::host_limits(&cx, &absent("[limits]"));
+        let host_limits = absent("[limits]").settings(&cx);
         let service_limits = component::service_limits(&cx, &absent(&format!("[service.{name}]")));
         let (_, bounds) = cx.into_found();
         let service = ServiceConfig {
@@ -308,6 +260,7 @@ impl Config {
             resources: Resources::default(),
             services: BTreeMap::from([(name, service)]),
             watch: WatchConfig::default(),
+            telemetry: TelemetryConfig::default(),
             limits: host_limits,
             bounds,
             redact: Vec::new(),
@@ -337,16 +290,6 @@ impl ServiceConfig {
     }
 }
 
-// === impl ServiceLimits ===
-
-impl ServiceLimits {
-    /// Requests that can run at once when an instance takes `per_instance` of them: as configured
-    /// for guests of WASI 0.3, one for guests of WASI 0.2.
-    pub fn admitted(&self, per_instance: usize) -> usize {
-        self.concurrent.min(self.instances.saturating_mul(per_instance))
-    }
-}
-
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         let listen = Listen::local(http::HTTP_PORT);
@@ -355,26 +298,8 @@ impl Default for HttpConfig {
     }
 }
 
-impl Default for HttpLimits {
-    fn default() -> HttpLimits {
-        HttpLimits {
-            connections: limits::http::CONNECTIONS.default,
-            connections_per_client: limits::http::CONNECTIONS_PER_CLIENT.default,
-            keep_alive: limits::http::KEEP_ALIVE.default,
-            handshake_timeout: limits::http::HANDSHAKE_TIMEOUT.default,
-            header_timeout: limits::http::HEADER_TIMEOUT.default,
-            header_bytes: usize::try_from(limits::http::HEADER_BYTES.default).unwrap_or(usize::MAX),
-            headers: limits::http::HEADERS.default,
-            body_idle: limits::http::BODY_IDLE.default,
-            write_idle: limits::http::WRITE_IDLE.default,
-            streams: limits::http::STREAMS.default,
-            drain: limits::http::DRAIN.default,
-        }
-    }
-}
-
 impl Default for WatchConfig {
     fn default() -> WatchConfig {
-        WatchConfig { build: None, build_timeout: limits::WATCH_BUILD_TIMEOUT.default }
+        WatchConfig { build: None, build_timeout: WatchLimits::build_timeout().default }
     }
 }

@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use super::service::Draft;
 use super::{ComponentConfig, Resources, ServiceConfig, ServiceKind, ServiceLimits};
-use wasm_host_limits::{
-    SERVICE_FIRST_BYTE_TIMEOUT, SERVICE_HAND_ON, SERVICE_STREAM_IDLE_TIMEOUT, Setting,
-};
+use wasm_host_limits::SERVICE_HAND_ON;
+use wasm_host_limits::setting::Setting;
 use wasm_host_settings::context::{Context, Span};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::resource::{Resource, Wait};
@@ -27,7 +26,6 @@ pub(super) struct Written {
 
 /// One of the waits of a service that others lie in.
 struct Outer {
-    key: &'static str,
     setting: Setting<Duration>,
     written: fn(&Written) -> Option<&Span>,
     value: fn(&mut ServiceLimits) -> &mut Duration,
@@ -48,8 +46,7 @@ struct Inner {
 
 const OUTER: [Outer; 2] = [
     Outer {
-        key: "first-byte-timeout",
-        setting: SERVICE_FIRST_BYTE_TIMEOUT,
+        setting: ServiceLimits::first_byte_timeout(),
         written: |written| written.first_byte.as_ref(),
         value: |limits| &mut limits.first_byte_timeout,
         inner: |component, resources| {
@@ -61,8 +58,7 @@ const OUTER: [Outer; 2] = [
         },
     },
     Outer {
-        key: "stream-idle-timeout",
-        setting: SERVICE_STREAM_IDLE_TIMEOUT,
+        setting: ServiceLimits::stream_idle_timeout(),
         written: |written| written.stream_idle.as_ref(),
         value: |limits| &mut limits.stream_idle_timeout,
         // Servers other than Ollama begin their answer at once, and are then silent.
@@ -111,7 +107,7 @@ fn with_calls(
         (outer.written)(&draft.written)?;
         let mut limits = draft.config.as_ref()?.component()?.limits.clone();
         let time = *(outer.value)(&mut limits);
-        let of = format!("'{}' of [service.{}]", outer.key, draft.name);
+        let of = format!("'{}' of [service.{}]", outer.setting.key, draft.name);
         Some((draft.name.as_str(), Inner { bound: time, whole: time, of }))
     });
     let times: BTreeMap<&str, Inner> = times.collect();
@@ -135,12 +131,12 @@ fn apply(cx: &Context<'_>, outer: &Outer, draft: &mut Draft, inner: &Inner) {
     let Draft { config: Some(config), name, written, .. } = draft else { return };
     let ServiceKind::Component(component) = &mut config.kind else { return };
     let limits = &mut component.limits;
-    let total = (outer.key == "first-byte-timeout").then_some(limits.timeout);
+    let total = (outer.setting.key == "first-byte-timeout").then_some(limits.timeout);
     let default = inner.whole.min(outer.setting.max);
-    cx.set_default(&format!("service.{name}"), outer.key, &show_duration(default));
+    cx.set_default(&format!("service.{name}"), outer.setting.key, &show_duration(default));
     let value = (outer.value)(limits);
     match (outer.written)(written) {
-        Some(at) => warn(cx, name, outer.key, at, *value, inner),
+        Some(at) => warn(cx, name, outer.setting.key, at, *value, inner),
         None => *value = default,
     }
     if let (Some(total), Some(at)) = (total, &written.timeout) {
@@ -186,7 +182,7 @@ fn of_backend(wait: Wait, table: &str) -> Inner {
 }
 
 fn outside(component: &ComponentConfig) -> Option<Inner> {
-    let outbound = component.outbound.as_ref()?;
+    let limits = &component.outbound.as_ref()?.limits;
     let of = "'first-byte-timeout' of its 'outbound'".to_owned();
-    Some(inner(outbound.first_byte_timeout, outbound.connect_timeout, of))
+    Some(inner(limits.first_byte_timeout, limits.connect_timeout, of))
 }

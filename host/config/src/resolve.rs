@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::references::{self, Declared, Fallbacks};
-use super::{Config, HostLimits, Resources, http, patience, record, service, syntax, watch};
+use super::{
+    Config, HostLimits, Resources, http, patience, record, service, syntax, telemetry, watch,
+};
 use wasm_host_capabilities as capability;
-use wasm_host_limits as limits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem, Severity};
 use wasm_host_settings::file::Table;
@@ -19,23 +21,13 @@ pub(super) const STATE_DIR: &str = ".wasm-host";
 
 /// What stands at the top of the file: before the tables of capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
-const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record"];
+const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record", "telemetry"];
 
 /// All that may stand at the top of the file.
 pub(super) fn keys() -> Vec<&'static str> {
     let declaring = capability::ALL.iter().map(|capability| capability.key());
     FIRST_KEYS.iter().copied().chain(declaring).chain(OTHER_KEYS.iter().copied()).collect()
 }
-
-const LIMITS_KEYS: &[&str] = &[
-    "concurrent",
-    "queue",
-    "memory",
-    "instances",
-    "threads",
-    "compile-cpu-timeout",
-    "compile-memory",
-];
 
 pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut cx = Context::new(source);
@@ -100,7 +92,8 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     }
 
     let watch = watch::watch(cx, root);
-    let limits = host_limits(cx, &root.section(cx, "limits", LIMITS_KEYS));
+    let telemetry = telemetry::telemetry(cx, root);
+    let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
 
     references::routes(cx, &drafts);
@@ -127,6 +120,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         resources,
         services,
         watch,
+        telemetry,
         limits,
         bounds: Vec::new(),
         redact,
@@ -159,18 +153,6 @@ fn state_dir(cx: &Context<'_>, root: &Table<'_>) -> String {
         }
         Some(dir) => dir.value,
         None => STATE_DIR.to_owned(),
-    }
-}
-
-pub(super) fn host_limits(cx: &Context<'_>, table: &Table<'_>) -> HostLimits {
-    HostLimits {
-        concurrent: table.count(cx, "concurrent", limits::HOST_CONCURRENT),
-        queue: table.count(cx, "queue", limits::HOST_QUEUE),
-        memory_bytes: table.size(cx, "memory", limits::HOST_MEMORY_BYTES),
-        instances: table.count(cx, "instances", limits::HOST_INSTANCES),
-        threads: table.count(cx, "threads", limits::HOST_THREADS),
-        compile_cpu: table.duration(cx, "compile-cpu-timeout", limits::compiler::CPU_TIMEOUT),
-        compile_memory_bytes: table.size(cx, "compile-memory", limits::compiler::MEMORY_BYTES),
     }
 }
 

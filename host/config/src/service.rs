@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::patience::Written;
-use super::{Grants, ServiceConfig, ServiceKind, StaticLimits, component, cors, route};
+use super::{
+    Grants, ServiceConfig, ServiceKind, ServiceLimits, StaticLimits, component, cors, route,
+};
 use wasm_host_capabilities as capability;
-use wasm_host_limits as limits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::disk;
@@ -18,38 +20,15 @@ use wasm_host_settings::file::Table;
 
 /// Before the keys that grant capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["component", "static", "route", "internal", "cors"];
-const OTHER_KEYS: &[&str] = &[
-    "services",
-    "outbound",
-    "environment",
-    "health",
-    "concurrent",
-    "queue",
-    "queue-timeout",
-    "first-byte-timeout",
-    "timeout",
-    "stream-idle-timeout",
-    "cpu-timeout",
-    "drain",
-    "max-body",
-    "memory",
-    "memory-total",
-    "log-lines",
-    "log-lines-per-request",
-    "instances",
-    "per-instance",
-    "reuse",
-    "idle",
-    "warm",
-];
+const OTHER_KEYS: &[&str] = &["services", "outbound", "environment", "health"];
 
-/// What a folder of files has in common with a component.
-const STATIC_KEYS: &[&str] = &["static", "route", "cors", "concurrent", "queue", "queue-timeout"];
+/// What a folder of files has in common with a component, beside its settings.
+const STATIC_KEYS: &[&str] = &["static", "route", "cors"];
 
 /// What may stand in the table.
 fn keys() -> Vec<&'static str> {
-    let granting = capability::ALL.iter().map(|capability| capability.key());
-    FIRST_KEYS.iter().copied().chain(granting).chain(OTHER_KEYS.iter().copied()).collect()
+    let granting: Vec<_> = capability::ALL.iter().map(|capability| capability.key()).collect();
+    [FIRST_KEYS, &granting, OTHER_KEYS, &ServiceLimits::keys()].concat()
 }
 
 /// A service with the places of all that `resolve` has to look up.
@@ -103,9 +82,9 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
     let is_static = table.has("static");
     let at_key = |key| table.has(key).then(|| table.at(key));
     let written = Written {
-        first_byte: at_key("first-byte-timeout"),
-        timeout: at_key("timeout"),
-        stream_idle: at_key("stream-idle-timeout"),
+        first_byte: at_key(ServiceLimits::first_byte_timeout().key),
+        timeout: at_key(ServiceLimits::timeout().key),
+        stream_idle: at_key(ServiceLimits::stream_idle_timeout().key),
     };
     Draft {
         config,
@@ -152,8 +131,8 @@ fn kind(cx: &Context<'_>, name: &str, table: &Table<'_>, grants: Grants) -> Opti
         (true, false) => component::component(cx, name, table, grants),
         (false, true) => {
             let dir = static_folder(cx, table);
-            let keys = keys();
-            for key in keys.iter().filter(|key| !STATIC_KEYS.contains(key) && table.has(key)) {
+            let known = [STATIC_KEYS, &StaticLimits::keys()].concat();
+            for key in keys().iter().filter(|key| !known.contains(key) && table.has(key)) {
                 cx.error(
                     &table.at(key),
                     Problem::new(
@@ -199,10 +178,5 @@ fn static_folder(cx: &Context<'_>, table: &Table<'_>) -> Option<ServiceKind> {
         let message = format!("the folder {} does not exist", quoted(&written.value));
         cx.error(&written.at, Problem::new(message, hint));
     }
-    let limits = StaticLimits {
-        concurrent: table.count(cx, "concurrent", limits::http::FILES),
-        queue: table.count(cx, "queue", limits::SERVICE_QUEUE),
-        queue_timeout: table.duration(cx, "queue-timeout", limits::SERVICE_QUEUE_TIMEOUT),
-    };
-    Some(ServiceKind::Static { dir, limits })
+    Some(ServiceKind::Static { dir, limits: table.settings(cx) })
 }

@@ -5,8 +5,11 @@
 //! are left out and the rest is read; after anything else, what is found behind it is withheld.
 //! Only the parser's own words are repeated, never the text it saw.
 
+mod slip;
+
 use toml::de::{DeTable, Error};
 
+use self::slip::{Notation, Slip};
 use wasm_host_limits as limits;
 use wasm_host_settings::context::{Context, Damage};
 use wasm_host_settings::diagnostic::{Problem, quoted};
@@ -14,22 +17,22 @@ use wasm_host_settings::diagnostic::{Problem, quoted};
 /// The tables of `text`, as far as they can be read. Lines that are left out become blank.
 pub(super) fn parse<'t>(cx: &mut Context<'_>, text: &'t mut String) -> DeTable<'t> {
     for _ in 0..limits::SYNTAX_ROUNDS {
-        let Some(error) = first_leaving_lines_out(text) else {
+        let Some((error, slip)) = first_leaving_lines_out(text) else {
             break;
         };
         let at = error.span().unwrap_or(0..0);
-        let (problem, damage) = explain(&error, "");
-        cx.syntax_error(&at, problem, damage);
-        if !blank(text, at.start, error.message().starts_with(UNCLOSED_HEADER)) {
+        cx.syntax_error(&at, explain(&error, slip, text), damage(slip));
+        if !blank(text, at.start, slip == Slip::OpenHeader) {
             break;
         }
     }
+    let notation = Notation::of(text);
     let (tables, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
     for error in &errors {
+        let slip = notation.slip(error);
         let at = error.span().unwrap_or(0..0);
-        let (problem, damage) = explain(error, text.get(at.clone()).unwrap_or_default());
-        cx.syntax_error(&at, problem, damage);
+        cx.syntax_error(&at, explain(error, slip, text), damage(slip));
     }
     tables.into_inner()
 }
@@ -41,42 +44,14 @@ pub(super) fn text_at(text: &str, table: &str, key: &str) -> Option<String> {
     value.get_ref().as_str().map(str::to_owned)
 }
 
-const UNCLOSED_HEADER: &str = "unclosed table";
-
-/// How the parser's message begins, what we say instead, its fix, and what it makes unreadable.
-const EXPLAINED: &[(&str, &str, &str, Damage)] = &[
-    (
-        "string values must be quoted",
-        "a value is missing or needs quotes",
-        "write key = \"value\"",
-        Damage::Value,
-    ),
-    ("invalid basic string", "a string that is not valid", "does it end with '\"'?", Damage::Value),
-    (
-        "invalid literal string",
-        "a string that is not valid",
-        "does it end with \"'\"?",
-        Damage::Value,
-    ),
-    ("invalid float", "not a valid number", "what is not a number needs quotes", Damage::Value),
-    ("invalid integer", "not a valid number", "what is not a number needs quotes", Damage::Value),
-    ("unexpected leading zero", "a number with a leading zero", "remove the zero", Damage::Value),
-    ("key with no value", "a key without a value", "write key = \"value\"", Damage::Lines),
-    (UNCLOSED_HEADER, "a table header that is not closed", "end it with ']'", Damage::Lines),
-    ("unclosed array table", "a table header that is not closed", "end it with ']]'", Damage::Rest),
-    ("unclosed array", "a list that is not closed", "end it with ']'", Damage::Rest),
-    (
-        "missing comma between array elements",
-        "a list that is not closed, or a missing comma",
-        "end it with ']'",
-        Damage::Rest,
-    ),
-    ("unclosed inline table", "a table that is not closed", "end it with '}'", Damage::Rest),
-];
-
-fn first_leaving_lines_out(text: &str) -> Option<Error> {
+fn first_leaving_lines_out(text: &str) -> Option<(Error, Slip)> {
+    let notation = Notation::of(text);
     let (_, errors) = DeTable::parse_recoverable(text);
-    errors.into_iter().find(|error| explain(error, "").1 == Damage::Lines)
+    let slips = errors.into_iter().map(|error| {
+        let slip = notation.slip(&error);
+        (error, slip)
+    });
+    slips.into_iter().find(|(_, slip)| damage(*slip) == Damage::Lines)
 }
 
 /// Replaces the line of `offset` by spaces, and with `table` also those up to the next header,
@@ -95,18 +70,53 @@ fn blank(text: &mut String, offset: usize, table: bool) -> bool {
     true
 }
 
-/// The problem and what it makes unreadable. `spanned` is what the parser points at.
-fn explain(error: &Error, spanned: &str) -> (Problem, Damage) {
-    let message = error.message();
-    if message.starts_with("duplicate key") {
-        // A key, so never a value that might be secret.
-        let message = format!("{} stands here for the second time", quoted(spanned));
-        return (Problem::new(message, "keep one of them"), Damage::Value);
+/// What a slip makes unreadable.
+fn damage(slip: Slip) -> Damage {
+    match slip {
+        Slip::LoneKey | Slip::OpenHeader => Damage::Lines,
+        Slip::SecondKey
+        | Slip::OpenString(_)
+        | Slip::MissingQuotes
+        | Slip::Number
+        | Slip::LeadingZero
+        | Slip::Value => Damage::Value,
+        Slip::ExtendedKey
+        | Slip::OpenDoubleHeader
+        | Slip::OpenList
+        | Slip::MissingComma
+        | Slip::OpenTable
+        | Slip::Other => Damage::Rest,
     }
-    match EXPLAINED.iter().find(|(begins, ..)| message.starts_with(begins)) {
-        Some((_, plain, hint, damage)) => (Problem::new(*plain, *hint), *damage),
-        None => {
-            (Problem { message: format!("not valid TOML: {message}"), hint: None }, Damage::Rest)
+}
+
+/// What is said of a slip, and its fix.
+fn explain(error: &Error, slip: Slip, text: &str) -> Problem {
+    // Only of a key, so never a value that might be secret.
+    let key = || quoted(error.span().and_then(|at| text.get(at)).unwrap_or_default());
+    let (plain, hint) = match slip {
+        Slip::LoneKey => ("a key without a value", "write key = \"value\""),
+        Slip::SecondKey => {
+            let message = format!("{} stands here for the second time", key());
+            return Problem::new(message, "keep one of them");
         }
-    }
+        Slip::ExtendedKey => {
+            let message = format!("{} stands before, and nothing can be added to it", key());
+            return Problem::new(message, "write all of it in one place");
+        }
+        Slip::OpenHeader => ("a table header that is not closed", "end it with ']'"),
+        Slip::OpenDoubleHeader => ("a table header that is not closed", "end it with ']]'"),
+        Slip::OpenList => ("a list that is not closed", "end it with ']'"),
+        Slip::MissingComma => ("a list that is not closed, or a missing comma", "end it with ']'"),
+        Slip::OpenTable => ("a table that is not closed", "end it with '}'"),
+        Slip::OpenString('"') => ("a string that is not valid", "does it end with '\"'?"),
+        Slip::OpenString(_) => ("a string that is not valid", "does it end with \"'\"?"),
+        Slip::MissingQuotes => ("a value is missing or needs quotes", "write key = \"value\""),
+        Slip::Number => ("not a valid number", "what is not a number needs quotes"),
+        Slip::LeadingZero => ("a number with a leading zero", "remove the zero"),
+        Slip::Value | Slip::Other => {
+            let message = format!("not valid TOML: {}", error.message());
+            return Problem { message, hint: None };
+        }
+    };
+    Problem::new(plain, hint)
 }

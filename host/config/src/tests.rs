@@ -11,6 +11,7 @@ mod outbound;
 mod patience;
 mod reports;
 mod secrets;
+mod slips;
 mod whole;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use tempfile::TempDir;
 use super::*;
 use wasm_host_capabilities::ollama::{ForwardList, Ollama, OllamaConfig, UrlFrom};
 use wasm_host_capabilities::postgres::{Postgres, PostgresConfig};
+use wasm_host_limits as limits;
 use wasm_host_settings::bounds::FixedBound;
 use wasm_host_settings::diagnostic::Severity;
 

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::{ComponentSource, ServiceConfig, WatchConfig};
-use wasm_host_limits as limits;
+use wasm_host_limits::host::WatchLimits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::Table;
@@ -16,14 +17,14 @@ const DEFAULT_BUILD: [&str; 3] = ["cargo", "xtask", "guests"];
 const EXAMPLE: &str = "write it as a list of words, as in [\"cargo\", \"xtask\", \"guests\"]";
 
 pub(super) fn watch(cx: &Context<'_>, root: &Table<'_>) -> WatchConfig {
-    let table = root.section(cx, "watch", &["build", "build-timeout"]);
+    let table = root.section(cx, "watch", &[&["build"], &WatchLimits::keys()[..]].concat());
     let build = table.texts(cx, "build");
     if let Some(words) = &build {
         check_command(cx, &table, words);
     }
     WatchConfig {
         build: build.map(|words| words.into_iter().map(|word| word.value).collect()),
-        build_timeout: table.duration(cx, "build-timeout", limits::WATCH_BUILD_TIMEOUT),
+        build_timeout: table.settings::<WatchLimits>(cx).build_timeout,
     }
 }
 

@@ -37,7 +37,7 @@ use quota::{Meter, Quota};
 use wasm_host_capabilities::postgres::Room;
 use wasm_host_capabilities::postgres::url::Address;
 use wasm_host_limits::embedded_postgres as limits;
-use wasm_host_limits::postgres::POOL;
+use wasm_host_limits::postgres::PoolConfig;
 
 /// The role that administers the server. Components never log in as it: as a superuser, a statement
 /// could read the host's files and start programs.
@@ -173,7 +173,8 @@ impl EmbeddedServer {
     }
 
     fn described<'a>(&self, name: &'a str, password: &'a str) -> Database<'a> {
-        let pool = self.shares.get(name).map_or(POOL.default, |share| share.pool);
+        let pool =
+            self.shares.get(name).map_or(PoolConfig::connections().default, |share| share.pool);
         Database { name, password, connections: connections(pool) }
     }
 

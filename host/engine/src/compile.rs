@@ -23,7 +23,7 @@ pub mod compiler;
 mod origin;
 mod outline;
 
-pub use apart::{Bounds, Compiler};
+pub use apart::Compiler;
 pub use cache::CodeCache;
 pub use outline::Outline;
 

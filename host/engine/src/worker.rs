@@ -46,31 +46,10 @@ use crate::memory::OverBudget;
 use crate::state::{Grants, State};
 use wasm_host_capabilities::context::calling_request;
 use wasm_host_limits as limits;
+use wasm_host_limits::service::ServiceLimits;
 
 /// Ticks after which a guest is first made to give way: it has computed for one of them whole.
 const FIRST_TICKS: u64 = 2;
-
-/// How a service's instances are used.
-#[derive(Clone, Debug)]
-pub struct InstanceLimits {
-    /// Instances alive at the same time.
-    pub instances: usize,
-    /// Requests that one instance serves at the same time. `wasi:http@0.2` guests serve one.
-    pub per_instance: Option<usize>,
-    /// Requests that one instance serves before it is replaced. `wasi:http@0.2` guests are written
-    /// for one each; they serve more only where this is set.
-    pub reuse: Option<usize>,
-    /// Linear memory of one instance, all its memories together.
-    pub memory_bytes: usize,
-    /// How long an instance without requests is kept.
-    pub idle: Duration,
-    /// How many are kept for longer, and made before the first request.
-    pub warm: usize,
-    /// How long a guest computes without waiting for anything.
-    pub cpu: Duration,
-    /// How long the body of a response stands still; zero for ever.
-    pub stream_idle: Duration,
-}
 
 /// All that instances of one version share, and what makes them. Cheap to clone.
 #[derive(Clone)]
@@ -78,7 +57,7 @@ pub struct Policy {
     pre: Arc<ProxyPre<State>>,
     engine: Engine,
     grants: Arc<Grants>,
-    limits: InstanceLimits,
+    limits: ServiceLimits,
     reuse: usize,
     per_instance: usize,
     /// A guest of WASI 0.2: a waiting call of it holds its whole store.
@@ -100,11 +79,10 @@ impl Policy {
         pre: ProxyPre<State>,
         engine: Engine,
         grants: Arc<Grants>,
-        limits: InstanceLimits,
+        limits: ServiceLimits,
     ) -> Self {
-        let per_instance = wasm_host_limits::SERVICE_PER_INSTANCE.default;
-        let mut per_instance = limits.per_instance.unwrap_or(per_instance);
-        let mut reuse = limits.reuse.unwrap_or(wasm_host_limits::SERVICE_REUSE.default);
+        let mut per_instance = limits.per_instance.unwrap_or(ServiceLimits::per_instance().default);
+        let mut reuse = limits.reuse.unwrap_or(ServiceLimits::reuse().default);
         let exclusive = matches!(pre, ProxyPre::P2(_));
         if exclusive {
             per_instance = 1;
@@ -156,20 +134,21 @@ impl Policy {
 
     /// A store whose guest has still to be made to give way.
     fn store(&self) -> Store<State> {
-        let state = State::new(self.grants.clone(), self.limits.memory_bytes);
+        let memory_bytes = usize::try_from(self.limits.memory_bytes).unwrap_or(usize::MAX);
+        let state = State::new(self.grants.clone(), memory_bytes);
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
         // Besides those that the host's own tables hold: streams, futures and what else the engine makes by itself.
         store.set_max_component_handles(limits::GUEST_RESOURCES);
         // More than the instance may have at all would be refused after it was copied.
-        store.set_hostcall_fuel(limits::GUEST_CALL_BYTES.min(self.limits.memory_bytes));
+        store.set_hostcall_fuel(limits::GUEST_CALL_BYTES.min(memory_bytes));
         store
     }
 
     /// At each tick the guest gives way; after too many without a pause it is ended.
     fn count_ticks(&self, store: &mut Store<State>, instance: Arc<InstanceState>) {
-        let cpu = self.limits.cpu;
+        let cpu = self.limits.cpu_timeout;
         let most = ticks(cpu);
         let mut abandoned: Option<Instant> = None;
         store.epoch_deadline_callback(move |mut store| {

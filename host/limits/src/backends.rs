@@ -3,26 +3,28 @@
 
 use std::time::Duration;
 
-use super::{HOUR, MINUTE, Setting};
+use super::{HOUR, MINUTE, millis, secs};
+
+settings! {
+
+/// When a backend that cannot be reached is no longer tried for every call.
+pub struct BreakerConfig {
+    /// Connections that fail in a row until calls fail at once.
+    // One or two are a restart or a lost packet.
+    pub failures: usize = "breaker-failures", 5, 1..=1000;
+
+    /// First wait until one call tries again. It doubles up to the longest.
+    // It is what `Retry-After` tells clients.
+    pub wait: Duration = "breaker-wait", secs(1), millis(1)..=secs(5 * MINUTE);
+
+    /// Longest wait until one call tries again.
+    // It is how long the return of a backend can go unnoticed.
+    pub wait_max: Duration = "breaker-wait-max", secs(15), millis(1)..=secs(HOUR);
+}
+
+}
 
 bounds! {
-
-/// Connections that fail in a row before calls fail without trying. One or two are a restart or a
-/// lost packet.
-pub const FAILURES: Setting<usize> = Setting { default: 5, min: 1, max: 1000 };
-
-/// First and longest wait before one call tries again. It doubles in between. The first is what
-/// `Retry-After` tells clients; the last is how long the return of a backend can go unnoticed.
-pub const WAIT: Setting<Duration> = Setting {
-    default: Duration::from_secs(1),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(5 * MINUTE),
-};
-pub const WAIT_MAX: Setting<Duration> = Setting {
-    default: Duration::from_secs(15),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(HOUR),
-};
 
 /// A wait is longer by up to one part in this many, by chance, so that hosts that lost a backend
 /// together do not come back to it together.

@@ -2,22 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DAY, GIB, MIB, MINUTE, Setting};
-
 bounds! {
-
-/// Processor time to compile one component. An interpreter of 20 MB takes half a minute of it; what takes minutes was
-/// made to.
-pub const CPU_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(5 * MINUTE),
-    min: Duration::from_secs(1),
-    max: Duration::from_secs(DAY),
-};
-
-/// Bytes of memory to compile one component. An interpreter of 20 MB takes a third of it, and
-/// each thread that compiles some megabytes.
-pub const MEMORY_BYTES: Setting<u64> =
-    Setting { default: 2 * GIB, min: 256 * MIB, max: 1024 * GIB };
 
 /// How many times its processor time a compiler may take by the clock: where all processors are busy, it waits.
 pub const DEADLINE_FACTOR: u32 = 2;

@@ -2,7 +2,19 @@
 
 use std::time::Duration;
 
-use super::{GIB, MIB, MINUTE, Setting};
+use super::{GIB, MIB, MINUTE};
+
+settings! {
+
+/// Of `[postgres.NAME]` without a url.
+pub struct DatabaseLimits {
+    /// Disk that a database of the host's own may take, with its tables, indexes and what deleted rows leave.
+    // More than most services ever have, and it leaves room for others on most disks; the least is four times an empty
+    // one.
+    pub size_bytes: u64 = "size", 10 * GIB, 32 * MIB..=16 * 1024 * GIB;
+}
+
+}
 
 bounds! {
 
@@ -95,11 +107,6 @@ pub const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
 pub const FLOOR_SHARE: u64 = 20;
 pub const FLOOR_LEAST: u64 = 128 * MIB;
 pub const FLOOR_MOST: u64 = 512 * MIB;
-
-/// Bytes of the disk that one database takes with its tables, indexes and what deleted rows leave. The default is more
-/// than most services ever have, and leaves room for others on most disks; the least is four times an empty one.
-pub const SIZE_BYTES: Setting<u64> =
-    Setting { default: 10 * GIB, min: 32 * MIB, max: 16 * 1024 * GIB };
 
 /// A database that was full is written to again when this part of what it may have is free, so that one row more or
 /// less does not change what it may do.

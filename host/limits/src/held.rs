@@ -35,8 +35,7 @@ mod tests {
     use super::*;
     use crate::{
         GUEST_BODY_BYTES, GUEST_FIBER_BYTES, GUEST_RESOURCES, LOG_LINE_BYTES, LOG_UNFINISHED_LINES,
-        SERVICE_INSTANCES, SERVICE_MEMORY_BYTES, SERVICE_MEMORY_TOTAL_BYTES, SERVICE_PER_INSTANCE,
-        TABLE_ELEMENTS, all,
+        TABLE_ELEMENTS, all, service::ServiceLimits,
     };
 
     const DOCUMENT: &str = include_str!("../../../docs/memory.md");
@@ -68,7 +67,7 @@ mod tests {
             ("lines of output without an end", LOG_UNFINISHED_LINES * LOG_LINE_BYTES),
             (
                 "pieces of answers on their way to clients",
-                2 * GUEST_BODY_BYTES * SERVICE_PER_INSTANCE.default,
+                2 * GUEST_BODY_BYTES * ServiceLimits::per_instance().default,
             ),
             ("the stack that it runs on", GUEST_FIBER_BYTES),
             ("random bytes that it is given", random),
@@ -86,10 +85,10 @@ mod tests {
         assert_eq!(rows_there, rows.len() + 2, "a row that is not checked");
 
         let sum = sum as u64;
-        let instance = written(SERVICE_MEMORY_BYTES.default + sum);
+        let instance = written(ServiceLimits::memory_bytes().default + sum);
         assert!(table.contains(&format!("{instance} bytes for an instance")), "{instance}");
-        let instances = SERVICE_INSTANCES.default as u64;
-        let service = written(SERVICE_MEMORY_TOTAL_BYTES.default + instances * sum);
+        let instances = ServiceLimits::instances().default as u64;
+        let service = written(ServiceLimits::memory_total_bytes().default + instances * sum);
         assert!(table.contains(&format!("{service} bytes for a service")), "{service}");
     }
 

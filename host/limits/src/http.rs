@@ -3,25 +3,74 @@
 
 use std::time::Duration;
 
-use super::{DAY, HOUR, KIB, MIB, MINUTE, Setting};
+use super::{DAY, HOUR, KIB, MIB, MINUTE, millis, secs};
+
+settings! {
+
+/// What the public port grants to its clients.
+pub struct HttpLimits {
+    /// Connections at once; fewer where the system allows few open files (`ulimit -n`), which is told at the start.
+    /// Beyond them, the one that is idle longest makes room, else the one that has longest sent no whole head.
+    // Each costs two buffers and a task. A client that comes when all are in use waits, also for one that becomes idle
+    // meanwhile.
+    pub connections: usize = "connections", 1024, 1..=1_048_576;
+
+    /// Connections of one client address; beyond them, one of its own makes room, or the new one is closed. No bound of
+    /// its own by default: behind a proxy all clients have one address.
+    pub connections_per_client: usize =
+        "connections-per-client", Self::connections().max, 1..=Self::connections().max;
+
+    /// Time that a connection may rest between requests.
+    // Above the minute after which common clients and proxies close theirs, so that it is seldom closed under a request
+    // that is just being sent.
+    pub keep_alive: Duration = "keep-alive", secs(75), millis(100)..=secs(DAY);
+
+    /// Time for a TLS handshake.
+    // It holds one of the places above, and no request waits for it.
+    pub handshake_timeout: Duration = "handshake-timeout", secs(10), millis(100)..=secs(10 * MINUTE);
+
+    /// Time for a request's head, from its first byte, or from the connection's begin.
+    // Keeps a slow sender from holding a connection for ever.
+    pub header_timeout: Duration = "header-timeout", secs(10), millis(100)..=secs(10 * MINUTE);
+
+    /// Size of a request's head, else 431; over HTTP/1.1 a head that comes at once may be almost twice as large.
+    // Cookies and tokens of single sign-on reach 16 KiB. Buffers of a connection grow up to it, by doubling; over
+    // HTTP/1.1 it is looked at between two reads.
+    pub header_bytes: u64 = "max-header", 64 * KIB, 8 * KIB..=MIB;
+
+    /// Headers of a request, else 431.
+    // Up to the default no memory is allocated to parse them.
+    pub headers: usize = "max-headers", 100, 10..=1000;
+
+    /// Time between two pieces of a request's body while the service waits for more, then 408.
+    // The time in which nothing reads does not count.
+    pub body_idle: Duration = "body-idle", secs(30), millis(100)..=secs(HOUR);
+
+    /// Time in which a client takes nothing of its answer, then it is cut off; over HTTP/2, if it takes less than 16 KiB
+    /// of a stream.
+    // A request is counted in its service until then. Over HTTP/1.1 it takes something when the system can send more of
+    // it; over HTTP/2 each stream must be granted `STREAM_PIECE_BYTES` in that time.
+    pub write_idle: Duration = "write-idle", secs(30), millis(100)..=secs(HOUR);
+
+    /// Requests at once in one HTTP/2 connection.
+    // What browsers expect; one client does not take all of a service's places.
+    pub streams: usize = "streams", 100, 1..=10_000;
+
+    /// Time to finish what runs after SIGTERM. What is left is then cut and told, and an embedded database stopped,
+    /// usually within five seconds: let an orchestrator wait ten seconds longer before it kills (Kubernetes waits 30 s
+    /// by default).
+    pub drain: Duration = "drain", secs(20), millis(0)..=secs(DAY);
+}
+
+}
 
 bounds! {
 
 // === Connections ===
 
-/// Connections at once, if the system lets the process have so many sockets. Each costs two buffers and a task. A
-/// client that comes when all are in use waits; the connection that has been idle longest makes room, also if it
-/// becomes idle meanwhile, else the one that has longest sent no whole request head.
-pub const CONNECTIONS: Setting<usize> = Setting { default: 1024, min: 1, max: 1_048_576 };
-
 /// Clients that the operating system has let in and that wait to be accepted. Beyond them it lets clients try
 /// again; it may allow fewer itself.
 pub const ACCEPT_BACKLOG: u32 = 1024;
-
-/// Connections of one client address; beyond them, one of its own makes room, or the new one is closed. No bound of its own unless it is lowered: behind a proxy all
-/// clients have one address.
-pub const CONNECTIONS_PER_CLIENT: Setting<usize> =
-    Setting { default: CONNECTIONS.max, min: 1, max: CONNECTIONS.max };
 
 /// Connections to the admin port. Apart from the public ones, so that an overloaded application
 /// can still be looked at.
@@ -50,21 +99,6 @@ pub const ROOM_GRACE: Duration = Duration::from_millis(500);
 /// share: what has been sent is read by then.
 pub const SHARE_GRACE: Duration = Duration::from_millis(50);
 
-/// Time that a connection without a request is kept. Above the minute after which common clients and proxies
-/// close theirs, so that it is seldom closed under a request that is just being sent.
-pub const KEEP_ALIVE: Setting<Duration> = Setting {
-    default: Duration::from_secs(75),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(DAY),
-};
-
-/// Time for a TLS handshake. It holds one of the places above, and no request waits for it.
-pub const HANDSHAKE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(10),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(10 * MINUTE),
-};
-
 /// Time between two complaints in the log that connections cannot be accepted, or make room before their first request.
 pub const ACCEPT_COMPLAINT: Duration = Duration::from_secs(10);
 
@@ -83,33 +117,9 @@ pub const TCP_USER_TIMEOUT_FACTOR: u32 = 2;
 
 // === Request ===
 
-/// Time to receive a request head, from its first byte, or from the connection's begin. Keeps a slow
-/// sender from holding a connection for ever.
-pub const HEADER_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(10),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(10 * MINUTE),
-};
-
-/// Bytes of a request head. Cookies and tokens of single sign-on reach 16 KiB. Buffers of a connection grow
-/// up to it, by doubling; over HTTP/1.1 it is looked at between two reads, so that a head that comes at once may have
-/// almost twice as many.
-pub const HEADER_BYTES: Setting<u64> = Setting { default: 64 * KIB, min: 8 * KIB, max: MIB };
-
-/// Headers of a request. Up to the default no memory is allocated to parse them.
-pub const HEADERS: Setting<usize> = Setting { default: 100, min: 10, max: 1000 };
-
 /// Proxies that a request may have passed, one by one, to be told apart from its client. Chains of more than three are
 /// rare; a longer list than this is a client's.
 pub const PROXIES: usize = 16;
-
-/// Time between two pieces of a request body while the service waits for more. The time in which nothing reads does not
-/// count.
-pub const BODY_IDLE: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(HOUR),
-};
 
 /// Time to read what a guest answers to a body that has failed, before it is told by the host.
 pub const FAILED_BODY_ANSWER: Duration = Duration::from_secs(10);
@@ -120,15 +130,6 @@ pub const LINGER: Duration = Duration::from_secs(2);
 
 // === Response ===
 
-/// Time in which a client that is being sent something takes nothing of it. A request is counted in its service
-/// until then. Over HTTP/1.1 it takes something when the system can send more of it; over HTTP/2 each stream must be
-/// granted `STREAM_PIECE_BYTES` in that time.
-pub const WRITE_IDLE: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(HOUR),
-};
-
 /// Time that a client which has ended its sending side keeps to take its answer. It cannot be distinguished from one
 /// that has left, and what is done for that one stops within a second.
 pub const LEFT_GRACE: Duration = Duration::from_millis(250);
@@ -136,10 +137,6 @@ pub const LEFT_GRACE: Duration = Duration::from_millis(250);
 /// Bytes of a file that are read at once: fewer visits to the disk's threads for a large file, and what a client
 /// that reads slowly holds of it in memory.
 pub const FILE_CHUNK_BYTES: usize = 256 * 1024;
-
-/// Requests of one static service that run at once, and with them the files that it sends. Each takes a descriptor, and
-/// many systems give a process 1024 of them. Within no bound of the host: files take no instance.
-pub const FILES: Setting<usize> = Setting { default: 512, min: 1, max: 65_536 };
 
 /// Bytes of a file that is read to tell what its content is, so that a client knows it again. Read once for each
 /// version of a file, in a few milliseconds; pages and their scripts are smaller.
@@ -155,22 +152,10 @@ pub const FILE_SETTLED: Duration = Duration::from_secs(2);
 
 // === Pages of other origins ===
 
-/// Time for which a browser need not ask again what a page of another origin may do: a request less for most of a
-/// visit, and what is taken out of the application file is soon forgotten. No browser remembers for longer than a day.
-pub const CORS_MAX_AGE: Setting<Duration> = Setting {
-    default: Duration::from_secs(10 * MINUTE),
-    min: Duration::ZERO,
-    max: Duration::from_secs(DAY),
-};
-
 /// Bytes of a host's name, an origin or a method that a refusal repeats. Names have 253.
 pub const SHOWN_NAME_BYTES: usize = 300;
 
 // === HTTP/2 ===
-
-/// Requests at once on one HTTP/2 connection. What browsers expect; one client does not take all of a
-/// service's places.
-pub const STREAMS: Setting<usize> = Setting { default: 100, min: 1, max: 10_000 };
 
 /// Streams that a client has reset and the host has not yet looked at, and streams that the host has reset for a
 /// client's errors, on one connection. More is a flood of resets, and the connection is closed.
@@ -205,14 +190,6 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 // === End ===
-
-/// Time to finish accepted requests after SIGTERM. Orchestrators kill after 30 s; by then what is left has to be cut and
-/// told, and the embedded Postgres to be stopped.
-pub const DRAIN: Setting<Duration> = Setting {
-    default: Duration::from_secs(20),
-    min: Duration::ZERO,
-    max: Duration::from_secs(DAY),
-};
 
 /// Time for a connection that was opened just before the host was told to stop to send its first request; where
 /// connections are short, each has as long before it makes room.

@@ -6,41 +6,54 @@
 //! code here. The unit is the type (`Duration`) or the last word of the name (`_BYTES`, `_ROWS`);
 //! a name without a unit is a count.
 //!
-//! Two kinds: a [`Setting`] can be changed in the application file and carries the range that is
-//! accepted there; a plain constant is fixed. Both are listed by the macro `bounds!` around them, and the first
-//! sentence of a comment is what `check --limits` says of a fixed one. Constants without a comment share that of the
-//! one before.
+//! Two kinds: settings can be changed in the application file; each is declared by the macro `settings!`, with its
+//! range. A plain constant is fixed. Constants are listed by the macro `bounds!` around them, and the first sentence of
+//! a comment is what `check --limits` says of one; those without a comment share that of the one before.
 
 #[macro_use]
 pub mod list;
+#[macro_use]
+pub mod setting;
 
 pub mod backends;
 pub mod compiler;
 pub mod computing;
 pub mod embedded_postgres;
 pub mod held;
+pub mod host;
 pub mod http;
 pub mod log;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
 pub mod record;
+pub mod service;
+pub mod show;
 pub mod telemetry;
 pub mod testkit;
 
 use std::time::Duration;
 
-/// A bound that the application file may change.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting<T> {
-    pub default: T,
-    /// The least value that still works.
-    pub min: T,
-    /// Above this the value is a typing mistake rather than a wish.
-    pub max: T,
+use setting::{Row, Settings};
+
+/// All settings, table by table, as the documentation calls it.
+pub fn tables() -> [(&'static str, Vec<Row>); 11] {
+    [
+        ("http", http::HttpLimits::rows()),
+        ("postgres", postgres::PoolConfig::rows()),
+        ("databases of the host's own", embedded_postgres::DatabaseLimits::rows()),
+        ("ollama", ollama::OllamaLimits::rows()),
+        ("limits", host::HostLimits::rows()),
+        ("watch", host::WatchLimits::rows()),
+        ("components", service::ServiceLimits::rows()),
+        ("static files", service::StaticLimits::rows()),
+        ("outbound", outgoing::OutboundLimits::rows()),
+        ("cors", service::CorsLimits::rows()),
+        ("telemetry", telemetry::TelemetryLimits::rows()),
+    ]
 }
 
-/// All bounds, file by file.
+/// All fixed bounds, file by file.
 pub fn all() -> impl Iterator<Item = &'static list::Listed> {
     let files = [
         LISTED,
@@ -68,30 +81,17 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn millis(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
 bounds! {
 
-// === Host: admission and instances ===
-
-/// Requests from outside that all components together run at once; static services have `FILES`, each by itself.
-/// Four services at their default; a request that waits holds some kilobytes of the host.
-pub const HOST_CONCURRENT: Setting<usize> = Setting { default: 1024, min: 1, max: 65_536 };
-
-/// Requests that wait for that bound, when their service would take them. As long as the queue of
-/// four services, for the same reason.
-pub const HOST_QUEUE: Setting<usize> = Setting { default: 2048, min: 0, max: 1_048_576 };
-
-/// Bytes of memory of all instances of all services together. Beyond it no instance grows and none
-/// is made. Room for thousands of instances of usual size on a machine of 8 GiB; set it to what the
-/// machine can spare.
-pub const HOST_MEMORY_BYTES: Setting<u64> =
-    Setting { default: 4 * GIB, min: 16 * MIB, max: 1024 * GIB };
-
-/// Instances alive in the whole host, which is also the size of the engine's pool. Each has address space reserved for
-/// `GUEST_MEMORIES` of 4 GiB; of the 47 bits that a process has, 7,000 take seven eighths.
-pub const HOST_INSTANCES: Setting<usize> = Setting { default: 1000, min: 1, max: 7000 };
-
-/// Threads that serve requests; 0 is one for each processor. Fewer leave processors to other programs.
-pub const HOST_THREADS: Setting<usize> = Setting { default: 0, min: 0, max: 1024 };
+// === Host ===
 
 /// Turns of its tasks after which a thread that serves looks for what came from others. Looking costs nothing when
 /// there is nothing.
@@ -108,61 +108,7 @@ pub const DESCRIPTORS: u64 = 1_048_576;
 /// control plane. Where the system allows few, connections have half of them.
 pub const OTHER_DESCRIPTORS: u64 = 256;
 
-// === Service: admission ===
-
-/// Requests of one service that run at once. A request waiting for a backend costs a few kilobytes
-/// of host memory, so this protects the backends rather than the host.
-pub const SERVICE_CONCURRENT: Setting<usize> = Setting { default: 256, min: 1, max: 65_536 };
-
-/// Requests of one service that wait for admission. Twice what runs: a burst is absorbed, and at
-/// steady overload no request waits for more than about two rounds before its 503.
-pub const SERVICE_QUEUE: Setting<usize> = Setting { default: 512, min: 0, max: 1_048_576 };
-
-/// Time a request waits for admission. Below the patience of browsers, proxies and people, so that
-/// the answer is our 503 with `Retry-After` and not their timeout.
-pub const SERVICE_QUEUE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(10),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(10 * MINUTE),
-};
-
-/// Bytes of one request body. Enough for a picture in a chat message; a component that takes
-/// model files raises it.
-pub const SERVICE_MAX_BODY_BYTES: Setting<u64> =
-    Setting { default: 32 * MIB, min: 0, max: 1024 * GIB };
-
-// === Service: instances ===
-
-/// Live instances of one version of a component. 64 of them, twice while a swap drains, stay below the 1000 that
-/// the instance pool holds.
-pub const SERVICE_INSTANCES: Setting<usize> = Setting { default: 64, min: 1, max: 1000 };
-
-/// Requests that share one instance at once. More saves memory, fewer loses less when it traps. The default is for
-/// guests in Rust; others have one, because in most languages every error that a program does not catch is a trap.
-/// Guests of WASI 0.2 always have one, because they cannot run two calls at once.
-pub const SERVICE_PER_INSTANCE: Setting<usize> = Setting { default: 16, min: 1, max: 1024 };
-
-/// Requests that an instance serves before it is replaced. Reuse is worth about half again as many
-/// requests a second; an end to it bounds what a guest can leak.
-pub const SERVICE_REUSE: Setting<usize> = Setting { default: 128, min: 1, max: 1_000_000 };
-
-/// Bytes of memory of one instance, all its memories together. Ten times what a service
-/// in Rust or JavaScript uses, and a leak still ends long before the machine is full.
-pub const SERVICE_MEMORY_BYTES: Setting<u64> =
-    Setting { default: 256 * MIB, min: MIB, max: 4 * GIB };
-
-/// Bytes of memory of all instances of one service together. A quarter of what all services have: four
-/// that leak are needed before a fifth one notices.
-pub const SERVICE_MEMORY_TOTAL_BYTES: Setting<u64> =
-    Setting { default: GIB, min: MIB, max: 1024 * GIB };
-
-/// Lines of output in a second of all instances of one service. More than a person reads, and a flood
-/// does not bury what the other services say.
-pub const SERVICE_LOG_LINES: Setting<usize> = Setting { default: 200, min: 0, max: 1_000_000 };
-
-/// Lines of output of one request in all. Hundreds of times what a request has to say; one that floods, or streams for
-/// hours and prints at each step, ends before it fills a disk.
-pub const REQUEST_LOG_LINES: Setting<usize> = Setting { default: 1000, min: 0, max: 1_000_000_000 };
+// === Service ===
 
 /// Bytes of the words with which a component ended an answer, as the log repeats them.
 pub const BREAK_WORDS_BYTES: usize = 500;
@@ -171,58 +117,9 @@ pub const BREAK_WORDS_BYTES: usize = 500;
 /// output counts.
 pub const DROPPED_LINES_TOLD: Duration = Duration::from_secs(1);
 
-/// Instances of a version that are there before anybody asks, and stay although nobody does. None: most components
-/// start in a fraction of a millisecond, and a service that is not used costs nothing.
-pub const SERVICE_WARM: Setting<usize> = Setting { default: 0, min: 0, max: 1000 };
-
-// === Service: time ===
-
-/// Time an instance without requests is kept before its memory is given back. Longer for a component
-/// that keeps something in memory which is worth keeping.
-pub const SERVICE_IDLE: Setting<Duration> =
-    Setting { default: Duration::from_secs(1), min: Duration::ZERO, max: Duration::from_secs(DAY) };
-
-/// Time from handing a request to a guest to its response head. A minute is what proxies in front
-/// of us grant by default; a service whose backends may take longer has as long as they, and
-/// [`SERVICE_HAND_ON`]. A streamed body may then take as long as it likes.
-pub const SERVICE_FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(MINUTE),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
-
 /// What a service has, beyond the longest wait for what it asks, to read its request and to make an answer of what came.
 /// Without it, it would be ended in the moment in which it learns that it waited in vain.
 pub const SERVICE_HAND_ON: Duration = Duration::from_secs(5);
-
-/// Time from handing a request to a guest until all of its response is sent, however slowly it is read; zero for
-/// ever. A service that streams may take as long as its client listens, so the host cannot know.
-pub const SERVICE_TIMEOUT: Setting<Duration> =
-    Setting { default: Duration::ZERO, min: Duration::ZERO, max: Duration::from_secs(DAY) };
-
-/// Time that a response's body stands still although its reader waits; zero for ever. Longer than any
-/// model ponders over its next word; a guest that never ends a body does not keep its place.
-pub const SERVICE_STREAM_IDLE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(5 * MINUTE),
-    min: Duration::ZERO,
-    max: Duration::from_secs(DAY),
-};
-
-/// Time that guest code computes without a pause: it waits for nothing and lets no request beside it
-/// run. A service answers in milliseconds; one that computes for longer raises this.
-pub const SERVICE_CPU_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(5),
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(DAY),
-};
-
-/// Time a replaced version keeps to finish its requests. Long enough for a long chat answer;
-/// finite, because two versions hold twice the memory.
-pub const SERVICE_DRAIN: Setting<Duration> = Setting {
-    default: Duration::from_secs(5 * MINUTE),
-    min: Duration::ZERO,
-    max: Duration::from_secs(DAY),
-};
 
 // === Control plane and calls ===
 
@@ -443,13 +340,6 @@ pub const WATCH_QUIET: Duration = Duration::from_millis(150);
 /// Time after which a build begins although sources still change: something that never rests must
 /// not keep everything else from being built.
 pub const WATCH_QUIET_MAX: Duration = Duration::from_secs(2);
-
-/// Time that one build may take. The first one of a fresh checkout compiles a standard library.
-pub const WATCH_BUILD_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(10 * MINUTE),
-    min: Duration::from_secs(1),
-    max: Duration::from_secs(DAY),
-};
 
 /// Bytes of a build's output that are kept to be shown; of more, the end, where the errors are.
 pub const WATCH_BUILD_OUTPUT_BYTES: usize = 256 * 1024;

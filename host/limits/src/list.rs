@@ -1,11 +1,9 @@
-//! How the bounds in the other files are listed, for `check --limits`.
+//! How the fixed bounds in the other files are listed, for `check --limits`.
 //!
 //! It exists so that no list of them has to be kept by hand: the macro that is around the constants of a file is what
 //! collects them. It must not know how a value is shown.
 
 use std::time::Duration;
-
-use super::Setting;
 
 /// A bound as it stands in its file.
 pub struct Listed {
@@ -20,8 +18,6 @@ pub struct Listed {
 /// What a bound is, as far as its type tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
-    /// The application file may change it, and what is in effect is known where that is read.
-    Settable,
     Time(Duration),
     /// The name says of what.
     Count(u64),
@@ -52,12 +48,6 @@ pub(crate) const fn below_limits(path: &'static str) -> &'static str {
     match path.split_at_checked(LIMITS.len() + "::".len()) {
         Some((_, below)) => below,
         None => "",
-    }
-}
-
-impl<T> From<Setting<T>> for Value {
-    fn from(_: Setting<T>) -> Self {
-        Self::Settable
     }
 }
 

@@ -2,7 +2,40 @@
 
 use std::time::Duration;
 
-use super::{DAY, MINUTE, Setting};
+use super::backends::BreakerConfig;
+use super::{DAY, MINUTE, millis, secs};
+
+settings! {
+
+/// Of `[ollama.NAME]`.
+pub struct OllamaLimits {
+    /// Time to open a connection.
+    // Long enough for one lost packet, short enough for a person to wait.
+    pub connect_timeout: Duration = "connect-timeout", secs(2), millis(1)..=secs(5 * MINUTE);
+
+    /// Time that the server may be silent before its answer.
+    // Ollama sends nothing at all while a model loads (5 minutes at most by its own default) or a request is queued.
+    pub first_byte_timeout: Duration =
+        "first-byte-timeout", secs(10 * MINUTE), millis(1)..=secs(DAY);
+
+    /// Calls at once, of all services together.
+    // A loaded model answers one request at a time by default; the server lets others wait, where the host cannot see
+    // them, so the bound is here.
+    pub concurrent: usize = "concurrent", 64, 1..=65_536;
+
+    /// Calls that wait in line for one of these to end, of all services together.
+    // As many as Ollama itself lets wait.
+    pub queue: usize = "queue", 512, 0..=65_536;
+
+    /// Time that a call waits in line, then it is 503.
+    // Answers of models take tens of seconds, so that a place comes free within it more often than not; a caller that
+    // waits longer is better off knowing.
+    pub queue_timeout: Duration = "queue-timeout", secs(MINUTE), millis(1)..=secs(DAY);
+
+    pub breaker: BreakerConfig;
+}
+
+}
 
 bounds! {
 
@@ -21,26 +54,9 @@ pub const REFUSAL_BYTES: usize = 64 * 1024;
 /// several, few enough that a component that does not read stops the server.
 pub const ITEMS_AHEAD: usize = 16;
 
-/// Calls to one server that run at the same time, of all services together. A loaded model answers
-/// one request at a time by default; the server lets others wait, where the host cannot see them,
-/// so the bound is here.
-pub const CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 65_536 };
-
-/// Calls to one server that wait for a place, of all services together: as many as Ollama itself lets
-/// wait.
-pub const QUEUE: Setting<usize> = Setting { default: 512, min: 0, max: 65_536 };
-
 /// Bytes of the requests of calls that wait for a place at one server. They are outside of what their components may
 /// hold; chats without pictures have kilobytes, so that this counts for those alone that have some.
 pub const QUEUE_BYTES: usize = 256 * 1024 * 1024;
-
-/// Time that a call waits for a place. Answers of models take tens of seconds, so that a place comes
-/// free within it more often than not; a caller that waits longer is better off knowing.
-pub const QUEUE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(MINUTE),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
 
 /// Bytes of the request of one call, without those that pass through. Twice what a service takes of its client by
 /// default, which has room for pictures.
@@ -49,21 +65,6 @@ pub const REQUEST_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a request that are kept until its answer begins, so that it can be sent again. Most chats
 /// are smaller; one with pictures is not sent again.
 pub const AGAIN_BYTES: usize = 1024 * 1024;
-
-/// Time to open a connection. Long enough for one lost packet, short enough for a person to wait.
-pub const CONNECT_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(2),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(5 * MINUTE),
-};
-
-/// Time to the head of an answer. Ollama sends nothing at all while a model loads (5 minutes at most
-/// by its own default) or a request is queued.
-pub const FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(10 * MINUTE),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
 
 /// Time for `GET /api/version` to answer before a server counts as absent. It does no work.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -76,7 +77,7 @@ pub const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// is the few bytes that end the body; a server that keeps on sending loses the connection.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Idle connections kept to one server, and for how long. Fewer than [`CONCURRENT`]: a burst is
+/// Idle connections kept to one server, and for how long. Fewer than `concurrent`: a burst is
 /// rare, and opening one on loopback takes microseconds.
 pub const IDLE_CONNECTIONS: usize = 16;
 pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);

@@ -2,41 +2,39 @@
 
 use std::time::Duration;
 
-use super::{DAY, GIB, MIB, MINUTE, Setting};
+use super::backends::BreakerConfig;
+use super::{DAY, GIB, MIB, MINUTE, millis, secs};
+
+settings! {
+
+/// Of `outbound` of a service.
+pub struct OutboundLimits {
+    /// Time to find, reach and, with `https`, agree with a host.
+    // Long enough for two lost packets and a slow name server.
+    pub connect_timeout: Duration = "connect-timeout", secs(5), millis(1)..=secs(5 * MINUTE);
+
+    /// Time from the last piece of a request to the head of its answer.
+    // Less than a service has for its own answer, so that the component lives to say what was slow.
+    pub first_byte_timeout: Duration = "first-byte-timeout", secs(30), millis(1)..=secs(DAY);
+
+    /// Time between two pieces of an answer while the component waits for one.
+    // Streams of events send a sign of life every 15 or 30 seconds.
+    pub idle_timeout: Duration = "idle-timeout", secs(MINUTE), millis(1)..=secs(DAY);
+
+    /// Size of an answer's body.
+    // It passes through in pieces, so this is against answers that never end, not for memory.
+    pub max_body_bytes: u64 = "max-body", 64 * MIB, 0..=1024 * GIB;
+
+    /// Calls at once, bodies included.
+    // As many as go to one model server: enough for a burst, and a host that hangs holds no more than these.
+    pub concurrent: usize = "concurrent", 64, 1..=4096;
+
+    pub breaker: BreakerConfig;
+}
+
+}
 
 bounds! {
-
-/// Calls of one service to hosts outside that run at the same time, bodies included. As many as go
-/// to one model server: enough for a burst, and a host that hangs holds no more than these.
-pub const CONCURRENT: Setting<usize> = Setting { default: 64, min: 1, max: 4096 };
-
-/// Time to find, reach and, with `https`, agree with a host. Long enough for two lost packets and a
-/// slow name server.
-pub const CONNECT_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(5),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(5 * MINUTE),
-};
-
-/// Time from the last piece of the request to the head of the answer. Less than a service has for
-/// its own answer, so that the component lives to say what was slow.
-pub const FIRST_BYTE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
-
-/// Time between two pieces of an answer while the component waits for one. Streams of events send a
-/// sign of life every 15 or 30 seconds.
-pub const IDLE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(MINUTE),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
-
-/// Bytes of an answer's body. It passes through in pieces, so this is against answers that never
-/// end, not for memory.
-pub const MAX_BODY_BYTES: Setting<u64> = Setting { default: 64 * MIB, min: 0, max: 1024 * GIB };
 
 /// Bytes of an answer's head. As many as a request's head may have.
 pub const HEADER_BYTES: usize = 64 * 1024;

@@ -2,41 +2,41 @@
 
 use std::time::Duration;
 
-use super::{DAY, MINUTE, Setting};
+use super::backends::BreakerConfig;
+use super::{DAY, MINUTE, millis, secs};
+
+settings! {
+
+/// Of `[postgres.NAME]`: the connections to one database.
+pub struct PoolConfig {
+    /// Connections for statements. Beside them up to two more are open for cancelling and for `/ready`; a pooler in
+    /// `session` mode needs one connection more than this.
+    // Postgres allows 100 in all by default and each costs it megabytes; eight keep a few cores of a database busy.
+    pub connections: usize = "pool", 8, 1..=1000;
+
+    /// Time that a statement waits for a connection that is free.
+    // Less than the wait for admission: a database that is this far behind needs fewer requests, not more patience.
+    pub acquire_timeout: Duration = "acquire-timeout", secs(5), millis(1)..=secs(10 * MINUTE);
+
+    /// Time to connect and log in.
+    // A server that does not answer within it is `unavailable`. Long enough for two lost packets and a server that is
+    // busy; one that is far away or wakes up slowly needs more.
+    pub connect_timeout: Duration = "connect-timeout", secs(5), millis(1)..=secs(5 * MINUTE);
+
+    /// Time per statement, from prepare to its last row.
+    // Half of the guest's minute, so that the guest lives to tell which statement was slow.
+    pub statement_timeout: Duration = "statement-timeout", secs(30), millis(1)..=secs(DAY);
+
+    pub breaker: BreakerConfig;
+}
+
+}
 
 bounds! {
-
-/// Connections to one database. Postgres allows 100 in all by default and each costs it megabytes;
-/// eight keep a few cores of a database busy.
-pub const POOL: Setting<usize> = Setting { default: 8, min: 1, max: 1000 };
-
-/// Time to wait for a free connection. Less than the wait for admission: a database that is this
-/// far behind needs fewer requests, not more patience.
-pub const ACQUIRE_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(5),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(10 * MINUTE),
-};
-
-/// Time for a statement, from prepare to its last row. Half of the guest's minute, so that the
-/// guest lives to tell which statement was slow.
-pub const STATEMENT_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(30),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(DAY),
-};
 
 /// What the host waits longer than the server does, so that the server ends a statement by itself
 /// where it can.
 pub const STATEMENT_GRACE: Duration = Duration::from_millis(250);
-
-/// Time to connect and log in. A server that does not answer within it is `unavailable`. Long enough for two lost
-/// packets and a server that is busy; one that is far away or wakes up slowly needs more.
-pub const CONNECT_TIMEOUT: Setting<Duration> = Setting {
-    default: Duration::from_secs(5),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(5 * MINUTE),
-};
 
 /// Rows in one batch: the most that the interface promises. Calls into a guest are cheap but not
 /// free, and a reader that stops early has wasted at most this many.

@@ -2,7 +2,35 @@
 
 use std::time::Duration;
 
-use super::{DAY, GIB, HOUR, MIB, MINUTE, Setting};
+use super::{DAY, GIB, HOUR, MIB, MINUTE, millis, secs};
+
+settings! {
+
+/// Of `[telemetry]`.
+pub struct TelemetryLimits {
+    /// Of a hundred requests that neither failed nor were slow, how many are kept. Those that failed or were slow always
+    /// are.
+    // A person who tries something wants to see it.
+    pub sample_percent: usize = "sample-percent", 100, 0..=100;
+
+    /// Of those, how many are kept in a second, of all services together.
+    // As many as a page can show; more would take a disk for what nobody looks at.
+    pub sample_per_second: usize = "sample-per-second", 100, 0..=1_000_000;
+
+    /// From when on a request is slow: the time until its answer begins.
+    // What a person notices.
+    pub slow: Duration = "slow", millis(500), millis(1)..=secs(HOUR);
+
+    /// Size on disk of what is kept. The oldest goes.
+    // Some days of a small application.
+    pub store_bytes: u64 = "store-size", 512 * MIB, 16 * MIB..=1024 * GIB;
+
+    /// How long it is kept.
+    // Over a weekend and the days that it takes to look.
+    pub store_age: Duration = "store-age", secs(7 * DAY), secs(MINUTE)..=secs(3650 * DAY);
+}
+
+}
 
 bounds! {
 
@@ -29,30 +57,6 @@ pub const SERIES: usize = 2000;
 /// Bytes of spans and lines that wait for the thread that stores and sends them. Some seconds of the most that a host
 /// makes; what is beyond is dropped and counted.
 pub const PENDING_BYTES: usize = 32 * 1024 * 1024;
-
-/// Share of requests that are kept although they neither failed nor were slow.
-pub const SAMPLE: Setting<f64> = Setting { default: 1.0, min: 0.0, max: 1.0 };
-
-/// Requests that are kept in a second although they neither failed nor were slow, of all services together. As many as
-/// a page can show; more would take a disk for what nobody looks at.
-pub const SAMPLE_PER_SECOND: Setting<usize> = Setting { default: 100, min: 0, max: 1_000_000 };
-
-/// From when on a request is slow, and always kept: the time until its answer begins.
-pub const SLOW: Setting<Duration> = Setting {
-    default: Duration::from_millis(500),
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(HOUR),
-};
-
-/// Bytes of the store of telemetry on disk. Some days of a small application.
-pub const STORE_BYTES: Setting<u64> = Setting { default: 512 * MIB, min: 16 * MIB, max: 1024 * GIB };
-
-/// How long telemetry is kept.
-pub const STORE_AGE: Setting<Duration> = Setting {
-    default: Duration::from_secs(7 * DAY),
-    min: Duration::from_secs(MINUTE),
-    max: Duration::from_secs(3650 * DAY),
-};
 
 /// Files of the store, each a share of its size and of its age. The oldest is deleted whole, which takes no time; more
 /// of them would each be asked by every search.

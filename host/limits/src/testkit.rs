@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{MIB, SERVICE_MEMORY_BYTES};
+use super::MIB;
+use super::service::ServiceLimits;
 
 bounds! {
 
@@ -15,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60 * 60);
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Memory of the instance under test: what `serve` gives by default.
-pub const MEMORY_BYTES: u64 = SERVICE_MEMORY_BYTES.default;
+pub const MEMORY_BYTES: u64 = ServiceLimits::memory_bytes().default;
 
 /// Bytes of a body, of either side, that a case holds. What is longer is no test but a load.
 pub const BODY_BYTES: usize = 64 * MIB as usize;

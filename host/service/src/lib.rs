@@ -29,15 +29,15 @@ use crate::failure::{Failure, Source};
 use crate::observer::Observer;
 use crate::traffic::Traffic;
 use crate::version::Version;
+use wasm_host_limits::service::ServiceLimits;
 
 /// One component service.
 pub struct Service {
     pub name: Arc<str>,
     /// None: reached by other services only.
     pub route: Option<Arc<str>>,
-    pub deadlines: Deadlines,
-    /// Bytes of a request body that another service sends.
-    pub max_body: u64,
+    pub limits: ServiceLimits,
+    deadlines: Deadlines,
     active: ArcSwap<ActiveVersions>,
     /// Versions that were replaced and may still have requests.
     replaced: Mutex<Vec<Weak<Version>>>,
@@ -50,21 +50,20 @@ pub struct Service {
 
 /// How long a component may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
+struct Deadlines {
     /// To begin its answer.
-    pub first_byte: Duration,
+    first_byte: Duration,
     /// To end it.
-    pub total: Option<Duration>,
+    total: Option<Duration>,
     /// Between two pieces of it.
-    pub stream_idle: Duration,
+    stream_idle: Duration,
 }
 
 impl Service {
     pub fn new(
         name: Arc<str>,
         route: Option<Arc<str>>,
-        deadlines: Deadlines,
-        max_body: u64,
+        limits: ServiceLimits,
         admission: Arc<Admission>,
         version: Arc<Version>,
         observer: Option<Arc<dyn Observer>>,
@@ -72,8 +71,12 @@ impl Service {
         Self {
             name,
             route,
-            deadlines,
-            max_body,
+            deadlines: Deadlines {
+                first_byte: limits.first_byte_timeout,
+                total: Some(limits.timeout).filter(|timeout| !timeout.is_zero()),
+                stream_idle: limits.stream_idle_timeout,
+            },
+            limits,
             active: ArcSwap::new(ActiveVersions::only(version)),
             replaced: Mutex::default(),
             traffic: Traffic::new(admission),

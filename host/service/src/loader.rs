@@ -16,8 +16,9 @@ use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{CodeCache, Compiler, Component, ComponentFile};
 use wasm_host_engine::link::{imports, link};
 use wasm_host_engine::state::Grants;
-use wasm_host_engine::worker::{CallError, InstanceLimits, Policy, RequestState};
+use wasm_host_engine::worker::{CallError, Policy, RequestState};
 use wasm_host_limits as limits;
+use wasm_host_limits::service::ServiceLimits;
 use wasm_host_telemetry::Telemetry;
 
 /// What every load needs of the host.
@@ -35,7 +36,7 @@ pub struct Loader {
 /// On what terms a service runs its components. The same for all its versions.
 pub struct Terms {
     pub grants: Arc<Grants>,
-    pub instances: InstanceLimits,
+    pub limits: ServiceLimits,
     /// Asked of a version before it is published.
     pub health: Option<String>,
 }
@@ -77,14 +78,14 @@ impl Loader {
         terms: &Terms,
     ) -> Result<Version> {
         let ComponentFile { digest, path, .. } = file.clone();
-        let mut instances = terms.instances.clone();
-        instances.per_instance.get_or_insert_with(|| file.per_instance());
+        let mut limits = terms.limits.clone();
+        limits.per_instance.get_or_insert_with(|| file.per_instance());
         let pre = link(&self.engine, &component, &terms.grants).with_context(|| {
             format!("{} cannot be the service {}", path.display(), terms.grants.service)
         })?;
         let imports = imports(&self.engine, &component);
         let engine = Engine::clone(&self.engine);
-        let policy = Policy::new(pre, engine, terms.grants.clone(), instances);
+        let policy = Policy::new(pre, engine, terms.grants.clone(), limits);
         let tried = policy.smoke().await.map_err(cause);
         tried.with_context(|| format!("{} does not start", path.display()))?;
         Ok(Version::new(digest, path, imports, component, &policy, &self.runtimes))

@@ -93,8 +93,8 @@ impl RegistryHandle {
         if usize::from(caller.hops()) >= limits::HOP_LIMIT {
             return Box::pin(async { Err(Error::LoopDetected) });
         }
-        let request =
-            request.map(|body| limited(body, service.max_body, Error::HttpRequestBodySize));
+        let request = request
+            .map(|body| limited(body, service.limits.max_body_bytes, Error::HttpRequestBodySize));
         let (id, token) = (caller.id().to_owned(), caller.cancel().clone());
         let mut call = ClientCall::begin(caller, &request);
         call.span.set_text(attributes::PEER, &service.name);

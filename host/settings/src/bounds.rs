@@ -5,9 +5,9 @@
 
 use serde::Serialize;
 
-use super::value::{show_duration, show_size};
 use wasm_host_limits as limits;
 use wasm_host_limits::list::{Listed, Value};
+use wasm_host_limits::show::{show_duration, show_size};
 
 /// One bound of one table. Values are written as the file writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,9 +44,8 @@ impl FixedBound {
             if !bound.comment.is_empty() {
                 comment = bound.comment;
             }
-            if let Some(value) = shown(bound) {
-                fixed.push(Self { name: path(bound), value, what: first_sentence(comment) });
-            }
+            let (name, value) = (path(bound), shown(bound));
+            fixed.push(Self { name, value, what: first_sentence(comment) });
         }
         fixed
     }
@@ -59,13 +58,12 @@ fn path(bound: &Listed) -> String {
     }
 }
 
-fn shown(bound: &Listed) -> Option<String> {
+fn shown(bound: &Listed) -> String {
     match (bound.value)() {
-        Value::Settable => None,
-        Value::Time(time) => Some(show_duration(time)),
-        Value::Count(bytes) if bound.name.ends_with("_BYTES") => Some(show_size(bytes)),
-        Value::Count(count) => Some(count.to_string()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Time(time) => show_duration(time),
+        Value::Count(bytes) if bound.name.ends_with("_BYTES") => show_size(bytes),
+        Value::Count(count) => count.to_string(),
+        Value::Number(number) => number.to_string(),
     }
 }
 

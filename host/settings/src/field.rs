@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, quoted};
 use super::interpolate::{Text, interpolate};
-use wasm_host_limits::Setting;
+use wasm_host_limits::setting::Setting;
 
 pub fn plain_text(
     cx: &Context<'_>,
@@ -78,30 +78,30 @@ pub fn unsigned(value: &DeValue<'_>) -> Option<u64> {
     Some(u64::from_str_radix(digits, integer.radix()).unwrap_or(u64::MAX))
 }
 
+/// `None` is below every minimum.
 pub fn within<T: PartialOrd + Copy>(
-    cx: &Context<'_>,
-    key: &str,
-    at: &Span,
     value: Option<T>,
     setting: Setting<T>,
-    show: impl Fn(&T) -> String,
-) -> T {
-    let problem = match value {
-        Some(value) if value > setting.max => Problem::new(
-            format!("{} is too large", quoted(key)),
-            format!("the maximum is {}", show(&setting.max)),
-        ),
-        Some(value) if value >= setting.min => return value,
-        _ => Problem::new(
-            format!("{} is too small", quoted(key)),
-            format!("the minimum is {}", show(&setting.min)),
-        ),
-    };
-    cx.error(at, problem);
-    setting.default
+    show: impl Fn(T) -> String,
+) -> Result<T, Problem> {
+    match value {
+        Some(value) if value > setting.max => Err(Problem::new(
+            format!("{} is too large", quoted(setting.key)),
+            format!("the maximum is {}", show(setting.max)),
+        )),
+        Some(value) if value >= setting.min => Ok(value),
+        _ => Err(Problem::new(
+            format!("{} is too small", quoted(setting.key)),
+            format!("the minimum is {}", show(setting.min)),
+        )),
+    }
 }
 
 pub fn wrong_type(cx: &Context<'_>, key: &str, at: &Span, expected: &str, found: &DeValue<'_>) {
+    cx.error(at, of_wrong_type(key, expected, found));
+}
+
+pub fn of_wrong_type(key: &str, expected: &str, found: &DeValue<'_>) -> Problem {
     let found = match found {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
@@ -111,6 +111,5 @@ pub fn wrong_type(cx: &Context<'_>, key: &str, at: &Span, expected: &str, found:
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     };
-    let message = format!("{} is {found}", quoted(key));
-    cx.error(at, Problem::new(message, format!("it must be {expected}")));
+    Problem::new(format!("{} is {found}", quoted(key)), format!("it must be {expected}"))
 }

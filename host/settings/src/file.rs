@@ -13,10 +13,13 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::bounds::Bound;
 use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, nearest, quoted};
-use super::field::{interpolated_text, plain_text, table_of, unsigned, within, wrong_type};
+use super::field::{
+    interpolated_text, of_wrong_type, plain_text, table_of, unsigned, within, wrong_type,
+};
 use super::interpolate::Text;
 use super::value;
-use wasm_host_limits::Setting;
+use wasm_host_limits::setting::{Setting, Settings, Values};
+use wasm_host_limits::show::{show_duration, show_size};
 
 /// One table with the keys that may stand in it.
 pub struct Table<'t> {
@@ -103,10 +106,10 @@ impl<'t> Table<'t> {
         self.entries.get(key).map(|entry| entry.value)
     }
 
-    /// A table of this one key.
-    pub fn only(&self, key: &'static str) -> Table<'t> {
+    /// The table `name` in its short form: this one key.
+    pub fn short(&self, name: &str, key: &'static str) -> Table<'t> {
         let entry = self.entries.get(key).map(|entry| (key, *entry));
-        Table { at: self.at(key), name: self.name.clone(), entries: entry.into_iter().collect() }
+        Table { at: self.at(key), name: name.to_owned(), entries: entry.into_iter().collect() }
     }
 
     /// A string that is used as it stands.
@@ -145,66 +148,9 @@ impl<'t> Table<'t> {
         flag
     }
 
-    pub fn count(&self, cx: &Context<'_>, key: &str, setting: Setting<usize>) -> usize {
-        self.bound(cx, key, setting, usize::to_string, |value, show| {
-            let DeValue::Integer(_) = value.get_ref() else {
-                wrong_type(cx, key, &value.span(), "a whole number", value.get_ref());
-                return None;
-            };
-            let number = unsigned(value.get_ref()).map(|number| usize::try_from(number).ok());
-            let number = number.map(|number| number.unwrap_or(usize::MAX));
-            Some(within(cx, key, &value.span(), number, setting, show))
-        })
-    }
-
-    pub fn duration(&self, cx: &Context<'_>, key: &str, setting: Setting<Duration>) -> Duration {
-        let show = |duration: &Duration| value::show_duration(*duration);
-        self.bound(cx, key, setting, show, |value, show| {
-            let DeValue::String(text) = value.get_ref() else {
-                wrong_type(cx, key, &value.span(), "a duration such as \"30s\"", value.get_ref());
-                return None;
-            };
-            let duration = cx.checked(&value.span(), value::duration(text))?;
-            Some(within(cx, key, &value.span(), Some(duration), setting, show))
-        })
-    }
-
-    pub fn size(&self, cx: &Context<'_>, key: &str, setting: Setting<u64>) -> u64 {
-        let show = |bytes: &u64| value::show_size(*bytes);
-        self.bound(cx, key, setting, show, |value, show| {
-            let bytes = match value.get_ref() {
-                DeValue::String(text) => Some(cx.checked(&value.span(), value::size(text))?),
-                DeValue::Integer(_) => unsigned(value.get_ref()),
-                other => {
-                    wrong_type(cx, key, &value.span(), "a size such as \"64MiB\"", other);
-                    return None;
-                }
-            };
-            Some(within(cx, key, &value.span(), bytes, setting, show))
-        })
-    }
-
-    /// What `read` makes of the value, or the default, and the entry for users who ask what is in effect.
-    fn bound<T: Copy, S: Fn(&T) -> String>(
-        &self,
-        cx: &Context<'_>,
-        key: &str,
-        setting: Setting<T>,
-        show: S,
-        read: impl FnOnce(&Spanned<DeValue<'t>>, &S) -> Option<T>,
-    ) -> T {
-        let entry = self.entries.get(key);
-        let value = entry.and_then(|entry| read(entry.value, &show)).unwrap_or(setting.default);
-        cx.remember(Bound {
-            table: self.header().to_owned(),
-            key: key.to_owned(),
-            value: show(&value),
-            default: show(&setting.default),
-            minimum: show(&setting.min),
-            maximum: show(&setting.max),
-            line: entry.map(|entry| cx.line(&entry.key.span())),
-        });
-        value
+    /// The settings that this table may have.
+    pub fn settings<S: Settings>(&self, cx: &Context<'_>) -> S {
+        S::read(&Reading { table: self, cx })
     }
 
     /// The table under `key`, unopened.
@@ -235,6 +181,78 @@ impl<'t> Table<'t> {
                 Some((Located { value: name.get_ref().as_ref(), at: name.span() }, at, table))
             })
             .collect()
+    }
+}
+
+// === Settings ===
+
+/// A table that is read for its settings.
+struct Reading<'a, 't> {
+    table: &'a Table<'t>,
+    cx: &'a Context<'a>,
+}
+
+impl Values for Reading<'_, '_> {
+    fn has(&self, key: &str) -> bool {
+        self.table.has(key)
+    }
+
+    fn count(&self, setting: Setting<usize>) -> usize {
+        self.bound(
+            setting,
+            |count| count.to_string(),
+            |value| match value {
+                DeValue::Integer(_) => {
+                    let number = unsigned(value).map(|number| usize::try_from(number).ok());
+                    Ok(number.map(|number| number.unwrap_or(usize::MAX)))
+                }
+                other => Err(of_wrong_type(setting.key, "a whole number", other)),
+            },
+        )
+    }
+
+    fn size(&self, setting: Setting<u64>) -> u64 {
+        self.bound(setting, show_size, |value| match value {
+            DeValue::String(text) => value::size(text).map(Some),
+            DeValue::Integer(_) => Ok(unsigned(value)),
+            other => Err(of_wrong_type(setting.key, "a size such as \"64MiB\"", other)),
+        })
+    }
+
+    fn time(&self, setting: Setting<Duration>) -> Duration {
+        self.bound(setting, show_duration, |value| match value {
+            DeValue::String(text) => value::duration(text).map(Some),
+            other => Err(of_wrong_type(setting.key, "a duration such as \"30s\"", other)),
+        })
+    }
+}
+
+impl Reading<'_, '_> {
+    /// What `read` makes of the value, or the default, and the entry for users who ask what is in effect.
+    fn bound<T: Copy + PartialOrd>(
+        &self,
+        setting: Setting<T>,
+        show: impl Fn(T) -> String,
+        read: impl FnOnce(&DeValue<'_>) -> Result<Option<T>, Problem>,
+    ) -> T {
+        let Self { table, cx } = self;
+        let entry = table.entries.get(setting.key);
+        let value = entry.and_then(|entry| {
+            let at = entry.value.span();
+            let read = cx.checked(&at, read(entry.value.get_ref()))?;
+            cx.checked(&at, within(read, setting, &show))
+        });
+        let value = value.unwrap_or(setting.default);
+        cx.remember(Bound {
+            table: table.header().to_owned(),
+            key: setting.key.to_owned(),
+            value: show(value),
+            default: show(setting.default),
+            minimum: show(setting.min),
+            maximum: show(setting.max),
+            line: entry.map(|entry| cx.line(&entry.key.span())),
+        });
+        value
     }
 }
 

@@ -7,7 +7,6 @@
 
 pub mod authorities;
 pub mod bounds;
-pub mod breaker;
 pub mod context;
 pub mod diagnostic;
 pub mod disk;

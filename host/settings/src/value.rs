@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::diagnostic::{Problem, quoted};
 use wasm_host_limits as limits;
+pub use wasm_host_limits::show::{show_duration, show_size};
 
 /// Where to listen. The host may be a name such as `localhost`; port 0 asks for any free port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,32 +71,6 @@ pub fn size(text: &str) -> Result<u64, Problem> {
             ),
         }
     })
-}
-
-/// The shortest way to write `duration`, as in `5m`. No file has less than a millisecond; fixed bounds do.
-pub fn show_duration(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    match milliseconds {
-        _ if !duration.subsec_micros().is_multiple_of(1_000) => {
-            format!("{}us", duration.as_micros())
-        }
-        0 => "0s".to_owned(),
-        n if n % 3_600_000 == 0 => format!("{}h", n / 3_600_000),
-        n if n % 60_000 == 0 => format!("{}m", n / 60_000),
-        n if n % 1_000 == 0 => format!("{}s", n / 1_000),
-        n => format!("{n}ms"),
-    }
-}
-
-/// The shortest way to write `bytes`, as in `256MiB`.
-pub fn show_size(bytes: u64) -> String {
-    match bytes {
-        0 => "0".to_owned(),
-        n if n % (1 << 30) == 0 => format!("{}GiB", n >> 30),
-        n if n % (1 << 20) == 0 => format!("{}MiB", n >> 20),
-        n if n % (1 << 10) == 0 => format!("{}KiB", n >> 10),
-        n => n.to_string(),
-    }
 }
 
 /// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.

@@ -61,9 +61,25 @@ impl Telemetry {
         &OFF
     }
 
-    pub fn new(collector: Box<dyn Collector>, sampler: Sampler, slow: Duration) -> Self {
+    pub fn new(
+        collector: Box<dyn Collector>,
+        sampler: Sampler,
+        slow: Duration,
+        captures_messages: bool,
+    ) -> Self {
         let (collector, meters) = (Some(collector), Some(Meters::default()));
-        Self { collector, meters, sampler, slow, captures_messages: false }
+        Self { collector, meters, sampler, slow, captures_messages }
+    }
+
+    /// Sees nothing.
+    pub const fn none() -> Self {
+        Self {
+            collector: None,
+            meters: None,
+            sampler: Sampler::none(),
+            slow: Duration::MAX,
+            captures_messages: false,
+        }
     }
 
     /// For the rest of the process.
@@ -108,13 +124,7 @@ impl Telemetry {
     }
 }
 
-static OFF: Telemetry = Telemetry {
-    collector: None,
-    meters: None,
-    sampler: Sampler::none(),
-    slow: Duration::MAX,
-    captures_messages: false,
-};
+static OFF: Telemetry = Telemetry::none();
 
 impl std::fmt::Debug for Telemetry {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -50,10 +50,13 @@ impl Sampler {
         Self { share: 0, interval: 0, burst: 0, paid_until: AtomicU64::new(0), since: None }
     }
 
-    /// Keep `ratio` (0 to 1) of the traces, and of those at most `per_second`, of a quiet second before as many at once.
-    pub fn new(ratio: f64, per_second: u32) -> Self {
-        let share = (ratio.clamp(0.0, 1.0) * (1_u64 << 32) as f64) as u64;
-        let interval = 1_000_000_000_u64.checked_div(per_second.into()).unwrap_or(u64::MAX / 4);
+    /// Keep `percent` of the traces, and of those at most `per_second`, after a quiet second as many at once.
+    pub fn new(percent: usize, per_second: usize) -> Self {
+        if per_second == 0 {
+            return Self::none();
+        }
+        let share = (percent as u64).min(100) * (1 << 32) / 100;
+        let interval = 1_000_000_000_u64 / per_second as u64;
         let (burst, paid_until) = (1_000_000_000, AtomicU64::new(0));
         Self { share, interval, burst, paid_until, since: Some(Instant::now()) }
     }
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_share_is_kept_and_the_same_one_everywhere() {
-        let (one, other) = (Sampler::new(0.25, u32::MAX), Sampler::new(0.25, u32::MAX));
+        let (one, other) = (Sampler::new(25, usize::MAX), Sampler::new(25, usize::MAX));
         let kept = |sampler: &Sampler, trace: u128| sampler.keeps(trace, None).is_some();
         let mut count = 0;
         for number in 0..1000_u64 {
@@ -101,17 +104,18 @@ mod tests {
 
     #[test]
     fn no_more_are_kept_at_once_than_in_a_second() {
-        let sampler = Sampler::new(1.0, 10);
+        let sampler = Sampler::new(100, 10);
         let kept = (0..1000).filter(|_| sampler.keeps(1, None).is_some()).count();
         assert!((10..=20).contains(&kept), "{kept}");
     }
 
     #[test]
     fn what_asks_decides() {
-        let sampler = Sampler::new(0.0, 100);
+        let sampler = Sampler::new(0, 100);
         assert_eq!(sampler.keeps(1, Some(true)), Some(Kept::Parent));
         assert_eq!(sampler.keeps(1, Some(false)), None);
         assert_eq!(sampler.keeps(1, None), None);
+        assert_eq!(Sampler::new(100, 0).keeps(1, None), None);
         assert_eq!(Sampler::none().keeps(1, Some(true)), None);
     }
 }

@@ -29,6 +29,7 @@ use super::component::{Component, Kit, Place};
 use super::run::{Observed, run};
 use super::script::{Question, Seen};
 use wasm_host_limits as limits;
+use wasm_host_limits::ollama::OllamaLimits;
 
 /// A component with a script. Every request meets a new instance and the script from its beginning.
 pub struct ComponentTest {
@@ -290,8 +291,8 @@ fn case(name: &str) -> Case {
         timeout: None,
         patience: limits::testkit::PATIENCE,
         ollama: OllamaBounds {
-            concurrent: limits::ollama::CONCURRENT.default,
-            first_byte_timeout: limits::ollama::FIRST_BYTE_TIMEOUT.default,
+            concurrent: OllamaLimits::concurrent().default,
+            first_byte_timeout: OllamaLimits::first_byte_timeout().default,
         },
         request: request("GET", "/"),
         calls: Vec::new(),

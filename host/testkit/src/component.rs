@@ -19,12 +19,12 @@ use wasm_host_capabilities::ollama::{Client, Ollama, Options};
 use wasm_host_capabilities::postgres::Postgres;
 use wasm_host_capabilities::{ALL, AnyCapability};
 use wasm_host_engine::Engine;
-use wasm_host_engine::compile::{Bounds, CodeCache, Compiler, ComponentFile, compile_now};
+use wasm_host_engine::compile::{CodeCache, Compiler, ComponentFile, compile_now};
 use wasm_host_engine::link::link;
 use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
 use wasm_host_engine::state::{Grants, State};
-use wasm_host_limits as limits;
+use wasm_host_limits::host::HostLimits;
 use wasm_host_system::digest::Digest;
 
 /// What every test of a process shares: the engine, and the folder where compiled code is kept.
@@ -47,7 +47,7 @@ impl Kit {
     /// # Errors
     /// The engine does not start on this machine.
     pub fn new() -> Result<Self> {
-        let engine = Arc::new(Engine::new(limits::HOST_INSTANCES.default)?);
+        let engine = Arc::new(Engine::new(HostLimits::instances().default)?);
         Ok(Self { engine, cache: Arc::new(CodeCache::of_user()), compiler: None })
     }
 
@@ -56,7 +56,7 @@ impl Kit {
     /// # Errors
     /// The engine does not start on this machine.
     pub fn of_host() -> Result<Self> {
-        Ok(Self { compiler: Some(Compiler::new(Bounds::default())?), ..Self::new()? })
+        Ok(Self { compiler: Some(Compiler::new(HostLimits::default())?), ..Self::new()? })
     }
 
     /// Read, compile or take from the cache, and link.

@@ -21,10 +21,8 @@ use super::world::{Trap, World};
 use crate::case::{Case, Leave, ResponseEnd};
 use wasm_host_capabilities::body::Body;
 use wasm_host_capabilities::context::RequestContext;
-use wasm_host_engine::worker::{
-    AnswerBody, CallError, Handler, InstanceLimits, Policy, RequestState, has_no_body,
-};
-use wasm_host_limits as limits;
+use wasm_host_engine::worker::{AnswerBody, CallError, Handler, Policy, RequestState, has_no_body};
+use wasm_host_limits::service::ServiceLimits;
 use wasm_host_limits::testkit as bounds;
 
 /// What a component did.
@@ -147,16 +145,14 @@ async fn exchange(
     let begun = Instant::now();
     let environment: Vec<_> = case.env.clone().into_iter().collect();
     let grants = Arc::new(grants(script.clone(), &environment, Some((case, world.clone()))));
-    let terms = InstanceLimits {
+    let terms = ServiceLimits {
         instances: 1,
-        per_instance: None,
         reuse: Some(1),
-        memory_bytes: usize::try_from(bounds::MEMORY_BYTES).unwrap_or(usize::MAX),
-        idle: limits::SERVICE_IDLE.default,
-        warm: 0,
+        memory_bytes: bounds::MEMORY_BYTES,
         // A case has deadlines of its own, in real time and in virtual time.
-        cpu: Duration::MAX,
-        stream_idle: Duration::ZERO,
+        cpu_timeout: Duration::MAX,
+        stream_idle_timeout: Duration::ZERO,
+        ..ServiceLimits::default()
     };
     let policy = Policy::new(component.pre(), component.engine.clone(), grants, terms);
     let instances = policy.shared().clone();

@@ -45,10 +45,7 @@ fn forbidden(crates: &Crates) -> Vec<String> {
 
 /// The document with its picture drawn anew.
 pub(crate) fn written(root: &Path, text: &str) -> Result<String> {
-    let missing = || format!("{DOCUMENT} has no place for the picture of the crates: {BEGIN}{END}");
-    let (before, rest) = text.split_once(BEGIN).with_context(missing)?;
-    let (_, after) = rest.split_once(END).with_context(missing)?;
-    Ok(format!("{before}{BEGIN}{}{END}{after}", picture(&crates(root)?)))
+    super::between(text, BEGIN, END, &picture(&crates(root)?))
 }
 
 fn crates(root: &Path) -> Result<Crates> {

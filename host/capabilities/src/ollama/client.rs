@@ -23,9 +23,7 @@ use crate::budget::{Exhausted, hold_for_call};
 use crate::context::RequestContext;
 use crate::outgoing::seen::ClientCall;
 use crate::transport::Transport;
-use wasm_host_limits::ollama::{
-    ANSWER_BYTES, CONCURRENT, FIRST_BYTE_TIMEOUT, QUEUE, QUEUE_BYTES, QUEUE_TIMEOUT, REFUSAL_BYTES,
-};
+use wasm_host_limits::ollama::{ANSWER_BYTES, OllamaLimits, QUEUE_BYTES, REFUSAL_BYTES};
 
 /// What the application file says of one server, the same for all services that are granted it.
 #[derive(Clone, Debug)]
@@ -44,11 +42,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        let limits = OllamaLimits::default();
         Self {
-            calls: CONCURRENT.default,
-            queue: QUEUE.default,
-            queue_timeout: QUEUE_TIMEOUT.default,
-            first_byte: FIRST_BYTE_TIMEOUT.default,
+            calls: limits.concurrent,
+            queue: limits.queue,
+            queue_timeout: limits.queue_timeout,
+            first_byte: limits.first_byte_timeout,
             forward: ForwardList::default(),
         }
     }

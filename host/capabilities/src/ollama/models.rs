@@ -24,18 +24,18 @@ impl Models {
             .as_ref()
             .map(|service| Fallback { service: service.clone(), transport: host.service(service) });
         let terms = Terms {
-            connect_timeout: config.connect_timeout,
+            connect_timeout: config.limits.connect_timeout,
             ca: config.ca.clone(),
-            breaker: config.breaker.clone(),
+            breaker: config.limits.breaker.clone(),
             threads: host.threads(),
         };
         let upstream = Upstream::new(&address, &terms, fallback);
         let upstream = Arc::new(upstream.map_err(|why| anyhow!(why))?);
         let options = Options {
-            calls: config.concurrent,
-            queue: config.queue,
-            queue_timeout: config.queue_timeout,
-            first_byte: config.first_byte_timeout,
+            calls: config.limits.concurrent,
+            queue: config.limits.queue,
+            queue_timeout: config.limits.queue_timeout,
+            first_byte: config.limits.first_byte_timeout,
             forward: config.forward.clone(),
         };
         let client = Client::new(host.watched(upstream.clone()), options);

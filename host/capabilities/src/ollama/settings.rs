@@ -3,15 +3,13 @@
 mod forward;
 mod url;
 
-use std::time::Duration;
-
 use toml::de::DeTable;
 
 pub use forward::ForwardList;
 use forward::ForwardRule;
-use wasm_host_limits::ollama as limits;
+use wasm_host_limits::ollama::OllamaLimits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::authorities::authorities;
-use wasm_host_settings::breaker::BreakerConfig;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::file::Table;
@@ -19,20 +17,8 @@ use wasm_host_settings::resource::{Declared, Resource, StandIn, Wait};
 use wasm_host_settings::secret::BackendUrl;
 use wasm_host_settings::tls::Authorities;
 
-const KEYS: &[&str] = &[
-    "url",
-    "ca",
-    "fallback",
-    "forward",
-    "connect-timeout",
-    "first-byte-timeout",
-    "concurrent",
-    "queue",
-    "queue-timeout",
-    "breaker-failures",
-    "breaker-wait",
-    "breaker-wait-max",
-];
+/// Beside its settings.
+const KEYS: [&str; 4] = ["url", "ca", "fallback", "forward"];
 
 /// The variable that Ollama itself and its clients read.
 const OLLAMA_HOST: &str = "OLLAMA_HOST";
@@ -49,13 +35,7 @@ pub struct OllamaConfig {
     /// The component that answers when nothing listens at `url`.
     pub fallback: Option<String>,
     pub forward: ForwardList,
-    pub connect_timeout: Duration,
-    pub first_byte_timeout: Duration,
-    pub concurrent: usize,
-    /// Calls that wait for a place, and for how long.
-    pub queue: usize,
-    pub queue_timeout: Duration,
-    pub breaker: BreakerConfig,
+    pub limits: OllamaLimits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +55,8 @@ impl OllamaConfig {
         at: Span,
         table: &'t DeTable<'t>,
     ) -> Declared<Self> {
-        let table = Table::open(cx, &format!("[ollama.{name}]"), at, table, KEYS);
+        let keys = [&KEYS[..], &OllamaLimits::keys()].concat();
+        let table = Table::open(cx, &format!("[ollama.{name}]"), at, table, &keys);
         let fallback = table.text(cx, "fallback");
         let forward = match table.texts(cx, "forward") {
             Some(items) => {
@@ -86,13 +67,7 @@ impl OllamaConfig {
             }
             None => ForwardList::default_of(name),
         };
-        let connect_timeout = table.duration(cx, "connect-timeout", limits::CONNECT_TIMEOUT);
-        let first_byte_timeout =
-            table.duration(cx, "first-byte-timeout", limits::FIRST_BYTE_TIMEOUT);
-        let concurrent = table.count(cx, "concurrent", limits::CONCURRENT);
-        let queue = table.count(cx, "queue", limits::QUEUE);
-        let queue_timeout = table.duration(cx, "queue-timeout", limits::QUEUE_TIMEOUT);
-        let breaker = BreakerConfig::read(cx, &table);
+        let limits = table.settings(cx);
         let ca = authorities(cx, &table);
         let resource = address(cx, &table).map(|(url, url_from)| Self {
             url,
@@ -100,12 +75,7 @@ impl OllamaConfig {
             ca,
             fallback: fallback.as_ref().map(|fallback| fallback.value.clone()),
             forward,
-            connect_timeout,
-            first_byte_timeout,
-            concurrent,
-            queue,
-            queue_timeout,
-            breaker,
+            limits,
         });
         let what = "a component that answers as Ollama does";
         let stand_in = fallback.map(|service| StandIn { service, what });
@@ -119,8 +89,10 @@ impl Resource for OllamaConfig {
     }
 
     fn first_byte(&self) -> Wait {
-        let before = self.queue_timeout + self.connect_timeout;
-        Wait { key: "first-byte-timeout", bound: self.first_byte_timeout, before }
+        let limits = &self.limits;
+        let before = limits.queue_timeout + limits.connect_timeout;
+        let key = OllamaLimits::first_byte_timeout().key;
+        Wait { key, bound: limits.first_byte_timeout, before }
     }
 
     fn pause(&self) -> Option<Wait> {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use super::backend::{Error, Event, GenerateRequest, Server as _, Stream, Summary};
 use super::{Address, Client, Options, Terms, Upstream};
 use crate::context::RequestContext;
-use wasm_host_limits::ollama::CONNECT_TIMEOUT;
-use wasm_host_settings::breaker::BreakerConfig;
+use wasm_host_limits::backends::BreakerConfig;
+use wasm_host_limits::ollama::OllamaLimits;
 
 /// How soon the server must see that a call is over. The product's promise is a second, of which a
 /// busy machine may make several. What a test holds open stays so for as long as it is let.
@@ -23,7 +23,7 @@ const PROMISE: Duration = Duration::from_secs(10);
 
 fn terms() -> Terms {
     Terms {
-        connect_timeout: CONNECT_TIMEOUT.default,
+        connect_timeout: OllamaLimits::connect_timeout().default,
         ca: None,
         breaker: BreakerConfig::default(),
         threads: 0,

@@ -20,8 +20,8 @@ use super::network::Network;
 use crate::breaker::Breaker;
 use crate::context::RequestContext;
 use crate::transport::{Transport, TransportError};
+use wasm_host_limits::backends::BreakerConfig;
 use wasm_host_limits::ollama::{PROBE_INTERVAL, PROBE_TIMEOUT};
-use wasm_host_settings::breaker::BreakerConfig;
 use wasm_host_settings::tls::Authorities;
 
 /// How the server at an address is reached.

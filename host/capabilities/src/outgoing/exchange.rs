@@ -49,10 +49,10 @@ impl Bounds {
         let asked = asked.copied().unwrap_or_default();
         let least = |asked: Option<Duration>, most| asked.map_or(most, |asked| asked.min(most));
         Self {
-            connect: asked.connect_timeout.filter(|asked| *asked < config.connect_timeout),
-            first_byte: least(asked.first_byte_timeout, config.first_byte_timeout),
-            pause: least(asked.between_bytes_timeout, config.idle_timeout),
-            bytes: config.max_body_bytes,
+            connect: asked.connect_timeout.filter(|asked| *asked < config.limits.connect_timeout),
+            first_byte: least(asked.first_byte_timeout, config.limits.first_byte_timeout),
+            pause: least(asked.between_bytes_timeout, config.limits.idle_timeout),
+            bytes: config.limits.max_body_bytes,
         }
     }
 }

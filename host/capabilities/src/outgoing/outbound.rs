@@ -62,9 +62,9 @@ impl Outbound {
     }
 
     fn with_tls(service: Arc<str>, config: OutboundConfig, tls: ClientConfig) -> Arc<Self> {
-        let connector = Connector::new(config.allow.clone(), config.connect_timeout, tls);
+        let connector = Connector::new(config.allow.clone(), config.limits.connect_timeout, tls);
         let client = exchange::client(connector);
-        let calls = Arc::new(Semaphore::new(config.concurrent));
+        let calls = Arc::new(Semaphore::new(config.limits.concurrent));
         let (breakers, refused) = Default::default();
         Arc::new(Self { service, config, client, calls, breakers, refused })
     }
@@ -188,7 +188,7 @@ impl Outbound {
             return None;
         }
         let what = format!("{place}, for the service {},", self.service);
-        let breaker = Breaker::new(what, self.config.breaker.clone());
+        let breaker = Breaker::new(what, self.config.limits.breaker.clone());
         breakers.insert(place, breaker.clone());
         Some(breaker)
     }

@@ -9,31 +9,20 @@ mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use wasm_host_limits::outgoing as limits;
+use wasm_host_limits::outgoing::OutboundLimits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::authorities::authorities;
-use wasm_host_settings::breaker::BreakerConfig;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::Table;
 use wasm_host_settings::tls::Authorities;
 
-const KEYS: &[&str] = &[
-    "allow",
-    "ca",
-    "connect-timeout",
-    "first-byte-timeout",
-    "idle-timeout",
-    "max-body",
-    "concurrent",
-    "breaker-failures",
-    "breaker-wait",
-    "breaker-wait-max",
-];
+/// Beside its settings.
+const KEYS: [&str; 2] = ["allow", "ca"];
 
 /// The shortest prefixes that name a network. Shorter ones take in the host's own networks with
 /// everything else, which is never what was meant.
@@ -41,17 +30,12 @@ const SHORTEST_V4: u8 = 8;
 const SHORTEST_V6: u8 = 7;
 
 /// Where a component may send requests, and within what bounds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct OutboundConfig {
     pub allow: AllowList,
     /// The authorities that are trusted for hosts of `https`, beside the system's.
     pub ca: Option<Authorities>,
-    pub connect_timeout: Duration,
-    pub first_byte_timeout: Duration,
-    pub idle_timeout: Duration,
-    pub max_body_bytes: u64,
-    pub concurrent: usize,
-    pub breaker: BreakerConfig,
+    pub limits: OutboundLimits,
 }
 
 /// What is not in it is refused.
@@ -86,13 +70,14 @@ enum Host {
 /// The key of a service: a rule, a list of them, or a table with `allow` and bounds.
 pub fn outbound(cx: &Context<'_>, service: &str, table: &Table<'_>) -> Option<OutboundConfig> {
     let value = table.value("outbound")?;
+    let name = format!("[service.{service}.outbound]");
     let (table, allow) = match value.get_ref() {
         DeValue::Table(inner) => {
-            let name = format!("[service.{service}.outbound]");
-            (Table::open(cx, &name, value.span(), inner, KEYS), "allow")
+            let keys = [&KEYS[..], &OutboundLimits::keys()].concat();
+            (Table::open(cx, &name, value.span(), inner, &keys), "allow")
         }
         // A short form, when the bounds are right as they are.
-        _ => (table.only("outbound"), "outbound"),
+        _ => (table.short(&name, "outbound"), "outbound"),
     };
     if !table.has(allow) {
         cx.missing(
@@ -116,16 +101,7 @@ pub fn outbound(cx: &Context<'_>, service: &str, table: &Table<'_>) -> Option<Ou
             ),
         );
     }
-    Some(OutboundConfig {
-        allow,
-        ca,
-        connect_timeout: table.duration(cx, "connect-timeout", limits::CONNECT_TIMEOUT),
-        first_byte_timeout: table.duration(cx, "first-byte-timeout", limits::FIRST_BYTE_TIMEOUT),
-        idle_timeout: table.duration(cx, "idle-timeout", limits::IDLE_TIMEOUT),
-        max_body_bytes: table.size(cx, "max-body", limits::MAX_BODY_BYTES),
-        concurrent: table.count(cx, "concurrent", limits::CONCURRENT),
-        breaker: BreakerConfig::read(cx, &table),
-    })
+    Some(OutboundConfig { allow, ca, limits: table.settings(cx) })
 }
 
 // === impl AllowList ===
@@ -167,21 +143,6 @@ impl AllowList {
     fn rules(&self, scheme: Scheme, port: u16) -> impl Iterator<Item = &Host> {
         let fits = move |rule: &&Rule| rule.scheme == scheme && rule.port == port;
         self.0.iter().filter(fits).map(|rule| &rule.host)
-    }
-}
-
-impl Default for OutboundConfig {
-    fn default() -> OutboundConfig {
-        OutboundConfig {
-            allow: AllowList::default(),
-            ca: None,
-            connect_timeout: limits::CONNECT_TIMEOUT.default,
-            first_byte_timeout: limits::FIRST_BYTE_TIMEOUT.default,
-            idle_timeout: limits::IDLE_TIMEOUT.default,
-            max_body_bytes: limits::MAX_BODY_BYTES.default,
-            concurrent: limits::CONCURRENT.default,
-            breaker: BreakerConfig::default(),
-        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Capability for Postgres {
         _host: &dyn Host,
     ) -> anyhow::Result<Box<dyn Backend>> {
         let database = match settings.address(name)? {
-            Some(address) => PgDatabase::new(address, settings.pool()).into(),
+            Some(address) => PgDatabase::new(address, settings.pool.clone()).into(),
             None => Awaited::missing("its server has not been started"),
         };
         Ok(Box::new(database))

@@ -7,7 +7,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep, timeout};
@@ -25,20 +24,7 @@ use super::{error, run, transaction};
 use crate::breaker::Breaker;
 use crate::context::RequestContext;
 use wasm_host_limits::postgres as limits;
-use wasm_host_settings::breaker::BreakerConfig;
-
-/// The bounds of one database.
-#[derive(Clone, Debug)]
-pub struct PoolConfig {
-    /// Connections for statements. One more may be opened to cancel them.
-    pub connections: usize,
-    pub acquire_timeout: Duration,
-    /// To connect and log in.
-    pub connect_timeout: Duration,
-    pub statement_timeout: Duration,
-    /// When a server that cannot be reached is no longer tried for every statement.
-    pub breaker: BreakerConfig,
-}
+pub use wasm_host_limits::postgres::PoolConfig;
 
 /// A database on a real server, as one of those that share it uses it. Connects when it is first used. Cheap to clone.
 #[derive(Clone)]

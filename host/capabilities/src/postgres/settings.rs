@@ -3,7 +3,6 @@
 mod url;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use toml::de::DeTable;
@@ -11,10 +10,9 @@ use toml::de::DeTable;
 use super::PoolConfig;
 use super::url::Address;
 pub use url::has_literal_password;
-use wasm_host_limits::embedded_postgres::SIZE_BYTES;
-use wasm_host_limits::postgres as limits;
+use wasm_host_limits::embedded_postgres::DatabaseLimits;
+use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::authorities::authorities;
-use wasm_host_settings::breaker::BreakerConfig;
 use wasm_host_settings::context::{Context, Span};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::disk;
@@ -23,19 +21,8 @@ use wasm_host_settings::resource::{Resource, Wait};
 use wasm_host_settings::secret::BackendUrl;
 use wasm_host_settings::tls::Authorities;
 
-const KEYS: &[&str] = &[
-    "url",
-    "ca",
-    "init",
-    "size",
-    "pool",
-    "acquire-timeout",
-    "connect-timeout",
-    "statement-timeout",
-    "breaker-failures",
-    "breaker-wait",
-    "breaker-wait-max",
-];
+/// Beside its settings.
+const KEYS: [&str; 3] = ["url", "ca", "init"];
 
 /// What a new server consists of. A database of the host's own cannot have such a name.
 const RESERVED_DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
@@ -54,11 +41,7 @@ pub struct PostgresConfig {
     pub size_bytes: Option<u64>,
     /// SQL files, in the order in which they run.
     pub init: Vec<PathBuf>,
-    pub pool: usize,
-    pub acquire_timeout: Duration,
-    pub connect_timeout: Duration,
-    pub statement_timeout: Duration,
-    pub breaker: BreakerConfig,
+    pub pool: PoolConfig,
 }
 
 impl PostgresConfig {
@@ -71,7 +54,8 @@ impl PostgresConfig {
     ) -> Option<Self> {
         let line = cx.line(&at);
         let at_header = at.clone();
-        let table = Table::open(cx, &format!("[postgres.{name}]"), at, table, KEYS);
+        let keys = [&KEYS[..], &DatabaseLimits::keys(), &PoolConfig::keys()].concat();
+        let table = Table::open(cx, &format!("[postgres.{name}]"), at, table, &keys);
         if RESERVED_DATABASES.contains(&name) && !table.has("url") {
             cx.error(
                 &at_header,
@@ -101,11 +85,7 @@ impl PostgresConfig {
             ca,
             size_bytes: database_size(cx, &table),
             init: scripts.iter().map(|script| cx.folder.join(&script.value)).collect(),
-            pool: table.count(cx, "pool", limits::POOL),
-            acquire_timeout: table.duration(cx, "acquire-timeout", limits::ACQUIRE_TIMEOUT),
-            connect_timeout: table.duration(cx, "connect-timeout", limits::CONNECT_TIMEOUT),
-            statement_timeout: table.duration(cx, "statement-timeout", limits::STATEMENT_TIMEOUT),
-            breaker: BreakerConfig::read(cx, &table),
+            pool: table.settings(cx),
         };
         // Never an embedded database in place of the one that was asked for.
         let url_is_wrong = table.has("url") && url.flatten().is_none();
@@ -125,17 +105,6 @@ impl PostgresConfig {
             None => address,
         }))
     }
-
-    /// What its pool is to be.
-    pub fn pool(&self) -> PoolConfig {
-        PoolConfig {
-            connections: self.pool,
-            acquire_timeout: self.acquire_timeout,
-            connect_timeout: self.connect_timeout,
-            statement_timeout: self.statement_timeout,
-            breaker: self.breaker.clone(),
-        }
-    }
 }
 
 impl Resource for PostgresConfig {
@@ -144,8 +113,9 @@ impl Resource for PostgresConfig {
     }
 
     fn first_byte(&self) -> Wait {
-        let before = self.acquire_timeout + self.connect_timeout;
-        Wait { key: "statement-timeout", bound: self.statement_timeout, before }
+        let pool = &self.pool;
+        let before = pool.acquire_timeout + pool.connect_timeout;
+        Wait { key: PoolConfig::statement_timeout().key, bound: pool.statement_timeout, before }
     }
 }
 
@@ -178,11 +148,12 @@ fn database_authorities(
 /// `size`, which is not the host's to decide for the server of another.
 fn database_size(cx: &Context<'_>, table: &Table<'_>) -> Option<u64> {
     if !table.has("url") {
-        return Some(table.size(cx, "size", SIZE_BYTES));
+        return Some(table.settings::<DatabaseLimits>(cx).size_bytes);
     }
-    if table.has("size") {
+    let key = DatabaseLimits::size_bytes().key;
+    if table.has(key) {
         cx.error(
-            &table.at("size"),
+            &table.at(key),
             Problem::new(
                 "'size' means nothing for a database with a url, whose server is not the host's",
                 "remove it, or remove the url to have a database of the host's own",

@@ -20,7 +20,7 @@ use super::connection::Control;
 use super::login::{Login, Process};
 use super::{PgDatabase, PoolConfig, Room, url::Address};
 use crate::context::RequestContext;
-use wasm_host_settings::breaker::BreakerConfig;
+use wasm_host_limits::backends::BreakerConfig;
 use wasm_host_tests::postgres::Postgres;
 
 static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use wasm_host_limits::list::Value;
 
 fn bound<'c>(config: &'c Config, table: &str, key: &str) -> &'c Bound {
     let found = config.bounds.iter().find(|bound| bound.table == table && bound.key == key);
@@ -110,7 +109,7 @@ fn written() -> BTreeSet<String> {
             // In whatever place it stands, and whatever code may see it; units are private.
             if let Some((_, constant)) = line.split_once("pub const ")
                 && let Some((name, _)) = constant.split_once(':')
-                && !name.starts_with('$')
+                && name.starts_with(|first: char| first.is_ascii_uppercase())
             {
                 written.insert(format!("{module}{name}"));
             }
@@ -119,19 +118,17 @@ fn written() -> BTreeSet<String> {
     written
 }
 
-fn listed(only: impl Fn(Value) -> bool) -> BTreeSet<String> {
-    let chosen = limits::all().filter(|bound| only((bound.value)()));
-    chosen
-        .map(|bound| match bound.module {
-            "" => bound.name.to_owned(),
-            module => format!("{module}::{}", bound.name),
-        })
-        .collect()
+fn listed() -> BTreeSet<String> {
+    let all = limits::all().map(|bound| match bound.module {
+        "" => bound.name.to_owned(),
+        module => format!("{module}::{}", bound.name),
+    });
+    all.collect()
 }
 
 #[test]
 fn every_constant_of_the_files_of_limits_is_listed() {
-    let (written, listed) = (written(), listed(|_| true));
+    let (written, listed) = (written(), listed());
     assert!(written.len() > 200, "{written:?}");
     let missing: Vec<_> = written.symmetric_difference(&listed).collect();
     assert_eq!(missing, Vec::<&String>::new());
@@ -141,7 +138,7 @@ fn every_constant_of_the_files_of_limits_is_listed() {
 fn every_fixed_bound_is_shown_with_what_it_is() {
     let all = FixedBound::all();
     let shown: BTreeSet<_> = all.iter().map(|bound| bound.name.clone()).collect();
-    assert_eq!(shown, listed(|value| value != Value::Settable));
+    assert_eq!(shown, listed());
     for bound in &all {
         assert!(!bound.what.is_empty(), "{bound:?}");
     }
@@ -158,21 +155,50 @@ fn every_fixed_bound_is_shown_with_what_it_is() {
     assert_eq!(find("http::LINGER").0, "2s");
 }
 
-/// A bound is shown when the application file is read. One that no table reads would be shown nowhere.
+/// A setting is shown when the application file is read. One that no table reads would be shown nowhere.
 #[test]
-fn every_settable_bound_is_read_from_some_table() {
-    let config = Application::new().config(
-        "name = \"shop\"\n[postgres.p]\n[ollama.o]\n[service.a]\ncomponent = \"guests/other.wasm\"\n\
-         [service.a.outbound]\nallow = \"https://example.com\"\n\
-         [service.a.cors]\norigins = \"*\"\n[service.f]\nstatic = \"web/dist\"\n",
-    );
-    // Three kinds of backends share the bounds of their breakers, and all services those of their queues.
-    let is_shared = |bound: &Bound| {
-        bound.key.starts_with("breaker-") && bound.table != "ollama.o"
-            || bound.key.starts_with("queue") && bound.table == "service.f"
+fn every_setting_is_read_from_its_table() {
+    let tables = BTreeMap::from(limits::tables());
+    let mut expected = Vec::new();
+    let mut at_most = |table: &str, documented: &str| {
+        let mut text = String::new();
+        for row in &tables[documented] {
+            let is_number = row.maximum.bytes().all(|byte| byte.is_ascii_digit());
+            let quote = if is_number { "" } else { "\"" };
+            text += &format!("{} = {quote}{}{quote}\n", row.key, row.maximum);
+            expected.push((table.to_owned(), row.key.to_owned(), row.maximum.clone()));
+        }
+        text
     };
-    let read = config.bounds.iter().filter(|bound| !is_shared(bound));
-    let read: BTreeSet<_> = read.map(|bound| (&bound.table, &bound.key)).collect();
-    let settable = listed(|value| value == Value::Settable);
-    assert_eq!(read.len(), settable.len(), "{read:?} {settable:?}");
+    let text = format!(
+        "name = \"shop\"\n[http]\n{}[postgres.p]\n{}{}[ollama.o]\n{}[service.a]\n{}\
+         component = \"guests/other.wasm\"\n[service.a.cors]\norigins = \"*\"\n{}\
+         [service.a.outbound]\nallow = \"https://example.com\"\n{}\
+         [service.f]\nstatic = \"web/dist\"\n{}[watch]\n{}[limits]\n{}",
+        at_most("http", "http"),
+        at_most("postgres.p", "databases of the host's own"),
+        at_most("postgres.p", "postgres"),
+        at_most("ollama.o", "ollama"),
+        at_most("service.a", "components"),
+        at_most("service.a.cors", "cors"),
+        at_most("service.a.outbound", "outbound"),
+        at_most("service.f", "static files"),
+        at_most("watch", "watch"),
+        at_most("limits", "limits"),
+    );
+    let config = Application::new().config(&text);
+    let read = config.bounds.into_iter().map(|bound| (bound.table, bound.key, bound.value));
+    let read: BTreeSet<_> = read.collect();
+    assert_eq!(read, BTreeSet::from_iter(expected));
+}
+
+/// A list in place of a table has the bounds of the table, apart from the service's own.
+#[test]
+fn the_short_form_of_outbound_has_its_own_bounds() {
+    let config = Application::new().config(
+        "name = \"x\"\n[service.a]\ncomponent = \"guests/other.wasm\"\n\
+         outbound = \"https://example.com\"\nconcurrent = 7\n",
+    );
+    assert_eq!(bound(&config, "service.a", "concurrent").value, "7");
+    assert_eq!(bound(&config, "service.a.outbound", "concurrent").value, "64");
 }

@@ -15,7 +15,7 @@ fn a_service_has_a_list_or_a_table_of_bounds() {
     for lines in ["outbound = \"https://a.example\"", "outbound = [\"https://a.example\"]"] {
         let list = outbound(lines).unwrap();
         assert!(list.allow.has_name(Scheme::Https, "a.example", 443), "{lines}");
-        assert_eq!(list.concurrent, 64);
+        assert_eq!(list.limits.concurrent, 64);
     }
     let table = outbound(
         "[service.a.outbound]\nallow = [\"https://a.example\"]\nidle-timeout = \"5s\"\n\
@@ -23,8 +23,14 @@ fn a_service_has_a_list_or_a_table_of_bounds() {
     )
     .unwrap();
     assert!(table.allow.uses_tls());
-    assert_eq!((table.idle_timeout, table.max_body_bytes), (Duration::from_secs(5), 1 << 20));
-    assert_eq!((table.breaker.failures, table.breaker.wait), (2, Duration::from_secs(1)));
+    assert_eq!(
+        (table.limits.idle_timeout, table.limits.max_body_bytes),
+        (Duration::from_secs(5), 1 << 20)
+    );
+    assert_eq!(
+        (table.limits.breaker.failures, table.limits.breaker.wait),
+        (2, Duration::from_secs(1))
+    );
 }
 
 #[test]

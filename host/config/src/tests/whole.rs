@@ -18,7 +18,7 @@ fn the_reference_application_is_accepted_without_a_warning() {
     let weather = database(&config, "weather");
     assert!(weather.url.is_none());
     assert_eq!(weather.init, [application.path("components/weather/sql/init.sql")]);
-    assert_eq!(weather.pool, limits::postgres::POOL.default);
+    assert_eq!(weather.pool, limits::postgres::PoolConfig::default());
 
     let local = models(&config, "local");
     assert_eq!((local.url.expose(), local.url_from), ("http://127.0.0.1:11434", UrlFrom::Default));
@@ -31,7 +31,7 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(component.source, ComponentSource::Crate("weather".to_owned()));
     assert_eq!(component.grants.of::<Postgres>(), Some("weather"));
     assert_eq!(component.grants.of::<Ollama>(), None);
-    assert_eq!(component.limits.concurrent, limits::SERVICE_CONCURRENT.default);
+    assert_eq!(component.limits.concurrent, ServiceLimits::concurrent().default);
     assert_eq!(component.limits.reuse, None);
 
     assert_eq!(config.services["demo-ollama"].route, None);
@@ -39,11 +39,12 @@ fn the_reference_application_is_accepted_without_a_warning() {
     assert_eq!(react.route.as_deref(), Some("/"));
     let ServiceKind::Static { dir, limits: bounds } = &react.kind else { panic!("{react:?}") };
     assert_eq!(*dir, application.path("web/dist"));
-    assert_eq!(bounds.concurrent, limits::http::FILES.default);
-    assert_eq!(bounds.queue, limits::SERVICE_QUEUE.default);
+    assert_eq!(bounds.concurrent, StaticLimits::concurrent().default);
+    assert_eq!(bounds.queue, StaticLimits::queue().default);
 }
 
 #[test]
+#[allow(clippy::needless_update, reason = "settings that are added need not be added here")]
 fn every_key_can_be_set() {
     let application = Application::new().with("DB", "postgres://u@h/d");
     let config = application.config(
@@ -151,6 +152,7 @@ compile-memory = "512MiB"
         write_idle: Duration::from_secs(7),
         streams: 8,
         drain: Duration::ZERO,
+        ..HttpLimits::default()
     };
     assert_eq!(config.http.limits, expected);
     let proxies = ["127.0.0.1/32", "fd00::/8"].map(|network| network.parse().unwrap());
@@ -158,17 +160,20 @@ compile-memory = "512MiB"
     assert_eq!(config.admin.host, "localhost");
     assert_eq!(config.state_dir, application.path("var/state"));
     let main = database(&config, "main");
-    assert_eq!((main.line, main.init.len(), main.pool), (21, 1, 2));
-    assert_eq!(main.acquire_timeout, Duration::from_millis(250));
-    assert_eq!(main.connect_timeout, Duration::from_secs(20));
-    assert_eq!(main.statement_timeout, Duration::from_secs(30));
+    assert_eq!((main.line, main.init.len(), main.pool.connections), (21, 1, 2));
+    assert_eq!(main.pool.acquire_timeout, Duration::from_millis(250));
+    assert_eq!(main.pool.connect_timeout, Duration::from_secs(20));
+    assert_eq!(main.pool.statement_timeout, Duration::from_secs(30));
     let gpu = models(&config, "gpu");
     assert_eq!((gpu.url.expose(), gpu.url_from), ("https://gpu.example.com/ollama", UrlFrom::File));
     assert_eq!(gpu.forward.check("GET", "/api/tags"), Ok(()));
     assert!(gpu.forward.check("GET", "/api/ps").is_err());
-    assert_eq!(gpu.connect_timeout, Duration::from_secs(1));
-    assert_eq!((gpu.first_byte_timeout, gpu.concurrent), (Duration::from_secs(120), 3));
-    assert_eq!((gpu.queue, gpu.queue_timeout), (4, Duration::from_secs(5)));
+    assert_eq!(gpu.limits.connect_timeout, Duration::from_secs(1));
+    assert_eq!(
+        (gpu.limits.first_byte_timeout, gpu.limits.concurrent),
+        (Duration::from_secs(120), 3)
+    );
+    assert_eq!((gpu.limits.queue, gpu.limits.queue_timeout), (4, Duration::from_secs(5)));
     let a = config.services["a"].component().unwrap();
     assert_eq!(a.source, ComponentSource::File(application.path("guests/other.wasm")));
     assert_eq!(a.grants.services, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
@@ -194,6 +199,7 @@ compile-memory = "512MiB"
         reuse: Some(9),
         idle: Duration::from_secs(10),
         warm: 3,
+        ..ServiceLimits::default()
     };
     assert_eq!(a.limits, expected);
     let expected = HostLimits {
@@ -204,6 +210,7 @@ compile-memory = "512MiB"
         threads: 3,
         compile_cpu: Duration::from_secs(14),
         compile_memory_bytes: 512 << 20,
+        ..HostLimits::default()
     };
     assert_eq!(config.limits, expected);
     assert_eq!(config.services["a"].route.as_deref(), Some("/a"));

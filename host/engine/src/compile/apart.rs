@@ -16,7 +16,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, anyhow};
 #[cfg(target_os = "linux")]
@@ -34,25 +33,12 @@ use super::compiler::{INVALID, NO_MEMORY, OTHER_ENGINE};
 use super::{CodeCache, ComponentFile, invalid, precompile, what};
 use crate::Engine;
 use wasm_host_limits::compiler as limits;
+use wasm_host_limits::host::HostLimits;
 use wasm_host_log::tell_if_long_async;
-
-/// What one component may take to be compiled.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Of a processor.
-    pub cpu: Duration,
-    pub memory_bytes: u64,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { cpu: limits::CPU_TIMEOUT.default, memory_bytes: limits::MEMORY_BYTES.default }
-    }
-}
 
 /// Has components compiled by processes of their own.
 pub struct Compiler {
-    bounds: Bounds,
+    limits: HostLimits,
     places: Semaphore,
     /// The host's own.
     executable: Executable,
@@ -75,9 +61,9 @@ struct Ended {
 impl Compiler {
     /// # Errors
     /// The executable of this process cannot be opened.
-    pub fn new(bounds: Bounds) -> Result<Self> {
+    pub fn new(limits: HostLimits) -> Result<Self> {
         let executable = Executable::open().context("the host does not find its own executable")?;
-        Ok(Self { bounds, places: Semaphore::new(limits::PLACES), executable })
+        Ok(Self { limits, places: Semaphore::new(limits::PLACES), executable })
     }
 
     /// Compile a component, or load its code from the cache. Given up when it is dropped. It is less urgent by
@@ -115,7 +101,7 @@ impl Compiler {
     async fn code(&self, engine: &Arc<Engine>, file: &ComponentFile, nice: i32) -> Result<Vec<u8>> {
         let _place = self.places.acquire().await?;
         let command = self.command(engine.hash(), nice);
-        let deadline = self.bounds.cpu.saturating_mul(limits::DEADLINE_FACTOR);
+        let deadline = self.limits.compile_cpu.saturating_mul(limits::DEADLINE_FACTOR);
         let Ok(ended) = timeout(deadline, run(command, file)).await else {
             return Err(anyhow!(
                 "{} is not compiled after {deadline:?}: the machine is busy, or it was made to take long \
@@ -150,8 +136,8 @@ impl Compiler {
             .arg0("wasm-host")
             .arg("compile-component")
             .args(["--engine", &engine.to_string()])
-            .args(["--cpu-seconds", &self.bounds.cpu.as_secs().max(1).to_string()])
-            .args(["--memory-bytes", &self.bounds.memory_bytes.to_string()])
+            .args(["--cpu-seconds", &self.limits.compile_cpu.as_secs().max(1).to_string()])
+            .args(["--memory-bytes", &self.limits.compile_memory_bytes.to_string()])
             .args(["--niceness", &niceness.to_string()])
             // The host's has secrets. What is reserved is not to count as taken.
             .env_clear()
@@ -179,10 +165,10 @@ impl Compiler {
         if status.code() == Some(INVALID) {
             anyhow!("{last_words}").context(invalid(file))
         } else if status.code() == Some(NO_MEMORY) || had_no_memory {
-            let bound = self.bounds.memory_bytes / (1024 * 1024);
+            let bound = self.limits.compile_memory_bytes / (1024 * 1024);
             cannot(&format!("{bound} MiB of memory"), "compile-memory")
         } else if signal == Some(Signal::XCPU.as_raw()) {
-            let bound = self.bounds.cpu;
+            let bound = self.limits.compile_cpu;
             cannot(&format!("{bound:?} of processor time"), "compile-cpu-timeout")
         } else if signal == Some(Signal::KILL.as_raw()) {
             anyhow!(

@@ -6,7 +6,7 @@
 
 use wasmparser::{KnownCustom, Parser, Payload, ProducersSectionReader};
 
-use wasm_host_limits as limits;
+use wasm_host_limits::service::ServiceLimits;
 
 /// What every component in Rust has in it, stripped or not.
 const RUST: &str = "wit-bindgen-rust";
@@ -14,7 +14,7 @@ const RUST: &str = "wit-bindgen-rust";
 /// Requests that one instance of a component serves at the same time, unless the application file says how many. What one of them
 /// breaks is broken for all, and in most languages that is any error which the program does not catch.
 pub(super) fn per_instance(component: &[u8]) -> usize {
-    if is_in_rust(component) { limits::SERVICE_PER_INSTANCE.default } else { 1 }
+    if is_in_rust(component) { ServiceLimits::per_instance().default } else { 1 }
 }
 
 /// Whether it is in Rust, and carries no program in another language.
@@ -136,7 +136,7 @@ mod tests {
         ]);
         let javascript = producers(&[("language", &["JavaScript"])]);
         let adapter = producers(&[("language", &["Rust"]), ("processed-by", &["rustc"])]);
-        let all = limits::SERVICE_PER_INSTANCE.default;
+        let all = ServiceLimits::per_instance().default;
         for (parts, expected) in [
             (vec![module(3000, &rust), module(300, &glue), glue.clone()], all),
             (vec![module(300, &glue), module(3000, &unstripped), module(900, &adapter)], all),

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::InstanceLimits;
 use super::instance::Status;
 use super::instance_state::InstanceState;
 use crate::output::Printed;
 use crate::state::State;
 use wasm_host_capabilities::context::{RequestContext, Requests};
 use wasm_host_limits as limits;
+use wasm_host_limits::service::ServiceLimits;
 
 /// Decides when an instance ends.
 pub(super) struct Expiration {
@@ -55,10 +55,10 @@ impl Expiration {
         instance: Arc<InstanceState>,
         state: &State,
         per_instance: usize,
-        limits: &InstanceLimits,
+        limits: &ServiceLimits,
     ) -> Self {
         let (requests, printed) = (state.requests.clone(), state.printed().clone());
-        let InstanceLimits { idle, stream_idle, .. } = *limits;
+        let ServiceLimits { idle, stream_idle_timeout: stream_idle, .. } = *limits;
         let bounds = [stream_idle, limits::POST_RETURN].into_iter();
         let shortest = bounds.filter(|bound| !bound.is_zero()).min().unwrap_or_default();
         Self {

@@ -91,8 +91,8 @@ fn protocol(bounds: &HttpLimits, ends: Arc<Ends>) -> auto::Builder<Streams> {
         .http1()
         // Whether a client that ended its sending side has left is decided by `departure`.
         .half_close(true)
-        .max_buf_size(bounds.header_bytes);
-    if bounds.headers != limits::HEADERS.default {
+        .max_buf_size(usize::try_from(bounds.header_bytes).unwrap_or(usize::MAX));
+    if bounds.headers != HttpLimits::headers().default {
         builder.http1().max_headers(bounds.headers);
     }
     builder

@@ -26,10 +26,10 @@ impl Collector for Collected {
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// Telemetry that keeps this share of what neither fails nor is slow.
-fn telemetry(ratio: f64, slow: Duration) -> (&'static Telemetry, Collected) {
+fn telemetry(percent: usize, slow: Duration) -> (&'static Telemetry, Collected) {
     let kept = Collected::default();
-    let sampler = Sampler::new(ratio, 1_000_000);
-    (Telemetry::new(Box::new(kept.clone()), sampler, slow).leak(), kept)
+    let sampler = Sampler::new(percent, 1_000_000);
+    (Telemetry::new(Box::new(kept.clone()), sampler, slow, false).leak(), kept)
 }
 
 impl Collected {
@@ -59,7 +59,7 @@ fn named<'b>(batch: &'b Batch, name: &str) -> &'b Span {
 
 #[test]
 fn a_request_is_seen_with_what_it_waited_for_and_without_its_query() {
-    let (telemetry, kept) = telemetry(1.0, NEVER);
+    let (telemetry, kept) = telemetry(100, NEVER);
     let service: Arc<str> = "apiservice".into();
     let trace = begin(telemetry, None);
     trace.admitted();
@@ -88,7 +88,7 @@ fn what_fails_or_is_slow_is_kept_whole_whatever_the_share() {
         (200, Duration::ZERO, false, Some(Why::Slow)),
         (200, NEVER, true, Some(Why::Error)),
     ] {
-        let (telemetry, kept) = telemetry(0.0, slow);
+        let (telemetry, kept) = telemetry(0, slow);
         let service: Arc<str> = "apiservice".into();
         let trace = begin(telemetry, None);
         trace.begun();
@@ -116,7 +116,7 @@ fn what_fails_or_is_slow_is_kept_whole_whatever_the_share() {
 fn what_asks_decides_and_keeps_its_place() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
     for (flags, why) in [("01", Some(Why::Parent)), ("00", None)] {
-        let (telemetry, kept) = telemetry(1.0, NEVER);
+        let (telemetry, kept) = telemetry(100, NEVER);
         let trace = begin(telemetry, Some(&format!("{parent}-{flags}")));
         let told = trace.context().unwrap().to_string();
         assert!(told.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{told}");
@@ -134,7 +134,7 @@ fn what_asks_decides_and_keeps_its_place() {
 #[test]
 fn a_call_between_services_is_one_trace_that_is_kept_or_not_as_one() {
     for (inner, count) in [(200, 0), (500, 1)] {
-        let (telemetry, kept) = telemetry(0.0, NEVER);
+        let (telemetry, kept) = telemetry(0, NEVER);
         let (outer_service, inner_service): (Arc<str>, Arc<str>) = ("outer".into(), "inner".into());
         let outer = begin(telemetry, None);
         let call = outer.span("GET", Kind::Client, &outer_service);
@@ -168,7 +168,7 @@ fn a_call_between_services_is_one_trace_that_is_kept_or_not_as_one() {
 #[test]
 fn what_comes_behind_the_answer_follows_its_request() {
     for (status, count) in [(200, 0), (500, 1)] {
-        let (telemetry, kept) = telemetry(0.0, NEVER);
+        let (telemetry, kept) = telemetry(0, NEVER);
         let service: Arc<str> = "a".into();
         let trace = begin(telemetry, None);
         let first = trace.span("first", Kind::Client, &service);
@@ -185,7 +185,7 @@ fn what_comes_behind_the_answer_follows_its_request() {
 
 #[test]
 fn a_request_that_was_dropped_before_its_answer_leaves_nothing_open() {
-    let (telemetry, kept) = telemetry(0.0, NEVER);
+    let (telemetry, kept) = telemetry(0, NEVER);
     let service: Arc<str> = "outer".into();
     let outer = begin(telemetry, None);
     let call = outer.span("GET", Kind::Client, &service);
@@ -198,7 +198,7 @@ fn a_request_that_was_dropped_before_its_answer_leaves_nothing_open() {
 #[test]
 fn spans_of_one_request_are_bounded_in_number_and_bytes() {
     let service: Arc<str> = "a".into();
-    let (telemetry, kept) = telemetry(1.0, NEVER);
+    let (telemetry, kept) = telemetry(100, NEVER);
     let many = begin(telemetry, None);
     for _ in 0..limits::TRACE_SPANS + 10 {
         many.span("SELECT", Kind::Client, &service);
@@ -233,7 +233,7 @@ fn nothing_is_seen_where_it_is_off() {
 
 #[test]
 fn what_the_host_does_is_kept_with_its_steps() {
-    let (telemetry, kept) = telemetry(0.0, NEVER);
+    let (telemetry, kept) = telemetry(0, NEVER);
     let mut swap = Operation::begin(telemetry, "swap a".to_owned(), &"a".into());
     drop(swap.step("compile"));
     swap.span().fail("rejected", "it does not start");

@@ -18,6 +18,7 @@ use super::{
 };
 use raw::{RawBody, RawCase, RawPiece, RawRequest, RawResponse, Strings, raw_body};
 use wasm_host_limits as limits;
+use wasm_host_limits::ollama::OllamaLimits;
 
 /// What is wrong with a case file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,13 +92,13 @@ impl Case {
                 .map_err(at_top)?
                 .unwrap_or(limits::testkit::PATIENCE),
             ollama: OllamaBounds {
-                concurrent: raw.ollama.concurrent.unwrap_or(limits::ollama::CONCURRENT.default),
+                concurrent: raw.ollama.concurrent.unwrap_or(OllamaLimits::concurrent().default),
                 first_byte_timeout: optional_duration(
                     "first-byte-timeout",
                     raw.ollama.first_byte_timeout,
                 )
                 .map_err(at_top)?
-                .unwrap_or(limits::ollama::FIRST_BYTE_TIMEOUT.default),
+                .unwrap_or(OllamaLimits::first_byte_timeout().default),
             },
             request,
             calls,

@@ -12,6 +12,7 @@ use super::{
 };
 use wasm_host_capabilities::postgres::backend::{Column, Error, SqlError};
 use wasm_host_limits as limits;
+use wasm_host_limits::ollama::OllamaLimits;
 
 impl Case {
     /// The text of a file that [`Case::parse`] reads as this case. Only what differs from the
@@ -43,9 +44,9 @@ impl Case {
             let env = self.env.iter().map(|(name, text)| (name, value(text.as_str())));
             file.insert("env", Item::Table(Table::from_iter(env)));
         }
-        let bounds = limits::ollama::FIRST_BYTE_TIMEOUT.default;
+        let bounds = OllamaLimits::first_byte_timeout().default;
         let mut ollama = Table::new();
-        if self.ollama.concurrent != limits::ollama::CONCURRENT.default {
+        if self.ollama.concurrent != OllamaLimits::concurrent().default {
             let concurrent = i64::try_from(self.ollama.concurrent).unwrap_or(i64::MAX);
             put(&mut ollama, "concurrent", concurrent);
         }

@@ -15,7 +15,8 @@ use super::*;
 use crate::body::full;
 use crate::context::Inbound;
 use crate::outgoing::settings::AllowList;
-use wasm_host_settings::breaker::BreakerConfig;
+use wasm_host_limits::backends::BreakerConfig;
+use wasm_host_limits::outgoing::OutboundLimits;
 use wasm_host_telemetry::trace::Trace;
 
 /// A host that does `script` with every connection.
@@ -254,16 +255,25 @@ async fn waits_and_sizes_are_bounded() {
     .await;
     let rules = [silent.url(), drip.url(), large.url(), chunked.url()];
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let outbound = outbound(OutboundConfig { first_byte_timeout: short, ..config(&rules) });
+    let outbound = outbound(OutboundConfig {
+        limits: OutboundLimits { first_byte_timeout: short, ..OutboundLimits::default() },
+        ..config(&rules)
+    });
     let answer = tokio::time::timeout(Duration::from_secs(30), ask(&outbound, &silent.url())).await;
     assert!(matches!(answer, Ok(Err(Error::HttpResponseTimeout))), "{answer:?}");
     // Those that answer have all the time that is usual.
-    let outbound = self::outbound(OutboundConfig { max_body_bytes: 8, ..config(&rules) });
+    let outbound = self::outbound(OutboundConfig {
+        limits: OutboundLimits { max_body_bytes: 8, ..OutboundLimits::default() },
+        ..config(&rules)
+    });
     for peer in [&large, &chunked] {
         let answer = ask(&outbound, &peer.url()).await;
         assert!(matches!(answer, Err(Error::HttpResponseBodySize(Some(8)))), "{answer:?}");
     }
-    let outbound = self::outbound(OutboundConfig { idle_timeout: short, ..config(&rules) });
+    let outbound = self::outbound(OutboundConfig {
+        limits: OutboundLimits { idle_timeout: short, ..OutboundLimits::default() },
+        ..config(&rules)
+    });
     let answer = ask(&outbound, &drip.url()).await;
     assert!(matches!(answer, Err(Error::ConnectionReadTimeout)), "{answer:?}");
 }
@@ -278,7 +288,10 @@ async fn a_component_may_wait_for_less_time_and_not_for_more() {
     let short = Duration::from_millis(100);
     let hour = Duration::from_secs(3600);
     for (own, asked) in [(hour, short), (short, hour)] {
-        let config = OutboundConfig { first_byte_timeout: own, ..config(&[&silent.url()]) };
+        let config = OutboundConfig {
+            limits: OutboundLimits { first_byte_timeout: own, ..OutboundLimits::default() },
+            ..config(&[&silent.url()])
+        };
         let outbound = outbound(config);
         let mut request = get(&silent.url());
         let options = RequestOptions { first_byte_timeout: Some(asked), ..Default::default() };
@@ -305,7 +318,10 @@ async fn a_head_that_never_ends_is_cut_off() {
 #[tokio::test]
 async fn calls_at_once_are_bounded_and_end_with_their_bodies() {
     let peer = Peer::answering(OK).await;
-    let outbound = outbound(OutboundConfig { concurrent: 1, ..config(&[&peer.url()]) });
+    let outbound = outbound(OutboundConfig {
+        limits: OutboundLimits { concurrent: 1, ..OutboundLimits::default() },
+        ..config(&[&peer.url()])
+    });
     let first = outbound.send(caller(), get(&peer.url())).await.unwrap();
     let second = ask(&outbound, &peer.url()).await;
     assert!(matches!(second, Err(Error::ConnectionLimitReached)), "{second:?}");
@@ -352,7 +368,10 @@ async fn a_host_that_is_away_is_not_tried_for_every_call() {
     // A busy machine may need long for the next call, which must come within this.
     let wait = Duration::from_secs(2);
     let breaker = BreakerConfig { failures: 3, wait, wait_max: wait };
-    let outbound = outbound(OutboundConfig { breaker, ..config(&[&url]) });
+    let outbound = outbound(OutboundConfig {
+        limits: OutboundLimits { breaker, ..OutboundLimits::default() },
+        ..config(&[&url])
+    });
     for _ in 0..3 {
         let away = ask(&outbound, &url).await;
         assert!(matches!(away, Err(Error::ConnectionRefused)), "{away:?}");

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::Engine as HostEngine;
 use crate::compile::{ComponentFile, compile_now};
+use wasm_host_limits::host::HostLimits;
 
 /// An empty component, compiled into the cache below a folder.
 struct Compiled {
@@ -18,7 +19,7 @@ impl Compiled {
         let bytes = b"\0asm\x0d\0\x01\0".to_vec();
         let compiled = Self {
             folder: tempfile::tempdir().unwrap(),
-            engine: HostEngine::new(limits::HOST_INSTANCES.default).unwrap(),
+            engine: HostEngine::new(HostLimits::instances().default).unwrap(),
             file: ComponentFile::from_bytes(bytes, PathBuf::from("x.wasm")).unwrap(),
         };
         compile_now(&compiled.engine, &compiled.cache(), &compiled.file).unwrap();
