@@ -51,4 +51,93 @@ pub const STORE_AGE: Setting<Duration> = Setting {
     max: Duration::from_secs(3650 * DAY),
 };
 
+/// Files of the store, each a share of its size and of its age. The oldest is deleted whole, which takes no time; more
+/// of them would each be asked by every search.
+pub const STORE_FILES: usize = 8;
+
+/// Files that could not be read and are kept beside, for who wants to know why.
+pub const STORE_BROKEN_FILES: usize = 2;
+
+/// Rows of one kind in one file of the store. Its number and that of the file are the row's id, which a page of a
+/// browser must be able to count to.
+pub const STORE_FILE_ROWS: u64 = 1 << 28;
+
+/// How long what is pending waits to be written, for more that is written with it. A person who looks sees it at once.
+pub const WRITE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Bytes that are pending when they are written without waiting longer.
+pub const WRITE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Between two attempts to open a file of the store where the last one failed.
+pub const WRITE_RETRY: Duration = Duration::from_secs(1);
+
+/// Between two lines of the log that say that telemetry cannot be written.
+pub const WRITE_TROUBLE: Duration = Duration::from_secs(MINUTE);
+
+/// How long the end of the host waits for what is pending to be written.
+pub const WRITE_END: Duration = Duration::from_secs(3);
+
+/// How long a writer of the store waits for another one; there is none but a program that a person looks with.
+pub const WRITE_BUSY: Duration = Duration::from_millis(500);
+
+/// Orders to the thread that writes (clear, write now) that wait. People give them.
+pub const WRITE_ORDERS: usize = 16;
+
+/// How long the rows of a service are deleted from the store before it is said that it takes too long.
+pub const CLEAR: Duration = Duration::from_secs(30);
+
+/// Spans that are kept of one trace, whoever sends them. More than a person looks through, some of them of other
+/// processes; the trace says how many there were beyond it.
+pub const STORED_SPANS: usize = 4 * TRACE_SPANS;
+
+/// Bytes of a trace's words that are found by a search.
+pub const STORED_WORDS_BYTES: usize = 4096;
+
+/// How long a question to the store may take. A person waits no longer.
+pub const QUESTION: Duration = Duration::from_secs(5);
+
+/// Questions to the store at once. One more waits for its turn, as they share the disk and the processors with those
+/// that serve.
+pub const QUESTIONS: usize = 4;
+
+/// Open connections to one file of the store that wait for the next question.
+pub const IDLE_CONNECTIONS: usize = 2;
+
+/// Items of a page if nothing else is asked for.
+pub const PAGE: usize = 100;
+pub const PAGE_MAX: usize = 1000;
+
+/// Bytes of the texts of a page; one that has more has fewer items.
+pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Words of a search that count. More than anybody types.
+pub const SEARCH_WORDS: usize = 16;
+
+/// Services of a search's answer, and values of each dimension of an instrument that are listed.
+pub const LISTED_NAMES: usize = 200;
+
+/// How far who follows a list may be behind before it goes on at the end of it, and is told what it missed.
+pub const FOLLOW_BEHIND: u64 = 10_000;
+
+/// Between two readings of the figures, and two that are stored. What the page shows of the last minute is at most so
+/// old.
+pub const READ_INTERVAL: Duration = Duration::from_secs(5);
+pub const STORE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The time that rates and quantiles of the present are of.
+pub const RECENT: Duration = Duration::from_secs(MINUTE);
+
+/// Bytes of readings that are held for that, about. With more series there are fewer readings, and rates of less time.
+pub const RECENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Points of a series for a graph if nothing else is asked for.
+pub const POINTS: usize = 120;
+pub const POINTS_MAX: usize = 1000;
+
+/// Series of one answer. More lines than a graph can show; those beyond are left out, the busiest stay.
+pub const ANSWERED_SERIES: usize = 100;
+
+/// Exemplars of one answer: dots on a graph.
+pub const EXEMPLARS: usize = 100;
+
 }

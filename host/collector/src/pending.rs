@@ -1,0 +1,131 @@
+//! What waits to be written: bounded in bytes, and whoever hands something over never waits.
+//!
+//! It must not know what becomes of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use wasm_host_limits::telemetry as limits;
+use wasm_host_telemetry::log::LogRecord;
+use wasm_host_telemetry::span::{Attributes, Value};
+use wasm_host_telemetry::{Batch, Collector, trace};
+
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    queue: Mutex<Queue>,
+    /// There is something, which can wait for more.
+    pub has_some: Notify,
+    /// There is so much that it should be written now.
+    pub is_much: Notify,
+    dropped_spans: AtomicU64,
+    dropped_lines: AtomicU64,
+}
+
+/// What was handed over since it was last taken.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub batches: Vec<Batch>,
+    pub logs: Vec<LogRecord>,
+    bytes: usize,
+}
+
+/// What was lost, since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    pub spans: u64,
+    pub lines: u64,
+}
+
+impl Pending {
+    /// Room for so many bytes, or none is taken.
+    fn add(&self, bytes: usize, add: impl FnOnce(&mut Queue)) -> bool {
+        let mut queue = self.queue.lock();
+        let before = queue.bytes;
+        if before.saturating_add(bytes) > limits::PENDING_BYTES {
+            return false;
+        }
+        queue.bytes = before + bytes;
+        add(&mut queue);
+        drop(queue);
+        if before == 0 {
+            self.has_some.notify_one();
+        }
+        if before < limits::WRITE_BYTES && before + bytes >= limits::WRITE_BYTES {
+            self.is_much.notify_one();
+        }
+        true
+    }
+
+    pub(super) fn take(&self) -> Queue {
+        std::mem::take(&mut *self.queue.lock())
+    }
+
+    pub(super) fn dropped(&self) -> Dropped {
+        let (spans, lines) = (&self.dropped_spans, &self.dropped_lines);
+        Dropped { spans: spans.load(Ordering::Relaxed), lines: lines.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn lose(&self, dropped: Dropped) {
+        self.dropped_spans.fetch_add(dropped.spans, Ordering::Relaxed);
+        self.dropped_lines.fetch_add(dropped.lines, Ordering::Relaxed);
+    }
+}
+
+impl Collector for Pending {
+    fn batch(&self, batch: Batch) {
+        let spans = batch.spans.len() as u64;
+        if !self.add(batch_bytes(&batch), |queue| queue.batches.push(batch)) {
+            self.lose(Dropped { spans, lines: 0 });
+        }
+    }
+
+    fn log(&self, record: LogRecord) {
+        if !self.add(line_bytes(&record), |queue| queue.logs.push(record)) {
+            self.lose(Dropped { spans: 0, lines: 1 });
+        }
+    }
+}
+
+pub(super) fn batch_bytes(batch: &Batch) -> usize {
+    size_of::<Batch>() + batch.spans.iter().map(trace::size).sum::<usize>()
+}
+
+pub(super) fn line_bytes(record: &LogRecord) -> usize {
+    size_of::<LogRecord>() + record.message.len() + attributes_bytes(&record.fields)
+}
+
+fn attributes_bytes(attributes: &Attributes) -> usize {
+    let size = |(name, value): &(std::borrow::Cow<'_, str>, Value)| {
+        let text = match value {
+            Value::Text(text) => text.len(),
+            _ => 0,
+        };
+        size_of_val(name) + size_of_val(value) + name.len() + text
+    };
+    attributes.iter().map(size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn what_there_is_no_room_for_is_dropped_and_counted() {
+        let pending = Pending::default();
+        let text = "x".repeat(1024 * 1024);
+        for _ in 0..40 {
+            pending.log(testing::line(&text));
+            pending.batch(testing::batch(1, &[("a", None)]));
+        }
+        let dropped = pending.dropped();
+        assert!(dropped.lines >= 8 && dropped.lines < 12, "{dropped:?}");
+        let taken = pending.take();
+        assert_eq!(taken.logs.len() as u64 + dropped.lines, 40);
+        assert_eq!(taken.batches.len() as u64 + dropped.spans, 40);
+        pending.log(testing::line("room again"));
+        assert_eq!(pending.take().logs.len(), 1);
+    }
+}

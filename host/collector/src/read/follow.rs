@@ -1,0 +1,91 @@
+//! A list that goes on: what is new in it, as it is written.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Range, ReadError};
+use crate::reader::Reader;
+use crate::segment::Segment;
+use wasm_host_limits::telemetry as limits;
+
+/// What is new.
+#[derive(Clone, Debug)]
+pub struct Followed<T> {
+    /// Oldest first.
+    pub items: Vec<T>,
+    /// Rows of the whole list between the items before and these that were not looked at, as who follows was too far
+    /// behind.
+    pub missed: u64,
+}
+
+/// A list that can be followed.
+pub trait List {
+    type Item;
+
+    /// The id after the last row that a file has of it.
+    fn end(segment: &Segment) -> u64;
+
+    /// Some of it, and whether that is all.
+    fn items(
+        &self,
+        reader: &Reader,
+        range: Range,
+        limit: usize,
+    ) -> impl Future<Output = Result<(Vec<Self::Item>, bool), ReadError>> + Send;
+
+    fn id(item: &Self::Item) -> u64;
+}
+
+/// A place in a list, from which it goes on.
+#[derive(Debug)]
+pub struct Follow<L> {
+    reader: Reader,
+    list: L,
+    written: watch::Receiver<()>,
+    /// The id after the last row that was told, or looked at.
+    next: u64,
+}
+
+impl<L: List> Follow<L> {
+    /// What comes after the items that a page begins with.
+    pub(crate) fn new(reader: Reader, list: L, written: watch::Receiver<()>, next: u64) -> Self {
+        Self { reader, list, written, next }
+    }
+
+    /// What is new: at once, when there is something, and after that time with nothing in it.
+    pub async fn next(&mut self, patience: Duration) -> Result<Followed<L::Item>, ReadError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            self.written.mark_unchanged();
+            let end = self.reader.end::<L>();
+            let missed = self.skip(end);
+            if self.next < end {
+                let range = Range::After(self.next.saturating_sub(1));
+                let asked = self.list.items(&self.reader, range, limits::PAGE_MAX);
+                let (items, is_all) = asked.await?;
+                let told = items.last().map_or(0, |item| L::id(item) + 1);
+                self.next = if is_all { end.max(told) } else { told };
+                if !items.is_empty() || missed > 0 {
+                    return Ok(Followed { items, missed });
+                }
+            }
+            match timeout_at(deadline, self.written.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(ReadError::Ended),
+                Err(_) => return Ok(Followed { items: Vec::new(), missed }),
+            }
+        }
+    }
+
+    /// Go on near the end, if that is too far away. How many rows are left out.
+    fn skip(&mut self, end: u64) -> u64 {
+        let behind = self.reader.rows::<L>(self.next, end);
+        if behind <= limits::FOLLOW_BEHIND {
+            return 0;
+        }
+        self.next = end.saturating_sub(limits::PAGE as u64).max(self.next);
+        behind.saturating_sub(self.reader.rows::<L>(self.next, end))
+    }
+}

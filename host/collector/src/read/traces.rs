@@ -1,0 +1,186 @@
+//! Traces as lists show them.
+
+use serde::Serialize;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Item, Range, Statement, time, unsigned};
+use crate::summary::{Rank, Summary};
+use crate::words;
+use crate::write::marks;
+use wasm_host_telemetry::id::TraceId;
+
+/// Which traces. Nothing of it: all.
+#[derive(Clone, Debug, Default)]
+pub struct TraceQuery {
+    /// It has a part in them.
+    pub service: Option<String>,
+    pub search: Option<String>,
+    /// Those in which something failed.
+    pub errors: bool,
+    /// At least so many microseconds.
+    pub slower: Option<u64>,
+    /// Microseconds since 1970.
+    pub since: Option<u64>,
+    pub until: Option<u64>,
+    pub route: Option<String>,
+    pub limit: Option<usize>,
+    /// `next` of the page before.
+    pub before: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TraceItem {
+    #[serde(skip)]
+    pub id: u64,
+    pub trace: String,
+    pub start: u64,
+    pub duration: u64,
+    pub name: String,
+    pub service: String,
+    pub status: Option<i64>,
+    /// Whether its first span failed.
+    pub error: bool,
+    pub spans: u64,
+    /// Spans that failed.
+    pub errors: u64,
+    pub services: Vec<TraceService>,
+    pub why: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TraceService {
+    pub service: String,
+    pub spans: u64,
+    pub errors: u64,
+}
+
+/// The columns of a summary.
+pub(crate) const SUMMARY: &str = "traces.id, traces.trace, traces.start, traces.ended, traces.name, traces.service, \
+    traces.status, traces.error, traces.errors, traces.spans, traces.dropped, traces.route, traces.why, traces.root, \
+    traces.root_start, traces.services, traces.words";
+
+pub(crate) fn summary(row: &SqliteRow) -> sqlx::Result<Summary> {
+    let trace: Vec<u8> = row.try_get(1)?;
+    let trace =
+        <[u8; 16]>::try_from(trace).map_err(|_| sqlx::Error::Decode("no id of a trace".into()))?;
+    let services: String = row.try_get(15)?;
+    Ok(Summary {
+        id: unsigned(row, 0)?,
+        trace: TraceId(u128::from_be_bytes(trace)),
+        start: unsigned(row, 2)?,
+        ended: unsigned(row, 3)?,
+        name: row.try_get(4)?,
+        service: row.try_get(5)?,
+        status: row.try_get(6)?,
+        error: row.try_get(7)?,
+        errors: unsigned(row, 8)?,
+        spans: unsigned(row, 9)?,
+        dropped: unsigned(row, 10)?,
+        route: row.try_get(11)?,
+        why: row.try_get(12)?,
+        rank: Rank(row.try_get(13)?, unsigned(row, 14)?),
+        services: serde_json::from_str(&services)
+            .map_err(|error| sqlx::Error::Decode(error.into()))?,
+        words: row.try_get(16)?,
+    })
+}
+
+/// What a file has of these traces.
+pub(crate) fn summaries(traces: &[TraceId]) -> Statement {
+    let mut statement = Statement::default();
+    statement
+        .push(&format!("select {SUMMARY} from traces where trace in ({})", marks(traces.len())));
+    for trace in traces {
+        statement.bind(trace.0.to_be_bytes().to_vec());
+    }
+    statement
+}
+
+impl From<Summary> for TraceItem {
+    fn from(summary: Summary) -> Self {
+        let service = |(service, spans, errors)| TraceService { service, spans, errors };
+        Self {
+            id: summary.id,
+            trace: summary.trace.to_string(),
+            start: summary.start,
+            duration: summary.ended.saturating_sub(summary.start),
+            name: summary.name,
+            service: summary.service,
+            status: summary.status,
+            error: summary.error,
+            spans: summary.spans,
+            errors: summary.errors,
+            services: summary.services.into_iter().map(service).collect(),
+            why: summary.why,
+        }
+    }
+}
+
+impl Item for Summary {
+    fn bytes(&self) -> usize {
+        let services =
+            self.services.iter().map(|(service, ..)| size_of::<TraceService>() + service.len());
+        size_of::<Self>() + self.name.len() + self.words.len() + services.sum::<usize>()
+    }
+
+    fn of(row: &SqliteRow) -> sqlx::Result<Self> {
+        summary(row)
+    }
+}
+
+/// What is asked of each file; see the one for lines. None: nothing is like that.
+pub(crate) fn statement(query: &TraceQuery, range: Range, limit: i64) -> Option<Statement> {
+    let mut statement = Statement::default();
+    let (compares, order) = (range.compares(), range.order());
+    let select = format!("select {SUMMARY} from ");
+    if let Some(search) = &query.search {
+        let question = words::question(search)?;
+        statement.push(&select);
+        statement.push("trace_words cross join traces on traces.id = trace_words.rowid where trace_words match ? ");
+        statement.bind(question);
+        statement.push(&format!("and trace_words.rowid {compares} ? ")).bind(range.id());
+        if let Some(service) = &query.service {
+            statement.push("and exists (select 1 from trace_services s where s.service = ? and s.trace = traces.id) ");
+            statement.bind(service.clone());
+        }
+        filter(&mut statement, query);
+        statement.push(&format!("order by trace_words.rowid {order} limit ?")).bind(limit);
+        return Some(statement);
+    }
+    if let Some(service) = &query.service {
+        statement.push(&select);
+        statement
+            .push("trace_services s cross join traces on traces.id = s.trace where s.service = ? ");
+        statement.bind(service.clone());
+        statement.push(&format!("and s.trace {compares} ? ")).bind(range.id());
+        filter(&mut statement, query);
+        statement.push(&format!("order by s.trace {order} limit ?")).bind(limit);
+        return Some(statement);
+    }
+    statement
+        .push(&select)
+        .push("traces where id in (select id from traces indexed by traces_scan where ");
+    statement.push(&format!("id {compares} ? ")).bind(range.id());
+    filter(&mut statement, query);
+    statement.push(&format!("order by id {order} limit ?) order by id {order}")).bind(limit);
+    Some(statement)
+}
+
+fn filter(statement: &mut Statement, query: &TraceQuery) {
+    if query.errors {
+        statement.push("and traces.errors > 0 ");
+    }
+    if let Some(slower) = query.slower {
+        statement.push("and traces.ended - traces.start >= ? ").bind(time(slower));
+    }
+    if let Some(since) = query.since {
+        statement.push("and traces.start >= ? ").bind(time(since));
+    }
+    if let Some(until) = query.until {
+        statement.push("and traces.start < ? ").bind(time(until));
+    }
+    if let Some(route) = &query.route {
+        statement.push("and traces.route = ? ").bind(route.clone());
+    }
+}

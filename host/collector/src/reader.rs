@@ -1,0 +1,360 @@
+//! Answers questions about what was collected.
+//!
+//! It is cheap to clone, and works on whatever runtime asks. Each question has a turn, a deadline and a bounded answer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sqlx::Row as _;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::timeout_at;
+
+use crate::pending::{Dropped, Pending};
+use crate::read::{
+    self, Follow, Item, List, LogItem, LogQuery, Page, Range, ReadError, SpanItem, Statement,
+    TraceDetail, TraceItem, TraceQuery,
+};
+use crate::recent::{Recent, Recents};
+use crate::segment::Segment;
+use crate::shelf::Shelf;
+use crate::summary::Summary;
+use crate::writer::Order;
+use wasm_host_limits::telemetry as limits;
+use wasm_host_telemetry::id::TraceId;
+
+#[derive(Clone, Debug)]
+pub struct Reader(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shelf: Arc<Shelf>,
+    pending: Arc<Pending>,
+    orders: mpsc::Sender<Order>,
+    written: watch::Receiver<()>,
+    recents: Arc<Recents>,
+    turns: Semaphore,
+}
+
+/// A question that has its turn.
+pub(crate) struct Turn<'a> {
+    pub(crate) until: Instant,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        shelf: Arc<Shelf>,
+        pending: Arc<Pending>,
+        orders: mpsc::Sender<Order>,
+        written: watch::Receiver<()>,
+        recents: Arc<Recents>,
+    ) -> Self {
+        let turns = Semaphore::new(limits::QUESTIONS);
+        Self(Arc::new(Inner { shelf, pending, orders, written, recents, turns }))
+    }
+
+    /// Lines, newest first.
+    pub async fn logs(&self, query: &LogQuery) -> Result<Page<LogItem>, ReadError> {
+        let (range, limit) = (Range::before(query.before.as_deref())?, size(query.limit));
+        let (items, is_all) = query.items(self, range, limit).await?;
+        let dropped = Some(self.dropped().lines);
+        Ok(Page { next: next(&items, is_all, |item| item.id), items, dropped })
+    }
+
+    /// Traces, newest first.
+    pub async fn traces(&self, query: &TraceQuery) -> Result<Page<TraceItem>, ReadError> {
+        let (range, limit) = (Range::before(query.before.as_deref())?, size(query.limit));
+        let (items, is_all) = query.items(self, range, limit).await?;
+        Ok(Page { next: next(&items, is_all, |item| item.id), items, dropped: None })
+    }
+
+    /// A trace with all that is known of it.
+    pub async fn trace(&self, trace: TraceId) -> Result<Option<TraceDetail>, ReadError> {
+        let turn = self.turn().await?;
+        let mut whole: Option<Summary> = None;
+        let (mut spans, mut bytes, mut beyond) = (Vec::new(), 0, 0);
+        for segment in self.0.shelf.newest_first().iter().rev() {
+            let Some(part) = summaries(segment, &[trace], &turn).await?.pop() else { continue };
+            match &mut whole {
+                Some(whole) => whole.merge(part),
+                None => whole = Some(part),
+            }
+            read::spans(trace)
+                .ask(segment, turn.until, |row| {
+                    let span = SpanItem::of(&row)?;
+                    bytes += span.bytes();
+                    match spans.len() < limits::STORED_SPANS && bytes <= limits::PAGE_BYTES {
+                        true => spans.push(span),
+                        false => beyond += 1,
+                    }
+                    Ok(true)
+                })
+                .await?;
+        }
+        let Some(whole) = whole else { return Ok(None) };
+        spans.sort_by_key(|span| span.start);
+        let query = LogQuery { trace: Some(trace), ..LogQuery::default() };
+        let newest = Range::before(None)?;
+        let (mut logs, _) = self.log_items(&query, newest, limits::PAGE_MAX, &turn).await?;
+        logs.reverse();
+        Ok(Some(TraceDetail {
+            trace: trace.to_string(),
+            start: whole.start,
+            duration: whole.ended.saturating_sub(whole.start),
+            dropped: whole.dropped + beyond,
+            spans,
+            logs,
+            recording: None,
+        }))
+    }
+
+    /// Lines: those that are there, and then each that comes.
+    pub async fn follow_logs(
+        &self,
+        query: LogQuery,
+    ) -> Result<(Vec<LogItem>, Follow<LogQuery>), ReadError> {
+        self.follow(query.limit, query).await
+    }
+
+    /// Traces: those that are there, and then each that comes. It comes when the first of it is written.
+    pub async fn follow_traces(
+        &self,
+        query: TraceQuery,
+    ) -> Result<(Vec<TraceItem>, Follow<TraceQuery>), ReadError> {
+        self.follow(query.limit, query).await
+    }
+
+    async fn follow<L: List>(
+        &self,
+        limit: Option<usize>,
+        list: L,
+    ) -> Result<(Vec<L::Item>, Follow<L>), ReadError> {
+        let end = self.end::<L>();
+        let (mut items, _) = list.items(self, Range::Before(end), size(limit)).await?;
+        items.reverse();
+        Ok((items, Follow::new(self.clone(), list, self.0.written.clone(), end)))
+    }
+
+    /// Forget what has to do with a service, or everything.
+    pub async fn clear(&self, service: Option<&str>) -> Result<(), ReadError> {
+        let (done, is_done) = oneshot::channel();
+        let order = Order::Clear(service.map(str::to_owned), done);
+        self.order(order, is_done).await?.map_err(ReadError::Clear)
+    }
+
+    /// Until all that was handed over so far can be asked about.
+    pub async fn flush(&self) -> Result<(), ReadError> {
+        let (done, is_done) = oneshot::channel();
+        self.order(Order::Flush(done), is_done).await
+    }
+
+    /// Until the figures are read and stored as they are.
+    pub async fn flush_figures(&self) -> Result<(), ReadError> {
+        let (done, is_done) = oneshot::channel();
+        self.order(Order::Figures(done), is_done).await
+    }
+
+    async fn order<T>(&self, order: Order, done: oneshot::Receiver<T>) -> Result<T, ReadError> {
+        let until = tokio::time::Instant::now() + limits::CLEAR * 2;
+        let obeyed = async {
+            self.0.orders.send(order).await.map_err(|_| ReadError::Ended)?;
+            done.await.map_err(|_| ReadError::Ended)
+        };
+        timeout_at(until, obeyed).await.map_err(|_| ReadError::Late)?
+    }
+
+    /// What was lost since the start.
+    pub fn dropped(&self) -> Dropped {
+        self.0.pending.dropped()
+    }
+
+    /// What an instrument has counted or measured in the last minute, of the series with these labels.
+    pub fn recent(&self, instrument: &str, labels: &[(&str, &str)]) -> Recent {
+        self.0.recents.of(instrument, labels)
+    }
+
+    /// The same by the values of some labels: of all services at once, or of all pairs of which one calls the other.
+    pub fn recent_by(&self, instrument: &str, by: &[&str]) -> BTreeMap<Vec<String>, Recent> {
+        self.0.recents.by(instrument, by)
+    }
+
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, ReadError> {
+        let until = Instant::now() + limits::QUESTION;
+        let turn = timeout_at(until.into(), self.0.turns.acquire()).await;
+        let permit = turn.map_err(|_| ReadError::Late)?.map_err(|_| ReadError::Ended)?;
+        Ok(Turn { until, _permit: permit })
+    }
+
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.0.shelf.newest_first()
+    }
+
+    /// The id after the last row of a list.
+    pub(crate) fn end<L: List>(&self) -> u64 {
+        self.0.shelf.all().iter().map(|segment| L::end(segment)).max().unwrap_or(0)
+    }
+
+    /// Rows of a list from one id to before another one.
+    pub(crate) fn rows<L: List>(&self, from: u64, to: u64) -> u64 {
+        let of = |segment: &Arc<Segment>| {
+            L::end(segment).min(to).saturating_sub(segment.first_id().max(from))
+        };
+        self.0.shelf.all().iter().map(of).sum()
+    }
+
+    async fn log_items(
+        &self,
+        query: &LogQuery,
+        range: Range,
+        limit: usize,
+        turn: &Turn<'_>,
+    ) -> Result<(Vec<LogItem>, bool), ReadError> {
+        let mut spans: Vec<i64> = Vec::new();
+        if let Some(trace) = query.trace {
+            for segment in self.segments() {
+                let take = |row: sqlx::sqlite::SqliteRow| {
+                    spans.push(row.try_get(0)?);
+                    Ok(true)
+                };
+                read::span_ids(trace).ask(&segment, turn.until, take).await?;
+            }
+        }
+        self.list(range, limit, turn, |limit| read::logs_statement(query, &spans, range, limit))
+            .await
+    }
+
+    /// Items of all files, until there are enough; and whether these are all.
+    pub(crate) async fn list<I: Item>(
+        &self,
+        range: Range,
+        limit: usize,
+        turn: &Turn<'_>,
+        statement: impl Fn(i64) -> Option<Statement>,
+    ) -> Result<(Vec<I>, bool), ReadError> {
+        let mut segments = self.segments();
+        if let Range::After(_) = range {
+            segments.reverse();
+        }
+        let (mut items, mut bytes, mut is_all) = (Vec::new(), 0, true);
+        for segment in segments.iter().filter(|segment| range.is_in(segment)) {
+            // One more, which tells whether there is another page.
+            let missing = (limit + 1).saturating_sub(items.len());
+            let Some(statement) = statement(i64::try_from(missing).unwrap_or(i64::MAX)) else {
+                break;
+            };
+            let take = |row| {
+                let item = I::of(&row)?;
+                bytes += item.bytes();
+                is_all = items.len() < limit && (bytes <= limits::PAGE_BYTES || items.is_empty());
+                if is_all {
+                    items.push(item);
+                }
+                Ok(is_all)
+            };
+            statement.ask(segment, turn.until, take).await?;
+            if !is_all {
+                break;
+            }
+        }
+        Ok((items, is_all))
+    }
+}
+
+impl List for LogQuery {
+    type Item = LogItem;
+
+    fn end(segment: &Segment) -> u64 {
+        segment.logs_end()
+    }
+
+    async fn items(
+        &self,
+        reader: &Reader,
+        range: Range,
+        limit: usize,
+    ) -> Result<(Vec<LogItem>, bool), ReadError> {
+        let turn = reader.turn().await?;
+        reader.log_items(self, range, limit, &turn).await
+    }
+
+    fn id(item: &LogItem) -> u64 {
+        item.id
+    }
+}
+
+impl List for TraceQuery {
+    type Item = TraceItem;
+
+    fn end(segment: &Segment) -> u64 {
+        segment.traces_end()
+    }
+
+    async fn items(
+        &self,
+        reader: &Reader,
+        range: Range,
+        limit: usize,
+    ) -> Result<(Vec<TraceItem>, bool), ReadError> {
+        let turn = reader.turn().await?;
+        let (found, is_all) = reader
+            .list::<Summary>(range, limit, &turn, |limit| {
+                read::traces_statement(self, range, limit)
+            })
+            .await?;
+        let whole = whole(reader, found, &turn).await?;
+        Ok((whole.into_iter().map(TraceItem::from).collect(), is_all))
+    }
+
+    fn id(item: &TraceItem) -> u64 {
+        item.id
+    }
+}
+
+/// The few traces that went on while one file followed another have a row in both: what is shown of them is of both, and
+/// they are shown once in a page.
+async fn whole(
+    reader: &Reader,
+    found: Vec<Summary>,
+    turn: &Turn<'_>,
+) -> Result<Vec<Summary>, ReadError> {
+    let mut seen = HashSet::new();
+    let mut found = found;
+    found.retain(|summary| seen.insert(summary.trace));
+    let traces: Vec<TraceId> = found.iter().map(|summary| summary.trace).collect();
+    for segment in reader.segments() {
+        for other in summaries(&segment, &traces, turn).await? {
+            if let Some(summary) =
+                found.iter_mut().find(|it| it.trace == other.trace && it.id != other.id)
+            {
+                summary.merge(other);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What one file has of these traces.
+async fn summaries(
+    segment: &Segment,
+    traces: &[TraceId],
+    turn: &Turn<'_>,
+) -> Result<Vec<Summary>, ReadError> {
+    let mut all = Vec::new();
+    if !traces.is_empty() {
+        let take = |row| {
+            all.push(read::summary(&row)?);
+            Ok(true)
+        };
+        read::summaries(traces).ask(segment, turn.until, take).await?;
+    }
+    Ok(all)
+}
+
+pub(crate) fn size(asked: Option<usize>) -> usize {
+    asked.unwrap_or(limits::PAGE).clamp(1, limits::PAGE_MAX)
+}
+
+fn next<T>(items: &[T], is_all: bool, id: impl Fn(&T) -> u64) -> Option<String> {
+    items.last().filter(|_| !is_all).map(|item| read::cursor(id(item)))
+}

@@ -1,0 +1,280 @@
+//! One file of the store: a database of its own, so that one that is broken, or too old, goes without the others.
+//!
+//! It knows how a file is made, opened and found to be broken. It must not know what is asked of it, or how many files
+//! there are.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
+
+use parking_lot::Mutex;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+
+use wasm_host_limits::telemetry as limits;
+use wasm_host_system::owned;
+use wasm_host_telemetry::clock;
+
+const SCHEMA: &str = include_str!("segment/schema.sql");
+
+/// Of the schema. A file of another one is set aside.
+const VERSION: i64 = 1;
+
+/// What SQLite says of a file that is not what it was when it was written: corrupt, and no database.
+const BROKEN: [u64; 2] = [11, 26];
+
+/// The ids after the last rows that there ever were.
+pub(super) const LOGS_END: &str =
+    "select max(logs_end, coalesce((select max(id) + 1 from logs), 0)) from began";
+pub(super) const TRACES_END: &str =
+    "select max(traces_end, coalesce((select max(id) + 1 from traces), 0)) from began";
+
+/// Steps of SQLite's machine between two looks at the time. Some tenths of a millisecond.
+const STEPS: i32 = 20_000;
+
+/// Of a page of a file, by default.
+const PAGE_BYTES: u64 = 4096;
+
+#[derive(Debug)]
+pub struct Segment {
+    pub number: u64,
+    pub path: PathBuf,
+    /// Connections that read, waiting for the next question.
+    idle: Mutex<Vec<SqliteConnection>>,
+    /// The ids after its last rows.
+    logs_end: AtomicU64,
+    traces_end: AtomicU64,
+    is_broken: AtomicBool,
+    /// Its file is deleted or set aside; who still asks gets what is left.
+    is_gone: AtomicBool,
+}
+
+/// What is wrong with a file at the start.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    #[error("{0}")]
+    File(#[from] io::Error),
+    #[error("its tables are of version {0}, and this host knows {VERSION} alone")]
+    Version(i64),
+    #[error("it ends after {0} bytes and should have {1}")]
+    Short(u64, u64),
+    /// The host ended before it had a table.
+    #[error("it is empty")]
+    Empty,
+}
+
+impl Segment {
+    pub fn new(folder: &Path, number: u64) -> Self {
+        let path = folder.join(format!("{number:08}.sqlite"));
+        let first = AtomicU64::new(number * limits::STORE_FILE_ROWS);
+        Self {
+            number,
+            path,
+            idle: Mutex::new(Vec::new()),
+            logs_end: AtomicU64::new(first.load(Ordering::Relaxed)),
+            traces_end: first,
+            is_broken: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
+        }
+    }
+
+    /// The first id of its rows.
+    pub fn first_id(&self) -> u64 {
+        self.number * limits::STORE_FILE_ROWS
+    }
+
+    pub fn logs_end(&self) -> u64 {
+        self.logs_end.load(Ordering::Acquire)
+    }
+
+    pub fn traces_end(&self) -> u64 {
+        self.traces_end.load(Ordering::Acquire)
+    }
+
+    /// All rows before these can be read.
+    pub fn set_ends(&self, logs: u64, traces: u64) {
+        self.logs_end.store(logs, Ordering::Release);
+        self.traces_end.store(traces, Ordering::Release);
+    }
+
+    /// A new file, and the connection that writes to it.
+    pub async fn create(
+        folder: &Path,
+        number: u64,
+        share: u64,
+    ) -> Result<(Self, SqliteConnection), Unusable> {
+        let segment = Self::new(folder, number);
+        // SQLite gives the files beside it the same mode.
+        owned::options().write(true).create_new(true).mode(0o600).open(&segment.path)?;
+        let mut connection = segment.writer(share).await?;
+        let mut begun = connection.begin().await?;
+        sqlx::raw_sql(SCHEMA).execute(&mut *begun).await?;
+        let now = clock::now().cast_signed();
+        sqlx::query("insert into began values (?, 0, 0)").bind(now).execute(&mut *begun).await?;
+        let version = AssertSqlSafe(format!("pragma user_version = {VERSION}"));
+        sqlx::query(version).execute(&mut *begun).await?;
+        begun.commit().await?;
+        Ok((segment, connection))
+    }
+
+    /// One that is there, and the connection that writes to it. All that was committed is in the file then.
+    pub async fn open(
+        folder: &Path,
+        number: u64,
+        share: u64,
+    ) -> Result<(Self, SqliteConnection), Unusable> {
+        let segment = Self::new(folder, number);
+        drop(owned::believed(&segment.path)?);
+        let mut connection = segment.writer(share).await?;
+        let version = pragma(&mut connection, "pragma user_version").await?;
+        if version != VERSION {
+            let tables = pragma(&mut connection, "select count(*) from sqlite_schema").await?;
+            return Err(if (version, tables) == (0, 0) {
+                Unusable::Empty
+            } else {
+                Unusable::Version(version)
+            });
+        }
+        checkpoint(&mut connection).await?;
+        let pages = pragma(&mut connection, "pragma page_count").await?;
+        let size = pragma(&mut connection, "pragma page_size").await?;
+        let (is, should) = (fs::metadata(&segment.path)?.len(), (pages * size).cast_unsigned());
+        if is < should {
+            return Err(Unusable::Short(is, should));
+        }
+        let logs = pragma(&mut connection, LOGS_END).await?;
+        let traces = pragma(&mut connection, TRACES_END).await?;
+        let first = segment.first_id();
+        segment.set_ends(logs.cast_unsigned().max(first), traces.cast_unsigned().max(first));
+        Ok((segment, connection))
+    }
+
+    /// A connection that writes. There is one at a time.
+    pub async fn writer(&self, share: u64) -> sqlx::Result<SqliteConnection> {
+        // What waits beside the file to be moved into it is a part of its share; more of it is moved at less cost.
+        let pages = (share / 4 / PAGE_BYTES).clamp(64, 4096);
+        let options = self
+            .options()
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("wal_autocheckpoint", pages.to_string())
+            .pragma("journal_size_limit", "0")
+            .pragma("cache_size", "-32768")
+            .foreign_keys(false);
+        options.connect().await
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .busy_timeout(limits::WRITE_BUSY)
+            .thread_name(|_| "telemetry-file".to_owned())
+            .pragma("temp_store", "memory")
+            .pragma("trusted_schema", "off")
+            .disable_statement_logging()
+    }
+
+    /// A connection that reads, until then.
+    pub async fn reader(&self, until: Instant) -> sqlx::Result<SqliteConnection> {
+        let waiting = self.idle.lock().pop();
+        let mut connection = match waiting {
+            Some(connection) => connection,
+            None => self.options().read_only(true).pragma("query_only", "on").connect().await?,
+        };
+        let mut handle = connection.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || Instant::now() < until);
+        drop(handle);
+        Ok(connection)
+    }
+
+    /// It may be used again.
+    pub fn take_back(&self, connection: SqliteConnection) {
+        let mut idle = self.idle.lock();
+        if idle.len() < limits::IDLE_CONNECTIONS && !self.is_gone() {
+            idle.push(connection);
+        }
+    }
+
+    /// What a question ended with, where it tells something of the file.
+    pub fn learn(&self, error: &sqlx::Error) {
+        if is_broken(error) {
+            self.is_broken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.files().filter_map(|path| fs::metadata(path).ok()).map(|found| found.len()).sum()
+    }
+
+    /// When it was written to.
+    pub fn written(&self) -> Option<SystemTime> {
+        self.files().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
+    }
+
+    /// The database, and what SQLite has beside it.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        ["", "-wal", "-shm"].into_iter().map(|end| with_end(&self.path, end))
+    }
+
+    pub fn delete(&self) -> io::Result<()> {
+        self.leave();
+        for path in self.files() {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Out of the way, and kept for who wants to know.
+    pub fn set_aside(&self) -> io::Result<PathBuf> {
+        self.leave();
+        let aside = with_end(&self.path, ".broken");
+        fs::rename(&self.path, &aside)?;
+        for path in self.files() {
+            let _ = fs::remove_file(path);
+        }
+        Ok(aside)
+    }
+
+    fn leave(&self) {
+        self.is_gone.store(true, Ordering::Relaxed);
+        self.idle.lock().clear();
+    }
+}
+
+/// Move all that was committed into the file itself.
+pub(super) async fn checkpoint(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::query("pragma wal_checkpoint(truncate)").execute(connection).await.map(drop)
+}
+
+/// Whether it is the file that an operation failed for.
+pub(super) fn is_broken(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u64>().ok());
+    code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
+}
+
+async fn pragma(connection: &mut SqliteConnection, text: &'static str) -> sqlx::Result<i64> {
+    sqlx::query(text).fetch_one(connection).await?.try_get(0)
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}

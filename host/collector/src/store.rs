@@ -1,0 +1,344 @@
+//! The folder of telemetry: which file is written, and which ones go.
+//!
+//! Only the thread that writes has it. It must not know what is in the files; what can go wrong with one of them it
+//! keeps from the others.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context as _;
+use sqlx::SqliteConnection;
+
+use crate::segment::{self, Segment, Unusable};
+use crate::shelf::Shelf;
+use wasm_host_limits::telemetry as limits;
+use wasm_host_system::owned;
+use wasm_host_telemetry::clock;
+
+/// How much is kept, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub bytes: u64,
+    pub age: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    folder: PathBuf,
+    bounds: Bounds,
+    pub shelf: Arc<Shelf>,
+    current: Option<Current>,
+    /// The number of the file after the newest that was ever there.
+    next: u64,
+    /// Whether what the folder has is on the shelf.
+    is_read: bool,
+    /// The file that was written when that failed.
+    interrupted: Option<u64>,
+    tried: Option<Instant>,
+}
+
+/// The file that is written.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub segment: Arc<Segment>,
+    pub connection: SqliteConnection,
+    pub next_log: u64,
+    pub next_trace: u64,
+    /// Names of services that are in it.
+    pub services: HashSet<Arc<str>>,
+    /// Ids of its series, by instrument and labels.
+    pub series: HashMap<(&'static str, Vec<String>), i64>,
+    /// Microseconds since 1970.
+    began: u64,
+}
+
+impl Store {
+    pub(super) fn new(folder: PathBuf, bounds: Bounds, shelf: Arc<Shelf>) -> Self {
+        Self {
+            folder,
+            bounds,
+            shelf,
+            current: None,
+            next: 1,
+            is_read: false,
+            interrupted: None,
+            tried: None,
+        }
+    }
+
+    fn share(&self) -> u64 {
+        self.bounds.bytes / limits::STORE_FILES as u64
+    }
+
+    /// Bytes that may be written before the size is looked at again.
+    pub(super) fn step(&self) -> usize {
+        usize::try_from(self.share() / 4).unwrap_or(usize::MAX).min(limits::WRITE_BYTES)
+    }
+
+    /// The file to write to. Where the last attempt to open one failed a moment ago, there is none.
+    pub(super) async fn current(&mut self) -> anyhow::Result<&mut Current> {
+        if self.current.is_none() {
+            if self.tried.is_some_and(|tried| tried.elapsed() < limits::WRITE_RETRY) {
+                anyhow::bail!("the last attempt failed a moment ago");
+            }
+            self.tried = Some(Instant::now());
+            self.open().await?;
+            self.tried = None;
+        }
+        self.current.as_mut().context("no file is open")
+    }
+
+    async fn open(&mut self) -> anyhow::Result<()> {
+        self.read().await?;
+        if let Some(number) = self.interrupted.take() {
+            let opened = self.reopen(number).await;
+            if opened.is_err() {
+                self.interrupted = Some(number);
+            }
+            opened?;
+        }
+        if self.current.is_none() {
+            owned::private_folder(&self.folder)?;
+            let number = self.next;
+            self.next += 1;
+            let (segment, connection) = Segment::create(&self.folder, number, self.share()).await?;
+            self.write_to(segment, connection).await?;
+        }
+        Ok(())
+    }
+
+    /// What is there from before.
+    pub(super) async fn read(&mut self) -> anyhow::Result<()> {
+        if self.is_read {
+            return Ok(());
+        }
+        owned::private_folder(&self.folder)?;
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.folder).context("cannot read the folder")? {
+            let name = entry.context("cannot read the folder")?.file_name();
+            let Some((number, end)) = name.to_str().and_then(|name| name.split_once('.')) else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            self.next = self.next.max(number.saturating_add(1));
+            if end == "sqlite" {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        let newest = numbers.last().copied();
+        for number in numbers {
+            let Some((segment, connection)) = self.look_at(number).await? else { continue };
+            match Some(number) == newest {
+                true => self.write_to(segment, connection).await?,
+                false => self.shelf.put(Arc::new(segment)),
+            }
+        }
+        self.is_read = true;
+        self.tend().await;
+        Ok(())
+    }
+
+    /// Where writing to a file failed, for another reason than the file.
+    async fn reopen(&mut self, number: u64) -> anyhow::Result<()> {
+        match self.look_at(number).await? {
+            Some((segment, connection)) => self.write_to(segment, connection).await?,
+            None => self.shelf.remove(number),
+        }
+        Ok(())
+    }
+
+    /// Open a file. None: it is not to be used, and out of the way. What fails for another reason than the file may
+    /// go well later.
+    async fn look_at(
+        &mut self,
+        number: u64,
+    ) -> anyhow::Result<Option<(Segment, SqliteConnection)>> {
+        let segment = Segment::new(&self.folder, number);
+        match Segment::open(&self.folder, number, self.share()).await {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(Unusable::Empty) => drop(segment.delete()),
+            Err(Unusable::File(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(Unusable::Database(error)) if !segment::is_broken(&error) => {
+                return Err(error.into());
+            }
+            Err(error) => self.set_aside(&segment, &error),
+        }
+        Ok(None)
+    }
+
+    async fn write_to(
+        &mut self,
+        segment: Segment,
+        mut connection: SqliteConnection,
+    ) -> sqlx::Result<()> {
+        let (next_log, next_trace) = (segment.logs_end(), segment.traces_end());
+        let segment = Arc::new(segment);
+        self.shelf.put(segment.clone());
+        let (services, series) = (HashSet::new(), HashMap::new());
+        let began: Option<i64> =
+            sqlx::query_scalar("select time from began").fetch_optional(&mut connection).await?;
+        let began = began.map_or(0, i64::cast_unsigned);
+        let current =
+            Current { segment, connection, next_log, next_trace, services, series, began };
+        self.current = Some(current);
+        Ok(())
+    }
+
+    /// It could not be written: begin with another file if it is broken, and with another connection in any case, as
+    /// this one may be within what failed.
+    pub(super) fn failed(&mut self, error: &sqlx::Error) {
+        let Some(current) = self.current.take() else { return };
+        current.segment.learn(error);
+        self.tried = Some(Instant::now());
+        if current.segment.is_broken() {
+            self.shelf.remove(current.segment.number);
+            self.set_aside(&current.segment, error);
+            // Another file has nothing to do with it.
+            self.tried = None;
+        } else {
+            self.interrupted = Some(current.segment.number);
+        }
+    }
+
+    /// After something was written, and now and then.
+    pub(super) async fn tend(&mut self) {
+        for segment in self.shelf.all() {
+            let is_current = self
+                .current
+                .as_ref()
+                .is_some_and(|current| current.segment.number == segment.number);
+            let is_there = segment.path.exists();
+            if is_there && !segment.is_broken() {
+                continue;
+            }
+            if is_current {
+                self.current = None;
+            }
+            self.shelf.remove(segment.number);
+            if is_there {
+                self.set_aside(&segment, &"a question found it broken");
+            }
+        }
+        if self.current.as_ref().is_some_and(|current| self.is_over(current)) {
+            self.rotate().await;
+        }
+        self.bound();
+    }
+
+    fn is_over(&self, current: &Current) -> bool {
+        let rows = |next: u64| next.saturating_sub(current.segment.first_id());
+        let is_empty = rows(current.next_log) + rows(current.next_trace) == 0;
+        let is_full = current.segment.bytes() >= self.share()
+            || rows(current.next_log).max(rows(current.next_trace)) >= limits::STORE_FILE_ROWS / 2;
+        let age = self.bounds.age / u32::try_from(limits::STORE_FILES).unwrap_or(u32::MAX);
+        is_full || (!is_empty && clock::now().saturating_sub(current.began) >= clock::micros(age))
+    }
+
+    /// What comes next goes to another file.
+    pub(super) async fn rotate(&mut self) {
+        let Some(mut current) = self.current.take() else { return };
+        if let Err(error) = segment::checkpoint(&mut current.connection).await {
+            tracing::debug!(%error, file = %current.segment.path.display(), "not moved into the file yet");
+        }
+    }
+
+    /// Delete the oldest files beyond the bounds.
+    fn bound(&mut self) {
+        let current = self.current.as_ref().map(|current| current.segment.number);
+        let room = self.bounds.bytes.saturating_sub(self.share());
+        let mut closed = self.shelf.all();
+        closed.retain(|segment| Some(segment.number) != current);
+        let mut bytes: u64 = closed.iter().map(|segment| segment.bytes()).sum();
+        bytes = bytes.saturating_add(self.keep_broken());
+        let now = SystemTime::now();
+        for segment in closed {
+            let age = segment.written().and_then(|written| now.duration_since(written).ok());
+            let is_old = age.is_some_and(|age| age >= self.bounds.age);
+            if bytes <= room && !is_old {
+                continue;
+            }
+            bytes = bytes.saturating_sub(segment.bytes());
+            self.shelf.remove(segment.number);
+            if let Err(error) = segment.delete() {
+                tracing::debug!(%error, file = %segment.path.display(), "not deleted yet");
+            }
+        }
+    }
+
+    /// Everything that is there goes. What comes next goes to a new file.
+    pub(super) fn clear(&mut self) {
+        (self.current, self.interrupted) = (None, None);
+        for segment in self.shelf.all() {
+            self.shelf.remove(segment.number);
+            if let Err(error) = segment.delete() {
+                tracing::warn!(%error, file = %segment.path.display(), "telemetry is not deleted");
+            }
+        }
+        for path in self.broken() {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// The file that is written, if it is this one.
+    pub(super) fn current_of(&mut self, number: u64) -> Option<&mut Current> {
+        self.current.as_mut().filter(|current| current.segment.number == number)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether it can be tried again at once.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.tried.is_none()
+    }
+
+    /// At the end of the process: all that was written is in the files themselves.
+    pub(super) async fn close(&mut self) {
+        self.rotate().await;
+    }
+
+    /// The connection to write to this file.
+    pub(super) async fn writer(&mut self, segment: &Segment) -> sqlx::Result<SqliteConnection> {
+        segment.writer(self.share()).await
+    }
+
+    fn set_aside(&mut self, segment: &Segment, why: &dyn std::fmt::Display) {
+        match segment.set_aside() {
+            Ok(aside) => tracing::warn!(
+                "a file of telemetry cannot be used and is set aside as {}: {why}; the others are not touched",
+                aside.display()
+            ),
+            Err(error) => tracing::warn!(
+                "the file of telemetry {} cannot be used ({why}) and cannot be set aside: {error}",
+                segment.path.display()
+            ),
+        }
+        self.keep_broken();
+    }
+
+    /// A few of them. Bytes of those that stay.
+    fn keep_broken(&self) -> u64 {
+        let mut broken = self.broken();
+        let beyond = broken.len().saturating_sub(limits::STORE_BROKEN_FILES);
+        for path in broken.drain(..beyond) {
+            let _ = fs::remove_file(path);
+        }
+        broken.iter().filter_map(|path| fs::metadata(path).ok()).map(|found| found.len()).sum()
+    }
+
+    /// Oldest first.
+    fn broken(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let is_broken = |path: &Path| path.extension().is_some_and(|end| end == "broken");
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut broken: Vec<_> = paths.filter(|path| is_broken(path)).collect();
+        broken.sort();
+        broken
+    }
+}

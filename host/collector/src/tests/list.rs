@@ -1,0 +1,156 @@
+//! Lists: order, pages, filters.
+
+use wasm_host_telemetry::Collector as _;
+use wasm_host_telemetry::id::{SpanId, TraceId};
+use wasm_host_telemetry::log::{Level, LogRecord, Source};
+use wasm_host_telemetry::span::Status;
+
+use crate::testing::{self, batch, line};
+use crate::{LogQuery, Page, ReadError, TraceItem, TraceQuery};
+
+fn messages<T: AsRef<[crate::LogItem]>>(items: T) -> Vec<String> {
+    items.as_ref().iter().map(|item| item.message.clone()).collect()
+}
+
+fn names(page: &Page<TraceItem>) -> Vec<&str> {
+    page.items.iter().map(|item| item.name.as_str()).collect()
+}
+
+#[tokio::test]
+async fn lines_come_newest_first_whatever_the_clock_says_and_page_by_page() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    for number in 0..10_u64 {
+        // The clock is set back all the time.
+        sender.log(LogRecord { time: 1000 - number, ..line(&number.to_string()) });
+    }
+    reader.flush().await.unwrap();
+    let query = LogQuery { limit: Some(4), ..LogQuery::default() };
+    let first = reader.logs(&query).await.unwrap();
+    assert_eq!(messages(&first.items), ["9", "8", "7", "6"]);
+    let next = |page: &Page<_>| LogQuery { before: page.next.clone(), ..query.clone() };
+    let second = reader.logs(&next(&first)).await.unwrap();
+    assert_eq!(messages(&second.items), ["5", "4", "3", "2"]);
+    let last = reader.logs(&next(&second)).await.unwrap();
+    assert_eq!((messages(&last.items), last.next), (vec!["1".into(), "0".into()], None));
+    let wrong = LogQuery { before: Some("no cursor".into()), ..query.clone() };
+    assert!(matches!(reader.logs(&wrong).await, Err(ReadError::Cursor)));
+}
+
+#[tokio::test]
+async fn lines_are_filtered_by_each_thing_that_they_say() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    let field = |name: &'static str, value: &'static str| (name.into(), value.into());
+    sender.log(LogRecord { time: 10, level: Level::Warn, ..line("one") });
+    sender.log(LogRecord { time: 20, service: None, source: Source::Host, ..line("two") });
+    sender.log(LogRecord {
+        time: 30,
+        service: Some("b".into()),
+        request: Some(SpanId(7)),
+        trace: Some(TraceId(9)),
+        fields: vec![field("stream", "stderr"), field("version", "abc"), field("key", "value")],
+        ..line("three")
+    });
+    reader.flush().await.unwrap();
+    let asked = async |query: LogQuery| messages(reader.logs(&query).await.unwrap().items);
+    let all = LogQuery::default;
+    assert_eq!(asked(LogQuery { level: Some(Level::Warn), ..all() }).await, ["one"]);
+    assert_eq!(
+        asked(LogQuery { services: vec!["b".into(), "a".into()], ..all() }).await,
+        ["three", "one"]
+    );
+    assert_eq!(asked(LogQuery { since: Some(20), until: Some(30), ..all() }).await, ["two"]);
+    assert_eq!(asked(LogQuery { source: Some("host".into()), ..all() }).await, ["two"]);
+    assert_eq!(asked(LogQuery { request: Some(SpanId(7)), ..all() }).await, ["three"]);
+    assert_eq!(asked(LogQuery { trace: Some(TraceId(9)), ..all() }).await, ["three"]);
+    assert_eq!(asked(LogQuery { search: Some("VAL".into()), ..all() }).await, ["three"]);
+    let both = LogQuery { trace: Some(TraceId(9)), search: Some("three".into()), ..all() };
+    assert_eq!(asked(both).await, ["three"]);
+    let page = reader.logs(&LogQuery { services: vec!["b".into()], ..all() }).await.unwrap();
+    let told = serde_json::to_value(&page).unwrap();
+    let first = page.items[0].id;
+    let expected = serde_json::json!({"items": [{
+        "id": first, "time": 30, "level": "info", "service": "b", "version": "abc", "request": "0000000000000007",
+        "trace": "00000000000000000000000000000009", "span": null, "source": "guest", "stream": "stderr",
+        "message": "three", "fields": {"key": "value"}}], "next": null, "dropped": 0});
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn traces_are_filtered_by_each_thing_that_a_list_shows() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    let mut slow = batch(1, &[("slow", None), ("SELECT", Some(1))]);
+    slow.spans[0].duration = 5000;
+    slow.spans[0].attributes = vec![("http.route".into(), "/weather".into())];
+    slow.spans[1].attributes = vec![("db.query.text".into(), "select name from cities".into())];
+    slow.spans[1].service = "postgres".into();
+    sender.batch(slow);
+    let mut failed = batch(2, &[("failed", None)]);
+    failed.spans[0].status = Status::Error("no such city".into());
+    failed.spans[0].start = 50;
+    sender.batch(failed);
+    reader.flush().await.unwrap();
+    let all = TraceQuery::default;
+    let asked = async |query: TraceQuery| {
+        let page = reader.traces(&query).await.unwrap();
+        names(&page).join(" ")
+    };
+    assert_eq!(asked(all()).await, "failed slow");
+    assert_eq!(asked(TraceQuery { errors: true, ..all() }).await, "failed");
+    assert_eq!(asked(TraceQuery { slower: Some(5000), ..all() }).await, "slow");
+    assert_eq!(asked(TraceQuery { slower: Some(5001), ..all() }).await, "");
+    assert_eq!(asked(TraceQuery { service: Some("postgres".into()), ..all() }).await, "slow");
+    assert_eq!(asked(TraceQuery { route: Some("/weather".into()), ..all() }).await, "slow");
+    assert_eq!(asked(TraceQuery { until: Some(100), ..all() }).await, "failed");
+    assert_eq!(asked(TraceQuery { since: Some(100), ..all() }).await, "slow");
+    assert_eq!(asked(TraceQuery { search: Some("cities sel".into()), ..all() }).await, "slow");
+    assert_eq!(asked(TraceQuery { search: Some("no such".into()), ..all() }).await, "failed");
+    let both = TraceQuery { search: Some("select".into()), service: Some("b".into()), ..all() };
+    assert_eq!(asked(both).await, "");
+}
+
+#[tokio::test]
+async fn no_search_is_an_error_or_a_command() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    sender.log(line("a line OR another"));
+    sender.batch(batch(1, &[("a trace", None)]));
+    reader.flush().await.unwrap();
+    for wrong in [
+        "",
+        " ",
+        "\"",
+        "'",
+        "*",
+        "a*b*",
+        "NEAR(",
+        "a AND",
+        "OR",
+        "NOT",
+        "-a",
+        "a:b",
+        "words:a",
+        "^a",
+        "(",
+        ")",
+        "{a}",
+        "\0",
+        "a\0b",
+        "'; drop table logs; --",
+        "é\u{301}",
+        "İ",
+        "ﬀ",
+        "日本語",
+        "👍",
+        "\u{202e}",
+        "a + b",
+    ] {
+        let search = Some(wrong.to_owned());
+        reader.logs(&LogQuery { search: search.clone(), ..LogQuery::default() }).await.unwrap();
+        reader.traces(&TraceQuery { search, ..TraceQuery::default() }).await.unwrap();
+    }
+    let found = LogQuery { search: Some("or".into()), ..LogQuery::default() };
+    assert_eq!(reader.logs(&found).await.unwrap().items.len(), 1);
+}
