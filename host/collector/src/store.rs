@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::segment::{self, Segment, Unusable};
 use crate::shelf::Shelf;
@@ -135,7 +135,10 @@ impl Store {
             let Some((segment, connection)) = self.look_at(number).await? else { continue };
             match Some(number) == newest {
                 true => self.write_to(segment, connection).await?,
-                false => self.shelf.put(Arc::new(segment)),
+                false => {
+                    connection.close().await?;
+                    self.shelf.put(Arc::new(segment));
+                }
             }
         }
         self.is_read = true;
@@ -212,6 +215,7 @@ impl Store {
                 .current
                 .as_ref()
                 .is_some_and(|current| current.segment.number == segment.number);
+            segment.rest();
             let is_there = segment.path.exists();
             if is_there && !segment.is_broken() {
                 continue;

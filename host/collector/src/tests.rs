@@ -2,6 +2,7 @@
 
 mod disk;
 mod figures;
+mod full;
 mod kill;
 mod list;
 mod load;

@@ -103,6 +103,9 @@ pub const QUESTIONS: usize = 4;
 /// Open connections to one file of the store that wait for the next question.
 pub const IDLE_CONNECTIONS: usize = 2;
 
+/// How long they wait. Each has a thread and some pages of its file.
+pub const IDLE: Duration = Duration::from_secs(MINUTE);
+
 /// Items of a page if nothing else is asked for.
 pub const PAGE: usize = 100;
 pub const PAGE_MAX: usize = 1000;

@@ -183,6 +183,12 @@ async fn a_million_spans_and_lines_are_asked_about_at_once() {
         logs(&format!("lines with {search:?}"), LogQuery { search: Some(search.into()), ..all() })
             .await;
     }
+    let some = LogQuery {
+        search: Some("forecast".into()),
+        level: Some(wasm_host_telemetry::log::Level::Error),
+        ..all()
+    };
+    logs("errors with forecast, none", some).await;
     let traces = async |what: &str, query: TraceQuery| {
         let page = timed(what, async || reader.traces(&query).await.unwrap()).await;
         println!("    {} traces, more: {}", page.items.len(), page.next.is_some());
@@ -193,6 +199,8 @@ async fn a_million_spans_and_lines_are_asked_about_at_once() {
     traces("with errors", TraceQuery { errors: true, ..all() }).await;
     traces("slow, none", TraceQuery { slower: Some(1 << 40), ..all() }).await;
     traces("of a service", TraceQuery { service: Some("apiservice".into()), ..all() }).await;
+    let service = Some("apiservice".into());
+    traces("slow of a service, none", TraceQuery { service, slower: Some(1 << 40), ..all() }).await;
     traces("of a route, none", TraceQuery { route: Some("/none".into()), ..all() }).await;
     for search in ["select", "s", "weather 77", "statement timeout", "nothing", "select nothing"] {
         traces(
