@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::log::LogRecord;
+use wasm_host_telemetry::metrics::{Figure, Instrument, Kind, Point, Reading};
 use wasm_host_telemetry::span::{Attributes, Value};
 use wasm_host_telemetry::{Batch, Collector, trace};
 
@@ -43,6 +44,27 @@ struct Held {
 pub struct Dropped {
     pub spans: u64,
     pub lines: u64,
+}
+
+static DROPPED: Instrument = Instrument {
+    name: "wasm_host.telemetry.dropped",
+    unit: "{item}",
+    description: "Spans and lines of the log that were lost, as there was no room for them or they could not be stored.",
+    kind: Kind::Counter,
+    labels: &["item"],
+};
+
+impl Dropped {
+    /// As figures beside the others.
+    pub fn reading(self) -> Reading {
+        let point = |(item, count): (&str, u64)| Point {
+            labels: vec![item.to_owned()],
+            value: Figure::Number(count as f64),
+            exemplar: None,
+        };
+        let points = [("span", self.spans), ("line", self.lines)].map(point).into();
+        Reading { instrument: &DROPPED, points, has_overflow: false }
+    }
 }
 
 impl Pending {

@@ -235,19 +235,21 @@ impl Store {
     }
 
     fn is_over(&self, current: &Current) -> bool {
-        let rows = |next: u64| next.saturating_sub(current.segment.first_id());
-        let is_empty = rows(current.next_log) + rows(current.next_trace) == 0;
+        let rows = |end: u64| end.saturating_sub(current.segment.first_id());
         let is_full = current.segment.bytes() >= self.share()
             || rows(current.next_log).max(rows(current.next_trace)) >= limits::STORE_FILE_ROWS / 2;
         let age = self.bounds.age / u32::try_from(limits::STORE_FILES).unwrap_or(u32::MAX);
-        is_full || (!is_empty && clock::now().saturating_sub(current.began) >= clock::micros(age))
+        is_full || clock::now().saturating_sub(current.began) >= clock::micros(age)
     }
 
     /// What comes next goes to another file.
     pub(super) async fn rotate(&mut self) {
-        let Some(mut current) = self.current.take() else { return };
-        if let Err(error) = segment::checkpoint(&mut current.connection).await {
-            tracing::debug!(%error, file = %current.segment.path.display(), "not moved into the file yet");
+        let Some(Current { segment, mut connection, .. }) = self.current.take() else { return };
+        let moved = segment::checkpoint(&mut connection).await;
+        let closed = connection.close().await;
+        if let Err(error) = moved.and(closed) {
+            let file = segment.path.display();
+            tracing::debug!(%error, %file, "not moved into the file yet");
         }
     }
 

@@ -87,6 +87,13 @@ fn openmetrics_has_exemplars_and_units() {
 }
 
 #[test]
+fn what_was_lost_is_a_figure_like_the_others() {
+    let told = prometheus(&[crate::Dropped { spans: 3, lines: 4 }.reading()], Format::Text);
+    assert!(told.contains("\nwasm_host_telemetry_dropped_total{item=\"span\"} 3.0\n"), "{told}");
+    assert!(told.contains("\nwasm_host_telemetry_dropped_total{item=\"line\"} 4.0\n"), "{told}");
+}
+
+#[test]
 fn promtool_finds_nothing_to_complain_about() {
     let started = Command::new("promtool")
         .args(["check", "metrics"])

@@ -116,8 +116,10 @@ async fn broken_files_are_set_aside_without_the_others() {
     pipeline.stop().await;
     let all = files(state.path(), ".sqlite");
     assert!(all.len() >= 5, "{all:?}");
-    // Cut off, of anything, of another version, and cut off where nobody looks at the start.
-    fs::File::options().write(true).open(&all[0]).unwrap().set_len(100_000).unwrap();
+    // Cut off by one page, of anything, and of another version.
+    let bytes = fs::metadata(&all[0]).unwrap().len();
+    let cut = fs::File::options().write(true).open(&all[0]).unwrap();
+    cut.set_len(bytes - 4096).unwrap();
     fs::write(&all[1], "no database at all ".repeat(1000)).unwrap();
     let mut bytes = fs::read(&all[2]).unwrap();
     bytes[63] = 99;

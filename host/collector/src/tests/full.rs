@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use wasm_host_limits::telemetry as limits;
+use wasm_host_telemetry::Collector as _;
 
 use crate::segment::Segment;
 use crate::shelf::Shelf;
@@ -60,6 +61,56 @@ async fn a_question_ends_when_its_time_is_over() {
     );
     let asked = statement.ask(&segment, until, |_| Ok(true)).await;
     assert!(matches!(asked, Err(crate::ReadError::Late)), "{asked:?}");
-    // Its thread ends, too: who waits for the lock of the file would wait for it.
-    segment.delete().unwrap();
+    // And so does the thread that looked for the answer.
+    let until = std::time::Instant::now() + Duration::from_millis(50);
+    let mut connection = segment.reader(until).await.unwrap();
+    let endless =
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n";
+    let found = tokio::time::timeout(
+        Duration::from_secs(30),
+        sqlx::query(endless).fetch_all(&mut connection),
+    );
+    assert!(found.await.expect("it goes on").is_err());
+}
+
+#[tokio::test]
+#[ignore = "wants a disk of some MiB: mount -t tmpfs -o size=12m none DISK, and DISK in WASM_HOST_COLLECTOR_DISK"]
+async fn a_full_disk_costs_telemetry_until_there_is_room() {
+    let disk = std::env::var_os("WASM_HOST_COLLECTOR_DISK").expect("no disk is named");
+    let state = tempfile::tempdir_in(disk).unwrap();
+    let ballast = state.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 6 << 20]).unwrap();
+    let bounds = crate::Bounds { bytes: 512 << 20, ..testing::SMALL };
+    let (sender, pipeline, reader) = testing::start_with(state.path(), bounds);
+    let text = "x".repeat(1000);
+    let mut number = 0;
+    while reader.dropped().lines == 0 {
+        (0..100).for_each(|_| sender.log(line(&text)));
+        reader.flush().await.unwrap();
+        number += 100;
+        assert!(number < 100_000, "it has no end");
+    }
+    println!("full after {number} lines: {:?}", reader.dropped());
+    let page = reader.logs(&crate::LogQuery::default()).await.unwrap();
+    assert_eq!(page.items.len(), 100);
+    std::fs::remove_file(&ballast).unwrap();
+    let newest = async || {
+        let items = reader.logs(&crate::LogQuery::default()).await.unwrap().items;
+        items.first().map(|item| item.message.clone())
+    };
+    let mut tries = 0;
+    while newest().await.as_deref() != Some("room") {
+        sender.log(line("room"));
+        reader.flush().await.unwrap();
+        tries += 1;
+        assert!(tries < 1000, "never again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("room after {tries} tries: {:?}", reader.dropped());
+    pipeline.stop().await;
+    let files = std::fs::read_dir(state.path().join("telemetry")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    // What SQLite has beside a file may still be there.
+    let names: Vec<_> = names.filter(|name| !name.contains('-')).collect();
+    assert_eq!(names, ["00000001.sqlite"]);
 }
