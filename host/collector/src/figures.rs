@@ -89,18 +89,17 @@ fn change(instrument: &Instrument, point: &Point, before: Option<&Figure>) -> Op
             let more = now - before;
             (more != 0.0).then_some(Changed::Counter(more))
         }
-        (Figure::Histogram { buckets, sum }, before, _) => {
-            let (known, known_sum) = match before {
-                Some(Figure::Histogram { buckets, sum }) => (buckets.as_slice(), *sum),
-                _ => (&[][..], 0.0),
+        (Figure::Histogram { buckets, .. }, before, _) => {
+            let known = match before {
+                Some(Figure::Histogram { buckets, .. }) => buckets.as_slice(),
+                _ => &[],
             };
             let more = |(number, count): (usize, &u64)| {
                 let more = count.saturating_sub(known.get(number).copied().unwrap_or(0));
                 (more > 0).then_some((number, more))
             };
             let changed: Vec<_> = buckets.iter().enumerate().filter_map(more).collect();
-            let sum = sum - known_sum;
-            (!changed.is_empty()).then_some(Changed::Histogram { buckets: changed, sum })
+            (!changed.is_empty()).then_some(Changed::Histogram(changed))
         }
     }
 }

@@ -13,6 +13,7 @@ mod figures;
 mod json;
 mod pending;
 mod pipeline;
+mod prometheus;
 mod read;
 mod reader;
 mod recent;
@@ -29,9 +30,11 @@ mod writer;
 pub use self::exporter::Exporter;
 pub use self::pending::Dropped;
 pub use self::pipeline::{Pipeline, Sender, Source};
+pub use self::prometheus::{Format, prometheus};
 pub use self::read::{
-    Follow, Followed, List, LogItem, LogQuery, Page, ReadError, Recording, SpanItem, TraceDetail,
-    TraceItem, TraceQuery, TraceService,
+    Follow, Followed, Instrument, List, LogItem, LogQuery, Page, Quantiles, ReadError, Recording,
+    Search, SearchService, Series, SeriesExemplar, SeriesItem, SeriesPoints, SeriesQuery, SpanItem,
+    TraceDetail, TraceItem, TraceQuery, TraceService,
 };
 pub use self::reader::Reader;
 pub use self::recent::Recent;

@@ -9,12 +9,13 @@ use tokio::sync::Notify;
 
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::log::LogRecord;
+use wasm_host_telemetry::metrics::{Figure, Instrument, Kind, Point, Reading};
 use wasm_host_telemetry::span::{Attributes, Value};
 use wasm_host_telemetry::{Batch, Collector, trace};
 
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    queue: Mutex<Queue>,
+    held: Mutex<Held>,
     /// There is something, which can wait for more.
     pub has_some: Notify,
     /// There is so much that it should be written now.
@@ -28,7 +29,14 @@ pub(super) struct Pending {
 pub(super) struct Queue {
     pub batches: Vec<Batch>,
     pub logs: Vec<LogRecord>,
-    bytes: usize,
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    queue: Queue,
+    /// Bytes that were taken and are not written yet.
+    taken: usize,
 }
 
 /// What was lost, since the start of the process.
@@ -38,17 +46,38 @@ pub struct Dropped {
     pub lines: u64,
 }
 
+static DROPPED: Instrument = Instrument {
+    name: "wasm_host.telemetry.dropped",
+    unit: "{item}",
+    description: "Spans and lines of the log that were lost, as there was no room for them or they could not be stored.",
+    kind: Kind::Counter,
+    labels: &["item"],
+};
+
+impl Dropped {
+    /// As figures beside the others.
+    pub fn reading(self) -> Reading {
+        let point = |(item, count): (&str, u64)| Point {
+            labels: vec![item.to_owned()],
+            value: Figure::Number(count as f64),
+            exemplar: None,
+        };
+        let points = [("span", self.spans), ("line", self.lines)].map(point).into();
+        Reading { instrument: &DROPPED, points, has_overflow: false }
+    }
+}
+
 impl Pending {
     /// Room for so many bytes, or none is taken.
     fn add(&self, bytes: usize, add: impl FnOnce(&mut Queue)) -> bool {
-        let mut queue = self.queue.lock();
-        let before = queue.bytes;
-        if before.saturating_add(bytes) > limits::PENDING_BYTES {
+        let mut held = self.held.lock();
+        let before = held.queue.bytes;
+        if before.saturating_add(bytes).saturating_add(held.taken) > limits::PENDING_BYTES {
             return false;
         }
-        queue.bytes = before + bytes;
-        add(&mut queue);
-        drop(queue);
+        held.queue.bytes = before + bytes;
+        add(&mut held.queue);
+        drop(held);
         if before == 0 {
             self.has_some.notify_one();
         }
@@ -58,8 +87,18 @@ impl Pending {
         true
     }
 
+    /// All of it. What is taken counts until it is [`done`](Self::done).
     pub(super) fn take(&self) -> Queue {
-        std::mem::take(&mut *self.queue.lock())
+        let mut held = self.held.lock();
+        let queue = std::mem::take(&mut held.queue);
+        held.taken += queue.bytes;
+        queue
+    }
+
+    /// So many bytes are written, or lost.
+    pub(super) fn done(&self, bytes: usize) {
+        let mut held = self.held.lock();
+        held.taken = held.taken.saturating_sub(bytes);
     }
 
     pub(super) fn dropped(&self) -> Dropped {
@@ -125,7 +164,11 @@ mod tests {
         let taken = pending.take();
         assert_eq!(taken.logs.len() as u64 + dropped.lines, 40);
         assert_eq!(taken.batches.len() as u64 + dropped.spans, 40);
-        pending.log(testing::line("room again"));
+        // What is being written takes room until it is written.
+        pending.log(testing::line(&text));
+        assert_eq!(pending.dropped().lines, dropped.lines + 1);
+        pending.done(taken.bytes);
+        pending.log(testing::line(&text));
         assert_eq!(pending.take().logs.len(), 1);
     }
 }

@@ -4,6 +4,8 @@
 
 mod follow;
 mod logs;
+mod search;
+mod series;
 mod trace;
 mod traces;
 
@@ -22,6 +24,10 @@ use wasm_host_limits::telemetry as limits;
 
 pub use self::follow::{Follow, Followed, List};
 pub use self::logs::{LogItem, LogQuery};
+pub use self::search::{Search, SearchService};
+pub use self::series::{
+    Instrument, Quantiles, Series, SeriesExemplar, SeriesItem, SeriesPoints, SeriesQuery,
+};
 pub use self::trace::{Recording, SpanItem, TraceDetail};
 pub use self::traces::{TraceItem, TraceQuery, TraceService};
 

@@ -109,6 +109,21 @@ impl Reader {
         }))
     }
 
+    /// One trace as a list shows it.
+    pub(crate) async fn trace_items(&self, trace: TraceId) -> Result<Vec<TraceItem>, ReadError> {
+        let turn = self.turn().await?;
+        let mut whole: Option<Summary> = None;
+        for segment in self.segments() {
+            for part in summaries(&segment, &[trace], &turn).await? {
+                match &mut whole {
+                    Some(whole) => whole.merge(part),
+                    None => whole = Some(part),
+                }
+            }
+        }
+        Ok(whole.map(TraceItem::from).into_iter().collect())
+    }
+
     /// Lines: those that are there, and then each that comes.
     pub async fn follow_logs(
         &self,

@@ -35,6 +35,9 @@ pub(super) const TRACES_END: &str =
 /// Steps of SQLite's machine between two looks at the time. Some tenths of a millisecond.
 const STEPS: i32 = 20_000;
 
+/// Prepared for a connection that reads.
+const STATEMENTS: usize = 16;
+
 /// Of a page of a file, by default.
 const PAGE_BYTES: u64 = 4096;
 
@@ -42,8 +45,8 @@ const PAGE_BYTES: u64 = 4096;
 pub struct Segment {
     pub number: u64,
     pub path: PathBuf,
-    /// Connections that read, waiting for the next question.
-    idle: Mutex<Vec<SqliteConnection>>,
+    /// Connections that read, waiting for the next question, each since when.
+    idle: Mutex<Vec<(Instant, SqliteConnection)>>,
     /// The ids after its last rows.
     logs_end: AtomicU64,
     traces_end: AtomicU64,
@@ -179,12 +182,20 @@ impl Segment {
             .disable_statement_logging()
     }
 
+    fn reading(&self) -> SqliteConnectOptions {
+        // Texts of questions differ in how many values they have; few of them come again.
+        self.options()
+            .read_only(true)
+            .pragma("query_only", "on")
+            .statement_cache_capacity(STATEMENTS)
+    }
+
     /// A connection that reads, until then.
     pub async fn reader(&self, until: Instant) -> sqlx::Result<SqliteConnection> {
         let waiting = self.idle.lock().pop();
         let mut connection = match waiting {
-            Some(connection) => connection,
-            None => self.options().read_only(true).pragma("query_only", "on").connect().await?,
+            Some((_, connection)) => connection,
+            None => self.reading().connect().await?,
         };
         let mut handle = connection.lock_handle().await?;
         handle.set_progress_handler(STEPS, move || Instant::now() < until);
@@ -196,8 +207,13 @@ impl Segment {
     pub fn take_back(&self, connection: SqliteConnection) {
         let mut idle = self.idle.lock();
         if idle.len() < limits::IDLE_CONNECTIONS && !self.is_gone() {
-            idle.push(connection);
+            idle.push((Instant::now(), connection));
         }
+    }
+
+    /// Each connection has a thread, and pages of the file: nobody asks for hours, and then several times.
+    pub(super) fn rest(&self) {
+        self.idle.lock().retain(|(since, _)| since.elapsed() < limits::IDLE);
     }
 
     /// What a question ended with, where it tells something of the file.
@@ -220,9 +236,9 @@ impl Segment {
         self.files().filter_map(|path| fs::metadata(path).ok()).map(|found| found.len()).sum()
     }
 
-    /// When it was written to.
-    pub fn written(&self) -> Option<SystemTime> {
-        self.files().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
+    /// When it was written to, as far as that is in the file itself: those beside it come with who reads.
+    pub(super) fn written(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path).ok()?.modified().ok()
     }
 
     /// The database, and what SQLite has beside it.

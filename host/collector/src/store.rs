@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::segment::{self, Segment, Unusable};
 use crate::shelf::Shelf;
@@ -135,7 +135,10 @@ impl Store {
             let Some((segment, connection)) = self.look_at(number).await? else { continue };
             match Some(number) == newest {
                 true => self.write_to(segment, connection).await?,
-                false => self.shelf.put(Arc::new(segment)),
+                false => {
+                    connection.close().await?;
+                    self.shelf.put(Arc::new(segment));
+                }
             }
         }
         self.is_read = true;
@@ -212,6 +215,7 @@ impl Store {
                 .current
                 .as_ref()
                 .is_some_and(|current| current.segment.number == segment.number);
+            segment.rest();
             let is_there = segment.path.exists();
             if is_there && !segment.is_broken() {
                 continue;
@@ -231,19 +235,21 @@ impl Store {
     }
 
     fn is_over(&self, current: &Current) -> bool {
-        let rows = |next: u64| next.saturating_sub(current.segment.first_id());
-        let is_empty = rows(current.next_log) + rows(current.next_trace) == 0;
+        let rows = |end: u64| end.saturating_sub(current.segment.first_id());
         let is_full = current.segment.bytes() >= self.share()
             || rows(current.next_log).max(rows(current.next_trace)) >= limits::STORE_FILE_ROWS / 2;
         let age = self.bounds.age / u32::try_from(limits::STORE_FILES).unwrap_or(u32::MAX);
-        is_full || (!is_empty && clock::now().saturating_sub(current.began) >= clock::micros(age))
+        is_full || clock::now().saturating_sub(current.began) >= clock::micros(age)
     }
 
     /// What comes next goes to another file.
     pub(super) async fn rotate(&mut self) {
-        let Some(mut current) = self.current.take() else { return };
-        if let Err(error) = segment::checkpoint(&mut current.connection).await {
-            tracing::debug!(%error, file = %current.segment.path.display(), "not moved into the file yet");
+        let Some(Current { segment, mut connection, .. }) = self.current.take() else { return };
+        let moved = segment::checkpoint(&mut connection).await;
+        let closed = connection.close().await;
+        if let Err(error) = moved.and(closed) {
+            let file = segment.path.display();
+            tracing::debug!(%error, %file, "not moved into the file yet");
         }
     }
 

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::pipeline::{Pipeline, Sender};
+use crate::pipeline::{Pipeline, Sender, Source};
 use crate::reader::Reader;
 use crate::store::Bounds;
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::Batch;
 use wasm_host_telemetry::id::{SpanId, TraceId};
-use wasm_host_telemetry::log::{Level, LogRecord, Source};
+use wasm_host_telemetry::log::{Level, LogRecord};
 use wasm_host_telemetry::sampling::Kept;
 use wasm_host_telemetry::span::{Kind, Span, Status};
 
@@ -18,7 +18,7 @@ pub(super) fn line(message: &str) -> LogRecord {
         time: 1_000_000,
         level: Level::Info,
         service: Some("a".into()),
-        source: Source::Guest,
+        source: wasm_host_telemetry::log::Source::Guest,
         trace: None,
         span: None,
         request: None,
@@ -60,8 +60,16 @@ pub(super) fn start(state: &Path) -> (Sender, Pipeline, Reader) {
 }
 
 pub(super) fn start_with(state: &Path, bounds: Bounds) -> (Sender, Pipeline, Reader) {
+    start_reading(state, bounds, Box::new(Vec::new))
+}
+
+pub(super) fn start_reading(
+    state: &Path,
+    bounds: Bounds,
+    source: Source,
+) -> (Sender, Pipeline, Reader) {
     let sender = Sender::default();
-    let pipeline = Pipeline::start(&sender, state, bounds, Box::new(Vec::new), Vec::new()).unwrap();
+    let pipeline = Pipeline::start(&sender, state, bounds, source, Vec::new()).unwrap();
     let reader = pipeline.reader();
     (sender, pipeline, reader)
 }

@@ -1,4 +1,9 @@
 //! The promises of the collector, from what is handed over to what is answered.
 
+mod disk;
+mod figures;
+mod full;
+mod kill;
 mod list;
+mod load;
 mod trace;

@@ -112,7 +112,7 @@ impl Writer {
     }
 
     async fn write_pending(&mut self) {
-        let Queue { batches, logs, .. } = self.pending.take();
+        let Queue { batches, logs, bytes } = self.pending.take();
         if batches.is_empty() && logs.is_empty() {
             return;
         }
@@ -127,6 +127,7 @@ impl Writer {
             let lines = first(&mut logs, &mut room, line_bytes);
             self.write(some, lines, &[]).await;
         }
+        self.pending.done(bytes);
     }
 
     /// All of it in one transaction; or it is lost.

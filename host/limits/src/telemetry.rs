@@ -44,9 +44,6 @@ pub const TRACE_BYTES: usize = 64 * 1024;
 /// Bytes of one text in a span: a path, a statement, a reason.
 pub const TEXT_BYTES: usize = 2048;
 
-/// Bytes of what is said to a model in one call, and of what it says, where the application file wants that seen.
-pub const MESSAGE_BYTES: usize = 16 * 1024;
-
 /// Bytes of `tracestate`, which goes on as it came. The W3C asks for 512 at least.
 pub const TRACESTATE_BYTES: usize = 1024;
 
@@ -110,6 +107,9 @@ pub const QUESTIONS: usize = 4;
 /// Open connections to one file of the store that wait for the next question.
 pub const IDLE_CONNECTIONS: usize = 2;
 
+/// How long they wait. Each has a thread and some pages of its file.
+pub const IDLE: Duration = Duration::from_secs(MINUTE);
+
 /// Items of a page if nothing else is asked for.
 pub const PAGE: usize = 100;
 pub const PAGE_MAX: usize = 1000;
@@ -146,6 +146,9 @@ pub const ANSWERED_SERIES: usize = 100;
 
 /// Exemplars of one answer: dots on a graph.
 pub const EXEMPLARS: usize = 100;
+
+/// Bytes of what is said to a model in one call, and of what it says, where the application file wants that seen.
+pub const MESSAGE_BYTES: usize = 16 * 1024;
 
 /// Failures that the page of a service has.
 pub const LAST_FAILURES: usize = 10;

@@ -88,32 +88,34 @@ pub(crate) fn statement(
     let mut statement = Statement::default();
     let (compares, order) = (range.compares(), range.order());
     let is_of_trace = query.trace.is_some() || query.request.is_some();
-    if let Some(search) = &query.search {
-        let question = words::question(search)?;
-        statement.push("select l.* from log_words cross join logs l on l.id = log_words.rowid where log_words match ? ");
-        statement.bind(question);
-        statement.push(&format!("and log_words.rowid {compares} ? ")).bind(range.id());
-        if is_of_trace {
-            statement.push("and l.id in (");
-            of_trace(&mut statement, query, spans);
-            statement.push(") ");
+    statement.push("select * from logs where id in (select l.id from ");
+    // The place of the row that the list goes by.
+    let place = match &query.search {
+        Some(search) => {
+            let question = words::question(search)?;
+            statement.push(
+                "log_words cross join logs l indexed by logs_scan on l.id = log_words.rowid ",
+            );
+            statement.push("where log_words match ? and ").bind(question);
+            "log_words.rowid"
         }
-        filter(&mut statement, query);
-        statement.push(&format!("order by log_words.rowid {order} limit ?")).bind(limit);
-        return Some(statement);
-    }
-    statement.push("select * from logs where id in (select id from logs l ");
-    match is_of_trace {
-        true => {
-            statement.push("where l.id in (");
-            of_trace(&mut statement, query, spans);
-            statement.push(") and ");
+        None if is_of_trace => {
+            statement.push("logs l where ");
+            "l.id"
         }
-        false => drop(statement.push("indexed by logs_scan where ")),
+        None => {
+            statement.push("logs l indexed by logs_scan where ");
+            "l.id"
+        }
+    };
+    statement.push(&format!("{place} {compares} ? ")).bind(range.id());
+    if is_of_trace {
+        statement.push("and l.id in (");
+        of_trace(&mut statement, query, spans);
+        statement.push(") ");
     }
-    statement.push(&format!("l.id {compares} ? ")).bind(range.id());
     filter(&mut statement, query);
-    statement.push(&format!("order by l.id {order} limit ?) order by id {order}")).bind(limit);
+    statement.push(&format!("order by {place} {order} limit ?) order by id {order}")).bind(limit);
     Some(statement)
 }
 

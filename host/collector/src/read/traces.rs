@@ -133,54 +133,51 @@ impl Item for Summary {
 pub(crate) fn statement(query: &TraceQuery, range: Range, limit: i64) -> Option<Statement> {
     let mut statement = Statement::default();
     let (compares, order) = (range.compares(), range.order());
-    let select = format!("select {SUMMARY} from ");
-    if let Some(search) = &query.search {
-        let question = words::question(search)?;
-        statement.push(&select);
-        statement.push("trace_words cross join traces on traces.id = trace_words.rowid where trace_words match ? ");
-        statement.bind(question);
-        statement.push(&format!("and trace_words.rowid {compares} ? ")).bind(range.id());
-        if let Some(service) = &query.service {
-            statement.push("and exists (select 1 from trace_services s where s.service = ? and s.trace = traces.id) ");
-            statement.bind(service.clone());
+    statement.push(&format!("select {SUMMARY} from traces where id in (select t.id from "));
+    // The place of the row that the list goes by.
+    let place = match (&query.search, &query.service) {
+        (Some(search), service) => {
+            let question = words::question(search)?;
+            statement.push("trace_words cross join traces t indexed by traces_scan on t.id = trace_words.rowid ");
+            statement.push("where trace_words match ? and ").bind(question);
+            if let Some(service) = service {
+                statement.push("exists (select 1 from trace_services s where s.service = ? and s.trace = t.id) and ");
+                statement.bind(service.clone());
+            }
+            "trace_words.rowid"
         }
-        filter(&mut statement, query);
-        statement.push(&format!("order by trace_words.rowid {order} limit ?")).bind(limit);
-        return Some(statement);
-    }
-    if let Some(service) = &query.service {
-        statement.push(&select);
-        statement
-            .push("trace_services s cross join traces on traces.id = s.trace where s.service = ? ");
-        statement.bind(service.clone());
-        statement.push(&format!("and s.trace {compares} ? ")).bind(range.id());
-        filter(&mut statement, query);
-        statement.push(&format!("order by s.trace {order} limit ?")).bind(limit);
-        return Some(statement);
-    }
-    statement
-        .push(&select)
-        .push("traces where id in (select id from traces indexed by traces_scan where ");
-    statement.push(&format!("id {compares} ? ")).bind(range.id());
+        (None, Some(service)) => {
+            statement.push(
+                "trace_services s cross join traces t indexed by traces_scan on t.id = s.trace ",
+            );
+            statement.push("where s.service = ? and ").bind(service.clone());
+            "s.trace"
+        }
+        (None, None) => {
+            statement.push("traces t indexed by traces_scan where ");
+            "t.id"
+        }
+    };
+    statement.push(&format!("{place} {compares} ? ")).bind(range.id());
     filter(&mut statement, query);
-    statement.push(&format!("order by id {order} limit ?) order by id {order}")).bind(limit);
+    statement.push(&format!("order by {place} {order} limit ?) order by id {order}")).bind(limit);
     Some(statement)
 }
 
 fn filter(statement: &mut Statement, query: &TraceQuery) {
     if query.errors {
-        statement.push("and traces.errors > 0 ");
+        statement.push("and t.errors > 0 ");
     }
     if let Some(slower) = query.slower {
-        statement.push("and traces.ended - traces.start >= ? ").bind(time(slower));
+        statement.push("and t.ended - t.start >= ? ").bind(time(slower));
     }
     if let Some(since) = query.since {
-        statement.push("and traces.start >= ? ").bind(time(since));
+        statement.push("and t.start >= ? ").bind(time(since));
     }
     if let Some(until) = query.until {
-        statement.push("and traces.start < ? ").bind(time(until));
+        statement.push("and t.start < ? ").bind(time(until));
     }
     if let Some(route) = &query.route {
-        statement.push("and traces.route = ? ").bind(route.clone());
+        statement.push("and t.route = ? ").bind(route.clone());
     }
 }

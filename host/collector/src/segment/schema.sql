@@ -29,7 +29,7 @@ create table series(
     id integer primary key, name text not null, kind text not null, unit text not null, description text not null,
     bounds text not null, overflow integer not null, labels text not null);
 create unique index series_by_labels on series(name, labels);
--- What came since the reading before, so that a start anew is no fall. Bucket -1: a number, or the sum of a histogram.
+-- What came since the reading before, so that a start anew is no fall. Bucket -1: what is no histogram.
 create table points(
     series integer not null, time integer not null, bucket integer not null, value real not null,
     primary key(series, time, bucket)) without rowid;

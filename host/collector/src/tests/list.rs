@@ -154,3 +154,20 @@ async fn no_search_is_an_error_or_a_command() {
     let found = LogQuery { search: Some("or".into()), ..LogQuery::default() };
     assert_eq!(reader.logs(&found).await.unwrap().items.len(), 1);
 }
+
+#[tokio::test]
+async fn one_search_goes_over_services_traces_and_lines() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    sender.log(LogRecord { service: Some("Weather-Service".into()), ..line("sunny") });
+    sender.log(LogRecord { trace: Some(TraceId(7)), ..line("weather of the week") });
+    sender.batch(batch(7, &[("GET /weather", None)]));
+    reader.flush().await.unwrap();
+    let found = reader.search("weath", None).await.unwrap();
+    assert_eq!(found.services, [crate::SearchService { service: "Weather-Service".into() }]);
+    assert_eq!((found.traces.len(), found.logs.len()), (1, 1));
+    let found = reader.search(" 00000000000000000000000000000007 ", None).await.unwrap();
+    assert_eq!((found.services.len(), found.traces.len(), found.logs.len()), (0, 1, 1));
+    let found = reader.search("", None).await.unwrap();
+    assert_eq!((found.services.len(), found.traces.len(), found.logs.len()), (0, 0, 0));
+}

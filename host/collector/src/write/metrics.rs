@@ -25,12 +25,12 @@ pub(crate) enum Changed {
     Counter(f64),
     /// As it is now.
     Gauge(f64),
-    /// So many more in these buckets, and so much more in their sum.
-    Histogram { buckets: Vec<(usize, u64)>, sum: f64 },
+    /// So many more in these buckets.
+    Histogram(Vec<(usize, u64)>),
 }
 
-/// Where a number, and the sum of a histogram, stand among the buckets.
-pub(super) const SUM: i64 = -1;
+/// Where a number stands among the buckets.
+pub(super) const NUMBER: i64 = -1;
 
 pub(super) type Key = (&'static str, Vec<String>);
 
@@ -54,9 +54,10 @@ pub(super) async fn write(
         };
         let time = change.time.cast_signed();
         match &change.changed {
-            Changed::Counter(value) | Changed::Gauge(value) => points.push((id, time, SUM, *value)),
-            Changed::Histogram { buckets, sum } => {
-                points.push((id, time, SUM, *sum));
+            Changed::Counter(value) | Changed::Gauge(value) => {
+                points.push((id, time, NUMBER, *value))
+            }
+            Changed::Histogram(buckets) => {
                 let numbered = buckets.iter().filter_map(|(number, count)| {
                     Some((id, time, i64::try_from(*number).ok()?, *count as f64))
                 });

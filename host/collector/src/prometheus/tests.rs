@@ -1,0 +1,111 @@
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use wasm_host_telemetry::id::TraceId;
+use wasm_host_telemetry::metrics::{Exemplar, Figure, Instrument, Kind, Point, Reading};
+
+use super::{Format, prometheus};
+
+static TIMES: Instrument = Instrument {
+    name: "http.server.request.duration",
+    unit: "s",
+    description: "How long requests take.\nAll of them: C:\\",
+    kind: Kind::Histogram(&[0.0001, 1.0]),
+    labels: &["service", "http.route"],
+};
+static COUNT: Instrument = Instrument {
+    name: "requests.total",
+    unit: "{request}",
+    description: "Requests.",
+    kind: Kind::Counter,
+    labels: &["service"],
+};
+static MEMORY: Instrument = Instrument {
+    name: "process.memory",
+    unit: "By",
+    description: "Memory.",
+    kind: Kind::Gauge,
+    labels: &[],
+};
+
+fn readings() -> Vec<Reading> {
+    let exemplar = Some(Exemplar { time: 1_500_000, value: 0.5, trace: TraceId(1) });
+    let point = |labels: &[&str], value, exemplar| Point {
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        value,
+        exemplar,
+    };
+    let times = Figure::Histogram { buckets: vec![1, 2, 3], sum: 7.5 };
+    let of = |instrument, points| Reading { instrument, points, has_overflow: false };
+    vec![
+        of(&TIMES, vec![point(&["a\"\\\nb", "/"], times, exemplar)]),
+        of(
+            &COUNT,
+            vec![
+                point(&["a"], Figure::Number(3.0), exemplar),
+                point(&[], Figure::Number(1.0), None),
+            ],
+        ),
+        of(&MEMORY, vec![point(&[], Figure::Number(1024.0), None)]),
+    ]
+}
+
+#[test]
+fn figures_are_told_as_prometheus_has_them() {
+    let expected = r#"# HELP http_server_request_duration_seconds How long requests take.\nAll of them: C:\\
+# TYPE http_server_request_duration_seconds histogram
+http_server_request_duration_seconds_bucket{service="a\"\\\nb",http_route="/",le="0.0001"} 1
+http_server_request_duration_seconds_bucket{service="a\"\\\nb",http_route="/",le="1.0"} 3
+http_server_request_duration_seconds_bucket{service="a\"\\\nb",http_route="/",le="+Inf"} 6
+http_server_request_duration_seconds_sum{service="a\"\\\nb",http_route="/"} 7.5
+http_server_request_duration_seconds_count{service="a\"\\\nb",http_route="/"} 6
+# HELP requests_total Requests.
+# TYPE requests_total counter
+requests_total{service="a"} 3.0
+requests_total{otel_metric_overflow="true"} 1.0
+# HELP process_memory_bytes Memory.
+# TYPE process_memory_bytes gauge
+process_memory_bytes 1024.0
+"#;
+    assert_eq!(prometheus(&readings(), Format::Text), expected);
+}
+
+#[test]
+fn openmetrics_has_exemplars_and_units() {
+    let told = prometheus(&readings(), Format::OpenMetrics);
+    let exemplar = r#" # {trace_id="00000000000000000000000000000001"} 0.5 1.5"#;
+    assert!(told.contains(&format!("le=\"1.0\"}} 3{exemplar}\n")), "{told}");
+    assert!(told.contains(&format!("requests_total{{service=\"a\"}} 3.0{exemplar}\n")), "{told}");
+    assert!(told.contains("# TYPE requests counter\n"), "{told}");
+    assert!(told.contains("# UNIT http_server_request_duration_seconds seconds\n"), "{told}");
+    assert!(told.ends_with("# EOF\n"), "{told}");
+    assert_eq!(
+        Format::accepted("application/openmetrics-text;version=1.0.0,*/*"),
+        Format::OpenMetrics
+    );
+    assert_eq!(Format::accepted("text/plain"), Format::Text);
+}
+
+#[test]
+fn what_was_lost_is_a_figure_like_the_others() {
+    let told = prometheus(&[crate::Dropped { spans: 3, lines: 4 }.reading()], Format::Text);
+    assert!(told.contains("\nwasm_host_telemetry_dropped_total{item=\"span\"} 3.0\n"), "{told}");
+    assert!(told.contains("\nwasm_host_telemetry_dropped_total{item=\"line\"} 4.0\n"), "{told}");
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_about() {
+    let started = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    // Where there is none, the texts above are what is held against.
+    let Ok(mut promtool) = started else { return };
+    let told = prometheus(&readings(), Format::Text);
+    promtool.stdin.take().unwrap().write_all(told.as_bytes()).unwrap();
+    let judged = promtool.wait_with_output().unwrap();
+    let said = [judged.stdout, judged.stderr].concat();
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&said));
+}
