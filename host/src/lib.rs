@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod exit;
+mod gauges;
 pub mod serve;
 pub mod status;
 pub mod application;

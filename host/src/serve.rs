@@ -22,6 +22,7 @@ use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
 use crate::exit::Exit;
+use crate::gauges::Figures;
 use crate::routes::Routes;
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
@@ -194,7 +195,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let config = Arc::new(config);
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
-    let (telemetry, pipeline) = collect(&config)?;
+    let figures = Figures::default();
+    let (telemetry, pipeline) = collect(&config, &figures)?;
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
@@ -239,11 +241,13 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         registry,
         files,
         swaps,
+        telemetry,
         seen: Seen(pipeline.reader()),
         complaints: Complaints::default(),
         started: clock::now(),
         stopping: AtomicBool::new(false),
     });
+    figures.are_of(&host);
     let token = Token::new()?;
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
     let login = format!("{}login?t={}", host.control_address, token.expose());
@@ -266,7 +270,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
 }
 
 /// See what happens from now on, and keep it.
-fn collect(config: &Config) -> Result<(&'static Telemetry, Pipeline)> {
+fn collect(config: &Config, figures: &Figures) -> Result<(&'static Telemetry, Pipeline)> {
     let TelemetryConfig { is_enabled, captures_messages, limits } = &config.telemetry;
     let sender = Sender::default();
     let sampler = Sampler::new(limits.sample_percent, limits.sample_per_second);
@@ -276,7 +280,8 @@ fn collect(config: &Config) -> Result<(&'static Telemetry, Pipeline)> {
     };
     let telemetry = telemetry.leak();
     let bounds = Bounds { bytes: limits.store_bytes, age: limits.store_age };
-    let source = Box::new(|| telemetry.figures());
+    let figures = figures.clone();
+    let source = Box::new(move || figures.read());
     let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, Vec::new());
     log::collect(telemetry);
     Ok((telemetry, pipeline.context("the thread that keeps telemetry does not start")?))
@@ -310,6 +315,7 @@ pub(crate) struct Host {
     /// The requests of each static service.
     pub(crate) files: BTreeMap<String, Arc<Traffic>>,
     pub(crate) app: App,
+    pub(crate) telemetry: &'static Telemetry,
     pub(crate) seen: Seen,
     pub(crate) complaints: Complaints,
     /// Microseconds since 1970.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 
 use crate::application::service_variables;
 use crate::backends::Backends;
+use crate::gauges;
 use crate::serve::Host;
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
 use wasm_host_http::admin::resources::{
@@ -24,6 +26,7 @@ use wasm_host_service::traffic::Traffic;
 use wasm_host_service::version::Version;
 use wasm_host_settings::secret::EnvironmentValue;
 use wasm_host_system::table;
+use wasm_host_telemetry::metrics::Reading;
 
 /// Services as the start-up table shows them.
 pub fn table(services: &[ServiceStatus]) -> String {
@@ -67,6 +70,12 @@ impl Status for Host {
     fn backends(&self) -> Vec<BackendStatus> {
         let calls = self.backends.calls().into_iter();
         calls.map(|(backend, calls)| BackendStatus { backend, calls }).collect()
+    }
+
+    fn figures(&self) -> Vec<Reading> {
+        let mut figures = self.telemetry.figures();
+        figures.extend(gauges::now(self));
+        figures
     }
 
     fn application(&self) -> &str {
@@ -122,21 +131,30 @@ impl Status for Host {
 
 /// What is wrong with the backends, looked at no more often than it can change for a person who looks.
 #[derive(Default)]
-pub(crate) struct Complaints(Mutex<Option<(Instant, Vec<Complaint>)>>);
+pub(crate) struct Complaints {
+    looked: Mutex<Option<(Instant, Vec<Complaint>)>>,
+    last: ArcSwapOption<Vec<Complaint>>,
+}
 
 /// A backend by its table in the application file, and what is wrong with it.
 type Complaint = (String, Option<String>);
 
 impl Complaints {
+    /// As was last seen.
+    pub(crate) fn known(&self) -> Vec<Complaint> {
+        self.last.load().as_deref().cloned().unwrap_or_default()
+    }
+
     async fn of(&self, backends: &Backends) -> Vec<Complaint> {
         // Held while it looks: others that ask meanwhile want the same answer.
-        let mut known = self.0.lock().await;
+        let mut known = self.looked.lock().await;
         if let Some((at, complaints)) = &*known
             && at.elapsed() < limits::COMPLAINTS_KEPT
         {
             return complaints.clone();
         }
         let complaints = backends.complaints().await;
+        self.last.store(Some(Arc::new(complaints.clone())));
         *known = Some((Instant::now(), complaints.clone()));
         complaints
     }

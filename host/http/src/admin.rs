@@ -31,6 +31,7 @@ use wasm_host_limits as limits;
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::swap::Swaps;
+use wasm_host_telemetry::metrics::Reading;
 
 /// What the control plane says about the host. Implemented by the part that knows it.
 pub trait Status: Send + Sync {
@@ -42,6 +43,8 @@ pub trait Status: Send + Sync {
     /// no requests at all: the other services work.
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
     fn services(&self) -> Vec<ServiceStatus>;
+    /// All that is counted and measured, and how things are at the moment.
+    fn figures(&self) -> Vec<Reading>;
     fn backends(&self) -> Vec<BackendStatus>;
     /// All that is there, as the dashboard shows it.
     fn resources(&self) -> Pin<Box<dyn Future<Output = resources::Resources> + Send + '_>>;
@@ -96,7 +99,7 @@ pub struct Admin {
     uploads: Semaphore,
 }
 
-const PATHS: &str = "there are /live, /ready, /services, /backends, and of each service below \
+const PATHS: &str = "there are /live, /ready, /metrics, /services, /backends, and of each service below \
                      /services/NAME/ history, swap, rollback and drain; what the dashboard shows is below /api/";
 
 impl Admin {
@@ -149,6 +152,10 @@ impl Admin {
             ["services"] => {
                 reads(&request)?;
                 Ok(json(StatusCode::OK, &self.status.services()))
+            }
+            ["metrics"] => {
+                reads(&request)?;
+                Ok(telemetry::metrics(&self.status.figures(), &request))
             }
             ["backends"] => {
                 reads(&request)?;

@@ -153,4 +153,10 @@ pub const MESSAGE_BYTES: usize = 16 * 1024;
 /// Failures that the page of a service has.
 pub const LAST_FAILURES: usize = 10;
 
+/// Traces and lines that a search over everything gives of each, unless it is asked for more.
+pub const SEARCH_ITEMS: usize = 20;
+
+/// Time back from now that a figure is shown over, unless another is asked for.
+pub const SERIES_TIME: Duration = Duration::from_secs(15 * MINUTE);
+
 }

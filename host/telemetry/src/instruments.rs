@@ -56,6 +56,70 @@ pub static MODEL_TOKENS: Instrument = Instrument {
     labels: &["service", "gen_ai.operation.name", "gen_ai.request.model", "gen_ai.token.type"],
 };
 
+pub static ACTIVE: Instrument = Instrument {
+    name: "http.server.active_requests",
+    unit: "{request}",
+    description: "Requests that are being served, bodies included",
+    kind: Kind::Gauge,
+    labels: &["service"],
+};
+
+pub static QUEUED: Instrument = Instrument {
+    name: "wasm_host.requests.queued",
+    unit: "{request}",
+    description: "Requests that wait for a place in their service",
+    kind: Kind::Gauge,
+    labels: &["service"],
+};
+
+pub static ENDED: Instrument = Instrument {
+    name: "wasm_host.requests.ended",
+    unit: "{request}",
+    description: "Requests by how they ended: served, failed, or left by their client",
+    kind: Kind::Counter,
+    labels: &["service", "how"],
+};
+
+pub static INSTANCES: Instrument = Instrument {
+    name: "wasm_host.instances",
+    unit: "{instance}",
+    description: "Instances that are alive, of all versions of a service",
+    kind: Kind::Gauge,
+    labels: &["service"],
+};
+
+pub static BACKEND_CALLS: Instrument = Instrument {
+    name: "wasm_host.backend.calls",
+    unit: "{call}",
+    description: "Calls, streams and transactions that run on a backend",
+    kind: Kind::Gauge,
+    labels: &["backend"],
+};
+
+pub static BACKEND_UP: Instrument = Instrument {
+    name: "wasm_host.backend.up",
+    unit: "1",
+    description: "Whether a backend answered when it was last asked for the dashboard",
+    kind: Kind::Gauge,
+    labels: &["backend"],
+};
+
+pub static MEMORY: Instrument = Instrument {
+    name: "process.memory.usage",
+    unit: "By",
+    description: "Physical memory of the host, guests included",
+    kind: Kind::Gauge,
+    labels: &[],
+};
+
+pub static UPTIME: Instrument = Instrument {
+    name: "process.uptime",
+    unit: "s",
+    description: "Time since the host began to serve",
+    kind: Kind::Gauge,
+    labels: &[],
+};
+
 pub static SWAPS: Instrument = Instrument {
     name: "wasm_host.swaps",
     unit: "{swap}",

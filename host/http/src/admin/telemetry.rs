@@ -6,14 +6,17 @@
 mod asked;
 mod follow;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::Serialize;
 use wasmtime_wasi_http::WasiBody;
 
 use self::asked::Asked;
 use super::{json, malformed, reads};
-use wasm_host_collector::{ReadError, Reader};
+use wasm_host_capabilities::body::full;
+use wasm_host_collector::{Format, ReadError, Reader, prometheus};
+use wasm_host_limits::telemetry::SEARCH_ITEMS;
 use wasm_host_service::failure::{Failure, Kind};
+use wasm_host_telemetry::metrics::Reading;
 
 /// What the control plane can be asked about.
 pub struct Seen {
@@ -64,11 +67,35 @@ impl Seen {
                     }
                 }
             }
+            ["metrics"] => {
+                asked.nothing_else()?;
+                answer(self.reader.instruments().await)?
+            }
+            ["metrics", name] => {
+                let query = asked.series()?;
+                answer(self.reader.series(name, &query).await)?
+            }
+            ["search"] => {
+                let words = asked.one("q").unwrap_or_default();
+                let limit = asked.number("limit")?.or(Some(SEARCH_ITEMS));
+                asked.nothing_else()?;
+                answer(self.reader.search(&words, limit).await)?
+            }
             _ => return Ok(None),
         };
         reads(request)?;
         Ok(Some(response))
     }
+}
+
+/// All figures, as Prometheus reads them.
+pub(super) fn metrics<B>(readings: &[Reading], request: &Request<B>) -> Response<WasiBody> {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let mut response = Response::new(full(prometheus(readings, format)));
+    let kind = HeaderValue::from_static(format.content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn answer(answer: Result<impl Serialize, ReadError>) -> Result<Response<WasiBody>, Failure> {

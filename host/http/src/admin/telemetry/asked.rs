@@ -5,7 +5,8 @@ use std::str::FromStr;
 use url::form_urlencoded;
 
 use super::super::malformed;
-use wasm_host_collector::{LogQuery, TraceQuery};
+use wasm_host_collector::{LogQuery, SeriesQuery, TraceQuery};
+use wasm_host_limits::telemetry::SERIES_TIME;
 use wasm_host_service::failure::Failure;
 use wasm_host_settings::duration;
 use wasm_host_telemetry::clock;
@@ -110,6 +111,20 @@ impl Asked {
         };
         self.nothing_else()?;
         Ok(query)
+    }
+
+    /// What is left are values that series are to have.
+    pub(super) fn series(mut self) -> Result<SeriesQuery, Failure> {
+        let until = self.moment("until")?.unwrap_or_else(clock::now);
+        let since = self.moment("since")?;
+        let recent = || until.saturating_sub(clock::micros(SERIES_TIME));
+        Ok(SeriesQuery {
+            since: since.unwrap_or_else(recent),
+            until,
+            by: self.one("by"),
+            points: self.number("points")?,
+            filters: self.0,
+        })
     }
 }
 

@@ -1,0 +1,77 @@
+//! How things are at the moment, as figures: what is counted nowhere else.
+
+use std::fs;
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::serve::Host;
+use wasm_host_http::admin::{ServiceStatus, Status as _};
+use wasm_host_telemetry::metrics::{Figure, Instrument, Point, Reading};
+use wasm_host_telemetry::{clock, instruments};
+
+/// All figures of a host, for what keeps them: it is there before the host is.
+#[derive(Clone, Default)]
+pub(crate) struct Figures(Arc<OnceLock<Weak<Host>>>);
+
+impl Figures {
+    pub(crate) fn are_of(&self, host: &Arc<Host>) {
+        // A second host would be another process.
+        let _ = self.0.set(Arc::downgrade(host));
+    }
+
+    pub(crate) fn read(&self) -> Vec<Reading> {
+        let host = self.0.get().and_then(Weak::upgrade);
+        host.map(|host| host.figures()).unwrap_or_default()
+    }
+}
+
+/// How the host and its services are now.
+pub(crate) fn now(host: &Host) -> Vec<Reading> {
+    let services = host.services();
+    let of = |instrument, figure: fn(&ServiceStatus) -> f64| {
+        let points = services.iter().map(|service| point(&[&service.service], figure(service)));
+        reading(instrument, points.collect())
+    };
+    let ended = services.iter().flat_map(|service| {
+        let counts =
+            [("served", service.served), ("failed", service.failed), ("left", service.cancelled)];
+        counts.map(|(how, count)| point(&[&service.service, how], count as f64))
+    });
+    let calls = host.backends.calls().into_iter();
+    let up = host.complaints.known().into_iter();
+    let up = up.map(|(backend, detail)| point(&[&backend], f64::from(u8::from(detail.is_none()))));
+    let mut all = vec![
+        of(&instruments::ACTIVE, |service| service.in_flight as f64),
+        of(&instruments::QUEUED, |service| service.queued as f64),
+        of(&instruments::INSTANCES, |service| service.instances as f64),
+        reading(&instruments::ENDED, ended.collect()),
+        reading(
+            &instruments::BACKEND_CALLS,
+            calls.map(|(backend, calls)| point(&[&backend], calls as f64)).collect(),
+        ),
+        reading(&instruments::BACKEND_UP, up.collect()),
+        reading(&instruments::UPTIME, vec![point(&[], uptime(host.started))]),
+    ];
+    all.extend(memory().map(|bytes| reading(&instruments::MEMORY, vec![point(&[], bytes)])));
+    all
+}
+
+fn uptime(started: u64) -> f64 {
+    clock::now().saturating_sub(started) as f64 / 1e6
+}
+
+/// What the system says. None: it does not.
+fn memory() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0)
+}
+
+fn reading(instrument: &'static Instrument, points: Vec<Point>) -> Reading {
+    Reading { instrument, points, has_overflow: false }
+}
+
+fn point(labels: &[&str], value: f64) -> Point {
+    let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+    Point { labels, value: Figure::Number(value), exemplar: None }
+}
