@@ -105,7 +105,8 @@ export class FakeControlPlane {
     response.setHeader('x-content-type-options', 'nosniff');
     try {
       const url = new URL(request.url, 'http://fake');
-      if (!url.pathname.startsWith(this.prefix)) throw new Problem(404, 'There is nothing here', url.pathname);
+      if (!url.pathname.startsWith(this.prefix))
+        throw new Problem(404, 'There is nothing here', url.pathname);
       const path = url.pathname.slice(this.prefix.length);
       this.requests.push({ method: request.method, path, query: url.searchParams });
       if (this.requests.length > 5000) this.requests.shift();
@@ -122,14 +123,20 @@ export class FakeControlPlane {
   }
 
   #login(url, response) {
-    if (url.searchParams.get('t') !== token) throw new Problem(401, 'The link is not valid', 'Use the one that serve printed last.');
-    response.writeHead(303, { location: './', 'set-cookie': `session=fake; HttpOnly; SameSite=Strict; Path=${this.prefix}` });
+    if (url.searchParams.get('t') !== token)
+      throw new Problem(401, 'The link is not valid', 'Use the one that serve printed last.');
+    response.writeHead(303, {
+      location: './',
+      'set-cookie': `session=fake; HttpOnly; SameSite=Strict; Path=${this.prefix}`,
+    });
     response.end();
   }
 
   #guard(request, path) {
-    if (!/(^|; )session=fake/.test(request.headers.cookie ?? '')) throw new Problem(401, 'Nobody is signed in');
-    if (request.method !== 'GET' && request.headers['x-csrf-token'] !== csrf) throw new Problem(403, 'The request has no CSRF token');
+    if (!/(^|; )session=fake/.test(request.headers.cookie ?? ''))
+      throw new Problem(401, 'Nobody is signed in');
+    if (request.method !== 'GET' && request.headers['x-csrf-token'] !== csrf)
+      throw new Problem(403, 'The request has no CSRF token');
     const failure = this.failures.find((one) => one.left > 0 && one.path.test(path));
     if (failure) {
       failure.left -= 1;
@@ -142,8 +149,10 @@ export class FakeControlPlane {
     const asked = `${request.method} ${path}`;
     const id = (pattern) => decodeURIComponent(pattern.exec(asked)?.[1] ?? '');
     const follow = query.get('follow') === 'true';
-    if (asked === 'GET api/session') return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0' });
-    if (asked === 'POST api/logout') return json(response, {}, { 'set-cookie': `session=; Max-Age=0; Path=${this.prefix}` });
+    if (asked === 'GET api/session')
+      return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0' });
+    if (asked === 'POST api/logout')
+      return json(response, {}, { 'set-cookie': `session=; Max-Age=0; Path=${this.prefix}` });
     if (asked === 'GET api/resources') {
       if (!follow) return json(response, this.resources);
       return this.streams.add(response, 'resources', [this.resources], () => true);
@@ -151,21 +160,29 @@ export class FakeControlPlane {
     if (asked === 'GET api/logs') return this.#logs(response, query, follow, now);
     if (asked === 'GET api/traces') return this.#traces(response, query, follow, now);
     if (asked.startsWith('GET api/traces/')) return json(response, this.#trace(id(/^GET api\/traces\/(.+)/)));
-    if (asked.startsWith('GET api/resources/')) return json(response, this.#details(id(/^GET api\/resources\/(.+)/), now));
+    if (asked.startsWith('GET api/resources/'))
+      return json(response, this.#details(id(/^GET api\/resources\/(.+)/), now));
     if (asked === 'GET api/metrics') return json(response, { instruments });
-    if (asked.startsWith('GET api/metrics/')) return json(response, this.#metric(id(/^GET api\/metrics\/(.+)/), query, now));
+    if (asked.startsWith('GET api/metrics/'))
+      return json(response, this.#metric(id(/^GET api\/metrics\/(.+)/), query, now));
     if (asked === 'GET api/search') return json(response, this.#search(query));
     if (asked === 'DELETE api/telemetry') {
       this.telemetry.clear(query.get('service'));
       return json(response, {});
     }
     if (asked === 'GET api/export') {
-      response.writeHead(200, { 'content-type': 'application/zip', 'content-disposition': 'attachment; filename="telemetry.zip"' });
+      response.writeHead(200, {
+        'content-type': 'application/zip',
+        'content-disposition': 'attachment; filename="telemetry.zip"',
+      });
       return response.end('PK\u0005\u0006'.padEnd(22, '\0'));
     }
-    if (/^\w+ api\/recordings/.test(asked)) return this.recorder.answer(request, response, asked, body, json, Problem);
+    if (/^\w+ api\/recordings/.test(asked))
+      return this.recorder.answer(request, response, asked, body, json, Problem);
     if (/^\w+ services/.test(asked)) {
-      return this.versions.answer(request, response, asked, query, body, json, Problem, () => this.emitResources());
+      return this.versions.answer(request, response, asked, query, body, json, Problem, () =>
+        this.emitResources(),
+      );
     }
     throw new Problem(404, 'There is no such address', path);
   }
@@ -184,35 +201,64 @@ export class FakeControlPlane {
 
   #traces(response, query, follow, now) {
     const wants = wantsTrace(query, now);
-    const answer = paged(this.telemetry.traces.map((trace) => trace.summary), wants, query);
+    const answer = paged(
+      this.telemetry.traces.map((trace) => trace.summary),
+      wants,
+      query,
+    );
     if (!follow) return json(response, answer);
     this.streams.add(response, 'traces', answer.items.reverse(), wants);
   }
 
   #trace(id) {
     const found = this.telemetry.traces.find((trace) => trace.summary.trace === id);
-    if (!found) throw new Problem(404, 'There is no such trace', 'It was not sampled, or it was dropped for newer ones.');
+    if (!found)
+      throw new Problem(
+        404,
+        'There is no such trace',
+        'It was not sampled, or it was dropped for newer ones.',
+      );
     const { summary, spans } = found;
     const logs = this.telemetry.lines.filter((line) => line.trace === id);
     const recording = this.recorder.of(id);
-    return { trace: id, start: summary.start, duration: summary.duration, dropped: 0, spans, logs, recording };
+    return {
+      trace: id,
+      start: summary.start,
+      duration: summary.duration,
+      dropped: 0,
+      spans,
+      logs,
+      recording,
+    };
   }
 
   #details(name, now) {
     const service = this.resources.services.find((one) => one.service === name);
-    if (!service) throw new Problem(404, 'There is no such service', `The services are ${this.resources.services.map((one) => one.service).join(', ')}.`);
+    if (!service)
+      throw new Problem(
+        404,
+        'There is no such service',
+        `The services are ${this.resources.services.map((one) => one.service).join(', ')}.`,
+      );
     const failures = this.telemetry.traces
       .filter(({ summary }) => summary.service === name && summary.error)
       .slice(-10)
       .reverse()
-      .map(({ summary, spans }) => ({ time: summary.start, trace: summary.trace, status: summary.status, message: spans[0].message }));
+      .map(({ summary, spans }) => ({
+        time: summary.start,
+        trace: summary.trace,
+        status: summary.status,
+        message: spans[0].message,
+      }));
     return { ...details(service, now), failures, ...this.versions.details(name) };
   }
 
   #metric(name, query, now) {
     const instrument = instruments.find((one) => one.name === name);
     if (!instrument) throw new Problem(404, 'There is no such instrument', name);
-    const slow = this.telemetry.traces.map((trace) => trace.summary).filter((trace) => trace.duration > 20_000);
+    const slow = this.telemetry.traces
+      .map((trace) => trace.summary)
+      .filter((trace) => trace.duration > 20_000);
     return metric(instrument, query, now, slow);
   }
 
@@ -220,7 +266,9 @@ export class FakeControlPlane {
     const words = new URLSearchParams({ search: query.get('q') ?? '', limit: query.get('limit') ?? '20' });
     const traces = this.telemetry.traces.map((trace) => trace.summary);
     return {
-      services: this.resources.services.filter((one) => one.service.includes(query.get('q') ?? '')).map(({ service }) => ({ service })),
+      services: this.resources.services
+        .filter((one) => one.service.includes(query.get('q') ?? ''))
+        .map(({ service }) => ({ service })),
       traces: paged(traces, wantsTrace(words, this.now), words).items,
       logs: paged(this.telemetry.lines, wantsLine(words, this.now), words).items,
     };

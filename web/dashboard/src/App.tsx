@@ -7,6 +7,7 @@ import { RecordingsPage } from './recordings/RecordingsPage';
 import { ResourcePage } from './resources/ResourcePage';
 import { ResourcesPage } from './resources/ResourcesPage';
 import { ApplicationProvider } from './shared/application';
+import { Boundary } from './shared/Boundary';
 import { FailureNotice } from './shared/Notices';
 import { useLoad } from './shared/useLoad';
 import { useRoute } from './shared/useRoute';
@@ -30,9 +31,11 @@ export function App() {
     return (
       <ApplicationProvider session={session.data}>
         <Shell>
-          <Suspense fallback={<p className="empty">Loading…</p>}>
-            <Page />
-          </Suspense>
+          <Boundary>
+            <Suspense fallback={<p className="empty">Loading…</p>}>
+              <Page />
+            </Suspense>
+          </Boundary>
         </Shell>
       </ApplicationProvider>
     );

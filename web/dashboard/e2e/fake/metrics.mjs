@@ -54,7 +54,7 @@ export const instruments = [
   },
 ];
 
-const scale = { 's': 0.004, By: 24_000_000, '{instance}': 3, '{request}': 12, '{token}': 31 };
+const scale = { s: 0.004, By: 24_000_000, '{instance}': 3, '{request}': 12, '{token}': 31 };
 const spanUnits = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6 };
 
 export function sinceMicros(text, now) {
@@ -68,16 +68,32 @@ export function metric(instrument, query, now, slowTraces) {
   const count = Number(query.get('points') ?? 120);
   const step = Math.max(1_000_000, Math.round((now - since) / count));
   const by = query.get('by');
-  const groups = by ? (instrument.dimensions[by] ?? []).filter((value) => !query.get(by) || query.get(by) === value) : [''];
+  const groups = by
+    ? (instrument.dimensions[by] ?? []).filter((value) => !query.get(by) || query.get(by) === value)
+    : [''];
   const size = scale[instrument.unit] ?? 1;
   const series = groups.map((group, index) => ({
     labels: by ? { [by]: group } : {},
-    points: Array.from({ length: count }, (_, i) => point(instrument.kind, since + i * step, i, index, size, now)),
+    points: Array.from({ length: count }, (_, i) =>
+      point(instrument.kind, since + i * step, i, index, size, now),
+    ),
   }));
   const exemplars = slowTraces
     .filter(({ start }) => start >= since)
-    .map((trace) => ({ time: trace.start, value: Math.min(0.03, trace.duration / 1e6), trace: trace.trace, labels: { service: trace.service } }));
-  return { name: instrument.name, kind: instrument.kind, unit: instrument.unit, step, series, exemplars: instrument.kind === 'histogram' ? exemplars : [] };
+    .map((trace) => ({
+      time: trace.start,
+      value: 0.006 + ((trace.start % 31) / 31) * 0.026,
+      trace: trace.trace,
+      labels: { service: trace.service },
+    }));
+  return {
+    name: instrument.name,
+    kind: instrument.kind,
+    unit: instrument.unit,
+    step,
+    series,
+    exemplars: instrument.kind === 'histogram' ? exemplars : [],
+  };
 }
 
 function point(kind, time, i, index, size, now) {
@@ -86,5 +102,11 @@ function point(kind, time, i, index, size, now) {
   const value = (size * wave) / (1 + index * 0.6);
   if (kind !== 'histogram') return [time, value];
   if (index === 0 && i > 40 && i < 44) return [time, 0, null, null, null];
-  return [time, 12 * wave, value, value * (2.1 + 0.4 * Math.sin(i / 5)), value * (4.5 + 1.2 * Math.sin(i / 3))];
+  return [
+    time,
+    12 * wave,
+    value,
+    value * (2.1 + 0.4 * Math.sin(i / 5)),
+    value * (4.5 + 1.2 * Math.sin(i / 3)),
+  ];
 }

@@ -39,10 +39,14 @@ export class Recorder {
   }
 
   async answer(request, response, asked, body, json, Problem) {
-    if (asked === 'GET api/recordings') return json(response, { recording: this.recording, items: this.items });
+    if (asked === 'GET api/recordings')
+      return json(response, { recording: this.recording, items: this.items });
     if (asked === 'POST api/recordings') {
       const { service, requests, only } = JSON.parse((await body(request)).toString());
-      this.recording = [...this.recording.filter((one) => one.service !== service), { service, left: requests, only, since: Date.now() * 1000 }];
+      this.recording = [
+        ...this.recording.filter((one) => one.service !== service),
+        { service, left: requests, only, since: Date.now() * 1000 },
+      ];
       return json(response, {});
     }
     const [, id, save] = /api\/recordings\/([^/]+)(\/save)?$/.exec(asked) ?? [];

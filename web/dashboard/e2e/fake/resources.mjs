@@ -31,7 +31,13 @@ const service = (name, more) => ({
 export function resources(now) {
   return {
     application: 'aspiring-ollama',
-    host: { version: '0.1.0', started: now - 5_025_000_000, address: 'http://127.0.0.1:8080/', pid: 4711, memory: 148_897_792 },
+    host: {
+      version: '0.1.0',
+      started: now - 5_025_000_000,
+      address: 'http://127.0.0.1:8080/',
+      pid: 4711,
+      memory: 148_897_792,
+    },
     services: [
       service('apiservice', {
         route: '/weather',
@@ -80,8 +86,28 @@ export function resources(now) {
       }),
     ],
     backends: [
-      { backend: 'ollama.local', kind: 'ollama', state: 'up', detail: 'the fallback demo-ollama answers', calls: 1, rate: 0.42, errors: 0, p50: 915_000, p99: 4_312_000 },
-      { backend: 'postgres.weather', kind: 'postgres', state: 'up', detail: null, calls: 2, rate: 12.4, errors: 0.03, p50: 640, p99: 4_100 },
+      {
+        backend: 'ollama.local',
+        kind: 'ollama',
+        state: 'up',
+        detail: 'the fallback demo-ollama answers',
+        calls: 1,
+        rate: 0.42,
+        errors: 0,
+        p50: 915_000,
+        p99: 4_312_000,
+      },
+      {
+        backend: 'postgres.weather',
+        kind: 'postgres',
+        state: 'up',
+        detail: null,
+        calls: 2,
+        rate: 12.4,
+        errors: 0.03,
+        p50: 640,
+        p99: 4_100,
+      },
     ],
     edges: [
       { from: 'apiservice', to: 'postgres.weather', rate: 12.4, errors: 0.03 },
@@ -110,12 +136,39 @@ const attempt = (number, more) => ({
 });
 
 export function history(name, nowMs) {
-  if (name !== 'apiservice') return [attempt(1, { digest: hex(versions[name] ?? 'aa'), at_ms: nowMs - 5_020_000, cause: 'start' })];
+  if (name !== 'apiservice')
+    return [attempt(1, { digest: hex(versions[name] ?? 'aa'), at_ms: nowMs - 5_020_000, cause: 'start' })];
   return [
-    attempt(1, { digest: hex('1f0c9d2ab77e'), at_ms: nowMs - 5_020_000, cause: 'start', served: 11_204, drained_in_ms: 38, took_ms: 1_210 }),
-    attempt(2, { digest: hex('77b0c0ffee12'), at_ms: nowMs - 3_300_000, verdict: 'rejected', reason: 'it does not start: wasm trap: wasm `unreachable` instruction executed', took_ms: 702 }),
-    attempt(3, { digest: hex('a71e20b45c3d'), at_ms: nowMs - 2_400_000, verdict: 'taken-back', reason: '14 of 60 answers were errors, before 0 of 412', served: 46, cut: 0, drained_in_ms: 12, cause: 'swap, command line' }),
-    attempt(4, { at_ms: nowMs - 900_000, imports_added: ['wasi:clocks/monotonic-clock@0.3.0'], served: 7_031 }),
+    attempt(1, {
+      digest: hex('1f0c9d2ab77e'),
+      at_ms: nowMs - 5_020_000,
+      cause: 'start',
+      served: 11_204,
+      drained_in_ms: 38,
+      took_ms: 1_210,
+    }),
+    attempt(2, {
+      digest: hex('77b0c0ffee12'),
+      at_ms: nowMs - 3_300_000,
+      verdict: 'rejected',
+      reason: 'it does not start: wasm trap: wasm `unreachable` instruction executed',
+      took_ms: 702,
+    }),
+    attempt(3, {
+      digest: hex('a71e20b45c3d'),
+      at_ms: nowMs - 2_400_000,
+      verdict: 'taken-back',
+      reason: '14 of 60 answers were errors, before 0 of 412',
+      served: 46,
+      cut: 0,
+      drained_in_ms: 12,
+      cause: 'swap, command line',
+    }),
+    attempt(4, {
+      at_ms: nowMs - 900_000,
+      imports_added: ['wasi:clocks/monotonic-clock@0.3.0'],
+      served: 7_031,
+    }),
   ];
 }
 
@@ -127,19 +180,55 @@ export function details(service, now) {
   return {
     service,
     imports: component
-      ? [service.service === 'apiservice' ? 'wasm-host:postgres/client@0.1.0' : 'wasm-host:ollama/client@0.1.0', 'wasi:http/types@0.3.0', 'wasi:clocks/wall-clock@0.3.0']
+      ? [
+          service.service === 'apiservice'
+            ? 'wasm-host:postgres/client@0.1.0'
+            : 'wasm-host:ollama/client@0.1.0',
+          'wasi:http/types@0.3.0',
+          'wasi:clocks/wall-clock@0.3.0',
+        ]
       : [],
     grants: service.grants,
     limits: component
       ? [
           limit('concurrent', '256', 'default', 'Requests that run at once; more wait in the queue.'),
           limit('queue', '1024', 'default', 'Requests that wait for a place; more are refused with 503.'),
-          limit('queue-timeout', '10s', 'default', 'How long a request waits for a place before it is told 503.'),
-          limit('instances', demo ? '1' : '64', demo ? 'wasm-host.toml:35' : 'default', 'Instances of the component at once.'),
-          limit('per-instance', demo ? '256' : '16', demo ? 'wasm-host.toml:36' : 'default', 'Requests that one instance serves at once.'),
-          limit('reuse', demo ? '1000000' : '128', demo ? 'wasm-host.toml:37' : 'default', 'Requests that one instance serves before it is replaced.'),
-          limit('idle', demo ? '24h' : '1s', demo ? 'wasm-host.toml:38' : 'default', 'How long an instance without requests is kept.'),
-          limit('memory', '256MiB', 'default', 'Memory of one instance, with what the host holds because of it.'),
+          limit(
+            'queue-timeout',
+            '10s',
+            'default',
+            'How long a request waits for a place before it is told 503.',
+          ),
+          limit(
+            'instances',
+            demo ? '1' : '64',
+            demo ? 'wasm-host.toml:35' : 'default',
+            'Instances of the component at once.',
+          ),
+          limit(
+            'per-instance',
+            demo ? '256' : '16',
+            demo ? 'wasm-host.toml:36' : 'default',
+            'Requests that one instance serves at once.',
+          ),
+          limit(
+            'reuse',
+            demo ? '1000000' : '128',
+            demo ? 'wasm-host.toml:37' : 'default',
+            'Requests that one instance serves before it is replaced.',
+          ),
+          limit(
+            'idle',
+            demo ? '24h' : '1s',
+            demo ? 'wasm-host.toml:38' : 'default',
+            'How long an instance without requests is kept.',
+          ),
+          limit(
+            'memory',
+            '256MiB',
+            'default',
+            'Memory of one instance, with what the host holds because of it.',
+          ),
           limit('timeout', '60s', 'default', 'From the beginning of a request to the end of its answer.'),
           limit('cpu-timeout', '5s', 'default', 'Time that one request may compute.'),
           limit('max-body', '16MiB', 'default', 'Bytes of a request body.'),
@@ -148,7 +237,12 @@ export function details(service, now) {
     environment: component
       ? [
           { name: 'OTEL_SERVICE_NAME', value: service.service, secret: false, source: 'host' },
-          { name: 'services__demo-ollama__http__0', value: 'http://demo-ollama/', secret: false, source: 'host' },
+          {
+            name: 'services__demo-ollama__http__0',
+            value: 'http://demo-ollama/',
+            secret: false,
+            source: 'host',
+          },
           { name: 'GREETING', value: 'hello', secret: false, source: 'application file' },
           { name: 'WEATHER_API_KEY', value: null, secret: true, source: 'application file' },
         ]
@@ -162,7 +256,16 @@ export function details(service, now) {
     history: component ? history(service.service, Math.floor(now / 1000)) : [],
     failures: [],
     versions: component
-      ? [{ version: service.version, state: 'serving', in_flight: service.in_flight, served: service.served, errors: service.failed, instances: service.instances }]
+      ? [
+          {
+            version: service.version,
+            state: 'serving',
+            in_flight: service.in_flight,
+            served: service.served,
+            errors: service.failed,
+            instances: service.instances,
+          },
+        ]
       : [],
   };
 }

@@ -14,11 +14,33 @@ export class Telemetry {
     this.lastLine = 0;
     const first = now - count * 1_700_000;
     this.#keep(swap(this.chance, now - 905_000_000));
-    for (let i = 0; i < count; i += 1) this.#keep(some(this.chance, first + i * 1_700_000 + this.chance.int(0, 1_200_000)));
+    for (let i = 0; i < count; i += 1)
+      this.#keep(some(this.chance, first + i * 1_700_000 + this.chance.int(0, 1_200_000)));
     // Each kind is there at least once near the newest, whatever chance gave.
-    for (const [name, before] of [['chat', 9e6], ['failed', 6e6], ['forecast', 3e6]]) this.#keep(makers[name](this.chance, now - before));
-    for (const [before, level, message] of [[1_000e6, 'info', 'serving http://127.0.0.1:8080/ with 4 services'], [640e6, 'warn', 'postgres.weather: 1 of 8 connections was lost; another one is made'], [5e6, 'warn', 'apiservice: request failed: the database ended the connection']]) {
-      this.lines.push({ time: now - before, level, service: null, version: null, request: null, trace: null, span: null, source: 'host', stream: null, message, fields: {} });
+    for (const [name, before] of [
+      ['chat', 9e6],
+      ['failed', 6e6],
+      ['forecast', 3e6],
+    ])
+      this.#keep(makers[name](this.chance, now - before));
+    for (const [before, level, message] of [
+      [1_000e6, 'info', 'serving http://127.0.0.1:8080/ with 4 services'],
+      [640e6, 'warn', 'postgres.weather: 1 of 8 connections was lost; another one is made'],
+      [5e6, 'warn', 'apiservice: request failed: the database ended the connection'],
+    ]) {
+      this.lines.push({
+        time: now - before,
+        level,
+        service: null,
+        version: null,
+        request: null,
+        trace: null,
+        span: null,
+        source: 'host',
+        stream: null,
+        message,
+        fields: {},
+      });
     }
     this.lines.sort((a, b) => a.time - b.time);
     this.traces.sort((a, b) => a.summary.start - b.summary.start);

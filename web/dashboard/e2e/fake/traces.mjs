@@ -145,9 +145,15 @@ export function failedForecast(chance, start) {
     },
   });
   builder.log(guest, at - 60, 'info', '\u001b[32mGET\u001b[0m /forecast', { fields: { days: 5 } });
-  builder.log(guest, at + 30_200, 'error', '\u001b[1;31mforecast failed:\u001b[0m terminating connection due to administrator command (57P01)', {
-    fields: { sqlstate: '57P01', retry: false },
-  });
+  builder.log(
+    guest,
+    at + 30_200,
+    'error',
+    '\u001b[1;31mforecast failed:\u001b[0m terminating connection due to administrator command (57P01)',
+    {
+      fields: { sqlstate: '57P01', retry: false },
+    },
+  );
   return builder.done('error');
 }
 
@@ -160,7 +166,14 @@ export function chat(chance, start) {
   const tokens = chance.int(24, 96);
   const first = chance.int(90_000, 420_000);
   const talk = first + tokens * chance.int(18_000, 42_000);
-  const { guest } = builder.request('ollamaservice', 'POST', '/ollama', '/ollama/api/chat', talk + 9_000, 200);
+  const { guest } = builder.request(
+    'ollamaservice',
+    'POST',
+    '/ollama',
+    '/ollama/api/chat',
+    talk + 9_000,
+    200,
+  );
   const at = guest.start - start + 1_900;
   const call = builder.span('ollamaservice', 'chat qwen2:0.5b', guest, at, talk, {
     kind: 'client',
@@ -172,18 +185,39 @@ export function chat(chance, start) {
       'gen_ai.usage.output_tokens': tokens,
       'gen_ai.response.time_to_first_chunk': first / 1_000_000,
       'gen_ai.input.messages': JSON.stringify([
-        { role: 'system', parts: [{ type: 'text', content: 'You are a friendly weather host. Answer briefly.' }] },
+        {
+          role: 'system',
+          parts: [{ type: 'text', content: 'You are a friendly weather host. Answer briefly.' }],
+        },
         { role: 'user', parts: [{ type: 'text', content: question }] },
       ]),
-      'gen_ai.output.messages': JSON.stringify([{ role: 'assistant', parts: [{ type: 'text', content: reply }] }]),
+      'gen_ai.output.messages': JSON.stringify([
+        { role: 'assistant', parts: [{ type: 'text', content: reply }] },
+      ]),
       'server.address': 'demo-ollama',
     },
     events: [{ time: start + at + first, name: 'first token', attributes: { tokens: 1 } }],
   });
-  const inner = builder.request('demo-ollama', 'POST', '/api/chat', '/api/chat', talk - 2_000, 200, call, at + 900);
-  builder.log(guest, at - 400, 'info', 'chat with qwen2:0.5b, 2 messages', { fields: { model: 'qwen2:0.5b', stream: true } });
+  const inner = builder.request(
+    'demo-ollama',
+    'POST',
+    '/api/chat',
+    '/api/chat',
+    talk - 2_000,
+    200,
+    call,
+    at + 900,
+  );
+  builder.log(guest, at - 400, 'info', 'chat with qwen2:0.5b, 2 messages', {
+    fields: { model: 'qwen2:0.5b', stream: true },
+  });
   builder.log(inner.guest, at + 2_400, 'debug', `sampling ${tokens} tokens at temperature 0.8`);
-  builder.log(inner.guest, at + talk - 2_000, 'info', `\u001b[36mdone\u001b[0m ${tokens} tokens in ${Math.round(talk / 1000)} ms`);
+  builder.log(
+    inner.guest,
+    at + talk - 2_000,
+    'info',
+    `\u001b[36mdone\u001b[0m ${tokens} tokens in ${Math.round(talk / 1000)} ms`,
+  );
   return builder.done(talk > 2_500_000 ? 'slow' : 'sampled');
 }
 
@@ -191,7 +225,9 @@ export function tags(chance, start) {
   const builder = new Builder(chance, start);
   const duration = chance.int(2_200, 6_100);
   const { guest } = builder.request('ollamaservice', 'GET', '/ollama', '/ollama/api/tags', duration, 200);
-  builder.span('ollamaservice', 'list models', guest, guest.start - start + 200, duration - 1_100, { kind: 'client' });
+  builder.span('ollamaservice', 'list models', guest, guest.start - start + 200, duration - 1_100, {
+    kind: 'client',
+  });
   return builder.done();
 }
 
@@ -214,11 +250,23 @@ export function swap(chance, start) {
   const builder = new Builder(chance, start);
   const root = builder.span('apiservice', 'swap apiservice', undefined, 0, 480_000);
   let at = 0;
-  for (const [name, duration] of [['read', 4_000], ['compile', 391_000], ['link', 2_100], ['start', 31_000], ['health', 22_000], ['publish', 400], ['drain', 28_000]]) {
+  for (const [name, duration] of [
+    ['read', 4_000],
+    ['compile', 391_000],
+    ['link', 2_100],
+    ['start', 31_000],
+    ['health', 22_000],
+    ['publish', 400],
+    ['drain', 28_000],
+  ]) {
     builder.span('apiservice', name, root, at, duration);
     at += duration;
   }
-  builder.log(root, 450_500, 'info', 'activated 1f0c9d2ab77e -> 3f9c1ad27b40', { source: 'host', stream: null, request: null });
+  builder.log(root, 450_500, 'info', 'activated 1f0c9d2ab77e -> 3f9c1ad27b40', {
+    source: 'host',
+    stream: null,
+    request: null,
+  });
   return builder.done('parent');
 }
 

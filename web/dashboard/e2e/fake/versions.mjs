@@ -16,7 +16,14 @@ export class Versions {
     const attempts = this.histories.get(name);
     if (!attempts) return { history: [], versions: [] };
     const service = this.resources.services.find((one) => one.service === name);
-    const serving = { version: service.version, state: 'serving', in_flight: service.in_flight, served: service.served, errors: service.failed, instances: service.instances };
+    const serving = {
+      version: service.version,
+      state: 'serving',
+      in_flight: service.in_flight,
+      served: service.served,
+      errors: service.failed,
+      instances: service.instances,
+    };
     const canary = this.canaries.get(name);
     return { history: attempts, versions: canary ? [serving, canary] : [serving] };
   }
@@ -31,11 +38,30 @@ export class Versions {
     if (action === 'drain') return json(response, { service: name, instances: service.instances });
     const from = service.version.padEnd(64, '0');
     const put = (more) => {
-      const attempt = { number: attempts.length + 1, path: 'the uploaded file', cause: query.get('cause') ?? 'control plane', verdict: 'activated', reason: null, at_ms: Date.now(), took_ms: 412, imports_added: [], imports_removed: [], served: null, drained_in_ms: null, cut: null, ...more };
+      const attempt = {
+        number: attempts.length + 1,
+        path: 'the uploaded file',
+        cause: query.get('cause') ?? 'control plane',
+        verdict: 'activated',
+        reason: null,
+        at_ms: Date.now(),
+        took_ms: 412,
+        imports_added: [],
+        imports_removed: [],
+        served: null,
+        drained_in_ms: null,
+        cut: null,
+        ...more,
+      };
       attempts.push(attempt);
       changed();
       const status = attempt.verdict === 'rejected' ? 422 : 200;
-      json(response, { service: name, from, ...attempt, finishing: service.in_flight, ended_canary: null }, {}, status);
+      json(
+        response,
+        { service: name, from, ...attempt, finishing: service.in_flight, ended_canary: null },
+        {},
+        status,
+      );
     };
     const endCanary = () => {
       this.canaries.delete(name);
@@ -60,7 +86,14 @@ export class Versions {
     if (query.get('canary')) {
       service.canary = `${digest.slice(0, 12)} (${query.get('canary')})`;
       service.state = 'canary';
-      this.canaries.set(name, { version: digest.slice(0, 12), state: 'canary', in_flight: 1, served: 38, errors: 2, instances: 1 });
+      this.canaries.set(name, {
+        version: digest.slice(0, 12),
+        state: 'canary',
+        in_flight: 1,
+        served: 38,
+        errors: 2,
+        instances: 1,
+      });
       return put({ digest, verdict: 'canary' });
     }
     service.version = digest.slice(0, 12);

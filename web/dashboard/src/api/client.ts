@@ -77,12 +77,7 @@ export interface Upload {
 }
 
 /** Sends a file and tells how far it is, which fetch cannot. */
-export function upload(
-  path: string,
-  query: Query,
-  file: Blob,
-  onProgress: (share: number) => void,
-): Upload {
+export function upload(path: string, query: Query, file: Blob, onProgress: (share: number) => void): Upload {
   const sending = new XMLHttpRequest();
   const done = new Promise<unknown>((resolve, reject) => {
     sending.upload.onprogress = (event) => {

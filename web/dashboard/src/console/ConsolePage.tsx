@@ -40,7 +40,11 @@ export function ConsolePage() {
       <div className="toolbar">
         <h1>Console</h1>
         <ServicePicker chosen={services} onChange={(service) => setParams({ service })} />
-        <SearchField label="Search output" value={search} onChange={(value) => setParams({ search: value }, 'replace')} />
+        <SearchField
+          label="Search output"
+          value={search}
+          onChange={(value) => setParams({ search: value }, 'replace')}
+        />
         <span className="spacer" />
         <IconButton
           icon={paused ? 'play' : 'pause'}

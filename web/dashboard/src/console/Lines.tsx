@@ -13,6 +13,10 @@ const lineHeight = 20;
 /** So near to the end counts as being at it. */
 const slackPixels = 30;
 
+function isAtEnd({ scrollHeight, scrollTop, clientHeight }: HTMLElement): boolean {
+  return scrollHeight - scrollTop - clientHeight < slackPixels;
+}
+
 export function Lines(props: {
   list: LiveList<LogLine>;
   version: number;
@@ -37,13 +41,25 @@ export function Lines(props: {
     overscan: 20,
     useFlushSync: false,
   });
-  useEffect(() => rows.measure(), [rows, wrap]);
+  useEffect(() => {
+    rows.measure();
+  }, [rows, wrap]);
 
   const total = rows.getTotalSize();
+  // Where the end was when it was last gone to. Who has scrolled up since then is not taken back,
+  // although the event that tells of it comes later.
+  const end = useRef({ top: 0, epoch: list.epoch, follows });
   useLayoutEffect(() => {
     const scroll = element.current;
-    if (scroll && follows) scroll.scrollTop = scroll.scrollHeight;
-  }, [follows, version, total]);
+    const { top, epoch, follows: followed } = end.current;
+    end.current = { top: scroll?.scrollTop ?? 0, epoch: list.epoch, follows };
+    if (!scroll || !follows) return;
+    const leaves =
+      followed && epoch === list.epoch && scroll.scrollTop < top - slackPixels && !isAtEnd(scroll);
+    if (leaves) return;
+    scroll.scrollTop = scroll.scrollHeight;
+    end.current.top = scroll.scrollTop;
+  }, [list, follows, version, total]);
 
   // Older lines above what is read push it down by their height.
   const appended = useRef(list.appended);
@@ -57,13 +73,14 @@ export function Lines(props: {
   const inSight = rows.getVirtualItems();
   const first = inSight[0]?.index ?? 0;
   const last = inSight.at(-1)?.index ?? 0;
-  useEffect(() => list.look(count - 1 - last, count - 1 - first), [list, count, first, last]);
+  useEffect(() => {
+    // While the end is followed, what is in sight is on its way there.
+    if (follows) list.look(0, last - first);
+    else list.look(count - 1 - last, count - 1 - first);
+  }, [list, follows, count, first, last]);
 
   const onScroll = () => {
-    const scroll = element.current;
-    if (!scroll) return;
-    const { scrollHeight, scrollTop, clientHeight } = scroll;
-    onFollows(scrollHeight - scrollTop - clientHeight < slackPixels);
+    if (element.current) onFollows(isAtEnd(element.current));
   };
   return (
     <div className="console-frame">
@@ -90,7 +107,9 @@ export function Lines(props: {
                 {line && (
                   <>
                     <span className="when">{clock(line.time, zone)}</span>
-                    {withService && <span className={`who ${colour(line.service)}`}>{line.service ?? 'host'}</span>}
+                    {withService && (
+                      <span className={`who ${colour(line.service)}`}>{line.service ?? 'host'}</span>
+                    )}
                     <span className="what">
                       <Text message={line.message} search={search} />
                     </span>

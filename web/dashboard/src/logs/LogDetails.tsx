@@ -26,7 +26,12 @@ export function LogDetails({ line, onClose }: { line: LogLine; onClose: () => vo
       <Properties
         rows={[
           ['Time', dateTime(line.time, zone)],
-          ['Level', <span key="level" className={`level ${line.level}`}>{line.level}</span>],
+          [
+            'Level',
+            <span key="level" className={`level ${line.level}`}>
+              {line.level}
+            </span>,
+          ],
           ['Service', <ServiceName key="service" service={line.service} />],
           ['Version', line.version],
           ['Source', line.stream === null ? line.source : `${line.source}, ${line.stream}`],

@@ -31,7 +31,10 @@ export function LogsPage() {
   const item = query.get('item') ?? undefined;
   const [opened, setOpened] = useState<LogLine>();
   // A deep link names a line that may still be on its way, or in a page that was let go.
-  const line = item === undefined ? undefined : (list.find(item) ?? (opened && keyOfLine(opened) === item ? opened : undefined));
+  const line =
+    item === undefined
+      ? undefined
+      : (list.find(item) ?? (opened && keyOfLine(opened) === item ? opened : undefined));
 
   const open = useCallback(
     (chosen: LogLine) => {
@@ -51,17 +54,29 @@ export function LogsPage() {
         <Select
           label="Level"
           value={query.get('level') ?? ''}
-          options={[['', 'All levels'], ...levels.map((level) => [level, level === 'error' ? 'error' : `${level} and above`] as const)]}
+          options={[
+            ['', 'All levels'],
+            ...levels.map((level) => [level, level === 'error' ? 'error' : `${level} and above`] as const),
+          ]}
           onChange={(level) => setParams({ level })}
         />
-        <Select label="Time" value={query.get('since') ?? ''} options={ranges} onChange={(since) => setParams({ since })} />
+        <Select
+          label="Time"
+          value={query.get('since') ?? ''}
+          options={ranges}
+          onChange={(since) => setParams({ since })}
+        />
         <SearchField
           label="Search logs"
           value={query.get('search') ?? ''}
           onChange={(search) => setParams({ search }, 'replace')}
         />
         {trace !== null && (
-          <button type="button" className="chip" onClick={() => setParams({ trace: undefined, request: undefined })}>
+          <button
+            type="button"
+            className="chip"
+            onClick={() => setParams({ trace: undefined, request: undefined })}
+          >
             trace {trace.slice(0, 8)} <span aria-hidden="true">×</span>
             <span className="hidden-text">remove the filter</span>
           </button>
@@ -104,7 +119,11 @@ function useColumns(): readonly Column<LogLine>[] {
   const { zone } = useSettings();
   return [
     { key: 'time', label: 'Time', className: 'mono', render: (line) => clock(line.time, zone) },
-    { key: 'level', label: 'Level', render: (line) => <span className={`level ${line.level}`}>{line.level}</span> },
+    {
+      key: 'level',
+      label: 'Level',
+      render: (line) => <span className={`level ${line.level}`}>{line.level}</span>,
+    },
     { key: 'service', label: 'Service', render: (line) => <ServiceName service={line.service} /> },
     {
       key: 'message',

@@ -70,7 +70,8 @@ export function Chart(props: {
           {
             ...axis,
             space: 80,
-            values: (_, splits) => splits.map((second) => clock(second * 1_000_000, options.zone).slice(0, 8)),
+            values: (_, splits) =>
+              splits.map((second) => clock(second * 1_000_000, options.zone).slice(0, 8)),
           },
           { ...axis, size: 74, values: (_, splits) => splits.map(show) },
         ],

@@ -2,6 +2,8 @@
 import { useCallback, useMemo, useState } from 'react';
 import { getJson } from '../api/client';
 import type { Instrument, MetricData } from '../api/types';
+import { useApplication } from '../shared/application';
+import { colourOf } from '../shared/colours';
 import { Select, Tabs } from '../shared/Controls';
 import { FailureNotice } from '../shared/Notices';
 import { useSettings } from '../shared/settings';
@@ -50,7 +52,12 @@ export function InstrumentView({ instrument }: { instrument: Instrument }) {
         <p className="quiet">{instrument.description}</p>
       </header>
       <div className="toolbar inner">
-        <Select label="Range" value={range} options={ranges} onChange={(value) => setParams({ range: value })} />
+        <Select
+          label="Range"
+          value={range}
+          options={ranges}
+          onChange={(value) => setParams({ range: value })}
+        />
         <Select
           label="Group by"
           value={by}
@@ -70,7 +77,14 @@ export function InstrumentView({ instrument }: { instrument: Instrument }) {
           <Tabs
             label="Figure"
             value={!grouped && percentile !== 'rate' ? 'percentiles' : percentile}
-            options={grouped ? percentiles.map((one) => [one, one] as const) : [['percentiles', 'p50 p90 p99'], ['rate', 'rate']]}
+            options={
+              grouped
+                ? percentiles.map((one) => [one, one] as const)
+                : [
+                    ['percentiles', 'p50 p90 p99'],
+                    ['rate', 'rate'],
+                  ]
+            }
             onChange={(value) => setParams({ show: value === 'percentiles' ? undefined : value }, 'replace')}
           />
         )}
@@ -97,10 +111,22 @@ export function InstrumentView({ instrument }: { instrument: Instrument }) {
   );
 }
 
-function Figures({ data, asTable, percentile }: { data: MetricData; asTable: boolean; percentile: Percentile }) {
+function Figures({
+  data,
+  asTable,
+  percentile,
+}: {
+  data: MetricData;
+  asTable: boolean;
+  percentile: Percentile;
+}) {
   const { zone } = useSettings();
   const [point, setPoint] = useState<number | null>(null);
-  const chart = useMemo(() => chartOf(data, percentile), [data, percentile]);
+  const { services } = useApplication();
+  const chart = useMemo(
+    () => chartOf(data, percentile, (service) => colourOf(service, services)),
+    [data, percentile, services],
+  );
   const rate = data.kind === 'counter' || (data.kind === 'histogram' && percentile === 'rate');
   const show = (value: number | null | undefined) =>
     value === null || value === undefined ? '–' : rate ? `${inUnit(value, '1')}/s` : inUnit(value, data.unit);

@@ -24,10 +24,10 @@ export const linesMax = 12;
 const columns: Readonly<Record<Percentile, number>> = { rate: 1, p50: 2, p90: 3, p99: 4 };
 
 /** Histograms: one series shows its percentiles, several are compared by one of them. */
-export function chartOf(data: MetricData, chosen: Percentile): Chart {
-  const times = [...new Set(data.series.flatMap((series) => series.points.map((point) => point[0] ?? 0)))].sort(
-    (a, b) => a - b,
-  );
+export function chartOf(data: MetricData, chosen: Percentile, hueOf: (service: string) => number): Chart {
+  const times = [
+    ...new Set(data.series.flatMap((series) => series.points.map((point) => point[0] ?? 0))),
+  ].sort((a, b) => a - b);
   const place = new Map(times.map((time, index) => [time, index]));
   const values = (points: MetricData['series'][number]['points'], column: number) => {
     const row: (number | null)[] = Array<null>(times.length).fill(null);
@@ -38,14 +38,20 @@ export function chartOf(data: MetricData, chosen: Percentile): Chart {
   const lines: Line[] = [];
   if (data.kind === 'histogram' && data.series.length === 1 && only && chosen !== 'rate') {
     for (const [index, name] of (['p50', 'p90', 'p99'] as const).entries()) {
-      lines.push({ label: name, hue: [0, 3, 1][index] ?? 0, values: values(only.points, columns[name]), dash: false });
+      lines.push({
+        label: name,
+        hue: [0, 3, 1][index] ?? 0,
+        values: values(only.points, columns[name]),
+        dash: false,
+      });
     }
   } else {
     const column = data.kind === 'histogram' ? columns[chosen] : 1;
     for (const [index, series] of data.series.slice(0, linesMax).entries()) {
       lines.push({
         label: labelOf(series.labels),
-        hue: index % 8,
+        // A service has its colour everywhere.
+        hue: series.labels.service === undefined ? index % 8 : hueOf(series.labels.service),
         values: values(series.points, column),
         dash: index >= 8,
       });

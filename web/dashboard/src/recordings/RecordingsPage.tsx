@@ -166,7 +166,11 @@ function Items({ items }: { items: readonly RecordedRequest[] }) {
                 <ServiceName service={item.service} />
               </td>
               <td>
-                {item.trace === null ? item.name : <a href={formatRoute('traces', item.trace)}>{item.name}</a>}
+                {item.trace === null ? (
+                  item.name
+                ) : (
+                  <a href={formatRoute('traces', item.trace)}>{item.name}</a>
+                )}
               </td>
               <td>
                 <Status status={item.status} error={item.error} />

@@ -7,7 +7,9 @@ export function BackendTable({ resources, search }: { resources: Resources; sear
   const word = search.trim().toLowerCase();
   const rows = resources.backends.filter((backend) => backend.backend.toLowerCase().includes(word));
   const users = (backend: string) =>
-    resources.services.filter((service) => service.grants.includes(backend)).map((service) => service.service);
+    resources.services
+      .filter((service) => service.grants.includes(backend))
+      .map((service) => service.service);
   if (rows.length === 0) return null;
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label="Backends">
@@ -50,7 +52,11 @@ export function BackendTable({ resources, search }: { resources: Resources; sear
                 {rate(backend.rate)}
               </td>
               <td data-label="Errors" className="number">
-                {backend.errors > 0 ? <span className="badge bad">{rate(backend.errors)}</span> : <span className="quiet">0</span>}
+                {backend.errors > 0 ? (
+                  <span className="badge bad">{rate(backend.errors)}</span>
+                ) : (
+                  <span className="quiet">0</span>
+                )}
               </td>
               <td data-label="p50" className="number">
                 {backend.p50 === null ? '–' : duration(backend.p50)}

@@ -7,6 +7,9 @@ import { duration, rate } from '../shared/time';
 import { useNarrow } from '../shared/useMedia';
 import { graphLayout, nodeHeight, nodeWidth, shapeOf } from './graphLayout';
 
+/** From this share of failed calls on a line is red. */
+const badShare = 0.05;
+
 export default function Graph({ resources, search }: { resources: Resources; search: string }) {
   const narrow = useNarrow();
   const colour = useColour();
@@ -14,7 +17,8 @@ export default function Graph({ resources, search }: { resources: Resources; sea
   const layout = useMemo(() => graphLayout(JSON.parse(shape), narrow ? 'TB' : 'LR'), [shape, narrow]);
   const word = search.trim().toLowerCase();
   const fades = (name: string) => word !== '' && !name.toLowerCase().includes(word);
-  const edge = (from: string, to: string) => resources.edges.find((one) => one.from === from && one.to === to);
+  const edge = (from: string, to: string) =>
+    resources.edges.find((one) => one.from === from && one.to === to);
   const busiest = Math.max(0, ...resources.edges.map((one) => one.rate));
 
   return (
@@ -27,24 +31,47 @@ export default function Graph({ resources, search }: { resources: Resources; sea
         aria-label="Graph"
       >
         <defs>
-          <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
-            <path className="arrow" d="M0 0L8 4L0 8z" />
-          </marker>
+          {['idle', 'flows', 'bad'].map((kind) => (
+            <marker
+              key={kind}
+              id={`arrow-${kind}`}
+              viewBox="0 0 10 10"
+              refX="9"
+              refY="5"
+              markerWidth="10"
+              markerHeight="10"
+              markerUnits="userSpaceOnUse"
+              orient="auto"
+            >
+              <path className={`arrow ${kind}`} d="M0 0L10 5L0 10z" />
+            </marker>
+          ))}
         </defs>
         {layout.links.map((link) => {
           const live = edge(link.from, link.to);
           const flows = (live?.rate ?? 0) > 0;
           // The root keeps a busy edge from drowning the others.
           const width = flows && busiest > 0 ? 1.25 + 2.75 * Math.sqrt((live?.rate ?? 0) / busiest) : 1.25;
-          const classes = ['link', flows ? 'flows' : 'idle', (live?.errors ?? 0) > 0 ? 'bad' : ''];
+          // A few failures are told; the line itself turns red when many of its calls fail.
+          const share = live && live.rate > 0 ? live.errors / live.rate : 0;
+          const classes = ['link', flows ? 'flows' : 'idle', share >= badShare ? 'bad' : ''];
           if (fades(link.from) && fades(link.to)) classes.push('faded');
           return (
             <g key={`${link.from} ${link.to}`} className={classes.join(' ')}>
-              <path className="link-line" d={link.path} strokeWidth={width} markerEnd="url(#arrow)" />
-              <text x={link.labelX} y={link.labelY - 7} textAnchor="middle">
+              <path
+                className="link-line"
+                d={link.path}
+                strokeWidth={width}
+                markerEnd={`url(#arrow-${share >= badShare ? 'bad' : flows ? 'flows' : 'idle'})`}
+              />
+              <text x={link.labelX} y={link.labelY - 8} textAnchor="middle">
                 {flows ? rate(live?.rate ?? 0) : 'granted'}
-                {(live?.errors ?? 0) > 0 && ` · ${rate(live?.errors ?? 0)} failed`}
               </text>
+              {(live?.errors ?? 0) > 0 && (
+                <text className="link-errors" x={link.labelX} y={link.labelY + 17} textAnchor="middle">
+                  {rate(live?.errors ?? 0)} failed
+                </text>
+              )}
             </g>
           );
         })}
@@ -74,7 +101,6 @@ function ServiceNode({ service, colour, x, y, faded }: Place & { service: Servic
     <a
       href={formatRoute('resources', service.service)}
       className={`node ${colour} ${service.state} ${faded ? 'faded' : ''}`}
-      aria-label={`${service.service}, ${service.state}, ${second}`}
     >
       <g transform={`translate(${x} ${y})`}>
         <rect className="node-box" width={nodeWidth} height={nodeHeight} rx="6" />

@@ -21,7 +21,8 @@ const refreshMs = 5000;
 
 export function ResourcePage({ service }: { service: string }) {
   const load = useCallback(
-    (signal: AbortSignal) => getJson<ResourceDetails>(`api/resources/${encodeURIComponent(service)}`, {}, signal),
+    (signal: AbortSignal) =>
+      getJson<ResourceDetails>(`api/resources/${encodeURIComponent(service)}`, {}, signal),
     [service],
   );
   const { data, failure, loading, reload } = useLoad(load);
@@ -29,7 +30,12 @@ export function ResourcePage({ service }: { service: string }) {
   return (
     <section className="page scroll" aria-label={service}>
       <div className="toolbar">
-        <a className="icon-only button" href={formatRoute('resources')} aria-label="All resources" title="All resources">
+        <a
+          className="icon-only button"
+          href={formatRoute('resources')}
+          aria-label="All resources"
+          title="All resources"
+        >
           <Icon name="back" />
         </a>
         <h1>
@@ -65,34 +71,56 @@ function Cards({ details }: { details: ResourceDetails }) {
   // The stream is newer than what was read when the page opened.
   const live = resources?.services.find((one) => one.service === details.service.service) ?? details.service;
   return (
-    <div className="cards">
-      <section className="card" aria-label="Overview">
-        <h2>Overview</h2>
-        <Properties
-          rows={[
-            ['Address', <a key="address" href={live.address} target="_blank" rel="noreferrer noopener">{live.address}</a>],
-            ['Route', live.route ?? 'internal: only other services reach it'],
-            ['Kind', live.kind === 'static' ? 'static files' : 'component'],
-            ['Version', live.version === null ? null : <span key="version" className="mono">{live.version}</span>],
-            ['Canary', live.canary],
-            ['Requests', `${rate(live.rate)}, ${count(live.served)} served, ${count(live.failed)} failed, ${count(live.cancelled)} cancelled`],
-            ['Duration', `p50 ${live.p50 === null ? '–' : duration(live.p50)}, p99 ${live.p99 === null ? '–' : duration(live.p99)}`],
-            ['Now', `${live.in_flight} in flight, ${live.queued} waiting, ${live.instances} instances`],
-          ]}
-        />
-      </section>
-      <HealthCard health={details.health} />
-      <FailuresCard details={details} />
-      <GrantsCard details={details} />
-      <EnvironmentCard environment={details.environment} />
-      <LimitsCard limits={details.limits} />
-      {details.history.length > 0 && (
-        <section className="card wide" aria-label="History">
-          <h2>History</h2>
-          <HistoryTable history={details.history} />
+    <>
+      <div className="card-columns">
+        <section className="card" aria-label="Overview">
+          <h2>Overview</h2>
+          <Properties
+            rows={[
+              [
+                'Address',
+                <a key="address" href={live.address} target="_blank" rel="noreferrer noopener">
+                  {live.address}
+                </a>,
+              ],
+              ['Route', live.route ?? 'internal: only other services reach it'],
+              ['Kind', live.kind === 'static' ? 'static files' : 'component'],
+              [
+                'Version',
+                live.version === null ? null : (
+                  <span key="version" className="mono">
+                    {live.version}
+                  </span>
+                ),
+              ],
+              ['Canary', live.canary],
+              [
+                'Requests',
+                `${rate(live.rate)}, ${count(live.served)} served, ${count(live.failed)} failed, ${count(live.cancelled)} cancelled`,
+              ],
+              [
+                'Duration',
+                `p50 ${live.p50 === null ? '–' : duration(live.p50)}, p99 ${live.p99 === null ? '–' : duration(live.p99)}`,
+              ],
+              ['Now', `${live.in_flight} in flight, ${live.queued} waiting, ${live.instances} instances`],
+            ]}
+          />
         </section>
-      )}
-    </div>
+        <HealthCard health={details.health} />
+        <GrantsCard details={details} />
+        <FailuresCard details={details} />
+        <EnvironmentCard environment={details.environment} />
+      </div>
+      <div className="cards">
+        <LimitsCard limits={details.limits} />
+        {details.history.length > 0 && (
+          <section className="card wide" aria-label="History">
+            <h2>History</h2>
+            <HistoryTable history={details.history} />
+          </section>
+        )}
+      </div>
+    </>
   );
 }
 
@@ -106,7 +134,8 @@ function HealthCard({ health }: { health: ResourceDetails['health'] }) {
       </h2>
       {health.path === null ? (
         <p className="quiet">
-          The application file names no <code>health</code> path, so only traffic tells whether it answers well.
+          The application file names no <code>health</code> path, so only traffic tells whether it answers
+          well.
         </p>
       ) : (
         <Properties

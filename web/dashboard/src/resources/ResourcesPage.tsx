@@ -30,7 +30,11 @@ export function ResourcesPage() {
           ]}
           onChange={(value) => setParams({ view: value === 'graph' ? 'graph' : undefined })}
         />
-        <SearchField label="Filter by name" value={search} onChange={(value) => setParams({ search: value }, 'replace')} />
+        <SearchField
+          label="Filter by name"
+          value={search}
+          onChange={(value) => setParams({ search: value }, 'replace')}
+        />
         <span className="spacer" />
         <HostFacts />
       </div>

@@ -26,7 +26,12 @@ const columns: readonly Column[] = [
       </a>
     ),
   },
-  { key: 'state', label: 'State', value: (service) => service.state, show: (service) => <State service={service} /> },
+  {
+    key: 'state',
+    label: 'State',
+    value: (service) => service.state,
+    show: (service) => <State service={service} />,
+  },
   {
     key: 'route',
     label: 'Route',
@@ -46,10 +51,34 @@ const columns: readonly Column[] = [
     value: (service) => service.version,
     show: (service) => <Version service={service} />,
   },
-  { key: 'rate', label: 'Requests', number: true, value: (service) => service.rate, show: (service) => rate(service.rate) },
-  { key: 'errors', label: 'Errors', number: true, value: (service) => service.errors, show: (service) => <Errors service={service} /> },
-  { key: 'p50', label: 'p50', number: true, value: (service) => service.p50, show: (service) => time(service.p50) },
-  { key: 'p99', label: 'p99', number: true, value: (service) => service.p99, show: (service) => time(service.p99) },
+  {
+    key: 'rate',
+    label: 'Requests',
+    number: true,
+    value: (service) => service.rate,
+    show: (service) => rate(service.rate),
+  },
+  {
+    key: 'errors',
+    label: 'Errors',
+    number: true,
+    value: (service) => service.errors,
+    show: (service) => <Errors service={service} />,
+  },
+  {
+    key: 'p50',
+    label: 'p50',
+    number: true,
+    value: (service) => service.p50,
+    show: (service) => time(service.p50),
+  },
+  {
+    key: 'p99',
+    label: 'p99',
+    number: true,
+    value: (service) => service.p99,
+    show: (service) => time(service.p99),
+  },
   {
     key: 'load',
     label: 'In flight',
@@ -69,14 +98,22 @@ const columns: readonly Column[] = [
     value: (service) => service.instances,
     show: (service) => (service.kind === 'static' ? '–' : service.instances),
   },
-  { key: 'served', label: 'Served', number: true, value: (service) => service.served, show: (service) => count(service.served) },
+  {
+    key: 'served',
+    label: 'Served',
+    number: true,
+    value: (service) => service.served,
+    show: (service) => count(service.served),
+  },
   {
     key: 'links',
     label: 'Go to',
     value: () => null,
     show: (service) => (
       <span className="row links">
-        {service.kind === 'component' && <a href={formatRoute('console', undefined, { service: service.service })}>console</a>}
+        {service.kind === 'component' && (
+          <a href={formatRoute('console', undefined, { service: service.service })}>console</a>
+        )}
         <a href={formatRoute('logs', undefined, { service: service.service })}>logs</a>
         <a href={formatRoute('traces', undefined, { service: service.service })}>traces</a>
         {service.kind === 'component' && <a href={formatRoute('versions', service.service)}>versions</a>}
@@ -109,7 +146,11 @@ export function ServiceTable({ resources, search }: { resources: Resources; sear
                 {key === 'links' ? (
                   label
                 ) : (
-                  <button type="button" className="sort" onClick={() => setParams({ sort: nextOrder(order, key) }, 'replace')}>
+                  <button
+                    type="button"
+                    className="sort"
+                    onClick={() => setParams({ sort: nextOrder(order, key) }, 'replace')}
+                  >
                     {label}
                     <span aria-hidden="true">{order?.by === key ? (order.down ? ' ↓' : ' ↑') : ''}</span>
                   </button>
@@ -135,10 +176,12 @@ export function ServiceTable({ resources, search }: { resources: Resources; sear
   );
 }
 
-const time = (micros: number | null) => (micros === null ? <span className="quiet">–</span> : duration(micros));
+const time = (micros: number | null) =>
+  micros === null ? <span className="quiet">–</span> : duration(micros);
 
 function Version({ service }: { service: ServiceResource }) {
-  if (service.version === null) return <span className="quiet">{service.kind === 'static' ? 'files' : '–'}</span>;
+  if (service.version === null)
+    return <span className="quiet">{service.kind === 'static' ? 'files' : '–'}</span>;
   return (
     <a className="mono" href={formatRoute('versions', service.service)}>
       {service.version}
@@ -151,7 +194,11 @@ function Errors({ service }: { service: ServiceResource }) {
   if (service.errors === 0 && service.failed === 0) return <span className="quiet">0</span>;
   const href = formatRoute('traces', undefined, { service: service.service, errors: true });
   return (
-    <a href={href} className={service.errors > 0 ? 'badge bad' : 'quiet'} title={`${service.failed} failed since the start`}>
+    <a
+      href={href}
+      className={service.errors > 0 ? 'badge bad' : 'quiet'}
+      title={`${service.failed} failed since the start`}
+    >
       {service.errors > 0 ? rate(service.errors) : `${count(service.failed)} before`}
     </a>
   );

@@ -10,7 +10,10 @@ const looks: Readonly<Record<ServiceResource['state'], string>> = {
 
 export function State({ service }: { service: ServiceResource }) {
   return (
-    <span className={`badge ${looks[service.state] ?? ''}`} title={service.canary === null ? undefined : `On trial: ${service.canary}`}>
+    <span
+      className={`badge ${looks[service.state] ?? ''}`}
+      title={service.canary === null ? undefined : `On trial: ${service.canary}`}
+    >
       {service.state}
       {service.canary !== null && <span className="mono"> {service.canary}</span>}
     </span>

@@ -31,7 +31,13 @@ const margin = 24;
 /** Depends on names alone, so that the picture stands still while its figures change. */
 export function graphLayout(shape: Shape, direction: 'LR' | 'TB'): GraphLayout {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: direction, nodesep: 28, ranksep: direction === 'LR' ? 110 : 64, marginx: margin, marginy: margin });
+  graph.setGraph({
+    rankdir: direction,
+    nodesep: 28,
+    ranksep: direction === 'LR' ? 130 : 72,
+    marginx: margin,
+    marginy: margin,
+  });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const [name] of shape.nodes) graph.setNode(name, { width: nodeWidth, height: nodeHeight });
   for (const [from, to] of shape.links) graph.setEdge(from, to, {});

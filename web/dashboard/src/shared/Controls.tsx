@@ -1,5 +1,5 @@
 // The controls that the toolbars of all pages share.
-import { useEffect, useState } from 'react';
+import { useEffect, useId, useState } from 'react';
 import { useApplication, useColour } from './application';
 import { Icon, type IconName } from './Icon';
 
@@ -58,17 +58,18 @@ export function Select(props: {
   onChange: (value: string) => void;
 }) {
   const { label, value, options, onChange } = props;
+  const id = useId();
   return (
-    <label className="select">
-      <span>{label}</span>
-      <select value={value} onChange={(event) => onChange(event.target.value)}>
+    <span className="select">
+      <label htmlFor={id}>{label}</label>
+      <select id={id} value={value} onChange={(event) => onChange(event.target.value)}>
         {options.map(([key, text]) => (
           <option key={key} value={key}>
             {text}
           </option>
         ))}
       </select>
-    </label>
+    </span>
   );
 }
 

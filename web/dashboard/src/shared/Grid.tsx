@@ -47,7 +47,9 @@ export function Grid<T>(props: GridProps<T>) {
     scrollPaddingStart: headHeight,
     useFlushSync: false,
   });
-  useEffect(() => rows.measure(), [rows, rowHeight]);
+  useEffect(() => {
+    rows.measure();
+  }, [rows, rowHeight]);
 
   // What is read stays where it is when newer rows come above it; at the top they are followed.
   const placed = useRef({ shift, epoch });
@@ -70,7 +72,9 @@ export function Grid<T>(props: GridProps<T>) {
   const inSight = rows.getVirtualItems();
   const from = inSight[0]?.index ?? 0;
   const to = inSight.at(-1)?.index ?? 0;
-  useEffect(() => onRange?.(from, to), [onRange, from, to, count]);
+  useEffect(() => {
+    onRange?.(from, to);
+  }, [onRange, from, to, count]);
 
   const go = (row: number) => {
     const next = Math.max(0, Math.min(count - 1, row));

@@ -5,7 +5,8 @@ const paths = {
   logs: 'M5 6h14M5 10h14M5 14h9M5 18h11',
   traces: 'M4 6h9M8 11h9M11 16h9',
   metrics: 'M4 19h16M5 15l4-5 4 3 6-8',
-  versions: 'M7 5v14M7 9h6a4 4 0 0 1 4 4v6M7 5m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0M17 19m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0',
+  versions:
+    'M7 5v14M7 9h6a4 4 0 0 1 4 4v6M7 5m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0M17 19m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0',
   recordings: 'M12 12m-8 0a8 8 0 1 0 16 0a8 8 0 1 0-16 0M12 12m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0',
   search: 'M11 11m-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0M15.5 15.5L20 20',
   close: 'M6 6l12 12M18 6L6 18',
@@ -21,6 +22,7 @@ const paths = {
   settings: 'M4 7h10M18 7h2M16 5v4M4 17h2M10 17h10M8 15v4M4 12h6M14 12h6M12 10v4',
   database: 'M5 6a7 2.5 0 1 0 14 0a7 2.5 0 1 0-14 0M5 6v12a7 2.5 0 0 0 14 0V6M5 12a7 2.5 0 0 0 14 0',
   model: 'M12 4l7 4v8l-7 4-7-4V8zM12 12l7-4M12 12v8M12 12L5 8',
+  refresh: 'M19 8a8 8 0 1 0 1 6M19 3v5h-5',
   copy: 'M9 9h10v11H9zM5 15V4h10',
   external: 'M10 5H5v14h14v-5M13 5h6v6M19 5l-9 9',
 } as const;

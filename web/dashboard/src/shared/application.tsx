@@ -18,13 +18,13 @@ export function ApplicationProvider({ session, children }: { session: Session; c
   const [resources, setResources] = useState<Resources>();
   const onItem = useCallback((item: Resources) => setResources(item), []);
   const { stream, retry } = useFollow<Resources>('api/resources?follow=true', onItem);
-  const names = resources?.services.map((service) => service.service).sort().join('\n') ?? '';
+  const names =
+    resources?.services
+      .map((service) => service.service)
+      .sort()
+      .join('\n') ?? '';
   const services = useMemo(() => (names === '' ? [] : names.split('\n')), [names]);
-  return (
-    <Context value={{ session, resources, services, stream, retry }}>
-      {children}
-    </Context>
-  );
+  return <Context value={{ session, resources, services, stream, retry }}>{children}</Context>;
 }
 
 export function useApplication(): Application {

@@ -2,15 +2,7 @@
 //
 // The part behind `#` never reaches a server, so the page works wherever its files are served.
 
-export const pages = [
-  'resources',
-  'console',
-  'logs',
-  'traces',
-  'metrics',
-  'versions',
-  'recordings',
-] as const;
+export const pages = ['resources', 'console', 'logs', 'traces', 'metrics', 'versions', 'recordings'] as const;
 export type PageName = (typeof pages)[number];
 
 export interface Route {

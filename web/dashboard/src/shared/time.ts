@@ -90,7 +90,8 @@ export function inUnit(value: number, unit: string): string {
   if (unit === 's') return duration(value * 1_000_000);
   if (unit === 'ms') return duration(value * 1000);
   if (unit === 'By') return bytes(value);
-  const number = Math.abs(value) >= 1000 ? count(value) : trimmed(value.toFixed(Math.abs(value) < 10 ? 2 : 1));
+  const number =
+    Math.abs(value) >= 1000 ? count(value) : trimmed(value.toFixed(Math.abs(value) < 10 ? 2 : 1));
   // Units in braces such as {request} are annotations, not units.
   const shown = unit.startsWith('{') || unit === '1' ? '' : ` ${unit}`;
   return `${number}${shown}`;

@@ -44,7 +44,10 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
   useEffect(() => setActive(0), [text, data]);
 
   const current = useRef<HTMLAnchorElement>(null);
-  useEffect(() => current.current?.scrollIntoView({ block: 'nearest' }), [active]);
+  useEffect(() => {
+    // In braces: newer browsers return a promise, which React would take for a clean-up.
+    current.current?.scrollIntoView({ block: 'nearest' });
+  }, [active]);
   const open = (hit: Hit | undefined) => {
     if (!hit) return;
     navigate(hit.href);
@@ -118,7 +121,12 @@ function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
     if (word === '' || !data) return hits;
     for (const { service } of data.services) {
       const content = <ServiceName service={service} />;
-      hits.push({ key: `service ${service}`, href: formatRoute('resources', service), group: 'Service', content });
+      hits.push({
+        key: `service ${service}`,
+        href: formatRoute('resources', service),
+        group: 'Service',
+        content,
+      });
     }
     for (const trace of data.traces) {
       const href = formatRoute('traces', trace.trace);

@@ -98,7 +98,15 @@ function skipToMain(event: React.MouseEvent) {
 
 function LiveMark({ is }: { is: string }) {
   const text =
-    is === 'live' ? 'Live' : is === 'off' ? 'Paused' : is === 'stopped' ? 'Stopped' : is === 'connecting' ? 'Connecting' : 'Reconnecting';
+    is === 'live'
+      ? 'Live'
+      : is === 'off'
+        ? 'Paused'
+        : is === 'stopped'
+          ? 'Stopped'
+          : is === 'connecting'
+            ? 'Connecting'
+            : 'Reconnecting';
   return (
     <span className={`live-mark ${is}`}>
       <i aria-hidden="true" />

@@ -16,8 +16,14 @@ export function Conversation({ call, micros }: { call: ModelCall; micros: number
       <ul className="figures">
         <Figure name="Input tokens" value={tokens(call.inputTokens)} />
         <Figure name="Output tokens" value={tokens(call.outputTokens)} />
-        <Figure name="First token" value={call.firstChunk === undefined ? '–' : duration(call.firstChunk * 1e6)} />
-        <Figure name="Tokens/s" value={call.tokensPerSecond === undefined ? '–' : call.tokensPerSecond.toFixed(1)} />
+        <Figure
+          name="First token"
+          value={call.firstChunk === undefined ? '–' : duration(call.firstChunk * 1e6)}
+        />
+        <Figure
+          name="Tokens/s"
+          value={call.tokensPerSecond === undefined ? '–' : call.tokensPerSecond.toFixed(1)}
+        />
         <Figure name="Duration" value={duration(micros)} />
       </ul>
       <Properties
@@ -29,8 +35,8 @@ export function Conversation({ call, micros }: { call: ModelCall; micros: number
       />
       {call.messages === undefined ? (
         <p className="quiet">
-          The messages are not recorded. Set <code>capture-messages = true</code> in the application file to keep
-          them.
+          The messages are not recorded. Set <code>capture-messages = true</code> in the application file to
+          keep them.
         </p>
       ) : (
         <ol className="messages">

@@ -44,7 +44,8 @@ function SaveCaseDialog({ id, onClose }: { id: string; onClose: () => void }) {
   return (
     <Dialog title="Save as case" onClose={onClose} className="case">
       <p className="dialog-text">
-        The request, its answer, and what the backends said, as a case that <code>wasm-host test</code> replays.
+        The request, its answer, and what the backends said, as a case that <code>wasm-host test</code>{' '}
+        replays.
       </p>
       {preview.failure && <FailureNotice failure={preview.failure} onRetry={preview.reload} />}
       <pre className="message-block case-text" tabIndex={0} role="region" aria-label="The case file">
@@ -59,10 +60,20 @@ function SaveCaseDialog({ id, onClose }: { id: string; onClose: () => void }) {
       <footer>
         <label className="select">
           <span>Folder</span>
-          <input type="text" placeholder="as configured" value={folder} onChange={(event) => setFolder(event.target.value)} />
+          <input
+            type="text"
+            placeholder="as configured"
+            value={folder}
+            onChange={(event) => setFolder(event.target.value)}
+          />
         </label>
         <span className="spacer" />
-        <button type="button" className="primary" disabled={busy || preview.data === undefined} onClick={() => void save()}>
+        <button
+          type="button"
+          className="primary"
+          disabled={busy || preview.data === undefined}
+          onClick={() => void save()}
+        >
           Save
         </button>
       </footer>

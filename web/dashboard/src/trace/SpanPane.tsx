@@ -79,7 +79,10 @@ export function SpanPane({ trace, span, onClose }: { trace: Trace; span: Span; o
           <Properties
             rows={span.events.map((event) => [
               `+${duration(event.time - span.start)}`,
-              [event.name, ...Object.entries(event.attributes).map(([name, value]) => `${name}=${shown(value)}`)].join(' '),
+              [
+                event.name,
+                ...Object.entries(event.attributes).map(([name, value]) => `${name}=${shown(value)}`),
+              ].join(' '),
             ])}
           />
         </>
@@ -90,7 +93,9 @@ export function SpanPane({ trace, span, onClose }: { trace: Trace; span: Span; o
           <ul className="plain">
             {span.links.map((link) => (
               <li key={link.span}>
-                <a href={formatRoute('traces', link.trace, { span: link.span })}>trace {link.trace.slice(0, 12)}</a>
+                <a href={formatRoute('traces', link.trace, { span: link.span })}>
+                  trace {link.trace.slice(0, 12)}
+                </a>
               </li>
             ))}
           </ul>

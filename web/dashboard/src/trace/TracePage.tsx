@@ -47,7 +47,12 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
   return (
     <>
       <div className="toolbar">
-        <a className="icon-only button" href={formatRoute('traces')} aria-label="All traces" title="All traces">
+        <a
+          className="icon-only button"
+          href={formatRoute('traces')}
+          aria-label="All traces"
+          title="All traces"
+        >
           <Icon name="back" />
         </a>
         <h1 className="trace-title">{root?.name ?? 'Trace'}</h1>
@@ -62,7 +67,7 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
         ) : (
           failed > 0 && root && <RecordButton service={root.service} only="failures" />
         )}
-        <IconButton icon="play" label="Read again" onClick={onReload} />
+        <IconButton icon="refresh" label="Read again" onClick={onReload} />
       </div>
       <ul className="facts">
         <li>
@@ -92,19 +97,23 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
         </li>
       </ul>
       {trace.dropped > 0 && (
-        <p className="notice warn">{trace.dropped} spans are missing: there are more than are kept of one trace.</p>
+        <p className="notice warn">
+          {trace.dropped} spans are missing: there are more than are kept of one trace.
+        </p>
       )}
       <div className="split">
         <div className="trace-main">
           <WaterfallView tree={tree} selected={selected} onSelect={select} />
           {trace.logs.length > 0 && (
-            <details className="trace-logs" open>
-              <summary>
-                {trace.logs.length} log {trace.logs.length === 1 ? 'line' : 'lines'}{' '}
+            <section className="trace-logs" tabIndex={0} aria-label="Log lines of the trace">
+              <header className="row">
+                <h2>
+                  {trace.logs.length} log {trace.logs.length === 1 ? 'line' : 'lines'}
+                </h2>
                 <a href={formatRoute('logs', undefined, { trace: trace.trace })}>in Logs</a>
-              </summary>
+              </header>
               <TraceLines lines={trace.logs} />
-            </details>
+            </section>
           )}
         </div>
         {span && <SpanPane key={span.span} trace={trace} span={span} onClose={() => select(undefined)} />}

@@ -1,6 +1,7 @@
 // The spans as bars over time, in a tree that opens and closes.
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
+import { withoutEscapes } from '../shared/ansi';
 import { useColour } from '../shared/application';
 import { Icon } from '../shared/Icon';
 import { duration } from '../shared/time';
@@ -97,11 +98,13 @@ export function WaterfallView(props: {
         <div role="row" aria-rowindex={1} className="grid-row">
           <div role="columnheader">Span</div>
           <div role="columnheader" className="ticks" aria-label="Time">
-            {ticks(tree.duration).map((tick, index) => (
-              <span key={index} style={{ left: `${25 * index}%` }}>
-                {duration(tick)}
-              </span>
-            ))}
+            <div className="scale">
+              {ticks(tree.duration).map((tick, index) => (
+                <span key={index} style={{ left: `${25 * index}%` }}>
+                  {duration(tick)}
+                </span>
+              ))}
+            </div>
           </div>
         </div>
       </div>
@@ -148,8 +151,6 @@ function SpanRow(props: {
   const { span } = row;
   const failed = span.status === 'error';
   const hidden = isCollapsed && row.errorsBelow > 0;
-  // The figure stands where there is room: behind the bar, else before it.
-  const before = row.left + row.width > 78;
   return (
     <div
       id={id}
@@ -158,7 +159,9 @@ function SpanRow(props: {
       aria-level={row.depth + 1}
       aria-expanded={row.children > 0 ? !isCollapsed : undefined}
       aria-selected={isSelected}
-      className={['grid-row', colour(span.service), isActive ? 'active' : '', failed ? 'failed' : ''].join(' ')}
+      className={['grid-row', colour(span.service), isActive ? 'active' : '', failed ? 'failed' : ''].join(
+        ' ',
+      )}
       style={{ height: rowHeight, transform: `translateY(${top}px)` }}
       onClick={(event) => {
         if (!(event.target as Element).closest('a, button')) onSelect();
@@ -179,7 +182,10 @@ function SpanRow(props: {
           <span className="twist" />
         )}
         {(failed || hidden) && (
-          <span className="error-mark" title={failed ? (span.message ?? 'Failed') : `${row.errorsBelow} failed below`}>
+          <span
+            className="error-mark"
+            title={failed ? (span.message ?? 'Failed') : `${row.errorsBelow} failed below`}
+          >
             <Icon name="error" />
             <span className="hidden-text">{failed ? 'failed' : 'failed below'}</span>
           </span>
@@ -191,21 +197,20 @@ function SpanRow(props: {
         {isCollapsed && <span className="quiet">+{row.below}</span>}
       </div>
       <div role="gridcell" className="timeline">
-        <span className="span-bar" style={{ left: `${row.left}%`, width: `${row.width}%` }} />
-        {row.logs.map(({ line, left }) => (
-          <span
-            key={line.id}
-            className={`dot ${line.level}`}
-            style={{ left: `${left}%` }}
-            title={`${line.level}: ${line.message}`}
-          />
-        ))}
-        <span
-          className={before ? 'span-time before' : 'span-time'}
-          style={before ? { right: `${100 - row.left}%` } : { left: `${row.left + row.width}%` }}
-        >
-          {duration(span.duration)}
-        </span>
+        <div className="scale">
+          <span className="span-bar" style={{ left: `${row.left}%`, width: `${row.width}%` }} />
+          {row.logs.map(({ line, left }) => (
+            <span
+              key={line.id}
+              className={`dot ${line.level}`}
+              style={{ left: `${left}%` }}
+              title={`${line.level}: ${withoutEscapes(line.message)}`}
+            />
+          ))}
+          <span className="span-time" style={{ left: `${row.left + row.width}%` }}>
+            {duration(span.duration)}
+          </span>
+        </div>
       </div>
     </div>
   );

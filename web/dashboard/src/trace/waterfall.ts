@@ -9,8 +9,8 @@ export interface Row {
   readonly depth: number;
   readonly children: number;
   /** Spans below it, at any depth. */
-  readonly below: number;
-  readonly errorsBelow: number;
+  below: number;
+  errorsBelow: number;
   /** Percent of the trace's time. */
   readonly left: number;
   readonly width: number;
@@ -23,6 +23,8 @@ export interface LogDot {
   readonly left: number;
 }
 
+const countedDepthMax = 200;
+
 export interface Waterfall {
   readonly rows: readonly Row[];
   readonly start: number;
@@ -34,44 +36,54 @@ export function waterfall(trace: Trace): Waterfall {
   const { start, length } = extent(trace);
   const percent = (time: number) => clamp((100 * (time - start)) / length);
   const children = tree(trace.spans);
-  const logs = Map.groupBy(trace.logs, (line) => line.span ?? '');
+  const logs = bySpan(trace.logs);
   const rows: Row[] = [];
   let deepest = 0;
 
-  // Iterative: a trace may be a chain of thousands.
+  // With a stack of its own: a trace may be a chain of thousands.
   const visited = new Set<Span>();
-  const place = (span: Span, depth: number): { below: number; errors: number } => {
-    visited.add(span);
-    deepest = Math.max(deepest, depth + 1);
-    const index = rows.length;
-    const left = percent(span.start);
-    const own = children.get(span.span) ?? [];
-    const row = {
-      span,
-      depth,
-      children: own.length,
-      below: 0,
-      errorsBelow: 0,
-      left,
-      width: clamp(percent(span.start + span.duration) - left),
-      logs: (logs.get(span.span) ?? []).map((line) => ({ line, left: percent(line.time) })),
-    };
-    rows.push(row);
-    let below = 0;
-    let errors = 0;
-    for (const child of own) {
-      if (visited.has(child)) continue;
-      const sum = place(child, depth + 1);
-      below += 1 + sum.below;
-      errors += (child.status === 'error' ? 1 : 0) + sum.errors;
+  const place = (root: Span) => {
+    const open: { span: Span; depth: number }[] = [{ span: root, depth: 0 }];
+    for (let next = open.pop(); next; next = open.pop()) {
+      const { span, depth } = next;
+      if (visited.has(span)) continue;
+      visited.add(span);
+      deepest = Math.max(deepest, depth + 1);
+      const own = children.get(span.span) ?? [];
+      const left = percent(span.start);
+      rows.push({
+        span,
+        depth,
+        children: own.length,
+        below: 0,
+        errorsBelow: 0,
+        left,
+        width: clamp(percent(span.start + span.duration) - left),
+        logs: (logs.get(span.span) ?? []).map((line) => ({ line, left: percent(line.time) })),
+      });
+      // The first child is taken first, so it goes on last.
+      for (const child of own.toReversed()) open.push({ span: child, depth: depth + 1 });
     }
-    rows[index] = { ...row, below, errorsBelow: errors };
-    return { below, errors };
   };
-  for (const root of children.get('') ?? []) place(root, 0);
+  for (const root of children.get('') ?? []) place(root);
   // Circles have no root; their first span becomes one.
-  for (const span of byStart(trace.spans)) if (!visited.has(span)) place(span, 0);
+  for (const span of byStart(trace.spans)) if (!visited.has(span)) place(span);
+  countBelow(rows);
   return { rows, start, duration: length, depth: deepest };
+}
+
+/** A row's own are those that follow it and are deeper. */
+function countBelow(rows: Row[]) {
+  const ancestors: Row[] = [];
+  for (const row of rows) {
+    while ((ancestors.at(-1)?.depth ?? -1) >= row.depth) ancestors.pop();
+    for (const ancestor of ancestors) {
+      ancestor.below += 1;
+      if (row.span.status === 'error') ancestor.errorsBelow += 1;
+    }
+    // So deep a tree is not read by its counts, and each level costs all the levels above it.
+    if (ancestors.length < countedDepthMax) ancestors.push(row);
+  }
 }
 
 /** The rows that are not below a collapsed one. */
@@ -112,6 +124,17 @@ function tree(spans: readonly Span[]): Map<string, Span[]> {
     else children.set(parent, [span]);
   }
   return children;
+}
+
+function bySpan(lines: readonly LogLine[]): Map<string, LogLine[]> {
+  const found = new Map<string, LogLine[]>();
+  for (const line of lines) {
+    if (line.span === null) continue;
+    const list = found.get(line.span);
+    if (list) list.push(line);
+    else found.set(line.span, [line]);
+  }
+  return found;
 }
 
 function byStart(spans: readonly Span[]): Span[] {

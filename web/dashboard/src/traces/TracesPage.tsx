@@ -63,9 +63,24 @@ export function TracesPage() {
       <div className="toolbar">
         <h1>Traces</h1>
         <ServiceSelect value={query.get('service') ?? ''} onChange={(service) => setParams({ service })} />
-        <Select label="Duration" value={query.get('slower') ?? ''} options={withOwn(slower, query.get('slower'))} onChange={(value) => setParams({ slower: value })} />
-        <Select label="Time" value={query.get('since') ?? ''} options={ranges} onChange={(since) => setParams({ since })} />
-        <button type="button" className="toggle" aria-pressed={errors} onClick={() => setParams({ errors: !errors })}>
+        <Select
+          label="Duration"
+          value={query.get('slower') ?? ''}
+          options={withOwn(slower, query.get('slower'))}
+          onChange={(value) => setParams({ slower: value })}
+        />
+        <Select
+          label="Time"
+          value={query.get('since') ?? ''}
+          options={ranges}
+          onChange={(since) => setParams({ since })}
+        />
+        <button
+          type="button"
+          className="toggle"
+          aria-pressed={errors}
+          onClick={() => setParams({ errors: !errors })}
+        >
           Errors only
         </button>
         <SearchField
@@ -156,7 +171,9 @@ function useColumns(longest: number): readonly Column<TraceSummary>[] {
           <span className="bar-track" aria-hidden="true">
             <span
               className={trace.error ? 'bar bad' : 'bar'}
-              style={{ width: `${longest === 0 ? 0 : Math.max(1, Math.min(100, (100 * trace.duration) / longest))}%` }}
+              style={{
+                width: `${longest === 0 ? 0 : Math.max(1, Math.min(100, (100 * trace.duration) / longest))}%`,
+              }}
             />
           </span>
           <span className="mono">{duration(trace.duration)}</span>
@@ -168,6 +185,7 @@ function useColumns(longest: number): readonly Column<TraceSummary>[] {
 }
 
 export function Status({ status, error }: { status: number | null; error: boolean }) {
-  if (status === null) return error ? <span className="badge bad">error</span> : <span className="quiet">–</span>;
+  if (status === null)
+    return error ? <span className="badge bad">error</span> : <span className="quiet">–</span>;
   return <span className={error ? 'badge bad' : status >= 400 ? 'badge warn' : 'badge good'}>{status}</span>;
 }

@@ -15,7 +15,13 @@ const times: readonly (readonly [string, string])[] = [
   ['1h', '1 h'],
 ];
 
-export function SwapForm({ service, onOutcome }: { service: string; onOutcome: (outcome: SwapOutcome) => void }) {
+export function SwapForm({
+  service,
+  onOutcome,
+}: {
+  service: string;
+  onOutcome: (outcome: SwapOutcome) => void;
+}) {
   const [file, setFile] = useState<File>();
   const [canary, setCanary] = useState(false);
   const [percent, setPercent] = useState('10');
@@ -106,7 +112,9 @@ export function SwapForm({ service, onOutcome }: { service: string; onOutcome: (
         {share !== undefined && (
           <>
             <progress value={share} max={1} aria-label="Upload" />
-            <span role="status">{share < 1 ? `${Math.round(100 * share)} %` : 'checking: compile, start, health…'}</span>
+            <span role="status">
+              {share < 1 ? `${Math.round(100 * share)} %` : 'checking: compile, start, health…'}
+            </span>
             <button type="button" onClick={() => sending.current?.cancel()}>
               Cancel
             </button>
@@ -114,8 +122,8 @@ export function SwapForm({ service, onOutcome }: { service: string; onOutcome: (
         )}
       </div>
       <p className="quiet">
-        It takes requests only after it compiled, imports nothing that is not granted, started, and answered its
-        health path. Requests that run finish on the version they began on.
+        It takes requests only after it compiled, imports nothing that is not granted, started, and answered
+        its health path. Requests that run finish on the version they began on.
       </p>
       {failure && <FailureNotice failure={failure} />}
     </form>

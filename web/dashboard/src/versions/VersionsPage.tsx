@@ -54,7 +54,8 @@ function ServiceVersions({ service }: { service: string }) {
   const [asking, setAsking] = useState<'rollback' | 'drain'>();
   const [drained, setDrained] = useState<number>();
   const load = useCallback(
-    (signal: AbortSignal) => getJson<ResourceDetails>(`api/resources/${encodeURIComponent(service)}`, {}, signal),
+    (signal: AbortSignal) =>
+      getJson<ResourceDetails>(`api/resources/${encodeURIComponent(service)}`, {}, signal),
     [service],
   );
   const { data, failure, loading, reload } = useLoad(load);
@@ -69,7 +70,10 @@ function ServiceVersions({ service }: { service: string }) {
     reload();
   };
   const drain = async () => {
-    const result = await sendJson<{ instances: number }>('POST', `services/${encodeURIComponent(service)}/drain`);
+    const result = await sendJson<{ instances: number }>(
+      'POST',
+      `services/${encodeURIComponent(service)}/drain`,
+    );
     setDrained(result.instances);
     reload();
   };

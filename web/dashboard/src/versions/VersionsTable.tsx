@@ -2,7 +2,11 @@
 import type { VersionCounts } from '../api/types';
 import { count } from '../shared/time';
 
-const looks: Readonly<Record<VersionCounts['state'], string>> = { serving: 'good', canary: 'note', draining: 'warn' };
+const looks: Readonly<Record<VersionCounts['state'], string>> = {
+  serving: 'good',
+  canary: 'note',
+  draining: 'warn',
+};
 
 export function VersionsTable({ versions }: { versions: readonly VersionCounts[] }) {
   const all = versions.reduce((sum, version) => sum + version.served + version.errors, 0);
@@ -42,7 +46,12 @@ export function VersionsTable({ versions }: { versions: readonly VersionCounts[]
                   {versions.length > 1 && all > 0 && (
                     <>
                       {' '}
-                      <meter min={0} max={all} value={answers} aria-label={`Share of ${version.version.slice(0, 12)}`} />
+                      <meter
+                        min={0}
+                        max={all}
+                        value={answers}
+                        aria-label={`Share of ${version.version.slice(0, 12)}`}
+                      />
                     </>
                   )}
                 </td>
