@@ -2,6 +2,7 @@
 //
 // CHROMIUM        the browser (default /usr/bin/chromium)
 // SCREENSHOT_DIR  if set, pictures of what is tested
+// SLOW            makes the page so many times slower, to find tests that depend on speed
 //
 // Waiting is always for something on the page or at the fake host, under one deadline; nothing
 // waits for time.
@@ -42,6 +43,10 @@ export async function open(browser, { fake: options, page: look, hash = '' } = {
   });
   const page = await context.newPage();
   page.setDefaultTimeout(deadlineMs);
+  if (process.env.SLOW) {
+    const cdp = await context.newCDPSession(page);
+    await cdp.send('Emulation.setCPUThrottlingRate', { rate: Number(process.env.SLOW) });
+  }
   const problems = [];
   // A violation of the policy is an error of the console, too.
   page.on('console', (message) => {

@@ -72,7 +72,7 @@ test('who scrolls up in the console stays there until following again', async ()
   await host.go('#/console');
   await following();
   await output().hover();
-  await page.mouse.wheel(0, -2000);
+  await page.mouse.wheel(0, -1000);
   const follow = page.getByRole('button', { name: 'Follow' });
   await follow.waitFor();
   // Whatever the wheel still moves has been moved when two looks see the same.
@@ -83,8 +83,10 @@ test('who scrolls up in the console stays there until following again', async ()
     before = seen;
     return rests;
   });
+  const count = async () => Number(/^\d+/.exec(await page.locator('.list-status').innerText())[0]);
+  const lines = await count();
   fake.emitLines(Array.from({ length: 50 }, (_, i) => ({ message: `while reading ${i}` })));
-  await page.getByText(/^65\d lines/).waitFor();
+  await eventually(page, 'the lines', count, (seen) => seen === lines + 50);
   assert.equal(await top(), before);
   assert.equal(await output().getByText('while reading 49').count(), 0);
   await follow.click();
@@ -259,6 +261,29 @@ test('a lost stream says so, comes back, and nothing is missing', async () => {
   });
   assert.equal(seen, 700);
   host.assertNoProblems(/503|ERR_|Failed to load/);
+});
+
+test('a hidden tab holds no connection, and catches up when it is seen', async () => {
+  const { fake, page } = host;
+  await host.go('#/logs');
+  await following();
+  const show = (state) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'visibilityState', { configurable: true, value });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, state);
+  await show('hidden');
+  await eventually(
+    page,
+    'no stream',
+    async () => fake.streams.count(),
+    (count) => count === 0,
+  );
+  fake.emitLines([{ message: 'while hidden' }]);
+  await show('visible');
+  await logs().getByText('while hidden').waitFor();
+  await following();
+  host.assertNoProblems();
 });
 
 test('traces are filtered, and the filters are a link', async () => {

@@ -63,17 +63,25 @@ export function Lines(props: {
 
   // Older lines above what is read push it down by their height.
   const appended = useRef(list.appended);
+  const onTheMove = useRef(false);
   useLayoutEffect(() => {
     const moved = list.appended - appended.current;
     appended.current = list.appended;
     const scroll = element.current;
-    if (scroll && !follows && moved !== 0) scroll.scrollTop += moved * lineHeight;
+    if (!scroll || follows || moved === 0) return;
+    scroll.scrollTop += moved * lineHeight;
+    onTheMove.current = true;
   }, [list.appended, follows]);
 
   const inSight = rows.getVirtualItems();
   const first = inSight[0]?.index ?? 0;
   const last = inSight.at(-1)?.index ?? 0;
   useEffect(() => {
+    // These rows are out of sight by now; the scroll event tells which are in it.
+    if (onTheMove.current) {
+      onTheMove.current = false;
+      return;
+    }
     // While the end is followed, what is in sight is on its way there.
     if (follows) list.look(0, last - first);
     else list.look(count - 1 - last, count - 1 - first);

@@ -61,6 +61,7 @@ export default function Graph({ resources, search }: { resources: Resources; sea
               <path
                 className="link-line"
                 d={link.path}
+                transform={`translate(0 ${link.top})`}
                 strokeWidth={width}
                 markerEnd={`url(#arrow-${share >= badShare ? 'bad' : flows ? 'flows' : 'idle'})`}
               />

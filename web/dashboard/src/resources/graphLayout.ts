@@ -15,6 +15,8 @@ export interface Link {
   readonly path: string;
   readonly labelX: number;
   readonly labelY: number;
+  /** How far down its path begins to count. */
+  readonly top: number;
 }
 
 export interface GraphLayout {
@@ -28,16 +30,31 @@ export const nodeWidth = 190;
 export const nodeHeight = 66;
 const margin = 24;
 
-/** Depends on names alone, so that the picture stands still while its figures change. */
+/**
+ * Depends on names alone, so that the picture stands still while its figures change. On a phone
+ * (TB) what hangs together stands below each other, not side by side.
+ */
 export function graphLayout(shape: Shape, direction: 'LR' | 'TB'): GraphLayout {
+  if (direction === 'LR') return layoutOf(shape, direction);
+  let height = 0;
+  let width = 0;
+  const nodes: Node[] = [];
+  const links: Link[] = [];
+  for (const part of parts(shape)) {
+    const layout = layoutOf(part, direction);
+    const down = height;
+    nodes.push(...layout.nodes.map((node) => ({ ...node, y: node.y + down })));
+    links.push(...layout.links.map((link) => ({ ...link, labelY: link.labelY + down, top: down })));
+    height += layout.height - margin;
+    width = Math.max(width, layout.width);
+  }
+  return { nodes, links, width, height: height + margin };
+}
+
+function layoutOf(shape: Shape, direction: 'LR' | 'TB'): GraphLayout {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({
-    rankdir: direction,
-    nodesep: 28,
-    ranksep: direction === 'LR' ? 130 : 72,
-    marginx: margin,
-    marginy: margin,
-  });
+  const ranksep = direction === 'LR' ? 130 : 72;
+  graph.setGraph({ rankdir: direction, nodesep: 28, ranksep, marginx: margin, marginy: margin });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const [name] of shape.nodes) graph.setNode(name, { width: nodeWidth, height: nodeHeight });
   for (const [from, to] of shape.links) graph.setEdge(from, to, {});
@@ -49,10 +66,25 @@ export function graphLayout(shape: Shape, direction: 'LR' | 'TB'): GraphLayout {
   const links = shape.links.map(([from, to]) => {
     const { points } = graph.edge(from, to) as { points: { x: number; y: number }[] };
     const middle = points[Math.floor(points.length / 2)] ?? { x: 0, y: 0 };
-    return { from, to, path: curve(points), labelX: middle.x, labelY: middle.y };
+    return { from, to, path: curve(points), labelX: middle.x, labelY: middle.y, top: 0 };
   });
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
   return { nodes, links, width, height };
+}
+
+/** What hangs together by links, in the order of the nodes. */
+function parts(shape: Shape): Shape[] {
+  const partOf = new Map(shape.nodes.map(([name], index) => [name, index]));
+  for (const [from, to] of shape.links) {
+    const [a, b] = [partOf.get(from) ?? 0, partOf.get(to) ?? 0];
+    for (const [name, part] of partOf) if (part === Math.max(a, b)) partOf.set(name, Math.min(a, b));
+  }
+  return [...new Set(partOf.values())]
+    .sort((a, b) => a - b)
+    .map((part) => ({
+      nodes: shape.nodes.filter(([name]) => partOf.get(name) === part),
+      links: shape.links.filter(([from]) => partOf.get(from) === part),
+    }));
 }
 
 export interface Shape {

@@ -132,10 +132,8 @@ function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
       const href = formatRoute('traces', trace.trace);
       const content = (
         <span className={trace.error ? 'hit bad-text' : 'hit'}>
-          <ServiceName service={trace.service} /> {trace.name}{' '}
-          <small>
-            {clock(trace.start, zone)} · {duration(trace.duration)}
-          </small>
+          <small className="mono">{clock(trace.start, zone)}</small> <ServiceName service={trace.service} />{' '}
+          {trace.name} <small>{duration(trace.duration)}</small>
         </span>
       );
       hits.push({ key: `trace ${trace.trace}`, href, group: 'Trace', content });
@@ -144,8 +142,8 @@ function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
       const href = formatRoute('logs', undefined, { item: String(line.id), search: text.trim() });
       const content = (
         <span className="hit">
-          <ServiceName service={line.service} /> {withoutEscapes(line.message)}{' '}
-          <small>{clock(line.time, zone)}</small>
+          <small className="mono">{clock(line.time, zone)}</small> <ServiceName service={line.service} />{' '}
+          {withoutEscapes(line.message)}
         </span>
       );
       hits.push({ key: `log ${line.id}`, href, group: line.level, content });

@@ -21,6 +21,8 @@ export const destinations: readonly { page: PageName; title: string; icon: IconN
   { page: 'recordings', title: 'Recordings', icon: 'recordings', shortcut: '' },
 ];
 
+const followingPages: readonly PageName[] = ['console', 'logs', 'traces'];
+
 export type OpenDialog = 'help' | 'search' | 'settings' | undefined;
 
 export function Shell({ children }: { children: ReactNode }) {
@@ -36,6 +38,8 @@ export function Shell({ children }: { children: ReactNode }) {
     document.title = `${title} · ${session.application}`;
   }, [title, session.application]);
 
+  // Pages that follow something themselves say so when it is lost; twice would be no clearer.
+  const ownStream = followingPages.includes(page) && subject === undefined;
   const failing = resources?.services.filter((service) => service.state === 'failed').length ?? 0;
   const down = resources?.backends.filter((backend) => backend.state === 'down').length ?? 0;
   return (
@@ -80,7 +84,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <p className="quiet version">wasm-host {session.version}</p>
       </nav>
       <main id="main" tabIndex={-1}>
-        <StreamNotice stream={stream} onRetry={retry} />
+        {!ownStream && <StreamNotice stream={stream} onRetry={retry} />}
         {children}
       </main>
       {dialog === 'help' && <HelpDialog onClose={close} />}

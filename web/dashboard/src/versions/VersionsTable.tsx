@@ -8,6 +8,8 @@ const looks: Readonly<Record<VersionCounts['state'], string>> = {
   draining: 'warn',
 };
 
+const percent = (value: number) => `${value > 0 && value < 0.1 ? '<0.1' : value.toFixed(1)} %`;
+
 export function VersionsTable({ versions }: { versions: readonly VersionCounts[] }) {
   const all = versions.reduce((sum, version) => sum + version.served + version.errors, 0);
   return (
@@ -44,20 +46,12 @@ export function VersionsTable({ versions }: { versions: readonly VersionCounts[]
                 <td className="number">
                   {count(answers)}
                   {versions.length > 1 && all > 0 && (
-                    <>
-                      {' '}
-                      <meter
-                        min={0}
-                        max={all}
-                        value={answers}
-                        aria-label={`Share of ${version.version.slice(0, 12)}`}
-                      />
-                    </>
+                    <span className="quiet"> ({percent((100 * answers) / all)})</span>
                   )}
                 </td>
                 <td className={version.errors > 0 ? 'number bad-text' : 'number'}>
                   {count(version.errors)}
-                  {version.errors > 0 && ` (${share < 0.1 ? '<0.1' : share.toFixed(1)} %)`}
+                  {version.errors > 0 && ` (${percent(share)})`}
                 </td>
                 <td className="number">{version.in_flight}</td>
                 <td className="number">{version.instances}</td>
