@@ -71,6 +71,34 @@ test('a metric is grouped and filtered by its dimensions, over a range, and all 
   host.assertNoProblems();
 });
 
+test('a part of a chart leads to the traces of that time', async () => {
+  const { fake, page } = host;
+  await host.go('#/metrics/http.server.request.duration');
+  await page.locator('.exemplar').first().waitFor();
+  const box = await page.locator('.u-over').boundingBox();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + box.height - 5);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + box.height - 5, { steps: 5 });
+  await page.mouse.up();
+  await page.getByRole('link', { name: 'Traces of this time' }).click();
+  const [, since, until] = /^#\/traces\?since=(\d+)&until=(\d+)$/.exec(hash());
+  assert.ok(Number(since) < Number(until));
+  const inside = fake.telemetry.traces.filter(
+    ({ summary }) => summary.start >= since && summary.start < until,
+  );
+  await page.getByText(`${inside.length} traces`).waitFor();
+  assert.equal(fake.streams.count('traces'), 0);
+  await page.getByRole('button', { name: 'show any time' }).click();
+  assert.equal(hash(), '#/traces');
+  await eventually(
+    page,
+    'followed again',
+    async () => fake.streams.count('traces'),
+    (count) => count === 1,
+  );
+  host.assertNoProblems();
+});
+
 test('an instrument with too many dimensions says so', async () => {
   const { page } = host;
   await host.go('#/metrics/db.client.operation.duration');

@@ -121,6 +121,7 @@ test('log lines are filtered by level, service and words, and the filters are a 
   await page.getByLabel('Level').selectOption('warn');
   await page.getByLabel('Service').selectOption('apiservice');
   await page.getByRole('searchbox').fill('forecast');
+  await page.getByRole('searchbox').press('Enter');
   await eventually(
     page,
     'only errors',
@@ -159,6 +160,34 @@ test('arrows go through log lines, the details follow, and Escape closes them', 
   );
   await page.keyboard.press('Escape');
   await details.waitFor({ state: 'detached' });
+  host.assertNoProblems();
+});
+
+test('a line is copied, and its details take as much room as one likes', async () => {
+  const { fake, page } = host;
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  const line = fake.telemetry.lines.findLast((one) => one.level === 'error');
+  await host.go(`#/logs?item=${line.id}`);
+  await page.getByRole('button', { name: 'Copy the line as JSON' }).click();
+  await page.getByRole('status').filter({ hasText: 'Copied' }).waitFor({ state: 'attached' });
+  assert.deepEqual(JSON.parse(await page.evaluate(() => navigator.clipboard.readText())), line);
+
+  const edge = page.getByRole('separator', { name: 'Width of the details' });
+  const pane = page.getByRole('complementary', { name: 'Details of the log line' });
+  const width = async () => (await pane.boundingBox()).width;
+  const before = await width();
+  await edge.focus();
+  await page.keyboard.press('ArrowLeft');
+  const wider = await eventually(page, 'wider', width, (seen) => seen > before + 20);
+  const { x, y, height } = await edge.boundingBox();
+  await page.mouse.move(x + 4, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(x + 204, y + height / 2, { steps: 4 });
+  await page.mouse.up();
+  const narrow = await eventually(page, 'narrower', width, (seen) => seen < wider - 150);
+  await page.reload();
+  await pane.waitFor();
+  assert.ok(Math.abs((await width()) - narrow) < 2);
   host.assertNoProblems();
 });
 

@@ -2,6 +2,7 @@
 import { useMemo, useState } from 'react';
 import type { LogLine } from '../api/types';
 import { keyOfLine, timeOfLine } from '../logs/query';
+import { CopyButton } from '../shared/CopyButton';
 import { IconButton, SearchField } from '../shared/Controls';
 import { ListStatus } from '../shared/ListStatus';
 import { FailureNotice, StreamNotice } from '../shared/Notices';
@@ -58,6 +59,7 @@ export function ConsolePage() {
           pressed={wrap}
           onClick={() => setParams({ wrap: wrap ? 'false' : undefined }, 'replace')}
         />
+        <CopyButton label="Copy what is held" text={() => asText([...list.items()].reverse())} />
         <IconButton icon="download" label="Download" onClick={download} />
         <IconButton icon="clear" label="Clear the view" onClick={() => list.clear(Date.now() * 1000)} />
       </div>

@@ -19,7 +19,7 @@ export function marked(text: string, search: string): Part[] {
   return parts;
 }
 
-function words(text: string, search: string): Part[] {
+export function words(text: string, search: string): Part[] {
   const wanted = search
     .toLowerCase()
     .split(/\s+/)

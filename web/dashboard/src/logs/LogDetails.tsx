@@ -1,6 +1,7 @@
 // One log line with all that is known about it.
 import type { LogLine } from '../api/types';
 import { withoutEscapes } from '../shared/ansi';
+import { CopyButton } from '../shared/CopyButton';
 import { ServiceName } from '../shared/Controls';
 import { DetailsPane, Properties, shown } from '../shared/DetailsPane';
 import { formatRoute } from '../shared/route';
@@ -11,7 +12,12 @@ export function LogDetails({ line, onClose }: { line: LogLine; onClose: () => vo
   const { zone } = useSettings();
   const fields = Object.entries(line.fields);
   return (
-    <DetailsPane title="Log line" label="Details of the log line" onClose={onClose}>
+    <DetailsPane
+      title="Log line"
+      label="Details of the log line"
+      onClose={onClose}
+      actions={<CopyButton label="Copy the line as JSON" text={() => JSON.stringify(line, null, 2)} />}
+    >
       <pre className="message-block">{withoutEscapes(line.message)}</pre>
       {line.trace !== null && (
         <p className="row">

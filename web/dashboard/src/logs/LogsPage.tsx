@@ -13,7 +13,9 @@ import { useLiveList } from '../shared/useLiveList';
 import { useNarrow } from '../shared/useMedia';
 import { useRoute, useSetParams } from '../shared/useRoute';
 import { LogDetails } from './LogDetails';
-import { keyOfLine, levels, logQuery, ranges, timeOfLine } from './query';
+import { Marked } from '../console/Text';
+import { WindowChip } from '../shared/WindowChip';
+import { keyOfLine, levels, logQuery, rangesWith, timeOfLine } from './query';
 
 export function LogsPage() {
   const { query } = useRoute();
@@ -25,7 +27,8 @@ export function LogsPage() {
     query: logQuery(query),
     key: keyOfLine,
     time: timeOfLine,
-    following: !paused,
+    // What has an end in the past does not grow.
+    following: !paused && !query.has('until'),
   });
   const { list, stream, retryStream } = view;
   const item = query.get('item') ?? undefined;
@@ -63,14 +66,25 @@ export function LogsPage() {
         <Select
           label="Time"
           value={query.get('since') ?? ''}
-          options={ranges}
+          options={rangesWith(query.get('since'))}
           onChange={(since) => setParams({ since })}
+        />
+        <Select
+          label="Source"
+          value={query.get('source') ?? ''}
+          options={[
+            ['', 'Guests and host'],
+            ['guest', 'Guests'],
+            ['host', 'Host'],
+          ]}
+          onChange={(source) => setParams({ source })}
         />
         <SearchField
           label="Search logs"
           value={query.get('search') ?? ''}
           onChange={(search) => setParams({ search }, 'replace')}
         />
+        <WindowChip />
         {trace !== null && (
           <button
             type="button"
@@ -96,7 +110,7 @@ export function LogsPage() {
         <Grid<LogLine>
           label="Log lines"
           className="grid-logs"
-          columns={useColumns()}
+          columns={useColumns(query.get('search') ?? '')}
           count={list.length}
           rowHeight={narrow ? 50 : 27}
           shift={list.prepended}
@@ -115,7 +129,7 @@ export function LogsPage() {
   );
 }
 
-function useColumns(): readonly Column<LogLine>[] {
+function useColumns(search: string): readonly Column<LogLine>[] {
   const { zone } = useSettings();
   return [
     { key: 'time', label: 'Time', className: 'mono', render: (line) => clock(line.time, zone) },
@@ -129,7 +143,14 @@ function useColumns(): readonly Column<LogLine>[] {
       key: 'message',
       label: 'Message',
       className: 'message',
-      render: (line) => <span title={line.message}>{withoutEscapes(line.message)}</span>,
+      render: (line) => {
+        const text = withoutEscapes(line.message);
+        return (
+          <span title={text}>
+            <Marked text={text} search={search} />
+          </span>
+        );
+      },
     },
     {
       key: 'trace',

@@ -14,12 +14,19 @@ export const ranges: readonly (readonly [string, string])[] = [
   ['12h', 'Last 12 h'],
 ];
 
+/** A range of the list, or whatever else a link asks for. */
+export function rangesWith(since: string | null): typeof ranges {
+  if (since === null || ranges.some(([key]) => key === since)) return ranges;
+  return [...ranges, [since, /^\d+$/.test(since) ? 'From a moment on' : `Last ${since}`]];
+}
+
 export function logQuery(params: URLSearchParams): Query {
   return {
     service: params.getAll('service'),
     level: params.get('level'),
     search: params.get('search'),
     since: params.get('since'),
+    until: params.get('until'),
     trace: params.get('trace'),
     request: params.get('request'),
     source: params.get('source'),

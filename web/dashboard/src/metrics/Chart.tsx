@@ -28,8 +28,10 @@ export function Chart(props: {
   exemplars: readonly Exemplar[];
   label: string;
   onPoint: (index: number | null) => void;
+  /** A part of the time, in microseconds, that is looked at closer; undefined for all of it. */
+  onWindow: (window: readonly [number, number] | undefined) => void;
 }) {
-  const { chart, unit, rate, exemplars, label, onPoint } = props;
+  const { chart, unit, rate, exemplars, label, onPoint, onWindow } = props;
   const { theme, zone } = useSettings();
   const dark = useMedia('(prefers-color-scheme: dark)');
   const frame = useRef<HTMLDivElement>(null);
@@ -37,9 +39,9 @@ export function Chart(props: {
   const zoomed = useRef(false);
   const [places, setPlaces] = useState<readonly Place[]>([]);
   // What changes with every refresh must not make another chart.
-  const latest = useRef({ chart, exemplars, onPoint });
+  const latest = useRef({ chart, exemplars, onPoint, onWindow });
   useLayoutEffect(() => {
-    latest.current = { chart, exemplars, onPoint };
+    latest.current = { chart, exemplars, onPoint, onWindow };
   });
 
   const shape = JSON.stringify(chart.lines.map(({ label, hue, dash }) => [label, hue, dash]));
@@ -92,7 +94,11 @@ export function Chart(props: {
           draw: [(self) => setPlaces(placesOf(self, latest.current.exemplars))],
           setSelect: [
             (self) => {
-              zoomed.current = self.select.width > 0;
+              const { left, width } = self.select;
+              if (width === 0) return;
+              zoomed.current = true;
+              const at = (x: number) => Math.round(self.posToVal(x, 'x') * 1_000_000);
+              latest.current.onWindow([at(left), at(left + width)]);
             },
           ],
         },
@@ -102,6 +108,7 @@ export function Chart(props: {
     );
     made.over.addEventListener('dblclick', () => {
       zoomed.current = false;
+      latest.current.onWindow(undefined);
     });
     plot.current = made;
     const observer = new ResizeObserver(() => {
@@ -126,6 +133,8 @@ export function Chart(props: {
         <a
           key={`${exemplar.trace} ${exemplar.time}`}
           className="exemplar"
+          // A drag that begins here is meant for the chart.
+          draggable={false}
           href={formatRoute('traces', exemplar.trace)}
           style={{ left: x, top: y }}
           aria-label={`Trace of a request at ${clock(exemplar.time, zone)}: ${inUnit(exemplar.value, unit)}`}

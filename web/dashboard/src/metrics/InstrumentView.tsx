@@ -6,6 +6,7 @@ import { useApplication } from '../shared/application';
 import { colourOf } from '../shared/colours';
 import { Select, Tabs } from '../shared/Controls';
 import { FailureNotice } from '../shared/Notices';
+import { formatRoute } from '../shared/route';
 import { useSettings } from '../shared/settings';
 import { clock, inUnit } from '../shared/time';
 import { useEvery, useLoad } from '../shared/useLoad';
@@ -122,6 +123,7 @@ function Figures({
 }) {
   const { zone } = useSettings();
   const [point, setPoint] = useState<number | null>(null);
+  const [part, setPart] = useState<readonly [number, number]>();
   const { services } = useApplication();
   const chart = useMemo(
     () => chartOf(data, percentile, (service) => colourOf(service, services)),
@@ -142,17 +144,30 @@ function Figures({
           exemplars={exemplars}
           label={`${data.name}, ${chart.lines.length} lines over time; the table has the figures`}
           onPoint={setPoint}
+          onWindow={setPart}
         />
       )}
       {!asTable && (
-        <p className="quiet chart-note">
+        <p className="quiet chart-note row">
           {point !== null && chart.times[point] !== undefined
             ? clock(chart.times[point] * 1_000_000, zone)
             : `Drag to look closer, double-click to go back.${exemplars.length > 0 ? ' Points are single requests.' : ''}`}
+          {part && <PartLinks part={part} />}
         </p>
       )}
       <LineTable lines={chart.lines} show={show} point={asTable ? null : point} />
       {chart.omitted > 0 && <p className="quiet">{chart.omitted} more are not shown; filter to see them.</p>}
+    </>
+  );
+}
+
+/** From a peak to what happened in it. */
+function PartLinks({ part: [since, until] }: { part: readonly [number, number] }) {
+  const time = { since: String(since), until: String(until) };
+  return (
+    <>
+      <a href={formatRoute('traces', undefined, time)}>Traces of this time</a>
+      <a href={formatRoute('logs', undefined, time)}>Logs of this time</a>
     </>
   );
 }

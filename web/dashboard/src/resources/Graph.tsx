@@ -65,11 +65,20 @@ export default function Graph({ resources, search }: { resources: Resources; sea
                 strokeWidth={width}
                 markerEnd={`url(#arrow-${share >= badShare ? 'bad' : flows ? 'flows' : 'idle'})`}
               />
-              <text x={link.labelX} y={link.labelY - 8} textAnchor="middle">
+              <text
+                x={link.labelX + (narrow ? 8 : 0)}
+                y={link.labelY + (narrow ? -2 : -8)}
+                textAnchor={narrow ? 'start' : 'middle'}
+              >
                 {flows ? rate(live?.rate ?? 0) : 'granted'}
               </text>
               {(live?.errors ?? 0) > 0 && (
-                <text className="link-errors" x={link.labelX} y={link.labelY + 17} textAnchor="middle">
+                <text
+                  className="link-errors"
+                  x={link.labelX + (narrow ? 8 : 0)}
+                  y={link.labelY + (narrow ? 14 : 17)}
+                  textAnchor={narrow ? 'start' : 'middle'}
+                >
                   {rate(live?.errors ?? 0)} failed
                 </text>
               )}

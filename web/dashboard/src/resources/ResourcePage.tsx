@@ -79,9 +79,13 @@ function Cards({ details }: { details: ResourceDetails }) {
             rows={[
               [
                 'Address',
-                <a key="address" href={live.address} target="_blank" rel="noreferrer noopener">
-                  {live.address}
-                </a>,
+                live.route === null ? (
+                  live.address
+                ) : (
+                  <a key="address" href={live.address} target="_blank" rel="noreferrer noopener">
+                    {live.address}
+                  </a>
+                ),
               ],
               ['Route', live.route ?? 'internal: only other services reach it'],
               ['Kind', live.kind === 'static' ? 'static files' : 'component'],

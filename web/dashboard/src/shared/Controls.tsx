@@ -1,5 +1,5 @@
 // The controls that the toolbars of all pages share.
-import { useEffect, useId, useState } from 'react';
+import { useEffect, useId, useRef, useState } from 'react';
 import { useApplication, useColour } from './application';
 import { Icon, type IconName } from './Icon';
 
@@ -28,11 +28,29 @@ export function IconButton(props: {
   );
 }
 
-/** Answers to every letter, and follows when the address changes under it. */
+/** A pause in typing, so that not every letter is a question to the host. */
+const pauseMs = 150;
+
+/** Answers when one pauses or presses Enter, and follows when the address changes under it. */
 export function SearchField(props: { label: string; value: string; onChange: (value: string) => void }) {
   const { label, value, onChange } = props;
   const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  const told = useRef(value);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => {
+    // What comes back of what was typed here is no news, and must not undo letters after it.
+    if (value === told.current) return;
+    told.current = value;
+    clearTimeout(timer.current);
+    setText(value);
+  }, [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const tell = (now: string) => {
+    clearTimeout(timer.current);
+    if (now === told.current) return;
+    told.current = now;
+    onChange(now);
+  };
   return (
     <span className="search-field">
       <Icon name="search" />
@@ -43,8 +61,14 @@ export function SearchField(props: { label: string; value: string; onChange: (va
         value={text}
         spellCheck={false}
         onChange={(event) => {
-          setText(event.target.value);
-          onChange(event.target.value);
+          const now = event.target.value;
+          setText(now);
+          clearTimeout(timer.current);
+          timer.current = setTimeout(() => tell(now), pauseMs);
+        }}
+        onBlur={() => tell(text)}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') tell(text);
         }}
       />
     </span>

@@ -23,8 +23,8 @@ const paths = {
   database: 'M5 6a7 2.5 0 1 0 14 0a7 2.5 0 1 0-14 0M5 6v12a7 2.5 0 0 0 14 0V6M5 12a7 2.5 0 0 0 14 0',
   model: 'M12 4l7 4v8l-7 4-7-4V8zM12 12l7-4M12 12v8M12 12L5 8',
   refresh: 'M19 8a8 8 0 1 0 1 6M19 3v5h-5',
+  done: 'M5 12l5 5 9-10',
   copy: 'M9 9h10v11H9zM5 15V4h10',
-  external: 'M10 5H5v14h14v-5M13 5h6v6M19 5l-9 9',
 } as const;
 
 export type IconName = keyof typeof paths;

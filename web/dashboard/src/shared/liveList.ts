@@ -100,14 +100,6 @@ export class LiveList<T> {
     return undefined;
   }
 
-  indexOf(key: string): number {
-    for (let i = 0; i < this.length; i += 1) {
-      const item = this.at(i);
-      if (item !== undefined && this.source.key(item) === key) return i;
-    }
-    return -1;
-  }
-
   /** A stream was opened; the first item tells whether something was missed in between. */
   opened() {
     this.firstAfterOpen = true;

@@ -1,4 +1,4 @@
-// What a person prefers, kept in the browser: colours and the clock.
+// What a person prefers, kept in the browser: colours, the clock, how much room details have.
 import { useSyncExternalStore } from 'react';
 import type { Zone } from './time';
 
@@ -7,18 +7,27 @@ export type Theme = 'system' | 'light' | 'dark';
 export interface Settings {
   readonly theme: Theme;
   readonly zone: Zone;
+  /** How much of the page the details beside a grid take, in percent. */
+  readonly paneShare: number;
 }
 
+export const paneShareMin = 20;
+export const paneShareMax = 75;
 const storageKey = 'wasm-host-dashboard';
 const listeners = new Set<() => void>();
 let settings = read();
 
+function bounded(share: number): number {
+  return Math.max(paneShareMin, Math.min(paneShareMax, share));
+}
+
 function read(): Settings {
-  const preset: Settings = { theme: 'system', zone: 'local' };
+  const preset: Settings = { theme: 'system', zone: 'local', paneShare: 38 };
   try {
     const kept = JSON.parse(localStorage.getItem(storageKey) ?? '{}') as Partial<Settings>;
     const theme = kept.theme === 'light' || kept.theme === 'dark' ? kept.theme : preset.theme;
-    return { theme, zone: kept.zone === 'utc' ? 'utc' : preset.zone };
+    const paneShare = typeof kept.paneShare === 'number' ? bounded(kept.paneShare) : preset.paneShare;
+    return { theme, zone: kept.zone === 'utc' ? 'utc' : preset.zone, paneShare };
   } catch {
     // No storage, or what is in it is not ours.
     return preset;
@@ -36,6 +45,7 @@ function show() {
 
 export function changeSettings(change: Partial<Settings>) {
   settings = { ...settings, ...change };
+  settings = { ...settings, paneShare: bounded(settings.paneShare) };
   try {
     localStorage.setItem(storageKey, JSON.stringify(settings));
   } catch {

@@ -51,7 +51,11 @@ export function useLiveList<T>(options: LiveListOptions<T>): LiveListView<T> {
   // The stream comes behind the first page: what both bring is recognised, a hole is not.
   const ready = begun === list && (list.length > 0 || list.complete || list.failure !== undefined);
   const onItem = useCallback((item: T) => list.push(item), [list]);
-  const onOpen = useCallback(() => list.opened(), [list]);
+  const onOpen = useCallback(() => {
+    list.opened();
+    // The host is there again, so what failed meanwhile is worth another try.
+    if (list.failure) list.retry();
+  }, [list]);
   const { stream, retry } = useFollow<T>(
     following && ready ? joined(address, { follow: true, limit: pageSize }) : undefined,
     onItem,

@@ -2,6 +2,7 @@
 import { useState } from 'react';
 import type { LogLine, Span, Trace } from '../api/types';
 import { withoutEscapes } from '../shared/ansi';
+import { CopyButton } from '../shared/CopyButton';
 import { ServiceName, Tabs } from '../shared/Controls';
 import { DetailsPane, Properties, shown } from '../shared/DetailsPane';
 import { formatRoute } from '../shared/route';
@@ -24,7 +25,12 @@ export function SpanPane({ trace, span, onClose }: { trace: Trace; span: Span; o
   );
   const talk = call !== undefined && tab === 'talk';
   return (
-    <DetailsPane title={span.name} label="Details of the span" onClose={onClose}>
+    <DetailsPane
+      title={span.name}
+      label="Details of the span"
+      onClose={onClose}
+      actions={<CopyButton label="Copy the span as JSON" text={() => JSON.stringify(span, null, 2)} />}
+    >
       {call && (
         <Tabs
           label="View"

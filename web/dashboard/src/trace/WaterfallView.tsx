@@ -3,7 +3,8 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
 import { withoutEscapes } from '../shared/ansi';
 import { useColour } from '../shared/application';
-import { Icon } from '../shared/Icon';
+import type { Span } from '../api/types';
+import { Icon, type IconName } from '../shared/Icon';
 import { duration } from '../shared/time';
 import { type Row, ticks, visibleRows, type Waterfall } from './waterfall';
 
@@ -135,6 +136,13 @@ export function WaterfallView(props: {
   );
 }
 
+/** What is asked outside of the host, by the attributes that tell. */
+function peerOf({ attributes }: Span): IconName | undefined {
+  if (attributes['db.system.name'] !== undefined) return 'database';
+  if (attributes['gen_ai.operation.name'] !== undefined) return 'model';
+  return undefined;
+}
+
 function SpanRow(props: {
   id: string;
   row: Row;
@@ -150,6 +158,7 @@ function SpanRow(props: {
   const colour = useColour();
   const { span } = row;
   const failed = span.status === 'error';
+  const peer = peerOf(span);
   const hidden = isCollapsed && row.errorsBelow > 0;
   return (
     <div
@@ -191,6 +200,7 @@ function SpanRow(props: {
           </span>
         )}
         <span className="service-of">{span.service}</span>
+        {peer && <Icon name={peer} />}
         <span className="label" title={span.name}>
           {span.name}
         </span>

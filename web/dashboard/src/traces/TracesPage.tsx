@@ -1,7 +1,7 @@
 // The requests that left a trace, newest first.
 import { useCallback, useState } from 'react';
 import type { TraceSummary } from '../api/types';
-import { ranges } from '../logs/query';
+import { rangesWith } from '../logs/query';
 import { IconButton, SearchField, Select, ServiceName, ServiceSelect } from '../shared/Controls';
 import { type Column, Grid } from '../shared/Grid';
 import { ListStatus } from '../shared/ListStatus';
@@ -11,10 +11,12 @@ import { useSettings } from '../shared/settings';
 import { clock, duration } from '../shared/time';
 import { useLiveList } from '../shared/useLiveList';
 import { useNarrow } from '../shared/useMedia';
+import { WindowChip } from '../shared/WindowChip';
 import { navigate, useRoute, useSetParams } from '../shared/useRoute';
 
 const keyOf = (trace: TraceSummary) => trace.trace;
-const timeOf = (trace: TraceSummary) => trace.start;
+// A trace comes when it has ended, so its end is its place in the order of the stream.
+const timeOf = (trace: TraceSummary) => trace.start + trace.duration;
 
 const slower: readonly (readonly [string, string])[] = [
   ['', 'Any duration'],
@@ -40,11 +42,12 @@ export function TracesPage() {
       errors: errors ? true : undefined,
       slower: query.get('slower'),
       since: query.get('since'),
+      until: query.get('until'),
       route: query.get('route'),
     },
     key: keyOf,
     time: timeOf,
-    following: !paused,
+    following: !paused && !query.has('until'),
   });
   const onRange = useCallback(
     (from: number, to: number) => {
@@ -72,7 +75,7 @@ export function TracesPage() {
         <Select
           label="Time"
           value={query.get('since') ?? ''}
-          options={ranges}
+          options={rangesWith(query.get('since'))}
           onChange={(since) => setParams({ since })}
         />
         <button
@@ -88,6 +91,7 @@ export function TracesPage() {
           value={query.get('search') ?? ''}
           onChange={(search) => setParams({ search }, 'replace')}
         />
+        <WindowChip />
         <span className="spacer" />
         <IconButton
           icon={paused ? 'play' : 'pause'}

@@ -29,7 +29,7 @@ export function VersionsTable({ versions }: { versions: readonly VersionCounts[]
               In flight
             </th>
             <th scope="col" className="number">
-              Instances
+              <abbr title="Instances">Inst.</abbr>
             </th>
           </tr>
         </thead>
