@@ -1,0 +1,39 @@
+// What every page knows: the session, and the live state of services and backends.
+import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from 'react';
+import type { Resources, Session } from '../api/types';
+import { colourClass } from './colours';
+import { type StreamState, useFollow } from './useFollow';
+
+export interface Application {
+  readonly session: Session;
+  readonly resources: Resources | undefined;
+  readonly services: readonly string[];
+  readonly stream: StreamState;
+  retry(): void;
+}
+
+const Context = createContext<Application | undefined>(undefined);
+
+export function ApplicationProvider({ session, children }: { session: Session; children: ReactNode }) {
+  const [resources, setResources] = useState<Resources>();
+  const onItem = useCallback((item: Resources) => setResources(item), []);
+  const { stream, retry } = useFollow<Resources>('api/resources?follow=true', onItem);
+  const names =
+    resources?.services
+      .map((service) => service.service)
+      .sort()
+      .join('\n') ?? '';
+  const services = useMemo(() => (names === '' ? [] : names.split('\n')), [names]);
+  return <Context value={{ session, resources, services, stream, retry }}>{children}</Context>;
+}
+
+export function useApplication(): Application {
+  const application = useContext(Context);
+  if (!application) throw new Error('outside of ApplicationProvider');
+  return application;
+}
+
+export function useColour(): (service: string | null) => string {
+  const { services } = useApplication();
+  return useCallback((service) => colourClass(service, services), [services]);
+}

@@ -1,0 +1,65 @@
+// The versions that run at the moment, side by side.
+import type { VersionCounts } from '../api/types';
+import { count } from '../shared/time';
+
+const looks: Readonly<Record<VersionCounts['state'], string>> = {
+  serving: 'good',
+  canary: 'note',
+  draining: 'warn',
+};
+
+const percent = (value: number) => `${value > 0 && value < 0.1 ? '<0.1' : value.toFixed(1)} %`;
+
+export function VersionsTable({ versions }: { versions: readonly VersionCounts[] }) {
+  const all = versions.reduce((sum, version) => sum + version.served + version.errors, 0);
+  return (
+    <div className="table-frame flat" tabIndex={0} role="region" aria-label="Versions in service">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Version</th>
+            <th scope="col">State</th>
+            <th scope="col" className="number">
+              Answers
+            </th>
+            <th scope="col" className="number">
+              Errors
+            </th>
+            <th scope="col" className="number">
+              In flight
+            </th>
+            <th scope="col" className="number">
+              <abbr title="Instances">Inst.</abbr>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {versions.map((version) => {
+            const answers = version.served + version.errors;
+            const share = answers === 0 ? 0 : (100 * version.errors) / answers;
+            return (
+              <tr key={`${version.version} ${version.state}`}>
+                <td className="mono">{version.version.slice(0, 12)}</td>
+                <td>
+                  <span className={`badge ${looks[version.state] ?? ''}`}>{version.state}</span>
+                </td>
+                <td className="number">
+                  {count(answers)}
+                  {versions.length > 1 && all > 0 && (
+                    <span className="quiet"> ({percent((100 * answers) / all)})</span>
+                  )}
+                </td>
+                <td className={version.errors > 0 ? 'number bad-text' : 'number'}>
+                  {count(version.errors)}
+                  {version.errors > 0 && ` (${percent(share)})`}
+                </td>
+                <td className="number">{version.in_flight}</td>
+                <td className="number">{version.instances}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
