@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     files.sort();
     let mut table = String::from("pub(crate) static FILES: &[Asset] = &[\n");
-    for file in files.iter().filter(|file| file.extension().is_none_or(|end| end != "gz")) {
+    for file in files.iter().filter(|file| !is_packed(file)) {
         let path = file.strip_prefix(&built)?.display().to_string();
         let packed = PathBuf::from(format!("{}.gz", file.display()));
         let gzip = match files.contains(&packed) {
@@ -34,6 +34,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     table.push_str("];\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("files.rs"), table)?;
     Ok(())
+}
+
+/// A file that stands beside the one that it is made of.
+fn is_packed(file: &Path) -> bool {
+    file.extension().is_some_and(|end| end == "gz" || end == "br")
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {

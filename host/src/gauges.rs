@@ -51,7 +51,7 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
         reading(&instruments::BACKEND_UP, up.collect()),
         reading(&instruments::UPTIME, vec![point(&[], uptime(host.started))]),
     ];
-    all.extend(memory().map(|bytes| reading(&instruments::MEMORY, vec![point(&[], bytes)])));
+    all.extend(memory().map(|bytes| reading(&instruments::MEMORY, vec![point(&[], bytes as f64)])));
     all
 }
 
@@ -60,11 +60,11 @@ fn uptime(started: u64) -> f64 {
 }
 
 /// What the system says. None: it does not.
-fn memory() -> Option<f64> {
+pub(crate) fn memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024.0)
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 fn reading(instrument: &'static Instrument, points: Vec<Point>) -> Reading {

@@ -16,12 +16,15 @@ use crate::gauges;
 use crate::serve::Host;
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
 use wasm_host_http::admin::resources::{
-    BackendResource, Described, Edge, HostStatus, LimitInEffect, Recent, Resources,
+    BackendResource, Described, Edge, Health, HostStatus, LimitInEffect, Recent, Resources,
     ServiceResource, Variable, VersionStatus,
 };
 use wasm_host_http::admin::{BackendStatus, ServiceStatus, Status};
 use wasm_host_http::control::versions::Attempt;
 use wasm_host_limits as limits;
+use wasm_host_limits::service::{ServiceLimits, StaticLimits};
+use wasm_host_limits::setting::Settings as _;
+use wasm_host_service::history::Verdict;
 use wasm_host_service::traffic::Traffic;
 use wasm_host_service::version::Version;
 use wasm_host_settings::secret::EnvironmentValue;
@@ -202,6 +205,7 @@ impl Host {
                 started: self.started,
                 address: self.address.clone(),
                 pid: std::process::id(),
+                memory: gauges::memory(),
             },
             backends: backends.collect(),
             services,
@@ -236,7 +240,13 @@ impl Host {
             _ => "draining",
         };
         let imports = active.as_ref().map(|active| active.stable.imports.clone());
+        let checked = history.iter().rev().find(|it| it.verdict == Verdict::Activated);
+        let checked = checked.map(|it| it.at_ms.saturating_mul(1000));
+        let path = config.component().and_then(|component| component.health.clone());
+        let explained = ServiceLimits::rows().into_iter().chain(StaticLimits::rows());
+        let explained: BTreeMap<&str, String> = explained.map(|row| (row.key, row.what)).collect();
         Some(Described {
+            grants: service.grants.clone(),
             service,
             imports: imports.unwrap_or_default(),
             limits: limits
@@ -246,10 +256,16 @@ impl Host {
                     source: bound
                         .line
                         .map_or("default".to_owned(), |line| format!("{file}:{line}")),
+                    what: explained.get(&*bound.key).cloned().unwrap_or_default(),
                 })
                 .collect(),
             environment: config.component().map(variables).unwrap_or_default(),
-            health: config.component().and_then(|component| component.health.clone()),
+            health: Health {
+                state: if path.is_some() { "healthy" } else { "unknown" },
+                checked: checked.filter(|_| path.is_some()),
+                detail: None,
+                path,
+            },
             history: history.into_iter().map(Attempt::from).collect(),
             versions: versions
                 .iter()

@@ -16,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::stream;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -196,6 +197,10 @@ impl Admin {
                 writes(request)?;
                 Ok(self.logout(request.headers()))
             }
+            ["resources"] if follows(request) => {
+                reads(request)?;
+                Ok(self.follow_resources())
+            }
             ["resources"] => {
                 reads(request)?;
                 Ok(json(StatusCode::OK, &self.status.resources().await))
@@ -218,6 +223,20 @@ impl Admin {
                 Err(Failure::new(Kind::NoRoute, format!("There is no {path}; {PATHS}.")))
             }
         }
+    }
+
+    /// All that is there, again and again, for as long as the reader takes it.
+    fn follow_resources(&self) -> Response<WasiBody> {
+        let status = self.status.clone();
+        let lines = stream::unfold((status, false), async |(status, is_next)| {
+            if is_next {
+                tokio::time::sleep(limits::RESOURCES_AGAIN).await;
+            }
+            let mut line = serde_json::to_vec(&status.resources().await).unwrap_or_default();
+            line.push(b'\n');
+            Some((line, (status, true)))
+        });
+        telemetry::lines(lines)
     }
 
     async fn health(&self, ready: bool) -> Response<WasiBody> {
@@ -245,6 +264,13 @@ fn writes<B>(request: &Request<B>) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(Kind::PostOnly, "This is asked for with POST."))
+}
+
+/// Whether a list is wanted as it goes on.
+fn follows<B>(request: &Request<B>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "follow" && value == "true")
 }
 
 fn malformed(detail: impl Into<String>) -> Failure {

@@ -18,6 +18,17 @@ use wasm_host_system::table;
 
 #[derive(Deserialize)]
 struct Described {
+    service: Summary,
+    imports: Vec<String>,
+    limits: Vec<Limit>,
+    environment: Vec<Variable>,
+    health: Health,
+    history: Vec<Attempt>,
+    failures: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Summary {
     service: String,
     kind: String,
     route: Option<String>,
@@ -35,12 +46,11 @@ struct Described {
     p50: Option<u64>,
     p99: Option<u64>,
     grants: Vec<String>,
-    imports: Vec<String>,
-    limits: Vec<Limit>,
-    environment: Vec<Variable>,
-    health: Option<String>,
-    history: Vec<Attempt>,
-    failures: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Health {
+    path: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +107,8 @@ pub async fn describe(args: cli::Describe) -> Result<(), Exit> {
     Ok(())
 }
 
-fn render(service: &Described) -> String {
+fn render(described: &Described) -> String {
+    let service = &described.service;
     let mut text = String::new();
     let mut fact = |name: &str, value: String| {
         // A string takes everything.
@@ -113,7 +124,7 @@ fn render(service: &Described) -> String {
             fact(name, value.clone());
         }
     }
-    fact("Health path", service.health.clone().unwrap_or_else(|| "(none)".to_owned()));
+    fact("Health path", described.health.path.clone().unwrap_or_else(|| "(none)".to_owned()));
     fact("Instances", service.instances.to_string());
     fact(
         "Requests",
@@ -137,25 +148,25 @@ fn render(service: &Described) -> String {
         }
     };
     list("Grants", &service.grants);
-    list("Imports", &service.imports);
+    list("Imports", &described.imports);
     let variable = |it: &Variable| {
         format!("{} = {} ({})", it.name, it.value.as_deref().unwrap_or("[secret]"), it.source)
     };
-    list("Environment", &service.environment.iter().map(variable).collect::<Vec<_>>());
+    list("Environment", &described.environment.iter().map(variable).collect::<Vec<_>>());
     let limit = |it: &Limit| format!("{} = {} ({})", it.key, it.value, it.source);
-    list("Limits", &service.limits.iter().map(limit).collect::<Vec<_>>());
+    list("Limits", &described.limits.iter().map(limit).collect::<Vec<_>>());
     let attempt = |it: &Attempt| {
         let digest = it.digest.as_deref().map_or("-", super::swap::short);
         let reason = it.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let at = utc_micros(it.at_ms.saturating_mul(1000));
         format!("{at} {digest} {} by {}{reason}", it.verdict.name(), it.cause)
     };
-    list("History", &service.history.iter().rev().map(attempt).collect::<Vec<_>>());
+    list("History", &described.history.iter().rev().map(attempt).collect::<Vec<_>>());
     let failure = |it: &Failure| {
         let status = it.status.map(|status| status.to_string()).unwrap_or_default();
         format!("{} {status} {} (trace {})", utc_micros(it.time), it.message, it.trace)
     };
-    list("Last failures", &service.failures.iter().map(failure).collect::<Vec<_>>());
+    list("Last failures", &described.failures.iter().map(failure).collect::<Vec<_>>());
     text
 }
 

@@ -21,6 +21,8 @@ pub struct HostStatus {
     pub started: u64,
     pub address: String,
     pub pid: u32,
+    /// Bytes of physical memory, guests included. None: the system does not say it.
+    pub memory: Option<u64>,
 }
 
 /// What happened in the last minute.
@@ -68,13 +70,12 @@ pub struct Edge {
 /// One service and all that is known of it.
 #[derive(Debug, Serialize)]
 pub struct Described {
-    #[serde(flatten)]
     pub service: ServiceResource,
     pub imports: Vec<String>,
+    pub grants: Vec<String>,
     pub limits: Vec<LimitInEffect>,
     pub environment: Vec<Variable>,
-    /// Where it is asked for its health before a version is published.
-    pub health: Option<String>,
+    pub health: Health,
     pub history: Vec<Attempt>,
     pub versions: Vec<VersionStatus>,
     pub failures: Vec<RecentFailure>,
@@ -86,6 +87,8 @@ pub struct LimitInEffect {
     pub value: String,
     /// `default`, or the place in the application file.
     pub source: String,
+    /// What it is, in a sentence.
+    pub what: String,
 }
 
 /// A variable that the component sees.
@@ -96,6 +99,18 @@ pub struct Variable {
     pub value: Option<String>,
     pub secret: bool,
     pub source: &'static str,
+}
+
+/// What a version said of itself before it was published; no version that is not well is.
+#[derive(Debug, Serialize)]
+pub struct Health {
+    /// Where it is asked. None: it is not.
+    pub path: Option<String>,
+    /// `healthy`, or `unknown` where it is not asked.
+    pub state: &'static str,
+    pub detail: Option<String>,
+    /// When it was asked last.
+    pub checked: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]

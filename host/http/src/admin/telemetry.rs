@@ -11,6 +11,7 @@ use serde::Serialize;
 use wasmtime_wasi_http::WasiBody;
 
 use self::asked::Asked;
+pub(super) use self::follow::answer as lines;
 use super::{json, malformed, reads};
 use wasm_host_capabilities::body::full;
 use wasm_host_collector::{Format, ReadError, Reader, prometheus};

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use http::{HeaderValue, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -55,9 +55,15 @@ where
         };
         Some((text, (None, follow)))
     });
-    let body = StreamBody::new(futures_util::StreamExt::map(Box::pin(rest), |text| {
-        Ok::<_, Infallible>(Frame::data(Bytes::from(text)))
-    }));
+    answer(rest)
+}
+
+/// Pieces of lines as an answer.
+pub(crate) fn answer(
+    pieces: impl Stream<Item = Vec<u8>> + Send + 'static,
+) -> Response<WasiBody> {
+    let body =
+        StreamBody::new(pieces.map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece)))));
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
