@@ -174,9 +174,18 @@ impl Statement {
             let mut rows = question.fetch(&mut connection);
             let mut is_over = true;
             while let Some(row) = rows.try_next().await? {
-                if !take(row)? {
-                    is_over = false;
-                    break;
+                match take(row) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        // What was asked for may be no more than that.
+                        is_over = rows.try_next().await?.is_none();
+                        break;
+                    }
+                    // A row that cannot be read costs itself alone.
+                    Err(error) => {
+                        let file = segment.path.display();
+                        tracing::debug!(%error, %file, "a row of telemetry cannot be read");
+                    }
                 }
             }
             drop(rows);

@@ -64,8 +64,6 @@ pub enum Unusable {
     File(#[from] io::Error),
     #[error("its tables are of version {0}, and this host knows {VERSION} alone")]
     Version(i64),
-    #[error("it ends after {0} bytes and should have {1}")]
-    Short(u64, u64),
     /// The host ended before it had a table.
     #[error("it is empty")]
     Empty,
@@ -143,13 +141,8 @@ impl Segment {
                 Unusable::Version(version)
             });
         }
+        // This finds a file that is shorter than it says, too.
         checkpoint(&mut connection).await?;
-        let pages = pragma(&mut connection, "pragma page_count").await?;
-        let size = pragma(&mut connection, "pragma page_size").await?;
-        let (is, should) = (fs::metadata(&segment.path)?.len(), (pages * size).cast_unsigned());
-        if is < should {
-            return Err(Unusable::Short(is, should));
-        }
         let logs = pragma(&mut connection, LOGS_END).await?;
         let traces = pragma(&mut connection, TRACES_END).await?;
         let first = segment.first_id();
