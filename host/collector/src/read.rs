@@ -3,6 +3,7 @@
 //! Each question goes over the files, newest first, until it has what it wants. It must not know who asks.
 
 mod follow;
+mod lists;
 mod logs;
 mod search;
 mod series;
@@ -31,6 +32,7 @@ pub use self::series::{
 pub use self::trace::{Recording, SpanItem, TraceDetail};
 pub use self::traces::{TraceItem, TraceQuery, TraceService};
 
+pub(super) use self::lists::summaries_in;
 pub(super) use self::logs::statement as logs_statement;
 pub(super) use self::trace::{span_ids, spans};
 pub(super) use self::traces::{SUMMARY, statement as traces_statement, summaries, summary};

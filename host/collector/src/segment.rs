@@ -112,7 +112,18 @@ impl Segment {
         let segment = Self::new(folder, number);
         // SQLite gives the files beside it the same mode.
         owned::options().write(true).create_new(true).mode(0o600).open(&segment.path)?;
-        let mut connection = segment.writer(share).await?;
+        match segment.begin(share).await {
+            Ok(connection) => Ok((segment, connection)),
+            Err(error) => {
+                // It is tried again and again with another one.
+                let _ = segment.delete();
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn begin(&self, share: u64) -> sqlx::Result<SqliteConnection> {
+        let mut connection = self.writer(share).await?;
         let mut begun = connection.begin().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut *begun).await?;
         let now = clock::now().cast_signed();
@@ -120,7 +131,7 @@ impl Segment {
         let version = AssertSqlSafe(format!("pragma user_version = {VERSION}"));
         sqlx::query(version).execute(&mut *begun).await?;
         begun.commit().await?;
-        Ok((segment, connection))
+        Ok(connection)
     }
 
     /// One that is there, and the connection that writes to it. All that was committed is in the file then.
