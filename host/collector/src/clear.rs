@@ -30,11 +30,12 @@ const FIGURES_OF_A_SERVICE: [&str; 5] = [
 ];
 
 pub(super) async fn clear(store: &mut Store, service: Option<&str>) -> anyhow::Result<()> {
+    // Also what is there from before, and has not been looked at.
+    store.read().await?;
     let Some(service) = service else {
         store.clear();
         return Ok(());
     };
-    store.read().await?;
     for segment in store.shelf.newest_first() {
         let done = match store.current_of(segment.number) {
             Some(current) => {

@@ -80,9 +80,13 @@ impl Pipeline {
         let writer =
             Writer { pending, store, orders: ordered, exporters, figures, written, told: None };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        std::thread::Builder::new()
-            .name("telemetry".to_owned())
-            .spawn(move || runtime.block_on(writer.run()))?;
+        std::thread::Builder::new().name("telemetry".to_owned()).spawn(move || {
+            // To be less urgent needs no privilege, and the threads of SQLite that begin here are the same. Without
+            // it, they merely share.
+            let thread = Some(rustix::thread::gettid());
+            let _ = rustix::process::setpriority_process(thread, limits::WRITE_NICENESS);
+            runtime.block_on(writer.run());
+        })?;
         Ok(Self { reader, orders })
     }
 

@@ -3,6 +3,7 @@
 //! Each question goes over the files, newest first, until it has what it wants. It must not know who asks.
 
 mod follow;
+mod lists;
 mod logs;
 mod search;
 mod series;
@@ -31,6 +32,7 @@ pub use self::series::{
 pub use self::trace::{Recording, SpanItem, TraceDetail};
 pub use self::traces::{TraceItem, TraceQuery, TraceService};
 
+pub(super) use self::lists::summaries_in;
 pub(super) use self::logs::statement as logs_statement;
 pub(super) use self::trace::{span_ids, spans};
 pub(super) use self::traces::{SUMMARY, statement as traces_statement, summaries, summary};
@@ -174,9 +176,18 @@ impl Statement {
             let mut rows = question.fetch(&mut connection);
             let mut is_over = true;
             while let Some(row) = rows.try_next().await? {
-                if !take(row)? {
-                    is_over = false;
-                    break;
+                match take(row) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        // What was asked for may be no more than that.
+                        is_over = rows.try_next().await?.is_none();
+                        break;
+                    }
+                    // A row that cannot be read costs itself alone.
+                    Err(error) => {
+                        let file = segment.path.display();
+                        tracing::debug!(%error, %file, "a row of telemetry cannot be read");
+                    }
                 }
             }
             drop(rows);

@@ -2,7 +2,7 @@
 //!
 //! It is cheap to clone, and works on whatever runtime asks. Each question has a turn, a deadline and a bounded answer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -75,7 +75,9 @@ impl Reader {
         let mut whole: Option<Summary> = None;
         let (mut spans, mut bytes, mut beyond) = (Vec::new(), 0, 0);
         for segment in self.0.shelf.newest_first().iter().rev() {
-            let Some(part) = summaries(segment, &[trace], &turn).await?.pop() else { continue };
+            let Some(part) = read::summaries_in(segment, &[trace], &turn).await?.pop() else {
+                continue;
+            };
             match &mut whole {
                 Some(whole) => whole.merge(part),
                 None => whole = Some(part),
@@ -114,7 +116,7 @@ impl Reader {
         let turn = self.turn().await?;
         let mut whole: Option<Summary> = None;
         for segment in self.segments() {
-            for part in summaries(&segment, &[trace], &turn).await? {
+            for part in read::summaries_in(&segment, &[trace], &turn).await? {
                 match &mut whole {
                     Some(whole) => whole.merge(part),
                     None => whole = Some(part),
@@ -218,7 +220,7 @@ impl Reader {
         self.0.shelf.all().iter().map(of).sum()
     }
 
-    async fn log_items(
+    pub(crate) async fn log_items(
         &self,
         query: &LogQuery,
         range: Range,
@@ -274,96 +276,6 @@ impl Reader {
         }
         Ok((items, is_all))
     }
-}
-
-impl List for LogQuery {
-    type Item = LogItem;
-
-    fn end(segment: &Segment) -> u64 {
-        segment.logs_end()
-    }
-
-    async fn items(
-        &self,
-        reader: &Reader,
-        range: Range,
-        limit: usize,
-    ) -> Result<(Vec<LogItem>, bool), ReadError> {
-        let turn = reader.turn().await?;
-        reader.log_items(self, range, limit, &turn).await
-    }
-
-    fn id(item: &LogItem) -> u64 {
-        item.id
-    }
-}
-
-impl List for TraceQuery {
-    type Item = TraceItem;
-
-    fn end(segment: &Segment) -> u64 {
-        segment.traces_end()
-    }
-
-    async fn items(
-        &self,
-        reader: &Reader,
-        range: Range,
-        limit: usize,
-    ) -> Result<(Vec<TraceItem>, bool), ReadError> {
-        let turn = reader.turn().await?;
-        let (found, is_all) = reader
-            .list::<Summary>(range, limit, &turn, |limit| {
-                read::traces_statement(self, range, limit)
-            })
-            .await?;
-        let whole = whole(reader, found, &turn).await?;
-        Ok((whole.into_iter().map(TraceItem::from).collect(), is_all))
-    }
-
-    fn id(item: &TraceItem) -> u64 {
-        item.id
-    }
-}
-
-/// The few traces that went on while one file followed another have a row in both: what is shown of them is of both, and
-/// they are shown once in a page.
-async fn whole(
-    reader: &Reader,
-    found: Vec<Summary>,
-    turn: &Turn<'_>,
-) -> Result<Vec<Summary>, ReadError> {
-    let mut seen = HashSet::new();
-    let mut found = found;
-    found.retain(|summary| seen.insert(summary.trace));
-    let traces: Vec<TraceId> = found.iter().map(|summary| summary.trace).collect();
-    for segment in reader.segments() {
-        for other in summaries(&segment, &traces, turn).await? {
-            if let Some(summary) =
-                found.iter_mut().find(|it| it.trace == other.trace && it.id != other.id)
-            {
-                summary.merge(other);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// What one file has of these traces.
-async fn summaries(
-    segment: &Segment,
-    traces: &[TraceId],
-    turn: &Turn<'_>,
-) -> Result<Vec<Summary>, ReadError> {
-    let mut all = Vec::new();
-    if !traces.is_empty() {
-        let take = |row| {
-            all.push(read::summary(&row)?);
-            Ok(true)
-        };
-        read::summaries(traces).ask(segment, turn.until, take).await?;
-    }
-    Ok(all)
 }
 
 pub(crate) fn size(asked: Option<usize>) -> usize {

@@ -64,8 +64,6 @@ pub enum Unusable {
     File(#[from] io::Error),
     #[error("its tables are of version {0}, and this host knows {VERSION} alone")]
     Version(i64),
-    #[error("it ends after {0} bytes and should have {1}")]
-    Short(u64, u64),
     /// The host ended before it had a table.
     #[error("it is empty")]
     Empty,
@@ -114,7 +112,18 @@ impl Segment {
         let segment = Self::new(folder, number);
         // SQLite gives the files beside it the same mode.
         owned::options().write(true).create_new(true).mode(0o600).open(&segment.path)?;
-        let mut connection = segment.writer(share).await?;
+        match segment.begin(share).await {
+            Ok(connection) => Ok((segment, connection)),
+            Err(error) => {
+                // It is tried again and again with another one.
+                let _ = segment.delete();
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn begin(&self, share: u64) -> sqlx::Result<SqliteConnection> {
+        let mut connection = self.writer(share).await?;
         let mut begun = connection.begin().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut *begun).await?;
         let now = clock::now().cast_signed();
@@ -122,7 +131,7 @@ impl Segment {
         let version = AssertSqlSafe(format!("pragma user_version = {VERSION}"));
         sqlx::query(version).execute(&mut *begun).await?;
         begun.commit().await?;
-        Ok((segment, connection))
+        Ok(connection)
     }
 
     /// One that is there, and the connection that writes to it. All that was committed is in the file then.
@@ -143,13 +152,8 @@ impl Segment {
                 Unusable::Version(version)
             });
         }
+        // This finds a file that is shorter than it says, too.
         checkpoint(&mut connection).await?;
-        let pages = pragma(&mut connection, "pragma page_count").await?;
-        let size = pragma(&mut connection, "pragma page_size").await?;
-        let (is, should) = (fs::metadata(&segment.path)?.len(), (pages * size).cast_unsigned());
-        if is < should {
-            return Err(Unusable::Short(is, should));
-        }
         let logs = pragma(&mut connection, LOGS_END).await?;
         let traces = pragma(&mut connection, TRACES_END).await?;
         let first = segment.first_id();

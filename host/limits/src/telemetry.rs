@@ -84,6 +84,10 @@ pub const WRITE_END: Duration = Duration::from_secs(3);
 /// How long a writer of the store waits for another one; there is none but a program that a person looks with.
 pub const WRITE_BUSY: Duration = Duration::from_millis(500);
 
+/// How much less urgent the thread that writes is than those that serve, in the steps of `nice`: it gets about a
+/// quarter of a processor that both want, which is more than it needs at its most.
+pub const WRITE_NICENESS: i32 = 6;
+
 /// Orders to the thread that writes (clear, write now) that wait. People give them.
 pub const WRITE_ORDERS: usize = 16;
 

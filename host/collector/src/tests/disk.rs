@@ -66,7 +66,7 @@ async fn what_is_written_is_there_after_the_end_and_is_the_users_alone() {
 async fn the_oldest_go_when_there_is_too_much() {
     let state = tempfile::tempdir().unwrap();
     let (sender, _pipeline, reader) = testing::start(state.path());
-    fill(&sender, &reader, 0, 24).await;
+    fill(&sender, &reader, 0, 20).await;
     let bytes: u64 =
         files(state.path(), "").iter().map(|path| fs::metadata(path).unwrap().len()).sum();
     assert!(bytes <= testing::SMALL.bytes + (1 << 20), "{bytes}");
@@ -75,7 +75,7 @@ async fn the_oldest_go_when_there_is_too_much() {
     assert_eq!(reader.dropped(), Dropped::default());
     // A page goes over several files, and its cursor is good when the file that it is of is gone.
     let mut query = LogQuery { limit: Some(1000), ..LogQuery::default() };
-    let mut expected = 24 * 1024;
+    let mut expected = 20 * 1024;
     loop {
         let page = reader.logs(&query).await.unwrap();
         for item in &page.items {

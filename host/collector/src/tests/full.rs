@@ -50,6 +50,18 @@ async fn what_finds_no_room_is_not_half_written_and_the_file_goes_on() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_begun_leaves_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    // Where SQLite wants a file of its own.
+    let in_the_way = state.path().join("00000001.sqlite-wal");
+    std::fs::create_dir(&in_the_way).unwrap();
+    assert!(Segment::create(state.path(), 1, 1 << 20).await.is_err());
+    assert!(!state.path().join("00000001.sqlite").exists());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    Segment::create(state.path(), 1, 1 << 20).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_question_ends_when_its_time_is_over() {
     let state = tempfile::tempdir().unwrap();
     let (segment, _writer) = Segment::create(state.path(), 1, 1 << 20).await.unwrap();

@@ -171,3 +171,46 @@ async fn one_search_goes_over_services_traces_and_lines() {
     let found = reader.search("", None).await.unwrap();
     assert_eq!((found.services.len(), found.traces.len(), found.logs.len()), (0, 0, 0));
 }
+
+#[tokio::test]
+async fn any_text_comes_back_as_it_was_and_a_row_that_cannot_be_read_costs_itself_alone() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, pipeline, reader) = testing::start(state.path());
+    let text = "a\0b \u{202e}\u{1b}[31m 👍 \"'\\\n{}";
+    sender.log(LogRecord {
+        fields: vec![(text.to_owned().into(), text.to_owned().into())],
+        ..line(text)
+    });
+    sender.log(LogRecord { time: u64::MAX, ..line("late") });
+    sender.log(line("spoilt"));
+    pipeline.stop().await;
+    let file = state.path().join("telemetry/00000001.sqlite");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // No text any more.
+    while let Some(place) = bytes.windows(6).position(|at| at == b"spoilt") {
+        bytes[place] = 0xff;
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let (_sender, _pipeline, reader_of_next) = testing::start(state.path());
+    reader_of_next.flush().await.unwrap();
+    let items = reader_of_next.logs(&LogQuery::default()).await.unwrap().items;
+    assert_eq!(messages(&items), ["late", text]);
+    assert_eq!(
+        (items[0].time, items[1].fields.get()),
+        (u64::MAX, serde_json::json!({text: text}).to_string().as_str())
+    );
+    drop(reader);
+}
+
+#[test]
+fn who_asks_may_do_so_from_any_thread() {
+    fn assert_send<T: Send>(_: impl FnOnce(&'static crate::Reader) -> T) {}
+    assert_send(|reader| async { reader.logs(&LogQuery::default()).await.map(drop) });
+    assert_send(|reader| async { reader.traces(&TraceQuery::default()).await.map(drop) });
+    assert_send(|reader| async { reader.search("", None).await.map(drop) });
+    assert_send(|reader| async { reader.trace(TraceId(1)).await.map(drop) });
+    assert_send(|reader| async {
+        let (_, mut follow) = reader.follow_logs(LogQuery::default()).await?;
+        follow.next(std::time::Duration::ZERO).await.map(drop)
+    });
+}
