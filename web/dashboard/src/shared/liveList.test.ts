@@ -142,6 +142,23 @@ test('the first page comes back as it was, whatever came before it since', async
   expect(ids(list).slice(0, 900)).toEqual(Array.from({ length: 900 }, (_, row) => 100_051 - row));
 });
 
+test('the first page comes back also when more has come since than a page holds', async () => {
+  const host = new Host(100_000);
+  const list = listOf(host);
+  list.readOn();
+  await settle(list);
+  for (let id = 100_001; id <= 100_700; id += 1) list.push(line(id));
+  host.newest = 100_700;
+  while (list.length < 30_000) {
+    list.look(list.length - 40, list.length - 1);
+    await settle(list);
+  }
+  expect(list.at(800)).toBeUndefined();
+  list.look(600, 1300);
+  await settle(list);
+  expect(ids(list).slice(0, 1200)).toEqual(Array.from({ length: 1200 }, (_, row) => 100_700 - row));
+});
+
 test('a flood of new lines is bounded, and what it pushed out can be read again', async () => {
   const host = new Host(100);
   const list = listOf(host);
