@@ -122,12 +122,15 @@ test('silence is a loss', async () => {
   expect(last()?.is).toBe('waiting');
 });
 
-test('what is refused is not asked for again', async () => {
-  const { connections, last } = setUp();
+test('what is refused is not asked for again, until a person does', async () => {
+  const { connections, last, following } = setUp();
   connections[0]?.put(new ApiFailure(404, 'There is no such service'));
   await vi.advanceTimersByTimeAsync(600_000);
   expect(last()).toMatchObject({ is: 'stopped' });
   expect(connections).toHaveLength(1);
+  following.retry();
+  await turn();
+  expect(connections).toHaveLength(2);
 });
 
 test('a closed stream does nothing any more', async () => {

@@ -36,11 +36,14 @@ export interface Following {
 export function follow<T>(options: FollowOptions<T>): Following {
   let attempt = 0;
   let closed = false;
+  /** Neither connected nor on the way to it. */
+  let idle = false;
   let connection: AbortController | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const connect = async () => {
     timer = undefined;
+    idle = false;
     options.onState({ is: 'connecting' });
     const abort = new AbortController();
     connection = abort;
@@ -80,6 +83,7 @@ export function follow<T>(options: FollowOptions<T>): Following {
       abort.abort();
     }
     if (closed || connection !== abort) return;
+    idle = true;
     // What the server refuses once it refuses again: only what may pass is tried again.
     if (why.status !== null && why.status >= 400 && why.status < 500 && why.status !== 429) {
       options.onState({ is: 'stopped', failure: why });
@@ -99,7 +103,7 @@ export function follow<T>(options: FollowOptions<T>): Following {
       connection?.abort();
     },
     retry() {
-      if (timer === undefined) return;
+      if (!idle || closed) return;
       clearTimeout(timer);
       void connect();
     },

@@ -20,7 +20,7 @@ export function FailureNotice({ failure, onRetry }: { failure: ApiFailure; onRet
 
 /** Says how a stream is doing; a lost one says when it comes back. */
 export function StreamNotice({ stream, onRetry }: { stream: StreamState; onRetry: () => void }) {
-  if (stream.is === 'stopped') return <FailureNotice failure={stream.failure} />;
+  if (stream.is === 'stopped') return <FailureNotice failure={stream.failure} onRetry={onRetry} />;
   if (stream.is !== 'waiting') return null;
   return (
     <div className="notice warn" role="status">

@@ -120,6 +120,45 @@ test('a million lines are scrolled through with ten thousand in memory', async (
   expect(list.held).toBeLessThanOrEqual(heldMax);
 });
 
+test('the first page comes back as it was, whatever came before it since', async () => {
+  const host = new Host(100_000);
+  const list = listOf(host);
+  list.readOn();
+  await settle(list);
+  list.opened();
+  for (let id = 100_001; id <= 100_050; id += 1) list.push(line(id));
+  host.newest = 100_050;
+  while (list.length < 30_000) {
+    list.look(list.length - 40, list.length - 1);
+    await settle(list);
+  }
+  expect(list.at(60)).toBeUndefined();
+  // The stream comes back and repeats its last 500 items.
+  list.opened();
+  for (let id = 99_552; id <= 100_051; id += 1) list.push(line(id));
+  host.newest = 100_051;
+  list.look(0, 600);
+  await settle(list);
+  expect(ids(list).slice(0, 900)).toEqual(Array.from({ length: 900 }, (_, row) => 100_051 - row));
+});
+
+test('the first page comes back also when more has come since than a page holds', async () => {
+  const host = new Host(100_000);
+  const list = listOf(host);
+  list.readOn();
+  await settle(list);
+  for (let id = 100_001; id <= 100_700; id += 1) list.push(line(id));
+  host.newest = 100_700;
+  while (list.length < 30_000) {
+    list.look(list.length - 40, list.length - 1);
+    await settle(list);
+  }
+  expect(list.at(800)).toBeUndefined();
+  list.look(600, 1300);
+  await settle(list);
+  expect(ids(list).slice(0, 1200)).toEqual(Array.from({ length: 1200 }, (_, row) => 100_700 - row));
+});
+
 test('a flood of new lines is bounded, and what it pushed out can be read again', async () => {
   const host = new Host(100);
   const list = listOf(host);

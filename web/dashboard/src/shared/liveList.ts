@@ -25,7 +25,10 @@ export const pageSize = 500;
 const nearRows = 60;
 
 interface Held<T> {
+  /** Brings the page back: its beginning, whatever has come before it since. */
   readonly where: Where;
+  /** The key of its first item; what an answer has before it is in other pages. */
+  readonly first: string;
   length: number;
   items: readonly T[] | undefined;
   loading: boolean;
@@ -223,7 +226,13 @@ export class LiveList<T> {
         (item) => !this.keys.has(this.source.key(item)) && this.source.time(item) > this.floor,
       );
       for (const item of items) this.keys.add(this.source.key(item));
-      if (items.length > 0) this.pages.push({ where, length: items.length, items, loading: false });
+      const [first] = items;
+      if (first !== undefined) {
+        const again: Where =
+          where.at === 'cursor' ? where : { at: 'time', until: this.source.time(first) + 1 };
+        const { length } = items;
+        this.pages.push({ where: again, first: this.source.key(first), length, items, loading: false });
+      }
       this.appended += items.length;
       this.older = page.next === null ? null : { at: 'cursor', before: page.next };
       this.letGo();
@@ -244,7 +253,8 @@ export class LiveList<T> {
     page.loading = true;
     try {
       const answer = await this.source.page(page.where, this.abort.signal);
-      const items = answer.items.slice(0, page.length);
+      const start = answer.items.findIndex((item) => this.source.key(item) === page.first);
+      const items = answer.items.slice(Math.max(0, start), Math.max(0, start) + page.length);
       page.length = items.length;
       page.items = items;
       for (const item of items) this.keys.add(this.source.key(item));
@@ -273,7 +283,11 @@ export class LiveList<T> {
         start += page.length;
       }
       if (!farthest?.items) return;
-      for (const item of farthest.items) this.keys.delete(this.source.key(item));
+      // A stream that comes back repeats the newest items, which must be known also when they are
+      // out of memory.
+      if (!this.pages.slice(0, 2).includes(farthest)) {
+        for (const item of farthest.items) this.keys.delete(this.source.key(item));
+      }
       farthest.items = undefined;
     }
   }
