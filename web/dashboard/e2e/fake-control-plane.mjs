@@ -150,7 +150,7 @@ export class FakeControlPlane {
     const id = (pattern) => decodeURIComponent(pattern.exec(asked)?.[1] ?? '');
     const follow = query.get('follow') === 'true';
     if (asked === 'GET api/session')
-      return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0' });
+      return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0', recordings: true, exports: true });
     if (asked === 'POST api/logout')
       return json(response, {}, { 'set-cookie': `session=; Max-Age=0; Path=${this.prefix}` });
     if (asked === 'GET api/resources') {

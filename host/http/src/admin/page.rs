@@ -96,6 +96,9 @@ impl Admin {
             "csrf": csrf,
             "application": self.status.application(),
             "version": env!("CARGO_PKG_VERSION"),
+            // Not from here: `serve --record` writes cases.
+            "recordings": false,
+            "exports": false,
         });
         json(StatusCode::OK, &about)
     }

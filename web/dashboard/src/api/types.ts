@@ -4,6 +4,10 @@ export interface Session {
   readonly csrf: string;
   readonly application: string;
   readonly version: string;
+  /** Whether this host records requests as cases while it runs. */
+  readonly recordings: boolean;
+  /** Whether it gives out what it has kept as one file. */
+  readonly exports: boolean;
 }
 
 export interface ServiceResource {

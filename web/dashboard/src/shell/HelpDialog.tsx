@@ -1,6 +1,6 @@
 // The keys of the page.
 import { Dialog } from '../shared/Dialog';
-import { destinations } from './Shell';
+import { useDestinations } from './Shell';
 
 const others: readonly (readonly [keys: readonly string[], what: string])[] = [
   [['/'], 'Search everything'],
@@ -12,6 +12,7 @@ const others: readonly (readonly [keys: readonly string[], what: string])[] = [
 ];
 
 export function HelpDialog({ onClose }: { onClose: () => void }) {
+  const destinations = useDestinations();
   return (
     <Dialog title="Keyboard" onClose={onClose} className="help">
       <dl className="keys">

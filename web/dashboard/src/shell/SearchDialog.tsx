@@ -11,7 +11,7 @@ import { useSettings } from '../shared/settings';
 import { clock, duration } from '../shared/time';
 import { useLoad } from '../shared/useLoad';
 import { navigate } from '../shared/useRoute';
-import { destinations } from './Shell';
+import { useDestinations } from './Shell';
 
 interface Hit {
   readonly key: string;
@@ -111,6 +111,7 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
 
 function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
   const { zone } = useSettings();
+  const destinations = useDestinations();
   return useMemo(() => {
     const word = text.trim().toLowerCase();
     const hits: Hit[] = [];
@@ -149,5 +150,5 @@ function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
       hits.push({ key: `log ${line.id}`, href, group: line.level, content });
     }
     return hits;
-  }, [text, data, zone]);
+  }, [text, data, zone, destinations]);
 }

@@ -1,4 +1,5 @@
 // Colours and clock of this browser, and the telemetry that the host keeps.
+import { useApplication } from '../shared/application';
 import { useState } from 'react';
 import { sendJson } from '../api/client';
 import { type ApiFailure, asFailure } from '../api/failure';
@@ -10,6 +11,7 @@ import { changeSettings, type Theme, useSettings } from '../shared/settings';
 import type { Zone } from '../shared/time';
 
 export function SettingsDialog({ onClose }: { onClose: () => void }) {
+  const { session } = useApplication();
   const { theme, zone } = useSettings();
   const [service, setService] = useState('');
   const [asked, setAsked] = useState(false);
@@ -65,13 +67,15 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
       <div className="setting">
         <h3>Telemetry on the host</h3>
         <p className="quiet">Logs, traces and metrics that the host has kept.</p>
-        <div className="row">
-          {['1h', '12h'].map((since) => (
-            <a key={since} className="button" href={withQuery('api/export', { since })} download>
-              Export last {since}
-            </a>
-          ))}
-        </div>
+        {session.exports && (
+          <div className="row">
+            {['1h', '12h'].map((since) => (
+              <a key={since} className="button" href={withQuery('api/export', { since })} download>
+                Export last {since}
+              </a>
+            ))}
+          </div>
+        )}
         <div className="row">
           <ServiceSelect value={service} onChange={setService} />
           {asked ? (

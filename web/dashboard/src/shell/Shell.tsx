@@ -1,5 +1,5 @@
 // The frame around every page: where one can go, search, help, settings.
-import { type ReactNode, useCallback, useEffect, useState } from 'react';
+import { type ReactNode, useCallback, useEffect, useMemo, useState } from 'react';
 import { useApplication } from '../shared/application';
 import { IconButton } from '../shared/Controls';
 import { Icon, type IconName } from '../shared/Icon';
@@ -11,7 +11,7 @@ import { SearchDialog } from './SearchDialog';
 import { SettingsDialog } from './SettingsDialog';
 import { useShortcuts } from './useShortcuts';
 
-export const destinations: readonly { page: PageName; title: string; icon: IconName; shortcut: string }[] = [
+const destinations: readonly { page: PageName; title: string; icon: IconName; shortcut: string }[] = [
   { page: 'resources', title: 'Resources', icon: 'resources', shortcut: 'r' },
   { page: 'console', title: 'Console', icon: 'console', shortcut: 'c' },
   { page: 'logs', title: 'Logs', icon: 'logs', shortcut: 's' },
@@ -21,6 +21,15 @@ export const destinations: readonly { page: PageName; title: string; icon: IconN
   { page: 'recordings', title: 'Recordings', icon: 'recordings', shortcut: '' },
 ];
 
+/** Those that this host has. */
+export function useDestinations() {
+  const { session } = useApplication();
+  return useMemo(
+    () => destinations.filter((destination) => destination.page !== 'recordings' || session.recordings),
+    [session.recordings],
+  );
+}
+
 const followingPages: readonly PageName[] = ['console', 'logs', 'traces'];
 
 export type OpenDialog = 'help' | 'search' | 'settings' | undefined;
@@ -28,6 +37,7 @@ export type OpenDialog = 'help' | 'search' | 'settings' | undefined;
 export function Shell({ children }: { children: ReactNode }) {
   const { session, resources, stream, retry } = useApplication();
   const { page, subject } = useRoute();
+  const shown = useDestinations();
   const [dialog, setDialog] = useState<OpenDialog>();
   const close = useCallback(() => setDialog(undefined), []);
   useShortcuts(setDialog);
@@ -63,7 +73,7 @@ export function Shell({ children }: { children: ReactNode }) {
       </header>
       <nav className="side" aria-label="Pages">
         <ul>
-          {destinations.map((destination) => (
+          {shown.map((destination) => (
             <li key={destination.page}>
               <a
                 href={formatRoute(destination.page)}

@@ -59,9 +59,7 @@ where
 }
 
 /// Pieces of lines as an answer.
-pub(crate) fn answer(
-    pieces: impl Stream<Item = Vec<u8>> + Send + 'static,
-) -> Response<WasiBody> {
+pub(crate) fn answer(pieces: impl Stream<Item = Vec<u8>> + Send + 'static) -> Response<WasiBody> {
     let body =
         StreamBody::new(pieces.map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece)))));
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
