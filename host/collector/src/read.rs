@@ -10,6 +10,7 @@ mod series;
 mod trace;
 mod traces;
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use futures_util::TryStreamExt as _;
@@ -33,9 +34,11 @@ pub use self::trace::{Recording, SpanItem, TraceDetail};
 pub use self::traces::{TraceItem, TraceQuery, TraceService};
 
 pub(super) use self::lists::summaries_in;
-pub(super) use self::logs::statement as logs_statement;
+pub(super) use self::logs::{left as logs_left, statement as logs_statement};
 pub(super) use self::trace::{span_ids, spans};
-pub(super) use self::traces::{SUMMARY, statement as traces_statement, summaries, summary};
+pub(super) use self::traces::{
+    SUMMARY, left as traces_left, statement as traces_statement, summaries, summary,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -69,6 +72,18 @@ pub(super) trait Item: Sized {
     fn bytes(&self) -> usize;
 
     fn of(row: &SqliteRow) -> sqlx::Result<Self>;
+
+    /// The words that a search finds it by.
+    fn words(&self) -> HashSet<String>;
+}
+
+/// What a file is gone through by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By what has the words of a search, or a service: much of it may be filtered out again.
+    Index,
+    /// By what the filters leave, of which there is little.
+    Filter,
 }
 
 /// Which rows of a list, by their ids, and in which direction.

@@ -13,12 +13,13 @@ use tokio::time::timeout_at;
 use crate::pending::{Dropped, Pending};
 use crate::read::{
     self, Follow, Item, List, LogItem, LogQuery, Page, Range, ReadError, SpanItem, Statement,
-    TraceDetail, TraceItem, TraceQuery,
+    TraceDetail, TraceItem, TraceQuery, Way,
 };
 use crate::recent::{Recent, Recents};
 use crate::segment::Segment;
 use crate::shelf::Shelf;
 use crate::summary::Summary;
+use crate::words::Sought;
 use crate::writer::Order;
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::id::TraceId;
@@ -237,8 +238,12 @@ impl Reader {
                 read::span_ids(trace).ask(&segment, turn.until, take).await?;
             }
         }
-        self.list(range, limit, turn, |limit| read::logs_statement(query, &spans, range, limit))
-            .await
+        let asked = Asked {
+            search: query.search.as_deref(),
+            left: &|most| read::logs_left(query, range, most),
+            statement: &|way, limit| read::logs_statement(query, &spans, range, way, limit),
+        };
+        self.list(range, limit, turn, asked).await
     }
 
     /// Items of all files, until there are enough; and whether these are all.
@@ -247,21 +252,28 @@ impl Reader {
         range: Range,
         limit: usize,
         turn: &Turn<'_>,
-        statement: impl Fn(i64) -> Option<Statement>,
+        asked: Asked<'_>,
     ) -> Result<(Vec<I>, bool), ReadError> {
         let mut segments = self.segments();
         if let Range::After(_) = range {
             segments.reverse();
         }
+        let sought = asked.search.map(Sought::of);
         let (mut items, mut bytes, mut is_all) = (Vec::new(), 0, true);
         for segment in segments.iter().filter(|segment| range.is_in(segment)) {
+            let way = way(segment, turn, asked.left).await?;
             // One more, which tells whether there is another page.
-            let missing = (limit + 1).saturating_sub(items.len());
-            let Some(statement) = statement(i64::try_from(missing).unwrap_or(i64::MAX)) else {
-                break;
+            let missing = match way {
+                Way::Index => (limit + 1).saturating_sub(items.len()),
+                Way::Filter => limits::SEARCH_ROWS,
             };
+            let Some(statement) = (asked.statement)(way, signed(missing)) else { break };
             let take = |row| {
                 let item = I::of(&row)?;
+                let sought = sought.as_ref().filter(|_| way == Way::Filter);
+                if sought.is_some_and(|sought| !sought.is_in(&item.words())) {
+                    return Ok(true);
+                }
                 bytes += item.bytes();
                 is_all = items.len() < limit && (bytes <= limits::PAGE_BYTES || items.is_empty());
                 if is_all {
@@ -276,6 +288,38 @@ impl Reader {
         }
         Ok((items, is_all))
     }
+}
+
+/// What a list asks of each file.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) search: Option<&'a str>,
+    /// How many rows the filters leave, up to so many.
+    pub(crate) left: &'a (dyn Fn(i64) -> Option<Statement> + Sync),
+    /// At most so many rows.
+    pub(crate) statement: &'a (dyn Fn(Way, i64) -> Option<Statement> + Sync),
+}
+
+/// By the filters, if they leave little: all that has the words of a search may be a million rows, of which they leave
+/// none.
+async fn way(
+    segment: &Segment,
+    turn: &Turn<'_>,
+    left: &(dyn Fn(i64) -> Option<Statement> + Sync),
+) -> Result<Way, ReadError> {
+    let most = signed(limits::SEARCH_ROWS);
+    let Some(statement) = left(most.saturating_add(1)) else { return Ok(Way::Index) };
+    let mut count = i64::MAX;
+    let take = |row: sqlx::sqlite::SqliteRow| {
+        count = row.try_get(0)?;
+        Ok(true)
+    };
+    statement.ask(segment, turn.until, take).await?;
+    Ok(if count <= most { Way::Filter } else { Way::Index })
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn size(asked: Option<usize>) -> usize {

@@ -71,6 +71,28 @@ pub(super) fn question(search: &str) -> Option<String> {
     Some(question)
 }
 
+/// The words of a search, held against texts that the index is not asked about.
+pub(super) struct Sought {
+    whole: Vec<String>,
+    /// It may go on.
+    last: Option<String>,
+}
+
+impl Sought {
+    pub(super) fn of(search: &str) -> Self {
+        let mut whole: Vec<String> = words(search).take(limits::SEARCH_WORDS).collect();
+        let last = whole.pop();
+        Self { whole, last }
+    }
+
+    /// Whether all of them are among these.
+    pub(super) fn is_in(&self, words: &HashSet<String>) -> bool {
+        let goes_on = |last: &String| words.iter().any(|word| word.starts_with(last));
+        self.last.as_ref().is_some_and(goes_on)
+            && self.whole.iter().all(|word| words.contains(word))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

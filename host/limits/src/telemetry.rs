@@ -124,6 +124,10 @@ pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Words of a search that count. More than anybody types.
 pub const SEARCH_WORDS: usize = 16;
 
+/// Rows of a file that a filter leaves and that are looked at one by one, instead of all that have the words of a
+/// search. Some milliseconds.
+pub const SEARCH_ROWS: usize = 2000;
+
 /// Services of a search's answer, and values of each dimension of an instrument that are listed.
 pub const LISTED_NAMES: usize = 200;
 

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::{
     List, LogItem, LogQuery, Range, ReadError, TraceItem, TraceQuery, summaries as asked_summaries,
-    summary, traces_statement,
+    summary, traces_left, traces_statement,
 };
-use crate::reader::{Reader, Turn};
+use crate::reader::{Asked, Reader, Turn};
 use crate::segment::Segment;
 use crate::summary::Summary;
 use wasm_host_telemetry::id::TraceId;
@@ -47,9 +47,12 @@ impl List for TraceQuery {
         limit: usize,
     ) -> Result<(Vec<TraceItem>, bool), ReadError> {
         let turn = reader.turn().await?;
-        let (found, is_all) = reader
-            .list::<Summary>(range, limit, &turn, |limit| traces_statement(self, range, limit))
-            .await?;
+        let asked = Asked {
+            search: self.search.as_deref(),
+            left: &|most| traces_left(self, range, most),
+            statement: &|way, limit| traces_statement(self, range, way, limit),
+        };
+        let (found, is_all) = reader.list::<Summary>(range, limit, &turn, asked).await?;
         let whole = whole(reader, found, &turn).await?;
         Ok((whole.into_iter().map(TraceItem::from).collect(), is_all))
     }

@@ -1,11 +1,13 @@
 //! Lines of the log.
 
+use std::collections::{HashMap, HashSet};
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Item, Range, Statement, raw, span_id, time, unsigned};
+use super::{Item, Range, Statement, Way, raw, span_id, time, unsigned};
 use crate::words;
 use crate::write::marks;
 use wasm_host_telemetry::id::{SpanId, TraceId};
@@ -70,6 +72,20 @@ impl Item for LogItem {
             fields: raw(row, 11)?,
         })
     }
+
+    fn words(&self) -> HashSet<String> {
+        let mut all: HashSet<String> = words::words(&self.message).collect();
+        let fields: HashMap<String, serde_json::Value> =
+            serde_json::from_str(self.fields.get()).unwrap_or_default();
+        for value in fields.values() {
+            match value {
+                serde_json::Value::String(text) => all.extend(words::words(text)),
+                serde_json::Value::Number(number) => all.extend(words::words(&number.to_string())),
+                _ => {}
+            }
+        }
+        all
+    }
 }
 
 fn level(number: i64) -> &'static str {
@@ -83,6 +99,7 @@ pub(crate) fn statement(
     query: &LogQuery,
     spans: &[i64],
     range: Range,
+    way: Way,
     limit: i64,
 ) -> Option<Statement> {
     let mut statement = Statement::default();
@@ -91,7 +108,7 @@ pub(crate) fn statement(
     statement.push("select * from logs where id in (select l.id from ");
     // The place of the row that the list goes by.
     let place = match &query.search {
-        Some(search) => {
+        Some(search) if way == Way::Index => {
             let question = words::question(search)?;
             statement.push(
                 "log_words cross join logs l indexed by logs_scan on l.id = log_words.rowid ",
@@ -99,11 +116,11 @@ pub(crate) fn statement(
             statement.push("where log_words match ? and ").bind(question);
             "log_words.rowid"
         }
-        None if is_of_trace => {
+        _ if is_of_trace => {
             statement.push("logs l where ");
             "l.id"
         }
-        None => {
+        _ => {
             statement.push("logs l indexed by logs_scan where ");
             "l.id"
         }
@@ -116,6 +133,23 @@ pub(crate) fn statement(
     }
     filter(&mut statement, query);
     statement.push(&format!("order by {place} {order} limit ?) order by id {order}")).bind(limit);
+    Some(statement)
+}
+
+/// How many lines the filters leave of a search, up to a number. None: nothing is filtered but by words.
+pub(crate) fn left(query: &LogQuery, range: Range, most: i64) -> Option<Statement> {
+    let has_level = query.level.is_some_and(|level| level > Level::Trace);
+    let has_other = !query.services.is_empty() || query.source.is_some();
+    let is_filtered = has_level || has_other || query.since.is_some() || query.until.is_some();
+    if query.search.is_none() || !is_filtered {
+        return None;
+    }
+    let mut statement = Statement::default();
+    let compares = range.compares();
+    statement.push("select count(*) from (select 1 from logs l indexed by logs_scan where ");
+    statement.push(&format!("l.id {compares} ? ")).bind(range.id());
+    filter(&mut statement, query);
+    statement.push("limit ?)").bind(most);
     Some(statement)
 }
 

@@ -1,10 +1,12 @@
 //! Traces as lists show them.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Item, Range, Statement, time, unsigned};
+use super::{Item, Range, Statement, Way, time, unsigned};
 use crate::summary::{Rank, Summary};
 use crate::words;
 use crate::write::marks;
@@ -127,34 +129,45 @@ impl Item for Summary {
     fn of(row: &SqliteRow) -> sqlx::Result<Self> {
         summary(row)
     }
+
+    fn words(&self) -> HashSet<String> {
+        self.words.split(' ').map(str::to_owned).collect()
+    }
 }
 
 /// What is asked of each file; see the one for lines. None: nothing is like that.
-pub(crate) fn statement(query: &TraceQuery, range: Range, limit: i64) -> Option<Statement> {
+pub(crate) fn statement(
+    query: &TraceQuery,
+    range: Range,
+    way: Way,
+    limit: i64,
+) -> Option<Statement> {
     let mut statement = Statement::default();
     let (compares, order) = (range.compares(), range.order());
     statement.push(&format!("select {SUMMARY} from traces where id in (select t.id from "));
     // The place of the row that the list goes by.
     let place = match (&query.search, &query.service) {
-        (Some(search), service) => {
+        (Some(search), service) if way == Way::Index => {
             let question = words::question(search)?;
             statement.push("trace_words cross join traces t indexed by traces_scan on t.id = trace_words.rowid ");
             statement.push("where trace_words match ? and ").bind(question);
             if let Some(service) = service {
-                statement.push("exists (select 1 from trace_services s where s.service = ? and s.trace = t.id) and ");
-                statement.bind(service.clone());
+                statement.push(OF_SERVICE).bind(service.clone());
             }
             "trace_words.rowid"
         }
-        (None, Some(service)) => {
+        (None, Some(service)) if way == Way::Index => {
             statement.push(
                 "trace_services s cross join traces t indexed by traces_scan on t.id = s.trace ",
             );
             statement.push("where s.service = ? and ").bind(service.clone());
             "s.trace"
         }
-        (None, None) => {
+        (_, service) => {
             statement.push("traces t indexed by traces_scan where ");
+            if let Some(service) = service {
+                statement.push(OF_SERVICE).bind(service.clone());
+            }
             "t.id"
         }
     };
@@ -163,6 +176,25 @@ pub(crate) fn statement(query: &TraceQuery, range: Range, limit: i64) -> Option<
     statement.push(&format!("order by {place} {order} limit ?) order by id {order}")).bind(limit);
     Some(statement)
 }
+
+/// How many traces the filters leave of a search or of a service's, up to a number. None: nothing else is filtered by.
+pub(crate) fn left(query: &TraceQuery, range: Range, most: i64) -> Option<Statement> {
+    let has_time = query.slower.is_some() || query.since.is_some() || query.until.is_some();
+    let is_filtered = has_time || query.errors || query.route.is_some();
+    if (query.search.is_none() && query.service.is_none()) || !is_filtered {
+        return None;
+    }
+    let mut statement = Statement::default();
+    let compares = range.compares();
+    statement.push("select count(*) from (select 1 from traces t indexed by traces_scan where ");
+    statement.push(&format!("t.id {compares} ? ")).bind(range.id());
+    filter(&mut statement, query);
+    statement.push("limit ?)").bind(most);
+    Some(statement)
+}
+
+const OF_SERVICE: &str =
+    "exists (select 1 from trace_services s where s.service = ? and s.trace = t.id) and ";
 
 fn filter(statement: &mut Statement, query: &TraceQuery) {
     if query.errors {

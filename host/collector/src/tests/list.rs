@@ -202,6 +202,58 @@ async fn any_text_comes_back_as_it_was_and_a_row_that_cannot_be_read_costs_itsel
     drop(reader);
 }
 
+#[tokio::test]
+async fn a_search_finds_the_same_whether_its_filters_leave_much_or_little() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    let much = wasm_host_limits::telemetry::SEARCH_ROWS as u64 + 500;
+    for number in 0..much {
+        // Every hundredth is an error, and of those every tenth has the word.
+        let level = if number % 100 == 0 { Level::Error } else { Level::Info };
+        let message = if number % 1000 == 0 { "Common, rare" } else { "common" };
+        let fields = vec![("n".into(), number.into())];
+        sender.log(LogRecord { time: number, level, fields, ..line(message) });
+        let mut one = batch(u128::from(number) + 1, &[(message, None)]);
+        one.spans[0].start = number;
+        if level == Level::Error {
+            one.spans[0].status = Status::Error("why".into());
+        }
+        sender.batch(one);
+    }
+    reader.flush().await.unwrap();
+    let logs = async |search: &str, query: LogQuery| {
+        let query = LogQuery { search: Some(search.into()), limit: Some(1000), ..query };
+        let items = reader.logs(&query).await.unwrap().items;
+        assert!(items.is_sorted_by_key(|item| std::cmp::Reverse(item.id)));
+        items.len()
+    };
+    let all = LogQuery::default;
+    let error = || LogQuery { level: Some(Level::Error), ..all() };
+    assert_eq!(logs("rare comm", error()).await, 3);
+    assert_eq!(logs("common 100", error()).await, 2);
+    assert_eq!(logs("nothing", error()).await, 0);
+    assert_eq!(logs("", error()).await, 0);
+    assert_eq!(logs("rare", LogQuery { services: vec!["a".into()], ..all() }).await, 3);
+    assert_eq!(logs("rare", LogQuery { until: Some(1500), ..all() }).await, 2);
+    let traces = async |search: Option<&str>, query: TraceQuery| {
+        let query = TraceQuery { search: search.map(str::to_owned), limit: Some(1000), ..query };
+        reader.traces(&query).await.unwrap().items.len()
+    };
+    let all = TraceQuery::default;
+    let error = || TraceQuery { errors: true, ..all() };
+    assert_eq!(traces(Some("rare comm"), error()).await, 3);
+    assert_eq!(traces(Some("why"), error()).await, 25);
+    assert_eq!(traces(Some("rare"), TraceQuery { since: Some(0), ..all() }).await, 3);
+    assert_eq!(traces(None, TraceQuery { service: Some("a".into()), ..error() }).await, 25);
+    assert_eq!(traces(None, TraceQuery { service: Some("b".into()), ..error() }).await, 0);
+    // A page may end within what the filters leave.
+    let query = LogQuery { search: Some("common".into()), limit: Some(10), ..LogQuery::default() };
+    let first = LogQuery { level: Some(Level::Error), ..query };
+    let page = reader.logs(&first).await.unwrap();
+    let next = LogQuery { before: page.next.clone(), limit: Some(1000), ..first };
+    assert_eq!((page.items.len(), reader.logs(&next).await.unwrap().items.len()), (10, 15));
+}
+
 #[test]
 fn who_asks_may_do_so_from_any_thread() {
     fn assert_send<T: Send>(_: impl FnOnce(&'static crate::Reader) -> T) {}
