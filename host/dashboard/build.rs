@@ -11,11 +11,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let built = here.join("../../web/dashboard/dist");
     let mut files = Vec::new();
-    // A folder that is not there yet is watched, too.
+    // Cargo looks again at each build for a folder that is not there, and builds all that stands on this crate anew.
+    fs::create_dir_all(&built)?;
     println!("cargo:rerun-if-changed={}", built.display());
-    if built.is_dir() {
-        collect(&built, &mut files)?;
-    }
+    collect(&built, &mut files)?;
     files.sort();
     let mut table = String::from("pub(crate) static FILES: &[Asset] = &[\n");
     for file in files.iter().filter(|file| !is_packed(file)) {

@@ -85,7 +85,10 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         let title = format!("{} tests", part.name());
         let result = steps.run(&title, || {
             match part {
-                Part::Web => counted(&mut web::npm(&["test"]), &mut counts)?,
+                Part::Web => {
+                    counted(&mut web::npm(&["test"]), &mut counts)?;
+                    counted(web::npm(&["test"]).current_dir(project::dashboard()), &mut counts)?;
+                }
                 Part::Browser => browser::run(ready.chromium.as_deref(), &mut counts)?,
                 Part::Component => counted(&mut component(), &mut counts)?,
                 Part::Native => counted(&mut native(&filters)?, &mut counts)?,

@@ -175,7 +175,7 @@ impl App {
                 };
                 let probe = health::Probe::of(request.method(), rest);
                 let hops = hops::passed(request.headers());
-                let (mut request, outcome) = {
+                let (request, outcome) = {
                     let target = request::GuestTarget {
                         host: authority.as_ref(),
                         path: rest,
@@ -187,9 +187,6 @@ impl App {
                     request::for_guest(request, &target).map_err(of_service)?
                 };
                 let trace = trace.take().unwrap_or_else(Trace::off);
-                if let Some(context) = trace.context() {
-                    context.tell(request.headers_mut());
-                }
                 let inbound = Inbound::new(trace, hops);
                 let answer = service.handle(inbound, request).await;
                 let answer = match outcome {

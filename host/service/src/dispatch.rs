@@ -50,7 +50,7 @@ impl Service {
     async fn answer(
         self: &Arc<Self>,
         inbound: Inbound,
-        request: HttpRequest,
+        mut request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
         let permit = self.traffic.admit(&self.name, inbound.hops() > 0).await;
         let permit = permit.map_err(|busy| {
@@ -65,6 +65,9 @@ impl Service {
             failure
         })?;
         inbound.trace().admitted();
+        if let Some(context) = inbound.trace().context() {
+            context.tell(request.headers_mut());
+        }
         let until = permit.until();
         let deadline = self.deadlines.total.map(|total| Box::pin(sleep(total)));
         let (version, is_canary) = self.begin();

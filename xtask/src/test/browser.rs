@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{Counts, counted};
 use crate::shell::{self, MINUTE};
@@ -32,7 +32,15 @@ pub(super) fn run(chromium: Option<&Path>, counts: &mut Counts) -> Result<()> {
     if let Some(chromium) = chromium {
         test.env("CHROMIUM", chromium);
     }
-    let tested = counted(&mut test, counts);
+    test.env("DASHBOARD_URL", host.dashboard()?);
+    let tested = counted(&mut test, counts).and_then(|()| {
+        // Against a control plane that is scripted, which shows what a host of a minute does not have.
+        let mut pages = web::npm(&["run", "e2e"]);
+        if let Some(chromium) = chromium {
+            pages.env("CHROMIUM", chromium);
+        }
+        counted(pages.current_dir(project::dashboard()), counts)
+    });
     let stopped = host.stop();
     let result = tested.and(stopped);
     result.with_context(|| format!("the host's output is in {}", host.log.display()))
@@ -85,6 +93,16 @@ impl Host {
             }
         };
         Ok(host)
+    }
+
+    /// The link that signs a browser in.
+    fn dashboard(&self) -> Result<String> {
+        let mut command = Command::new(serve::host_binary(Profile::Debug));
+        command.args(["dashboard", "--state"]).arg(&self.state);
+        project::forget_this_package(&mut command);
+        let told = command.output().context("`wasm-host dashboard` does not start")?;
+        ensure!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        Ok(String::from_utf8_lossy(&told.stdout).trim().to_owned())
     }
 
     /// Asks it to end, as an operator would.
