@@ -32,6 +32,7 @@ mod shared_database;
 mod shutdown;
 mod state_folder;
 mod swap;
+mod telemetry;
 mod toolchains;
 mod watch;
 mod web_pages;

@@ -1,5 +1,6 @@
 //! Promise 7: secrets appear in no output.
 
+use wasm_host_tests::eventually;
 use wasm_host_tests::host::App;
 
 const PASSWORD: &str = "s3cr3t!@#%;'x";
@@ -45,13 +46,35 @@ ollama = "local"
     outputs.push(reply.text().to_string());
     outputs.push(host.get("/chat/api/tags").await.text().to_string());
     outputs.push(host.get("/chat/v1/models").await.text().to_string());
-    for path in ["/services", "/services/weather/history", "/ready", "/live", "/nowhere"] {
+    // All of it has been stored when the last of it can be read.
+    eventually("the last request to be seen", async || {
+        let seen = host.ask("GET", "/api/traces?service=chat", &[], "").await.json();
+        (seen["items"].as_array()?.len() >= 2).then_some(())
+    })
+    .await;
+    for path in [
+        "/services",
+        "/services/weather/history",
+        "/ready",
+        "/live",
+        "/nowhere",
+        "/metrics",
+        "/api/resources",
+        "/api/resources/weather",
+        "/api/logs?limit=1000",
+        "/api/traces?limit=1000",
+        "/api/metrics",
+    ] {
         outputs.push(host.ask("GET", path, &[], "").await.text().to_string());
     }
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0));
     assert!(log.contains("TRACE"), "the log is not as loud as it can be");
     outputs.push(log);
+    let stored = std::fs::read_dir(app.path().join(".wasm-host/telemetry")).unwrap();
+    let stored: Vec<_> = stored.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(stored.iter().any(|file| file.len() > 4096), "nothing was stored");
+    outputs.extend(stored.iter().map(|file| String::from_utf8_lossy(file).into_owned()));
     for output in outputs {
         for secret in [PASSWORD, ENCODED, "s3cr3t"] {
             assert!(!output.contains(secret), "{secret} in:\n{output}");

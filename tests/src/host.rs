@@ -149,6 +149,13 @@ impl App {
         command.spawn().expect("the command starts")
     }
 
+    /// Begin a command whose output is read.
+    pub fn start_to_read(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command.spawn().expect("the command starts")
+    }
+
     /// Run a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
         self.run_within(PATIENCE, arguments).await

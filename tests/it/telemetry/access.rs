@@ -1,0 +1,78 @@
+//! Who may see what was seen, and change something from a page.
+
+use wasm_host_tests::client;
+use wasm_host_tests::host::App;
+
+use super::TWO;
+
+/// The cookie that a browser gets by the link.
+async fn signed_in(host: &wasm_host_tests::host::Host) -> String {
+    let token = host.control()["token"].as_str().unwrap().to_owned();
+    let path = format!("/login?t={token}");
+    let reply = client::send(&host.admin, "GET", &path, &[], "").await;
+    assert_eq!(reply.status, 303);
+    assert_eq!(reply.header("location"), "./");
+    let cookie = reply.header("set-cookie").to_owned();
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_page_is_shown_what_was_seen_only_when_it_is_signed_in() {
+    let host = App::new(TWO).serve().await;
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        client::send(&host.admin, "GET", path, headers, "").await
+    };
+    let paths =
+        ["/api/resources", "/api/traces", "/api/logs", "/api/metrics", "/metrics", "/api/session"];
+    for path in paths {
+        assert_eq!(ask(path, &[]).await.status, 401, "{path}");
+    }
+    assert_eq!(ask("/login?t=00", &[]).await.status, 401);
+    let cookie = signed_in(&host).await;
+    for path in paths {
+        assert_eq!(ask(path, &[("cookie", &cookie)]).await.status, 200, "{path}");
+    }
+    // The public port has none of it.
+    for path in ["/api/traces", "/metrics", "/login"] {
+        let reply = client::send(&host.address, "GET", path, &[("cookie", &cookie)], "").await;
+        assert_eq!(reply.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_changes_something_only_with_what_no_other_page_can_read() {
+    let app = App::new(TWO);
+    let host = app.serve().await;
+    let cookie = signed_in(&host).await;
+    let own = format!("http://{}", host.admin);
+    let session =
+        client::send(&host.admin, "GET", "/api/session", &[("cookie", &cookie)], "").await;
+    let csrf = session.json()["csrf"].as_str().unwrap().to_owned();
+    let drain = async |headers: &[(&str, &str)]| {
+        let headers = [headers, &[("cookie", &*cookie)]].concat();
+        client::send(&host.admin, "POST", "/services/inner/drain", &headers, "").await.status
+    };
+    let shown = ("x-csrf-token", &*csrf);
+    assert_eq!(drain(&[("origin", &own)]).await, 403);
+    assert_eq!(drain(&[("origin", "http://evil.example"), shown]).await, 403);
+    assert_eq!(drain(&[("sec-fetch-site", "cross-site"), shown]).await, 403);
+    assert_eq!(drain(&[("host", "evil.example"), shown]).await, 403);
+    assert_eq!(drain(&[("origin", &own), shown]).await, 200);
+    // The session outlives the host, and what a page could read of it, too.
+    host.stop().await;
+    let host = app.serve().await;
+    let again = client::send(&host.admin, "GET", "/api/session", &[("cookie", &cookie)], "").await;
+    assert_eq!(again.json()["csrf"], csrf);
+}
+
+#[tokio::test]
+async fn the_page_is_in_the_program_and_runs_nothing_of_others() {
+    let host = App::new(TWO).serve().await;
+    let page = client::send(&host.admin, "GET", "/", &[], "").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(client::send(&host.admin, "GET", "/../Cargo.toml", &[], "").await.status, 401);
+}
