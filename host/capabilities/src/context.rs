@@ -34,7 +34,8 @@ pub struct Inbound {
 impl Inbound {
     /// `hops` counts the services that the request has passed inside the host. Its id is that of its span.
     pub fn new(trace: Trace, hops: u8) -> Self {
-        Self::with_id(trace.span_id().to_string(), trace, hops)
+        let id = String::from_utf8_lossy(&trace.span_id().digits()).into_owned();
+        Self::with_id(id, trace, hops)
     }
 
     fn with_id(id: String, trace: Trace, hops: u8) -> Self {

@@ -51,7 +51,7 @@ impl TraceContext {
 
     /// Say it with a request, in place of what it says.
     pub fn tell(&self, headers: &mut HeaderMap) {
-        if let Ok(parent) = HeaderValue::try_from(self.to_string()) {
+        if let Ok(parent) = HeaderValue::from_bytes(&self.written()) {
             headers.insert(TRACEPARENT, parent);
         }
         match &self.state {
@@ -63,7 +63,23 @@ impl TraceContext {
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "00-{}-{}-{:02x}", self.trace, self.span, u8::from(self.sampled))
+        formatter.write_str(str::from_utf8(&self.written()).unwrap_or_default())
+    }
+}
+
+impl TraceContext {
+    fn written(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let parts = [&self.trace.digits()[..], &self.span.digits()[..]];
+        for (part, place) in parts.into_iter().zip([3..35, 36..52]) {
+            if let Some(place) = text.get_mut(place) {
+                place.copy_from_slice(part);
+            }
+        }
+        if let Some(flags) = text.last_mut() {
+            *flags = if self.sampled { b'1' } else { b'0' };
+        }
+        text
     }
 }
 

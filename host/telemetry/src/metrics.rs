@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use parking_lot::Mutex;
 
@@ -101,7 +101,6 @@ struct Shard(Mutex<HashMap<u64, Series, BuildHasherDefault<Hashed>>>);
 struct Series {
     instrument: &'static Instrument,
     point: Point,
-    /// How many values a histogram has: kept with its sum.
     is_overflow: bool,
 }
 
@@ -148,6 +147,12 @@ impl Meters {
         let mut shard = shard.0.lock();
         let key = key(instrument, labels);
         if let Some(series) = shard.get_mut(&key) {
+            // Two that share a key are no more than counted together with the others.
+            if series.is_of(instrument, labels) {
+                return series.add(value, trace);
+            }
+            let key = self::key(instrument, &[]);
+            let series = shard.entry(key).or_insert_with(|| Series::new(instrument, Vec::new()));
             return series.add(value, trace);
         }
         let known = shard.values().filter(|series| std::ptr::eq(series.instrument, instrument));
@@ -193,11 +198,20 @@ impl Meters {
     }
 }
 
+/// Cheap, as every request counts: eight bytes at a time.
 fn key(instrument: &'static Instrument, labels: &[&str]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    std::ptr::from_ref(instrument).hash(&mut hasher);
-    labels.hash(&mut hasher);
-    hasher.finish()
+    let mut key = std::ptr::from_ref(instrument).addr() as u64;
+    let mut mix = |word: u64| key = (key.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    for label in labels {
+        let (words, rest) = label.as_bytes().as_chunks::<8>();
+        words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+        mix(u64::from_le_bytes(last));
+        // Where one ends and the next begins.
+        mix(label.len() as u64);
+    }
+    key ^ (key >> 32)
 }
 
 impl Series {
@@ -210,6 +224,10 @@ impl Series {
         };
         let is_overflow = labels.is_empty() && !instrument.labels.is_empty();
         Self { instrument, point: Point { labels, value, exemplar: None }, is_overflow }
+    }
+
+    fn is_of(&self, instrument: &'static Instrument, labels: &[&str]) -> bool {
+        std::ptr::eq(self.instrument, instrument) && self.point.labels.iter().eq(labels)
     }
 
     fn add(&mut self, value: f64, trace: Option<TraceId>) {

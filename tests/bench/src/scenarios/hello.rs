@@ -15,6 +15,7 @@ const REUSE: &str = "1000000";
 
 const HYPER: &str = "hyper";
 const P3: &str = "host, p3";
+const P3_UNSEEN: &str = "host, p3, telemetry off";
 const P3_REUSED: &str = "host, p3, reuse raised";
 const P2: &str = "host, p2";
 const P2_REUSED: &str = "host, p2, reuse allowed";
@@ -29,11 +30,15 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     ];
     let application = Application::new(setting, &tables.concat())?;
     let host = application.serve().await?;
+    let blind = service(setting, "p3", "hello-p3", "") + "[telemetry]\nenabled = false\n";
+    let blind = Application::new(setting, &blind)?;
+    let unseen = blind.serve().await?;
     let native = Server::start(&mut process::twin(&["hello"])?, twins::MARK).await?;
 
     let mut subjects = vec![
         Subject::new(HYPER, &native.address, "/"),
         Subject::new(P3, &host.address, "/p3/"),
+        Subject::new(P3_UNSEEN, &unseen.address, "/p3/"),
         Subject::new(P3_REUSED, &host.address, "/p3-reused/"),
         Subject::new(P2, &host.address, "/p2/"),
         Subject::new(P2_REUSED, &host.address, "/p2-reused/"),
@@ -53,6 +58,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     let mut rows = take_turns(setting.effort, &subjects).await?;
     compare(&mut rows, P3, "wasmtime serve, p3", Some(Bar::AtLeast(1.4)));
     compare(&mut rows, P3, HYPER, Some(Bar::AtLeast(0.38)));
+    compare(&mut rows, P3, P3_UNSEEN, Some(Bar::AtLeast(0.95)));
     compare(&mut rows, P3_REUSED, "wasmtime serve, p3, reuse raised", None);
     compare(&mut rows, P3_REUSED, HYPER, None);
     compare(&mut rows, P2, "wasmtime serve, p2", None);
@@ -63,6 +69,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
         peer.stop().await?;
     }
     native.stop().await?;
+    unseen.stop().await?;
     host.stop().await?;
     Ok(rows)
 }
