@@ -6,6 +6,7 @@ use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::instruments::{
     CLIENT_DURATION, DATABASE_DURATION, MODEL_DURATION, SERVER_DURATION,
 };
+use wasm_host_telemetry::metrics::Reading;
 
 /// Asks the collector on behalf of the control plane.
 pub(crate) struct Seen(pub(crate) Reader);
@@ -43,6 +44,11 @@ impl Seen {
                 p99: all.p99.max(one.p99),
             }
         })
+    }
+
+    /// What was not kept, as there was no room for it or it could not be written.
+    pub(crate) fn dropped(&self) -> Reading {
+        self.0.dropped().reading()
     }
 
     /// The last requests of a service that failed.

@@ -78,6 +78,7 @@ impl Status for Host {
     fn figures(&self) -> Vec<Reading> {
         let mut figures = self.telemetry.figures();
         figures.extend(gauges::now(self));
+        figures.push(self.seen.dropped());
         figures
     }
 
@@ -243,8 +244,12 @@ impl Host {
         let checked = history.iter().rev().find(|it| it.verdict == Verdict::Activated);
         let checked = checked.map(|it| it.at_ms.saturating_mul(1000));
         let path = config.component().and_then(|component| component.health.clone());
-        let explained = ServiceLimits::rows().into_iter().chain(StaticLimits::rows());
-        let explained: BTreeMap<&str, String> = explained.map(|row| (row.key, row.what)).collect();
+        let explained = match config.component() {
+            Some(_) => ServiceLimits::rows(),
+            None => StaticLimits::rows(),
+        };
+        let explained: BTreeMap<&str, String> =
+            explained.into_iter().map(|row| (row.key, row.what)).collect();
         Some(Described {
             grants: service.grants.clone(),
             service,

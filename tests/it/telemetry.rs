@@ -37,7 +37,8 @@ async fn trace(host: &Host, query: &str, is_it: impl Fn(&Value) -> bool) -> Valu
 fn span<'t>(trace: &'t Value, service: &str, name: &str) -> &'t Value {
     let spans = trace["spans"].as_array().expect("spans");
     let found = spans.iter().find(|span| span["service"] == service && span["name"] == name);
-    found.unwrap_or_else(|| panic!("no {name} of {service} in {trace:#}"))
+    assert!(found.is_some(), "no {name} of {service} in {trace:#}");
+    found.unwrap()
 }
 
 /// Whether one span was done for another one, itself or by what was done in between.
@@ -90,7 +91,8 @@ async fn a_call_between_services_is_one_trace_which_the_client_may_have_begun() 
     let reply = wasm_host_tests::client::send(&host.address, "GET", path, &headers, "").await;
     // What the guest at the end sees is its own place in the same trace.
     let told = reply.text().lines().find_map(|line| line.strip_prefix("traceparent: "));
-    let told = told.unwrap_or_else(|| panic!("{}", reply.text())).trim().to_owned();
+    assert!(told.is_some(), "{}", reply.text());
+    let told = told.unwrap().trim().to_owned();
     assert!(told.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{told}");
     assert_ne!(told, parent);
     assert!(reply.text().contains("tracestate: shop=1"), "{}", reply.text());

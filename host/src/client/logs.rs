@@ -57,6 +57,11 @@ pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
 }
 
 fn show(line: Value, format: Format) -> Result<(), Exit> {
+    if let Some(missed) = line.get("missed") {
+        // Not among the lines, which a program may read.
+        eprintln!("{missed} lines came faster than they were read and are not shown");
+        return Ok(());
+    }
     let text = match format {
         Format::Json => line.to_string(),
         Format::Table => render(&serde_json::from_value(line).map_err(anyhow::Error::from)?),

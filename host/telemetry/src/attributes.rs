@@ -4,11 +4,8 @@ pub const HTTP_METHOD: &str = "http.request.method";
 pub const HTTP_STATUS: &str = "http.response.status_code";
 pub const HTTP_ROUTE: &str = "http.route";
 pub const URL_PATH: &str = "url.path";
-pub const URL_SCHEME: &str = "url.scheme";
 pub const SERVER_ADDRESS: &str = "server.address";
 pub const SERVER_PORT: &str = "server.port";
-pub const CLIENT_ADDRESS: &str = "client.address";
-pub const PROTOCOL_VERSION: &str = "network.protocol.version";
 pub const ERROR_TYPE: &str = "error.type";
 
 pub const DB_SYSTEM: &str = "db.system.name";
@@ -23,7 +20,6 @@ pub const DB_CHANGED: &str = "wasm_host.db.changed_rows";
 pub const AI_OPERATION: &str = "gen_ai.operation.name";
 pub const AI_PROVIDER: &str = "gen_ai.provider.name";
 pub const AI_MODEL: &str = "gen_ai.request.model";
-pub const AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
 pub const AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 pub const AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 /// Seconds.
@@ -37,7 +33,6 @@ pub const VERSION: &str = "wasm_host.service.version";
 pub const LEFT: &str = "wasm_host.client_left";
 /// It was on trial.
 pub const CANARY: &str = "wasm_host.canary";
-pub const INSTANCE: &str = "wasm_host.instance";
 pub const REQUEST: &str = "wasm_host.request.id";
 /// What a call from one service to another asks.
 pub const PEER: &str = "service.peer.name";

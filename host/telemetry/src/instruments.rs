@@ -127,11 +127,3 @@ pub static SWAPS: Instrument = Instrument {
     kind: Kind::Counter,
     labels: &["service", "verdict"],
 };
-
-pub static DROPPED: Instrument = Instrument {
-    name: "wasm_host.telemetry.dropped",
-    unit: "{item}",
-    description: "Spans and lines that were not kept because what stores or sends them was too slow",
-    kind: Kind::Counter,
-    labels: &["what"],
-};

@@ -96,7 +96,14 @@ pub struct Meters {
 /// Of one thread. Apart in memory, so that no thread waits for what another one writes.
 #[repr(align(128))]
 #[derive(Default)]
-struct Shard(Mutex<HashMap<u64, Series, BuildHasherDefault<Hashed>>>);
+struct Shard(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    series: HashMap<u64, Series, BuildHasherDefault<Hashed>>,
+    /// How many of them each instrument has.
+    instruments: Vec<(&'static Instrument, usize)>,
+}
 
 struct Series {
     instrument: &'static Instrument,
@@ -127,6 +134,23 @@ impl Hasher for Hashed {
 /// Threads that count apart. More share.
 const SHARDS: usize = 64;
 
+impl Counted {
+    /// Whether an instrument may have one more series, which is then counted.
+    fn has_room(&mut self, instrument: &'static Instrument) -> bool {
+        let known = self.instruments.iter_mut().find(|(it, _)| std::ptr::eq(*it, instrument));
+        let count = match known {
+            Some((_, count)) => count,
+            None => {
+                self.instruments.push((instrument, 1));
+                return true;
+            }
+        };
+        let has_room = *count < limits::SERIES;
+        *count += usize::from(has_room);
+        has_room
+    }
+}
+
 impl Default for Meters {
     fn default() -> Self {
         Self { shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect() }
@@ -146,21 +170,21 @@ impl Meters {
         let Some(shard) = self.shards.get(number) else { return };
         let mut shard = shard.0.lock();
         let key = key(instrument, labels);
-        if let Some(series) = shard.get_mut(&key) {
+        if let Some(series) = shard.series.get_mut(&key) {
             // Two that share a key are no more than counted together with the others.
             if series.is_of(instrument, labels) {
                 return series.add(value, trace);
             }
             let key = self::key(instrument, &[]);
-            let series = shard.entry(key).or_insert_with(|| Series::new(instrument, Vec::new()));
+            let series =
+                shard.series.entry(key).or_insert_with(|| Series::new(instrument, Vec::new()));
             return series.add(value, trace);
         }
-        let known = shard.values().filter(|series| std::ptr::eq(series.instrument, instrument));
-        let (key, labels) = match known.count() < limits::SERIES {
+        let (key, labels) = match shard.has_room(instrument) {
             true => (key, labels.iter().map(|label| (*label).to_owned()).collect()),
             false => (self::key(instrument, &[]), Vec::new()),
         };
-        let series = shard.entry(key).or_insert_with(|| Series::new(instrument, labels));
+        let series = shard.series.entry(key).or_insert_with(|| Series::new(instrument, labels));
         series.add(value, trace);
     }
 
@@ -168,7 +192,7 @@ impl Meters {
     pub fn read(&self) -> Vec<Reading> {
         let mut all: HashMap<u64, Series> = HashMap::new();
         for shard in &self.shards {
-            for (key, series) in shard.0.lock().iter() {
+            for (key, series) in &shard.0.lock().series {
                 match all.entry(*key) {
                     Entry::Occupied(mut entry) => entry.get_mut().merge(series),
                     Entry::Vacant(entry) => drop(entry.insert(series.copy())),

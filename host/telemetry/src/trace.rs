@@ -38,6 +38,8 @@ pub struct Trace {
     telemetry: &'static Telemetry,
     id: TraceId,
     span: SpanId,
+    /// Of the request that came in from outside, which the log names: a hop has it from there.
+    request: SpanId,
     parent: Option<SpanId>,
     /// What asks has decided whether to keep it.
     sampled: Option<bool>,
@@ -107,6 +109,7 @@ impl Trace {
             telemetry,
             id,
             span,
+            request: span,
             parent,
             sampled,
             state,
@@ -197,6 +200,7 @@ impl Trace {
         let context = self.context_of(open.span.id);
         let mut next = Self::begin(self.telemetry, Some(context), method, uri);
         next.sampled = self.sampled;
+        next.request = self.request;
         // It ends with this one, whatever this one waits for.
         if open.shared.open() {
             let _ = next.shared.set(open.shared.clone());
@@ -234,18 +238,18 @@ impl Trace {
         let duration = self.began.elapsed();
         let is_slow = self.is_slow(duration);
         let failed = ended.error.is_some() || ended.status.is_some_and(|status| status >= 500);
-        // A hop has the decision of what it is part of, later on.
         let kept = match self.shared.get() {
-            Some(shared) => {
-                shared.close(|| self.spans(ended, duration), is_slow);
-                None
+            Some(shared) => shared.close(|| self.spans(ended, duration), is_slow),
+            None => {
+                let kept = decide(self.telemetry, failed, is_slow, self.id, self.sampled);
+                if let Some(why) = kept {
+                    let spans = self.spans(ended, duration);
+                    self.telemetry.batch(Batch { spans, why, dropped: 0 });
+                }
+                kept
             }
-            None => decide(self.telemetry, failed, is_slow, self.id, self.sampled),
         };
         self.measure(ended, duration, kept.map(|_| self.id));
-        if let Some(why) = kept {
-            self.telemetry.batch(Batch { spans: self.spans(ended, duration), why, dropped: 0 });
-        }
     }
 
     fn measure(&self, ended: &Ended<'_>, duration: Duration, trace: Option<TraceId>) {

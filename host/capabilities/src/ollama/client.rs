@@ -226,9 +226,18 @@ impl Client {
         let answer = self.transport.send(request, caller.clone());
         let response = tokio::select! {
             biased;
-            () = caller.cancel().cancelled() => return Err(Error::Cancelled),
-            response = progress.answer(self.options.first_byte, answer) => response
-                .ok_or_else(|| error::timed_out(self.options.first_byte))??,
+            () = caller.cancel().cancelled() => Err(Error::Cancelled),
+            response = progress.answer(self.options.first_byte, answer) => match response {
+                Some(response) => response.map_err(Error::from),
+                None => Err(error::timed_out(self.options.first_byte)),
+            }
+        };
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                call.failed("the server gave no answer");
+                return Err(error);
+            }
         };
         call.answered(response.status());
         let held = (permit, call);

@@ -43,7 +43,9 @@ impl ModelCall {
         let mut span = caller.span(name, Kind::Client);
         span.set(names::AI_OPERATION, operation);
         span.set(names::AI_PROVIDER, "ollama");
-        span.set_text(names::AI_MODEL, model);
+        if !model.is_empty() {
+            span.set_text(names::AI_MODEL, model);
+        }
         let captures = span.is_seen() && caller.trace().captures_messages();
         Self {
             span,

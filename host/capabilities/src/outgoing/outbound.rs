@@ -136,7 +136,8 @@ impl Outbound {
                 error
             }
         })?;
-        let response = exchange::receive(response, &bounds)?;
+        let response = exchange::receive(response, &bounds);
+        let response = response.inspect_err(|error| call.failed(&format!("{error:?}")))?;
         call.answered(response.status());
         Ok(response.map(|body| guard(body, caller.cancel().clone(), (permit, call))))
     }

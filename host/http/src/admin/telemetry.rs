@@ -39,6 +39,7 @@ impl Seen {
             self.reader.clear(service.as_deref()).await.map_err(failure)?;
             return Ok(Some(json(StatusCode::OK, &serde_json::json!({}))));
         }
+        reads(request)?;
         let mut asked = Asked::of(query)?;
         let response = match steps {
             ["logs"] => {
@@ -74,7 +75,11 @@ impl Seen {
             }
             ["metrics", name] => {
                 let query = asked.series()?;
-                answer(self.reader.series(name, &query).await)?
+                let Some(series) = self.reader.series(name, &query).await.map_err(failure)? else {
+                    let why = format!("There is no figure {name}; /api/metrics names all.");
+                    return Err(Failure::new(Kind::NoRoute, why));
+                };
+                json(StatusCode::OK, &series)
             }
             ["search"] => {
                 let words = asked.one("q").unwrap_or_default();
@@ -84,7 +89,6 @@ impl Seen {
             }
             _ => return Ok(None),
         };
-        reads(request)?;
         Ok(Some(response))
     }
 }

@@ -71,16 +71,23 @@ impl ActiveSpan {
         self.0.is_some()
     }
 
+    /// Something is known of it. Left out where there is no more room for it.
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        if let Some(open) = &mut self.0 {
-            open.span.attributes.push((name.into(), value.into()));
+        let Some(open) = &mut self.0 else { return };
+        let value = value.into();
+        let text = match &value {
+            Value::Text(Cow::Owned(text)) => text.len(),
+            _ => 0,
+        };
+        if open.shared.hold(size_of::<(Cow<'_, str>, Value)>() + text) {
+            open.span.attributes.push((name.into(), value));
         }
     }
 
     /// As much of it as a span has of any text.
     pub fn set_text(&mut self, name: &'static str, text: &str) {
-        if let Some(open) = &mut self.0 {
-            open.span.attributes.push((name.into(), bounded(text).into()));
+        if self.is_seen() {
+            self.set(name, bounded(text));
         }
     }
 
@@ -88,7 +95,10 @@ impl ActiveSpan {
     pub fn fail(&mut self, kind: impl Into<Cow<'static, str>>, why: &str) {
         if let Some(open) = &mut self.0 {
             open.span.attributes.push((names::ERROR_TYPE.into(), Value::Text(kind.into())));
-            open.span.status = Status::Error(bounded(why).into());
+            // That it failed is said in any case.
+            let why = bounded(why);
+            let why = if open.shared.hold(why.len()) { why } else { String::new() };
+            open.span.status = Status::Error(why.into());
         }
     }
 

@@ -66,18 +66,29 @@ impl Shared {
     /// One more is under way. False: there is no room for what it would say.
     pub(super) fn open(&self) -> bool {
         let mut spans = self.spans.lock();
-        if spans.ended.len() + spans.open >= limits::TRACE_SPANS
-            || spans.bytes >= limits::TRACE_BYTES
-        {
+        let bytes = spans.bytes + size_of::<Span>();
+        if spans.ended.len() + spans.open >= limits::TRACE_SPANS || bytes > limits::TRACE_BYTES {
             spans.dropped += 1;
             return false;
         }
+        spans.bytes = bytes;
         spans.open += 1;
         true
     }
 
-    /// One has ended. `ended` is what is known of it.
-    pub(super) fn close(&self, ended: impl FnOnce() -> Vec<Span>, is_slow: bool) {
+    /// Something that is under way has so many bytes more to say. False: there is no room for them.
+    pub(super) fn hold(&self, bytes: usize) -> bool {
+        let mut spans = self.spans.lock();
+        let bytes = spans.bytes + bytes;
+        let has_room = bytes <= limits::TRACE_BYTES;
+        if has_room {
+            spans.bytes = bytes;
+        }
+        has_room
+    }
+
+    /// One has ended. `ended` is what is known of it. Gives why all of it is kept, if it was the last and it is.
+    pub(super) fn close(&self, ended: impl FnOnce() -> Vec<Span>, is_slow: bool) -> Option<Kept> {
         let mut spans = self.spans.lock();
         spans.open = spans.open.saturating_sub(1);
         spans.was_slow |= is_slow;
@@ -85,12 +96,11 @@ impl Shared {
         if spans.decided != Some(None) {
             for span in ended() {
                 spans.has_failed |= span.status.is_error();
-                spans.bytes += size(&span);
                 spans.ended.push(span);
             }
         }
         if spans.open > 0 {
-            return;
+            return None;
         }
         let Spans { has_failed, was_slow, .. } = *spans;
         let decide = || match self.is_operation {
@@ -105,6 +115,7 @@ impl Shared {
         if let Some(why) = decided.filter(|_| !ended.is_empty()) {
             self.telemetry.batch(Batch { spans: ended, why, dropped });
         }
+        decided
     }
 }
 

@@ -54,7 +54,7 @@ impl Trace {
         let mut attributes: Attributes = vec![
             (names::HTTP_METHOD.into(), method.into()),
             (names::URL_PATH.into(), bounded(self.uri.path()).into()),
-            (names::REQUEST.into(), self.span.to_string().into()),
+            (names::REQUEST.into(), self.request.to_string().into()),
         ];
         let mut set = |name: &'static str, value: Option<Value>| {
             attributes.extend(value.map(|value| (name.into(), value)));
