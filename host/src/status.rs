@@ -22,6 +22,7 @@ use wasm_host_http::admin::resources::{
 use wasm_host_http::admin::{BackendStatus, ServiceStatus, Status};
 use wasm_host_http::control::versions::Attempt;
 use wasm_host_limits as limits;
+use wasm_host_otlp::Counts;
 use wasm_host_service::traffic::Traffic;
 use wasm_host_service::version::Version;
 use wasm_host_settings::secret::EnvironmentValue;
@@ -75,6 +76,7 @@ impl Status for Host {
     fn figures(&self) -> Vec<Reading> {
         let mut figures = self.telemetry.figures();
         figures.extend(gauges::now(self));
+        figures.extend(self.sent.iter().flat_map(Counts::readings));
         figures
     }
 

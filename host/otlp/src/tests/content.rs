@@ -136,9 +136,8 @@ async fn a_line_of_the_log_has_the_ids_of_its_request() {
     assert!(!receiver.has_more());
 }
 
-#[tokio::test]
-async fn figures_arrive_since_the_start_with_their_exemplars() {
-    let metrics::Kind::Histogram(bounds) = SERVER_DURATION.kind else { panic!() };
+/// A histogram of a service with an exemplar and one of all that was not counted apart, a counter, and a gauge.
+fn readings(bounds: &[f64]) -> [Reading; 3] {
     let mut buckets = vec![0; bounds.len() + 1];
     buckets[3] = 2;
     buckets[bounds.len()] = 1;
@@ -154,11 +153,17 @@ async fn figures_arrive_since_the_start_with_their_exemplars() {
         point(&[], Figure::Histogram { buckets: vec![0; bounds.len() + 1], sum: 0.0 }, None),
     ];
     let reading = |instrument, points| Reading { instrument, points, has_overflow: false };
-    let readings = [
+    [
         reading(&SERVER_DURATION, durations),
         reading(&SWAPS, vec![point(&["stock", "activated"], Figure::Number(2.0), None)]),
         reading(&MEMORY, vec![point(&[], Figure::Number(1024.0), None)]),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn figures_arrive_since_the_start_with_their_exemplars() {
+    let metrics::Kind::Histogram(bounds) = SERVER_DURATION.kind else { panic!() };
+    let readings = readings(bounds);
     let mut receiver = Receiver::start([]).await;
     let before = clock::now();
     let otlp = start(&[
@@ -207,4 +212,21 @@ async fn figures_arrive_since_the_start_with_their_exemplars() {
     };
     assert_eq!(known(&others.data_points[0].attributes)["otel.metric.overflow"], "true");
     otlp.stop().await;
+}
+
+/// For a look at what a collector makes of it: `OTEL_EXPORTER_OTLP_ENDPOINT=… cargo test -p wasm-host-otlp -- --ignored`.
+#[tokio::test]
+#[ignore = "it sends to the collector that the environment names"]
+async fn a_collector_of_ones_own_takes_everything() {
+    let metrics::Kind::Histogram(bounds) = SERVER_DURATION.kind else { panic!() };
+    let otlp = Otlp::from_environment("shop", |name| std::env::var(name).ok()).unwrap().unwrap();
+    let (exporter, counts) = (otlp.exporter(), otlp.counts());
+    exporter.batches(&[batch()]);
+    exporter.lines(&[line(Some("stock"), "no more"), line(None, "ready")]);
+    exporter.figures(&readings(bounds));
+    otlp.stop().await;
+    println!("{counts:?}");
+    for (signal, count) in [(Signal::Traces, 4), (Signal::Logs, 2), (Signal::Metrics, 4)] {
+        assert_eq!((counts.all_sent(signal), counts.all_dropped(signal)), (count, 0));
+    }
 }
