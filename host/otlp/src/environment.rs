@@ -6,14 +6,16 @@
 mod list;
 
 use std::fmt;
-use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use wasm_host_limits::telemetry as limits;
+use wasm_host_settings::disk;
 use wasm_host_settings::secret::Secret;
+use wasm_host_settings::tls::{Authorities, NoAuthority};
 
 use crate::signal::Signal;
 
@@ -36,8 +38,8 @@ pub(super) struct Target {
     pub headers: HeaderMap,
     pub timeout: Duration,
     pub is_compressed: bool,
-    /// A PEM file of authorities that are trusted besides those of the system.
-    pub authorities: Option<Vec<u8>>,
+    /// That are trusted besides those of the system.
+    pub authorities: Option<Authorities>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// Where requests go. What is printed has neither a password nor a query.
+/// Where requests go. What is printed is scheme, host and port: passwords and queries are secret, and some collectors have
+/// their keys in paths.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     url: Secret,
@@ -71,13 +74,7 @@ pub(super) struct Address {
 
 impl Address {
     fn new(url: &Url) -> Self {
-        let mut shown = url.clone();
-        shown.set_query(None);
-        shown.set_fragment(None);
-        // Fails for addresses without a host, of which there are none here.
-        let _ = shown.set_username("");
-        let _ = shown.set_password(None);
-        Self { url: Secret::new(url.as_str()), shown: shown.to_string() }
+        Self { url: Secret::new(url.as_str()), shown: url.origin().ascii_serialization() }
     }
 
     pub(super) fn expose(&self) -> &str {
@@ -225,7 +222,7 @@ fn target(
         },
     };
     let authorities =
-        variables.of(signal, "CERTIFICATE").map(|set| certificate(&set)).transpose()?;
+        variables.of(signal, "CERTIFICATE").map(|set| authorities(&set)).transpose()?;
     Ok(Some(Target { signal, protocol, address, headers, timeout, is_compressed, authorities }))
 }
 
@@ -302,8 +299,9 @@ fn timeout(set: &Set) -> Result<Duration, String> {
         })
 }
 
-fn certificate(set: &Set) -> Result<Vec<u8>, String> {
-    fs::read(&set.value).map_err(|error| {
-        set.wrong(&format!("the file cannot be read ({error}); write the path of a PEM file"))
-    })
+fn authorities(set: &Set) -> Result<Authorities, String> {
+    let wrong = |what: &str, fix: &str| set.wrong(&format!("{what}; {fix}"));
+    let pem = disk::pem(Path::new(&set.value));
+    let pem = pem.map_err(|problem| set.wrong(&problem.to_string()))?;
+    Authorities::new(&pem).map_err(|NoAuthority(what, fix)| wrong(what, fix))
 }

@@ -91,15 +91,13 @@ impl Sender {
             // The system's certificates are not needed, and a small machine may have none.
             builder = builder.tls_certs_only([]);
         } else if let Some(authorities) = &target.authorities {
-            let own = reqwest::Certificate::from_pem_bundle(authorities).ok();
-            let own = own.filter(|own| !own.is_empty()).ok_or(
-                "OTEL_EXPORTER_OTLP_CERTIFICATE: there is no certificate in the file; it begins with -----BEGIN CERTIFICATE-----",
-            )?;
+            let own = reqwest::Certificate::from_pem_bundle(authorities.pem());
+            let own = own.map_err(|error| wrong(&target.address, &cause(&error)))?;
             builder = builder.tls_certs_merge(own);
         }
-        let wrong = |what: String| format!("nothing can be sent to {}: {what}", target.address);
-        let client = builder.build().map_err(|error| wrong(cause(&error)))?;
-        let url = Url::parse(target.address.expose()).map_err(|error| wrong(error.to_string()))?;
+        let client = builder.build().map_err(|error| wrong(&target.address, &cause(&error)))?;
+        let url = Url::parse(target.address.expose());
+        let url = url.map_err(|error| wrong(&target.address, &error.to_string()))?;
         Ok(Self { client, url, target: target.clone() })
     }
 
@@ -181,6 +179,10 @@ impl Sender {
     }
 }
 
+fn wrong(address: &Address, what: &str) -> String {
+    format!("nothing can be sent to {address}: {what}")
+}
+
 fn gzip(message: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Memory takes everything.
@@ -221,4 +223,31 @@ fn cause(error: &reqwest::Error) -> String {
         cause = Some(next);
     }
     cause.map_or_else(|| "the connection failed".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(text: &str) -> Option<Duration> {
+        pause(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]))
+    }
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_as_a_date() {
+        assert_eq!(asked("120"), Some(Duration::from_secs(120)));
+        let date = SystemTime::now() + Duration::from_secs(100);
+        let pause = asked(&httpdate::fmt_http_date(date)).unwrap();
+        assert!(pause > Duration::from_secs(90) && pause <= Duration::from_secs(100), "{pause:?}");
+        assert_eq!(asked("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
+        assert_eq!((asked("soon"), asked("-1")), (None, None));
+    }
+
+    /// Whatever answers, it is no collector, but it has taken what was sent.
+    #[test]
+    fn an_answer_that_cannot_be_read_rejects_nothing() {
+        assert_eq!(rejected(b"<html>"), 0);
+        assert_eq!(rejected(&[]), 0);
+        assert_eq!(rejected(&[10, 2, 8, 7]), 7);
+    }
 }

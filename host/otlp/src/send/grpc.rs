@@ -121,3 +121,34 @@ pub(super) struct Delay {
     #[prost(int32, tag = "2")]
     pub nanos: i32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn details(delay: Delay) -> String {
+        let info = RetryInfo { retry_delay: Some(delay) };
+        let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
+        let other = Any { type_url: "type.googleapis.com/other".to_owned(), value: vec![1] };
+        let details = vec![other, Any { type_url, value: info.encode_to_vec() }];
+        STANDARD_NO_PAD.encode(Status { code: 14, details }.encode_to_vec())
+    }
+
+    #[test]
+    fn a_pause_is_among_the_details() {
+        let text = details(Delay { seconds: 2, nanos: 500_000_000 });
+        assert_eq!(pause(text.as_bytes()), Some(Duration::from_millis(2500)));
+        assert_eq!(pause(format!("{text}==").as_bytes()), Some(Duration::from_millis(2500)));
+        assert_eq!(pause(details(Delay { seconds: -1, nanos: 0 }).as_bytes()), None);
+        assert_eq!((pause(b"?"), pause(b"")), (None, None));
+    }
+
+    #[test]
+    fn what_has_no_status_is_no_collector() {
+        let empty = HeaderMap::new();
+        let answer = |status| answer(StatusCode::from_u16(status).unwrap(), &empty, &empty, b"");
+        assert!(matches!(answer(200), Answer::Later { .. }));
+        assert!(matches!(answer(503), Answer::Later { .. }));
+        assert!(matches!(answer(404), Answer::Refused { .. }));
+    }
+}

@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
+use wasm_host_settings::tls::ServerTls;
 use wasm_host_telemetry::instruments::{MEMORY, SERVER_DURATION, SWAPS};
 use wasm_host_telemetry::metrics::{self, Exemplar, Figure, Point};
 
@@ -64,6 +65,37 @@ async fn a_trace_arrives_with_its_services_and_what_was_done() {
         assert_eq!(counts.all_dropped(Signal::Traces), 0);
         otlp.stop().await;
         assert!(!receiver.has_more());
+    }
+}
+
+/// With the certificate of an authority of one's own; without that it is not believed, and nothing is handed to it.
+#[tokio::test]
+async fn a_collector_may_be_encrypted() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let tls = ServerTls::new(&own.cert.pem(), &own.signing_key.serialize_pem()).unwrap();
+    let authority = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(authority.path(), own.cert.pem()).unwrap();
+    for protocol in ["http/protobuf", "grpc"] {
+        let mut receiver = Receiver::encrypted(&tls).await;
+        let url = format!("https://localhost:{}", receiver.address.port());
+        let mut variables = vec![
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ];
+        let doubtful = start(&variables);
+        let counts = doubtful.counts();
+        doubtful.exporter().batches(&[batch()]);
+        doubtful.stop().await;
+        assert_eq!(counts.all_dropped(Signal::Traces), 4);
+        assert!(!receiver.has_more());
+
+        let path = authority.path().to_str().unwrap();
+        variables.push(("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", path));
+        let otlp = start(&variables);
+        otlp.exporter().batches(&[batch()]);
+        let request: ExportTraceServiceRequest = receiver.next().await.read();
+        assert_eq!(request.resource_spans.len(), 2, "{protocol}");
+        otlp.stop().await;
     }
 }
 

@@ -74,7 +74,7 @@ fn trouble_is_said_once_a_minute_and_without_secrets() {
                 receiver.next().await;
             }
             otlp.stop().await;
-            let address = format!("http://127.0.0.1:{port}/");
+            let address = format!(" http://127.0.0.1:{port}");
             let all = lines.0.lock();
             let said: Vec<_> = all.iter().filter(|line| line.contains(&address)).collect();
             let (warned, told): (Vec<&String>, Vec<_>) =

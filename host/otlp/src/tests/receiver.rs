@@ -20,6 +20,9 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use wasm_host_settings::tls::ServerTls;
 
 use super::PATIENCE;
 
@@ -63,6 +66,19 @@ impl Receiver {
     }
 
     pub(super) async fn on(address: SocketAddr, script: impl IntoIterator<Item = Reply>) -> Self {
+        Self::with(address, None, script).await
+    }
+
+    /// That has a certificate.
+    pub(super) async fn encrypted(tls: &ServerTls) -> Self {
+        Self::with("127.0.0.1:0".parse().unwrap(), Some(tls.config().into()), []).await
+    }
+
+    async fn with(
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        script: impl IntoIterator<Item = Reply>,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(script.into_iter().collect::<VecDeque<_>>()));
@@ -73,10 +89,17 @@ impl Receiver {
                 let (hand_on, replies) = (hand_on.clone(), replies.clone());
                 let service =
                     service_fn(move |request| answer(request, hand_on.clone(), replies.clone()));
+                let tls = tls.clone();
                 tokio::spawn(async move {
                     let server = auto::Builder::new(TokioExecutor::new());
                     // Those that leave are no concern of a test's.
-                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                    match tls {
+                        None => drop(server.serve_connection(TokioIo::new(stream), service).await),
+                        Some(tls) => {
+                            let Ok(stream) = tls.accept(stream).await else { return };
+                            drop(server.serve_connection(TokioIo::new(stream), service).await);
+                        }
+                    }
                 });
             }
         });
