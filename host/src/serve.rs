@@ -41,6 +41,7 @@ use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
 use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
 use wasm_host_log as log;
+use wasm_host_otlp::{Counts, Otlp};
 use wasm_host_record::{Recorder, Redactor};
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::{Registry, RegistryHandle};
@@ -67,7 +68,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         }
     };
     let Started { host, admin, login, public, control, control_file, .. } = started;
-    let Started { watch, embedded, pipeline, threads, lock, .. } = started;
+    let Started { watch, embedded, pipeline, otlp, threads, lock, .. } = started;
     let public = serve_public(&host, public, threads.clone());
     let control = serve_control(admin, control, &public.connections);
     announce(&host, &login, args.output.format);
@@ -137,8 +138,11 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    // The last of all: what was said until now is kept.
+    // The last of all: what was said until now is kept, and then sent.
     pipeline.stop().await;
+    if let Some(otlp) = otlp {
+        otlp.stop().await;
+    }
     drop(lock);
     Ok(())
 }
@@ -181,6 +185,8 @@ struct Started {
     watch: Option<Watch>,
     embedded: Option<Embedded>,
     pipeline: Pipeline,
+    /// None: no collector is named.
+    otlp: Option<Otlp>,
     threads: Arc<Threads>,
     /// On the state folder.
     lock: Lock,
@@ -196,7 +202,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
     let figures = Figures::default();
-    let (telemetry, pipeline) = collect(&config, &figures)?;
+    let (telemetry, pipeline, otlp) = collect(&config, &figures)?;
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
@@ -242,6 +248,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         files,
         swaps,
         telemetry,
+        sent: otlp.as_ref().map(Otlp::counts),
         seen: Seen(pipeline.reader()),
         complaints: Complaints::default(),
         started: clock::now(),
@@ -264,13 +271,17 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         watch,
         embedded,
         pipeline,
+        otlp,
         threads,
         lock,
     })
 }
 
-/// See what happens from now on, and keep it.
-fn collect(config: &Config, figures: &Figures) -> Result<(&'static Telemetry, Pipeline)> {
+/// See what happens from now on, keep it, and send it where the environment says.
+fn collect(
+    config: &Config,
+    figures: &Figures,
+) -> Result<(&'static Telemetry, Pipeline, Option<Otlp>), Exit> {
     let TelemetryConfig { is_enabled, captures_messages, limits } = &config.telemetry;
     let sender = Sender::default();
     let sampler = Sampler::new(limits.sample_percent, limits.sample_per_second);
@@ -279,12 +290,19 @@ fn collect(config: &Config, figures: &Figures) -> Result<(&'static Telemetry, Pi
         false => Telemetry::none(),
     };
     let telemetry = telemetry.leak();
+    let otlp = match is_enabled {
+        true => Otlp::from_environment(&config.name, |name| std::env::var(name).ok())
+            .map_err(Exit::Usage)?,
+        false => None,
+    };
+    let exporters = otlp.iter().map(Otlp::exporter).collect();
     let bounds = Bounds { bytes: limits.store_bytes, age: limits.store_age };
     let figures = figures.clone();
     let source = Box::new(move || figures.read());
-    let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, Vec::new());
+    let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, exporters);
     log::collect(telemetry);
-    Ok((telemetry, pipeline.context("the thread that keeps telemetry does not start")?))
+    let pipeline = pipeline.context("the thread that keeps telemetry does not start")?;
+    Ok((telemetry, pipeline, otlp))
 }
 
 fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>> {
@@ -316,6 +334,8 @@ pub(crate) struct Host {
     pub(crate) files: BTreeMap<String, Arc<Traffic>>,
     pub(crate) app: App,
     pub(crate) telemetry: &'static Telemetry,
+    /// What went to a collector elsewhere.
+    pub(crate) sent: Option<Counts>,
     pub(crate) seen: Seen,
     pub(crate) complaints: Complaints,
     /// Microseconds since 1970.

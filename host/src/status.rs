@@ -24,6 +24,7 @@ use wasm_host_http::control::versions::Attempt;
 use wasm_host_limits as limits;
 use wasm_host_limits::service::{ServiceLimits, StaticLimits};
 use wasm_host_limits::setting::Settings as _;
+use wasm_host_otlp::Counts;
 use wasm_host_service::history::Verdict;
 use wasm_host_service::traffic::Traffic;
 use wasm_host_service::version::Version;
@@ -79,6 +80,7 @@ impl Status for Host {
         let mut figures = self.telemetry.figures();
         figures.extend(gauges::now(self));
         figures.push(self.seen.dropped());
+        figures.extend(self.sent.iter().flat_map(Counts::readings));
         figures
     }
 

@@ -167,4 +167,44 @@ pub const SEARCH_ITEMS: usize = 20;
 /// Time back from now that a figure is shown over, unless another is asked for.
 pub const SERIES_TIME: Duration = Duration::from_secs(15 * MINUTE);
 
+/// Bytes of spans, and as many of lines of the log, that wait to be sent to a collector, those included that are being
+/// sent. Some seconds of the most that a host makes, or an hour of a small one; what is beyond is dropped and counted.
+pub const EXPORT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of what one request to a collector has, about. Well below the 4 MiB that a server of gRPC takes unless it is
+/// told to take more.
+pub const EXPORT_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// How long what waits is held back, for more that is sent with it.
+pub const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a collector may take for one request, its connection included, unless the environment says otherwise. The
+/// default of OpenTelemetry.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+pub const EXPORT_TIMEOUT_MAX: Duration = Duration::from_secs(10 * MINUTE);
+
+/// The pause after the first attempt that failed. It doubles with each, up to the longest, and chance shortens it by up
+/// to a half, so that many hosts do not come back at once.
+pub const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+pub const EXPORT_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The longest pause that a collector may ask for.
+pub const EXPORT_PAUSE_ASKED: Duration = Duration::from_secs(5 * MINUTE);
+
+/// How long the same request is tried again before it is dropped for the next one. Whoever looks at a collector that is
+/// back wants to see what is going on now.
+pub const EXPORT_RETRY: Duration = Duration::from_secs(MINUTE);
+
+/// Bytes of a collector's answer that are read. It has no more than a sentence.
+pub const EXPORT_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Between two lines of the log that say that a collector does not take what is sent.
+pub const EXPORT_TROUBLE: Duration = Duration::from_secs(MINUTE);
+
+/// How long the end of the host waits for what is left to be sent.
+pub const EXPORT_END: Duration = Duration::from_secs(3);
+
+/// How long an idle connection to a collector is kept: two times that figures come.
+pub const EXPORT_IDLE: Duration = Duration::from_secs(30);
+
 }

@@ -127,3 +127,19 @@ pub static SWAPS: Instrument = Instrument {
     kind: Kind::Counter,
     labels: &["service", "verdict"],
 };
+
+pub static EXPORT_SENT: Instrument = Instrument {
+    name: "wasm_host.telemetry.export.sent",
+    unit: "{item}",
+    description: "Spans, lines and points of figures that a collector elsewhere has taken",
+    kind: Kind::Counter,
+    labels: &["signal"],
+};
+
+pub static EXPORT_DROPPED: Instrument = Instrument {
+    name: "wasm_host.telemetry.export.dropped",
+    unit: "{item}",
+    description: "Spans, lines and points of figures that were not sent because a collector was away, too slow, or refused them",
+    kind: Kind::Counter,
+    labels: &["signal"],
+};
