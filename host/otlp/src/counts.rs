@@ -1,7 +1,7 @@
 //! What was sent and what was not, as figures beside the others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wasm_host_telemetry::instruments::{EXPORT_DROPPED, EXPORT_SENT};
 use wasm_host_telemetry::metrics::{Figure, Instrument, Point, Reading};
@@ -14,7 +14,8 @@ pub struct Counts(Arc<[Count; 3]>);
 
 #[derive(Debug, Default)]
 struct Count {
-    is_on: AtomicU64,
+    /// The signal is sent.
+    is_on: AtomicBool,
     sent: AtomicU64,
     dropped: AtomicU64,
 }
@@ -23,7 +24,7 @@ impl Counts {
     pub(super) fn of(signals: impl IntoIterator<Item = Signal>) -> Self {
         let counts = Self::default();
         for signal in signals {
-            counts.count(signal).is_on.store(1, Ordering::Relaxed);
+            counts.count(signal).is_on.store(true, Ordering::Relaxed);
         }
         counts
     }
@@ -59,7 +60,7 @@ impl Counts {
     pub fn readings(&self) -> Vec<Reading> {
         let reading = |instrument: &'static Instrument, value: fn(&Count) -> &AtomicU64| {
             let on = Signal::ALL.into_iter().map(|signal| (signal, self.count(signal)));
-            let on = on.filter(|(_, count)| count.is_on.load(Ordering::Relaxed) == 1);
+            let on = on.filter(|(_, count)| count.is_on.load(Ordering::Relaxed));
             let point = |(signal, count): (Signal, &Count)| Point {
                 labels: vec![signal.name().to_owned()],
                 value: Figure::Number(value(count).load(Ordering::Relaxed) as f64),

@@ -24,6 +24,7 @@ use std::thread;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
+use tracing::dispatcher;
 
 use wasm_host_collector::Exporter;
 use wasm_host_limits::telemetry as limits;
@@ -105,14 +106,18 @@ impl Otlp {
             }
         };
         let (ended, has_ended) = oneshot::channel();
+        let silence = silence();
         let start = move || {
             let runtime = Builder::new_current_thread()
                 .enable_all()
                 // Those that look names up.
-                .on_thread_start(|| std::mem::forget(silence()))
+                .on_thread_start({
+                    let silence = silence.clone();
+                    move || std::mem::forget(dispatcher::set_default(&silence))
+                })
                 .build()?;
             thread::Builder::new().name("otlp".to_owned()).spawn(move || {
-                let _silence = silence();
+                let _silent = dispatcher::set_default(&silence);
                 runtime.block_on(sending);
                 // A name that is still looked up keeps nobody waiting.
                 runtime.shutdown_background();
