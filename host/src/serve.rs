@@ -70,7 +70,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let Started { host, admin, login, public, control, control_file, .. } = started;
     let Started { watch, embedded, pipeline, otlp, threads, lock, .. } = started;
     let public = serve_public(&host, public, threads.clone());
-    let control = serve_control(admin, control, &public.connections);
+    let control = serve_control(admin.clone(), control, &public.connections);
     announce(&host, &login, args.output.format);
     let watching = watch.map(|watch| watch.start(host.registry.clone(), host.swaps.clone()));
     // Looks at every backend once, so that the log says from the start what stands in for what.
@@ -116,6 +116,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     if let Some(ends) = public.connections.ends().summary() {
         tracing::info!("clients that were cut off: {ends}");
     }
+    admin.stop();
     if !control.finish(limits::http::ADMIN_STOP).await {
         control.cut().await;
     }
@@ -300,7 +301,9 @@ fn collect(
     let figures = figures.clone();
     let source = Box::new(move || figures.read());
     let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, exporters);
-    log::collect(telemetry);
+    if telemetry.is_on() {
+        log::collect(telemetry);
+    }
     let pipeline = pipeline.context("the thread that keeps telemetry does not start")?;
     Ok((telemetry, pipeline, otlp))
 }

@@ -139,8 +139,12 @@ async fn what_was_seen_is_there_after_a_restart_and_after_kill_9() {
     let (status, _) = host.stop().await;
     assert_eq!(status.code(), Some(0));
     let host = app.serve().await;
-    let ended = host.ask("GET", "/api/logs?search=instances+have+ended", &[], "").await.json();
-    assert_eq!(ended["items"].as_array().unwrap().len(), 1, "{ended}");
+    eventually("what the host said at its end", async || {
+        let path = "/api/logs?search=instances+have+ended";
+        let ended = host.ask("GET", path, &[], "").await.json();
+        (ended["items"].as_array()?.len() == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -40,9 +40,9 @@ async function eventually(path, accept) {
   const endMs = Date.now() + deadlineMs;
   for (;;) {
     const found = await page.evaluate(async (asked) => (await fetch(asked)).json(), path);
-    const wanted = found.items.find(accept);
+    const wanted = found.items?.find(accept);
     if (wanted) return wanted;
-    if (Date.now() > endMs) assert.fail(`nothing of the kind at ${path}: ${JSON.stringify(found.items.slice(0, 3))}`);
+    if (Date.now() > endMs) assert.fail(`nothing of the kind at ${path}: ${JSON.stringify(found).slice(0, 1000)}`);
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }

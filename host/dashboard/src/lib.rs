@@ -29,11 +29,6 @@ pub fn find(path: &str) -> Option<&'static Asset> {
     found.or_else(|| (path == WITHOUT.path).then_some(&WITHOUT))
 }
 
-/// Whether the program has its page.
-pub fn is_built() -> bool {
-    !FILES.is_empty()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

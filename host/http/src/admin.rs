@@ -20,6 +20,7 @@ use futures_util::stream;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 pub use self::session::Sessions;
@@ -98,6 +99,8 @@ pub struct Admin {
     sessions: Sessions,
     seen: Seen,
     uploads: Semaphore,
+    /// The host is on its way down: nobody follows it any more.
+    stopping: CancellationToken,
 }
 
 const PATHS: &str = "there are /live, /ready, /metrics, /services, /backends, and of each service below \
@@ -112,7 +115,13 @@ impl Admin {
         seen: Seen,
     ) -> Self {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
-        Self { status, swaps, token, sessions, seen, uploads }
+        let stopping = CancellationToken::new();
+        Self { status, swaps, token, sessions, seen, uploads, stopping }
+    }
+
+    /// End the answers that have no end of their own.
+    pub fn stop(&self) {
+        self.stopping.cancel();
     }
 
     /// Answer a request to the control plane. Never fails: a failure is a response.
@@ -216,7 +225,7 @@ impl Admin {
                 Ok(json(StatusCode::OK, &service))
             }
             _ => {
-                if let Some(answer) = self.seen.answer(steps, request).await? {
+                if let Some(answer) = self.seen.answer(steps, request, &self.stopping).await? {
                     return Ok(answer);
                 }
                 let path = request.uri().path();
@@ -236,7 +245,7 @@ impl Admin {
             line.push(b'\n');
             Some((line, (status, true)))
         });
-        telemetry::lines(lines)
+        telemetry::lines(lines, self.stopping.clone())
     }
 
     async fn health(&self, ready: bool) -> Response<WasiBody> {

@@ -207,4 +207,8 @@ pub const EXPORT_END: Duration = Duration::from_secs(3);
 /// How long an idle connection to a collector is kept: two times that figures come.
 pub const EXPORT_IDLE: Duration = Duration::from_secs(30);
 
+/// Traces in a second that are kept because they failed or were slow, of all services together. Far more than a person
+/// looks at; a service that is overloaded makes more, each like the others, and they would drive out all else.
+pub const IMPORTANT_PER_SECOND: u64 = 500;
+
 }

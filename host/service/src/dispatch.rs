@@ -52,18 +52,14 @@ impl Service {
         inbound: Inbound,
         mut request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
+        let mut waiting = Waiting { inbound: &inbound, service: self, failed: None };
         let permit = self.traffic.admit(&self.name, inbound.hops() > 0).await;
         let permit = permit.map_err(|busy| {
             let failure = if self.is_stopped() { self.cut() } else { busy };
-            inbound.trace().end(&Ended {
-                service: Some(&self.name),
-                route: self.route.as_deref(),
-                status: Some(status(failure.kind).0.as_u16()),
-                error: Some(failure.public.clone().into()),
-                ..Ended::default()
-            });
+            waiting.failed = Some((status(failure.kind).0.as_u16(), failure.public.clone()));
             failure
         })?;
+        std::mem::forget(waiting);
         inbound.trace().admitted();
         if let Some(context) = inbound.trace().context() {
             context.tell(request.headers_mut());
@@ -224,6 +220,28 @@ impl Service {
             Kind::GuestTrapped,
             format!("The service {} failed while it handled this request.", self.name),
         )
+    }
+}
+
+/// A request that waits for its place. Dropped without one, it has ended.
+struct Waiting<'a> {
+    inbound: &'a Inbound,
+    service: &'a Service,
+    /// What its client was told. None: it has left.
+    failed: Option<(u16, String)>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let (status, error) = self.failed.take().unzip();
+        self.inbound.trace().end(&Ended {
+            service: Some(&self.service.name),
+            route: self.service.route.as_deref().filter(|_| self.inbound.hops() == 0),
+            status,
+            was_left: status.is_none(),
+            error: error.map(Into::into),
+            ..Ended::default()
+        });
     }
 }
 

@@ -143,6 +143,7 @@ fn waterfall(detail: &Detail) -> String {
     // From the last on, so that the first is on top of what is still to be shown.
     let mut open: Vec<(usize, &Span)> =
         children.get(&None).into_iter().flatten().rev().map(|span| (0, *span)).collect();
+    children.remove(&None);
     while let Some((depth, span)) = open.pop() {
         rows.push([
             format!("+{}", duration(span.start.saturating_sub(detail.start))),
@@ -153,6 +154,16 @@ fn waterfall(detail: &Detail) -> String {
         ]);
         let inside = children.remove(&Some(&*span.span)).unwrap_or_default();
         open.extend(inside.into_iter().rev().map(|span| (depth + 1, span)));
+    }
+    // What is below nothing: spans that name each other.
+    for span in children.values().flatten() {
+        rows.push([
+            format!("+{}", duration(span.start.saturating_sub(detail.start))),
+            duration(span.duration),
+            span.service.clone(),
+            span.name.clone(),
+            about(span),
+        ]);
     }
     let head = format!(
         "trace {}, {}, {}\n",
@@ -227,6 +238,7 @@ mod tests {
     fn spans_that_name_each_other_have_an_end() {
         let spans = [span("a", Some("b"), "one", 1), span("b", Some("a"), "other", 2)];
         let detail = json!({"trace": "t", "start": 1, "duration": 2, "spans": spans, "logs": []});
-        waterfall(&serde_json::from_value(detail).unwrap());
+        let text = waterfall(&serde_json::from_value(detail).unwrap());
+        assert!(text.contains("one") && text.contains("other"), "{text}");
     }
 }

@@ -128,6 +128,14 @@ pub static SWAPS: Instrument = Instrument {
     labels: &["service", "verdict"],
 };
 
+pub static LEFT_OUT: Instrument = Instrument {
+    name: "wasm_host.traces.left_out",
+    unit: "{trace}",
+    description: "Traces that failed or were slow and were not kept, as there were too many in a second",
+    kind: Kind::Counter,
+    labels: &[],
+};
+
 pub static EXPORT_SENT: Instrument = Instrument {
     name: "wasm_host.telemetry.export.sent",
     unit: "{item}",

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use self::id::TraceId;
 use self::log::LogRecord;
-use self::metrics::{Instrument, Meters, Reading};
+use self::metrics::{Figure, Instrument, Meters, Point, Reading};
 use self::sampling::{Kept, Sampler};
 use self::span::Span;
 
@@ -106,7 +106,13 @@ impl Telemetry {
 
     /// All that was counted and measured.
     pub fn figures(&self) -> Vec<Reading> {
-        self.meters.as_ref().map(Meters::read).unwrap_or_default()
+        let Some(meters) = &self.meters else { return Vec::new() };
+        let mut figures = meters.read();
+        let left_out = Figure::Number(self.sampler.left_out() as f64);
+        let point = Point { labels: Vec::new(), value: left_out, exemplar: None };
+        let (instrument, points) = (&instruments::LEFT_OUT, vec![point]);
+        figures.push(Reading { instrument, points, has_overflow: false });
+        figures
     }
 
     /// Hand over a line of the log.

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use wasm_host_limits::telemetry::IMPORTANT_PER_SECOND;
+
 /// Why a trace is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -31,6 +33,9 @@ impl Kept {
     }
 }
 
+/// Nanoseconds between two of those on the average.
+const IMPORTANT_INTERVAL: u64 = 1_000_000_000 / IMPORTANT_PER_SECOND;
+
 /// Decides for traces that neither failed nor were slow.
 pub struct Sampler {
     /// Of 2^32.
@@ -42,23 +47,35 @@ pub struct Sampler {
     /// Nanoseconds from `since` on: when all that were kept would be over at that pace.
     paid_until: AtomicU64,
     since: Option<Instant>,
+    /// The same for those that failed or were slow.
+    important: AtomicU64,
+    /// Those of them that were beyond it.
+    left_out: AtomicU64,
 }
 
 impl Sampler {
     /// Keeps none.
     pub(crate) const fn none() -> Self {
-        Self { share: 0, interval: 0, burst: 0, paid_until: AtomicU64::new(0), since: None }
+        Self {
+            share: 0,
+            interval: 0,
+            burst: 0,
+            paid_until: AtomicU64::new(0),
+            since: None,
+            important: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+        }
     }
 
     /// Keep `percent` of the traces, and of those at most `per_second`, after a quiet second as many at once.
     pub fn new(percent: usize, per_second: usize) -> Self {
-        if per_second == 0 {
-            return Self::none();
-        }
+        // None of those, and those that failed or were slow all the same.
+        let paid_until = AtomicU64::new(if per_second == 0 { u64::MAX } else { 0 });
+        let per_second = per_second.max(1);
         let share = (percent as u64).min(100) * (1 << 32) / 100;
         let interval = 1_000_000_000_u64 / per_second as u64;
-        let (burst, paid_until) = (1_000_000_000, AtomicU64::new(0));
-        Self { share, interval, burst, paid_until, since: Some(Instant::now()) }
+        let since = Some(Instant::now());
+        Self { share, interval, burst: 1_000_000_000, since, paid_until, ..Self::none() }
     }
 
     /// Whether to keep this trace. `parent`: what asked has decided so.
@@ -70,18 +87,33 @@ impl Sampler {
             None if ((trace as u64) & 0xffff_ffff) < self.share => Kept::Sampled,
             None => return None,
         };
-        self.has_room().then_some(why)
+        self.has_room(&self.paid_until, self.interval).then_some(why)
+    }
+
+    /// Whether there is room for one more that failed or was slow. Only a flood of them is beyond it, such as a service
+    /// that is overloaded makes.
+    pub(crate) fn keeps_important(&self) -> bool {
+        let has_room = self.has_room(&self.important, IMPORTANT_INTERVAL);
+        if !has_room {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    /// Traces that failed or were slow, and were not kept.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// One cell of the generic cell rate algorithm.
-    fn has_room(&self) -> bool {
+    fn has_room(&self, paid_until: &AtomicU64, interval: u64) -> bool {
         let Some(since) = self.since else { return false };
         let now = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let pay = |paid: u64| {
             let is_ahead = paid > now.saturating_add(self.burst);
-            (!is_ahead).then(|| paid.max(now).saturating_add(self.interval))
+            (!is_ahead).then(|| paid.max(now).saturating_add(interval))
         };
-        self.paid_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+        paid_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
     }
 }
 
@@ -110,12 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_failures_is_bounded_and_counted() {
+        let sampler = Sampler::new(0, 0);
+        let kept = (0..10_000).filter(|_| sampler.keeps_important()).count() as u64;
+        let most = 2 * IMPORTANT_PER_SECOND;
+        assert!((IMPORTANT_PER_SECOND..10_000).contains(&kept), "{kept} of at most {most} at once");
+        assert_eq!(sampler.left_out(), 10_000 - kept);
+    }
+
+    #[test]
     fn what_asks_decides() {
         let sampler = Sampler::new(0, 100);
         assert_eq!(sampler.keeps(1, Some(true)), Some(Kept::Parent));
         assert_eq!(sampler.keeps(1, Some(false)), None);
         assert_eq!(sampler.keeps(1, None), None);
         assert_eq!(Sampler::new(100, 0).keeps(1, None), None);
+        assert_eq!(Sampler::new(100, 0).keeps(1, Some(true)), None);
         assert_eq!(Sampler::none().keeps(1, Some(true)), None);
     }
 }

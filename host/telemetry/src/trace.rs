@@ -19,10 +19,10 @@ use crate::context::TraceContext;
 use crate::id::{SpanId, TraceId};
 use crate::instruments::SERVER_DURATION;
 use crate::metrics::Instrument;
+use crate::sampling::Kept;
 use crate::span::Kind;
 use crate::{Batch, Telemetry};
 
-use self::active::Open;
 pub use self::active::{ActiveSpan, Operation};
 pub use self::shared::size;
 use self::shared::{Shared, decide};
@@ -52,6 +52,8 @@ pub struct Trace {
     begun: AtomicU64,
     answered: AtomicU64,
     has_ended: AtomicBool,
+    /// What was decided at its end, if nothing was done for it until then.
+    kept: OnceLock<Option<Kept>>,
     shared: OnceLock<Arc<Shared>>,
 }
 
@@ -104,7 +106,7 @@ impl Trace {
             None => (span.begins(), None, None, None),
         };
         let (method, uri, began) = (method.clone(), uri.clone(), Instant::now());
-        let (admitted, begun, answered, has_ended, shared) = Default::default();
+        let (admitted, begun, answered, has_ended, kept, shared) = Default::default();
         Self {
             telemetry,
             id,
@@ -120,6 +122,7 @@ impl Trace {
             begun,
             answered,
             has_ended,
+            kept,
             shared,
         }
     }
@@ -145,8 +148,8 @@ impl Trace {
 
     /// Where something stands that is done for it.
     pub fn context_of_call(&self, call: &ActiveSpan) -> Option<TraceContext> {
-        let open = call.0.as_ref()?;
-        Some(self.context_of(open.span.id))
+        let (_, id) = call.place()?;
+        Some(self.context_of(id.unwrap_or(self.guest())))
     }
 
     fn context_of(&self, span: SpanId) -> TraceContext {
@@ -183,35 +186,35 @@ impl Trace {
         service: &Arc<str>,
     ) -> ActiveSpan {
         if !self.telemetry.is_on() {
-            return ActiveSpan(None);
+            return ActiveSpan::default();
         }
-        let shared = self.shared();
-        if !shared.open() {
-            return ActiveSpan(None);
-        }
-        let began = Instant::now();
-        let span = bare(self.id, SpanId::new(), Some(self.guest()), name.into(), kind, service);
-        ActiveSpan(Some(Box::new(Open { shared, began, span })))
+        let parent = Some(self.guest());
+        let span = || bare(self.id, SpanId::new(), parent, name.into(), kind, service);
+        ActiveSpan::begin(self.shared(), span)
     }
 
     /// The same trace on its way into another service of this host, which is asked by `span`.
     pub fn next_hop(&self, span: &ActiveSpan, method: &Method, uri: &Uri) -> Self {
-        let Some(open) = &span.0 else { return Self::off() };
-        let context = self.context_of(open.span.id);
+        let Some((shared, id)) = span.place() else { return Self::off() };
+        let context = self.context_of(id.unwrap_or(self.guest()));
         let mut next = Self::begin(self.telemetry, Some(context), method, uri);
         next.sampled = self.sampled;
         next.request = self.request;
         // It ends with this one, whatever this one waits for.
-        if open.shared.open() {
-            let _ = next.shared.set(open.shared.clone());
-        }
+        shared.join();
+        let _ = next.shared.set(shared.clone());
         next
     }
 
     fn shared(&self) -> Arc<Shared> {
-        let shared = self
-            .shared
-            .get_or_init(|| Arc::new(Shared::new(self.telemetry, self.id, self.sampled, false)));
+        let shared = self.shared.get_or_init(|| {
+            let (telemetry, id, sampled) = (self.telemetry, self.id, self.sampled);
+            Arc::new(match self.has_ended.load(Ordering::Acquire) {
+                false => Shared::new(telemetry, id, sampled, false),
+                // What comes behind the end follows it.
+                true => Shared::after(telemetry, id, sampled, self.kept.get().copied().flatten()),
+            })
+        });
         shared.clone()
     }
 
@@ -232,7 +235,7 @@ impl Trace {
 
     /// It has ended. Once.
     pub fn end(&self, ended: &Ended<'_>) {
-        if !self.telemetry.is_on() || self.has_ended.swap(true, Ordering::Relaxed) {
+        if !self.telemetry.is_on() || self.has_ended.swap(true, Ordering::AcqRel) {
             return;
         }
         let duration = self.began.elapsed();
@@ -246,6 +249,7 @@ impl Trace {
                     let spans = self.spans(ended, duration);
                     self.telemetry.batch(Batch { spans, why, dropped: 0 });
                 }
+                let _ = self.kept.set(kept);
                 kept
             }
         };

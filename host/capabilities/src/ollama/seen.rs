@@ -113,7 +113,11 @@ impl ModelCall {
 
     pub(super) fn failed(mut self, error: &Error) {
         let (kind, why) = describe(error);
-        self.span.fail(kind, &why);
+        match error {
+            // Nothing went wrong: it was not wanted any more.
+            Error::Cancelled => self.span.set(names::LEFT, true),
+            _ => self.span.fail(kind, &why),
+        }
         self.end(kind);
     }
 
@@ -128,7 +132,9 @@ impl ModelCall {
     }
 
     fn measure(&self, instrument: &'static Instrument, last: Option<&str>, value: f64) {
-        let Some(served) = self.caller.served().filter(|_| self.span.is_seen()) else { return };
+        let Some(served) = self.caller.served().filter(|_| self.caller.trace().is_seen()) else {
+            return;
+        };
         let labels = [&*served.service, self.operation, &*self.model, last.unwrap_or_default()];
         let labels = labels.get(..instrument.labels.len()).unwrap_or(&labels);
         self.caller.trace().measure_call(instrument, labels, value);

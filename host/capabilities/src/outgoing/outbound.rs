@@ -111,8 +111,8 @@ impl Outbound {
         let pass = breaker.map(|breaker| breaker.admit()).transpose();
         let pass = pass.map_err(|_| Error::DestinationUnavailable)?;
         let bounds = Bounds::new(&self.config, request.extensions().get());
-        let mut call = ClientCall::begin(caller, &request);
         let mut request = exchange::prepare(request, &target, caller.hops())?;
+        let mut call = ClientCall::begin(caller, &request);
         if let Some(context) = caller.trace().context_of_call(&call.span) {
             context.tell(request.headers_mut());
         }
@@ -126,6 +126,7 @@ impl Outbound {
         }
         let response = answer.map_err(|error| match error {
             NoAnswer::NotPublic(address) => {
+                call.failed("it has no public address");
                 let named = Target { host: Host::Address(address), ..target.clone() };
                 self.refuse(caller, &target, &named);
                 Error::DestinationIpProhibited

@@ -24,7 +24,7 @@ impl ClientCall {
     pub fn begin<B>(caller: &RequestContext, request: &Request<B>) -> Self {
         let (method, uri) = (method(request.method()), request.uri());
         let mut span = caller.span(method, Kind::Client);
-        let (service, host) = match caller.served().filter(|_| span.is_seen()) {
+        let (service, host) = match caller.served().filter(|_| caller.trace().is_seen()) {
             Some(served) => (served.service.clone(), uri.host().unwrap_or_default().to_owned()),
             None => ("".into(), String::new()),
         };
@@ -55,7 +55,7 @@ impl ClientCall {
     }
 
     fn measure(&self, status: &str) {
-        if self.span.is_seen() {
+        if self.caller.trace().is_seen() {
             let labels = [&*self.service, &self.host, self.method, status];
             let seconds = self.span.elapsed().as_secs_f64();
             self.caller.trace().measure_call(&CLIENT_DURATION, &labels, seconds);

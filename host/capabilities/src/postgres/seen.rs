@@ -52,7 +52,10 @@ impl Seen {
     }
 
     pub(super) fn ended(mut self, result: &Result<u64, Error>) {
-        let Some(served) = self.request.served().filter(|_| self.span.is_seen()) else { return };
+        let Some(served) = self.request.served() else { return };
+        if !self.request.trace().is_seen() {
+            return;
+        }
         let status = match result {
             Ok(count) => {
                 let what = if self.gives_rows { names::DB_ROWS } else { names::DB_CHANGED };
@@ -64,7 +67,11 @@ impl Seen {
                 if matches!(error, Error::Database(_)) {
                     self.span.set(names::DB_STATUS, kind.to_string());
                 }
-                self.span.fail(kind.clone(), why);
+                match error {
+                    // Nothing went wrong: it was not wanted any more.
+                    Error::Cancelled => self.span.set(names::LEFT, true),
+                    _ => self.span.fail(kind.clone(), why),
+                }
                 kind
             }
         };

@@ -8,6 +8,7 @@ mod follow;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 use self::asked::Asked;
@@ -30,6 +31,7 @@ impl Seen {
         &self,
         steps: &[&str],
         request: &Request<B>,
+        stopping: &CancellationToken,
     ) -> Result<Option<Response<WasiBody>>, Failure> {
         let query = request.uri().query();
         if let (["telemetry"], &Method::DELETE) = (steps, request.method()) {
@@ -46,7 +48,7 @@ impl Seen {
                 let follows = asked.follows()?;
                 let query = asked.logs()?;
                 match follows {
-                    true => follow::logs(&self.reader, query).await?,
+                    true => follow::logs(&self.reader, query, stopping).await?,
                     false => answer(self.reader.logs(&query).await)?,
                 }
             }
@@ -54,7 +56,7 @@ impl Seen {
                 let follows = asked.follows()?;
                 let query = asked.traces()?;
                 match follows {
-                    true => follow::traces(&self.reader, query).await?,
+                    true => follow::traces(&self.reader, query, stopping).await?,
                     false => answer(self.reader.traces(&query).await)?,
                 }
             }

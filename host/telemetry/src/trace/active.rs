@@ -12,17 +12,18 @@ use crate::{Telemetry, attributes as names, clock};
 
 /// Something that is being done for a request. It ends when it is dropped. Of no cost where nothing is seen.
 #[derive(Debug, Default)]
-pub struct ActiveSpan(pub(super) Option<Box<Open>>);
+pub struct ActiveSpan(Option<Box<Open>>);
 
 /// Something that the host does by itself, such as a swap, from now until it is dropped.
 #[derive(Debug)]
 pub struct Operation(ActiveSpan);
 
 #[derive(Debug)]
-pub(super) struct Open {
-    pub(super) shared: Arc<Shared>,
-    pub(super) began: Instant,
-    pub(super) span: Span,
+struct Open {
+    shared: Arc<Shared>,
+    began: Instant,
+    /// None: there is no room for what it would say. That it failed counts all the same.
+    span: Option<Span>,
 }
 
 // === impl Operation ===
@@ -36,26 +37,20 @@ impl Operation {
         let id = SpanId::new();
         let trace = id.begins();
         let shared = Arc::new(Shared::new(telemetry, trace, None, true));
-        let span = bare(trace, id, None, name.into(), Kind::Internal, service);
+        let span = Some(bare(trace, id, None, name.into(), Kind::Internal, service));
         Self(ActiveSpan(Some(Box::new(Open { shared, began: Instant::now(), span }))))
     }
 
     /// A part of it begins.
     pub fn step(&self, name: &'static str) -> ActiveSpan {
-        let Some(Open { shared, span, .. }) = self.0.0.as_deref() else { return ActiveSpan(None) };
-        if !shared.open() {
+        let open = self.0.0.as_deref();
+        let Some((shared, span)) = open.and_then(|open| Some((&open.shared, open.span.as_ref()?)))
+        else {
             return ActiveSpan(None);
-        }
-        let step = bare(
-            span.trace,
-            SpanId::new(),
-            Some(span.id),
-            name.into(),
-            Kind::Internal,
-            &span.service,
-        );
-        let (shared, began) = (shared.clone(), Instant::now());
-        ActiveSpan(Some(Box::new(Open { shared, began, span: step })))
+        };
+        let Span { trace, id, service, .. } = span;
+        let step = || bare(*trace, SpanId::new(), Some(*id), name.into(), Kind::Internal, service);
+        ActiveSpan::begin(shared.clone(), step)
     }
 
     pub fn span(&mut self) -> &mut ActiveSpan {
@@ -66,21 +61,37 @@ impl Operation {
 // === impl ActiveSpan ===
 
 impl ActiveSpan {
-    /// Whether anybody will see it.
+    pub(super) fn begin(shared: Arc<Shared>, span: impl FnOnce() -> Span) -> Self {
+        let span = shared.enter().then(span);
+        Self(Some(Box::new(Open { shared, began: Instant::now(), span })))
+    }
+
+    /// What it is a part of, and its id if it has one.
+    pub(super) fn place(&self) -> Option<(&Arc<Shared>, Option<SpanId>)> {
+        let open = self.0.as_deref()?;
+        Some((&open.shared, open.span.as_ref().map(|span| span.id)))
+    }
+
+    fn told(&mut self) -> Option<(&Shared, &mut Span)> {
+        let open = self.0.as_deref_mut()?;
+        Some((&open.shared, open.span.as_mut()?))
+    }
+
+    /// Whether anybody will read what is set.
     pub fn is_seen(&self) -> bool {
-        self.0.is_some()
+        self.place().is_some_and(|(_, id)| id.is_some())
     }
 
     /// Something is known of it. Left out where there is no more room for it.
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        let Some(open) = &mut self.0 else { return };
+        let Some((shared, span)) = self.told() else { return };
         let value = value.into();
         let text = match &value {
             Value::Text(Cow::Owned(text)) => text.len(),
             _ => 0,
         };
-        if open.shared.hold(size_of::<(Cow<'_, str>, Value)>() + text) {
-            open.span.attributes.push((name.into(), value));
+        if shared.hold(size_of::<(Cow<'_, str>, Value)>() + text) {
+            span.attributes.push((name.into(), value));
         }
     }
 
@@ -93,23 +104,25 @@ impl ActiveSpan {
 
     /// It has failed. `kind`: one of few words or numbers.
     pub fn fail(&mut self, kind: impl Into<Cow<'static, str>>, why: &str) {
-        if let Some(open) = &mut self.0 {
-            open.span.attributes.push((names::ERROR_TYPE.into(), Value::Text(kind.into())));
-            // That it failed is said in any case.
-            let why = bounded(why);
-            let why = if open.shared.hold(why.len()) { why } else { String::new() };
-            open.span.status = Status::Error(why.into());
-        }
+        let Some((shared, span)) = self.told() else {
+            if let Some((shared, _)) = self.place() {
+                shared.fail();
+            }
+            return;
+        };
+        span.attributes.push((names::ERROR_TYPE.into(), Value::Text(kind.into())));
+        // That it failed is said in any case.
+        let why = bounded(why);
+        let why = if shared.hold(why.len()) { why } else { String::new() };
+        span.status = Status::Error(why.into());
     }
 
     /// Something happens in it now.
     pub fn event(&mut self, name: &'static str) {
-        if let Some(open) = &mut self.0 {
-            open.span.events.push(Event {
-                time: clock::now(),
-                name: name.into(),
-                attributes: Vec::new(),
-            });
+        let Some((shared, span)) = self.told() else { return };
+        if shared.hold(size_of::<Event>()) {
+            let (time, attributes) = (clock::now(), Vec::new());
+            span.events.push(Event { time, name: name.into(), attributes });
         }
     }
 
@@ -123,8 +136,10 @@ impl Drop for ActiveSpan {
     fn drop(&mut self) {
         let Some(open) = self.0.take() else { return };
         let Open { shared, began, mut span } = *open;
-        span.start = clock::unix(began);
-        span.duration = clock::micros(began.elapsed());
-        shared.close(|| vec![span], false);
+        if let Some(span) = &mut span {
+            span.start = clock::unix(began);
+            span.duration = clock::micros(began.elapsed());
+        }
+        shared.close(|| span.into_iter().collect(), false);
     }
 }

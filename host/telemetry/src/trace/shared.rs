@@ -42,11 +42,12 @@ pub(super) fn decide(
     trace: TraceId,
     sampled: Option<bool>,
 ) -> Option<Kept> {
-    match (has_failed, is_slow) {
-        (true, _) => Some(Kept::Error),
-        (_, true) => Some(Kept::Slow),
-        _ => telemetry.sampler.keeps(trace.0, sampled),
-    }
+    let why = match (has_failed, is_slow) {
+        (true, _) => Kept::Error,
+        (_, true) => Kept::Slow,
+        _ => return telemetry.sampler.keeps(trace.0, sampled),
+    };
+    telemetry.sampler.keeps_important().then_some(why)
 }
 
 // === impl Shared ===
@@ -63,17 +64,38 @@ impl Shared {
         Self { telemetry, trace, sampled, is_operation, spans }
     }
 
+    /// For a request that has ended, and was kept or not.
+    pub(super) fn after(
+        telemetry: &'static Telemetry,
+        trace: TraceId,
+        sampled: Option<bool>,
+        kept: Option<Kept>,
+    ) -> Self {
+        let spans = Mutex::new(Spans { decided: Some(kept), ..Spans::default() });
+        Self { telemetry, trace, sampled, is_operation: false, spans }
+    }
+
     /// One more is under way. False: there is no room for what it would say.
-    pub(super) fn open(&self) -> bool {
+    pub(super) fn enter(&self) -> bool {
         let mut spans = self.spans.lock();
+        spans.open += 1;
         let bytes = spans.bytes + size_of::<Span>();
-        if spans.ended.len() + spans.open >= limits::TRACE_SPANS || bytes > limits::TRACE_BYTES {
+        if spans.ended.len() + spans.open > limits::TRACE_SPANS || bytes > limits::TRACE_BYTES {
             spans.dropped += 1;
             return false;
         }
         spans.bytes = bytes;
-        spans.open += 1;
         true
+    }
+
+    /// One more request is a part of it, which always has room: what it asks for does not.
+    pub(super) fn join(&self) {
+        self.spans.lock().open += 1;
+    }
+
+    /// Something has failed of which no more can be said.
+    pub(super) fn fail(&self) {
+        self.spans.lock().has_failed = true;
     }
 
     /// Something that is under way has so many bytes more to say. False: there is no room for them.

@@ -65,7 +65,7 @@ impl Trace {
         set(names::LEFT, ended.was_left.then_some(Value::Boolean(true)));
         set(names::CANARY, ended.is_canary.then_some(Value::Boolean(true)));
         let status = match (&ended.error, ended.status) {
-            (Some(why), _) => Status::Error(why.clone()),
+            (Some(why), _) => Status::Error(bounded(why).into()),
             (None, Some(status @ 500..)) => Status::Error(format!("status {status}").into()),
             _ => Status::Unset,
         };

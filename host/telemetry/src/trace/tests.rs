@@ -184,6 +184,40 @@ fn what_comes_behind_the_answer_follows_its_request() {
 }
 
 #[test]
+fn what_is_first_done_behind_the_answer_follows_it_too() {
+    for (status, count) in [(200, 0), (500, 1)] {
+        let (telemetry, kept) = telemetry(0, NEVER);
+        let service: Arc<str> = "a".into();
+        let trace = begin(telemetry, None);
+        end(&trace, &service, status);
+        assert_eq!(kept.batches().len(), count);
+        drop(trace.span("late", Kind::Client, &service));
+        assert_eq!(kept.batches().len(), count);
+    }
+}
+
+#[test]
+fn what_there_is_no_room_for_still_fails_and_goes_on_to_others() {
+    let (telemetry, kept) = telemetry(0, NEVER);
+    let service: Arc<str> = "a".into();
+    let trace = begin(telemetry, None);
+    for _ in 0..limits::TRACE_SPANS {
+        trace.span("SELECT", Kind::Client, &service);
+    }
+    let mut beyond = trace.span("GET", Kind::Client, &service);
+    assert!(!beyond.is_seen());
+    let hop = trace.next_hop(&beyond, &Method::GET, &Uri::from_static("http://inner/"));
+    assert_eq!(hop.id(), trace.id());
+    end(&hop, &"inner".into(), 200);
+    beyond.fail("500", "it failed");
+    drop(beyond);
+    end(&trace, &service, 200);
+    let batch = kept.batches().remove(0);
+    assert_eq!((batch.why, batch.dropped), (Why::Error, 2));
+    assert!(batch.spans.iter().any(|span| &*span.service == "inner"));
+}
+
+#[test]
 fn a_request_that_was_dropped_before_its_answer_leaves_nothing_open() {
     let (telemetry, kept) = telemetry(0, NEVER);
     let service: Arc<str> = "outer".into();

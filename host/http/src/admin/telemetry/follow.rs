@@ -8,6 +8,7 @@ use http::{HeaderValue, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 use super::failure;
@@ -15,21 +16,30 @@ use wasm_host_collector::{Follow, List, LogQuery, ReadError, Reader, TraceQuery}
 use wasm_host_limits as limits;
 use wasm_host_service::failure::Failure;
 
-pub(super) async fn logs(reader: &Reader, query: LogQuery) -> Result<Response<WasiBody>, Failure> {
+pub(super) async fn logs(
+    reader: &Reader,
+    query: LogQuery,
+    stopping: &CancellationToken,
+) -> Result<Response<WasiBody>, Failure> {
     let (items, follow) = reader.follow_logs(query).await.map_err(failure)?;
-    Ok(response(items, follow))
+    Ok(response(items, follow, stopping))
 }
 
 pub(super) async fn traces(
     reader: &Reader,
     query: TraceQuery,
+    stopping: &CancellationToken,
 ) -> Result<Response<WasiBody>, Failure> {
     let (items, follow) = reader.follow_traces(query).await.map_err(failure)?;
-    Ok(response(items, follow))
+    Ok(response(items, follow, stopping))
 }
 
 /// A list is read as fast as its reader takes it: what it is too slow for, it is told the number of.
-fn response<L>(items: Vec<L::Item>, follow: Follow<L>) -> Response<WasiBody>
+fn response<L>(
+    items: Vec<L::Item>,
+    follow: Follow<L>,
+    stopping: &CancellationToken,
+) -> Response<WasiBody>
 where
     L: List + Send + Sync + 'static,
     L::Item: Serialize + Send + 'static,
@@ -55,13 +65,19 @@ where
         };
         Some((text, (None, follow)))
     });
-    answer(rest)
+    answer(rest, stopping.clone())
 }
 
-/// Pieces of lines as an answer.
-pub(crate) fn answer(pieces: impl Stream<Item = Vec<u8>> + Send + 'static) -> Response<WasiBody> {
-    let body =
-        StreamBody::new(pieces.map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece)))));
+/// Pieces of lines as an answer, which ends with the host at the latest.
+pub(crate) fn answer(
+    pieces: impl Stream<Item = Vec<u8>> + Send + 'static,
+    stopping: CancellationToken,
+) -> Response<WasiBody> {
+    let body = StreamBody::new(
+        pieces
+            .take_until(stopping.cancelled_owned())
+            .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece)))),
+    );
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
