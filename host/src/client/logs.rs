@@ -103,7 +103,7 @@ mod tests {
         });
         assert_eq!(
             render(&serde_json::from_value(line).unwrap()),
-            "2031-02-04 07:45:06.789  WARN weather: a\\n\\u{1b}[2Jb  request=00f067aa0ba902b7  count=3"
+            "2031-02-04 03:45:06.789  WARN weather: a\\n\\u{1b}[2Jb  request=00f067aa0ba902b7  count=3"
         );
     }
 }

@@ -98,7 +98,7 @@ pub static BACKEND_CALLS: Instrument = Instrument {
 
 pub static BACKEND_UP: Instrument = Instrument {
     name: "wasm_host.backend.up",
-    unit: "1",
+    unit: "{backend}",
     description: "Whether a backend answered when it was last asked for the dashboard",
     kind: Kind::Gauge,
     labels: &["backend"],
