@@ -20,6 +20,7 @@ mod worker;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -27,7 +28,6 @@ use tokio::time::{Instant, timeout};
 use tracing::dispatcher;
 
 use wasm_host_collector::Exporter;
-use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::log::LogRecord;
 use wasm_host_telemetry::metrics::Reading;
 use wasm_host_telemetry::span::Value;
@@ -47,6 +47,8 @@ use self::worker::{End, Times, Worker};
 pub struct Otlp {
     queues: Queues,
     end: watch::Sender<Option<Instant>>,
+    /// How long what is left may take.
+    longest: Duration,
     has_ended: oneshot::Receiver<()>,
 }
 
@@ -102,7 +104,7 @@ impl Otlp {
             let all = async { tokio::join!(run(spans), run(lines), run(figures)) };
             tokio::select! {
                 _ = all => {}
-                () = over(is_ending) => {}
+                () = over(is_ending, times.end) => {}
             }
         };
         let (ended, has_ended) = oneshot::channel();
@@ -127,7 +129,7 @@ impl Otlp {
         };
         start()
             .map_err(|error| format!("the thread that sends telemetry does not start: {error}"))?;
-        Ok(Self { queues, end, has_ended })
+        Ok(Self { queues, end, longest: times.end, has_ended })
     }
 
     /// What is to be told of everything that is stored.
@@ -142,11 +144,10 @@ impl Otlp {
 
     /// Send what is left, as far as that takes no longer than it may.
     pub async fn stop(self) {
-        let until = Instant::now() + limits::EXPORT_END;
+        let until = Instant::now() + self.longest;
         self.end.send_replace(Some(until));
         // The thread has the same bound, and a moment to see it.
-        if timeout(limits::EXPORT_END * 2, self.has_ended).await.is_err() || Instant::now() >= until
-        {
+        if timeout(self.longest * 2, self.has_ended).await.is_err() || Instant::now() >= until {
             tracing::warn!("the last telemetry was not sent: it took too long");
         }
     }
@@ -159,13 +160,13 @@ async fn run<T>(worker: Option<Worker<T>>) {
 }
 
 /// When the time for what is left is over.
-async fn over(mut end: End) {
+async fn over(mut end: End, longest: Duration) {
     // Whoever could tell the end may be gone: what is left has its time then, too.
     let until = match end.wait_for(Option::is_some).await {
         Ok(until) => *until,
         Err(_) => None,
     };
-    tokio::time::sleep_until(until.unwrap_or_else(|| Instant::now() + limits::EXPORT_END)).await;
+    tokio::time::sleep_until(until.unwrap_or_else(|| Instant::now() + longest)).await;
 }
 
 /// What all signals have.

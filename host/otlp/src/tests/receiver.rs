@@ -62,24 +62,28 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
-        Self::on("127.0.0.1:0".parse().unwrap(), script).await
+        Self::on(Self::listener().await, script)
     }
 
-    pub(super) async fn on(address: SocketAddr, script: impl IntoIterator<Item = Reply>) -> Self {
-        Self::with(address, None, script).await
+    pub(super) async fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").await.unwrap()
+    }
+
+    /// It takes whoever waits there, too.
+    pub(super) fn on(listener: TcpListener, script: impl IntoIterator<Item = Reply>) -> Self {
+        Self::with(listener, None, script)
     }
 
     /// That has a certificate.
     pub(super) async fn encrypted(tls: &ServerTls) -> Self {
-        Self::with("127.0.0.1:0".parse().unwrap(), Some(tls.config().into()), []).await
+        Self::with(Self::listener().await, Some(tls.config().into()), [])
     }
 
-    async fn with(
-        address: SocketAddr,
+    fn with(
+        listener: TcpListener,
         tls: Option<TlsAcceptor>,
         script: impl IntoIterator<Item = Reply>,
     ) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(script.into_iter().collect::<VecDeque<_>>()));
         let (hand_on, received) = mpsc::unbounded_channel();
