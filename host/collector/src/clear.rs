@@ -2,10 +2,11 @@
 
 use sqlx::{Connection as _, SqliteConnection};
 
+use crate::segment::{Segment, checkpoint};
 use crate::store::Store;
 
 /// A trace goes whole, as soon as the service had a part in it: what is left would tell of a request that nobody made.
-const OF_A_SERVICE: [&str; 10] = [
+const OF_A_SERVICE: [&str; 11] = [
     "update began set logs_end = max(logs_end, coalesce((select max(id) + 1 from logs), 0)), \
      traces_end = max(traces_end, coalesce((select max(id) + 1 from traces), 0))",
     "create temp table if not exists gone(id integer primary key)",
@@ -15,6 +16,7 @@ const OF_A_SERVICE: [&str; 10] = [
     "delete from trace_words where rowid in (select id from gone)",
     "delete from traces where id in (select id from gone)",
     "delete from trace_services where trace in (select id from gone)",
+    "delete from log_words where rowid in (select id from logs where service = ?)",
     "delete from logs where service = ?",
     "delete from services where name = ?",
 ];
@@ -29,6 +31,15 @@ const FIGURES_OF_A_SERVICE: [&str; 5] = [
     "delete from series where id in (select id from gone)",
 ];
 
+/// What has words in an index.
+const INDEXED: [&str; 2] = ["delete from logs ", "delete from traces "];
+
+/// The indexes only note which rows are gone; their words go as what is left is written anew.
+const WORDS: [&str; 2] = [
+    "insert into log_words(log_words) values ('optimize')",
+    "insert into trace_words(trace_words) values ('optimize')",
+];
+
 pub(super) async fn clear(store: &mut Store, service: Option<&str>) -> anyhow::Result<()> {
     // Also what is there from before, and has not been looked at.
     store.read().await?;
@@ -36,6 +47,7 @@ pub(super) async fn clear(store: &mut Store, service: Option<&str>) -> anyhow::R
         store.clear();
         return Ok(());
     };
+    let unread = store.take_up_unread().await;
     for segment in store.shelf.newest_first() {
         let done = match store.current_of(segment.number) {
             Some(current) => {
@@ -43,27 +55,52 @@ pub(super) async fn clear(store: &mut Store, service: Option<&str>) -> anyhow::R
                 current.series.clear();
                 of_a_service(&mut current.connection, service).await
             }
-            None => {
-                let mut connection = store.writer(&segment).await?;
-                of_a_service(&mut connection, service).await
-            }
+            None => closed(store, &segment, service).await,
         };
         if let Err(error) = done {
             segment.learn(&error);
             return Err(error.into());
         }
     }
-    Ok(())
+    match unread {
+        0 => Ok(()),
+        _ => {
+            anyhow::bail!("{unread} files cannot be opened now; in the others it is forgotten")
+        }
+    }
+}
+
+/// In a file that is not written any more. It is as old as before.
+async fn closed(store: &mut Store, segment: &Segment, service: &str) -> sqlx::Result<()> {
+    let written = segment.written();
+    let mut connection = store.writer(segment).await?;
+    let done = of_a_service(&mut connection, service).await;
+    let closed = connection.close().await;
+    if let Some(Err(error)) = written.map(|written| segment.set_written(written)) {
+        tracing::debug!(%error, file = %segment.path.display(), "it is kept longer");
+    }
+    done.and(closed)
 }
 
 async fn of_a_service(connection: &mut SqliteConnection, service: &str) -> sqlx::Result<()> {
     let mut begun = connection.begin_with("begin immediate").await?;
+    let mut rows = 0;
     for text in OF_A_SERVICE.into_iter().chain(FIGURES_OF_A_SERVICE) {
         let mut statement = sqlx::query(text);
         if text.contains('?') {
             statement = statement.bind(service);
         }
-        statement.execute(&mut *begun).await?;
+        let done = statement.execute(&mut *begun).await?;
+        if INDEXED.iter().any(|table| text.starts_with(table)) {
+            rows += done.rows_affected();
+        }
     }
-    begun.commit().await
+    if rows > 0 {
+        for text in WORDS {
+            sqlx::query(text).execute(&mut *begun).await?;
+        }
+    }
+    begun.commit().await?;
+    // Until then the file itself has what was deleted.
+    checkpoint(connection).await
 }

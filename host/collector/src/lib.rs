@@ -32,8 +32,8 @@ pub use self::pending::Dropped;
 pub use self::pipeline::{Pipeline, Sender, Source};
 pub use self::prometheus::{Format, prometheus};
 pub use self::read::{
-    Follow, Followed, Instrument, List, LogItem, LogQuery, Page, Quantiles, ReadError, Recording,
-    Search, SearchService, Series, SeriesExemplar, SeriesItem, SeriesPoints, SeriesQuery, SpanItem,
+    Follow, Followed, Instrument, List, LogItem, LogQuery, Page, Quantiles, ReadError, Search,
+    SearchService, Series, SeriesExemplar, SeriesItem, SeriesPoints, SeriesQuery, SpanItem,
     TraceDetail, TraceItem, TraceQuery, TraceService,
 };
 pub use self::reader::Reader;

@@ -30,7 +30,7 @@ pub use self::search::{Search, SearchService};
 pub use self::series::{
     Instrument, Quantiles, Series, SeriesExemplar, SeriesItem, SeriesPoints, SeriesQuery,
 };
-pub use self::trace::{Recording, SpanItem, TraceDetail};
+pub use self::trace::{SpanItem, TraceDetail};
 pub use self::traces::{TraceItem, TraceQuery, TraceService};
 
 pub(super) use self::lists::summaries_in;

@@ -108,7 +108,7 @@ impl Reader {
             dropped: whole.dropped + beyond,
             spans,
             logs,
-            recording: None,
+            recording: (),
         }))
     }
 
@@ -148,6 +148,7 @@ impl Reader {
         limit: Option<usize>,
         list: L,
     ) -> Result<(Vec<L::Item>, Follow<L>), ReadError> {
+        self.filled().await?;
         let end = self.end::<L>();
         let (mut items, _) = list.items(self, Range::Before(end), size(limit)).await?;
         items.reverse();
@@ -199,9 +200,19 @@ impl Reader {
 
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, ReadError> {
         let until = Instant::now() + limits::QUESTION;
-        let turn = timeout_at(until.into(), self.0.turns.acquire()).await;
+        let turn = timeout_at(until.into(), async {
+            self.0.shelf.filled().await;
+            self.0.turns.acquire().await
+        })
+        .await;
         let permit = turn.map_err(|_| ReadError::Late)?.map_err(|_| ReadError::Ended)?;
         Ok(Turn { until, _permit: permit })
+    }
+
+    /// Until the files from before the start are there, as far as they can be read.
+    async fn filled(&self) -> Result<(), ReadError> {
+        let filled = tokio::time::timeout(limits::QUESTION, self.0.shelf.filled()).await;
+        filled.map_err(|_| ReadError::Late)
     }
 
     pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {

@@ -137,12 +137,15 @@ impl Sum {
     }
 }
 
-/// An answer that is the server's fault, or an error of any kind.
+/// The kind of error of a call that nobody waited for any more.
+const CANCELLED: &str = "cancelled";
+
+/// An answer that is the server's fault, or an error of any kind. Who leaves early makes no failure.
 fn has_failed(instrument: &Instrument, point: &Point) -> bool {
     let of = |name: &str| label(instrument, point, name).filter(|value| !value.is_empty());
     match of(names::HTTP_STATUS).and_then(|status| status.parse::<u16>().ok()) {
         Some(status) => status >= 500,
-        None => of(names::ERROR_TYPE).is_some(),
+        None => of(names::ERROR_TYPE).is_some_and(|kind| kind != CANCELLED),
     }
 }
 

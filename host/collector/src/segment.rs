@@ -21,7 +21,7 @@ use wasm_host_telemetry::clock;
 const SCHEMA: &str = include_str!("segment/schema.sql");
 
 /// Of the schema. A file of another one is set aside.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// What SQLite says of a file that is not what it was when it was written: corrupt, and no database.
 const BROKEN: [u64; 2] = [11, 26];
@@ -172,6 +172,8 @@ impl Segment {
             .pragma("wal_autocheckpoint", pages.to_string())
             .pragma("journal_size_limit", "0")
             .pragma("cache_size", "-32768")
+            // What is forgotten is written over; a page that was free before may have had a copy.
+            .pragma("secure_delete", "on")
             .foreign_keys(false);
         options.connect().await
     }
@@ -243,6 +245,11 @@ impl Segment {
     /// When it was written to, as far as that is in the file itself: those beside it come with who reads.
     pub(super) fn written(&self) -> Option<SystemTime> {
         fs::metadata(&self.path).ok()?.modified().ok()
+    }
+
+    /// What was changed in it is no newer for that.
+    pub(super) fn set_written(&self, written: SystemTime) -> io::Result<()> {
+        fs::File::options().write(true).open(&self.path)?.set_modified(written)
     }
 
     /// The database, and what SQLite has beside it.

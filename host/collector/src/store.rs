@@ -38,6 +38,9 @@ pub(super) struct Store {
     is_read: bool,
     /// The file that was written when that failed.
     interrupted: Option<u64>,
+    /// Files from before that could not be opened, for another reason than what is in them. They are tried again.
+    unread: Vec<Arc<Segment>>,
+    unread_tried: Option<Instant>,
     tried: Option<Instant>,
 }
 
@@ -66,6 +69,8 @@ impl Store {
             next: 1,
             is_read: false,
             interrupted: None,
+            unread: Vec::new(),
+            unread_tried: None,
             tried: None,
         }
     }
@@ -111,7 +116,7 @@ impl Store {
         Ok(())
     }
 
-    /// What is there from before.
+    /// What is there from before. A file that cannot be opened now costs itself alone.
     pub(super) async fn read(&mut self) -> anyhow::Result<()> {
         if self.is_read {
             return Ok(());
@@ -132,18 +137,48 @@ impl Store {
         numbers.sort_unstable();
         let newest = numbers.last().copied();
         for number in numbers {
-            let Some((segment, connection)) = self.look_at(number).await? else { continue };
-            match Some(number) == newest {
-                true => self.write_to(segment, connection).await?,
-                false => {
-                    connection.close().await?;
-                    self.shelf.put(Arc::new(segment));
-                }
+            if let Err(error) = self.take_up(number, Some(number) == newest).await {
+                let segment = Segment::new(&self.folder, number);
+                tracing::warn!(
+                    "the file of telemetry {} cannot be opened now and is tried again: {error:#}",
+                    segment.path.display()
+                );
+                self.unread.push(Arc::new(segment));
             }
         }
+        self.unread_tried = Some(Instant::now());
         self.is_read = true;
         self.tend().await;
         Ok(())
+    }
+
+    /// A file from before, to write to it or only to read it.
+    async fn take_up(&mut self, number: u64, is_newest: bool) -> anyhow::Result<()> {
+        let Some((segment, connection)) = self.look_at(number).await? else { return Ok(()) };
+        match is_newest {
+            true => self.write_to(segment, connection).await?,
+            false => {
+                connection.close().await?;
+                self.shelf.put(Arc::new(segment));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that could not be opened. How many are left.
+    pub(super) async fn take_up_unread(&mut self) -> usize {
+        self.unread_tried = Some(Instant::now());
+        // It may be given up in the midst of it.
+        for segment in self.unread.clone() {
+            match self.take_up(segment.number, false).await {
+                Ok(()) => self.unread.retain(|unread| unread.number != segment.number),
+                Err(error) => {
+                    let file = segment.path.display();
+                    tracing::debug!(%file, "cannot be opened yet: {error:#}");
+                }
+            }
+        }
+        self.unread.len()
     }
 
     /// Where writing to a file failed, for another reason than the file.
@@ -180,11 +215,11 @@ impl Store {
         mut connection: SqliteConnection,
     ) -> sqlx::Result<()> {
         let (next_log, next_trace) = (segment.logs_end(), segment.traces_end());
-        let segment = Arc::new(segment);
-        self.shelf.put(segment.clone());
         let (services, series) = (HashSet::new(), HashMap::new());
         let began: Option<i64> =
             sqlx::query_scalar("select time from began").fetch_optional(&mut connection).await?;
+        let segment = Arc::new(segment);
+        self.shelf.put(segment.clone());
         let began = began.map_or(0, i64::cast_unsigned);
         let current =
             Current { segment, connection, next_log, next_trace, services, series, began };
@@ -228,6 +263,10 @@ impl Store {
                 self.set_aside(&segment, &"a question found it broken");
             }
         }
+        let is_time = |tried: Instant| tried.elapsed() >= limits::READ_INTERVAL;
+        if !self.unread.is_empty() && self.unread_tried.is_none_or(is_time) {
+            self.take_up_unread().await;
+        }
         if self.current.as_ref().is_some_and(|current| self.is_over(current)) {
             self.rotate().await;
         }
@@ -259,6 +298,8 @@ impl Store {
         let room = self.bounds.bytes.saturating_sub(self.share());
         let mut closed = self.shelf.all();
         closed.retain(|segment| Some(segment.number) != current);
+        closed.extend(self.unread.iter().cloned());
+        closed.sort_by_key(|segment| segment.number);
         let mut bytes: u64 = closed.iter().map(|segment| segment.bytes()).sum();
         bytes = bytes.saturating_add(self.keep_broken());
         let now = SystemTime::now();
@@ -270,6 +311,7 @@ impl Store {
             }
             bytes = bytes.saturating_sub(segment.bytes());
             self.shelf.remove(segment.number);
+            self.unread.retain(|unread| unread.number != segment.number);
             if let Err(error) = segment.delete() {
                 tracing::debug!(%error, file = %segment.path.display(), "not deleted yet");
             }
@@ -279,7 +321,7 @@ impl Store {
     /// Everything that is there goes. What comes next goes to a new file.
     pub(super) fn clear(&mut self) {
         (self.current, self.interrupted) = (None, None);
-        for segment in self.shelf.all() {
+        for segment in self.shelf.all().into_iter().chain(std::mem::take(&mut self.unread)) {
             self.shelf.remove(segment.number);
             if let Err(error) = segment.delete() {
                 tracing::warn!(%error, file = %segment.path.display(), "telemetry is not deleted");

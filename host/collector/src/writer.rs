@@ -49,10 +49,11 @@ impl Writer {
     pub(super) async fn run(mut self) {
         let mut reading = interval(limits::READ_INTERVAL);
         reading.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // What is there from before can be asked about at once.
+        // What is there from before can be asked about at once: questions wait for this.
         if let Err(error) = self.store.read().await {
             self.tell(&error, Dropped::default());
         }
+        self.store.shelf.fill();
         loop {
             tokio::select! {
                 order = self.orders.recv() => match order {

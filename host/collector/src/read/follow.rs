@@ -46,12 +46,14 @@ pub struct Follow<L> {
     written: watch::Receiver<()>,
     /// The id after the last row that was told, or looked at.
     next: u64,
+    /// Rows that were left out since something was told.
+    missed: u64,
 }
 
 impl<L: List> Follow<L> {
     /// What comes after the items that a page begins with.
     pub(crate) fn new(reader: Reader, list: L, written: watch::Receiver<()>, next: u64) -> Self {
-        Self { reader, list, written, next }
+        Self { reader, list, written, next, missed: 0 }
     }
 
     /// What is new: at once, when there is something, and after that time with nothing in it.
@@ -60,32 +62,38 @@ impl<L: List> Follow<L> {
         loop {
             self.written.mark_unchanged();
             let end = self.reader.end::<L>();
-            let missed = self.skip(end);
+            self.skip(end);
             if self.next < end {
                 let range = Range::After(self.next.saturating_sub(1));
                 let asked = self.list.items(&self.reader, range, limits::PAGE_MAX);
                 let (items, is_all) = asked.await?;
                 let told = items.last().map_or(0, |item| L::id(item) + 1);
                 self.next = if is_all { end.max(told) } else { told };
-                if !items.is_empty() || missed > 0 {
-                    return Ok(Followed { items, missed });
+                if !items.is_empty() || self.missed > 0 {
+                    return Ok(self.told(items));
                 }
             }
             match timeout_at(deadline, self.written.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(ReadError::Ended),
-                Err(_) => return Ok(Followed { items: Vec::new(), missed }),
+                Err(_) => return Ok(self.told(Vec::new())),
             }
         }
     }
 
-    /// Go on near the end, if that is too far away. How many rows are left out.
-    fn skip(&mut self, end: u64) -> u64 {
+    fn told(&mut self, items: Vec<L::Item>) -> Followed<L::Item> {
+        Followed { items, missed: std::mem::take(&mut self.missed) }
+    }
+
+    /// Go on near the end, if that is too far away. What is left out is told with the next items, also when it is not
+    /// this question that has them.
+    fn skip(&mut self, end: u64) {
         let behind = self.reader.rows::<L>(self.next, end);
         if behind <= limits::FOLLOW_BEHIND {
-            return 0;
+            return;
         }
         self.next = end.saturating_sub(limits::PAGE as u64).max(self.next);
-        behind.saturating_sub(self.reader.rows::<L>(self.next, end))
+        let left_out = behind.saturating_sub(self.reader.rows::<L>(self.next, end));
+        self.missed = self.missed.saturating_add(left_out);
     }
 }

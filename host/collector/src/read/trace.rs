@@ -20,13 +20,8 @@ pub struct TraceDetail {
     pub spans: Vec<SpanItem>,
     /// Oldest first.
     pub logs: Vec<LogItem>,
-    /// Who has recordings puts it in.
-    pub recording: Option<Recording>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Recording {
-    pub id: String,
+    /// Null: no trace is known to have one.
+    pub recording: (),
 }
 
 #[derive(Clone, Debug, Serialize)]

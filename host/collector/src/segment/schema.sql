@@ -23,7 +23,8 @@ create index logs_scan on logs(id, level, time, service, source);
 create index logs_by_trace on logs(trace) where trace is not null;
 create index logs_by_request on logs(request) where request is not null;
 create index logs_by_span on logs(span) where span is not null;
-create virtual table log_words using fts5(words, content='', columnsize=0, detail=none, tokenize='ascii');
+create virtual table log_words using fts5(
+    words, content='', contentless_delete=1, detail=none, tokenize='ascii');
 create table services(name text primary key) without rowid;
 create table series(
     id integer primary key, name text not null, kind text not null, unit text not null, description text not null,

@@ -17,6 +17,13 @@ static TIMES: Instrument = Instrument {
     kind: Kind::Histogram(&[1.0, 2.0, 4.0]),
     labels: &["service", "http.response.status_code"],
 };
+static CALLS: Instrument = Instrument {
+    name: "calls",
+    unit: "s",
+    description: "",
+    kind: Kind::Histogram(&[1.0]),
+    labels: &["service", "error.type"],
+};
 static COUNT: Instrument = Instrument {
     name: "count",
     unit: "{thing}",
@@ -134,7 +141,13 @@ async fn the_last_minute_is_known_without_the_store() {
     }
     meters.lock().record(&TIMES, &["a", "503"], 3.0, None);
     meters.lock().record(&TIMES, &["b", "404"], 3.0, None);
+    for kind in ["", "cancelled", "timeout", "cancelled"] {
+        meters.lock().record(&CALLS, &["a", kind], 0.5, None);
+    }
     reader.flush_figures().await.unwrap();
+    // Nobody waited for two of them any more, which is no failure.
+    let calls = reader.recent("calls", &[("service", "a")]);
+    assert!((calls.rate / calls.errors - 4.0).abs() < 1e-9, "{calls:?}");
     let recent = reader.recent("times", &[("service", "a")]);
     assert!(recent.rate > 0.0);
     assert!((recent.rate / recent.errors - 4.0).abs() < 1e-9, "{recent:?}");

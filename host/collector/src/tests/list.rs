@@ -254,6 +254,49 @@ async fn a_search_finds_the_same_whether_its_filters_leave_much_or_little() {
     assert_eq!((page.items.len(), reader.logs(&next).await.unwrap().items.len()), (10, 15));
 }
 
+/// Lines whose end is far away, and whose first answer comes too late.
+#[derive(Debug)]
+struct Late(std::sync::atomic::AtomicBool);
+
+impl crate::List for Late {
+    type Item = crate::LogItem;
+
+    fn end(segment: &crate::segment::Segment) -> u64 {
+        segment.logs_end() + 20_000
+    }
+
+    async fn items(
+        &self,
+        _: &crate::Reader,
+        _: crate::read::Range,
+        _: usize,
+    ) -> Result<(Vec<crate::LogItem>, bool), ReadError> {
+        match self.0.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            true => Ok((Vec::new(), true)),
+            false => Err(ReadError::Late),
+        }
+    }
+
+    fn id(item: &crate::LogItem) -> u64 {
+        item.id
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_told_also_after_an_answer_that_came_too_late() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    sender.log(line("one"));
+    reader.flush().await.unwrap();
+    let (_written, is_written) = tokio::sync::watch::channel(());
+    let mut follow = crate::Follow::new(reader, Late(false.into()), is_written, 0);
+    let next = follow.next(std::time::Duration::ZERO).await;
+    assert!(matches!(next, Err(ReadError::Late)), "{next:?}");
+    let next = follow.next(std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(next.missed, 20_001 - wasm_host_limits::telemetry::PAGE as u64);
+    assert_eq!(follow.next(std::time::Duration::ZERO).await.unwrap().missed, 0);
+}
+
 #[test]
 fn who_asks_may_do_so_from_any_thread() {
     fn assert_send<T: Send>(_: impl FnOnce(&'static crate::Reader) -> T) {}
