@@ -298,8 +298,9 @@ async fn a_table_that_fills_the_disk_ends_its_statement_and_not_the_server() {
     let host = app.serve().await;
     done(&host, "one", "create table t as select 'kept'::text as a").await;
     // Slowly enough that the guard looks several times between its bound and the last byte.
+    // The numbers come row by row: in `from` by itself the function would write all of them to a file first.
     let fill = "create table f as select repeat(g::text, 100), case when g % 2000 = 0 then pg_sleep(0.05)::text end \
-                from generate_series(1, 100000000) g";
+                from (select generate_series(1, 100000000) as g) numbers";
     for _ in 0..2 {
         breaks_off(&host, "two", fill).await;
         eventually("the neighbour to be served", async || {

@@ -49,6 +49,7 @@ impl PgDatabase {
             places: Places::new(connections),
             idle: Mutex::default(),
             is_down: AtomicBool::new(false),
+            is_torn: AtomicBool::new(false),
         };
         Self { pool: Arc::new(pool), user: User::default() }
     }
@@ -86,6 +87,10 @@ impl PgDatabase {
         };
         if !answers {
             return Err(Error::Unavailable("the database server does not answer".to_string()));
+        }
+        // It lets clients in, and tears their transactions apart: only a statement sees that, and that it has ended.
+        if pool.is_torn.load(Ordering::Relaxed) {
+            return Err(Error::Unavailable("a pooler tears transactions apart".to_string()));
         }
         pool.found();
         pool.breaker.reached();
@@ -174,6 +179,8 @@ pub(super) struct Pool {
     breaker: Arc<Breaker>,
     /// The last attempt to connect failed.
     is_down: AtomicBool,
+    /// The last connection was one to a pooler that tears transactions apart.
+    is_torn: AtomicBool,
 }
 
 impl Pool {
@@ -273,6 +280,7 @@ impl Pool {
         let pass = self.breaker.admit().map_err(|_| error::given_up())?;
         let database = self.login.database();
         let opened = self.connect(user, made_room).await;
+        self.is_torn.store(matches!(opened, Err(Unusable::Torn)), Ordering::Relaxed);
         let was_down = match &opened {
             Ok(_) => self.found(),
             Err(_) => self.is_down.swap(true, Ordering::Relaxed),
