@@ -1,4 +1,4 @@
-//! What the control plane says of a running application: its services, its backends, and who asks whom.
+//! What the control plane says of a running application: its services, its backends, and which asks which.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -3,6 +3,7 @@
 
 mod access;
 mod commands;
+mod prometheus;
 
 use serde_json::Value;
 use wasm_host_tests::eventually;

@@ -19,6 +19,7 @@ pub mod memory_bound;
 pub mod models;
 pub mod ports;
 pub mod postgres;
+pub mod prometheus;
 pub mod proxy;
 pub mod seed;
 pub mod tls;

@@ -27,9 +27,9 @@ else rm -f "$conf"; fi
 exit $status
 "#;
 
-/// pgbouncer's package starts a pooler, and has it start with the machine, unless this policy says no. Only the program
-/// is wanted.
-const PGBOUNCER_SCRIPT: &str = r#"
+/// The packages of servers start them, and have them start with the machine, unless this policy says no. Only their
+/// programs are wanted.
+const SERVER_SCRIPT: &str = r#"
 policy=/usr/sbin/policy-rc.d
 restore() { rm -f "$policy"; if [ -e "$policy.before" ]; then mv "$policy.before" "$policy"; fi; }
 if [ -e "$policy" ]; then mv "$policy" "$policy.before"; fi
@@ -37,8 +37,8 @@ trap restore EXIT
 trap 'exit 1' INT TERM
 printf '#!/bin/sh\nexit 101\n' > "$policy"
 chmod 755 "$policy"
-apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 pgbouncer || exit
-update-rc.d pgbouncer disable || true
+apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 "$1" || exit
+update-rc.d "$1" disable || true
 "#;
 
 pub(crate) fn available() -> bool {
@@ -92,10 +92,12 @@ pub(crate) fn install_postgres() -> Result<()> {
 }
 
 /// Installs the pooler without running one.
-pub(crate) fn install_pgbouncer() -> Result<()> {
+/// Installs the package of a server, which is not started.
+pub(crate) fn install_server(package: &str) -> Result<()> {
     let mut install = as_root()?;
-    install.args(["sh", "-c", PGBOUNCER_SCRIPT]);
-    shell::quiet("apt-get install pgbouncer (without starting it)", &mut install, 15 * MINUTE)
+    install.args(["sh", "-c", SERVER_SCRIPT, "sh", package]);
+    let what = format!("apt-get install {package} (without starting it)");
+    shell::quiet(&what, &mut install, 15 * MINUTE)
 }
 
 fn newest_postgres(search: &str) -> Option<String> {

@@ -25,6 +25,8 @@ pub(crate) struct Need {
     pub(crate) postgres: bool,
     /// A connection pooler. Only tests use it.
     pub(crate) pooler: bool,
+    /// What scrapes the host, and its checker. Only tests use it.
+    pub(crate) prometheus: bool,
     pub(crate) browser: bool,
 }
 
@@ -35,10 +37,11 @@ impl Need {
         foreign: false,
         postgres: true,
         pooler: false,
+        prometheus: false,
         browser: false,
     };
     pub(crate) const TEST: Self =
-        Self { foreign: true, pooler: true, browser: true, ..Self::SERVE };
+        Self { foreign: true, pooler: true, prometheus: true, browser: true, ..Self::SERVE };
 }
 
 /// What was found or installed.
@@ -87,6 +90,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.pooler {
         pooler()?;
+    }
+    if need.prometheus {
+        prometheus()?;
     }
     if npm {
         node_version()?;
@@ -150,11 +156,22 @@ fn pooler() -> Result<()> {
             bail!("missing: pgbouncer; install it with your system's packages");
         }
         apt::update();
-        apt::install_pgbouncer()?;
+        apt::install_server("pgbouncer")?;
     }
     let found = pgbouncer().context("no pgbouncer was found")?;
     let version = shell::answer(Command::new(found).arg("--version")).unwrap_or_default();
     eprintln!("      {}", version.lines().next().context("`pgbouncer --version` fails")?);
+    Ok(())
+}
+
+fn prometheus() -> Result<()> {
+    if shell::find("prometheus").is_none() || shell::find("promtool").is_none() {
+        if !apt::available() {
+            bail!("missing: prometheus with promtool; install it with your system's packages");
+        }
+        apt::update();
+        apt::install_server("prometheus")?;
+    }
     Ok(())
 }
 

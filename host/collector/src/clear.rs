@@ -5,7 +5,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use crate::segment::{Segment, checkpoint};
 use crate::store::Store;
 
-/// A trace goes whole, as soon as the service had a part in it: what is left would tell of a request that nobody made.
+/// A trace goes whole, as soon as the service had a part in it: what is left would tell of a request that never was.
 const OF_A_SERVICE: [&str; 11] = [
     "update began set logs_end = max(logs_end, coalesce((select max(id) + 1 from logs), 0)), \
      traces_end = max(traces_end, coalesce((select max(id) + 1 from traces), 0))",

@@ -1,6 +1,6 @@
 //! What is asked of the files, and what is answered: the questions and items of the control plane's contract.
 //!
-//! Each question goes over the files, newest first, until it has what it wants. It must not know who asks.
+//! Each question goes over the files, newest first, until it has what it wants. It must not know what asks.
 
 mod follow;
 mod lists;
@@ -42,7 +42,7 @@ pub(super) use self::traces::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Of who asks.
+    /// The question is wrong.
     #[error("this is no place in the list; `before` is what `next` of an answer says")]
     Cursor,
     #[error("the store of telemetry has not answered in time; ask for less, or of less time")]

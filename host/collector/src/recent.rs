@@ -137,10 +137,10 @@ impl Sum {
     }
 }
 
-/// The kind of error of a call that nobody waited for any more.
+/// The kind of error of a call that was not waited for any more.
 const CANCELLED: &str = "cancelled";
 
-/// An answer that is the server's fault, or an error of any kind. Who leaves early makes no failure.
+/// An answer that is the server's fault, or an error of any kind. A client that leaves early makes no failure.
 fn has_failed(instrument: &Instrument, point: &Point) -> bool {
     let of = |name: &str| label(instrument, point, name).filter(|value| !value.is_empty());
     match of(names::HTTP_STATUS).and_then(|status| status.parse::<u16>().ok()) {

@@ -51,7 +51,7 @@ pub struct Segment {
     logs_end: AtomicU64,
     traces_end: AtomicU64,
     is_broken: AtomicBool,
-    /// Its file is deleted or set aside; who still asks gets what is left.
+    /// Its file is deleted or set aside; a question that is under way gets what is left.
     is_gone: AtomicBool,
 }
 
@@ -217,7 +217,7 @@ impl Segment {
         }
     }
 
-    /// Each connection has a thread, and pages of the file: nobody asks for hours, and then several times.
+    /// Each connection has a thread, and pages of the file: there are no questions for hours, and then several at once.
     pub(super) fn rest(&self) {
         self.idle.lock().retain(|(since, _)| since.elapsed() < limits::IDLE);
     }
@@ -242,7 +242,7 @@ impl Segment {
         self.files().filter_map(|path| fs::metadata(path).ok()).map(|found| found.len()).sum()
     }
 
-    /// When it was written to, as far as that is in the file itself: those beside it come with who reads.
+    /// When it was written to, as far as that is in the file itself: those beside it come with readers.
     pub(super) fn written(&self) -> Option<SystemTime> {
         fs::metadata(&self.path).ok()?.modified().ok()
     }
@@ -268,7 +268,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Out of the way, and kept for who wants to know.
+    /// Out of the way, and kept for people who look for the reason.
     pub fn set_aside(&self) -> io::Result<PathBuf> {
         self.leave();
         let aside = with_end(&self.path, ".broken");

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use wasm_host_limits::telemetry as limits;
 
-/// A word that is longer is cut on both sides: an index of whole paragraphs without a space helps nobody.
+/// A word that is longer is cut on both sides: an index of whole paragraphs without a space is of no use.
 const WORD_BYTES: usize = 64;
 
 /// The words of `text`, in small letters.

@@ -45,7 +45,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Until it is told to stop, or nobody can tell it anything any more.
+    /// Until it is told to stop, or all that could tell it are gone.
     pub(super) async fn run(mut self) {
         let mut reading = interval(limits::READ_INTERVAL);
         reading.set_missed_tick_behavior(MissedTickBehavior::Delay);

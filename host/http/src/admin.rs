@@ -99,7 +99,7 @@ pub struct Admin {
     sessions: Sessions,
     seen: Seen,
     uploads: Semaphore,
-    /// The host is on its way down: nobody follows it any more.
+    /// The host is on its way down: its lists are not followed any more.
     stopping: CancellationToken,
 }
 

@@ -153,7 +153,7 @@ pub const FOLLOW_MOST: Duration = Duration::from_secs(365 * DAY);
 /// Time between two looks of `wait`.
 pub const WAIT_POLL: Duration = Duration::from_millis(250);
 
-/// Time between two pictures of all that is there, for who follows it.
+/// Time between two pictures of all that is there, for followers.
 pub const RESOURCES_AGAIN: Duration = Duration::from_secs(2);
 
 /// Age of what is known of backends when the dashboard asks. Less, and each of its windows would ask them.

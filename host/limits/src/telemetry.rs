@@ -14,7 +14,7 @@ pub struct TelemetryLimits {
     pub sample_percent: usize = "sample-percent", 100, 0..=100;
 
     /// Of those, how many are kept in a second, of all services together.
-    // As many as a page can show; more would take a disk for what nobody looks at.
+    // As many as a page can show; more would take a disk for what is never looked at.
     pub sample_per_second: usize = "sample-per-second", 100, 0..=1_000_000;
 
     /// From when on a request is slow: the time until its answer begins.
@@ -59,7 +59,7 @@ pub const PENDING_BYTES: usize = 32 * 1024 * 1024;
 /// of them would each be asked by every search.
 pub const STORE_FILES: usize = 8;
 
-/// Files that could not be read and are kept beside, for who wants to know why.
+/// Files that could not be read and are kept beside, for people who look for the reason.
 pub const STORE_BROKEN_FILES: usize = 2;
 
 /// Rows of one kind in one file of the store. Its number and that of the file are the row's id, which a page of a
@@ -131,7 +131,7 @@ pub const SEARCH_ROWS: usize = 2000;
 /// Services of a search's answer, and values of each dimension of an instrument that are listed.
 pub const LISTED_NAMES: usize = 200;
 
-/// How far who follows a list may be behind before it goes on at the end of it, and is told what it missed.
+/// How far a follower of a list may be behind before it goes on at the end of it, and is told what it missed.
 pub const FOLLOW_BEHIND: u64 = 10_000;
 
 /// Between two readings of the figures, and two that are stored. What the page shows of the last minute is at most so

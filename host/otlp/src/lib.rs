@@ -121,9 +121,9 @@ impl Otlp {
             thread::Builder::new().name("otlp".to_owned()).spawn(move || {
                 let _silent = dispatcher::set_default(&silence);
                 runtime.block_on(sending);
-                // A name that is still looked up keeps nobody waiting.
+                // A name that is still looked up is not waited for.
                 runtime.shutdown_background();
-                // Nobody may be waiting any more.
+                // The end may not be waited for any more.
                 let _ = ended.send(());
             })
         };

@@ -55,7 +55,7 @@ impl Subscriber for Silence {
         false
     }
 
-    /// Without it, lines that nobody wants would be looked at on all threads.
+    /// Without it, lines that are not wanted would be looked at on all threads.
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(LevelFilter::OFF)
     }

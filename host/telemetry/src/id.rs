@@ -21,7 +21,7 @@ impl SpanId {
         Self(fastrand::u64(1..))
     }
 
-    /// The trace that begins with this span. Its lower half is the span's own id, so that who has the id of a request
+    /// The trace that begins with this span. Its lower half is the span's own id, so that with the id of a request
     /// has its trace, too.
     pub fn begins(self) -> TraceId {
         TraceId(u128::from(fastrand::u64(1..)) << 64 | u128::from(self.0))

@@ -31,7 +31,7 @@ pub enum Level {
     Error,
 }
 
-/// Who speaks.
+/// The kind of speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// What a component printed.

@@ -1,4 +1,4 @@
-//! Who may see what was seen, and change something from a page.
+//! Access to what was seen, and to changes from a page.
 
 use wasm_host_tests::client;
 use wasm_host_tests::host::App;

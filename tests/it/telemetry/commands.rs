@@ -62,7 +62,7 @@ async fn lines_are_followed_as_they_come() {
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["service"], &line["source"]), (&"inner".into(), &"guest".into()));
     assert_eq!(line["request"].as_str().unwrap().len(), 16);
-    // The host does not wait for who follows it, nor cut it off: its stream ends.
+    // The host neither waits for a follower nor cuts it off: its stream ends.
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0));
     assert!(!log.contains("cut 1 connections"), "{log}");

@@ -15,7 +15,7 @@ use wasm_host_limits::telemetry as limits;
 pub struct Followed<T> {
     /// Oldest first.
     pub items: Vec<T>,
-    /// Rows of the whole list between the items before and these that were not looked at, as who follows was too far
+    /// Rows of the whole list between the items before and these that were not looked at, as the follower was too far
     /// behind.
     pub missed: u64,
 }

@@ -167,7 +167,7 @@ fn of_trace(statement: &mut Statement, query: &LogQuery, spans: &[i64]) {
         of_spans(statement, spans);
     }
     if let Some(request) = query.request {
-        // Both: who asks for both wants the lines of the one that are the other's, too.
+        // Both: a query for both wants the lines of the one that are the other's, too.
         statement.push(if query.trace.is_some() {
             " intersect select id from ("
         } else {

@@ -31,7 +31,7 @@ impl Reader {
         let limit = size(limit);
         let services = self.services_like(search, limit).await?;
         let (traces, logs) = match search.trim().parse::<TraceId>() {
-            // Nobody means the words of an id.
+            // The words of an id are never what is looked for.
             Ok(trace) => (
                 self.trace_items(trace).await?,
                 LogQuery { trace: Some(trace), ..LogQuery::default() }

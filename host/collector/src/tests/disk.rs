@@ -23,7 +23,7 @@ fn files(state: &Path, end: &str) -> Vec<PathBuf> {
 /// Not in the files, whatever their tables say.
 fn assert_nowhere(state: &Path, text: &[u8]) {
     for path in files(state, "") {
-        // What SQLite has beside a file goes with who reads it.
+        // What SQLite has beside a file goes with its last reader.
         let bytes = fs::read(&path).unwrap_or_default();
         assert!(!bytes.windows(text.len()).any(|at| at == text), "{}", path.display());
     }

@@ -145,7 +145,7 @@ async fn the_last_minute_is_known_without_the_store() {
         meters.lock().record(&CALLS, &["a", kind], 0.5, None);
     }
     reader.flush_figures().await.unwrap();
-    // Nobody waited for two of them any more, which is no failure.
+    // Two of them were not waited for any more, which is no failure.
     let calls = reader.recent("calls", &[("service", "a")]);
     assert!((calls.rate / calls.errors - 4.0).abs() < 1e-9, "{calls:?}");
     let recent = reader.recent("times", &[("service", "a")]);

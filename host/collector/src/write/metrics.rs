@@ -34,7 +34,7 @@ pub(super) const NUMBER: i64 = -1;
 
 pub(super) type Key = (&'static str, Vec<String>);
 
-/// Ids of series that are new to who writes are returned.
+/// Ids of series that are new to the writer are returned.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     known: &HashMap<Key, i64>,

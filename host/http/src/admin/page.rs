@@ -1,4 +1,4 @@
-//! The dashboard's page and how a browser signs in. The page itself is nobody's secret: what it shows is asked for with
+//! The dashboard's page and how a browser signs in. The page itself is no secret: what it shows is asked for with
 //! the session.
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};

@@ -1,4 +1,4 @@
-//! What there is, as the dashboard shows it: services, backends, and who asks whom.
+//! What there is, as the dashboard shows it: services, backends, and which asks which.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Who is signed in to the dashboard: whoever came with the token once, by the link that the host prints.
+//! Browsers that are signed in to the dashboard: those that came with the token once, by the link that the host prints.
 //!
 //! A browser gets a cookie that says until when. It is signed with a key of the state folder, so a session outlives the
 //! host's restart and the host keeps no list. What changes something has to show, besides, a text that only a page of the
@@ -145,7 +145,7 @@ fn read(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     let most = 2 * KEY_BYTES as u64;
     Read::by_ref(&mut file).take(most).read_to_string(&mut text)?;
     let mut key = [0; KEY_BYTES];
-    // One that was cut off is made anew: all that is lost is who is signed in.
+    // One that was cut off is made anew: all that is lost are its sessions.
     Ok(hex::decode_to_slice(text.trim(), &mut key).ok().map(|()| key))
 }
 

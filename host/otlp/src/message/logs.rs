@@ -10,7 +10,7 @@ use wasm_host_telemetry::log::{Level, LogRecord, Source};
 
 use super::{HOST, Origin, any, group, nanos, pairs, scope, text};
 
-/// Who speaks, which the conventions have no name for.
+/// The kind of speaker, which the conventions have no name for.
 const SOURCE: &str = "wasm_host.log.source";
 
 /// A request with all of these: one resource for each service.

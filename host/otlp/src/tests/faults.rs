@@ -226,7 +226,7 @@ async fn the_end_sends_what_is_left_and_does_not_wait_for_ever() {
     let begin = Instant::now();
     otlp.stop().await;
     assert!(begin.elapsed() < PATIENCE);
-    // Nobody listens there.
+    // A port without a listener.
     let otlp = start_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")], times);
     let counts = otlp.counts();
     otlp.exporter().batches(&[small_batch(5)]);

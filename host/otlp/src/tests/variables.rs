@@ -24,7 +24,7 @@ fn without_an_address_nothing_is_sent() {
         &[][..],
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")],
         &[("OTEL_SERVICE_NAME", "a"), ("OTEL_EXPORTER_OTLP_HEADERS", "a=b")],
-        // Nobody asks for anything, so nobody is told of a slip.
+        // Nothing is asked for, so slips are not told.
         &[("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon")],
         &[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")],
         &[

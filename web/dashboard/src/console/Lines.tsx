@@ -46,7 +46,7 @@ export function Lines(props: {
   }, [rows, wrap]);
 
   const total = rows.getTotalSize();
-  // Where the end was when it was last gone to. Who has scrolled up since then is not taken back,
+  // Where the end was when it was last gone to. A reader who has scrolled up since then is not taken back,
   // although the event that tells of it comes later.
   const end = useRef({ top: 0, epoch: list.epoch, follows });
   useLayoutEffect(() => {

@@ -1,4 +1,4 @@
-// Where services and backends stand in the graph: who calls stands left of who is called.
+// Where services and backends stand in the graph: a caller stands left of what it calls.
 import dagre from '@dagrejs/dagre';
 import type { Resources } from '../api/types';
 
