@@ -96,6 +96,9 @@ async fn a_pooler_that_tears_transactions_apart_is_refused_with_what_to_set() {
         let reply = host.send("POST", "/", "select 1").await;
         assert_eq!(reply.status, 503, "{}", reply.text());
         assert!(reply.text().contains(advice), "{}", reply.text());
+        // A look at the database finds a server, and no end of the trouble.
+        let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;
+        assert!(ready.text().contains("does not answer"), "{}", ready.text());
     }
     host.logs(advice).await;
     // Once, and not for each request.

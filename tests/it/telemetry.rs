@@ -6,9 +6,9 @@ mod commands;
 mod prometheus;
 
 use serde_json::Value;
-use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, root};
 use wasm_host_tests::postgres::Postgres;
+use wasm_host_tests::{databases, eventually};
 
 /// Two services, of which the first can call the second one.
 const TWO: &str = r#"
@@ -81,6 +81,26 @@ async fn a_forecast_is_a_trace_with_its_statement_and_without_a_value() {
     let metrics = host.ask("GET", "/metrics", &[], "").await;
     let counted = "http_server_request_duration_seconds_count{service=\"apiservice\"";
     assert!(metrics.text().contains(counted), "{}", metrics.text());
+}
+
+#[tokio::test]
+async fn no_value_of_a_statement_is_kept_whether_it_fails_or_not() {
+    let postgres = Postgres::start();
+    let host = databases::querier(&postgres.url(), "").serve().await;
+    host.send("POST", "/", "select 'hunter2' as a, 815").await;
+    host.send("POST", "/", "select 'hunter2'::int").await;
+    for status in ["unset", "error"] {
+        let is_it = |item: &Value| (item["errors"] == 0) == (status == "unset");
+        let trace = trace(&host, "service=querier", is_it).await;
+        let statement = span(&trace, "querier", "SELECT");
+        assert_eq!(statement["status"], status, "{trace:#}");
+        assert!(statement["attributes"]["db.query.text"].as_str().unwrap().starts_with("select ?"));
+        assert!(!statement.to_string().contains("hunter2"), "{statement:#}");
+        assert!(!statement.to_string().contains("815"), "{statement:#}");
+    }
+    let failed = trace(&host, "errors=true", |_| true).await;
+    let statement = span(&failed, "querier", "SELECT");
+    assert_eq!(statement["attributes"]["db.response.status_code"], "22P02");
 }
 
 #[tokio::test]
