@@ -21,7 +21,7 @@ use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
 use wasm_host_engine::state::Grants;
 use wasm_host_limits::ollama::OllamaLimits;
-use wasm_host_record::{self as record, ServiceRecorder};
+use wasm_host_record::{self as record, Recorder};
 use wasm_host_service::Service;
 use wasm_host_service::active::ActiveVersions;
 use wasm_host_service::admission::{Admission, Gate};
@@ -57,13 +57,14 @@ pub struct Application {
 }
 
 /// Load every component of the application, or tell what is wrong with all of them. With a `store`,
-/// what was published before the last stop is served again.
+/// what was published before the last stop is served again; with a `recorder`, requests can be recorded.
 pub async fn load(
     config: &Arc<Config>,
     backends: &Backends,
     registry: &RegistryHandle,
     loader: &Loader,
     store: Option<&Arc<Store>>,
+    recorder: Option<&Arc<Recorder>>,
 ) -> Result<Application, Vec<Diagnostic>> {
     let memory = Budget::new(bytes(config.limits.memory_bytes));
     let gate = Gate::new(config.limits.concurrent, config.limits.queue);
@@ -72,7 +73,7 @@ pub async fn load(
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
             let terms = Arc::new(terms(service, component, backends, registry, &memory));
-            let observer = observer(config, service, component, backends);
+            let observer = recorder.map(|recorder| observer(config, service, component, recorder));
             Some(load_service(config, service, component, terms, observer, common))
         }
         ServiceKind::Static { .. } => None,
@@ -120,7 +121,6 @@ fn terms(
 ) -> Terms {
     let name: Arc<str> = service.name.as_str().into();
     let limits = &component.limits;
-    let recorder = backends.recorder();
     let peers: Arc<dyn Peers> = Arc::new(GrantedPeers {
         caller: name.clone(),
         allowed: component.grants.services.iter().cloned().collect(),
@@ -132,21 +132,20 @@ fn terms(
         memory: memory.share(bytes(limits.memory_total_bytes)),
         log: LogRate::new(name, limits.log_lines, limits.log_lines_per_request),
         granted: backends.granted(&service.name, &component.grants),
-        peers: match recorder {
-            Some(_) => record::peers(peers),
-            None => peers,
-        },
+        peers,
         environment: environment(component),
-        instance_environment: recorder.map(|_| record::instance_environment()),
+        instance_environment: None,
     };
-    let mut limits = limits.clone();
-    if recorder.is_some() {
-        // Each request has its own instance, so that what it sees of time and chance can be repeated.
-        (limits.per_instance, limits.reuse, limits.warm) = (Some(1), Some(1), 0);
-    }
+    let observed = Grants {
+        granted: record::granted(grants.granted.clone()),
+        peers: record::peers(grants.peers.clone()),
+        instance_environment: Some(record::instance_environment()),
+        ..grants.clone()
+    };
     Terms {
         grants: Arc::new(grants),
-        limits,
+        observed: Some(Arc::new(observed)),
+        limits: limits.clone(),
         // Only a component whose backends are there can be healthy.
         health: component.health.clone().filter(|_| backends.are_started()),
     }
@@ -156,19 +155,15 @@ fn observer(
     config: &Config,
     service: &ServiceConfig,
     component: &ComponentConfig,
-    backends: &Backends,
-) -> Option<Arc<dyn Observer>> {
-    let recorder = backends.recorder()?.clone();
+    recorder: &Arc<Recorder>,
+) -> Arc<dyn Observer> {
     let granted = component.grants.of::<Ollama>();
     let granted = granted.and_then(|name| config.resources.find_of::<Ollama>(name));
     let OllamaLimits { concurrent, first_byte_timeout, .. } =
         granted.map(|ollama| ollama.limits.clone()).unwrap_or_default();
-    Some(Arc::new(ServiceRecorder {
-        recorder,
-        service: service.name.as_str().into(),
-        environment: environment(component),
-        ollama: OllamaBounds { concurrent, first_byte_timeout },
-    }))
+    let bounds = OllamaBounds { concurrent, first_byte_timeout };
+    let name = service.name.as_str().into();
+    Arc::new(recorder.service(name, environment(component), bounds))
 }
 
 /// A service that is loaded and has not been asked for its health.

@@ -22,7 +22,7 @@ use wasm_host_capabilities::{self as capability, Capability};
 use wasm_host_config::{Config, Grants, ServiceConfig};
 use wasm_host_embedded_postgres::{self as embedded_postgres, EmbeddedConfig, Script, Share};
 use wasm_host_log::tell_if_long_async;
-use wasm_host_record::{self as record, Recorder};
+use wasm_host_record as record;
 use wasm_host_service::registry::RegistryHandle;
 use wasm_host_settings::tls;
 use wasm_host_system::threads;
@@ -35,7 +35,6 @@ pub struct Backends {
     /// The ways of services to hosts outside, by service.
     outbound: BTreeMap<String, Arc<Outbound>>,
     started: bool,
-    recorder: Option<Arc<Recorder>>,
 }
 
 /// The backend of one table, such as `[postgres.shop]`.
@@ -50,7 +49,6 @@ struct Declared {
 struct Around<'a> {
     threads: usize,
     registry: &'a RegistryHandle,
-    is_recorded: bool,
 }
 
 impl Host for Around<'_> {
@@ -63,7 +61,7 @@ impl Host for Around<'_> {
     }
 
     fn watched(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport> {
-        if self.is_recorded { record::transport(transport) } else { transport }
+        record::transport(transport)
     }
 }
 
@@ -73,9 +71,8 @@ impl Backends {
     pub async fn start(
         config: &Config,
         registry: &RegistryHandle,
-        recorder: Option<Arc<Recorder>>,
     ) -> Result<(Self, Option<Embedded>)> {
-        let mut backends = Self::made(config, registry, recorder)?;
+        let mut backends = Self::made(config, registry)?;
         for (name, postgres) in config.resources.of::<Postgres>() {
             if let Some(address) = postgres.address(name)? {
                 let scripts = scripts(&config.folder, postgres);
@@ -122,21 +119,13 @@ impl Backends {
 
     /// Backends that connect to nothing until they are used, for checking components.
     pub fn unconnected(config: &Config, registry: &RegistryHandle) -> Result<Self> {
-        Self::made(config, registry, None)
+        Self::made(config, registry)
     }
 
-    fn made(
-        config: &Config,
-        registry: &RegistryHandle,
-        recorder: Option<Arc<Recorder>>,
-    ) -> Result<Self> {
+    fn made(config: &Config, registry: &RegistryHandle) -> Result<Self> {
         tls::install();
-        let host = Around {
-            threads: threads::count(config.limits.threads),
-            registry,
-            is_recorded: recorder.is_some(),
-        };
-        let mut backends = Self { recorder, ..Self::default() };
+        let host = Around { threads: threads::count(config.limits.threads), registry };
+        let mut backends = Self::default();
         for capability in capability::ALL {
             let key = capability.key();
             for (name, resource) in config.resources.of_key(key) {
@@ -157,11 +146,6 @@ impl Backends {
     fn find(&self, key: &str, name: &str) -> Option<&dyn Backend> {
         let is_it = |declared: &&Declared| declared.key == key && declared.name == name;
         self.declared.iter().find(is_it).map(|declared| &*declared.backend)
-    }
-
-    /// What records the calls that are made of them.
-    pub fn recorder(&self) -> Option<&Arc<Recorder>> {
-        self.recorder.as_ref()
     }
 
     /// Whether they were started, or only stand in for a check.
@@ -196,10 +180,7 @@ impl Backends {
                 granted = backend.grant(service, granted);
             }
         }
-        match &self.recorder {
-            Some(_) => record::granted(granted),
-            None => granted,
-        }
+        granted
     }
 
     /// The way of a service to hosts outside.

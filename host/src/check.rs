@@ -68,7 +68,9 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
         compiler: application::compiler(&config).map_err(Findings::Failed)?,
         telemetry: Telemetry::off(),
     };
-    application::load(&config, &backends, &handle, &loader, None).await.map_err(Findings::Wrong)?;
+    application::load(&config, &backends, &handle, &loader, None, None)
+        .await
+        .map_err(Findings::Wrong)?;
     Ok(config)
 }
 

@@ -47,6 +47,10 @@ pub enum Command {
     Traces(Traces),
     /// Show a service: version, grants, limits, instances, health, last failures.
     Describe(Describe),
+    /// Keep the next requests of a service of the running host as cases for `wasm-host test`.
+    Record(Record),
+    /// What was recorded while the host ran, as cases.
+    Recordings(Recordings),
     /// Wait until a service is well; also for a host that is not there yet.
     Wait(Wait),
     /// Print the link that signs a browser in to the dashboard.
@@ -82,7 +86,7 @@ pub struct Serve {
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
     /// Leave the values of this header or field out of recordings, beside those that look secret. May be repeated.
-    #[arg(long, value_name = "NAME", requires = "record")]
+    #[arg(long, value_name = "NAME")]
     pub redact: Vec<String>,
     #[command(flatten)]
     pub output: Output,
@@ -263,6 +267,36 @@ pub struct Traces {
 pub struct Describe {
     /// The service, as the application file names it.
     pub service: String,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Record {
+    /// The service, as the application file names it.
+    pub service: String,
+    /// How many.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub requests: u32,
+    /// Only those that fail: without an answer, with a status of 500 or above, or broken off.
+    #[arg(long)]
+    pub failures: bool,
+    /// Record no more.
+    #[arg(long, conflicts_with_all = ["requests", "failures"])]
+    pub stop: bool,
+    #[command(flatten)]
+    pub control: Control,
+}
+
+#[derive(Args, Debug)]
+pub struct Recordings {
+    /// Print the case of this one.
+    #[arg(value_name = "ID")]
+    pub recording: Option<String>,
+    /// Write it to a case file of the component, or of this folder below the application's.
+    #[arg(long, value_name = "FOLDER", requires = "recording")]
+    pub save: Option<Option<String>>,
     #[command(flatten)]
     pub control: Control,
 }

@@ -8,6 +8,7 @@ pub mod describe;
 pub mod history;
 pub mod logs;
 pub mod ps;
+pub mod recordings;
 pub mod swap;
 pub mod traces;
 
@@ -168,6 +169,10 @@ impl Answer {
     fn read<T: DeserializeOwned>(&self) -> Result<T, Exit> {
         let read = serde_json::from_slice(&self.body);
         Ok(read.context("the host's answer is none; is it of another version?")?)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// Itself, unless it is of a failure.

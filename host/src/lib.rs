@@ -10,6 +10,7 @@ pub mod serve;
 pub mod status;
 pub mod application;
 pub mod backends;
+mod recordings;
 mod routes;
 mod seen;
 pub mod watch;

@@ -85,6 +85,8 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Logs(args) => client::logs::logs(args).await,
         Command::Traces(args) => client::traces::traces(args).await,
         Command::Describe(args) => client::describe::describe(args).await,
+        Command::Record(args) => client::recordings::record(args).await,
+        Command::Recordings(args) => client::recordings::recordings(args).await,
         Command::Wait(args) => client::describe::wait(args).await,
         Command::Dashboard(args) => client::dashboard::dashboard(args).await,
         Command::Completion(args) => client::completion::completion(&args),

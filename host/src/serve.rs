@@ -23,6 +23,7 @@ use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
 use crate::exit::Exit;
 use crate::gauges::Figures;
+use crate::recordings::Recordings;
 use crate::routes::Routes;
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
@@ -42,7 +43,7 @@ use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
 use wasm_host_log as log;
 use wasm_host_otlp::{Counts, Otlp};
-use wasm_host_record::{Recorder, Redactor};
+use wasm_host_record::{Everything, Recorder, Redactor};
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::{Registry, RegistryHandle};
 use wasm_host_service::store::Store;
@@ -125,9 +126,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     if cut > 0 {
         tracing::warn!("cut {cut} requests that still ran {:?} later", limits::INSTANCE_DRAIN);
     }
-    if let Some(recorder) = host.backends.recorder() {
-        recorder.close().await;
-    }
+    host.recorder.close().await;
     match host.registry.live_instances() {
         0 => tracing::info!("all instances have ended"),
         left => tracing::warn!("{left} instances did not end"),
@@ -206,7 +205,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let (telemetry, pipeline, otlp) = collect(&config, &figures)?;
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
-    let (backends, embedded) = Backends::start(&config, &handle, recorder.clone()).await?;
+    let (backends, embedded) = Backends::start(&config, &handle).await?;
     // Before components are loaded: each thread makes the instances that are to be warm.
     let threads = Threads::start(threads::count(config.limits.threads));
     let threads = Arc::new(threads.context("the threads that serve do not start")?);
@@ -223,7 +222,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     // The first look comes before components are read, so that no change falls in between.
     let watch = if args.watch { Some(Watch::new(&config).await) } else { None };
     let Application { registry, slots } =
-        application::load(&config, &backends, &handle, &loader, Some(&store)).await?;
+        application::load(&config, &backends, &handle, &loader, Some(&store), Some(&recorder))
+            .await?;
     let swaps = Swaps::new(slots, loader, store);
     let bind = async |listen: &Listen, write_idle| {
         Listener::bind(&listen.host, listen.port, write_idle).await
@@ -247,6 +247,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         backends,
         registry,
         files,
+        recorder,
         swaps,
         telemetry,
         sent: otlp.as_ref().map(Otlp::counts),
@@ -260,7 +261,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let control_file = ControlFile::write(&host.config.state_dir, control.address(), &token)?;
     let login = format!("{}login?t={}", host.control_address, token.expose());
     let sessions = Sessions::open(&host.config.state_dir)?;
-    let seen = admin::telemetry::Seen { reader: pipeline.reader() };
+    let recordings = Arc::new(Recordings::new(&host));
+    let seen = admin::telemetry::Seen { reader: pipeline.reader(), recordings };
     let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token, sessions, seen));
     Ok(Started {
         host,
@@ -308,23 +310,24 @@ fn collect(
     Ok((telemetry, pipeline, otlp))
 }
 
-fn recorder(args: &cli::Serve, config: &Config) -> Result<Option<Arc<Recorder>>> {
-    let Some(folder) = &args.record else { return Ok(None) };
+/// What records requests: all, with `--record`, and in any case those that are asked for while it runs.
+fn recorder(args: &cli::Serve, config: &Config) -> Result<Arc<Recorder>> {
     let secrets = config.known_secrets();
     let short =
         secrets.iter().filter(|secret| secret.expose().len() < limits::record::SECRET_BYTES);
     match short.count() {
-        0 => {}
-        count => tracing::warn!(
+        count if count > 0 && args.record.is_some() => tracing::warn!(
             "{count} secrets have fewer than {} bytes and are not looked for in recordings",
             limits::record::SECRET_BYTES
         ),
+        _ => {}
     }
     let named: Vec<String> = config.redact.iter().chain(&args.redact).cloned().collect();
     let redactor = Redactor::new(&named, &secrets)?;
     // A component that is served by itself has no other beside it.
     let by_service = config.file.is_some();
-    Recorder::new(folder, by_service, redactor).map(Some)
+    let everything = args.record.as_deref().map(|folder| Everything { folder, by_service });
+    Recorder::new(&config.state_dir, everything, redactor)
 }
 
 /// A running application.
@@ -335,6 +338,7 @@ pub(crate) struct Host {
     pub(crate) registry: Arc<Registry>,
     /// The requests of each static service.
     pub(crate) files: BTreeMap<String, Arc<Traffic>>,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) app: App,
     pub(crate) telemetry: &'static Telemetry,
     /// What went to a collector elsewhere.

@@ -1,16 +1,18 @@
 //! What one service is granted, capability by capability.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use super::Capability;
 
 /// What a service is granted, by capability.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Granted(Vec<Entry>);
 
+#[derive(Clone)]
 struct Entry {
     key: &'static str,
-    grant: Box<dyn Any + Send + Sync>,
+    grant: Arc<dyn Any + Send + Sync>,
 }
 
 impl Granted {
@@ -18,7 +20,7 @@ impl Granted {
     #[must_use]
     pub fn with<C: Capability>(mut self, grant: C::Grant) -> Self {
         self.0.retain(|entry| entry.key != C::KEY);
-        self.0.push(Entry { key: C::KEY, grant: Box::new(grant) });
+        self.0.push(Entry { key: C::KEY, grant: Arc::new(grant) });
         self
     }
 
@@ -36,7 +38,6 @@ impl Granted {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use futures_util::future::BoxFuture;

@@ -108,7 +108,6 @@ impl Reader {
             dropped: whole.dropped + beyond,
             spans,
             logs,
-            recording: (),
         }))
     }
 

@@ -41,6 +41,7 @@ pub trait InstanceEnvironment: Send + Sync {
 }
 
 /// What the application file grants to one service. Shared by all instances of all its versions.
+#[derive(Clone)]
 pub struct Grants {
     /// The service's name, for logs.
     pub service: Arc<str>,

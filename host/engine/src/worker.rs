@@ -100,6 +100,12 @@ impl Policy {
         }
     }
 
+    /// The same for requests that are observed: each has an instance of its own, with what these grants give it. Its
+    /// instances are among those of the version, in number and to their end.
+    pub fn observed(&self, grants: Arc<Grants>) -> Self {
+        Self { grants, reuse: 1, per_instance: 1, ..self.clone() }
+    }
+
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

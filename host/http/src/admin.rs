@@ -7,6 +7,7 @@
 mod body;
 mod guard;
 mod page;
+pub mod recordings;
 pub mod resources;
 mod session;
 mod swap;
@@ -158,6 +159,9 @@ impl Admin {
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
         guard::may(&request, &self.token, &self.sessions, changes)?;
         match steps[..] {
+            ["api", "recordings", ref steps @ ..] => {
+                recordings::answer(&*self.seen.recordings, steps, request).await
+            }
             ["api", ref steps @ ..] => self.api(steps, &request).await,
             ["services"] => {
                 reads(&request)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::MIB;
+use super::{KIB, MIB};
 
 bounds! {
 
@@ -13,11 +13,27 @@ pub const CASE_BYTES: u64 = 4 * MIB;
 /// Cases that one run writes. A forgotten `--record` does not fill a disk.
 pub const CASES: usize = 1000;
 
-/// Requests that are recorded at the same time. Each may hold [`CASE_BYTES`]; more are served and
+/// Requests that are recorded at the same time, of all services together. Each may hold [`CASE_BYTES`]; more are served and
 /// left out.
 pub const REQUESTS: usize = 32;
 
-/// Finished recordings that wait to be written. A slow disk costs recordings and never requests.
+/// Requests that one order may ask for.
+pub const ORDERED: usize = 1000;
+
+/// Time after which an order to record ends, although not all of its requests were there: one that waits for failures
+/// takes an instance for each request until then.
+pub const ORDER: Duration = Duration::from_secs(3600);
+
+/// Recordings that are kept in the state folder. The oldest make room for new ones.
+pub const KEPT: usize = 200;
+
+/// Bytes of all their cases.
+pub const KEPT_BYTES: u64 = 64 * MIB;
+
+/// Bytes of what a list says of one.
+pub const KEPT_ITEM_BYTES: u64 = 32 * KIB;
+
+/// Finished recordings that wait to be written, each of up to [`CASE_BYTES`]. A slow disk costs recordings and never requests.
 pub const UNWRITTEN: usize = 64;
 
 /// Time that a finished request's calls get to tell how they ended.

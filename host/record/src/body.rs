@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::Recording;
+use super::recorder::Recording;
 use super::session::Session;
 use super::time::Wait;
 use wasm_host_capabilities::body::Body;

@@ -15,8 +15,17 @@ use wasm_host_testkit::case::{
 /// Letters of a name that are taken from the path.
 const NAME_LETTERS: usize = 60;
 
-/// A name for the case, and its text.
-pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<(String, String), String> {
+/// A case and what it is called.
+pub(super) struct Made {
+    /// For its file.
+    pub(super) name: String,
+    pub(super) text: String,
+    /// Method and path of the request, without its query.
+    pub(super) request: String,
+}
+
+/// The case of what was recorded, or why there is none.
+pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<Made, String> {
     // What is secret by its name in one place may have no name in another, perhaps an earlier one.
     let redaction = redactor.begin();
     clean(recorded.clone(), &redaction)?;
@@ -24,11 +33,12 @@ pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<(String, S
     let path = case.request.path.split('?').next().unwrap_or_default();
     let status = case.response.as_ref().and_then(|response| response.status);
     let name = name(&case.request.method, path, status);
+    let request = format!("{} {path}", case.request.method);
     let text = case.to_toml();
     if redactor.knows_secret_in(&text) {
         return Err("a secret is in it in a form that cannot be taken out".to_string());
     }
-    Ok((name, text))
+    Ok(Made { name, text, request })
 }
 
 fn clean(recorded: Recorded, redactor: &Redaction<'_>) -> Result<Case, String> {

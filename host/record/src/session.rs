@@ -242,16 +242,14 @@ impl Session {
         }
     }
 
-    /// The case. None if the request never came to an instance, or there was too much of it.
-    pub(super) fn take(&self) -> Option<Recorded> {
-        let (seed, time) = self.served.get()?;
+    /// The case, or why there is none.
+    pub(super) fn take(&self) -> Result<Recorded, String> {
+        let Some((seed, time)) = self.served.get() else {
+            return Err("there was no instance for it alone".to_owned());
+        };
         let mut state = self.state.lock();
         if state.over {
-            tracing::warn!(
-                service = %self.service,
-                "a request is not recorded: it has more than {CASE_BYTES} bytes or {CALLS} calls"
-            );
-            return None;
+            return Err(format!("it has more than {CASE_BYTES} bytes or {CALLS} calls"));
         }
         // What is still called for the request comes too late.
         state.over = true;
@@ -259,7 +257,7 @@ impl Session {
         case.seed = *seed;
         let began = i64::try_from(time.began.as_millis()).unwrap_or_default();
         case.clock = Timestamp::from_millisecond(began).unwrap_or(Timestamp::UNIX_EPOCH);
-        Some(Recorded { case, body: std::mem::take(&mut state.body) })
+        Ok(Recorded { case, body: std::mem::take(&mut state.body) })
     }
 }
 

@@ -36,11 +36,12 @@ impl Service {
         mut inbound: Inbound,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failure> {
-        let Some(observer) = &self.observer else {
-            return self.answer(inbound, request).await;
+        let Some(observer) = self.observer.as_ref().filter(|observer| observer.is_watching())
+        else {
+            return self.answer(inbound, request, false).await;
         };
         let (observation, request) = observer.begin(&mut inbound, request);
-        let answer = self.answer(inbound, request).await;
+        let answer = self.answer(inbound, request, observation.is_some()).await;
         match observation {
             Some(observation) => observation.answered(answer),
             None => answer,
@@ -51,6 +52,7 @@ impl Service {
         self: &Arc<Self>,
         inbound: Inbound,
         mut request: HttpRequest,
+        is_observed: bool,
     ) -> Result<HttpResponse, Failure> {
         let mut waiting = Waiting { inbound: &inbound, service: self, failed: None };
         let permit = self.traffic.admit(&self.name, inbound.hops() > 0).await;
@@ -88,8 +90,8 @@ impl Service {
         let mut answer = if self.is_stopped() {
             Err(self.cut())
         } else {
-            let answer = timeout(patience, self.call(&version, &guard.state, request, until));
-            answer.await.unwrap_or_else(|_| Err(self.too_slow(patience)))
+            let call = self.call(&version, &guard.state, request, until, is_observed);
+            timeout(patience, call).await.unwrap_or_else(|_| Err(self.too_slow(patience)))
         };
         if guard.state.was_cut() {
             // Also if the guest made an answer of what had been ended under it.
@@ -154,8 +156,10 @@ impl Service {
         state: &Arc<RequestState>,
         request: HttpRequest,
         until: Instant,
+        is_observed: bool,
     ) -> Result<HttpResponse, Failure> {
-        let answer = version.call(state, request, until, || !self.is_stopped()).await;
+        let wants = || !self.is_stopped();
+        let answer = version.call(state, request, until, wants, is_observed).await;
         answer.map_err(|error| self.failure(&error, state))
     }
 

@@ -36,6 +36,8 @@ pub struct Loader {
 /// On what terms a service runs its components. The same for all its versions.
 pub struct Terms {
     pub grants: Arc<Grants>,
+    /// The same for requests that are observed, watched where they are used. None: no request is.
+    pub observed: Option<Arc<Grants>>,
     pub limits: ServiceLimits,
     /// Asked of a version before it is published.
     pub health: Option<String>,
@@ -88,7 +90,8 @@ impl Loader {
         let policy = Policy::new(pre, engine, terms.grants.clone(), limits);
         let tried = policy.smoke().await.map_err(cause);
         tried.with_context(|| format!("{} does not start", path.display()))?;
-        Ok(Version::new(digest, path, imports, component, &policy, &self.runtimes))
+        let observed = terms.observed.as_ref().map(|grants| policy.observed(grants.clone()));
+        Ok(Version::new(digest, path, imports, component, &policy, observed, &self.runtimes))
     }
 }
 
@@ -115,7 +118,7 @@ async fn probe(version: &Version, path: &str) -> Result<()> {
     let request = Request::get(format!("http://localhost{path}")).body(full(""))?;
     let state = RequestState::new(RequestContext::of_host("health"));
     let until = Instant::now() + limits::PLACE_WAIT;
-    let asked = version.call(&state, request, until, || true);
+    let asked = version.call(&state, request, until, || true, false);
     let answer = timeout(limits::HEALTH_TIMEOUT, asked).await;
     state.abandon();
     let status = answer

@@ -7,6 +7,9 @@ use crate::failure::Failure;
 
 /// Watches a service.
 pub trait Observer: Send + Sync {
+    /// Whether it watches at the moment. Asked for each request.
+    fn is_watching(&self) -> bool;
+
     /// A request has come. It goes on as this returns it, with what is attached to it; none if it is not watched.
     fn begin(
         &self,

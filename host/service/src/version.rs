@@ -28,6 +28,8 @@ pub struct Version {
     /// One for each serving thread and one for all other threads, as far as there are instances for all. Each has
     /// instances of its own; together they have as many as the service may.
     handlers: Vec<Handler>,
+    /// For requests that are observed, if any may be.
+    observed: Option<Handler>,
     /// For the other services that have it, too, which the cache of code gives it while it is in use.
     _code: Arc<Component>,
     /// Apart from the version, so that a body whose client does not read it keeps no code in memory.
@@ -64,6 +66,7 @@ impl Version {
         imports: Vec<String>,
         code: Arc<Component>,
         policy: &Policy,
+        observed: Option<Policy>,
         runtimes: &[Handle],
     ) -> Self {
         let handlers = policy.instances().clamp(1, runtimes.len() + 1);
@@ -83,13 +86,15 @@ impl Version {
             counts: Arc::default(),
             instances: policy.shared().clone(),
             handlers: (0..handlers).map(handler).collect(),
+            observed: observed.map(Handler::new),
             per_instance: policy.per_instance(),
             keeps_warm: policy.warm() > 0,
         }
     }
 
     /// Have a request answered, waiting for an instance until `until`, or until it is not wanted (`wants`)
-    /// any more.
+    /// any more. One that `is_observed` has an instance of its own; only where there is no room for that, it
+    /// is answered as any other, and what observes it is not told of an instance.
     ///
     /// # Errors
     /// There was no room in that time, or the guest gave no final answer.
@@ -99,8 +104,10 @@ impl Version {
         request: HttpRequest,
         until: Instant,
         wants: impl Fn() -> bool,
+        is_observed: bool,
     ) -> CallResult {
-        worker::call(|| self.handlers(), state, request, until, wants).await
+        let own = || self.observed.iter().filter(move |_| is_observed);
+        worker::call(|| own().chain(self.handlers()), state, request, until, wants).await
     }
 
     /// Which to ask: first the handler of this thread, then the others, in case all instances are theirs.
@@ -177,7 +184,8 @@ impl Version {
             let late = started.elapsed().saturating_sub(deadline);
             if late > Duration::ZERO {
                 cut += self.instances.cut();
-                cut += self.handlers.iter().map(Handler::cut).sum::<usize>();
+                let handlers = self.handlers.iter().chain(&self.observed);
+                cut += handlers.map(Handler::cut).sum::<usize>();
             }
             if is_drained_enough(late, cut, self.counts.in_flight()) {
                 break;

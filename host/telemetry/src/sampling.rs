@@ -17,6 +17,8 @@ pub enum Kept {
     Parent,
     /// It was one of the share.
     Sampled,
+    /// A recording leads to it.
+    Recorded,
     /// It is no request but something that the host did, such as a swap.
     Operation,
 }
@@ -28,6 +30,7 @@ impl Kept {
             Self::Slow => "slow",
             Self::Parent => "parent",
             Self::Sampled => "sampled",
+            Self::Recorded => "recorded",
             Self::Operation => "operation",
         }
     }

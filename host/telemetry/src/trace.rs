@@ -52,6 +52,7 @@ pub struct Trace {
     begun: AtomicU64,
     answered: AtomicU64,
     has_ended: AtomicBool,
+    is_recorded: AtomicBool,
     /// What was decided at its end, if nothing was done for it until then.
     kept: OnceLock<Option<Kept>>,
     shared: OnceLock<Arc<Shared>>,
@@ -106,7 +107,7 @@ impl Trace {
             None => (span.begins(), None, None, None),
         };
         let (method, uri, began) = (method.clone(), uri.clone(), Instant::now());
-        let (admitted, begun, answered, has_ended, kept, shared) = Default::default();
+        let (admitted, begun, answered, has_ended, is_recorded, kept, shared) = Default::default();
         Self {
             telemetry,
             id,
@@ -122,6 +123,7 @@ impl Trace {
             begun,
             answered,
             has_ended,
+            is_recorded,
             kept,
             shared,
         }
@@ -206,14 +208,26 @@ impl Trace {
         next
     }
 
+    /// Keep all of it, whatever comes of it: a recording leads to it.
+    pub fn keep(&self) {
+        self.is_recorded.store(true, Ordering::Relaxed);
+        if let Some(shared) = self.shared.get() {
+            shared.keep();
+        }
+    }
+
     fn shared(&self) -> Arc<Shared> {
         let shared = self.shared.get_or_init(|| {
             let (telemetry, id, sampled) = (self.telemetry, self.id, self.sampled);
-            Arc::new(match self.has_ended.load(Ordering::Acquire) {
+            let shared = match self.has_ended.load(Ordering::Acquire) {
                 false => Shared::new(telemetry, id, sampled, false),
                 // What comes behind the end follows it.
                 true => Shared::after(telemetry, id, sampled, self.kept.get().copied().flatten()),
-            })
+            };
+            if self.is_recorded.load(Ordering::Relaxed) {
+                shared.keep();
+            }
+            Arc::new(shared)
         });
         shared.clone()
     }
@@ -244,7 +258,9 @@ impl Trace {
         let kept = match self.shared.get() {
             Some(shared) => shared.close(|| self.spans(ended, duration), is_slow),
             None => {
-                let kept = decide(self.telemetry, failed, is_slow, self.id, self.sampled);
+                let is_recorded = self.is_recorded.load(Ordering::Relaxed);
+                let (telemetry, id, sampled) = (self.telemetry, self.id, self.sampled);
+                let kept = decide(telemetry, failed, is_slow, id, sampled, is_recorded);
                 if let Some(why) = kept {
                     let spans = self.spans(ended, duration);
                     self.telemetry.batch(Batch { spans, why, dropped: 0 });

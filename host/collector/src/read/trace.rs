@@ -20,8 +20,6 @@ pub struct TraceDetail {
     pub spans: Vec<SpanItem>,
     /// Oldest first.
     pub logs: Vec<LogItem>,
-    /// Null: no trace is known to have one.
-    pub recording: (),
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -96,8 +96,7 @@ impl Admin {
             "csrf": csrf,
             "application": self.status.application(),
             "version": env!("CARGO_PKG_VERSION"),
-            // Not from here: `serve --record` writes cases.
-            "recordings": false,
+            "recordings": true,
             "exports": false,
         });
         json(StatusCode::OK, &about)

@@ -6,6 +6,8 @@
 mod asked;
 mod follow;
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +15,10 @@ use wasmtime_wasi_http::WasiBody;
 
 use self::asked::Asked;
 pub(super) use self::follow::answer as lines;
+use super::recordings::{Link, Recordings};
 use super::{json, malformed, reads};
 use wasm_host_capabilities::body::full;
-use wasm_host_collector::{Format, ReadError, Reader, prometheus};
+use wasm_host_collector::{Format, ReadError, Reader, TraceDetail, prometheus};
 use wasm_host_limits::telemetry::SEARCH_ITEMS;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_telemetry::metrics::Reading;
@@ -23,6 +26,15 @@ use wasm_host_telemetry::metrics::Reading;
 /// What the control plane can be asked about.
 pub struct Seen {
     pub reader: Reader,
+    pub recordings: Arc<dyn Recordings>,
+}
+
+/// A trace with what was recorded of it.
+#[derive(Serialize)]
+struct Detail {
+    #[serde(flatten)]
+    trace: TraceDetail,
+    recording: Option<Link>,
 }
 
 impl Seen {
@@ -38,6 +50,7 @@ impl Seen {
             let mut asked = Asked::of(query)?;
             let service = asked.one("service");
             asked.nothing_else()?;
+            self.recordings.clear(service.as_deref()).await?;
             self.reader.clear(service.as_deref()).await.map_err(failure)?;
             return Ok(Some(json(StatusCode::OK, &serde_json::json!({}))));
         }
@@ -64,7 +77,10 @@ impl Seen {
                 asked.nothing_else()?;
                 let id = id.parse().map_err(|_| malformed("A trace has 32 digits."))?;
                 match self.reader.trace(id).await.map_err(failure)? {
-                    Some(detail) => json(StatusCode::OK, &detail),
+                    Some(trace) => {
+                        let recording = self.recordings.of_trace(&trace.trace);
+                        json(StatusCode::OK, &Detail { trace, recording })
+                    }
                     None => {
                         let why = format!("The trace {id} is not kept, or no longer.");
                         return Err(Failure::new(Kind::NoRoute, why));

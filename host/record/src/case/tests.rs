@@ -7,7 +7,7 @@ fn recorded(text: &str, body: &str) -> Recorded {
 }
 
 fn written(recorded: Recorded) -> String {
-    text(recorded, &Redactor::new(&[], &[]).unwrap()).unwrap().1
+    text(recorded, &Redactor::new(&[], &[]).unwrap()).unwrap().text
 }
 
 #[test]

@@ -6,12 +6,9 @@ use wasm_host_testkit::case::{HttpAnswer, OllamaBounds};
 pub(crate) fn session() -> (tempfile::TempDir, Arc<Session>) {
     let folder = tempfile::tempdir().unwrap();
     let redactor = Redactor::new(&[], &[]).unwrap();
-    let service = ServiceRecorder {
-        recorder: Recorder::new(folder.path(), false, redactor).unwrap(),
-        service: "a".into(),
-        environment: Vec::new(),
-        ollama: OllamaBounds { concurrent: 1, first_byte_timeout: Duration::from_secs(1) },
-    };
+    let bounds = OllamaBounds { concurrent: 1, first_byte_timeout: Duration::from_secs(1) };
+    let recorder = Recorder::new(folder.path(), None, redactor).unwrap();
+    let service = recorder.service("a".into(), Vec::new(), bounds);
     let session = Arc::new(Session::new(&service, &http::Request::new(full("body"))));
     session.is_served(0, Arc::new(Time::new()));
     (folder, session)
@@ -38,7 +35,7 @@ fn what_a_component_does_without_end_is_not_kept() {
     let state = session.state.lock();
     assert!(state.over && state.case.calls.is_empty(), "{} calls", state.case.calls.len());
     drop(state);
-    assert!(session.take().is_none());
+    assert!(session.take().is_err());
 }
 
 #[test]
@@ -48,7 +45,7 @@ fn small_pieces_with_waits_between_them_count_for_what_they_take() {
     for _ in 0..pieces {
         session.sent(Duration::from_millis(1), b"x");
     }
-    assert!(session.take().is_none());
+    assert!(session.take().is_err());
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ struct Spans {
     open: usize,
     has_failed: bool,
     was_slow: bool,
+    is_recorded: bool,
     /// Once everything had ended, whether it was kept.
     decided: Option<Option<Kept>>,
 }
@@ -41,13 +42,15 @@ pub(super) fn decide(
     is_slow: bool,
     trace: TraceId,
     sampled: Option<bool>,
+    is_recorded: bool,
 ) -> Option<Kept> {
     let why = match (has_failed, is_slow) {
         (true, _) => Kept::Error,
         (_, true) => Kept::Slow,
+        _ if is_recorded => return Some(Kept::Recorded),
         _ => return telemetry.sampler.keeps(trace.0, sampled),
     };
-    telemetry.sampler.keeps_important().then_some(why)
+    (is_recorded || telemetry.sampler.keeps_important()).then_some(why)
 }
 
 // === impl Shared ===
@@ -93,6 +96,11 @@ impl Shared {
         self.spans.lock().open += 1;
     }
 
+    /// It is kept, whatever comes of it.
+    pub(super) fn keep(&self) {
+        self.spans.lock().is_recorded = true;
+    }
+
     /// Something has failed of which no more can be said.
     pub(super) fn fail(&self) {
         self.spans.lock().has_failed = true;
@@ -124,10 +132,13 @@ impl Shared {
         if spans.open > 0 {
             return None;
         }
-        let Spans { has_failed, was_slow, .. } = *spans;
+        let Spans { has_failed, was_slow, is_recorded, .. } = *spans;
         let decide = || match self.is_operation {
             true => Some(Kept::Operation),
-            false => decide(self.telemetry, has_failed, was_slow, self.trace, self.sampled),
+            false => {
+                let (telemetry, trace, sampled) = (self.telemetry, self.trace, self.sampled);
+                decide(telemetry, has_failed, was_slow, trace, sampled, is_recorded)
+            }
         };
         let decided = *spans.decided.get_or_insert_with(decide);
         let ended = std::mem::take(&mut spans.ended);

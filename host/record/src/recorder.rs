@@ -1,0 +1,393 @@
+//! Requests that are recorded, from their beginning to the case that is kept of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::Result;
+use parking_lot::Mutex;
+
+use crate::body::{Place, Tee};
+use crate::case;
+use crate::files::Files;
+use crate::order::{Cause, Only, Ordered, Orders};
+use crate::redact::Redactor;
+use crate::session::Session;
+use crate::shelf::{Kept, Shelf};
+use crate::writer::Writer;
+use wasm_host_capabilities::context::Inbound;
+use wasm_host_capabilities::outgoing::{HttpRequest, HttpResponse};
+use wasm_host_limits::record as limits;
+use wasm_host_service::failure::respond::status;
+use wasm_host_service::failure::{Failure, Kind, Source};
+use wasm_host_service::observer::{Observation, Observer};
+use wasm_host_telemetry::clock;
+use wasm_host_telemetry::id::SpanId;
+use wasm_host_telemetry::trace::{Trace, bounded};
+use wasm_host_testkit::case::{OllamaBounds, ResponseEnd};
+
+/// Makes recordings, for all services of a host: of all requests (`serve --record`), or of those that are ordered while it
+/// runs.
+pub struct Recorder {
+    redactor: Redactor,
+    /// None: nothing is recorded but what is ordered.
+    files: Option<Files>,
+    shelf: Shelf,
+    writer: Writer,
+    /// Of each service.
+    orders: Mutex<BTreeMap<Arc<str>, Arc<Orders>>>,
+    /// The log has said that there are too many at once; it says so again when there have been few.
+    crowded: AtomicBool,
+    /// Recordings that were begun and are not yet handed to the writer.
+    open: AtomicUsize,
+}
+
+/// What recordings of one service have in common.
+pub struct ServiceRecorder {
+    recorder: Arc<Recorder>,
+    orders: Arc<Orders>,
+    pub(crate) service: Arc<str>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) ollama: OllamaBounds,
+}
+
+/// One request that is being recorded. Dropping it before there is an answer means that the client has left.
+pub(crate) struct Recording {
+    recorder: Arc<Recorder>,
+    orders: Arc<Orders>,
+    session: Arc<Session>,
+    cause: Cause,
+    id: SpanId,
+    /// None: telemetry is off.
+    trace: Option<String>,
+    /// Microseconds since 1970.
+    time: u64,
+    /// What its client was told.
+    status: Option<u16>,
+    failed: bool,
+    ended: bool,
+}
+
+/// A recording that has come to its end.
+struct Finished {
+    orders: Arc<Orders>,
+    session: Arc<Session>,
+    cause: Cause,
+    failed: bool,
+    /// What is known without the case.
+    kept: Kept,
+}
+
+/// Where `serve --record` writes.
+pub struct Everything<'a> {
+    pub folder: &'a Path,
+    /// To a folder in it for each service.
+    pub by_service: bool,
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// What is ordered is kept in the state folder; `everything` is where all that comes is written.
+    ///
+    /// # Errors
+    /// A folder cannot be made or written, or the state folder's own is not the host's.
+    pub fn new(
+        state_dir: &Path,
+        everything: Option<Everything<'_>>,
+        redactor: Redactor,
+    ) -> Result<Arc<Self>> {
+        let files = everything.map(|all| Files::new(all.folder, all.by_service)).transpose()?;
+        let (shelf, writer) = (Shelf::open(state_dir)?, Writer::start()?);
+        let (orders, crowded, open) = Default::default();
+        Ok(Arc::new(Self { redactor, files, shelf, writer, orders, crowded, open }))
+    }
+
+    /// What watches a service.
+    pub fn service(
+        self: &Arc<Self>,
+        service: Arc<str>,
+        environment: Vec<(String, String)>,
+        ollama: OllamaBounds,
+    ) -> ServiceRecorder {
+        let orders = Arc::new(match self.files {
+            Some(_) => Orders::all(),
+            None => Orders::default(),
+        });
+        self.orders.lock().insert(service.clone(), orders.clone());
+        ServiceRecorder { recorder: self.clone(), orders, service, environment, ollama }
+    }
+
+    /// Keep so many of the next requests of a service, instead of what was ordered of it before. None: there is no such
+    /// service.
+    pub fn start(&self, service: &str, requests: usize, only: Only) -> Option<Ordered> {
+        self.of(service).map(|orders| orders.start(service, requests, only))
+    }
+
+    /// Keep no more requests of a service. False: there is no such service.
+    pub fn stop(&self, service: &str) -> bool {
+        self.of(service).map(|orders| orders.stop()).is_some()
+    }
+
+    fn of(&self, service: &str) -> Option<Arc<Orders>> {
+        self.orders.lock().get(service).cloned()
+    }
+
+    /// What is still to be kept.
+    pub fn ordered(&self) -> Vec<Ordered> {
+        let orders = self.orders.lock();
+        orders.iter().filter_map(|(service, orders)| orders.ordered(service)).collect()
+    }
+
+    /// What is kept, newest first.
+    pub fn kept(&self) -> Vec<Kept> {
+        self.shelf.list()
+    }
+
+    pub fn find(&self, id: &str) -> Option<Kept> {
+        self.shelf.find(|item| item.id == id)
+    }
+
+    /// What is kept of a trace: the last that failed, or the last.
+    pub fn of_trace(&self, trace: &str) -> Option<Kept> {
+        let is_of_it = |item: &Kept| item.trace.as_deref() == Some(trace);
+        let failed = self.shelf.find(|item| item.error && is_of_it(item));
+        failed.or_else(|| self.shelf.find(is_of_it))
+    }
+
+    /// The case of what is kept. Reads a file.
+    ///
+    /// # Errors
+    /// There is none of this id, or no longer, or it cannot be read.
+    pub fn case(&self, id: &str) -> std::io::Result<String> {
+        self.shelf.case(id)
+    }
+
+    /// A case file was made of one. Writes a file.
+    pub fn saved(&self, id: &str, file: &str) {
+        self.shelf.saved(id, file);
+    }
+
+    /// Forget what is kept, of all services or one. Removes files.
+    pub fn clear(&self, service: Option<&str>) {
+        self.shelf.clear(service);
+    }
+
+    /// Write what is still to be written.
+    pub async fn close(&self) {
+        let end = tokio::time::Instant::now() + limits::CLOSE;
+        while self.open.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < end {
+            tokio::time::sleep(limits::CLOSE_POLL).await;
+        }
+        self.writer.close().await;
+    }
+
+    /// Whether one more may be recorded now.
+    fn enter(&self, service: &str) -> bool {
+        let begun = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+            (open < limits::REQUESTS).then_some(open + 1)
+        });
+        if begun.is_err() && !self.crowded.swap(true, Ordering::Relaxed) {
+            let most = limits::REQUESTS;
+            tracing::warn!(service, "more than {most} requests at once; only so many are recorded");
+        }
+        begun.is_ok()
+    }
+
+    /// A recording is complete: what is to be kept is made a case of, elsewhere.
+    fn finish(self: &Arc<Self>, finished: Finished) {
+        let Finished { orders, cause, failed, .. } = &finished;
+        let (orders, cause) = (orders.clone(), *cause);
+        if orders.claim(cause, *failed) {
+            let recorder = self.clone();
+            let service = finished.kept.service.clone();
+            if !self.writer.later(move || recorder.write(finished)) {
+                orders.give_back(cause);
+                tracing::warn!(service, "a request is not recorded: the disk is too slow");
+            }
+        }
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.crowded.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn write(&self, finished: Finished) {
+        let Finished { orders, session, cause, kept, .. } = finished;
+        let service = kept.service.clone();
+        let made = match session.take() {
+            Ok(recorded) => case::text(recorded, &self.redactor),
+            Err(why) => Err(why),
+        };
+        let written = made.and_then(|made| match (cause, &self.files) {
+            (Cause::All, Some(files)) => {
+                files.write(&service, &made.name, &made.text);
+                Ok(())
+            }
+            _ => self.put(kept, &made),
+        });
+        match written {
+            Ok(()) => orders.keep(cause),
+            Err(why) => {
+                orders.give_back(cause);
+                tracing::warn!(service, "a request is not recorded: {why}");
+            }
+        }
+    }
+
+    fn put(&self, kept: Kept, made: &case::Made) -> Result<(), String> {
+        let case::Made { name, text, request } = made;
+        let bytes = text.len() as u64;
+        let request = bounded(request);
+        let kept = Kept { case: name.clone(), name: request, bytes, ..kept };
+        let (id, service) = (kept.id.clone(), kept.service.clone());
+        self.shelf.put(kept, text).map_err(|error| format!("it cannot be kept: {error}"))?;
+        tracing::info!(service, "recorded {}: `wasm-host recordings {id}`", made.request);
+        Ok(())
+    }
+}
+
+// === impl ServiceRecorder ===
+
+impl Observer for ServiceRecorder {
+    fn is_watching(&self) -> bool {
+        self.orders.is_watching()
+    }
+
+    /// The recording goes with the request to all that is done for it. None if as many as may be are being recorded, or
+    /// enough were.
+    fn begin(
+        &self,
+        inbound: &mut Inbound,
+        request: HttpRequest,
+    ) -> (Option<Box<dyn Observation>>, HttpRequest) {
+        let recorder = &self.recorder;
+        // What waits behind the bound of recordings is not counted against an order.
+        if !recorder.enter(&self.service) {
+            return (None, request);
+        }
+        let leave = |request| {
+            recorder.open.fetch_sub(1, Ordering::AcqRel);
+            (None, request)
+        };
+        let Some(cause) = self.orders.begin() else { return leave(request) };
+        if cause == Cause::All && recorder.files.as_ref().is_none_or(|files| !files.has_room()) {
+            return leave(request);
+        }
+        if let Cause::Order(_, Only::All) = cause {
+            // It leads to its trace.
+            inbound.trace().keep();
+        }
+        let session = Arc::new(Session::new(self, &request));
+        inbound.attach(session.clone());
+        let request = request.map(|body| Tee::new(body, session.clone(), Place::Request).boxed());
+        let recording = Recording::new(self, session, cause, inbound.trace());
+        (Some(Box::new(recording)), request)
+    }
+}
+
+// === impl Recording ===
+
+impl Recording {
+    fn new(of: &ServiceRecorder, session: Arc<Session>, cause: Cause, trace: &Trace) -> Self {
+        let span = trace.span_id();
+        Self {
+            recorder: of.recorder.clone(),
+            orders: of.orders.clone(),
+            session,
+            cause,
+            // Calls between services have none while telemetry is off.
+            id: if span.0 == 0 { SpanId::new() } else { span },
+            trace: trace.is_seen().then(|| trace.id().to_string()),
+            time: clock::now(),
+            status: None,
+            failed: false,
+            ended: false,
+        }
+    }
+
+    /// The response has ended. Its calls get a moment to end as well.
+    pub(crate) fn end(&mut self, end: ResponseEnd) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.session.end(end);
+        self.failed |= matches!(end, ResponseEnd::Error | ResponseEnd::Trap);
+        let (recorder, session, finished) =
+            (self.recorder.clone(), self.session.clone(), self.finished());
+        // A body may be dropped where no task can be started any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            recorder.finish(finished);
+            return;
+        };
+        runtime.spawn(async move {
+            let _ = tokio::time::timeout(limits::SETTLE, session.settled()).await;
+            recorder.finish(finished);
+        });
+    }
+
+    fn finished(&self) -> Finished {
+        Finished {
+            orders: self.orders.clone(),
+            session: self.session.clone(),
+            cause: self.cause,
+            failed: self.failed,
+            kept: Kept {
+                id: self.id.to_string(),
+                time: self.time,
+                service: self.session.service().to_owned(),
+                trace: self.trace.clone(),
+                name: String::new(),
+                status: self.status,
+                error: self.failed,
+                file: None,
+                case: String::new(),
+                bytes: 0,
+            },
+        }
+    }
+}
+
+impl Observation for Recording {
+    /// The answer's body goes on to be recorded.
+    fn answered(
+        mut self: Box<Self>,
+        answer: Result<HttpResponse, Failure>,
+    ) -> Result<HttpResponse, Failure> {
+        match answer {
+            Ok(response) => {
+                self.session.answer(&response);
+                self.status = Some(response.status().as_u16());
+                self.failed = response.status().is_server_error();
+                if self.session.wants_head_only(response.status()) {
+                    // Nothing reads what the guest writes behind it.
+                    self.end(ResponseEnd::Whole);
+                    return Ok(response);
+                }
+                let session = self.session.clone();
+                Ok(response.map(|body| Tee::new(body, session, Place::Response(self)).boxed()))
+            }
+            Err(failure) => {
+                self.status = Some(status(failure.kind).0.as_u16());
+                self.failed = failure.kind.source() != Source::Client;
+                match failure.kind {
+                    Kind::GuestTrapped => self.end(ResponseEnd::Trap),
+                    // It computed for longer than the host lets it, and was ended.
+                    Kind::FirstByteTimeout if self.session.has_trapped() => {
+                        self.end(ResponseEnd::Trap);
+                    }
+                    // It waited for longer than the host lets it: as if its client had left.
+                    Kind::FirstByteTimeout => self.end(ResponseEnd::Left),
+                    _ => self.end(ResponseEnd::Error),
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.end(ResponseEnd::Left);
+    }
+}

@@ -1,0 +1,243 @@
+//! Recordings that are kept in the state folder, until newer ones take their place.
+//!
+//! Each is two files: `ID.toml` is the case, `ID.json` what is said of it in a list, and written last. A case without that
+//! was not finished and is removed at the next start.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use wasm_host_limits::record::{KEPT, KEPT_BYTES, KEPT_ITEM_BYTES};
+use wasm_host_system::owned;
+
+/// A recorded request, without its case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// That of its span, where it is seen.
+    pub id: String,
+    /// When the request came, in microseconds since 1970.
+    pub time: u64,
+    pub service: String,
+    /// None: telemetry is off.
+    pub trace: Option<String>,
+    /// Method and path, without its query.
+    pub name: String,
+    /// None: its client left before there was one.
+    pub status: Option<u16>,
+    /// It failed.
+    pub error: bool,
+    /// The last case file that was made of it.
+    pub file: Option<String>,
+    /// What such a file is called, but for its number.
+    pub case: String,
+    /// Bytes of the case.
+    pub bytes: u64,
+}
+
+pub(crate) struct Shelf {
+    folder: PathBuf,
+    /// Oldest first.
+    kept: Mutex<VecDeque<Kept>>,
+}
+
+impl Shelf {
+    /// The one of a state folder.
+    pub(crate) fn open(state_dir: &Path) -> Result<Self> {
+        let folder = state_dir.join("recordings");
+        owned::private_folder(&folder)?;
+        let mut kept: Vec<Kept> = Vec::new();
+        for entry in fs::read_dir(&folder)?.flatten() {
+            let path = entry.path();
+            let is_listed = path.extension().is_some_and(|extension| extension == "json");
+            match is_listed.then(|| listed(&path)).transpose() {
+                Ok(Some(item)) => kept.push(item),
+                Ok(None) if path.with_extension("json").exists() => {}
+                // A beginning of one, or one that cannot be read.
+                _ => drop(fs::remove_file(&path)),
+            }
+        }
+        kept.sort_by_key(|item| item.time);
+        let shelf = Self { folder, kept: Mutex::new(kept.into()) };
+        shelf.make_room();
+        Ok(shelf)
+    }
+
+    /// Newest first.
+    pub(crate) fn list(&self) -> Vec<Kept> {
+        self.kept.lock().iter().rev().cloned().collect()
+    }
+
+    pub(crate) fn find(&self, is_it: impl Fn(&Kept) -> bool) -> Option<Kept> {
+        self.kept.lock().iter().rev().find(|item| is_it(item)).cloned()
+    }
+
+    /// Keep one more. The oldest make room for it.
+    pub(crate) fn put(&self, item: Kept, case: &str) -> io::Result<()> {
+        self.write(&format!("{}.toml", item.id), case.as_bytes())?;
+        self.list_as(&item)?;
+        self.kept.lock().push_back(item);
+        self.make_room();
+        Ok(())
+    }
+
+    /// The case of one.
+    pub(crate) fn case(&self, id: &str) -> io::Result<String> {
+        // Only what is listed: an id comes from outside and is a part of a path.
+        self.find(|item| item.id == id).ok_or(io::ErrorKind::NotFound)?;
+        fs::read_to_string(self.folder.join(format!("{id}.toml")))
+    }
+
+    /// A case file was made of one.
+    pub(crate) fn saved(&self, id: &str, file: &str) {
+        let mut kept = self.kept.lock();
+        let Some(item) = kept.iter_mut().find(|item| item.id == id) else { return };
+        item.file = Some(file.to_owned());
+        let item = item.clone();
+        drop(kept);
+        // It is on the disk, whatever the list says after a restart.
+        if let Err(error) = self.list_as(&item) {
+            tracing::warn!("where a recording was saved is not kept: {error}");
+        }
+    }
+
+    /// Forget all, or those of a service.
+    pub(crate) fn clear(&self, service: Option<&str>) {
+        let mut kept = self.kept.lock();
+        let is_meant = |item: &Kept| service.is_none_or(|service| item.service == service);
+        kept.iter().filter(|item| is_meant(item)).for_each(|item| self.remove(item));
+        kept.retain(|item| !is_meant(item));
+    }
+
+    fn make_room(&self) {
+        let mut kept = self.kept.lock();
+        let mut bytes: u64 = kept.iter().map(|item| item.bytes).sum();
+        while kept.len() > KEPT || bytes > KEPT_BYTES {
+            let Some(oldest) = kept.pop_front() else { return };
+            bytes -= oldest.bytes;
+            self.remove(&oldest);
+        }
+    }
+
+    fn remove(&self, item: &Kept) {
+        // First what makes it one.
+        for extension in ["json", "toml"] {
+            let _ = fs::remove_file(self.folder.join(format!("{}.{extension}", item.id)));
+        }
+    }
+
+    fn list_as(&self, item: &Kept) -> io::Result<()> {
+        self.write(&format!("{}.json", item.id), &serde_json::to_vec(item)?)
+    }
+
+    /// All of a file or nothing.
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let partial = self.folder.join(format!(".{name}.partial"));
+        let options = owned::options().write(true).create(true).truncate(true).mode(0o600).clone();
+        let written = options.open(&partial).and_then(|mut file: File| {
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&partial, self.folder.join(name))
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&partial);
+        }
+        written
+    }
+}
+
+/// What a file says of a recording whose case is there.
+fn listed(path: &Path) -> io::Result<Kept> {
+    let mut text = String::new();
+    owned::believed(path)?.take(KEPT_ITEM_BYTES).read_to_string(&mut text)?;
+    let item: Kept = serde_json::from_str(&text)?;
+    let bytes = fs::metadata(path.with_extension("toml"))?.len();
+    let is_named_so = path.file_stem().is_some_and(|stem| *stem == *item.id);
+    is_named_so.then_some(Kept { bytes, ..item }).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(number: u64, bytes: u64) -> Kept {
+        Kept {
+            id: format!("{number:016x}"),
+            time: number,
+            service: if number.is_multiple_of(2) { "even" } else { "odd" }.to_owned(),
+            trace: None,
+            name: "GET /".to_owned(),
+            status: Some(200),
+            error: false,
+            file: None,
+            case: "get-200".to_owned(),
+            bytes,
+        }
+    }
+
+    fn numbers(shelf: &Shelf) -> Vec<u64> {
+        shelf.list().iter().map(|item| item.time).collect()
+    }
+
+    #[test]
+    fn what_was_kept_is_there_after_a_restart_and_what_was_not_finished_is_not() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(state.path()).unwrap();
+        for number in 1..=3 {
+            shelf.put(item(number, 4), "case").unwrap();
+        }
+        shelf.saved(&item(2, 4).id, "cases/get-200-1.toml");
+        let folder = state.path().join("recordings");
+        fs::write(folder.join("unfinished.toml"), "ca").unwrap();
+        fs::write(folder.join(format!("{}.json", item(3, 4).id)), "{").unwrap();
+        let shelf = Shelf::open(state.path()).unwrap();
+        assert_eq!(numbers(&shelf), [2, 1]);
+        assert_eq!(shelf.list()[0].file.as_deref(), Some("cases/get-200-1.toml"));
+        assert_eq!(shelf.case(&item(1, 4).id).unwrap(), "case");
+        // Which of the third is found first is the disk's affair; at the next start nothing is left of it.
+        drop(Shelf::open(state.path()).unwrap());
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn the_oldest_make_room_by_number_and_by_bytes() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(state.path()).unwrap();
+        for number in 0..KEPT as u64 + 2 {
+            shelf.put(item(number, 1), "x").unwrap();
+        }
+        assert_eq!(shelf.list().len(), KEPT);
+        assert_eq!(*numbers(&shelf).last().unwrap(), 2);
+        shelf.put(item(1000, KEPT_BYTES), "x").unwrap();
+        assert_eq!(numbers(&shelf), [1000]);
+        let files = fs::read_dir(state.path().join("recordings")).unwrap();
+        assert_eq!(files.count(), 2);
+    }
+
+    #[test]
+    fn those_of_one_service_are_forgotten() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(state.path()).unwrap();
+        for number in 1..=4 {
+            shelf.put(item(number, 1), "x").unwrap();
+        }
+        shelf.clear(Some("odd"));
+        assert_eq!(numbers(&shelf), [4, 2]);
+        shelf.clear(None);
+        assert!(shelf.list().is_empty());
+        assert_eq!(fs::read_dir(state.path().join("recordings")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn no_file_is_read_that_is_not_listed() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(state.path()).unwrap();
+        fs::write(state.path().join("other.toml"), "secret").unwrap();
+        assert_eq!(shelf.case("../other").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
