@@ -183,7 +183,8 @@ fn save(recorder: &Recorder, root: &Path, folder: &Path, kept: &Kept) -> Result<
 
 /// Whether a folder is below another one, also where a link on the way leads elsewhere.
 fn stays_in(root: &Path, folder: &Path) -> io::Result<bool> {
-    let root = root.canonicalize()?;
+    // An application file that is named without a folder is in the working directory.
+    let root = Path::new(".").join(root).canonicalize()?;
     let mut there = root.join(folder);
     // What is not there yet is made without links.
     while !there.try_exists()? && there.pop() {}

@@ -1,5 +1,7 @@
 //! Real traffic becomes cases: what is recorded is replayed with nothing running, and secrets stay out.
 
+mod running;
+
 use std::path::{Path, PathBuf};
 
 use wasm_host_tests::client;
