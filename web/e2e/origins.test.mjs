@@ -1,30 +1,16 @@
 // Pages of other origins in a real browser: what they cannot do with a service, and can when the application file
 // lists them. The host is one of this file's own, because its file has to name an origin that is known only now.
 //
-// WASM_HOST       the host's program (default: the one that cargo xtask build makes)
 // CHROMIUM        the browser (default /usr/bin/chromium)
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { deadlineMs, launch } from './browser.mjs';
-
-const target = (path) => fileURLToPath(new URL(`../../target/${path}`, import.meta.url));
-const component = (name) => JSON.stringify(target(`components/${name}.wasm`));
-const program = process.env.WASM_HOST || target('debug/wasm-host');
-// A first start compiles every component.
-const startLimitMs = 120_000;
+import { component, startHost } from './host.mjs';
 
 let browser;
-let folder;
 let host;
-let hostPort;
 let listed;
 let other;
 
@@ -39,57 +25,32 @@ async function pages() {
   return server;
 }
 
-/** Starts a host that one origin may use, by one of two services. */
-async function startHost(origin) {
-  folder = await mkdtemp(join(tmpdir(), 'wasm-host-origins-'));
-  const file = join(folder, 'wasm-host.toml');
-  // Nobody listens on port 1, so that the demo answers.
-  await writeFile(
-    file,
-    `name = "origins"
+/** An application that one origin may use, by one of two services. Nothing listens on port 1: the demo answers. */
+const application = (origin) => `name = "origins"
 [ollama.local]
 url = "http://127.0.0.1:1"
 fallback = "demo-ollama"
 [service.demo-ollama]
-component = ${component('demo-ollama')}
+component = "${component('demo-ollama')}"
 internal = true
 instances = 1
 per-instance = 256
 reuse = 1000000
 idle = "24h"
 [service.closed]
-component = ${component('ollama')}
+component = "${component('ollama')}"
 ollama = "local"
 [service.open]
-component = ${component('ollama')}
+component = "${component('ollama')}"
 ollama = "local"
 max-body = "64KiB"
 cors = { origins = ["${origin}"], methods = ["GET", "POST"] }
-`,
-  );
-  host = spawn(program, ['serve', file, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let log = '';
-  const served = new Promise((resolve, reject) => {
-    createInterface({ input: host.stderr }).on('line', (line) => {
-      log += `${line}\n`;
-      const [, port] = line.match(/^Serving HTTP on http:\/\/127\.0\.0\.1:(\d+)\//) ?? [];
-      if (port) resolve(port);
-    });
-    host.on('error', reject);
-    host.on('exit', (code) => reject(new Error(`the host ended with ${code}:\n${log}`)));
-  });
-  const tooLate = setTimeout(() => host.kill('SIGKILL'), startLimitMs);
-  hostPort = await served;
-  clearTimeout(tooLate);
-}
+`;
 
 before(async () => {
   listed = await pages();
   other = await pages();
-  await startHost(`http://127.0.0.1:${listed.address().port}`);
+  host = await startHost(application(`http://127.0.0.1:${listed.address().port}`));
   // A name that its owner points at this machine.
   browser = await launch('--host-resolver-rules=MAP evil.example 127.0.0.1');
 });
@@ -98,15 +59,10 @@ after(async () => {
   await browser?.close();
   listed?.close();
   other?.close();
-  if (host?.exitCode === null) {
-    host.removeAllListeners('exit');
-    host.kill('SIGTERM');
-    await once(host, 'exit');
-  }
-  if (folder) await rm(folder, { recursive: true });
+  await host?.stop();
 });
 
-const url = (path) => `http://127.0.0.1:${hostPort}${path}`;
+const url = (path) => host.url(path);
 
 async function open(address) {
   const page = await browser.newPage();
@@ -188,7 +144,7 @@ test('a form of another origin cannot use the models', async () => {
 
 test('a name that was bent to this machine is answered nothing', async () => {
   const page = await browser.newPage();
-  const answer = await page.goto(`http://evil.example:${hostPort}/closed/api/tags`);
+  const answer = await page.goto(`http://evil.example:${host.port}/closed/api/tags`);
   assert.equal(answer.status(), 421);
   assert.match(await answer.text(), /add hosts = \[\\"evil.example\\"\] under \[http\]/);
   await page.close();
@@ -216,7 +172,7 @@ test('a page that the file lists chats, and reads what went wrong', async () => 
 
 test('a page of the host itself notices nothing', async () => {
   for (const name of ['127.0.0.1', 'localhost']) {
-    const page = await open(`http://${name}:${hostPort}/closed/`);
+    const page = await open(`http://${name}:${host.port}/closed/`);
     const status = await page.evaluate(
       async (body) => (await fetch('/closed/api/chat', { method: 'POST', body })).status,
       chat,

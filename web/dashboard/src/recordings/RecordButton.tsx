@@ -27,9 +27,11 @@ export function RecordButton({ service, only }: { service: string; only: 'all' |
   if (failure) return <FailureNotice failure={failure} onRetry={() => void start()} />;
   if (state === 'done') {
     return (
-      <a className="button" href={formatRoute('recordings')} role="status">
-        Recording {service}
-      </a>
+      <span role="status">
+        <a className="button" href={formatRoute('recordings')}>
+          Recording {service}
+        </a>
+      </span>
     );
   }
   return (

@@ -2,13 +2,14 @@
 import { useCallback, useMemo } from 'react';
 import { getJson } from '../api/client';
 import type { Trace } from '../api/types';
+import { useApplication } from '../shared/application';
 import { IconButton, ServiceName } from '../shared/Controls';
 import { Icon } from '../shared/Icon';
 import { FailureNotice } from '../shared/Notices';
 import { formatRoute } from '../shared/route';
 import { useSettings } from '../shared/settings';
 import { dateTime, duration } from '../shared/time';
-import { useLoad } from '../shared/useLoad';
+import { useEvery, useLoad } from '../shared/useLoad';
 import { useRoute, useSetParams } from '../shared/useRoute';
 import { RecordButton } from '../recordings/RecordButton';
 import { SaveCaseButton } from './SaveCase';
@@ -16,12 +17,16 @@ import { SpanPane, TraceLines } from './SpanPane';
 import { waterfall } from './waterfall';
 import { WaterfallView } from './WaterfallView';
 
+// A trace is there a moment after its request has ended, and a line of the log leads to it before.
+const retryMs = 1000;
+
 export function TracePage({ id }: { id: string }) {
   const load = useCallback(
     (signal: AbortSignal) => getJson<Trace>(`api/traces/${encodeURIComponent(id)}`, {}, signal),
     [id],
   );
   const { data, failure, loading, reload } = useLoad(load);
+  useEvery(failure?.status === 404 ? retryMs : undefined, reload);
   return (
     <section className="page" aria-label="Trace">
       {failure && <FailureNotice failure={failure} onRetry={reload} />}
@@ -34,12 +39,16 @@ export function TracePage({ id }: { id: string }) {
 function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) {
   const { query } = useRoute();
   const setParams = useSetParams();
+  const { resources } = useApplication();
   const { zone } = useSettings();
   const tree = useMemo(() => waterfall(trace), [trace]);
   const selected = query.get('span') ?? undefined;
   const span = trace.spans.find((one) => one.span === selected);
   const root = tree.rows[0]?.span;
   const services = [...new Set(trace.spans.map((one) => one.service))];
+  // The first that the host answers with a component: what asked may be a page.
+  const components = resources?.services.filter((one) => one.kind === 'component').map((one) => one.service);
+  const recordable = tree.rows.map((row) => row.span.service).find((name) => components?.includes(name));
   const failed = trace.spans.filter((one) => one.status === 'error').length;
   const firstFailed = tree.rows.findLast((row) => row.span.status === 'error')?.span;
   const select = (chosen: string | undefined) => setParams({ span: chosen }, 'replace');
@@ -65,7 +74,7 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
         {trace.recording ? (
           <SaveCaseButton id={trace.recording.id} />
         ) : (
-          failed > 0 && root && <RecordButton service={root.service} only="failures" />
+          failed > 0 && recordable && <RecordButton service={recordable} only="failures" />
         )}
         <IconButton icon="refresh" label="Read again" onClick={onReload} />
       </div>
