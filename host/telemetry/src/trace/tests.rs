@@ -113,6 +113,27 @@ fn what_fails_or_is_slow_is_kept_whole_whatever_the_share() {
 }
 
 #[test]
+fn what_a_recording_leads_to_is_kept_whether_it_asked_for_something_or_not() {
+    let service: Arc<str> = "apiservice".into();
+    for asks_before in [None, Some(true), Some(false)] {
+        let (telemetry, kept) = telemetry(0, NEVER);
+        let trace =
+            begin(telemetry, Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"));
+        let ask = || drop(trace.span("SELECT", Kind::Client, &service));
+        if asks_before == Some(true) {
+            ask();
+        }
+        trace.keep();
+        if asks_before == Some(false) {
+            ask();
+        }
+        end(&trace, &service, 200);
+        let batches = kept.batches();
+        assert_eq!(batches.first().map(|batch| batch.why), Some(Why::Recorded), "{asks_before:?}");
+    }
+}
+
+#[test]
 fn what_asks_decides_and_keeps_its_place() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
     for (flags, why) in [("01", Some(Why::Parent)), ("00", None)] {

@@ -54,7 +54,9 @@ function SaveCaseDialog({ id, onClose }: { id: string; onClose: () => void }) {
       {failure && <FailureNotice failure={failure} />}
       {file !== undefined && (
         <p className="notice good" role="status">
-          Written to <code>{file}</code>
+          <span>
+            Written to <code>{file}</code>
+          </span>
         </p>
       )}
       <footer>
@@ -62,7 +64,7 @@ function SaveCaseDialog({ id, onClose }: { id: string; onClose: () => void }) {
           <span>Folder</span>
           <input
             type="text"
-            placeholder="as configured"
+            placeholder="the component's own"
             value={folder}
             onChange={(event) => setFolder(event.target.value)}
           />
