@@ -3,6 +3,7 @@
 
 mod access;
 mod commands;
+mod models;
 mod prometheus;
 
 use serde_json::Value;

@@ -22,6 +22,7 @@ mod json;
 mod models;
 mod ndjson;
 mod network;
+mod passed;
 mod pump;
 mod seen;
 mod settings;

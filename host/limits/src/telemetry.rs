@@ -158,6 +158,10 @@ pub const EXEMPLARS: usize = 100;
 /// Bytes of what is said to a model in one call, and of what it says, where the application file wants that seen.
 pub const MESSAGE_BYTES: usize = 16 * 1024;
 
+/// Bytes of an answer that passes through from a model server that are looked at for its model, at its beginning, and for
+/// its tokens, at its end.
+pub const ANSWER_END_BYTES: usize = 4096;
+
 /// Failures that the page of a service has.
 pub const LAST_FAILURES: usize = 10;
 

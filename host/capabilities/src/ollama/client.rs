@@ -16,6 +16,7 @@ use super::backend::{Error, Stream};
 use super::body::{self, Body};
 use super::decode::Decode;
 use super::headers::strip_request;
+use super::passed::PassedCall;
 use super::seen::{ModelCall, Noticed};
 use super::settings::ForwardList;
 use super::{error, pump};
@@ -221,6 +222,7 @@ impl Client {
         let permit = self.admit(0, &caller).await?;
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);
+        let passed = PassedCall::of(&caller, &parts.method, parts.uri.path());
         let request = Request::from_parts(parts, body);
         let mut call = ClientCall::begin(&caller, &request);
         let answer = self.transport.send(request, caller.clone());
@@ -240,8 +242,13 @@ impl Client {
             }
         };
         call.answered(response.status());
-        let held = (permit, call);
-        let mut response = response.map(|body| body::guard(body, caller.cancel().clone(), held));
+        let token = caller.cancel().clone();
+        let mut response = match passed {
+            Some(passed) => {
+                passed.watch(response, call).map(|body| body::guard(body, token, permit))
+            }
+            None => response.map(|body| body::guard(body, token, (permit, call))),
+        };
         // It is not asked with the client's cookies, and sets none.
         response.headers_mut().remove(header::SET_COOKIE);
         Ok(response)
