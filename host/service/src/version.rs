@@ -106,8 +106,11 @@ impl Version {
         wants: impl Fn() -> bool,
         is_observed: bool,
     ) -> CallResult {
-        let own = || self.observed.iter().filter(move |_| is_observed);
-        worker::call(|| own().chain(self.handlers()), state, request, until, wants).await
+        let Some(own) = self.observed.as_ref().filter(|_| is_observed) else {
+            return worker::call(|| self.handlers(), state, request, until, wants).await;
+        };
+        let handlers = || std::iter::once(own).chain(self.handlers());
+        worker::call(handlers, state, request, until, wants).await
     }
 
     /// Which to ask: first the handler of this thread, then the others, in case all instances are theirs.

@@ -150,8 +150,8 @@ async fn timed<T>(what: &str, asked: impl AsyncFn() -> T) -> T {
 #[tokio::test]
 #[ignore = "takes minutes and says figures"]
 async fn a_million_spans_and_lines_are_asked_about_at_once() {
-    let state = tempfile::tempdir().unwrap();
-    let (_pipeline, reader) = filled(state.path()).await;
+    let own = tempfile::tempdir().unwrap();
+    let (pipeline, reader) = filled(own.path()).await;
     let logs = async |what: &str, query: LogQuery| {
         let page = timed(what, async || reader.logs(&query).await.unwrap()).await;
         println!("    {} lines, more: {}", page.items.len(), page.next.is_some());
@@ -210,4 +210,14 @@ async fn a_million_spans_and_lines_are_asked_about_at_once() {
         .await;
     }
     timed("one trace", async || reader.trace(request_trace(77)).await.unwrap().unwrap()).await;
+    pipeline.stop().await;
+}
+
+/// The store that `web/dashboard/scripts/large-store.mjs` looks at.
+#[tokio::test]
+#[ignore = "leaves a folder, and is for the script that looks at it"]
+async fn a_store_of_a_million_spans_and_lines_is_made_in_the_folder_of_the_environment() {
+    let state = std::env::var("WASM_HOST_STATE").expect("WASM_HOST_STATE names a folder");
+    let (pipeline, _) = filled(state.as_ref()).await;
+    pipeline.stop().await;
 }
