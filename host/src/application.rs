@@ -3,6 +3,7 @@
 //! Everything that can be wrong with a component is found here, for all components at once, before a
 //! port is bound.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -346,8 +347,8 @@ fn diagnose(
     }
 }
 
-/// What is wrong with a component that is served by itself: there is no file that could be wrong.
-fn nameless(error: &Error) -> Diagnostic {
+/// What is wrong and stands in no application file.
+pub(crate) fn nameless(error: impl Display) -> Diagnostic {
     Diagnostic {
         file: "wasm-host".to_string(),
         line: 0,

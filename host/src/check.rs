@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use wasm_host_config::Config;
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
+use wasm_host_otlp::Otlp;
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::RegistryHandle;
 use wasm_host_settings::bounds::{Bound, FixedBound};
@@ -59,6 +60,10 @@ fn read(args: &cli::Check) -> Result<Arc<Config>, Findings> {
 
 async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
     let config = read(args)?;
+    if config.telemetry.is_enabled {
+        let read = |name: &str| std::env::var(name).ok();
+        Otlp::check(read).map_err(|why| Findings::Wrong(vec![application::nameless(why)]))?;
+    }
     let handle = RegistryHandle::default();
     let backends = Backends::unconnected(&config, &handle).map_err(Findings::Failed)?;
     let loader = Loader {

@@ -72,6 +72,15 @@ impl Otlp {
         Self::start(application, environment, Times::default()).map(Some)
     }
 
+    /// What [`from_environment`](Self::from_environment) would say of these variables, without starting anything. Files
+    /// that they name are read.
+    ///
+    /// # Errors
+    /// One of them cannot be used.
+    pub fn check(read: impl Fn(&str) -> Option<String>) -> Result<(), String> {
+        environment::read(read).map(drop)
+    }
+
     fn start(application: &str, environment: Environment, times: Times) -> Result<Self, String> {
         let Environment { targets, name, attributes } = environment;
         let (end, is_ending) = watch::channel(None);

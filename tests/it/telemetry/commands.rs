@@ -83,3 +83,14 @@ async fn the_log_is_json_where_it_is_asked_for() {
     assert_eq!(line["trace"].as_str().unwrap().len(), 32);
     assert!(line["trace"].as_str().unwrap().ends_with(line["request"].as_str().unwrap()));
 }
+
+#[tokio::test]
+async fn a_variable_of_opentelemetry_that_cannot_be_used_is_told_by_check_as_by_serve() {
+    let app = App::new(TWO).env("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317");
+    for command in ["check", "serve"] {
+        let output = app.run(&[command]).await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{command}: {told}");
+        assert!(told.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{command}: {told}");
+    }
+}

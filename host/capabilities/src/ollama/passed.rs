@@ -86,11 +86,11 @@ impl Answer {
         if !self.is_text {
             return;
         }
-        let room = ANSWER_END_BYTES.saturating_sub(self.begin.len()).min(bytes.len());
-        self.begin.extend_from_slice(&bytes[..room]);
+        let room = ANSWER_END_BYTES.saturating_sub(self.begin.len());
+        self.begin.extend(bytes.iter().take(room));
         let kept = ANSWER_END_BYTES.saturating_sub(bytes.len()).min(self.end.len());
         self.end.drain(..self.end.len() - kept);
-        self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(ANSWER_END_BYTES)..]);
+        self.end.extend(bytes.iter().skip(bytes.len().saturating_sub(ANSWER_END_BYTES)));
     }
 
     fn model(&self) -> Option<String> {
@@ -105,7 +105,7 @@ impl Answer {
         names.iter().find_map(|name| {
             let rest = after(&self.end, name, true)?;
             let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+            str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
         })
     }
 }
@@ -115,7 +115,7 @@ fn after<'t>(text: &'t [u8], key: &str, last: bool) -> Option<&'t [u8]> {
     let key = format!("\"{key}\"");
     let finder = memchr::memmem::Finder::new(&key);
     let mut found = finder.find_iter(text).filter_map(|at| {
-        let rest = text[at + key.len()..].trim_ascii_start().strip_prefix(b":")?;
+        let rest = text.get(at + key.len()..)?.trim_ascii_start().strip_prefix(b":")?;
         Some(rest.trim_ascii_start())
     });
     if last { found.last() } else { found.next() }
