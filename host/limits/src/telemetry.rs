@@ -28,6 +28,10 @@ pub struct TelemetryLimits {
     /// How long it is kept.
     // Over a weekend and the days that it takes to look.
     pub store_age: Duration = "store-age", secs(7 * DAY), secs(MINUTE)..=secs(3650 * DAY);
+
+    /// Spans of pages that are taken in a second, of all clients together, where `page-route` takes any.
+    // A page has a span for each request that it sends, and so many requests are kept in a second.
+    pub page_spans_per_second: usize = "page-spans-per-second", 100, 1..=1_000_000;
 }
 
 }

@@ -19,6 +19,10 @@ pub enum Kept {
     Sampled,
     /// It is no request but something that the host did, such as a swap.
     Operation,
+    /// A program with the key sent it.
+    Outside,
+    /// A page in a browser sent it.
+    Page,
 }
 
 impl Kept {
@@ -29,6 +33,8 @@ impl Kept {
             Self::Parent => "parent",
             Self::Sampled => "sampled",
             Self::Operation => "operation",
+            Self::Outside => "outside",
+            Self::Page => "page",
         }
     }
 }
