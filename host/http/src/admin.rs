@@ -4,8 +4,9 @@
 //! Read [`Admin::handle`] from top to bottom. [`guard`] decides which requests are let in, [`body`]
 //! how much they may send, and [`swap`] reads what a swap is asked for.
 
-mod body;
+pub(crate) mod body;
 mod guard;
+mod intake;
 mod page;
 pub mod resources;
 mod session;
@@ -26,6 +27,7 @@ use wasmtime_wasi_http::WasiBody;
 pub use self::session::Sessions;
 use self::telemetry::Seen;
 use crate::control::Token;
+use crate::intake::Intake;
 use crate::listener::Arriving;
 use crate::{is_end_of_connection, request};
 use wasm_host_capabilities::body::full;
@@ -98,13 +100,15 @@ pub struct Admin {
     token: Token,
     sessions: Sessions,
     seen: Seen,
+    intake: Arc<Intake>,
     uploads: Semaphore,
     /// The host is on its way down: its lists are not followed any more.
     stopping: CancellationToken,
 }
 
 const PATHS: &str = "there are /live, /ready, /metrics, /services, /backends, and of each service below \
-                     /services/NAME/ history, swap, rollback and drain; what the dashboard shows is below /api/";
+                     /services/NAME/ history, swap, rollback and drain; what the dashboard shows is below /api/, and \
+                     telemetry is sent to /v1/traces and /v1/logs";
 
 impl Admin {
     pub fn new(
@@ -113,10 +117,11 @@ impl Admin {
         token: Token,
         sessions: Sessions,
         seen: Seen,
+        intake: Arc<Intake>,
     ) -> Self {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
         let stopping = CancellationToken::new();
-        Self { status, swaps, token, sessions, seen, uploads, stopping }
+        Self { status, swaps, token, sessions, seen, intake, uploads, stopping }
     }
 
     /// End the answers that have no end of their own.
@@ -150,6 +155,9 @@ impl Admin {
         }
         if let ["login"] = steps[..] {
             return self.login(&request);
+        }
+        if let Some(sent) = intake::Sent::to(&path) {
+            return self.sent(sent, request).await;
         }
         if let Some(page) = self.page(&request) {
             reads(&request)?;

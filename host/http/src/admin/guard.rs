@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Request};
 
 use super::session::Sessions;
 use crate::control::Token;
+use crate::intake::Intake;
 use crate::origin::{SEC_FETCH_SITE, is_address_or_localhost};
 use crate::request;
 use wasm_host_service::failure::{Failure, Kind};
@@ -67,6 +68,22 @@ pub(super) fn has_token<B>(request: &Request<B>, token: &Token) -> Result<(), Fa
     Err(Failure::new(
         Kind::Unauthorised,
         "Send `authorization: Bearer TOKEN` with the token from control.json in the state folder.",
+    ))
+}
+
+/// Let in a request with telemetry that has the key for it, or the token.
+pub(super) fn has_key<B>(
+    request: &Request<B>,
+    token: &Token,
+    intake: &Intake,
+) -> Result<(), Failure> {
+    if given(request.headers()).is_some_and(|given| intake.is_key(given) || token.is(given)) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Unauthorised,
+        "Send `authorization: Bearer KEY`, in OTEL_EXPORTER_OTLP_HEADERS as authorization=Bearer%20KEY, with the key \
+         that the application file has: intake-key = \"${OTLP_KEY}\" under [telemetry].",
     ))
 }
 
