@@ -3,6 +3,8 @@
 
 mod access;
 mod commands;
+mod intake;
+mod pages;
 mod prometheus;
 
 use serde_json::Value;
