@@ -34,7 +34,7 @@ async fn a_page_is_the_root_of_the_trace_of_what_it_asks_for() {
     let parent = format!("00-{TRACE}-{PAGE}-01");
     let headers = [("traceparent", &*parent), ("sec-fetch-site", "same-origin")];
     let path = "/caller/fetch?http://inner/print";
-    assert_eq!(client::send(&host.address, "GET", path, &headers, "").await.status, 200);
+    assert_eq!(client::send(&host.address, "GET", path, &headers, "").await.status, 204);
     let before = trace(&host, "service=inner", |_| true).await;
     assert_eq!(before["trace"], TRACE);
     // What the page says of itself comes last, and it says that it is a service.
