@@ -138,6 +138,10 @@ pub const LISTED_NAMES: usize = 200;
 /// How far a follower of a list may be behind before it goes on at the end of it, and is told what it missed.
 pub const FOLLOW_BEHIND: u64 = 10_000;
 
+/// Traces of which more came that a follower of their list is told again. A follower that was behind all the time is told
+/// of the last ones.
+pub const FOLLOW_GROWN: usize = 100;
+
 /// Between two readings of the figures, and two that are stored. What the page shows of the last minute is at most so
 /// old.
 pub const READ_INTERVAL: Duration = Duration::from_secs(5);
