@@ -43,8 +43,14 @@ impl Need {
         opentelemetry: false,
         browser: false,
     };
-    pub(crate) const TEST: Self =
-        Self { foreign: true, pooler: true, prometheus: true, opentelemetry: true, browser: true, ..Self::SERVE };
+    pub(crate) const TEST: Self = Self {
+        foreign: true,
+        pooler: true,
+        prometheus: true,
+        opentelemetry: true,
+        browser: true,
+        ..Self::SERVE
+    };
 }
 
 /// What was found or installed.

@@ -63,7 +63,8 @@ fn intake_key(cx: &Context<'_>, table: &Table<'_>) -> Option<Secret> {
     }
     let value = &key.value.value;
     if value.len() < INTAKE_KEY_BYTES {
-        let message = format!("the key in 'intake-key' has fewer than {INTAKE_KEY_BYTES} characters");
+        let message =
+            format!("the key in 'intake-key' has fewer than {INTAKE_KEY_BYTES} characters");
         return wrong(&message, "make one with `openssl rand -hex 32`");
     }
     if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -93,9 +94,9 @@ pub(super) fn check(cx: &Context<'_>, page_route: Option<&Located<String>>, draf
     for draft in drafts {
         let Some(route) = draft.route.as_ref() else { continue };
         let is_within = route.value.len() >= page.value.len()
-            && whole.strip_prefix(&route.value).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/')
-            });
+            && whole
+                .strip_prefix(&route.value)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if is_within {
             let message = format!(
                 "service {} (line {}) has the route {}, and pages are to send their spans to {}",

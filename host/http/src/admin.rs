@@ -145,8 +145,12 @@ impl Admin {
 
     async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
-        guard::same_origin(&request)?;
         let path = request.uri().path().to_string();
+        if let Some(sent) = intake::Sent::to(&path) {
+            guard::no_page(&request)?;
+            return self.sent(sent, request).await;
+        }
+        guard::same_origin(&request)?;
         let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         // Asked by machines that have no token, and no secret.
         if let ["live" | "ready"] = steps[..] {
@@ -155,9 +159,6 @@ impl Admin {
         }
         if let ["login"] = steps[..] {
             return self.login(&request);
-        }
-        if let Some(sent) = intake::Sent::to(&path) {
-            return self.sent(sent, request).await;
         }
         if let Some(page) = self.page(&request) {
             reads(&request)?;

@@ -249,9 +249,10 @@ pub(crate) fn whole(inflated: Inflated, most: u64) -> Result<Bytes, Failure> {
             Kind::BodyTooLarge,
             format!("This takes a message of at most {most} bytes. Send smaller batches."),
         )),
-        Inflated::Broken => {
-            Err(Failure::new(Kind::Malformed, "The message is not as long or compressed as it says."))
-        }
+        Inflated::Broken => Err(Failure::new(
+            Kind::Malformed,
+            "The message is not as long or compressed as it says.",
+        )),
     }
 }
 
@@ -279,7 +280,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {
     match coding.trim_ascii().to_ascii_lowercase().as_slice() {
         b"identity" | b"none" | b"" => Ok(false),
         b"gzip" => Ok(true),
-        _ => Err(Failure::new(Kind::MediaType, "Telemetry comes as it is, or compressed with gzip.")),
+        _ => {
+            Err(Failure::new(Kind::MediaType, "Telemetry comes as it is, or compressed with gzip."))
+        }
     }
 }
 
@@ -294,6 +297,58 @@ fn content_type(encoding: Encoding) -> HeaderValue {
 mod tests {
     use super::*;
 
+    fn intake(sender: &Sender) -> Intake {
+        let sampler = wasm_host_telemetry::sampling::Sampler::new(100, 100);
+        let telemetry = Telemetry::new(Box::new(sender.clone()), sampler, Duration::MAX, false);
+        Intake::new(Wiring {
+            sender: sender.clone(),
+            telemetry: telemetry.leak(),
+            key: Some(&Secret::new("0123456789abcdef")),
+            own_instance: None,
+            page_spans_per_second: 1,
+        })
+    }
+
+    /// Nothing writes here what was taken.
+    #[test]
+    fn what_there_is_no_room_for_is_to_be_sent_again_and_nothing_of_it_is_taken() {
+        let sender = Sender::default();
+        let intake = intake(&sender);
+        let record = serde_json::json!({ "body": { "stringValue": "x".repeat(8000) } });
+        let records = vec![record; 400];
+        let request =
+            serde_json::json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": records }] }] });
+        let body = Bytes::from(request.to_string());
+        assert!(body.len() as u64 <= limits::INTAKE_BYTES);
+        let take = || intake.take(By::Key, Signal::Logs, Encoding::Json, &body);
+        let taken = std::iter::repeat_with(take).take(100).take_while(Result::is_ok).count();
+        assert!((2..20).contains(&taken), "{taken}");
+        assert_eq!(take().unwrap_err().kind, Kind::Busy);
+        // Nothing of what the host sees itself was lost for it.
+        assert_eq!(sender.dropped().lines, 0);
+    }
+
+    #[test]
+    fn no_more_are_read_at_once_than_may_be() {
+        let intake = intake(&Sender::default());
+        let turns: Vec<_> = (0..limits::INTAKE_AT_ONCE).map(|_| intake.turn(By::Key)).collect();
+        assert!(turns.iter().all(Result::is_ok));
+        assert_eq!(intake.turn(By::Key).unwrap_err().kind, Kind::Busy);
+        // Pages have places of their own.
+        assert!(intake.turn(By::Page).is_ok());
+        drop(turns);
+        assert!(intake.turn(By::Key).is_ok());
+    }
+
+    #[test]
+    fn the_key_is_what_the_file_says_and_no_key_is_none() {
+        let sender = Sender::default();
+        assert!(intake(&sender).is_key("0123456789abcdef"));
+        assert!(!intake(&sender).is_key("0123456789abcde"));
+        let keyless = Intake { key: None, ..intake(&sender) };
+        assert!(!keyless.is_key(""));
+    }
+
     fn headers(name: http::HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, value.parse().unwrap())])
     }
@@ -305,7 +360,8 @@ mod tests {
         assert_eq!(of("Application/JSON; charset=utf-8"), Ok(Encoding::Json));
         assert_eq!(of("text/plain"), Err(Kind::MediaType));
         assert_eq!(encoding(&HeaderMap::new()).unwrap_err().kind, Kind::MediaType);
-        let of = |coding| is_gzip(&headers(CONTENT_ENCODING, coding)).map_err(|failure| failure.kind);
+        let of =
+            |coding| is_gzip(&headers(CONTENT_ENCODING, coding)).map_err(|failure| failure.kind);
         assert_eq!((of("gzip"), of("identity")), (Ok(true), Ok(false)));
         assert_eq!(of("br"), Err(Kind::MediaType));
         assert_eq!(is_gzip(&HeaderMap::new()).unwrap(), false);

@@ -41,7 +41,8 @@ fn all(root: &Path) -> Result<Vec<(String, PathBuf)>> {
 /// Builds those whose sources are newer than their component; returns how many that were.
 pub(crate) fn build() -> Result<usize> {
     let root = project::root();
-    let shared = [root.join(PARENT).join(python::REQUIREMENTS), root.join(PARENT).join("building.py")];
+    let shared =
+        [root.join(PARENT).join(python::REQUIREMENTS), root.join(PARENT).join("building.py")];
     let mut newest_shared = SystemTime::UNIX_EPOCH;
     for file in &shared {
         newest_shared = newest_shared.max(fs::metadata(file)?.modified()?);

@@ -68,6 +68,7 @@ fn a_key_and_a_route_are_read_and_the_key_is_not_shown() {
     assert!(config.known_secrets().iter().any(|secret| secret.expose() == "0123456789abcdef"));
     let off = application().config(&text.replace("intake-key", "enabled = false\nintake-key"));
     assert_eq!(warnings(&off).lines().count(), 2, "{}", warnings(&off));
-    let static_alone = "name = \"shop\"\n[telemetry]\npage-route = \"/a/b\"\n[service.a]\nstatic = \"web/dist\"\n";
+    let static_alone =
+        "name = \"shop\"\n[telemetry]\npage-route = \"/a/b\"\n[service.a]\nstatic = \"web/dist\"\n";
     assert_eq!(warnings(&application().config(static_alone)), "");
 }

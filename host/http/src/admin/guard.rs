@@ -40,6 +40,20 @@ pub(super) fn same_origin<B>(request: &Request<B>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuse what comes from any web page. What has a key of its own may be sent under any name: a name that was bent to this
+/// address brings a page here, and no page has the key.
+pub(super) fn no_page<B>(request: &Request<B>) -> Result<(), Failure> {
+    let headers = request.headers();
+    match headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE) {
+        false => Ok(()),
+        true => Err(Failure::new(
+            Kind::Forbidden,
+            "Pages send no telemetry to the control plane: page-route under [telemetry] in the application file says \
+             where they do.",
+        )),
+    }
+}
+
 /// Let in a request that has the token, or comes from a page that is signed in. `changes`: it does something.
 pub(super) fn may<B>(
     request: &Request<B>,
@@ -119,6 +133,14 @@ mod tests {
             [("host", "127.0.0.1:8081"), ("origin", "http://127.0.0.1:8080")],
         ] {
             assert!(same_origin(&request(&headers)).is_err(), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn telemetry_comes_under_any_name_and_from_no_page() {
+        assert!(no_page(&request(&[("host", "wasm-host:8081")])).is_ok());
+        for header in [("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")] {
+            assert!(no_page(&request(&[("host", "127.0.0.1:8081"), header])).is_err());
         }
     }
 

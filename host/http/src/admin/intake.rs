@@ -97,7 +97,8 @@ fn failed(failure: &Failure) -> Response<WasiBody> {
     headers.insert(CONTENT_TYPE, GRPC);
     headers.extend([status(code(failure.kind))]);
     // What cannot stand in a header is written in hex in gRPC; our texts have no more of it than what they quote.
-    let why: String = failure.public.chars().map(|it| if is_plain(it) { it } else { '?' }).collect();
+    let why: String =
+        failure.public.chars().map(|it| if is_plain(it) { it } else { '?' }).collect();
     if let Ok(why) = HeaderValue::from_str(&why) {
         headers.insert("grpc-message", why);
     }

@@ -41,7 +41,10 @@ mod tests {
     fn no_more_are_taken_than_in_a_second_and_then_more() {
         let pace = Pace::new(10);
         let start = Instant::now();
-        assert_eq!((pace.take_at(7, start), pace.take_at(7, start), pace.take_at(1, start)), (7, 3, 0));
+        assert_eq!(
+            (pace.take_at(7, start), pace.take_at(7, start), pace.take_at(1, start)),
+            (7, 3, 0)
+        );
         let later = start + Duration::from_millis(500);
         assert_eq!((pace.take_at(9, later), pace.take_at(9, later)), (5, 0));
         // After a long time there are as many as in a second, and no more.

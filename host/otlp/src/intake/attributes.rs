@@ -86,10 +86,7 @@ pub(super) fn attributes(sent: Vec<KeyValue>, rules: &Rules) -> Attributes {
 fn is_left_out(key: &str, rules: &Rules) -> bool {
     let is_own = key.starts_with(names::OWN) && (rules.by == By::Page || key == names::RECEIVED);
     let is_message = !rules.captures_messages && MESSAGES.iter().any(|name| key.starts_with(name));
-    is_own
-        || is_message
-        || LEFT_OUT.iter().any(|family| key.starts_with(family))
-        || is_secret(key)
+    is_own || is_message || LEFT_OUT.iter().any(|family| key.starts_with(family)) || is_secret(key)
 }
 
 /// Whether a name says that its value is secret. Counts of tokens are not.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 
 use super::attributes::{attributes, text};
-use super::speaker::Speaker;
 use super::spans::{span_id, trace_id};
+use super::speaker::Speaker;
 use super::{Encoding, NOT_ITS_TIME, Received, Rules, Unreadable, moment, wire};
 use wasm_host_limits::intake as limits;
 use wasm_host_telemetry::log::{Level, LogRecord, Source};

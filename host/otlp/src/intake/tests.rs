@@ -129,8 +129,7 @@ fn what_must_not_be_kept_is_not() {
             string("wasm_host.received", "host"),
             { "key": "both", "value": { "kvlistValue": { "values": [string("token", "hunter2"), string("ok", "yes")] } } },
         ]);
-        span["events"] =
-            json!([{ "name": "e", "attributes": [string("http.request.header.cookie", "hunter2")] }]);
+        span["events"] = json!([{ "name": "e", "attributes": [string("http.request.header.cookie", "hunter2")] }]);
     });
     let received = read_json(&request, By::Key);
     let [span] = taken(&received)[..] else { panic!() };
@@ -181,7 +180,8 @@ fn what_is_no_span_is_left_out_and_said() {
     assert!(left_out(&|span| span["name"] = long.clone().into()).contains("too large"));
     // What this host sent comes back from a collector.
     let mut own = spans("a", |_| {});
-    own["resourceSpans"][0]["resource"]["attributes"] = json!([string("service.instance.id", "me")]);
+    own["resourceSpans"][0]["resource"]["attributes"] =
+        json!([string("service.instance.id", "me")]);
     assert!(read_json(&own, By::Key).left_out.why.contains("this host"));
     // A clock that was set back within a span makes no long one.
     let mut back = spans("a", |_| {});

@@ -70,7 +70,13 @@ struct ProtobufGroup {
 
 #[derive(Deserialize)]
 struct JsonRequest<'a> {
-    #[serde(borrow, default, alias = "resourceSpans", alias = "resourceLogs", alias = "resourceMetrics")]
+    #[serde(
+        borrow,
+        default,
+        alias = "resourceSpans",
+        alias = "resourceLogs",
+        alias = "resourceMetrics"
+    )]
     resources: Option<Vec<&'a RawValue>>,
 }
 
