@@ -1,6 +1,7 @@
 //! What requests come to, in both encodings.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
@@ -9,6 +10,7 @@ use serde_json::json;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, Source};
 use wasm_host_telemetry::span::{Kind, Span, Status, Value};
+use wasm_host_telemetry::trace;
 
 use super::*;
 
@@ -203,6 +205,35 @@ fn spans_of_a_request_and_names_of_services_are_bounded() {
         let received = read(Signal::Traces, Encoding::Json, &request, &rules).unwrap();
         assert_eq!(received.taken == 1, number < limits::INTAKE_SERVICES, "{number}");
     }
+}
+
+/// Ten bytes are an attribute, which takes seven times as many in memory.
+#[test]
+fn what_a_request_comes_to_in_memory_is_bounded() {
+    let attribute = KeyValue {
+        key: "a".into(),
+        value: Some(AnyValue { value: Some(Any::BoolValue(true)) }),
+        ..Default::default()
+    };
+    let span = otlp::Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        start_time_unix_nano: nanos(0),
+        attributes: vec![attribute; limits::INTAKE_ATTRIBUTES],
+        ..Default::default()
+    };
+    let count = 2000;
+    let item = ProtobufMany { items: vec![span.encode_to_vec().into(); count] };
+    let resource = ProtobufMany { items: vec![item.encode_to_vec().into()] };
+    let request = ProtobufOne { items: vec![resource.encode_to_vec().into()] }.encode_to_vec();
+    assert!((request.len() as u64) < limits::INTAKE_BYTES);
+    let received =
+        read(Signal::Traces, Encoding::Protobuf, &request.into(), &rules(By::Key)).unwrap();
+    let bytes: usize = taken(&received).iter().map(|span| trace::size(span)).sum();
+    let most = limits::INTAKE_REQUEST_BYTES + limits::INTAKE_ITEM_BYTES;
+    assert!((limits::INTAKE_REQUEST_BYTES..most).contains(&bytes), "{bytes}");
+    assert_eq!(received.taken + received.left_out.count, count as u64);
+    assert!(received.left_out.why.contains("smaller batches"));
 }
 
 /// Two bytes are an empty span, which takes some hundred in memory.
