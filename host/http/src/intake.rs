@@ -364,6 +364,6 @@ mod tests {
             |coding| is_gzip(&headers(CONTENT_ENCODING, coding)).map_err(|failure| failure.kind);
         assert_eq!((of("gzip"), of("identity")), (Ok(true), Ok(false)));
         assert_eq!(of("br"), Err(Kind::MediaType));
-        assert_eq!(is_gzip(&HeaderMap::new()).unwrap(), false);
+        assert!(!is_gzip(&HeaderMap::new()).unwrap());
     }
 }

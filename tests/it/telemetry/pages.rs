@@ -82,8 +82,7 @@ async fn only_pages_of_the_application_send_spans_and_only_so_many() {
     *all = vec![all[0].clone(); 200];
     let some = send(&host, &page, &many).await;
     assert_eq!(some.status, 200);
-    let left_out = some.json()["partialSuccess"]["rejectedSpans"].as_str().unwrap().to_owned();
-    assert!((190..200).contains(&left_out.parse::<u32>().unwrap()), "{left_out}");
+    assert_eq!(some.json()["partialSuccess"]["rejectedSpans"], "198");
     let large = Value::from(" ".repeat(64 * 1024));
     assert_eq!(send(&host, &page, &large).await.status, 413);
     assert_eq!(send(&host, &page, &json!([])).await.status, 400);
