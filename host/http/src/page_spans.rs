@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::route::Router;
 use crate::{Served, Target};
+use wasm_host_limits::intake::PAGE_DEPTH;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -53,19 +54,22 @@ impl Told<'_> {
         if !matches!(found, Some((Served { target: Target::PageSpans(_), .. }, _))) {
             return;
         }
-        let way = relative(self.uri.path(), self.route);
+        let Some(way) = relative(self.uri.path(), self.route) else { return };
         if let Ok(told) = HeaderValue::from_str(&format!("otlp;desc=\"{way}\"")) {
             headers.append(SERVER_TIMING, told);
         }
     }
 }
 
-/// The way from one path to another one.
-fn relative(from: &str, to: &str) -> String {
+/// The way from one path to another one. None: it is too far, as no page of people's is.
+fn relative(from: &str, to: &str) -> Option<String> {
     let depth = from.bytes().filter(|byte| *byte == b'/').count().saturating_sub(1);
+    if depth > PAGE_DEPTH {
+        return None;
+    }
     // Without a folder before it, a name with a `:` would be taken for a scheme.
     let up = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };
-    format!("{up}{}", to.trim_start_matches('/'))
+    Some(format!("{up}{}", to.trim_start_matches('/')))
 }
 
 #[cfg(test)]
@@ -80,9 +84,10 @@ mod tests {
             ("/docs/", "../otlp"),
             ("/docs/a/b.html", "../../otlp"),
         ] {
-            assert_eq!(relative(page, "/otlp"), way, "{page}");
+            assert_eq!(relative(page, "/otlp").as_deref(), Some(way), "{page}");
             let page = url::Url::parse("http://a.example").unwrap().join(page).unwrap();
             assert_eq!(page.join(way).unwrap().path(), "/otlp");
         }
+        assert_eq!(relative(&"/".repeat(8000), "/otlp"), None);
     }
 }

@@ -43,6 +43,9 @@ pub const PAGE_SPANS_TIME: Duration = secs(10);
 /// send never takes the room of what the host sees itself.
 pub const INTAKE_PENDING_BYTES: usize = super::telemetry::PENDING_BYTES / 2;
 
+/// Folders that a page may be below for it to be told where its spans go, by a way that goes up from all of them.
+pub const PAGE_DEPTH: usize = 32;
+
 // === What it says ===
 
 /// Attributes of a span, a line or an event. The default of OpenTelemetry's libraries.

@@ -18,6 +18,7 @@ use wasm_host_otlp::Signal;
 use wasm_host_otlp::intake::grpc::{self, Code};
 use wasm_host_otlp::intake::{self, By, Encoding};
 use wasm_host_service::failure::{Failure, Kind};
+use wasm_host_settings::percent;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
@@ -96,9 +97,8 @@ fn failed(failure: &Failure) -> Response<WasiBody> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC);
     headers.extend([status(code(failure.kind))]);
-    // What cannot stand in a header is written in hex in gRPC; our texts have no more of it than what they quote.
-    let why: String =
-        failure.public.chars().map(|it| if is_plain(it) { it } else { '?' }).collect();
+    // As gRPC has texts in headers.
+    let why = percent::encoded_except(&failure.public, is_plain);
     if let Ok(why) = HeaderValue::from_str(&why) {
         headers.insert("grpc-message", why);
     }
@@ -124,5 +124,29 @@ fn code(kind: Kind) -> Code {
         Kind::Forbidden => Code::PermissionDenied,
         Kind::Internal => Code::Internal,
         _ => Code::InvalidArgument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn telemetry_is_sent_to_the_paths_of_otlp_and_no_others() {
+        assert!(matches!(Sent::to("/v1/logs"), Some(Sent::Http(Signal::Logs))));
+        let method = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+        assert!(matches!(Sent::to(method), Some(Sent::Grpc(Signal::Metrics))));
+        for other in ["/", "/v1", "/v1/traces/", "v1/traces", "/api/traces", "//v1/traces"] {
+            assert!(Sent::to(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_a_status_with_its_text() {
+        let response = failed(&Failure::new(Kind::Unauthorised, "Bearer%20KEY of „x“\n"));
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["grpc-status"], "16");
+        let why = response.headers()["grpc-message"].to_str().unwrap();
+        assert_eq!(why, "Bearer%2520KEY of %E2%80%9Ex%E2%80%9C%0A");
     }
 }
