@@ -9,6 +9,7 @@ use wasm_host_capabilities::ollama::Ollama;
 use wasm_host_config::{Config, ServiceKind};
 use wasm_host_http::cors::Pages;
 use wasm_host_http::files::Files;
+use wasm_host_http::intake::Intake;
 use wasm_host_http::route::Router;
 use wasm_host_http::{Served, Target};
 use wasm_host_service::admission::{Admission, Gate};
@@ -24,7 +25,7 @@ pub(crate) struct Routes {
 impl Routes {
     /// # Errors
     /// A folder cannot be read.
-    pub(crate) fn of(config: &Config, registry: &Registry) -> Result<Self> {
+    pub(crate) fn of(config: &Config, registry: &Registry, intake: &Arc<Intake>) -> Result<Self> {
         let (mut router, mut files) = (Router::default(), BTreeMap::new());
         for service in config.services.values() {
             let Some(route) = &service.route else { continue };
@@ -51,6 +52,15 @@ impl Routes {
             let pages = Arc::new(Pages::new(&service.name, service.cors.as_ref()));
             router.add(&service.name, route, Served { target, pages });
         }
+        if let Some(route) = page_route(config) {
+            let pages = Arc::new(Pages::new("", None));
+            router.add_prefix(route, Served { target: Target::PageSpans(intake.clone()), pages });
+        }
         Ok(Self { router, files })
     }
+}
+
+/// Where pages send their spans, if any are taken.
+pub(crate) fn page_route(config: &Config) -> Option<&str> {
+    config.telemetry.page_route.as_deref().filter(|_| config.telemetry.is_enabled)
 }

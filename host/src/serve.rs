@@ -24,7 +24,7 @@ use crate::cli::{self, Format};
 use crate::exit::Exit;
 use crate::gauges::Figures;
 use crate::recordings::Recordings;
-use crate::routes::Routes;
+use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
 use crate::status::{Complaints, table};
@@ -38,6 +38,7 @@ use wasm_host_http::App;
 use wasm_host_http::admin::{self, Admin, Sessions, Status as _};
 use wasm_host_http::control::{ControlFile, Token};
 use wasm_host_http::forwarded::Proxies;
+use wasm_host_http::intake::{self, Intake};
 use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
 use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
@@ -202,7 +203,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
     let figures = Figures::default();
-    let (telemetry, pipeline, otlp) = collect(&config, &figures)?;
+    let Collected { telemetry, pipeline, otlp, intake } = collect(&config, &figures)?;
     let handle = RegistryHandle::default();
     let recorder = recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle).await?;
@@ -232,7 +233,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let control = bind(&config.admin, limits::http::ADMIN_WRITE_IDLE).await?;
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
 
-    let Routes { router, files } = Routes::of(&config, &registry)?;
+    let Routes { router, files } = Routes::of(&config, &registry, &intake)?;
     let host = Arc::new(Host {
         address: format!("{scheme}://{}/", public.address()),
         control_address: format!("http://{}/", control.address()),
@@ -242,6 +243,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
             config.http.limits.body_idle,
             Proxies::new(config.http.trusted_proxies.clone()),
             telemetry,
+            routes::page_route(&config),
         ),
         config,
         backends,
@@ -263,7 +265,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let sessions = Sessions::open(&host.config.state_dir)?;
     let recordings = Arc::new(Recordings::new(&host));
     let seen = admin::telemetry::Seen { reader: pipeline.reader(), recordings };
-    let admin = Arc::new(Admin::new(host.clone(), host.swaps.clone(), token, sessions, seen));
+    let swaps = host.swaps.clone();
+    let admin = Arc::new(Admin::new(host.clone(), swaps, token, sessions, seen, intake));
     Ok(Started {
         host,
         admin,
@@ -280,12 +283,19 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     })
 }
 
+/// What telemetry goes through.
+struct Collected {
+    telemetry: &'static Telemetry,
+    pipeline: Pipeline,
+    otlp: Option<Otlp>,
+    /// What others send.
+    intake: Arc<Intake>,
+}
+
 /// See what happens from now on, keep it, and send it where the environment says.
-fn collect(
-    config: &Config,
-    figures: &Figures,
-) -> Result<(&'static Telemetry, Pipeline, Option<Otlp>), Exit> {
-    let TelemetryConfig { is_enabled, captures_messages, limits } = &config.telemetry;
+fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
+    let TelemetryConfig { is_enabled, captures_messages, intake_key, limits, .. } =
+        &config.telemetry;
     let sender = Sender::default();
     let sampler = Sampler::new(limits.sample_percent, limits.sample_per_second);
     let telemetry = match is_enabled {
@@ -307,7 +317,14 @@ fn collect(
         log::collect(telemetry);
     }
     let pipeline = pipeline.context("the thread that keeps telemetry does not start")?;
-    Ok((telemetry, pipeline, otlp))
+    let intake = Arc::new(Intake::new(intake::Wiring {
+        sender,
+        telemetry,
+        key: intake_key.as_ref(),
+        own_instance: otlp.as_ref().map(Otlp::instance),
+        page_spans_per_second: limits.page_spans_per_second,
+    }));
+    Ok(Collected { telemetry, pipeline, otlp, intake })
 }
 
 /// What records requests: all, with `--record`, and in any case those that are asked for while it runs.

@@ -3,7 +3,9 @@
 
 mod access;
 mod commands;
+mod intake;
 mod models;
+mod pages;
 mod prometheus;
 
 use serde_json::Value;

@@ -17,6 +17,7 @@ pub mod host;
 pub mod hostile;
 pub mod memory_bound;
 pub mod models;
+pub mod opentelemetry;
 pub mod ports;
 pub mod postgres;
 pub mod prometheus;

@@ -4,6 +4,7 @@
 // DASHBOARD_URL   the link that signs in (required)
 // SCREENSHOT_DIR  if set, a picture after each test
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { join } from 'node:path';
 import { deadlineMs, launch } from './browser.mjs';
@@ -62,10 +63,17 @@ test('without the link nothing is shown, and with it no token stays in the addre
   );
 });
 
+/** A trace of one's own: others ask for the same. */
+const begun = () => {
+  const id = randomBytes(16).toString('hex');
+  return { id, headers: { traceparent: `00-${id}-${randomBytes(8).toString('hex')}-01` } };
+};
+
 test('a forecast is a trace with its statement', async () => {
-  const answer = await page.request.get(new URL('weather/forecast', address).href);
+  const { id, headers } = begun();
+  const answer = await page.request.get(new URL('weather/forecast', address).href, { headers });
   assert.equal(answer.status(), 200);
-  const trace = await eventually('api/traces?service=apiservice', (item) => item.status === 200);
+  const trace = await eventually('api/traces?service=apiservice', (item) => item.trace === id);
   await page.goto(`${root}#/traces/${trace.trace}`);
   await page.getByText('SELECT').first().click();
   await page.getByText('select summary from weathersummaries').first().waitFor();
@@ -73,9 +81,11 @@ test('a forecast is a trace with its statement', async () => {
 
 test('a chat is one trace through both services, with its tokens', async () => {
   const body = { model: 'demo', messages: [{ role: 'user', content: 'How is the weather?' }] };
-  const answer = await page.request.post(new URL('ollama/api/chat', address).href, { data: body });
+  const { id, headers } = begun();
+  const chat = new URL('ollama/api/chat', address).href;
+  const answer = await page.request.post(chat, { data: body, headers });
   assert.equal(answer.status(), 200);
-  const trace = await eventually('api/traces?service=demo-ollama&search=chat', (item) => item.status === 200);
+  const trace = await eventually('api/traces?service=demo-ollama&search=chat', (item) => item.trace === id);
   assert.deepEqual(trace.services.map(({ service }) => service).sort(), ['demo-ollama', 'ollamaservice']);
   await page.goto(`${root}#/traces/${trace.trace}`);
   await page.getByText('chat demo').first().click();

@@ -10,6 +10,7 @@ mod bench;
 mod checks;
 mod guests;
 mod project;
+mod python;
 mod serve;
 mod setup;
 mod shell;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::guests::{self, Toolchain};
 use crate::shell::{self, MINUTE};
-use crate::{apt, project};
+use crate::{apt, project, python};
 
 /// What a command is going to use.
 #[derive(Clone, Copy, Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Need {
     pub(crate) pooler: bool,
     /// What scrapes the host, and its checker. Only tests use it.
     pub(crate) prometheus: bool,
+    /// OpenTelemetry's library for Python.
+    pub(crate) opentelemetry: bool,
     pub(crate) browser: bool,
 }
 
@@ -38,10 +40,17 @@ impl Need {
         postgres: true,
         pooler: false,
         prometheus: false,
+        opentelemetry: false,
         browser: false,
     };
-    pub(crate) const TEST: Self =
-        Self { foreign: true, pooler: true, prometheus: true, browser: true, ..Self::SERVE };
+    pub(crate) const TEST: Self = Self {
+        foreign: true,
+        pooler: true,
+        prometheus: true,
+        opentelemetry: true,
+        browser: true,
+        ..Self::SERVE
+    };
 }
 
 /// What was found or installed.
@@ -72,7 +81,7 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
         let missing = tools.into_iter().filter(|(tool, _)| shell::find(tool).is_none());
         packages.extend(missing.map(|(_, package)| package));
     }
-    if need.foreign && !guests::toolchains::has_pip() {
+    if (need.foreign || need.opentelemetry) && !python::has_pip() {
         packages.push("python3-pip");
     }
     if need.browser && chromium().is_none() {
@@ -106,6 +115,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
             npm_packages(&guest.folder)?;
         }
         guests::toolchains::install()?;
+    }
+    if need.opentelemetry {
+        python::install("tests/opentelemetry", &project::root().join("target/opentelemetry"))?;
     }
     let browser = if need.browser { chromium() } else { None };
     if need.browser && browser.is_none() {

@@ -68,6 +68,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         postgres: components,
         pooler: parts.contains(&Part::Integration),
         prometheus: parts.contains(&Part::Integration),
+        opentelemetry: parts.contains(&Part::Integration),
         browser,
     };
     let total = 1 + usize::from(components) * 3 + usize::from(web) + parts.len();

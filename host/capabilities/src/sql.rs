@@ -1,7 +1,10 @@
-//! The words of SQL text, as PostgreSQL reads them: where literals, quoted names and comments begin and end.
+//! The words of SQL text, as PostgreSQL reads them: where literals, quoted names and comments begin and end, and a
+//! statement without its values.
 //!
 //! It knows no grammar and judges nothing. Literals are read as with `standard_conforming_strings`, which has been
 //! on by default since 9.1.
+
+use wasm_host_limits::telemetry::TEXT_BYTES;
 
 /// A piece of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,9 +181,81 @@ fn dollar_quoted(text: &str, tag: &str) -> usize {
     inside.find(tag).map_or(text.len(), |found| found + 2 * tag.len())
 }
 
+/// A statement with `?` for each literal and number in it. Comments go, too: they may have anything in them.
+pub fn without_values(text: &str) -> String {
+    // No longer than a span has; what it is cut in the middle of is a literal without an end.
+    let head = text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or_default();
+    let mut shown = String::with_capacity(head.len());
+    let (mut end, mut is_parameter, mut is_value) = (0, false, false);
+    let mut all = tokens(head);
+    while let Some((at, token)) = all.next() {
+        let written = head.get(at..all.end()).unwrap_or_default();
+        // What is between the two parts of a number, or of two literals that are one.
+        let goes_on = is_value && at == end;
+        if at > end && !shown.is_empty() {
+            shown.push(' ');
+        }
+        let is_name = written.starts_with('"') || is_parameter;
+        is_value = match token {
+            Token::Symbol('.') if goes_on => true,
+            Token::Word(word) => {
+                shown.push_str(word);
+                false
+            }
+            Token::Symbol(symbol) => {
+                shown.push(symbol);
+                false
+            }
+            Token::Other if is_name => {
+                shown.push_str(written);
+                false
+            }
+            Token::Other if goes_on => true,
+            Token::Other => {
+                shown.push('?');
+                true
+            }
+        };
+        is_parameter = matches!(token, Token::Symbol('$'));
+        end = all.end();
+    }
+    if head.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_is_seen_without_its_values() {
+        for (text, seen) in [
+            ("select 1", "select ?"),
+            ("select * from f where id = $1 and n > 5", "select * from f where id = $1 and n > ?"),
+            (
+                "insert into t values ('o''clock', E'\\'x', $$a'b$$, 1.5)",
+                "insert into t values (?, ?, ?, ?)",
+            ),
+            (
+                "select \"My Name\" from t -- secret\n where x = '5'",
+                "select \"My Name\" from t where x = ?",
+            ),
+            ("/* secret */ select\n\n  now()", "select now()"),
+            ("select 'unfinished", "select ?"),
+            ("", ""),
+        ] {
+            assert_eq!(without_values(text), seen, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_literal_that_is_cut_is_not_shown() {
+        let text = format!("select '{}'", "s3cret".repeat(TEXT_BYTES));
+        let seen = without_values(&text);
+        assert_eq!(seen, "select ?…");
+    }
 
     fn all(text: &str) -> Vec<&str> {
         tokens(text).map(|(_, token)| token.word()).filter(|word| !word.is_empty()).collect()

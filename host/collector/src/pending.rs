@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use wasm_host_limits::telemetry as limits;
+use wasm_host_limits::{intake, telemetry as limits};
 use wasm_host_telemetry::log::LogRecord;
 use wasm_host_telemetry::metrics::{Figure, Instrument, Kind, Point, Reading};
 use wasm_host_telemetry::span::{Attributes, Value};
@@ -68,11 +68,23 @@ impl Dropped {
 }
 
 impl Pending {
-    /// Room for so many bytes, or none is taken.
-    fn add(&self, bytes: usize, add: impl FnOnce(&mut Queue)) -> bool {
+    /// What others sent: all of it, or nothing, and then they are told to send it again. The room of what the host sees
+    /// itself is not theirs.
+    pub(super) fn offer(&self, batches: Vec<Batch>, logs: Vec<LogRecord>) -> bool {
+        let bytes = batches.iter().map(batch_bytes).sum::<usize>()
+            + logs.iter().map(line_bytes).sum::<usize>();
+        bytes == 0
+            || self.add(bytes, intake::INTAKE_PENDING_BYTES, |queue| {
+                queue.batches.extend(batches);
+                queue.logs.extend(logs);
+            })
+    }
+
+    /// Room for so many bytes below a bound of all that waits, or none is taken.
+    fn add(&self, bytes: usize, most: usize, add: impl FnOnce(&mut Queue)) -> bool {
         let mut held = self.held.lock();
         let before = held.queue.bytes;
-        if before.saturating_add(bytes).saturating_add(held.taken) > limits::PENDING_BYTES {
+        if before.saturating_add(bytes).saturating_add(held.taken) > most {
             return false;
         }
         held.queue.bytes = before + bytes;
@@ -115,13 +127,15 @@ impl Pending {
 impl Collector for Pending {
     fn batch(&self, batch: Batch) {
         let spans = batch.spans.len() as u64;
-        if !self.add(batch_bytes(&batch), |queue| queue.batches.push(batch)) {
+        let bytes = batch_bytes(&batch);
+        if !self.add(bytes, limits::PENDING_BYTES, |queue| queue.batches.push(batch)) {
             self.lose(Dropped { spans, lines: 0 });
         }
     }
 
     fn log(&self, record: LogRecord) {
-        if !self.add(line_bytes(&record), |queue| queue.logs.push(record)) {
+        let bytes = line_bytes(&record);
+        if !self.add(bytes, limits::PENDING_BYTES, |queue| queue.logs.push(record)) {
             self.lose(Dropped { spans: 0, lines: 1 });
         }
     }
@@ -170,5 +184,23 @@ mod tests {
         pending.done(taken.bytes);
         pending.log(testing::line(&text));
         assert_eq!(pending.take().logs.len(), 1);
+    }
+
+    #[test]
+    fn what_others_send_takes_no_room_of_what_the_host_sees() {
+        let pending = Pending::default();
+        let text = "x".repeat(1024 * 1024);
+        let lines = |count: usize| vec![testing::line(&text); count];
+        let mut taken = 0;
+        while pending.offer(Vec::new(), lines(4)) {
+            taken += 4;
+        }
+        assert!((8..16).contains(&taken), "{taken} of a MiB each");
+        // It is told to come again, so nothing of it is lost yet.
+        assert_eq!(pending.dropped(), Dropped::default());
+        for _ in 0..14 {
+            pending.log(testing::line(&text));
+        }
+        assert_eq!(pending.dropped(), Dropped::default());
     }
 }

@@ -32,6 +32,11 @@ impl Sender {
     pub fn dropped(&self) -> Dropped {
         self.0.dropped()
     }
+
+    /// What others sent. False: there is no room for all of it, and nothing of it is taken.
+    pub fn offer(&self, batches: Vec<Batch>, lines: Vec<LogRecord>) -> bool {
+        self.0.offer(batches, lines)
+    }
 }
 
 impl Collector for Sender {

@@ -134,7 +134,8 @@ impl Reader {
         self.follow(query.limit, query).await
     }
 
-    /// Traces: those that are there, and then each that comes. It comes when the first of it is written.
+    /// Traces: those that are there, and then each that comes. It comes when the first of it is written, and again when
+    /// more of it is.
     pub async fn follow_traces(
         &self,
         query: TraceQuery,

@@ -3,6 +3,7 @@
 //! It knows how a file is made, opened and found to be broken. It must not know what is asked of it, or how many files
 //! there are.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -50,9 +51,19 @@ pub struct Segment {
     /// The ids after its last rows.
     logs_end: AtomicU64,
     traces_end: AtomicU64,
+    /// Traces of which more came after they could be read.
+    grown: Mutex<Grown>,
     is_broken: AtomicBool,
     /// Its file is deleted or set aside; a question that is under way gets what is left.
     is_gone: AtomicBool,
+}
+
+/// The last traces that grew.
+#[derive(Debug, Default)]
+struct Grown {
+    /// How many did, ever.
+    count: u64,
+    ids: VecDeque<u64>,
 }
 
 /// What is wrong with a file at the start.
@@ -79,6 +90,7 @@ impl Segment {
             idle: Mutex::new(Vec::new()),
             logs_end: AtomicU64::new(first.load(Ordering::Relaxed)),
             traces_end: first,
+            grown: Mutex::default(),
             is_broken: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
         }
@@ -101,6 +113,23 @@ impl Segment {
     pub fn set_ends(&self, logs: u64, traces: u64) {
         self.logs_end.store(logs, Ordering::Release);
         self.traces_end.store(traces, Ordering::Release);
+    }
+
+    /// More came of these traces. The last ones are remembered.
+    pub fn grow(&self, ids: Vec<u64>) {
+        let mut grown = self.grown.lock();
+        grown.count += ids.len() as u64;
+        grown.ids.extend(ids);
+        let beyond = grown.ids.len().saturating_sub(limits::FOLLOW_GROWN);
+        grown.ids.drain(..beyond);
+    }
+
+    /// The traces that grew after so many had, and how many have now. Those that are not remembered are left out.
+    pub fn grown(&self, after: u64) -> (Vec<u64>, u64) {
+        let grown = self.grown.lock();
+        let new = usize::try_from(grown.count.saturating_sub(after)).unwrap_or(usize::MAX);
+        let known = grown.ids.len().saturating_sub(new);
+        (grown.ids.iter().skip(known).copied().collect(), grown.count)
     }
 
     /// A new file, and the connection that writes to it.

@@ -118,9 +118,9 @@ impl Summary {
         }
     }
 
-    /// What failed stays that.
+    /// What failed stays that, and why the host kept it says more than that others sent a part of it, too.
     fn because(&mut self, why: &str) {
-        if self.why.is_empty() || (why == Kept::Error.name() && self.why != why) {
+        if weight(why) > weight(&self.why) {
             self.why = why.to_owned();
         }
     }
@@ -152,6 +152,16 @@ impl Summary {
             self.status = self.status.or(other.status);
             self.route = self.route.take().or(other.route);
         }
+    }
+}
+
+/// How much a reason says. Of two that say as much the first stays.
+fn weight(why: &str) -> u8 {
+    match why {
+        "" => 0,
+        _ if why == Kept::Outside.name() || why == Kept::Page.name() => 1,
+        _ if why == Kept::Error.name() => 3,
+        _ => 2,
     }
 }
 

@@ -37,10 +37,12 @@ pub(super) async fn everything(
         next_log: known.0,
         next_trace: known.1,
         services: Vec::new(),
+        grown: Vec::new(),
     };
     rows.logs(logs).await?;
     rows.traces(batches).await?;
     let (next_log, next_trace) = (rows.next_log, rows.next_trace);
+    let grown = std::mem::take(&mut rows.grown);
     let mut services = std::mem::take(&mut rows.services);
     services.sort_unstable();
     services.dedup();
@@ -57,6 +59,7 @@ pub(super) async fn everything(
     let series = metrics::write(rows.connection, &current.series, figures).await?;
     begun.commit().await?;
     (current.next_log, current.next_trace) = (next_log, next_trace);
+    current.segment.grow(grown);
     current.segment.set_ends(next_log, next_trace);
     current.services.extend(services);
     current.series.extend(series);
@@ -70,6 +73,8 @@ struct Rows<'a> {
     next_trace: u64,
     /// Those that are named in them.
     services: Vec<Arc<str>>,
+    /// Traces that were there before.
+    grown: Vec<u64>,
 }
 
 /// `head` with the values of all rows, in as few statements as there can be.

@@ -101,18 +101,23 @@ pub struct HttpConfig {
 }
 
 /// `[telemetry]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TelemetryConfig {
     /// Whether anything is seen and kept.
     pub is_enabled: bool,
     /// Whether what is said to models and by them is kept, too.
     pub captures_messages: bool,
+    /// What lets programs send telemetry to the control plane, beside its token.
+    pub intake_key: Option<Secret>,
+    /// A normalised path prefix of the public port, to which pages send their spans. `None`: they send none.
+    pub page_route: Option<String>,
     pub limits: TelemetryLimits,
 }
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { is_enabled: true, captures_messages: false, limits: TelemetryLimits::default() }
+        let (intake_key, page_route, limits) = Default::default();
+        Self { is_enabled: true, captures_messages: false, intake_key, page_route, limits }
     }
 }
 

@@ -92,11 +92,12 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     }
 
     let watch = watch::watch(cx, root);
-    let telemetry = telemetry::telemetry(cx, root);
+    let (telemetry, page_route) = telemetry::telemetry(cx, root);
     let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
 
     references::routes(cx, &drafts);
+    telemetry::check(cx, page_route.as_ref(), &drafts);
     for (key, declared) in &all_declared {
         references::grants(cx, key, declared, &drafts);
     }

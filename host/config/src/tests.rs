@@ -12,6 +12,7 @@ mod patience;
 mod reports;
 mod secrets;
 mod slips;
+mod telemetry;
 mod whole;
 
 use std::collections::HashMap;

@@ -4,8 +4,9 @@
 //! Read [`Admin::handle`] from top to bottom. [`guard`] decides which requests are let in, [`body`]
 //! how much they may send, and [`swap`] reads what a swap is asked for.
 
-mod body;
+pub(crate) mod body;
 mod guard;
+mod intake;
 mod page;
 pub mod recordings;
 pub mod resources;
@@ -27,6 +28,7 @@ use wasmtime_wasi_http::WasiBody;
 pub use self::session::Sessions;
 use self::telemetry::Seen;
 use crate::control::Token;
+use crate::intake::Intake;
 use crate::listener::Arriving;
 use crate::{is_end_of_connection, request};
 use wasm_host_capabilities::body::full;
@@ -99,13 +101,15 @@ pub struct Admin {
     token: Token,
     sessions: Sessions,
     seen: Seen,
+    intake: Arc<Intake>,
     uploads: Semaphore,
     /// The host is on its way down: its lists are not followed any more.
     stopping: CancellationToken,
 }
 
 const PATHS: &str = "there are /live, /ready, /metrics, /services, /backends, and of each service below \
-                     /services/NAME/ history, swap, rollback and drain; what the dashboard shows is below /api/";
+                     /services/NAME/ history, swap, rollback and drain; what the dashboard shows is below /api/, and \
+                     telemetry is sent to /v1/traces and /v1/logs";
 
 impl Admin {
     pub fn new(
@@ -114,10 +118,11 @@ impl Admin {
         token: Token,
         sessions: Sessions,
         seen: Seen,
+        intake: Arc<Intake>,
     ) -> Self {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
         let stopping = CancellationToken::new();
-        Self { status, swaps, token, sessions, seen, uploads, stopping }
+        Self { status, swaps, token, sessions, seen, intake, uploads, stopping }
     }
 
     /// End the answers that have no end of their own.
@@ -141,8 +146,12 @@ impl Admin {
 
     async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
-        guard::same_origin(&request)?;
         let path = request.uri().path().to_string();
+        if let Some(sent) = intake::Sent::to(&path) {
+            guard::no_page(&request)?;
+            return self.sent(sent, request).await;
+        }
+        guard::same_origin(&request)?;
         let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         // Asked by machines that have no token, and no secret.
         if let ["live" | "ready"] = steps[..] {

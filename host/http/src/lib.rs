@@ -10,8 +10,10 @@ pub mod cors;
 pub mod files;
 pub mod forwarded;
 pub mod health;
+pub mod intake;
 pub mod listener;
 pub mod origin;
+mod page_spans;
 pub mod request;
 pub mod route;
 mod streaming;
@@ -26,8 +28,10 @@ use wasmtime_wasi_http::WasiBody;
 use crate::cors::{Pages, Reader};
 use crate::files::Files;
 use crate::forwarded::Proxies;
+use crate::intake::Intake;
 use crate::listener::{Arriving, Peer};
 use crate::origin::{Asked, Names};
+use crate::page_spans::PageSpans;
 use crate::route::Router;
 use wasm_host_capabilities::body::full;
 use wasm_host_capabilities::context::Inbound;
@@ -50,6 +54,8 @@ pub enum Target {
         has_models: bool,
     },
     Static(Arc<Files>),
+    /// Takes the spans of pages.
+    PageSpans(Arc<Intake>),
 }
 
 impl Target {
@@ -74,6 +80,8 @@ pub struct App {
     body_idle: Duration,
     proxies: Proxies,
     telemetry: &'static Telemetry,
+    /// None: spans of pages are not taken.
+    page_spans: Option<PageSpans>,
 }
 
 impl App {
@@ -83,8 +91,10 @@ impl App {
         body_idle: Duration,
         proxies: Proxies,
         telemetry: &'static Telemetry,
+        page_route: Option<&str>,
     ) -> Self {
-        Self { router, names, body_idle, proxies, telemetry }
+        let page_spans = page_route.map(PageSpans::new);
+        Self { router, names, body_idle, proxies, telemetry, page_spans }
     }
 
     /// Answer one request. Never fails: a failure is a response.
@@ -95,6 +105,7 @@ impl App {
         let is_head = request.method() == Method::HEAD;
         let mut reader = None;
         let mut trace = Some(trace);
+        let told = self.page_spans.as_ref().and_then(|spans| spans.told_of(&request));
         let mut response = match self.route(&id, request, peer, &mut reader, &mut trace).await {
             Ok(response) => response,
             Err(failure) => {
@@ -120,6 +131,9 @@ impl App {
         if let Some(trace) = trace {
             let status = Some(response.status().as_u16());
             trace.end(&Ended { status, ..Ended::default() });
+        }
+        if let Some(told) = told {
+            told.tell(&self.router, response.headers_mut());
         }
         // Also of a failure: the user of the page that asked reads why.
         if let Some(reader) = reader {
@@ -159,6 +173,11 @@ impl App {
         let client = self.proxies.client(peer.address.ip(), peer.secure, host, request.headers());
         let (client_host, secure) = (&client.host, client.secure);
         let asked = Asked { host, client_host, secure, names: &self.names };
+        if let Target::PageSpans(intake) = &served.target {
+            // It would be seen as often as what it tells of.
+            trace.take().into_iter().for_each(Trace::forget);
+            return intake.of_page(rest, request, &asked).await;
+        }
         match served.pages.admit(&request, &asked) {
             Ok(Some(preflight)) => return Ok(preflight),
             admitted => {
@@ -167,6 +186,8 @@ impl App {
             }
         }
         match &served.target {
+            // Answered above.
+            Target::PageSpans(_) => Err(Failure::new(Kind::Internal, "This takes spans of pages.")),
             Target::Static(files) => files.serve(&request, rest, trace.take()).await,
             Target::Component { service, max_body, has_models } => {
                 let of_service = |failure: Failure| {

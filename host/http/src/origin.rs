@@ -107,6 +107,12 @@ impl Asked<'_> {
         !origin.is_some_and(|(scheme, authority)| self.is_own(scheme, authority))
     }
 
+    /// Whether a browser says that a page of the host's own sends this. Programs say nothing.
+    pub fn is_by_own_page(&self, headers: &HeaderMap) -> bool {
+        let says = headers.contains_key(SEC_FETCH_SITE) || headers.contains_key(ORIGIN);
+        says && !self.is_by_foreign_page(headers)
+    }
+
     fn is_own(&self, scheme: &str, authority: &str) -> bool {
         let default = match scheme {
             "https" => "443",

@@ -18,6 +18,11 @@ impl<T: Clone> Router<T> {
     /// Add a service that is reachable from outside. `prefix` is normalised: `/` or without a `/` at its end.
     pub fn add(&mut self, name: &str, prefix: &str, target: T) {
         self.names.push((name.to_string(), target.clone()));
+        self.add_prefix(prefix, target);
+    }
+
+    /// Add what is no service, and has no name that a host could be called by.
+    pub fn add_prefix(&mut self, prefix: &str, target: T) {
         self.prefixes.push((prefix.trim_end_matches('/').to_string(), target));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
     }

@@ -22,6 +22,7 @@ pub mod embedded_postgres;
 pub mod held;
 pub mod host;
 pub mod http;
+pub mod intake;
 pub mod log;
 pub mod ollama;
 pub mod outgoing;
@@ -63,6 +64,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         embedded_postgres::LISTED,
         held::LISTED,
         http::LISTED,
+        intake::LISTED,
         log::LISTED,
         ollama::LISTED,
         outgoing::LISTED,

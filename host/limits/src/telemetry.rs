@@ -28,6 +28,10 @@ pub struct TelemetryLimits {
     /// How long it is kept.
     // Over a weekend and the days that it takes to look.
     pub store_age: Duration = "store-age", secs(7 * DAY), secs(MINUTE)..=secs(3650 * DAY);
+
+    /// Spans of pages that are taken in a second, of all clients together, where `page-route` takes any.
+    // A page has a span for each request that it sends, and so many requests are kept in a second.
+    pub page_spans_per_second: usize = "page-spans-per-second", 100, 1..=1_000_000;
 }
 
 }
@@ -133,6 +137,10 @@ pub const LISTED_NAMES: usize = 200;
 
 /// How far a follower of a list may be behind before it goes on at the end of it, and is told what it missed.
 pub const FOLLOW_BEHIND: u64 = 10_000;
+
+/// Traces of which more came that a follower of their list is told again. A follower that was behind all the time is told
+/// of the last ones.
+pub const FOLLOW_GROWN: usize = 100;
 
 /// Between two readings of the figures, and two that are stored. What the page shows of the last minute is at most so
 /// old.

@@ -1,4 +1,5 @@
-//! Telemetry for collectors elsewhere, in OpenTelemetry's protocol (OTLP), configured by OpenTelemetry's variables alone.
+//! OpenTelemetry's protocol (OTLP): telemetry for collectors elsewhere, configured by OpenTelemetry's variables alone, and
+//! what is made of telemetry that others send ([`intake`]).
 //!
 //! [`Otlp`] copies what the collector of this host stores ([`Exporter`]) into bounded queues. A thread of its own sends
 //! them, each signal by itself. Without an address in the environment there is nothing of all this.
@@ -11,6 +12,7 @@
 
 mod counts;
 mod environment;
+pub mod intake;
 mod message;
 mod queue;
 mod send;
@@ -28,8 +30,9 @@ use tokio::time::{Instant, timeout};
 use tracing::dispatcher;
 
 use wasm_host_collector::Exporter;
-use wasm_host_telemetry::log::LogRecord;
+use wasm_host_telemetry::log::{LogRecord, Source};
 use wasm_host_telemetry::metrics::Reading;
+use wasm_host_telemetry::sampling::Kept;
 use wasm_host_telemetry::span::Value;
 use wasm_host_telemetry::{Batch, clock, trace};
 
@@ -38,7 +41,7 @@ use self::environment::{Environment, Target};
 use self::message::{Figures, Origin, Spans};
 use self::queue::Queue;
 use self::send::Sender;
-use self::signal::Signal;
+pub use self::signal::Signal;
 use self::trouble::{Trouble, silence};
 use self::worker::{End, Times, Worker};
 
@@ -49,6 +52,8 @@ pub struct Otlp {
     end: watch::Sender<Option<Instant>>,
     /// How long what is left may take.
     longest: Duration,
+    /// What this host calls itself there.
+    instance: Arc<str>,
     has_ended: oneshot::Receiver<()>,
 }
 
@@ -84,8 +89,10 @@ impl Otlp {
     fn start(application: &str, environment: Environment, times: Times) -> Result<Self, String> {
         let Environment { targets, name, attributes } = environment;
         let (end, is_ending) = watch::channel(None);
+        let origin = Arc::new(Origin::new(application, name, attributes, clock::now()));
+        let instance = origin.instance().into();
         let start = Start {
-            origin: Arc::new(Origin::new(application, name, attributes, clock::now())),
+            origin,
             counts: Counts::of(targets.iter().map(|target| target.signal)),
             trouble: Arc::new(Trouble::new()),
             end: is_ending.clone(),
@@ -138,12 +145,17 @@ impl Otlp {
         };
         start()
             .map_err(|error| format!("the thread that sends telemetry does not start: {error}"))?;
-        Ok(Self { queues, end, longest: times.end, has_ended })
+        Ok(Self { queues, end, longest: times.end, instance, has_ended })
     }
 
     /// What is to be told of everything that is stored.
     pub fn exporter(&self) -> Box<dyn Exporter> {
         Box::new(self.queues.clone())
+    }
+
+    /// The `service.instance.id` of all that is sent. What comes back with it is this host's own.
+    pub fn instance(&self) -> Arc<str> {
+        self.instance.clone()
     }
 
     /// What was sent and what was not, which goes on to be counted.
@@ -213,7 +225,9 @@ impl Start {
 impl Exporter for Queues {
     fn batches(&self, batches: &[Batch]) {
         let Some(queue) = &self.spans else { return };
-        for Batch { spans, .. } in batches.iter().filter(|batch| !batch.spans.is_empty()) {
+        // What others sent they can send there themselves; sent on, it could go round for ever. A page cannot.
+        let is_own = |batch: &&Batch| batch.why != Kept::Outside && !batch.spans.is_empty();
+        for Batch { spans, .. } in batches.iter().filter(is_own) {
             if !queue.add(spans.iter().map(trace::size).sum(), || spans.clone()) {
                 self.counts.dropped(Signal::Traces, spans.len() as u64);
             }
@@ -222,7 +236,7 @@ impl Exporter for Queues {
 
     fn lines(&self, lines: &[LogRecord]) {
         let Some(queue) = &self.lines else { return };
-        for line in lines {
+        for line in lines.iter().filter(|line| line.source != Source::Outside) {
             if !queue.add(size(line), || line.clone()) {
                 self.counts.dropped(Signal::Logs, 1);
             }

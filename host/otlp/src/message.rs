@@ -48,6 +48,12 @@ impl Origin {
         Self { name: name.unwrap_or_else(|| HOST.to_owned()), attributes, started }
     }
 
+    /// What tells this run of the host from others.
+    pub(super) fn instance(&self) -> &str {
+        let found = self.attributes.iter().find(|(key, _)| key == "service.instance.id");
+        found.map_or("", |(_, instance)| instance)
+    }
+
     /// Of a service, or of the host itself; and of a version if it is known.
     fn resource(&self, service: Option<&str>, version: Option<&str>) -> Resource {
         let mut attributes = vec![text("service.name", service.unwrap_or(&self.name))];

@@ -5,7 +5,7 @@
 //!
 //! What a collector says is not repeated: it may quote what was sent, secrets included.
 
-mod grpc;
+pub(super) mod grpc;
 
 use std::error::Error as _;
 use std::io::Write as _;
@@ -183,7 +183,7 @@ fn wrong(address: &Address, what: &str) -> String {
     format!("nothing can be sent to {address}: {what}")
 }
 
-fn gzip(message: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(message: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Memory takes everything.
     let _ = encoder.write_all(message);

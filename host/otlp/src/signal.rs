@@ -1,17 +1,17 @@
 //! The three kinds of telemetry, as OTLP names them.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
+pub enum Signal {
     Traces,
     Logs,
     Metrics,
 }
 
 impl Signal {
-    pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Logs, Self::Metrics];
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Logs, Self::Metrics];
 
     /// As the label of a figure has it.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Logs => "logs",
@@ -20,7 +20,7 @@ impl Signal {
     }
 
     /// What it is made of, for people.
-    pub(super) fn items(self) -> &'static str {
+    pub fn items(self) -> &'static str {
         match self {
             Self::Traces => "spans",
             Self::Logs => "lines of the log",
@@ -38,7 +38,7 @@ impl Signal {
     }
 
     /// Below the address of a collector.
-    pub(super) fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match self {
             Self::Traces => "v1/traces",
             Self::Logs => "v1/logs",
@@ -47,7 +47,7 @@ impl Signal {
     }
 
     /// What is called in gRPC.
-    pub(super) fn method(self) -> &'static str {
+    pub fn method(self) -> &'static str {
         match self {
             Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
             Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",

@@ -36,3 +36,8 @@ pub const CANARY: &str = "wasm_host.canary";
 pub const REQUEST: &str = "wasm_host.request.id";
 /// What a call from one service to another asks.
 pub const PEER: &str = "service.peer.name";
+
+/// How what others sent came in: `key` or `page`. The host's own has none.
+pub const RECEIVED: &str = "wasm_host.received";
+/// Begins all names of attributes that are the host's own.
+pub const OWN: &str = "wasm_host.";

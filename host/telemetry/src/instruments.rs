@@ -151,3 +151,19 @@ pub static EXPORT_DROPPED: Instrument = Instrument {
     kind: Kind::Counter,
     labels: &["signal"],
 };
+
+pub static INTAKE_TAKEN: Instrument = Instrument {
+    name: "wasm_host.telemetry.intake.taken",
+    unit: "{item}",
+    description: "Spans and lines of the log that others sent and that were taken",
+    kind: Kind::Counter,
+    labels: &["from", "signal"],
+};
+
+pub static INTAKE_REFUSED: Instrument = Instrument {
+    name: "wasm_host.telemetry.intake.refused",
+    unit: "{item}",
+    description: "Spans, lines of the log and points of figures that others sent and that were left out; a request that cannot be read, or for which there was no room, counts as one",
+    kind: Kind::Counter,
+    labels: &["from", "signal"],
+};

@@ -21,6 +21,10 @@ pub enum Kept {
     Recorded,
     /// It is no request but something that the host did, such as a swap.
     Operation,
+    /// A program with the key sent it.
+    Outside,
+    /// A page in a browser sent it.
+    Page,
 }
 
 impl Kept {
@@ -32,6 +36,8 @@ impl Kept {
             Self::Sampled => "sampled",
             Self::Recorded => "recorded",
             Self::Operation => "operation",
+            Self::Outside => "outside",
+            Self::Page => "page",
         }
     }
 }

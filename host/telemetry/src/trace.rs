@@ -272,6 +272,11 @@ impl Trace {
         self.measure(ended, duration, kept.map(|_| self.id));
     }
 
+    /// It is of no interest: nothing of it is seen or counted.
+    pub fn forget(self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
     fn measure(&self, ended: &Ended<'_>, duration: Duration, trace: Option<TraceId>) {
         let service = ended.service.map_or(SCOPE, |service| service);
         let version = ended.version.map_or("", |version| version.get(..12).unwrap_or(version));

@@ -4,14 +4,23 @@
 // it is: the caller asked for it and knows.
 import { ConnectionLost, httpError, UnexpectedAnswer, Unreachable } from './failure';
 import { type JsonObject, readNdjson } from './ndjson';
+import { type Span, tracing } from './trace';
 
 export async function getJson(address: string, signal: AbortSignal): Promise<unknown> {
-  const response = await request(address, { signal });
-  const body = await bodyText(response, signal);
+  const span = tracing.begin('GET', address);
   try {
-    return JSON.parse(body);
-  } catch {
-    throw new UnexpectedAnswer('The body is not JSON');
+    const response = await request(address, { signal }, span);
+    const body = await bodyText(response, signal);
+    try {
+      return JSON.parse(body);
+    } catch {
+      throw new UnexpectedAnswer('The body is not JSON');
+    }
+  } catch (error) {
+    if (!signal.aborted) span.failed(error);
+    throw error;
+  } finally {
+    span.end();
   }
 }
 
@@ -21,23 +30,38 @@ export async function* postForLines(
   body: JsonObject,
   signal: AbortSignal,
 ): AsyncGenerator<JsonObject, void, undefined> {
-  const response = await request(address, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
-    signal,
-  });
-  if (response.body) yield* readNdjson(chunksOf(response.body, signal));
+  const span = tracing.begin('POST', address);
+  try {
+    const headers = { 'Content-Type': 'application/json' };
+    const init = { method: 'POST', headers, body: JSON.stringify(body), signal };
+    const response = await request(address, init, span);
+    if (response.body) yield* readNdjson(chunksOf(response.body, signal));
+  } catch (error) {
+    // Who stops an answer got what they wanted.
+    if (!signal.aborted) span.failed(error);
+    throw error;
+  } finally {
+    span.end();
+  }
 }
 
-async function request(address: string, init: RequestInit & { signal: AbortSignal }) {
+interface Init {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}
+
+async function request(address: string, init: Init, span: Span) {
+  const headers = { ...init.headers, ...span.headers };
   let response: Response;
   try {
-    response = await fetch(address, { ...init, cache: 'no-store' });
+    response = await fetch(address, { ...init, headers, cache: 'no-store' });
   } catch (error) {
     if (init.signal.aborted) throw error;
     throw new Unreachable('fetch failed', { cause: error });
   }
+  span.answered(response.status);
   if (response.ok) return response;
   throw httpError(
     response.status,

@@ -10,49 +10,19 @@ use anyhow::{Context, Result};
 
 use crate::guests::{is_up_to_date, made};
 use crate::shell::{self, MINUTE};
-use crate::{project, web};
+use crate::{project, python, web};
 
 /// The folder whose folders are components.
 const PARENT: &str = "tests/toolchains";
-
-/// Of all of them: their tools, each of one version.
-const REQUIREMENTS: &str = "requirements.txt";
 
 /// The tools, in a folder of their own: a virtual environment would need a package of Debian's.
 fn tools() -> PathBuf {
     project::root().join("target/toolchains")
 }
 
-/// Whether pip is there to install them.
-pub(crate) fn has_pip() -> bool {
-    shell::answer(Command::new("python3").args(["-m", "pip", "--version"])).is_some()
-}
-
 /// Installs the tools, unless those that are named now are there.
 pub(crate) fn install() -> Result<()> {
-    let requirements = project::root().join(PARENT).join(REQUIREMENTS);
-    let wanted = fs::read(&requirements)
-        .with_context(|| format!("cannot read {}", requirements.display()))?;
-    // Written last, so an interrupted installation is not taken for a whole one.
-    let installed = tools().join(REQUIREMENTS);
-    if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    if tools().exists() {
-        fs::remove_dir_all(tools())?;
-    }
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--target"]);
-    pip.arg(tools()).arg("--requirement").arg(&requirements);
-    shell::quiet(&format!("pip install of {PARENT}"), &mut pip, 10 * MINUTE).with_context(
-        || {
-            format!(
-                "cannot install the tools of {PARENT}; try `pip install -r {PARENT}/{REQUIREMENTS}`"
-            )
-        },
-    )?;
-    fs::write(installed, wanted)?;
-    Ok(())
+    python::install(PARENT, &tools())
 }
 
 /// A component that a `build.py` makes.
@@ -71,7 +41,8 @@ fn all(root: &Path) -> Result<Vec<(String, PathBuf)>> {
 /// Builds those whose sources are newer than their component; returns how many that were.
 pub(crate) fn build() -> Result<usize> {
     let root = project::root();
-    let shared = [root.join(PARENT).join(REQUIREMENTS), root.join(PARENT).join("building.py")];
+    let shared =
+        [root.join(PARENT).join(python::REQUIREMENTS), root.join(PARENT).join("building.py")];
     let mut newest_shared = SystemTime::UNIX_EPOCH;
     for file in &shared {
         newest_shared = newest_shared.max(fs::metadata(file)?.modified()?);
@@ -105,7 +76,7 @@ mod tests {
 
     #[test]
     fn every_tool_is_of_one_version() {
-        let path = project::root().join(PARENT).join(REQUIREMENTS);
+        let path = project::root().join(PARENT).join(python::REQUIREMENTS);
         for line in fs::read_to_string(path).unwrap().lines() {
             assert!(line.contains("=="), "{line}");
         }

@@ -1,5 +1,6 @@
 //! A list that goes on: what is new in it, as it is written.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -36,6 +37,11 @@ pub trait List {
     ) -> impl Future<Output = Result<(Vec<Self::Item>, bool), ReadError>> + Send;
 
     fn id(item: &Self::Item) -> u64;
+
+    /// The rows of a file of which more came after so many had grown, and how many have now.
+    fn grown(_segment: &Segment, _after: u64) -> (Vec<u64>, u64) {
+        (Vec::new(), 0)
+    }
 }
 
 /// A place in a list, from which it goes on.
@@ -48,12 +54,17 @@ pub struct Follow<L> {
     next: u64,
     /// Rows that were left out since something was told.
     missed: u64,
+    /// The file that is written, and how many of its rows had grown.
+    grown: (u64, u64),
 }
 
 impl<L: List> Follow<L> {
     /// What comes after the items that a page begins with.
     pub(crate) fn new(reader: Reader, list: L, written: watch::Receiver<()>, next: u64) -> Self {
-        Self { reader, list, written, next, missed: 0 }
+        let mut follow = Self { reader, list, written, next, missed: 0, grown: (0, 0) };
+        // What grew until now is in the page that is told first.
+        follow.grown();
+        follow
     }
 
     /// What is new: at once, when there is something, and after that time with nothing in it.
@@ -73,12 +84,38 @@ impl<L: List> Follow<L> {
                     return Ok(self.told(items));
                 }
             }
+            let again = self.again().await?;
+            if !again.is_empty() {
+                return Ok(self.told(again));
+            }
             match timeout_at(deadline, self.written.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(ReadError::Ended),
                 Err(_) => return Ok(self.told(Vec::new())),
             }
         }
+    }
+
+    /// What was told, or looked at, and has grown: as it is now, where it is of the list now.
+    async fn again(&mut self) -> Result<Vec<L::Item>, ReadError> {
+        let mut all = Vec::new();
+        for id in self.grown() {
+            let range = Range::After(id.saturating_sub(1));
+            let (found, _) = self.list.items(&self.reader, range, 1).await?;
+            all.extend(found.into_iter().filter(|item| L::id(item) == id));
+        }
+        Ok(all)
+    }
+
+    /// Rows before the next one that have grown since this was asked.
+    fn grown(&mut self) -> BTreeSet<u64> {
+        let Some(newest) = self.reader.segments().into_iter().next() else {
+            return BTreeSet::new();
+        };
+        let after = if self.grown.0 == newest.number { self.grown.1 } else { 0 };
+        let (ids, count) = L::grown(&newest, after);
+        self.grown = (newest.number, count);
+        ids.into_iter().filter(|id| *id < self.next).collect()
     }
 
     fn told(&mut self, items: Vec<L::Item>) -> Followed<L::Item> {

@@ -60,6 +60,10 @@ impl List for TraceQuery {
     fn id(item: &TraceItem) -> u64 {
         item.id
     }
+
+    fn grown(segment: &Segment, after: u64) -> (Vec<u64>, u64) {
+        segment.grown(after)
+    }
 }
 
 /// The few traces that went on while one file followed another have a row in both: what is shown of them is of both, and

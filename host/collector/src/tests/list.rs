@@ -3,10 +3,12 @@
 use wasm_host_telemetry::Collector as _;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, LogRecord, Source};
+use wasm_host_telemetry::sampling::Kept;
 use wasm_host_telemetry::span::Status;
 
 use crate::testing::{self, batch, line};
 use crate::{LogQuery, Page, ReadError, TraceItem, TraceQuery};
+use wasm_host_telemetry::Batch;
 
 fn messages<T: AsRef<[crate::LogItem]>>(items: T) -> Vec<String> {
     items.as_ref().iter().map(|item| item.message.clone()).collect()
@@ -308,4 +310,29 @@ fn who_asks_may_do_so_from_any_thread() {
         let (_, mut follow) = reader.follow_logs(LogQuery::default()).await?;
         follow.next(std::time::Duration::ZERO).await.map(drop)
     });
+}
+
+#[tokio::test]
+async fn a_trace_that_grows_is_told_again_to_whom_it_concerns() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    let (_, mut all) = reader.follow_traces(TraceQuery::default()).await.unwrap();
+    let of_page = TraceQuery { service: Some("browser".to_owned()), ..TraceQuery::default() };
+    let (_, mut of_page) = reader.follow_traces(of_page).await.unwrap();
+    let patience = std::time::Duration::from_secs(20);
+    sender.batch(batch(1, &[("server", Some(50))]));
+    let told = all.next(patience).await.unwrap().items;
+    assert_eq!(told.iter().map(|item| &*item.name).collect::<Vec<_>>(), ["server"]);
+    let mut page = testing::span(1, 50, None, "click");
+    page.service = "browser".into();
+    sender.batch(Batch { spans: vec![page], why: Kept::Page, dropped: 0 });
+    for follow in [&mut all, &mut of_page] {
+        let told = follow.next(patience).await.unwrap().items;
+        let told: Vec<_> = told.iter().map(|item| (&*item.name, item.spans, &*item.why)).collect();
+        // Why the host kept it is still said.
+        assert_eq!(told, [("click", 2, "sampled")]);
+    }
+    // Once.
+    let more = all.next(std::time::Duration::from_millis(10)).await.unwrap();
+    assert_eq!((more.items.len(), more.missed), (0, 0));
 }

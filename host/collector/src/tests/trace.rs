@@ -70,6 +70,25 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
 }
 
 #[tokio::test]
+async fn why_the_host_kept_a_trace_says_more_than_that_others_sent_some_of_it() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    for (trace, order, why) in [
+        (1, [Kept::Page, Kept::Sampled], "sampled"),
+        (2, [Kept::Slow, Kept::Outside], "slow"),
+        (3, [Kept::Outside, Kept::Error], "error"),
+        (4, [Kept::Outside, Kept::Page], "outside"),
+    ] {
+        for kept in order {
+            sender.batch(Batch { why: kept, ..batch(trace, &[("a", Some(9))]) });
+            reader.flush().await.unwrap();
+        }
+        let page = reader.traces(&TraceQuery::default()).await.unwrap();
+        assert_eq!(page.items[0].why, why, "{order:?}");
+    }
+}
+
+#[tokio::test]
 async fn later_parts_of_a_trace_change_its_row_and_its_place_stays() {
     let state = tempfile::tempdir().unwrap();
     let (sender, _pipeline, reader) = testing::start(state.path());

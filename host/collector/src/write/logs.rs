@@ -39,11 +39,13 @@ impl Rows<'_> {
 
 fn bind(line: &Line<'_>, row: &mut Row) -> Bound {
     let record = line.record;
+    // Others have these names for things of their own.
+    let is_own = record.source != Source::Outside;
     let of = |name: &str| {
-        let found = record.fields.iter().find(|(key, _)| key == name);
+        let found = record.fields.iter().find(|(key, _)| is_own && key == name);
         found.and_then(|(_, value)| summary::text(value))
     };
-    let is_apart = |name: &str| [STREAM, VERSION, names::VERSION].contains(&name);
+    let is_apart = |name: &str| is_own && [STREAM, VERSION, names::VERSION].contains(&name);
     let others: Attributes;
     let fields = match record.fields.iter().any(|(name, _)| is_apart(name)) {
         true => {

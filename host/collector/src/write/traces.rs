@@ -36,6 +36,7 @@ impl Rows<'_> {
     pub(super) async fn traces(&mut self, batches: &[Batch]) -> sqlx::Result<()> {
         let parts: Vec<_> = batches.iter().flat_map(parts).collect();
         let mut known = self.known(&parts).await?;
+        let first_new = self.next_trace;
         let mut order = Vec::new();
         let mut placed = Vec::new();
         for Part { why, dropped, spans } in &parts {
@@ -61,6 +62,7 @@ impl Rows<'_> {
         self.services.extend(placed.iter().map(|placed| placed.span.service.clone()));
         let changed: Vec<&Summary> =
             order.iter().filter_map(|trace| Some(&known.get(trace)?.summary)).collect();
+        self.grown.extend(changed.iter().map(|it| it.id).filter(|id| *id < first_new));
         self.summaries(&changed).await?;
         insert(self.connection, "insert or replace into spans values ", 16, "", &placed, bind).await
     }

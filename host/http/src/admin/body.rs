@@ -1,5 +1,7 @@
 //! Reading a whole request body: bounded in size and in time, and never taken as whole when it was cut off.
 
+use std::time::Duration;
+
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
@@ -13,11 +15,25 @@ where
     B: Body<Data = bytes::Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let slow = || Failure::new(Kind::BodyTooSlow, "The request body did not come in time.");
-    timeout(limits::ADMIN_BODY_TIMEOUT, pieces(body, limit)).await.map_err(|_| slow())?
+    read_within(body, limit, limits::ADMIN_BODY_PAUSE, limits::ADMIN_BODY_TIMEOUT).await
 }
 
-async fn pieces<B>(mut body: B, limit: u64) -> Result<Vec<u8>, Failure>
+/// The same with other bounds of time: between two pieces, and for all of it.
+pub(crate) async fn read_within<B>(
+    body: B,
+    limit: u64,
+    pause: Duration,
+    time: Duration,
+) -> Result<Vec<u8>, Failure>
+where
+    B: Body<Data = bytes::Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let slow = || Failure::new(Kind::BodyTooSlow, "The request body did not come in time.");
+    timeout(time, pieces(body, limit, pause)).await.map_err(|_| slow())?
+}
+
+async fn pieces<B>(mut body: B, limit: u64, pause: Duration) -> Result<Vec<u8>, Failure>
 where
     B: Body<Data = bytes::Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -29,7 +45,7 @@ where
     }
     let mut whole = Vec::new();
     loop {
-        let piece = timeout(limits::ADMIN_BODY_PAUSE, body.frame()).await.map_err(|_| {
+        let piece = timeout(pause, body.frame()).await.map_err(|_| {
             Failure::new(Kind::BodyTooSlow, "The request body stopped before its end.")
         })?;
         let Some(piece) = piece else { return Ok(whole) };

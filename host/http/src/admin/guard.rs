@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Request};
 
 use super::session::Sessions;
 use crate::control::Token;
+use crate::intake::Intake;
 use crate::origin::{SEC_FETCH_SITE, is_address_or_localhost};
 use crate::request;
 use wasm_host_service::failure::{Failure, Kind};
@@ -37,6 +38,20 @@ pub(super) fn same_origin<B>(request: &Request<B>) -> Result<(), Failure> {
         return forbidden("The control plane takes no requests from pages of other origins.");
     }
     Ok(())
+}
+
+/// Refuse what comes from any web page. What has a key of its own may be sent under any name: a name that was bent to this
+/// address brings a page here, and no page has the key.
+pub(super) fn no_page<B>(request: &Request<B>) -> Result<(), Failure> {
+    let headers = request.headers();
+    match headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE) {
+        false => Ok(()),
+        true => Err(Failure::new(
+            Kind::Forbidden,
+            "Pages send no telemetry to the control plane: page-route under [telemetry] in the application file says \
+             where they do.",
+        )),
+    }
 }
 
 /// Let in a request that has the token, or comes from a page that is signed in. `changes`: it does something.
@@ -67,6 +82,22 @@ pub(super) fn has_token<B>(request: &Request<B>, token: &Token) -> Result<(), Fa
     Err(Failure::new(
         Kind::Unauthorised,
         "Send `authorization: Bearer TOKEN` with the token from control.json in the state folder.",
+    ))
+}
+
+/// Let in a request with telemetry that has the key for it, or the token.
+pub(super) fn has_key<B>(
+    request: &Request<B>,
+    token: &Token,
+    intake: &Intake,
+) -> Result<(), Failure> {
+    if given(request.headers()).is_some_and(|given| intake.is_key(given) || token.is(given)) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Unauthorised,
+        "Send `authorization: Bearer KEY`, in OTEL_EXPORTER_OTLP_HEADERS as authorization=Bearer%20KEY, with the key \
+         that the application file has: intake-key = \"${OTLP_KEY}\" under [telemetry].",
     ))
 }
 
@@ -102,6 +133,14 @@ mod tests {
             [("host", "127.0.0.1:8081"), ("origin", "http://127.0.0.1:8080")],
         ] {
             assert!(same_origin(&request(&headers)).is_err(), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn telemetry_comes_under_any_name_and_from_no_page() {
+        assert!(no_page(&request(&[("host", "wasm-host:8081")])).is_ok());
+        for header in [("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")] {
+            assert!(no_page(&request(&[("host", "127.0.0.1:8081"), header])).is_err());
         }
     }
 

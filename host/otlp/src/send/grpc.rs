@@ -12,13 +12,13 @@ use prost::Message;
 use super::{Answer, rejected};
 
 /// Whether it is compressed, and its length.
-const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
 
 /// Of the codes of gRPC, those that matter here.
 const OK: u32 = 0;
 const RESOURCE_EXHAUSTED: u32 = 8;
 
-pub(super) fn framed(message: &[u8], is_compressed: bool) -> Bytes {
+pub(crate) fn framed(message: &[u8], is_compressed: bool) -> Bytes {
     let mut framed = BytesMut::with_capacity(PREFIX + message.len());
     framed.put_u8(is_compressed.into());
     // Messages are some megabytes at most.

@@ -266,3 +266,27 @@ async fn a_collector_of_ones_own_takes_everything() {
         assert_eq!((counts.all_sent(signal), counts.all_dropped(signal)), (count, 0));
     }
 }
+
+/// What programs send could come back from there, and go round for ever.
+#[tokio::test]
+async fn what_programs_send_is_not_sent_on_and_what_pages_send_is() {
+    let mut receiver = Receiver::start([]).await;
+    let otlp = start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
+    let exporter = otlp.exporter();
+    let of = |id, why| Batch { why, ..small_batch(id) };
+    exporter.lines(&[LogRecord { source: Source::Outside, ..line(Some("walker"), "a marmot") }]);
+    exporter.batches(&[of(1, Kept::Outside), of(2, Kept::Page)]);
+    let received = receiver.next().await;
+    assert_eq!(received.path, "/v1/traces");
+    let request: ExportTraceServiceRequest = received.read();
+    let spans = &request.resource_spans[0].scope_spans[0].spans;
+    assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["span 2"]);
+    let instance = of_instance(&request);
+    assert_eq!(instance, *otlp.instance());
+    otlp.stop().await;
+    assert!(!receiver.has_more());
+}
+
+fn of_instance(request: &ExportTraceServiceRequest) -> String {
+    of(&request.resource_spans[0].resource)["service.instance.id"].clone()
+}

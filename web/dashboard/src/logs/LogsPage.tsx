@@ -73,9 +73,10 @@ export function LogsPage() {
           label="Source"
           value={query.get('source') ?? ''}
           options={[
-            ['', 'Guests and host'],
+            ['', 'All sources'],
             ['guest', 'Guests'],
             ['host', 'Host'],
+            ['outside', 'Others'],
           ]}
           onChange={(source) => setParams({ source })}
         />

@@ -1,0 +1,69 @@
+//! Lines of the log that others send.
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::logs::v1 as otlp;
+
+use super::attributes::{attributes, text};
+use super::spans::{span_id, trace_id};
+use super::speaker::Speaker;
+use super::{Encoding, NOT_ITS_TIME, Received, Rules, Unreadable, moment, wire};
+use wasm_host_limits::intake as limits;
+use wasm_host_telemetry::log::{Level, LogRecord, Source};
+
+pub(super) fn read(
+    encoding: Encoding,
+    body: &Bytes,
+    rules: &Rules,
+) -> Result<Received, Unreadable> {
+    let mut received = Received::default();
+    wire::each(encoding, body, rules, |speaker, item| {
+        let read = || Ok(line(item.read()?, speaker, rules));
+        let line = received.take(&item, rules, read, crate::size)?;
+        received.lines.extend(line);
+        Ok(())
+    })?;
+    Ok(received)
+}
+
+fn line(
+    message: otlp::LogRecord,
+    speaker: &Speaker,
+    rules: &Rules,
+) -> Result<LogRecord, &'static str> {
+    if speaker.is_own {
+        return Err("this host sent it itself");
+    }
+    let service = speaker.service.clone().ok_or("there are too many names of services")?;
+    let said = [message.time_unix_nano, message.observed_time_unix_nano];
+    let time = match said.into_iter().find(|nanos| *nanos != 0) {
+        Some(nanos) => moment(nanos, rules).ok_or(NOT_ITS_TIME)?,
+        None => rules.now,
+    };
+    let body = message.body.and_then(|body| body.value);
+    let body = body.map(|body| text(body, limits::INTAKE_LINE_BYTES)).unwrap_or_default();
+    // Events have a name, and may have no more.
+    let message_text = if body.is_empty() { message.event_name } else { body };
+    let trace = trace_id(&message.trace_id);
+    Ok(LogRecord {
+        time,
+        level: level(message.severity_number),
+        service: Some(service),
+        source: Source::Outside,
+        trace,
+        span: trace.and_then(|_| span_id(&message.span_id)),
+        request: None,
+        message: message_text,
+        fields: attributes(message.attributes, rules),
+    })
+}
+
+/// What is not said is no complaint.
+fn level(severity: i32) -> Level {
+    match severity {
+        1..=4 => Level::Trace,
+        5..=8 => Level::Debug,
+        13..=16 => Level::Warn,
+        17.. => Level::Error,
+        _ => Level::Info,
+    }
+}

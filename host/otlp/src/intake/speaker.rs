@@ -1,0 +1,85 @@
+//! What sends: the service that it is, as far as it is believed.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use parking_lot::Mutex;
+
+use super::attributes::name;
+use super::{By, Rules};
+use wasm_host_limits::intake as limits;
+
+/// What all pages are: whatever else they say, they are no service of the application.
+pub const BROWSER: &str = "browser";
+
+/// As OpenTelemetry has it for what does not say its name.
+const UNKNOWN: &str = "unknown_service";
+
+/// The names of services that were sent so far.
+#[derive(Debug, Default)]
+pub struct Services(Mutex<HashSet<Arc<str>>>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Speaker {
+    /// None: there are too many names.
+    pub(super) service: Option<Arc<str>>,
+    /// Of the service.
+    pub(super) version: Option<String>,
+    pub(super) scope: Cow<'static, str>,
+    /// It is this host, whose telemetry comes back from a collector.
+    pub(super) is_own: bool,
+}
+
+impl Services {
+    /// None: it is one more than are told apart.
+    fn named(&self, name: &str) -> Option<Arc<str>> {
+        let mut all = self.0.lock();
+        if let Some(known) = all.get(name) {
+            return Some(known.clone());
+        }
+        if all.len() >= limits::INTAKE_SERVICES {
+            return None;
+        }
+        let new: Arc<str> = name.into();
+        all.insert(new.clone());
+        Some(new)
+    }
+}
+
+impl Speaker {
+    /// Of what a resource says, the rest is not kept: it may have a command line with a password in it.
+    pub(super) fn of(resource: &Resource, rules: &Rules) -> Self {
+        let of = |key: &str| text(&resource.attributes, key);
+        let service = match rules.by {
+            By::Page => rules.services.named(BROWSER),
+            By::Key => {
+                let service = of("service.name").map(name).filter(|name| !name.is_empty());
+                rules.services.named(service.as_deref().unwrap_or(UNKNOWN))
+            }
+        };
+        let version = of("service.version").map(name).filter(|_| rules.by == By::Key);
+        let instance = of("service.instance.id");
+        let is_own = instance.is_some() && instance == rules.own_instance.as_deref();
+        Self { service, version, scope: BROWSER.into(), is_own }
+    }
+
+    /// The same by one of its libraries.
+    pub(super) fn with(&self, scope: &InstrumentationScope, rules: &Rules) -> Self {
+        match rules.by {
+            By::Page => self.clone(),
+            By::Key => Self { scope: name(&scope.name).into(), ..self.clone() },
+        }
+    }
+}
+
+fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    let found = attributes.iter().find(|pair| pair.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Any::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
