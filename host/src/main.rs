@@ -86,6 +86,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Traces(args) => client::traces::traces(args).await,
         Command::Describe(args) => client::describe::describe(args).await,
         Command::Wait(args) => client::describe::wait(args).await,
+        Command::Export(args) => client::export::export(args).await,
         Command::Dashboard(args) => client::dashboard::dashboard(args).await,
         Command::Completion(args) => client::completion::completion(&args),
         Command::Inspect(args) => inspect::inspect(args).await,

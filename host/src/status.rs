@@ -28,6 +28,7 @@ use wasm_host_otlp::Counts;
 use wasm_host_service::history::Verdict;
 use wasm_host_service::traffic::Traffic;
 use wasm_host_service::version::Version;
+use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::secret::EnvironmentValue;
 use wasm_host_system::table;
 use wasm_host_telemetry::metrics::Reading;
@@ -74,6 +75,10 @@ impl Status for Host {
     fn backends(&self) -> Vec<BackendStatus> {
         let calls = self.backends.calls().into_iter();
         calls.map(|(backend, calls)| BackendStatus { backend, calls }).collect()
+    }
+
+    fn bounds(&self) -> &[Bound] {
+        &self.config.bounds
     }
 
     fn figures(&self) -> Vec<Reading> {

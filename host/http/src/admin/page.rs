@@ -98,7 +98,7 @@ impl Admin {
             "version": env!("CARGO_PKG_VERSION"),
             // Not from here: `serve --record` writes cases.
             "recordings": false,
-            "exports": false,
+            "exports": true,
         });
         json(StatusCode::OK, &about)
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
-use self::asked::Asked;
+pub(super) use self::asked::{Asked, Exported};
 pub(super) use self::follow::answer as lines;
 use super::{json, malformed, reads};
 use wasm_host_capabilities::body::full;
