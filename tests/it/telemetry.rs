@@ -3,6 +3,7 @@
 
 mod access;
 mod commands;
+mod processors;
 mod prometheus;
 
 use serde_json::Value;
