@@ -281,13 +281,20 @@ impl Host {
             history: history.into_iter().map(Attempt::from).collect(),
             versions: versions
                 .iter()
-                .map(|version| VersionStatus {
-                    version: version.digest.short().to_owned(),
-                    state: state(version),
-                    in_flight: version.counts.in_flight(),
-                    served: version.counts.served(),
-                    errors: version.counts.answers().1,
-                    instances: version.live_instances(),
+                .map(|version| {
+                    let Recent { rate, p50, p99, .. } =
+                        self.seen.version(name, version.digest.short());
+                    VersionStatus {
+                        version: version.digest.short().to_owned(),
+                        state: state(version),
+                        in_flight: version.counts.in_flight(),
+                        served: version.counts.served(),
+                        errors: version.counts.answers().1,
+                        instances: version.live_instances(),
+                        rate,
+                        p50,
+                        p99,
+                    }
                 })
                 .collect(),
             failures: self.seen.failures(name).await,

@@ -97,6 +97,10 @@ export interface VersionCounts {
   readonly served: number;
   readonly errors: number;
   readonly instances: number;
+  /** Of the last minute: in a second, and times of answers; null without any. */
+  readonly rate: number;
+  readonly p50: number | null;
+  readonly p99: number | null;
 }
 
 export interface ResourceDetails {
