@@ -23,7 +23,7 @@ async fn figure(host: &Host, name: &str) -> f64 {
     let metrics = host.ask("GET", "/metrics", &[], "").await;
     let start = format!("{name}{{service=\"app\"}} ");
     let value = metrics.text().lines().find_map(|line| line.strip_prefix(&start));
-    value.unwrap_or_else(|| panic!("no {name} in {}", metrics.text())).parse().unwrap()
+    value.expect("the figure").parse().unwrap()
 }
 
 async fn guest(host: &Host, query: &str) -> Value {
