@@ -131,6 +131,7 @@ fn terms(
     let grants = Grants {
         service: name.clone(),
         memory: memory.share(bytes(limits.memory_total_bytes)),
+        processor_time: Arc::default(),
         log: LogRate::new(name, limits.log_lines, limits.log_lines_per_request),
         granted: backends.granted(&service.name, &component.grants),
         peers,

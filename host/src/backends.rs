@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 pub use embedded::Embedded;
 use embedded::Wanted;
 use wasm_host_capabilities::backend::{Backend, Host, what_calls_do};
+use wasm_host_capabilities::breaker;
 use wasm_host_capabilities::granted::Granted;
 use wasm_host_capabilities::outgoing::Outbound;
 use wasm_host_capabilities::postgres::{Awaited, Postgres, PostgresConfig};
@@ -216,6 +217,14 @@ impl Backends {
             .iter()
             .map(|Declared { key, name, backend }| (format!("{key}.{name}"), backend.calls()));
         calls.collect()
+    }
+
+    /// How the circuit breaker of each backend is that has one, by its table in the application file.
+    pub fn breakers(&self) -> Vec<(String, breaker::Reading)> {
+        let breakers = self.declared.iter().filter_map(|Declared { key, name, backend }| {
+            Some((format!("{key}.{name}"), backend.breaker()?))
+        });
+        breakers.collect()
     }
 
     /// Close connections.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::application;
 use crate::backends::Backends;
 use crate::cli::{self, Format};
+use crate::colour::told;
 use crate::exit::Exit;
 use wasm_host_config::Config;
 use wasm_host_engine::Engine;
@@ -122,7 +123,9 @@ fn row(bound: &Bound, file: &str) -> [String; 6] {
 
 fn tell(format: Format, diagnostics: &[Diagnostic]) {
     match format {
-        Format::Table => diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}")),
+        Format::Table => {
+            diagnostics.iter().for_each(|diagnostic| eprintln!("{}", told(&diagnostic.to_string())))
+        }
         Format::Json => {
             let json = serde_json::to_string_pretty(diagnostics).unwrap_or_default();
             output::show(&format!("{json}\n"));

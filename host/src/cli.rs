@@ -53,6 +53,8 @@ pub enum Command {
     Recordings(Recordings),
     /// Wait until a service is well; also for a host that is not there yet.
     Wait(Wait),
+    /// Write what was kept, and what runs, to a zip file for somebody else to look into.
+    Export(Export),
     /// Print the link that signs a browser in to the dashboard.
     Dashboard(Dashboard),
     /// Print a script by which a shell completes this program's commands.
@@ -330,6 +332,21 @@ impl Condition {
             Self::Running => "running",
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub struct Export {
+    /// Where to write it. A file that is there is left alone.
+    #[arg(value_name = "OUT.zip")]
+    pub file: PathBuf,
+    /// Not what is from before this: 1h ago, for example. [default: all that is kept]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only what has to do with this service. [default: all, and the host]
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    #[command(flatten)]
+    pub control: Control,
 }
 
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@
 pub mod completion;
 pub mod dashboard;
 pub mod describe;
+pub mod export;
 pub mod history;
 pub mod logs;
 pub mod ps;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::colour::told;
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
 use wasm_host_system::printable::printable;
 
@@ -44,16 +45,17 @@ impl Exit {
     pub fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {
-                eprintln!("{}", lines(&text));
+                eprintln!("{}", told(&lines(&text)));
                 ExitCode::from(USAGE)
             }
             Self::Verdict(text) => {
-                eprint!("{}", lines(&text));
+                eprint!("{}", told(&lines(&text)));
                 ExitCode::FAILURE
             }
             Self::Told => ExitCode::FAILURE,
             Self::Failed(error) => {
-                eprintln!("wasm-host: error: {}", lines(&format!("{error:#}")));
+                let text = format!("wasm-host: error: {error:#}");
+                eprintln!("{}", told(&lines(&text)));
                 ExitCode::FAILURE
             }
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::serve::Host;
+use wasm_host_engine::state::Grants;
 use wasm_host_http::admin::{ServiceStatus, Status as _};
 use wasm_host_telemetry::metrics::{Figure, Instrument, Point, Reading};
 use wasm_host_telemetry::{clock, instruments};
@@ -39,6 +40,12 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
     let calls = host.backends.calls().into_iter();
     let up = host.complaints.known().into_iter();
     let up = up.map(|(backend, detail)| point(&[&backend], f64::from(u8::from(detail.is_none()))));
+    let breakers = host.backends.breakers();
+    let open = breakers.iter().map(|(backend, it)| {
+        let is_open = u8::from(it.is_open);
+        point(&[backend], f64::from(is_open))
+    });
+    let openings = breakers.iter().map(|(backend, it)| point(&[backend], it.openings as f64));
     let mut all = vec![
         of(&instruments::ACTIVE, |service| service.in_flight as f64),
         of(&instruments::QUEUED, |service| service.queued as f64),
@@ -49,10 +56,28 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
             calls.map(|(backend, calls)| point(&[&backend], calls as f64)).collect(),
         ),
         reading(&instruments::BACKEND_UP, up.collect()),
+        reading(
+            &instruments::SERVICE_MEMORY,
+            of_components(host, |grants| grants.memory.used() as f64),
+        ),
+        reading(
+            &instruments::SERVICE_CPU,
+            of_components(host, |grants| grants.processor_time.total().as_secs_f64()),
+        ),
+        reading(&instruments::BREAKER_OPEN, open.collect()),
+        reading(&instruments::BREAKER_OPENINGS, openings.collect()),
         reading(&instruments::UPTIME, vec![point(&[], uptime(host.started))]),
     ];
     all.extend(memory().map(|bytes| reading(&instruments::MEMORY, vec![point(&[], bytes as f64)])));
     all
+}
+
+/// What services have that run a component.
+fn of_components(host: &Host, figure: impl Fn(&Grants) -> f64) -> Vec<Point> {
+    let services = host.config.services.keys().filter_map(|name| host.registry.find(name));
+    services
+        .map(|service| point(&[&service.name], figure(service.active().stable.grants())))
+        .collect()
 }
 
 fn uptime(started: u64) -> f64 {

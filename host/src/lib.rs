@@ -4,6 +4,7 @@
 //! This crate is the program: its command line, and what puts the parts together. The parts are crates beside it.
 
 pub mod cli;
+mod colour;
 pub mod exit;
 mod gauges;
 pub mod serve;

@@ -88,6 +88,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Record(args) => client::recordings::record(args).await,
         Command::Recordings(args) => client::recordings::recordings(args).await,
         Command::Wait(args) => client::describe::wait(args).await,
+        Command::Export(args) => client::export::export(args).await,
         Command::Dashboard(args) => client::dashboard::dashboard(args).await,
         Command::Completion(args) => client::completion::completion(&args),
         Command::Inspect(args) => inspect::inspect(args).await,

@@ -3,6 +3,7 @@
 use wasm_host_collector::{Reader, Recent as Measured, TraceQuery};
 use wasm_host_http::admin::resources::{Recent, RecentFailure};
 use wasm_host_limits::telemetry as limits;
+use wasm_host_telemetry::attributes;
 use wasm_host_telemetry::instruments::{
     CLIENT_DURATION, DATABASE_DURATION, MODEL_DURATION, SERVER_DURATION,
 };
@@ -15,6 +16,12 @@ impl Seen {
     /// The requests that a service answered.
     pub(crate) fn service(&self, service: &str) -> Recent {
         recent(self.0.recent(SERVER_DURATION.name, &[("service", service)]))
+    }
+
+    /// The requests that one version of it answered.
+    pub(crate) fn version(&self, service: &str, version: &str) -> Recent {
+        let labels = [("service", service), (attributes::VERSION, version)];
+        recent(self.0.recent(SERVER_DURATION.name, &labels))
     }
 
     /// The calls of a service to one of its grants, such as `postgres.weather` or `service.other`.

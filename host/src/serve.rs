@@ -21,6 +21,7 @@ use wasmtime_wasi_http::WasiBody;
 use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
+use crate::colour::told;
 use crate::exit::Exit;
 use crate::gauges::Figures;
 use crate::recordings::Recordings;
@@ -196,7 +197,7 @@ struct Started {
 async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let mut config = read(args)?;
     for warning in &config.warnings {
-        eprintln!("{warning}");
+        eprintln!("{}", told(&warning.to_string()));
     }
     config.http.limits.connections = descriptors::raise(config.http.limits.connections);
     let config = Arc::new(config);

@@ -28,6 +28,7 @@ use wasm_host_otlp::Counts;
 use wasm_host_service::history::Verdict;
 use wasm_host_service::traffic::Traffic;
 use wasm_host_service::version::Version;
+use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::secret::EnvironmentValue;
 use wasm_host_system::table;
 use wasm_host_telemetry::metrics::Reading;
@@ -74,6 +75,10 @@ impl Status for Host {
     fn backends(&self) -> Vec<BackendStatus> {
         let calls = self.backends.calls().into_iter();
         calls.map(|(backend, calls)| BackendStatus { backend, calls }).collect()
+    }
+
+    fn bounds(&self) -> &[Bound] {
+        &self.config.bounds
     }
 
     fn figures(&self) -> Vec<Reading> {
@@ -276,13 +281,20 @@ impl Host {
             history: history.into_iter().map(Attempt::from).collect(),
             versions: versions
                 .iter()
-                .map(|version| VersionStatus {
-                    version: version.digest.short().to_owned(),
-                    state: state(version),
-                    in_flight: version.counts.in_flight(),
-                    served: version.counts.served(),
-                    errors: version.counts.answers().1,
-                    instances: version.live_instances(),
+                .map(|version| {
+                    let Recent { rate, p50, p99, .. } =
+                        self.seen.version(name, version.digest.short());
+                    VersionStatus {
+                        version: version.digest.short().to_owned(),
+                        state: state(version),
+                        in_flight: version.counts.in_flight(),
+                        served: version.counts.served(),
+                        errors: version.counts.answers().1,
+                        instances: version.live_instances(),
+                        rate,
+                        p50,
+                        p99,
+                    }
                 })
                 .collect(),
             failures: self.seen.failures(name).await,

@@ -52,6 +52,47 @@ first-byte-timeout = "soon"
     assert_eq!(found[0]["line"], 3);
 }
 
+/// What `check` tells of a broken file in a terminal with these variables.
+async fn told_in_a_terminal(variables: &str) -> String {
+    // Whatever those have who run this.
+    let unset = "unset NO_COLOR CLICOLOR CLICOLOR_FORCE CI";
+    let terminal = "set -- script -qefc \"exec $*\" /dev/null";
+    let app = App::new("name = \"broken\"\nlisten = 1\n")
+        .before(&format!("{unset}\nexport {variables}\n{terminal}\nexec >&2"));
+    let output = app.run(&["check"]).await;
+    assert_eq!(output.status.code(), Some(64));
+    text(&output.stderr)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn how_bad_something_is_has_a_colour_on_a_terminal_that_wants_it_and_nowhere_else() {
+    let coloured = "wasm-host.toml:2:1: \u{1b}[1m\u{1b}[31merror\u{1b}[0m: unknown key 'listen'";
+    let told = told_in_a_terminal("TERM=xterm").await;
+    assert!(told.contains(coloured), "{told:?}");
+    for variables in ["TERM=xterm NO_COLOR=1", "TERM=dumb"] {
+        let told = told_in_a_terminal(variables).await;
+        assert!(told.contains("toml:2:1: error: unknown key 'listen'"), "{told:?}");
+        assert!(!told.contains('\u{1b}'), "{variables}: {told:?}");
+    }
+    // Errors of commands, too.
+    let app = App::new("name = \"gone\"\n")
+        .before("unset NO_COLOR CLICOLOR CLICOLOR_FORCE CI\nexport TERM=xterm\nset -- script -qefc \"exec $*\" /dev/null\nexec >&2");
+    let told = text(&app.run(&["ps"]).await.stderr);
+    assert!(told.contains("wasm-host: \u{1b}[1m\u{1b}[31merror\u{1b}[0m: no host"), "{told:?}");
+    // A pipe gets none, whatever is said of colours.
+    let app =
+        App::new("name = \"broken\"\nlisten = 1\n").env("TERM", "xterm").env("CLICOLOR_FORCE", "1");
+    for arguments in [&["check"][..], &["check", "--format", "json"]] {
+        let output = app.run(arguments).await;
+        let all = [output.stdout, output.stderr].concat();
+        assert!(
+            text(&all).contains("unknown key 'listen'") && !all.contains(&0x1b),
+            "{arguments:?}"
+        );
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_output_that_cannot_be_written_is_told_and_no_panic() {

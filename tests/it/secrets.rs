@@ -1,7 +1,7 @@
 //! Promise 7: secrets appear in no output.
 
-use wasm_host_tests::eventually;
 use wasm_host_tests::host::App;
+use wasm_host_tests::{eventually, export};
 
 const PASSWORD: &str = "s3cr3t!@#%;'x";
 /// The same in a url.
@@ -67,6 +67,10 @@ ollama = "local"
     ] {
         outputs.push(host.ask("GET", path, &[], "").await.text().to_string());
     }
+    // And once more as one file, whose parts are compressed.
+    let export = export::files(&host.ask("GET", "/api/export", &[], "").await.body);
+    assert!(export["traces.ndjson"].contains("/weather/forecast"), "{export:?}");
+    outputs.extend(export.into_values());
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0));
     assert!(log.contains("TRACE"), "the log is not as loud as it can be");

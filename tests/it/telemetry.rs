@@ -6,6 +6,7 @@ mod commands;
 mod intake;
 mod models;
 mod pages;
+mod processors;
 mod prometheus;
 
 use serde_json::Value;

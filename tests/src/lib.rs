@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod databases;
+pub mod export;
 pub mod handmade;
 pub mod host;
 pub mod hostile;

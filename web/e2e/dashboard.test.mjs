@@ -104,6 +104,24 @@ test('what changes something is refused without what only the page can read', as
   problems.length = 0;
 });
 
+test('what was kept is downloaded as one file', async () => {
+  await page.goto(`${root}#/resources`);
+  await page.getByRole('button', { name: 'Settings' }).click();
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'Export last 1h' }).click(),
+  ]);
+  assert.match(file.suggestedFilename(), /^aspiring-ollama-\d{8}T\d{6}Z\.zip$/);
+  const bytes = [];
+  for await (const piece of await file.createReadStream()) bytes.push(piece);
+  const zip = Buffer.concat(bytes).toString('latin1');
+  // Names stand uncompressed; the list of files, which ends with a mark of its own, makes it whole.
+  for (const name of ['README.txt', 'traces.ndjson', 'describe/apiservice.json', 'manifest.json'])
+    assert.ok(zip.includes(name), name);
+  assert.ok(zip.slice(-22).startsWith('PK\u0005\u0006'), 'it has no end');
+  await page.keyboard.press('Escape');
+});
+
 test('every page opens without a complaint', async () => {
   for (const name of ['Resources', 'Console', 'Logs', 'Traces', 'Metrics', 'Versions']) {
     await page.goto(`${root}#/${name.toLowerCase()}`);

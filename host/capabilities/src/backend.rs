@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
+use super::breaker;
 use super::granted::Granted;
 use super::transport::Transport;
 use wasm_host_limits::backends::READY_TIMEOUT;
@@ -24,6 +25,11 @@ pub trait Backend: Any + Send + Sync {
 
     /// Calls that run on it at this moment, as the host itself counts them.
     fn calls(&self) -> usize;
+
+    /// Its circuit breaker. None: it has none, or has not come up.
+    fn breaker(&self) -> Option<breaker::Reading> {
+        None
+    }
 
     /// What its services lack while it has not come up: a service without it cannot be healthy, and its state is this.
     fn lacking(&self) -> Option<&'static str> {

@@ -7,6 +7,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -22,6 +23,15 @@ pub struct Breaker {
     what: String,
     config: BreakerConfig,
     state: Mutex<State>,
+    openings: AtomicU64,
+}
+
+/// How a breaker is, for figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    pub is_open: bool,
+    /// How often it opened since it was made. Trials that fail are not counted again.
+    pub openings: u64,
 }
 
 #[derive(Debug)]
@@ -49,7 +59,8 @@ pub struct Open;
 
 impl Breaker {
     pub fn new(what: String, config: BreakerConfig) -> Arc<Self> {
-        Arc::new(Self { what, config, state: Mutex::new(State::Closed { failures: 0 }) })
+        let (state, openings) = (Mutex::new(State::Closed { failures: 0 }), AtomicU64::new(0));
+        Arc::new(Self { what, config, state, openings })
     }
 
     /// Ask before a connection is opened.
@@ -70,6 +81,11 @@ impl Breaker {
     /// Whether calls fail without being tried.
     pub fn is_open(&self) -> bool {
         !matches!(*self.lock(), State::Closed { .. })
+    }
+
+    /// How it is.
+    pub fn read(&self) -> Reading {
+        Reading { is_open: self.is_open(), openings: self.openings.load(Ordering::Relaxed) }
     }
 
     /// It was reached, by any call.
@@ -95,6 +111,7 @@ impl Breaker {
         *state = State::Open { until: Instant::now() + longer(wait), wait };
         drop(state);
         if is_news {
+            self.openings.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 "{} could not be reached {} times in a row: calls fail at once until it can, tried \
                  again every {wait:?} to {:?}",
@@ -182,8 +199,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         let trial = breaker.admit().unwrap();
         assert_eq!(breaker.admit().err(), Some(Open));
+        assert_eq!(breaker.read(), Reading { is_open: true, openings: 1 });
         trial.reached();
-        assert!(!breaker.is_open());
+        assert_eq!(breaker.read(), Reading { is_open: false, openings: 1 });
         let (first, second) = (breaker.admit().unwrap(), breaker.admit().unwrap());
         first.reached();
         second.reached();
@@ -200,6 +218,7 @@ mod tests {
             tokio::time::advance(Duration::from_millis(10 + seconds * 251)).await;
             fail(&breaker);
         }
+        assert_eq!(breaker.read().openings, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,9 +32,10 @@ pub use self::pending::Dropped;
 pub use self::pipeline::{Pipeline, Sender, Source};
 pub use self::prometheus::{Format, prometheus};
 pub use self::read::{
-    Follow, Followed, Instrument, List, LogItem, LogQuery, Page, Quantiles, ReadError, Search,
-    SearchService, Series, SeriesExemplar, SeriesItem, SeriesPoints, SeriesQuery, SpanItem,
-    TraceDetail, TraceItem, TraceQuery, TraceService,
+    FigureItem, FigurePoints, FigureQuery, Follow, Followed, Instrument, List, LogItem, LogQuery,
+    Page, Place, Quantiles, ReadError, Search, SearchService, Series, SeriesExemplar, SeriesItem,
+    SeriesPoints, SeriesQuery, SpanItem, TraceDetail, TraceItem, TraceQuery, TraceService,
+    WholeTrace,
 };
 pub use self::reader::Reader;
 pub use self::recent::Recent;

@@ -2,6 +2,7 @@
 //!
 //! Each question goes over the files, newest first, until it has what it wants. It must not know what asks.
 
+mod archive;
 mod follow;
 mod lists;
 mod logs;
@@ -24,6 +25,7 @@ use crate::segment::Segment;
 use crate::write::Row;
 use wasm_host_limits::telemetry as limits;
 
+pub use self::archive::{FigureItem, FigurePoints, FigureQuery, Place, WholeTrace};
 pub use self::follow::{Follow, Followed, List};
 pub use self::logs::{LogItem, LogQuery};
 pub use self::search::{Search, SearchService};

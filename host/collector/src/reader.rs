@@ -73,10 +73,31 @@ impl Reader {
     /// A trace with all that is known of it.
     pub async fn trace(&self, trace: TraceId) -> Result<Option<TraceDetail>, ReadError> {
         let turn = self.turn().await?;
+        let Some((whole, spans)) = self.with_spans(trace, &turn).await? else { return Ok(None) };
+        let query = LogQuery { trace: Some(trace), ..LogQuery::default() };
+        let newest = Range::before(None)?;
+        let (mut logs, _) = self.log_items(&query, newest, limits::PAGE_MAX, &turn).await?;
+        logs.reverse();
+        Ok(Some(TraceDetail {
+            trace: trace.to_string(),
+            start: whole.start,
+            duration: whole.ended.saturating_sub(whole.start),
+            dropped: whole.dropped,
+            spans,
+            logs,
+        }))
+    }
+
+    /// A trace and its spans, in the order of their beginnings; those beyond a bound are counted as dropped.
+    pub(crate) async fn with_spans(
+        &self,
+        trace: TraceId,
+        turn: &Turn<'_>,
+    ) -> Result<Option<(Summary, Vec<SpanItem>)>, ReadError> {
         let mut whole: Option<Summary> = None;
         let (mut spans, mut bytes, mut beyond) = (Vec::new(), 0, 0);
         for segment in self.0.shelf.newest_first().iter().rev() {
-            let Some(part) = read::summaries_in(segment, &[trace], &turn).await?.pop() else {
+            let Some(part) = read::summaries_in(segment, &[trace], turn).await?.pop() else {
                 continue;
             };
             match &mut whole {
@@ -95,20 +116,10 @@ impl Reader {
                 })
                 .await?;
         }
-        let Some(whole) = whole else { return Ok(None) };
+        let Some(mut whole) = whole else { return Ok(None) };
+        whole.dropped += beyond;
         spans.sort_by_key(|span| span.start);
-        let query = LogQuery { trace: Some(trace), ..LogQuery::default() };
-        let newest = Range::before(None)?;
-        let (mut logs, _) = self.log_items(&query, newest, limits::PAGE_MAX, &turn).await?;
-        logs.reverse();
-        Ok(Some(TraceDetail {
-            trace: trace.to_string(),
-            start: whole.start,
-            duration: whole.ended.saturating_sub(whole.start),
-            dropped: whole.dropped + beyond,
-            spans,
-            logs,
-        }))
+        Ok(Some((whole, spans)))
     }
 
     /// One trace as a list shows it.

@@ -1,5 +1,6 @@
 //! The promises of the collector, from what is handed over to what is answered.
 
+mod archive;
 mod disk;
 mod figures;
 mod full;

@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::memory::{Budget, StoreLimit};
 use crate::output::{GuestOutput, LogAttribution, LogRate, Printed, Stream};
+use crate::worker::ProcessorTime;
 use wasm_host_capabilities::budget::Exhausted;
 use wasm_host_capabilities::context::{RequestContext, Requests};
 use wasm_host_capabilities::granted::Granted;
@@ -51,6 +52,8 @@ pub struct Grants {
     pub peers: Arc<dyn Peers>,
     /// What its instances may hold together.
     pub memory: Arc<Budget>,
+    /// What they took of the processors together.
+    pub processor_time: Arc<ProcessorTime>,
     /// What they may write to the log.
     pub log: Arc<LogRate>,
     /// All the environment it sees. Values may be secret.

@@ -21,6 +21,7 @@ mod instance_state;
 mod shared;
 mod wait;
 mod warm;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use self::instance_state::{InstanceState, RequestState};
 use self::shared::AllInstancesBusy;
 pub use self::shared::{Retirement, Shared};
 pub use self::wait::call;
+pub use self::work::ProcessorTime;
 use crate::Engine;
 use crate::memory::OverBudget;
 use crate::state::{Grants, State};
@@ -88,16 +90,8 @@ impl Policy {
             per_instance = 1;
             reuse = limits.reuse.unwrap_or(1);
         }
-        Self {
-            pre: Arc::new(pre),
-            engine,
-            grants,
-            limits,
-            reuse,
-            per_instance,
-            exclusive,
-            shared: Arc::default(),
-        }
+        let shared = Arc::new(Shared::of(grants.processor_time.clone()));
+        Self { pre: Arc::new(pre), engine, grants, limits, reuse, per_instance, exclusive, shared }
     }
 
     /// The same for requests that are observed: each has an instance of its own, with what these grants give it. Its
@@ -108,6 +102,11 @@ impl Policy {
 
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// What the service is granted, whatever its version.
+    pub fn grants(&self) -> &Arc<Grants> {
+        &self.grants
     }
 
     pub fn per_instance(&self) -> usize {

@@ -2,9 +2,10 @@
 //! another version of it into service. Never on the public port.
 //!
 //! Read [`Admin::handle`] from top to bottom. [`guard`] decides which requests are let in, [`body`]
-//! how much they may send, and [`swap`] reads what a swap is asked for.
+//! how much they may send, [`swap`] reads what a swap is asked for, and [`export`] makes one file of all that is kept.
 
 pub(crate) mod body;
+mod export;
 mod guard;
 mod intake;
 mod page;
@@ -36,6 +37,7 @@ use wasm_host_limits as limits;
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::swap::Swaps;
+use wasm_host_settings::bounds::Bound;
 use wasm_host_telemetry::metrics::Reading;
 
 /// What the control plane says about the host. Implemented by the part that knows it.
@@ -51,6 +53,8 @@ pub trait Status: Send + Sync {
     /// All that is counted and measured, and how things are at the moment.
     fn figures(&self) -> Vec<Reading>;
     fn backends(&self) -> Vec<BackendStatus>;
+    /// The bounds that the application file sets, or may set.
+    fn bounds(&self) -> &[Bound];
     /// All that is there, as the dashboard shows it.
     fn resources(&self) -> Pin<Box<dyn Future<Output = resources::Resources> + Send + '_>>;
     /// One service. None: there is no such service.
@@ -103,6 +107,7 @@ pub struct Admin {
     seen: Seen,
     intake: Arc<Intake>,
     uploads: Semaphore,
+    exports: Arc<Semaphore>,
     /// The host is on its way down: its lists are not followed any more.
     stopping: CancellationToken,
 }
@@ -121,8 +126,9 @@ impl Admin {
         intake: Arc<Intake>,
     ) -> Self {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
+        let exports = Arc::new(Semaphore::new(limits::telemetry::ARCHIVES));
         let stopping = CancellationToken::new();
-        Self { status, swaps, token, sessions, seen, intake, uploads, stopping }
+        Self { status, swaps, token, sessions, seen, intake, uploads, exports, stopping }
     }
 
     /// End the answers that have no end of their own.
@@ -218,6 +224,10 @@ impl Admin {
             ["logout"] => {
                 writes(request)?;
                 Ok(self.logout(request.headers()))
+            }
+            ["export"] => {
+                reads(request)?;
+                self.export(request)
             }
             ["resources"] if follows(request) => {
                 reads(request)?;

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 bounds! {
 
+/// Processor time of an instance after which its service's figure has it. What all threads count at each turn would cost
+/// each of them more than counting is worth.
+pub const WORK_TOLD: Duration = Duration::from_millis(1);
+
 /// Time of one turn of an instance, for each of its requests, from which on it is long. Small requests take some ten
 /// microseconds.
 pub const LONG_TURN: Duration = Duration::from_micros(250);

@@ -286,6 +286,7 @@ impl Guard {
             route: self.service.route.as_deref().filter(|_| context.hops() == 0),
             status: self.status,
             was_left: self.ending == Ending::Left,
+            processor_time: self.state.processor_time(),
             error,
         });
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use wasm_host_capabilities::outgoing::HttpRequest;
 use wasm_host_engine::compile::Component;
+use wasm_host_engine::state::Grants;
 use wasm_host_engine::worker::{
     self, CallResult, Handler, Policy, RequestState, Retirement, Shared,
 };
@@ -35,6 +36,7 @@ pub struct Version {
     /// Apart from the version, so that a body whose client does not read it keeps no code in memory.
     pub counts: Arc<Counts>,
     instances: Arc<Shared>,
+    grants: Arc<Grants>,
     per_instance: usize,
     /// Some of its instances are kept although no request comes.
     keeps_warm: bool,
@@ -85,6 +87,7 @@ impl Version {
             _code: code,
             counts: Arc::default(),
             instances: policy.shared().clone(),
+            grants: policy.grants().clone(),
             handlers: (0..handlers).map(handler).collect(),
             observed: observed.map(Handler::new),
             per_instance: policy.per_instance(),
@@ -149,6 +152,11 @@ impl Version {
     /// Instances that are alive.
     pub fn live_instances(&self) -> usize {
         self.instances.live_instances()
+    }
+
+    /// What its service is granted, and takes of it, whatever the version.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// Let it come to its end: idle instances now, busy ones when their last body ends.

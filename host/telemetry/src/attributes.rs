@@ -33,6 +33,8 @@ pub const VERSION: &str = "wasm_host.service.version";
 pub const LEFT: &str = "wasm_host.client_left";
 /// It was on trial.
 pub const CANARY: &str = "wasm_host.canary";
+/// Seconds of a processor that a request's guest took.
+pub const GUEST_CPU: &str = "wasm_host.guest.cpu_time";
 pub const REQUEST: &str = "wasm_host.request.id";
 /// What a call from one service to another asks.
 pub const PEER: &str = "service.peer.name";

@@ -88,6 +88,22 @@ pub static INSTANCES: Instrument = Instrument {
     labels: &["service"],
 };
 
+pub static SERVICE_MEMORY: Instrument = Instrument {
+    name: "wasm_host.memory",
+    unit: "By",
+    description: "What instances of a service have, and what the host holds for them",
+    kind: Kind::Gauge,
+    labels: &["service"],
+};
+
+pub static SERVICE_CPU: Instrument = Instrument {
+    name: "wasm_host.cpu.time",
+    unit: "s",
+    description: "Processor time of the instances of a service",
+    kind: Kind::Counter,
+    labels: &["service"],
+};
+
 pub static BACKEND_CALLS: Instrument = Instrument {
     name: "wasm_host.backend.calls",
     unit: "{call}",
@@ -101,6 +117,22 @@ pub static BACKEND_UP: Instrument = Instrument {
     unit: "{backend}",
     description: "Whether a backend answered when it was last asked for the dashboard",
     kind: Kind::Gauge,
+    labels: &["backend"],
+};
+
+pub static BREAKER_OPEN: Instrument = Instrument {
+    name: "wasm_host.breaker.open",
+    unit: "{breaker}",
+    description: "Whether calls of a backend fail at once, as it could not be reached",
+    kind: Kind::Gauge,
+    labels: &["backend"],
+};
+
+pub static BREAKER_OPENINGS: Instrument = Instrument {
+    name: "wasm_host.breaker.openings",
+    unit: "{opening}",
+    description: "How often calls of a backend began to fail at once",
+    kind: Kind::Counter,
     labels: &["backend"],
 };
 

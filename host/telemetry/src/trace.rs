@@ -70,6 +70,8 @@ pub struct Ended<'a> {
     pub status: Option<u16>,
     /// Its client left before it had all of the answer.
     pub was_left: bool,
+    /// What its guest took of a processor, if that is known.
+    pub processor_time: Option<Duration>,
     /// Why there was no answer, or not all of it.
     pub error: Option<Cow<'static, str>>,
 }

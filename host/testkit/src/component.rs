@@ -116,6 +116,7 @@ pub(super) fn grants(
         granted: ALL.iter().fold(granted, scripted),
         peers: Arc::new(FakePeers(script)),
         memory: Budget::new(usize::MAX),
+        processor_time: Arc::default(),
         log: LogRate::new("component".into(), usize::MAX, usize::MAX),
         environment: environment.to_vec(),
         instance_environment: case.map(|(_, environment)| environment),

@@ -49,6 +49,7 @@ async fn a_server_that_is_away_is_503_at_once_and_its_return_needs_no_restart() 
         body.unwrap().contains("is tried again soon").then_some(())
     })
     .await;
+    assert_eq!(breaker(&host).await, ["1.0", "1.0"]);
     let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;
     let told = "no Ollama answers for local; calls fail at once until it does";
     assert!(ready.text().contains(told), "{}", ready.text());
@@ -61,6 +62,17 @@ async fn a_server_that_is_away_is_503_at_once_and_its_return_needs_no_restart() 
     let log = host.log();
     assert_eq!(log.matches("could not be reached 2 times in a row").count(), 1, "{log}");
     assert_eq!(log.matches("can be reached again").count(), 1, "{log}");
+    assert_eq!(breaker(&host).await, ["0.0", "1.0"]);
+}
+
+/// Whether it is open, and how often it opened.
+async fn breaker(host: &Host) -> [String; 2] {
+    let metrics = host.ask("GET", "/metrics", &[], "").await;
+    ["wasm_host_breaker_open", "wasm_host_breaker_openings_total"].map(|name| {
+        let start = format!("{name}{{backend=\"ollama.local\"}} ");
+        let value = metrics.text().lines().find_map(|line| line.strip_prefix(&start));
+        value.expect("the figure").to_owned()
+    })
 }
 
 #[tokio::test]

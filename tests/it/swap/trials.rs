@@ -82,6 +82,30 @@ async fn a_canary_that_does_well_takes_all_requests_after_its_time() {
 }
 
 #[tokio::test]
+async fn a_canary_is_compared_with_the_version_beside_it_also_in_time() {
+    let host = serve().await;
+    host.swap("app", "canary=10&for=1h", version("two")).await;
+    let versions = eventually("times of both versions", async || {
+        for _ in 0..10 {
+            answers(&host).await;
+        }
+        let described = host.ask("GET", "/api/resources/app", &[], "").await.json();
+        let versions = described["versions"].as_array().expect("versions").clone();
+        let rate = |place: usize| versions[place]["rate"].as_f64().unwrap();
+        // Each has what it answered itself, and not what the service did.
+        let are_apart = rate(1) > 0.0 && rate(0) > rate(1) * 2.0;
+        (versions.iter().all(|it| it["p50"].is_u64()) && are_apart).then_some(versions)
+    })
+    .await;
+    let states: Vec<_> = versions.iter().map(|version| version["state"].clone()).collect();
+    assert_eq!(states, ["serving", "canary"]);
+    for version in &versions {
+        let (p50, p99) = (version["p50"].as_u64(), version["p99"].as_u64());
+        assert!(p50 > Some(0) && p50 <= p99, "{version}");
+    }
+}
+
+#[tokio::test]
 async fn a_rollback_during_a_canary_ends_it() {
     let host = serve().await;
     let canary = host.swap("app", "canary=50&for=1h", version("two")).await.json();

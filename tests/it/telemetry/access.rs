@@ -23,8 +23,15 @@ async fn a_page_is_shown_what_was_seen_only_when_it_is_signed_in() {
     let ask = async |path: &str, headers: &[(&str, &str)]| {
         client::send(&host.admin, "GET", path, headers, "").await
     };
-    let paths =
-        ["/api/resources", "/api/traces", "/api/logs", "/api/metrics", "/metrics", "/api/session"];
+    let paths = [
+        "/api/resources",
+        "/api/traces",
+        "/api/logs",
+        "/api/metrics",
+        "/api/export",
+        "/metrics",
+        "/api/session",
+    ];
     for path in paths {
         assert_eq!(ask(path, &[]).await.status, 401, "{path}");
     }

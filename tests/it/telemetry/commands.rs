@@ -1,6 +1,7 @@
 //! What a user sees at the prompt.
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use wasm_host_tests::export;
 use wasm_host_tests::host::App;
 use wasm_host_tests::{eventually, within};
 
@@ -49,6 +50,75 @@ async fn what_happened_is_read_at_the_prompt() {
     let absent = app.run(&["wait", "innner", "--timeout", "30s"]).await;
     let told = String::from_utf8(absent.stderr).unwrap();
     assert!(!absent.status.success() && told.contains("there are caller, inner"), "{told}");
+}
+
+#[tokio::test]
+async fn what_was_kept_is_one_file_for_somebody_else() {
+    let app = App::new(TWO);
+    let host = app.serve().await;
+    assert_eq!(host.get("/inner/trap").await.status, 502);
+    host.get("/caller/").await;
+    let failed = trace(&host, "errors=true", |_| true).await;
+    trace(&host, "service=caller", |_| true).await;
+    // Figures are stored every ten seconds.
+    eventually("figures", async || {
+        let known = host.ask("GET", "/api/metrics", &[], "").await;
+        known.text().contains("http.server.request.duration").then_some(())
+    })
+    .await;
+    let output = app.run(&["export", "--since", "1h", "shop.zip"]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("shop.zip: ") && said.contains(" 2 traces"), "{said}");
+    let path = app.path().join("shop.zip");
+    let files = export::files(&std::fs::read(&path).unwrap());
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "README.txt",
+            "describe/caller.json",
+            "describe/inner.json",
+            "logs.ndjson",
+            "manifest.json",
+            "metrics.ndjson",
+            "resources.json",
+            "traces.ndjson",
+        ]
+    );
+    let traces = export::lines(&files["traces.ndjson"]);
+    let exported = traces.iter().find(|trace| trace["trace"] == failed["trace"]).unwrap();
+    assert_eq!(exported["spans"], failed["spans"]);
+    assert_eq!((&exported["status"], &exported["error"]), (&502.into(), &true.into()));
+    let metrics = export::lines(&files["metrics.ndjson"]);
+    let times: Vec<_> = metrics
+        .iter()
+        .filter(|line| line["name"] == "http.server.request.duration")
+        .filter(|line| line["labels"]["service"] == "inner")
+        .collect();
+    assert_eq!(times[0]["points"][0][2], 1, "{metrics:?}");
+    let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
+    assert_eq!((&manifest["application"], &manifest["host"]), (&"seen".into(), &"0.1.0".into()));
+    assert!(manifest["limits"]["set"].as_array().is_some_and(|limits| limits.len() > 20));
+    // What is there stays; of one service, no other is told.
+    let again = app.run(&["export", "shop.zip"]).await;
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert!(!again.status.success() && told.contains("shop.zip is there already"), "{told}");
+    let one = app.run(&["export", "--service", "caller", "--format", "json", "caller.zip"]).await;
+    assert!(one.status.success());
+    let said: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!(said["files"]["traces.ndjson"]["items"], 1);
+    let files = export::files(&std::fs::read(app.path().join("caller.zip")).unwrap());
+    assert!(!files.contains_key("describe/inner.json") && !files["logs.ndjson"].contains("trap"));
+    // What failed leaves nothing behind.
+    let absent = app.run(&["export", "--service", "calller", "absent.zip"]).await;
+    let told = String::from_utf8(absent.stderr).unwrap();
+    assert!(!absent.status.success() && told.contains("no service calller"), "{told}");
+    let left = std::fs::read_dir(app.path()).unwrap();
+    let left =
+        left.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains(".zip"));
+    assert_eq!(left.count(), 2);
 }
 
 #[tokio::test]

@@ -146,6 +146,11 @@ test('a canary is compared with the version beside it, and ended', async () => {
   const versions = page.getByRole('region', { name: 'Versions in service' });
   await versions.getByText('canary').waitFor();
   await versions.getByText('2 (5.0 %)').waitFor();
+  const row = (state) => versions.getByRole('row', { name: new RegExp(state) });
+  await row('serving').getByText('1.21 ms').waitFor();
+  await row('serving').getByText('8.93 ms').waitFor();
+  await row('canary').getByText('2.4 ms').waitFor();
+  await row('canary').getByText('31 ms').waitFor();
   const [swap] = asked('POST', /swap$/);
   assert.deepEqual([swap.query.get('canary'), swap.query.get('for')], ['5%', '2m']);
   await picture(page, 'canary');

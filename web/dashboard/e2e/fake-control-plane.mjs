@@ -73,6 +73,7 @@ export class FakeControlPlane {
     const trace = this.telemetry.make(kind, Date.now() * 1000);
     this.streams.send('traces', [trace.summary]);
     this.streams.send('logs', trace.logs);
+    this.streams.send('unread', trace.logs);
     return trace.summary;
   }
 
@@ -93,6 +94,7 @@ export class FakeControlPlane {
       }),
     );
     this.streams.send('logs', made);
+    this.streams.send('unread', made);
   }
 
   emitResources(change) {
@@ -150,7 +152,7 @@ export class FakeControlPlane {
     const id = (pattern) => decodeURIComponent(pattern.exec(asked)?.[1] ?? '');
     const follow = query.get('follow') === 'true';
     if (asked === 'GET api/session')
-      return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0', recordings: true, exports: true });
+      return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0' });
     if (asked === 'POST api/logout')
       return json(response, {}, { 'set-cookie': `session=; Max-Age=0; Path=${this.prefix}` });
     if (asked === 'GET api/resources') {
@@ -196,7 +198,9 @@ export class FakeControlPlane {
     const wants = wantsLine(query, now);
     const answer = paged(this.telemetry.lines, wants, query);
     if (!follow) return json(response, answer);
-    this.streams.add(response, 'logs', answer.items.reverse(), wants);
+    // What counts the errors that nobody has looked at is open on every page.
+    const kind = query.get('level') === 'error' && query.get('limit') === '100' ? 'unread' : 'logs';
+    this.streams.add(response, kind, answer.items.reverse(), wants);
   }
 
   #traces(response, query, follow, now) {

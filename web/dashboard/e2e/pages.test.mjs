@@ -223,6 +223,12 @@ test('telemetry is deleted after a question', async () => {
     await dialog.getByRole('link', { name: 'Export last 1h' }).getAttribute('href'),
     /^api\/export\?since=1h$/,
   );
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    dialog.getByRole('link', { name: 'Export last 1h' }).click(),
+  ]);
+  assert.equal(file.suggestedFilename(), 'telemetry.zip');
+  assert.equal(await file.failure(), null);
   host.assertNoProblems();
 });
 

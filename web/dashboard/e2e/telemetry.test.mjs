@@ -137,6 +137,53 @@ test('log lines are filtered by level, service and words, and the filters are a 
   host.assertNoProblems();
 });
 
+test('errors that nobody has looked at are counted beside Logs until they are read', async () => {
+  const { fake, page } = host;
+  const nav = page.getByRole('navigation', { name: 'Pages' });
+  const named = (name) => nav.getByRole('link', { name }).waitFor();
+  const follows = () =>
+    eventually(
+      page,
+      'the stream of errors',
+      async () => fake.streams.count('unread'),
+      (count) => count > 0,
+    );
+  await follows();
+  // What there was before the first visit is read.
+  await named('Logs');
+  const emit = (count, level) =>
+    fake.emitLines(Array.from({ length: count }, (_, i) => ({ level, message: `number ${i}` })));
+  emit(3, 'warn');
+  emit(2, 'error');
+  await named('Logs 2 unread errors');
+  await picture(page, 'unread');
+  await page.reload();
+  await named('Logs 2 unread errors');
+  await host.go('#/logs?level=error');
+  await named(/^Logs$/);
+  emit(1, 'error');
+  // Seen where errors are shown, it is read.
+  const newest = fake.telemetry.lines.reduce((id, line) => Math.max(id, line.id), 0);
+  await eventually(
+    page,
+    'the newest error to be read',
+    () => page.evaluate(() => localStorage.getItem('wasm-host-dashboard-read')),
+    (kept) => kept.endsWith(`:${newest}}`),
+  );
+  await host.go('#/traces');
+  await named(/^Logs$/);
+  emit(1, 'error');
+  await named('Logs 1 unread error');
+  await host.go('#/logs');
+  await page.getByRole('button', { name: 'Mark 1 error as read' }).click();
+  await named(/^Logs$/);
+  await page.reload();
+  await follows();
+  emit(120, 'error');
+  await named('Logs 99+ unread errors');
+  host.assertNoProblems();
+});
+
 test('arrows go through log lines, the details follow, and Escape closes them', async () => {
   const { fake, page } = host;
   await host.go('#/logs');

@@ -9,6 +9,7 @@ import { ResourcesPage } from './resources/ResourcesPage';
 import { ApplicationProvider } from './shared/application';
 import { Boundary } from './shared/Boundary';
 import { FailureNotice } from './shared/Notices';
+import { UnreadProvider } from './shared/unread';
 import { useLoad } from './shared/useLoad';
 import { useRoute } from './shared/useRoute';
 import { Shell } from './shell/Shell';
@@ -30,13 +31,15 @@ export function App() {
   if (session.data) {
     return (
       <ApplicationProvider session={session.data}>
-        <Shell>
-          <Boundary>
-            <Suspense fallback={<p className="empty">Loading…</p>}>
-              <Page />
-            </Suspense>
-          </Boundary>
-        </Shell>
+        <UnreadProvider>
+          <Shell>
+            <Boundary>
+              <Suspense fallback={<p className="empty">Loading…</p>}>
+                <Page />
+              </Suspense>
+            </Boundary>
+          </Shell>
+        </UnreadProvider>
       </ApplicationProvider>
     );
   }

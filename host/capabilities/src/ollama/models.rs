@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use super::upstream::{CallTarget, Fallback};
 use super::{Address, Client, Ollama, OllamaConfig, Options, Terms, Upstream};
 use crate::backend::{Backend, Complaint, Host, asked, what_calls_do};
+use crate::breaker;
 use crate::granted::Granted;
 
 pub(super) struct Models {
@@ -65,5 +66,9 @@ impl Backend for Models {
 
     fn calls(&self) -> usize {
         self.client.live_calls()
+    }
+
+    fn breaker(&self) -> Option<breaker::Reading> {
+        Some(self.upstream.breaker())
     }
 }

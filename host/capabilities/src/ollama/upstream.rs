@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::address::Address;
 use super::body::{Body, full, lend};
 use super::network::Network;
-use crate::breaker::Breaker;
+use crate::breaker::{self, Breaker};
 use crate::context::RequestContext;
 use crate::transport::{Transport, TransportError};
 use wasm_host_limits::backends::BreakerConfig;
@@ -109,6 +109,11 @@ impl Upstream {
     /// Whether calls fail without the server being tried.
     pub fn is_open(&self) -> bool {
         self.breaker.is_open()
+    }
+
+    /// How its circuit breaker is.
+    pub fn breaker(&self) -> breaker::Reading {
+        self.breaker.read()
     }
 
     /// Look for the server now. For start-up and health reports; calls look for themselves.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::{PgDatabase, Postgres};
 use crate::backend::{Backend, Complaint, asked, what_calls_do};
+use crate::breaker;
 use crate::context::RequestContext;
 use crate::granted::Granted;
 
@@ -97,6 +98,10 @@ impl Backend for Awaited {
 
     fn calls(&self) -> usize {
         self.get().map_or(0, PgDatabase::in_use)
+    }
+
+    fn breaker(&self) -> Option<breaker::Reading> {
+        self.get().map(PgDatabase::breaker)
     }
 
     fn lacking(&self) -> Option<&'static str> {

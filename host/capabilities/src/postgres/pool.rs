@@ -21,7 +21,7 @@ use super::room::Room;
 use super::statement::{self, Task, Work};
 use super::url::Address;
 use super::{error, run, transaction};
-use crate::breaker::Breaker;
+use crate::breaker::{self, Breaker};
 use crate::context::RequestContext;
 use wasm_host_limits::postgres as limits;
 pub use wasm_host_limits::postgres::PoolConfig;
@@ -108,6 +108,11 @@ impl PgDatabase {
     /// Whether statements fail without a connection being tried.
     pub fn is_open(&self) -> bool {
         self.pool.breaker.is_open()
+    }
+
+    /// How its circuit breaker is.
+    pub fn breaker(&self) -> breaker::Reading {
+        self.pool.breaker.read()
     }
 
     /// Close the connections that are not in use. Those in use close when they come back.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use self::steps::Steps;
-use self::stored::{Known, busiest, known, points};
+pub(super) use self::stored::{Known, known};
+use self::stored::{busiest, points};
 use self::sum::Sum;
 use super::ReadError;
 use crate::reader::Reader;

@@ -10,7 +10,7 @@ use wasm_host_telemetry::metrics::{Exemplar, Figure, Instrument, Kind, Meters, P
 use crate::testing;
 use crate::{Reader, Series, SeriesPoints, SeriesQuery};
 
-static TIMES: Instrument = Instrument {
+pub(super) static TIMES: Instrument = Instrument {
     name: "times",
     unit: "s",
     description: "How long.",
@@ -24,7 +24,7 @@ static CALLS: Instrument = Instrument {
     kind: Kind::Histogram(&[1.0]),
     labels: &["service", "error.type"],
 };
-static COUNT: Instrument = Instrument {
+pub(super) static COUNT: Instrument = Instrument {
     name: "count",
     unit: "{thing}",
     description: "",
@@ -40,7 +40,7 @@ static LEVEL: Instrument = Instrument {
 };
 
 /// An application's figures, and what stores them.
-fn start(state: &std::path::Path) -> (Arc<Mutex<Meters>>, crate::Pipeline, Reader) {
+pub(super) fn start(state: &std::path::Path) -> (Arc<Mutex<Meters>>, crate::Pipeline, Reader) {
     let meters = Arc::new(Mutex::new(Meters::default()));
     let source = meters.clone();
     let source = Box::new(move || source.lock().read());

@@ -206,6 +206,7 @@ impl Turn {
         *suspected = state.is_computing();
         match self {
             Self::ByClock => {
+                state.work().add(now - began);
                 if now - began >= bounds::LONG_TURN {
                     weight.suspect(now);
                 }
@@ -213,6 +214,7 @@ impl Turn {
             }
             Self::ByProcessor(before) => {
                 let turn = processor_time().saturating_sub(before);
+                state.work().add(turn);
                 weight.add(turn, state.running(), now);
                 state.is_computing() && turn >= limits::EPOCH_TICK / 2 || weight.is_heavy(now)
             }
@@ -246,6 +248,7 @@ impl Future for Home {
         let leaves = if has_turn {
             let turn = Turn::begin(instance, now);
             if instance.task.as_mut().poll(cx).is_ready() {
+                instance.state.work().add(now.elapsed());
                 return Poll::Ready(());
             }
             turn.end(instance, now)
@@ -283,10 +286,12 @@ impl Away {
         let began = processor_time();
         // What the guest asks the host for meanwhile is done where it belongs.
         let task = instance.task.as_mut();
-        if threads::on_behalf_of(self.thread, &self.home, || task.poll(cx)).is_ready() {
+        let ended = threads::on_behalf_of(self.thread, &self.home, || task.poll(cx)).is_ready();
+        let (turn, now) = (processor_time().saturating_sub(began), Instant::now());
+        instance.state.work().add(turn);
+        if ended {
             return Poll::Ready(());
         }
-        let (turn, now) = (processor_time().saturating_sub(began), Instant::now());
         instance.weight.add(turn, instance.state.running(), now);
         if instance.state.is_computing() || !instance.weight.is_light(now) {
             return Poll::Pending;

@@ -88,7 +88,10 @@ async fn make_for(queue: &HandlerQueue, state: &Arc<InstanceState>) -> wasmtime:
     if !queue.policy.shares_processors() {
         return making.await;
     }
-    if let Poll::Ready(made) = poll!(&mut making) {
+    let began = Instant::now();
+    let first = poll!(&mut making);
+    state.work().add(began.elapsed());
+    if let Poll::Ready(made) = first {
         return made;
     }
     let (tell, made) = oneshot::channel();

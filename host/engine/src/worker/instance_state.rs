@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::instance::Status;
 use super::shared::Shared;
+use super::work::{Share, Work};
 use wasm_host_capabilities::context::RequestContext;
 
 /// The requests of one instance, and whether it takes more.
@@ -22,8 +23,6 @@ pub struct InstanceState {
     ended: AtomicBool,
     /// Ticks of the engine that guest code ran through since it last waited for something.
     ticks: AtomicU32,
-    /// Requests so far.
-    begun: AtomicUsize,
     /// Those that have no answer yet.
     unanswered: AtomicUsize,
     /// Nothing of the guest is left to be done.
@@ -44,6 +43,8 @@ pub struct InstanceState {
     left: AtomicBool,
     /// The count of renewals when it was made.
     made: u64,
+    /// Its requests so far, and what they took of a processor.
+    work: Arc<Work>,
     shared: Arc<Shared>,
 }
 
@@ -77,7 +78,6 @@ impl InstanceState {
             waker: AtomicWaker::new(),
             ended: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
-            begun: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             idle: AtomicBool::new(true),
             starting: AtomicBool::new(true),
@@ -88,6 +88,7 @@ impl InstanceState {
             available: AtomicBool::new(false),
             left: AtomicBool::new(false),
             made: shared.renewals(),
+            work: Work::new(shared.processor_time.clone()),
             shared,
         }
     }
@@ -136,8 +137,10 @@ impl InstanceState {
     pub(super) fn begin(self: &Arc<Self>, request: Arc<RequestState>) {
         // Only another instance could have set it before, and a request has one.
         let _ = request.instance.set(Arc::downgrade(self));
-        self.running.fetch_add(1, Ordering::Relaxed);
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        let is_alone = self.running.fetch_add(1, Ordering::Relaxed) == 0;
+        if let Some(share) = self.work.begin(is_alone) {
+            let _ = request.share.set(share);
+        }
         self.unanswered.fetch_add(1, Ordering::Relaxed);
         self.entries.lock().push(Entry { request, waiting: None });
     }
@@ -154,7 +157,11 @@ impl InstanceState {
 
     /// Requests so far.
     pub(super) fn begun(&self) -> usize {
-        self.begun.load(Ordering::Relaxed)
+        self.work.begun()
+    }
+
+    pub(super) fn work(&self) -> &Work {
+        &self.work
     }
 
     pub(super) fn unanswered(&self) -> usize {
@@ -307,6 +314,8 @@ pub struct RequestState {
     pub context: RequestContext,
     status: AtomicU8,
     instance: OnceLock<Weak<InstanceState>>,
+    /// Of its instance's work, if that began with nothing else.
+    share: OnceLock<Share>,
     /// The piece of the body that its reader waits for, counted from 1; 0 while it does not wait.
     waiting: AtomicU32,
     reader: AtomicWaker,
@@ -338,6 +347,7 @@ impl RequestState {
             context,
             status: AtomicU8::new(RequestStatus::Live as u8),
             instance: OnceLock::new(),
+            share: OnceLock::new(),
             waiting: AtomicU32::new(0),
             reader: AtomicWaker::new(),
             returned: AtomicBool::new(false),
@@ -354,6 +364,11 @@ impl RequestState {
     pub fn abandon(&self) {
         self.end(RequestStatus::Abandoned);
         self.context.cancel().cancel();
+    }
+
+    /// What its guest took of a processor so far. None: it was not alone in its instance, or nothing is known of it.
+    pub fn processor_time(&self) -> Option<Duration> {
+        self.share.get()?.taken()
     }
 
     /// Whether the instance ended before the response did. A body whose instance trapped looks

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::handler::HandlerQueue;
 use super::instance_state::InstanceState;
+use super::work::ProcessorTime;
 use wasm_host_limits as limits;
 
 /// All that instances of one version share.
@@ -25,6 +26,8 @@ pub struct Shared {
     /// Instances in which an abandoned request hangs: others come first.
     quarantined: AtomicUsize,
     instances: Mutex<Vec<Weak<InstanceState>>>,
+    /// What they took of the processors, with those of the service's other versions.
+    pub(super) processor_time: Arc<ProcessorTime>,
     /// The handlers that keep some of them warm.
     keepers: Mutex<Vec<Weak<HandlerQueue>>>,
     /// An instance has ended, or is free again: told to one of the requests that wait for one.
@@ -41,6 +44,11 @@ pub struct Retirement(u64);
 pub(super) struct AllInstancesBusy(usize);
 
 impl Shared {
+    /// For a service that has had so much of the processors.
+    pub(super) fn of(processor_time: Arc<ProcessorTime>) -> Self {
+        Self { processor_time, ..Self::default() }
+    }
+
     /// Instances that are alive.
     pub fn live_instances(&self) -> usize {
         self.live.load(Ordering::Acquire)

@@ -96,8 +96,6 @@ impl Admin {
             "csrf": csrf,
             "application": self.status.application(),
             "version": env!("CARGO_PKG_VERSION"),
-            "recordings": true,
-            "exports": false,
         });
         json(StatusCode::OK, &about)
     }

@@ -122,6 +122,11 @@ pub struct VersionStatus {
     pub served: u64,
     pub errors: u64,
     pub instances: usize,
+    /// Requests of the last minute, in a second.
+    pub rate: f64,
+    /// Times of their answers, in microseconds; none without anything to measure.
+    pub p50: Option<u64>,
+    pub p99: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
-use self::asked::Asked;
+pub(super) use self::asked::{Asked, Exported};
 pub(super) use self::follow::answer as lines;
 use super::recordings::{Link, Recordings};
 use super::{json, malformed, reads};

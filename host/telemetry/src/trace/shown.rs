@@ -35,7 +35,12 @@ impl Trace {
             }
         }
         if let Some(begun) = begun {
-            spans.push(phase("guest", self.guest(), begun, duration));
+            let computed = ended.processor_time.map(|time| time.as_secs_f64());
+            let attributes = computed.map(|time| (names::GUEST_CPU.into(), Value::from(time)));
+            spans.push(Span {
+                attributes: attributes.into_iter().collect(),
+                ..phase("guest", self.guest(), begun, duration)
+            });
         }
         spans
     }

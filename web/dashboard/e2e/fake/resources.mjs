@@ -264,6 +264,9 @@ export function details(service, now) {
             served: service.served,
             errors: service.failed,
             instances: service.instances,
+            rate: service.rate,
+            p50: service.p50,
+            p99: service.p99,
           },
         ]
       : [],

@@ -23,6 +23,9 @@ export class Versions {
       served: service.served,
       errors: service.failed,
       instances: service.instances,
+      rate: service.rate,
+      p50: service.p50,
+      p99: service.p99,
     };
     const canary = this.canaries.get(name);
     return { history: attempts, versions: canary ? [serving, canary] : [serving] };
@@ -93,6 +96,9 @@ export class Versions {
         served: 38,
         errors: 2,
         instances: 1,
+        rate: 0.6,
+        p50: 2_400,
+        p99: 31_000,
       });
       return put({ digest, verdict: 'canary' });
     }

@@ -4,10 +4,6 @@ export interface Session {
   readonly csrf: string;
   readonly application: string;
   readonly version: string;
-  /** Whether this host records requests as cases while it runs. */
-  readonly recordings: boolean;
-  /** Whether it gives out what it has kept as one file. */
-  readonly exports: boolean;
 }
 
 export interface ServiceResource {
@@ -97,6 +93,10 @@ export interface VersionCounts {
   readonly served: number;
   readonly errors: number;
   readonly instances: number;
+  /** Of the last minute: in a second, and times of answers; null without any. */
+  readonly rate: number;
+  readonly p50: number | null;
+  readonly p99: number | null;
 }
 
 export interface ResourceDetails {

@@ -9,6 +9,7 @@ import { FailureNotice, StreamNotice } from '../shared/Notices';
 import { formatRoute } from '../shared/route';
 import { useSettings } from '../shared/settings';
 import { clock } from '../shared/time';
+import { unreadText, useUnread } from '../shared/unread';
 import { useLiveList } from '../shared/useLiveList';
 import { useNarrow } from '../shared/useMedia';
 import { useRoute, useSetParams } from '../shared/useRoute';
@@ -31,6 +32,7 @@ export function LogsPage() {
     following: !paused && !query.has('until'),
   });
   const { list, stream, retryStream } = view;
+  const { count: unread, markRead } = useUnread();
   const item = query.get('item') ?? undefined;
   const [opened, setOpened] = useState<LogLine>();
   // A deep link names a line that may still be on its way, or in a page that was let go.
@@ -94,6 +96,11 @@ export function LogsPage() {
           >
             trace {trace.slice(0, 8)} <span aria-hidden="true">×</span>
             <span className="hidden-text">remove the filter</span>
+          </button>
+        )}
+        {unread > 0 && (
+          <button type="button" className="chip" onClick={markRead}>
+            Mark {unreadText(unread)} {unread === 1 ? 'error' : 'errors'} as read
           </button>
         )}
         <span className="spacer" />

@@ -2,14 +2,12 @@
 import { useState } from 'react';
 import { sendJson } from '../api/client';
 import { type ApiFailure, asFailure } from '../api/failure';
-import { useApplication } from '../shared/application';
 import { FailureNotice } from '../shared/Notices';
 import { formatRoute } from '../shared/route';
 
 export const requestsDefault = 10;
 
 export function RecordButton({ service, only }: { service: string; only: 'all' | 'failures' }) {
-  const { session } = useApplication();
   const [state, setState] = useState<'idle' | 'busy' | 'done'>('idle');
   const [failure, setFailure] = useState<ApiFailure>();
   const start = async () => {
@@ -23,7 +21,6 @@ export function RecordButton({ service, only }: { service: string; only: 'all' |
       setState('idle');
     }
   };
-  if (!session.recordings) return null;
   if (failure) return <FailureNotice failure={failure} onRetry={() => void start()} />;
   if (state === 'done') {
     return (

@@ -5,6 +5,7 @@ import { IconButton } from '../shared/Controls';
 import { Icon, type IconName } from '../shared/Icon';
 import { StreamNotice } from '../shared/Notices';
 import { formatRoute, type PageName } from '../shared/route';
+import { unreadText, useUnread } from '../shared/unread';
 import { useRoute } from '../shared/useRoute';
 import { HelpDialog } from './HelpDialog';
 import { SearchDialog } from './SearchDialog';
@@ -38,6 +39,7 @@ export function Shell({ children }: { children: ReactNode }) {
   const { session, resources, stream, retry } = useApplication();
   const { page, subject } = useRoute();
   const shown = useDestinations();
+  const { count: unread } = useUnread();
   const [dialog, setDialog] = useState<OpenDialog>();
   const close = useCallback(() => setDialog(undefined), []);
   useShortcuts(setDialog);
@@ -85,6 +87,12 @@ export function Shell({ children }: { children: ReactNode }) {
                 {destination.page === 'resources' && failing + down > 0 && (
                   <b className="count bad" aria-label={`${failing + down} down`}>
                     {failing + down}
+                  </b>
+                )}
+                {destination.page === 'logs' && unread > 0 && (
+                  <b className="count bad">
+                    {unreadText(unread)}
+                    <span className="hidden-text"> unread {unread === 1 ? 'error' : 'errors'}</span>
                   </b>
                 )}
               </a>

@@ -85,7 +85,7 @@ function ServiceVersions({ service }: { service: string }) {
       {!data && loading && <p className="empty">Reading…</p>}
       {data && (
         <div className="cards">
-          <section className="card" aria-label="In service">
+          <section className="card wide" aria-label="In service">
             <h2>In service</h2>
             <VersionsTable versions={data.versions} />
             <div className="row">

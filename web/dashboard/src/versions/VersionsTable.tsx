@@ -1,6 +1,6 @@
 // The versions that run at the moment, side by side.
 import type { VersionCounts } from '../api/types';
-import { count } from '../shared/time';
+import { count, duration } from '../shared/time';
 
 const looks: Readonly<Record<VersionCounts['state'], string>> = {
   serving: 'good',
@@ -9,6 +9,8 @@ const looks: Readonly<Record<VersionCounts['state'], string>> = {
 };
 
 const percent = (value: number) => `${value > 0 && value < 0.1 ? '<0.1' : value.toFixed(1)} %`;
+
+const time = (micros: number | null) => (micros === null ? '–' : duration(micros));
 
 export function VersionsTable({ versions }: { versions: readonly VersionCounts[] }) {
   const all = versions.reduce((sum, version) => sum + version.served + version.errors, 0);
@@ -24,6 +26,12 @@ export function VersionsTable({ versions }: { versions: readonly VersionCounts[]
             </th>
             <th scope="col" className="number">
               Errors
+            </th>
+            <th scope="col" className="number" title="Of the last minute">
+              p50
+            </th>
+            <th scope="col" className="number" title="Of the last minute">
+              p99
             </th>
             <th scope="col" className="number">
               In flight
@@ -53,6 +61,8 @@ export function VersionsTable({ versions }: { versions: readonly VersionCounts[]
                   {count(version.errors)}
                   {version.errors > 0 && ` (${percent(share)})`}
                 </td>
+                <td className="number">{time(version.p50)}</td>
+                <td className="number">{time(version.p99)}</td>
                 <td className="number">{version.in_flight}</td>
                 <td className="number">{version.instances}</td>
               </tr>

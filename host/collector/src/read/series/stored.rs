@@ -15,17 +15,17 @@ use crate::reader::Turn;
 use crate::segment::Segment;
 use wasm_host_limits::telemetry as limits;
 
-pub(super) type Labels = Vec<(String, String)>;
+pub(in crate::read) type Labels = Vec<(String, String)>;
 
 /// What a file says of a series.
-pub(super) struct Known {
-    pub(super) id: i64,
-    pub(super) kind: String,
-    pub(super) unit: String,
-    pub(super) description: String,
-    pub(super) bounds: Vec<f64>,
-    pub(super) overflow: bool,
-    pub(super) labels: Labels,
+pub(in crate::read) struct Known {
+    pub(in crate::read) id: i64,
+    pub(in crate::read) kind: String,
+    pub(in crate::read) unit: String,
+    pub(in crate::read) description: String,
+    pub(in crate::read) bounds: Vec<f64>,
+    pub(in crate::read) overflow: bool,
+    pub(in crate::read) labels: Labels,
 }
 
 impl Known {
@@ -44,7 +44,7 @@ impl Known {
         Ok((row.try_get(1)?, known))
     }
 
-    fn value(&self, dimension: &str) -> Option<&str> {
+    pub(in crate::read) fn value(&self, dimension: &str) -> Option<&str> {
         self.labels.iter().find_map(|(name, value)| (name == dimension).then_some(value.as_str()))
     }
 
@@ -59,7 +59,7 @@ impl Known {
 }
 
 /// The series of one file, of one instrument or of all.
-pub(super) async fn known(
+pub(in crate::read) async fn known(
     segment: &Segment,
     name: Option<&str>,
     turn: &Turn<'_>,

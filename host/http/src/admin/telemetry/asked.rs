@@ -13,12 +13,22 @@ use wasm_host_telemetry::clock;
 use wasm_host_telemetry::log::Level;
 
 /// The words of a query that nothing has taken yet.
-pub(super) struct Asked(Vec<(String, String)>);
+pub(in crate::admin) struct Asked(Vec<(String, String)>);
+
+/// What of all that is kept is wanted as a file.
+#[derive(Clone)]
+pub(in crate::admin) struct Exported {
+    /// Microseconds since 1970. None: all that is there.
+    pub(in crate::admin) since: Option<u64>,
+    pub(in crate::admin) until: u64,
+    /// This one alone.
+    pub(in crate::admin) service: Option<String>,
+}
 
 const LEVELS: [Level; 5] = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
 
 impl Asked {
-    pub(super) fn of(query: Option<&str>) -> Result<Self, Failure> {
+    pub(in crate::admin) fn of(query: Option<&str>) -> Result<Self, Failure> {
         let words = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Ok(Self(words.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()))
     }
@@ -111,6 +121,16 @@ impl Asked {
         };
         self.nothing_else()?;
         Ok(query)
+    }
+
+    pub(in crate::admin) fn export(mut self) -> Result<Exported, Failure> {
+        let asked = Exported {
+            since: self.moment("since")?,
+            until: self.moment("until")?.unwrap_or_else(clock::now),
+            service: self.one("service"),
+        };
+        self.nothing_else()?;
+        Ok(asked)
     }
 
     /// What is left are values that series are to have.
