@@ -298,3 +298,6 @@ pub enum ResponseEnd {
     /// The client hung up first.
     Left,
 }
+
+#[cfg(test)]
+mod tests;
