@@ -178,6 +178,7 @@ async fn what_takes_a_compiler_too_long_is_refused_by_check_and_at_the_start() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(64), "{said}");
         assert!(said.contains("wasm-host.toml:2:1: error: [service.bomb]: "), "{said}");
-        assert!(said.contains("within 1s of processor time ('compile-cpu-timeout'"), "{said}");
+        // Within a bound of the processor's time, or of that of a busy machine, which follows from it.
+        assert!(said.contains("('compile-cpu-timeout' in [limits] sets "), "{said}");
     }
 }
