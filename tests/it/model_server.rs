@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::models::{CHAT, WORD, one_word, with_demo};
+use wasm_host_tests::ports::Closed;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
-use wasm_host_tests::{client, eventually, ports};
+use wasm_host_tests::{client, eventually};
 
 async fn serve(upstream: &Upstream) -> Host {
     App::new(
@@ -169,8 +170,8 @@ async fn the_rest_of_the_api_passes_byte_for_byte() {
 #[tokio::test]
 async fn the_demo_answers_until_a_real_server_appears() {
     // A port that nobody listens on, and where the real server will appear.
-    let address = ports::reserve_address();
-    let app = with_demo("").env("OLLAMA_HOST", &address);
+    let port = Closed::take();
+    let app = with_demo("").env("OLLAMA_HOST", &port.address);
     let host = app.serve().await;
     let tags = host.get("/ollama/api/tags").await.json();
     assert!(tags["models"][0]["name"].as_str().unwrap().starts_with("demo"), "{tags}");
@@ -187,10 +188,9 @@ async fn the_demo_answers_until_a_real_server_appears() {
     assert!(text.trim_end().lines().last().unwrap().contains("\"done\":true"), "{text}");
     host.logs("demo").await;
 
-    let _real = Upstream::start_at(&address, |_| {
+    let _real = Upstream::open(port, |_| {
         vec![Step::Send(json("200 OK", r#"{"models":[{"name":"real:1b"}]}"#))]
-    })
-    .await;
+    });
     eventually("the real server to take over", async || {
         let tags = host.get("/ollama/api/tags").await.json();
         (tags["models"][0]["name"] == "real:1b").then_some(())

@@ -144,20 +144,23 @@ async fn services_that_wait_for_a_connection_are_served_in_turn() {
     let postgres = Postgres::start();
     let host = neighbours(&postgres, "pool = 1\nacquire-timeout = \"1m\"").await;
     let done = std::cell::Cell::new(0);
-    let many = (0..20).map(|_| async {
+    let many = (0..60).map(|_| async {
         assert_eq!(ask(&host, "one", "select 'slow' from pg_sleep(0.2)").await, "slow");
         done.set(done.get() + 1);
     });
     let few = async {
         eventually("the others to wait", async || {
-            (host.service("one").await["in_flight"].as_u64() > Some(15)).then_some(())
+            (host.service("one").await["in_flight"].as_u64() > Some(50)).then_some(())
         })
         .await;
         assert_eq!(ask(&host, "other", "select 'fine'").await, "fine");
-        // It came last, and some may have been served before it came.
-        assert!(done.get() <= 15, "{} were served before it", done.get());
+        // It came last, and some may have been served before it came: on a busy machine as many as fit into seconds.
+        assert!(done.get() <= 50, "{} were served before it", done.get());
     };
-    tokio::join!(join_all(many), few);
+    tokio::select! {
+        _ = join_all(many) => panic!("all were served before it"),
+        () = few => {}
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ const BUILD: &str = r#"
 echo "$WASM_HOST_CHANGED" >> builds
 trap 'echo >> ended' EXIT
 version=$(cat components/greeter/src/lib.rs)
-if [ -e slow ]; then touch building; while [ -e slow ]; do sleep 0.05; done; fi
+if [ -e slow ]; then touch building; while [ -e building ]; do sleep 0.05; done; fi
 echo "compiling $version"
 if [ "$version" = broken ]; then
     echo "error[E0308]: mismatched types" >&2
@@ -154,9 +154,14 @@ async fn changes_during_a_build_are_one_more_build() {
     source(&app, "one");
     tokio::time::sleep(Duration::from_millis(250)).await;
     assert_eq!(built(&app).len(), 2, "two builds at once");
-    fs::remove_file(app.path().join("slow")).unwrap();
+    fs::remove_file(app.path().join("building")).unwrap();
     logged(&host, "0.sql and 5 more changed; building").await;
+    // What is swapped in sooner would take the place of a version that is still compiled.
+    logged(&host, "greeter: activated").await;
+    fs::remove_file(app.path().join("slow")).unwrap();
     eventually("the first version again", async || {
+        // Where that build has begun before.
+        let _ = fs::remove_file(app.path().join("building"));
         (host.log().matches("greeter: activated").count() == 2).then_some(())
     })
     .await;

@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use crate::ports::Closed;
+
 /// One step of an answer.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -40,15 +42,15 @@ impl Upstream {
     /// Answer `/api/version`, by which a host asks whether Ollama is there, and everything else by
     /// what `script` says for the head of the request.
     pub async fn start(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
-        Self::start_at("127.0.0.1:0", script).await
+        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), script)
     }
 
-    /// The same at an address that is known before.
-    pub async fn start_at(
-        address: &str,
-        script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
-    ) -> Self {
-        let socket = TcpListener::bind(address).await.expect("the address is free");
+    /// The same on a port that was closed until now.
+    pub fn open(port: Closed, script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::on(port.listen(), script)
+    }
+
+    fn on(socket: TcpListener, script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let url = format!("http://{}", socket.local_addr().expect("an address"));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let script = Arc::new(script);

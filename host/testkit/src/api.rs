@@ -21,15 +21,13 @@ pub use function::Function;
 pub use response::{Failure, TestResponse};
 
 use super::case::{
-    Action, Body, CLOCK, Call, Case, Content, End, Leave, Matching, OllamaBounds, Outcome, Request,
-    Target,
+    Action, Body, Call, Case, Content, End, Leave, Matching, OllamaBounds, Outcome, Request, Target,
 };
 use super::component::{Component, Kit, Place};
 
 use super::run::{Observed, run};
 use super::script::{Question, Seen};
 use wasm_host_limits as limits;
-use wasm_host_limits::ollama::OllamaLimits;
 
 /// A component with a script. Every request meets a new instance and the script from its beginning.
 pub struct ComponentTest {
@@ -281,24 +279,7 @@ fn call(action: Action) -> Call {
 }
 
 fn case(name: &str) -> Case {
-    Case {
-        name: name.to_string(),
-        about: None,
-        clock: CLOCK,
-        seed: 0,
-        env: std::collections::BTreeMap::new(),
-        matching: Matching::Strict,
-        timeout: None,
-        patience: limits::testkit::PATIENCE,
-        ollama: OllamaBounds {
-            concurrent: OllamaLimits::concurrent().default,
-            first_byte_timeout: OllamaLimits::first_byte_timeout().default,
-        },
-        request: request("GET", "/"),
-        calls: Vec::new(),
-        response: None,
-        log: Vec::new(),
-    }
+    Case { name: name.to_string(), request: request("GET", "/"), ..Case::default() }
 }
 
 /// One engine for all tests of a process: it reserves address space.

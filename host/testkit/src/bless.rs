@@ -3,8 +3,9 @@
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
-use super::case::read::json_of;
-use super::case::write::{put_question, put_response};
+use super::case::file;
+use super::case::forms::json_of;
+use super::case::keys::Keys;
 use super::case::{
     Action, Answer, Body, Call, Case, Chunk, Exchange, Expected, FunctionAnswer, HttpAnswer,
     Outcome, Response, ResponseEnd, RowsAnswer,
@@ -15,28 +16,8 @@ use super::run::Observed;
 use super::script::{Question, Seen};
 use wasm_host_capabilities::postgres::backend::Error;
 
-/// Keys of `[[call]]` that say what is expected.
-const QUESTION: [&str; 16] = [
-    "query",
-    "execute",
-    "begin",
-    "commit",
-    "rollback",
-    "ollama",
-    "http",
-    "function",
-    "parameters",
-    "headers",
-    "text",
-    "json",
-    "base64",
-    "any-body",
-    "transaction",
-    "cancelled",
-];
-
-const RESPONSE: [&str; 8] =
-    ["status", "headers", "text", "json", "base64", "chunks", "end", "reason"];
+/// The key of `[[call]]` that says nothing of what is expected.
+const ANSWER: &str = "answer";
 
 /// The file's text with what was seen in place of what was expected.
 ///
@@ -52,11 +33,13 @@ pub fn bless(text: &str, case: &Case, observed: &Observed) -> Result<String, Str
     if file.get("call").is_some_and(|calls| !calls.is_array_of_tables()) {
         return Err("its calls are in one line; write each below a line [[call]]".to_string());
     }
-    let response = response(case.response.as_ref(), observed, end);
-    let mut wanted = Table::new();
-    put_response(&mut wanted, &response, case.request.leave.is_some());
+    let mut response = response(case.response.as_ref(), observed, end);
+    let mut wanted = Keys::write();
+    // What is written is not judged.
+    let _ = file::response(&mut wanted, &mut response, case.request.leave.is_some());
+    let wanted = wanted.written();
     if let Some(table) = file.get_mut("response").and_then(Item::as_table_mut) {
-        merge(table, wanted, &RESPONSE);
+        merge(table, wanted);
     } else {
         file.insert("response", Item::Table(wanted));
     }
@@ -131,12 +114,10 @@ fn calls(file: &mut DocumentMut, case: &Case, seen: &[Seen]) {
         let mut table = match scripted {
             Some((call, table)) => {
                 let mut table = table.clone();
-                let mut wanted = Table::new();
-                put_question(&mut wanted, &call_of(seen, Some(call)));
-                merge(&mut table, wanted, &QUESTION);
+                merge(&mut table, written(call_of(seen, Some(call))));
                 table
             }
-            None => super::case::write::call(&call_of(seen, None)),
+            None => written(call_of(seen, None)),
         };
         table.set_position(position);
         new.push(table);
@@ -211,14 +192,21 @@ pub fn call_of(seen: &Seen, scripted: Option<&Call>) -> Call {
     }
 }
 
-/// Make `table` say what `wanted` says under these keys. What says the same already stays as it is written.
-fn merge(table: &mut Table, mut wanted: Table, keys: &[&str]) {
-    for key in keys {
-        match (wanted.remove(key), table.get_mut(key)) {
-            (None, None) => {}
-            (None, Some(_)) => drop(table.remove(key)),
-            (Some(new), None) => drop(table.insert(key, new)),
-            (Some(new), Some(old)) => replace(key, old, new),
+fn written(call: Call) -> Table {
+    let mut keys = Keys::write();
+    // What is written is not judged.
+    let _ = file::call(&mut keys, Some(call));
+    keys.written()
+}
+
+/// Make `table` say what `wanted` says of what is expected. What says the same already stays as it is written.
+fn merge(table: &mut Table, wanted: Table) {
+    table.retain(|key, _| key == ANSWER || wanted.contains_key(key));
+    for (key, new) in wanted {
+        match table.get_mut(&key) {
+            _ if key == ANSWER => {}
+            None => drop(table.insert(&key, new)),
+            Some(old) => replace(&key, old, new),
         }
     }
 }

@@ -6,20 +6,25 @@
 //! in a file, everything below `answer` is what a capability says, and everything else is
 //! what the component must do.
 
-pub(crate) mod read;
+pub(crate) mod file;
+pub(crate) mod forms;
+pub(crate) mod keys;
 pub(crate) mod value;
-pub(super) mod write;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use jiff::Timestamp;
 
-pub use read::Wrong;
+pub use file::Wrong;
 pub use value::Expected;
 
 use wasm_host_capabilities::function::FunctionCall;
 use wasm_host_capabilities::postgres::backend::{Column, Error as SqlFailure, Row};
+use wasm_host_limits::ollama::OllamaLimits;
+use wasm_host_limits::testkit::PATIENCE;
 
 /// The clock of a case that does not set it: the beginning of 2026.
 pub const CLOCK: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -53,8 +58,30 @@ pub struct Case {
     pub log: Vec<String>,
 }
 
+/// What a file without a key has.
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            about: None,
+            clock: CLOCK,
+            seed: 0,
+            env: BTreeMap::new(),
+            matching: Matching::default(),
+            timeout: None,
+            patience: PATIENCE,
+            ollama: OllamaBounds::default(),
+            request: Request::default(),
+            calls: Vec::new(),
+            response: None,
+            log: Vec::new(),
+        }
+    }
+}
+
 /// How calls find their answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Matching {
     /// Every call as scripted, in the order of the file, and no others.
     #[default]
@@ -74,8 +101,17 @@ pub struct OllamaBounds {
     pub first_byte_timeout: Duration,
 }
 
+impl Default for OllamaBounds {
+    fn default() -> Self {
+        Self {
+            concurrent: OllamaLimits::concurrent().default,
+            first_byte_timeout: OllamaLimits::first_byte_timeout().default,
+        }
+    }
+}
+
 /// What the client sends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     pub method: String,
     /// Path and query.
@@ -108,20 +144,19 @@ pub enum Body {
 }
 
 /// A body that is sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Content {
+    #[default]
     Empty,
     /// At once, with its length.
     Whole(Body),
     /// Piece by piece, without a length. In a file either `chunks`, or `lines`, which adds the line's end to each piece.
-    Stream {
-        pieces: Vec<Piece>,
-        lines: bool,
-    },
+    Stream { pieces: Vec<Piece>, lines: bool },
 }
 
 /// A piece of a streamed body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "forms::PieceForm", into = "forms::PieceForm")]
 pub enum Piece {
     Text(String),
     Bytes(Vec<u8>),
@@ -130,7 +165,8 @@ pub enum Piece {
 }
 
 /// How something that is sent ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum End {
     #[default]
     Whole,
@@ -167,7 +203,8 @@ pub enum Action {
 }
 
 /// What becomes of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Committed,
     /// By a call, by being dropped, or by its client's leaving.
@@ -278,7 +315,8 @@ pub struct Response {
 }
 
 /// All of a body that comes at one moment of virtual time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "forms::ChunkForm", into = "forms::ChunkForm")]
 pub struct Chunk {
     /// Since the request.
     pub at: Duration,
@@ -286,7 +324,8 @@ pub struct Chunk {
 }
 
 /// How a response ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ResponseEnd {
     /// All of it came.
     #[default]
@@ -298,3 +337,28 @@ pub enum ResponseEnd {
     /// The client hung up first.
     Left,
 }
+
+impl Outcome {
+    /// The word of a case file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::RolledBack => "rolled-back",
+        }
+    }
+}
+
+impl ResponseEnd {
+    /// The word of a case file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Error => "error",
+            Self::Trap => "trap",
+            Self::Left => "left",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub fn judge(case: &Case, observed: &Observed) -> Vec<Difference> {
             about: "time",
             text: format!(
                 "After {} of virtual time it still waited, and was ended. More time is `patience` in the case.",
-                super::case::write::show_duration(case.patience)
+                super::case::forms::show_duration(case.patience)
             ),
         }),
         Ended::Response(_) => {}

@@ -73,7 +73,7 @@ pub fn text(suites: &[Suite], took: Duration) -> String {
                 name.clone(),
                 word.to_string(),
                 milliseconds(observed.took),
-                super::case::write::show_duration(observed.virtual_time),
+                super::case::forms::show_duration(observed.virtual_time),
             ]);
             if word == "FAILED" {
                 details += &detail(&name, verdict, suite.unblessed(index));

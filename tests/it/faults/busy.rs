@@ -101,16 +101,16 @@ async fn instances_of_the_whole_host_that_run_out_are_503() {
 
 #[tokio::test]
 async fn a_version_waits_for_a_place_of_the_host_to_be_tried() {
-    let host = app("instances = 1", "").serve().await;
+    let app = app("instances = 1", "").env("WASM_HOST_LOG", "info,wasm_host_service::swap=debug");
+    let host = app.serve().await;
     let held = hold_an_instance(&host).await;
     let version = std::fs::read(component("version-one")).unwrap();
     // Where none becomes free it is told what is missing.
     let reply = host.swap("good", "", &version).await;
     assert_eq!(reply.status, 422, "{}", reply.text());
     assert!(reply.text().contains("'instances' in [limits]"), "{}", reply.text());
-    // Now it is compiled, and is tried at once.
     let release = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        host.logs("swap 2 is compiled and tried").await;
         drop(held);
     };
     let (reply, ()) = tokio::join!(host.swap("good", "", &version), release);

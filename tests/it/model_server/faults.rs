@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::models::{CHAT, LAST, WORD};
+use wasm_host_tests::ports::Closed;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
-use wasm_host_tests::{client, eventually, ports};
+use wasm_host_tests::{client, eventually};
 
 async fn with(url: &str, keys: &str) -> Host {
     App::new(&format!(
@@ -36,9 +37,9 @@ async fn chat(host: &Host) -> (u16, Result<String, String>) {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_503_at_once_and_its_return_needs_no_restart() {
-    let address = ports::reserve_address();
+    let port = Closed::take();
     let keys = "breaker-failures = 2\nbreaker-wait = \"200ms\"\nbreaker-wait-max = \"400ms\"";
-    let host = with(&address, keys).await;
+    let host = with(&port.address, keys).await;
     for _ in 0..2 {
         let reply = host.send("POST", "/ollama/api/chat", CHAT).await;
         assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, "2"));
@@ -53,10 +54,9 @@ async fn a_server_that_is_away_is_503_at_once_and_its_return_needs_no_restart() 
     let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;
     let told = "no Ollama answers for local; calls fail at once until it does";
     assert!(ready.text().contains(told), "{}", ready.text());
-    let _back = Upstream::start_at(&address, |_| {
+    let _back = Upstream::open(port, |_| {
         vec![Step::Send(ndjson_head()), Step::Send(chunk(LAST)), Step::Send(end())]
-    })
-    .await;
+    });
     eventually("the server to be found", async || (chat(&host).await.0 == 200).then_some(())).await;
     host.logs("can be reached again").await;
     let log = host.log();

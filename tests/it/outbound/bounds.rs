@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use wasm_host_tests::ports::Closed;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, json, ndjson_head};
-use wasm_host_tests::{client, eventually, ports, within};
+use wasm_host_tests::{client, eventually, within};
 
 use super::{callers, fetch};
 
@@ -79,8 +80,8 @@ async fn an_answer_over_the_bound_is_cut() {
 
 #[tokio::test]
 async fn a_host_that_is_away_is_told_by_ready_and_found_when_it_is_back() {
-    let address = ports::reserve_address();
-    let url = format!("http://{address}");
+    let port = Closed::take();
+    let url = format!("http://{}", port.address);
     let host = callers(&format!(
         "[service.caller.outbound]\nallow = \"{url}\"\nbreaker-failures = 2\n\
          breaker-wait = \"100ms\"\nbreaker-wait-max = \"200ms\""
@@ -97,8 +98,7 @@ async fn a_host_that_is_away_is_told_by_ready_and_found_when_it_is_back() {
         text.contains("DestinationUnavailable").then_some(())
     });
     known.await;
-    let _back =
-        Upstream::start_at(&address, |_| vec![Step::Send(json("200 OK", "\"back\""))]).await;
+    let _back = Upstream::open(port, |_| vec![Step::Send(json("200 OK", "\"back\""))]);
     eventually("the host to be found", async || (fetch(&host, &url).await.0 == 200).then_some(()))
         .await;
     let ready = client::send(&host.admin, "GET", "/ready", &[], "").await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wasm_host_tests::host::App;
-use wasm_host_tests::{client, eventually, within};
+use wasm_host_tests::{client, eventually, sockets, within};
 
 use super::{activate, answers, app_with, serve, version};
 
@@ -47,11 +47,8 @@ async fn a_client_that_stopped_reading_does_not_keep_an_old_version() {
     let mut stalled = within("a connection", TcpStream::connect(&host.address)).await.unwrap();
     let request = "GET /?pieces=1000000&bytes=60000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     stalled.write_all(request.as_bytes()).await.unwrap();
-    eventually("the request to run", async || {
-        (host.service("app").await["in_flight"] == 1).then_some(())
-    })
-    .await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sockets::is_stalled(&stalled).await;
+    assert_eq!(host.service("app").await["in_flight"], 1);
     activate(&host, "two").await;
     let old = eventually("the end of the drain", async || {
         let record = host.history("app").await.swap_remove(0);
@@ -70,16 +67,18 @@ async fn a_swap_that_comes_while_the_host_stops_is_rejected() {
     let mut upload = within("a connection", TcpStream::connect(&host.admin)).await.unwrap();
     let head = format!(
         "POST /services/app/swap HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\n\
-         content-type: application/wasm\r\ncontent-length: {}\r\n\r\n",
+         content-type: application/wasm\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
         host.admin,
         host.authorization(),
         component.len()
     );
     let (first, second) = component.split_at(component.len() / 2);
     upload.write_all(head.as_bytes()).await.unwrap();
+    // It says so when it begins to read, which is before it is told to stop.
+    let mut begun = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    within("the host to read", upload.read_exact(&mut begun)).await.unwrap();
+    assert!(begun.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&begun));
     upload.write_all(first).await.unwrap();
-    // So that the host has begun to read before it is told to stop.
-    tokio::time::sleep(Duration::from_millis(300)).await;
     host.terminate();
     eventually("the port to close", async || {
         TcpStream::connect(&host.address).await.is_err().then_some(())

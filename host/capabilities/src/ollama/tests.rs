@@ -30,6 +30,9 @@ fn terms() -> Terms {
     }
 }
 
+/// How long a test waits for what has no promise.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server without a stand-in.
 fn alone(url: &str) -> Upstream {
     alone_with(url, &terms())

@@ -6,13 +6,14 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::civil;
+use serde::{Deserialize, Serialize};
 use toml::Value as Toml;
-use toml_edit::{Array, InlineTable, Value as Written};
 
 use wasm_host_capabilities::postgres::backend::{Date, Scalar, Time, Timestamp, Value};
 
 /// What a parameter must be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Toml", into = "Toml")]
 pub enum Expected {
     /// This number in any integer type.
     Integer(i64),
@@ -21,15 +22,25 @@ pub enum Expected {
     Exactly(Value),
 }
 
-impl Expected {
-    pub(super) fn read(toml: &Toml) -> Result<Self, String> {
+impl TryFrom<Toml> for Expected {
+    type Error = String;
+
+    fn try_from(toml: Toml) -> Result<Self, String> {
         Ok(match toml {
-            Toml::Integer(number) => Self::Integer(*number),
-            Toml::Float(number) => Self::Float(*number),
-            other => Self::Exactly(typed(other)?),
+            Toml::Integer(number) => Self::Integer(number),
+            Toml::Float(number) => Self::Float(number),
+            other => Self::Exactly(typed(&other)?),
         })
     }
+}
 
+impl From<Expected> for Toml {
+    fn from(expected: Expected) -> Self {
+        expected.written()
+    }
+}
+
+impl Expected {
     /// Whether a parameter is what was expected.
     pub fn matches(&self, value: &Value) -> bool {
         match (self, value) {
@@ -43,7 +54,7 @@ impl Expected {
         }
     }
 
-    pub(super) fn written(&self) -> Written {
+    fn written(&self) -> Toml {
         match self {
             Self::Integer(number) => (*number).into(),
             Self::Float(number) => (*number).into(),
@@ -169,26 +180,38 @@ fn scalar(type_name: &str, toml: &Toml) -> Result<Scalar, String> {
     })
 }
 
-fn written(value: &Value) -> Written {
+fn written(value: &Value) -> Toml {
     match value {
         Value::Null => null(),
         Value::Scalar(scalar) => scalar_written(scalar),
         Value::Array(elements) => {
             let element =
                 |scalar: &Option<Scalar>| scalar.as_ref().map_or_else(null, scalar_written);
-            Array::from_iter(elements.iter().map(element)).into()
+            Toml::Array(elements.iter().map(element).collect())
         }
     }
 }
 
-fn null() -> Written {
-    InlineTable::from_iter([("null", true)]).into()
+fn single(name: &str, value: impl Into<Toml>) -> Toml {
+    Toml::Table([(name.to_string(), value.into())].into_iter().collect())
 }
 
-fn scalar_written(scalar: &Scalar) -> Written {
-    let (name, value): (_, Written) = match scalar {
-        Scalar::Text(text) => return text.as_str().into(),
-        Scalar::Boolean(truth) => return (*truth).into(),
+fn null() -> Toml {
+    single("null", true)
+}
+
+fn scalar_written(scalar: &Scalar) -> Toml {
+    match (scalar, named(scalar)) {
+        (Scalar::Text(_) | Scalar::Boolean(_), (_, plain)) => plain,
+        (_, (name, plain)) => single(name, plain),
+    }
+}
+
+/// The name of a scalar's type, and its value where that is known.
+fn named(scalar: &Scalar) -> (&'static str, Toml) {
+    match scalar {
+        Scalar::Text(text) => ("text", text.as_str().into()),
+        Scalar::Boolean(truth) => ("boolean", (*truth).into()),
         Scalar::Int16(number) => ("int16", i64::from(*number).into()),
         Scalar::Int32(number) => ("int32", i64::from(*number).into()),
         Scalar::Int64(number) => ("int64", (*number).into()),
@@ -197,64 +220,29 @@ fn scalar_written(scalar: &Scalar) -> Written {
             ("float32", number.to_string().parse().unwrap_or(f64::from(*number)).into())
         }
         Scalar::Float64(number) => ("float64", (*number).into()),
-        other => return InlineTable::from_iter([text_written(other)]).into(),
-    };
-    InlineTable::from_iter([(name, value)]).into()
-}
-
-/// Those that are written as texts.
-fn text_written(scalar: &Scalar) -> (&'static str, String) {
-    match scalar {
-        Scalar::Bytes(bytes) => ("bytes", BASE64_STANDARD.encode(bytes)),
-        Scalar::Date(date) => ("date", show_date(date)),
-        Scalar::Time(time) => ("time", show_time(time)),
+        Scalar::Bytes(bytes) => ("bytes", BASE64_STANDARD.encode(bytes).into()),
+        Scalar::Date(date) => ("date", show_date(date).into()),
+        Scalar::Time(time) => ("time", show_time(time).into()),
         Scalar::Timestamp(at) => {
-            ("timestamp", format!("{}T{}", show_date(&at.date), show_time(&at.time)))
+            ("timestamp", format!("{}T{}", show_date(&at.date), show_time(&at.time)).into())
         }
         Scalar::TimestampTz(at) => {
-            ("timestamp-tz", format!("{}T{}Z", show_date(&at.date), show_time(&at.time)))
+            ("timestamp-tz", format!("{}T{}Z", show_date(&at.date), show_time(&at.time)).into())
         }
-        Scalar::Uuid(text) => ("uuid", text.clone()),
-        Scalar::Json(text) => ("json", text.clone()),
-        Scalar::Numeric(text) => ("numeric", text.clone()),
-        Scalar::Text(_)
-        | Scalar::Boolean(_)
-        | Scalar::Int16(_)
-        | Scalar::Int32(_)
-        | Scalar::Int64(_)
-        | Scalar::Float32(_)
-        | Scalar::Float64(_) => ("text", String::new()),
+        Scalar::Uuid(text) => ("uuid", text.as_str().into()),
+        Scalar::Json(text) => ("json", text.as_str().into()),
+        Scalar::Numeric(text) => ("numeric", text.as_str().into()),
     }
 }
 
 /// A cell as its column's type lets it be written: plainly where that says the same.
-pub(super) fn cell_written(type_name: &str, value: &Value) -> Written {
+pub(super) fn cell_written(type_name: &str, value: &Value) -> Toml {
     let plain = match value {
-        Value::Scalar(scalar) => plain(scalar),
+        Value::Scalar(scalar) => named(scalar).1,
         Value::Null | Value::Array(_) => written(value),
     };
-    match toml::from_str::<toml::Table>(&format!("v = {plain}")) {
-        Ok(table)
-            if table.get("v").and_then(|toml| cell(type_name, toml).ok()).map(|v| show(&v))
-                == Some(show(value)) =>
-        {
-            plain
-        }
-        _ => written(value),
-    }
-}
-
-fn plain(scalar: &Scalar) -> Written {
-    match scalar {
-        Scalar::Int16(number) => i64::from(*number).into(),
-        Scalar::Int32(number) => i64::from(*number).into(),
-        Scalar::Int64(number) => (*number).into(),
-        Scalar::Float32(number) => number.to_string().parse().unwrap_or(f64::from(*number)).into(),
-        Scalar::Float64(number) => (*number).into(),
-        Scalar::Text(text) => text.as_str().into(),
-        Scalar::Boolean(truth) => (*truth).into(),
-        other => text_written(other).1.into(),
-    }
+    let says_the_same = cell(type_name, &plain).is_ok_and(|read| show(&read) == show(value));
+    if says_the_same { plain } else { written(value) }
 }
 
 fn integer(scalar: &Scalar) -> Option<i64> {

@@ -178,9 +178,12 @@ answer.end = "stall"
             ("function = \"get\"", "is not CAPABILITY.FUNCTION"),
             ("function = \"a.b\"\njson = [1]", "arguments are by name"),
             ("function = \"a.b\"\ntransaction = 1", "`transaction` is for the database"),
-            ("function = \"a.b\"\nanswer.status = 200", "has no `answer.status`"),
+            ("function = \"a.b\"\nanswer.status = 200", "unknown field `answer.status`"),
             ("function = \"a.b\"\nanswer.json = '1'\nanswer.failure = '2'", "one of `json`"),
-            ("query = \"a\"\nanswer.failure = '1'\nanswer.columns = []", "no `answer.failure`"),
+            (
+                "query = \"a\"\nanswer.failure = '1'\nanswer.columns = []",
+                "unknown field `answer.failure`",
+            ),
         ] {
             let text = format!("request.path = \"/\"\n[[call]]\n{call}\n");
             let wrong = Case::parse(&text, Path::new("a.toml")).unwrap_err();

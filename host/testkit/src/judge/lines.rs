@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::ending;
+use crate::case::forms::show_duration;
 use crate::case::value::show;
-use crate::case::write::show_duration;
 use crate::case::{Action, Body, Call, Case, Outcome, Response, Target};
 use crate::run::Observed;
 use crate::script::{Question, Seen};

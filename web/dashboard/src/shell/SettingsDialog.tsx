@@ -67,15 +67,13 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
       <div className="setting">
         <h3>Telemetry on the host</h3>
         <p className="quiet">Logs, traces and metrics that the host has kept.</p>
-        {session.exports && (
-          <div className="row">
-            {['1h', '12h'].map((since) => (
-              <a key={since} className="button" href={withQuery('api/export', { since })} download>
-                Export last {since}
-              </a>
-            ))}
-          </div>
-        )}
+        <div className="row">
+          {['1h', '12h'].map((since) => (
+            <a key={since} className="button" href={withQuery('api/export', { since })} download>
+              Export last {since}
+            </a>
+          ))}
+        </div>
         <div className="row">
           <ServiceSelect value={service} onChange={setService} />
           {asked ? (

@@ -244,13 +244,17 @@ async fn a_server_is_read_no_faster_than_the_component_reads() {
         }
     };
     // What fits into the sockets' buffers and the few items read ahead, and not a line more.
-    let stalled = timeout(Duration::from_secs(5), settled()).await.expect("never stops writing");
+    let stalled = timeout(PATIENCE, settled()).await.expect("never stops writing");
     assert!(stalled < 500, "{stalled} lines of 64 KiB were taken with nobody reading");
     for _ in 0..stalled {
         assert!(stream.items.recv().await.is_some());
     }
-    let resumed = timeout(Duration::from_secs(5), settled()).await.expect("never stops writing");
-    assert!(resumed > stalled, "reading lets the server write on");
+    let resumes = async {
+        while written.load(Ordering::SeqCst) <= stalled {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, resumes).await.expect("reading lets the server write on");
 }
 
 #[tokio::test]
@@ -286,12 +290,17 @@ async fn a_call_after_the_end_of_the_last_one_is_never_busy() {
         let (texts, end) = collect(generate(&client).await.expect("not busy")).await;
         assert!(texts.len() == 1 && end.is_ok());
     }
-    let before = server.connections();
-    for _ in 0..5 {
-        sleep(Duration::from_millis(60)).await;
-        assert!(collect(generate(&client).await.expect("not busy")).await.1.is_ok());
-    }
-    assert!(server.connections() <= before + 1, "with time to end, a connection is used again");
+    // With time to end, a connection is used again. How much that is, a busy machine decides.
+    let mut again = 0;
+    let asking = async {
+        while again < 4 {
+            sleep(Duration::from_millis(60)).await;
+            let before = server.connections();
+            assert!(collect(generate(&client).await.expect("not busy")).await.1.is_ok());
+            again += usize::from(server.connections() == before);
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("every call opens a connection");
 }
 
 #[tokio::test]

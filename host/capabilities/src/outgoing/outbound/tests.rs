@@ -19,6 +19,10 @@ use wasm_host_limits::backends::BreakerConfig;
 use wasm_host_limits::outgoing::OutboundLimits;
 use wasm_host_telemetry::trace::Trace;
 
+/// How long a test waits for anything, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// A host that does `script` with every connection.
 struct Peer {
     address: SocketAddr,
@@ -183,14 +187,22 @@ async fn a_call_that_has_passed_too_many_services_is_a_loop() {
 async fn connections_are_kept_and_not_shared_between_services() {
     let peer = Peer::answering(OK).await;
     let (one, other) = (outbound(config(&[&peer.url()])), outbound(config(&[&peer.url()])));
-    for _ in 0..3 {
-        ask(&one, &peer.url()).await.unwrap();
-        // The connection goes back a moment after the body.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(peer.connections(), 1);
+    // A connection goes back a moment after the body: a call that comes sooner opens another one.
+    let mut reused = 0;
+    let mut opened = 0;
+    let asking = async {
+        while reused < 3 {
+            ask(&one, &peer.url()).await.unwrap();
+            if peer.connections() == opened {
+                reused += 1;
+            }
+            opened = peer.connections();
+            tokio::time::sleep(MOMENT).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("none is used again");
     ask(&other, &peer.url()).await.unwrap();
-    assert_eq!(peer.connections(), 2);
+    assert_eq!(peer.connections(), opened + 1);
 }
 
 #[tokio::test]
@@ -232,11 +244,20 @@ async fn a_request_that_was_sent_is_never_sent_again() {
     })
     .await;
     let outbound = outbound(config(&[&peer.url()]));
-    ask(&outbound, &peer.url()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let cut = ask(&outbound, &peer.url()).await;
-    assert!(matches!(cut, Err(Error::HttpResponseIncomplete)), "{cut:?}");
-    assert_eq!((requests.load(Ordering::SeqCst), peer.connections()), (2, 1));
+    // Until one meets a connection that is back already, and is the second on it.
+    let mut asked = 0;
+    let asking = async {
+        loop {
+            asked += 1;
+            match ask(&outbound, &peer.url()).await {
+                Ok(_) => tokio::time::sleep(MOMENT).await,
+                Err(error) => return error,
+            }
+        }
+    };
+    let cut = tokio::time::timeout(PATIENCE, asking).await.expect("no connection is used again");
+    assert!(matches!(cut, Error::HttpResponseIncomplete), "{cut:?}");
+    assert_eq!(requests.load(Ordering::SeqCst), asked);
 }
 
 #[tokio::test]
