@@ -1,6 +1,6 @@
 // The keys of the page.
 import { Dialog } from '../shared/Dialog';
-import { useDestinations } from './Shell';
+import { destinations } from './Shell';
 
 const others: readonly (readonly [keys: readonly string[], what: string])[] = [
   [['/'], 'Search everything'],
@@ -12,7 +12,6 @@ const others: readonly (readonly [keys: readonly string[], what: string])[] = [
 ];
 
 export function HelpDialog({ onClose }: { onClose: () => void }) {
-  const destinations = useDestinations();
   return (
     <Dialog title="Keyboard" onClose={onClose} className="help">
       <dl className="keys">

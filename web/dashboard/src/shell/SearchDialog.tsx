@@ -11,7 +11,7 @@ import { useSettings } from '../shared/settings';
 import { clock, duration } from '../shared/time';
 import { useLoad } from '../shared/useLoad';
 import { navigate } from '../shared/useRoute';
-import { useDestinations } from './Shell';
+import { destinations } from './Shell';
 
 interface Hit {
   readonly key: string;
@@ -111,7 +111,6 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
 
 function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
   const { zone } = useSettings();
-  const destinations = useDestinations();
   return useMemo(() => {
     const word = text.trim().toLowerCase();
     const hits: Hit[] = [];

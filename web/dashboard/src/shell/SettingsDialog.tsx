@@ -1,5 +1,4 @@
 // Colours and clock of this browser, and the telemetry that the host keeps.
-import { useApplication } from '../shared/application';
 import { useState } from 'react';
 import { sendJson } from '../api/client';
 import { type ApiFailure, asFailure } from '../api/failure';
@@ -11,7 +10,6 @@ import { changeSettings, type Theme, useSettings } from '../shared/settings';
 import type { Zone } from '../shared/time';
 
 export function SettingsDialog({ onClose }: { onClose: () => void }) {
-  const { session } = useApplication();
   const { theme, zone } = useSettings();
   const [service, setService] = useState('');
   const [asked, setAsked] = useState(false);

@@ -1,5 +1,5 @@
 // The frame around every page: where one can go, search, help, settings.
-import { type ReactNode, useCallback, useEffect, useMemo, useState } from 'react';
+import { type ReactNode, useCallback, useEffect, useState } from 'react';
 import { useApplication } from '../shared/application';
 import { IconButton } from '../shared/Controls';
 import { Icon, type IconName } from '../shared/Icon';
@@ -12,7 +12,7 @@ import { SearchDialog } from './SearchDialog';
 import { SettingsDialog } from './SettingsDialog';
 import { useShortcuts } from './useShortcuts';
 
-const destinations: readonly { page: PageName; title: string; icon: IconName; shortcut: string }[] = [
+export const destinations: readonly { page: PageName; title: string; icon: IconName; shortcut: string }[] = [
   { page: 'resources', title: 'Resources', icon: 'resources', shortcut: 'r' },
   { page: 'console', title: 'Console', icon: 'console', shortcut: 'c' },
   { page: 'logs', title: 'Logs', icon: 'logs', shortcut: 's' },
@@ -22,15 +22,6 @@ const destinations: readonly { page: PageName; title: string; icon: IconName; sh
   { page: 'recordings', title: 'Recordings', icon: 'recordings', shortcut: '' },
 ];
 
-/** Those that this host has. */
-export function useDestinations() {
-  const { session } = useApplication();
-  return useMemo(
-    () => destinations.filter((destination) => destination.page !== 'recordings' || session.recordings),
-    [session.recordings],
-  );
-}
-
 const followingPages: readonly PageName[] = ['console', 'logs', 'traces'];
 
 export type OpenDialog = 'help' | 'search' | 'settings' | undefined;
@@ -38,7 +29,6 @@ export type OpenDialog = 'help' | 'search' | 'settings' | undefined;
 export function Shell({ children }: { children: ReactNode }) {
   const { session, resources, stream, retry } = useApplication();
   const { page, subject } = useRoute();
-  const shown = useDestinations();
   const { count: unread } = useUnread();
   const [dialog, setDialog] = useState<OpenDialog>();
   const close = useCallback(() => setDialog(undefined), []);
@@ -75,7 +65,7 @@ export function Shell({ children }: { children: ReactNode }) {
       </header>
       <nav className="side" aria-label="Pages">
         <ul>
-          {shown.map((destination) => (
+          {destinations.map((destination) => (
             <li key={destination.page}>
               <a
                 href={formatRoute(destination.page)}
