@@ -35,12 +35,12 @@ async fn guest(host: &Host, query: &str) -> Value {
 async fn a_request_that_computes_says_how_much_and_so_does_its_service() {
     let host = App::new(ONE).serve().await;
     let before = figure(&host, "wasm_host_cpu_time_seconds_total").await;
-    // Two seconds by the clock, of which it has as much as the machine gives it.
+    // Two seconds by the clock, of which it has as much as the machine gives it, and a tick at least.
     assert_eq!(host.get("/app/work").await.status, 200);
     let guest = guest(&host, "search=work").await;
     let time = guest["attributes"][TIME].as_f64().expect("a time");
     let most = guest["duration"].as_f64().unwrap() / 1e6 + 0.01;
-    assert!(time > 0.02 && time <= most, "{time} of {most}: {guest}");
+    assert!(time > 0.001 && time <= most, "{time} of {most}: {guest}");
     let all = figure(&host, "wasm_host_cpu_time_seconds_total").await - before;
     // Up to a millisecond of an instance is told later.
     assert!(all > time - 0.002, "{all}, of which {time}");
