@@ -26,6 +26,10 @@ pub const PAGE_SPANS: usize = 256;
 /// request to this host have.
 pub const INTAKE_ITEM_BYTES: usize = super::telemetry::TRACE_BYTES;
 
+/// The same of a span of a page. A request of a page is some hundred bytes; anybody may send them, and larger ones would
+/// drive out all else that is kept the sooner.
+pub const PAGE_SPAN_BYTES: usize = 4 * 1024;
+
 /// Bytes of what one request comes to in memory, about. What is beyond it is left out, and the answer says so.
 pub const INTAKE_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 

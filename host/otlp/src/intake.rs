@@ -180,13 +180,13 @@ impl Received {
         read: impl FnOnce() -> Result<Result<T, &'static str>, Unreadable>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Result<Option<T>, Unreadable> {
-        let most = match rules.by {
-            By::Key => limits::INTAKE_ITEMS,
-            By::Page => limits::PAGE_SPANS,
+        let (most, largest) = match rules.by {
+            By::Key => (limits::INTAKE_ITEMS, limits::INTAKE_ITEM_BYTES),
+            By::Page => (limits::PAGE_SPANS, limits::PAGE_SPAN_BYTES),
         };
         let why = if self.taken >= most as u64 || self.bytes >= limits::INTAKE_REQUEST_BYTES {
             "a request has no more than that; send smaller batches"
-        } else if item.len() > limits::INTAKE_ITEM_BYTES {
+        } else if item.len() > largest {
             "it is too large by itself"
         } else {
             match read()? {

@@ -180,6 +180,9 @@ fn what_is_no_span_is_left_out_and_said() {
     assert!(left_out(&|span| span[end] = nanos(4000).to_string().into()).contains("its time"));
     let long = "x".repeat(limits::INTAKE_ITEM_BYTES);
     assert!(left_out(&|span| span["name"] = long.clone().into()).contains("too large"));
+    let of_page = spans("a", |span| span["name"] = "x".repeat(limits::PAGE_SPAN_BYTES).into());
+    assert_eq!(read_json(&of_page, By::Page).left_out.count, 1);
+    assert_eq!(read_json(&of_page, By::Key).left_out.count, 0);
     // What this host sent comes back from a collector.
     let mut own = spans("a", |_| {});
     own["resourceSpans"][0]["resource"]["attributes"] =
