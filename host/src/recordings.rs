@@ -5,18 +5,41 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Result;
 use tokio::task::spawn_blocking;
 
+use crate::cli;
 use crate::serve::Host;
 use wasm_host_config::{ComponentSource, Config, ServiceKind};
 use wasm_host_http::admin::recordings::{
     Answer, Link, List, Only, Order, Ordered, Recording, Recordings as Asked,
 };
-use wasm_host_record::{self as record, Kept, Recorder};
+use wasm_host_limits as limits;
+use wasm_host_record::{self as record, Everything, Kept, Recorder, Redactor};
 use wasm_host_service::failure::{Failure, Kind};
 
 /// Folder of case files, in a component's folder.
 const CASES: &str = "cases";
+
+/// What records requests: all, with `--record`, and in any case those that are asked for while it runs.
+pub(crate) fn recorder(args: &cli::Serve, config: &Config) -> Result<Arc<Recorder>> {
+    let secrets = config.known_secrets();
+    let short =
+        secrets.iter().filter(|secret| secret.expose().len() < limits::record::SECRET_BYTES);
+    match short.count() {
+        count if count > 0 && args.record.is_some() => tracing::warn!(
+            "{count} secrets have fewer than {} bytes and are not looked for in recordings",
+            limits::record::SECRET_BYTES
+        ),
+        _ => {}
+    }
+    let named: Vec<String> = config.redact.iter().chain(&args.redact).cloned().collect();
+    let redactor = Redactor::new(&named, &secrets)?;
+    // A component that is served by itself has no other beside it.
+    let by_service = config.file.is_some();
+    let everything = args.record.as_deref().map(|folder| Everything { folder, by_service });
+    Recorder::new(&config.state_dir, everything, redactor)
+}
 
 pub(crate) struct Recordings {
     config: Arc<Config>,
@@ -198,6 +221,7 @@ mod tests {
 
     use super::*;
 
+    // Fault (Telemetry): a folder for a case file that leads out of the application's | refuses it | a problem that says so | nothing
     #[test]
     fn a_case_file_is_written_below_the_folder_of_the_application_and_nowhere_else() {
         for wrong in ["/etc", "../elsewhere", "cases/../../elsewhere", "./cases"] {

@@ -24,7 +24,7 @@ use crate::cli::{self, Format};
 use crate::colour::told;
 use crate::exit::Exit;
 use crate::gauges::Figures;
-use crate::recordings::Recordings;
+use crate::recordings::{self, Recordings};
 use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
@@ -45,7 +45,7 @@ use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
 use wasm_host_log as log;
 use wasm_host_otlp::{Counts, Otlp};
-use wasm_host_record::{Everything, Recorder, Redactor};
+use wasm_host_record::Recorder;
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::{Registry, RegistryHandle};
 use wasm_host_service::store::Store;
@@ -206,7 +206,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let figures = Figures::default();
     let Collected { telemetry, pipeline, otlp, intake } = collect(&config, &figures)?;
     let handle = RegistryHandle::default();
-    let recorder = recorder(args, &config)?;
+    let recorder = recordings::recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle).await?;
     // Before components are loaded: each thread makes the instances that are to be warm.
     let threads = Threads::start(threads::count(config.limits.threads));
@@ -326,26 +326,6 @@ fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
         page_spans_per_second: limits.page_spans_per_second,
     }));
     Ok(Collected { telemetry, pipeline, otlp, intake })
-}
-
-/// What records requests: all, with `--record`, and in any case those that are asked for while it runs.
-fn recorder(args: &cli::Serve, config: &Config) -> Result<Arc<Recorder>> {
-    let secrets = config.known_secrets();
-    let short =
-        secrets.iter().filter(|secret| secret.expose().len() < limits::record::SECRET_BYTES);
-    match short.count() {
-        count if count > 0 && args.record.is_some() => tracing::warn!(
-            "{count} secrets have fewer than {} bytes and are not looked for in recordings",
-            limits::record::SECRET_BYTES
-        ),
-        _ => {}
-    }
-    let named: Vec<String> = config.redact.iter().chain(&args.redact).cloned().collect();
-    let redactor = Redactor::new(&named, &secrets)?;
-    // A component that is served by itself has no other beside it.
-    let by_service = config.file.is_some();
-    let everything = args.record.as_deref().map(|folder| Everything { folder, by_service });
-    Recorder::new(&config.state_dir, everything, redactor)
 }
 
 /// A running application.

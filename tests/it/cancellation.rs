@@ -74,6 +74,7 @@ async fn a_chat_that_waits_for_its_first_byte_is_closed_upstream() {
     hung_up(&upstream, 1, left).await;
 }
 
+// Fault (Guests): a stream of the model server that is held and not looked at | closes it when the client leaves | - | nothing
 #[tokio::test]
 async fn a_guest_that_holds_its_stream_is_not_relied_upon() {
     let go_on = Arc::new(Notify::new());
@@ -265,6 +266,7 @@ cpu-timeout = "10m"
     an_instance_ends_with_its_client(&host, "guest", "/loop").await;
 }
 
+// Fault (Guests): a call that is forgotten beside a neighbour | ends it after a while | its answer; its neighbours: theirs | the call
 #[tokio::test]
 async fn a_call_that_was_forgotten_ends_beside_a_neighbour_that_goes_on() {
     let upstream = Upstream::start(|_| one_word()).await;

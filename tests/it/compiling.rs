@@ -78,6 +78,7 @@ async fn is_refused(limits: &str, bomb: Vec<u8>, reasons: [&str; 2]) {
     answers(&host, "/", "two").await;
 }
 
+// Fault (The machine): a component that keeps a compiler busy | ends the compiler at its bound, rejects the swap | nothing | nothing
 #[tokio::test]
 async fn what_takes_a_compiler_too_long_is_refused_and_its_neighbours_are_served() {
     // A busy machine may come to the bound of the time that passes before. That the compiler has the other one, too, is
@@ -86,12 +87,14 @@ async fn what_takes_a_compiler_too_long_is_refused_and_its_neighbours_are_served
     is_refused("compile-cpu-timeout = \"5s\"", takes_long_to_compile(), reasons).await;
 }
 
+// Fault (The machine): a component that takes a compiler's memory | the same | nothing | nothing
 #[tokio::test]
 async fn what_takes_a_compiler_too_much_memory_is_refused_and_its_neighbours_are_served() {
     let reasons = ["within 256 MiB of memory", "'compile-memory' in [limits]"];
     is_refused("compile-memory = \"256MiB\"", loops(2, 400_000, 500), reasons).await;
 }
 
+// Fault (The machine): a swap while such a component is compiled | ends that compiler, rejects the older swap | nothing | nothing
 #[tokio::test]
 async fn a_swap_does_not_wait_for_one_that_is_compiled() {
     let host = Arc::new(app("").serve().await);
@@ -129,6 +132,7 @@ async fn a_compiler_is_less_urgent_than_requests_knows_no_secret_and_has_its_bou
     swapping.abort();
 }
 
+// Fault (The machine): a host that is killed while it has a component compiled | the compiler ends by itself | a reset | nothing
 #[tokio::test]
 async fn a_compiler_ends_with_a_host_that_is_killed() {
     let host = Arc::new(app("").serve().await);
@@ -170,6 +174,7 @@ async fn commands_that_are_ended_leave_no_compiler_behind() {
     }
 }
 
+// Fault (The machine): such a component at the start | does not start, and says which bound | - | nothing
 #[tokio::test]
 async fn what_takes_a_compiler_too_long_is_refused_by_check_and_at_the_start() {
     let (app, _) = bomb("compile-cpu-timeout = \"1s\"");

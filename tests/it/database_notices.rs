@@ -45,6 +45,7 @@ fn lines(log: &str, text: &str) -> Vec<String> {
     log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }
 
+// Fault (Databases): a flood of warnings | logs as many as of a guest's output, with service and request, and counts the rest | its answer | lines beyond the bound
 #[tokio::test]
 async fn warnings_of_a_database_are_bounded_like_output_and_name_service_and_request() {
     let postgres = Postgres::start();
@@ -76,6 +77,7 @@ async fn warnings_of_a_database_have_the_second_of_their_service() {
     assert!((50..900).contains(&told), "{told} lines");
 }
 
+// Fault (Databases): a warning that looks like another line of the log | writes out what is not seen | its answer | nothing
 #[tokio::test]
 async fn no_text_of_a_database_forges_a_line_or_commands_a_terminal() {
     let postgres = Postgres::start();

@@ -81,6 +81,7 @@ async fn degraded(host: &Host) -> String {
     client::send(&host.admin, "GET", "/ready", &[], "").await.text().to_string()
 }
 
+// Fault (Databases): a server of the host's own that does not start | serves everything else, tries again | 503 of the services that ask it, until it starts | nothing
 #[tokio::test]
 async fn a_server_that_does_not_start_takes_down_only_the_services_that_ask_it_until_it_does() {
     let app = neighbours("");
@@ -138,6 +139,7 @@ const STUBBORN: &str = "do $$ begin \
     perform set_config('client_connection_check_interval', '0', false); \
     loop begin perform pg_sleep(600); exception when query_canceled then null; end; end loop; end $$";
 
+// Fault (Databases): a statement that catches its end | ends its process | the component's error | the request
 #[tokio::test]
 async fn statements_that_catch_their_end_are_ended_all_the_same_and_leave_the_neighbour_its_connections()
  {
@@ -164,6 +166,7 @@ async fn connections(host: &Host) -> u32 {
     ask(host, "two", count).await.text().trim().parse().unwrap()
 }
 
+// Fault (Databases): a role that is set to be of no use | resets it at the next start | errors until then | nothing
 #[tokio::test]
 async fn what_a_component_did_to_its_role_or_database_is_undone_at_the_next_start() {
     let script = "alter role current_user set lock_timeout = '7s';\ncreate extension pgcrypto;\n\
@@ -231,6 +234,7 @@ async fn a_database_of_an_older_host_that_its_component_closed_is_opened_again()
     assert_eq!(ask(&host, "one", open).await.text(), "false\n");
 }
 
+// Fault (Databases): a statement that wants all memory | lets its process have so much | the component's error | the request
 #[tokio::test]
 async fn memory_that_a_statement_asks_for_is_bounded_whatever_it_sets() {
     let host = neighbours("").serve().await;
@@ -265,6 +269,7 @@ async fn temporary_files_of_a_statement_are_bounded() {
     }
 }
 
+// Fault (Databases): a statement that takes all locks of a server | ends it, shuts its database out for a while | 503 of the services that ask it; errors of its neighbours for less than a second | the request
 #[tokio::test]
 async fn a_statement_that_takes_all_locks_is_ended_and_its_database_shut_out_while_others_are_served()
  {
@@ -285,6 +290,7 @@ async fn a_statement_that_takes_all_locks_is_ended_and_its_database_shut_out_whi
     assert_eq!(host.get("/good").await.status, 200);
 }
 
+// Fault (Databases): a statement that fills the disk | ends it before the server cannot write its journal | 503 of what writes meanwhile | the request
 #[tokio::test]
 async fn a_table_that_fills_the_disk_ends_its_statement_and_not_the_server() {
     if !rustix::process::getuid().is_root() {
@@ -338,6 +344,7 @@ async fn refused(host: &Host, database: &str, sql: &str) {
 /// In a table that nothing but a statement makes smaller.
 const LARGE: &str = "create table f (a text, b text) with (autovacuum_enabled = false)";
 
+// Fault (Databases): a database of the host's own that is over its `size` | ends what writes to it, lets it be read, and be written to again when there is room | 25006 with the key, or 503 of what wrote at that moment | the request
 #[tokio::test]
 async fn a_database_over_its_size_is_only_read_until_there_is_room_and_its_neighbour_writes_on() {
     let app = neighbours_with("", "size = \"32MiB\"");
@@ -379,6 +386,7 @@ async fn a_database_over_its_size_is_only_read_until_there_is_room_and_its_neigh
     assert!(!log.contains("is reset") && !log.contains("is full"), "{log}");
 }
 
+// Fault (Databases): a full database that grows all the same | lets nobody in until the host starts again | 503 of the services that ask it | the request
 #[tokio::test]
 async fn a_full_database_that_grows_all_the_same_is_shut_until_it_may_have_more() {
     let app = neighbours_with("", "size = \"32MiB\"");
@@ -410,6 +418,7 @@ async fn a_full_database_that_grows_all_the_same_is_shut_until_it_may_have_more(
     done(&host, "two", "insert into t values ('more')").await;
 }
 
+// Fault (Databases): an init script that loads more than `size` | runs it; the database is full from the start | 25006 of what writes | nothing
 #[tokio::test]
 async fn an_init_script_may_load_more_than_the_size_and_a_later_one_makes_room() {
     let app = neighbours("size = \"32MiB\"\ninit = [\"load.sql\"]");
@@ -435,6 +444,7 @@ async fn an_init_script_may_load_more_than_the_size_and_a_later_one_makes_room()
     assert!(!log.contains("is full") && !log.contains("is reset"), "{log}");
 }
 
+// Fault (Databases): a disk that is full at the start | gives the server the room that was kept, and starts it | its answers; what writes is ended | nothing that was committed
 #[tokio::test]
 async fn a_server_that_stopped_starts_again_on_a_full_disk_by_the_room_that_was_kept() {
     if !rustix::process::getuid().is_root() {

@@ -16,6 +16,7 @@ fn with_ca(app: App, pem: &str) -> App {
     app
 }
 
+// Fault (Hosts outside): a model server that is not who it should be | sends nothing | 502 or 503 with Ollama's error | nothing
 #[tokio::test]
 async fn a_model_server_is_asked_on_the_word_of_an_authority_that_the_file_names() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -78,6 +79,7 @@ async fn a_database_is_used_on_the_word_of_an_authority_that_the_file_names() {
     }
 }
 
+// Fault (Hosts outside): a database that is not who it should be, or does not encrypt | sends no statement | 503 | nothing
 #[tokio::test]
 async fn a_database_that_is_not_who_it_should_be_is_sent_no_statement() {
     let (authority, other) = (Authority::new(), Authority::new());

@@ -52,6 +52,7 @@ impl Site {
     }
 }
 
+// Fault (The machine): a file that changes during a download in parts | sends all of the new one | 200 instead of 206 | nothing
 #[tokio::test]
 async fn a_download_goes_on_only_where_it_is_still_the_same_file() {
     let site = site().await;
@@ -191,6 +192,7 @@ async fn health_is_the_page_s_in_a_browser_and_the_host_s_for_a_probe() {
     assert_eq!((&probe["status"], &probe["service"]), (&"healthy".into(), &"docs".into()));
 }
 
+// Fault (The machine): a static folder that is led elsewhere, or replaced | serves what is there by then | its answer | nothing
 #[tokio::test]
 async fn a_folder_that_is_a_link_may_be_led_elsewhere_while_it_is_served() {
     let app = App::new("name = \"site\"\n[service.pages]\nstatic = \"current\"\nroute = \"/\"\n");
@@ -235,6 +237,7 @@ async fn a_file_that_breaks_off_is_told_in_the_log_with_its_service() {
     assert!(log.contains("service=docs"), "{log}");
 }
 
+// Fault (The machine): more requests for files than a static service may have at once | sends as many, and tells the rest to come back | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn a_static_service_has_so_many_requests_at_once_and_counts_them() {
     let app = App::new(

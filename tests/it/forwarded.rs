@@ -38,6 +38,7 @@ async fn a_component_reads_the_clients_address_and_its_own_prefix() {
     assert_eq!(reply.text(), "x-forwarded-prefix: -\nx-forwarded-host: guest.localhost\n");
 }
 
+// Fault (Clients): a client that says that it is somebody else | drops that, and says who it is | its answer | nothing
 #[tokio::test]
 async fn what_a_client_says_of_itself_is_not_believed() {
     let host = serve("").await;
@@ -70,6 +71,7 @@ async fn a_client_cannot_have_what_the_host_says_taken_out() {
     assert!(text.contains("forwarded: for=127.0.0.1;"), "{text}");
 }
 
+// Fault (Clients): a client that claims an address through a trusted proxy | takes the last that is not trusted | its answer | nothing
 #[tokio::test]
 async fn a_trusted_proxy_says_who_asks_and_nobody_behind_it_does() {
     let host = serve("trusted-proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]").await;

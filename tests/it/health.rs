@@ -33,6 +33,7 @@ async fn a_health_path_may_lead_to_another_service() {
     assert_eq!(host.history("a").await.len(), 1);
 }
 
+// Fault (The control plane and swaps): a service whose peer is ill at the start | does not start, and names the line | - | nothing
 #[tokio::test]
 async fn a_service_whose_peer_is_ill_stops_the_start_with_its_line() {
     let app = app("caller").env("PEER", ILL);
@@ -44,6 +45,7 @@ async fn a_service_whose_peer_is_ill_stops_the_start_with_its_line() {
     assert!(told.contains("is not healthy: GET /health answered 500"), "{told}");
 }
 
+// Fault (The control plane and swaps): a version of before that is ill by now | starts with the application file's own | its answer | nothing
 #[tokio::test]
 async fn a_version_of_before_that_is_ill_by_now_makes_way_for_the_file_s_own() {
     let app = app("version-two").env("PEER", WELL);

@@ -88,6 +88,7 @@ async fn attacked(host: &Host, path: &str, times: usize) -> Vec<(u16, String)> {
     answers
 }
 
+// Fault (Guests): header sets, copies of them and requests without end, which the host holds | counts them as memory of the guest, ends the instance | 502 | the request
 #[tokio::test]
 async fn header_sets_count_as_memory_of_who_makes_them() {
     let host = alone().await;
@@ -103,6 +104,7 @@ async fn header_sets_count_as_memory_of_who_makes_them() {
     assert_eq!(host.get("/bad/header-sets?100").await.status, 200);
 }
 
+// Fault (Guests): requests of WASI 0.2 with bodies that are never sent | the same | 502 | the request
 #[tokio::test]
 async fn bodies_that_are_never_sent_count_as_memory_of_who_writes_them() {
     let host = alone().await;
@@ -112,6 +114,7 @@ async fn bodies_that_are_never_sent_count_as_memory_of_who_writes_them() {
     host.logs("('memory' sets the bound)").await;
 }
 
+// Fault (Guests): large parameters in many calls at once | counts them until the call ends, refuses what is beyond the bound | the component's answer | the call
 #[tokio::test]
 async fn parameters_of_statements_count_as_memory_until_the_call_ends() {
     let postgres = Postgres::start();
@@ -127,6 +130,7 @@ async fn parameters_of_statements_count_as_memory_until_the_call_ends() {
     assert_eq!(host.get("/bad/executes?1,12").await.text(), "1 done\n");
 }
 
+// Fault (Guests): a thousand calls at once | has so many under way, the others wait in order | its answer | nothing
 #[tokio::test]
 async fn more_calls_than_an_instance_has_at_once_wait_in_order_and_are_all_made() {
     let postgres = Postgres::start();
@@ -135,6 +139,7 @@ async fn more_calls_than_an_instance_has_at_once_wait_in_order_and_are_all_made(
     assert_eq!(statements[0].1, "1000 done\n");
 }
 
+// Fault (Databases): rows, errors or notices of hundreds of megabytes | reads none of them, closes their connections, ends what they run | the component's error, or a body that is not whole | the request
 #[tokio::test]
 async fn what_a_database_sends_is_not_read_where_it_is_larger_than_a_row_may_be() {
     let postgres = Postgres::start();
@@ -157,6 +162,7 @@ async fn what_a_database_sends_is_not_read_where_it_is_larger_than_a_row_may_be(
     assert_eq!(seen.len(), "yyy\n".len() + 16_777_216 + 1);
 }
 
+// Fault (Guests): large prompts in many calls at once | the same | the component's answer | the call
 #[tokio::test]
 async fn prompts_count_as_memory_until_the_call_ends() {
     let models = models().await;

@@ -23,6 +23,7 @@ memory = "32MiB"
 component = "$(hello-p3)"
 "#;
 
+// Fault (Guests): a trap | ends the instance | 502 | the request
 #[tokio::test]
 async fn a_trap_costs_its_own_request_only() {
     let host = App::new(SERVICES).serve().await;
@@ -41,6 +42,7 @@ async fn memory_is_bounded() {
     assert_eq!(host.get("/good/").await.status, 200);
 }
 
+// Fault (Guests): a loop | ends it at the deadline | 504 | the request
 #[tokio::test]
 async fn loops_cost_their_own_deadline_and_nobodys_thread() {
     // Long enough that a neighbour on a busy machine is served well before the loops end.
@@ -67,6 +69,7 @@ async fn loops_cost_their_own_deadline_and_nobodys_thread() {
     assert_eq!(host.send("POST", "/bad/echo", "x").await.text(), "x");
 }
 
+// Fault (Guests): a trap or an error in the body | breaks the body off | a body that is not whole | the request
 #[tokio::test]
 async fn a_body_whose_component_traps_ends_as_an_error() {
     let host = App::new(SERVICES).serve().await;

@@ -45,12 +45,14 @@ async fn floods(host: &Host, path: &str, status: u16, line: &str) {
     assert!(written < SOME, "{written} lines");
 }
 
+// Fault (Guests): calls without end that are not granted | says some in the log, and the number of the others | 502 | nothing
 #[tokio::test]
 async fn calls_that_are_not_granted_do_not_flood_the_log() {
     let host = serve("").await;
     floods(&host, "/guest/call?neighbour/", 502, "refused a request to").await;
 }
 
+// Fault (Guests): requests without end to a busy service | says some in the log, and the number of the others | 503 | nothing
 #[tokio::test]
 async fn requests_that_find_a_service_busy_do_not_flood_the_log() {
     let host = serve("concurrent = 1\nqueue = 0").await;

@@ -45,6 +45,7 @@ async fn hello() -> Upstream {
     Upstream::start(|_| vec![Step::Send(json("200 OK", "\"hello\""))]).await
 }
 
+// Fault (Hosts outside): a host that is not listed | refuses, and tells the line that allows it | the component's error | nothing
 #[tokio::test]
 async fn a_host_that_is_not_listed_is_refused_with_the_line_that_allows_it() {
     let upstream = hello().await;
@@ -87,6 +88,7 @@ async fn a_listed_host_is_called_by_components_of_both_kinds() {
     }
 }
 
+// Fault (Hosts outside): a name that leads into a private network | connects to nobody | the component's error | nothing
 #[tokio::test]
 async fn a_name_does_not_lead_into_private_networks() {
     let upstream = hello().await;
@@ -111,6 +113,7 @@ async fn a_name_does_not_lead_into_private_networks() {
     );
 }
 
+// Fault (Hosts outside): a redirect | hands it to the component | the component's answer | nothing
 #[tokio::test]
 async fn redirects_are_answers() {
     let secret = hello().await;

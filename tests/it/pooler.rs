@@ -63,6 +63,7 @@ impl Bench {
     }
 }
 
+// Fault (Databases): a pooler that refuses startup parameters | logs in without | its rows | nothing
 #[tokio::test]
 async fn a_pooler_with_its_default_settings_connects() {
     let bench = Bench::new("", "").await;
@@ -86,6 +87,7 @@ async fn a_pooler_that_requires_encryption_connects() {
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "1\nend 1\n"));
 }
 
+// Fault (Databases): a pooler in statement mode | refuses it, says what to set | 503 | nothing
 #[tokio::test]
 async fn a_pooler_that_tears_transactions_apart_is_refused_with_what_to_set() {
     let postgres = Postgres::start();
@@ -180,6 +182,7 @@ async fn a_pooler_with_fewer_sessions_than_the_pool_says_so() {
     drop(held);
 }
 
+// Fault (Databases): a client that leaves behind a pooler | closes the connection, which ends the statement on the server | - | nothing that anybody waits for
 #[tokio::test]
 async fn a_statement_whose_client_leaves_ends_on_the_server() {
     for mode in ["transaction", "session"] {
@@ -204,6 +207,7 @@ async fn a_statement_that_takes_too_long_ends_on_the_server() {
     assert_eq!(bench.value("select 1").await, "1");
 }
 
+// Fault (Databases): a panic of the driver | closes the connection | 503, or a body that is not whole | the request
 #[tokio::test]
 async fn a_panic_of_the_driver_is_the_error_of_one_call() {
     let scripted = Scripted::start().await;

@@ -69,6 +69,7 @@ const WAYS: [(&str, &str); 7] = [
     ),
 ];
 
+// Fault (Databases): a service that leaves settings, locks or tables in its session, however hidden | gives its connections to no other service | its answer | nothing
 #[tokio::test]
 async fn what_a_service_leaves_in_a_session_reaches_no_other_in_whichever_way_it_was_left() {
     let postgres = Postgres::start();
@@ -91,6 +92,7 @@ async fn what_a_service_leaves_in_a_session_reaches_no_other_in_whichever_way_it
     }
 }
 
+// Fault (Databases): a service that prepares what others ask under the driver's names | gives its connections to no other service | its answer | nothing
 #[tokio::test]
 async fn no_service_answers_the_statements_of_another() {
     let postgres = Postgres::start();
@@ -110,6 +112,7 @@ async fn no_service_answers_the_statements_of_another() {
     assert_eq!(ask(&host, "other", "select 41").await, "41");
 }
 
+// Fault (Databases): a service that takes all connections | keeps some for the others | its answer | nothing of the others
 #[tokio::test]
 async fn a_service_that_takes_all_connections_it_can_get_leaves_others_theirs() {
     let postgres = Postgres::start();
@@ -139,6 +142,7 @@ async fn ask_late(host: &Host, number: usize) {
     host.send("POST", "/one", &statement).await;
 }
 
+// Fault (Databases): a service that fills the line for connections | serves those that wait in turn | its answer | nothing of the others
 #[tokio::test]
 async fn services_that_wait_for_a_connection_are_served_in_turn() {
     let postgres = Postgres::start();
@@ -163,6 +167,7 @@ async fn services_that_wait_for_a_connection_are_served_in_turn() {
     }
 }
 
+// Fault (Databases): services that share a server without a connection to spare | waits until the one that was closed for another has gone | its answer | nothing
 #[tokio::test]
 async fn services_share_what_a_server_without_connections_to_spare_gives() {
     let mut postgres = Postgres::start();

@@ -137,6 +137,7 @@ async fn a_request_on_a_connection_that_was_just_opened_is_answered() {
     assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
 }
 
+// Fault (SIGTERM): a client that waits for the place of a connection | gives it one as soon as there is one | its answer | nothing
 #[tokio::test]
 async fn who_waits_for_a_place_of_a_connection_is_answered() {
     let host = app("connections = 1").serve().await;
@@ -152,6 +153,7 @@ async fn who_waits_for_a_place_of_a_connection_is_answered() {
     assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
 }
 
+// Fault (SIGTERM): work beyond the drain | cuts it, and says what | a body that is not whole | what was running
 #[tokio::test]
 async fn what_takes_longer_than_the_drain_is_cut_and_told() {
     let host = app("drain = \"500ms\"").serve().await;
@@ -171,6 +173,7 @@ async fn what_takes_longer_than_the_drain_is_cut_and_told() {
     assert!(log.contains("cutting 3 requests of pieces"), "{log}");
 }
 
+// Fault (SIGTERM): no answer yet when the drain is over | ends it, says what | 503 with `Retry-After` | what was running
 #[tokio::test]
 async fn who_has_no_answer_when_the_drain_is_over_is_told_to_come_back() {
     let app = App::new(
@@ -233,6 +236,7 @@ async fn a_client_that_waits_for_a_file_when_the_drain_is_over_is_told_to_come_b
     drop(unread);
 }
 
+// Fault (SIGTERM): the same, or its version's time to drain is over, and no instance has taken the request | gives it up | 503 with `Retry-After` | the request
 #[tokio::test]
 async fn who_waits_for_an_instance_to_start_when_the_drain_is_over_is_told_to_come_back() {
     let app = App::new(
@@ -283,6 +287,7 @@ async fn a_second_signal_does_not_wait() {
     assert_eq!(status.code(), Some(130), "{log}");
 }
 
+// Fault (SIGTERM): a signal that comes twice at once | takes it for one | its whole answer | nothing
 #[tokio::test]
 async fn a_signal_that_comes_twice_at_once_is_one() {
     let host = app("").serve().await;

@@ -20,6 +20,7 @@ fn code(state: &Path) -> PathBuf {
     entries.next().unwrap().unwrap().path()
 }
 
+// Fault (The machine): compiled code that is damaged on disk, by a bit or more | notices it, tells it, compiles again | its answer | nothing
 #[tokio::test]
 async fn compiled_code_that_was_damaged_is_made_anew_and_told() {
     let app = App::new(ONE);
@@ -40,6 +41,7 @@ async fn compiled_code_that_was_damaged_is_made_anew_and_told() {
     assert!(!log.contains("made anew"), "{log}");
 }
 
+// Fault (The machine): compiled code that is cut short while it runs | goes on with its copy in memory | its answer | nothing
 #[tokio::test]
 async fn compiled_code_that_is_cut_short_while_it_runs_harms_nobody() {
     let app = App::new(ONE);
@@ -60,6 +62,7 @@ async fn refused(app: &App) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+// Fault (The machine): a state folder that others may write to | does not start, and names what to do | - | nothing
 #[tokio::test]
 async fn a_state_folder_that_others_may_write_to_is_refused() {
     let app = App::new(ONE);
@@ -72,6 +75,7 @@ async fn a_state_folder_that_others_may_write_to_is_refused() {
     assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
 }
 
+// Fault (The machine): links in the state folder | does not follow them, names them | - | nothing
 #[tokio::test]
 async fn links_in_the_state_folder_are_not_followed() {
     let app = App::new(ONE);

@@ -66,6 +66,7 @@ async fn generous() -> Upstream {
     .await
 }
 
+// Fault (Clients): a page of another origin that posts, deletes, or sends a form | refuses | 403 with the line that would let it in | nothing: no service is asked
 #[tokio::test]
 async fn a_page_of_another_origin_does_not_drive_the_models() {
     let upstream = generous().await;
@@ -129,6 +130,7 @@ async fn the_page_of_this_host_and_programs_notice_nothing() {
     assert_eq!(upstream.requests().len(), 7);
 }
 
+// Fault (Clients): a page whose name was bent to this machine | refuses | 421 with the line that would let it in | nothing: no service is asked
 #[tokio::test]
 async fn a_name_that_was_bent_to_this_machine_is_answered_nothing() {
     let upstream = generous().await;
@@ -255,6 +257,7 @@ async fn a_page_that_is_listed_reads_answers_and_what_went_wrong() {
     assert_eq!((closed.status.as_u16(), varies(&closed)), (200, vec![]));
 }
 
+// Fault (Model servers): a server that lets every page read, or sets cookies | leaves that out, says so once | the rest of its answer | nothing
 #[tokio::test]
 async fn what_a_model_server_says_of_pages_opens_nothing() {
     let upstream = generous().await;

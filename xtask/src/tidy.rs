@@ -34,7 +34,10 @@ pub(crate) fn write() -> Result<()> {
     let path = root.join(crates::DOCUMENT);
     fs::write(&path, crates::written(&root, &fs::read_to_string(&path)?)?)?;
     let path = root.join(settings::DOCUMENT);
-    Ok(fs::write(&path, settings::written(&fs::read_to_string(&path)?)?)?)
+    fs::write(&path, settings::written(&fs::read_to_string(&path)?)?)?;
+    let path = root.join(faults::DOCUMENT);
+    let text = faults::written(&root, tracked(&root)?.iter(), &fs::read_to_string(&path)?)?;
+    Ok(fs::write(&path, text)?)
 }
 
 /// A document with `part` between two lines of it.
@@ -51,16 +54,17 @@ fn counted(number: usize) -> String {
 
 fn problems(root: &Path) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    for path in tracked(root)? {
+    let files = tracked(root)?;
+    for path in &files {
         // A file that is deleted and not yet committed so is still listed.
-        let Ok(bytes) = fs::read(root.join(&path)) else {
+        let Ok(bytes) = fs::read(root.join(path)) else {
             continue;
         };
-        problems.extend(sources::size(&path, bytes.len()));
+        problems.extend(sources::size(path, bytes.len()));
         let Ok(text) = String::from_utf8(bytes) else {
             continue;
         };
-        problems.extend(sources::problems(&path, &text));
+        problems.extend(sources::problems(path, &text));
         if path == crates::DOCUMENT {
             problems.extend(crates::problems(root, &text)?);
         }
@@ -68,10 +72,10 @@ fn problems(root: &Path) -> Result<Vec<String>> {
             problems.extend(settings::problems(&text)?);
         }
         if path == faults::DOCUMENT {
-            problems.extend(faults::problems(root, &text));
+            problems.extend(faults::problems(root, files.iter(), &text)?);
         }
-        if documents::is_checked(&path) {
-            problems.extend(documents::problems(root, &path, &text));
+        if documents::is_checked(path) {
+            problems.extend(documents::problems(root, path, &text));
         }
     }
     problems.extend(vendored(&root.join("wit/deps"))?);

@@ -250,6 +250,7 @@ mod tests {
         }
     }
 
+    // Fault (Telemetry): a statement that is cut within a literal | shows no part of it | its answer | nothing
     #[test]
     fn a_literal_that_is_cut_is_not_shown() {
         let text = format!("select '{}'", "s3cret".repeat(TEXT_BYTES));

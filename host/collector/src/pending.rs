@@ -165,6 +165,7 @@ mod tests {
     use super::*;
     use crate::testing;
 
+    // Fault (Telemetry): more telemetry at once than can be written | drops what is beyond its room, and counts it | its answer | spans and lines beyond it
     #[test]
     fn what_there_is_no_room_for_is_dropped_and_counted() {
         let pending = Pending::default();

@@ -309,6 +309,7 @@ mod tests {
         })
     }
 
+    // Fault (Telemetry): more telemetry of others than can be written | takes nothing of it, and loses nothing of its own | 503 with `Retry-After` | nothing: it is sent again
     /// Nothing writes here what was taken.
     #[test]
     fn what_there_is_no_room_for_is_to_be_sent_again_and_nothing_of_it_is_taken() {

@@ -204,6 +204,7 @@ mod tests {
         assert_eq!(fs::read_dir(folder).unwrap().count(), 4);
     }
 
+    // Fault (Telemetry): more recordings than may be kept | forgets the oldest | its answer | the oldest
     #[test]
     fn the_oldest_make_room_by_number_and_by_bytes() {
         let state = tempfile::tempdir().unwrap();

@@ -134,6 +134,7 @@ mod tests {
         assert_eq!(with(&format!("{PARENT}-more")), None);
     }
 
+    // Fault (Telemetry): a `traceparent` that is none, or two | begins a trace of its own | its answer | nothing
     #[test]
     fn what_cannot_be_read_is_as_if_it_were_not_there() {
         for wrong in [

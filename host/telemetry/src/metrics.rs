@@ -361,6 +361,7 @@ mod tests {
         assert!((sum - 4.0).abs() < 1e-9);
     }
 
+    // Fault (Telemetry): labels without end of one figure | counts so many apart, the others together | its answer | what tells the others apart
     #[test]
     fn more_series_than_there_may_be_are_counted_together() {
         let meters = Meters::default();

@@ -116,6 +116,7 @@ fn resident_mib(host: &Host) -> usize {
     kib / 1024
 }
 
+// Fault (Databases): statements as long as books, each another | forgets them when they have run | its answer | nothing
 #[tokio::test]
 async fn long_statements_are_not_kept_prepared_and_short_ones_are() {
     let postgres = Postgres::start();

@@ -21,6 +21,7 @@ async fn until_degraded(host: &Host, expected: bool) {
     .await;
 }
 
+// Fault (Databases): a database that lets nobody in any more | tells it at `/ready` when a statement has found out, and its return without one | 503 | nothing
 #[tokio::test]
 async fn a_database_that_lets_nobody_in_any_more_is_told_and_so_is_its_return() {
     let postgres = Postgres::start();
@@ -46,6 +47,7 @@ async fn a_database_that_lets_nobody_in_any_more_is_told_and_so_is_its_return() 
     is_served(&host).await;
 }
 
+// Fault (Databases): statements that lose their connections | tells it at `/ready` | an error | the requests
 #[tokio::test]
 async fn statements_that_lose_their_connections_are_told_until_one_is_served() {
     let postgres = Postgres::start();

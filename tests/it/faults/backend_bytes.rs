@@ -8,6 +8,7 @@ use super::databases::Bench;
 
 const ROWS: &str = "select i, repeat('x', 200) from generate_series(1, 500) i";
 
+// Fault (Databases): an answer that is cut at any byte | takes no part for the whole | all rows, or an error | the request
 #[tokio::test]
 async fn rows_cut_anywhere_are_never_taken_for_whole() {
     let mut chance = Seeded::new();

@@ -19,6 +19,7 @@ fn lines(host: &Host) -> Vec<String> {
     log.lines().filter(is_one).map(str::to_string).collect()
 }
 
+// Fault (Guests): answers that break off | says each in a line of the log, with the reason | a body that is not whole | the request
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_one_line_with_service_request_and_reason() {
     let host = serve().await;
@@ -53,6 +54,7 @@ async fn a_client_that_leaves_is_no_broken_answer() {
     assert!(!log.contains(BROKEN), "{log}");
 }
 
+// Fault (Guests): a flood of answers that break off | writes some lines of it in a second, and counts the others | bodies that are not whole | lines of the log
 #[tokio::test]
 async fn one_client_cannot_flood_the_log_with_answers_that_break_off() {
     const REQUESTS: usize = 600;

@@ -33,6 +33,7 @@ fn count(statuses: &[u16], wanted: u16) -> usize {
     statuses.iter().filter(|status| **status == wanted).count()
 }
 
+// Fault (Too much at once): a burst beyond places and queue | queues as many as the bound says | 200, or 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn a_burst_beyond_places_and_queue_is_200_or_503() {
     let keys = "concurrent = 4\nqueue = 8\nqueue-timeout = \"30s\"";
@@ -46,6 +47,7 @@ async fn a_burst_beyond_places_and_queue_is_200_or_503() {
     assert_eq!(statuses, [200; 8]);
 }
 
+// Fault (Too much at once): a wait beyond its bound | ends it | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn a_wait_beyond_its_bound_is_503_and_not_longer() {
     let keys = "concurrent = 1\nqueue = 100\nqueue-timeout = \"500ms\"";
@@ -57,6 +59,7 @@ async fn a_wait_beyond_its_bound_is_503_and_not_longer() {
     assert!(longest < Duration::from_secs(10), "somebody waited {longest:?}");
 }
 
+// Fault (Too much at once): no queue at all | refuses at once | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn no_queue_at_all_is_503_at_once() {
     let host = guests("concurrent = 1\nqueue = 0").serve().await;
@@ -65,6 +68,7 @@ async fn no_queue_at_all_is_503_at_once() {
     assert!(count(&statuses, 200) >= 1 && count(&statuses, 503) >= 1, "{statuses:?}");
 }
 
+// Fault (Too much at once): no instance left | waits for one, then refuses | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn instances_that_run_out_are_503() {
     let host = app("", "instances = 2").serve().await;
@@ -77,6 +81,7 @@ async fn instances_that_run_out_are_503() {
     is_served_again(&host).await;
 }
 
+// Fault (Too much at once): no instance left of all services, with the engine's pool or without it | waits for one, then refuses | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn instances_of_the_whole_host_that_run_out_are_503() {
     // Where the host has a pool of instances, and where it may not reserve the room for one and makes each by itself.
@@ -99,6 +104,7 @@ async fn instances_of_the_whole_host_that_run_out_are_503() {
     }
 }
 
+// Fault (Too much at once): a new version, and no instance left of all services | waits five seconds for one to try it, then rejects it | the verdict, with the bound | nothing
 #[tokio::test]
 async fn a_version_waits_for_a_place_of_the_host_to_be_tried() {
     let app = app("instances = 1", "").env("WASM_HOST_LOG", "info,wasm_host_service::swap=debug");
@@ -171,6 +177,7 @@ async fn is_served_again(host: &Host) {
     }
 }
 
+// Fault (Too much at once): loops that fill a service | refuses what comes on top | 504, or 503 with `Retry-After` | the loops
 #[tokio::test]
 async fn loops_that_fill_a_service_are_its_own_busy_and_nobody_elses() {
     let keys = "concurrent = 2\nqueue = 0\nfirst-byte-timeout = \"3s\"";

@@ -8,6 +8,7 @@ use wasm_host_tests::{client, eventually};
 
 use super::{guests, neighbour_is_well, nothing_in_flight, patient_guests};
 
+// Fault (Clients): a head that never ends | closes after the header timeout | 408 or a close | nothing
 #[tokio::test]
 async fn a_head_that_never_ends_is_given_up() {
     let host = guests("").serve().await;
@@ -25,6 +26,7 @@ async fn a_head_that_never_ends_is_given_up() {
     }
 }
 
+// Fault (Clients): a head in single bytes | waits, within the header timeout | its answer | nothing
 #[tokio::test]
 async fn a_head_in_single_bytes_is_as_good_as_any() {
     let host = guests("").serve().await;
@@ -35,6 +37,7 @@ async fn a_head_in_single_bytes_is_as_good_as_any() {
     assert!(ended.text().contains("Hello from 0.3 at /\n"), "{}", ended.text());
 }
 
+// Fault (Clients): a body in pieces of any size | streams it to the guest | its answer | nothing
 #[tokio::test]
 async fn a_body_in_pieces_of_any_size_arrives_intact() {
     let mut chance = Seeded::new();
@@ -68,6 +71,7 @@ fn unchunk(mut rest: &str) -> String {
     }
 }
 
+// Fault (Clients): a body that stops | gives up after the idle time, ends the guest's work | an error or a close | the request
 #[tokio::test]
 async fn a_body_that_stops_is_given_up() {
     let host = guests("").serve().await;
@@ -83,6 +87,7 @@ async fn a_body_that_stops_is_given_up() {
     nothing_in_flight(&host, "greedy").await;
 }
 
+// Fault (Clients): a client that stops reading | holds the guest back, gives up after the idle time | a close | the request
 #[tokio::test]
 async fn a_client_that_stops_reading_costs_no_memory_and_is_given_up() {
     let host = guests("").serve().await;
@@ -103,6 +108,7 @@ async fn a_client_that_stops_reading_costs_no_memory_and_is_given_up() {
     drop(stalled);
 }
 
+// Fault (Clients): a client that vanishes in its answer | ends the guest's work | - | nothing that anybody waits for
 #[tokio::test]
 async fn a_client_that_vanishes_mid_response_leaves_nothing_behind() {
     let host = patient_guests("").serve().await;
@@ -127,6 +133,7 @@ async fn a_client_that_vanishes_mid_response_leaves_nothing_behind() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Clients): a client that vanishes in its request | ends the guest's work | - | nothing that anybody waits for
 #[tokio::test]
 async fn a_client_that_vanishes_mid_request_leaves_nothing_behind() {
     let host = patient_guests("").serve().await;
@@ -140,6 +147,7 @@ async fn a_client_that_vanishes_mid_request_leaves_nothing_behind() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Clients): a client that resets while its body is unread | notices it all the same | - | nothing that anybody waits for
 #[tokio::test]
 async fn a_client_that_leaves_its_body_unread_is_noticed() {
     let host = guests("first-byte-timeout = \"10m\"").serve().await;
@@ -157,6 +165,7 @@ async fn a_client_that_leaves_its_body_unread_is_noticed() {
     nothing_in_flight(&host, "greedy").await;
 }
 
+// Fault (Clients): a client that closes behind more than the buffers hold | notices it when that is read, or at the deadline | - | nothing that anybody waits for
 /// What TCP tells of its end comes behind what it has sent, and that stays with it while nobody reads.
 #[tokio::test]
 async fn a_client_that_closes_behind_more_than_the_buffers_hold_ends_with_its_deadline() {
@@ -182,6 +191,7 @@ async fn a_client_that_closes_behind_more_than_the_buffers_hold_ends_with_its_de
     neighbour_is_well(&host).await;
 }
 
+// Fault (Clients): a half-closed connection | answers whole, or takes it for a departure | its whole answer, or a close | nothing, or the request
 #[tokio::test]
 async fn a_half_closed_client_is_served_whole_or_given_up() {
     let host = patient_guests("").serve().await;
@@ -211,6 +221,7 @@ async fn a_half_closed_client_is_served_whole_or_given_up() {
     nothing_in_flight(&host, "greedy").await;
 }
 
+// Fault (Clients): pipelined requests | answers one after the other | all answers in order | nothing
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_their_order() {
     let host = guests("").serve().await;
@@ -238,6 +249,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
     assert_eq!(places.len(), 5, "{text}");
 }
 
+// Fault (Clients): a hundred requests that nobody waits for | frees their places | - | nothing
 #[tokio::test]
 async fn a_hundred_requests_that_nobody_waits_for_hold_nobody_up() {
     let host = patient_guests("concurrent = 4").serve().await;

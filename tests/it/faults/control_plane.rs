@@ -30,6 +30,7 @@ fn upload_head(host: &Host, length: usize) -> String {
     )
 }
 
+// Fault (The control plane and swaps): an upload that is cut off | replaces nothing | - | nothing
 #[tokio::test]
 async fn an_upload_that_is_cut_off_replaces_nothing() {
     let mut chance = Seeded::new();
@@ -45,6 +46,7 @@ async fn an_upload_that_is_cut_off_replaces_nothing() {
     nothing_was_replaced(&host).await;
 }
 
+// Fault (The control plane and swaps): an upload that is damaged | rejects it | 422 with the reason | nothing
 #[tokio::test]
 async fn an_upload_that_is_damaged_replaces_nothing() {
     let mut chance = Seeded::new();
@@ -69,6 +71,7 @@ async fn an_upload_that_is_damaged_replaces_nothing() {
     nothing_was_replaced(&host).await;
 }
 
+// Fault (The control plane and swaps): an upload that stops | gives it up | 408 | nothing
 #[tokio::test]
 async fn an_upload_that_stops_is_given_up() {
     let host = guests("").serve().await;
@@ -80,6 +83,7 @@ async fn an_upload_that_stops_is_given_up() {
     nothing_was_replaced(&host).await;
 }
 
+// Fault (The control plane and swaps): uploads over the bound | refuses | 503 | nothing
 #[tokio::test]
 async fn uploads_beyond_the_bound_are_told_so_and_the_rest_goes_on() {
     let host = guests("").serve().await;
@@ -101,6 +105,7 @@ async fn uploads_beyond_the_bound_are_told_so_and_the_rest_goes_on() {
     nothing_was_replaced(&host).await;
 }
 
+// Fault (The control plane and swaps): a crowd at the admin port | serves the public one | its answer | nothing
 #[tokio::test]
 async fn a_crowd_at_the_admin_port_is_not_noticed_at_the_public_one() {
     let host = guests("").serve().await;
@@ -122,6 +127,7 @@ async fn a_crowd_at_the_admin_port_is_not_noticed_at_the_public_one() {
     drop(crowd);
 }
 
+// Fault (The control plane and swaps): any request to it | answers or refuses | anything but a 5xx of the host's fault | nothing
 #[tokio::test]
 async fn whatever_it_is_asked_is_no_fault_of_the_host() {
     let mut chance = Seeded::new();
@@ -167,6 +173,7 @@ async fn whatever_it_is_asked_is_no_fault_of_the_host() {
     assert!(!host.log().contains("panicked"), "{}", host.log());
 }
 
+// Fault (The control plane and swaps): a command that vanishes during its swap | comes to a verdict all the same | - | nothing
 #[tokio::test]
 async fn swaps_whose_commands_vanish_still_come_to_a_verdict() {
     // The health path leads to a server that answers the first version at once, and the next one when it may.

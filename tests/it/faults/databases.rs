@@ -70,6 +70,7 @@ fn app(keys: &str, address: &str) -> App {
 const SLOW: &str = "select i, case when i > 100 then pg_sleep(600)::text else repeat('r', 1000) end \
                     from generate_series(1, 200) i";
 
+// Fault (Databases): a server that refuses connections | says so, finds it again | 503 | nothing
 #[tokio::test]
 async fn a_server_that_refuses_is_503_and_found_again() {
     let bench = Bench::new("").await;
@@ -84,6 +85,7 @@ async fn a_server_that_refuses_is_503_and_found_again() {
     bench.recovers().await;
 }
 
+// Fault (Databases): a server that accepts and says nothing | gives up after the connect time | 503 | nothing
 #[tokio::test]
 async fn a_server_that_says_nothing_is_503_in_bounded_time() {
     let bench = Bench::new("connect-timeout = \"500ms\"").await;
@@ -104,6 +106,7 @@ async fn a_server_that_says_nothing_is_503_in_bounded_time() {
     bench.recovers().await;
 }
 
+// Fault (Databases): a server that speaks something else | closes | 5xx of the component | nothing
 #[tokio::test]
 async fn a_server_that_speaks_something_else_is_503() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -130,6 +133,7 @@ async fn a_server_that_speaks_something_else_is_503() {
     assert!(!host.log().contains("panicked"), "{}", host.log());
 }
 
+// Fault (Databases): a session that is killed in its rows | drops the connection | a body that is not whole | the request
 #[tokio::test]
 async fn a_session_that_is_killed_mid_stream_breaks_the_body_and_nothing_else() {
     let bench = Bench::new("").await;
@@ -144,6 +148,7 @@ async fn a_session_that_is_killed_mid_stream_breaks_the_body_and_nothing_else() 
     bench.recovers().await;
 }
 
+// Fault (Databases): a connection that breaks in its rows | drops it | a body that is not whole | the request
 #[tokio::test]
 async fn a_connection_that_breaks_mid_stream_breaks_the_body_and_nothing_else() {
     let bench = Bench::new("").await;
@@ -155,6 +160,7 @@ async fn a_connection_that_breaks_mid_stream_breaks_the_body_and_nothing_else() 
     bench.recovers().await;
 }
 
+// Fault (Databases): an error in the middle of the rows | tells the component its SQLSTATE | a body that is not whole | the request
 #[tokio::test]
 async fn an_error_in_the_middle_of_the_rows_is_told_and_breaks_the_body() {
     let bench = Bench::new("").await;
@@ -166,6 +172,7 @@ async fn an_error_in_the_middle_of_the_rows_is_told_and_breaks_the_body() {
     bench.recovers().await;
 }
 
+// Fault (Databases): a statement that does not end | cancels it on the server | the component's error | the request
 #[tokio::test]
 async fn a_statement_that_does_not_end_is_cancelled_on_the_server() {
     let bench = Bench::new("statement-timeout = \"1s\"").await;
@@ -175,6 +182,7 @@ async fn a_statement_that_does_not_end_is_cancelled_on_the_server() {
     bench.recovers().await;
 }
 
+// Fault (Databases): a server that stalls in a statement | gives the connection up | the component's error | the request
 #[tokio::test]
 async fn a_server_that_stalls_mid_statement_is_given_up_in_bounded_time() {
     let bench = Bench::new("statement-timeout = \"1s\"").await;
@@ -198,6 +206,7 @@ async fn a_server_that_stalls_mid_statement_is_given_up_in_bounded_time() {
     bench.recovers().await;
 }
 
+// Fault (Databases): a server out of connections | says so, finds room again | 503 | nothing
 #[tokio::test]
 async fn a_server_out_of_connections_is_503() {
     let bench = Bench::new("").await;
@@ -213,6 +222,7 @@ async fn a_server_out_of_connections_is_503() {
     .await;
 }
 
+// Fault (Databases): a pool that is used up | waits as long as the bound says | 503 | nothing
 #[tokio::test]
 async fn a_pool_that_is_used_up_is_busy_and_comes_back() {
     let bench = Bench::new("pool = 2").await;
@@ -228,6 +238,7 @@ async fn a_pool_that_is_used_up_is_busy_and_comes_back() {
     bench.recovers().await;
 }
 
+// Fault (Databases): a restart of the server | replaces its connections | 503 meanwhile | nothing
 #[tokio::test]
 async fn a_restart_of_the_server_needs_no_restart_of_the_host() {
     let mut bench = Bench::new("").await;
@@ -238,6 +249,7 @@ async fn a_restart_of_the_server_needs_no_restart_of_the_host() {
     bench.recovers().await;
 }
 
+// Fault (Databases): a write whose answer is lost | does not write again | an error | nothing; whether it was written is not known
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_not_written_twice() {
     let bench = Bench::new("").await;
@@ -259,6 +271,7 @@ async fn a_write_whose_answer_is_lost_is_not_written_twice() {
     assert_eq!(bench.postgres.sql("select count(*) from once"), "1");
 }
 
+// Fault (Databases): a transaction that is cut off | has the server roll it back | an error | nothing
 #[tokio::test]
 async fn a_transaction_that_is_cut_off_leaves_nothing() {
     let bench = Bench::new("").await;
@@ -285,6 +298,7 @@ async fn a_transaction_that_is_cut_off_leaves_nothing() {
     );
 }
 
+// Fault (Databases): a row over the bound | cancels the statement, closes the connection, which holds the row | the component's error, or a body that is not whole | the request
 #[tokio::test]
 async fn a_row_over_the_bound_is_refused_and_its_connection_closed() {
     let bench = Bench::new("pool = 1").await;
@@ -312,6 +326,7 @@ async fn a_row_over_the_bound_is_refused_and_its_connection_closed() {
     assert_ne!(session().await, before);
 }
 
+// Fault (Databases): a reader that stops | stops the server | its rows, at its pace | nothing
 #[tokio::test]
 async fn a_reader_that_stops_stops_the_server_and_not_the_host() {
     let bench = Bench::new("").await;
@@ -329,6 +344,7 @@ async fn a_reader_that_stops_stops_the_server_and_not_the_host() {
     bench.recovers().await;
 }
 
+// Fault (Databases): bytes in pieces of any size | puts them together | its rows | nothing
 #[tokio::test]
 async fn rows_are_the_same_however_the_bytes_are_cut() {
     let mut chance = Seeded::new();

@@ -39,6 +39,7 @@ fn was_soon(left: Instant) {
     assert!(took < SOON, "it took {took:?}");
 }
 
+// Fault (Clients): a client that leaves the queue | gives its place to the next | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gives_up_its_place() {
     let host = patient_guests("concurrent = 1\nqueue = 1").serve().await;
@@ -75,6 +76,7 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place() {
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
+// Fault (Clients): a client that leaves a loop | ends the instance | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_a_loop_ends_it() {
     // Its client's leaving ends it and nothing else.
@@ -103,17 +105,20 @@ async fn a_call_is_closed(script: Vec<Step>) {
     was_soon(left);
 }
 
+// Fault (Clients): a client that leaves before the model answers | closes the call | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_before_the_model_answers_closes_the_call() {
     a_call_is_closed(vec![Step::Hold]).await;
 }
 
+// Fault (Clients): a client that leaves a stalled model | closes the call | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_a_stalled_model_closes_the_call() {
     let half = Step::Send(chunk(b"{\"message\":"));
     a_call_is_closed(vec![Step::Send(ndjson_head()), half, Step::Hold]).await;
 }
 
+// Fault (Clients): a client that leaves a transaction | cancels the statement, rolls back | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_a_transaction_rolls_it_back() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
@@ -139,6 +144,7 @@ async fn a_client_that_leaves_a_transaction_rolls_it_back() {
     );
 }
 
+// Fault (Clients): a client that leaves while the database is silent | gives the connection up | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_while_the_database_is_silent_leaves_no_call() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
@@ -160,6 +166,7 @@ async fn a_client_that_leaves_while_the_database_is_silent_leaves_no_call() {
     .await;
 }
 
+// Fault (Clients): a client that leaves an open transaction while the database is silent | gives the connection up | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_an_idle_transaction_while_the_database_is_silent_gives_its_place_back()
  {

@@ -30,6 +30,7 @@ async fn are_refused(requests: &[&str]) {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Clients): a length that is none | refuses | 4xx or a close | nothing
 #[tokio::test]
 async fn a_length_that_is_none_is_refused() {
     are_refused(&[
@@ -42,6 +43,7 @@ async fn a_length_that_is_none_is_refused() {
     .await;
 }
 
+// Fault (Clients): two lengths | refuses | 4xx or a close | nothing
 #[tokio::test]
 async fn two_lengths_are_refused() {
     are_refused(&[
@@ -51,6 +53,7 @@ async fn two_lengths_are_refused() {
     .await;
 }
 
+// Fault (Clients): an encoding that is not chunked at its end | refuses | 4xx or a close | nothing
 #[tokio::test]
 async fn an_encoding_that_is_not_chunked_at_its_end_is_refused() {
     are_refused(&[
@@ -61,6 +64,7 @@ async fn an_encoding_that_is_not_chunked_at_its_end_is_refused() {
     .await;
 }
 
+// Fault (Clients): a length beside chunks | answers at most one request | one answer, or a close | nothing
 #[tokio::test]
 async fn a_length_beside_chunks_smuggles_no_second_request() {
     let host = guests("").serve().await;
@@ -77,6 +81,7 @@ async fn a_length_beside_chunks_smuggles_no_second_request() {
     }
 }
 
+// Fault (Clients): chunks that are none | breaks the body off for the guest | an error, or a body that is not whole | the request
 #[tokio::test]
 async fn chunks_that_are_none_break_the_body_and_nothing_else() {
     let host = guests("").serve().await;
@@ -101,6 +106,7 @@ async fn chunks_that_are_none_break_the_body_and_nothing_else() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Clients): header lines that are none | refuses | 4xx or a close | nothing
 #[tokio::test]
 async fn header_lines_that_are_none_are_refused() {
     are_refused(&[
@@ -114,6 +120,7 @@ async fn header_lines_that_are_none_are_refused() {
     .await;
 }
 
+// Fault (Clients): request lines that are none | refuses | 4xx or a close | nothing
 #[tokio::test]
 async fn request_lines_that_are_none_are_refused() {
     are_refused(&[
@@ -129,6 +136,7 @@ async fn request_lines_that_are_none_are_refused() {
     .await;
 }
 
+// Fault (Clients): a host that is none, or two | refuses | 4xx or a close | nothing
 #[tokio::test]
 async fn a_host_that_is_none_or_two_is_refused() {
     are_refused(&[
@@ -139,6 +147,7 @@ async fn a_host_that_is_none_or_two_is_refused() {
     .await;
 }
 
+// Fault (Clients): a head over the bound | refuses | 4xx or a close | nothing
 #[tokio::test]
 async fn a_head_over_the_bound_is_refused() {
     let large = "l".repeat(200_000);
@@ -151,6 +160,7 @@ async fn a_head_over_the_bound_is_refused() {
     .await;
 }
 
+// Fault (Clients): bytes by chance | refuses or answers | anything but a 5xx, save 501 for what it does not speak | nothing
 #[tokio::test]
 async fn bytes_by_chance_are_never_a_fault_of_the_host() {
     let mut chance = Seeded::new();

@@ -8,6 +8,7 @@ use wasm_host_tests::{PATIENCE, client, eventually};
 
 use super::{guests, neighbour_is_well, nothing_in_flight};
 
+// Fault (Guests): recursion without end | ends the instance | 502 | the request
 #[tokio::test]
 async fn a_recursion_without_end_costs_its_own_request() {
     let host = guests("").serve().await;
@@ -18,6 +19,7 @@ async fn a_recursion_without_end_costs_its_own_request() {
     assert_eq!(host.get("/greedy/").await.status, 200);
 }
 
+// Fault (Guests): a leak over many requests | ends the instance at its bound | 502 once per instance | the requests in it
 #[tokio::test]
 async fn a_leak_ends_the_instance_that_leaks_and_nobody_else() {
     // Never replaced for its age: only the bound on its memory can end it.
@@ -34,6 +36,7 @@ async fn a_leak_ends_the_instance_that_leaks_and_nobody_else() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): handles without end | ends the instance | 502 | the request
 #[tokio::test]
 async fn handles_are_bounded() {
     let host = guests("").serve().await;
@@ -46,6 +49,7 @@ async fn handles_are_bounded() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): a call with millions of entries | refuses to copy more than 128 MiB, ends the instance | 502 | the request
 #[tokio::test]
 async fn what_is_handed_over_in_one_call_is_bounded() {
     let host = guests("memory = \"512MiB\"").serve().await;
@@ -58,6 +62,7 @@ async fn what_is_handed_over_in_one_call_is_bounded() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): a write of a megabyte in one piece | takes it in pieces of 64 KiB | its body | nothing
 #[tokio::test]
 async fn a_body_is_taken_in_small_pieces_however_it_is_written() {
     let host = guests("").serve().await;
@@ -78,6 +83,7 @@ async fn a_body_is_taken_in_small_pieces_however_it_is_written() {
     assert!(pieces.iter().all(|&size| size <= 64 * 1024), "{pieces:?}");
 }
 
+// Fault (Guests): a flood of log lines | writes up to a bound, says how much it left out | its answer | log lines over the bound
 #[tokio::test]
 async fn a_flood_of_log_lines_is_bounded() {
     let host = guests("first-byte-timeout = \"30s\"").serve().await;
@@ -87,6 +93,7 @@ async fn a_flood_of_log_lines_is_bounded() {
     assert!(written < 8 * 1024, "one request wrote {written} KiB of log");
 }
 
+// Fault (Guests): a log line without end | cuts it | its answer | the rest of the line
 #[tokio::test]
 async fn a_log_line_without_end_is_bounded() {
     let host = guests("first-byte-timeout = \"30s\"").serve().await;
@@ -101,6 +108,7 @@ async fn a_log_line_without_end_is_bounded() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): a loop behind an answer | ends it | its answer | nothing
 #[tokio::test]
 async fn a_loop_behind_an_answer_takes_nothing_from_the_next() {
     let host = guests("").serve().await;
@@ -119,6 +127,7 @@ async fn a_loop_behind_an_answer_takes_nothing_from_the_next() {
     .await;
 }
 
+// Fault (Guests): work that is forgotten | ends it after a while | its answer | the work
 #[tokio::test]
 async fn work_that_is_forgotten_ends_without_its_client() {
     let host = guests("").serve().await;
@@ -131,6 +140,7 @@ async fn work_that_is_forgotten_ends_without_its_client() {
     .await;
 }
 
+// Fault (Guests): a trap behind an answer | replaces the instance | its answer | nothing
 #[tokio::test]
 async fn a_trap_behind_an_answer_takes_no_other_answer_with_it() {
     let host = guests("per-instance = 1").serve().await;
@@ -145,6 +155,7 @@ async fn a_trap_behind_an_answer_takes_no_other_answer_with_it() {
     }
 }
 
+// Fault (Guests): an exit instead of an answer | ends the instance | 502 | the request
 #[tokio::test]
 async fn an_exit_instead_of_an_answer_is_502() {
     let host = guests("").serve().await;
@@ -154,6 +165,7 @@ async fn an_exit_instead_of_an_answer_is_502() {
     assert_eq!(host.get("/greedy/").await.status, 200);
 }
 
+// Fault (Guests): a body shorter than it says | closes the connection | a body that is not whole | the request
 #[tokio::test]
 async fn a_body_shorter_than_it_says_is_never_taken_for_whole() {
     let host = guests("").serve().await;
@@ -166,6 +178,7 @@ async fn a_body_shorter_than_it_says_is_never_taken_for_whole() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): a body longer than it says | cuts it off | what was said, or a close | the rest
 #[tokio::test]
 async fn a_body_longer_than_it_says_is_no_second_answer() {
     let host = guests("").serve().await;
@@ -183,6 +196,7 @@ async fn a_body_longer_than_it_says_is_no_second_answer() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): headers that are the host's own, or two in one | refuses to set them | the answer without | nothing
 #[tokio::test]
 async fn a_guest_cannot_write_headers_that_are_not_its_own() {
     let host = guests("").serve().await;
@@ -195,6 +209,7 @@ async fn a_guest_cannot_write_headers_that_are_not_its_own() {
     assert_eq!(host.get("/greedy/large-header").await.status, 200);
 }
 
+// Fault (Guests): a status that is none, or 101 | takes it for no answer | 502 | the request
 #[tokio::test]
 async fn a_status_that_is_none_is_502() {
     let host = guests("").serve().await;
@@ -210,6 +225,7 @@ async fn a_status_that_is_none_is_502() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): a body without end | goes at the reader's pace | its body | nothing
 #[tokio::test]
 async fn an_endless_body_goes_at_the_pace_of_its_reader() {
     let host = guests("").serve().await;
@@ -230,6 +246,7 @@ async fn an_endless_body_goes_at_the_pace_of_its_reader() {
     nothing_in_flight(&host, "greedy").await;
 }
 
+// Fault (Guests): a request body that the guest never reads | drops it | its answer | nothing
 #[tokio::test]
 async fn a_body_that_a_guest_never_reads_disturbs_no_later_request() {
     let host = guests("").serve().await;
@@ -244,6 +261,7 @@ async fn a_body_that_a_guest_never_reads_disturbs_no_later_request() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): all of these at once | all of this | 200, 502, 503 or 504 | those requests
 #[tokio::test]
 async fn every_misbehaviour_at_once_leaves_the_neighbour_alone() {
     let host = guests("first-byte-timeout = \"2s\"\ncpu-timeout = \"100ms\"\nmemory = \"32MiB\"")
@@ -287,6 +305,7 @@ async fn every_misbehaviour_at_once_leaves_the_neighbour_alone() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (Guests): a call that is synchronous and waits | gives requests to other instances | its neighbours: their answers | nothing
 #[tokio::test]
 async fn an_instance_that_waits_in_a_synchronous_call_leaves_requests_to_others() {
     let host = guests("").serve().await;

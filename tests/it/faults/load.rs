@@ -84,6 +84,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
+// Fault (Guests): a service that loops beside one that leaks | shares the processor, bounds the memory | the third service's clients: 200 | the requests of those two
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_looping_and_a_leaking_service_leave_the_third_alone() {
     let app = app(r#"
@@ -144,6 +145,7 @@ component = "$(hello-p3)"
     assert!(during < before + 700, "{during} MiB");
 }
 
+// Fault (Too much at once): twice the load that can be sustained | serves what it can, refuses the rest | 200, or 503 with `Retry-After` | nothing
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twice_the_load_is_200_or_503_and_over_when_it_is_over() {
     let app = app(r#"
@@ -236,6 +238,7 @@ queue-timeout = "1s"
     assert!(normal < soon, "it took {normal:?}");
 }
 
+// Fault (Clients): a thousand clients that hang up in their chats | closes a thousand calls | - | nothing
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_clients_that_hang_up_mid_chat_leave_nothing_behind() {
     const CLIENTS: usize = 1000;

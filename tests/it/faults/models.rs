@@ -39,6 +39,7 @@ async fn is_used_again(host: &Host) {
     no_call_is_left(host).await;
 }
 
+// Fault (Model servers): a server that is away | says so, finds it again | 502 or 503 with Ollama's error | nothing
 #[tokio::test]
 async fn a_model_server_that_is_away_is_503_and_found_again() {
     let (proxy, host) = behind_a_proxy(2).await;
@@ -50,6 +51,7 @@ async fn a_model_server_that_is_away_is_503_and_found_again() {
     is_used_again(&host).await;
 }
 
+// Fault (Model servers): a server that never begins | closes after the first-byte time | 504 | the request
 #[tokio::test]
 async fn a_model_server_that_never_begins_is_504() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
@@ -60,6 +62,7 @@ async fn a_model_server_that_never_begins_is_504() {
     no_call_is_left(&host).await;
 }
 
+// Fault (Model servers): a server that is busy | passes on what it says | its 503 | nothing
 #[tokio::test]
 async fn a_model_server_that_is_busy_says_so_itself() {
     let body = r#"{"error":"server busy, please try again.  maximum pending requests exceeded"}"#;
@@ -71,6 +74,7 @@ async fn a_model_server_that_is_busy_says_so_itself() {
     no_call_is_left(&host).await;
 }
 
+// Fault (Model servers): words in single bytes | puts them together | the words | nothing
 #[tokio::test]
 async fn a_word_in_single_bytes_arrives_whole() {
     let (proxy, host) = behind_a_proxy(5).await;
@@ -81,6 +85,7 @@ async fn a_word_in_single_bytes_arrives_whole() {
     no_call_is_left(&host).await;
 }
 
+// Fault (Model servers): a chat that is cut at any byte | takes no part for the whole | all of it, or a body that is not whole | the request
 #[tokio::test]
 async fn a_chat_cut_anywhere_is_never_taken_for_whole() {
     let mut chance = Seeded::new();
@@ -107,6 +112,7 @@ async fn a_chat_cut_anywhere_is_never_taken_for_whole() {
     is_used_again(&host).await;
 }
 
+// Fault (Model servers): an answer that is no HTTP | closes | 502 or 503 | the request
 #[tokio::test]
 async fn an_answer_that_is_no_http_is_502_or_503() {
     for bytes in [&b"\0\x01\x02"[..], b"220 mail.example ESMTP\r\n", b"HTTP/1.1 abc OK\r\n\r\n"] {
@@ -119,6 +125,7 @@ async fn an_answer_that_is_no_http_is_502_or_503() {
     }
 }
 
+// Fault (Model servers): lines that are no JSON | closes | an error line, and a body that is not whole | the request
 #[tokio::test]
 async fn lines_that_are_no_json_break_the_answer() {
     for line in [&b"not json\n"[..], b"[]\n", b"\xff\xfe\n", b"{\"message\":1,\"done\":false}\n"] {
@@ -139,6 +146,7 @@ async fn lines_that_are_no_json_break_the_answer() {
     }
 }
 
+// Fault (Model servers): chunks that are no chunks | closes | a body that is not whole | the request
 #[tokio::test]
 async fn chunks_that_are_no_chunks_break_the_answer() {
     let upstream = Upstream::start(|_| {
@@ -156,6 +164,7 @@ async fn chunks_that_are_no_chunks_break_the_answer() {
     no_call_is_left(&host).await;
 }
 
+// Fault (Model servers): a line without end | closes at the bound | an error | the request
 #[tokio::test]
 async fn a_line_without_end_is_cut_off_in_bounded_memory() {
     let upstream = Upstream::start(|_| {
@@ -179,6 +188,7 @@ async fn a_line_without_end_is_cut_off_in_bounded_memory() {
     no_call_is_left(&host).await;
 }
 
+// Fault (Model servers): calls over the bound and the line | refuses | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn calls_over_the_bound_are_told_to_come_back() {
     let upstream = Upstream::start(|_| one_word()).await;
@@ -197,6 +207,7 @@ async fn calls_over_the_bound_are_told_to_come_back() {
     no_call_is_left(&host).await;
 }
 
+// Fault (Model servers): a redirect | does not follow | an error | the request
 #[tokio::test]
 async fn a_redirect_to_somewhere_else_is_not_followed() {
     let elsewhere = Upstream::start(|_| words(1)).await;
@@ -211,6 +222,7 @@ async fn a_redirect_to_somewhere_else_is_not_followed() {
     no_call_is_left(&host).await;
 }
 
+// Fault (Model servers): a stream that breaks before or after its head, on a new connection | does not ask again | an error | the request
 #[tokio::test]
 async fn a_stream_is_never_asked_for_twice() {
     for steps in [
@@ -227,6 +239,7 @@ async fn a_stream_is_never_asked_for_twice() {
     }
 }
 
+// Fault (Model servers): a server that goes on after its last line | leaves it | its whole answer | nothing
 #[tokio::test]
 async fn a_server_that_goes_on_after_the_last_line_is_left() {
     let upstream = Upstream::start(|_| {

@@ -9,6 +9,7 @@ use wasm_host_tests::{client, eventually};
 
 use super::{guests, neighbour_is_well, nothing_in_flight};
 
+// Fault (The machine): no descriptor left | waits, and accepts again | a wait | nothing
 #[tokio::test]
 async fn a_host_out_of_descriptors_lives_and_serves_again() {
     let host = guests("").serve().await;
@@ -34,6 +35,7 @@ async fn a_host_out_of_descriptors_lives_and_serves_again() {
     assert!(told < 200, "it was said {told} times");
 }
 
+// Fault (The machine): connections over the bound | leaves them to the system's queue | a wait | nothing
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_and_are_served() {
     let app = App::new(
@@ -73,6 +75,7 @@ component = "$(hostile)"
     nothing_in_flight(&host, "good").await;
 }
 
+// Fault (The machine): a log that nobody reads | goes on without it | its answer | log lines
 #[tokio::test]
 async fn a_log_that_nobody_reads_stops_nobody() {
     let host = guests("first-byte-timeout = \"5s\"").serve().await;
@@ -93,6 +96,7 @@ async fn a_log_that_nobody_reads_stops_nobody() {
     neighbour_is_well(&host).await;
 }
 
+// Fault (The machine): a log that cannot be written | goes on without it | its answer | log lines
 #[tokio::test]
 async fn a_log_that_cannot_be_written_stops_nobody() {
     // Standard error ends once the host has told its addresses.
@@ -105,6 +109,7 @@ async fn a_log_that_cannot_be_written_stops_nobody() {
     }
 }
 
+// Fault (The machine): a full disk | rejects swaps, serves as before | its answer | nothing
 #[tokio::test]
 async fn a_full_disk_stops_swaps_and_nobody_else() {
     let app = guests("").before("trap '' XFSZ");
@@ -122,6 +127,7 @@ async fn a_full_disk_stops_swaps_and_nobody_else() {
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
+// Fault (The machine): a state folder that is gone | rejects swaps, serves as before | its answer | what was in it
 #[tokio::test]
 async fn a_state_folder_that_is_gone_stops_swaps_and_nobody_else() {
     let host = guests("").serve().await;
@@ -139,6 +145,7 @@ async fn a_state_folder_that_is_gone_stops_swaps_and_nobody_else() {
     assert_eq!(host.get("/greedy/").await.status, 200);
 }
 
+// Fault (The machine): a state folder that cannot be made | does not start, and names it | - | nothing
 #[tokio::test]
 async fn a_state_folder_that_cannot_be_made_is_an_error_that_names_it() {
     let app = guests("");
@@ -151,6 +158,7 @@ async fn a_state_folder_that_cannot_be_made_is_an_error_that_names_it() {
     assert!(told.contains("taken") && !told.contains("panicked"), "{told}");
 }
 
+// Fault (The machine): a port that is taken | does not start, and names it | - | nothing
 #[tokio::test]
 async fn a_port_that_is_taken_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -161,6 +169,7 @@ async fn a_port_that_is_taken_is_an_error_that_names_it() {
     assert!(told.contains(&address) && !told.contains("panicked"), "{told}");
 }
 
+// Fault (The machine): a state folder that another host uses | does not start, and names who has it | - | nothing
 #[tokio::test]
 async fn a_state_folder_that_is_in_use_is_an_error_that_names_who_has_it() {
     let app = guests("");
@@ -181,6 +190,7 @@ async fn a_state_folder_that_is_in_use_is_an_error_that_names_who_has_it() {
     drop(app.serve_with(&["wasm-host.toml", "--state", "other"]).await);
 }
 
+// Fault (The machine): a host that is killed under load | starts again as if nothing was | a reset | what was running
 #[tokio::test]
 async fn a_host_that_is_killed_under_load_starts_again_as_if_nothing_was() {
     let app = guests("");

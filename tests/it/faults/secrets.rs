@@ -8,6 +8,7 @@ use wasm_host_tests::{databases, models};
 
 const PASSWORD: &str = "pa55w0rd-of-nobody";
 
+// Fault (The control plane and swaps): a login that fails | tells no password | 5xx of the component | nothing
 #[tokio::test]
 async fn a_login_that_fails_in_any_way_tells_no_password() {
     let postgres = Postgres::start();
@@ -38,6 +39,7 @@ async fn a_login_that_fails_in_any_way_tells_no_password() {
     }
 }
 
+// Fault (The control plane and swaps): a model server that fails | tells nothing of its url | an error | nothing
 #[tokio::test]
 async fn a_model_server_that_fails_tells_nothing_of_its_url() {
     let upstream = Upstream::start(|_| {

@@ -26,6 +26,7 @@ async fn stops_soon(host: Host) -> String {
     log
 }
 
+// Fault (SIGTERM): idle and silent connections | closes them | a close | nothing
 #[tokio::test]
 async fn connections_without_a_request_hold_nobody_up() {
     let host = guests("").serve().await;
@@ -40,6 +41,7 @@ async fn connections_without_a_request_hold_nobody_up() {
     drop((idle, silent));
 }
 
+// Fault (SIGTERM): a head that has not come whole | does not wait for it | a close | nothing: it was not accepted
 #[tokio::test]
 async fn a_head_that_has_not_come_whole_holds_nobody_up() {
     let host = guests("").serve().await;
@@ -49,6 +51,7 @@ async fn a_head_that_has_not_come_whole_holds_nobody_up() {
     drop(half);
 }
 
+// Fault (SIGTERM): requests in the queue | answers them | their answers | nothing
 #[tokio::test]
 async fn a_request_in_the_queue_was_accepted_and_is_answered() {
     let host = guests("concurrent = 1\nqueue-timeout = \"30s\"").serve().await;
@@ -81,6 +84,7 @@ async fn a_request_in_the_queue_was_accepted_and_is_answered() {
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
+// Fault (SIGTERM): a second signal | says what it cuts and ends at once, with 130 | a body that is not whole | what was running
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let host = patient_guests("").serve().await;
@@ -101,6 +105,7 @@ async fn a_second_signal_ends_it_at_once() {
     endless.rest().await.expect_err("a body that ends as an error");
 }
 
+// Fault (SIGTERM): a compiler at work | ends it | the end of a command that swaps | nothing
 #[tokio::test]
 async fn a_compiler_at_work_holds_nobody_up() {
     let host = std::sync::Arc::new(guests("").serve().await);
@@ -115,6 +120,7 @@ async fn a_compiler_at_work_holds_nobody_up() {
     has_ended(compiler).await;
 }
 
+// Fault (SIGTERM): a second signal with a database of the host's own | tells that to stop | - | nothing that was committed
 #[tokio::test]
 async fn a_second_signal_leaves_no_database_server_behind() {
     let app = App::new(
@@ -139,6 +145,7 @@ async fn a_second_signal_leaves_no_database_server_behind() {
         .await;
 }
 
+// Fault (SIGTERM): a client that leaves meanwhile | ends its work | - | nothing
 #[tokio::test]
 async fn a_request_whose_client_leaves_meanwhile_holds_nobody_up() {
     let upstream = Upstream::start(|_| vec![Step::Hold]).await;
@@ -154,6 +161,7 @@ async fn a_request_whose_client_leaves_meanwhile_holds_nobody_up() {
     assert!(asked.elapsed() < SOON, "it took {:?}", asked.elapsed());
 }
 
+// Fault (SIGTERM): work that was forgotten | gives it two seconds | - | the work
 #[tokio::test]
 async fn work_that_was_forgotten_holds_nobody_up() {
     let host = guests("").serve().await;
@@ -164,6 +172,7 @@ async fn work_that_was_forgotten_holds_nobody_up() {
     stops_soon(host).await;
 }
 
+// Fault (SIGTERM): an embedded database | stops it when the last request is done, so that its next start has nothing to repair | - | nothing
 #[tokio::test]
 async fn the_embedded_database_stops_with_the_host_and_needs_no_recovery() {
     let app = App::new(

@@ -34,6 +34,7 @@ async fn answers(host: &Host) -> String {
     wrote(reply.text()).expect("a whole body of one version")
 }
 
+// Fault (The control plane and swaps): a kill during a swap | serves the old version or the new one | a reset | what was running
 #[tokio::test]
 async fn a_host_that_is_killed_during_a_swap_serves_a_whole_version_again() {
     let mut chance = Seeded::new();
@@ -67,6 +68,7 @@ async fn a_host_that_is_killed_during_a_swap_serves_a_whole_version_again() {
     }
 }
 
+// Fault (The control plane and swaps): bad versions in a crowd | never lets them serve | answers of good versions | nothing
 #[tokio::test]
 async fn bad_versions_in_a_crowd_never_replace_a_good_one() {
     let host = app().serve().await;
@@ -98,6 +100,7 @@ async fn bad_versions_in_a_crowd_never_replace_a_good_one() {
     assert!(["one", "two"].contains(&&*answers(&host).await));
 }
 
+// Fault (The control plane and swaps): a slow client of a replaced version | finishes its body on that version | its whole body | nothing
 #[tokio::test]
 async fn a_body_of_a_replaced_version_is_whole_though_its_client_is_slow() {
     let host = app().serve().await;

@@ -434,6 +434,7 @@ async fn all_at_once(databases: [&str; 2], attacks: Vec<Attack>) {
     assert!(ratio <= 3.0, "one in a hundred answers took {ratio:.1} times as long as in calm");
 }
 
+// Fault (Guests): all that is in these tables at once, in a container of 2 GiB | lives, serves, and gives the memory back | neighbours: their answers | what the attackers asked for
 /// The host alone, with its compilers: the server is another machine's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_of_2_gib_outlives_everything_at_once_and_its_neighbours_are_answered() {
@@ -447,6 +448,7 @@ async fn a_host_of_2_gib_outlives_everything_at_once_and_its_neighbours_are_answ
     all_at_once([&url("mine"), &url("theirs")], attacks::all()).await;
 }
 
+// Fault (Guests): the same, with databases of the host's own in the container | the same | the same | the same
 /// A container that has the host has what it starts as well, and so the server of its own databases.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_of_2_gib_outlives_everything_with_databases_of_its_own() {

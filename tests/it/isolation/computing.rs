@@ -87,6 +87,7 @@ async fn left_out(host: &Host, lines: usize) {
 /// One instance for all, 20 lines for each request, and no other bound.
 const LINES: &str = "log-lines = 1000000\nlog-lines-per-request = 20";
 
+// Fault (Guests): a flood of log lines among other requests of its instance | writes so many lines of that request, says that more is left out | its answer | its own further lines; its neighbours keep theirs
 #[tokio::test]
 async fn a_request_that_floods_the_log_takes_no_line_from_its_neighbour_in_the_instance() {
     let host = App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", LINES)).serve().await;
@@ -112,6 +113,7 @@ async fn a_stream_that_requests_share_counts_for_the_one_that_prints() {
     }
 }
 
+// Fault (Guests): more output at once than is taken | takes it in pieces, between which it can be interrupted | its answer | nothing
 #[tokio::test]
 async fn what_is_printed_at_once_is_taken_in_pieces_and_whole() {
     let host = App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", LINES)).serve().await;
@@ -120,6 +122,7 @@ async fn what_is_printed_at_once_is_taken_in_pieces_and_whole() {
     assert_eq!(logged(&host, "at once: "), 20);
 }
 
+// Fault (Guests): each line in a stream of its own | counts them for the request as any other, says once a second what it left out | its answer | its own further lines
 #[tokio::test]
 async fn lines_in_streams_of_their_own_count_and_are_not_told_of_one_by_one() {
     let host = App::new(&SERVICES.replace("cpu-timeout = \"500ms\"", LINES)).serve().await;
@@ -147,6 +150,7 @@ async fn a_guest_of_0_2_has_so_many_lines_for_each_of_its_requests() {
     }
 }
 
+// Fault (Guests): guests that compute | has them do so in threads of lower priority | the others' clients: their answers | nothing
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn guests_that_compute_leave_the_threads_that_serve() {
@@ -179,6 +183,7 @@ async fn guests_that_compute_leave_the_threads_that_serve() {
     wasm_host_tests::eventually("the loops to end", gone).await;
 }
 
+// Fault (Guests): guests that compute when they start | the same | the others' clients: their answers | nothing
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn guests_that_compute_when_they_start_leave_the_threads_that_serve() {

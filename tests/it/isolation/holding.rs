@@ -16,6 +16,7 @@ fn guest_on(limits: &str, bounds: &str) -> App {
     ))
 }
 
+// Fault (Guests): a body that stands still | ends it after the idle time | a body that is not whole | the request
 #[tokio::test]
 async fn a_body_that_stands_still_gives_its_place_back() {
     let host = guest("concurrent = 1\nstream-idle-timeout = \"5s\"").serve().await;
@@ -71,6 +72,7 @@ async fn hung_beside_a_neighbour(app: impl Fn() -> App) -> (Host, client::Stream
     (host, neighbour)
 }
 
+// Fault (Guests): a request that hangs when its client has left, or may hang: since then its instance was never idle | gives the instance no more requests, ends it with its last | its neighbours: their answers | nothing
 #[tokio::test]
 async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish() {
     let (host, mut neighbour) =
@@ -90,6 +92,7 @@ async fn an_instance_with_a_hung_request_takes_no_more_and_its_neighbours_finish
     assert_eq!((&service["cancelled"], &service["failed"]), (&1.into(), &0.into()));
 }
 
+// Fault (Guests): the same, where the service may have no other instance | lets it serve on | its answer | nothing
 #[tokio::test]
 async fn without_room_for_another_an_instance_with_a_hung_request_serves_on() {
     let (host, mut neighbour) =
@@ -98,6 +101,7 @@ async fn without_room_for_another_an_instance_with_a_hung_request_serves_on() {
     assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
 }
 
+// Fault (Guests): the same, where the host has no place for another one | lets it serve on | its answer | nothing
 #[tokio::test]
 async fn without_room_in_the_host_an_instance_with_a_hung_request_serves_on() {
     let app = || guest_on("threads = 1\ninstances = 1", "instances = 2\nidle = \"10m\"");
@@ -107,6 +111,7 @@ async fn without_room_in_the_host_an_instance_with_a_hung_request_serves_on() {
     assert_eq!(neighbour.rest().await.unwrap().len(), 299 * "drip\n".len());
 }
 
+// Fault (Guests): the same, with a free instance on another thread | gives that one the requests of both threads | its answer | nothing
 #[tokio::test]
 async fn an_instance_with_a_hung_request_leaves_those_of_its_thread_to_one_elsewhere() {
     let app = || guest_on("threads = 2", "instances = 2\nidle = \"10m\"");
@@ -141,6 +146,7 @@ async fn a_request_counts_in_its_instance_to_the_end_of_its_body() {
     assert!(instances >= 2, "{instances}");
 }
 
+// Fault (Guests): work that pauses, when its client has left | goes on while others are served beside it | its neighbours: their answers | nothing
 #[tokio::test]
 async fn work_that_pauses_for_a_client_that_left_takes_no_neighbour_with_it() {
     let host = guest("instances = 1").serve().await;

@@ -8,6 +8,7 @@ use wasm_host_tests::host::App;
 /// More than half of what an instance may have in all tables together.
 const ELEMENTS: i32 = 60_000;
 
+// Fault (Guests): a table without end | refuses to let it grow; most guests trap on that | 502 | the request
 #[tokio::test]
 async fn tables_are_bounded() {
     // Where the host has a pool of instances, and where it may not reserve the room for one and makes each by itself.

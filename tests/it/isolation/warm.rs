@@ -185,6 +185,7 @@ async fn without_room_for_warm_instances_a_service_serves_and_says_so() {
     }
 }
 
+// Fault (Too much at once): no memory for instances that are to be warm | serves with those that there are, tries the others again | its answer | nothing
 #[tokio::test]
 async fn what_could_not_be_made_is_made_when_there_is_memory_again() {
     let host = guest(

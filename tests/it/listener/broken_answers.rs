@@ -25,6 +25,7 @@ fn is_reset_after(ended: &Ended, sent: &str) {
     assert!(!ended.orderly, "a client of HTTP/1.0 takes this for all of it: {text}");
 }
 
+// Fault (Clients): a client of HTTP/1.0 whose answer breaks off | resets the connection | an error after what was sent | the request
 #[tokio::test]
 async fn a_client_of_http_1_0_sees_an_error_where_an_answer_breaks_off() {
     let host = app("").serve().await;
@@ -64,6 +65,7 @@ async fn an_answer_that_has_had_its_time_is_not_whole_for_http_1_0() {
     is_reset_after(&ended, "\r\n\r\n");
 }
 
+// Fault (SIGTERM): the same for a client of HTTP/1.0 | resets the connection | an error after what was sent | what was running
 #[tokio::test]
 async fn an_answer_that_is_cut_at_the_stop_is_not_whole_for_http_1_0() {
     let host = app("drain = \"0s\"").serve().await;
@@ -76,6 +78,7 @@ async fn an_answer_that_is_cut_at_the_stop_is_not_whole_for_http_1_0() {
     assert_eq!(host.stop_after_signal().await.0.code(), Some(0));
 }
 
+// Fault (Clients): a client of HTTP/1.0 that only stops sending | takes it for a departure, and resets | its answer, or an error | nothing, or the request
 #[tokio::test]
 async fn who_stops_sending_over_http_1_0_and_still_reads_takes_no_part_for_the_whole() {
     let host = app("").serve().await;
@@ -86,6 +89,7 @@ async fn who_stops_sending_over_http_1_0_and_still_reads_takes_no_part_for_the_w
     assert!(!raw.end().await.orderly, "a client of HTTP/1.0 takes this for all of it");
 }
 
+// Fault (Model servers): a chat that is cut, for a client of HTTP/1.0 | resets the connection | an error | the request
 #[tokio::test]
 async fn a_model_server_that_is_cut_off_is_an_error_for_a_client_of_http_1_0() {
     let upstream = Upstream::start(|_| {

@@ -15,6 +15,7 @@ async fn is_answered(address: &str, path: &str) -> bool {
     status(&String::from_utf8_lossy(&answer)) == 200
 }
 
+// Fault (The machine): half heads on the control plane | closes the oldest of a client that has half of all places | an answer to a probe | nothing
 #[tokio::test]
 async fn half_heads_on_the_control_plane_do_not_hold_its_probes_up() {
     let host = app("").serve().await;
@@ -37,6 +38,7 @@ async fn half_heads_on_the_control_plane_do_not_hold_its_probes_up() {
     assert!((1..8).contains(&told), "{log}");
 }
 
+// Fault (The machine): connections over the bound while all others wait for the rest of a head, or say nothing | closes the oldest of them, tells whose it was | its answer | nothing
 #[tokio::test]
 async fn who_has_sent_no_whole_head_makes_room_for_a_new_connection() {
     let host = app("connections = 3\nheader-timeout = \"10m\"\nkeep-alive = \"10m\"").serve().await;
@@ -54,6 +56,7 @@ async fn who_has_sent_no_whole_head_makes_room_for_a_new_connection() {
     assert!(log.contains("made room before they had sent one"), "{log}");
 }
 
+// Fault (The machine): a client with too many connections, one of which does nothing | closes that one | its answer | nothing
 #[tokio::test]
 async fn a_client_that_has_its_share_gives_half_a_head_of_its_own_for_another_connection() {
     let host = app("connections-per-client = 2\nheader-timeout = \"10m\"").serve().await;
@@ -65,6 +68,7 @@ async fn a_client_that_has_its_share_gives_half_a_head_of_its_own_for_another_co
     .await;
 }
 
+// Fault (The machine): handshakes that stall, and no place left | closes the oldest | its answer | nothing
 #[tokio::test]
 async fn a_handshake_that_stalls_makes_room() {
     let secure = tls::serve("connections = 2\nhandshake-timeout = \"10m\"").await;
@@ -75,6 +79,7 @@ async fn a_handshake_that_stalls_makes_room() {
     assert_eq!(status(&secure.ask(tls::LAST).await), 200);
 }
 
+// Fault (The machine): no descriptor left, and half heads on the public port | closes the oldest, also for the control plane | its answer | nothing
 /// The control plane has no connections of its own that could give theirs.
 #[tokio::test]
 async fn where_descriptors_are_short_half_heads_make_room_on_both_ports() {

@@ -93,6 +93,7 @@ async fn a_client_that_reads_slowly_is_served() {
     assert_eq!(host.service("pieces").await["in_flight"], 1);
 }
 
+// Fault (The machine): connections over the bound while others are idle | closes the one that is idle longest | its answer | nothing
 #[tokio::test]
 async fn a_connection_that_is_idle_makes_room_for_a_new_one() {
     let host = app("connections = 2").serve().await;
@@ -106,6 +107,7 @@ async fn a_connection_that_is_idle_makes_room_for_a_new_one() {
     assert_eq!(idle[0].rest().await, "");
 }
 
+// Fault (The machine): connections over the bound, and others become idle while a newcomer waits | closes the first that is idle | its answer | nothing
 #[tokio::test]
 async fn a_connection_that_becomes_idle_makes_room_for_one_that_waits() {
     let host = app("connections = 2\nkeep-alive = \"10m\"").serve().await;
@@ -119,6 +121,7 @@ async fn a_connection_that_becomes_idle_makes_room_for_one_that_waits() {
     assert_eq!(status(&newcomer.until("\r\n\r\n").await), 204);
 }
 
+// Fault (The machine): a client with too many connections | closes what is too many | a close | nothing
 #[tokio::test]
 async fn a_client_has_so_many_connections() {
     let host = app("connections-per-client = 2").serve().await;

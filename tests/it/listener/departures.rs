@@ -36,6 +36,7 @@ async fn is_noticed(leave: impl FnOnce(Raw)) {
     assert_eq!(host.service("guest").await["cancelled"], 1);
 }
 
+// Fault (Clients): a client that closes while its body is unread | notices it all the same, if the buffers hold what is unread | - | nothing that anybody waits for
 #[tokio::test]
 async fn a_client_that_closes_while_its_body_is_unread_is_noticed() {
     is_noticed(drop).await;

@@ -49,6 +49,7 @@ async fn idle_connections_give_their_descriptors_to_new_ones() {
     }
 }
 
+// Fault (The machine): no descriptor left for a file | says so | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn files_beyond_the_descriptors_are_busy_and_no_fault() {
     let app = App::new("name = \"files\"\n[service.pages]\nstatic = \"pages\"\nroute = \"/\"\n");
@@ -81,6 +82,7 @@ async fn files_beyond_the_descriptors_are_busy_and_no_fault() {
     .await;
 }
 
+// Fault (The machine): few descriptors from the start | asks for more, tells if there are none, and has fewer connections | - | nothing
 #[tokio::test]
 async fn a_soft_bound_of_descriptors_is_raised_and_a_hard_one_is_told() {
     let host = app("").before("ulimit -S -n 300").serve().await;

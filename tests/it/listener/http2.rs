@@ -159,6 +159,7 @@ async fn a_client_that_leaves_ends_all_its_streams() {
     in_flight(&host, "guest", 0).await;
 }
 
+// Fault (Clients): a stream of HTTP/2 that is not read | resets it after the idle time | a reset of that stream | the request
 #[tokio::test]
 async fn a_stream_that_is_not_read_keeps_its_place_for_so_long_only() {
     let host = app("write-idle = \"1s\"").serve().await;
@@ -208,6 +209,7 @@ async fn a_connection_has_so_many_streams() {
     drop(more);
 }
 
+// Fault (Clients): a flood of resets | closes the connection | a close | nothing that anybody waits for
 #[tokio::test]
 async fn a_flood_of_resets_ends_the_connection_and_leaves_nothing_behind() {
     let host = app("").serve().await;
@@ -268,6 +270,7 @@ async fn a_client_that_resets_whatever_it_asks_is_closed() {
     assert_eq!(host.get("/count").await.status, 200);
 }
 
+// Fault (Clients): a flood of settings, pings or grants | closes the connection | a close | its streams
 #[tokio::test]
 async fn a_flood_of_frames_that_ask_for_nothing_ends_the_connection() {
     let host = app("").serve().await;

@@ -136,6 +136,7 @@ async fn a_request_names_one_host_and_one_path() {
     refused(&requests).await;
 }
 
+// Fault (Clients): a head that could be read and is refused | answers | 4xx or 501 with a problem document | nothing
 #[tokio::test]
 async fn a_refusal_is_a_problem_document_where_the_head_could_be_read() {
     let host = app("").serve().await;
@@ -147,6 +148,7 @@ async fn a_refusal_is_a_problem_document_where_the_head_could_be_read() {
     assert!(head.contains(&format!("x-request-id: {id}")), "{answer}");
 }
 
+// Fault (Clients): a head that cannot be read | answers before there is a request | 400, 414 or 431 without a body, and a close | nothing
 /// The library that reads heads answers these itself, before there is a request that could have an id.
 #[tokio::test]
 async fn what_cannot_be_read_is_answered_with_a_status_and_nothing_else() {

@@ -29,6 +29,7 @@ const SIP: usize = 4096;
 const LARGE: usize = 512 * 1024;
 const PAUSE: Duration = Duration::from_millis(30);
 
+// Fault (Clients): a stream of HTTP/2 that is read slowly and all the time | goes at its pace | its whole body | nothing
 #[tokio::test]
 async fn a_stream_that_is_read_slowly_and_all_the_time_is_whole() {
     let app = app("write-idle = \"5s\"", "\n[service.files]\nstatic = \"files\"\n");
@@ -52,6 +53,7 @@ async fn a_stream_that_is_read_slowly_and_all_the_time_is_whole() {
     assert_eq!(taken, LARGE);
 }
 
+// Fault (Clients): a client that reads slowly and all the time | goes at its pace | its whole body | nothing
 #[tokio::test]
 async fn a_connection_that_is_read_slowly_and_all_the_time_is_not_given_up() {
     let host = app("write-idle = \"8s\"", "").serve().await;
@@ -79,6 +81,7 @@ async fn was_cut_at_its_timeout(host: &Host) {
     assert_eq!(host.log().matches("'timeout' sets the bound").count(), 1, "{}", host.log());
 }
 
+// Fault (Clients): a client that reads slowly beyond the time for its whole answer | ends the answer at `timeout` | a body that is not whole | the request
 #[tokio::test]
 async fn a_slow_reader_has_its_timeout() {
     let host = app("write-idle = \"10m\"", "timeout = \"2s\"").serve().await;
@@ -103,6 +106,7 @@ async fn a_slow_reader_has_its_timeout() {
     assert!(!seen.ends_with(b"0\r\n\r\n"));
 }
 
+// Fault (Clients): a stream of HTTP/2 that is read slowly beyond the time for its whole answer | resets it at `timeout` | a reset of that stream | the request
 #[tokio::test]
 async fn a_slow_reader_of_a_stream_has_its_timeout() {
     let host = app("write-idle = \"10m\"", "timeout = \"2s\"").serve().await;

@@ -87,6 +87,7 @@ async fn both_protocols_are_served_with_encryption() {
     assert!(secure.connect(&["spdy/3"]).await.is_err());
 }
 
+// Fault (Clients): a TLS handshake that stalls | closes after the handshake timeout | a close | nothing
 #[tokio::test]
 async fn handshakes_that_stall_hold_nobody_up_and_are_given_up() {
     let secure = serve("handshake-timeout = \"2s\"").await;
@@ -106,6 +107,7 @@ async fn handshakes_that_stall_hold_nobody_up_and_are_given_up() {
     assert!(log.contains("did not complete a TLS handshake"), "{log}");
 }
 
+// Fault (Clients): no encryption where there should be | closes | a close | nothing
 #[tokio::test]
 async fn a_client_that_speaks_without_encryption_is_closed() {
     let secure = serve("").await;
@@ -171,6 +173,7 @@ async fn a_key_may_come_from_the_environment_and_is_never_shown() {
     }
 }
 
+// Fault (Clients): an answer that breaks off with encryption | closes without the end that TLS has | an error after what was sent | the request
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_not_whole_with_encryption_either() {
     let secure = serve("").await;

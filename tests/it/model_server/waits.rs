@@ -43,6 +43,7 @@ fn until(told: &Arc<Notify>) -> Vec<Step> {
     ]
 }
 
+// Fault (Model servers): calls over the bound | has them wait in line | their answers, later | nothing
 #[tokio::test]
 async fn a_chat_over_the_bound_waits_for_its_turn() {
     let go_on = Arc::new(Notify::new());
@@ -67,6 +68,7 @@ async fn a_chat_over_the_bound_waits_for_its_turn() {
     assert_eq!(second.body, [WORD, LAST].concat());
 }
 
+// Fault (Model servers): calls that wait in line in vain | refuses | 503 with `Retry-After` | nothing
 #[tokio::test]
 async fn a_chat_that_waits_in_vain_is_told_to_come_back() {
     let upstream = Upstream::start(|_| until(&Arc::new(Notify::new()))).await;
@@ -94,6 +96,7 @@ fn on_one_thread(upstream: &Upstream) -> wasm_host_tests::host::App {
     app(&upstream.url, "[limits]\nthreads = 1")
 }
 
+// Fault (Model servers): a kept connection that the server closes | asks once more on a new one, where that does no harm | the answer, or 503 | nothing
 #[tokio::test]
 async fn a_kept_connection_that_the_server_closes_costs_no_chat() {
     for close in [Step::Close, Step::Reset] {

@@ -8,6 +8,7 @@ use wasm_host_tests::{client, eventually, within};
 
 use super::{callers, fetch};
 
+// Fault (Hosts outside): a client that leaves | closes its calls | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_closes_its_calls_outside() {
     // Before an answer, and in the middle of one.
@@ -29,6 +30,7 @@ async fn a_client_that_leaves_closes_its_calls_outside() {
     }
 }
 
+// Fault (Hosts outside): a host that is silent or stops | closes after its time | the component's error, or a body that is not whole | the request
 #[tokio::test]
 async fn the_file_bounds_waits_and_a_component_may_shorten_them() {
     let silent = Upstream::start(|_| vec![Step::Hold]).await;
@@ -59,6 +61,7 @@ async fn the_file_bounds_waits_and_a_component_may_shorten_them() {
     assert!(reply.text().contains("HttpResponseTimeout"), "{}", reply.text());
 }
 
+// Fault (Hosts outside): an answer without end | cuts it at the bound | a body that is not whole | the request
 #[tokio::test]
 async fn an_answer_over_the_bound_is_cut() {
     let endless = Upstream::start(|_| {
@@ -78,6 +81,7 @@ async fn an_answer_over_the_bound_is_cut() {
     eventually("the close", async || (endless.hung_up() == 1).then_some(())).await;
 }
 
+// Fault (Hosts outside): a host that is away | fails at once after some attempts, finds it again | the component's error | nothing
 #[tokio::test]
 async fn a_host_that_is_away_is_told_by_ready_and_found_when_it_is_back() {
     let port = Closed::take();

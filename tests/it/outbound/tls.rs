@@ -40,6 +40,7 @@ async fn a_host_is_called_on_the_word_of_an_authority_that_the_file_names() {
     assert_eq!(fetch(&host, &plain).await, (502, "ErrorCode::HttpRequestDenied\n".to_string()));
 }
 
+// Fault (Hosts outside): a certificate of nobody that is trusted, of another host, or out of date | sends nothing | the component's error | nothing
 #[tokio::test]
 async fn a_host_that_is_not_who_it_should_be_is_sent_nothing() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -68,6 +69,7 @@ async fn a_host_that_is_not_who_it_should_be_is_sent_nothing() {
     assert_eq!(upstream.requests().len(), 0);
 }
 
+// Fault (Hosts outside): a host that speaks no TLS or stops in its handshake | closes after the connect time | the component's error | nothing
 #[tokio::test]
 async fn a_host_that_speaks_no_tls_or_stops_in_its_handshake_is_given_up() {
     let (plain, silent) = (bind().await, bind().await);
@@ -92,6 +94,7 @@ async fn a_host_that_speaks_no_tls_or_stops_in_its_handshake_is_given_up() {
     assert_eq!(hello[0], 0x16, "it began a handshake");
 }
 
+// Fault (Hosts outside): a client that leaves a handshake or an encrypted answer | closes it | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_closes_its_encrypted_calls() {
     let authority = Authority::new();

@@ -45,6 +45,7 @@ async fn an_answer_with_a_length_is_served_and_what_is_done_behind_it_is_done() 
     counted(&host, 1, 0).await;
 }
 
+// Fault (Guests): work for ever behind an answer with a length | ends it after a while | its answer | the work
 #[tokio::test]
 async fn what_goes_on_for_ever_behind_an_answer_with_a_length_ends() {
     let host = served("").await;
@@ -65,6 +66,7 @@ async fn an_answer_whose_body_nobody_reads_is_served() {
     counted(&host, 3, 0).await;
 }
 
+// Fault (Guests): a body of WASI 0.2 of another length than its head says | breaks it off | an answer that breaks off, or one of that length | the request
 #[tokio::test]
 async fn an_answer_that_is_shorter_or_longer_than_its_length_is_broken() {
     let host = served("").await;
@@ -76,6 +78,7 @@ async fn an_answer_that_is_shorter_or_longer_than_its_length_is_broken() {
     }
 }
 
+// Fault (Guests): a body of WASI 0.2 that is never finished | ends it when the component has returned, replaces the instance | an answer that breaks off, or all of it where its length was met | the request
 #[tokio::test]
 async fn an_answer_that_is_never_finished_breaks_off_when_its_call_returns() {
     // In an instance that goes with the request, and in one that stays.
@@ -114,6 +117,7 @@ async fn an_answer_that_is_never_finished_is_whole_if_its_length_was_met() {
     }
 }
 
+// Fault (Guests): an instance that comes back without an answer | replaces it | 502 | the request
 #[tokio::test]
 async fn an_instance_that_failed_to_answer_serves_no_more() {
     // Whose first request is answered and whose second one is not: an engine that an exception has left behind.

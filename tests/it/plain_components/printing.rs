@@ -36,6 +36,7 @@ async fn has_printed(host: &Host, requests: usize, lines: &[&str]) {
     .await;
 }
 
+// Fault (Guests): lines in pieces, each through a handle of its own | puts them together, by request and stream | its answer | nothing
 #[tokio::test]
 async fn a_line_in_pieces_is_one_line_with_its_request_and_empty_lines_are_lines() {
     let host = App::new(SERVICES).serve().await;

@@ -68,6 +68,7 @@ async fn ask_all(
     assert!(!host.log().contains("panicked"), "{}", host.log());
 }
 
+// Fault (Databases): a pooler that gives each transaction another session | keeps each statement in a transaction, leaves no name | its own rows | nothing
 #[tokio::test]
 async fn six_clients_over_two_sessions_each_get_their_own_rows() {
     // A pooler that refuses what the host asks of its sessions, and one that drops it.
@@ -94,6 +95,7 @@ async fn thousands_of_statements_each_get_their_own_answer_in_session_mode() {
     ask_all(&bench.host, 32, amount(5000, 640), statement).await;
 }
 
+// Fault (Databases): cancels behind a pooler | closes their connections, sends no request that could come late | its own rows | what was cancelled
 #[tokio::test]
 async fn a_storm_of_cancels_never_hits_a_neighbour() {
     // Enough for all at once: what a cancel could hit runs when it comes.

@@ -39,6 +39,7 @@ const STATE: &str = "select current_setting('a.b', true) is not distinct from 'l
     exists (select from pg_listening_channels()), exists (select from pg_cursors where name = 'leaked'), \
     exists (select from pg_prepared_statements where name not like 'PGBOUNCER%')";
 
+// Fault (Databases): what statements leave in a session behind a pooler | takes it back before the commit | its rows | nothing
 #[tokio::test]
 async fn nothing_of_one_client_reaches_another_one_of_the_pooler() {
     // One session for all.
@@ -75,6 +76,7 @@ async fn nothing_of_one_client_reaches_another_one_of_the_pooler() {
     assert_eq!(bench.value("select current_setting('statement_timeout')").await, "30s");
 }
 
+// Fault (Databases): views, triggers and operators that leave something in a session behind a pooler | takes it back with the end of each transaction | its answer | nothing
 #[tokio::test]
 async fn what_no_text_shows_is_taken_back_before_another_client_of_the_pooler_comes() {
     let settings = "pool_mode = transaction\ndefault_pool_size = 1";
@@ -108,6 +110,7 @@ async fn what_no_text_shows_is_taken_back_before_another_client_of_the_pooler_co
     }
 }
 
+// Fault (Databases): locks of a transaction that fails behind a pooler | has them taken back with its end | the component's error | nothing
 #[tokio::test]
 async fn what_a_failed_transaction_leaves_is_taken_back() {
     let settings = "pool_mode = transaction\ndefault_pool_size = 1";
@@ -163,6 +166,7 @@ async fn init_scripts_run_through_a_pooler_and_leave_it_nothing() {
     assert_eq!(postgres.sql("select string_agg(a::text, ',' order by a) from made"), "1,2");
 }
 
+// Fault (Databases): statements of others under the driver's names | frees the names, prepares anew | its rows | nothing
 #[tokio::test]
 async fn statements_that_others_left_on_the_server_are_not_taken_for_ones_own() {
     let settings = "pool_mode = transaction\ndefault_pool_size = 1";

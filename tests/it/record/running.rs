@@ -113,6 +113,7 @@ async fn a_failure_becomes_a_case_that_fails_in_the_same_way() {
     assert!(!passed && told.contains("trap"), "{told}");
 }
 
+// Fault (Telemetry): a request that is to be recorded, and no room for an instance of its own | answers it as any other, says why there is no recording | its answer | the recording
 #[tokio::test]
 async fn where_there_is_no_room_for_an_instance_alone_the_request_is_answered_and_not_kept() {
     let app = App::new(&HOSTILE.replace("route = \"/inner\"", "route = \"/inner\"\ninstances = 1"));
@@ -127,6 +128,7 @@ async fn where_there_is_no_room_for_an_instance_alone_the_request_is_answered_an
     drop(held);
 }
 
+// Fault (Telemetry): a host that is killed while it has recordings | has those that were written | a reset | one that was being written
 #[tokio::test]
 async fn what_is_kept_outlives_kill_9_and_is_forgotten_with_all_else() {
     let app = App::new(HOSTILE);

@@ -6,6 +6,7 @@ fn send(host: &wasm_host_tests::host::Host, signal: Signal) {
     kill_process(Pid::from_raw(host.pid().cast_signed()).unwrap(), signal).unwrap();
 }
 
+// Fault (SIGTERM): SIGHUP or SIGQUIT, without certificates | finishes what runs, as at SIGTERM | its whole answer | nothing
 #[tokio::test]
 async fn without_certificates_sighup_and_sigquit_finish_what_runs() {
     for (signal, name) in [(Signal::HUP, "SIGHUP"), (Signal::QUIT, "SIGQUIT")] {
@@ -27,6 +28,7 @@ async fn without_certificates_sighup_and_sigquit_finish_what_runs() {
     }
 }
 
+// Fault (SIGTERM): SIGUSR1 and SIGUSR2 | ignores them, and says so | its answer | nothing
 #[tokio::test]
 async fn signals_that_mean_nothing_here_end_nothing() {
     let host = app("").serve().await;
@@ -38,6 +40,7 @@ async fn signals_that_mean_nothing_here_end_nothing() {
     assert_eq!(host.stop().await.0.code(), Some(0));
 }
 
+// Fault (SIGTERM): SIGHUP below `nohup` | ignores it | its answer | nothing
 /// `nohup` does so.
 #[cfg(target_os = "linux")]
 #[tokio::test]

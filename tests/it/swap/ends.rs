@@ -130,6 +130,7 @@ async fn what_a_replaced_version_still_does_is_cut_and_told_when_the_host_stops(
     assert!(log.contains("all instances have ended"), "{log}");
 }
 
+// Fault (The control plane and swaps): a request without an answer when the time of a replaced version is over | ends it | 503 with `Retry-After` | the request
 #[tokio::test]
 async fn a_request_that_is_cut_before_its_answer_begins_is_told_to_come_back() {
     let app = App::new(

@@ -99,6 +99,7 @@ async fn a_program_in_python_the_host_and_its_statement_are_one_trace() {
     assert!(metrics.text().contains(refused), "{}", metrics.text());
 }
 
+// Fault (Telemetry): a wrong key, or none | looks at nothing | 401 with the line to add | what was sent
 #[tokio::test]
 async fn telemetry_of_others_needs_the_key_or_the_token_and_the_answer_says_how_to_give_it() {
     let host = app("").serve().await;
@@ -164,6 +165,7 @@ async fn what_is_sent_is_found_like_the_hosts_own_without_what_is_secret() {
     assert_eq!(gone.status, 404);
 }
 
+// Fault (Telemetry): telemetry of others that is too large, or of another kind | takes nothing of it | 413, 415 | what was sent
 #[tokio::test]
 async fn what_cannot_be_taken_is_answered_as_otlp_has_it() {
     let host = app("").serve().await;

@@ -55,6 +55,7 @@ async fn a_page_is_the_root_of_the_trace_of_what_it_asks_for() {
     assert_eq!(all["items"][0]["spans"], whole["spans"].as_array().unwrap().len());
 }
 
+// Fault (Telemetry): pages of other origins that send spans, and pages that send too many | refuses them; takes so many in a second | 403; what was left out | what was sent; spans beyond it, counted
 #[tokio::test]
 async fn only_pages_of_the_application_send_spans_and_only_so_many() {
     let host = app("page-spans-per-second = 2\n").serve().await;

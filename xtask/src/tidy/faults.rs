@@ -1,134 +1,196 @@
-//! The table of faults: it is long enough, it names each test once, and each test is there.
+//! The tables of faults, made of a line above each test:
+//!
+//! ```text
+//! // Fault (Clients): two lengths | refuses | 4xx or a close | nothing
+//! #[tokio::test]
+//! async fn two_lengths_are_refused() {
+//! ```
+//!
+//! The rows are in the order of the files. What is written around the tables names tests, too; each must be there.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
 
 pub(super) const DOCUMENT: &str = "tests/FAULTS.md";
 
 /// How many distinct faults the product promises to have thought of.
 const FEWEST: usize = 40;
 
-/// What the last column of the table of faults is called.
-const COLUMN: &str = "test";
+/// What begins the line above a test.
+const MARK: &str = "// Fault (";
 
-/// Where the sources of a test may be, by the modules in its name.
-const BASES: [&str; 3] = ["tests/it", "host/src", "components"];
+const HEAD: &str =
+    "| fault | what the host does | what the client sees | lost | test |\n|---|---|---|---|---|\n";
+const END: &str = "<!-- end of faults -->\n";
 
-/// Where crates are whose name is the first of the modules.
-const CRATES: &str = "host";
-
-pub(super) fn problems(root: &Path, text: &str) -> Vec<String> {
-    let at = |line: usize| format!("{DOCUMENT}:{line}");
-    let mut problems: Vec<String> = tests(text)
-        .into_iter()
-        .filter(|(_, name)| !exists(root, name))
-        .map(|(line, name)| format!("{}: there is no test `{name}`", at(line)))
-        .collect();
-    let faults = faults(text);
-    if faults.len() < FEWEST {
-        problems.push(format!("{DOCUMENT} has {} faults, fewer than {FEWEST}", faults.len()));
-    }
-    let mut seen = BTreeSet::new();
-    for (line, cell) in faults {
-        match named(cell)[..] {
-            [name] if seen.insert(name) => {}
-            [name] => problems.push(format!("{}: `{name}` is there twice", at(line))),
-            _ => problems.push(format!("{}: a fault has one test", at(line))),
-        }
-    }
-    problems
+/// One line above a test.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    /// The part of the document.
+    part: String,
+    /// The first columns, as the document has them.
+    columns: String,
+    /// With its modules.
+    test: String,
 }
 
-/// The last cell of each row of the table of faults, with its line.
-fn faults(text: &str) -> Vec<(usize, &str)> {
-    let mut inside = false;
+/// The document with its tables written anew. `files`: the sources with the tests, in their order.
+pub(super) fn written<'f>(
+    root: &Path,
+    files: impl Iterator<Item = &'f String>,
+    text: &str,
+) -> Result<String> {
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+    let mut count = 0;
+    for (path, module) in files.filter_map(|path| Some((path, module(path)?))) {
+        let Ok(source) = fs::read_to_string(root.join(path)) else { continue };
+        for fault in faults(path, &module, &source)? {
+            let Fault { part, columns, test } = fault;
+            parts.entry(part).or_default().push_str(&format!("| {columns} | `{test}` |\n"));
+            count += 1;
+        }
+    }
+    ensure!(count >= FEWEST, "{DOCUMENT} has {count} faults, fewer than {FEWEST}");
+    let mut text = text.to_owned();
+    for (part, rows) in parts {
+        let begin = format!("<!-- faults of {part}, written by `cargo xtask docs` -->\n");
+        text = super::between(&text, &begin, END, &format!("{HEAD}{rows}"))?;
+    }
+    Ok(text)
+}
+
+pub(super) fn problems<'f>(
+    root: &Path,
+    files: impl Iterator<Item = &'f String>,
+    text: &str,
+) -> Result<Vec<String>> {
+    let tests: Vec<&String> = files.collect();
+    let is_current = written(root, tests.iter().copied(), text)? == text;
+    let told =
+        format!("{DOCUMENT}: a table is not that of its tests; `cargo xtask docs` writes it");
+    let old = (!is_current).then_some(told);
+    let known: Vec<&str> = tests.iter().map(|path| path.as_str()).collect();
+    let gone = named(text).into_iter().filter(|(_, name)| !exists(root, &known, name));
+    let gone = gone.map(|(line, name)| format!("{DOCUMENT}:{line}: there is no test `{name}`"));
+    Ok(old.into_iter().chain(gone).collect())
+}
+
+/// The faults of one file.
+fn faults(path: &str, module: &str, source: &str) -> Result<Vec<Fault>> {
+    let mut is_inside = false;
     let mut found = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let Some(row) = line.strip_prefix('|').and_then(|row| row.trim_end().strip_suffix('|'))
-        else {
-            inside = false;
-            continue;
-        };
-        let last = row.rsplit('|').next().unwrap_or_default().trim();
-        if last == COLUMN {
-            inside = true;
-        } else if inside && !last.starts_with("---") {
-            found.push((number + 1, last));
-        }
+    let mut lines = source.lines().map(str::trim).enumerate();
+    while let Some((number, line)) = lines.next() {
+        is_inside |= line == "mod tests {";
+        let Some(said) = line.strip_prefix(MARK) else { continue };
+        let at = || format!("{path}:{}", number + 1);
+        let (part, columns) = said.split_once("): ").with_context(at)?;
+        ensure!(columns.split(" | ").count() == 4, "{}: a fault has four columns", at());
+        let is_function = |line: &str| line.starts_with("fn ") || line.starts_with("async fn ");
+        let function = lines.by_ref().map(|(_, line)| line).find(|line| is_function(line));
+        let function = function.and_then(|line| line.split_once("fn ")?.1.split_once('('));
+        let (function, _) = function.with_context(|| format!("{}: no test follows", at()))?;
+        let tests = if is_inside { "tests::" } else { "" };
+        found.push(Fault {
+            part: part.to_owned(),
+            columns: columns.to_owned(),
+            test: format!("{module}::{tests}{function}"),
+        });
     }
-    found
+    Ok(found)
 }
 
-/// Every test that is named anywhere, with its line.
-fn tests(text: &str) -> Vec<(usize, &str)> {
-    let lines = text.lines().enumerate();
-    lines
-        .flat_map(|(number, line)| named(line).into_iter().map(move |name| (number + 1, name)))
-        .collect()
+/// The modules of a file with tests, as these are named: those of the integration tests and of the program by themselves, those
+/// of other crates behind the crate's.
+fn module(path: &str) -> Option<String> {
+    let path = path.strip_suffix(".rs")?;
+    let (of, rest) = match (path.strip_prefix("tests/it/"), path.strip_prefix("host/src/")) {
+        (Some(rest), _) | (_, Some(rest)) => ("", rest),
+        _ => {
+            let (of, rest) = path.strip_prefix("host/")?.split_once("/src/")?;
+            (of, rest)
+        }
+    };
+    let rest = if rest == "lib" { "" } else { rest };
+    let modules = [of.replace('-', "_"), rest.replace('/', "::")];
+    let modules: Vec<String> = modules.into_iter().filter(|module| !module.is_empty()).collect();
+    Some(modules.join("::"))
 }
 
-/// What is in backticks and has the form of a test's name: `module::name`.
-fn named(text: &str) -> Vec<&str> {
-    let quoted = text.split('`').skip(1).step_by(2);
+/// Every test that is named anywhere, with its line: what is in backticks and has the form `module::name`.
+fn named(text: &str) -> Vec<(usize, &str)> {
     let is_name = |name: &&str| {
         name.contains("::") && name.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c))
     };
-    quoted.filter(is_name).collect()
+    let names = text.lines().zip(1..).flat_map(|(line, number)| {
+        let names = line.split('`').skip(1).step_by(2).filter(is_name);
+        names.map(move |name| (number, name))
+    });
+    names.collect()
 }
 
 /// A function of this name in the file of its module, or of the one around it.
-fn exists(root: &Path, name: &str) -> bool {
+fn exists(root: &Path, files: &[&str], name: &str) -> bool {
     let Some((modules, function)) = name.rsplit_once("::") else { return false };
+    let around = modules.strip_suffix("::tests").unwrap_or(modules);
     let function = format!("fn {function}(");
-    let around = modules.rsplit_once("::").map(|(around, _)| around);
-    let files = [Some(modules), around].into_iter().flatten().flat_map(|modules| {
-        let bases = BASES.map(|base| root.join(base).join(modules.replace("::", "/") + ".rs"));
-        let (of, modules) = modules.split_once("::").unwrap_or((modules, "lib"));
-        let of_crate = root.join(CRATES).join(of.replace('_', "-")).join("src");
-        bases.into_iter().chain([of_crate.join(modules.replace("::", "/") + ".rs")])
-    });
-    files.filter_map(|file| fs::read_to_string(file).ok()).any(|text| text.contains(&function))
+    files.iter().any(|path| {
+        let is_there = module(path).is_some_and(|module| module == modules || module == around);
+        is_there && fs::read_to_string(root.join(path)).is_ok_and(|text| text.contains(&function))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn document(rows: usize, last: &str) -> String {
-        let mut text = "| fault | test |\n|---|---|\n".to_owned();
-        for row in 0..rows {
-            text.push_str(&format!("| {row} | `shutdown::of_row_{row}` |\n"));
-        }
-        text + last + "\n\n| promise | tests |\n|---|---|\n| 1 | some |\n"
-    }
+    const TEST: &str =
+        "// Fault (Clients): a cut | says so | an error | nothing\n#[test]\nfn it() {}\n";
 
     #[test]
-    fn rows_are_counted_in_the_table_of_faults_only() {
-        assert_eq!(faults(&document(3, "")).len(), 3);
-        let root = crate::project::root();
-        let problems = problems(&root, &document(3, ""));
-        assert!(
-            problems.contains(&format!("{DOCUMENT} has 3 faults, fewer than 40")),
-            "{problems:?}"
+    fn the_line_above_a_test_is_a_row() {
+        let fault = |test: &str| Fault {
+            part: "Clients".to_owned(),
+            columns: "a cut | says so | an error | nothing".to_owned(),
+            test: test.to_owned(),
+        };
+        let of = |path: &str, text: &str| faults(path, &module(path).unwrap(), text).unwrap();
+        assert_eq!(of("tests/it/faults/cuts.rs", TEST), [fault("faults::cuts::it")]);
+        let inline = format!("#[cfg(test)]\nmod tests {{\n{TEST}}}");
+        let of = |path: &str| of(path, &inline);
+        assert_eq!(of("host/record/src/shelf.rs"), [fault("record::shelf::tests::it")]);
+        assert_eq!(
+            of("host/embedded-postgres/src/lib.rs"),
+            [fault("embedded_postgres::tests::it")]
         );
+        assert_eq!(of("host/src/recordings.rs"), [fault("recordings::tests::it")]);
     }
 
     #[test]
-    fn a_test_that_is_not_there_or_twice_there_is_reported() {
-        let root = crate::project::root();
-        let twice = "| again | `shutdown::of_row_1` |\n| none | nothing |";
-        let problems = problems(&root, &document(40, twice)).join("\n");
-        assert!(problems.contains(":3: there is no test `shutdown::of_row_0`"), "{problems}");
-        assert!(problems.contains(":43: `shutdown::of_row_1` is there twice"), "{problems}");
-        assert!(problems.contains(":44: a fault has one test"), "{problems}");
+    fn a_line_that_is_no_row_is_told_with_its_place() {
+        for (wrong, why) in [
+            (TEST.replace(" | nothing", ""), "a.rs:1: a fault has four columns"),
+            (TEST.replace("fn it", "struct It; //"), "a.rs:1: no test follows"),
+        ] {
+            let error = faults("tests/it/a.rs", "a", &wrong).unwrap_err();
+            assert!(error.to_string().ends_with(why), "{error}");
+        }
     }
 
     #[test]
-    fn tests_are_found_in_their_modules() {
+    fn a_test_that_is_named_and_gone_is_reported() {
         let root = crate::project::root();
-        assert!(exists(&root, "grants::outgoing_http_reaches_granted_services_only"));
-        assert!(exists(&root, "service::admission::tests::a_full_queue_and_a_long_wait_are_busy"));
-        assert!(!exists(&root, "grants::a_test_that_nobody_wrote"));
+        let files = super::super::tracked(&root).unwrap();
+        let text = fs::read_to_string(root.join(DOCUMENT)).unwrap();
+        assert_eq!(problems(&root, files.iter(), &text).unwrap(), Vec::<String>::new());
+        let gone = text.clone() + "\n`grants::a_test_that_nobody_wrote`";
+        let told = problems(&root, files.iter(), &gone).unwrap().join("\n");
+        assert!(told.ends_with("there is no test `grants::a_test_that_nobody_wrote`"), "{told}");
+        let row = text.lines().find(|line| line.starts_with("| ") && line.contains("::")).unwrap();
+        let told = problems(&root, files.iter(), &text.replacen(row, "", 1)).unwrap().join("\n");
+        assert!(told.contains("`cargo xtask docs` writes it"), "{told}");
     }
 }

@@ -71,6 +71,7 @@ async fn what_is_written_is_there_after_the_end_and_is_the_users_alone() {
     assert_eq!(files(state.path(), ".sqlite").len(), 1);
 }
 
+// Fault (Telemetry): more telemetry than the store may have | deletes the oldest file | - | the oldest
 #[tokio::test]
 async fn the_oldest_go_when_there_is_too_much() {
     let state = tempfile::tempdir().unwrap();
@@ -180,6 +181,7 @@ async fn a_question_at_the_start_has_what_was_there_before() {
     assert_eq!(items.len(), 1);
 }
 
+// Fault (Telemetry): files of the store that are cut off, of anything, or of another version | sets them aside, keeps two | its answer | what was in them
 #[tokio::test]
 async fn broken_files_are_set_aside_without_the_others() {
     let state = tempfile::tempdir().unwrap();
@@ -207,6 +209,7 @@ async fn broken_files_are_set_aside_without_the_others() {
     assert!(state.path().join("telemetry/notes.txt").exists());
 }
 
+// Fault (Telemetry): a file of the store that breaks while it is asked | answers from the others | its answer | its rows
 #[tokio::test]
 async fn a_file_that_breaks_while_it_is_asked_costs_its_rows_alone() {
     let state = tempfile::tempdir().unwrap();
@@ -228,6 +231,7 @@ async fn a_file_that_breaks_while_it_is_asked_costs_its_rows_alone() {
     assert!(!messages(&reader).await.is_empty());
 }
 
+// Fault (Telemetry): a folder of the store that cannot be used | says so, tries again | its answer | the same
 #[tokio::test]
 async fn a_folder_that_cannot_be_used_costs_telemetry_and_is_tried_again() {
     let state = tempfile::tempdir().unwrap();
@@ -252,6 +256,7 @@ async fn a_folder_that_cannot_be_used_costs_telemetry_and_is_tried_again() {
     }
 }
 
+// Fault (Telemetry): a folder of the store that is deleted | makes it anew | its answer | what was in it
 #[tokio::test]
 async fn a_folder_that_is_deleted_is_made_anew() {
     let state = tempfile::tempdir().unwrap();

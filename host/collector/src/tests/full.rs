@@ -16,6 +16,7 @@ use crate::write;
 /// How SQLite says that there is no room.
 const FULL: &str = "13";
 
+// Fault (Telemetry): no room for what is written | writes nothing half, tries again each second, goes on in the same file | its answer | spans and lines until then, counted
 #[tokio::test]
 async fn what_finds_no_room_is_not_half_written_and_the_file_goes_on() {
     let state = tempfile::tempdir().unwrap();
@@ -48,6 +49,7 @@ async fn what_finds_no_room_is_not_half_written_and_the_file_goes_on() {
     assert_eq!(count(current, "select count(*) from traces").await, 1);
 }
 
+// Fault (Telemetry): a file of the store that cannot be begun | leaves nothing of it | its answer | the same
 #[tokio::test]
 async fn a_file_that_cannot_be_begun_leaves_nothing() {
     let state = tempfile::tempdir().unwrap();
@@ -60,6 +62,7 @@ async fn a_file_that_cannot_be_begun_leaves_nothing() {
     Segment::create(state.path(), 1, 1 << 20).await.unwrap();
 }
 
+// Fault (Telemetry): a question that takes too long | ends it | - | nothing
 #[tokio::test]
 async fn a_question_ends_when_its_time_is_over() {
     let state = tempfile::tempdir().unwrap();
@@ -87,6 +90,7 @@ async fn a_question_ends_when_its_time_is_over() {
 /// Names a disk of a few MiB to a test that was started again.
 const DISK: &str = "WASM_HOST_COLLECTOR_DISK";
 
+// Fault (Telemetry): a disk that is full, and then has room (root alone can try it) | the same, and answers about what there is meanwhile | its answer | the same
 #[tokio::test]
 async fn a_full_disk_costs_telemetry_until_there_is_room() {
     let Some(disk) = std::env::var_os(DISK) else {

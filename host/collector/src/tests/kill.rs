@@ -11,6 +11,7 @@ use crate::testing::{self, batch, line};
 /// Says to this test in another process where to write.
 const FOLDER: &str = "WASM_HOST_COLLECTOR_TEST_FOLDER";
 
+// Fault (Telemetry): a host that is killed while it writes telemetry | has what was written, goes on | a reset | what waited to be written
 #[tokio::test]
 async fn what_was_written_before_a_kill_is_there_and_it_goes_on() {
     if let Some(folder) = std::env::var_os(FOLDER) {

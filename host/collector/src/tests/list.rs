@@ -18,6 +18,7 @@ fn names(page: &Page<TraceItem>) -> Vec<&str> {
     page.items.iter().map(|item| item.name.as_str()).collect()
 }
 
+// Fault (Telemetry): a clock that is set back | keeps the order of writing, in pages, too | - | nothing
 #[tokio::test]
 async fn lines_come_newest_first_whatever_the_clock_says_and_page_by_page() {
     let state = tempfile::tempdir().unwrap();
@@ -113,6 +114,7 @@ async fn traces_are_filtered_by_each_thing_that_a_list_shows() {
     assert_eq!(asked(both).await, "");
 }
 
+// Fault (Telemetry): a search for what is a command to an index | finds its words | - | nothing
 #[tokio::test]
 async fn no_search_is_an_error_or_a_command() {
     let state = tempfile::tempdir().unwrap();
@@ -174,6 +176,7 @@ async fn one_search_goes_over_services_traces_and_lines() {
     assert_eq!((found.services.len(), found.traces.len(), found.logs.len()), (0, 0, 0));
 }
 
+// Fault (Telemetry): a row that cannot be read | leaves it out | its answer | the row
 #[tokio::test]
 async fn any_text_comes_back_as_it_was_and_a_row_that_cannot_be_read_costs_itself_alone() {
     let state = tempfile::tempdir().unwrap();

@@ -120,6 +120,7 @@ async fn later_parts_of_a_trace_change_its_row_and_its_place_stays() {
     assert_eq!((detail.spans.len(), detail.dropped), (2, 1));
 }
 
+// Fault (Telemetry): requests without end in one trace | stores so many spans of it, counts the others | its answer | spans beyond the bound
 #[tokio::test]
 async fn spans_of_one_trace_beyond_the_bound_are_counted() {
     let state = tempfile::tempdir().unwrap();
@@ -135,6 +136,7 @@ async fn spans_of_one_trace_beyond_the_bound_are_counted() {
     assert_eq!((detail.spans.len(), detail.dropped), (bound, bound as u64 / 2));
 }
 
+// Fault (Telemetry): who follows a list and is too slow | goes on near its end, says how many it left out | - | nothing: they can be asked for
 #[tokio::test]
 async fn what_follows_gets_what_comes_and_is_told_what_it_missed() {
     let state = tempfile::tempdir().unwrap();

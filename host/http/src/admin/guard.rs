@@ -119,6 +119,7 @@ mod tests {
         request.body(()).unwrap()
     }
 
+    // Fault (Telemetry): a page of another site, another origin or a bent name that asks the control plane | refuses | 403 | nothing
     #[test]
     fn requests_of_web_pages_are_refused() {
         for headers in [
@@ -154,6 +155,7 @@ mod tests {
         assert!(same_origin(&request(&behind_a_proxy)).is_ok());
     }
 
+    // Fault (Telemetry): a request with a stolen ride on a session (CSRF) | changes nothing | 403 | nothing
     #[test]
     fn a_page_that_is_signed_in_reads_and_shows_more_to_change() {
         let folder = tempfile::tempdir().unwrap();

@@ -201,6 +201,7 @@ mod tests {
         assert!(sessions.of(&with(&secure)).is_some());
     }
 
+    // Fault (Telemetry): a session that is made up, made longer or over | takes it for none | 401 | nothing
     #[test]
     fn a_session_cannot_be_made_up_or_made_longer() {
         let folder = tempfile::tempdir().unwrap();
@@ -234,6 +235,7 @@ mod tests {
         assert!(sessions.is_of_page(session, &headers));
     }
 
+    // Fault (Telemetry): a key of sessions that was cut off | makes another one | 401 for who was signed in | who is signed in
     #[test]
     fn a_key_that_was_cut_off_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();

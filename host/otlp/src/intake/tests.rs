@@ -116,6 +116,7 @@ fn spans_are_batches_by_their_traces() {
     assert_eq!(some.batches.len(), 1);
 }
 
+// Fault (Telemetry): secrets in telemetry of others | leaves out what names tell | 200 | these attributes
 #[test]
 fn what_must_not_be_kept_is_not() {
     let request = spans("a", |span| {
@@ -150,6 +151,7 @@ fn what_must_not_be_kept_is_not() {
     assert_eq!(taken(&received)[0].attribute("db.statement"), None);
 }
 
+// Fault (Telemetry): a page that says that it is a service of the application | keeps it as `browser` | 200 | what it said that it is
 #[test]
 fn a_page_is_a_browser_whatever_it_says() {
     let request = spans("apiservice", |span| {
@@ -164,6 +166,7 @@ fn a_page_is_a_browser_whatever_it_says() {
     assert_eq!(received.batches[0].why, Kept::Page);
 }
 
+// Fault (Telemetry): spans without ids, of another century, or too large | takes the others | what was left out, and why | these spans
 #[test]
 fn what_is_no_span_is_left_out_and_said() {
     let left_out = |change: &dyn Fn(&mut serde_json::Value)| {
@@ -194,6 +197,7 @@ fn what_is_no_span_is_left_out_and_said() {
     assert_eq!(taken(&read_json(&back, By::Key))[0].duration, 0);
 }
 
+// Fault (Telemetry): names of services without end in telemetry of others | takes so many | what was left out | spans of the others
 #[test]
 fn spans_of_a_request_and_names_of_services_are_bounded() {
     let mut request = spans("a", |_| {});
@@ -239,6 +243,7 @@ fn what_a_request_comes_to_in_memory_is_bounded() {
     assert!(received.left_out.why.contains("smaller batches"));
 }
 
+// Fault (Telemetry): a request of very many empty spans | reads none of them before it is its turn | what was left out | spans beyond the bound
 /// Two bytes are an empty span, which takes some hundred in memory.
 #[test]
 fn many_empty_spans_are_no_more_than_they_are() {
@@ -263,6 +268,7 @@ struct ProtobufMany {
     items: Vec<Bytes>,
 }
 
+// Fault (Telemetry): telemetry of others that is junk | takes nothing of it, counts it | 400 | what was sent
 #[test]
 fn junk_is_refused_as_a_whole() {
     let all = [Signal::Traces, Signal::Logs, Signal::Metrics];

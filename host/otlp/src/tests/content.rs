@@ -267,6 +267,7 @@ async fn a_collector_of_ones_own_takes_everything() {
     }
 }
 
+// Fault (Telemetry): telemetry of the host that comes back from a collector | leaves it out, and sends nothing of others on | 200 | nothing
 /// What programs send could come back from there, and go round for ever.
 #[tokio::test]
 async fn what_programs_send_is_not_sent_on_and_what_pages_send_is() {

@@ -36,6 +36,7 @@ fn soon() -> String {
     STANDARD.encode(status)
 }
 
+// Fault (Telemetry): a collector elsewhere that is busy | tries the same again after pauses, or when it is asked to | its answer | nothing within a minute
 #[tokio::test]
 async fn what_may_be_taken_later_is_sent_again() {
     let http = |status| Reply::Http(status, Vec::new());
@@ -68,6 +69,7 @@ async fn what_may_be_taken_later_is_sent_again() {
     }
 }
 
+// Fault (Telemetry): a collector elsewhere that does not answer | gives the request its time, and sends it again | its answer | nothing within a minute; it may be there twice
 #[tokio::test]
 async fn what_is_not_answered_is_sent_again() {
     for protocol in ["http/protobuf", "grpc"] {
@@ -89,6 +91,7 @@ async fn what_is_not_answered_is_sent_again() {
     }
 }
 
+// Fault (Telemetry): a collector elsewhere that refuses | drops what it refused, counts it, sends the next | its answer | what was refused
 #[tokio::test]
 async fn what_is_refused_is_dropped_and_the_next_is_sent() {
     for (protocol, refusal) in [
@@ -137,6 +140,7 @@ async fn what_is_rejected_of_a_request_is_counted() {
     }
 }
 
+// Fault (Telemetry): a collector elsewhere that is away, and comes back | keeps what waits, up to a bound, tries again after pauses | its answer | what waits beyond the bound, or a minute, counted
 #[tokio::test]
 async fn a_collector_that_comes_back_has_what_waited() {
     for protocol in ["http/protobuf", "grpc"] {
@@ -157,6 +161,7 @@ async fn a_collector_that_comes_back_has_what_waited() {
     }
 }
 
+// Fault (Telemetry): a collector elsewhere that is too slow for what there is | keeps what it has room for, drops the rest, and counts it; other signals go on | its answer | spans and lines beyond the bound, figures but the last
 #[tokio::test]
 async fn a_slow_collector_costs_what_there_is_no_room_for_and_nobody_waits() {
     let mut receiver = Receiver::start([Reply::Hang]).await;
@@ -203,6 +208,7 @@ async fn only_the_last_figures_wait() {
     otlp.stop().await;
 }
 
+// Fault (Telemetry): a collector elsewhere that takes nothing when the host stops | gives it three seconds | - | what was not sent
 #[tokio::test]
 async fn the_end_sends_what_is_left_and_does_not_wait_for_ever() {
     let long = PATIENCE * 10;

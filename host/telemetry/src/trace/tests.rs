@@ -238,6 +238,7 @@ fn what_there_is_no_room_for_still_fails_and_goes_on_to_others() {
     assert!(batch.spans.iter().any(|span| &*span.service == "inner"));
 }
 
+// Fault (Telemetry): a request that is dropped before anything answers | ends its trace | - | nothing
 #[test]
 fn a_request_that_was_dropped_before_its_answer_leaves_nothing_open() {
     let (telemetry, kept) = telemetry(0, NEVER);
@@ -250,6 +251,7 @@ fn a_request_that_was_dropped_before_its_answer_leaves_nothing_open() {
     assert_eq!(kept.batches().len(), 1);
 }
 
+// Fault (Telemetry): spans without end in one request | keeps so many, counts the others | its answer | spans beyond the bound
 #[test]
 fn spans_of_one_request_are_bounded_in_number_and_bytes() {
     let service: Arc<str> = "a".into();

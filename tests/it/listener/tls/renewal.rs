@@ -62,6 +62,7 @@ async fn a_renewed_certificate_serves_new_connections_and_cuts_none() {
     assert_eq!(secure.host.stop().await.0.code(), Some(0));
 }
 
+// Fault (SIGTERM): SIGHUP with certificates that are wrong by then | keeps those of before, and says why | its answer | nothing
 #[tokio::test]
 async fn a_wrong_certificate_never_takes_the_place_of_one_that_serves() {
     let mut secure = serve("").await;
@@ -101,6 +102,7 @@ async fn a_certificate_is_renewed_though_its_key_is_from_the_environment() {
     assert_eq!(stream.get_ref().1.peer_certificates().unwrap(), [secure.certificate.der().clone()]);
 }
 
+// Fault (SIGTERM): a terminal that closes | the same, also with certificates | its whole answer | what it would have told there
 /// In a terminal SIGHUP can mean both.
 #[cfg(target_os = "linux")]
 #[tokio::test]

@@ -139,6 +139,7 @@ async fn all_that_is_kept_is_in_the_file_newest_first_and_over_many_pages() {
     }
 }
 
+// Fault (Telemetry): a client that leaves in the midst of an export | gives up, and is free for the next one | - | nothing
 #[tokio::test]
 async fn there_is_one_at_a_time_and_one_that_nobody_reads_any_more_is_none() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,6 +157,7 @@ async fn there_is_one_at_a_time_and_one_that_nobody_reads_any_more_is_none() {
     files(ask().unwrap()).await;
 }
 
+// Fault (Telemetry): a host that stops in the midst of an export | ends its body as an error; the command leaves no file | an error | nothing: it can be asked for again
 #[tokio::test]
 async fn one_that_the_host_stops_ends_as_an_error() {
     let folder = tempfile::tempdir().unwrap();
@@ -202,6 +204,7 @@ async fn listed(bounds: Bounds) -> Written {
     written
 }
 
+// Fault (Telemetry): more that is kept than an export may have, or a store that does not answer it in time | leaves out the oldest, says so in the file and to the command | a file that opens | what is left out
 #[tokio::test]
 async fn what_is_beyond_a_bound_or_cannot_be_read_is_left_out_and_told() {
     let later = Instant::now() + Duration::from_secs(3600);
