@@ -73,7 +73,12 @@ pub async fn load(
     let common = &common;
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
-            let terms = Arc::new(terms(service, component, backends, registry, &memory));
+            let mut terms = terms(service, component, backends, registry, &memory);
+            if recorder.is_some_and(|recorder| recorder.takes_all()) {
+                // They would take the room of those that are made for each request.
+                terms.limits.warm = 0;
+            }
+            let terms = Arc::new(terms);
             let observer = recorder.map(|recorder| observer(config, service, component, recorder));
             Some(load_service(config, service, component, terms, observer, common))
         }

@@ -35,6 +35,11 @@ pub trait InstanceEnvironment: Send + Sync {
     /// The instance is given a request.
     fn serves(&self, _request: &RequestContext) {}
 
+    /// Whether its instances do all that they do on the thread that they were made on: the time of a test is that thread's.
+    fn stays_on_its_thread(&self) -> bool {
+        true
+    }
+
     /// Whether it has standard output and standard error of its own, instead of the log.
     fn has_output(&self) -> bool {
         false

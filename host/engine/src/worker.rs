@@ -64,6 +64,8 @@ pub struct Policy {
     per_instance: usize,
     /// A guest of WASI 0.2: a waiting call of it holds its whole store.
     exclusive: bool,
+    /// For requests that are observed.
+    observed: bool,
     shared: Arc<Shared>,
 }
 
@@ -91,13 +93,23 @@ impl Policy {
             reuse = limits.reuse.unwrap_or(1);
         }
         let shared = Arc::new(Shared::of(grants.processor_time.clone()));
-        Self { pre: Arc::new(pre), engine, grants, limits, reuse, per_instance, exclusive, shared }
+        Self {
+            pre: Arc::new(pre),
+            engine,
+            grants,
+            limits,
+            reuse,
+            per_instance,
+            exclusive,
+            observed: false,
+            shared,
+        }
     }
 
     /// The same for requests that are observed: each has an instance of its own, with what these grants give it. Its
-    /// instances are among those of the version, in number and to their end.
+    /// instances are among those of the version, in number and to their end; one that does nothing makes room for them.
     pub fn observed(&self, grants: Arc<Grants>) -> Self {
-        Self { grants, reuse: 1, per_instance: 1, ..self.clone() }
+        Self { grants, reuse: 1, per_instance: 1, observed: true, ..self.clone() }
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -184,14 +196,19 @@ impl Policy {
         });
     }
 
-    /// Whether its guests may go on elsewhere while they compute. The time of a test is its own thread's.
+    /// Whether its guests may go on elsewhere while they compute.
     fn shares_processors(&self) -> bool {
-        self.grants.instance_environment.is_none()
+        let environment = self.grants.instance_environment.as_ref();
+        environment.is_none_or(|environment| !environment.stays_on_its_thread())
     }
 
     /// Enter an instance that is then made.
     fn enter(&self) -> Result<Arc<InstanceState>, AllInstancesBusy> {
-        self.shared.enter(self.limits.instances)
+        let entered = self.shared.enter(self.limits.instances);
+        if entered.is_err() && self.observed {
+            self.shared.make_room();
+        }
+        entered
     }
 
     async fn instantiate(&self, instance: Arc<InstanceState>) -> wasmtime::Result<Made> {

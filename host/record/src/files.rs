@@ -1,7 +1,7 @@
 //! Cases as files: each whole or not at all, under a name that none had.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -68,11 +68,8 @@ impl Files {
 // A link fails where a rename would replace.
 pub fn write(folder: &Path, name: &str, number: &mut usize, text: &str) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
-    let partial = folder.join(format!(".{name}.partial-{}", std::process::id()));
-    // What people sent to a service is not for other users to read.
-    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).clone();
-    let linked = options.open(&partial).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
+    let (partial, mut file) = partial(folder, name)?;
+    let linked = file.write_all(text.as_bytes()).and_then(|()| {
         file.sync_all()?;
         loop {
             let path = folder.join(format!("{name}-{number}.toml"));
@@ -86,6 +83,21 @@ pub fn write(folder: &Path, name: &str, number: &mut usize, text: &str) -> io::R
     });
     let _ = fs::remove_file(&partial);
     linked
+}
+
+/// A file that nothing else writes: neither another thread now, nor a process of this number that was killed.
+fn partial(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".{name}.partial-{}-{number}", std::process::id()));
+        // What people sent to a service is not for other users to read.
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +114,25 @@ mod tests {
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(["get-1.toml", "get-2.toml", "get-3.toml"].map(read), ["mine", "one", "two"]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn two_that_are_written_at_once_are_both_there() {
+        let folder = tempfile::tempdir().unwrap();
+        // Left behind by a process of this number.
+        let left = folder.path().join(format!(".get.partial-{}-0", std::process::id()));
+        fs::write(&left, "mine").unwrap();
+        std::thread::scope(|scope| {
+            for text in ["one", "two", "three", "four"] {
+                let folder = folder.path();
+                scope.spawn(move || write(folder, "get", &mut 1, text).unwrap());
+            }
+        });
+        let read = |number| fs::read_to_string(folder.path().join(format!("get-{number}.toml")));
+        let mut texts: Vec<String> = (1..=4).map(|number| read(number).unwrap()).collect();
+        texts.sort();
+        assert_eq!(texts, ["four", "one", "three", "two"]);
+        assert_eq!(fs::read_to_string(left).unwrap(), "mine");
     }
 
     #[test]

@@ -33,6 +33,10 @@ impl InstanceEnvironment for Recorded {
         false
     }
 
+    fn stays_on_its_thread(&self) -> bool {
+        false
+    }
+
     fn of_instance(&self) -> Option<Arc<dyn InstanceEnvironment>> {
         // By the standard library's chance; 48 bits, because a case file's numbers are signed.
         let seed = RandomState::new().hash_one(0) >> 16;
@@ -50,6 +54,10 @@ impl InstanceEnvironment for Instance {
         if let Some(session) = self.session.get() {
             session.traps();
         }
+        false
+    }
+
+    fn stays_on_its_thread(&self) -> bool {
         false
     }
 

@@ -49,6 +49,8 @@ struct Order {
     left: usize,
     /// Begun and not ended.
     open: usize,
+    /// Ended, and being written.
+    writing: usize,
     began: Instant,
     since: u64,
 }
@@ -77,7 +79,7 @@ impl Orders {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let (began, since) = (Instant::now(), clock::now());
-        let order = Order { number, only, left: requests, open: 0, began, since };
+        let order = Order { number, only, left: requests, open: 0, writing: 0, began, since };
         let ordered = order.ordered(service);
         let mut current = self.order.lock();
         *current = Some(order);
@@ -99,7 +101,9 @@ impl Orders {
     pub(crate) fn ordered(&self, service: &str) -> Option<Ordered> {
         let mut order = self.order.lock();
         self.expire(&mut order);
-        order.as_ref().map(|order| order.ordered(service))
+        // The last ones are still being written.
+        let order = order.as_ref().filter(|order| order.left > 0);
+        order.map(|order| order.ordered(service))
     }
 
     fn expire(&self, order: &mut Option<Order>) {
@@ -121,9 +125,10 @@ impl Orders {
         Some(Cause::Order(order.number, order.only))
     }
 
-    /// It has ended. Whether it is to be kept: then it counts, unless it is [given back](Self::give_back).
+    /// It has ended. Whether it is to be kept for an order: then it counts, and is [kept](Self::keep) or
+    /// [given back](Self::give_back).
     pub(crate) fn claim(&self, cause: Cause, failed: bool) -> bool {
-        let Cause::Order(number, only) = cause else { return true };
+        let Cause::Order(number, only) = cause else { return false };
         let mut current = self.order.lock();
         let Some(order) = current.as_mut().filter(|order| order.number == number) else {
             return false;
@@ -133,25 +138,32 @@ impl Orders {
             return false;
         }
         order.left -= 1;
+        order.writing += 1;
         // Nothing more may begin, and it is still there for what cannot be kept.
         self.is_watching.store(order.left > 0 || self.takes_all, Ordering::Relaxed);
         true
     }
 
-    /// What was claimed was kept: an order of which nothing is left ends.
+    /// What was claimed was kept.
     pub(crate) fn keep(&self, cause: Cause) {
-        let Cause::Order(number, _) = cause else { return };
-        let mut current = self.order.lock();
-        if current.as_ref().is_some_and(|order| order.number == number && order.left == 0) {
-            self.end(&mut current);
-        }
+        self.written(cause, 0);
     }
 
     /// What was claimed could not be kept: another one may be.
     pub(crate) fn give_back(&self, cause: Cause) {
+        self.written(cause, 1);
+    }
+
+    /// An order of which nothing is left ends.
+    fn written(&self, cause: Cause, given_back: usize) {
         let Cause::Order(number, _) = cause else { return };
-        if let Some(order) = self.order.lock().as_mut().filter(|order| order.number == number) {
-            order.left += 1;
+        let mut current = self.order.lock();
+        let Some(order) = current.as_mut().filter(|order| order.number == number) else { return };
+        order.writing = order.writing.saturating_sub(1);
+        order.left += given_back;
+        if order.left == 0 && order.writing == 0 {
+            self.end(&mut current);
+        } else if order.left > 0 {
             self.is_watching.store(true, Ordering::Relaxed);
         }
     }
@@ -218,6 +230,23 @@ mod tests {
         orders.give_back(one);
         assert!(orders.is_watching());
         assert_eq!(left(&orders), Some(1));
+    }
+
+    #[test]
+    fn what_cannot_be_kept_does_not_count_either_when_another_one_was_kept_first() {
+        let orders = Orders::default();
+        orders.start("a", 2, Only::All);
+        let (one, other) = (orders.begin().unwrap(), orders.begin().unwrap());
+        assert!(orders.claim(one, false) && orders.claim(other, false));
+        // Nothing is to be told of what is being written.
+        assert_eq!(left(&orders), None);
+        orders.keep(one);
+        orders.give_back(other);
+        assert_eq!(left(&orders), Some(1));
+        let next = orders.begin().unwrap();
+        assert!(orders.claim(next, false));
+        orders.keep(next);
+        assert!(!orders.is_watching() && orders.begin().is_none());
     }
 
     #[test]

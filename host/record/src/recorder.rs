@@ -104,6 +104,11 @@ impl Recorder {
         Ok(Arc::new(Self { redactor, files, shelf, writer, orders, crowded, open }))
     }
 
+    /// Whether all that comes is recorded.
+    pub fn takes_all(&self) -> bool {
+        self.files.is_some()
+    }
+
     /// What watches a service.
     pub fn service(
         self: &Arc<Self>,
@@ -199,11 +204,14 @@ impl Recorder {
     fn finish(self: &Arc<Self>, finished: Finished) {
         let Finished { orders, cause, failed, .. } = &finished;
         let (orders, cause) = (orders.clone(), *cause);
-        if orders.claim(cause, *failed) {
+        let is_claimed = orders.claim(cause, *failed);
+        if is_claimed || self.files.is_some() {
             let recorder = self.clone();
             let service = finished.kept.service.clone();
-            if !self.writer.later(move || recorder.write(finished)) {
-                orders.give_back(cause);
+            if !self.writer.later(move || recorder.write(finished, is_claimed)) {
+                if is_claimed {
+                    orders.give_back(cause);
+                }
                 tracing::warn!(service, "a request is not recorded: the disk is too slow");
             }
         }
@@ -212,26 +220,26 @@ impl Recorder {
         }
     }
 
-    fn write(&self, finished: Finished) {
+    /// To the folder of `--record`, and for the order that claimed it.
+    fn write(&self, finished: Finished, is_claimed: bool) {
         let Finished { orders, session, cause, kept, .. } = finished;
         let service = kept.service.clone();
-        let made = match session.take() {
-            Ok(recorded) => case::text(recorded, &self.redactor),
-            Err(why) => Err(why),
+        let made = session.take().and_then(|recorded| case::text(recorded, &self.redactor));
+        if let (Ok(made), Some(files)) = (&made, &self.files) {
+            files.write(&service, &made.name, &made.text);
+        }
+        let done = match is_claimed {
+            true => made.and_then(|made| self.put(kept, &made)),
+            false => made.map(drop),
         };
-        let written = made.and_then(|made| match (cause, &self.files) {
-            (Cause::All, Some(files)) => {
-                files.write(&service, &made.name, &made.text);
-                Ok(())
+        if is_claimed {
+            match &done {
+                Ok(()) => orders.keep(cause),
+                Err(_) => orders.give_back(cause),
             }
-            _ => self.put(kept, &made),
-        });
-        match written {
-            Ok(()) => orders.keep(cause),
-            Err(why) => {
-                orders.give_back(cause);
-                tracing::warn!(service, "a request is not recorded: {why}");
-            }
+        }
+        if let Err(why) = done {
+            tracing::warn!(service, "a request is not recorded: {why}");
         }
     }
 
@@ -241,7 +249,10 @@ impl Recorder {
         let request = bounded(request);
         let kept = Kept { case: name.clone(), name: request, bytes, ..kept };
         let (id, service) = (kept.id.clone(), kept.service.clone());
-        self.shelf.put(kept, text).map_err(|error| format!("it cannot be kept: {error}"))?;
+        let put = self.shelf.put(kept, text).map_err(|error| format!("it cannot be kept: {error}"));
+        if !put? {
+            return Err("what came before was to be forgotten".to_owned());
+        }
         tracing::info!(service, "recorded {}: `wasm-host recordings {id}`", made.request);
         Ok(())
     }
@@ -271,6 +282,7 @@ impl Observer for ServiceRecorder {
             (None, request)
         };
         let Some(cause) = self.orders.begin() else { return leave(request) };
+        // An order may have been the last word when this was asked for.
         if cause == Cause::All && recorder.files.as_ref().is_none_or(|files| !files.has_room()) {
             return leave(request);
         }

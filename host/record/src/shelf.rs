@@ -3,11 +3,12 @@
 //! Each is two files: `ID.toml` is the case, `ID.json` what is said of it in a list, and written last. A case without that
 //! was not finished and is removed at the next start.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use wasm_host_limits::record::{KEPT, KEPT_BYTES, KEPT_ITEM_BYTES};
 use wasm_host_system::owned;
+use wasm_host_telemetry::clock;
 
 /// A recorded request, without its case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub(crate) struct Shelf {
     folder: PathBuf,
     /// Oldest first.
     kept: Mutex<VecDeque<Kept>>,
+    /// When what came before was to be forgotten, of a service or (None) of all. In microseconds since 1970.
+    cleared: Mutex<BTreeMap<Option<String>, u64>>,
 }
 
 impl Shelf {
@@ -63,7 +67,7 @@ impl Shelf {
             }
         }
         kept.sort_by_key(|item| item.time);
-        let shelf = Self { folder, kept: Mutex::new(kept.into()) };
+        let shelf = Self { folder, kept: Mutex::new(kept.into()), cleared: Mutex::default() };
         shelf.make_room();
         Ok(shelf)
     }
@@ -77,13 +81,31 @@ impl Shelf {
         self.kept.lock().iter().rev().find(|item| is_it(item)).cloned()
     }
 
-    /// Keep one more. The oldest make room for it.
-    pub(crate) fn put(&self, item: Kept, case: &str) -> io::Result<()> {
-        self.write(&format!("{}.toml", item.id), case.as_bytes())?;
-        self.list_as(&item)?;
-        self.kept.lock().push_back(item);
+    /// Keep one more. The oldest make room for it. False: what came before was to be forgotten meanwhile.
+    pub(crate) fn put(&self, item: Kept, case: &str) -> io::Result<bool> {
+        let written = self.write(&format!("{}.toml", item.id), case.as_bytes());
+        if let Err(error) = written.and_then(|()| self.list_as(&item)) {
+            self.remove([&item]);
+            return Err(error);
+        }
+        let mut kept = self.kept.lock();
+        // Below the lock: either this sees that it is to be forgotten, or what forgets sees this.
+        let is_forgotten = self.is_forgotten(&item);
+        if !is_forgotten {
+            kept.push_back(item.clone());
+        }
+        drop(kept);
+        if is_forgotten {
+            self.remove([&item]);
+        }
         self.make_room();
-        Ok(())
+        Ok(!is_forgotten)
+    }
+
+    fn is_forgotten(&self, item: &Kept) -> bool {
+        let cleared = self.cleared.lock();
+        let since = [None, Some(item.service.clone())].map(|of| cleared.get(&of).copied());
+        since.into_iter().flatten().any(|since| item.time <= since)
     }
 
     /// The case of one.
@@ -104,30 +126,43 @@ impl Shelf {
         if let Err(error) = self.list_as(&item) {
             tracing::warn!("where a recording was saved is not kept: {error}");
         }
+        if self.find(|other| other.id == id).is_none() {
+            // It went meanwhile.
+            self.remove([&item]);
+        }
     }
 
-    /// Forget all, or those of a service.
+    /// Forget all, or those of a service, those included that are on their way.
     pub(crate) fn clear(&self, service: Option<&str>) {
-        let mut kept = self.kept.lock();
         let is_meant = |item: &Kept| service.is_none_or(|service| item.service == service);
-        kept.iter().filter(|item| is_meant(item)).for_each(|item| self.remove(item));
-        kept.retain(|item| !is_meant(item));
+        let mut kept = self.kept.lock();
+        self.cleared.lock().insert(service.map(str::to_owned), clock::now());
+        let (gone, left): (Vec<Kept>, _) = kept.drain(..).partition(is_meant);
+        kept.extend::<Vec<Kept>>(left);
+        drop(kept);
+        self.remove(&gone);
     }
 
     fn make_room(&self) {
         let mut kept = self.kept.lock();
         let mut bytes: u64 = kept.iter().map(|item| item.bytes).sum();
+        let mut gone = Vec::new();
         while kept.len() > KEPT || bytes > KEPT_BYTES {
-            let Some(oldest) = kept.pop_front() else { return };
+            let Some(oldest) = kept.pop_front() else { break };
             bytes -= oldest.bytes;
-            self.remove(&oldest);
+            gone.push(oldest);
         }
+        drop(kept);
+        self.remove(&gone);
     }
 
-    fn remove(&self, item: &Kept) {
-        // First what makes it one.
-        for extension in ["json", "toml"] {
-            let _ = fs::remove_file(self.folder.join(format!("{}.{extension}", item.id)));
+    /// Takes time, and is done without the lock.
+    fn remove<'k>(&self, items: impl IntoIterator<Item = &'k Kept>) {
+        for item in items {
+            // First what makes it one.
+            for extension in ["json", "toml"] {
+                let _ = fs::remove_file(self.folder.join(format!("{}.{extension}", item.id)));
+            }
         }
     }
 
@@ -137,7 +172,9 @@ impl Shelf {
 
     /// All of a file or nothing.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let partial = self.folder.join(format!(".{name}.partial"));
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let partial = self.folder.join(format!(".{name}.partial-{number}"));
         let options = owned::options().write(true).create(true).truncate(true).mode(0o600).clone();
         let written = options.open(&partial).and_then(|mut file: File| {
             file.write_all(bytes)?;
@@ -232,6 +269,21 @@ mod tests {
         shelf.clear(None);
         assert!(shelf.list().is_empty());
         assert_eq!(fs::read_dir(state.path().join("recordings")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_on_its_way_when_all_is_forgotten_is_forgotten_too() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(state.path()).unwrap();
+        let before = Kept { time: clock::now(), ..item(1, 1) };
+        shelf.clear(Some("even"));
+        assert!(shelf.put(before.clone(), "x").unwrap(), "it is another service's");
+        shelf.clear(None);
+        assert!(!shelf.put(before, "x").unwrap());
+        assert!(shelf.list().is_empty());
+        assert_eq!(fs::read_dir(state.path().join("recordings")).unwrap().count(), 0);
+        let after = Kept { time: clock::now() + 1, ..item(3, 1) };
+        assert!(shelf.put(after, "x").unwrap());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The thread that makes cases of what was recorded and writes them: neither is done where requests are served.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -21,7 +22,12 @@ impl Writer {
         let (queue, jobs): (_, Receiver<Job>) = sync_channel(UNWRITTEN);
         let (end, done) = oneshot::channel();
         let thread = thread::Builder::new().name("record".to_string()).spawn(move || {
-            jobs.iter().for_each(|job| job());
+            for job in jobs {
+                // One recording that cannot be made is no reason to make no others.
+                if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                    tracing::error!("a request is not recorded: making its case failed");
+                }
+            }
             let _ = end.send(());
         });
         thread.context("the thread that writes recordings does not start")?;

@@ -194,3 +194,35 @@ async fn no_case_has_a_secret() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_order_takes_nothing_from_the_folder_in_which_all_is_recorded() {
+    let app = App::new(&HOSTILE.replace("route = \"/inner\"", "route = \"/inner\"\nwarm = 1"));
+    let host = app.serve_with(&["--record", "recorded"]).await;
+    order(&host, "inner", 1, "failures").await;
+    assert_eq!(host.get("/inner/print").await.status, 204);
+    assert_eq!(host.get("/inner/trap").await.status, 502);
+    kept(&host, 1).await;
+    let (_, log) = host.stop().await;
+    let names: Vec<_> = super::recordings(&app.path().join("recorded/inner"))
+        .iter()
+        .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names, ["get-print-204-1.toml", "get-trap-unanswered-1.toml"], "{log}");
+}
+
+#[tokio::test]
+async fn an_instance_that_does_nothing_makes_room_for_one_alone() {
+    let app = App::new(&HOSTILE.replace("route = \"/inner\"", "route = \"/inner\"\ninstances = 1"));
+    let host = app.serve().await;
+    // It stays, and would take all that comes.
+    assert_eq!(host.get("/inner/print").await.status, 204);
+    order(&host, "inner", 1, "all").await;
+    let recorded = eventually("a recording", async || {
+        assert_eq!(host.get("/inner/print").await.status, 204);
+        let items = list(&host).await["items"].as_array().unwrap().len();
+        (items == 1).then_some(())
+    });
+    recorded.await;
+    assert_eq!(host.get("/inner/print").await.status, 204);
+}

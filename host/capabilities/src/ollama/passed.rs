@@ -2,7 +2,7 @@
 //! tokens, when the first piece came. Read from the answer on its way, of which only the beginning and the end are looked at.
 //!
 //! A figure is found by its key with its quotes and colon. Inside of a text these would be escaped, so no text that a model
-//! writes is taken for it.
+//! writes is taken for it; the last figure counts, as what a model makes of a tool's arguments stands before.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -34,6 +34,10 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// What tokens are called, by OpenAI's APIs and by Ollama's.
+const INPUT: [&str; 3] = ["prompt_tokens", "input_tokens", "prompt_eval_count"];
+const OUTPUT: [&str; 3] = ["completion_tokens", "output_tokens", "eval_count"];
 
 /// A call that calls a model.
 pub(super) struct PassedCall {
@@ -93,20 +97,21 @@ impl Answer {
         self.end.extend(bytes.iter().skip(bytes.len().saturating_sub(ANSWER_END_BYTES)));
     }
 
+    /// At the beginning, or behind all else.
     fn model(&self) -> Option<String> {
-        let rest = after(&self.begin, "model", false)?.strip_prefix(b"\"")?;
+        let found = after(&self.begin, "model", false).or_else(|| after(&self.end, "model", true));
+        let rest = found?.strip_prefix(b"\"")?;
         let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
         let model = str::from_utf8(rest.get(..end.min(TEXT_BYTES))?).ok()?;
         (!model.is_empty()).then(|| model.to_owned())
     }
 
     /// The last figure with one of these names.
-    fn figure(&self, names: [&str; 3]) -> Option<u64> {
-        names.iter().find_map(|name| {
-            let rest = after(&self.end, name, true)?;
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
-        })
+    fn figure(&self, names: &[&str]) -> Option<u64> {
+        let found = names.iter().filter_map(|name| after(&self.end, name, true));
+        let rest = found.min_by_key(|rest| rest.len())?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
     }
 }
 
@@ -154,8 +159,7 @@ impl Watched {
         if !model.is_empty() {
             self.call.span.set_text(names::AI_MODEL, &model);
         }
-        let input = self.answer.figure(["prompt_tokens", "input_tokens", "prompt_eval_count"]);
-        let output = self.answer.figure(["completion_tokens", "output_tokens", "eval_count"]);
+        let [input, output] = [INPUT, OUTPUT].map(|names| self.answer.figure(&names));
         for (kind, attribute, count) in
             [("input", names::AI_INPUT_TOKENS, input), ("output", names::AI_OUTPUT_TOKENS, output)]
         {
@@ -230,10 +234,7 @@ mod tests {
     }
 
     fn figures(answer: &Answer) -> [Option<u64>; 2] {
-        [
-            answer.figure(["prompt_tokens", "input_tokens", "prompt_eval_count"]),
-            answer.figure(["completion_tokens", "output_tokens", "eval_count"]),
-        ]
+        [INPUT, OUTPUT].map(|names| answer.figure(&names))
     }
 
     #[test]
@@ -261,6 +262,21 @@ mod tests {
         let answer = answer(&[said]);
         assert_eq!(answer.model().as_deref(), Some("m"));
         assert_eq!(figures(&answer), [None, None]);
+    }
+
+    #[test]
+    fn what_a_model_asks_of_a_tool_is_not_taken_for_a_figure_either() {
+        let asked = r#"{"message":{"tool_calls":[{"function":{"arguments":{"prompt_tokens":99,"eval_count":99}}}]},"prompt_eval_count":1,"eval_count":2,"model":"m"}"#;
+        let answer = answer(&[asked]);
+        assert_eq!(figures(&answer), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_model_that_is_named_behind_its_vectors_is_found() {
+        let vectors = format!(r#"{{"data":[{}1]"#, "0.123456789,".repeat(ANSWER_END_BYTES / 12));
+        let answer = answer(&[&vectors, r#","model":"m","usage":{"prompt_tokens":3}}"#]);
+        assert_eq!(answer.model().as_deref(), Some("m"));
+        assert_eq!(figures(&answer), [Some(3), None]);
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub struct InstanceState {
     fresh: AtomicBool,
     /// A request hangs in it that is not waited for any more: new ones go elsewhere, if another instance can take them.
     quarantined: AtomicBool,
-    /// It failed to answer, and takes no more.
-    failed: AtomicBool,
+    /// It takes no more: it failed to answer, or another one is to have its place.
+    closed: AtomicBool,
     /// It counts among those that will take requests.
     available: AtomicBool,
     /// It counts no more among those that are alive.
@@ -84,7 +84,7 @@ impl InstanceState {
             free: AtomicBool::new(false),
             fresh: AtomicBool::new(false),
             quarantined: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             available: AtomicBool::new(false),
             left: AtomicBool::new(false),
             made: shared.renewals(),
@@ -123,14 +123,24 @@ impl InstanceState {
 
     /// Whether it takes no requests any more and ends when it has none.
     pub(super) fn is_retired(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        self.closed.load(Ordering::Relaxed)
             || self.shared.is_retired()
             || self.made != self.shared.renewals()
     }
 
     /// It has failed to answer, and may be in any state: another one is to take what comes.
     pub(super) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Another one is to have its place, if nothing is done in it. Whether it goes.
+    pub(super) fn make_way(&self) -> bool {
+        let is_unused = self.is_free() && self.running() == 0;
+        if is_unused {
+            self.closed.store(true, Ordering::Relaxed);
+            self.wake();
+        }
+        is_unused
     }
 
     /// Enter a request that begins.
