@@ -2,6 +2,7 @@
 //! never with a secret in it.
 
 mod access;
+mod collector;
 mod commands;
 mod intake;
 mod models;

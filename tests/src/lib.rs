@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod prometheus;
 pub mod proxy;
 pub mod seed;
+pub mod rotel;
 pub mod sockets;
 pub mod tls;
 pub mod upstream;
