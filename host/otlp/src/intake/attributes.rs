@@ -29,12 +29,16 @@ const LEFT_OUT: [&str; 9] = [
 ];
 
 /// What is said to models and by them.
-const MESSAGES: [&str; 5] = [
+const MESSAGES: [&str; 9] = [
     names::AI_INPUT,
     names::AI_OUTPUT,
     "gen_ai.system_instructions",
     "gen_ai.prompt",
     "gen_ai.completion",
+    "gen_ai.event.content",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
 ];
 
 /// Addresses, in the names of now and of before.
@@ -164,6 +168,15 @@ fn json(value: Any) -> serde_json::Value {
         Any::BytesValue(bytes) => format!("{} bytes", bytes.len()).into(),
         // Of profiles alone.
         Any::StringValueStrindex(_) => serde_json::Value::Null,
+    }
+}
+
+/// The text that an attribute is.
+pub(super) fn string<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    let found = attributes.iter().find(|pair| pair.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Any::StringValue(text) => Some(text),
+        _ => None,
     }
 }
 

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use parking_lot::Mutex;
 
-use super::attributes::name;
+use super::attributes::{name, string};
 use super::{By, Rules};
 use wasm_host_limits::intake as limits;
 
@@ -53,7 +52,7 @@ impl Services {
 impl Speaker {
     /// Of what a resource says, the rest is not kept: it may have a command line with a password in it.
     pub(super) fn of(resource: &Resource, rules: &Rules) -> Self {
-        let of = |key: &str| text(&resource.attributes, key);
+        let of = |key: &str| string(&resource.attributes, key);
         let service = match rules.by {
             By::Page => rules.services.named(BROWSER),
             By::Key => {
@@ -73,13 +72,5 @@ impl Speaker {
             By::Page => self.clone(),
             By::Key => Self { scope: name(&scope.name).into(), ..self.clone() },
         }
-    }
-}
-
-fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    let found = attributes.iter().find(|pair| pair.key == key)?;
-    match found.value.as_ref()?.value.as_ref()? {
-        Any::StringValue(text) => Some(text),
-        _ => None,
     }
 }

@@ -319,6 +319,34 @@ fn a_line_is_one_of_the_log() {
     assert_eq!(received.left_out.count, 1);
 }
 
+// Fault (Telemetry): what is said to models and by them in the log of others | keeps that there was something, unless `capture-messages` is on | 200 | the texts
+#[test]
+fn what_is_said_to_models_is_kept_in_no_line_unless_the_file_says_so() {
+    let said = json!({ "kvlistValue": { "values": [string("content", "hunter2")] } });
+    let request = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [
+        { "eventName": "gen_ai.user.message", "body": said },
+        { "attributes": [string("event.name", "gen_ai.choice")], "body": said },
+        { "eventName": "done", "body": { "stringValue": "as it is" }, "attributes": [
+            string("gen_ai.tool.call.arguments", "hunter2"),
+            string("gen_ai.tool.call.result", "hunter2"),
+            string("gen_ai.tool.definitions", "hunter2"),
+            string("gen_ai.event.content", "hunter2"),
+            string("gen_ai.tool.name", "search"),
+        ] },
+    ] }] }] });
+    let mut rules = rules(By::Key);
+    let read = |rules: &Rules| read(Signal::Logs, Encoding::Json, &body(&request), rules).unwrap();
+    let received = read(&rules);
+    assert!(!format!("{received:?}").contains("hunter2"), "{received:#?}");
+    let messages: Vec<_> = received.lines.iter().map(|line| &*line.message).collect();
+    assert_eq!(messages, ["gen_ai.user.message", "gen_ai.choice", "as it is"]);
+    assert_eq!(received.lines[2].fields, [("gen_ai.tool.name".into(), "search".into())]);
+    rules.captures_messages = true;
+    let received = read(&rules);
+    assert_eq!(received.lines[0].message, r#"{"content":"hunter2"}"#);
+    assert_eq!(received.lines[2].fields.len(), 5);
+}
+
 #[test]
 fn figures_are_counted_and_left_out() {
     let point = json!({ "timeUnixNano": nanos(0).to_string(), "asInt": "1" });
