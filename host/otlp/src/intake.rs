@@ -19,8 +19,6 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
-use opentelemetry_proto::tonic::metrics::v1::Metric;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message as _;
 
 use wasm_host_limits::intake as limits;
@@ -116,16 +114,7 @@ pub fn read(
 fn figures(encoding: Encoding, body: &Bytes, rules: &Rules) -> Result<Received, Unreadable> {
     let mut received = Received::default();
     wire::each(encoding, body, rules, |_, item| {
-        let metric: Metric = item.read()?;
-        let points = match metric.data {
-            Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-            Some(Data::Sum(sum)) => sum.data_points.len(),
-            Some(Data::Histogram(histogram)) => histogram.data_points.len(),
-            Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
-            Some(Data::Summary(summary)) => summary.data_points.len(),
-            None => 0,
-        };
-        received.left_out.add(points as u64, NO_FIGURES);
+        received.left_out.add(item.points()?, NO_FIGURES);
         Ok(())
     })?;
     Ok(received)
@@ -175,7 +164,7 @@ impl Received {
     /// Take an item, if there is room for it and it is one. `read`: the item, and its bytes.
     fn take<T>(
         &mut self,
-        item: &wire::Item<'_>,
+        item: wire::Item<'_>,
         rules: &Rules,
         read: impl FnOnce() -> Result<Result<T, &'static str>, Unreadable>,
         bytes: impl FnOnce(&T) -> usize,

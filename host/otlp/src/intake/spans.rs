@@ -25,7 +25,7 @@ pub(super) fn read(
     let mut places: HashMap<TraceId, usize> = HashMap::new();
     wire::each(encoding, body, rules, |speaker, item| {
         let read = || Ok(span(item.read()?, speaker, rules));
-        let Some(span) = received.take(&item, rules, read, trace::size)? else { return Ok(()) };
+        let Some(span) = received.take(item, rules, read, trace::size)? else { return Ok(()) };
         let batches = &mut received.batches;
         let place = *places.entry(span.trace).or_insert_with(|| {
             batches.push(Batch { spans: Vec::new(), why: rules.by.why(), dropped: 0 });

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use serde_json::json;
 
+use wasm_host_system::allocations::within;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, Source};
 use wasm_host_telemetry::span::{Kind, Span, Status, Value};
@@ -243,17 +244,68 @@ fn what_a_request_comes_to_in_memory_is_bounded() {
     assert!(received.left_out.why.contains("smaller batches"));
 }
 
-// Fault (Telemetry): a request of very many empty spans | reads none of them before it is its turn | what was left out | spans beyond the bound
-/// Two bytes are an empty span, which takes some hundred in memory.
-#[test]
-fn many_empty_spans_are_no_more_than_they_are() {
-    let count = 100_000;
-    let scope = ProtobufMany { items: vec![Bytes::new(); count] }.encode_to_vec();
-    let resource = ProtobufMany { items: vec![scope.into()] }.encode_to_vec();
-    let request = ProtobufOne { items: vec![resource.into()] }.encode_to_vec();
-    let received =
-        read(Signal::Traces, Encoding::Protobuf, &request.into(), &rules(By::Key)).unwrap();
-    assert_eq!((received.taken, received.left_out.count), (0, count as u64));
+// Fault (Telemetry): a request of very many empty items | makes nothing of them before it is their turn, and no list of them | what was left out | what is empty
+/// Two bytes are an empty item, which takes some hundred in memory; some bytes for each would be a mebibyte in one piece.
+#[tokio::test]
+async fn many_empty_items_are_no_more_in_memory_than_they_are() {
+    let count = 2_000_000;
+    let many = |field: u8| [field << 3 | 2, 0].repeat(count);
+    let with = |field: u8, rest: Vec<u8>| {
+        let message = Nested { items: rest.into() }.encode_to_vec();
+        [&[field << 3 | 2], &message[1..]].concat()
+    };
+    // As items of one scope, as scopes, as resources, and as points of one sum.
+    let items = with(1, with(2, many(2)));
+    let nested =
+        [items.clone(), with(1, many(2)), many(1), with(1, with(2, with(2, with(7, many(1)))))];
+    for (request, signal, left_out) in [
+        (&nested[0], Signal::Traces, count),
+        (&nested[0], Signal::Metrics, 0),
+        (&nested[1], Signal::Traces, 0),
+        (&nested[2], Signal::Logs, 0),
+        (&nested[3], Signal::Metrics, count),
+    ] {
+        let received = small(signal, Encoding::Protobuf, request.clone().into()).await;
+        assert_eq!((received.taken, received.left_out.count), (0, left_out as u64), "{signal:?}");
+    }
+    // Lines need nothing to be some: they are taken until there are as many as may be.
+    let read = read(Signal::Logs, Encoding::Protobuf, &items.into(), &rules(By::Key)).unwrap();
+    let most = limits::INTAKE_ITEMS as u64;
+    assert_eq!((read.taken, read.left_out.count), (most, count as u64 - most));
+    let count = 1_000_000;
+    let list = "{},".repeat(count - 1) + "{}";
+    for (request, signal, left_out) in [
+        (
+            format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{list}]}}]}}]}}"#),
+            Signal::Traces,
+            count,
+        ),
+        (format!(r#"{{"resourceLogs":[{{"scopeLogs":[{list}]}}]}}"#), Signal::Logs, 0),
+        (format!(r#"{{"resourceLogs":[{list}]}}"#), Signal::Logs, 0),
+        (
+            format!(
+                r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"sum":{{"dataPoints":[{list}]}}}}]}}]}}]}}"#
+            ),
+            Signal::Metrics,
+            count,
+        ),
+    ] {
+        let received = small(signal, Encoding::Json, request.into()).await;
+        assert_eq!((received.taken, received.left_out.count), (0, left_out as u64), "{signal:?}");
+    }
+}
+
+/// What a request came to, for which no room of more than a mebibyte was made in one piece.
+async fn small(signal: Signal, encoding: Encoding, body: Bytes) -> Received {
+    assert!(body.len() as u64 <= limits::INTAKE_BYTES);
+    let work = async { read(signal, encoding, &body, &rules(By::Key)).unwrap() };
+    within(1024 * 1024, work).await.unwrap()
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Nested {
+    #[prost(bytes = "bytes", tag = "1")]
+    items: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
