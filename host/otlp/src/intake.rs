@@ -28,6 +28,7 @@ use wasm_host_telemetry::trace::bounded;
 use wasm_host_telemetry::{Batch, clock};
 
 pub use self::inflate::{Inflated, inflate};
+use self::speaker::Speaker;
 pub use self::speaker::{BROWSER, Services};
 use crate::signal::Signal;
 
@@ -164,9 +165,10 @@ impl Received {
     /// Take an item, if there is room for it and it is one. `read`: the item, and its bytes.
     fn take<T>(
         &mut self,
+        speaker: Option<&Speaker>,
         item: wire::Item<'_>,
         rules: &Rules,
-        read: impl FnOnce() -> Result<Result<T, &'static str>, Unreadable>,
+        read: impl FnOnce(&Speaker) -> Result<Result<T, &'static str>, Unreadable>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Result<Option<T>, Unreadable> {
         let (most, largest) = match rules.by {
@@ -177,8 +179,8 @@ impl Received {
             "a request has no more than that; send smaller batches"
         } else if item.len() > largest {
             "it is too large by itself"
-        } else {
-            match read()? {
+        } else if let Some(speaker) = speaker {
+            match read(speaker)? {
                 Ok(read) => {
                     self.taken += 1;
                     self.bytes += bytes(&read);
@@ -186,6 +188,8 @@ impl Received {
                 }
                 Err(why) => why,
             }
+        } else {
+            "a request has no more resources and scopes than that; send smaller batches"
         };
         self.left_out.add(1, why);
         Ok(None)

@@ -17,8 +17,8 @@ pub(super) fn read(
 ) -> Result<Received, Unreadable> {
     let mut received = Received::default();
     wire::each(encoding, body, rules, |speaker, item| {
-        let read = || Ok(line(item.read()?, speaker, rules));
-        let line = received.take(item, rules, read, crate::size)?;
+        let read = |speaker: &Speaker| Ok(line(item.read()?, speaker, rules));
+        let line = received.take(speaker, item, rules, read, crate::size)?;
         received.lines.extend(line);
         Ok(())
     })?;
@@ -33,12 +33,12 @@ fn line(
     if speaker.is_own {
         return Err("this host sent it itself");
     }
-    let service = speaker.service.clone().ok_or("there are too many names of services")?;
     let said = [message.time_unix_nano, message.observed_time_unix_nano];
     let time = match said.into_iter().find(|nanos| *nanos != 0) {
         Some(nanos) => moment(nanos, rules).ok_or(NOT_ITS_TIME)?,
         None => rules.now,
     };
+    let service = speaker.service(rules)?;
     let event = event(&message).map(name);
     // What is said to models and by them is the body of events such as `gen_ai.user.message`.
     let is_message = event.as_ref().is_some_and(|event| event.starts_with("gen_ai."));

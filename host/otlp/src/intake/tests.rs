@@ -213,6 +213,41 @@ fn spans_of_a_request_and_names_of_services_are_bounded() {
         let received = read(Signal::Traces, Encoding::Json, &request, &rules).unwrap();
         assert_eq!(received.taken == 1, number < limits::INTAKE_SERVICES, "{number}");
     }
+    // Those of programs take none from pages, and what is known goes on.
+    let pages = Rules { by: By::Page, ..rules.clone() };
+    let request = body(&spans("s0", |_| {}));
+    for rules in [&rules, &pages] {
+        assert_eq!(read(Signal::Traces, Encoding::Json, &request, rules).unwrap().taken, 1);
+    }
+}
+
+#[test]
+fn a_name_of_which_nothing_is_taken_has_no_place() {
+    let rules = rules(By::Key);
+    let about = |number| json!({ "attributes": [string("service.name", &format!("s{number}"))] });
+    let names = 0..limits::INTAKE_SERVICES + 1;
+    let empty = |number| json!({ "resource": about(number), "scopeSpans": [{ "spans": [{}] }] });
+    let request = json!({ "resourceSpans": names.clone().map(empty).collect::<Vec<_>>() });
+    let received = read(Signal::Traces, Encoding::Json, &body(&request), &rules).unwrap();
+    assert_eq!((received.taken, received.left_out.count), (0, names.len() as u64));
+    let metrics =
+        |number| json!({ "resource": about(number), "scopeMetrics": [{ "metrics": [{}] }] });
+    let request = json!({ "resourceMetrics": names.map(metrics).collect::<Vec<_>>() });
+    read(Signal::Metrics, Encoding::Json, &body(&request), &rules).unwrap();
+    let request = body(&spans("another", |_| {}));
+    assert_eq!(read(Signal::Traces, Encoding::Json, &request, &rules).unwrap().taken, 1);
+}
+
+#[test]
+fn what_is_in_too_many_resources_and_scopes_is_left_out_and_said() {
+    let one = spans("a", |_| {})["resourceSpans"][0].clone();
+    let mut last = one.clone();
+    last["scopeSpans"] = json!([one["scopeSpans"][0], one["scopeSpans"][0]]);
+    let mut all = vec![json!({}); limits::INTAKE_GROUPS - 2];
+    all.extend([last, one]);
+    let received = read_json(&json!({ "resourceSpans": all }), By::Key);
+    assert_eq!((received.taken, received.left_out.count), (1, 2));
+    assert!(received.left_out.why.contains("resources and scopes"), "{}", received.left_out.why);
 }
 
 /// Ten bytes are an attribute, which takes seven times as many in memory.

@@ -22,12 +22,12 @@ pub(super) enum Item<'a> {
     Json(&'a RawValue),
 }
 
-/// Each item of a request, with what sends it.
+/// Each item of a request, with what sends it. None: it is in one more resource or scope than are looked at.
 pub(super) fn each(
     encoding: Encoding,
     body: &[u8],
     rules: &Rules,
-    mut take: impl FnMut(&Speaker, Item<'_>) -> Result<(), Unreadable>,
+    mut take: impl FnMut(Option<&Speaker>, Item<'_>) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     let request = match encoding {
         Encoding::Protobuf => Item::Protobuf(body),
@@ -35,11 +35,22 @@ pub(super) fn each(
             Item::Json(serde_json::from_slice(body).map_err(|error| in_json(&error))?)
         }
     };
+    let mut groups = 0;
+    let mut has_room = || {
+        groups += 1;
+        groups <= limits::INTAKE_GROUPS
+    };
     request.each_resource(|resource| {
-        let speaker = Speaker::of(&resource.about()?, rules);
+        let speaker = match has_room() {
+            true => Some(Speaker::of(&resource.about()?, rules)),
+            false => None,
+        };
         resource.each_item(|scope| {
-            let speaker = speaker.with(&scope.about()?, rules);
-            scope.each_item(|item| take(&speaker, item))
+            let speaker = match &speaker {
+                Some(speaker) if has_room() => Some(speaker.with(&scope.about()?, rules)),
+                _ => None,
+            };
+            scope.each_item(|item| take(speaker.as_ref(), item))
         })
     })
 }
