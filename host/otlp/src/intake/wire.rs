@@ -280,3 +280,50 @@ fn object<'a, T: Deserialize<'a>>(text: &'a RawValue) -> Result<T, Unreadable> {
 fn in_json(error: &serde_json::Error) -> Unreadable {
     Unreadable::new(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::KeyValue;
+    use opentelemetry_proto::tonic::resource::v1::Resource;
+
+    use super::*;
+
+    fn fields(message: &[u8]) -> Result<Vec<(u32, &[u8])>, Unreadable> {
+        let mut fields = Vec::new();
+        each_field(message, |field, part| {
+            fields.push((field, part));
+            Ok(())
+        })?;
+        Ok(fields)
+    }
+
+    #[test]
+    fn fields_of_all_kinds_are_passed_over_in_protobuf() {
+        // A number, eight bytes, a text, four bytes, and a text in field 16, whose key has two bytes.
+        let message = b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1112345678\x12\x02hi\x1d1234\x82\x01\x01x";
+        assert_eq!(fields(message), Ok(vec![(2, &b"hi"[..]), (16, &b"x"[..])]));
+        assert_eq!(fields(b""), Ok(vec![]));
+        for cut in [2, 12, 19, 21, 22, 23, 25, 28, 30, 31, 32] {
+            assert!(fields(&message[..cut]).is_err(), "{cut}");
+        }
+        for broken in [&b"\x0b\x0c"[..], b"\x0c", b"\x0f", b"\x02\x00", b"\x0a\xff\xff\xff\xff\x0f"]
+        {
+            assert!(fields(broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_sender_may_stand_behind_what_it_sends() {
+        let resource = Resource {
+            attributes: vec![KeyValue { key: "a".to_owned(), ..KeyValue::default() }],
+            ..Resource::default()
+        };
+        let about = resource.encode_to_vec();
+        let length = u8::try_from(about.len()).unwrap();
+        let group = [b"\x12\x00\x0a", &[length][..], &about].concat();
+        assert_eq!(Item::Protobuf(&group).about(), Ok(resource.clone()));
+        let group = br#"{"scopeSpans":[{}],"resource":{"attributes":[{"key":"a"}]}}"#;
+        let group = serde_json::from_slice(group).unwrap();
+        assert_eq!(Item::Json(group).about(), Ok(resource));
+    }
+}
