@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, Method, Request, Response};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use wasmtime_wasi_http::WasiBody;
 
 use self::pace::Pace;
@@ -25,7 +26,9 @@ use wasm_host_collector::Sender;
 use wasm_host_limits::intake as limits;
 use wasm_host_limits::{ADMIN_BODY_PAUSE, ADMIN_BODY_TIMEOUT};
 use wasm_host_otlp::Signal;
-use wasm_host_otlp::intake::{self, By, Encoding, Inflated, LeftOut, Rules, Services, inflate};
+use wasm_host_otlp::intake::{
+    self, By, Encoding, Inflated, LeftOut, Received, Rules, Services, inflate,
+};
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_settings::secret::Secret;
 use wasm_host_telemetry::instruments::{INTAKE_REFUSED, INTAKE_TAKEN};
@@ -38,8 +41,8 @@ pub struct Intake {
     key: Option<Token>,
     own_instance: Option<Arc<str>>,
     services: Arc<Services>,
-    keyed: Semaphore,
-    pages: Semaphore,
+    keyed: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
     pace: Pace,
 }
 
@@ -52,6 +55,14 @@ pub struct Wiring<'a> {
     /// What this host calls itself where it sends telemetry elsewhere.
     pub own_instance: Option<Arc<str>>,
     pub page_spans_per_second: usize,
+}
+
+/// A request that was let in, in its turn.
+pub(crate) struct Let {
+    pub(crate) by: By,
+    pub(crate) signal: Signal,
+    pub(crate) encoding: Encoding,
+    pub(crate) turn: OwnedSemaphorePermit,
 }
 
 /// A body that is read within so many bytes and so much time.
@@ -70,8 +81,8 @@ impl Intake {
             key: key.map(|key| Token::of(key.expose())),
             own_instance,
             services: Arc::default(),
-            keyed: Semaphore::new(limits::INTAKE_AT_ONCE),
-            pages: Semaphore::new(limits::PAGE_SPANS_AT_ONCE),
+            keyed: Arc::new(Semaphore::new(limits::INTAKE_AT_ONCE)),
+            pages: Arc::new(Semaphore::new(limits::PAGE_SPANS_AT_ONCE)),
             pace: Pace::new(page_spans_per_second),
         }
     }
@@ -122,13 +133,13 @@ impl Intake {
         let encoding = encoding(request.headers())?;
         let is_gzip = is_gzip(request.headers())?;
         let bounds = Bounds::of(by);
-        let _turn = self.turn(by)?;
+        let turn = self.turn(by)?;
         let body = bounds.read(request.into_body()).await?;
-        let body = match is_gzip {
-            true => whole(inflate(&body, bounds.bytes), bounds.bytes)?,
-            false => body,
+        let message = move || match is_gzip {
+            true => whole(inflate(&body, bounds.bytes), bounds.bytes),
+            false => Ok(body),
         };
-        let left_out = self.take(by, signal, encoding, &body)?;
+        let left_out = self.take(Let { by, signal, encoding, turn }, message).await?;
         let mut response = Response::new(full(intake::answer(signal, encoding, &left_out)));
         response.headers_mut().insert(CONTENT_TYPE, content_type(encoding));
         Ok(response)
@@ -157,36 +168,34 @@ impl Intake {
     }
 
     /// A place among those that are read.
-    pub(crate) fn turn(&self, by: By) -> Result<SemaphorePermit<'_>, Failure> {
+    pub(crate) fn turn(&self, by: By) -> Result<OwnedSemaphorePermit, Failure> {
         let turns = match by {
             By::Key => &self.keyed,
             By::Page => &self.pages,
         };
         let why = "Too many send telemetry at this moment. Send it again.";
-        turns.try_acquire().map_err(|_| Failure::new(Kind::Busy, why))
+        turns.clone().try_acquire_owned().map_err(|_| Failure::new(Kind::Busy, why))
     }
 
-    /// Take what a request says, as far as it can be kept; or nothing, and it is to be sent again.
-    pub(crate) fn take(
+    /// Take what a request says, as far as it can be kept; or nothing, and it is to be sent again. `message`: what was
+    /// sent, without compression.
+    ///
+    /// What programs send may be large, and is read beside what is served. A request that is given up is read to its end,
+    /// and has its turn until then.
+    pub(crate) async fn take(
         &self,
-        by: By,
-        signal: Signal,
-        encoding: Encoding,
-        body: &Bytes,
+        request: Let,
+        message: impl FnOnce() -> Result<Bytes, Failure> + Send + 'static,
     ) -> Result<LeftOut, Failure> {
-        let rules = Rules {
-            by,
-            now: clock::now(),
-            captures_messages: self.telemetry.captures_messages,
-            statement: sql::without_values,
-            services: self.services.clone(),
-            own_instance: self.own_instance.clone(),
+        let Let { by, signal, encoding, turn } = request;
+        let rules = self.rules(by);
+        let read = move || read(signal, encoding, &message()?, &rules).map(|read| (read, turn));
+        let (mut received, _turn) = match by {
+            By::Page => read()?,
+            By::Key => spawn_blocking(read).await.map_err(|error| {
+                Failure::new(Kind::Internal, "The telemetry was not read.").because(error)
+            })??,
         };
-        let read = intake::read(signal, encoding, body, &rules);
-        let mut received = read.map_err(|error| {
-            let what = signal.items();
-            Failure::new(Kind::Malformed, format!("This is no request with {what}: {error}."))
-        })?;
         if by == By::Page {
             let most = self.pace.take(received.taken);
             received.keep(most, "pages send more spans in a second than this host takes");
@@ -199,6 +208,17 @@ impl Intake {
         self.count(&INTAKE_TAKEN, by, signal, taken);
         self.refuse(by, signal, left_out.count);
         Ok(left_out)
+    }
+
+    fn rules(&self, by: By) -> Rules {
+        Rules {
+            by,
+            now: clock::now(),
+            captures_messages: self.telemetry.captures_messages,
+            statement: sql::without_values,
+            services: self.services.clone(),
+            own_instance: self.own_instance.clone(),
+        }
     }
 
     pub(crate) fn refuse(&self, by: By, signal: Signal, count: u64) {
@@ -216,6 +236,18 @@ impl Intake {
             self.telemetry.record(instrument, &[by.name(), signal.name()], count as f64, None);
         }
     }
+}
+
+fn read(
+    signal: Signal,
+    encoding: Encoding,
+    message: &Bytes,
+    rules: &Rules,
+) -> Result<Received, Failure> {
+    intake::read(signal, encoding, message, rules).map_err(|error| {
+        let what = signal.items();
+        Failure::new(Kind::Malformed, format!("This is no request with {what}: {error}."))
+    })
 }
 
 // === impl Bounds ===
@@ -295,6 +327,11 @@ fn content_type(encoding: Encoding) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn intake(sender: &Sender) -> Intake {
@@ -311,8 +348,8 @@ mod tests {
 
     // Fault (Telemetry): more telemetry of others than can be written | takes nothing of it, and loses nothing of its own | 503 with `Retry-After` | nothing: it is sent again
     /// Nothing writes here what was taken.
-    #[test]
-    fn what_there_is_no_room_for_is_to_be_sent_again_and_nothing_of_it_is_taken() {
+    #[tokio::test]
+    async fn what_there_is_no_room_for_is_to_be_sent_again_and_nothing_of_it_is_taken() {
         let sender = Sender::default();
         let intake = intake(&sender);
         let record = serde_json::json!({ "body": { "stringValue": "x".repeat(8000) } });
@@ -321,12 +358,62 @@ mod tests {
             serde_json::json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": records }] }] });
         let body = Bytes::from(request.to_string());
         assert!(body.len() as u64 <= limits::INTAKE_BYTES);
-        let take = || intake.take(By::Key, Signal::Logs, Encoding::Json, &body);
-        let taken = std::iter::repeat_with(take).take(100).take_while(Result::is_ok).count();
-        assert!((2..20).contains(&taken), "{taken}");
-        assert_eq!(take().unwrap_err().kind, Kind::Busy);
+        let take = async || {
+            let body = body.clone();
+            intake.take(lines(&intake, By::Key), move || Ok(body)).await
+        };
+        let mut taken = 0;
+        let refused = loop {
+            match take().await {
+                Ok(_) => taken += 1,
+                Err(failure) => break failure,
+            }
+            assert!(taken < 20);
+        };
+        assert!(taken >= 2, "{taken}");
+        assert_eq!(refused.kind, Kind::Busy);
         // Nothing of what the host sees itself was lost for it.
         assert_eq!(sender.dropped().lines, 0);
+    }
+
+    fn lines(intake: &Intake, by: By) -> Let {
+        let turn = intake.turn(by).unwrap();
+        Let { by, signal: Signal::Logs, encoding: Encoding::Json, turn }
+    }
+
+    // Fault (Telemetry): a large request with telemetry | reads it beside what is served | 200, a little later | nothing
+    #[tokio::test]
+    async fn what_programs_send_is_read_beside_what_is_served() {
+        let intake = intake(&Sender::default());
+        let this = thread::current().id();
+        for (by, is_here) in [(By::Key, false), (By::Page, true)] {
+            let (told, thread) = mpsc::channel();
+            let message = move || {
+                told.send(thread::current().id()).unwrap();
+                Ok(Bytes::from_static(b"{}"))
+            };
+            intake.take(lines(&intake, by), message).await.unwrap();
+            assert_eq!(thread.try_recv().unwrap() == this, is_here, "{by:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_has_its_turn_until_it_is_read() {
+        let intake = intake(&Sender::default());
+        let (go_on, waits) = mpsc::channel::<()>();
+        let message = move || {
+            // It fails once the other end is gone.
+            let _ = waits.recv();
+            Ok(Bytes::from_static(b"{}"))
+        };
+        let mut given_up = Box::pin(intake.take(lines(&intake, By::Key), message));
+        assert!(futures_util::poll!(&mut given_up).is_pending());
+        drop(given_up);
+        let turns = intake.keyed.clone();
+        assert_eq!(turns.available_permits(), limits::INTAKE_AT_ONCE - 1);
+        drop(go_on);
+        let all = u32::try_from(limits::INTAKE_AT_ONCE).unwrap();
+        drop(timeout(Duration::from_secs(60), turns.acquire_many(all)).await.unwrap().unwrap());
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub const INTAKE_ITEMS: usize = 10_000;
 /// The same of a page.
 pub const PAGE_SPANS: usize = 256;
 
+/// Resources and scopes of one request, together. What is in those beyond them is left out, and the answer says so. Each
+/// item may have two of its own.
+pub const INTAKE_GROUPS: usize = 2 * INTAKE_ITEMS;
+
 /// Bytes of one span or line as it is sent, and of what is said of the process that sends it. As many as all spans of one
 /// request to this host have.
 pub const INTAKE_ITEM_BYTES: usize = super::telemetry::TRACE_BYTES;
@@ -64,8 +68,8 @@ pub const INTAKE_NAME_BYTES: usize = 200;
 /// Bytes of a line of the log that is sent. Longer ones are cut.
 pub const INTAKE_LINE_BYTES: usize = 8 * 1024;
 
-/// Names of services that are taken from outside since the start of the host. A sender that makes up names has a page of
-/// its own for none of them.
+/// Names of services of which something was taken from outside since the start of the host, pages aside. A sender that
+/// makes up names has a page of its own for none of them.
 pub const INTAKE_SERVICES: usize = 1000;
 
 /// How old what is sent may be, by the clock of this machine, and how far ahead. A sender that was away has some hours of

@@ -19,8 +19,6 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
-use opentelemetry_proto::tonic::metrics::v1::Metric;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message as _;
 
 use wasm_host_limits::intake as limits;
@@ -30,6 +28,7 @@ use wasm_host_telemetry::trace::bounded;
 use wasm_host_telemetry::{Batch, clock};
 
 pub use self::inflate::{Inflated, inflate};
+use self::speaker::Speaker;
 pub use self::speaker::{BROWSER, Services};
 use crate::signal::Signal;
 
@@ -116,16 +115,7 @@ pub fn read(
 fn figures(encoding: Encoding, body: &Bytes, rules: &Rules) -> Result<Received, Unreadable> {
     let mut received = Received::default();
     wire::each(encoding, body, rules, |_, item| {
-        let metric: Metric = item.read()?;
-        let points = match metric.data {
-            Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-            Some(Data::Sum(sum)) => sum.data_points.len(),
-            Some(Data::Histogram(histogram)) => histogram.data_points.len(),
-            Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
-            Some(Data::Summary(summary)) => summary.data_points.len(),
-            None => 0,
-        };
-        received.left_out.add(points as u64, NO_FIGURES);
+        received.left_out.add(item.points()?, NO_FIGURES);
         Ok(())
     })?;
     Ok(received)
@@ -175,9 +165,10 @@ impl Received {
     /// Take an item, if there is room for it and it is one. `read`: the item, and its bytes.
     fn take<T>(
         &mut self,
-        item: &wire::Item<'_>,
+        speaker: Option<&Speaker>,
+        item: wire::Item<'_>,
         rules: &Rules,
-        read: impl FnOnce() -> Result<Result<T, &'static str>, Unreadable>,
+        read: impl FnOnce(&Speaker) -> Result<Result<T, &'static str>, Unreadable>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Result<Option<T>, Unreadable> {
         let (most, largest) = match rules.by {
@@ -188,8 +179,8 @@ impl Received {
             "a request has no more than that; send smaller batches"
         } else if item.len() > largest {
             "it is too large by itself"
-        } else {
-            match read()? {
+        } else if let Some(speaker) = speaker {
+            match read(speaker)? {
                 Ok(read) => {
                     self.taken += 1;
                     self.bytes += bytes(&read);
@@ -197,6 +188,8 @@ impl Received {
                 }
                 Err(why) => why,
             }
+        } else {
+            "a request has no more resources and scopes than that; send smaller batches"
         };
         self.left_out.add(1, why);
         Ok(None)

@@ -259,5 +259,11 @@ fn size(line: &LogRecord) -> usize {
     size_of::<LogRecord>() + line.message.len() + line.fields.iter().map(field).sum::<usize>()
 }
 
+/// As in the program, so that tests see what it sees.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: wasm_host_system::allocations::Watched<mimalloc::MiMalloc> =
+    wasm_host_system::allocations::Watched(mimalloc::MiMalloc);
+
 #[cfg(test)]
 mod tests;

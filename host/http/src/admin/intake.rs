@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{Admin, guard};
-use crate::intake::{kind, whole};
+use crate::intake::{Let, kind, whole};
 use crate::listener::Arriving;
 use wasm_host_capabilities::body::full;
 use wasm_host_limits::intake::INTAKE_BYTES;
@@ -72,10 +72,11 @@ impl Admin {
             return Err(Failure::new(Kind::MediaType, "This is called with gRPC."));
         }
         let is_gzip = request.headers().get("grpc-encoding").is_some_and(|coding| coding == "gzip");
-        let _turn = self.intake.turn(By::Key)?;
+        let turn = self.intake.turn(By::Key)?;
         let body = self.intake.body(request.into_body()).await?;
-        let message = whole(grpc::message(&body, is_gzip, INTAKE_BYTES), INTAKE_BYTES)?;
-        let left_out = self.intake.take(By::Key, signal, Encoding::Protobuf, &message)?;
+        let message = move || whole(grpc::message(&body, is_gzip, INTAKE_BYTES), INTAKE_BYTES);
+        let request = Let { by: By::Key, signal, encoding: Encoding::Protobuf, turn };
+        let left_out = self.intake.take(request, message).await?;
         Ok(intake::answer(signal, Encoding::Protobuf, &left_out))
     }
 }

@@ -29,12 +29,16 @@ const LEFT_OUT: [&str; 9] = [
 ];
 
 /// What is said to models and by them.
-const MESSAGES: [&str; 5] = [
+const MESSAGES: [&str; 9] = [
     names::AI_INPUT,
     names::AI_OUTPUT,
     "gen_ai.system_instructions",
     "gen_ai.prompt",
     "gen_ai.completion",
+    "gen_ai.event.content",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
 ];
 
 /// Addresses, in the names of now and of before.
@@ -91,12 +95,30 @@ fn is_left_out(key: &str, rules: &Rules) -> bool {
 
 /// Whether a name says that its value is secret. Counts of tokens are not.
 fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
+    let key = spaced(key).to_ascii_lowercase();
     let words: Vec<&str> = key.split(['.', '_', '-', ' ', '/']).collect();
     let is_key = |pair: &[&str]| matches!(pair, ["api" | "private" | "secret" | "access", "key"]);
     words.iter().any(|word| SECRET.contains(word))
         || words.windows(2).any(is_key)
         || matches!(words.last(), Some(&"token"))
+}
+
+/// A name with its words apart that capitals alone tell apart, as in `clientSecret` and `XApiKey`.
+fn spaced(key: &str) -> String {
+    let mut spaced = String::with_capacity(key.len());
+    let mut before = ' ';
+    let mut characters = key.chars().peekable();
+    while let Some(character) = characters.next() {
+        let is_small_next = characters.peek().is_some_and(char::is_ascii_lowercase);
+        let is_after_small = before.is_ascii_lowercase() || before.is_ascii_digit();
+        let begins = is_after_small || (is_small_next && before.is_ascii_uppercase());
+        if character.is_ascii_uppercase() && begins {
+            spaced.push(' ');
+        }
+        spaced.push(character);
+        before = character;
+    }
+    spaced
 }
 
 /// An address without its query, and without who asks.
@@ -149,6 +171,15 @@ fn json(value: Any) -> serde_json::Value {
     }
 }
 
+/// The text that an attribute is.
+pub(super) fn string<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    let found = attributes.iter().find(|pair| pair.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Any::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// A name as it is kept.
 pub(super) fn name(name: &str) -> String {
     name.get(..name.floor_char_boundary(limits::INTAKE_NAME_BYTES)).unwrap_or_default().to_owned()
@@ -170,11 +201,26 @@ mod tests {
             "x-api-key",
             "session.token",
             "client_secret",
+            "clientSecret",
+            "accessToken",
+            "userPassword",
+            "app.sessionToken",
+            "privateKey",
+            "oauth2Token",
+            "XApiKey",
+            "APIKey",
         ] {
             assert!(is_secret(key), "{key}");
         }
-        for key in ["gen_ai.usage.input_tokens", "token.type", "key", "messaging.kafka.key", "path"]
-        {
+        for key in [
+            "gen_ai.usage.input_tokens",
+            "maxTokens",
+            "tokenType",
+            "token.type",
+            "key",
+            "messaging.kafka.key",
+            "path",
+        ] {
             assert!(!is_secret(key), "{key}");
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 
-use super::attributes::{attributes, text};
+use super::attributes::{attributes, name, string, text};
 use super::spans::{span_id, trace_id};
 use super::speaker::Speaker;
 use super::{Encoding, NOT_ITS_TIME, Received, Rules, Unreadable, moment, wire};
@@ -17,8 +17,8 @@ pub(super) fn read(
 ) -> Result<Received, Unreadable> {
     let mut received = Received::default();
     wire::each(encoding, body, rules, |speaker, item| {
-        let read = || Ok(line(item.read()?, speaker, rules));
-        let line = received.take(&item, rules, read, crate::size)?;
+        let read = |speaker: &Speaker| Ok(line(item.read()?, speaker, rules));
+        let line = received.take(speaker, item, rules, read, crate::size)?;
         received.lines.extend(line);
         Ok(())
     })?;
@@ -33,16 +33,20 @@ fn line(
     if speaker.is_own {
         return Err("this host sent it itself");
     }
-    let service = speaker.service.clone().ok_or("there are too many names of services")?;
     let said = [message.time_unix_nano, message.observed_time_unix_nano];
     let time = match said.into_iter().find(|nanos| *nanos != 0) {
         Some(nanos) => moment(nanos, rules).ok_or(NOT_ITS_TIME)?,
         None => rules.now,
     };
+    let service = speaker.service(rules)?;
+    let event = event(&message).map(name);
+    // What is said to models and by them is the body of events such as `gen_ai.user.message`.
+    let is_message = event.as_ref().is_some_and(|event| event.starts_with("gen_ai."));
     let body = message.body.and_then(|body| body.value);
+    let body = body.filter(|_| rules.captures_messages || !is_message);
     let body = body.map(|body| text(body, limits::INTAKE_LINE_BYTES)).unwrap_or_default();
     // Events have a name, and may have no more.
-    let message_text = if body.is_empty() { message.event_name } else { body };
+    let message_text = if body.is_empty() { event.unwrap_or_default() } else { body };
     let trace = trace_id(&message.trace_id);
     Ok(LogRecord {
         time,
@@ -55,6 +59,12 @@ fn line(
         message: message_text,
         fields: attributes(message.attributes, rules),
     })
+}
+
+/// The name of an event, in its own place or, as before there was one, among the attributes.
+fn event(message: &otlp::LogRecord) -> Option<&str> {
+    let own = Some(message.event_name.as_str()).filter(|name| !name.is_empty());
+    own.or_else(|| string(&message.attributes, "event.name"))
 }
 
 /// What is not said is no complaint.

@@ -24,8 +24,9 @@ pub(super) fn read(
     let mut received = Received::default();
     let mut places: HashMap<TraceId, usize> = HashMap::new();
     wire::each(encoding, body, rules, |speaker, item| {
-        let read = || Ok(span(item.read()?, speaker, rules));
-        let Some(span) = received.take(&item, rules, read, trace::size)? else { return Ok(()) };
+        let read = |speaker: &Speaker| Ok(span(item.read()?, speaker, rules));
+        let span = received.take(speaker, item, rules, read, trace::size)?;
+        let Some(span) = span else { return Ok(()) };
         let batches = &mut received.batches;
         let place = *places.entry(span.trace).or_insert_with(|| {
             batches.push(Batch { spans: Vec::new(), why: rules.by.why(), dropped: 0 });
@@ -45,10 +46,10 @@ fn span(message: otlp::Span, speaker: &Speaker, rules: &Rules) -> Result<Span, &
     }
     let trace = trace_id(&message.trace_id).ok_or("it has no trace_id of 16 bytes")?;
     let id = span_id(&message.span_id).ok_or("it has no span_id of 8 bytes")?;
-    let service = speaker.service.clone().ok_or("there are too many names of services")?;
     let start = moment(message.start_time_unix_nano, rules).ok_or(NOT_ITS_TIME)?;
     let end = message.end_time_unix_nano.max(message.start_time_unix_nano);
     let end = moment(end, rules).ok_or(NOT_ITS_TIME)?;
+    let service = speaker.service(rules)?;
     let event = |event: otlp::span::Event| Event {
         time: moment(event.time_unix_nano, rules).unwrap_or(start),
         name: name(&event.name).into(),

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use parking_lot::Mutex;
 
-use super::attributes::name;
+use super::attributes::{name, string};
 use super::{By, Rules};
 use wasm_host_limits::intake as limits;
 
@@ -19,14 +18,17 @@ pub const BROWSER: &str = "browser";
 /// As OpenTelemetry has it for what does not say its name.
 const UNKNOWN: &str = "unknown_service";
 
-/// The names of services that were sent so far.
+/// The same, of which there is one.
+static PAGES: LazyLock<Arc<str>> = LazyLock::new(|| BROWSER.into());
+
+/// The names of services of which something was taken so far. That of pages is none of them: it always has its place.
 #[derive(Debug, Default)]
 pub struct Services(Mutex<HashSet<Arc<str>>>);
 
 #[derive(Clone, Debug)]
 pub(super) struct Speaker {
-    /// None: there are too many names.
-    pub(super) service: Option<Arc<str>>,
+    /// As it calls itself. None: it is a page.
+    name: Option<String>,
     /// Of the service.
     pub(super) version: Option<String>,
     pub(super) scope: Cow<'static, str>,
@@ -53,18 +55,15 @@ impl Services {
 impl Speaker {
     /// Of what a resource says, the rest is not kept: it may have a command line with a password in it.
     pub(super) fn of(resource: &Resource, rules: &Rules) -> Self {
-        let of = |key: &str| text(&resource.attributes, key);
-        let service = match rules.by {
-            By::Page => rules.services.named(BROWSER),
-            By::Key => {
-                let service = of("service.name").map(name).filter(|name| !name.is_empty());
-                rules.services.named(service.as_deref().unwrap_or(UNKNOWN))
-            }
-        };
+        let of = |key: &str| string(&resource.attributes, key);
+        let called = (rules.by == By::Key).then(|| {
+            let own = of("service.name").map(name).filter(|name| !name.is_empty());
+            own.unwrap_or_else(|| UNKNOWN.to_owned())
+        });
         let version = of("service.version").map(name).filter(|_| rules.by == By::Key);
         let instance = of("service.instance.id");
         let is_own = instance.is_some() && instance == rules.own_instance.as_deref();
-        Self { service, version, scope: BROWSER.into(), is_own }
+        Self { name: called, version, scope: BROWSER.into(), is_own }
     }
 
     /// The same by one of its libraries.
@@ -74,12 +73,12 @@ impl Speaker {
             By::Key => Self { scope: name(&scope.name).into(), ..self.clone() },
         }
     }
-}
 
-fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    let found = attributes.iter().find(|pair| pair.key == key)?;
-    match found.value.as_ref()?.value.as_ref()? {
-        Any::StringValue(text) => Some(text),
-        _ => None,
+    /// The service that it is. To be asked once something of it is taken, as it is told apart from then on.
+    pub(super) fn service(&self, rules: &Rules) -> Result<Arc<str>, &'static str> {
+        match &self.name {
+            None => Ok(PAGES.clone()),
+            Some(name) => rules.services.named(name).ok_or("there are too many names of services"),
+        }
     }
 }

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use serde_json::json;
 
+use wasm_host_system::allocations::within;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, Source};
 use wasm_host_telemetry::span::{Kind, Span, Status, Value};
@@ -212,6 +213,41 @@ fn spans_of_a_request_and_names_of_services_are_bounded() {
         let received = read(Signal::Traces, Encoding::Json, &request, &rules).unwrap();
         assert_eq!(received.taken == 1, number < limits::INTAKE_SERVICES, "{number}");
     }
+    // Those of programs take none from pages, and what is known goes on.
+    let pages = Rules { by: By::Page, ..rules.clone() };
+    let request = body(&spans("s0", |_| {}));
+    for rules in [&rules, &pages] {
+        assert_eq!(read(Signal::Traces, Encoding::Json, &request, rules).unwrap().taken, 1);
+    }
+}
+
+#[test]
+fn a_name_of_which_nothing_is_taken_has_no_place() {
+    let rules = rules(By::Key);
+    let about = |number| json!({ "attributes": [string("service.name", &format!("s{number}"))] });
+    let names = 0..limits::INTAKE_SERVICES + 1;
+    let empty = |number| json!({ "resource": about(number), "scopeSpans": [{ "spans": [{}] }] });
+    let request = json!({ "resourceSpans": names.clone().map(empty).collect::<Vec<_>>() });
+    let received = read(Signal::Traces, Encoding::Json, &body(&request), &rules).unwrap();
+    assert_eq!((received.taken, received.left_out.count), (0, names.len() as u64));
+    let metrics =
+        |number| json!({ "resource": about(number), "scopeMetrics": [{ "metrics": [{}] }] });
+    let request = json!({ "resourceMetrics": names.map(metrics).collect::<Vec<_>>() });
+    read(Signal::Metrics, Encoding::Json, &body(&request), &rules).unwrap();
+    let request = body(&spans("another", |_| {}));
+    assert_eq!(read(Signal::Traces, Encoding::Json, &request, &rules).unwrap().taken, 1);
+}
+
+#[test]
+fn what_is_in_too_many_resources_and_scopes_is_left_out_and_said() {
+    let one = spans("a", |_| {})["resourceSpans"][0].clone();
+    let mut last = one.clone();
+    last["scopeSpans"] = json!([one["scopeSpans"][0], one["scopeSpans"][0]]);
+    let mut all = vec![json!({}); limits::INTAKE_GROUPS - 2];
+    all.extend([last, one]);
+    let received = read_json(&json!({ "resourceSpans": all }), By::Key);
+    assert_eq!((received.taken, received.left_out.count), (1, 2));
+    assert!(received.left_out.why.contains("resources and scopes"), "{}", received.left_out.why);
 }
 
 /// Ten bytes are an attribute, which takes seven times as many in memory.
@@ -243,17 +279,68 @@ fn what_a_request_comes_to_in_memory_is_bounded() {
     assert!(received.left_out.why.contains("smaller batches"));
 }
 
-// Fault (Telemetry): a request of very many empty spans | reads none of them before it is its turn | what was left out | spans beyond the bound
-/// Two bytes are an empty span, which takes some hundred in memory.
-#[test]
-fn many_empty_spans_are_no_more_than_they_are() {
-    let count = 100_000;
-    let scope = ProtobufMany { items: vec![Bytes::new(); count] }.encode_to_vec();
-    let resource = ProtobufMany { items: vec![scope.into()] }.encode_to_vec();
-    let request = ProtobufOne { items: vec![resource.into()] }.encode_to_vec();
-    let received =
-        read(Signal::Traces, Encoding::Protobuf, &request.into(), &rules(By::Key)).unwrap();
-    assert_eq!((received.taken, received.left_out.count), (0, count as u64));
+// Fault (Telemetry): a request of very many empty items | makes nothing of them before it is their turn, and no list of them | what was left out | what is empty
+/// Two bytes are an empty item, which takes some hundred in memory; some bytes for each would be a mebibyte in one piece.
+#[tokio::test]
+async fn many_empty_items_are_no_more_in_memory_than_they_are() {
+    let count = 2_000_000;
+    let many = |field: u8| [field << 3 | 2, 0].repeat(count);
+    let with = |field: u8, rest: Vec<u8>| {
+        let message = Nested { items: rest.into() }.encode_to_vec();
+        [&[field << 3 | 2], &message[1..]].concat()
+    };
+    // As items of one scope, as scopes, as resources, and as points of one sum.
+    let items = with(1, with(2, many(2)));
+    let nested =
+        [items.clone(), with(1, many(2)), many(1), with(1, with(2, with(2, with(7, many(1)))))];
+    for (request, signal, left_out) in [
+        (&nested[0], Signal::Traces, count),
+        (&nested[0], Signal::Metrics, 0),
+        (&nested[1], Signal::Traces, 0),
+        (&nested[2], Signal::Logs, 0),
+        (&nested[3], Signal::Metrics, count),
+    ] {
+        let received = small(signal, Encoding::Protobuf, request.clone().into()).await;
+        assert_eq!((received.taken, received.left_out.count), (0, left_out as u64), "{signal:?}");
+    }
+    // Lines need nothing to be some: they are taken until there are as many as may be.
+    let read = read(Signal::Logs, Encoding::Protobuf, &items.into(), &rules(By::Key)).unwrap();
+    let most = limits::INTAKE_ITEMS as u64;
+    assert_eq!((read.taken, read.left_out.count), (most, count as u64 - most));
+    let count = 1_000_000;
+    let list = "{},".repeat(count - 1) + "{}";
+    for (request, signal, left_out) in [
+        (
+            format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{list}]}}]}}]}}"#),
+            Signal::Traces,
+            count,
+        ),
+        (format!(r#"{{"resourceLogs":[{{"scopeLogs":[{list}]}}]}}"#), Signal::Logs, 0),
+        (format!(r#"{{"resourceLogs":[{list}]}}"#), Signal::Logs, 0),
+        (
+            format!(
+                r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"sum":{{"dataPoints":[{list}]}}}}]}}]}}]}}"#
+            ),
+            Signal::Metrics,
+            count,
+        ),
+    ] {
+        let received = small(signal, Encoding::Json, request.into()).await;
+        assert_eq!((received.taken, received.left_out.count), (0, left_out as u64), "{signal:?}");
+    }
+}
+
+/// What a request came to, for which no room of more than a mebibyte was made in one piece.
+async fn small(signal: Signal, encoding: Encoding, body: Bytes) -> Received {
+    assert!(body.len() as u64 <= limits::INTAKE_BYTES);
+    let work = async { read(signal, encoding, &body, &rules(By::Key)).unwrap() };
+    within(1024 * 1024, work).await.unwrap()
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Nested {
+    #[prost(bytes = "bytes", tag = "1")]
+    items: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -317,6 +404,34 @@ fn a_line_is_one_of_the_log() {
     assert_eq!(first.fields, [("stream".into(), "mine".into())]);
     assert_eq!((second.level, &*second.message), (Level::Info, "started"));
     assert_eq!(received.left_out.count, 1);
+}
+
+// Fault (Telemetry): what is said to models and by them in the log of others | keeps that there was something, unless `capture-messages` is on | 200 | the texts
+#[test]
+fn what_is_said_to_models_is_kept_in_no_line_unless_the_file_says_so() {
+    let said = json!({ "kvlistValue": { "values": [string("content", "hunter2")] } });
+    let request = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [
+        { "eventName": "gen_ai.user.message", "body": said },
+        { "attributes": [string("event.name", "gen_ai.choice")], "body": said },
+        { "eventName": "done", "body": { "stringValue": "as it is" }, "attributes": [
+            string("gen_ai.tool.call.arguments", "hunter2"),
+            string("gen_ai.tool.call.result", "hunter2"),
+            string("gen_ai.tool.definitions", "hunter2"),
+            string("gen_ai.event.content", "hunter2"),
+            string("gen_ai.tool.name", "search"),
+        ] },
+    ] }] }] });
+    let mut rules = rules(By::Key);
+    let read = |rules: &Rules| read(Signal::Logs, Encoding::Json, &body(&request), rules).unwrap();
+    let received = read(&rules);
+    assert!(!format!("{received:?}").contains("hunter2"), "{received:#?}");
+    let messages: Vec<_> = received.lines.iter().map(|line| &*line.message).collect();
+    assert_eq!(messages, ["gen_ai.user.message", "gen_ai.choice", "as it is"]);
+    assert_eq!(received.lines[2].fields, [("gen_ai.tool.name".into(), "search".into())]);
+    rules.captures_messages = true;
+    let received = read(&rules);
+    assert_eq!(received.lines[0].message, r#"{"content":"hunter2"}"#);
+    assert_eq!(received.lines[2].fields.len(), 5);
 }
 
 #[test]
