@@ -196,7 +196,7 @@ pub struct Logs {
     #[arg(short, long)]
     pub follow: bool,
     /// Not from before this: 10m ago, for example.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<String>,
     /// Only lines of this level and above.
     #[arg(long, value_enum)]
@@ -256,7 +256,7 @@ pub struct Traces {
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
     /// Not from before this: 10m ago, for example.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<String>,
     /// How many of the last.
     #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -340,7 +340,7 @@ pub struct Export {
     #[arg(value_name = "OUT.zip")]
     pub file: PathBuf,
     /// Not what is from before this: 1h ago, for example. [default: all that is kept]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<String>,
     /// Only what has to do with this service. [default: all, and the host]
     #[arg(long, value_name = "SERVICE")]
@@ -377,6 +377,19 @@ pub struct Control {
 fn jobs(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|jobs| (1..=limits::testkit::JOBS_MAX).contains(jobs));
     number.ok_or_else(|| format!("a whole number from 1 to {}", limits::testkit::JOBS_MAX))
+}
+
+/// A time before now, or a moment in microseconds since 1970, as it is asked of the host. A number without a unit that is
+/// no moment of this century has lost its unit.
+fn since(text: &str) -> Result<String, String> {
+    const THIS_CENTURY: u64 = 946_684_800_000_000;
+    match text.parse::<u64>() {
+        Ok(moment) if moment < THIS_CENTURY => {
+            Err(format!("it has no unit; write {text}s, {text}m or {text}h"))
+        }
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => duration(text).map(|_| text.to_owned()),
+    }
 }
 
 fn percent(text: &str) -> Result<u8, String> {

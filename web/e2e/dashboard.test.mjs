@@ -122,8 +122,25 @@ test('what was kept is downloaded as one file', async () => {
   await page.keyboard.press('Escape');
 });
 
+test('figures are there, and lead to a chart', async () => {
+  await page.goto(`${root}#/metrics`);
+  await page.getByRole('navigation', { name: 'Instruments' }).getByText('gen_ai.client.token.usage').click();
+  await page.getByRole('heading', { name: 'gen_ai.client.token.usage' }).waitFor();
+  await page.locator('canvas').first().waitFor();
+});
+
+test('what is typed after the key for a search is searched for', async () => {
+  await page.goto(`${root}#/resources`);
+  await page.getByRole('heading', { name: 'Resources', level: 1 }).waitFor();
+  await page.keyboard.press('/');
+  await page.getByRole('combobox', { name: 'Search everything' }).waitFor();
+  await page.keyboard.type('apiservice');
+  assert.equal(await page.getByRole('combobox', { name: 'Search everything' }).inputValue(), 'apiservice');
+  await page.keyboard.press('Escape');
+});
+
 test('every page opens without a complaint', async () => {
-  for (const name of ['Resources', 'Console', 'Logs', 'Traces', 'Metrics', 'Versions']) {
+  for (const name of ['Resources', 'Console', 'Logs', 'Traces', 'Metrics', 'Versions', 'Recordings']) {
     await page.goto(`${root}#/${name.toLowerCase()}`);
     await page.getByRole('heading', { name, level: 1 }).waitFor();
   }

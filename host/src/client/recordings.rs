@@ -23,7 +23,9 @@ pub async fn record(args: cli::Record) -> Result<(), Exit> {
         let done: Value = client.send(request).await?.ok()?.read()?;
         match format {
             Format::Json => table::json(&done)?,
-            Format::Table => output::show(&format!("{} is not recorded.\n", args.service)),
+            Format::Table => {
+                output::show(&format!("No request of {} is recorded any more.\n", args.service))
+            }
         }
         return Ok(());
     }

@@ -164,7 +164,7 @@ export class FakeControlPlane {
     if (asked.startsWith('GET api/traces/')) return json(response, this.#trace(id(/^GET api\/traces\/(.+)/)));
     if (asked.startsWith('GET api/resources/'))
       return json(response, this.#details(id(/^GET api\/resources\/(.+)/), now));
-    if (asked === 'GET api/metrics') return json(response, { instruments });
+    if (asked === 'GET api/metrics') return json(response, instruments);
     if (asked.startsWith('GET api/metrics/'))
       return json(response, this.#metric(id(/^GET api\/metrics\/(.+)/), query, now));
     if (asked === 'GET api/search') return json(response, this.#search(query));

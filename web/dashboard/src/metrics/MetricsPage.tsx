@@ -13,11 +13,11 @@ export default function MetricsPage() {
   const { subject, query } = useRoute();
   const [search, setSearch] = useState('');
   const load = useCallback(
-    (signal: AbortSignal) => getJson<{ instruments: readonly Instrument[] }>('api/metrics', {}, signal),
+    (signal: AbortSignal) => getJson<readonly Instrument[]>('api/metrics', {}, signal),
     [],
   );
   const { data, failure, loading, reload } = useLoad(load);
-  const instruments = data?.instruments ?? [];
+  const instruments = data ?? [];
   const word = search.trim().toLowerCase();
   const found = instruments.filter((one) => `${one.name} ${one.description}`.toLowerCase().includes(word));
   const chosen = instruments.find((one) => one.name === (subject ?? instruments[0]?.name));

@@ -15,7 +15,11 @@ export function Dialog(props: {
   const heading = useId();
   useEffect(() => {
     const dialog = element.current;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (dialog && !dialog.open) {
+      dialog.showModal();
+      // By itself it takes what comes first, which is the button that closes it. React keeps `autofocus` to itself.
+      dialog.querySelector<HTMLElement>('[data-focus]')?.focus();
+    }
     return () => dialog?.close();
   }, []);
   return (

@@ -71,7 +71,7 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
         aria-controls={list}
         aria-activedescendant={hits[active] ? `${list}-${active}` : undefined}
         placeholder="Services, requests, log lines, trace ids…"
-        autoFocus
+        data-focus
         spellCheck={false}
         value={text}
         onChange={(event) => setText(event.target.value)}
