@@ -124,7 +124,9 @@ test('what was kept is downloaded as one file', async () => {
 
 test('figures are there, and lead to a chart', async () => {
   await page.goto(`${root}#/metrics`);
-  await page.getByRole('navigation', { name: 'Instruments' }).getByText('gen_ai.client.token.usage').click();
+  const instruments = page.getByRole('navigation', { name: 'Instruments' });
+  // Figures are stored every ten seconds.
+  await instruments.getByText('gen_ai.client.token.usage').click({ timeout: 3 * deadlineMs });
   await page.getByRole('heading', { name: 'gen_ai.client.token.usage' }).waitFor();
   await page.locator('canvas').first().waitFor();
 });

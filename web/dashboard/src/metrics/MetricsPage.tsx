@@ -5,9 +5,12 @@ import type { Instrument } from '../api/types';
 import { SearchField } from '../shared/Controls';
 import { Empty, FailureNotice } from '../shared/Notices';
 import { formatRoute } from '../shared/route';
-import { useLoad } from '../shared/useLoad';
+import { useEvery, useLoad } from '../shared/useLoad';
 import { useRoute } from '../shared/useRoute';
 import { InstrumentView } from './InstrumentView';
+
+// What is measured for the first time is there some seconds later.
+const refreshMs = 5000;
 
 export default function MetricsPage() {
   const { subject, query } = useRoute();
@@ -17,6 +20,7 @@ export default function MetricsPage() {
     [],
   );
   const { data, failure, loading, reload } = useLoad(load);
+  useEvery(refreshMs, reload);
   const instruments = data ?? [];
   const word = search.trim().toLowerCase();
   const found = instruments.filter((one) => `${one.name} ${one.description}`.toLowerCase().includes(word));
