@@ -386,7 +386,7 @@ async fn a_database_over_its_size_is_only_read_until_there_is_room_and_its_neigh
     assert!(!log.contains("is reset") && !log.contains("is full"), "{log}");
 }
 
-// Fault (Databases): a full database that grows all the same | lets nobody in until the host starts again | 503 of the services that ask it | the request
+// Fault (Databases): a full database that grows all the same | lets no connection in until the host starts again | 503 of the services that ask it | the request
 #[tokio::test]
 async fn a_full_database_that_grows_all_the_same_is_shut_until_it_may_have_more() {
     let app = neighbours_with("", "size = \"32MiB\"");

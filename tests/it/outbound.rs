@@ -88,7 +88,7 @@ async fn a_listed_host_is_called_by_components_of_both_kinds() {
     }
 }
 
-// Fault (Hosts outside): a name that leads into a private network | connects to nobody | the component's error | nothing
+// Fault (Hosts outside): a name that leads into a private network | connects to nothing | the component's error | nothing
 #[tokio::test]
 async fn a_name_does_not_lead_into_private_networks() {
     let upstream = hello().await;

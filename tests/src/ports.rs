@@ -13,7 +13,7 @@ const COUNT: u16 = 12_000;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// A port that nobody listens on, and that this process gives to nobody else: for a program that has to be told one.
+/// A port that is free, and that this process gives out once: for a program that has to be told one.
 /// Another process may come first, so that whoever starts the program must be ready to start it once more.
 pub fn reserve() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
@@ -29,7 +29,7 @@ pub fn reserve() -> u16 {
     panic!("every port from {FIRST} on is taken")
 }
 
-/// A port that refuses connections until somebody listens on it. It is held meanwhile: no other program and no other
+/// A port that refuses connections until something listens on it. It is held meanwhile: no other program and no other
 /// test is given the same one.
 pub struct Closed {
     /// `ip:port`

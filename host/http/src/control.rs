@@ -34,7 +34,7 @@ impl Token {
         Ok(Self(hex::encode(bits)))
     }
 
-    /// One that somebody else chose.
+    /// One that was chosen elsewhere.
     pub fn of(chosen: &str) -> Self {
         Self(chosen.to_owned())
     }

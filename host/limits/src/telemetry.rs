@@ -179,7 +179,7 @@ pub const SEARCH_ITEMS: usize = 20;
 /// Time back from now that a figure is shown over, unless another is asked for.
 pub const SERIES_TIME: Duration = Duration::from_secs(15 * MINUTE);
 
-/// Files of all that is kept that are made at once for those who ask for one. Each reads the whole store.
+/// Files of all that is kept that are made at once. Each reads the whole store.
 pub const ARCHIVES: usize = 1;
 
 /// Bytes of the traces in such a file, of its lines, and of its figures, each before it is compressed. More than anybody
@@ -189,7 +189,7 @@ pub const ARCHIVE_LIST_BYTES: u64 = 128 * MIB;
 /// How long such a file may take, with a client that takes it slowly: what is not in it by then is left out.
 pub const ARCHIVE_TIME: Duration = Duration::from_secs(10 * MINUTE);
 
-/// Traces or lines, and numbers of figures, that are read for it at once: others who ask get their turn in between.
+/// Traces or lines, and numbers of figures, that are read for it at once: other questions get their turn in between.
 pub const ARCHIVE_PAGE: usize = 200;
 pub const ARCHIVE_NUMBERS: usize = 20_000;
 

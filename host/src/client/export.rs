@@ -116,7 +116,7 @@ async fn fetch(client: &Client, args: &cli::Export, partial: &Partial) -> Result
     }
 }
 
-/// It stands at the end: who can read it has all of the file.
+/// It stands at the end: a reader that finds it has all of the file.
 fn manifest(path: &Path) -> Result<Manifest> {
     let read = || -> Result<Manifest> {
         let mut zip = zip::ZipArchive::new(File::open(path)?)?;
@@ -186,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.zip");
         let partial = Partial::of(&path).unwrap();
-        // Made by somebody else meanwhile.
+        // Another process made it meanwhile.
         fs::write(&path, "mine").unwrap();
         let told = partial.publish(&path).unwrap_err().to_string();
         assert!(told.contains("is there already"), "{told}");

@@ -21,7 +21,7 @@ async fn until_degraded(host: &Host, expected: bool) {
     .await;
 }
 
-// Fault (Databases): a database that lets nobody in any more | tells it at `/ready` when a statement has found out, and its return without one | 503 | nothing
+// Fault (Databases): a database that lets no connection in any more | tells it at `/ready` when a statement has found out, and its return without one | 503 | nothing
 #[tokio::test]
 async fn a_database_that_lets_nobody_in_any_more_is_told_and_so_is_its_return() {
     let postgres = Postgres::start();

@@ -75,7 +75,7 @@ component = "$(hostile)"
     nothing_in_flight(&host, "good").await;
 }
 
-// Fault (The machine): a log that nobody reads | goes on without it | its answer | log lines
+// Fault (The machine): a log that is not read | goes on without it | its answer | log lines
 #[tokio::test]
 async fn a_log_that_nobody_reads_stops_nobody() {
     let host = guests("first-byte-timeout = \"5s\"").serve().await;
@@ -169,7 +169,7 @@ async fn a_port_that_is_taken_is_an_error_that_names_it() {
     assert!(told.contains(&address) && !told.contains("panicked"), "{told}");
 }
 
-// Fault (The machine): a state folder that another host uses | does not start, and names who has it | - | nothing
+// Fault (The machine): a state folder that another host uses | does not start, and names the process that has it | - | nothing
 #[tokio::test]
 async fn a_state_folder_that_is_in_use_is_an_error_that_names_who_has_it() {
     let app = guests("");

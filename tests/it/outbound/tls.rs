@@ -40,7 +40,7 @@ async fn a_host_is_called_on_the_word_of_an_authority_that_the_file_names() {
     assert_eq!(fetch(&host, &plain).await, (502, "ErrorCode::HttpRequestDenied\n".to_string()));
 }
 
-// Fault (Hosts outside): a certificate of nobody that is trusted, of another host, or out of date | sends nothing | the component's error | nothing
+// Fault (Hosts outside): a certificate of no authority that is trusted, of another host, or out of date | sends nothing | the component's error | nothing
 #[tokio::test]
 async fn a_host_that_is_not_who_it_should_be_is_sent_nothing() {
     let (authority, other) = (Authority::new(), Authority::new());

@@ -23,7 +23,7 @@ fn app(keys: &str) -> App {
     app
 }
 
-// Fault (Guests): a trap in a component that is not in Rust | ends the instance, which nobody shares unless the application file says so | 502; its neighbours: their answers | the request
+// Fault (Guests): a trap in a component that is not in Rust | ends the instance, which no other request shares unless the application file says so | 502; its neighbours: their answers | the request
 #[tokio::test]
 async fn what_one_request_breaks_costs_no_neighbour_in_a_language_that_is_not_rust() {
     let host = app("").serve().await;

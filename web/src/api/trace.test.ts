@@ -1,4 +1,4 @@
-// What the page says of its requests, to whom, and that it says nothing where nobody takes it.
+// What the page says of its requests, where to, and that it says nothing where nothing takes it.
 import { expect, test } from 'vitest';
 import { HttpError } from './failure';
 import { addressOf, heldBackMs, type Outside, tracer, waitingMax } from './trace';

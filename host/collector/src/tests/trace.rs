@@ -136,7 +136,7 @@ async fn spans_of_one_trace_beyond_the_bound_are_counted() {
     assert_eq!((detail.spans.len(), detail.dropped), (bound, bound as u64 / 2));
 }
 
-// Fault (Telemetry): who follows a list and is too slow | goes on near its end, says how many it left out | - | nothing: they can be asked for
+// Fault (Telemetry): a reader that follows a list too slowly | goes on near its end, says how many it left out | - | nothing: they can be asked for
 #[tokio::test]
 async fn what_follows_gets_what_comes_and_is_told_what_it_missed() {
     let state = tempfile::tempdir().unwrap();

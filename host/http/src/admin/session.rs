@@ -235,7 +235,7 @@ mod tests {
         assert!(sessions.is_of_page(session, &headers));
     }
 
-    // Fault (Telemetry): a key of sessions that was cut off | makes another one | 401 for who was signed in | who is signed in
+    // Fault (Telemetry): a key of sessions that was cut off | makes another one | 401 for browsers that were signed in | their sessions
     #[test]
     fn a_key_that_was_cut_off_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();

@@ -121,7 +121,7 @@ fn spaced(key: &str) -> String {
     spaced
 }
 
-/// An address without its query, and without who asks.
+/// An address without its query, and without user and password.
 fn shown_url(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let url = url.get(..end).unwrap_or_default();

@@ -379,7 +379,7 @@ fn junk_is_refused_as_a_whole() {
             assert_eq!((received.taken, received.left_out.count), (0, 0));
         }
     }
-    // It is one item that is broken, and nobody knows which others are what they seem.
+    // It is one item that is broken, and it is not known which others are what they seem.
     let request = spans("a", |span| span["kind"] = "SPAN_KIND_SERVER".into());
     assert!(read(Signal::Traces, Encoding::Json, &body(&request), &rules(By::Key)).is_err());
 }
