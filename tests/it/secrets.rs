@@ -24,6 +24,7 @@ url = "http://user:${OLLAMA_PASSWORD}@127.0.0.1:1"
 [service.weather]
 component = "$(weather)"
 postgres = "weather"
+environment = { KEY = "${OLLAMA_PASSWORD}", PLACE = "Berlin" }
 
 [service.chat]
 component = "$(ollama)"
@@ -70,6 +71,8 @@ ollama = "local"
     // And once more as one file, whose parts are compressed.
     let export = export::files(&host.ask("GET", "/api/export", &[], "").await.body);
     assert!(export["traces.ndjson"].contains("/weather/forecast"), "{export:?}");
+    let described = &export["describe/weather.json"];
+    assert!(described.contains("KEY") && described.contains("Berlin"), "{described}");
     outputs.extend(export.into_values());
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0));
