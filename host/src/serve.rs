@@ -34,7 +34,7 @@ use wasm_host_collector::{Bounds, Pipeline, Sender};
 use wasm_host_config::{Config, HttpLimits, TelemetryConfig, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
-use wasm_host_engine::worker::stop_computing;
+use wasm_host_engine::worker::{most_computing_threads, stop_computing};
 use wasm_host_http::App;
 use wasm_host_http::admin::{self, Admin, Sessions, Status as _};
 use wasm_host_http::control::{ControlFile, Token};
@@ -208,6 +208,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let handle = RegistryHandle::default();
     let recorder = recordings::recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle).await?;
+    most_computing_threads(config.limits.compute_threads);
     // Before components are loaded: each thread makes the instances that are to be warm.
     let threads = Threads::start(threads::count(config.limits.threads));
     let threads = Arc::new(threads.context("the threads that serve do not start")?);
