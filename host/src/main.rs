@@ -13,10 +13,11 @@ use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
 use wasm_host_log as log;
 use wasm_host_system::allocations::{Watched, may_receive};
+use wasm_host_system::mimalloc::Mimalloc;
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]
-static ALLOCATOR: Watched<mimalloc::MiMalloc> = Watched(mimalloc::MiMalloc);
+static ALLOCATOR: Watched<Mimalloc> = Watched(Mimalloc);
 
 /// What reads from sockets in this program calls, in place of the system's own, with one difference: once the
 /// database driver has made more room than it may, nothing comes in for the rest of that poll.
