@@ -1,0 +1,299 @@
+//! All registries of one program, with what is believed of them: components by reference, pinned, verified and kept.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::artifact::{self, Artifact};
+use crate::cache::Cache;
+use crate::credentials::CredentialFiles;
+use crate::digest::ContentDigest;
+use crate::error::{Kind, OciError};
+use crate::manifest::{Descriptor, IMAGE_CONFIG, IMAGE_MANIFEST, Manifest};
+use crate::pins::Pin;
+use crate::reference::Reference;
+use crate::registry::{Fetched, Registry};
+use crate::settings::RegistriesConfig;
+use crate::signature::{self, SIGNATURE, SIGNED, Signature, SigningKey};
+use wasm_host_limits::oci::{CONCURRENT_PULLS, SIGNATURES, SIGNED_BYTES};
+
+/// Bytes of what is kept of the signatures of one manifest: all of them, in JSON.
+const KEPT_SIGNATURES_BYTES: u64 = SIGNATURES as u64 * SIGNED_BYTES * 8;
+
+/// A component that was pulled.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    pub bytes: Vec<u8>,
+    pub pin: Pin,
+}
+
+/// What asks registries.
+pub struct Registries {
+    config: RegistriesConfig,
+    files: CredentialFiles,
+    /// None: nothing is kept.
+    cache: Option<Cache>,
+    clients: Mutex<HashMap<String, Arc<Registry>>>,
+    pulls: Semaphore,
+}
+
+impl Registries {
+    pub fn new(config: RegistriesConfig, files: CredentialFiles, cache: Option<Cache>) -> Self {
+        let (clients, pulls) = (Mutex::default(), Semaphore::new(CONCURRENT_PULLS));
+        Self { config, files, cache, clients, pulls }
+    }
+
+    /// The registry of a reference.
+    pub fn of(&self, reference: &Reference) -> Result<Arc<Registry>, OciError> {
+        let host = &reference.host;
+        let mut clients = self.clients.lock();
+        if let Some(client) = clients.get(host) {
+            return Ok(client.clone());
+        }
+        let client = Arc::new(Registry::new(host, &self.config.of(host), self.files.clone())?);
+        clients.insert(host.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// The component that a reference stands for. What is pinned and kept is not asked for; what is pinned is asked for
+    /// by its digest, whatever its tag stands for by now.
+    pub async fn pull(
+        &self,
+        reference: &Reference,
+        pin: Option<Pin>,
+    ) -> Result<Pulled, OciError> {
+        let deadline = self.config.of(&reference.host).limits.pull_timeout;
+        let pulled = async {
+            // Each may hold as much as a component may have.
+            let _place = self.pulls.acquire().await;
+            self.pull_now(reference, pin).await
+        };
+        timeout(deadline, pulled).await.unwrap_or_else(|_| {
+            let message = format!("{reference} did not come within {deadline:?}");
+            Err(OciError::new(Kind::Away, message).hint(format!(
+                "raise pull-timeout below [registry.\"{}\"], if it is that large",
+                reference.host
+            )))
+        })
+    }
+
+    async fn pull_now(
+        &self,
+        reference: &Reference,
+        pin: Option<Pin>,
+    ) -> Result<Pulled, OciError> {
+        let cache = self.cache.as_ref();
+        let find = |pin: &Pin| cache.and_then(|cache| cache.find(pin.component, pin.size));
+        if let Some(pin) = pin
+            && let Some(bytes) = find(&pin)
+        {
+            self.verify(reference, pin.manifest).await?;
+            return Ok(Pulled { bytes, pin });
+        }
+        let asked = match pin {
+            Some(pin) => reference.at(pin.manifest),
+            None => reference.clone(),
+        };
+        let (layer, found) = self.describe(&asked).await?;
+        if let Some(pin) = pin.filter(|pin| pin.component != found.component) {
+            let message = format!(
+                "{asked} has the component {}, and {} is pinned",
+                found.component, pin.component
+            );
+            return Err(OciError::new(Kind::Damaged, message).hint("run `wasm-host update`"));
+        }
+        self.verify(reference, found.manifest).await?;
+        let bytes = match find(&found) {
+            Some(bytes) => bytes,
+            None => self.download(&asked, &layer).await?,
+        };
+        Ok(Pulled { bytes, pin: found })
+    }
+
+    async fn download(
+        &self,
+        reference: &Reference,
+        layer: &Descriptor,
+    ) -> Result<Vec<u8>, OciError> {
+        let registry = self.of(reference)?;
+        let incoming = self.cache.as_ref().map(Cache::incoming).transpose();
+        let mut incoming = incoming.map_err(|error| not_kept(reference, &error))?;
+        let mut bytes = Vec::new();
+        registry
+            .blob(reference, layer, |piece| {
+                bytes.extend_from_slice(piece);
+                incoming.as_mut().map_or(Ok(()), |incoming| incoming.take(piece))
+            })
+            .await?;
+        if let (Some(cache), Some(incoming)) = (self.cache.clone(), incoming) {
+            let digest = layer.digest;
+            // A disk may take its time to have it for sure.
+            let kept = tokio::task::spawn_blocking(move || cache.keep(incoming, digest)).await;
+            let kept = kept.map_err(std::io::Error::other).flatten();
+            kept.map_err(|error| not_kept(reference, &error))?;
+        }
+        Ok(bytes)
+    }
+
+    /// What a reference stands for at the moment, without its component. With trust in keys, it is verified.
+    pub async fn pin(&self, reference: &Reference) -> Result<Pin, OciError> {
+        let (_, pin) = self.describe(reference).await?;
+        self.verify(reference, pin.manifest).await?;
+        Ok(pin)
+    }
+
+    async fn describe(&self, reference: &Reference) -> Result<(Descriptor, Pin), OciError> {
+        let Fetched { bytes, digest } = self.of(reference)?.manifest(reference).await?;
+        let manifest = Manifest::from_bytes(&bytes).map_err(|why| {
+            OciError::new(Kind::Unusable, format!("{reference} is no component: {why}"))
+        })?;
+        let layer = artifact::component(&manifest, &reference.to_string())?;
+        let pin = Pin { manifest: digest, component: layer.digest, size: layer.size };
+        Ok((layer, pin))
+    }
+
+    /// Send a component, signed if there is a key. Returns the digest of its manifest.
+    pub async fn push(
+        &self,
+        reference: &Reference,
+        artifact: Artifact,
+        key: Option<&SigningKey>,
+    ) -> Result<ContentDigest, OciError> {
+        let registry = self.of(reference)?;
+        let Artifact { manifest, config, component } = artifact;
+        registry.put_blob(reference, component).await?;
+        registry.put_blob(reference, config).await?;
+        let bytes = manifest.to_bytes();
+        if let Some(key) = key {
+            // Before the tag leads to it: whoever follows the tag at once finds it signed.
+            let digest = ContentDigest::of(&bytes);
+            let untagged = Reference { tag: None, ..reference.clone() };
+            registry.put_manifest(&untagged, IMAGE_MANIFEST, bytes.clone()).await?;
+            self.sign(reference, digest, key).await?;
+        }
+        registry.put_manifest(reference, IMAGE_MANIFEST, bytes).await
+    }
+
+    /// Add a signature to those of a manifest.
+    async fn sign(
+        &self,
+        reference: &Reference,
+        manifest: ContentDigest,
+        key: &SigningKey,
+    ) -> Result<(), OciError> {
+        let registry = self.of(reference)?;
+        let mut signatures = self.fetch_signatures(reference, manifest).await?;
+        let public = key.public();
+        let is_there = public.is_some_and(|key| signature::is_signed(manifest, &signatures, &[key]));
+        if is_there {
+            return Ok(());
+        }
+        let signed = key.sign(reference, manifest);
+        let signed = signed.ok_or_else(|| OciError::new(Kind::Local, "the key does not sign"))?;
+        signatures.push(signed);
+        let mut layers = Vec::new();
+        for Signature { signed, signature } in &signatures {
+            registry.put_blob(reference, signed.clone()).await?;
+            let mut layer = Descriptor::of(SIGNED, signed.as_bytes());
+            layer.annotations.insert(SIGNATURE.to_owned(), signature.clone());
+            layers.push(layer);
+        }
+        // What cosign writes there, which no reader of signatures looks at.
+        let digests: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
+        let config = serde_json::json!({
+            "architecture": "", "config": {}, "created": "0001-01-01T00:00:00Z", "os": "",
+            "rootfs": { "type": "layers", "diff_ids": digests },
+        });
+        let config = config.to_string();
+        registry.put_blob(reference, config.clone()).await?;
+        let beside = Manifest::new(Descriptor::of(IMAGE_CONFIG, config.as_bytes()), layers);
+        let place = signatures_of(reference, manifest);
+        registry.put_manifest(&place, IMAGE_MANIFEST, beside.to_bytes()).await?;
+        Ok(())
+    }
+
+    /// Fails unless a trusted key has signed a manifest, if there are such keys.
+    async fn verify(
+        &self,
+        reference: &Reference,
+        manifest: ContentDigest,
+    ) -> Result<(), OciError> {
+        let keys = &self.config.keys;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let kept = self.cache.as_ref().and_then(|cache| {
+            let text = cache.signatures(manifest, KEPT_SIGNATURES_BYTES)?;
+            serde_json::from_slice::<Vec<Signature>>(&text).ok()
+        });
+        if kept.is_some_and(|kept| signature::is_signed(manifest, &kept, keys)) {
+            return Ok(());
+        }
+        let signatures = self.fetch_signatures(reference, manifest).await?;
+        if !signature::is_signed(manifest, &signatures, keys) {
+            let (named, found) = (reference.at(manifest), signatures.len());
+            let message = match found {
+                0 => format!("{named} is not signed, and [trust] wants it to be"),
+                _ => format!("{named} is signed by none of the keys in [trust] ({found} others are)"),
+            };
+            return Err(OciError::new(Kind::Unusable, message)
+                .hint("push it with --sign and one of these keys, or trust the key that signed it"));
+        }
+        if let Some(cache) = &self.cache {
+            let text = serde_json::to_vec(&signatures).unwrap_or_default();
+            let kept = cache.keep_signatures(manifest, &text);
+            kept.map_err(|error| not_kept(reference, &error))?;
+        }
+        Ok(())
+    }
+
+    /// The signatures that lie beside a manifest; none if there are none.
+    async fn fetch_signatures(
+        &self,
+        reference: &Reference,
+        manifest: ContentDigest,
+    ) -> Result<Vec<Signature>, OciError> {
+        let registry = self.of(reference)?;
+        let place = signatures_of(reference, manifest);
+        let fetched = match registry.manifest(&place).await {
+            Ok(fetched) => fetched,
+            Err(error) if error.kind == Kind::Missing => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let beside = Manifest::from_bytes(&fetched.bytes).map_err(|why| {
+            let message = format!("the signatures of {reference} cannot be read: {why}");
+            OciError::new(Kind::Unusable, message)
+        })?;
+        let layers = beside.layers.iter().filter(|layer| layer.media_type == SIGNED);
+        let mut signatures = Vec::new();
+        for layer in layers.take(SIGNATURES) {
+            let Some(signature) = layer.annotations.get(SIGNATURE) else { continue };
+            let signed = registry.small_blob(&place, layer, SIGNED_BYTES).await?;
+            if let Ok(signed) = String::from_utf8(signed) {
+                signatures.push(Signature { signed, signature: signature.clone() });
+            }
+        }
+        Ok(signatures)
+    }
+
+    /// Make room in the cache; what is pinned stays.
+    pub fn trim(&self, pins: impl Iterator<Item = Pin>) {
+        if let Some(cache) = &self.cache {
+            let wanted: HashSet<ContentDigest> =
+                pins.flat_map(|pin| [pin.manifest, pin.component]).collect();
+            cache.trim(&wanted);
+        }
+    }
+}
+
+/// Where cosign lays the signatures of a manifest.
+fn signatures_of(reference: &Reference, manifest: ContentDigest) -> Reference {
+    Reference { tag: Some(signature::tag(manifest)), digest: None, ..reference.clone() }
+}
+
+fn not_kept(reference: &Reference, error: &std::io::Error) -> OciError {
+    OciError::new(Kind::Local, format!("{reference} cannot be kept in the state folder: {error}"))
+}
