@@ -133,8 +133,7 @@ impl Login {
         let decoded = STANDARD.decode(auth.trim()).ok().and_then(|it| String::from_utf8(it).ok());
         let pair = decoded.as_deref().and_then(|pair| pair.split_once(':'));
         let (username, password) = pair.ok_or_else(|| {
-            let message =
-                format!("{}: the login of {server} cannot be read", path.display());
+            let message = format!("{}: the login of {server} cannot be read", path.display());
             OciError::new(Kind::Local, message).hint("log in again, as with `docker login`")
         })?;
         // Docker fills the end with zeros.
@@ -163,9 +162,8 @@ fn read(path: &Path) -> Result<Option<Document>, OciError> {
         return Err(wrong(&format!("it has more than {CREDENTIALS_FILE_BYTES} bytes")));
     }
     // Without the parser's words, which may quote what it found.
-    let read = serde_json::from_slice(&text).map_err(|error| {
-        wrong(&format!("line {} is not what Docker writes", error.line()))
-    })?;
+    let read = serde_json::from_slice(&text)
+        .map_err(|error| wrong(&format!("line {} is not what Docker writes", error.line())))?;
     Ok(Some(read))
 }
 

@@ -67,9 +67,9 @@ impl Pins {
             return Err(wrong(format!("it has more than {LOCK_FILE_BYTES} bytes")));
         }
         let read: Document = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |at| {
-                text.get(..at.start).unwrap_or_default().matches('\n').count() + 1
-            });
+            let line = error
+                .span()
+                .map_or(1, |at| text.get(..at.start).unwrap_or_default().matches('\n').count() + 1);
             wrong(format!("line {line}: {}", error.message().lines().next().unwrap_or_default()))
         })?;
         if read.version != VERSION {

@@ -144,12 +144,12 @@ fn is_repository(name: &str) -> bool {
         let bytes = component.as_bytes();
         bytes.first().copied().is_some_and(is_word)
             && bytes.last().copied().is_some_and(is_word)
-            && component
-                .split(|character: char| is_word(character.try_into().unwrap_or(b'!')))
-                .all(|between| {
+            && component.split(|character: char| is_word(character.try_into().unwrap_or(b'!'))).all(
+                |between| {
                     matches!(between, "" | "." | "_" | "__")
                         || between.bytes().all(|byte| byte == b'-')
-                })
+                },
+            )
     };
     name.len() <= REPOSITORY_CHARACTERS && name.split('/').all(is_component)
 }

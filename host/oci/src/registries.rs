@@ -38,12 +38,15 @@ pub struct Registries {
     cache: Option<Cache>,
     clients: Mutex<HashMap<String, Arc<Registry>>>,
     pulls: Semaphore,
+    /// Digests of what the cache keeps whatever its bound.
+    wanted: Mutex<HashSet<ContentDigest>>,
 }
 
 impl Registries {
     pub fn new(config: RegistriesConfig, files: CredentialFiles, cache: Option<Cache>) -> Self {
-        let (clients, pulls) = (Mutex::default(), Semaphore::new(CONCURRENT_PULLS));
-        Self { config, files, cache, clients, pulls }
+        let (clients, wanted) = Default::default();
+        let pulls = Semaphore::new(CONCURRENT_PULLS);
+        Self { config, files, cache, clients, pulls, wanted }
     }
 
     /// The registry of a reference.
@@ -60,11 +63,7 @@ impl Registries {
 
     /// The component that a reference stands for. What is pinned and kept is not asked for; what is pinned is asked for
     /// by its digest, whatever its tag stands for by now.
-    pub async fn pull(
-        &self,
-        reference: &Reference,
-        pin: Option<Pin>,
-    ) -> Result<Pulled, OciError> {
+    pub async fn pull(&self, reference: &Reference, pin: Option<Pin>) -> Result<Pulled, OciError> {
         let deadline = self.config.of(&reference.host).limits.pull_timeout;
         let pulled = async {
             // Each may hold as much as a component may have.
@@ -80,11 +79,7 @@ impl Registries {
         })
     }
 
-    async fn pull_now(
-        &self,
-        reference: &Reference,
-        pin: Option<Pin>,
-    ) -> Result<Pulled, OciError> {
+    async fn pull_now(&self, reference: &Reference, pin: Option<Pin>) -> Result<Pulled, OciError> {
         let cache = self.cache.as_ref();
         let find = |pin: &Pin| cache.and_then(|cache| cache.find(pin.component, pin.size));
         if let Some(pin) = pin
@@ -129,9 +124,15 @@ impl Registries {
             })
             .await?;
         if let (Some(cache), Some(incoming)) = (self.cache.clone(), incoming) {
-            let digest = layer.digest;
+            let (digest, mut wanted) = (layer.digest, self.wanted.lock().clone());
+            wanted.insert(digest);
             // A disk may take its time to have it for sure.
-            let kept = tokio::task::spawn_blocking(move || cache.keep(incoming, digest)).await;
+            let kept = tokio::task::spawn_blocking(move || {
+                cache.keep(incoming, digest)?;
+                cache.trim(&wanted);
+                Ok(())
+            })
+            .await;
             let kept = kept.map_err(std::io::Error::other).flatten();
             kept.map_err(|error| not_kept(reference, &error))?;
         }
@@ -187,7 +188,8 @@ impl Registries {
         let registry = self.of(reference)?;
         let mut signatures = self.fetch_signatures(reference, manifest).await?;
         let public = key.public();
-        let is_there = public.is_some_and(|key| signature::is_signed(manifest, &signatures, &[key]));
+        let is_there =
+            public.is_some_and(|key| signature::is_signed(manifest, &signatures, &[key]));
         if is_there {
             return Ok(());
         }
@@ -216,11 +218,7 @@ impl Registries {
     }
 
     /// Fails unless a trusted key has signed a manifest, if there are such keys.
-    async fn verify(
-        &self,
-        reference: &Reference,
-        manifest: ContentDigest,
-    ) -> Result<(), OciError> {
+    async fn verify(&self, reference: &Reference, manifest: ContentDigest) -> Result<(), OciError> {
         let keys = &self.config.keys;
         if keys.is_empty() {
             return Ok(());
@@ -237,10 +235,13 @@ impl Registries {
             let (named, found) = (reference.at(manifest), signatures.len());
             let message = match found {
                 0 => format!("{named} is not signed, and [trust] wants it to be"),
-                _ => format!("{named} is signed by none of the keys in [trust] ({found} others are)"),
+                _ => {
+                    format!("{named} is signed by none of the keys in [trust] ({found} others are)")
+                }
             };
-            return Err(OciError::new(Kind::Unusable, message)
-                .hint("push it with --sign and one of these keys, or trust the key that signed it"));
+            return Err(OciError::new(Kind::Unusable, message).hint(
+                "push it with --sign and one of these keys, or trust the key that signed it",
+            ));
         }
         if let Some(cache) = &self.cache {
             let text = serde_json::to_vec(&signatures).unwrap_or_default();
@@ -279,13 +280,10 @@ impl Registries {
         Ok(signatures)
     }
 
-    /// Make room in the cache; what is pinned stays.
-    pub fn trim(&self, pins: impl Iterator<Item = Pin>) {
-        if let Some(cache) = &self.cache {
-            let wanted: HashSet<ContentDigest> =
-                pins.flat_map(|pin| [pin.manifest, pin.component]).collect();
-            cache.trim(&wanted);
-        }
+    /// What is pinned, and so stays in the cache.
+    pub fn want(&self, pins: impl Iterator<Item = Pin>) {
+        let wanted = pins.flat_map(|pin| [pin.manifest, pin.component]).collect();
+        *self.wanted.lock() = wanted;
     }
 }
 

@@ -154,10 +154,8 @@ impl Registry {
         while let Some(piece) = self.piece(&mut response, &what, came, Some(blob.size)).await? {
             came += piece.len() as u64;
             if came > blob.size {
-                let message = format!(
-                    "{what} is larger than the {} bytes that its manifest says",
-                    blob.size
-                );
+                let message =
+                    format!("{what} is larger than the {} bytes that its manifest says", blob.size);
                 return Err(OciError::new(Kind::Damaged, message));
             }
             digesting.update(&piece);

@@ -342,7 +342,7 @@ wasm-host.toml:16:1: error: service 'three' has both 'component' and 'static'; k
 wasm-host.toml:17:9: error: route '/a/../b' has a part '.' or '..'; browsers resolve those before they ask; write the path that is meant
 wasm-host.toml:18:1: error: service 'four' has neither 'component' nor 'static'; add component = "<crate or .wasm file>" or static = "<folder>"
 wasm-host.toml:19:9: error: route '/a b?x' has a '?' or '#'; only the path of a request is compared; remove the rest
-wasm-host.toml:21:13: error: 'ghcr.io/x/y' is no component; write the name of a crate under components/, or the path of a .wasm file
+wasm-host.toml:21:13: error: 'ghcr.io/x/y' is no component; write the name of a crate under components/, the path of a .wasm file, or oci://HOST/REPOSITORY:TAG
 wasm-host.toml:22:10: error: path 'health' does not start with '/'; did you mean '/health'?
 wasm-host.toml:23:1: error: 'six' is a list; it must be a table, as in [service.<name>]
 "##,
@@ -488,4 +488,47 @@ warm = 64
 wasm-host.toml:8:1: error: 'warm' is 65 but there may be only 64 'instances'; raise 'instances', or lower 'warm'
 "##,
     );
+}
+
+#[test]
+fn registries_and_references() {
+    check(
+        r##"name = "shop"
+[service.a]
+component = "oci://registry.example/Shop:1"
+[service.b]
+component = "oci://registry.example/shop"
+[service.c]
+component = "registry.example/shop:1"
+[service.d]
+component = "oci://registry.example/shop:1"
+[registry."registry.example"]
+plain_http = true
+ca = "missing.pem"
+username = "anna"
+password = "hunter2"
+answer-timeout = "1h"
+[registry."127.0.0.1:5000"]
+plain-http = "yes"
+username = "anna"
+[registry.registry]
+password = "${PW}"
+[trust]
+keys = ["keys/missing.pub", "web/dist/index.html"]
+[registry.x.y]
+"##,
+        r##"wasm-host.toml:3:13: error: 'oci://registry.example/Shop:1' is no reference: a repository has small letters, digits, and '/', '-', '_' and '.' in between; write oci://HOST/REPOSITORY:TAG, as in oci://registry.example/shop/weather:1.2
+wasm-host.toml:5:13: error: 'oci://registry.example/shop' has neither a tag nor a digest; add one, as in :1.2 or @sha256:..., so that the file says which version it means
+wasm-host.toml:7:13: error: 'registry.example/shop:1' is no component; did you mean 'oci://registry.example/shop:1'?
+"##,
+    );
+}
+
+#[test]
+fn trust_without_keys() {
+    for text in ["[trust]", "[trust]\nkeys = []"] {
+        let text = format!("name = \"shop\"\n{text}\n[service.a]\ncomponent = \"weather\"\n");
+        let told = application().rejected(&text);
+        assert!(told.contains("[trust] names no key; name the files of public keys"), "{told}");
+    }
 }

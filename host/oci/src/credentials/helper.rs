@@ -30,7 +30,8 @@ pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credentials>,
             .hint(format!("try `echo {server} | {program} get`"))
     };
     // Part of a file name, and nothing else.
-    if name.is_empty() || name.contains(|it: char| !it.is_ascii_alphanumeric() && !"-_.".contains(it))
+    if name.is_empty()
+        || name.contains(|it: char| !it.is_ascii_alphanumeric() && !"-_.".contains(it))
     {
         return Err(OciError::new(Kind::Local, format!("{name:?} is no credential helper")));
     }
@@ -112,7 +113,17 @@ mod tests {
         let told = ask("../evil", "x").await.unwrap_err().to_string();
         assert_eq!(told, "\"../evil\" is no credential helper");
         let told = ask("that-is-not-installed", "registry.example").await.unwrap_err().to_string();
-        assert!(told.starts_with("the credential helper docker-credential-that-is-not-installed: No such file"), "{told}");
-        assert!(told.ends_with("try `echo registry.example | docker-credential-that-is-not-installed get`"), "{told}");
+        assert!(
+            told.starts_with(
+                "the credential helper docker-credential-that-is-not-installed: No such file"
+            ),
+            "{told}"
+        );
+        assert!(
+            told.ends_with(
+                "try `echo registry.example | docker-credential-that-is-not-installed get`"
+            ),
+            "{told}"
+        );
     }
 }

@@ -108,8 +108,9 @@ impl Registry {
     ) -> Result<Option<Authorization>, OciError> {
         let host = &self.host;
         let refused = |message: String| OciError::new(Kind::Refused, message);
-        let realm = Url::parse(realm)
-            .map_err(|_| refused(format!("the registry {host} names no usable server of tokens")))?;
+        let realm = Url::parse(realm).map_err(|_| {
+            refused(format!("the registry {host} names no usable server of tokens"))
+        })?;
         if realm.scheme() != "https" && !(self.plain_http && realm.scheme() == "http") {
             let message = format!(
                 "the registry {host} wants credentials sent without encryption, to {}",
@@ -130,8 +131,9 @@ impl Registry {
             return Err(refused(message));
         }
         // Without the parser's words, which may quote the token.
-        let granted: Granted = serde_json::from_slice(&body)
-            .map_err(|_| refused(format!("the registry {host} gives a token that cannot be read")))?;
+        let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
+            refused(format!("the registry {host} gives a token that cannot be read"))
+        })?;
         let token = granted.token.or(granted.access_token).filter(|token| !token.is_empty());
         let token = token.ok_or_else(|| refused(format!("the registry {host} gives no token")))?;
         Ok(Some(Authorization::Bearer(Secret::new(token))))

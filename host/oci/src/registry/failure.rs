@@ -33,7 +33,10 @@ impl Registry {
         };
         if error.is_redirect() {
             let why = deepest(&error);
-            return OciError::new(Kind::Refused, format!("the registry {host} is not followed: {why}"));
+            return OciError::new(
+                Kind::Refused,
+                format!("the registry {host} is not followed: {why}"),
+            );
         }
         if let Some(error) = encryption(&error) {
             return match error {

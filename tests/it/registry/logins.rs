@@ -1,0 +1,115 @@
+//! Who asks, and over what.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use wasm_host_tests::registry::{PASSWORD, USER};
+use wasm_host_tests::tls::Authority;
+
+use super::*;
+
+/// A file of credentials as Docker writes it. `password` in base64, with the user.
+fn login(app: App, address: &str, auth: &str) -> App {
+    let text = format!(r#"{{"auths": {{"{address}": {{"auth": "{auth}"}}}}}}"#);
+    fs::write(app.path().join("config.json"), text).unwrap();
+    let folder = app.path().to_str().unwrap().to_owned();
+    app.env("REGISTRY_AUTH_FILE", "").env("XDG_RUNTIME_DIR", "").env("DOCKER_CONFIG", &folder)
+}
+
+/// `anna:s3cret` and `anna:wrong`.
+const RIGHT: &str = "YW5uYTpzM2NyZXQ=";
+const WRONG: &str = "YW5uYTp3cm9uZw==";
+
+// Fault (Registries): credentials that are wrong, or missing | does not start, with how to log in | - | nothing
+#[tokio::test]
+async fn a_registry_lets_in_who_is_logged_in() {
+    let registry = Registry::with_login().await;
+    let address = &registry.address;
+    let nobody = app(address, "1");
+    let file = component("version-one");
+    let reference = format!("{address}/{REPOSITORY}:1");
+    let arguments = ["push", &reference, file.to_str().unwrap(), "--plain-http"];
+    let refused_push = told(&nobody.run(&arguments).await, Some(1));
+    let unknown = format!(
+        "the registry {address} lets nobody unknown at {address}/{REPOSITORY} (authentication required); log in with `docker \
+         login {address}`"
+    );
+    assert!(refused_push.contains(&unknown), "{refused_push}");
+    let wrong = login(app(address, "1"), address, WRONG);
+    let refused_push = told(&wrong.run(&arguments).await, Some(1));
+    let refuses =
+        format!("the registry {address} refuses the credentials for {address}/{REPOSITORY}");
+    assert!(refused_push.contains(&refuses), "{refused_push}");
+
+    let right = login(app(address, "1"), address, RIGHT);
+    push(&right, address, "one", "1").await;
+    assert!(told(&right.run(&["check"]).await, Some(0)).contains("ok, 1 service"));
+    assert!(refused(&nobody).await.contains(&unknown));
+    let refused = refused(&wrong).await;
+    assert!(refused.contains(&refuses) && !refused.contains("wrong\""), "{refused}");
+
+    // The application file may have them, from the environment.
+    let keys = format!("username = \"{USER}\"\npassword = \"${{PASSWORD}}\"\n");
+    let own = app_with(address, "1", &keys).env("PASSWORD", PASSWORD);
+    assert!(told(&own.run(&["check"]).await, Some(0)).contains("ok, 1 service"));
+}
+
+#[tokio::test]
+async fn a_credential_helper_is_asked() {
+    let registry = Registry::with_login().await;
+    let address = &registry.address;
+    let app = login(app(address, "1"), address, RIGHT);
+    push(&app, address, "one", "1").await;
+    let helper = app.path().join("docker-credential-test");
+    fs::write(&helper, format!("#!/bin/sh\n[ \"$1\" = get ] && [ \"$(cat)\" = {address} ] && echo '{{\"ServerURL\":\"x\",\"Username\":\"{USER}\",\"Secret\":\"{PASSWORD}\"}}'\n")).unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let text =
+        format!(r#"{{"auths": {{"{address}": {{}}}}, "credHelpers": {{"{address}": "test"}}}}"#);
+    fs::write(app.path().join("config.json"), text).unwrap();
+    let path = format!("{}:{}", app.path().display(), std::env::var("PATH").unwrap());
+    let app = app.env("PATH", &path);
+    assert!(told(&app.run(&["check"]).await, Some(0)).contains("ok, 1 service"));
+    fs::write(&helper, "#!/bin/sh\necho the keychain is locked; exit 1\n").unwrap();
+    fs::remove_dir_all(app.path().join(".wasm-host")).unwrap();
+    let refused = refused(&app).await;
+    assert!(refused.contains(&format!("the credential helper docker-credential-test: the keychain is locked; try `echo {address} | docker-credential-test get`")), "{refused}");
+}
+
+// Fault (Registries): a registry in clear text that was not asked for | refuses it, with the line that asks for it | - | nothing
+#[tokio::test]
+async fn clear_text_is_spoken_only_where_it_was_asked_for() {
+    let (registry, ..) = stocked().await;
+    let address = &registry.address;
+    let app = app(address, "1");
+    rewrite(&app, "plain-http = true", "plain-http = false");
+    let expected = format!(
+        "the registry {address} speaks HTTP without encryption; if it is meant to, write plain-http = true below \
+         [registry.\"{address}\"] in the application file, or give --plain-http"
+    );
+    let refused = refused(&app).await;
+    assert!(refused.contains(&expected), "{refused}");
+    let file = component("version-one");
+    let reference = format!("{address}/{REPOSITORY}:3");
+    let refused = told(&app.run(&["push", &reference, file.to_str().unwrap()]).await, Some(1));
+    assert!(refused.contains(&expected), "{refused}");
+}
+
+#[tokio::test]
+async fn a_registry_with_an_authority_of_ones_own_is_trusted_when_it_is_named() {
+    let authority = Authority::new();
+    let registry = Registry::with_tls(&authority.sign(&["127.0.0.1"])).await;
+    let address = &registry.address;
+    let app = app_with(address, "1", "ca = \"ca.pem\"\n");
+    fs::write(app.path().join("ca.pem"), &authority.pem).unwrap();
+    rewrite(&app, "plain-http = true", "plain-http = false");
+    let refused_first = refused(&app).await;
+    assert!(refused_first.contains("(manifest unknown)"), "{refused_first}");
+    rewrite(&app, "ca = \"ca.pem\"", "");
+    let refused = refused(&app).await;
+    let expected = format!("the registry {address} cannot be trusted: ");
+    assert!(refused.contains(&expected), "{refused}");
+    assert!(
+        refused.contains(&format!("name it with ca = \"FILE.pem\" below [registry.\"{address}\"]")),
+        "{refused}"
+    );
+}
