@@ -56,7 +56,12 @@ pub fn registries(cx: &Context<'_>, root: &Table<'_>) -> RegistriesConfig {
                         [registry.\"127.0.0.1:5000\"]";
             cx.error(&name.at, Problem::new(message, hint));
         }
-        let header = format!("[registry.{:?}]", name.value);
+        let is_bare =
+            name.value.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it));
+        let header = match is_bare {
+            true => format!("[registry.{}]", name.value),
+            false => format!("[registry.{:?}]", name.value),
+        };
         let keys = [&KEYS[..], &RegistryLimits::keys()].concat();
         let table = Table::open(cx, &header, at, table, &keys);
         registries.insert(name.value.to_owned(), registry(cx, &table));

@@ -1,7 +1,6 @@
 //! What a tag stands for is written down once, and followed until `update`.
 
-use wasm_host_tests::client;
-use wasm_host_tests::host::{App, component};
+use wasm_host_tests::host::component;
 use wasm_host_tests::proxy::{Plan, Proxy};
 use wasm_host_tests::registry::{Registry, skopeo};
 
@@ -61,8 +60,8 @@ async fn a_tag_that_moves_is_told_and_not_followed() {
     push(&app, address, "one", "latest").await;
     let host = app.serve().await;
     assert!(host.get("/").await.text().starts_with("begin one"));
-    assert!(host.log().contains(&format!("{REPOSITORY}:latest is pinned to {one}")));
-    drop(host);
+    host.logs(&format!("{REPOSITORY}:latest is pinned to {one}")).await;
+    host.stop().await;
     let lock = pinned(app.path());
     assert!(lock.contains(&format!("manifest = \"{one}\"")), "{lock}");
     assert_eq!(told(&app.run(&["check"]).await, Some(0)), "wasm-host.toml: ok, 1 service\n");
@@ -76,7 +75,7 @@ async fn a_tag_that_moves_is_told_and_not_followed() {
     assert!(checked.contains(&moved), "{checked}");
     let host = app.serve().await;
     assert!(host.get("/").await.text().starts_with("begin one"));
-    drop(host);
+    host.stop().await;
     assert_eq!(pinned(app.path()), lock);
 
     let updated = told(&app.run(&["update"]).await, Some(0));
@@ -125,13 +124,13 @@ async fn a_registry_that_is_away_stops_no_start_whose_components_are_kept() {
     let app = app(&proxy.address, "1");
     let host = app.serve().await;
     assert!(host.get("/").await.text().starts_with("begin one"));
-    drop(host);
+    host.stop().await;
     proxy.set(Plan { refuse: true, ..Plan::default() });
     let asked = proxy.accepted();
     let host = app.serve().await;
     assert!(host.get("/").await.text().starts_with("begin one"));
     assert_eq!(proxy.accepted(), asked, "it is not asked");
-    drop(host);
+    host.stop().await;
     // `check` asks, and says that it got no answer.
     let checked = told(&app.run(&["check"]).await, Some(0));
     assert!(checked.contains("has moved is not known: the registry 127.0.0.1:"), "{checked}");
@@ -173,14 +172,16 @@ async fn what_was_kept_and_is_damaged_is_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn a_host_whose_folder_cannot_be_written_runs_all_the_same() {
-    // Only plain users are kept from writing.
+async fn pins_that_cannot_be_read_are_told_and_left_alone() {
     let (registry, ..) = stocked().await;
-    let app: App = app(&registry.address, "1");
-    std::fs::create_dir(app.path().join("wasm-host.lock")).unwrap();
-    let refused = refused(&app).await;
-    assert!(refused.contains("wasm-host.lock: it cannot be read: "), "{refused}");
-    std::fs::remove_dir(app.path().join("wasm-host.lock")).unwrap();
-    let host = app.serve().await;
-    assert_eq!(client::send(&host.address, "GET", "/", &[], "").await.status, 200);
+    let app = app(&registry.address, "1");
+    let merged = "version = 1\n<<<<<<< HEAD\n";
+    std::fs::write(app.path().join("wasm-host.lock"), merged).unwrap();
+    let expected = "wasm-host.lock: line 2: ";
+    let told_check = refused(&app).await;
+    assert!(told_check.contains(expected), "{told_check}");
+    assert!(told_check.contains("restore it from your version control"), "{told_check}");
+    let told_update = told(&app.run(&["update"]).await, Some(1));
+    assert!(told_update.contains(expected), "{told_update}");
+    assert_eq!(pinned(app.path()), merged);
 }

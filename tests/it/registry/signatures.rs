@@ -69,7 +69,7 @@ async fn signatures_are_looked_at_also_where_the_registry_is_away() {
     proxy.set(Plan { refuse: true, ..Plan::default() });
     let host = app.serve().await;
     assert!(host.get("/").await.text().starts_with("begin one"));
-    drop(host);
+    host.stop().await;
     // What was kept is believed no further than the keys go.
     told(&app.run(&["key", "generate", "another"]).await, Some(0));
     fs::rename(app.path().join("another.pub"), app.path().join("release.pub")).unwrap();

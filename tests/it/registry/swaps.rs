@@ -29,7 +29,7 @@ async fn a_swap_takes_what_a_registry_has() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert!(host.get("/").await.text().starts_with("begin two"));
     // And what was swapped in serves after a restart, as any other.
-    drop(host);
+    host.stop().await;
     let host = app.serve().await;
     assert!(host.get("/").await.text().starts_with("begin two"));
 }
