@@ -50,7 +50,7 @@ async fn push_with(app: &App, address: &str, name: &str, tag: &str, more: &[&str
     let pushed = app.run(&[&arguments, more].concat()).await;
     let printed = told(&pushed, Some(0));
     let digest = printed.trim().strip_prefix(&format!("oci://{reference}@"));
-    digest.unwrap_or_else(|| panic!("{printed}")).to_owned()
+    digest.expect("what it is called there").to_owned()
 }
 
 /// A registry with `version-one` as tag 1 and `version-two` as tag 2, and their digests.

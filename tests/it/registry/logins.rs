@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, OnceLock};
 
-use wasm_host_tests::registry::{PASSWORD, USER};
+use wasm_host_tests::registry::{PASSWORD, USER, skopeo};
 use wasm_host_tests::tls::Authority;
+use wasm_host_tests::upstream::{Step, Upstream};
 
 use super::*;
 
@@ -73,6 +75,57 @@ async fn a_credential_helper_is_asked() {
     fs::remove_dir_all(app.path().join(".wasm-host")).unwrap();
     let refused = refused(&app).await;
     assert!(refused.contains(&format!("the credential helper docker-credential-test: the keychain is locked; try `echo {address} | docker-credential-test get`")), "{refused}");
+}
+
+/// As the public registries do it: another server gives a token for one purpose, to who logs in there.
+#[tokio::test]
+async fn a_token_is_asked_for_where_a_registry_wants_one() {
+    let (registry, digest, _) = stocked().await;
+    let image = format!("docker://{}/{REPOSITORY}:1", registry.address);
+    let manifest = skopeo(&["inspect", "--tls-verify=false", "--raw", &image]).await;
+    let blob = fs::read(component("version-one")).unwrap();
+    let address = Arc::new(OnceLock::<String>::new());
+    let server = Upstream::start({
+        let address = address.clone();
+        move |request| {
+            let (head, request) = (request.to_ascii_lowercase(), request.to_owned());
+            let has = |line: &str| head.contains(&format!("\r\n{}", line.to_ascii_lowercase()));
+            let answer = |status: &str, headers: &str, body: &[u8]| {
+                let head =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+                vec![Step::Send([head.as_bytes(), body].concat())]
+            };
+            let scope = "scope=repository%3Ashop%2Fapp%3Apull&service=test";
+            if request.starts_with(&format!("GET /token?{scope} ")) {
+                return match has(&format!("authorization: Basic {RIGHT}\r\n")) {
+                    true => answer("200 OK", "", br#"{"token":"t0ken","expires_in":60}"#),
+                    false => answer("401 Unauthorized", "", b""),
+                };
+            }
+            if !has("authorization: Bearer t0ken\r\n") {
+                let realm = format!("http://{}/token", address.get().unwrap());
+                let wanted =
+                    format!("www-authenticate: Bearer realm=\"{realm}\",service=\"test\"\r\n");
+                return answer("401 Unauthorized", &wanted, b"");
+            }
+            match request.split('/').nth(4).unwrap_or_default() {
+                "manifests" => answer("200 OK", "", manifest.as_bytes()),
+                _ => answer("200 OK", "", &blob),
+            }
+        }
+    })
+    .await;
+    let own = server.url.strip_prefix("http://").unwrap().to_owned();
+    address.set(own.clone()).unwrap();
+    let right = login(app(&own, "1"), &own, RIGHT);
+    let checked = told(&right.run(&["check"]).await, Some(0));
+    assert!(
+        checked.contains("ok, 1 service") && pinned(right.path()).contains(&digest),
+        "{checked}"
+    );
+    let wrong = login(app(&own, "1"), &own, WRONG);
+    let refused = refused(&wrong).await;
+    assert!(refused.contains(&format!("the registry {own} refuses the credentials")), "{refused}");
 }
 
 // Fault (Registries): a registry in clear text that was not asked for | refuses it, with the line that asks for it | - | nothing

@@ -35,7 +35,7 @@ struct Asked {
 }
 
 /// A component that the host gets itself.
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, untagged)]
 enum Named {
     File { path: PathBuf },

@@ -155,7 +155,7 @@ impl Registry {
                 asked.push(("grant_type", "refresh_token".to_owned()));
                 asked.push(("client_id", "wasm-host".to_owned()));
                 asked.push(("refresh_token", token.expose().to_owned()));
-                let mut form = Url::from(realm.clone());
+                let mut form = realm.clone();
                 form.query_pairs_mut().clear().extend_pairs(&asked);
                 let body = form.query().unwrap_or_default().to_owned();
                 let kind = "application/x-www-form-urlencoded";
