@@ -134,8 +134,8 @@ impl Components {
             Some((service, reference, pin))
         });
         let asked = asked.map(async |(service, reference, pin)| {
-            let registry = self.registries.of(reference).ok()?;
-            let resolved = timeout(limits::oci::MOVED_TIMEOUT, registry.resolve(reference)).await;
+            let resolving = self.registries.resolve(reference);
+            let resolved = timeout(limits::oci::MOVED_TIMEOUT, resolving).await;
             let (what, hint) = match resolved {
                 Ok(Ok(digest)) if digest == pin.manifest => return None,
                 Ok(Ok(digest)) => (

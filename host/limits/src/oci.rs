@@ -38,6 +38,11 @@ pub const ANSWER_BYTES: u64 = 256 * KIB;
 /// Characters of a registry's reason that a message repeats.
 pub const REASON_CHARACTERS: usize = 200;
 
+/// Registries whose connections are kept, and purposes of one registry for which its tokens are. Beyond them, all are
+/// made anew: a control plane can be told any number of names.
+pub const REGISTRIES: usize = 64;
+pub const REPOSITORIES: usize = 1024;
+
 /// Components that are pulled at the same time. Each may hold `COMPONENT_FILE_BYTES`.
 pub const CONCURRENT_PULLS: usize = 4;
 

@@ -6,6 +6,9 @@
 //! somebody says otherwise ([`pins`]), who has signed them ([`signature`]), and where they are kept ([`cache`]).
 //! [`Registries`] puts these together. It knows neither services nor the engine: a component is bytes with a digest.
 
+#[cfg(test)]
+mod fuzz;
+
 pub mod artifact;
 pub mod cache;
 pub mod credentials;

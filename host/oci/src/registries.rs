@@ -18,7 +18,7 @@ use crate::reference::Reference;
 use crate::registry::{Fetched, Registry};
 use crate::settings::RegistriesConfig;
 use crate::signature::{self, SIGNATURE, SIGNED, Signature, SigningKey};
-use wasm_host_limits::oci::{CONCURRENT_PULLS, SIGNATURES, SIGNED_BYTES};
+use wasm_host_limits::oci::{CONCURRENT_PULLS, REGISTRIES, SIGNATURES, SIGNED_BYTES};
 
 /// Bytes of what is kept of the signatures of one manifest: all of them, in JSON.
 const KEPT_SIGNATURES_BYTES: u64 = SIGNATURES as u64 * SIGNED_BYTES * 8;
@@ -55,6 +55,9 @@ impl Registries {
         let mut clients = self.clients.lock();
         if let Some(client) = clients.get(host) {
             return Ok(client.clone());
+        }
+        if clients.len() >= REGISTRIES {
+            clients.clear();
         }
         let client = Arc::new(Registry::new(host, &self.config.of(host), self.files.clone())?);
         clients.insert(host.clone(), client.clone());
@@ -141,9 +144,16 @@ impl Registries {
 
     /// What a reference stands for at the moment, without its component. With trust in keys, it is verified.
     pub async fn pin(&self, reference: &Reference) -> Result<Pin, OciError> {
+        let _place = self.pulls.acquire().await;
         let (_, pin) = self.describe(reference).await?;
         self.verify(reference, pin.manifest).await?;
         Ok(pin)
+    }
+
+    /// The digest of the manifest that a reference stands for at the moment.
+    pub async fn resolve(&self, reference: &Reference) -> Result<ContentDigest, OciError> {
+        let _place = self.pulls.acquire().await;
+        self.of(reference)?.resolve(reference).await
     }
 
     async fn describe(&self, reference: &Reference) -> Result<(Descriptor, Pin), OciError> {

@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, Url};
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use self::auth::{Authorization, Scope};
@@ -26,7 +25,7 @@ use crate::manifest::{ACCEPTED, Descriptor};
 use crate::reference::Reference;
 use crate::settings::RegistryConfig;
 use wasm_host_limits::oci::{
-    ANSWER_BYTES, CONNECT_TIMEOUT, MANIFEST_BYTES, REDIRECTS, RegistryLimits,
+    ANSWER_BYTES, CONNECT_TIMEOUT, MANIFEST_BYTES, REDIRECTS, REPOSITORIES, RegistryLimits,
 };
 use wasm_host_settings::tls;
 
@@ -47,9 +46,8 @@ pub struct Registry {
     plain_http: bool,
     /// Of the application file.
     own: Option<Credentials>,
+    /// Looked at whenever the registry asks who it is: logins expire, and are made anew while a host runs.
     files: CredentialFiles,
-    /// What the files say of each repository, looked up when the registry asks for it.
-    found: Mutex<HashMap<String, std::sync::Arc<OnceCell<Option<Credentials>>>>>,
     /// What the registry is told for each purpose.
     granted: Mutex<HashMap<Scope, Authorization>>,
 }
@@ -94,7 +92,6 @@ impl Registry {
             plain_http: *plain_http,
             own: credentials.clone(),
             files,
-            found: Mutex::default(),
             granted: Mutex::default(),
         })
     }
@@ -235,8 +232,16 @@ impl Registry {
         let Some(authorization) = self.authorize(&response, scope, reference).await? else {
             return Ok(response);
         };
-        self.granted.lock().insert(scope.clone(), authorization.clone());
+        self.grant(scope, authorization.clone());
         self.send_once(again, Some(&authorization), deadline).await
+    }
+
+    fn grant(&self, scope: &Scope, authorization: Authorization) {
+        let mut granted = self.granted.lock();
+        if granted.len() >= REPOSITORIES {
+            granted.clear();
+        }
+        granted.insert(scope.clone(), authorization);
     }
 
     async fn send_once(

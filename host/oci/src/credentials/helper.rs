@@ -35,7 +35,7 @@ pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credentials>,
     {
         return Err(OciError::new(Kind::Local, format!("{name:?} is no credential helper")));
     }
-    let asked = timeout(HELPER_TIMEOUT, run(&program, server)).await;
+    let asked = timeout(HELPER_TIMEOUT, run(Command::new(&program), server)).await;
     let (answer, succeeded) = asked
         .map_err(|_| wrong(&format!("no answer within {HELPER_TIMEOUT:?}")))?
         .map_err(|error| wrong(&error.to_string()))?;
@@ -60,8 +60,8 @@ pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credentials>,
 }
 
 /// As much of its answer as shows that it is too long, and whether it ended well. A helper that is given up is ended.
-async fn run(program: &str, server: &str) -> std::io::Result<(Vec<u8>, bool)> {
-    let mut helper = Command::new(program)
+async fn run(mut helper: Command, server: &str) -> std::io::Result<(Vec<u8>, bool)> {
+    let mut helper = helper
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -88,14 +88,10 @@ async fn run(program: &str, server: &str) -> std::io::Result<(Vec<u8>, bool)> {
 mod tests {
     use super::*;
 
-    /// A helper under a path of its own: what `Command` is given may be one.
     async fn answered(script: &str) -> (Vec<u8>, bool) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("docker-credential-test");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        run(path.to_str().unwrap(), "registry.example").await.unwrap()
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "helper"]);
+        run(shell, "registry.example").await.unwrap()
     }
 
     #[tokio::test]

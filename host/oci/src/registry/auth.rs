@@ -91,11 +91,10 @@ impl Registry {
         &self,
         reference: &Reference,
     ) -> Result<Option<Credentials>, OciError> {
-        if self.own.is_some() {
-            return Ok(self.own.clone());
+        match &self.own {
+            Some(own) => Ok(Some(own.clone())),
+            None => self.files.find(reference).await,
         }
-        let found = self.found.lock().entry(reference.repository.clone()).or_default().clone();
-        found.get_or_try_init(|| self.files.find(reference)).await.cloned()
     }
 
     async fn token(
