@@ -48,7 +48,7 @@ async fn push_with(app: &App, address: &str, name: &str, tag: &str, more: &[&str
     let reference = format!("{address}/{REPOSITORY}:{tag}");
     let arguments = ["push", &reference, file.to_str().unwrap(), "--plain-http"];
     let pushed = app.run(&[&arguments, more].concat()).await;
-    let printed = told(&pushed, Some(0));
+    let printed = answer(pushed);
     let digest = printed.trim().strip_prefix(&format!("oci://{reference}@"));
     digest.expect("what it is called there").to_owned()
 }
@@ -69,6 +69,13 @@ fn told(output: &Output, code: Option<i32>) -> String {
     let said = String::from_utf8(said).unwrap();
     assert_eq!(output.status.code(), code, "{said}");
     said
+}
+
+/// What a command answered, without what it says of work that takes long. It must have succeeded.
+#[track_caller]
+fn answer(output: Output) -> String {
+    told(&output, Some(0));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What `check` says, which must fail as for a wrong application file.

@@ -1,7 +1,7 @@
 //! Who asks, and over what.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use wasm_host_tests::registry::{PASSWORD, USER, skopeo};
@@ -48,7 +48,7 @@ async fn a_registry_lets_in_who_is_logged_in() {
     assert!(told(&right.run(&["check"]).await, Some(0)).contains("ok, 1 service"));
     assert!(refused(&nobody).await.contains(&unknown));
     let refused = refused(&wrong).await;
-    assert!(refused.contains(&refuses) && !refused.contains("wrong\""), "{refused}");
+    assert!(refused.contains(&refuses) && !refused.contains(WRONG), "{refused}");
 
     // The application file may have them, from the environment.
     let keys = format!("username = \"{USER}\"\npassword = \"${{PASSWORD}}\"\n");
@@ -62,19 +62,31 @@ async fn a_credential_helper_is_asked() {
     let address = &registry.address;
     let app = login(app(address, "1"), address, RIGHT);
     push(&app, address, "one", "1").await;
-    let helper = app.path().join("docker-credential-test");
-    fs::write(&helper, format!("#!/bin/sh\n[ \"$1\" = get ] && [ \"$(cat)\" = {address} ] && echo '{{\"ServerURL\":\"x\",\"Username\":\"{USER}\",\"Secret\":\"{PASSWORD}\"}}'\n")).unwrap();
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let answer = format!(r#"{{"ServerURL":"x","Username":"{USER}","Secret":"{PASSWORD}"}}"#);
+    helper(&app, &format!("[ \"$1\" = get ] && [ \"$(cat)\" = {address} ] && echo '{answer}'"));
     let text =
         format!(r#"{{"auths": {{"{address}": {{}}}}, "credHelpers": {{"{address}": "test"}}}}"#);
     fs::write(app.path().join("config.json"), text).unwrap();
     let path = format!("{}:{}", app.path().display(), std::env::var("PATH").unwrap());
     let app = app.env("PATH", &path);
     assert!(told(&app.run(&["check"]).await, Some(0)).contains("ok, 1 service"));
-    fs::write(&helper, "#!/bin/sh\necho the keychain is locked; exit 1\n").unwrap();
+    helper(&app, "echo the keychain is locked; exit 1");
     fs::remove_dir_all(app.path().join(".wasm-host")).unwrap();
     let refused = refused(&app).await;
-    assert!(refused.contains(&format!("the credential helper docker-credential-test: the keychain is locked; try `echo {address} | docker-credential-test get`")), "{refused}");
+    let expected = format!(
+        "the credential helper docker-credential-test: the keychain is locked; try `echo {address} | \
+         docker-credential-test get`"
+    );
+    assert!(refused.contains(&expected), "{refused}");
+}
+
+/// A credential helper named `test`, in the application's folder. Another process writes it: a program that this one has
+/// open to write, which a process that is being started has as well for a moment, cannot be run.
+fn helper(app: &App, script: &str) {
+    let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > docker-credential-test && chmod 755 docker-credential-test";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", write, "sh", script]).current_dir(app.path());
+    assert!(shell.status().unwrap().success());
 }
 
 /// As the public registries do it: another server gives a token for one purpose, to who logs in there.

@@ -49,10 +49,7 @@ async fn what_no_trusted_key_has_signed_is_refused() {
     let two = push(&app, address, "two", "2").await;
     let reference = format!("oci://{address}/{REPOSITORY}:2");
     let rejected = told(&app.run(&["swap", "app", &reference]).await, Some(1));
-    assert!(
-        rejected.starts_with(&format!("rejected: {reference}@{two} is not signed")),
-        "{rejected}"
-    );
+    assert!(rejected.contains(&format!("rejected: {reference}@{two} is not signed")), "{rejected}");
     assert!(host.get("/").await.text().starts_with("begin one"));
     push_with(&app, address, "two", "2", &key).await;
     told(&app.run(&["swap", "app", &reference]).await, Some(0));

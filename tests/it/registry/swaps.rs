@@ -9,7 +9,7 @@ async fn a_swap_takes_what_a_registry_has() {
     let app = app(address, "1");
     let host = app.serve().await;
     let reference = format!("oci://{address}/{REPOSITORY}");
-    let swapped = told(&app.run(&["swap", "app", &format!("{reference}:2")]).await, Some(0));
+    let swapped = answer(app.run(&["swap", "app", &format!("{reference}:2")]).await);
     assert!(swapped.starts_with("activated: "), "{swapped}");
     assert!(host.get("/").await.text().starts_with("begin two"));
     let history = host.history("app").await;
@@ -18,7 +18,7 @@ async fn a_swap_takes_what_a_registry_has() {
     assert_eq!(history[1]["cause"], format!("wasm-host swap {reference}:2"));
     // What is pinned is what the application file means, which has not changed.
     assert!(!pinned(app.path()).contains(&two));
-    let back = told(&app.run(&["rollback", "app"]).await, Some(0));
+    let back = answer(app.run(&["rollback", "app"]).await);
     assert!(back.starts_with("activated: "), "{back}");
     assert!(host.get("/").await.text().starts_with("begin one"));
 
@@ -44,7 +44,7 @@ async fn a_swap_to_what_a_registry_does_not_have_is_rejected() {
     let missing = format!("oci://{address}/{REPOSITORY}:9");
     let rejected = told(&app.run(&["swap", "app", &missing]).await, Some(1));
     assert!(
-        rejected.starts_with(&format!("rejected: the registry {address} has no {missing}")),
+        rejected.contains(&format!("rejected: the registry {address} has no {missing}")),
         "{rejected}"
     );
     assert!(host.get("/").await.text().starts_with("begin one"));
