@@ -16,11 +16,11 @@ use serde::Deserialize;
 use wasm_host_settings::secret::Secret;
 
 use crate::error::{Kind, OciError};
-use crate::reference::Reference;
+use crate::reference::{DOCKER_HUB, Reference};
 use wasm_host_limits::oci::CREDENTIALS_FILE_BYTES;
 
 /// How Docker calls its own registry, in files of credentials.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 
 /// The user name with which helpers mark a token.
 const TOKEN_USER: &str = "<token>";
@@ -92,7 +92,7 @@ impl Document {
         path: &Path,
     ) -> Result<Option<Credentials>, OciError> {
         let server = match reference.host.as_str() {
-            "docker.io" => DOCKER_HUB,
+            DOCKER_HUB => DOCKER_HUB_SERVER,
             host => host,
         };
         let of_host = self.cred_helpers.iter().find(|(key, _)| bare(key) == bare(server));

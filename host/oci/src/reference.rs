@@ -12,6 +12,9 @@ use crate::digest::ContentDigest;
 /// What a reference begins with where a path could stand, too.
 pub const SCHEME: &str = "oci://";
 
+/// What Docker's own registry is called.
+pub(crate) const DOCKER_HUB: &str = "docker.io";
+
 /// Characters of a tag, as registries have it.
 const TAG_CHARACTERS: usize = 128;
 
@@ -91,6 +94,15 @@ impl Reference {
             (None, Some(tag)) => tag.clone(),
             // `parse` lets none through without either.
             (None, None) => "latest".to_owned(),
+        }
+    }
+
+    /// The repository as its registry calls it.
+    pub(crate) fn path(&self) -> String {
+        match self.host == DOCKER_HUB && !self.repository.contains('/') {
+            // What Docker itself keeps is called by its last name everywhere else.
+            true => format!("library/{}", self.repository),
+            false => self.repository.clone(),
         }
     }
 
@@ -182,6 +194,14 @@ mod tests {
             let short = text.strip_prefix(SCHEME).unwrap();
             assert_eq!(Reference::parse(short).unwrap(), reference);
         }
+    }
+
+    #[test]
+    fn what_docker_keeps_itself_is_called_by_its_last_name() {
+        let path = |text| Reference::parse(text).unwrap().path();
+        assert_eq!(path("oci://docker.io/weather:1"), "library/weather");
+        assert_eq!(path("oci://docker.io/shop/weather:1"), "shop/weather");
+        assert_eq!(path("oci://registry.example/weather:1"), "weather");
     }
 
     #[test]

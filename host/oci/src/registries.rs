@@ -95,7 +95,13 @@ impl Registries {
             Some(pin) => reference.at(pin.manifest),
             None => reference.clone(),
         };
-        let (layer, found) = self.describe(&asked).await?;
+        let described = self.describe(&asked).await.map_err(|error| match error.kind {
+            Kind::Missing if pin.is_some() => error.hint(
+                "what is pinned is gone there; `wasm-host update` takes what the tag stands for now",
+            ),
+            _ => error,
+        });
+        let (layer, found) = described?;
         if let Some(pin) = pin.filter(|pin| pin.component != found.component) {
             let message = format!(
                 "{asked} has the component {}, and {} is pinned",

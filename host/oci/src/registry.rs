@@ -22,7 +22,7 @@ use crate::credentials::{CredentialFiles, Credentials};
 use crate::digest::{ContentDigest, Digesting};
 use crate::error::{Kind, OciError};
 use crate::manifest::{ACCEPTED, Descriptor};
-use crate::reference::Reference;
+use crate::reference::{DOCKER_HUB, Reference};
 use crate::settings::RegistryConfig;
 use wasm_host_limits::oci::{
     ANSWER_BYTES, CONNECT_TIMEOUT, MANIFEST_BYTES, REDIRECTS, REPOSITORIES, RegistryLimits,
@@ -32,8 +32,8 @@ use wasm_host_settings::tls;
 /// The header in which a registry says which content it means.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
-/// The host of Docker's registry, which is called `docker.io` everywhere else.
-const DOCKER_HUB: &str = "registry-1.docker.io";
+/// Where Docker's own registry is.
+const DOCKER_HUB_SERVER: &str = "registry-1.docker.io";
 
 /// A registry with the connections to it.
 pub struct Registry {
@@ -67,7 +67,7 @@ impl Registry {
     ) -> Result<Self, OciError> {
         let RegistryConfig { plain_http, ca, credentials, limits } = config;
         let scheme = if *plain_http { "http" } else { "https" };
-        let server = if host == "docker.io" { DOCKER_HUB } else { host };
+        let server = if host == DOCKER_HUB { DOCKER_HUB_SERVER } else { host };
         let local = |error: &dyn std::fmt::Display| {
             OciError::new(Kind::Local, format!("the registry {host} cannot be asked: {error}"))
         };
@@ -303,12 +303,7 @@ impl Registry {
     }
 
     fn url(&self, reference: &Reference, steps: &[&str]) -> Result<Url, OciError> {
-        let repository = match self.host == "docker.io" && !reference.repository.contains('/') {
-            // What Docker itself keeps is called by its last name.
-            true => format!("library/{}", reference.repository),
-            false => reference.repository.clone(),
-        };
-        let path = format!("{repository}/{}", steps.join("/"));
+        let path = format!("{}/{}", reference.path(), steps.join("/"));
         // Of characters that mean nothing in a URL.
         self.base.join(&path).map_err(|error| {
             OciError::new(Kind::Local, format!("{reference} is no usable address: {error}"))

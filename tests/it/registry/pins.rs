@@ -158,6 +158,21 @@ async fn a_registry_that_is_away_is_told_where_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn what_is_pinned_and_gone_is_told_with_what_takes_its_place() {
+    let (registry, one, _) = stocked().await;
+    let address = &registry.address;
+    let app = app(address, "1");
+    told(&app.run(&["update"]).await, Some(0));
+    skopeo(&["delete", "--tls-verify=false", &format!("docker://{address}/{REPOSITORY}:1")]).await;
+    let refused = refused(&app).await;
+    let expected = format!(
+        "the registry {address} has no oci://{address}/{REPOSITORY}:1@{one} (manifest unknown); what is pinned is gone there; \
+         `wasm-host update` takes what the tag stands for now"
+    );
+    assert!(refused.contains(&expected), "{refused}");
+}
+
+#[tokio::test]
 async fn what_was_kept_and_is_damaged_is_asked_for_anew() {
     let (registry, ..) = stocked().await;
     let app = app(&registry.address, "1");

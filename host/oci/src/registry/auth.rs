@@ -44,11 +44,11 @@ struct Granted {
 
 impl Scope {
     pub(super) fn pull(reference: &Reference) -> Self {
-        Self { repository: reference.repository.clone(), writes: false }
+        Self { repository: reference.path(), writes: false }
     }
 
     pub(super) fn push(reference: &Reference) -> Self {
-        Self { repository: reference.repository.clone(), writes: true }
+        Self { repository: reference.path(), writes: true }
     }
 }
 
