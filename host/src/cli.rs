@@ -1,11 +1,14 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
+mod registry;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;
 use wasm_host_settings::duration;
@@ -33,6 +36,14 @@ pub enum Command {
     Test(Test),
     /// Show what a component imports and exports, and which grants it needs.
     Inspect(Inspect),
+    /// Send a component to a registry, and print what it is called there.
+    Push(Push),
+    /// Write a component of a registry to a file.
+    Pull(Pull),
+    /// Ask registries for the tags of the application file anew, and pin what they stand for in wasm-host.lock.
+    Update(Update),
+    /// Keys that sign components.
+    Key(Key),
     /// Show the services of a running host.
     Ps(Ps),
     /// Show what happened to the versions of a service.
@@ -84,6 +95,9 @@ pub struct Serve {
     /// Build and replace components when their sources or files change.
     #[arg(long)]
     pub watch: bool,
+    /// Refuse to start where wasm-host.lock would have to change.
+    #[arg(long)]
+    pub locked: bool,
     /// Write each request with all that its component did as a case for `wasm-host test`, in this folder.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
@@ -102,6 +116,9 @@ pub struct Check {
     /// Show every bound that the file may set, and what is in effect, instead of checking components.
     #[arg(long)]
     pub limits: bool,
+    /// Fail where wasm-host.lock would have to change.
+    #[arg(long)]
+    pub locked: bool,
     #[command(flatten)]
     pub output: Output,
 }
@@ -141,9 +158,11 @@ pub struct Test {
 
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// A component file.
-    #[arg(value_name = "COMPONENT.wasm")]
+    /// A component file, or one of a registry: oci://HOST/REPOSITORY:TAG
+    #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
     pub component: PathBuf,
+    #[command(flatten)]
+    pub access: Access,
     #[command(flatten)]
     pub output: Output,
 }
@@ -166,8 +185,8 @@ pub struct History {
 pub struct Swap {
     /// The service, as the application file names it.
     pub service: String,
-    /// The component that is to take its requests.
-    #[arg(value_name = "COMPONENT.wasm")]
+    /// The component that is to take its requests: a file, or oci://HOST/REPOSITORY:TAG, which the host pulls.
+    #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
     pub component: PathBuf,
     /// Try it on this share of the requests first; it is taken back if it does worse than the old one.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]

@@ -10,6 +10,8 @@ mod gauges;
 pub mod serve;
 pub mod status;
 pub mod application;
+pub mod components;
+pub mod registry;
 pub mod backends;
 mod recordings;
 mod routes;

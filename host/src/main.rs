@@ -7,7 +7,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, serve, test};
+use wasm_host::{check, client, inspect, registry, serve, test};
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
@@ -79,6 +79,10 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Serve(args) => serve::serve(args).await,
         Command::Check(args) => check::check(args).await,
         Command::Test(args) => test::test(args).await,
+        Command::Push(args) => registry::push(args).await,
+        Command::Pull(args) => registry::pull(args).await,
+        Command::Update(args) => registry::update::update(args).await,
+        Command::Key(args) => registry::key(args),
         Command::Ps(args) => client::ps::ps(args).await,
         Command::History(args) => client::history::history(args).await,
         Command::Swap(args) => client::swap::swap(args).await,

@@ -22,6 +22,7 @@ use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
 use crate::colour::told;
+use crate::components::Components;
 use crate::exit::Exit;
 use crate::gauges::Figures;
 use crate::recordings::{self, Recordings};
@@ -224,9 +225,10 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let store = Arc::new(store);
     // The first look comes before components are read, so that no change falls in between.
     let watch = if args.watch { Some(Watch::new(&config).await) } else { None };
-    let Application { registry, slots } =
-        application::load(&config, &backends, &handle, &loader, Some(&store), Some(&recorder))
-            .await?;
+    let components = Components::new(&config, args.locked);
+    let (kept, observer) = (Some(&store), Some(&recorder));
+    let load = application::load(&config, &backends, &handle, &loader, &components, kept, observer);
+    let Application { registry, slots } = load.await?;
     let swaps = Swaps::new(slots, loader, store);
     let bind = async |listen: &Listen, write_idle| {
         Listener::bind(&listen.host, listen.port, write_idle).await
@@ -268,7 +270,9 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let recordings = Arc::new(Recordings::new(&host));
     let seen = admin::telemetry::Seen { reader: pipeline.reader(), recordings };
     let swaps = host.swaps.clone();
-    let admin = Arc::new(Admin::new(host.clone(), swaps, token, sessions, seen, intake));
+    let registries = components.registries();
+    let admin = Admin::new(host.clone(), swaps, registries, token, sessions, seen, intake);
+    let admin = Arc::new(admin);
     Ok(Started {
         host,
         admin,

@@ -26,6 +26,7 @@ mod outbound;
 mod plain_components;
 mod pooler;
 mod record;
+mod registry;
 mod routing;
 mod secrets;
 mod shared_database;

@@ -23,6 +23,7 @@ pub mod ports;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxy;
+pub mod registry;
 pub mod seed;
 pub mod rotel;
 pub mod sockets;

@@ -27,6 +27,8 @@ pub(crate) struct Need {
     pub(crate) pooler: bool,
     /// What scrapes the host, and its checker. Only tests use it.
     pub(crate) prometheus: bool,
+    /// A registry, and a client of it that is not ours. Only tests use them.
+    pub(crate) registry: bool,
     /// OpenTelemetry's library for Python.
     pub(crate) opentelemetry: bool,
     pub(crate) browser: bool,
@@ -40,6 +42,7 @@ impl Need {
         postgres: true,
         pooler: false,
         prometheus: false,
+        registry: false,
         opentelemetry: false,
         browser: false,
     };
@@ -47,6 +50,7 @@ impl Need {
         foreign: true,
         pooler: true,
         prometheus: true,
+        registry: true,
         opentelemetry: true,
         browser: true,
         ..Self::SERVE
@@ -87,6 +91,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     if need.browser && chromium().is_none() {
         packages.push("chromium");
     }
+    if need.registry && shell::find("skopeo").is_none() {
+        packages.push("skopeo");
+    }
     if !packages.is_empty() {
         if !apt::available() {
             bail!("missing: {}; install them with your system's packages", packages.join(", "));
@@ -102,6 +109,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.prometheus {
         prometheus()?;
+    }
+    if need.registry {
+        registry()?;
     }
     if npm {
         node_version()?;
@@ -183,6 +193,17 @@ fn prometheus() -> Result<()> {
         }
         apt::update();
         apt::install_server("prometheus")?;
+    }
+    Ok(())
+}
+
+fn registry() -> Result<()> {
+    if shell::find("docker-registry").is_none() {
+        if !apt::available() {
+            bail!("missing: docker-registry; install it with your system's packages");
+        }
+        apt::update();
+        apt::install_server("docker-registry")?;
     }
     Ok(())
 }

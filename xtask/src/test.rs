@@ -68,6 +68,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         postgres: components,
         pooler: parts.contains(&Part::Integration),
         prometheus: parts.contains(&Part::Integration),
+        registry: parts.contains(&Part::Integration),
         opentelemetry: parts.contains(&Part::Integration),
         browser,
     };

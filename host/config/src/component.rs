@@ -10,6 +10,8 @@ use super::{
 };
 use wasm_host_capabilities::outgoing::settings::outbound;
 use wasm_host_capabilities::postgres::has_literal_password;
+use wasm_host_oci::Reference;
+use wasm_host_oci::reference::SCHEME;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::{Table, free_texts};
@@ -36,6 +38,10 @@ pub(super) fn component(
 
 fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource> {
     let text = written.value.as_str();
+    if text.starts_with(SCHEME) {
+        let reference = cx.checked(&written.at, Reference::parse(text));
+        return reference.map(ComponentSource::Registry);
+    }
     if text.ends_with(".wasm") {
         let path = cx.folder.join(text);
         if disk::is_file(&path) {
@@ -52,8 +58,10 @@ fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource
         let last = text.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or_default();
         let hint = if text.starts_with("components/") {
             format!("did you mean {}?", quoted(last))
+        } else if let Ok(reference) = Reference::parse(text) {
+            format!("did you mean {}?", quoted(&reference.to_string()))
         } else {
-            "write the name of a crate under components/, or the path of a .wasm file".to_owned()
+            "write the name of a crate under components/, the path of a .wasm file, or oci://HOST/REPOSITORY:TAG".to_owned()
         };
         cx.error(&written.at, Problem::new(format!("{} is no component", quoted(text)), hint));
         return None;

@@ -51,6 +51,8 @@ use wasm_host_limits::host::WatchLimits;
 pub use wasm_host_limits::http::HttpLimits;
 pub use wasm_host_limits::service::{ServiceLimits, StaticLimits};
 use wasm_host_limits::telemetry::TelemetryLimits;
+use wasm_host_oci::Reference;
+use wasm_host_oci::settings::RegistriesConfig;
 use wasm_host_settings::Source;
 use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::context::Context;
@@ -74,6 +76,8 @@ pub struct Config {
     /// What services can be granted.
     pub resources: Resources,
     pub services: BTreeMap<String, ServiceConfig>,
+    /// How registries are asked for components, and whose signatures those must have.
+    pub registries: RegistriesConfig,
     pub watch: WatchConfig,
     pub telemetry: TelemetryConfig,
     pub limits: HostLimits,
@@ -170,6 +174,8 @@ pub enum ComponentSource {
     Crate(String),
     /// A `.wasm` file.
     File(PathBuf),
+    /// What a registry has.
+    Registry(Reference),
 }
 
 /// All that a component may reach.
@@ -226,6 +232,17 @@ impl Config {
         PathBuf::from(resolve::STATE_DIR)
     }
 
+    /// `wasm-host.lock`: beside the application file, and of its name. `None`: there is no file.
+    pub fn pins_file(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|file| Path::new(file).with_extension("lock"))
+    }
+
+    /// All references of services to registries, each once.
+    pub fn references(&self) -> BTreeSet<&Reference> {
+        let components = self.services.values().filter_map(ServiceConfig::component);
+        components.filter_map(|component| component.source.reference()).collect()
+    }
+
     /// One component at "/", with no grants and no file.
     pub fn single(component: &Path) -> Config {
         let stem = component.file_stem().unwrap_or_default().to_string_lossy();
@@ -264,6 +281,7 @@ impl Config {
             state_dir: Config::state_dir_alone(),
             resources: Resources::default(),
             services: BTreeMap::from([(name, service)]),
+            registries: RegistriesConfig::default(),
             watch: WatchConfig::default(),
             telemetry: TelemetryConfig::default(),
             limits: host_limits,
@@ -281,6 +299,17 @@ impl Grants {
     /// The name of the resource that is granted of a capability.
     pub fn of<C: Capability>(&self) -> Option<&str> {
         self.resources.get(C::KEY).map(String::as_str)
+    }
+}
+
+// === impl ComponentSource ===
+
+impl ComponentSource {
+    pub fn reference(&self) -> Option<&Reference> {
+        match self {
+            ComponentSource::Registry(reference) => Some(reference),
+            ComponentSource::Crate(_) | ComponentSource::File(_) => None,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use wasm_host_capabilities as capability;
 use wasm_host_limits::setting::Settings as _;
+use wasm_host_oci::settings::registries;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem, Severity};
 use wasm_host_settings::file::Table;
@@ -21,7 +22,8 @@ pub(super) const STATE_DIR: &str = ".wasm-host";
 
 /// What stands at the top of the file: before the tables of capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
-const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record", "telemetry"];
+const OTHER_KEYS: &[&str] =
+    &["service", "registry", "trust", "watch", "limits", "record", "telemetry"];
 
 /// All that may stand at the top of the file.
 pub(super) fn keys() -> Vec<&'static str> {
@@ -91,6 +93,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         );
     }
 
+    let registries = registries(cx, root);
     let watch = watch::watch(cx, root);
     let (telemetry, page_route) = telemetry::telemetry(cx, root);
     let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
@@ -120,6 +123,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         state_dir: cx.folder.join(state_dir),
         resources,
         services,
+        registries,
         watch,
         telemetry,
         limits,

@@ -34,6 +34,7 @@ use crate::listener::Arriving;
 use crate::{is_end_of_connection, request};
 use wasm_host_capabilities::body::full;
 use wasm_host_limits as limits;
+use wasm_host_oci::Registries;
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::swap::Swaps;
@@ -102,6 +103,8 @@ pub struct ServiceStatus {
 pub struct Admin {
     status: Arc<dyn Status>,
     swaps: Arc<Swaps>,
+    /// What pulls components that a swap names by a reference.
+    registries: Arc<Registries>,
     token: Token,
     sessions: Sessions,
     seen: Seen,
@@ -120,6 +123,7 @@ impl Admin {
     pub fn new(
         status: Arc<dyn Status>,
         swaps: Arc<Swaps>,
+        registries: Arc<Registries>,
         token: Token,
         sessions: Sessions,
         seen: Seen,
@@ -128,7 +132,18 @@ impl Admin {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
         let exports = Arc::new(Semaphore::new(limits::telemetry::ARCHIVES));
         let stopping = CancellationToken::new();
-        Self { status, swaps, token, sessions, seen, intake, uploads, exports, stopping }
+        Self {
+            status,
+            swaps,
+            registries,
+            token,
+            sessions,
+            seen,
+            intake,
+            uploads,
+            exports,
+            stopping,
+        }
     }
 
     /// End the answers that have no end of their own.

@@ -24,6 +24,7 @@ pub mod host;
 pub mod http;
 pub mod intake;
 pub mod log;
+pub mod oci;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
@@ -38,12 +39,13 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 11] {
+pub fn tables() -> [(&'static str, Vec<Row>); 12] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
         ("databases of the host's own", embedded_postgres::DatabaseLimits::rows()),
         ("ollama", ollama::OllamaLimits::rows()),
+        ("registry", oci::RegistryLimits::rows()),
         ("limits", host::HostLimits::rows()),
         ("watch", host::WatchLimits::rows()),
         ("components", service::ServiceLimits::rows()),
@@ -66,6 +68,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         http::LISTED,
         intake::LISTED,
         log::LISTED,
+        oci::LISTED,
         ollama::LISTED,
         outgoing::LISTED,
         postgres::LISTED,

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 
 use crate::cli::{self, Format};
 use crate::client::Client;
+use crate::components::reference;
 use crate::exit::Exit;
 use wasm_host_http::control::versions::{Attempt, Outcome};
 use wasm_host_limits as limits;
@@ -18,14 +19,21 @@ use wasm_host_system::table;
 
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
     let client = Client::of(&args.control)?;
-    let component = read(&args.component).await?;
     let path = ["services", &args.service, "swap"];
     let cause = format!("wasm-host swap {}", args.component.display());
-    let mut request = client
-        .request(Method::POST, &path, limits::SWAP_TIMEOUT)?
-        .query(&[("cause", cause)])
-        .header("content-type", "application/wasm")
-        .body(component);
+    let request =
+        client.request(Method::POST, &path, limits::SWAP_TIMEOUT)?.query(&[("cause", cause)]);
+    let mut request = match reference(&args.component)? {
+        // The host pulls it, with its credentials: what is tried is what the registry has.
+        Some(reference) => {
+            let named = serde_json::json!({ "reference": reference.to_string() });
+            request.header("content-type", "application/json").body(named.to_string())
+        }
+        None => {
+            let component = read(&args.component).await?;
+            request.header("content-type", "application/wasm").body(component)
+        }
+    };
     if let Some(percent) = args.canary {
         request = request.query(&[("canary", percent.to_string())]);
         if let Some(time) = args.time {
