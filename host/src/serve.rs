@@ -28,7 +28,7 @@ use crate::recordings::{self, Recordings};
 use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
-use crate::status::{Complaints, table};
+use crate::status::{Conditions, table};
 use crate::watch::Watch;
 use wasm_host_collector::{Bounds, Pipeline, Sender};
 use wasm_host_config::{Config, HttpLimits, TelemetryConfig, TlsConfig};
@@ -255,7 +255,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         telemetry,
         sent: otlp.as_ref().map(Otlp::counts),
         seen: Seen(pipeline.reader()),
-        complaints: Complaints::default(),
+        conditions: Conditions::default(),
         started: clock::now(),
         stopping: AtomicBool::new(false),
     });
@@ -342,7 +342,7 @@ pub(crate) struct Host {
     /// What went to a collector elsewhere.
     pub(crate) sent: Option<Counts>,
     pub(crate) seen: Seen,
-    pub(crate) complaints: Complaints,
+    pub(crate) conditions: Conditions,
     /// Microseconds since 1970.
     pub(crate) started: u64,
     /// The public address.

@@ -85,7 +85,8 @@ pub struct ServiceStatus {
     pub version: Option<String>,
     /// The version on trial and its share of the requests.
     pub canary: Option<String>,
-    /// `running`, or `canary` while a version is on trial.
+    /// `running`; `canary` while a version is on trial; `standing in` while something answers in the place of a backend that
+    /// it is granted; or what it lacks, such as `no database`.
     pub state: String,
     /// Where it answers.
     pub address: String,

@@ -151,6 +151,18 @@ test('figures of services are live, and what is down is counted', async () => {
   host.assertNoProblems();
 });
 
+test('what a demo stands in for is amber, and not counted as down', async () => {
+  const { page } = host;
+  await page.locator('.services .badge.warn').getByText('standing in').waitFor();
+  await page.locator('.backends .badge.warn').getByText('standing in').waitFor();
+  await page.getByText('its demo stands in').waitFor();
+  assert.equal(await page.getByLabel(/^\d+ down$/).count(), 0);
+  await host.go('#/resources?view=graph');
+  await page.locator('.node.backend').first().waitFor();
+  assert.equal(await page.locator('.node.warn').count(), 2);
+  host.assertNoProblems();
+});
+
 test('the graph shows services, backends and what flows', async () => {
   const { fake, page } = host;
   await host.go('#/resources?view=graph');

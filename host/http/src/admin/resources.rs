@@ -50,7 +50,7 @@ pub struct ServiceResource {
 pub struct BackendResource {
     pub backend: String,
     pub kind: String,
-    /// `up`, or `down` with the reason in `detail`, as was last seen.
+    /// `up`, or `standing in` or `down` with the reason in `detail`, as was last seen.
     pub state: String,
     pub detail: Option<String>,
     pub calls: usize,

@@ -62,6 +62,7 @@ export function resources(now) {
         p99: 4_310_000,
       }),
       service('ollamaservice', {
+        state: 'standing in',
         route: '/ollama',
         address: 'http://127.0.0.1:8080/ollama',
         instances: 2,
@@ -89,8 +90,8 @@ export function resources(now) {
       {
         backend: 'ollama.local',
         kind: 'ollama',
-        state: 'up',
-        detail: 'the fallback demo-ollama answers',
+        state: 'standing in',
+        detail: 'no Ollama answers for local; its demo stands in',
         calls: 1,
         rate: 0.42,
         errors: 0,

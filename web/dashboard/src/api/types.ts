@@ -12,7 +12,7 @@ export interface ServiceResource {
   readonly route: string | null;
   readonly version: string | null;
   readonly canary: string | null;
-  readonly state: 'running' | 'canary' | 'starting' | 'failed';
+  readonly state: 'running' | 'canary' | 'standing in' | 'no database';
   readonly address: string;
   readonly instances: number;
   readonly in_flight: number;
@@ -30,7 +30,7 @@ export interface ServiceResource {
 export interface BackendResource {
   readonly backend: string;
   readonly kind: string;
-  readonly state: 'up' | 'down';
+  readonly state: 'up' | 'standing in' | 'down';
   readonly detail: string | null;
   readonly calls: number;
   readonly rate: number;
