@@ -28,7 +28,7 @@ use crate::recordings::{self, Recordings};
 use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
-use crate::status::{Conditions, table};
+use crate::status::{Conditions, Kept, table};
 use crate::watch::Watch;
 use wasm_host_collector::{Bounds, Pipeline, Sender};
 use wasm_host_config::{Config, HttpLimits, TelemetryConfig, TlsConfig};
@@ -256,6 +256,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         sent: otlp.as_ref().map(Otlp::counts),
         seen: Seen(pipeline.reader()),
         conditions: Conditions::default(),
+        kept: Kept::default(),
         started: clock::now(),
         stopping: AtomicBool::new(false),
     });
@@ -343,6 +344,7 @@ pub(crate) struct Host {
     pub(crate) sent: Option<Counts>,
     pub(crate) seen: Seen,
     pub(crate) conditions: Conditions,
+    pub(crate) kept: Kept,
     /// Microseconds since 1970.
     pub(crate) started: u64,
     /// The public address.

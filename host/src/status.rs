@@ -1,6 +1,6 @@
 //! What the control plane says of a running application: its services, its backends, and which asks which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::application::service_variables;
 use crate::backends::Backends;
 use crate::gauges;
+use crate::seen::Seen;
 use crate::serve::Host;
 use wasm_host_capabilities::backend::{Condition, STANDING_IN};
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
@@ -97,8 +98,9 @@ impl Status for Host {
 
     fn resources(&self) -> Pin<Box<dyn Future<Output = Resources> + Send + '_>> {
         Box::pin(async move {
-            let conditions = self.conditions.of(&self.backends).await;
-            self.all(&conditions)
+            let (conditions, others) =
+                tokio::join!(self.conditions.of(&self.backends), self.others());
+            Resources { others, ..self.all(&conditions) }
         })
     }
 
@@ -173,6 +175,26 @@ impl Conditions {
     }
 }
 
+/// The names that telemetry is kept of, asked for as seldom.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Option<(Instant, BTreeSet<String>)>>);
+
+impl Kept {
+    async fn of(&self, seen: &Seen) -> BTreeSet<String> {
+        let mut known = self.0.lock().await;
+        match &*known {
+            Some((at, names)) if at.elapsed() < limits::COMPLAINTS_KEPT => names.clone(),
+            before => {
+                // A store that is busy has those of before.
+                let before = before.as_ref().map(|(_, names)| names.clone()).unwrap_or_default();
+                let names = seen.names().await.unwrap_or(before);
+                *known = Some((Instant::now(), names.clone()));
+                names
+            }
+        }
+    }
+}
+
 impl Host {
     fn all(&self, conditions: &[Looked]) -> Resources {
         let services: Vec<ServiceResource> = self
@@ -219,8 +241,15 @@ impl Host {
             },
             backends: backends.collect(),
             services,
+            others: Vec::new(),
             edges,
         }
+    }
+
+    /// What telemetry is kept of beside the services.
+    async fn others(&self) -> Vec<String> {
+        let names = self.kept.of(&self.seen).await.into_iter();
+        names.filter(|name| !self.config.services.contains_key(name)).collect()
     }
 
     fn grants(&self, service: &str) -> Vec<String> {

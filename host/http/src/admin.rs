@@ -12,6 +12,7 @@ mod page;
 pub mod recordings;
 pub mod resources;
 mod session;
+mod services;
 mod swap;
 pub mod telemetry;
 
@@ -26,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
+pub use self::services::no_service;
 pub use self::session::Sessions;
 use self::telemetry::Seen;
 use crate::control::Token;
@@ -228,6 +230,7 @@ impl Admin {
             }
             ["export"] => {
                 reads(request)?;
+                self.knows_services(request.uri().query()).await?;
                 self.export(request)
             }
             ["resources"] if follows(request) => {
@@ -241,14 +244,14 @@ impl Admin {
             ["resources", name] => {
                 reads(request)?;
                 let Some(service) = self.status.service(name).await else {
-                    return Err(Failure::new(
-                        Kind::NoService,
-                        format!("There is no service {name}."),
-                    ));
+                    return Err(self.no_service(name));
                 };
                 Ok(json(StatusCode::OK, &service))
             }
             _ => {
+                if let ["logs" | "traces" | "telemetry"] = steps {
+                    self.knows_services(request.uri().query()).await?;
+                }
                 if let Some(answer) = self.seen.answer(steps, request, &self.stopping).await? {
                     return Ok(answer);
                 }

@@ -221,6 +221,25 @@ test('what fails is told with its reason, and tried again', async () => {
   host.assertNoProblems(/500/);
 });
 
+test('who else sends telemetry is in every filter, with a colour of its own', async () => {
+  const { page } = host;
+  const all = ['All services', 'apiservice', 'demo-ollama', 'ollamaservice', 'react', 'browser', 'walker'];
+  const options = () => page.getByLabel('Service', { exact: true }).locator('option').allInnerTexts();
+  for (const at of ['#/logs', '#/traces']) {
+    await host.go(at);
+    await eventually(page, 'the services', options, (seen) => seen.join() === all.join());
+  }
+  await host.go('#/resources');
+  await page.getByRole('button', { name: 'Settings' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Settings' });
+  assert.deepEqual(await dialog.locator('option').allInnerTexts(), all);
+  await dialog.getByLabel('Service').selectOption('browser');
+  await dialog.getByRole('button', { name: 'Delete…' }).click();
+  await dialog.getByRole('button', { name: 'Delete for good' }).click();
+  await dialog.getByText('The telemetry of browser is deleted.').waitFor();
+  host.assertNoProblems();
+});
+
 test('telemetry is deleted after a question', async () => {
   const { fake, page } = host;
   await page.getByRole('button', { name: 'Settings' }).click();

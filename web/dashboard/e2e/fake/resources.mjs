@@ -86,6 +86,7 @@ export function resources(now) {
         p99: 640,
       }),
     ],
+    others: ['browser', 'walker'],
     backends: [
       {
         backend: 'ollama.local',

@@ -56,6 +56,8 @@ export interface Resources {
     readonly memory: number;
   };
   readonly services: readonly ServiceResource[];
+  /** What telemetry is kept of beside them: programs and pages outside, the host, services of before. */
+  readonly others: readonly string[];
   readonly backends: readonly BackendResource[];
   readonly edges: readonly Edge[];
 }
