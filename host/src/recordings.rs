@@ -175,7 +175,7 @@ fn unread(id: &str, error: &io::Error) -> Failure {
 }
 
 /// A folder by its name, which leads to no other place.
-fn below(folder: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn below(folder: &str) -> Result<PathBuf, Failure> {
     let path = PathBuf::from(folder);
     let is_plain = path.components().all(|step| matches!(step, Component::Normal(_)));
     is_plain.then_some(path).ok_or_else(|| outside(folder))

@@ -17,8 +17,11 @@ use wasm_host_system::printable::printable;
 use wasm_host_system::table;
 
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
+    // A file that is none is a wrong argument, whether a host runs or not.
+    let component = read(&args.component).await;
+    let component =
+        component.map_err(|error| Exit::Usage(format!("wasm-host: error: {error:#}")))?;
     let client = Client::of(&args.control)?;
-    let component = read(&args.component).await?;
     let path = ["services", &args.service, "swap"];
     let cause = format!("wasm-host swap {}", args.component.display());
     let mut request = client
