@@ -141,9 +141,13 @@ impl Admin {
 
     /// Answer a request to the control plane. Never fails: a failure is a response.
     pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
+        let is_shown = page::is_shown(request.headers());
         self.answer(request).await.unwrap_or_else(|failure| {
             tracing::debug!("control plane: {failure}");
             let mut response = respond(&failure, "admin");
+            if is_shown {
+                page::show(&failure, &mut response);
+            }
             if is_end_of_connection(failure.kind) {
                 response
                     .headers_mut()
