@@ -111,9 +111,13 @@ async fn telemetry_of_others_needs_the_key_or_the_token_and_the_answer_says_how_
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("authorization=Bearer%20KEY"), "{detail}");
         assert!(detail.contains("intake-key = \"${OTLP_KEY}\""), "{detail}");
+        assert!(detail.starts_with("There is no key"), "{detail}");
         let wrong = bearer(&KEY.replace('0', "1"));
         let denied = send(&host, path, &[JSON, ("authorization", &wrong)], &body).await;
         assert_eq!(denied.status, 401, "{path}");
+        let problem = denied.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("This is not the key for telemetry: "), "{detail}");
     }
     for given in [bearer(KEY), host.authorization()] {
         let taken = send(&host, "/v1/traces", &[JSON, ("authorization", &given)], &body).await;

@@ -365,7 +365,6 @@ fn junk_is_refused_as_a_whole() {
             (Encoding::Json, "[]"),
             (Encoding::Json, ""),
             (Encoding::Json, r#"{"resourceSpans":[{"scopeSpans":5}]}"#),
-            (Encoding::Json, r#"{"resourceSpans":[{"scopeSpans":[{"spans":["x"]}]}]}"#),
             (Encoding::Protobuf, "hello"),
             (Encoding::Protobuf, "\x0a\x7f"),
         ] {
@@ -379,9 +378,6 @@ fn junk_is_refused_as_a_whole() {
             assert_eq!((received.taken, received.left_out.count), (0, 0));
         }
     }
-    // It is one item that is broken, and it is not known which others are what they seem.
-    let request = spans("a", |span| span["kind"] = "SPAN_KIND_SERVER".into());
-    assert!(read(Signal::Traces, Encoding::Json, &body(&request), &rules(By::Key)).is_err());
 }
 
 #[test]
@@ -484,4 +480,46 @@ fn a_resource_without_a_name_has_the_one_of_opentelemetry() {
     let body = request.encode_to_vec().into();
     let received = read(Signal::Traces, Encoding::Protobuf, &body, &rules(By::Key)).unwrap();
     assert_eq!(&*taken(&received)[0].service, "unknown_service");
+}
+
+#[test]
+fn an_item_that_cannot_be_read_costs_itself_alone() {
+    for (key, wrong) in [
+        ("traceId", json!("abc")),
+        ("traceId", json!("4bf92f3577b34da6a3ce929d0e0e473")),
+        ("traceId", json!("4bf92f3577b34da6a3ce929d0e0e47360")),
+        ("traceId", json!("4bf92f3577b34da6")),
+        ("spanId", json!("00f067aa0ba902b")),
+        ("spanId", json!("00f067aa0ba902bx")),
+        ("spanId", json!("")),
+        ("spanId", json!(7)),
+        ("parentSpanId", json!("1")),
+        ("startTimeUnixNano", json!("soon")),
+        ("attributes", json!("none")),
+        ("kind", json!("SPAN_KIND_SERVER")),
+    ] {
+        let mut request = spans("a", |_| {});
+        let items = &mut request["resourceSpans"][0]["scopeSpans"][0]["spans"];
+        let (right, mut broken) = (items[0].clone(), items[0].clone());
+        broken[key] = wrong.clone();
+        *items = json!([right, broken, right]);
+        let received = read_json(&request, By::Key);
+        assert_eq!((received.taken, received.left_out.count), (2, 1), "{key}: {wrong}");
+        assert!(received.left_out.why.starts_with("it "), "{}", received.left_out.why);
+        let told = answer(Signal::Traces, Encoding::Json, &received.left_out);
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        assert_eq!(told["partialSuccess"]["rejectedSpans"], "1");
+    }
+    let lines = json!([{ "body": { "stringValue": "a" } }, { "traceId": "abc" }, "x"]);
+    let request = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": lines }] }] });
+    let received = read(Signal::Logs, Encoding::Json, &body(&request), &rules(By::Key)).unwrap();
+    assert_eq!((received.taken, received.left_out.count), (1, 2));
+    // In Protobuf, a name that is no text.
+    let broken = ProtobufMany { items: vec![b"\x2a\x01\xff".as_slice().into(), Bytes::new()] };
+    let scope = ProtobufMany { items: vec![broken.encode_to_vec().into()] };
+    let request = ProtobufOne { items: vec![scope.encode_to_vec().into()] };
+    let request = Bytes::from(request.encode_to_vec());
+    let received = read(Signal::Traces, Encoding::Protobuf, &request, &rules(By::Key)).unwrap();
+    assert_eq!((received.taken, received.left_out.count), (0, 2));
+    assert!(received.left_out.why.starts_with("it cannot be read: "), "{}", received.left_out.why);
 }
