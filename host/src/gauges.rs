@@ -34,8 +34,12 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
         reading(instrument, points.collect())
     };
     let ended = services.iter().flat_map(|service| {
-        let counts =
-            [("served", service.served), ("failed", service.failed), ("left", service.cancelled)];
+        let counts = [
+            ("served", service.served),
+            ("failed", service.failed),
+            ("refused", service.refused),
+            ("left", service.cancelled),
+        ];
         counts.map(|(how, count)| point(&[&service.service, how], count as f64))
     });
     let calls = host.backends.calls().into_iter();

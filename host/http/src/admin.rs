@@ -96,8 +96,11 @@ pub struct ServiceStatus {
     pub in_flight: usize,
     /// Requests that wait for admission.
     pub queued: usize,
+    /// Whole answers, whatever they say.
     pub served: u64,
     pub failed: u64,
+    /// The host had no room for them: 503 of its own.
+    pub refused: u64,
     pub cancelled: u64,
 }
 

@@ -42,6 +42,7 @@ struct Summary {
     queued: usize,
     served: u64,
     failed: u64,
+    refused: u64,
     cancelled: u64,
     rate: f64,
     p50: Option<u64>,
@@ -131,8 +132,13 @@ fn render(described: &Described) -> String {
     fact(
         "Requests",
         format!(
-            "{} running, {} queued, {} served, {} failed, {} cancelled",
-            service.in_flight, service.queued, service.served, service.failed, service.cancelled
+            "{} running, {} queued, {} served, {} failed, {} refused, {} cancelled",
+            service.in_flight,
+            service.queued,
+            service.served,
+            service.failed,
+            service.refused,
+            service.cancelled
         ),
     );
     let known = |time: Option<u64>| time.map_or("-".to_owned(), duration);

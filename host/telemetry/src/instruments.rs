@@ -75,7 +75,7 @@ pub static QUEUED: Instrument = Instrument {
 pub static ENDED: Instrument = Instrument {
     name: "wasm_host.requests.ended",
     unit: "{request}",
-    description: "Requests by how they ended: served, failed, or left by their client",
+    description: "Requests by how they ended: served, failed, refused by the host, or left by their client",
     kind: Kind::Counter,
     labels: &["service", "how"],
 };

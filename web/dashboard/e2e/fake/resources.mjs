@@ -19,6 +19,7 @@ const service = (name, more) => ({
   queued: 0,
   served: 0,
   failed: 0,
+  refused: 0,
   cancelled: 0,
   rate: 0,
   errors: 0,

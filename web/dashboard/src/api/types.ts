@@ -19,6 +19,7 @@ export interface ServiceResource {
   readonly queued: number;
   readonly served: number;
   readonly failed: number;
+  readonly refused: number;
   readonly cancelled: number;
   readonly rate: number;
   readonly errors: number;
