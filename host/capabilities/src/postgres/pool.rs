@@ -192,7 +192,7 @@ impl Pool {
     /// Run a statement outside any transaction. A task of its own: the caller may be gone at any
     /// time, and the connection must still come back in a known state.
     async fn serve(self: Arc<Self>, user: User, mut task: Task) {
-        let acquired = task.stop.or_unwanted(self.acquire(user)).await;
+        let acquired = task.stop.or_unwanted(self.acquire(user, task.seen.request())).await;
         match acquired {
             Err(error) => task.finish(Err(error)),
             Ok(mut lease) => {
@@ -210,7 +210,11 @@ impl Pool {
         }
     }
 
-    pub(super) async fn acquire(self: &Arc<Self>, user: User) -> Result<Lease, Error> {
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        user: User,
+        caller: &RequestContext,
+    ) -> Result<Lease, Error> {
         let place = match self.places.free(user) {
             Some(place) => place,
             None => timeout(self.config.acquire_timeout, self.places.next(user))
@@ -226,7 +230,7 @@ impl Pool {
             let connection = match idle {
                 None => {
                     let made_room = self.make_room();
-                    self.open(user, made_room).await?
+                    self.open(user, made_room, caller).await?
                 }
                 Some(connection) if connection.is_doubtful(&self.login) => continue,
                 Some(mut connection) => {
@@ -281,7 +285,12 @@ impl Pool {
         self.room.get()
     }
 
-    async fn open(&self, user: User, made_room: bool) -> Result<Connection, Error> {
+    async fn open(
+        &self,
+        user: User,
+        made_room: bool,
+        caller: &RequestContext,
+    ) -> Result<Connection, Error> {
         let pass = self.breaker.admit().map_err(|_| error::given_up())?;
         let database = self.login.database();
         let opened = self.connect(user, made_room).await;
@@ -298,7 +307,8 @@ impl Pool {
             Err(_) => pass.failed(),
         }
         opened.map_err(|error| {
-            error::of_unusable(&error, database, !was_down, self.config.connect_timeout)
+            let news = (!was_down).then_some(caller);
+            error::of_unusable(&error, database, news, self.config.connect_timeout)
         })
     }
 

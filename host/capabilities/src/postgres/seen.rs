@@ -45,6 +45,10 @@ impl Seen {
         Self { span, request: request.clone(), operation, gives_rows, database: database.clone() }
     }
 
+    pub(super) fn request(&self) -> &RequestContext {
+        &self.request
+    }
+
     /// It has a connection.
     pub(super) fn connected(&mut self) {
         self.span.event("connection");
