@@ -29,7 +29,14 @@ pub static DATABASE_DURATION: Instrument = Instrument {
     unit: "s",
     description: "Time of a statement, until its last row was read",
     kind: SECONDS,
-    labels: &["service", "db.namespace", "db.operation.name", "error.type"],
+    labels: &[
+        "service",
+        "db.namespace",
+        "db.operation.name",
+        "error.type",
+        "server.address",
+        "server.port",
+    ],
 };
 
 pub static MODEL_DURATION: Instrument = Instrument {

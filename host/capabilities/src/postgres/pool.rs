@@ -20,7 +20,7 @@ use super::pooled::Unusable;
 use super::room::Room;
 use super::statement::{self, Task, Work};
 use super::url::Address;
-use super::{error, run, transaction};
+use super::{error, run, seen, transaction};
 use crate::breaker::{self, Breaker};
 use crate::context::RequestContext;
 use wasm_host_limits::postgres as limits;
@@ -43,7 +43,7 @@ impl PgDatabase {
             control: Arc::new(Control::new(login.clone())),
             administrator: OnceLock::new(),
             room: OnceLock::new(),
-            database: login.database().into(),
+            database: Arc::new(seen::Place::of(login.address())),
             login,
             config,
             places: Places::new(connections),
@@ -171,8 +171,8 @@ impl Database for PgDatabase {
 
 pub(super) struct Pool {
     login: Arc<Login>,
-    /// Its name, for what is seen of statements.
-    pub(super) database: Arc<str>,
+    /// For what is seen of statements.
+    pub(super) database: Arc<seen::Place>,
     pub(super) config: PoolConfig,
     pub(super) control: Arc<Control>,
     administrator: OnceLock<Administrator>,
