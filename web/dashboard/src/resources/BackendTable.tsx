@@ -14,7 +14,7 @@ export function BackendTable({ resources, search }: { resources: Resources; sear
   if (rows.length === 0) return null;
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label="Backends">
-      <table className="backends">
+      <table className="backends stacks">
         <caption>Backends</caption>
         <thead>
           <tr>

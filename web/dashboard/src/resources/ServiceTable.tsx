@@ -132,7 +132,7 @@ export function ServiceTable({ resources, search }: { resources: Resources; sear
   const rows = column ? sorted(matching, column.value, order?.down ?? false) : matching;
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label="Services">
-      <table className="services">
+      <table className="services stacks">
         <caption>Services</caption>
         <thead>
           <tr>
