@@ -1,6 +1,7 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
 mod registry;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
+use self::values::{folder, name, slower, span_id, trace_id};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;
 use wasm_host_settings::duration;
@@ -102,7 +104,7 @@ pub struct Serve {
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
     /// Leave the values of this header or field out of recordings, beside those that look secret. May be repeated.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub redact: Vec<String>,
     #[command(flatten)]
     pub output: Output,
@@ -176,6 +178,7 @@ pub struct Ps {
 #[derive(Args, Debug)]
 pub struct History {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -184,6 +187,7 @@ pub struct History {
 #[derive(Args, Debug)]
 pub struct Swap {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     /// The component that is to take its requests: a file, or oci://HOST/REPOSITORY:TAG, which the host pulls.
     #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
@@ -201,6 +205,7 @@ pub struct Swap {
 #[derive(Args, Debug)]
 pub struct Rollback {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -209,7 +214,7 @@ pub struct Rollback {
 #[derive(Args, Debug)]
 pub struct Logs {
     /// The services, as the application file names them. [default: all, and the host]
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", value_parser = name)]
     pub services: Vec<String>,
     /// Go on with what comes.
     #[arg(short, long)]
@@ -224,10 +229,10 @@ pub struct Logs {
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
     /// Only lines of this trace.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = trace_id)]
     pub trace: Option<String>,
     /// Only lines of this request.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = span_id)]
     pub request: Option<String>,
     /// How many of the last lines.
     #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -260,16 +265,16 @@ impl Level {
 #[derive(Args, Debug)]
 pub struct Traces {
     /// Show this one, with all that was done for it.
-    #[arg(value_name = "TRACE")]
+    #[arg(value_name = "TRACE", value_parser = trace_id)]
     pub trace: Option<String>,
     /// Only those that this service had a part in.
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", value_parser = name)]
     pub service: Option<String>,
     /// Only those that failed.
     #[arg(long)]
     pub errors: bool,
     /// Only those that took longer, for example 200ms.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = slower)]
     pub slower: Option<String>,
     /// Only those with these words in a name, a path, a statement or a reason.
     #[arg(long, value_name = "TEXT")]
@@ -287,6 +292,7 @@ pub struct Traces {
 #[derive(Args, Debug)]
 pub struct Describe {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -295,6 +301,7 @@ pub struct Describe {
 #[derive(Args, Debug)]
 pub struct Record {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     /// How many.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
@@ -313,10 +320,10 @@ pub struct Record {
 #[derive(Args, Debug)]
 pub struct Recordings {
     /// Print the case of this one.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = span_id)]
     pub recording: Option<String>,
     /// Write it to a case file of the component, or of this folder below the application's.
-    #[arg(long, value_name = "FOLDER", requires = "recording")]
+    #[arg(long, value_name = "FOLDER", requires = "recording", value_parser = folder)]
     pub save: Option<Option<String>>,
     #[command(flatten)]
     pub control: Control,
@@ -325,6 +332,7 @@ pub struct Recordings {
 #[derive(Args, Debug)]
 pub struct Wait {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     /// What is waited for.
     #[arg(long = "for", value_enum, default_value_t = Condition::Healthy)]
@@ -362,7 +370,7 @@ pub struct Export {
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<String>,
     /// Only what has to do with this service. [default: all, and the host]
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", value_parser = name)]
     pub service: Option<String>,
     #[command(flatten)]
     pub control: Control,

@@ -29,7 +29,7 @@ use crate::recordings::{self, Recordings};
 use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
-use crate::status::{Complaints, table};
+use crate::status::{Conditions, Kept, table};
 use crate::watch::Watch;
 use wasm_host_collector::{Bounds, Pipeline, Sender};
 use wasm_host_config::{Config, HttpLimits, TelemetryConfig, TlsConfig};
@@ -258,7 +258,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         telemetry,
         sent: otlp.as_ref().map(Otlp::counts),
         seen: Seen(pipeline.reader()),
-        complaints: Complaints::default(),
+        conditions: Conditions::default(),
+        kept: Kept::default(),
         started: clock::now(),
         stopping: AtomicBool::new(false),
     });
@@ -347,7 +348,8 @@ pub(crate) struct Host {
     /// What went to a collector elsewhere.
     pub(crate) sent: Option<Counts>,
     pub(crate) seen: Seen,
-    pub(crate) complaints: Complaints,
+    pub(crate) conditions: Conditions,
+    pub(crate) kept: Kept,
     /// Microseconds since 1970.
     pub(crate) started: u64,
     /// The public address.

@@ -12,6 +12,7 @@ mod page;
 pub mod recordings;
 pub mod resources;
 mod session;
+mod services;
 mod swap;
 pub mod telemetry;
 
@@ -26,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
+pub use self::services::no_service;
 pub use self::session::Sessions;
 use self::telemetry::Seen;
 use crate::control::Token;
@@ -86,7 +88,8 @@ pub struct ServiceStatus {
     pub version: Option<String>,
     /// The version on trial and its share of the requests.
     pub canary: Option<String>,
-    /// `running`, or `canary` while a version is on trial.
+    /// `running`; `canary` while a version is on trial; `standing in` while something answers in the place of a backend that
+    /// it is granted; or what it lacks, such as `no database`.
     pub state: String,
     /// Where it answers.
     pub address: String,
@@ -94,8 +97,11 @@ pub struct ServiceStatus {
     pub in_flight: usize,
     /// Requests that wait for admission.
     pub queued: usize,
+    /// Whole answers, whatever they say.
     pub served: u64,
     pub failed: u64,
+    /// The host had no room for them: 503 of its own.
+    pub refused: u64,
     pub cancelled: u64,
 }
 
@@ -153,9 +159,13 @@ impl Admin {
 
     /// Answer a request to the control plane. Never fails: a failure is a response.
     pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
+        let is_shown = page::is_shown(request.headers());
         self.answer(request).await.unwrap_or_else(|failure| {
             tracing::debug!("control plane: {failure}");
             let mut response = respond(&failure, "admin");
+            if is_shown {
+                page::show(&failure, &mut response);
+            }
             if is_end_of_connection(failure.kind) {
                 response
                     .headers_mut()
@@ -242,6 +252,7 @@ impl Admin {
             }
             ["export"] => {
                 reads(request)?;
+                self.knows_services(request.uri().query()).await?;
                 self.export(request)
             }
             ["resources"] if follows(request) => {
@@ -255,14 +266,14 @@ impl Admin {
             ["resources", name] => {
                 reads(request)?;
                 let Some(service) = self.status.service(name).await else {
-                    return Err(Failure::new(
-                        Kind::NoService,
-                        format!("There is no service {name}."),
-                    ));
+                    return Err(self.no_service(name));
                 };
                 Ok(json(StatusCode::OK, &service))
             }
             _ => {
+                if let ["logs" | "traces" | "telemetry"] = steps {
+                    self.knows_services(request.uri().query()).await?;
+                }
                 if let Some(answer) = self.seen.answer(steps, request, &self.stopping).await? {
                     return Ok(answer);
                 }
