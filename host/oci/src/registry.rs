@@ -121,15 +121,6 @@ impl Registry {
         }
     }
 
-    /// Whether there is such a manifest.
-    pub async fn has_manifest(&self, reference: &Reference) -> Result<bool, OciError> {
-        match self.ask_manifest(Method::HEAD, reference).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == Kind::Missing => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// A blob, piece by piece, verified against its descriptor when it has come to its end.
     pub async fn blob(
         &self,
