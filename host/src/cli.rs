@@ -1,5 +1,6 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
+mod image;
 mod registry;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;
@@ -44,6 +46,8 @@ pub enum Command {
     Update(Update),
     /// Keys that sign components.
     Key(Key),
+    /// Make images for containers: of an application, or of this program alone.
+    Image(Image),
     /// Show the services of a running host.
     Ps(Ps),
     /// Show what happened to the versions of a service.

@@ -163,6 +163,11 @@ impl Components {
 }
 
 impl Pulls {
+    /// What came of each reference.
+    pub fn all(&self) -> impl Iterator<Item = (&Reference, &Result<ComponentFile, OciError>)> {
+        self.0.iter()
+    }
+
     /// A service's own component.
     pub async fn own(&self, config: &Config, component: &ComponentConfig) -> Result<ComponentFile> {
         match (component.source.reference(), component_path(config, &component.source)) {
