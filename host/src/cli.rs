@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand};
+pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;

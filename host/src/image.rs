@@ -97,8 +97,8 @@ fn databases(config: &Config) {
     for (name, database) in config.resources.of::<Postgres>() {
         if database.url.is_none() {
             warn(&format!(
-                "[postgres.{name}] has no url, and the image has no Postgres: services that use it will not be served \
-                 in a container until it has one"
+                "[postgres.{name}] has no url, and the image has no Postgres: the host does not start in a container \
+                 until it has one"
             ));
         }
     }
