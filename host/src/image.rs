@@ -51,9 +51,8 @@ pub async fn image(args: cli::Image) -> Result<(), Exit> {
         ImageCommand::Build(args) => build(args).await,
         ImageCommand::Base(args) => {
             let image = own_image().await?;
-            let registries = args.tag.as_ref().map(|tag| {
-                components::registries(tag, args.to.access.plain_http)
-            });
+            let registries =
+                args.tag.as_ref().map(|tag| components::registries(tag, args.to.access.plain_http));
             deliver(image, args.tag.as_ref(), &args.to, registries.as_ref(), Vec::new()).await
         }
     }
@@ -65,7 +64,9 @@ async fn own_image() -> Result<Image, Exit> {
     let made = tell_if_long_async("packing this program", made).await;
     let (image, has_authorities) = made.context("this program could not be packed")??;
     if !has_authorities {
-        warn("this machine trusts no authorities, so the image trusts none and can speak to no server over TLS; install ca-certificates");
+        warn(
+            "this machine trusts no authorities, so the image trusts none and can speak to no server over TLS; install ca-certificates",
+        );
     }
     Ok(image)
 }
@@ -204,8 +205,11 @@ async fn deliver(
     }
     let digest = match (to.push, tag, registries) {
         (true, Some(tag), Some(registries)) => {
-            tell_if_long_async(&format!("pushing {}", layout::plain(tag)), push(&image, tag, registries))
-                .await?
+            tell_if_long_async(
+                &format!("pushing {}", layout::plain(tag)),
+                push(&image, tag, registries),
+            )
+            .await?
         }
         _ => image.digest(),
     };

@@ -60,9 +60,8 @@ fn files(layout: &Path) -> BTreeMap<String, Vec<u8>> {
     let read = |path: &str| -> Value {
         serde_json::from_slice(&std::fs::read(layout.join(path)).unwrap()).unwrap()
     };
-    let path = |value: &Value| {
-        format!("blobs/{}", value["digest"].as_str().unwrap().replace(':', "/"))
-    };
+    let path =
+        |value: &Value| format!("blobs/{}", value["digest"].as_str().unwrap().replace(':', "/"));
     let manifest = read(&path(&read("index.json")["manifests"][0]));
     let mut all = BTreeMap::new();
     for layer in manifest["layers"].as_array().unwrap().iter().skip(1) {
@@ -93,7 +92,10 @@ async fn the_host_packs_itself_with_what_it_needs_and_nothing_else() {
     // The program itself makes the same image.
     let app = App::new("");
     let program = base.program.to_str().unwrap();
-    let said = app.before(&format!("shift; set -- {program} \"$@\"")).run(&["image", "base", "--output", "x"]).await;
+    let said = app
+        .before(&format!("shift; set -- {program} \"$@\""))
+        .run(&["image", "base", "--output", "x"])
+        .await;
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(base.said.contains(said.trim()), "{said}: {}", base.said);
 }
@@ -156,7 +158,11 @@ async fn all_that_cannot_be_in_an_image_is_named_at_once() {
     let _ = std::fs::remove_file(above);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(64), "{said}");
-    for part in ["'../init.sql' is not below", "'/etc/hostname' is not below", "unbuilt.wasm' cannot be read"] {
+    for part in [
+        "'../init.sql' is not below",
+        "'/etc/hostname' is not below",
+        "unbuilt.wasm' cannot be read",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(!app.path().join("target/image").exists());
@@ -177,7 +183,14 @@ async fn no_secret_is_in_an_image_and_none_has_to_be_there_to_make_one() {
     let said = [&made.stdout[..], &made.stderr[..]].concat();
     let said = String::from_utf8(said).unwrap();
     assert!(made.status.success(), "{said}");
-    for outside in ["SET, a", "NOT_SET, a", "DATABASE, a", "/app/web/pw, a", "/app/key.pem, the", "/tls/cert.pem, the"] {
+    for outside in [
+        "SET, a",
+        "NOT_SET, a",
+        "DATABASE, a",
+        "/app/web/pw, a",
+        "/app/key.pem, the",
+        "/tls/cert.pem, the",
+    ] {
         assert!(said.contains(&format!("not in the image: {outside}")), "{outside}: {said}");
     }
     let files = files(&app.path().join("out"));

@@ -50,7 +50,8 @@ impl Docker {
         daemon.arg("--pidfile").arg(path("pid")).arg("--host").arg(socket(folder.path()));
         daemon.args(["--bridge=none", "--iptables=false"]);
         daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let daemon = daemon.spawn().expect("dockerd is missing: `cargo xtask test containers` installs it");
+        let daemon =
+            daemon.spawn().expect("dockerd is missing: `cargo xtask test containers` installs it");
         let docker = Self { folder, _daemon: daemon };
         eventually("the engine to answer", async || {
             let asked = docker.command(&["version"]).output().await;

@@ -246,8 +246,7 @@ mod tests {
 
     #[test]
     fn without_arguments_everything_runs() {
-        let all: Vec<_> =
-            Part::ALL.into_iter().filter(|part| *part != Part::Containers).collect();
+        let all: Vec<_> = Part::ALL.into_iter().filter(|part| *part != Part::Containers).collect();
         assert_eq!(selected(&[]), (all, vec![]));
         assert_eq!(selected(&["containers"]), (vec![Part::Containers], vec![]));
     }

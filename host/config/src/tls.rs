@@ -10,8 +10,8 @@ use super::{Secret, disk};
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::Table;
-use wasm_host_settings::named::What;
 use wasm_host_settings::interpolate::HOLE;
+use wasm_host_settings::named::What;
 use wasm_host_settings::tls::{ServerTls, TlsError};
 
 const EXAMPLE: &str = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";

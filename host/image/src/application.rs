@@ -85,8 +85,7 @@ impl Application<'_> {
                 }
             }
         }
-        packed.outside =
-            outside.into_iter().map(|(what, name)| Outside { what, name }).collect();
+        packed.outside = outside.into_iter().map(|(what, name)| Outside { what, name }).collect();
         if wrong.is_empty() { Ok(packed) } else { Err(wrong) }
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::image::Image;
 use crate::layer::Draft;
 use crate::libraries::Program;
-use crate::place::{FOLDER, FILE, HTTP_PORT, PROGRAM, STATE, STATE_FOLDER, USER};
+use crate::place::{FILE, FOLDER, HTTP_PORT, PROGRAM, STATE, STATE_FOLDER, USER};
 
 /// One of the places where a system's authorities are looked for.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";

@@ -57,7 +57,8 @@ impl Image {
         let read: Map<String, Value> = serde_json::from_slice(config)
             .map_err(|error| format!("its configuration cannot be read ({error})"))?;
         let mut image = Self { config: read, layers };
-        let ids = image.config.get("rootfs").and_then(|it| it.get("diff_ids")).and_then(Value::as_array);
+        let ids =
+            image.config.get("rootfs").and_then(|it| it.get("diff_ids")).and_then(Value::as_array);
         if ids.map(Vec::len) != Some(image.layers.len()) {
             return Err("its configuration and its manifest name different layers".to_owned());
         }
@@ -145,5 +146,60 @@ pub fn architecture() -> &'static str {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Draft;
+
+    fn blob(kind: &str) -> Blob {
+        Blob { descriptor: Descriptor::of(kind, b"x"), bytes: b"x".to_vec() }
+    }
+
+    fn config(architecture: &str, layers: usize) -> Vec<u8> {
+        let ids = vec![ContentDigest::of(b"x"); layers];
+        let config = json!({
+            "architecture": architecture, "os": "linux", "variant": "kept",
+            "config": { "Labels": null, "User": "1" }, "rootfs": { "type": "layers", "diff_ids": ids },
+        });
+        config.to_string().into_bytes()
+    }
+
+    #[test]
+    fn what_another_image_says_stays_below_what_is_put_onto_it() {
+        let base = Image::read(&config(architecture(), 1), vec![blob(DOCKER_LAYER)]);
+        let mut image = base.unwrap();
+        let mut draft = Draft::default();
+        draft.folder("/app");
+        image.add(draft.build().unwrap(), "more");
+        image.label("title", "x");
+        let config: Value = serde_json::from_slice(&image.config().bytes).unwrap();
+        assert_eq!(config["variant"], "kept");
+        assert_eq!(config["config"]["User"], "1");
+        assert_eq!(config["config"]["Labels"]["org.opencontainers.image.title"], "x");
+        assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
+        let kinds: Vec<_> =
+            image.layers().iter().map(|layer| layer.descriptor.media_type.as_str()).collect();
+        assert_eq!(kinds, [LAYER, LAYER]);
+    }
+
+    #[test]
+    fn what_nothing_can_be_put_onto_is_told() {
+        let own = architecture();
+        for (config, layers, why) in [
+            (b"x".to_vec(), vec![], "cannot be read"),
+            (config(own, 2), vec![blob(LAYER)], "name different layers"),
+            (config("other", 1), vec![blob(LAYER)], "it is for linux/other"),
+            (
+                config(own, 1),
+                vec![blob("application/wasm")],
+                "a layer of the kind application/wasm",
+            ),
+        ] {
+            let told = Image::read(&config, layers).unwrap_err();
+            assert!(told.contains(why), "{told}");
+        }
     }
 }

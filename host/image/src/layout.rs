@@ -107,19 +107,20 @@ fn files(folder: &Path, image: &Image, reference: Option<&Reference>) -> std::io
     for blob in image.layers().iter().chain([&config]) {
         fs::write(blobs.join(blob.descriptor.digest.hex()), &blob.bytes)?;
     }
-    let mut entry = json!({
+    let name = reference.map(plain);
+    let annotations = name.iter().zip(reference).map(|(name, reference)| {
+        json!({
+            "io.containerd.image.name": name,
+            "org.opencontainers.image.ref.name": reference.tag,
+        })
+    });
+    let entry = json!({
         "mediaType": IMAGE_MANIFEST,
         "digest": digest,
         "size": manifest.len(),
         "platform": { "architecture": architecture(), "os": "linux" },
+        "annotations": annotations.last().unwrap_or_else(|| json!({})),
     });
-    let name = reference.map(|reference| plain(reference));
-    if let (Some(reference), Some(name)) = (reference, &name) {
-        entry["annotations"] = json!({
-            "io.containerd.image.name": name,
-            "org.opencontainers.image.ref.name": reference.tag,
-        });
-    }
     let index = json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": [entry] });
     // What Docker before 25 looks for.
     let path = |digest: ContentDigest| format!("blobs/sha256/{}", digest.hex());
@@ -169,9 +170,80 @@ pub fn read(folder: &Path) -> Result<Image> {
 
 fn blob(folder: &Path, digest: ContentDigest, bytes_max: u64) -> Result<Vec<u8>> {
     let path = folder.join("blobs/sha256").join(digest.hex());
-    let bytes = whole(&path, bytes_max).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes =
+        whole(&path, bytes_max).with_context(|| format!("cannot read {}", path.display()))?;
     match ContentDigest::of(&bytes) == digest {
         true => Ok(bytes),
         false => bail!("{} is damaged", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+
+    use super::*;
+    use crate::layer::Draft;
+    use serde_json::Map;
+
+    fn image(text: &str) -> Image {
+        let mut draft = Draft::default();
+        draft.bytes("/app/x", text);
+        let mut image = Image::new(Map::new());
+        image.add(draft.build().unwrap(), "test");
+        image.label("title", "x");
+        image
+    }
+
+    fn name() -> Reference {
+        Reference::parse("registry.example/shop/app:7").unwrap()
+    }
+
+    #[test]
+    fn an_image_reads_as_it_was_written_and_takes_the_place_of_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("image");
+        write(&place, &image("one"), None).unwrap();
+        write(&place, &image("two"), Some(&name())).unwrap();
+        let read = read(&place).unwrap();
+        assert_eq!(read.digest(), image("two").digest());
+        assert_eq!(fs::read_dir(place.join("blobs/sha256")).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let docker = fs::read_to_string(place.join("manifest.json")).unwrap();
+        assert!(docker.contains("[\"registry.example/shop/app:7\"]"), "{docker}");
+    }
+
+    #[test]
+    fn what_is_no_image_is_left_alone_and_what_is_damaged_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("mine"), "x").unwrap();
+        let told = write(folder.path(), &image("one"), None).unwrap_err().to_string();
+        assert!(told.contains("something else than an image"), "{told}");
+        assert!(folder.path().join("mine").exists());
+        let place = folder.path().join("image");
+        write(&place, &image("one"), None).unwrap();
+        let layer = image("one").layers()[0].descriptor.digest;
+        fs::write(place.join("blobs/sha256").join(layer.hex()), "other").unwrap();
+        let told = format!("{:#}", read(&place).unwrap_err());
+        assert!(told.contains("is damaged"), "{told}");
+    }
+
+    #[test]
+    fn an_index_gives_the_image_of_this_kind_of_machine() {
+        let digest = |text: &[u8]| ContentDigest::of(text);
+        let entry = |architecture: &str| {
+            let platform = json!({ "architecture": architecture, "os": "linux" });
+            json!({ "digest": digest(architecture.as_bytes()), "platform": platform })
+        };
+        let index = |entries: &[serde_json::Value]| {
+            Index::of(json!({ "manifests": entries }).to_string().as_bytes()).unwrap()
+        };
+        let (own, other) = (entry(architecture()), entry("other"));
+        let both = index(&[other.clone(), own]);
+        assert_eq!(both.own(), Some(digest(architecture().as_bytes())));
+        assert_eq!(index(slice::from_ref(&other)).own(), None);
+        let nameless = json!({ "digest": digest(b"x") });
+        assert_eq!(index(slice::from_ref(&nameless)).own(), Some(digest(b"x")));
+        assert!(Index::of(&image("x").manifest().to_bytes()).is_none());
     }
 }

@@ -38,9 +38,9 @@ async fn pull(registry: &Registry, reference: &Reference) -> Result<Image, OciEr
     };
     let mut fetched = registry.manifest(reference).await?;
     if let Some(index) = Index::of(&fetched.bytes) {
-        let own = index.own().ok_or_else(|| {
-            unusable(format!("it has no image for linux/{}", architecture()))
-        })?;
+        let own = index
+            .own()
+            .ok_or_else(|| unusable(format!("it has no image for linux/{}", architecture())))?;
         fetched = registry.manifest(&reference.at(own)).await?;
     }
     let manifest = Manifest::from_bytes(&fetched.bytes).map_err(unusable)?;

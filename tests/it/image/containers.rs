@@ -21,8 +21,14 @@ const RUN: [&str; 9] = [
 ];
 
 /// On ports of its own of this machine, whose network it has.
-const SERVE: [&str; 6] =
-    ["serve", "/app/wasm-host.toml", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--state", "/state/host"];
+const SERVE: [&str; 6] = [
+    "serve",
+    "/app/wasm-host.toml",
+    "--listen=127.0.0.1:0",
+    "--admin=127.0.0.1:0",
+    "--state",
+    "/state/host",
+];
 
 #[tokio::test]
 #[ignore = "it needs root and a container engine: `cargo xtask test containers`"]
@@ -61,7 +67,9 @@ async fn a_container_without_rights_serves_the_application_and_ends_when_told() 
 async fn a_database_that_a_container_cannot_have_is_told() {
     let (registry, docker) = (Registry::start().await, Docker::start().await);
     let tag = format!("{}/shop/app:7", registry.address);
-    let app = app_with("[postgres.shop]\n[service.data]\ncomponent = \"parts/app.wasm\"\npostgres = \"shop\"\n");
+    let app = app_with(
+        "[postgres.shop]\n[service.data]\ncomponent = \"parts/app.wasm\"\npostgres = \"shop\"\n",
+    );
     let built = build(&app, &tag, &["--push"]).await;
     assert!(String::from_utf8_lossy(&built.stderr).contains("[postgres.shop] has no url"));
     docker.run(&["pull", &tag]).await;

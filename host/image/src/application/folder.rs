@@ -57,7 +57,8 @@ impl Walk<'_> {
             Err(error) => return wrong.push(cannot(&folder, &error)),
         };
         for entry in entries {
-            let (path, kind) = match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
+            let (path, kind) = match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))
+            {
                 Ok(found) => found,
                 Err(error) => return wrong.push(cannot(&folder, &error)),
             };

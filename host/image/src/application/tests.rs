@@ -20,9 +20,11 @@ fn folder(mode: u32, tick: u64) -> tempfile::TempDir {
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(tick);
         fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     };
-    let names = ["web/index.html", "web/assets/app.js", "web/.well-known/x", "web/.env", "web/a/b/c"];
+    let names =
+        ["web/index.html", "web/assets/app.js", "web/.well-known/x", "web/.env", "web/a/b/c"];
     // In another order, which is another one on disk, too.
-    let names: Vec<_> = if tick.is_multiple_of(2) { names.into() } else { names.into_iter().rev().collect() };
+    let names: Vec<_> =
+        if tick.is_multiple_of(2) { names.into() } else { names.into_iter().rev().collect() };
     names.into_iter().for_each(|name| put(name, name));
     put("target/components/weather.wasm", "weather");
     put("components/weather/src/lib.rs", "source");
