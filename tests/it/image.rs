@@ -51,8 +51,8 @@ fn digest(output: &Output, tag: &str) -> String {
     let printed = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    let digest = printed.trim().strip_prefix(&format!("{tag}@")).map(str::to_owned);
-    digest.unwrap_or_else(|| panic!("{printed}"))
+    let digest = printed.trim().strip_prefix(&format!("{tag}@"));
+    digest.expect("what it is called").to_owned()
 }
 
 /// The files of the layers that are put onto the base, by path.

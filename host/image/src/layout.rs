@@ -108,7 +108,7 @@ fn files(folder: &Path, image: &Image, reference: Option<&Reference>) -> std::io
         fs::write(blobs.join(blob.descriptor.digest.hex()), &blob.bytes)?;
     }
     let name = reference.map(plain);
-    let annotations = name.iter().zip(reference).map(|(name, reference)| {
+    let annotations = name.as_ref().zip(reference).map(|(name, reference)| {
         json!({
             "io.containerd.image.name": name,
             "org.opencontainers.image.ref.name": reference.tag,
@@ -119,7 +119,7 @@ fn files(folder: &Path, image: &Image, reference: Option<&Reference>) -> std::io
         "digest": digest,
         "size": manifest.len(),
         "platform": { "architecture": architecture(), "os": "linux" },
-        "annotations": annotations.last().unwrap_or_else(|| json!({})),
+        "annotations": annotations.unwrap_or_else(|| json!({})),
     });
     let index = json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": [entry] });
     // What Docker before 25 looks for.
