@@ -1,5 +1,6 @@
 //! An image: layers, and the configuration that says how they are run.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use wasm_host_limits::image::BASE_LAYERS;
 use wasm_host_oci::digest::ContentDigest;
@@ -27,7 +28,7 @@ pub struct Image {
 #[derive(Clone, Debug)]
 pub struct Blob {
     pub descriptor: Descriptor,
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 impl Image {
@@ -118,7 +119,7 @@ impl Image {
     /// The configuration as it is sent.
     pub fn config(&self) -> Blob {
         let bytes = serde_json::to_vec(&self.config).unwrap_or_default();
-        Blob { descriptor: Descriptor::of(IMAGE_CONFIG, &bytes), bytes }
+        Blob { descriptor: Descriptor::of(IMAGE_CONFIG, &bytes), bytes: bytes.into() }
     }
 
     pub fn layers(&self) -> &[Blob] {
@@ -155,7 +156,7 @@ mod tests {
     use crate::layer::Draft;
 
     fn blob(kind: &str) -> Blob {
-        Blob { descriptor: Descriptor::of(kind, b"x"), bytes: b"x".to_vec() }
+        Blob { descriptor: Descriptor::of(kind, b"x"), bytes: Bytes::from_static(b"x") }
     }
 
     fn config(architecture: &str, layers: usize) -> Vec<u8> {

@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Write};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
 use wasm_host_limits::image::{LAYER_BYTES, LAYER_ENTRIES};
@@ -55,10 +56,15 @@ pub struct Layer {
     pub descriptor: Descriptor,
     /// Of what is in it, before compression.
     pub diff_id: ContentDigest,
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 impl Draft {
+    /// Whether there is more in it than a layer may have.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.entries.len() > LAYER_ENTRIES
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -103,7 +109,7 @@ impl Draft {
     /// # Errors
     /// A file cannot be read, or it is too much for one layer.
     pub fn build(&self) -> Result<Layer> {
-        if self.entries.len() > LAYER_ENTRIES {
+        if self.is_overfull() {
             bail!("{} files are more than the {LAYER_ENTRIES} of one layer", self.entries.len());
         }
         let gzip = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM);
@@ -116,7 +122,7 @@ impl Draft {
         let Digested { inner, digesting } = archive.into_inner()?;
         let bytes = inner.finish()?;
         let descriptor = Descriptor::of(LAYER, &bytes);
-        Ok(Layer { descriptor, diff_id: digesting.finish(), bytes })
+        Ok(Layer { descriptor, diff_id: digesting.finish(), bytes: bytes.into() })
     }
 }
 

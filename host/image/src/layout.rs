@@ -161,7 +161,7 @@ pub fn read(folder: &Path) -> Result<Image> {
         bail!("{} has more than {BASE_LAYERS} layers", folder.display());
     }
     let layers = manifest.layers.into_iter().map(|descriptor| {
-        let bytes = blob(folder, descriptor.digest, LAYER_BYTES)?;
+        let bytes = blob(folder, descriptor.digest, LAYER_BYTES)?.into();
         Ok(Blob { descriptor, bytes })
     });
     let layers: Vec<_> = layers.collect::<Result<_>>().with_context(wrong)?;

@@ -1,6 +1,8 @@
 //! The bounds of images that are made of the host and of applications.
 
-use super::{GIB, MIB};
+use std::time::Duration;
+
+use super::{GIB, MIB, MINUTE};
 
 bounds! {
 
@@ -12,6 +14,9 @@ pub const LAYER_ENTRIES: usize = 100_000;
 
 /// Layers of an image that an application is put onto. No container engine takes more than about this many.
 pub const BASE_LAYERS: usize = 120;
+
+/// Time for an image of a registry that an application is put onto. A large one over a slow line takes minutes.
+pub const BASE_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
 
 /// Bytes of an image's configuration, and of the index of a layout. They have some KiB.
 pub const IMAGE_CONFIG_BYTES: u64 = 4 * MIB;

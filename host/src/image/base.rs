@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::exit::Exit;
 use wasm_host_image::image::{Blob, Image, architecture};
 use wasm_host_image::layout::{self, Index};
-use wasm_host_limits::image::{BASE_LAYERS, IMAGE_CONFIG_BYTES, LAYER_BYTES};
+use wasm_host_limits::image::{BASE_LAYERS, BASE_TIMEOUT, IMAGE_CONFIG_BYTES, LAYER_BYTES};
 use wasm_host_oci::manifest::Manifest;
 use wasm_host_oci::registry::Registry;
 use wasm_host_oci::{Kind, OciError, Reference, Registries};
@@ -27,7 +28,11 @@ pub(super) async fn read(named: &Path, registries: &Registries) -> Result<Image,
         ))
     })?;
     let registry = registries.of(&reference).map_err(anyhow::Error::new)?;
-    Ok(pull(&registry, &reference).await.map_err(|error| anyhow!(error))?)
+    let pulled = timeout(BASE_TIMEOUT, pull(&registry, &reference)).await.unwrap_or_else(|_| {
+        let message = format!("{reference} did not come within {BASE_TIMEOUT:?}");
+        Err(OciError::new(Kind::Away, message))
+    });
+    Ok(pulled.map_err(|error| anyhow!(error))?)
 }
 
 /// An image of a registry, with every part verified.
@@ -51,7 +56,7 @@ async fn pull(registry: &Registry, reference: &Reference) -> Result<Image, OciEr
     let mut layers = Vec::new();
     for descriptor in manifest.layers {
         let bytes = registry.small_blob(reference, &descriptor, LAYER_BYTES).await?;
-        layers.push(Blob { descriptor, bytes });
+        layers.push(Blob { descriptor, bytes: bytes.into() });
     }
     Image::read(&config, layers).map_err(unusable)
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use wasm_host_limits::image::LAYER_ENTRIES;
+
 use crate::layer::Draft;
 
 /// The one folder whose name begins with a dot and that is served.
@@ -33,6 +35,10 @@ impl Walk<'_> {
                 layer.folder(place);
                 let mut ways = vec![PathBuf::new()];
                 while let Some(way) = ways.pop() {
+                    if layer.is_overfull() {
+                        wrong.push(format!("there are more than {LAYER_ENTRIES} files"));
+                        break;
+                    }
                     self.one(layer, &root, &way, place, &mut ways, &mut wrong);
                 }
             }
