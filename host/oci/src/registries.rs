@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -28,6 +29,14 @@ const KEPT_SIGNATURES_BYTES: u64 = SIGNATURES as u64 * SIGNED_BYTES * 8;
 pub struct Pulled {
     pub bytes: Vec<u8>,
     pub pin: Pin,
+}
+
+/// What is kept of a manifest that was verified. Which component is in it stands there, too: a file of pins alone could
+/// name another one beside a manifest that is signed.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    component: ContentDigest,
+    signatures: Vec<Signature>,
 }
 
 /// What asks registries.
@@ -67,13 +76,19 @@ impl Registries {
     /// The component that a reference stands for. What is pinned and kept is not asked for; what is pinned is asked for
     /// by its digest, whatever its tag stands for by now.
     pub async fn pull(&self, reference: &Reference, pin: Option<Pin>) -> Result<Pulled, OciError> {
+        self.in_turn(reference, self.pull_now(reference, pin)).await
+    }
+
+    /// One of few at a time, as each may hold as much as a component may have, and each within its time.
+    async fn in_turn<T>(
+        &self,
+        reference: &Reference,
+        work: impl Future<Output = Result<T, OciError>>,
+    ) -> Result<T, OciError> {
         let deadline = self.config.of(&reference.host).limits.pull_timeout;
-        let pulled = async {
-            // Each may hold as much as a component may have.
-            let _place = self.pulls.acquire().await;
-            self.pull_now(reference, pin).await
-        };
-        timeout(deadline, pulled).await.unwrap_or_else(|_| {
+        // Those before it have their own deadlines.
+        let _place = self.pulls.acquire().await;
+        timeout(deadline, work).await.unwrap_or_else(|_| {
             let message = format!("{reference} did not come within {deadline:?}");
             Err(OciError::new(Kind::Away, message).hint(format!(
                 "raise pull-timeout below [registry.\"{}\"], if it is that large",
@@ -86,9 +101,9 @@ impl Registries {
         let cache = self.cache.as_ref();
         let find = |pin: &Pin| cache.and_then(|cache| cache.find(pin.component, pin.size));
         if let Some(pin) = pin
+            && self.was_verified(&pin)
             && let Some(bytes) = find(&pin)
         {
-            self.verify(reference, pin.manifest).await?;
             return Ok(Pulled { bytes, pin });
         }
         let asked = match pin {
@@ -109,7 +124,7 @@ impl Registries {
             );
             return Err(OciError::new(Kind::Damaged, message).hint("run `wasm-host update`"));
         }
-        self.verify(reference, found.manifest).await?;
+        self.verify(reference, &found).await?;
         let bytes = match find(&found) {
             Some(bytes) => bytes,
             None => self.download(&asked, &layer).await?,
@@ -150,16 +165,18 @@ impl Registries {
 
     /// What a reference stands for at the moment, without its component. With trust in keys, it is verified.
     pub async fn pin(&self, reference: &Reference) -> Result<Pin, OciError> {
-        let _place = self.pulls.acquire().await;
-        let (_, pin) = self.describe(reference).await?;
-        self.verify(reference, pin.manifest).await?;
-        Ok(pin)
+        let pinned = async {
+            let (_, pin) = self.describe(reference).await?;
+            self.verify(reference, &pin).await?;
+            Ok(pin)
+        };
+        self.in_turn(reference, pinned).await
     }
 
     /// The digest of the manifest that a reference stands for at the moment.
     pub async fn resolve(&self, reference: &Reference) -> Result<ContentDigest, OciError> {
-        let _place = self.pulls.acquire().await;
-        self.of(reference)?.resolve(reference).await
+        let registry = self.of(reference)?;
+        self.in_turn(reference, registry.resolve(reference)).await
     }
 
     async fn describe(&self, reference: &Reference) -> Result<(Descriptor, Pin), OciError> {
@@ -233,26 +250,35 @@ impl Registries {
         Ok(())
     }
 
-    /// Fails unless a trusted key has signed a manifest, if there are such keys.
-    async fn verify(&self, reference: &Reference, manifest: ContentDigest) -> Result<(), OciError> {
+    /// Whether a trusted key has signed a manifest with this component, by what was kept, if there are such keys.
+    fn was_verified(&self, pin: &Pin) -> bool {
         let keys = &self.config.keys;
-        if keys.is_empty() {
+        let kept = || {
+            let text = self.cache.as_ref()?.signatures(pin.manifest, KEPT_SIGNATURES_BYTES)?;
+            serde_json::from_slice::<Kept>(&text).ok()
+        };
+        keys.is_empty()
+            || kept().is_some_and(|kept| {
+                kept.component == pin.component
+                    && signature::is_signed(pin.manifest, &kept.signatures, keys)
+            })
+    }
+
+    /// Fails unless a trusted key has signed a manifest, if there are such keys. What is pinned is what is in it.
+    async fn verify(&self, reference: &Reference, pin: &Pin) -> Result<(), OciError> {
+        if self.was_verified(pin) {
             return Ok(());
         }
-        let kept = self.cache.as_ref().and_then(|cache| {
-            let text = cache.signatures(manifest, KEPT_SIGNATURES_BYTES)?;
-            serde_json::from_slice::<Vec<Signature>>(&text).ok()
-        });
-        if kept.is_some_and(|kept| signature::is_signed(manifest, &kept, keys)) {
-            return Ok(());
-        }
+        let (keys, manifest) = (&self.config.keys, pin.manifest);
         let signatures = self.fetch_signatures(reference, manifest).await?;
         if !signature::is_signed(manifest, &signatures, keys) {
             let (named, found) = (reference.at(manifest), signatures.len());
             let message = match found {
                 0 => format!("{named} is not signed, and [trust] wants it to be"),
                 _ => {
-                    format!("{named} is signed by none of the keys in [trust] ({found} others are)")
+                    format!(
+                        "{named} is signed by none of the keys in [trust] (signatures: {found})"
+                    )
                 }
             };
             return Err(OciError::new(Kind::Unusable, message).hint(
@@ -260,7 +286,8 @@ impl Registries {
             ));
         }
         if let Some(cache) = &self.cache {
-            let text = serde_json::to_vec(&signatures).unwrap_or_default();
+            let kept = Kept { component: pin.component, signatures };
+            let text = serde_json::to_vec(&kept).unwrap_or_default();
             let kept = cache.keep_signatures(manifest, &text);
             kept.map_err(|error| not_kept(reference, &error))?;
         }

@@ -265,6 +265,20 @@ impl Registry {
     /// All of a body that has a bound.
     async fn whole(
         &self,
+        response: Response,
+        bytes_max: u64,
+        what: &str,
+    ) -> Result<Bytes, OciError> {
+        // Small as they are, they could come in single bytes.
+        let deadline = self.limits.pull_timeout;
+        let read = timeout(deadline, self.whole_now(response, bytes_max, what)).await;
+        read.unwrap_or_else(|_| {
+            Err(OciError::new(Kind::Away, format!("{what} did not come within {deadline:?}")))
+        })
+    }
+
+    async fn whole_now(
+        &self,
         mut response: Response,
         bytes_max: u64,
         what: &str,

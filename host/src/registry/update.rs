@@ -32,7 +32,8 @@ pub async fn update(args: cli::Update) -> Result<(), Exit> {
     let asked = asked(&config, &args.services)?;
     let components = Components::new(&config, false);
     let path = config.pins_file().ok_or_else(|| anyhow!("there is no application file"))?;
-    let mut pins = components.pins().map_err(anyhow::Error::new)?;
+    let before = components.pins().map_err(anyhow::Error::new)?;
+    let mut pins = before.clone();
     let registries = components.registries();
     let resolving = join_all(asked.keys().map(|reference| registries.pin(reference)));
     let resolved = tell_if_long_async("asking for tags", resolving).await;
@@ -60,7 +61,9 @@ pub async fn update(args: cli::Update) -> Result<(), Exit> {
         let used: Vec<&Reference> = config.references().into_iter().collect();
         pins.retain(&used);
     }
-    pins.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if pins != before {
+        pins.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     match args.output.format {
         Format::Json => table::json(&changes)?,
         Format::Table => output::show(&render(&changes)),

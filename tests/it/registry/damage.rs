@@ -1,5 +1,7 @@
 //! Registries, and lines to them, that do not give what they promised.
 
+use std::time::Duration;
+
 use wasm_host_tests::proxy::{Damage, Plan, Proxy, Then};
 use wasm_host_tests::upstream::{Step, Upstream};
 
@@ -43,6 +45,23 @@ async fn a_blob_that_stands_still_is_given_up() {
     proxy.set(Plan { down, ..Plan::default() });
     let refused = refused(&app).await;
     assert!(refused.contains("stands still: nothing came for 200ms"), "{refused}");
+}
+
+// Fault (Registries): a blob that comes in drops | gives up when its time is over | - | nothing
+#[tokio::test]
+async fn a_blob_that_comes_in_drops_is_given_up() {
+    let (registry, ..) = stocked().await;
+    let proxy = Proxy::start(&registry.address).await;
+    let app = app_with(&proxy.address, "1", "pull-timeout = \"500ms\"\n");
+    let delay = Duration::from_millis(50);
+    let down = Damage { delay, pieces: Some(1000), ..Damage::default() };
+    proxy.set(Plan { down, ..Plan::default() });
+    let refused = refused(&app).await;
+    let expected = format!(
+        "did not come within 500ms; raise pull-timeout below [registry.\"{}\"], if it is that large",
+        proxy.address
+    );
+    assert!(refused.contains(&expected), "{refused}");
 }
 
 // Fault (Registries): a blob of another digest, also where the disk of the registry is damaged | refuses it, with both digests | - | nothing

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use wasm_host_tests::registry::{PASSWORD, USER, skopeo};
-use wasm_host_tests::tls::Authority;
-use wasm_host_tests::upstream::{Step, Upstream};
+use wasm_host_tests::tls::{Authority, Secure};
+use wasm_host_tests::upstream::{Step, Upstream, json};
 
 use super::*;
 
@@ -177,4 +177,36 @@ async fn a_registry_with_an_authority_of_ones_own_is_trusted_when_it_is_named() 
         refused.contains(&format!("name it with ca = \"FILE.pem\" below [registry.\"{address}\"]")),
         "{refused}"
     );
+}
+
+// Fault (Registries): a registry that sends the host on to a place in clear text | does not follow, and sends no credentials there | - | nothing
+#[tokio::test]
+async fn nothing_leads_from_an_encrypted_registry_to_clear_text() {
+    let authority = Authority::new();
+    let elsewhere = Upstream::start(|_| vec![Step::Send(json("200 OK", "{}"))]).await;
+    for (answer, expected) in [
+        (
+            format!("307 Temporary Redirect\r\nlocation: {}/stolen", elsewhere.url),
+            "is not followed: it sends on to a place without encryption",
+        ),
+        (
+            format!("401 x\r\nwww-authenticate: Bearer realm=\"{}/token\"", elsewhere.url),
+            "wants credentials sent without encryption, to 127.0.0.1",
+        ),
+    ] {
+        let script = move |_: &str| {
+            let text = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+            vec![Step::Send(text.into_bytes())]
+        };
+        let behind = Upstream::start(script).await;
+        let secure = Secure::start(&authority.sign(&["127.0.0.1"]), &behind.url).await;
+        let app = app_with(&secure.address, "1", "ca = \"ca.pem\"\n");
+        let app = login(app, &secure.address, RIGHT);
+        fs::write(app.path().join("ca.pem"), &authority.pem).unwrap();
+        rewrite(&app, "plain-http = true", "plain-http = false");
+        let refused = refused(&app).await;
+        assert!(refused.contains(expected), "{refused}");
+        assert!(secure.handshakes() > 0);
+    }
+    assert!(elsewhere.requests().is_empty(), "{:?}", elsewhere.requests());
 }

@@ -81,6 +81,9 @@ async fn a_tag_that_moves_is_told_and_not_followed() {
 
     let updated = answer(app.run(&["update"]).await);
     let reference = format!("app: oci://{address}/{REPOSITORY}:latest");
+    let missing = told(&app.run(&["update", "ap"]).await, Some(64));
+    let expected = "no service ap has its component from a registry; did you mean app?";
+    assert!(missing.contains(expected), "{missing}");
     assert_eq!(updated, format!("{reference} {one} -> {two}\n"));
     let updated = answer(app.run(&["update", "app"]).await);
     assert_eq!(updated, format!("{reference} is still {two}\n"));

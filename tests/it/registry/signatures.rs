@@ -37,7 +37,7 @@ async fn what_no_trusted_key_has_signed_is_refused() {
     push_with(&other, address, "one", "1", &key).await;
     let refused_other = refused(&app).await;
     assert!(
-        refused_other.contains("is signed by none of the keys in [trust] (1 others are)"),
+        refused_other.contains("is signed by none of the keys in [trust] (signatures: 1)"),
         "{refused_other}"
     );
     // Both hold from now on.
@@ -72,6 +72,31 @@ async fn signatures_are_looked_at_also_where_the_registry_is_away() {
     fs::rename(app.path().join("another.pub"), app.path().join("release.pub")).unwrap();
     let refused = refused(&app).await;
     assert!(refused.contains("cannot be reached"), "{refused}");
+}
+
+#[tokio::test]
+async fn pins_put_no_other_component_into_the_place_of_a_signed_one() {
+    let registry = Registry::start().await;
+    let address = &registry.address;
+    let app = trusting(address, "1").await;
+    push_with(&app, address, "one", "1", &["--sign", "release.key"]).await;
+    push_with(&app, address, "two", "2", &["--sign", "release.key"]).await;
+    let digest = |lock: &str| {
+        let (_, rest) = lock.split_once("component = \"").unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    // Both are kept, and the pin of one says that it is the other.
+    told(&app.run(&["check"]).await, Some(0));
+    let one = pinned(app.path());
+    rewrite(&app, &format!("{REPOSITORY}:1"), &format!("{REPOSITORY}:2"));
+    fs::remove_file(app.path().join("wasm-host.lock")).unwrap();
+    told(&app.run(&["check"]).await, Some(0));
+    let two = pinned(app.path());
+    let mixed = two.replace(&digest(&two), &digest(&one));
+    fs::write(app.path().join("wasm-host.lock"), mixed).unwrap();
+    let refused = refused(&app).await;
+    let expected = format!("has the component {}, and {} is pinned", digest(&two), digest(&one));
+    assert!(refused.contains(&expected), "{refused}");
 }
 
 #[tokio::test]
