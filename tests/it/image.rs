@@ -209,19 +209,24 @@ async fn components_of_registries_are_in_the_image_and_need_no_registry() {
     let address = registry.address.clone();
     let app = App::new(&format!(
         "name = \"shop\"\n[service.app]\ncomponent = \"oci://{address}/shop/app:1\"\nroute = \"/\"\n\
-         [registry.\"{address}\"]\nplain-http = true\n"
+         [registry.\"{address}\"]\nplain-http = true\n[trust]\nkeys = [\"keys/release.pub\"]\n"
     ))
     .env("REGISTRY_AUTH_FILE", "/nonexistent");
+    std::fs::create_dir(app.path().join("keys")).unwrap();
+    assert!(app.run(&["key", "generate", "keys/release"]).await.status.success());
     let one = component("version-one");
     let reference = format!("{address}/shop/app:1");
-    let pushed = app.run(&["push", &reference, one.to_str().unwrap(), "--plain-http"]).await;
-    assert!(pushed.status.success());
+    let push = ["push", &reference, one.to_str().unwrap(), "--plain-http"];
+    let pushed = app.run(&[&push[..], &["--sign", "keys/release.key"]].concat()).await;
+    assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
     let made = build(&app, "registry.example/shop/app:7", &["--output", "out"]).await;
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let packed = files(&app.path().join("out"));
+    assert!(!packed.contains_key("app/keys/release.key"));
     drop(registry);
     // As a container would have it.
     let elsewhere = App::new("").env("REGISTRY_AUTH_FILE", "/nonexistent");
-    for (path, content) in files(&app.path().join("out")) {
+    for (path, content) in packed {
         let path = elsewhere.path().join(path);
         // A folder has no content, and is made for what is in it.
         if !content.is_empty() {

@@ -58,8 +58,9 @@ impl Cache {
         Ok(Self { folder, brought_along: None, bytes_max: CACHE_BYTES })
     }
 
-    /// What is not in the state folder is looked for in the application's, too. That one may be anybody's: what is found
-    /// there is what its digest or its signature says, or it is not taken.
+    /// What is not in the state folder is looked for in the application's, too. A component from there is what its digest
+    /// says, or it is not taken; what is kept of signatures is believed as the application file is, beside which it lies and
+    /// which says whose they must be.
     pub fn with_brought_along(self, application: &Path) -> Self {
         Self { brought_along: Some(application.join(BROUGHT_ALONG)), ..self }
     }
