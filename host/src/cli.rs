@@ -1,5 +1,6 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
+mod image;
 mod registry;
 mod values;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 use self::values::{folder, name, slower, span_id, trace_id};
 use wasm_host_engine::compile::compiler::CompileComponent;
@@ -46,6 +48,8 @@ pub enum Command {
     Update(Update),
     /// Keys that sign components.
     Key(Key),
+    /// Make images for containers: of an application, or of this program alone.
+    Image(Image),
     /// Show the services of a running host.
     Ps(Ps),
     /// Show what happened to the versions of a service.

@@ -41,8 +41,9 @@ impl Components {
     pub fn new(config: &Config, is_locked: bool) -> Self {
         // An application without references makes no folder for them. Where there can be none, nothing is kept.
         let uses = !config.references().is_empty() || !config.registries.registries.is_empty();
-        let cache = uses.then(|| Cache::open(&config.state_dir)).transpose();
-        let cache = cache.unwrap_or_else(|error| {
+        let open = || Ok(Cache::open(&config.state_dir)?.with_brought_along(&config.folder));
+        let cache = uses.then(open).transpose();
+        let cache = cache.unwrap_or_else(|error: Error| {
             tracing::warn!("components of registries are not kept: {error:#}");
             None
         });
@@ -162,6 +163,11 @@ impl Components {
 }
 
 impl Pulls {
+    /// What came of each reference.
+    pub fn all(&self) -> impl Iterator<Item = (&Reference, &Result<ComponentFile, OciError>)> {
+        self.0.iter()
+    }
+
     /// A service's own component.
     pub async fn own(&self, config: &Config, component: &ComponentConfig) -> Result<ComponentFile> {
         match (component.source.reference(), component_path(config, &component.source)) {

@@ -18,6 +18,7 @@ mod routes;
 mod seen;
 pub mod watch;
 pub mod check;
+pub mod image;
 pub mod inspect;
 pub mod test;
 pub mod client;

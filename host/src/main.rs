@@ -7,7 +7,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, registry, serve, test};
+use wasm_host::{check, client, image, inspect, registry, serve, test};
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
@@ -83,6 +83,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Pull(args) => registry::pull(args).await,
         Command::Update(args) => registry::update::update(args).await,
         Command::Key(args) => registry::key(args),
+        Command::Image(args) => image::image(args).await,
         Command::Ps(args) => client::ps::ps(args).await,
         Command::History(args) => client::history::history(args).await,
         Command::Swap(args) => client::swap::swap(args).await,

@@ -18,6 +18,7 @@ mod forwarded;
 mod grants;
 mod health;
 mod hoarding;
+mod image;
 mod isolation;
 mod listener;
 mod log;

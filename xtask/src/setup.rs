@@ -29,6 +29,8 @@ pub(crate) struct Need {
     pub(crate) prometheus: bool,
     /// A registry, and a client of it that is not ours. Only tests use them.
     pub(crate) registry: bool,
+    /// A container engine. Only tests use it, and only where they are asked for.
+    pub(crate) containers: bool,
     /// OpenTelemetry's library for Python.
     pub(crate) opentelemetry: bool,
     pub(crate) browser: bool,
@@ -43,6 +45,7 @@ impl Need {
         pooler: false,
         prometheus: false,
         registry: false,
+        containers: false,
         opentelemetry: false,
         browser: false,
     };
@@ -112,6 +115,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.registry {
         registry()?;
+    }
+    if need.containers {
+        containers()?;
     }
     if npm {
         node_version()?;
@@ -204,6 +210,17 @@ fn registry() -> Result<()> {
         }
         apt::update();
         apt::install_server("docker-registry")?;
+    }
+    Ok(())
+}
+
+fn containers() -> Result<()> {
+    if shell::find("dockerd").is_none() || shell::find("docker").is_none() {
+        if !apt::available() {
+            bail!("missing: Docker's engine; install it with your system's packages");
+        }
+        apt::update();
+        apt::install_server("docker.io")?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use wasm_host_oci::reference::SCHEME;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::{Table, free_texts};
+use wasm_host_settings::named::What;
 
 /// Set by the host for the services that are granted.
 const RESERVED_VARIABLE: &str = "services__";
@@ -43,7 +44,7 @@ fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource
         return reference.map(ComponentSource::Registry);
     }
     if text.ends_with(".wasm") {
-        let path = cx.folder.join(text);
+        let path = cx.path(What::Component, written);
         if disk::is_file(&path) {
             return Some(ComponentSource::File(path));
         }
@@ -67,6 +68,7 @@ fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource
         return None;
     }
     if disk::is_folder(&cx.folder.join("components").join(text)) {
+        cx.name(What::Crate, text, &written.at);
         return Some(ComponentSource::Crate(text.to_owned()));
     }
     let hint = cx

@@ -58,6 +58,7 @@ use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::context::Context;
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
 use wasm_host_settings::file::Table;
+use wasm_host_settings::named::Named;
 use wasm_host_settings::secret::{EnvironmentValue, Secret};
 use wasm_host_settings::value::{self, Listen};
 use wasm_host_settings::{Environment, disk};
@@ -87,6 +88,8 @@ pub struct Config {
     pub redact: Vec<String>,
     /// All that `${...}` stands for in the file.
     pub secrets: Vec<Secret>,
+    /// All files, folders and variables that the file names.
+    pub named: Vec<Named>,
     /// Worth a warning, no reason to stop.
     pub warnings: Vec<Diagnostic>,
 }
@@ -213,7 +216,24 @@ impl Config {
     /// Checks a text. Looks whether the files that it names exist, and reads only those that it
     /// names with `${file:...}`.
     pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
-        resolve::config(source)
+        resolve::config(source.text, Context::new(source))
+    }
+
+    /// The application file at `path`, for an application that runs elsewhere, with the text of the file: secrets need not
+    /// be here, nor certificate and key of the public port.
+    pub fn read_elsewhere(
+        path: &Path,
+        environment: &Environment<'_>,
+    ) -> Result<(Config, String), Diagnostics> {
+        let file = path.display().to_string();
+        let text = kind::read(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
+        if let Some(problem) = kind::of_text(path, &text) {
+            return Err(Diagnostics::of_file(&file, problem));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let source = Source { text: &text, file: &file, folder, environment };
+        let config = resolve::config(&text, Context::elsewhere(&source))?;
+        Ok((config, text))
     }
 
     /// The state folder that the application file at `path` names, for commands that talk to a host which
@@ -288,6 +308,7 @@ impl Config {
             bounds,
             redact: Vec::new(),
             secrets: Vec::new(),
+            named: Vec::new(),
             warnings: Vec::new(),
         }
     }

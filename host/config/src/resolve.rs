@@ -15,7 +15,7 @@ use wasm_host_oci::settings::registries;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem, Severity};
 use wasm_host_settings::file::Table;
-use wasm_host_settings::{Source, value};
+use wasm_host_settings::value;
 
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
@@ -31,9 +31,8 @@ pub(super) fn keys() -> Vec<&'static str> {
     FIRST_KEYS.iter().copied().chain(declaring).chain(OTHER_KEYS.iter().copied()).collect()
 }
 
-pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
-    let mut cx = Context::new(source);
-    let mut text = source.text.to_owned();
+pub(super) fn config(text: &str, mut cx: Context<'_>) -> Result<Config, Diagnostics> {
+    let mut text = text.to_owned();
     let root = syntax::parse(&mut cx, &mut text);
     let config = read(&cx, &Table::open(&cx, "", 0..0, &root, &keys()));
     let (found, bounds) = cx.into_found();
@@ -130,6 +129,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         bounds: Vec::new(),
         redact,
         secrets: cx.secrets(),
+        named: cx.named(),
         warnings: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@ mod cors;
 mod forwarding;
 mod fuzz;
 mod grammar;
+mod named;
 mod outbound;
 mod patience;
 mod registries;

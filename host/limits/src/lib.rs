@@ -22,6 +22,7 @@ pub mod embedded_postgres;
 pub mod held;
 pub mod host;
 pub mod http;
+pub mod image;
 pub mod intake;
 pub mod log;
 pub mod oci;
@@ -66,6 +67,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         embedded_postgres::LISTED,
         held::LISTED,
         http::LISTED,
+        image::LISTED,
         intake::LISTED,
         log::LISTED,
         oci::LISTED,

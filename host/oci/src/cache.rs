@@ -20,10 +20,15 @@ const COMPONENT: &str = "wasm";
 const SIGNATURES: &str = "signatures";
 const PARTIAL: &str = "partial";
 
+/// Where an application that was brought here has what it has from registries, below the folder of its file.
+pub const BROUGHT_ALONG: &str = "target/components/registry";
+
 /// A folder of them.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
+    /// A second one, to which nothing is written.
+    brought_along: Option<PathBuf>,
     bytes_max: u64,
 }
 
@@ -34,19 +39,39 @@ pub(crate) struct Incoming {
     is_kept: bool,
 }
 
+/// The name of the file that has a component.
+pub fn kept_component(digest: ContentDigest) -> String {
+    format!("{}.{COMPONENT}", digest.hex())
+}
+
+/// The name of the file that has the signatures of a manifest.
+pub fn kept_signatures(manifest: ContentDigest) -> String {
+    format!("{}.{SIGNATURES}", manifest.hex())
+}
+
 impl Cache {
     /// In a state folder, which is made if it is not there and must be the host's own.
     pub fn open(state_dir: &Path) -> anyhow::Result<Self> {
         owned::folder(state_dir)?;
         let folder = state_dir.join("registry");
         owned::private_folder(&folder)?;
-        Ok(Self { folder, bytes_max: CACHE_BYTES })
+        Ok(Self { folder, brought_along: None, bytes_max: CACHE_BYTES })
+    }
+
+    /// What is not in the state folder is looked for in the application's, too. A component from there is what its digest
+    /// says, or it is not taken; what is kept of signatures is believed as the application file is, beside which it lies and
+    /// which says whose they must be.
+    pub fn with_brought_along(self, application: &Path) -> Self {
+        Self { brought_along: Some(application.join(BROUGHT_ALONG)), ..self }
     }
 
     /// A component, if it is there and still is what it was.
     pub fn find(&self, digest: ContentDigest, size: u64) -> Option<Vec<u8>> {
         let path = self.path(digest, COMPONENT);
-        let bytes = read(&path, size).ok()?;
+        let Ok(bytes) = read(&path, size) else {
+            let bytes = self.find_brought_along(&kept_component(digest), size)?;
+            return (ContentDigest::of(&bytes) == digest).then_some(bytes);
+        };
         if ContentDigest::of(&bytes) != digest {
             tracing::warn!("{} is damaged; it is asked for anew", path.display());
             let _ = fs::remove_file(&path);
@@ -57,7 +82,13 @@ impl Cache {
 
     /// What was kept of the signatures of a manifest.
     pub(crate) fn signatures(&self, manifest: ContentDigest, bytes_max: u64) -> Option<Vec<u8>> {
-        read(&self.path(manifest, SIGNATURES), bytes_max).ok()
+        let own = read(&self.path(manifest, SIGNATURES), bytes_max).ok();
+        own.or_else(|| self.find_brought_along(&kept_signatures(manifest), bytes_max))
+    }
+
+    fn find_brought_along(&self, name: &str, bytes_max: u64) -> Option<Vec<u8>> {
+        let file = File::open(self.brought_along.as_ref()?.join(name)).ok()?;
+        whole(file, bytes_max).ok()
     }
 
     pub(crate) fn keep_signatures(&self, manifest: ContentDigest, text: &[u8]) -> io::Result<()> {
@@ -124,6 +155,10 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = owned::believed(path)?;
     // For the order in which files go. It changes nothing else.
     let _ = file.set_modified(SystemTime::now());
+    whole(file, bytes_max)
+}
+
+fn whole(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
@@ -184,6 +219,24 @@ mod tests {
         assert_eq!(names(&cache), 0);
         let digest = keep(&cache, b"component");
         assert_eq!(cache.find(digest, 9).as_deref(), Some(&b"component"[..]));
+    }
+
+    #[test]
+    fn what_was_brought_along_is_taken_if_it_is_what_it_says() {
+        let (state, application) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = application.path().join(BROUGHT_ALONG);
+        fs::create_dir_all(&folder).unwrap();
+        let cache = Cache::open(state.path()).unwrap().with_brought_along(application.path());
+        let digest = ContentDigest::of(b"component");
+        fs::write(folder.join(kept_component(digest)), b"component").unwrap();
+        fs::write(folder.join(kept_signatures(digest)), b"[]").unwrap();
+        assert_eq!(cache.find(digest, 9).as_deref(), Some(&b"component"[..]));
+        assert_eq!(cache.signatures(digest, 9).as_deref(), Some(&b"[]"[..]));
+        assert_eq!(cache.find(digest, 8), None);
+        fs::write(folder.join(kept_component(digest)), b"componenT").unwrap();
+        assert_eq!(cache.find(digest, 9), None);
+        // It is another's, and stays as it is.
+        assert!(folder.join(kept_component(digest)).exists());
     }
 
     #[test]

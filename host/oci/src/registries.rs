@@ -323,6 +323,11 @@ impl Registries {
         Ok(signatures)
     }
 
+    /// What is kept of the signatures of a manifest that was verified; nothing where no key is trusted.
+    pub fn signatures(&self, manifest: ContentDigest) -> Option<Vec<u8>> {
+        self.cache.as_ref()?.signatures(manifest, KEPT_SIGNATURES_BYTES)
+    }
+
     /// What is pinned, and so stays in the cache.
     pub fn want(&self, pins: impl Iterator<Item = Pin>) {
         let wanted = pins.flat_map(|pin| [pin.manifest, pin.component]).collect();

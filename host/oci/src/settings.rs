@@ -9,6 +9,7 @@ use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::disk;
 use wasm_host_settings::file::Table;
+use wasm_host_settings::named::What;
 use wasm_host_settings::secret::Secret;
 use wasm_host_settings::tls::Authorities;
 
@@ -123,7 +124,7 @@ fn trust(cx: &Context<'_>, root: &Table<'_>) -> Vec<PublicKey> {
 }
 
 fn key(cx: &Context<'_>, path: &Located<String>) -> Option<PublicKey> {
-    let pem = cx.checked(&path.at, disk::pem(&cx.folder.join(&path.value)))?;
+    let pem = cx.checked(&path.at, disk::pem(&cx.path(What::PublicKey, path)))?;
     let key = PublicKey::from_pem(&pem).map_err(|error| Problem {
         message: format!("{}: {}", path.value, error.message),
         hint: error.hint,

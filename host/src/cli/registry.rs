@@ -71,7 +71,7 @@ pub struct Access {
     pub plain_http: bool,
 }
 
-fn reference(text: &str) -> Result<Reference, String> {
+pub(super) fn reference(text: &str) -> Result<Reference, String> {
     Reference::parse(text).map_err(|problem| problem.to_string())
 }
 

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use wasm_host_http::control::versions::{Attempt, Outcome};
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
-use wasm_host_oci::reference::Reference;
+use wasm_host_oci::Reference;
 use wasm_host_service::history::Verdict;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
