@@ -1,11 +1,15 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
+mod deploy;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::deploy::pause;
+pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;
 use wasm_host_settings::duration;
@@ -57,8 +61,15 @@ pub enum Command {
     Export(Export),
     /// Print the link that signs a browser in to the dashboard.
     Dashboard(Dashboard),
+    /// Print the application as a manifest in the shape of .NET Aspire's.
+    Manifest(Manifest),
+    /// Make files for a cluster, for Compose or for systemd from the application file; or bring it to a cluster.
+    Deploy(Deploy),
     /// Print a script by which a shell completes this program's commands.
     Completion(Completion),
+    /// Do nothing for so long, for example 5s: what a container without a shell does before it stops.
+    #[command(hide = true)]
+    Pause(Pause),
     /// Compile the component on standard input for the host that started this.
     #[command(hide = true)]
     CompileComponent(CompileComponent),
@@ -84,6 +95,9 @@ pub struct Serve {
     /// Build and replace components when their sources or files change.
     #[arg(long)]
     pub watch: bool,
+    /// Wait for databases with a url that are not there yet, for example 5m, before it is an error.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = pause)]
+    pub wait: Duration,
     /// Write each request with all that its component did as a case for `wasm-host test`, in this folder.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,

@@ -19,4 +19,5 @@ pub mod check;
 pub mod inspect;
 pub mod test;
 pub mod client;
+pub mod deploy;
 pub mod shutdown;

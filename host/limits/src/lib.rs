@@ -18,6 +18,7 @@ pub mod setting;
 pub mod backends;
 pub mod compiler;
 pub mod computing;
+pub mod deploy;
 pub mod embedded_postgres;
 pub mod held;
 pub mod host;
@@ -38,7 +39,7 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 11] {
+pub fn tables() -> [(&'static str, Vec<Row>); 12] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
@@ -51,6 +52,7 @@ pub fn tables() -> [(&'static str, Vec<Row>); 11] {
         ("outbound", outgoing::OutboundLimits::rows()),
         ("cors", service::CorsLimits::rows()),
         ("telemetry", telemetry::TelemetryLimits::rows()),
+        ("deploy", deploy::DeployLimits::rows()),
     ]
 }
 
@@ -61,6 +63,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         backends::LISTED,
         compiler::LISTED,
         computing::LISTED,
+        deploy::LISTED,
         embedded_postgres::LISTED,
         held::LISTED,
         http::LISTED,
