@@ -9,6 +9,9 @@ use crate::{File, Plan, yaml};
 const BEGIN: &str = "KNOB-";
 const END: &str = "-BONK";
 
+const MADE: &str =
+    "# Made by `wasm-host deploy helm` from the application file, which is where changes belong.\n";
+
 /// All files of the chart.
 pub fn files(plan: &Plan) -> Vec<File> {
     let objects = kubernetes::objects(plan);
@@ -47,6 +50,7 @@ fn template(object: &Object) -> File {
     if let Some(wanted) = object.wanted_by {
         text = format!("{{{{- if .Values.{wanted} }}}}\n{text}{{{{- end }}}}\n");
     }
+    text.insert_str(0, MADE);
     File::new(format!("templates/{}.yaml", object.file()), text)
 }
 

@@ -23,6 +23,9 @@ pub mod systemd;
 mod within;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use plan::Plan;
 
 /// A file that is to be written.
