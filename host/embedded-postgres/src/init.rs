@@ -78,6 +78,8 @@ fn is_on_its_way(error: &sqlx::Error) -> bool {
     const STARTS: &str = "57P03";
     match error {
         sqlx::Error::Io(_) => true,
+        // What is in front of it closes the connection before a word is said.
+        sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.code().as_deref() == Some(STARTS),
         _ => false,
     }
