@@ -143,7 +143,7 @@ async fn programs_get_the_addresses_as_a_list() {
     assert_eq!(rows[0]["address"], "http://localhost:31001/cart");
 }
 
-// Fault (Deployment): an object of another maker has the labels of an application | is left alone | nothing | nothing
+// Fault (Deployment): an object of another maker has the labels of an application | leaves it alone | nothing | nothing
 #[tokio::test]
 async fn only_what_it_made_itself_is_removed_and_never_data() {
     let recording = Recording::new();
@@ -178,7 +178,7 @@ async fn only_what_it_made_itself_is_removed_and_never_data() {
     }
 }
 
-// Fault (Deployment): pods of an application do not start | `deploy apply` says why, in the words of the cluster, and ends with 1 | those of before serve on | until it is mended
+// Fault (Deployment): pods of an application do not start | `deploy apply` says why, in the words of the cluster, and ends with 1 | answers of the pods of before | nothing
 #[tokio::test]
 async fn what_does_not_run_is_told_with_its_reason() {
     let recording = Recording::new();

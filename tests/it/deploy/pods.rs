@@ -10,7 +10,7 @@ use wasm_host_tests::proxy::Proxy;
 use super::{rich, run};
 use wasm_host_tests::kubernetes::{kustomize, validated};
 
-// Fault (Deployment): whoever reaches the port for probes asks for more than them | 404, and the control plane stays where it is | nothing | nothing
+// Fault (Deployment): whoever reaches the port for probes asks for more than them | has the control plane elsewhere, with its token | 404 | nothing
 #[tokio::test]
 async fn probes_and_figures_need_no_token_and_nothing_else_is_there() {
     let app = App::new(
@@ -44,7 +44,7 @@ async fn probes_and_figures_need_no_token_and_nothing_else_is_there() {
     host.stop().await;
 }
 
-// Fault (Deployment): a database that is not there yet when a host starts | waits for as long as `serve --wait` says | none are taken until then | until it is there
+// Fault (Deployment): a database that is not there yet when a host starts | waits for as long as `serve --wait` says | refused connections until it is there | nothing
 #[tokio::test]
 async fn a_host_waits_for_its_database_and_scripts_run_once_for_all_hosts() {
     let mut postgres = Postgres::start();
