@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::data::is;
 use crate::kubernetes::ROUTE;
 
 /// The columns, as in the article on .NET Aspire and Aspirate.
@@ -52,8 +53,8 @@ pub fn node(context: &str, nodes: Option<&Value>) -> String {
     let first = items.and_then(|items| items.first());
     let addresses = first.and_then(|node| node.pointer("/status/addresses")?.as_array());
     let of_type = |wanted: &str| {
-        let found = addresses?.iter().find(|address| address["type"] == wanted)?;
-        Some(found["address"].as_str()?.to_owned())
+        let found = addresses?.iter().find(|address| is(address, "type", wanted))?;
+        Some(found.get("address")?.as_str()?.to_owned())
     };
     match is_here {
         true => "localhost".to_owned(),

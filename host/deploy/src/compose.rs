@@ -3,6 +3,7 @@
 //! Files stand in the same document, so that it can be moved alone; it needs Compose 2.23.1 or newer for that. Secrets
 //! are variables without which it does not start, from the environment or the file `.env` beside it.
 
+use crate::data::put;
 use serde_json::{Map, Value, json};
 use wasm_host_limits::deploy as limits;
 
@@ -93,28 +94,32 @@ fn host(plan: &Plan) -> Value {
             }));
         }
     }
-    host["entrypoint"] = json!([image::PROGRAM]);
-    host["command"] = arguments().into();
-    host["environment"] = environment.into();
-    host["configs"] = files.collect();
-    host["volumes"] = volumes.into();
-    host["ports"] = json!([format!("127.0.0.1:{}:{}", plan.port, image::HTTP_PORT)]);
-    host["stop_grace_period"] = format!("{}s", seconds(plan.grace())).into();
+    put(&mut host, "entrypoint", json!([image::PROGRAM]));
+    put(&mut host, "command", arguments());
+    put(&mut host, "environment", environment);
+    put(&mut host, "configs", files.collect::<Vec<_>>());
+    put(&mut host, "volumes", volumes);
+    put(&mut host, "ports", json!([format!("127.0.0.1:{}:{}", plan.port, image::HTTP_PORT)]));
+    put(&mut host, "stop_grace_period", format!("{}s", seconds(plan.grace())));
     let control = format!("{}/host", image::STATE);
-    host["healthcheck"] = json!({
-        "test": ["CMD", image::PROGRAM, "ps", "--state", control],
-        "interval": "5s",
-        "timeout": "5s",
-        "retries": 3,
-        "start_period": format!("{}s", limits::START_TIMEOUT.as_secs()),
-    });
+    put(
+        &mut host,
+        "healthcheck",
+        json!({
+            "test": ["CMD", image::PROGRAM, "ps", "--state", control],
+            "interval": "5s",
+            "timeout": "5s",
+            "retries": 3,
+            "start_period": format!("{}s", limits::START_TIMEOUT.as_secs()),
+        }),
+    );
     let waits: Map<_, _> = plan
         .databases
         .iter()
         .map(|database| (database.name.clone(), json!({ "condition": "service_healthy" })))
         .collect();
     if !waits.is_empty() {
-        host["depends_on"] = waits.into();
+        put(&mut host, "depends_on", waits);
     }
     host
 }
@@ -122,45 +127,69 @@ fn host(plan: &Plan) -> Value {
 fn postgres(plan: &Plan, database: &Database) -> Value {
     let Database { resource, name, password, admin_password, .. } = database;
     let mut server = container(&plan.deploy.postgres_image, 999, limits::DATABASE_MEMORY_BYTES);
-    server["environment"] = json!({
-        "PGDATA": "/var/lib/postgresql/data/pgdata",
-        "POSTGRES_INITDB_ARGS": "--auth-host=scram-sha-256 --auth-local=scram-sha-256",
-        "POSTGRES_PASSWORD": required(admin_password),
-        "ROLE": resource,
-        "ROLE_PASSWORD": required(password),
-    });
-    server["configs"] = json!([{
-        "source": "postgres-role",
-        "target": "/docker-entrypoint-initdb.d/10-role.sh",
-    }]);
-    server["volumes"] = json!([{
-        "type": "volume", "source": format!("{name}-data"), "target": "/var/lib/postgresql/data",
-    }]);
-    server["tmpfs"] = json!(["/tmp", "/var/run/postgresql"]);
-    server["shm_size"] = limits::DATABASE_SHARED_BYTES.into();
-    server["stop_grace_period"] = "60s".into();
-    server["healthcheck"] = json!({
-        "test": ["CMD", "pg_isready", "-h", "127.0.0.1", "-U", resource, "-d", resource],
-        "interval": "2s",
-        "timeout": "5s",
-        "retries": 3,
-        "start_period": "300s",
-    });
+    put(
+        &mut server,
+        "environment",
+        json!({
+            "PGDATA": "/var/lib/postgresql/data/pgdata",
+            "POSTGRES_INITDB_ARGS": "--auth-host=scram-sha-256 --auth-local=scram-sha-256",
+            "POSTGRES_PASSWORD": required(admin_password),
+            "ROLE": resource,
+            "ROLE_PASSWORD": required(password),
+        }),
+    );
+    put(
+        &mut server,
+        "configs",
+        json!([{
+            "source": "postgres-role",
+            "target": "/docker-entrypoint-initdb.d/10-role.sh",
+        }]),
+    );
+    put(
+        &mut server,
+        "volumes",
+        json!([{
+            "type": "volume", "source": format!("{name}-data"), "target": "/var/lib/postgresql/data",
+        }]),
+    );
+    put(&mut server, "tmpfs", json!(["/tmp", "/var/run/postgresql"]));
+    put(&mut server, "shm_size", limits::DATABASE_SHARED_BYTES);
+    put(&mut server, "stop_grace_period", "60s");
+    put(
+        &mut server,
+        "healthcheck",
+        json!({
+            "test": ["CMD", "pg_isready", "-h", "127.0.0.1", "-U", resource, "-d", resource],
+            "interval": "2s",
+            "timeout": "5s",
+            "retries": 3,
+            "start_period": "300s",
+        }),
+    );
     server
 }
 
 fn ollama(plan: &Plan, models: &ModelServer) -> Value {
     let memory = plan.deploy.limits.models_memory_bytes;
     let mut server = container(&plan.deploy.ollama_image, 1000, memory);
-    server["environment"] = json!({
-        "HOME": "/models",
-        "OLLAMA_HOST": "0.0.0.0:11434",
-        "OLLAMA_MODELS": "/models/models",
-    });
-    server["volumes"] = json!([{
-        "type": "volume", "source": format!("{}-models", models.name), "target": "/models",
-    }]);
-    server["tmpfs"] = json!(["/tmp"]);
+    put(
+        &mut server,
+        "environment",
+        json!({
+            "HOME": "/models",
+            "OLLAMA_HOST": "0.0.0.0:11434",
+            "OLLAMA_MODELS": "/models/models",
+        }),
+    );
+    put(
+        &mut server,
+        "volumes",
+        json!([{
+            "type": "volume", "source": format!("{}-models", models.name), "target": "/models",
+        }]),
+    );
+    put(&mut server, "tmpfs", json!(["/tmp"]));
     server
 }
 

@@ -12,6 +12,7 @@ pub(crate) use servers::role_script;
 
 use std::time::Duration;
 
+use crate::data::put;
 use serde_json::{Map, Value, json};
 
 use crate::Plan;
@@ -105,7 +106,7 @@ fn object(
 
 fn labels(plan: &Plan, component: &str) -> Value {
     let mut labels = selector(plan, component);
-    labels[MANAGED_BY] = MANAGER.into();
+    put(&mut labels, MANAGED_BY, MANAGER);
     labels
 }
 
@@ -145,7 +146,7 @@ fn secret_variable(plan: &Plan, variable: &str, key: &str) -> Value {
 fn service_port(name: &str, port: u16, application: Option<&str>) -> Value {
     let mut entry = json!({ "name": name, "port": port, "protocol": "TCP", "targetPort": name });
     if let Some(application) = application {
-        entry["appProtocol"] = application.into();
+        put(&mut entry, "appProtocol", application);
     }
     entry
 }

@@ -1,5 +1,6 @@
 //! The objects as a base of kustomize, with an overlay for a cluster on this machine and one as an example for others.
 
+use crate::data::put;
 use serde_json::{Value, json};
 
 use crate::kubernetes::{self, Object};
@@ -34,8 +35,8 @@ fn file(object: &Object) -> File {
 }
 
 fn kustomization(mut body: Value) -> String {
-    body["apiVersion"] = "kustomize.config.k8s.io/v1beta1".into();
-    body["kind"] = "Kustomization".into();
+    put(&mut body, "apiVersion", "kustomize.config.k8s.io/v1beta1");
+    put(&mut body, "kind", "Kustomization");
     format!("{MADE}{}", yaml::document(&body))
 }
 
@@ -65,13 +66,17 @@ fn local(plan: &Plan, objects: &[Object]) -> String {
     }
     let mut body = json!({ "resources": ["../../base"], "patches": patches });
     if !plan.all_secrets().is_empty() {
-        body["secretGenerator"] = json!([{
-            "name": plan.secret_name(),
-            "namespace": plan.namespace,
-            "behavior": "merge",
-            "envs": ["secrets.env"],
-        }]);
-        body["generatorOptions"] = json!({ "disableNameSuffixHash": true });
+        put(
+            &mut body,
+            "secretGenerator",
+            json!([{
+                "name": plan.secret_name(),
+                "namespace": plan.namespace,
+                "behavior": "merge",
+                "envs": ["secrets.env"],
+            }]),
+        );
+        put(&mut body, "generatorOptions", json!({ "disableNameSuffixHash": true }));
     }
     kustomization(body)
 }
@@ -81,15 +86,15 @@ fn production(plan: &Plan, objects: &[Object]) -> String {
     let (name, version) = split(&plan.image);
     let mut image = json!({ "name": name, "newName": name });
     match version {
-        Version::Tag(tag) => image["newTag"] = tag.into(),
-        Version::Digest(digest) => image["digest"] = digest.into(),
+        Version::Tag(tag) => put(&mut image, "newTag", tag),
+        Version::Digest(digest) => put(&mut image, "digest", digest),
     }
     let mut body = json!({ "resources": ["../../base"], "images": [image] });
     if objects.iter().any(|object| {
         object.body.pointer("/spec/replicas").is_some() && object.kind == "Deployment"
     }) {
         let count = plan.deploy.limits.replicas.max(3);
-        body["replicas"] = json!([{ "name": plan.name, "count": count }]);
+        put(&mut body, "replicas", json!([{ "name": plan.name, "count": count }]));
     }
     let text = kustomization(body);
     let fill = fill(plan, "secrets.env");

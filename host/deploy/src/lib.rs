@@ -11,6 +11,7 @@
 
 pub mod address;
 pub mod compose;
+mod data;
 mod document;
 pub mod helm;
 pub mod kubernetes;

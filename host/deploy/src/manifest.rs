@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::data::put;
 use serde_json::{Map, Value, json};
 
 use crate::plan::{Database, ModelServer, Mount, Origin, SecretKey};
@@ -54,7 +55,7 @@ fn parameter(parameters: &Parameters, secret: &SecretKey) -> Value {
     let mut input = json!({ "type": "string", "secret": true });
     if secret.origin == Origin::Made {
         let generate = json!({ "minLength": MADE_CHARACTERS, "special": false });
-        input["default"] = json!({ "generate": generate });
+        put(&mut input, "default", json!({ "generate": generate }));
     }
     json!({
         "type": "parameter.v0",

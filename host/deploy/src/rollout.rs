@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use crate::data::is;
+use crate::kubernetes::MANAGER;
+
 /// What of the Deployments and StatefulSets in `kubectl get deployments,statefulsets -o json` does not run yet as it was
 /// applied, in words.
 pub fn pending(workloads: &Value) -> Vec<String> {
@@ -55,7 +58,8 @@ fn reasons_of(pod: &Value) -> Vec<String> {
         reasons.push(format!("pod {name}: {reason}: {message}{}", ended.unwrap_or_default()));
     }
     for condition in list("/status/conditions") {
-        let is_unscheduled = condition["type"] == "PodScheduled" && condition["status"] == "False";
+        let is_unscheduled =
+            is(condition, "type", "PodScheduled") && is(condition, "status", "False");
         if is_unscheduled {
             let reason = text(condition, "/reason").unwrap_or_default();
             let message = text(condition, "/message").unwrap_or_default();
@@ -86,9 +90,10 @@ pub fn leftovers(found: &Value, current: &[(String, String)]) -> Vec<(String, St
 
 fn is_ours(item: &Value) -> bool {
     let managers = item.pointer("/metadata/managedFields").and_then(Value::as_array);
-    managers.into_iter().flatten().any(|entry| {
-        entry["manager"] == crate::kubernetes::MANAGER && entry["operation"] == "Apply"
-    })
+    managers
+        .into_iter()
+        .flatten()
+        .any(|entry| is(entry, "manager", MANAGER) && is(entry, "operation", "Apply"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The host: its Deployment with all that belongs to it, and a Service for each name that is asked for.
 
+use crate::data::{put, put_metadata};
 use serde_json::{Map, Value, json};
 use wasm_host_limits::deploy as limits;
 
@@ -44,7 +45,7 @@ fn secrets(plan: &Plan) -> Object {
     let keys: Vec<_> = plan.all_secrets().into_iter().map(|secret| secret.name).collect();
     let mut secret =
         object(plan, ("v1", "Secret"), plan.secret_name(), &plan.name, json!({ "type": "Opaque" }));
-    secret.body["metadata"]["annotations"] = json!({ "wasm-host/keys": keys.join(",") });
+    put_metadata(&mut secret.body, "annotations", json!({ "wasm-host/keys": keys.join(",") }));
     secret
 }
 
@@ -76,7 +77,7 @@ fn deployment(plan: &Plan) -> Object {
         // Their number is the scaler's, and applying the file again does not change it.
         return object(spec);
     }
-    spec["replicas"] = deploy.limits.replicas.into();
+    put(&mut spec, "replicas", deploy.limits.replicas);
     object(spec).knob("/spec/replicas", "replicas")
 }
 
@@ -147,12 +148,12 @@ fn container(plan: &Plan) -> Value {
         "volumeMounts": mounts(plan),
     });
     if !env.is_empty() {
-        container["env"] = env.into();
+        put(&mut container, "env", env);
     }
     if !limits.stop_delay.is_zero() {
         // Of the program itself: the image has no shell, and clusters before 1.30 cannot sleep by themselves.
         let command = json!([image::PROGRAM, "pause", format!("{}s", seconds(limits.stop_delay))]);
-        container["lifecycle"] = json!({ "preStop": { "exec": { "command": command } } });
+        put(&mut container, "lifecycle", json!({ "preStop": { "exec": { "command": command } } }));
     }
     container
 }
@@ -227,7 +228,7 @@ fn services(plan: &Plan) -> impl Iterator<Item = Object> {
         let mut made = object(plan, ("v1", "Service"), &service.name, &plan.name, rest)
             .knob("/spec/type", "serviceType");
         // For the table of addresses: all of them lead to the same port.
-        made.body["metadata"]["annotations"] = json!({ super::ROUTE: service.route });
+        put_metadata(&mut made.body, "annotations", json!({ super::ROUTE: service.route }));
         made
     })
 }
@@ -239,10 +240,10 @@ fn ingress(plan: &Plan) -> Option<Object> {
     let path = json!({ "path": "/", "pathType": "Prefix", "backend": backend });
     let mut spec = json!({ "rules": [{ "host": host, "http": { "paths": [path] } }] });
     if let Some(class) = &deploy.ingress_class {
-        spec["ingressClassName"] = class.as_str().into();
+        put(&mut spec, "ingressClassName", class.as_str());
     }
     if let Some(secret) = &deploy.ingress_tls {
-        spec["tls"] = json!([{ "hosts": [host], "secretName": secret }]);
+        put(&mut spec, "tls", json!([{ "hosts": [host], "secretName": secret }]));
     }
     let rest = json!({ "spec": spec });
     let mut made = object(plan, ("networking.k8s.io/v1", "Ingress"), &plan.name, &plan.name, rest)

@@ -1,5 +1,6 @@
 //! Servers beside the host: a Postgres and an Ollama for each table without a url, each with a volume.
 
+use crate::data::put;
 use serde_json::{Value, json};
 use wasm_host_limits::deploy as limits;
 
@@ -55,7 +56,7 @@ fn set(plan: &Plan, name: &str, server: Server, storage_bytes: u64, user: u32) -
         "resources": { "requests": { "storage": quantity(storage_bytes) } },
     });
     if let Some(class) = &plan.deploy.storage_class {
-        claim["storageClassName"] = class.as_str().into();
+        put(&mut claim, "storageClassName", class.as_str());
     }
     let spec = json!({
         "replicas": 1,
