@@ -50,7 +50,7 @@ pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
         }
         DeployTarget::Helm { source, output } => helm(&plan(&source)?, &output),
         DeployTarget::Compose { source, output } => compose(&plan(&source)?, &output),
-        DeployTarget::Systemd { source, output } => systemd(&plan(&source)?, &output),
+        DeployTarget::Systemd { source, output } => systemd(&read(&source, true)?, &output),
         DeployTarget::Apply(args) => {
             let plan = plan(&args.source)?;
             let count = kubernetes(&plan, &args.output)?;
@@ -60,8 +60,13 @@ pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
     }
 }
 
-/// Reads the application file. The values of its secrets are not asked for.
+/// Reads the application file for containers.
 fn plan(source: &DeploySource) -> Result<Plan, Exit> {
+    read(source, false)
+}
+
+/// Reads the application file. The values of its secrets are not asked for.
+fn read(source: &DeploySource, as_it_is: bool) -> Result<Plan, Exit> {
     let path = &source.application;
     let file = path.display().to_string();
     let wrong =
@@ -77,6 +82,7 @@ fn plan(source: &DeploySource) -> Result<Plan, Exit> {
         file: &file,
         folder: path.parent().unwrap_or(Path::new("")),
         image: source.image.as_deref(),
+        as_it_is,
         read: &text_of,
     })?;
     for warning in &plan.warnings {

@@ -2,6 +2,8 @@
 //!
 //! The application file is used as it is: databases without a url are the host's own there, as on a laptop.
 
+use wasm_host_limits::deploy as limits;
+
 use crate::kubernetes::seconds;
 use crate::plan::{Origin, SecretKey};
 use crate::{File, Plan, image};
@@ -35,7 +37,9 @@ fn example(plan: &Plan, secrets: &[&SecretKey]) -> String {
 fn unit(plan: &Plan) -> String {
     let Plan { name, .. } = plan;
     let stop = seconds(plan.grace());
-    let memory = plan.memory_bytes;
+    // Servers of the host's own are in its group.
+    let servers = plan.databases.len() as u64 * limits::DATABASE_MEMORY_BYTES;
+    let memory = plan.memory_bytes + servers;
     let file = image::FILE;
     let reload = match plan.tls {
         Some(_) => "# Certificate and key are read anew.\nExecReload=/bin/kill -HUP $MAINPID\n",

@@ -104,9 +104,13 @@ impl Application {
     }
 
     fn read(&self, text: &str) -> Result<Plan, String> {
+        self.read_for(text, false)
+    }
+
+    fn read_for(&self, text: &str, as_it_is: bool) -> Result<Plan, String> {
         let read = |path: &Path, _: u64| fs::read_to_string(path).map_err(|why| why.to_string());
         let (file, folder) = ("wasm-host.toml", self.path());
-        let input = Input { text, file, folder, image: None, read: &read };
+        let input = Input { text, file, folder, image: None, as_it_is, read: &read };
         plan::read(&input).map_err(|wrong| wrong.to_string())
     }
 

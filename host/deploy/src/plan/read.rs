@@ -22,6 +22,8 @@ pub struct Input<'a> {
     pub folder: &'a Path,
     /// Instead of `image` of `[deploy]`.
     pub image: Option<&'a str>,
+    /// It is to run on a machine as it is, without containers, so that nothing has to be carried over.
+    pub as_it_is: bool,
     pub read: &'a ReadFile<'a>,
 }
 
@@ -112,6 +114,8 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     let hosts: Vec<_> = hosts.chain(services.iter().map(|service| service.name.clone())).collect();
     within::change(&mut document, &backends.found, &hosts, tls.is_some());
     let mounts = carried.with(&mut problems, document.to_string());
+    // What is in the way of containers is not in the way of a machine.
+    let problems = if input.as_it_is { Problems::default() } else { problems };
     told(input.file, &problems.errors)?;
     let image = input.image.map(str::to_owned).or_else(|| config.deploy.image.clone());
     let limits = &config.limits;

@@ -106,3 +106,19 @@ fn a_resource_with_the_name_of_a_service_has_its_kind_in_front() {
     let told = Application::new().read(taken).unwrap_err();
     assert!(told.contains("[postgres.a] has no name of its own left"), "{told}");
 }
+
+#[test]
+fn what_is_in_the_way_of_containers_is_not_in_the_way_of_a_machine() {
+    let text = "name = \"shop\"\n[postgres.a]\nurl = \"postgresql://a:${PW}@localhost/a\"\n[postgres.own]\n\
+                [service.one-]\ncomponent = 'a.wasm'\npostgres = \"a\"\n";
+    let application = Application::new();
+    assert_eq!(application.read(text).unwrap_err().lines().count(), 2);
+    let plan = application.read_for(text, true).unwrap();
+    let files = crate::systemd::files(&plan);
+    let unit = &files[0].text;
+    assert!(unit.contains("TimeoutStopSec=30s") && !unit.contains("ExecReload"), "{unit}");
+    // The host, and one server of its own, which is in the same group.
+    assert!(unit.contains(&format!("MemoryMax={}", 6656_u64 * 1024 * 1024 + (1 << 30))), "{unit}");
+    assert_eq!(files[1].path, "shop.env.example");
+    assert!(files[1].text.ends_with("\nPW=\n"), "{}", files[1].text);
+}
