@@ -7,6 +7,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
@@ -68,15 +69,23 @@ impl Host for Around<'_> {
 
 impl Backends {
     /// Start what has to be started, and bring databases to the state that their init scripts say.
-    /// The caller has to stop the server of the databases without a url.
+    /// Databases with a url are waited for so long, if scripts are to run in them. The caller has to stop the server of
+    /// the databases without one.
     pub async fn start(
         config: &Config,
         registry: &RegistryHandle,
+        wait: Duration,
     ) -> Result<(Self, Option<Embedded>)> {
         let mut backends = Self::made(config, registry)?;
         for (name, postgres) in config.resources.of::<Postgres>() {
             if let Some(address) = postgres.address(name)? {
                 let scripts = scripts(&config.folder, postgres);
+                if !scripts.is_empty() && !wait.is_zero() {
+                    let what = format!("waiting for the database {name}");
+                    let reached = embedded_postgres::wait_for(&address, wait);
+                    let reached = tell_if_long_async(&what, reached).await;
+                    reached.with_context(|| place(config, name, postgres))?;
+                }
                 let what = format!("running init scripts of the database {name}");
                 let applied = embedded_postgres::apply(&address, &scripts);
                 let applied = tell_if_long_async(&what, applied).await;

@@ -1,5 +1,6 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
+mod deploy;
 mod image;
 mod registry;
 mod values;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::deploy::pause;
+pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 use self::values::{folder, name, slower, span_id, trace_id};
@@ -74,8 +77,15 @@ pub enum Command {
     Export(Export),
     /// Print the link that signs a browser in to the dashboard.
     Dashboard(Dashboard),
+    /// Print the application as a manifest in the shape of .NET Aspire's.
+    Manifest(Manifest),
+    /// Make files for a cluster, for Compose or for systemd from the application file; or bring it to a cluster.
+    Deploy(Deploy),
     /// Print a script by which a shell completes this program's commands.
     Completion(Completion),
+    /// Do nothing for so long, for example 5s: what a container without a shell does before it stops.
+    #[command(hide = true)]
+    Pause(Pause),
     /// Compile the component on standard input for the host that started this.
     #[command(hide = true)]
     CompileComponent(CompileComponent),
@@ -104,6 +114,9 @@ pub struct Serve {
     /// Refuse to start where wasm-host.lock would have to change.
     #[arg(long)]
     pub locked: bool,
+    /// Wait for databases with a url that are not there yet, for example 5m, before it is an error.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = pause)]
+    pub wait: Duration,
     /// Write each request with all that its component did as a case for `wasm-host test`, in this folder.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,

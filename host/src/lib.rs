@@ -22,4 +22,5 @@ pub mod image;
 pub mod inspect;
 pub mod test;
 pub mod client;
+pub mod deploy;
 pub mod shutdown;

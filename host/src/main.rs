@@ -7,7 +7,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, image, inspect, registry, serve, test};
+use wasm_host::{check, client, deploy, image, inspect, registry, serve, test};
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
@@ -97,6 +97,12 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Export(args) => client::export::export(args).await,
         Command::Dashboard(args) => client::dashboard::dashboard(args).await,
         Command::Completion(args) => client::completion::completion(&args),
+        Command::Manifest(args) => deploy::manifest(&args),
+        Command::Deploy(args) => deploy::deploy(args.target).await,
+        Command::Pause(args) => {
+            tokio::time::sleep(args.time).await;
+            Ok(())
+        }
         Command::Inspect(args) => inspect::inspect(args).await,
         // Done before there was a runtime.
         Command::CompileComponent(_) => Ok(()),

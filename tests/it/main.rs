@@ -8,6 +8,7 @@ mod command_line;
 mod compiling;
 mod database_faults;
 mod database_notices;
+mod deploy;
 mod encrypted_backends;
 mod component_tests;
 mod embedded_database;

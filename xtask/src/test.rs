@@ -80,6 +80,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         registry: parts.contains(&Part::Integration) || parts.contains(&Part::Containers),
         containers: parts.contains(&Part::Containers),
         opentelemetry: parts.contains(&Part::Integration),
+        kubernetes: parts.contains(&Part::Integration),
         browser,
     };
     let total = 1 + usize::from(components) * 3 + usize::from(web) + parts.len();

@@ -13,6 +13,7 @@
 
 mod component;
 mod cors;
+pub mod deploy;
 mod hint;
 mod http;
 mod kind;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use self::cors::CorsConfig;
+pub use self::deploy::DeployConfig;
 pub use self::hint::grant_hint;
 pub use self::origin::{HostNames, OriginList};
 pub use self::resources::Resources;
@@ -73,6 +75,8 @@ pub struct Config {
     pub folder: PathBuf,
     pub http: HttpConfig,
     pub admin: Listen,
+    /// Where orchestrators ask how the host is, without a token. `None`: at `admin` alone.
+    pub probes: Option<Listen>,
     pub state_dir: PathBuf,
     /// What services can be granted.
     pub resources: Resources,
@@ -81,6 +85,7 @@ pub struct Config {
     pub registries: RegistriesConfig,
     pub watch: WatchConfig,
     pub telemetry: TelemetryConfig,
+    pub deploy: DeployConfig,
     pub limits: HostLimits,
     /// Every bound that the file may set, in the order in which it is read.
     pub bounds: Vec<Bound>,
@@ -298,12 +303,14 @@ impl Config {
             folder: PathBuf::new(),
             http: HttpConfig::default(),
             admin: Listen::local(http::ADMIN_PORT),
+            probes: None,
             state_dir: Config::state_dir_alone(),
             resources: Resources::default(),
             services: BTreeMap::from([(name, service)]),
             registries: RegistriesConfig::default(),
             watch: WatchConfig::default(),
             telemetry: TelemetryConfig::default(),
+            deploy: DeployConfig::default(),
             limits: host_limits,
             bounds,
             redact: Vec::new(),

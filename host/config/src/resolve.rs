@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::references::{self, Declared, Fallbacks};
 use super::{
-    Config, HostLimits, Resources, http, patience, record, service, syntax, telemetry, watch,
+    Config, HostLimits, Resources, deploy, http, patience, record, service, syntax, telemetry,
+    watch,
 };
 use wasm_host_capabilities as capability;
 use wasm_host_limits::setting::Settings as _;
@@ -23,7 +24,7 @@ pub(super) const STATE_DIR: &str = ".wasm-host";
 /// What stands at the top of the file: before the tables of capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
 const OTHER_KEYS: &[&str] =
-    &["service", "registry", "trust", "watch", "limits", "record", "telemetry"];
+    &["service", "registry", "trust", "watch", "limits", "record", "telemetry", "deploy"];
 
 /// All that may stand at the top of the file.
 pub(super) fn keys() -> Vec<&'static str> {
@@ -51,8 +52,8 @@ pub(super) fn config(text: &str, mut cx: Context<'_>) -> Result<Config, Diagnost
 fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let name = application_name(cx, root);
     let (http, http_at) = http::http(cx, root);
-    let admin = http::admin(cx, root);
-    http::check_listeners(cx, &http.listen, &http_at, &admin);
+    let (admin, probes) = http::admin(cx, root);
+    http::check_listeners(cx, &http.listen, &http_at, &admin, probes.as_ref());
     let state_dir = state_dir(cx, root);
 
     let mut resources = Resources::default();
@@ -97,6 +98,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let (telemetry, page_route) = telemetry::telemetry(cx, root);
     let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
+    let deploy = deploy::deploy(cx, root);
 
     references::routes(cx, &drafts);
     telemetry::check(cx, page_route.as_ref(), &drafts);
@@ -119,12 +121,14 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         folder: cx.folder.to_owned(),
         http,
         admin: admin.value,
+        probes: probes.map(|probes| probes.value),
         state_dir: cx.folder.join(state_dir),
         resources,
         services,
         registries,
         watch,
         telemetry,
+        deploy,
         limits,
         bounds: Vec::new(),
         redact,

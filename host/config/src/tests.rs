@@ -4,6 +4,7 @@ mod authorities;
 mod bounds;
 mod broken;
 mod cors;
+mod deploy;
 mod forwarding;
 mod fuzz;
 mod grammar;

@@ -175,6 +175,28 @@ impl Admin {
         })
     }
 
+    /// Answer a request to the port for orchestrators: how the host is, and its figures, without a token. Nothing there
+    /// changes anything, and nothing of a request is shown.
+    pub async fn probe(&self, request: Request<Arriving>) -> Response<WasiBody> {
+        self.probed(request).await.unwrap_or_else(|failure| respond(&failure, "admin"))
+    }
+
+    async fn probed(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
+        request::check(&request)?;
+        guard::same_origin(&request)?;
+        reads(&request)?;
+        match request.uri().path() {
+            "/live" => Ok(self.health(false).await),
+            "/ready" => Ok(self.health(true).await),
+            "/metrics" => Ok(telemetry::metrics(&self.status.figures(), &request)),
+            path => {
+                let told =
+                    format!("There is no {path} here; there are /live, /ready and /metrics.");
+                Err(Failure::new(Kind::NoRoute, told))
+            }
+        }
+    }
+
     async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
         let path = request.uri().path().to_string();

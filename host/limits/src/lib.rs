@@ -18,6 +18,7 @@ pub mod setting;
 pub mod backends;
 pub mod compiler;
 pub mod computing;
+pub mod deploy;
 pub mod embedded_postgres;
 pub mod held;
 pub mod host;
@@ -40,7 +41,7 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 12] {
+pub fn tables() -> [(&'static str, Vec<Row>); 13] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
@@ -54,6 +55,7 @@ pub fn tables() -> [(&'static str, Vec<Row>); 12] {
         ("outbound", outgoing::OutboundLimits::rows()),
         ("cors", service::CorsLimits::rows()),
         ("telemetry", telemetry::TelemetryLimits::rows()),
+        ("deploy", deploy::DeployLimits::rows()),
     ]
 }
 
@@ -64,6 +66,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         backends::LISTED,
         compiler::LISTED,
         computing::LISTED,
+        deploy::LISTED,
         embedded_postgres::LISTED,
         held::LISTED,
         http::LISTED,
