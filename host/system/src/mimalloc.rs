@@ -88,7 +88,10 @@ mod tests {
         for (size, align) in alignments.flat_map(|align| sizes().map(move |size| (size, align))) {
             let layout = Layout::from_size_align(size, align).unwrap();
             let aligned = |place: *mut u8| {
-                assert!(!place.is_null() && place.addr() % align == 0, "{size} bytes at {align}");
+                assert!(
+                    !place.is_null() && place.addr().is_multiple_of(align),
+                    "{size} bytes at {align}"
+                );
                 place
             };
             // Several of each, because the first of a page is aligned to more than the others.
