@@ -1,5 +1,6 @@
 //! The commands that make files of an application, and bring it to a cluster.
 
+use super::values::name;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,10 +68,10 @@ pub struct DeployApply {
     #[command(flatten)]
     pub source: DeploySource,
     /// The cluster, as kubectl knows it: no other one is ever touched.
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(long, value_name = "CONTEXT", value_parser = name)]
     pub context: String,
     /// Which overlay.
-    #[arg(long, default_value = "local")]
+    #[arg(long, default_value = "local", value_parser = name)]
     pub overlay: String,
     /// The folder to write to.
     #[arg(long, value_name = "DIR", default_value = "k8s")]
@@ -86,7 +87,7 @@ pub struct DeploySource {
     #[arg(value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
     /// The image with the application, instead of the file's.
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", value_parser = name)]
     pub image: Option<String>,
 }
 

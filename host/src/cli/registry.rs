@@ -1,5 +1,6 @@
 //! What users type about registries.
 
+use super::values::name;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -39,7 +40,7 @@ pub struct Pull {
 #[derive(Args, Debug)]
 pub struct Update {
     /// The services whose references are asked for anew. [default: all]
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", value_parser = name)]
     pub services: Vec<String>,
     /// The application file.
     #[arg(long, value_name = "APP.toml", default_value = APPLICATION_FILE)]
