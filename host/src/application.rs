@@ -205,7 +205,10 @@ async fn load_service<'a>(
     let mut saved = store.map(|store| store.load(&service.name)).unwrap_or_default();
     let mut restored = None;
     if let Some(published) = store.and_then(|store| saved.current(store, &own.digest)) {
-        let loaded = loader.prepare(&published, &terms).await;
+        let loaded = match pulls.vouch(&published) {
+            Ok(()) => loader.prepare(&published, &terms).await,
+            Err(error) => Err(error),
+        };
         restored = loaded.inspect_err(|error| leave_out(service, error)).ok();
     }
     let is_restored = restored.is_some();
@@ -257,7 +260,8 @@ impl Draft<'_> {
         let Self { config, service, component, terms, saved, loaded, .. } = self;
         let cause = if self.is_restored { "start, as it was left" } else { "start" };
         let explain = explain(config.clone(), service.name.clone());
-        Ok(SwapSlot::new(loaded, terms, component.limits.drain, explain, saved, cause))
+        let vouch = common.pulls.voucher();
+        Ok(SwapSlot::new(loaded, terms, component.limits.drain, explain, vouch, saved, cause))
     }
 
     fn diagnose(&self, error: &Error) -> Diagnostic {

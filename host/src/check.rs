@@ -79,7 +79,8 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
     application::load(&config, &backends, &handle, &loader, &components, None, None)
         .await
         .map_err(Findings::Wrong)?;
-    let moved = components.moved(&config).await;
+    // What is locked is meant to stay, and needs no registry.
+    let moved = if args.locked { Vec::new() } else { components.moved(&config).await };
     let mut config = Arc::unwrap_or_clone(config);
     config.warnings.extend(moved);
     Ok(Arc::new(config))

@@ -19,9 +19,11 @@ use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
 use wasm_host_oci::cache::Cache;
 use wasm_host_oci::credentials::CredentialFiles;
+use wasm_host_oci::digest::ContentDigest;
 use wasm_host_oci::reference::SCHEME;
 use wasm_host_oci::settings::RegistriesConfig;
 use wasm_host_oci::{Kind, OciError, Pin, Pins, Pulled, Reference, Registries};
+use wasm_host_service::swap::Vouch;
 use wasm_host_settings::diagnostic::{Diagnostic, Severity};
 
 /// What gets components of registries.
@@ -34,13 +36,19 @@ pub struct Components {
 }
 
 /// What came of each reference of an application.
-pub struct Pulls(BTreeMap<Reference, Result<ComponentFile, OciError>>);
+pub struct Pulls {
+    registries: Arc<Registries>,
+    pulled: BTreeMap<Reference, Result<ComponentFile, OciError>>,
+}
 
 impl Components {
     /// Those of an application, kept in its state folder.
     pub fn new(config: &Config, is_locked: bool) -> Self {
         // An application without references makes no folder for them. Where there can be none, nothing is kept.
-        let uses = !config.references().is_empty() || !config.registries.registries.is_empty();
+        // What trust has verified is kept for the next start, also of versions that were swapped in.
+        let uses = !config.references().is_empty()
+            || !config.registries.registries.is_empty()
+            || !config.registries.keys.is_empty();
         let open = || Ok(Cache::open(&config.state_dir)?.with_brought_along(&config.folder));
         let cache = uses.then(open).transpose();
         let cache = cache.unwrap_or_else(|error: Error| {
@@ -62,9 +70,9 @@ impl Components {
 
     /// Get all components that registries have, and pin what is new. Fails only if the file of pins cannot be read.
     pub async fn pull(&self, config: &Config) -> Result<Pulls, OciError> {
-        let references = config.references();
+        let (references, registries) = (config.references(), self.registries());
         if references.is_empty() {
-            return Ok(Pulls(BTreeMap::new()));
+            return Ok(Pulls { registries, pulled: BTreeMap::new() });
         }
         let mut pins = self.pins()?;
         self.registries.want(pins.all().copied());
@@ -88,7 +96,7 @@ impl Components {
                 tracing::info!("{reference} is pinned to {digest}");
             }
         }
-        Ok(Pulls(pulls))
+        Ok(Pulls { registries, pulled: pulls })
     }
 
     async fn pull_one(
@@ -103,6 +111,10 @@ impl Components {
                 .hint("run `wasm-host update`, and keep the file with the application file"));
         }
         let pulled = self.registries.pull(reference, pin).await?;
+        if self.is_locked && pin != Some(pulled.pin) {
+            let message = format!("what {} says of {reference} is not so", self.pins_name());
+            return Err(OciError::new(Kind::Local, message).hint("run `wasm-host update`"));
+        }
         let pin = pulled.pin;
         let file = component(reference, pulled)
             .await
@@ -165,13 +177,25 @@ impl Components {
 impl Pulls {
     /// What came of each reference.
     pub fn all(&self) -> impl Iterator<Item = (&Reference, &Result<ComponentFile, OciError>)> {
-        self.0.iter()
+        self.pulled.iter()
+    }
+
+    /// Whether a version that was kept may be served: what came from a registry must be signed by a key that is trusted
+    /// now. No registry is asked.
+    pub fn vouch(&self, kept: &ComponentFile) -> Result<()> {
+        vouch(&self.registries, kept)
+    }
+
+    /// The same, for as long as the host runs.
+    pub fn voucher(&self) -> Vouch {
+        let registries = self.registries.clone();
+        Box::new(move |kept| vouch(&registries, kept))
     }
 
     /// A service's own component.
     pub async fn own(&self, config: &Config, component: &ComponentConfig) -> Result<ComponentFile> {
         match (component.source.reference(), component_path(config, &component.source)) {
-            (Some(reference), _) => match self.0.get(reference) {
+            (Some(reference), _) => match self.pulled.get(reference) {
                 Some(pulled) => pulled.clone().map_err(Error::new),
                 None => Err(Error::msg(format!("{reference} was not asked for"))),
             },
@@ -179,6 +203,15 @@ impl Pulls {
             (None, None) => Err(Error::msg("it has no file")),
         }
     }
+}
+
+fn vouch(registries: &Registries, kept: &ComponentFile) -> Result<()> {
+    let origin = kept.path.to_str().filter(|origin| origin.starts_with(SCHEME));
+    let Some(origin) = origin else { return Ok(()) };
+    let reference = Reference::parse(origin).map_err(OciError::from)?;
+    let component = format!("sha256:{}", kept.digest.full()).parse::<ContentDigest>();
+    let component = component.map_err(|_| Error::msg("its digest cannot be read"))?;
+    Ok(registries.vouch(&reference, component)?)
 }
 
 /// What the host reads of a pulled component's bytes. Its origin is called by its digest, too.

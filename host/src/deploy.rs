@@ -109,9 +109,9 @@ fn kubernetes(plan: &Plan, output: &Path) -> Result<usize, Exit> {
     let folder = Folder::new(output)?;
     let files = kustomize::files(plan);
     for file in &files {
-        // The overlay for other clusters is an example, which belongs to whoever changes it.
-        let is_example = file.path.starts_with("overlays/production/");
-        folder.write(file, if is_example { Rewrite::Never } else { Rewrite::Always })?;
+        // The overlay for other clusters is an example, which belongs to whoever changes it, and so may a .gitignore.
+        let is_users = file.path.starts_with("overlays/production/") || file.path == ".gitignore";
+        folder.write(file, if is_users { Rewrite::Never } else { Rewrite::Always })?;
     }
     folder.remove_old("base", &files)?;
     if !plan.all_secrets().is_empty() {

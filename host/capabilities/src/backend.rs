@@ -46,7 +46,7 @@ pub trait Backend: Any + Send + Sync {
         None
     }
 
-    /// Whether something else answers in its place, as was last seen. Asks nobody.
+    /// Whether something else answers in its place, as was last seen. Asks no server.
     fn is_stood_in_for(&self) -> bool {
         false
     }

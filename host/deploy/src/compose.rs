@@ -59,13 +59,12 @@ pub fn missing_variables(plan: &Plan, file: &str, made: impl FnMut() -> String) 
     missing_secrets(&own, file, made)
 }
 
-/// What all containers have.
-fn container(image: &str, user: u32, memory_bytes: u64) -> Value {
+/// What all containers have. None of those with configs has a root that cannot be written: Compose copies what stands in
+/// its file into them, which the engine then refuses.
+fn container(image: &str, memory_bytes: u64) -> Value {
     json!({
         "image": image,
         "restart": "unless-stopped",
-        "user": format!("{user}:{user}"),
-        "read_only": true,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "mem_limit": memory_bytes,
@@ -74,7 +73,8 @@ fn container(image: &str, user: u32, memory_bytes: u64) -> Value {
 }
 
 fn host(plan: &Plan) -> Value {
-    let mut host = container(&plan.image, image::USER, plan.memory_bytes);
+    let mut host = container(&plan.image, plan.memory_bytes);
+    put(&mut host, "user", user(image::USER));
     let environment: Map<_, _> =
         plan.secrets.iter().map(|secret| (secret.name.clone(), required(&secret.name))).collect();
     let files = plan.mounts.iter().map(|mount| {
@@ -126,7 +126,8 @@ fn host(plan: &Plan) -> Value {
 
 fn postgres(plan: &Plan, database: &Database) -> Value {
     let Database { resource, name, password, admin_password, .. } = database;
-    let mut server = container(&plan.deploy.postgres_image, 999, limits::DATABASE_MEMORY_BYTES);
+    let mut server = container(&plan.deploy.postgres_image, limits::DATABASE_MEMORY_BYTES);
+    put(&mut server, "user", user(999));
     put(
         &mut server,
         "environment",
@@ -172,7 +173,9 @@ fn postgres(plan: &Plan, database: &Database) -> Value {
 
 fn ollama(plan: &Plan, models: &ModelServer) -> Value {
     let memory = plan.deploy.limits.models_memory_bytes;
-    let mut server = container(&plan.deploy.ollama_image, 1000, memory);
+    let mut server = container(&plan.deploy.ollama_image, memory);
+    // The user of the image: a new volume belongs to it, as the image has no such folder.
+    put(&mut server, "read_only", true);
     put(
         &mut server,
         "environment",
@@ -191,6 +194,10 @@ fn ollama(plan: &Plan, models: &ModelServer) -> Value {
     );
     put(&mut server, "tmpfs", json!(["/tmp"]));
     server
+}
+
+fn user(id: u32) -> String {
+    format!("{id}:{id}")
 }
 
 /// A variable without which nothing starts.

@@ -67,7 +67,7 @@ fn values(plan: &Plan, objects: &[Object]) -> String {
         }
     }
     let mut text = format!(
-        "# What differs between clusters. Everything else is in the application file of {}.\n",
+        "{MADE}# What differs between clusters. Everything else is in the application file of {}.\n",
         plan.name
     );
     text.push_str(&yaml::document(&Value::Object(values)));

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Plan;
 
-/// Who made an object, in its labels, and who is its field manager.
+/// What made an object, in its labels, and its field manager.
 pub const MANAGER: &str = "wasm-host";
 
 /// The label with the application's name, and the one with [`MANAGER`].

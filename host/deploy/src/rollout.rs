@@ -5,11 +5,32 @@ use serde_json::Value;
 use crate::data::is;
 use crate::kubernetes::MANAGER;
 
+/// An object that was applied: the singular of its kind in small letters, as kubectl writes it, and its name.
+pub type Applied = (String, String);
+
+/// What `kubectl apply` says that it applied: a line `deployment.apps/shop serverside-applied` for each.
+pub fn applied(said: &str) -> Vec<Applied> {
+    let objects = said.lines().filter_map(|line| line.split_whitespace().next()?.split_once('/'));
+    let kind = |kind: &str| kind.split('.').next().unwrap_or_default().to_owned();
+    objects.map(|(resource, name)| (kind(resource), name.to_owned())).collect()
+}
+
 /// What of the Deployments and StatefulSets in `kubectl get deployments,statefulsets -o json` does not run yet as it was
-/// applied, in words.
-pub fn pending(workloads: &Value) -> Vec<String> {
+/// applied, in words. What was applied and is not among them is in another namespace, and nothing is known of it.
+pub fn pending(workloads: &Value, applied: &[Applied]) -> Vec<String> {
     let items = workloads.pointer("/items").and_then(Value::as_array);
-    items.into_iter().flatten().filter_map(pending_of).collect()
+    let items: Vec<_> = items.into_iter().flatten().collect();
+    let is_found = |(kind, name): &Applied| items.iter().any(|item| is_it(item, kind, name));
+    let is_workload = |(kind, _): &&Applied| kind == "deployment" || kind == "statefulset";
+    let missing = applied.iter().filter(is_workload).filter(|it| !is_found(it)).map(|(kind, name)| {
+        format!("{kind} {name} is not in the namespace of the application file; do not change it in an overlay")
+    });
+    items.iter().filter_map(|item| pending_of(item)).chain(missing).collect()
+}
+
+fn is_it(item: &Value, kind: &str, name: &str) -> bool {
+    let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    text("/kind").eq_ignore_ascii_case(kind) && text("/metadata/name") == name
 }
 
 fn pending_of(item: &Value) -> Option<String> {
@@ -71,18 +92,18 @@ fn reasons_of(pod: &Value) -> Vec<String> {
 
 /// Objects in `kubectl get … -o json` that the last deployment made and this one has not, as kind and name. Only those
 /// that carry our field manager: what others made, with whatever labels, stays.
-pub fn leftovers(found: &Value, current: &[(String, String)]) -> Vec<(String, String)> {
+pub fn leftovers(found: &Value, applied: &[Applied]) -> Vec<(String, String)> {
     let items = found.pointer("/items").and_then(Value::as_array);
     let mut left: Vec<_> = items
         .into_iter()
         .flatten()
         .filter(|item| is_ours(item))
+        .filter(|item| !applied.iter().any(|(kind, name)| is_it(item, kind, name)))
         .filter_map(|item| {
             let kind = item.pointer("/kind")?.as_str()?.to_owned();
             let name = item.pointer("/metadata/name")?.as_str()?.to_owned();
             Some((kind, name))
         })
-        .filter(|found| !current.contains(found))
         .collect();
     left.sort();
     left
@@ -102,6 +123,16 @@ mod tests {
 
     use super::*;
 
+    const SAID: &str =
+        "namespace/shops serverside-applied\ndeployment.apps/shop serverside-applied\n";
+
+    #[test]
+    fn what_was_applied_is_what_kubectl_says() {
+        let expected = [("namespace", "shops"), ("deployment", "shop")];
+        assert_eq!(applied(SAID), expected.map(|(kind, name)| (kind.to_owned(), name.to_owned())));
+        assert_eq!(applied("Warning: something\n"), []);
+    }
+
     #[test]
     fn a_workload_runs_when_all_of_its_pods_are_new_and_ready() {
         let workload = |generation: u64, updated: u64, ready: u64, all: u64| {
@@ -114,12 +145,14 @@ mod tests {
                     "readyReplicas": ready, "replicas": all,
                 },
             });
-            pending(&json!({ "items": [item] })).join("")
+            pending(&json!({ "items": [item] }), &applied(SAID)).join("")
         };
         assert_eq!(workload(2, 2, 2, 2), "");
         assert_eq!(workload(1, 2, 2, 2), "deployment shop has not been looked at by the cluster");
         assert_eq!(workload(2, 2, 1, 2), "deployment shop has 1 of 2 pods ready");
         assert_eq!(workload(2, 1, 2, 3), "deployment shop has 2 of 2 pods ready, and 2 old ones");
+        let nothing = pending(&json!({ "items": [] }), &applied(SAID)).join("");
+        assert!(nothing.starts_with("deployment shop is not in the namespace"), "{nothing}");
     }
 
     #[test]
@@ -139,7 +172,7 @@ mod tests {
             item("theirs", "kubectl-client-side-apply", "Update"),
             item("touched", "wasm-host", "Update"),
         ] });
-        let current = [("Service".to_owned(), "kept".to_owned())];
-        assert_eq!(leftovers(&found, &current), [("Service".to_owned(), "old".to_owned())]);
+        let applied = applied("service/kept serverside-applied\n");
+        assert_eq!(leftovers(&found, &applied), [("Service".to_owned(), "old".to_owned())]);
     }
 }

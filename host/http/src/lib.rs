@@ -109,7 +109,7 @@ impl App {
         let told = self.page_spans.as_ref().and_then(|spans| spans.told_of(&request));
         let mut response = match self.route(&id, request, peer, &mut reader, &mut trace).await {
             Ok(mut response) => {
-                // What failed is asked about, whoever says so; all else is spared the header.
+                // What failed is asked about, whether the host or a component says so; all else is spared the header.
                 if response.status().is_server_error() {
                     name(&id, response.headers_mut().entry(REQUEST_ID));
                 }

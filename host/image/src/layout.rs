@@ -62,7 +62,7 @@ pub fn is_layout(folder: &Path) -> bool {
     folder.join(MARK).is_file()
 }
 
-/// Write an image. What was there is replaced if it was one; whoever looks finds the old one or the new one.
+/// Write an image. What was there is replaced if it was one; a reader finds the old one or the new one.
 ///
 /// # Errors
 /// It cannot be written, or there is something else.

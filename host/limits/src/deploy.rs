@@ -21,7 +21,7 @@ pub struct DeployLimits {
     pub queued_per_replica: usize = "queued-per-replica", 16, 1..=65_536;
 
     /// Processor time that the cluster keeps free for each host, in thousandths of a processor.
-    // A host that nobody asks takes next to none; there is no upper bound, which would make it slow in bursts.
+    // An idle host takes next to none; there is no upper bound, which would make it slow in bursts.
     pub cpu: usize = "cpu", 250, 1..=1_000_000;
 
     /// Memory that the cluster keeps free for each host. It may take what `[limits]` grants.

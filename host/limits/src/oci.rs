@@ -13,7 +13,7 @@ pub struct RegistryLimits {
     pub answer_timeout: Duration = "answer-timeout", secs(30), millis(1)..=secs(5 * MINUTE);
 
     /// Time between two pieces of what it sends.
-    // As long: whoever sends nothing for that long has gone.
+    // As long: a registry that sends nothing for that long has gone.
     pub idle_timeout: Duration = "idle-timeout", secs(30), millis(1)..=secs(5 * MINUTE);
 
     /// Time for a whole component, from the first question to the last byte.

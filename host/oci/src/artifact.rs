@@ -1,7 +1,7 @@
 //! A component as an artifact: the form of the wasm working group, which `wkg`, `oras`, Spin and wasmCloud read and
 //! write.
 //!
-//! Pure. What a component imports and exports is told by whoever reads components.
+//! Pure. What a component imports and exports is told by the caller, which reads components.
 
 use serde::Serialize;
 

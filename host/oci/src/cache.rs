@@ -160,7 +160,7 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 
 fn whole(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         return Err(io::Error::other("it is larger than it was"));
     }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::digest::ContentDigest;
 use crate::error::{Kind, OciError};
 use crate::reference::Reference;
+use wasm_host_limits::COMPONENT_FILE_BYTES;
 use wasm_host_limits::oci::LOCK_FILE_BYTES;
 
 const VERSION: u32 = 1;
@@ -72,6 +73,14 @@ impl Pins {
                 .map_or(1, |at| text.get(..at.start).unwrap_or_default().matches('\n').count() + 1);
             wrong(format!("line {line}: {}", error.message().lines().next().unwrap_or_default()))
         })?;
+        for (reference, pin) in &read.component {
+            if pin.size > COMPONENT_FILE_BYTES {
+                return Err(wrong(format!(
+                    "{reference} has a size of {} bytes, and no component has more than {COMPONENT_FILE_BYTES}",
+                    pin.size
+                )));
+            }
+        }
         if read.version != VERSION {
             let what = format!("it has version {}, and this host knows {VERSION}", read.version);
             return Err(wrong(what));

@@ -202,7 +202,7 @@ impl Registries {
         registry.put_blob(reference, config).await?;
         let bytes = manifest.to_bytes();
         if let Some(key) = key {
-            // Before the tag leads to it: whoever follows the tag at once finds it signed.
+            // Before the tag leads to it: a client that follows the tag at once finds it signed.
             let digest = ContentDigest::of(&bytes);
             let untagged = Reference { tag: None, ..reference.clone() };
             registry.put_manifest(&untagged, IMAGE_MANIFEST, bytes.clone()).await?;
@@ -219,7 +219,8 @@ impl Registries {
         key: &SigningKey,
     ) -> Result<(), OciError> {
         let registry = self.of(reference)?;
-        let mut signatures = self.fetch_signatures(reference, manifest).await?;
+        let beside = self.beside(reference, manifest).await?;
+        let signatures = self.signatures_in(beside.as_ref(), reference, manifest).await?;
         let public = key.public();
         let is_there =
             public.is_some_and(|key| signature::is_signed(manifest, &signatures, &[key]));
@@ -228,14 +229,19 @@ impl Registries {
         }
         let signed = key.sign(reference, manifest);
         let signed = signed.ok_or_else(|| OciError::new(Kind::Local, "the key does not sign"))?;
-        signatures.push(signed);
-        let mut layers = Vec::new();
-        for Signature { signed, signature } in &signatures {
-            registry.put_blob(reference, signed.clone()).await?;
-            let mut layer = Descriptor::of(SIGNED, signed.as_bytes());
-            layer.annotations.insert(SIGNATURE.to_owned(), signature.clone());
-            layers.push(layer);
+        // What is there stays as it is: others may have said more of their signatures than is read here.
+        let mut layers = beside.map(|beside| beside.layers).unwrap_or_default();
+        if layers.iter().filter(|layer| layer.media_type == SIGNED).count() >= SIGNATURES {
+            let place = signatures_of(reference, manifest);
+            let message = format!("{place} has {SIGNATURES} signatures, and no more are looked at");
+            return Err(OciError::new(Kind::Local, message).hint(
+                "remove the tag from the registry, and sign anew with the keys that are in use",
+            ));
         }
+        let mut layer = Descriptor::of(SIGNED, signed.signed.as_bytes());
+        layer.annotations.insert(SIGNATURE.to_owned(), signed.signature);
+        layers.push(layer);
+        registry.put_blob(reference, signed.signed).await?;
         // What cosign writes there, which no reader of signatures looks at.
         let digests: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
         let config = serde_json::json!({
@@ -262,6 +268,21 @@ impl Registries {
                 kept.component == pin.component
                     && signature::is_signed(pin.manifest, &kept.signatures, keys)
             })
+    }
+
+    /// Fails unless a component that once came from a registry may be served by the keys that are trusted now, going by
+    /// what was kept when it was verified. Asks no registry.
+    pub fn vouch(&self, origin: &Reference, component: ContentDigest) -> Result<(), OciError> {
+        let is_verified = |manifest| {
+            // The size is of no account here.
+            self.was_verified(&Pin { manifest, component, size: 0 })
+        };
+        if self.config.keys.is_empty() || origin.digest.is_some_and(is_verified) {
+            return Ok(());
+        }
+        let message = format!("that {origin} is signed by a key in [trust] is not known here");
+        let hint = "sign it, and swap it in once more, or trust the key that signed it";
+        Err(OciError::new(Kind::Unusable, message).hint(hint))
     }
 
     /// Fails unless a trusted key has signed a manifest, if there are such keys. What is pinned is what is in it.
@@ -300,22 +321,47 @@ impl Registries {
         reference: &Reference,
         manifest: ContentDigest,
     ) -> Result<Vec<Signature>, OciError> {
-        let registry = self.of(reference)?;
+        let beside = self.beside(reference, manifest).await?;
+        self.signatures_in(beside.as_ref(), reference, manifest).await
+    }
+
+    /// What lies beside a manifest, where its signatures are.
+    async fn beside(
+        &self,
+        reference: &Reference,
+        manifest: ContentDigest,
+    ) -> Result<Option<Manifest>, OciError> {
         let place = signatures_of(reference, manifest);
-        let fetched = match registry.manifest(&place).await {
+        let fetched = match self.of(reference)?.manifest(&place).await {
             Ok(fetched) => fetched,
-            Err(error) if error.kind == Kind::Missing => return Ok(Vec::new()),
+            Err(error) if error.kind == Kind::Missing => return Ok(None),
             Err(error) => return Err(error),
         };
         let beside = Manifest::from_bytes(&fetched.bytes).map_err(|why| {
             let message = format!("the signatures of {reference} cannot be read: {why}");
             OciError::new(Kind::Unusable, message)
         })?;
-        let layers = beside.layers.iter().filter(|layer| layer.media_type == SIGNED);
+        Ok(Some(beside))
+    }
+
+    async fn signatures_in(
+        &self,
+        beside: Option<&Manifest>,
+        reference: &Reference,
+        manifest: ContentDigest,
+    ) -> Result<Vec<Signature>, OciError> {
+        let (registry, place) = (self.of(reference)?, signatures_of(reference, manifest));
+        let layers = beside.map(|beside| &*beside.layers).unwrap_or_default();
+        let layers = layers.iter().filter(|layer| layer.media_type == SIGNED);
         let mut signatures = Vec::new();
         for layer in layers.take(SIGNATURES) {
             let Some(signature) = layer.annotations.get(SIGNATURE) else { continue };
-            let signed = registry.small_blob(&place, layer, SIGNED_BYTES).await?;
+            let signed = match registry.small_blob(&place, layer, SIGNED_BYTES).await {
+                Ok(signed) => signed,
+                // One that is of no use must not shut out the others: anybody who may push can leave one there.
+                Err(error) if matches!(error.kind, Kind::Damaged | Kind::Missing) => continue,
+                Err(error) => return Err(error),
+            };
             if let Ok(signed) = String::from_utf8(signed) {
                 signatures.push(Signature { signed, signature: signature.clone() });
             }

@@ -42,11 +42,13 @@ pub struct Registry {
     /// Ends with `/v2/`.
     base: Url,
     http: reqwest::Client,
+    /// For tokens. It follows nowhere: what it sends may be as good as a password.
+    tokens: reqwest::Client,
     limits: RegistryLimits,
     plain_http: bool,
     /// Of the application file.
     own: Option<Credentials>,
-    /// Looked at whenever the registry asks who it is: logins expire, and are made anew while a host runs.
+    /// Looked at whenever the registry asks for them: logins expire, and are made anew while a host runs.
     files: CredentialFiles,
     /// What the registry is told for each purpose.
     granted: Mutex<HashMap<Scope, Authorization>>,
@@ -73,21 +75,26 @@ impl Registry {
         };
         let base = Url::parse(&format!("{scheme}://{server}/v2/")).map_err(|it| local(&it))?;
         tls::install();
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("wasm-host/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(redirects(*plain_http));
-        if *plain_http {
-            // The system's certificates are not needed, and a small machine may have none.
-            http = http.tls_certs_only([]);
-        } else if let Some(ca) = ca {
-            let own = Certificate::from_pem_bundle(ca.pem()).map_err(|it| local(&it))?;
-            http = http.tls_certs_merge(own);
-        }
+        let own = ca.as_ref().map(|ca| Certificate::from_pem_bundle(ca.pem())).transpose();
+        let own = own.map_err(|it| local(&it))?;
+        let client = |redirects| {
+            let client = reqwest::Client::builder()
+                .user_agent(concat!("wasm-host/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+                .redirect(redirects);
+            let client = match own.clone() {
+                Some(own) => client.tls_certs_merge(own),
+                // The system's certificates are not needed, and a small machine may have none.
+                None if *plain_http => client.tls_certs_only([]),
+                None => client,
+            };
+            client.build().map_err(|it| local(&it))
+        };
         Ok(Self {
             host: host.to_owned(),
             base,
-            http: http.build().map_err(|it| local(&it))?,
+            http: client(redirects(*plain_http))?,
+            tokens: client(Policy::none())?,
             limits: limits.clone(),
             plain_http: *plain_http,
             own: credentials.clone(),

@@ -71,7 +71,7 @@ pub(crate) struct Recording {
     ended: bool,
 }
 
-/// Whose recording it is, for lines of the log, which belong to its trace.
+/// The request that is recorded, for lines of the log, which belong to its trace.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) service: Arc<str>,

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep};
 use super::kubectl::Kubectl;
 use crate::cli::{DeployApply, Format};
 use crate::exit::Exit;
-use wasm_host_deploy::kubernetes::{self, MANAGED_BY, MANAGER, PART_OF};
+use wasm_host_deploy::kubernetes::{MANAGED_BY, MANAGER, PART_OF};
+use wasm_host_deploy::rollout::Applied;
 use wasm_host_deploy::{Plan, address, rollout};
 use wasm_host_limits::deploy as limits;
 use wasm_host_system::{output, table};
@@ -30,18 +31,19 @@ pub(super) async fn apply(plan: &Plan, args: &DeployApply) -> Result<(), Exit> {
     let said = kubectl.run(&applied, limits::KUBECTL_APPLY_TIMEOUT).await?;
     eprint!("{said}");
     let ours = format!("{MANAGED_BY}={MANAGER},{PART_OF}={}", plan.name);
-    prune(plan, &kubectl, &ours).await?;
-    wait(plan, &kubectl, &ours).await?;
+    // What an overlay made of the objects, names included, is what kubectl says that it applied.
+    let applied = rollout::applied(&said);
+    wait(plan, &kubectl, &ours, &applied).await?;
+    // Only now: what served before may need what is not in the file any more.
+    prune(&kubectl, &ours, &applied).await?;
     show(&kubectl, &ours, args).await?;
     Ok(())
 }
 
 /// Remove what an earlier deployment of this application made and this one has not.
-async fn prune(plan: &Plan, kubectl: &Kubectl<'_>, ours: &str) -> Result<()> {
-    let objects = kubernetes::objects(plan).into_iter();
-    let current: Vec<_> = objects.map(|object| (object.kind.to_owned(), object.name)).collect();
+async fn prune(kubectl: &Kubectl<'_>, ours: &str, applied: &[Applied]) -> Result<()> {
     let found = kubectl.get(PRUNED, ours).await?;
-    for (kind, name) in rollout::leftovers(&found, &current) {
+    for (kind, name) in rollout::leftovers(&found, applied) {
         let arguments = ["delete", &kind, &name, "-n", kubectl.namespace, "--wait=false"];
         kubectl.run(&arguments, limits::KUBECTL_TIMEOUT).await?;
         eprintln!("removed {} {name}, which the application file has no more", kind.to_lowercase());
@@ -50,12 +52,12 @@ async fn prune(plan: &Plan, kubectl: &Kubectl<'_>, ours: &str) -> Result<()> {
 }
 
 /// Wait until all of it runs, and say why where it does not.
-async fn wait(plan: &Plan, kubectl: &Kubectl<'_>, ours: &str) -> Result<()> {
+async fn wait(plan: &Plan, kubectl: &Kubectl<'_>, ours: &str, applied: &[Applied]) -> Result<()> {
     let time = plan.deploy.limits.rollout_timeout;
     let deadline = Instant::now() + time;
     let mut told = Vec::new();
     loop {
-        let pending = rollout::pending(&kubectl.get(WORKLOADS, ours).await?);
+        let pending = rollout::pending(&kubectl.get(WORKLOADS, ours).await?, applied);
         if pending.is_empty() {
             return Ok(());
         }
@@ -91,7 +93,7 @@ struct Row {
 /// The table of addresses.
 async fn show(kubectl: &Kubectl<'_>, ours: &str, args: &DeployApply) -> Result<()> {
     let services = kubectl.get("services", ours).await?;
-    // Who may not list nodes has their ports all the same.
+    // Without the right to list nodes, their ports are known all the same.
     let nodes = kubectl.json(&["get", "nodes", "-o", "json"]).await.ok();
     let node = address::node(&args.context, nodes.as_ref());
     let rows = address::rows(&services, &node);

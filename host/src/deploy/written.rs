@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use wasm_host_deploy::File as Generated;
 use wasm_host_limits::deploy as limits;
@@ -19,6 +19,7 @@ const MADE: &str = "# Made by `wasm-host deploy ";
 /// What becomes of a file that is there.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Rewrite {
+    /// Replaced, unless it is another's.
     Always,
     /// It belongs to the user from then on.
     Never,
@@ -38,6 +39,13 @@ impl<'a> Folder<'a> {
         let path = self.0.join(&file.path);
         if rewrite == Rewrite::Never && path.exists() {
             return Ok(());
+        }
+        if file.text.starts_with(MADE) && path.exists() && !was_made(&path) {
+            bail!(
+                "{} is there and was not made by `wasm-host deploy`; move it away, or write to another place with \
+                 --output",
+                path.display()
+            );
         }
         replace(&path, &file.text, 0o666)
     }

@@ -20,7 +20,10 @@ impl Recording {
         let script = root().join("tests/kubernetes/recorded-kubectl.sh");
         symlink(script, folder.path().join("kubectl")).unwrap();
         let recording = Self(folder);
-        recording.says("apply", "service/shop serverside-applied\n");
+        recording.says(
+            "apply",
+            "service/shop serverside-applied\ndeployment.apps/shop serverside-applied\n",
+        );
         recording.answers("made", json!({ "items": [] }));
         recording.answers("workloads", json!({ "items": [workload("shop", 2, 2)] }));
         recording.answers("pods", json!({ "items": [] }));
@@ -168,6 +171,9 @@ async fn only_what_it_made_itself_is_removed_and_never_data() {
             "--context docker-desktop delete StatefulSet gone -n shops --wait=false",
         ]
     );
+    // What is gone from the file goes when all that is in it runs.
+    let at = |word: &str| asked.iter().position(|line| line.contains(word)).unwrap();
+    assert!(at("get deployments.apps,") < at("delete"), "{asked:#?}");
     assert!(
         err.contains("removed statefulset gone, which the application file has no more"),
         "{err}"
@@ -176,6 +182,37 @@ async fn only_what_it_made_itself_is_removed_and_never_data() {
     for kept in ["persistentvolume", "namespaces", "secrets"] {
         assert!(!looked.contains(kept), "{looked}");
     }
+}
+
+// Fault (Deployment): an overlay gives objects other names | goes by what was applied, and removes none of it | nothing | nothing
+#[tokio::test]
+async fn what_an_overlay_renames_is_not_taken_for_what_is_gone() {
+    let recording = Recording::new();
+    let said = "service/staging-shop serverside-applied\ndeployment.apps/staging-shop serverside-applied\n";
+    recording.says("apply", said);
+    recording.answers("workloads", json!({ "items": [workload("staging-shop", 2, 2)] }));
+    let items = [
+        made("Service", "staging-shop", "wasm-host"),
+        made("Deployment", "staging-shop", "wasm-host"),
+    ];
+    recording.answers("made", json!({ "items": items }));
+    let (code, _, err) = apply(&recording, &[]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let asked = recording.asked();
+    assert!(asked.iter().all(|line| !line.contains("delete")), "{asked:#?}");
+}
+
+// Fault (Deployment): an overlay has another namespace | says what it does not find there, and ends with 1 | nothing | nothing
+#[tokio::test]
+async fn what_is_in_another_namespace_is_not_taken_for_running() {
+    let recording = Recording::new();
+    recording.answers("workloads", json!({ "items": [] }));
+    let (code, _, err) = apply(&recording, &["--impatient"]).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("deployment shop is not in the namespace of the application file"),
+        "{err}"
+    );
 }
 
 // Fault (Deployment): pods of an application do not start | `deploy apply` says why, in the words of the cluster, and ends with 1 | answers of the pods of before | nothing
@@ -227,7 +264,10 @@ async fn what_a_cluster_refuses_is_told_and_nothing_else_is_done() {
 #[tokio::test]
 async fn without_a_context_no_cluster_is_touched() {
     let recording = Recording::new();
-    let ended = recording.app().run(&["deploy", "apply"]).await;
-    assert_eq!(ended.status.code(), Some(64));
+    // kubectl takes an empty one, as of a variable that is not set, for the current one.
+    for none in [&["deploy", "apply"][..], &["deploy", "apply", "--context", ""]] {
+        let ended = recording.app().run(none).await;
+        assert_eq!(ended.status.code(), Some(64));
+    }
     assert!(recording.asked().is_empty());
 }

@@ -90,3 +90,29 @@ async fn files_of_the_user_are_left_alone_and_those_that_were_made_go() {
     let own = fs::read_to_string(k8s.join("overlays/production/kustomization.yaml")).unwrap();
     assert_eq!(own, "# mine\n");
 }
+
+// Fault (Deployment): a file of the user's is where one is to be made | leaves it and says so | - | nothing
+#[tokio::test]
+async fn a_file_that_was_not_made_is_not_written_over() {
+    let app = rich();
+    for (file, arguments) in [
+        ("compose.yaml", &["deploy", "compose", "--output", "compose.yaml"][..]),
+        ("chart/values.yaml", &["deploy", "helm", "--output", "chart"]),
+    ] {
+        let path = app.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine: 1\n").unwrap();
+        let ended = app.run(arguments).await;
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("{file} is there and was not made")), "{said}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine: 1\n");
+        fs::remove_file(&path).unwrap();
+        // What was made is made anew.
+        run(&app, arguments).await;
+        run(&app, arguments).await;
+    }
+    fs::write(app.path().join(".gitignore"), "mine\n").unwrap();
+    run(&app, &["deploy", "kubernetes", "--output", "."]).await;
+    assert_eq!(fs::read_to_string(app.path().join(".gitignore")).unwrap(), "mine\n");
+}

@@ -80,7 +80,7 @@ async fn a_blob_of_another_digest_is_refused() {
             .contains(&format!(", and {digest} was asked for; something between here and there")),
         "{refused}"
     );
-    // Who has it goes on.
+    // A host that has it goes on.
     told(&first.run(&["check"]).await, Some(0));
 }
 
@@ -94,7 +94,7 @@ async fn a_manifest_that_is_not_the_pinned_one_is_refused() {
     .await;
     let app = app(&registry.address, "1");
     told(&app.run(&["update"]).await, Some(0));
-    // The same application, whose registry became another.
+    // The same application, with another registry.
     let address = lying.url.strip_prefix("http://").unwrap();
     for file in ["wasm-host.toml", "wasm-host.lock"] {
         let path = app.path().join(file);

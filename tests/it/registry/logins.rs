@@ -89,7 +89,7 @@ fn helper(app: &App, script: &str) {
     assert!(shell.status().unwrap().success());
 }
 
-/// As the public registries do it: another server gives a token for one purpose, to who logs in there.
+/// As the public registries do it: another server gives a token for one purpose, to clients that log in there.
 #[tokio::test]
 async fn a_token_is_asked_for_where_a_registry_wants_one() {
     let (registry, digest, _) = stocked().await;
@@ -209,4 +209,37 @@ async fn nothing_leads_from_an_encrypted_registry_to_clear_text() {
         assert!(secure.handshakes() > 0);
     }
     assert!(elsewhere.requests().is_empty(), "{:?}", elsewhere.requests());
+}
+
+// Fault (Registries): a registry that sends the host on to another server, which asks for credentials | gives it none | - | nothing
+#[tokio::test]
+async fn credentials_are_for_the_registry_and_not_for_where_it_sends_on_to() {
+    // It names itself as the server of tokens.
+    let elsewhere = Upstream::start(|head| {
+        let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+        let answer = format!(
+            "HTTP/1.1 401 x\r\nwww-authenticate: Bearer realm=\"http://{host}/token\"\r\n\
+             www-authenticate: Basic realm=\"x\"\r\ncontent-length: 0\r\n\r\n"
+        );
+        vec![Step::Send(answer.into_bytes())]
+    })
+    .await;
+    let location = format!("{}/blob", elsewhere.url);
+    let registry = Upstream::start(move |_| {
+        let answer = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+        );
+        vec![Step::Send(answer.into_bytes())]
+    })
+    .await;
+    let address = registry.url.trim_start_matches("http://").to_owned();
+    let app = login(app_with(&address, "1", ""), &address, RIGHT);
+    let refused = refused(&app).await;
+    assert!(refused.contains(&address), "{refused}");
+    let asked = elsewhere.requests();
+    assert!(asked.iter().any(|request| request.contains("/blob")), "{asked:?}");
+    for request in asked {
+        assert!(!request.contains("/token"), "{request}");
+        assert!(!request.to_lowercase().contains("authorization"), "{request}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use wasm_host_tests::client;
 use wasm_host_tests::proxy::{Plan, Proxy};
 use wasm_host_tests::registry::skopeo;
 
@@ -136,4 +137,84 @@ async fn signatures_lie_where_cosign_lays_them() {
     // Signed once more by the same key, it has one signature as before.
     push_with(&app, address, "one", "1", &["--sign", "release.key"]).await;
     assert_eq!(skopeo(&["inspect", "--tls-verify=false", "--raw", &image]).await, raw);
+}
+
+// Fault (Registries): a version that was swapped in unsigned, or by a key that is trusted no more | leaves it out at the next start, and rejects a rollback to it | the application file's own component, or the version before | nothing
+#[tokio::test]
+async fn what_was_swapped_in_is_held_against_the_keys_of_today() {
+    let registry = Registry::start().await;
+    let address = &registry.address;
+    let app = app_with(address, "1", "");
+    told(&app.run(&["key", "generate", "release"]).await, Some(0));
+    let key = ["--sign", "release.key"];
+    push_with(&app, address, "one", "1", &key).await;
+    let two = push(&app, address, "two", "2").await;
+    let swap = ["swap", "app", &format!("oci://{address}/{REPOSITORY}:2")];
+    let host = app.serve().await;
+    told(&app.run(&swap).await, Some(0));
+    host.stop().await;
+
+    // Without trust it is what serves; with it, nothing vouches for it.
+    let host = app.serve().await;
+    assert!(host.get("/").await.text().starts_with("begin two"));
+    host.stop().await;
+    let file = app.path().join("wasm-host.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n{TRUST}")).unwrap();
+    let unknown = format!(
+        "that oci://{address}/{REPOSITORY}:2@{two} is signed by a key in [trust] is not known here"
+    );
+    let host = app.serve().await;
+    assert!(host.get("/").await.text().starts_with("begin one"));
+    host.logs(&format!("its last version is left out: {unknown}")).await;
+    let back = told(&app.run(&["rollback", "app"]).await, Some(1));
+    assert!(back.contains(&format!("rejected: {unknown}")), "{back}");
+    assert!(host.get("/").await.text().starts_with("begin one"));
+
+    // Signed, it serves, and again after a restart, which asks no registry about it.
+    push_with(&app, address, "two", "2", &key).await;
+    told(&app.run(&swap).await, Some(0));
+    host.stop().await;
+    let host = app.serve().await;
+    assert!(host.get("/").await.text().starts_with("begin two"));
+    told(&app.run(&["rollback", "app"]).await, Some(0));
+    assert!(host.get("/").await.text().starts_with("begin one"));
+    let back = told(&app.run(&["rollback", "app"]).await, Some(0));
+    assert!(back.contains("activated: "), "{back}");
+}
+
+#[tokio::test]
+async fn a_signature_is_added_to_those_of_others_which_stay_as_they_are() {
+    let registry = Registry::start().await;
+    let address = &registry.address;
+    let (app, other) = (trusting(address, "1").await, trusting(address, "1").await);
+    let digest = push_with(&app, address, "one", "1", &["--sign", "release.key"]).await;
+    let tag = format!("{}.sig", digest.replace(':', "-"));
+    let image = format!("docker://{address}/{REPOSITORY}:{tag}");
+    let raw = async || {
+        let text = skopeo(&["inspect", "--tls-verify=false", "--raw", &image]).await;
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    // As another tool leaves it: with more to say of a signature, with something that is none, and with one of
+    // which the registry has other bytes than it says.
+    let mut manifest = raw().await;
+    let layers = manifest["layers"].as_array_mut().unwrap();
+    let mut foreign = layers[0].clone();
+    foreign["mediaType"] = "application/vnd.example".into();
+    let mut damaged = layers[0].clone();
+    damaged["size"] = 7.into();
+    layers[0]["annotations"]["dev.sigstore.cosign/bundle"] = "{}".into();
+    layers.insert(0, damaged);
+    layers.push(foreign);
+    let path = format!("/v2/{REPOSITORY}/manifests/{tag}");
+    let kind = [("content-type", "application/vnd.oci.image.manifest.v1+json")];
+    let put = client::send(address, "PUT", &path, &kind, manifest.to_string()).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+    push_with(&other, address, "one", "1", &["--sign", "release.key"]).await;
+    let (before, after) = (manifest["layers"].as_array().unwrap(), raw().await);
+    let after = after["layers"].as_array().unwrap();
+    assert_eq!(after.len(), before.len() + 1);
+    assert_eq!(after[..before.len()], before[..]);
+    told(&app.run(&["check"]).await, Some(0));
+    told(&other.run(&["check"]).await, Some(0));
 }

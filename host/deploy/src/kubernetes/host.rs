@@ -96,7 +96,7 @@ fn pod(plan: &Plan) -> Value {
     }
     json!({
         "automountServiceAccountToken": false,
-        // Variables of all Services of the namespace are in nobody's application file.
+        // Variables of all Services of the namespace are in no application file.
         "enableServiceLinks": false,
         "serviceAccountName": plan.name,
         "securityContext": pod_security(image::USER),

@@ -1,4 +1,4 @@
-//! Who may reach whom: a NetworkPolicy for the host and one for each server beside it, from what the application file
+//! What may reach what: a NetworkPolicy for the host and one for each server beside it, from what the application file
 //! grants.
 //!
 //! Policies know addresses, not names: what is reached by a name may be anything with its port, and a name of `outbound`
@@ -51,7 +51,7 @@ fn policy(plan: &Plan, component: &str, ingress: Vec<Value>, egress: Vec<Value>)
     object(plan, kind, component, component, json!({ "spec": spec }))
 }
 
-/// The public port for everybody; figures for one namespace at most; the control plane for nobody, as it listens within
+/// The public port from everywhere; figures from one namespace at most; the control plane from nowhere, as it listens within
 /// the pod alone. Probes come from the pod's own node, which no policy keeps away.
 fn host_ingress(plan: &Plan) -> Vec<Value> {
     let mut rules = vec![json!({ "ports": [tcp(image::HTTP_PORT)] })];

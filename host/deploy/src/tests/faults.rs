@@ -279,7 +279,7 @@ fn what_may_be_reached_is_what_the_file_grants() {
     assert_eq!(egress, expected.map(str::to_owned).into());
     let public = policy.to_string();
     assert!(public.contains("169.254.0.0/16"), "{public}");
-    // A database is asked by the host, and asks nobody.
+    // A database is asked by the host, and asks nothing.
     let database = object(&plan, "NetworkPolicy", "postgres-cart");
     assert_eq!(at(&database, "/spec/egress"), &json!([]));
     assert_eq!(at(&database, "/spec/ingress/0/ports/0/port"), 5432);

@@ -71,6 +71,10 @@ impl Registry {
         scope: &Scope,
         reference: &Reference,
     ) -> Result<Option<Authorization>, OciError> {
+        // Wherever a registry sends on to, its credentials are for itself and the server of tokens that it names.
+        if refused.url().origin() != self.base.origin() {
+            return Ok(None);
+        }
         let wanted = refused.headers().get_all(WWW_AUTHENTICATE);
         let wanted = wanted.into_iter().filter_map(|header| header.to_str().ok());
         let Some(challenge) = wanted.flat_map(challenges).next() else { return Ok(None) };
@@ -158,12 +162,12 @@ impl Registry {
                 form.query_pairs_mut().clear().extend_pairs(&asked);
                 let body = form.query().unwrap_or_default().to_owned();
                 let kind = "application/x-www-form-urlencoded";
-                self.http.post(realm).header("content-type", kind).body(body)
+                self.tokens.post(realm).header("content-type", kind).body(body)
             }
             Some(Credentials::Basic { username, password }) => {
-                self.http.get(realm).query(&asked).basic_auth(username, Some(password.expose()))
+                self.tokens.get(realm).query(&asked).basic_auth(username, Some(password.expose()))
             }
-            None => self.http.get(realm).query(&asked),
+            None => self.tokens.get(realm).query(&asked),
         }
     }
 }

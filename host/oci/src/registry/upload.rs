@@ -39,7 +39,7 @@ impl Registry {
             .body(blob);
         let sent = match place.origin() == self.base.origin() {
             true => self.send(request, &scope, reference, UPLOAD_TIMEOUT).await?,
-            // What lets it in there stands in the address; credentials are nobody else's affair.
+            // What lets it in there stands in the address; credentials are for the registry alone.
             false => self.send_once(request, None, UPLOAD_TIMEOUT).await?,
         };
         match sent.status() {
@@ -75,7 +75,7 @@ impl Registry {
     ) -> Result<bool, OciError> {
         let url = self.url(reference, &["blobs", &digest.to_string()])?;
         let request = self.http.head(url);
-        // Whoever may not look may be allowed to write, and is told then.
+        // An account that may not look may be allowed to write, and is told then.
         let scope = Scope::push(reference);
         let answer = self.send(request, &scope, reference, self.limits.answer_timeout).await?;
         Ok(answer.status() == StatusCode::OK)
