@@ -29,6 +29,7 @@ mod plain_components;
 mod pooler;
 mod record;
 mod registry;
+mod router;
 mod routing;
 mod secrets;
 mod shared_database;
