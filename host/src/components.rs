@@ -41,6 +41,14 @@ pub struct Pulls {
     pulled: BTreeMap<Reference, Result<ComponentFile, OciError>>,
 }
 
+/// What a reference turned out to stand for.
+struct Fresh {
+    reference: Reference,
+    /// What was pinned when it was asked for.
+    before: Option<Pin>,
+    pin: Pin,
+}
+
 impl Components {
     /// Those of an application, kept in its state folder.
     pub fn new(config: &Config, is_locked: bool) -> Self {
@@ -74,27 +82,23 @@ impl Components {
         if references.is_empty() {
             return Ok(Pulls { registries, pulled: BTreeMap::new() });
         }
-        let mut pins = self.pins()?;
+        let pins = self.pins()?;
         self.registries.want(pins.all().copied());
         let pulls = references.iter().map(|reference| self.pull_one(reference, &pins));
         let pulled = tell_if_long_async("pulling components", join_all(pulls)).await;
-        let mut changed = Vec::new();
+        let mut fresh = Vec::new();
         let mut pulls = BTreeMap::new();
         for (reference, pulled) in references.into_iter().zip(pulled) {
+            let before = pins.get(reference);
             if let Ok((_, pin)) = &pulled
-                && pins.get(reference) != Some(*pin)
+                && before != Some(*pin)
             {
-                pins.set(reference, *pin);
-                changed.push((reference, pin.manifest));
+                fresh.push(Fresh { reference: reference.clone(), before, pin: *pin });
             }
             pulls.insert(reference.clone(), pulled.map(|(file, _)| file));
         }
-        if !changed.is_empty() {
-            self.registries.want(pins.all().copied());
-            self.write(&pins);
-            for (reference, digest) in changed {
-                tracing::info!("{reference} is pinned to {digest}");
-            }
+        if !fresh.is_empty() {
+            self.pin(pins, fresh).await;
         }
         Ok(Pulls { registries, pulled: pulls })
     }
@@ -122,16 +126,20 @@ impl Components {
         Ok((file, pin))
     }
 
-    /// A host whose application file lies where nothing can be written runs all the same.
-    fn write(&self, pins: &Pins) {
-        if let Some(path) = &self.pins_file
-            && let Err(error) = pins.write(path)
-        {
-            tracing::warn!(
-                "{} cannot be written ({error}): the next start asks for the tags anew",
-                path.display()
-            );
+    /// Pin what was not when `pins` were read. What another process has pinned since stays. A host whose application file
+    /// lies where nothing can be written runs all the same.
+    async fn pin(&self, mut pins: Pins, fresh: Vec<Fresh>) {
+        for fresh in &fresh {
+            pins.set(&fresh.reference, fresh.pin);
         }
+        let Some(path) = self.pins_file.clone() else { return };
+        // It may have to wait for others, and for the disk.
+        let written = spawn_blocking(move || Pins::change(&path, |pins| add(pins, fresh))).await;
+        match written.map_err(|error| OciError::new(Kind::Local, error.to_string())).flatten() {
+            Ok((written, ())) => pins = written,
+            Err(error) => tracing::warn!("{error}: the next start asks for the tags anew"),
+        }
+        self.registries.want(pins.all().copied());
     }
 
     fn pins_name(&self) -> String {
@@ -205,6 +213,24 @@ impl Pulls {
     }
 }
 
+/// Pin what is pinned as it was when it was asked for.
+fn add(pins: &mut Pins, fresh: Vec<Fresh>) {
+    for Fresh { reference, before, pin } in fresh {
+        match pins.get(&reference) {
+            now if now == before => {
+                pins.set(&reference, pin);
+                tracing::info!("{reference} is pinned to {}", pin.manifest);
+            }
+            Some(now) if now != pin => tracing::warn!(
+                "{reference} has been pinned to {} meanwhile, which stays so; here {} was got: start anew",
+                now.manifest,
+                pin.manifest
+            ),
+            _ => {}
+        }
+    }
+}
+
 fn vouch(registries: &Registries, kept: &ComponentFile) -> Result<()> {
     let origin = kept.path.to_str().filter(|origin| origin.starts_with(SCHEME));
     let Some(origin) = origin else { return Ok(()) };
@@ -258,5 +284,42 @@ fn at(
         severity,
         message: format!("[service.{}]: {what}", service.name),
         hint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_has_pinned_meanwhile_stays() {
+        let reference =
+            |name: &str| Reference::parse(&format!("oci://a.example/{name}:1")).unwrap();
+        let pin = |content: &[u8]| {
+            let digest = ContentDigest::of(content);
+            Pin { manifest: digest, component: digest, size: 1 }
+        };
+        let (new, taken, larger) = (reference("new"), reference("taken"), reference("larger"));
+        let mut pins = Pins::default();
+        pins.set(&taken, pin(b"of the other"));
+        pins.set(&larger, pin(b"larger"));
+        let other = reference("of-the-other");
+        pins.set(&other, pin(b"another"));
+        let corrected = Pin { size: 2, ..pin(b"larger") };
+        let fresh = [
+            (&new, None, pin(b"new")),
+            (&taken, None, pin(b"taken")),
+            (&larger, Some(pin(b"larger")), corrected),
+        ];
+        let fresh = fresh.map(|(reference, before, pin)| Fresh {
+            reference: reference.clone(),
+            before,
+            pin,
+        });
+        add(&mut pins, fresh.into());
+        assert_eq!(pins.get(&new), Some(pin(b"new")));
+        assert_eq!(pins.get(&taken), Some(pin(b"of the other")));
+        assert_eq!(pins.get(&larger), Some(corrected));
+        assert_eq!(pins.get(&other), Some(pin(b"another")));
     }
 }

@@ -70,6 +70,11 @@ pub const CREDENTIALS_FILE_BYTES: u64 = MIB;
 /// Bytes of `wasm-host.lock`. An entry has less than a KiB.
 pub const LOCK_FILE_BYTES: u64 = MIB;
 
+/// Time to wait for other processes that write `wasm-host.lock`, and between two looks whether they have. Each of them
+/// reads and writes a small file.
+pub const LOCK_FILE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const LOCK_FILE_PAUSE: Duration = millis(10);
+
 /// Characters of a repository's name, as registries have it.
 pub const REPOSITORY_CHARACTERS: usize = 255;
 
@@ -77,7 +82,9 @@ pub const REPOSITORY_CHARACTERS: usize = 255;
 pub const SIGNATURES: usize = 16;
 pub const SIGNED_BYTES: u64 = 64 * KIB;
 
-/// Time after which a download that was never finished is removed. Longer than a download may take.
+/// Time after which a download that nobody has open any more is removed, of a process that was killed; and one of which
+/// the file system cannot tell whether somebody has. The second is longer than a download may take.
+pub const PARTIAL_GRACE: Duration = Duration::from_secs(10);
 pub const PARTIAL_AGE: Duration = Duration::from_secs(2 * DAY);
 
 }
