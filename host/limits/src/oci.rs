@@ -35,8 +35,8 @@ pub const MANIFEST_BYTES: u64 = 4 * MIB;
 /// Bytes of what a registry answers beside manifests and blobs: tokens and reasons.
 pub const ANSWER_BYTES: u64 = 256 * KIB;
 
-/// Characters of a registry's reason that a message repeats.
-pub const REASON_CHARACTERS: usize = 200;
+/// Bytes of the words of a registry, or of a credential helper, that a message repeats.
+pub const REASON_BYTES: usize = 300;
 
 /// Registries whose connections are kept, and purposes of one registry for which its tokens are. Beyond them, all are
 /// made anew: a control plane can be told any number of names.

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::digest::ContentDigest;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::manifest::{Descriptor, Manifest};
 use wasm_host_limits::COMPONENT_FILE_BYTES;
 
@@ -89,8 +89,8 @@ pub fn component(manifest: &Manifest, name: &str) -> Result<Descriptor, OciError
         (Some(_), more) => Err(unusable(format!("has {} components", more + 1))
             .hint("a service is one: push each to a repository of its own")),
         (None, _) => Err(unusable(format!(
-            "is no component: it has no layer of {WASM_LAYER}, and its configuration is {:?}",
-            manifest.config.media_type
+            "is no component: it has no layer of {WASM_LAYER}, and its configuration is {}",
+            said(&manifest.config.media_type)
         ))
         .hint("push one with `wasm-host push`")),
     }
@@ -151,6 +151,11 @@ mod tests {
         assert!(told(&image).contains("push one with `wasm-host push`"));
         let two = manifest(&[WASM_LAYER, WASM_LAYER]);
         assert!(told(&two).starts_with("it has 2 components; a service is one"));
+        let mut loud = manifest(&[]);
+        loud.config.media_type = "\u{1b}[2J\u{202e}".repeat(1000);
+        let told_loud = told(&loud);
+        assert!(told_loud.contains("configuration is '\\u{1b}[2J\\u{202e}"), "{told_loud}");
+        assert!(told_loud.len() < 500, "{told_loud}");
         let mut large = manifest(&[WASM_LAYER]);
         large.layers[0].size = COMPONENT_FILE_BYTES + 1;
         assert!(told(&large).contains("more than the 268435456 that a component may have"));

@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use crate::digest::ContentDigest;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::reference::Reference;
 use wasm_host_limits::COMPONENT_FILE_BYTES;
 use wasm_host_limits::oci::{LOCK_FILE_BYTES, LOCK_FILE_PAUSE, LOCK_FILE_TIMEOUT};
@@ -107,12 +107,13 @@ impl Pins {
             let line = error
                 .span()
                 .map_or(1, |at| text.get(..at.start).unwrap_or_default().matches('\n').count() + 1);
-            wrong(format!("line {line}: {}", error.message().lines().next().unwrap_or_default()))
+            wrong(format!("line {line}: {}", said(error.message())))
         })?;
         for (reference, pin) in &read.component {
             if pin.size > COMPONENT_FILE_BYTES {
                 return Err(wrong(format!(
-                    "{reference} has a size of {} bytes, and no component has more than {COMPONENT_FILE_BYTES}",
+                    "{} has a size of {} bytes, and no component has more than {COMPONENT_FILE_BYTES}",
+                    said(reference),
                     pin.size
                 )));
             }
@@ -265,7 +266,8 @@ mod tests {
             ("version = 1\n[component.\"x\"]\nmanifest = \"sha256:0\"\n", "line 3: "),
             ("version = 2\n", "it has version 2, and this host knows 1"),
             ("version = 1\n<<<<<<< HEAD\n", "line 2: "),
-            ("", "line 1: missing field `version`"),
+            ("", "line 1: 'missing field `version`'"),
+            ("\"\\u001b[2J\" = 1", "line 1: 'unknown field `\\u{1b}[2J`"),
         ] {
             fs::write(&path, text).unwrap();
             let told = Pins::read(&path).unwrap_err().to_string();

@@ -156,7 +156,7 @@ async fn what_is_no_component_is_told() {
     );
     let (registry, ..) = stocked().await;
     let told_tag = refused(&app(&registry.address, "9")).await;
-    assert!(told_tag.contains(&format!("the registry {0} has no oci://{0}/{REPOSITORY}:9 (manifest unknown); correct the name, or push it", registry.address)), "{told_tag}");
+    assert!(told_tag.contains(&format!("the registry {0} has no oci://{0}/{REPOSITORY}:9 ('manifest unknown'); correct the name, or push it", registry.address)), "{told_tag}");
 }
 
 // Fault (Registries): a registry that does not answer | gives up after its time | - | nothing

@@ -33,7 +33,7 @@ async fn a_registry_lets_in_who_is_logged_in() {
     let arguments = ["push", &reference, file.to_str().unwrap(), "--plain-http"];
     let refused_push = told(&nobody.run(&arguments).await, Some(1));
     let unknown = format!(
-        "the registry {address} lets nobody unknown at {address}/{REPOSITORY} (authentication required); log in with `docker \
+        "the registry {address} lets nobody unknown at {address}/{REPOSITORY} ('authentication required'); log in with `docker \
          login {address}`"
     );
     assert!(refused_push.contains(&unknown), "{refused_push}");
@@ -74,7 +74,7 @@ async fn a_credential_helper_is_asked() {
     fs::remove_dir_all(app.path().join(".wasm-host")).unwrap();
     let refused = refused(&app).await;
     let expected = format!(
-        "the credential helper docker-credential-test: the keychain is locked; try `echo {address} | \
+        "the credential helper docker-credential-test: it says 'the keychain is locked'; try `echo {address} | \
          docker-credential-test get`"
     );
     assert!(refused.contains(&expected), "{refused}");
@@ -168,7 +168,7 @@ async fn a_registry_with_an_authority_of_ones_own_is_trusted_when_it_is_named() 
     fs::write(app.path().join("ca.pem"), &authority.pem).unwrap();
     rewrite(&app, "plain-http = true", "plain-http = false");
     let refused_first = refused(&app).await;
-    assert!(refused_first.contains("(manifest unknown)"), "{refused_first}");
+    assert!(refused_first.contains("('manifest unknown')"), "{refused_first}");
     rewrite(&app, "ca = \"ca.pem\"", "");
     let refused = refused(&app).await;
     let expected = format!("the registry {address} cannot be trusted: ");

@@ -169,7 +169,7 @@ async fn what_is_pinned_and_gone_is_told_with_what_takes_its_place() {
     skopeo(&["delete", "--tls-verify=false", &format!("docker://{address}/{REPOSITORY}:1")]).await;
     let refused = refused(&app).await;
     let expected = format!(
-        "the registry {address} has no oci://{address}/{REPOSITORY}:1@{one} (manifest unknown); what is pinned is gone there; \
+        "the registry {address} has no oci://{address}/{REPOSITORY}:1@{one} ('manifest unknown'); what is pinned is gone there; \
          `wasm-host update` takes what the tag stands for now"
     );
     assert!(refused.contains(&expected), "{refused}");

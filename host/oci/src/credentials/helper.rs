@@ -6,11 +6,11 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
-use wasm_host_limits::oci::{HELPER_BYTES, HELPER_TIMEOUT, REASON_CHARACTERS};
+use wasm_host_limits::oci::{HELPER_BYTES, HELPER_TIMEOUT};
 use wasm_host_settings::secret::Secret;
 
 use super::{Credentials, TOKEN_USER};
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 
 /// What helpers say of a server that they do not know, all in these words.
 const UNKNOWN: &str = "credentials not found";
@@ -40,11 +40,11 @@ pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credentials>,
         .map_err(|_| wrong(&format!("no answer within {HELPER_TIMEOUT:?}")))?
         .map_err(|error| wrong(&error.to_string()))?;
     if !succeeded {
-        let said = String::from_utf8_lossy(&answer);
-        if said.contains(UNKNOWN) {
+        let words = String::from_utf8_lossy(&answer);
+        if words.contains(UNKNOWN) {
             return Ok(None);
         }
-        return Err(wrong(&said.trim().chars().take(REASON_CHARACTERS).collect::<String>()));
+        return Err(wrong(&format!("it says {}", said(&words))));
     }
     if answer.len() as u64 > HELPER_BYTES {
         return Err(wrong(&format!("its answer has more than {HELPER_BYTES} bytes")));

@@ -10,7 +10,7 @@ use wasm_host_settings::secret::Secret;
 
 use super::{Registry, failure};
 use crate::credentials::Credentials;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::reference::Reference;
 use wasm_host_limits::oci::ANSWER_BYTES;
 
@@ -117,7 +117,7 @@ impl Registry {
         if realm.scheme() != "https" && !(self.plain_http && realm.scheme() == "http") {
             let message = format!(
                 "the registry {host} wants credentials sent without encryption, to {}",
-                realm.host_str().unwrap_or_default()
+                said(realm.host_str().unwrap_or_default())
             );
             return Err(refused(message));
         }
