@@ -9,9 +9,9 @@ use std::sync::Arc;
 use anyhow::{Error, Result};
 use futures_util::future::join_all;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use crate::application::component_path;
+use crate::cli::Access;
 use crate::exit::Exit;
 use wasm_host_config::{ComponentConfig, Config, ServiceConfig};
 use wasm_host_engine::compile::ComponentFile;
@@ -21,10 +21,12 @@ use wasm_host_oci::cache::Cache;
 use wasm_host_oci::credentials::CredentialFiles;
 use wasm_host_oci::digest::ContentDigest;
 use wasm_host_oci::reference::SCHEME;
-use wasm_host_oci::settings::RegistriesConfig;
+use wasm_host_oci::settings::{Hints, RegistriesConfig};
 use wasm_host_oci::{Kind, OciError, Pin, Pins, Pulled, Reference, Registries};
 use wasm_host_service::swap::Vouch;
 use wasm_host_settings::diagnostic::{Diagnostic, Severity};
+use wasm_host_settings::disk;
+use wasm_host_settings::tls::{Authorities, NoAuthority};
 
 /// What gets components of registries.
 pub struct Components {
@@ -155,25 +157,18 @@ impl Components {
             Some((service, reference, pin))
         });
         let asked = asked.map(async |(service, reference, pin)| {
-            let resolving = self.registries.resolve(reference);
-            let resolved = timeout(limits::oci::MOVED_TIMEOUT, resolving).await;
+            let resolved = self.registries.resolve(reference, limits::oci::MOVED_TIMEOUT).await;
             let (what, hint) = match resolved {
-                Ok(Ok(digest)) if digest == pin.manifest => return None,
-                Ok(Ok(digest)) => (
+                Ok(digest) if digest == pin.manifest => return None,
+                Ok(digest) => (
                     format!(
                         "{reference} stands for {digest} by now, and {} is pinned, which serves",
                         pin.manifest
                     ),
                     Some("`wasm-host update` takes the new one".to_owned()),
                 ),
-                Ok(Err(error)) => (format!("whether {reference} has moved is not known: {error}"), None),
-                Err(_) => {
-                    let within = limits::oci::MOVED_TIMEOUT;
-                    let what = format!(
-                        "whether {reference} has moved is not known: {} did not say within {within:?}",
-                        reference.host
-                    );
-                    (what, None)
+                Err(error) => {
+                    (format!("whether {reference} has moved is not known: {error}"), None)
                 }
             };
             Some(at(config, service, Severity::Warning, what, hint))
@@ -258,10 +253,31 @@ pub fn reference(typed: &Path) -> Result<Option<Reference>, Exit> {
 }
 
 /// Registries for a command that reads no application file, and keeps nothing.
-pub fn registries(reference: &Reference, plain_http: bool) -> Registries {
+pub fn registries(reference: &Reference, access: &Access) -> Result<Registries, Exit> {
     let mut config = RegistriesConfig::default();
-    config.registries.entry(reference.host.clone()).or_default().plain_http = plain_http;
-    Registries::new(config, credentials(), None)
+    allow(&mut config, reference, access)?;
+    config.registries.entry(reference.host.clone()).or_default().hints = Hints::Options;
+    Ok(Registries::new(config, credentials(), None))
+}
+
+/// Ask the registry of a reference as the command line says, beside what the application file says of it.
+pub fn allow(
+    config: &mut RegistriesConfig,
+    reference: &Reference,
+    access: &Access,
+) -> Result<(), Exit> {
+    let registry = config.registries.entry(reference.host.clone()).or_default();
+    registry.plain_http |= access.plain_http;
+    if let Some(path) = &access.ca {
+        let wrong =
+            |problem| Exit::Usage(format!("wasm-host: error: --ca {}: {problem}", path.display()));
+        let pem = disk::pem(path).map_err(|problem| wrong(problem.to_string()))?;
+        let authorities = Authorities::new(&pem);
+        let authorities =
+            authorities.map_err(|NoAuthority(what, fix)| wrong(format!("{what}; {fix}")))?;
+        registry.ca = Some(authorities);
+    }
+    Ok(())
 }
 
 /// The logins of the user who runs this.

@@ -37,7 +37,7 @@ pub async fn push(args: cli::Push) -> Result<(), Exit> {
     let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let artifact = spawn_blocking(move || artifact(&path, &title)).await;
     let artifact = artifact.context("the file could not be read")?.map_err(usage)?;
-    let registries = components::registries(&args.reference, args.access.plain_http);
+    let registries = components::registries(&args.reference, &args.access)?;
     let what = format!("pushing {}", args.reference);
     let pushing = registries.push(&args.reference, artifact, key.as_ref());
     let digest = tell_if_long_async(&what, pushing).await.map_err(anyhow::Error::new)?;
@@ -58,7 +58,7 @@ fn artifact(path: &Path, title: &str) -> Result<Artifact> {
 
 pub async fn pull(args: cli::Pull) -> Result<(), Exit> {
     let reference = args.reference;
-    let registries = components::registries(&reference, args.access.plain_http);
+    let registries = components::registries(&reference, &args.access)?;
     let what = format!("pulling {reference}");
     let pulled = tell_if_long_async(&what, registries.pull(&reference, None)).await;
     let pulled = pulled.map_err(anyhow::Error::new)?;

@@ -46,11 +46,17 @@ pub const REPOSITORIES: usize = 1024;
 /// Components that are pulled at the same time. Each may hold `COMPONENT_FILE_BYTES`.
 pub const CONCURRENT_PULLS: usize = 4;
 
+/// Tags that registries are asked for at the same time, as `check` does. Each may hold `MANIFEST_BYTES`.
+pub const CONCURRENT_QUESTIONS: usize = 16;
+
 /// Time to find, reach and agree with a registry.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for a registry to take a blob and to answer it. The largest component over a slow line takes minutes.
 pub const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+
+/// Time for all that `push` sends: a component, its manifest, and a signature.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(20 * MINUTE);
 
 /// Places that a registry may send one question on to. Blobs are commonly somewhere else, one step away.
 pub const REDIRECTS: usize = 5;

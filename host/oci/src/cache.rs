@@ -32,9 +32,6 @@ pub struct Cache {
     bytes_max: u64,
 }
 
-/// A component that comes in. Gone with the value, unless it is kept.
-pub(crate) struct Incoming(NamedTempFile);
-
 /// The name of the file that has a component.
 pub fn kept_component(digest: ContentDigest) -> String {
     format!("{}.{COMPONENT}", digest.hex())
@@ -91,21 +88,25 @@ impl Cache {
     }
 
     pub(crate) fn keep_signatures(&self, manifest: ContentDigest, text: &[u8]) -> io::Result<()> {
-        let mut incoming = self.incoming()?;
-        incoming.take(text)?;
-        whole::put(incoming.0, &self.path(manifest, SIGNATURES))
+        self.put(text, &self.path(manifest, SIGNATURES))
     }
 
-    pub(crate) fn incoming(&self) -> io::Result<Incoming> {
+    /// Keep a component under its digest.
+    pub(crate) fn keep(&self, digest: ContentDigest, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes, &self.path(digest, COMPONENT))
+    }
+
+    fn put(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
+        let mut partial = self.partial()?;
+        partial.write_all(bytes)?;
+        whole::put(partial, path)
+    }
+
+    fn partial(&self) -> io::Result<NamedTempFile> {
         let partial = whole::partial(&self.folder, "", 0o600)?;
         // By which others see that it is not left over. Not every file system has locks.
         let _ = partial.as_file().try_lock();
-        Ok(Incoming(partial))
-    }
-
-    /// Keep what came in under its digest.
-    pub(crate) fn keep(&self, incoming: Incoming, digest: ContentDigest) -> io::Result<()> {
-        whole::put(incoming.0, &self.path(digest, COMPONENT))
+        Ok(partial)
     }
 
     /// Remove what was used longest ago until the rest is within the bound, but nothing of `wanted`: the digests of
@@ -179,12 +180,6 @@ fn is_left_over(path: &Path, age: Duration) -> bool {
     age > PARTIAL_AGE || (age > PARTIAL_GRACE && is_free().is_ok())
 }
 
-impl Incoming {
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -192,10 +187,8 @@ mod tests {
     use super::*;
 
     fn keep(cache: &Cache, bytes: &[u8]) -> ContentDigest {
-        let mut incoming = cache.incoming().unwrap();
-        incoming.take(bytes).unwrap();
         let digest = ContentDigest::of(bytes);
-        cache.keep(incoming, digest).unwrap();
+        cache.keep(digest, bytes).unwrap();
         digest
     }
 
@@ -236,38 +229,25 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_come_to_its_end_leaves_nothing() {
-        let state = tempfile::tempdir().unwrap();
-        let cache = Cache::open(state.path()).unwrap();
-        let mut incoming = cache.incoming().unwrap();
-        incoming.take(b"half").unwrap();
-        assert_eq!(names(&cache), 1);
-        drop(incoming);
-        assert_eq!(names(&cache), 0);
-    }
-
-    #[test]
     fn what_a_process_left_that_was_killed_goes_and_never_what_another_writes() {
         let state = tempfile::tempdir().unwrap();
         let cache = Cache::open(state.path()).unwrap();
-        let mut all: Vec<Incoming> = (0..3).map(|_| cache.incoming().unwrap()).collect();
-        let paths: Vec<PathBuf> = all.iter().map(|it| it.0.path().to_owned()).collect();
+        let mut all: Vec<_> = (0..3).map(|_| cache.partial().unwrap()).collect();
+        let paths: Vec<PathBuf> = all.iter().map(|it| it.path().to_owned()).collect();
         let made = SystemTime::now();
-        for (incoming, age) in all.iter().zip([PARTIAL_AGE, PARTIAL_GRACE, PARTIAL_GRACE]) {
-            incoming.0.as_file().set_modified(made - 2 * age).unwrap();
+        for (partial, age) in all.iter().zip([PARTIAL_AGE, PARTIAL_GRACE, PARTIAL_GRACE]) {
+            partial.as_file().set_modified(made - 2 * age).unwrap();
         }
         // Only the last one is still being written. Of a process that was killed the system lets go of all locks.
         for killed in all.drain(..2) {
-            let (file, _) = killed.0.keep().unwrap();
+            let (file, _) = killed.keep().unwrap();
             file.unlock().unwrap();
         }
-        let young = cache.incoming().unwrap();
-        let young_path = young.0.path().to_owned();
-        young.0.keep().unwrap();
+        let (_, young) = cache.partial().unwrap().keep().unwrap();
         Cache::open(state.path()).unwrap();
         let left = paths.iter().map(|path| path.exists()).collect::<Vec<_>>();
         assert_eq!(left, [false, false, true]);
-        assert!(young_path.exists());
+        assert!(young.exists());
     }
 
     #[test]
@@ -294,7 +274,7 @@ mod tests {
         }
         // Used just now.
         assert!(cache.find(all[1], 10).is_some());
-        let _incoming = cache.incoming().unwrap();
+        let _partial = cache.partial().unwrap();
         cache.trim(&HashSet::from([all[0]]));
         let left = all.map(|digest| cache.path(digest, COMPONENT).exists());
         assert_eq!(left, [true, true, false, false]);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Registry;
 use crate::error::{Kind, OciError, said};
 use crate::reference::Reference;
+use crate::settings::Hints;
 use wasm_host_limits::oci::CONNECT_TIMEOUT;
 
 /// How registries say what is wrong.
@@ -44,18 +45,25 @@ impl Registry {
                     Kind::Refused,
                     format!("the registry {host} speaks HTTP without encryption"),
                 )
-                .hint(format!(
-                    "if it is meant to, write plain-http = true below [registry.\"{host}\"] in the application file, or give \
-                     --plain-http"
-                )),
+                .hint(match self.hints {
+                    Hints::File => format!(
+                        "if it is meant to, write plain-http = true below [registry.\"{host}\"] in the application file"
+                    ),
+                    Hints::Options => "if it is meant to, give --plain-http".to_owned(),
+                }),
                 error => OciError::new(
                     Kind::Refused,
                     // It may have names of the certificate in it.
                     format!("the registry {host} cannot be trusted: {}", said(&error.to_string())),
                 )
-                .hint(format!(
-                    "if its authority is one of your own, name it with ca = \"FILE.pem\" below [registry.\"{host}\"]"
-                )),
+                .hint(match self.hints {
+                    Hints::File => format!(
+                        "if its authority is one of your own, name it with ca = \"FILE.pem\" below [registry.\"{host}\"]"
+                    ),
+                    Hints::Options => {
+                        "if its authority is one of your own, name it with --ca FILE.pem".to_owned()
+                    }
+                }),
             };
         }
         if !error.is_connect() {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode, Url};
+use tokio::task::spawn_blocking;
 
 use super::{Registry, Scope};
 use crate::digest::ContentDigest;
@@ -18,7 +19,13 @@ impl Registry {
         blob: impl Into<Bytes>,
     ) -> Result<ContentDigest, OciError> {
         let blob = blob.into();
-        let digest = ContentDigest::of(&blob);
+        // The digest of a large one takes a while.
+        let digested = spawn_blocking({
+            let blob = blob.clone();
+            move || ContentDigest::of(&blob)
+        });
+        let digest =
+            digested.await.map_err(|error| OciError::new(Kind::Local, error.to_string()))?;
         if self.has_blob(reference, digest).await? {
             return Ok(digest);
         }
