@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Error, Result};
 use futures_util::future::join_all;
+use rustix::process::geteuid;
 use tokio::task::spawn_blocking;
 
 use crate::application::component_path;
@@ -282,7 +283,7 @@ pub fn allow(
 
 /// The logins of the user who runs this.
 fn credentials() -> CredentialFiles {
-    CredentialFiles::of(|name| std::env::var(name).ok())
+    CredentialFiles::of(geteuid().as_raw(), |name| std::env::var(name).ok())
 }
 
 /// A finding at the line of a service.

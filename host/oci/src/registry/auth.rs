@@ -110,7 +110,10 @@ impl Registry {
         known: Option<Credentials>,
     ) -> Result<Option<Authorization>, OciError> {
         let host = &self.host;
-        let refused = |message: String| OciError::new(Kind::Refused, message);
+        let refused = |message: String| {
+            OciError::new(Kind::Refused, message)
+                .hint("correct the host, if it is no registry, or tell whoever runs it")
+        };
         let realm = Url::parse(realm).map_err(|_| {
             refused(format!("the registry {host} names no usable server of tokens"))
         })?;
