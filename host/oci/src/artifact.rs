@@ -1,5 +1,4 @@
-//! A component as an artifact: the form of the wasm working group, which `wkg`, `oras`, Spin and wasmCloud read and
-//! write.
+//! A component as an artifact: the form of the wasm working group of the CNCF.
 //!
 //! Pure. What a component imports and exports is told by the caller, which reads components.
 

@@ -1,5 +1,5 @@
-//! Signatures of components, as cosign makes and checks them with a key: what is signed names the digest of the
-//! manifest, and signatures lie beside it under a tag made of that digest.
+//! Signatures of components, as cosign's signature specification has them with a key: what is signed names the digest of
+//! the manifest, and signatures lie beside it under a tag made of that digest. The bundles of cosign 3 are not read.
 //!
 //! Pure, and offline: no certificate, no log of a third party, only keys that somebody keeps. Files of keys are read
 //! by others.
