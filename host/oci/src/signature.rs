@@ -272,7 +272,7 @@ mod tests {
         let public = private.public().unwrap();
         assert_eq!(public.to_pem(), OPENSSL_PUBLIC);
         let own = private.sign(&place(), manifest).unwrap();
-        assert!(is_signed(manifest, &[own], &[public.clone()]));
+        assert!(is_signed(manifest, &[own], std::slice::from_ref(&public)));
         let changed = signature.signed.replace("release", "someone");
         assert!(!is_signed(manifest, &[Signature { signed: changed, ..signature }], &[public]));
     }
