@@ -4,6 +4,7 @@
 
 mod apply;
 mod kubectl;
+mod secrets;
 mod written;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::path::Path;
 use crate::cli::{DeploySource, DeployTarget, Manifest};
 use crate::colour::told;
 use crate::exit::Exit;
+use secrets::Secrets;
 use wasm_host_config::deploy::image;
 use wasm_host_deploy::plan::{self, Input};
 use wasm_host_deploy::{Plan, compose, helm, kustomize, manifest, systemd};
@@ -46,16 +48,21 @@ pub fn manifest(args: &Manifest) -> Result<(), Exit> {
 pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
     match target {
         DeployTarget::Kubernetes { source, output } => {
-            kubernetes(&plan(&source)?, &output).map(|count| done(&output, count))
+            let (count, secrets) = kubernetes(&plan(&source)?, &source, &output)?;
+            if let Some(said) = secrets.as_ref().and_then(Secrets::told) {
+                eprintln!("{said}");
+            }
+            done(&output, count);
+            Ok(())
         }
         DeployTarget::Helm { source, output } => helm(&plan(&source)?, &output),
         DeployTarget::Compose { source, output } => compose(&plan(&source)?, &output),
         DeployTarget::Systemd { source, output } => systemd(&read(&source, true)?, &output),
         DeployTarget::Apply(args) => {
             let plan = plan(&args.source)?;
-            let count = kubernetes(&plan, &args.output)?;
+            let (count, secrets) = kubernetes(&plan, &args.source, &args.output)?;
             eprintln!("wrote {count} files to {}", args.output.display());
-            apply::apply(&plan, &args).await
+            apply::apply(&plan, secrets.as_ref(), &args).await
         }
     }
 }
@@ -80,7 +87,7 @@ fn read(source: &DeploySource, as_it_is: bool) -> Result<Plan, Exit> {
     let plan = plan::read(&Input {
         text: &text,
         file: &file,
-        folder: path.parent().unwrap_or(Path::new("")),
+        folder: folder_of(path),
         image: source.image.as_deref(),
         as_it_is,
         read: &text_of,
@@ -104,8 +111,12 @@ fn text_of(path: &Path, most: u64) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
-/// Writes base and overlays, and the file with secrets if the overlay for this machine needs one.
-fn kubernetes(plan: &Plan, output: &Path) -> Result<usize, Exit> {
+/// Writes base and overlays, and the file with secrets if the overlay for this machine needs one. Gives what that lacks.
+fn kubernetes(
+    plan: &Plan,
+    source: &DeploySource,
+    output: &Path,
+) -> Result<(usize, Option<Secrets>), Exit> {
     let folder = Folder::new(output)?;
     let files = kustomize::files(plan);
     for file in &files {
@@ -114,18 +125,22 @@ fn kubernetes(plan: &Plan, output: &Path) -> Result<usize, Exit> {
         folder.write(file, if is_users { Rewrite::Never } else { Rewrite::Always })?;
     }
     folder.remove_old("base", &files)?;
-    if !plan.all_secrets().is_empty() {
-        let made = folder.append_secrets(kustomize::SECRETS, |text, made| {
-            kustomize::missing_secrets(plan, text, made)
-        })?;
-        if made {
-            eprintln!(
-                "secrets of the overlay local: {}",
-                output.join(kustomize::SECRETS).display()
-            );
-        }
+    if plan.all_secrets().is_empty() {
+        return Ok((files.len(), None));
     }
-    Ok(files.len())
+    let text = folder.append_secrets(kustomize::SECRETS, |text, made| {
+        kustomize::missing_secrets(plan, text, made)
+    })?;
+    let path = output.join(kustomize::SECRETS);
+    if text.has_grown {
+        eprintln!("secrets of the overlay local: {}", path.display());
+    }
+    let secrets = Secrets::of(plan, &text.text, &path, folder_of(&source.application));
+    Ok((files.len(), Some(secrets)))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 fn helm(plan: &Plan, output: &Path) -> Result<(), Exit> {
@@ -149,7 +164,7 @@ fn compose(plan: &Plan, output: &Path) -> Result<(), Exit> {
     )?;
     let made =
         folder.append_secrets(".env", |text, made| compose::missing_variables(plan, text, made))?;
-    if made {
+    if made.has_grown {
         eprintln!("passwords of servers: .env beside it, which belongs into no repository");
     }
     output::show(&format!("wrote {}\n", output.display()));

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::kubernetes::{self, Knob, Object};
-use crate::{File, Plan, yaml};
+use crate::{File, Plan, kustomize, yaml};
 
 /// Around the name of a value where it is to stand in an object. Plain words, which stay as they are in YAML.
 const BEGIN: &str = "KNOB-";
@@ -12,6 +12,9 @@ const END: &str = "-BONK";
 const MADE: &str =
     "# Made by `wasm-host deploy helm` from the application file, which is where changes belong.\n";
 
+const ABOUT_SECRETS: &str = "# The names of the secrets. Copy this to secrets.env, which belongs into no repository, fill it, and remove the marks\n\
+                             # in front of what is filled. The notes of the chart have the command that takes it to a cluster.\n";
+
 /// All files of the chart.
 pub fn files(plan: &Plan) -> Vec<File> {
     let objects = kubernetes::objects(plan);
@@ -19,6 +22,11 @@ pub fn files(plan: &Plan) -> Vec<File> {
     files.push(File::new("Chart.yaml", chart(plan)));
     files.push(File::new("templates/NOTES.txt", notes(plan)));
     files.push(File::new("values.yaml", values(plan, &objects)));
+    if !plan.all_secrets().is_empty() {
+        let example = kustomize::example(plan, &format!("{MADE}{ABOUT_SECRETS}"));
+        files.push(File::new("secrets.env.example", example));
+        files.push(File::new(".helmignore", format!("{MADE}secrets.env\n")));
+    }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     files
 }

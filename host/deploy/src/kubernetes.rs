@@ -69,12 +69,20 @@ pub fn objects(plan: &Plan) -> Vec<Object> {
     all
 }
 
-/// The namespace, in which pods may have no privileges.
-pub fn namespace(plan: &Plan) -> Object {
+/// The namespace, where it is the application's own. One that the application file names, or that every cluster has, is
+/// another's: an object for it would put our labels on it, and `kubectl delete -k` would take it away with all that others
+/// have there.
+///
+/// It warns of pods with privileges and refuses none: a namespace of the same name may be there already, with pods of
+/// others, and those of the application have none by themselves.
+pub fn namespace(plan: &Plan) -> Option<Object> {
+    if !plan.owns_namespace {
+        return None;
+    }
     let labels = json!({
         PART_OF: plan.name,
         MANAGED_BY: MANAGER,
-        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
     });
     let body = json!({
         "apiVersion": "v1",
@@ -82,7 +90,7 @@ pub fn namespace(plan: &Plan) -> Object {
         "metadata": { "name": plan.namespace, "labels": labels },
     });
     let name = plan.namespace.clone();
-    Object { kind: "Namespace", name, body, knobs: Vec::new(), wanted_by: None }
+    Some(Object { kind: "Namespace", name, body, knobs: Vec::new(), wanted_by: None })
 }
 
 /// An object with the labels that all have. `component` is what it belongs to: the application, or a server beside it.
@@ -104,7 +112,7 @@ fn object(
     Object { kind, name, body: body.into(), knobs: Vec::new(), wanted_by: None }
 }
 
-fn labels(plan: &Plan, component: &str) -> Value {
+pub(crate) fn labels(plan: &Plan, component: &str) -> Value {
     let mut labels = selector(plan, component);
     put(&mut labels, MANAGED_BY, MANAGER);
     labels

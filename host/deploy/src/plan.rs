@@ -22,6 +22,8 @@ pub use read::{Input, read};
 pub struct Plan {
     pub name: String,
     pub namespace: String,
+    /// It is this application's alone: the file names none, and it is none that every cluster has.
+    pub owns_namespace: bool,
     pub image: String,
     /// What the host's container has beside what is in its image; the application file is the first.
     pub mounts: Vec<Mount>,

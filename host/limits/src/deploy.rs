@@ -103,8 +103,9 @@ pub const ROLLOUT_POLL: Duration = Duration::from_secs(1);
 /// Bytes that kubectl may answer with.
 pub const KUBECTL_BYTES: u64 = 16 * MIB;
 
-/// Lines that are shown of what kubectl complains about.
-pub const KUBECTL_LINES: usize = 20;
+/// Lines that are shown of what kubectl says at once, and bytes of each.
+pub const KUBECTL_LINES: usize = 60;
+pub const KUBECTL_LINE_BYTES: usize = 1000;
 
 /// Bytes of a generated file that is there before it is written anew.
 pub const GENERATED_FILE_BYTES: u64 = 4 * MIB;

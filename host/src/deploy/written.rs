@@ -25,6 +25,12 @@ pub(super) enum Rewrite {
     Never,
 }
 
+/// A file of secrets as it is now.
+pub(super) struct Grown {
+    pub text: String,
+    pub has_grown: bool,
+}
+
 /// Where files are written.
 pub(super) struct Folder<'a>(&'a Path);
 
@@ -69,7 +75,7 @@ impl<'a> Folder<'a> {
         &self,
         name: &str,
         missing: impl FnOnce(&str, &mut dyn FnMut() -> String) -> String,
-    ) -> Result<bool> {
+    ) -> Result<Grown> {
         let path = self.0.join(name);
         let known = match read(&path) {
             Ok(text) => text,
@@ -90,11 +96,12 @@ impl<'a> Folder<'a> {
             return Err(error).context("this machine has no random numbers");
         }
         if lines.is_empty() {
-            return Ok(false);
+            return Ok(Grown { text: known, has_grown: false });
         }
         let end = if known.is_empty() || known.ends_with('\n') { "" } else { "\n" };
-        replace(&path, &format!("{known}{end}{lines}"), 0o600)?;
-        Ok(true)
+        let text = format!("{known}{end}{lines}");
+        replace(&path, &text, 0o600)?;
+        Ok(Grown { text, has_grown: true })
     }
 }
 

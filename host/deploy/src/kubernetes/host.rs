@@ -17,7 +17,7 @@ const QUEUED: &str = "wasm_host_requests_queued";
 const SCRAPE: &str = "prometheus.io/scrape";
 
 pub(super) fn objects(plan: &Plan) -> Vec<Object> {
-    let mut all = vec![account(plan), files(plan), secrets(plan), deployment(plan), budget(plan)];
+    let mut all = vec![account(plan), files(plan), deployment(plan), budget(plan)];
     all.extend(services(plan));
     all.extend(scaler(plan));
     all.extend(ingress(plan));
@@ -38,15 +38,6 @@ fn files(plan: &Plan) -> Object {
     let data: Map<_, _> =
         plan.mounts.iter().map(|mount| (mount.key.clone(), mount.text.as_str().into())).collect();
     object(plan, ("v1", "ConfigMap"), files_name(plan), &plan.name, json!({ "data": data }))
-}
-
-/// Without data: what is applied names no key, so that it never empties one that was filled.
-fn secrets(plan: &Plan) -> Object {
-    let keys: Vec<_> = plan.all_secrets().into_iter().map(|secret| secret.name).collect();
-    let mut secret =
-        object(plan, ("v1", "Secret"), plan.secret_name(), &plan.name, json!({ "type": "Opaque" }));
-    put_metadata(&mut secret.body, "annotations", json!({ "wasm-host/keys": keys.join(",") }));
-    secret
 }
 
 fn deployment(plan: &Plan) -> Object {

@@ -122,6 +122,7 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     Ok(Plan {
         image: image.unwrap_or_else(|| format!("{}:local", config.name)),
         namespace: config.deploy.namespace.clone().unwrap_or_else(|| config.name.clone()),
+        owns_namespace: config.deploy.namespace.is_none() && !is_of_every_cluster(&config.name),
         mounts,
         secrets,
         services,
@@ -139,6 +140,10 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
         deploy: config.deploy,
         name: config.name,
     })
+}
+
+fn is_of_every_cluster(namespace: &str) -> bool {
+    namespace == "default" || namespace.starts_with("kube-")
 }
 
 /// What the application file's own reader says of a text that is no TOML.

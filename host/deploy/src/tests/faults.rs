@@ -127,8 +127,6 @@ fn secrets_are_references_by_name_and_nothing_else() {
             entry["value"].is_null() && entry["valueFrom"]["secretKeyRef"]["optional"].is_null()
         );
     }
-    let secret = object(&plan, "Secret", "shop-secrets");
-    assert!(secret["data"].is_null() && secret["stringData"].is_null(), "{secret:#}");
     // Inputs of the manifest have no values.
     let manifest: Value = serde_json::from_str(&manifest::files(&plan)[0].text).unwrap();
     let token = at(&manifest, "/resources/api-token");
@@ -144,6 +142,43 @@ fn secrets_are_references_by_name_and_nothing_else() {
     assert!(!all.contains(crate::placeholders::UNKNOWN), "{all}");
     let arguments = at(&pod(&plan), "/containers/0/args").to_string();
     assert!(!arguments.contains('$'), "{arguments}");
+}
+
+/// An object without data would take away what an overlay with data has set before, and one with empty values what the
+/// user has filled.
+#[test]
+fn nothing_that_is_applied_empties_a_secret() {
+    let plan = Application::new().plan(RICH);
+    assert!(kubernetes::objects(&plan).iter().all(|object| object.kind != "Secret"));
+    let made = kustomize::missing_secrets(&plan, "", || "made".to_owned());
+    // A name alone is an empty value for kubectl where the environment has none.
+    let set: Vec<_> = made.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(set, ["POSTGRES_CART_ADMIN_PASSWORD=made", "POSTGRES_CART_PASSWORD=made"]);
+    for name in ["API_TOKEN", "FILE_SECRETS_STOCK_PASSWORD", "ORDERS_DB", "OTLP_KEY"] {
+        assert!(
+            made.contains(&format!("\n#{name}=\n")) || made.starts_with(&format!("#{name}=\n"))
+        );
+    }
+    // What is there, filled or not, is not asked for again.
+    assert_eq!(kustomize::missing_secrets(&plan, &made, || "again".to_owned()), "");
+    let example = helm::files(&plan).into_iter().find(|file| file.path == "secrets.env.example");
+    assert!(example.unwrap().text.lines().all(|line| line.starts_with('#')));
+}
+
+/// A namespace that others use is neither labelled nor taken away with the application.
+#[test]
+fn a_namespace_is_made_only_for_an_application_alone() {
+    let application = Application::new();
+    let of = |name: &str, deploy: &str| {
+        let text = format!("name = \"{name}\"\n{deploy}[service.a]\ncomponent = 'a.wasm'\n");
+        kubernetes::namespace(&application.plan(&text)).map(|object| object.body)
+    };
+    assert!(of("x", "[deploy]\nnamespace = \"shops\"\n").is_none());
+    assert!(of("default", "").is_none() && of("kube-public", "").is_none());
+    let own = of("x", "").unwrap();
+    assert_eq!(at(&own, "/metadata/name"), "x");
+    // Refused pods would be those of others, too.
+    assert!(!own.to_string().contains("enforce"), "{own}");
 }
 
 /// The committed password of the sample.
