@@ -8,7 +8,7 @@ mod host;
 mod network;
 mod servers;
 
-pub(crate) use servers::role_script;
+pub(crate) use servers::{postgres_user, role_script};
 
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Knob {
     pub pointer: &'static str,
     /// Below `.Values`.
     pub value: &'static str,
+    /// What is before and after the value in the text that stands there, where it is only a part of that.
+    pub around: Option<(String, String)>,
 }
 
 impl Object {
@@ -55,7 +57,7 @@ impl Object {
     }
 
     fn knob(mut self, pointer: &'static str, value: &'static str) -> Self {
-        self.knobs.push(Knob { pointer, value });
+        self.knobs.push(Knob { pointer, value, around: None });
         self
     }
 }

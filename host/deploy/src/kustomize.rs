@@ -152,12 +152,12 @@ fn described(secret: &SecretKey) -> String {
 }
 
 /// The version in the reference of an image.
-enum Version<'a> {
+pub(crate) enum Version<'a> {
     Tag(&'a str),
     Digest(&'a str),
 }
 
-fn split(image: &str) -> (&str, Version<'_>) {
+pub(crate) fn split(image: &str) -> (&str, Version<'_>) {
     if let Some((name, digest)) = image.split_once('@') {
         return (name, Version::Digest(digest));
     }

@@ -92,7 +92,11 @@ async fn values_of_a_chart_are_where_they_belong() {
     assert_eq!(objects["\"Service\" \"page\""]["spec"]["type"], "LoadBalancer");
     let claim = &objects["\"StatefulSet\" \"small\""]["spec"]["volumeClaimTemplates"][0];
     assert_eq!(claim["spec"]["storageClassName"], "slow");
-    assert_eq!(objects["\"Ingress\" \"shop\""]["spec"]["rules"][0]["host"], "a.example");
+    let ingress = &objects["\"Ingress\" \"shop\""]["spec"];
+    assert_eq!(ingress["rules"][0]["host"], "a.example");
+    assert_eq!(ingress["tls"][0]["hosts"][0], "a.example");
+    let file = objects["\"ConfigMap\" \"shop-files\""]["data"]["wasm-host.toml"].as_str().unwrap();
+    assert!(file.contains(r#"hosts = ["a.example", "shop", "#), "{file}");
     let without = ["template", "release", "--set", "ingress.enabled=false"];
     let text = helm(&without, &app.path().join("chart")).await;
     assert!(!text.contains("kind: Ingress"));
