@@ -4,7 +4,7 @@
 //! side of the server under a field manager of our own; only what carries it and the application's label is ever removed,
 //! and never a volume or a namespace.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -41,7 +41,7 @@ pub(super) async fn apply(
         look_for_secrets(plan, secrets, &kubectl, args).await?;
     }
     refuse_other_volumes(plan, &kubectl, &ours, &overlay).await?;
-    let said = kubectl.apply(&overlay, &[]).await?;
+    let said = kubectl.apply(&overlay, &[]).await.map_err(|why| with_namespace(plan, args, why))?;
     say(&said);
     // What an overlay made of the objects, names included, is what kubectl says that it applied.
     let applied = rollout::applied(&said);
@@ -114,6 +114,19 @@ async fn refuse_other_volumes(
          data-{first}-0 -n {namespace} -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"SIZE\"}}}}}}}}'\n  \
          kubectl delete statefulset {first} -n {namespace} --cascade=orphan\nand apply again: the volume and its data stay"
     );
+}
+
+/// What to do where the namespace is missing: one that the application file names is not made.
+fn with_namespace(plan: &Plan, args: &DeployApply, why: Error) -> Error {
+    let (namespace, context) = (&plan.namespace, &args.context);
+    let is_missing = why.to_string().contains(&format!("namespaces \"{namespace}\" not found"));
+    match is_missing && !plan.owns_namespace {
+        true => anyhow!(
+            "there is no namespace {namespace}, and one that [deploy] names is not made: kubectl --context {context} \
+             create namespace {namespace}"
+        ),
+        false => why,
+    }
 }
 
 /// Remove what an earlier deployment of this application made and this one has not.

@@ -270,6 +270,19 @@ async fn what_a_cluster_refuses_is_told_and_nothing_else_is_done() {
     assert!(recording.asked().last().unwrap().contains(" apply "), "{:#?}", recording.asked());
 }
 
+#[tokio::test]
+async fn a_namespace_that_is_named_has_to_be_there() {
+    let recording = Recording::new();
+    recording.is_silent_about("apply");
+    let complaint = "Error from server (NotFound): namespaces \"shops\" not found\n";
+    recording.fails("apply", &complaint.repeat(20));
+    let (code, _, err) = apply(&recording, &[]).await;
+    assert_eq!(code, Some(1), "{err}");
+    let expected = "there is no namespace shops, and one that [deploy] names is not made: kubectl --context docker-desktop \
+                    create namespace shops";
+    assert!(err.contains(expected), "{err}");
+}
+
 // Fault (Deployment): a secret that `deploy apply` needs has no value, neither in the file nor in the cluster | refuses before anything is applied, with the command that adds it | nothing | nothing
 #[tokio::test]
 async fn nothing_is_applied_that_would_wait_for_a_secret() {
