@@ -37,8 +37,7 @@ fn sources(text: &str, folder: &Path) -> Vec<PathBuf> {
         is_source.then(|| value.trim_matches(['"', ',']))
     });
     let files = sources.filter(|source| source.contains(['/', '.']));
-    let found = files.map(|source| (source, folder.join(source).canonicalize()));
-    found.map(|(source, path)| path.unwrap_or_else(|why| panic!("{source}: {why}"))).collect()
+    files.map(|source| folder.join(source).canonicalize().expect(source)).collect()
 }
 
 // Fault (Deployment): files for containers are written to another folder than that of the application | mounts certificate and key from where they are | nothing | nothing
