@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use crate::cli::{DeploySource, DeployTarget, Manifest};
 use crate::colour::told;
 use crate::exit::Exit;
+use kubectl::Keys;
 use secrets::Secrets;
 use wasm_host_config::deploy::image;
 use wasm_host_deploy::plan::{self, Input, Place};
@@ -53,7 +54,7 @@ pub fn manifest(args: &Manifest) -> Result<(), Exit> {
 pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
     match target {
         DeployTarget::Kubernetes { source, output } => {
-            let (count, secrets) = kubernetes(&plan(&source)?, &source, &output)?;
+            let (count, secrets) = kubernetes(&plan(&source)?, &source, &output, None)?;
             if let Some(said) = secrets.as_ref().and_then(Secrets::told) {
                 eprintln!("{said}");
             }
@@ -69,9 +70,10 @@ pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
         }
         DeployTarget::Apply(args) => {
             let plan = plan(&args.source)?;
-            let (count, secrets) = kubernetes(&plan, &args.source, &args.output)?;
+            let known = apply::known_keys(&plan, &args).await;
+            let (count, secrets) = kubernetes(&plan, &args.source, &args.output, known.as_ref())?;
             eprintln!("wrote {count} files to {}", args.output.display());
-            apply::apply(&plan, secrets.as_ref(), &args).await
+            apply::apply(&plan, secrets.as_ref(), known.as_ref(), &args).await
         }
     }
 }
@@ -121,10 +123,12 @@ fn text_of(path: &Path, most: u64) -> Result<String, String> {
 }
 
 /// Writes base and overlays, and the file with secrets if the overlay for this machine needs one. Gives what that lacks.
+/// Passwords that a cluster has already are not made again.
 fn kubernetes(
     plan: &Plan,
     source: &DeploySource,
     output: &Path,
+    known: Option<&Keys>,
 ) -> Result<(usize, Option<Secrets>), Exit> {
     let folder = Folder::new(output)?;
     let files = kustomize::files(plan);
@@ -138,7 +142,12 @@ fn kubernetes(
         return Ok((files.len(), None));
     }
     let text = folder.append_secrets(kustomize::SECRETS, |text, made| {
-        kustomize::missing_secrets(plan, text, made)
+        let is_known = |name: &str| known.is_some_and(|keys| keys.has(name));
+        kustomize::missing_secrets(
+            plan,
+            text,
+            |name| if is_known(name) { None } else { made(name) },
+        )
     })?;
     let path = output.join(kustomize::SECRETS);
     if text.has_grown {

@@ -53,7 +53,11 @@ pub fn text(plan: &Plan, folder: &str) -> String {
 }
 
 /// The lines that `.env` lacks: passwords that are made. All other secrets come from the environment.
-pub fn missing_variables(plan: &Plan, file: &str, made: impl FnMut() -> String) -> String {
+pub fn missing_variables(
+    plan: &Plan,
+    file: &str,
+    made: impl FnMut(&str) -> Option<String>,
+) -> String {
     let mut own = plan.clone();
     own.secrets.retain(|secret| secret.origin == crate::plan::Origin::Made);
     missing_secrets(&own, file, made)

@@ -168,9 +168,13 @@ pub(crate) fn split(image: &str) -> (&str, Version<'_>) {
     }
 }
 
-/// The lines that a file of secrets lacks. `made` gives a value for each that is to be made; all others are left to be
-/// filled in.
-pub fn missing_secrets(plan: &Plan, file: &str, mut made: impl FnMut() -> String) -> String {
+/// The lines that a file of secrets lacks. `made` gives a value for each that is to be made, if it is; all others are left
+/// to be filled in.
+pub fn missing_secrets(
+    plan: &Plan,
+    file: &str,
+    mut made: impl FnMut(&str) -> Option<String>,
+) -> String {
     let named =
         |line: &str| line.trim_start_matches(['#', ' ']).split('=').next().map(str::to_owned);
     let has = |secret: &SecretKey| {
@@ -180,10 +184,12 @@ pub fn missing_secrets(plan: &Plan, file: &str, mut made: impl FnMut() -> String
     let mut lines = String::new();
     for secret in plan.all_secrets().into_iter().filter(|secret| !has(secret)) {
         lines.push_str(&described(&secret));
-        match secret.origin {
-            Origin::Made => lines.push_str(&format!("{}={}\n", secret.name, made())),
-            Origin::Environment | Origin::File(_) => lines.push_str(&to_fill(&secret)),
-        }
+        let value = match secret.origin {
+            Origin::Made => made(&secret.name),
+            Origin::Environment | Origin::File(_) => None,
+        };
+        let line = value.map(|value| format!("{}={value}\n", secret.name));
+        lines.push_str(&line.unwrap_or_else(|| to_fill(&secret)));
     }
     lines
 }
@@ -222,6 +228,20 @@ fn filled(file: &str, name: &str) -> Filled {
         }
     }
     found
+}
+
+/// The command that adds keys of the Secret in a cluster to a file.
+pub fn take_over(plan: &Plan, context: &str, keys: &[&str], file: &str) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| format!("(eq $key \"{key}\")")).collect();
+    format!(
+        "kubectl --context {} get secret {} -n {} -o 'go-template={{{{range $key, $value := .data}}}}{{{{if or {}}}}}{{{{$key}}}}={{{{base64decode \
+         $value}}}}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}' >> {}",
+        quoted(context),
+        plan.secret_name(),
+        plan.namespace,
+        keys.join(" "),
+        quoted(file)
+    )
 }
 
 /// The command that adds a secret to a file, from where it is on this machine; it ends where there is none.

@@ -8,7 +8,7 @@ use anyhow::{Error, Result, anyhow, bail};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::kubectl::{Kubectl, TRIED, say};
+use super::kubectl::{Keys, Kubectl, TRIED, say};
 use super::secrets::{Secrets, missing_of_cluster};
 use crate::cli::{DeployApply, Format};
 use crate::exit::Exit;
@@ -32,13 +32,14 @@ const LOCAL: &str = "local";
 pub(super) async fn apply(
     plan: &Plan,
     secrets: Option<&Secrets>,
+    known: Option<&Keys>,
     args: &DeployApply,
 ) -> Result<(), Exit> {
-    let kubectl = Kubectl { context: &args.context, namespace: &plan.namespace };
+    let kubectl = kubectl(plan, args);
     let overlay = args.output.join("overlays").join(&args.overlay).display().to_string();
     let ours = format!("{MANAGED_BY}={MANAGER},{PART_OF}={}", plan.name);
     if let Some(secrets) = secrets {
-        look_for_secrets(plan, secrets, &kubectl, args).await?;
+        look_for_secrets(plan, secrets, known, args)?;
     }
     refuse_other_volumes(plan, &kubectl, &ours, &overlay).await?;
     let said = kubectl.apply(&overlay, &[]).await.map_err(|why| with_namespace(plan, args, why))?;
@@ -52,36 +53,43 @@ pub(super) async fn apply(
     Ok(())
 }
 
+fn kubectl<'a>(plan: &'a Plan, args: &'a DeployApply) -> Kubectl<'a> {
+    Kubectl { context: &args.context, namespace: &plan.namespace }
+}
+
+/// What the cluster has of the secrets, if it tells. Not everybody who may apply may read, and pods say themselves what
+/// they wait for.
+pub(super) async fn known_keys(plan: &Plan, args: &DeployApply) -> Option<Keys> {
+    if plan.all_secrets().is_empty() {
+        return None;
+    }
+    let secret = plan.secret_name();
+    let known = kubectl(plan, args).keys_of_secret(&secret).await;
+    known
+        .map_err(|why| say(&format!("whether the Secret {secret} is filled is not known: {why:#}")))
+        .ok()
+}
+
 /// Refuses what would leave pods waiting or a Secret emptied. Of an overlay of the user's own is not known where its
 /// secrets come from, so that it is only told.
-async fn look_for_secrets(
+fn look_for_secrets(
     plan: &Plan,
     secrets: &Secrets,
-    kubectl: &Kubectl<'_>,
+    known: Option<&Keys>,
     args: &DeployApply,
 ) -> Result<()> {
-    let is_local = args.overlay == LOCAL;
-    if let Some(why) = secrets.would_be_emptied().filter(|_| is_local) {
-        bail!(why);
-    }
-    let known = match kubectl.keys_of_secret(&plan.secret_name()).await {
-        Ok(known) => known,
-        // Not everybody who may apply may read; pods say themselves what they wait for.
-        Err(why) => {
-            say(&format!(
-                "whether the Secret {} is filled is not known: {why:#}",
-                plan.secret_name()
-            ));
-            return Ok(());
-        }
-    };
-    if !is_local {
-        if let Some(said) = missing_of_cluster(plan, &known) {
+    if args.overlay != LOCAL {
+        if let Some(said) = known.and_then(|known| missing_of_cluster(plan, known)) {
             say(&said);
         }
         return Ok(());
     }
-    secrets.missing(&known).map_or(Ok(()), |why| Err(anyhow!(why)))
+    let of_cluster = known.and_then(|known| {
+        let taken_away = secrets.taken_away(plan, known, &args.context);
+        taken_away.or_else(|| secrets.missing(known))
+    });
+    let wrong = secrets.would_be_emptied().or(of_cluster);
+    wrong.map_or(Ok(()), |why| Err(anyhow!(why)))
 }
 
 /// The templates of volumes of a StatefulSet cannot be changed, and kubectl would say so in the middle of applying. The

@@ -49,8 +49,8 @@ impl Kubectl<'_> {
         if !status.success() {
             bail!("kubectl {what} failed: {}", shown(&complaints));
         }
-        // Such as of what a cluster will not take much longer. What is only tried is said when it is done.
-        if !complaints.trim().is_empty() && !arguments.contains(&TRIED) {
+        // Such as of what a cluster will not take much longer. Questions are asked again and again.
+        if what == "apply" && !complaints.trim().is_empty() && !arguments.contains(&TRIED) {
             say(&complaints);
         }
         Ok(out)
@@ -64,12 +64,16 @@ impl Kubectl<'_> {
     }
 
     /// The names of a Secret's keys, none if there is no such Secret. Its values are not asked for.
-    pub(super) async fn keys_of_secret(&self, name: &str) -> Result<Vec<String>> {
-        const KEYS: &str = "go-template={{range $key, $_ := .data}}{{$key}} {{end}}";
+    pub(super) async fn keys_of_secret(&self, name: &str) -> Result<Keys> {
+        let keys = format!(
+            "go-template={{{{range $key, $_ := .data}}}}{{{{$key}}}} {{{{end}}}}{{{{\"\\n\"}}}}{{{{range .metadata.managedFields}}}}\
+             {{{{if and (eq .manager \"{MANAGER}\") (eq .operation \"Apply\")}}}}{{{{range $key, $_ := (index .fieldsV1 \
+             \"f:data\")}}}}{{{{$key}}}} {{{{end}}}}{{{{end}}}}{{{{end}}}}"
+        );
         let arguments =
-            ["get", "secret", name, "-n", self.namespace, "--ignore-not-found", "-o", KEYS];
+            ["get", "secret", name, "-n", self.namespace, "--ignore-not-found", "-o", &keys];
         let said = self.run(&arguments, limits::KUBECTL_TIMEOUT).await?;
-        Ok(said.split_whitespace().map(str::to_owned).collect())
+        Ok(Keys::read(&said))
     }
 
     /// Objects of its namespace, as JSON.
@@ -113,6 +117,34 @@ fn shown(text: &str) -> String {
     match lines.count() {
         0 => shown,
         more => format!("{shown}\n… and {more} more lines"),
+    }
+}
+
+/// The keys of a Secret by name.
+#[derive(Default)]
+pub(super) struct Keys {
+    all: Vec<String>,
+    /// Those that an earlier deployment applied: the next one takes away what it does not apply, too.
+    ours: Vec<String>,
+}
+
+impl Keys {
+    /// A line with all keys, and one with the fields that are ours.
+    fn read(said: &str) -> Self {
+        let (all, ours) = said.split_once('\n').unwrap_or((said, ""));
+        let ours = ours.split_whitespace().filter_map(|field| field.strip_prefix("f:"));
+        Self {
+            all: all.split_whitespace().map(str::to_owned).collect(),
+            ours: ours.map(str::to_owned).collect(),
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|key| key == name)
+    }
+
+    pub(super) fn has_of_ours(&self, name: &str) -> bool {
+        self.has(name) && self.ours.iter().any(|key| key == name)
     }
 }
 

@@ -6,9 +6,12 @@
 use std::env;
 use std::path::Path;
 
+use super::kubectl::Keys;
 use wasm_host_deploy::Plan;
 use wasm_host_deploy::kustomize::{self, Filled};
 use wasm_host_deploy::plan::{Origin, SecretKey};
+
+const SECRETS: &str = "secrets.env";
 
 /// The secrets of a file that lack something.
 pub(super) struct Secrets {
@@ -69,9 +72,24 @@ impl Secrets {
         })
     }
 
+    /// What an earlier deployment applied from another file, and would be taken away with this one.
+    pub(super) fn taken_away(&self, plan: &Plan, known: &Keys, context: &str) -> Option<String> {
+        let absent = self.absent.iter().filter(|secret| known.has_of_ours(&secret.name));
+        let keys: Vec<_> = absent.map(|secret| secret.name.as_str()).collect();
+        (!keys.is_empty()).then(|| {
+            format!(
+                "the cluster has {} from another {SECRETS}, which {} lacks, so that applying would take it away; nothing was \
+                 applied. To take over what the cluster has:\n  {}",
+                keys.join(", "),
+                self.file,
+                kustomize::take_over(plan, context, &keys, &self.file)
+            )
+        })
+    }
+
     /// Why pods would not start, where the cluster has only the keys `known` of the Secret.
-    pub(super) fn missing(&self, known: &[String]) -> Option<String> {
-        let is_missing = |secret: &&SecretKey| !known.contains(&secret.name);
+    pub(super) fn missing(&self, known: &Keys) -> Option<String> {
+        let is_missing = |secret: &&SecretKey| !known.has(&secret.name);
         let missing: Vec<_> = self.absent.iter().filter(is_missing).cloned().collect();
         (!missing.is_empty()).then(|| {
             format!(
@@ -104,15 +122,15 @@ impl Secrets {
 }
 
 /// The keys of the Secret that the cluster lacks, whoever fills it, in words.
-pub(super) fn missing_of_cluster(plan: &Plan, known: &[String]) -> Option<String> {
+pub(super) fn missing_of_cluster(plan: &Plan, known: &Keys) -> Option<String> {
     let all = plan.all_secrets();
-    let missing: Vec<_> = all.into_iter().filter(|secret| !known.contains(&secret.name)).collect();
+    let missing: Vec<_> = all.into_iter().filter(|secret| !known.has(&secret.name)).collect();
     (!missing.is_empty()).then(|| {
         format!(
             "the Secret {} has no {} yet, and pods wait for it; to fill it from a file:\n  {}",
             plan.secret_name(),
             names(&missing),
-            kustomize::fill(plan, "secrets.env")
+            kustomize::fill(plan, SECRETS)
         )
     })
 }

@@ -74,7 +74,7 @@ impl<'a> Folder<'a> {
     pub(super) fn append_secrets(
         &self,
         name: &str,
-        missing: impl FnOnce(&str, &mut dyn FnMut() -> String) -> String,
+        missing: impl FnOnce(&str, &mut dyn FnMut(&str) -> Option<String>) -> String,
     ) -> Result<Grown> {
         let path = self.0.join(name);
         let known = match read(&path) {
@@ -85,12 +85,12 @@ impl<'a> Folder<'a> {
         let mut random =
             File::open("/dev/urandom").context("this machine has no random numbers")?;
         let mut failed = None;
-        let lines = missing(&known, &mut || {
+        let lines = missing(&known, &mut |_| {
             let mut bits = [0_u8; limits::SECRET_BYTES];
             if let Err(error) = random.read_exact(&mut bits) {
                 failed = Some(error);
             }
-            hex::encode(bits)
+            Some(hex::encode(bits))
         });
         if let Some(error) = failed {
             return Err(error).context("this machine has no random numbers");

@@ -327,7 +327,42 @@ async fn a_filled_secret_is_not_emptied_by_applying_again() {
     assert_eq!(ended.status.code(), Some(1), "{err}");
     let expected = "k8s/overlays/local/secrets.env takes UNSET_TOKEN from the environment, where it has no value";
     assert!(err.contains(expected) && err.contains("nothing was applied"), "{err}");
-    assert!(recording.asked().is_empty(), "{:#?}", recording.asked());
+    assert!(recording.asked().iter().all(|line| !line.contains(" apply ")));
+}
+
+// Fault (Deployment): an application is deployed again from another machine, whose file of secrets is new | refuses before anything is applied, with the command that takes over what the cluster has; makes no other passwords | nothing | nothing
+#[tokio::test]
+async fn what_another_machine_has_applied_is_not_taken_away() {
+    let recording = Recording::new();
+    recording.says(
+        "secret",
+        "API_TOKEN FILE_SECRETS_STOCK_PASSWORD ORDERS_DB OTLP_KEY POSTGRES_CART_PASSWORD \n. f:OTLP_KEY f:POSTGRES_CART_PASSWORD ",
+    );
+    let app = recording.app();
+    let command = ["deploy", "apply", "--context", "docker-desktop"];
+    let ended = app.run(&command).await;
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{err}");
+    for expected in [
+        "the cluster has OTLP_KEY, POSTGRES_CART_PASSWORD from another secrets.env, which k8s/overlays/local/secrets.env lacks",
+        "kubectl --context docker-desktop get secret shop-secrets -n shops -o 'go-template={{range $key, $value := .data}}{{if or \
+         (eq $key \"OTLP_KEY\") (eq $key \"POSTGRES_CART_PASSWORD\")}}",
+        "' >> k8s/overlays/local/secrets.env",
+    ] {
+        assert!(err.contains(expected), "{expected} is not in:\n{err}");
+    }
+    assert!(recording.asked().iter().all(|line| !line.contains(" apply ")));
+    let path = app.path().join("k8s/overlays/local/secrets.env");
+    let made = fs::read_to_string(&path).unwrap();
+    // The one that the cluster lacks is made all the same.
+    assert!(
+        made.contains("\n#POSTGRES_CART_PASSWORD=\n")
+            && made.contains("\nPOSTGRES_CART_ADMIN_PASSWORD="),
+        "{made}"
+    );
+    fs::write(&path, made + "OTLP_KEY=x\nPOSTGRES_CART_PASSWORD=y\n").unwrap();
+    let ended = app.run(&command).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 // Fault (Deployment): the size of a volume changes, which a cluster refuses for what is there | `deploy apply` refuses before anything is applied, with what to do | nothing | nothing

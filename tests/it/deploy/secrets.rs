@@ -100,6 +100,7 @@ async fn secrets_without_a_value_are_told_with_the_commands_that_fill_them() {
     let mut shell = tokio::process::Command::new("sh");
     let command = "printf 'API_TOKEN=%s\\n' \"${API_TOKEN:?}\" >> k8s/x.env";
     let shell = shell.current_dir(app.path()).args(["-c", command]).env_remove("API_TOKEN");
+    let shell = shell.stderr(std::process::Stdio::null());
     assert!(!shell.status().await.unwrap().success());
     assert_eq!(fs::read_to_string(app.path().join("k8s/x.env")).unwrap_or_default(), "");
 }

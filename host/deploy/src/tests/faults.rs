@@ -154,7 +154,7 @@ fn secrets_are_references_by_name_and_nothing_else() {
 fn nothing_that_is_applied_empties_a_secret() {
     let plan = Application::new().plan(RICH);
     assert!(kubernetes::objects(&plan).iter().all(|object| object.kind != "Secret"));
-    let made = kustomize::missing_secrets(&plan, "", || "made".to_owned());
+    let made = kustomize::missing_secrets(&plan, "", |_| Some("made".to_owned()));
     // A name alone is an empty value for kubectl where the environment has none.
     let set: Vec<_> = made.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(set, ["POSTGRES_CART_ADMIN_PASSWORD=made", "POSTGRES_CART_PASSWORD=made"]);
@@ -164,7 +164,10 @@ fn nothing_that_is_applied_empties_a_secret() {
         );
     }
     // What is there, filled or not, is not asked for again.
-    assert_eq!(kustomize::missing_secrets(&plan, &made, || "again".to_owned()), "");
+    assert_eq!(kustomize::missing_secrets(&plan, &made, |_| Some("again".to_owned())), "");
+    // What a cluster has is not made a second time.
+    let kept = kustomize::missing_secrets(&plan, "", |_| None);
+    assert!(kept.lines().all(|line| line.starts_with('#')), "{kept}");
     let example = helm::files(&plan).into_iter().find(|file| file.path == "secrets.env.example");
     assert!(example.unwrap().text.lines().all(|line| line.starts_with('#')));
 }
