@@ -16,7 +16,7 @@ import { useRoute, useSetParams } from '../shared/useRoute';
 import { LogDetails } from './LogDetails';
 import { Marked } from '../console/Text';
 import { WindowChip } from '../shared/WindowChip';
-import { keyOfLine, levels, logQuery, rangesWith, timeOfLine } from './query';
+import { keyOfLine, levels, logQuery, rangesWith } from './query';
 
 export function LogsPage() {
   const { query } = useRoute();
@@ -27,7 +27,6 @@ export function LogsPage() {
     path: 'api/logs',
     query: logQuery(query),
     key: keyOfLine,
-    time: timeOfLine,
     // What has an end in the past does not grow.
     following: !paused && !query.has('until'),
   });
@@ -110,7 +109,7 @@ export function LogsPage() {
           pressed={paused}
           onClick={() => setPaused(!paused)}
         />
-        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear(Date.now() * 1000)} />
+        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear()} />
       </div>
       <StreamNotice stream={stream} onRetry={retryStream} />
       {list.failure && <FailureNotice failure={list.failure} onRetry={retryStream} />}
