@@ -78,7 +78,18 @@ export class FakeControlPlane {
   }
 
   emitLines(lines) {
-    const made = lines.map((line) =>
+    const made = this.#kept(lines);
+    this.streams.send('logs', made);
+    this.streams.send('unread', made);
+  }
+
+  /** Keeps lines, and tells the streams only how many there are, as to a reader that is too slow. */
+  leaveOutLines(lines) {
+    this.streams.leaveOut('logs', this.#kept(lines).length);
+  }
+
+  #kept(lines) {
+    return lines.map((line) =>
       this.telemetry.line({
         time: Date.now() * 1000,
         level: 'info',
@@ -93,8 +104,6 @@ export class FakeControlPlane {
         ...line,
       }),
     );
-    this.streams.send('logs', made);
-    this.streams.send('unread', made);
   }
 
   emitResources(change) {

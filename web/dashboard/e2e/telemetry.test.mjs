@@ -340,6 +340,29 @@ test('a lost stream says so, comes back, and nothing is missing', async () => {
   host.assertNoProblems(/503|ERR_|Failed to load/);
 });
 
+test('what a stream left out is read, and the page goes on', async () => {
+  const { fake, page } = host;
+  for (const [at, list] of [
+    ['#/logs', logs],
+    ['#/console', output],
+  ]) {
+    await host.go(at);
+    await following();
+    fake.leaveOutLines(Array.from({ length: 20 }, (_, i) => ({ message: `left out of ${at} ${i}` })));
+    await list().getByText(`left out of ${at} 19`).waitFor();
+    await eventually(
+      page,
+      'all that was left out',
+      () => list().getByText(`left out of ${at} `).count(),
+      (count) => count === 20,
+    );
+    await following();
+    fake.emitLines([{ message: `behind it on ${at}` }]);
+    await list().getByText(`behind it on ${at}`).waitFor();
+  }
+  host.assertNoProblems();
+});
+
 test('a hidden tab holds no connection, and catches up when it is seen', async () => {
   const { fake, page } = host;
   await host.go('#/logs');
