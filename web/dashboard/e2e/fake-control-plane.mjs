@@ -41,6 +41,7 @@ export class FakeControlPlane {
     this.recorder = new Recorder(this.telemetry);
     this.versions = new Versions(this.resources, Math.floor(this.now / 1000));
     this.failures = [];
+    this.holds = [];
     this.requests = [];
     this.server = createServer((request, response) => void this.#handle(request, response));
   }
@@ -67,6 +68,16 @@ export class FakeControlPlane {
     return () => {
       failure.left = 0;
     };
+  }
+
+  /** Requests whose path matches have no answer until the function that this returns is called. */
+  hold(path) {
+    let release;
+    const released = new Promise((resolve) => {
+      release = resolve;
+    });
+    this.holds.push({ path, released });
+    return release;
   }
 
   emitTrace(kind) {
@@ -124,6 +135,7 @@ export class FakeControlPlane {
       if (path === 'login') return this.#login(url, response);
       if (!/^(api|services)(\/|$)/.test(path)) return await file(path, response);
       this.#guard(request, path);
+      for (const hold of this.holds) if (hold.path.test(path)) await hold.released;
       await this.#answer(request, response, path, url.searchParams);
     } catch (error) {
       if (response.headersSent) return response.destroy();

@@ -19,8 +19,18 @@ export async function openSession(signal: AbortSignal): Promise<Session> {
   return session;
 }
 
+/** The host answers within some seconds, or says why not; what takes longer is lost on the way. */
+const answerMs = 60_000;
+
 export async function getJson<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
-  return (await parsed(await request(path, query, init('GET', signal)))) as T;
+  const late = AbortSignal.timeout(answerMs);
+  const either = signal ? AbortSignal.any([signal, late]) : late;
+  try {
+    return (await parsed(await request(path, query, init('GET', either)))) as T;
+  } catch (error) {
+    if (!late.aborted || signal?.aborted) throw error;
+    throw new ApiFailure(null, 'The control plane did not answer within a minute');
+  }
 }
 
 export async function getText(path: string, signal?: AbortSignal): Promise<string> {

@@ -25,8 +25,9 @@ export function ResourcePage({ service }: { service: string }) {
       getJson<ResourceDetails>(`api/resources/${encodeURIComponent(service)}`, {}, signal),
     [service],
   );
-  const { data, failure, loading, reload } = useLoad(load);
-  useEvery(refreshMs, reload);
+  const loaded = useLoad(load);
+  const { data, failure, loading, reload } = loaded;
+  useEvery(refreshMs, loaded);
   return (
     <section className="page scroll" aria-label={service}>
       <div className="toolbar">
