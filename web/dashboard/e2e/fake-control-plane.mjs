@@ -84,14 +84,12 @@ export class FakeControlPlane {
     const trace = this.telemetry.make(kind, Date.now() * 1000);
     this.streams.send('traces', [trace.summary]);
     this.streams.send('logs', trace.logs);
-    this.streams.send('unread', trace.logs);
     return trace.summary;
   }
 
   emitLines(lines) {
     const made = this.#kept(lines);
     this.streams.send('logs', made);
-    this.streams.send('unread', made);
   }
 
   /** Keeps lines, and tells the streams only how many there are, as to a reader that is too slow. */
@@ -119,7 +117,6 @@ export class FakeControlPlane {
 
   emitResources(change) {
     change?.(this.resources);
-    this.streams.send('resources', [this.resources]);
   }
 
   async #handle(request, response) {
@@ -176,10 +173,7 @@ export class FakeControlPlane {
       return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0' });
     if (asked === 'POST api/logout')
       return json(response, {}, { 'set-cookie': `session=; Max-Age=0; Path=${this.prefix}` });
-    if (asked === 'GET api/resources') {
-      if (!follow) return json(response, this.resources);
-      return this.streams.add(response, 'resources', [this.resources], () => true);
-    }
+    if (asked === 'GET api/resources') return json(response, this.resources);
     if (asked === 'GET api/logs') return this.#logs(response, query, follow, now);
     if (asked === 'GET api/traces') return this.#traces(response, query, follow, now);
     if (asked.startsWith('GET api/traces/')) return json(response, this.#trace(id(/^GET api\/traces\/(.+)/)));
@@ -219,9 +213,7 @@ export class FakeControlPlane {
     const wants = wantsLine(query, now);
     const answer = paged(this.telemetry.lines, wants, query);
     if (!follow) return json(response, answer);
-    // What counts the errors that nobody has looked at is open on every page.
-    const kind = query.get('level') === 'error' && query.get('limit') === '100' ? 'unread' : 'logs';
-    this.streams.add(response, kind, answer.items.reverse(), wants);
+    this.streams.add(response, 'logs', answer.items.reverse(), wants);
   }
 
   #traces(response, query, follow, now) {

@@ -1,5 +1,5 @@
 // Structured logs: what guests print and what the host says of them, newest first.
-import { useCallback, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import type { LogLine } from '../api/types';
 import { withoutEscapes } from '../shared/ansi';
 import { IconButton, SearchField, Select, ServiceName, ServiceSelect } from '../shared/Controls';
@@ -32,6 +32,11 @@ export function LogsPage() {
   });
   const { list, stream, retryStream } = view;
   const { count: unread, markRead } = useUnread();
+  const looksAtErrors = query.get('level') === 'error' && !query.has('service');
+  const newest = looksAtErrors ? list.at(0)?.id : undefined;
+  useEffect(() => {
+    if (newest !== undefined) markRead(newest);
+  }, [newest, markRead]);
   const item = query.get('item') ?? undefined;
   const [opened, setOpened] = useState<LogLine>();
   // A deep link names a line that may still be on its way, or in a page that was let go.
@@ -98,7 +103,7 @@ export function LogsPage() {
           </button>
         )}
         {unread > 0 && (
-          <button type="button" className="chip" onClick={markRead}>
+          <button type="button" className="chip" onClick={() => markRead()}>
             Mark {unreadText(unread)} {unread === 1 ? 'error' : 'errors'} as read
           </button>
         )}
