@@ -118,6 +118,23 @@ test('after a hole nothing is missing also when the clock of the host was set ba
   expect(ids(list)).toEqual(down(2600));
 });
 
+test('behind a hole only what is in sight is read', async () => {
+  const host = new Host(20_000);
+  const list = listOf(host);
+  list.readOn();
+  await settle(list);
+  while (list.length < 6000) {
+    list.look(list.length - 40, list.length - 1);
+    await settle(list);
+  }
+  host.newest = 30_000;
+  const before = host.asked.length;
+  open(list, host);
+  list.readOn();
+  await settle(list);
+  expect(host.asked.length - before).toBe(1);
+});
+
 test('what comes while a hole is read stays in order', async () => {
   const host = new Host(600);
   const list = listOf(host);

@@ -188,6 +188,7 @@ export class LiveList<T> {
     this.pages = [];
     this.keys.clear();
     this.older = older;
+    this.seen = [0, 0];
     this.prepended = 0;
     this.appended = 0;
     this.epoch += 1;
