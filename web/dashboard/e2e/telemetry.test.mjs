@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { chatTrace, eventually, failedTrace, launch, modelSpan, open, picture } from './browser.mjs';
 
+// As in src/api/places.ts.
+const placesMax = 4;
 let browser;
 let host;
 before(async () => {
@@ -139,16 +141,20 @@ test('log lines are filtered by level, service and words, and the filters are a 
 
 test('errors that nobody has looked at are counted beside Logs until they are read', async () => {
   const { fake, page } = host;
+  await page.clock.install();
+  await page.reload();
   const nav = page.getByRole('navigation', { name: 'Pages' });
-  const named = (name) => nav.getByRole('link', { name }).waitFor();
-  const follows = () =>
+  // They are asked for now and then.
+  const named = (name) =>
     eventually(
       page,
-      'the stream of errors',
-      async () => fake.streams.count('unread'),
-      (count) => count > 0,
+      name,
+      async () => {
+        await page.clock.fastForward(10_000);
+        return nav.getByRole('link', { name, exact: true }).count();
+      },
+      (count) => count === 1,
     );
-  await follows();
   // What there was before the first visit is read.
   await named('Logs');
   const emit = (count, level) =>
@@ -160,9 +166,10 @@ test('errors that nobody has looked at are counted beside Logs until they are re
   await page.reload();
   await named('Logs 2 unread errors');
   await host.go('#/logs?level=error');
-  await named(/^Logs$/);
+  await named('Logs');
+  await following();
   emit(1, 'error');
-  // Seen where errors are shown, it is read.
+  // Seen where errors are shown, it is read before it was counted.
   const newest = fake.telemetry.lines.reduce((id, line) => Math.max(id, line.id), 0);
   await eventually(
     page,
@@ -171,14 +178,14 @@ test('errors that nobody has looked at are counted beside Logs until they are re
     (kept) => kept.endsWith(`:${newest}}`),
   );
   await host.go('#/traces');
-  await named(/^Logs$/);
+  await named('Logs');
   emit(1, 'error');
   await named('Logs 1 unread error');
   await host.go('#/logs');
   await page.getByRole('button', { name: 'Mark 1 error as read' }).click();
-  await named(/^Logs$/);
+  await named('Logs');
   await page.reload();
-  await follows();
+  await named('Logs');
   emit(120, 'error');
   await named('Logs 99+ unread errors');
   host.assertNoProblems();
@@ -283,7 +290,8 @@ test('a paused page stands still and catches up', async () => {
   await logs().getByText('while paused').waitFor();
   await page.getByRole('button', { name: 'Clear the view' }).click();
   await page.getByText('No lines match.', { exact: false }).waitFor();
-  fake.emitLines([{ message: 'after clearing', time: (Date.now() + 1000) * 1000 }]);
+  // The host's clock is another one than the browser's.
+  fake.emitLines([{ message: 'after clearing', time: (Date.now() - 300_000) * 1000 }]);
   await logs().getByText('after clearing').waitFor();
   host.assertNoProblems();
 });
@@ -339,6 +347,29 @@ test('a lost stream says so, comes back, and nothing is missing', async () => {
   host.assertNoProblems(/503|ERR_|Failed to load/);
 });
 
+test('what a stream left out is read, and the page goes on', async () => {
+  const { fake, page } = host;
+  for (const [at, list] of [
+    ['#/logs', logs],
+    ['#/console', output],
+  ]) {
+    await host.go(at);
+    await following();
+    fake.leaveOutLines(Array.from({ length: 20 }, (_, i) => ({ message: `left out of ${at} ${i}` })));
+    await list().getByText(`left out of ${at} 19`).waitFor();
+    await eventually(
+      page,
+      'all that was left out',
+      () => list().getByText(`left out of ${at} `).count(),
+      (count) => count === 20,
+    );
+    await following();
+    fake.emitLines([{ message: `behind it on ${at}` }]);
+    await list().getByText(`behind it on ${at}`).waitFor();
+  }
+  host.assertNoProblems();
+});
+
 test('a hidden tab holds no connection, and catches up when it is seen', async () => {
   const { fake, page } = host;
   await host.go('#/logs');
@@ -359,6 +390,37 @@ test('a hidden tab holds no connection, and catches up when it is seen', async (
   await show('visible');
   await logs().getByText('while hidden').waitFor();
   await following();
+  host.assertNoProblems();
+});
+
+test('any number of windows is at hand, and as many follow as there are connections for', async () => {
+  const { fake, page } = host;
+  const rows = (one) => one.getByRole('grid', { name: 'Log lines' }).getByText('forecast').first();
+  const follows = (one) => one.locator('.list-status', { hasText: '· following' });
+  const others = [];
+  for (let i = 0; i < 7; i += 1) {
+    const other = await page.context().newPage();
+    await other.goto(`${fake.url}#/logs`);
+    await rows(other).waitFor();
+    if (i < placesMax) await follows(other).waitFor();
+    others.push(other);
+  }
+  assert.equal(fake.streams.count(), placesMax);
+  const waiting = others[placesMax];
+  await waiting.getByText('Other windows follow already').waitFor();
+  // All that is not a stream has connections left, in every window.
+  for (const other of others) {
+    await other.goto(`${fake.url}#/metrics`);
+    await other.getByRole('heading', { name: 'http.server.request.duration' }).waitFor();
+  }
+  await host.go('#/logs');
+  await following();
+  fake.emitResources((now) => {
+    now.backends[0].state = 'down';
+  });
+  for (const other of others) await other.getByLabel('1 down').waitFor();
+  await waiting.goto(`${fake.url}#/logs`);
+  await follows(waiting).waitFor();
   host.assertNoProblems();
 });
 
