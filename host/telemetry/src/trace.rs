@@ -22,10 +22,11 @@ use crate::metrics::Instrument;
 use crate::sampling::Kept;
 use crate::span::Kind;
 use crate::{Batch, Telemetry};
+use wasm_host_limits::telemetry as limits;
 
 pub use self::active::{ActiveSpan, Operation};
 pub use self::shared::size;
-use self::shared::{Shared, Wanted, decide};
+use self::shared::{Outcome, Room, Shared, Wanted, decide};
 use self::shown::bare;
 pub use self::shown::bounded;
 
@@ -57,6 +58,8 @@ pub struct Trace {
     /// What was decided at its end, if nothing was done for it until then.
     kept: OnceLock<Option<Kept>>,
     shared: OnceLock<Arc<Shared>>,
+    /// What it has there.
+    room: Room,
 }
 
 /// What is known of a request at its end.
@@ -110,7 +113,7 @@ impl Trace {
             None => (span.begins(), None, None, None),
         };
         let (method, uri, began) = (method.clone(), uri.clone(), Instant::now());
-        let (admitted, begun, answered, has_ended, wanted, kept, shared) = Default::default();
+        let (admitted, begun, answered, has_ended, wanted, kept, shared, room) = Default::default();
         Self {
             telemetry,
             id,
@@ -129,6 +132,7 @@ impl Trace {
             wanted,
             kept,
             shared,
+            room,
         }
     }
 
@@ -193,9 +197,10 @@ impl Trace {
         if !self.telemetry.is_on() {
             return ActiveSpan::default();
         }
-        let parent = Some(self.guest());
-        let span = || bare(self.id, SpanId::new(), parent, name.into(), kind, service);
-        ActiveSpan::begin(self.shared(), span)
+        let (parent, name) = (Some(self.guest()), name.into());
+        ActiveSpan::begin(self.shared(), name, |name| {
+            bare(self.id, SpanId::new(), parent, name, kind, service)
+        })
     }
 
     /// The same trace on its way into another service of this host, which is asked by `span`.
@@ -206,7 +211,8 @@ impl Trace {
         next.sampled = self.sampled;
         next.request = self.request;
         // It ends with this one, whatever this one waits for.
-        shared.join();
+        let path = uri.path().len().min(limits::TEXT_BYTES);
+        next.room = shared.join(limits::REQUEST_TEXT_BYTES + path);
         let _ = next.shared.set(shared.clone());
         next
     }
@@ -270,10 +276,24 @@ impl Trace {
         let is_slow = self.is_slow(duration);
         let failed = ended.error.is_some() || ended.status.is_some_and(|status| status >= 500);
         let kept = match self.shared.get() {
-            Some(shared) => shared.close(|| self.spans(ended, duration), is_slow),
+            Some(shared) => {
+                let scope;
+                let service = match ended.service {
+                    Some(service) => service,
+                    None => {
+                        scope = Arc::from(SCOPE);
+                        &scope
+                    }
+                };
+                let spans = || self.spans(ended, duration);
+                shared.close_request(service, failed, is_slow, self.room, spans)
+            }
             None => {
-                let (telemetry, id, sampled) = (self.telemetry, self.id, self.sampled);
-                let kept = decide(telemetry, failed, is_slow, id, sampled, self.wanted());
+                let service = ended.service.map_or(SCOPE, |service| service);
+                let (trace, sampled, wanted) = (self.id, self.sampled, self.wanted());
+                let has_failed = failed;
+                let outcome = Outcome { trace, sampled, wanted, has_failed, is_slow, service };
+                let kept = decide(self.telemetry, outcome);
                 if let Some(why) = kept {
                     let spans = self.spans(ended, duration);
                     self.telemetry.batch(Batch { spans, why, dropped: 0 });
