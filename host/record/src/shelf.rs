@@ -61,8 +61,12 @@ impl Shelf {
             let is_listed = path.extension().is_some_and(|extension| extension == "json");
             match is_listed.then(|| listed(&path)).transpose() {
                 Ok(Some(item)) => kept.push(item),
-                Ok(None) if path.with_extension("json").exists() => {}
-                // A beginning of one, or one that cannot be read.
+                Ok(None) if path.with_extension("json").try_exists().unwrap_or(true) => {}
+                Err(error) if !is_of_the_file(&error) => {
+                    // It is there at another start.
+                    tracing::warn!("the recording {} cannot be read now: {error}", path.display());
+                }
+                // A beginning of one, or one that is none.
                 _ => drop(fs::remove_file(&path)),
             }
         }
@@ -186,6 +190,15 @@ impl Shelf {
         }
         written
     }
+}
+
+/// Whether a recording is none, and not merely kept from being read by the disk or for want of descriptors.
+fn is_of_the_file(error: &io::Error) -> bool {
+    let is_none = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    );
+    is_none || owned::is_disbelieved(error)
 }
 
 /// What a file says of a recording whose case is there.
