@@ -15,6 +15,7 @@ pub mod instruments;
 pub mod log;
 pub mod metrics;
 pub mod sampling;
+pub mod secrets;
 pub mod span;
 pub mod trace;
 
