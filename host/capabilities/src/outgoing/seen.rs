@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, StatusCode};
 
+use crate::body::Held;
 use crate::context::RequestContext;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::instruments::CLIENT_DURATION;
@@ -17,6 +18,7 @@ pub struct ClientCall {
     host: String,
     method: &'static str,
     caller: RequestContext,
+    has_failed: bool,
 }
 
 impl ClientCall {
@@ -35,7 +37,7 @@ impl ClientCall {
         }
         // Without what is asked for: keys are often written there.
         span.set_text(names::URL_PATH, uri.path());
-        Self { span, service, host, method, caller: caller.clone() }
+        Self { span, service, host, method, caller: caller.clone(), has_failed: false }
     }
 
     /// The head of an answer is there.
@@ -43,6 +45,7 @@ impl ClientCall {
         self.span.event("response head");
         self.span.set(names::HTTP_STATUS, status.as_u16());
         if status.is_client_error() || status.is_server_error() {
+            self.has_failed = true;
             self.span.fail(status.as_str().to_owned(), &format!("status {status}"));
         }
         self.measure(status.as_str());
@@ -50,7 +53,15 @@ impl ClientCall {
 
     /// There will be no answer.
     pub fn failed(&mut self, why: &str) {
+        self.has_failed = true;
         self.span.fail("no answer", why);
+        self.measure("");
+    }
+
+    /// The same, and it was not even sent.
+    pub fn refused(&mut self, why: &str) {
+        self.has_failed = true;
+        self.span.fail("refused", why);
         self.measure("");
     }
 
@@ -59,6 +70,16 @@ impl ClientCall {
             let labels = [&*self.service, &self.host, self.method, status];
             let seconds = self.span.elapsed().as_secs_f64();
             self.caller.trace().measure_call(&CLIENT_DURATION, &labels, seconds);
+        }
+    }
+}
+
+impl Held for ClientCall {
+    /// What its status says has been said; that not all of the answer came is news only where that was good.
+    fn broke(&mut self, why: &wasmtime_wasi_http::Error) {
+        if !self.has_failed {
+            self.has_failed = true;
+            self.span.fail("interrupted", &format!("the answer broke off: {why:?}"));
         }
     }
 }
