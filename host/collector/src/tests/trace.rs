@@ -202,3 +202,26 @@ async fn what_follows_gets_what_comes_and_is_told_what_it_missed() {
     sender.batch(batch(1, &[("new", None)]));
     assert_eq!(follow.next(patience).await.unwrap().items[0].name, "new");
 }
+
+#[tokio::test]
+async fn what_grew_before_the_store_went_on_to_another_file_is_told_all_the_same() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    sender.batch(batch(1, &[("server", Some(50))]));
+    reader.flush().await.unwrap();
+    let (items, mut follow) = reader.follow_traces(TraceQuery::default()).await.unwrap();
+    assert_eq!(items.len(), 1);
+    let mut more = batch(1, &[("late", Some(1))]);
+    more.spans[0].id = SpanId(2);
+    sender.batch(more);
+    reader.flush().await.unwrap();
+    let text = "x".repeat(1000);
+    let files = reader.segments().len();
+    while reader.segments().len() == files {
+        (0..256).for_each(|_| sender.log(line(&text)));
+        reader.flush().await.unwrap();
+    }
+    let told = follow.next(std::time::Duration::ZERO).await.unwrap().items;
+    assert_eq!(told.iter().map(|item| item.spans).collect::<Vec<_>>(), [2]);
+    assert!(follow.next(std::time::Duration::ZERO).await.unwrap().items.is_empty());
+}
