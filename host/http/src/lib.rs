@@ -179,6 +179,9 @@ impl App {
         };
         let client = self.proxies.client(peer.address.ip(), peer.secure, host, request.headers());
         let (client_host, secure) = (&client.host, client.secure);
+        if let Some(trace) = trace.as_mut().filter(|_| secure) {
+            trace.came_over_tls();
+        }
         let asked = Asked { host, client_host, secure, names: &self.names };
         if let Target::PageSpans(intake) = &served.target {
             // It would be seen as often as what it tells of.

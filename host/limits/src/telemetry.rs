@@ -61,6 +61,16 @@ pub const TRACESTATE_BYTES: usize = 1024;
 /// is counted together.
 pub const SERIES: usize = 2000;
 
+/// Those that each service has in any case, whatever others take: routes, methods and statuses of a few versions.
+pub const SERVICE_SERIES: usize = 250;
+
+/// How far the clock must have moved, against one that is never set, to count as set and not as merely wrong by what
+/// it is kept right by.
+pub const CLOCK_SET: Duration = Duration::from_secs(MINUTE);
+
+/// How long series of a version that has ended are still told, so that whoever reads figures has read their last.
+pub const ENDED_SERIES: Duration = Duration::from_secs(5 * MINUTE);
+
 /// Bytes of spans and lines that wait for the thread that stores and sends them. Some seconds of the most that a host
 /// makes; what is beyond is dropped and counted.
 pub const PENDING_BYTES: usize = 32 * 1024 * 1024;

@@ -46,6 +46,8 @@ pub struct Trace {
     sampled: Option<bool>,
     state: Option<http::HeaderValue>,
     began: Instant,
+    /// Its client came over TLS, to this host or to a proxy in front.
+    is_secure: bool,
     method: Method,
     uri: Uri,
     /// Nanoseconds from `began` on, each zero until then.
@@ -123,6 +125,7 @@ impl Trace {
             sampled,
             state,
             began,
+            is_secure: false,
             method,
             uri,
             admitted,
@@ -138,6 +141,11 @@ impl Trace {
 
     pub fn id(&self) -> TraceId {
         self.id
+    }
+
+    /// Its client came over TLS, to this host or to a proxy in front that is believed.
+    pub fn came_over_tls(&mut self) {
+        self.is_secure = true;
     }
 
     /// Of the request itself.
@@ -312,11 +320,12 @@ impl Trace {
 
     fn measure(&self, ended: &Ended<'_>, duration: Duration, trace: Option<TraceId>) {
         let service = ended.service.map_or(SCOPE, |service| service);
-        let version = ended.version.map_or("", |version| version.get(..12).unwrap_or(version));
+        let version = ended.version.map_or("", version);
         let status = ended.status.and_then(|status| http::StatusCode::from_u16(status).ok());
         let status = status.as_ref().map_or("", |status| status.as_str());
         let route = ended.route.unwrap_or_default();
-        let labels = [service, version, route, method(&self.method), status];
+        let scheme = if self.is_secure { "https" } else { "http" };
+        let labels = [service, version, route, method(&self.method), status, scheme];
         self.telemetry.record(&SERVER_DURATION, &labels, duration.as_secs_f64(), trace);
     }
 
@@ -335,6 +344,11 @@ impl Drop for Trace {
     fn drop(&mut self) {
         self.end(&Ended { was_left: true, ..Ended::default() });
     }
+}
+
+/// A version as figures have it.
+pub(crate) fn version(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// A method by its name where it is one of HTTP's: anybody can make up others.

@@ -16,6 +16,8 @@ pub struct ClientCall {
     pub span: ActiveSpan,
     service: Arc<str>,
     host: String,
+    /// In digits; empty if it is not known.
+    port: String,
     method: &'static str,
     caller: RequestContext,
     has_failed: bool,
@@ -26,18 +28,35 @@ impl ClientCall {
     pub fn begin<B>(caller: &RequestContext, request: &Request<B>) -> Self {
         let (method, uri) = (method(request.method()), request.uri());
         let mut span = caller.span(method, Kind::Client);
-        let (service, host) = match caller.served().filter(|_| caller.trace().is_seen()) {
-            Some(served) => (served.service.clone(), uri.host().unwrap_or_default().to_owned()),
-            None => ("".into(), String::new()),
+        let port = uri.port_u16().or_else(|| default_port(uri.scheme_str()?));
+        let (service, host, port_text) = match caller.served().filter(|_| caller.trace().is_seen())
+        {
+            Some(served) => {
+                let host = uri.host().unwrap_or_default().to_owned();
+                (
+                    served.service.clone(),
+                    host,
+                    port.map(|port| port.to_string()).unwrap_or_default(),
+                )
+            }
+            None => ("".into(), String::new(), String::new()),
         };
         span.set(names::HTTP_METHOD, method);
         span.set_text(names::SERVER_ADDRESS, &host);
-        if let Some(port) = uri.port_u16() {
+        if let Some(port) = port {
             span.set(names::SERVER_PORT, port);
         }
         // Without what is asked for: keys are often written there.
         span.set_text(names::URL_PATH, uri.path());
-        Self { span, service, host, method, caller: caller.clone(), has_failed: false }
+        Self {
+            span,
+            service,
+            host,
+            port: port_text,
+            method,
+            caller: caller.clone(),
+            has_failed: false,
+        }
     }
 
     /// The head of an answer is there.
@@ -67,10 +86,18 @@ impl ClientCall {
 
     fn measure(&self, status: &str) {
         if self.caller.trace().is_seen() {
-            let labels = [&*self.service, &self.host, self.method, status];
+            let labels = [&*self.service, &self.host, self.method, status, &self.port];
             let seconds = self.span.elapsed().as_secs_f64();
             self.caller.trace().measure_call(&CLIENT_DURATION, &labels, seconds);
         }
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
     }
 }
 
