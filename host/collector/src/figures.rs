@@ -2,7 +2,7 @@
 //!
 //! What is stored are differences, so that a process that starts anew is no fall in a graph.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,6 +25,8 @@ pub(super) struct Figures {
     stored_at: Option<Instant>,
     /// What was read last, until it is stored.
     read: Vec<Stored>,
+    /// All series that there were then.
+    there: HashSet<(&'static str, Vec<String>)>,
 }
 
 /// A series, and what is known of it.
@@ -38,7 +40,14 @@ impl fmt::Debug for Figures {
 
 impl Figures {
     pub(super) fn new(source: Source, recents: Arc<Recents>) -> Self {
-        Self { source, recents, stored: Known::new(), stored_at: None, read: Vec::new() }
+        Self {
+            source,
+            recents,
+            stored: Known::new(),
+            stored_at: None,
+            read: Vec::new(),
+            there: HashSet::new(),
+        }
     }
 
     /// Read them. What is to be stored is returned, if it is time for that or must be now. What is not
@@ -57,6 +66,11 @@ impl Figures {
         exporters.iter().for_each(|exporter| exporter.figures(&readings));
         let time = clock::now();
         self.read.clear();
+        let all = readings.iter().flat_map(|reading| {
+            let name = reading.instrument.name;
+            reading.points.iter().map(move |point| (name, point.labels.clone()))
+        });
+        self.there = all.collect();
         let mut changes = Vec::new();
         for reading in readings.iter() {
             let known = self.stored.get(reading.instrument.name);
@@ -86,6 +100,10 @@ impl Figures {
 
     /// What was read last is in the store.
     pub(super) fn stored(&mut self) {
+        // What is gone counts from nothing if it comes back.
+        for (name, known) in &mut self.stored {
+            known.retain(|labels, _| self.there.contains(&(*name, labels.clone())));
+        }
         for (name, labels, now) in self.read.drain(..) {
             self.stored.entry(name).or_default().insert(labels, now);
         }

@@ -105,6 +105,13 @@ impl Telemetry {
         }
     }
 
+    /// A version of a service, by the digest of its component, has answered its last request.
+    pub fn version_ended(&self, service: &str, digest: &str) {
+        if let Some(meters) = &self.meters {
+            meters.version_ended(service, trace::version(digest));
+        }
+    }
+
     /// All that was counted and measured.
     pub fn figures(&self) -> Vec<Reading> {
         let Some(meters) = &self.meters else { return Vec::new() };

@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::attributes::VERSION;
 use crate::clock;
 use crate::id::TraceId;
 use wasm_host_limits::telemetry as limits;
@@ -102,13 +104,22 @@ struct Shard(Mutex<Counted>);
 struct Counted {
     series: HashMap<u64, Series, BuildHasherDefault<Hashed>>,
     /// How many of them each instrument has.
-    instruments: Vec<(&'static Instrument, usize)>,
+    instruments: Vec<(&'static Instrument, Counts)>,
+}
+
+/// Series of an instrument: all of them, and those of each service.
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    services: HashMap<String, usize>,
 }
 
 struct Series {
     instrument: &'static Instrument,
     point: Point,
     is_overflow: bool,
+    /// Since when what it is of has ended, and nothing was measured.
+    ended: Option<Instant>,
 }
 
 /// Keys are hashes already.
@@ -131,23 +142,53 @@ impl Hasher for Hashed {
     }
 }
 
+/// The label that says which service a series is of.
+const SERVICE: &str = "service";
+
 /// Threads that count apart. More share.
 const SHARDS: usize = 64;
 
 impl Counted {
-    /// Whether an instrument may have one more series, which is then counted.
-    fn has_room(&mut self, instrument: &'static Instrument) -> bool {
-        let known = self.instruments.iter_mut().find(|(it, _)| std::ptr::eq(*it, instrument));
-        let count = match known {
-            Some((_, count)) => count,
-            None => {
-                self.instruments.push((instrument, 1));
+    /// Whether an instrument may have one more series of a service, which is then counted. One that has many leaves
+    /// its neighbours some.
+    fn has_room(&mut self, instrument: &'static Instrument, service: &str) -> bool {
+        let known = self.instruments.iter().position(|(it, _)| std::ptr::eq(*it, instrument));
+        let place = known.unwrap_or_else(|| {
+            self.instruments.push((instrument, Counts::default()));
+            self.instruments.len() - 1
+        });
+        let Some((_, counts)) = self.instruments.get_mut(place) else { return false };
+        let of_service = counts.services.get(service).copied().unwrap_or(0);
+        if counts.all >= limits::SERIES && of_service >= limits::SERVICE_SERIES {
+            return false;
+        }
+        counts.all += 1;
+        match counts.services.get_mut(service) {
+            Some(count) => *count += 1,
+            None => drop(counts.services.insert(service.to_owned(), 1)),
+        }
+        true
+    }
+
+    /// Let go of what ended long enough ago that all who read figures have read it.
+    fn let_go(&mut self) {
+        let instruments = &mut self.instruments;
+        self.series.retain(|_, series| {
+            let is_over = |ended: Instant| ended.elapsed() >= limits::ENDED_SERIES;
+            if !series.ended.is_some_and(is_over) {
                 return true;
             }
-        };
-        let has_room = *count < limits::SERIES;
-        *count += usize::from(has_room);
-        has_room
+            let counts =
+                instruments.iter_mut().find(|(it, _)| std::ptr::eq(*it, series.instrument));
+            if let Some((_, counts)) = counts {
+                counts.all = counts.all.saturating_sub(1);
+                let service = series.value(SERVICE).unwrap_or_default();
+                if let Some(count) = counts.services.get_mut(service) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            false
+        });
     }
 }
 
@@ -180,7 +221,8 @@ impl Meters {
                 shard.series.entry(key).or_insert_with(|| Series::new(instrument, Vec::new()));
             return series.add(value, trace);
         }
-        let (key, labels) = match shard.has_room(instrument) {
+        let service = of_label(instrument, labels, SERVICE).unwrap_or_default();
+        let (key, labels) = match shard.has_room(instrument, service) {
             true => (key, labels.iter().map(|label| (*label).to_owned()).collect()),
             false => (self::key(instrument, &[]), Vec::new()),
         };
@@ -188,11 +230,26 @@ impl Meters {
         series.add(value, trace);
     }
 
+    /// A version of a service has ended: its series go after a while, unless something is measured of it again.
+    pub fn version_ended(&self, service: &str, version: &str) {
+        let now = Instant::now();
+        for shard in &self.shards {
+            for series in shard.0.lock().series.values_mut() {
+                if series.value(VERSION) == Some(version) && series.value(SERVICE) == Some(service)
+                {
+                    series.ended = Some(now);
+                }
+            }
+        }
+    }
+
     /// All series, those of the threads added up.
     pub fn read(&self) -> Vec<Reading> {
         let mut all: HashMap<u64, Series> = HashMap::new();
         for shard in &self.shards {
-            for (key, series) in &shard.0.lock().series {
+            let mut shard = shard.0.lock();
+            shard.let_go();
+            for (key, series) in &shard.series {
                 match all.entry(*key) {
                     Entry::Occupied(mut entry) => entry.get_mut().merge(series),
                     Entry::Vacant(entry) => drop(entry.insert(series.copy())),
@@ -200,7 +257,7 @@ impl Meters {
             }
         }
         let mut readings: Vec<Reading> = Vec::new();
-        for Series { instrument, point, is_overflow } in all.into_values() {
+        for Series { instrument, point, is_overflow, .. } in all.into_values() {
             let known = readings.iter_mut().find(|it| std::ptr::eq(it.instrument, instrument));
             match known {
                 Some(reading) => {
@@ -220,6 +277,16 @@ impl Meters {
         }
         readings
     }
+}
+
+/// The value of a label.
+fn of_label<'l, L: AsRef<str>>(
+    instrument: &Instrument,
+    labels: &'l [L],
+    label: &str,
+) -> Option<&'l str> {
+    let mut all = instrument.labels.iter().zip(labels);
+    all.find(|(name, _)| **name == label).map(|(_, value)| value.as_ref())
 }
 
 /// Cheap, as every request counts: eight bytes at a time.
@@ -247,14 +314,24 @@ impl Series {
             }
         };
         let is_overflow = labels.is_empty() && !instrument.labels.is_empty();
-        Self { instrument, point: Point { labels, value, exemplar: None }, is_overflow }
+        Self {
+            instrument,
+            point: Point { labels, value, exemplar: None },
+            is_overflow,
+            ended: None,
+        }
     }
 
     fn is_of(&self, instrument: &'static Instrument, labels: &[&str]) -> bool {
         std::ptr::eq(self.instrument, instrument) && self.point.labels.iter().eq(labels)
     }
 
+    fn value(&self, label: &str) -> Option<&str> {
+        of_label(self.instrument, &self.point.labels, label)
+    }
+
     fn add(&mut self, value: f64, trace: Option<TraceId>) {
+        self.ended = None;
         match (&mut self.point.value, self.instrument.kind) {
             (Figure::Number(number), _) => *number += value,
             (Figure::Histogram { buckets, sum }, Kind::Histogram(bounds)) => {
@@ -272,8 +349,8 @@ impl Series {
     }
 
     fn copy(&self) -> Self {
-        let Self { instrument, point, is_overflow } = self;
-        Self { instrument, point: point.clone(), is_overflow: *is_overflow }
+        let Self { instrument, point, is_overflow, ended } = self;
+        Self { instrument, point: point.clone(), is_overflow: *is_overflow, ended: *ended }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -329,6 +406,13 @@ mod tests {
         kind: Kind::Counter,
         labels: &["service"],
     };
+    static VERSIONS: Instrument = Instrument {
+        name: "versions",
+        unit: "{request}",
+        description: "",
+        kind: Kind::Counter,
+        labels: &["service", VERSION],
+    };
     static TIMES: Instrument = Instrument {
         name: "times",
         unit: "s",
@@ -366,13 +450,72 @@ mod tests {
     fn more_series_than_there_may_be_are_counted_together() {
         let meters = Meters::default();
         for number in 0..limits::SERIES + 10 {
-            meters.record(&REQUESTS, &[&number.to_string()], 1.0, None);
+            meters.record(&VERSIONS, &["a", &number.to_string()], 1.0, None);
         }
         let read = meters.read();
         assert!(read[0].has_overflow);
         assert_eq!(read[0].points.len(), limits::SERIES + 1);
         assert_eq!(read[0].points[0].labels, Vec::<String>::new());
         assert_eq!(read[0].points[0].value, Figure::Number(10.0));
+    }
+
+    // Fault (Telemetry): labels without end of one service | counts those of others apart all the same | its answer | what tells its own apart
+    #[test]
+    fn a_service_with_too_many_series_leaves_its_neighbours_some() {
+        let meters = Meters::default();
+        for number in 0..limits::SERIES + 10 {
+            meters.record(&VERSIONS, &["a", &number.to_string()], 1.0, None);
+        }
+        for number in 0..limits::SERVICE_SERIES + 10 {
+            meters.record(&VERSIONS, &["b", &number.to_string()], 1.0, None);
+        }
+        let points = meters.read().remove(0).points;
+        let count = |service: &str| {
+            points
+                .iter()
+                .filter(|point| point.labels.first().is_some_and(|it| it == service))
+                .count()
+        };
+        assert_eq!((count("a"), count("b")), (limits::SERIES, limits::SERVICE_SERIES));
+        assert_eq!(points[0].value, Figure::Number(20.0));
+    }
+
+    // Fault (Telemetry): versions without end of one service | lets the figures of those go that have ended | its answer | nothing
+    #[test]
+    fn series_of_a_version_that_has_ended_go_after_a_while() {
+        let meters = Meters::default();
+        for version in ["1", "2", "3"] {
+            meters.record(&VERSIONS, &["a", version], 1.0, None);
+            meters.record(&VERSIONS, &["b", version], 1.0, None);
+        }
+        let age = || {
+            let ago = Instant::now().checked_sub(limits::ENDED_SERIES).unwrap();
+            for shard in &meters.shards {
+                shard.0.lock().series.values_mut().for_each(|it| it.ended = it.ended.map(|_| ago));
+            }
+        };
+        let left = || {
+            let points = meters.read().remove(0).points;
+            points.into_iter().map(|point| point.labels.join(" ")).collect::<Vec<_>>()
+        };
+        meters.version_ended("a", "1");
+        meters.version_ended("a", "2");
+        assert_eq!(left().len(), 6, "all who read figures have yet to see its last");
+        // It was put back into service.
+        meters.record(&VERSIONS, &["a", "2"], 1.0, None);
+        age();
+        assert_eq!(left(), ["a 2", "a 3", "b 1", "b 2", "b 3"]);
+        // And their room is free.
+        for number in 0..limits::SERIES {
+            let version = format!("v{number}");
+            meters.record(&VERSIONS, &["a", &version], 1.0, None);
+            meters.version_ended("a", &version);
+            if number % 100 == 0 {
+                age();
+                meters.read();
+            }
+        }
+        assert!(!meters.read()[0].has_overflow);
     }
 
     #[test]

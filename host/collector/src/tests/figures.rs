@@ -226,6 +226,25 @@ async fn the_last_minute_is_known_without_the_store() {
 }
 
 #[tokio::test]
+async fn series_that_go_and_come_back_are_no_fall() {
+    let state = tempfile::tempdir().unwrap();
+    let (meters, _pipeline, reader) = start(state.path());
+    for _ in 0..1000 {
+        meters.lock().record(&TIMES, &["a", "200"], 0.5, None);
+    }
+    meters.lock().record(&COUNT, &["a"], 5.0, None);
+    reader.flush_figures().await.unwrap();
+    *meters.lock() = Meters::default();
+    meters.lock().record(&TIMES, &["a", "404"], 0.5, None);
+    reader.flush_figures().await.unwrap();
+    meters.lock().record(&COUNT, &["a"], 3.0, None);
+    reader.flush_figures().await.unwrap();
+    let query = last_minutes();
+    let series = reader.series("count", &query).await.unwrap().unwrap();
+    assert_all(&series, 0, &query, 8.0);
+}
+
+#[tokio::test]
 async fn a_graph_has_the_busiest_series_alone() {
     let bound = wasm_host_limits::telemetry::ANSWERED_SERIES;
     let state = tempfile::tempdir().unwrap();
