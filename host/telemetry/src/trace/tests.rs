@@ -389,6 +389,25 @@ fn spans_of_one_request_are_bounded_in_number_and_bytes() {
     assert!(batch.dropped > 0);
 }
 
+// Fault (Telemetry): a million distinct paths, and methods that nobody knows | counts them by their route, and as one other method | its answer | nothing
+#[test]
+fn paths_without_end_are_one_series() {
+    let (telemetry, kept) = telemetry(0, NEVER);
+    let service: Arc<str> = "a".into();
+    for number in 0..1_000_000 {
+        let method = if number % 1000 == 0 { format!("M{number}") } else { "GET".to_owned() };
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let uri = Uri::try_from(format!("/weather/{number}")).unwrap();
+        end(&Trace::begin(telemetry, None, &method, &uri), &service, 200);
+    }
+    let figures = telemetry.figures();
+    let durations =
+        figures.iter().find(|it| std::ptr::eq(it.instrument, &SERVER_DURATION)).unwrap();
+    assert!(!durations.has_overflow);
+    assert_eq!(durations.points.len(), 2);
+    assert!(kept.batches().is_empty());
+}
+
 #[test]
 fn nothing_is_seen_where_it_is_off() {
     let trace = begin(Telemetry::off(), None);

@@ -222,7 +222,7 @@ async fn an_upload_that_moves_is_waited_for_and_one_that_stalls_is_not() {
     assert!(matches!(stalled.expect("in time"), Err(Error::TimedOut(_))));
 }
 
-// Fault (Model servers): a model's stream that passes through and breaks off | fails the call in the trace | the beginning of it | the rest
+// Fault (Telemetry): a model's stream that passes through and breaks off | fails the call in the trace | the beginning of it | the rest
 #[tokio::test]
 async fn a_stream_that_breaks_off_on_its_way_has_failed() {
     for path in ["/v1/chat/completions", "/v1/models"] {

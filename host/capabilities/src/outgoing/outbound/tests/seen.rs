@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::Seen;
 
-// Fault (Other hosts): an answer of a host outside that breaks off | fails the call in the trace | what its component makes of it | nothing
+// Fault (Telemetry): an answer of a host outside that breaks off | fails the call in the trace | what its component makes of it | nothing
 #[tokio::test]
 async fn an_answer_that_breaks_off_has_failed() {
     for (status, kind) in [("200 OK", "interrupted"), ("500 Broken", "500")] {
