@@ -10,6 +10,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tokio::time::timeout;
@@ -54,8 +55,8 @@ use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
 use wasm_host_system::threads::{self, Threads};
+use wasm_host_telemetry::Telemetry;
 use wasm_host_telemetry::sampling::Sampler;
-use wasm_host_telemetry::{Telemetry, clock};
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
@@ -267,7 +268,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         seen: Seen(pipeline.reader()),
         conditions: Conditions::default(),
         kept: Kept::default(),
-        started: clock::now(),
+        began: Instant::now(),
         stopping: AtomicBool::new(false),
     });
     figures.are_of(&host);
@@ -358,8 +359,8 @@ pub(crate) struct Host {
     pub(crate) seen: Seen,
     pub(crate) conditions: Conditions,
     pub(crate) kept: Kept,
-    /// Microseconds since 1970.
-    pub(crate) started: u64,
+    /// By no clock that is set.
+    pub(crate) began: Instant,
     /// The public address.
     pub(crate) address: String,
     pub(crate) control_address: String,

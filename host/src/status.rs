@@ -33,6 +33,7 @@ use wasm_host_service::version::Version;
 use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::secret::EnvironmentValue;
 use wasm_host_system::table;
+use wasm_host_telemetry::clock;
 use wasm_host_telemetry::metrics::Reading;
 
 /// Services as the start-up table shows them.
@@ -235,7 +236,7 @@ impl Host {
             application: self.config.name.clone(),
             host: HostStatus {
                 version: env!("CARGO_PKG_VERSION"),
-                started: self.started,
+                started: clock::unix(self.began),
                 address: self.address.clone(),
                 pid: std::process::id(),
                 memory: gauges::memory(),

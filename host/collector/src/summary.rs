@@ -27,6 +27,9 @@ const SEARCHED: [&str; 12] = [
     "exception.message",
 ];
 
+/// Spans of a trace that a file has, if all of them are of requests that somebody looks for.
+pub(crate) const STORED_AT_MOST: usize = limits::STORED_SPANS + limits::STORED_IMPORTANT_SPANS;
+
 /// What tells the first span of a trace from the others: how sure it is, and when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank(pub i64, pub u64);
@@ -80,11 +83,15 @@ impl Summary {
         }
     }
 
-    /// Some more of it. Those of `spans` that there is room for are returned.
+    /// Some more of it. Those of `spans` that there is room for are returned; those that failed count in any case.
     pub fn add<'a>(&mut self, spans: &[&'a Span], why: Kept, dropped: usize) -> Vec<&'a Span> {
         self.because(why.name());
         self.dropped += dropped as u64;
-        let room = (limits::STORED_SPANS as u64).saturating_sub(self.spans);
+        let most = match why {
+            Kept::Error | Kept::Slow | Kept::Recorded => STORED_AT_MOST,
+            _ => limits::STORED_SPANS,
+        };
+        let room = (most as u64).saturating_sub(self.spans);
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(spans.len());
         let (kept, beyond) = spans.split_at(room);
         self.dropped += beyond.len() as u64;
@@ -94,6 +101,16 @@ impl Summary {
             index(span, &mut words);
         }
         self.words = words.text;
+        let failed = beyond.iter().filter(|span| span.status.is_error());
+        failed.for_each(|span| self.failed(&span.service));
+        if why == Kept::Error
+            && dropped > 0
+            && !spans.iter().any(|span| span.status.is_error())
+            && let Some(first) = spans.first()
+        {
+            // What failed is among those that its request had no room for.
+            self.failed(&first.service);
+        }
         kept.to_vec()
     }
 
@@ -116,6 +133,11 @@ impl Summary {
         } else if self.route.is_none() {
             self.route = route;
         }
+    }
+
+    fn failed(&mut self, service: &str) {
+        self.errors += 1;
+        self.count(service, 0, 1);
     }
 
     /// What failed stays that, and why the host kept it says more than that others sent a part of it, too.

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod body;
 pub mod control;
+pub mod cookies;
 pub mod cors;
 pub mod files;
 pub mod forwarded;
@@ -109,6 +110,7 @@ impl App {
         let told = self.page_spans.as_ref().and_then(|spans| spans.told_of(&request));
         let mut response = match self.route(&id, request, peer, &mut reader, &mut trace).await {
             Ok(mut response) => {
+                cookies::refuse(response.headers_mut());
                 // What failed is asked about, whether the host or a component says so; all else is spared the header.
                 if response.status().is_server_error() {
                     name(&id, response.headers_mut().entry(REQUEST_ID));
@@ -177,6 +179,9 @@ impl App {
         };
         let client = self.proxies.client(peer.address.ip(), peer.secure, host, request.headers());
         let (client_host, secure) = (&client.host, client.secure);
+        if let Some(trace) = trace.as_mut().filter(|_| secure) {
+            trace.came_over_tls();
+        }
         let asked = Asked { host, client_host, secure, names: &self.names };
         if let Target::PageSpans(intake) = &served.target {
             // It would be seen as often as what it tells of.

@@ -87,17 +87,19 @@ impl RegistryHandle {
             return Box::pin(async { Err(Error::HttpRequestUriInvalid) });
         };
         *request.uri_mut() = uri;
+        let mut call = ClientCall::begin(caller, &request);
+        call.span.set_text(attributes::PEER, service);
         let Some(service) = self.find(service) else {
+            call.refused("this host has no such service");
             return Box::pin(async { Err(Error::DestinationNotFound) });
         };
         if usize::from(caller.hops()) >= limits::HOP_LIMIT {
+            call.refused("its request has passed too many services");
             return Box::pin(async { Err(Error::LoopDetected) });
         }
         let request = request
             .map(|body| limited(body, service.limits.max_body_bytes, Error::HttpRequestBodySize));
         let (id, token) = (caller.id().to_owned(), caller.cancel().clone());
-        let mut call = ClientCall::begin(caller, &request);
-        call.span.set_text(attributes::PEER, &service.name);
         let inbound = caller.next_hop(&call.span, request.method(), request.uri());
         Box::pin(async move {
             // When the caller ends, so does this: its guest, too, not only its capability calls.

@@ -339,6 +339,11 @@ impl Swaps {
                 record.cut = Some(drained.cut as u64);
             });
             swaps.save(&slot).await;
+            let (service, digest) = (&slot.service.name, version.digest.full());
+            let serves = slot.service.active().versions();
+            if !serves.iter().any(|version| version.digest.full() == digest) {
+                swaps.loader.telemetry.version_ended(service, digest);
+            }
         });
     }
 
@@ -371,7 +376,7 @@ fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
     let record = &outcome.record;
     seen.set_text("wasm_host.swap.cause", &record.cause);
     seen.set_text("wasm_host.swap.from", &outcome.from);
-    seen.set("wasm_host.swap.verdict", record.verdict.name());
+    seen.set(attributes::SWAP_VERDICT, record.verdict.name());
     if let Some(digest) = &record.digest {
         seen.set_text(attributes::VERSION, digest);
     }
