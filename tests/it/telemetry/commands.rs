@@ -173,6 +173,7 @@ async fn the_log_is_json_where_it_is_asked_for() {
     assert_eq!(line["service"], "inner");
     assert_eq!(line["trace"].as_str().unwrap().len(), 32);
     assert!(line["trace"].as_str().unwrap().ends_with(line["request"].as_str().unwrap()));
+    assert_eq!(line["version"].as_str().unwrap().len(), 12);
 }
 
 #[tokio::test]
