@@ -48,7 +48,7 @@ async fn a_program_in_python_the_host_and_its_statement_are_one_trace() {
     let postgres = Postgres::start();
     let init = root().join("components/weather/sql/init.sql");
     let app = App::new(&format!(
-        "name = \"seen\"\n[telemetry]\nintake-key = \"${{OTLP_KEY}}\"\n\
+        "name = \"seen\"\n[telemetry]\nintake-key = \"${{OTLP_KEY}}\"\nslow = \"1m\"\n\
          [postgres.weather]\nurl = \"${{WEATHER_DB_URL}}\"\ninit = [\"{}\"]\n\
          [service.apiservice]\ncomponent = \"$(weather)\"\nroute = \"/weather\"\npostgres = \"weather\"\n",
         init.display()
