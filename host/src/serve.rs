@@ -133,6 +133,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     host.recorder.close().await;
     match host.registry.live_instances() {
         0 => tracing::info!("all instances have ended"),
+        1 => tracing::warn!("1 instance did not end"),
         left => tracing::warn!("{left} instances did not end"),
     }
     host.backends.close();
@@ -201,7 +202,12 @@ struct Started {
 async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let mut config = read(args)?;
     for warning in &config.warnings {
-        eprintln!("{}", told(&warning.to_string()));
+        match log::is_json() {
+            true => {
+                eprint!("{}", log::object("warn", &warning.to_string(), serde_json::Value::Null))
+            }
+            false => eprintln!("{}", told(&warning.to_string())),
+        }
     }
     config.http.limits.connections = descriptors::raise(config.http.limits.connections);
     let config = Arc::new(config);
@@ -390,18 +396,30 @@ fn listen_on(address: SocketAddr) -> Listen {
 /// Say that everything is up, and what there is.
 fn announce(host: &Host, login: &str, format: Format) {
     let services = host.services();
+    let mut places = Vec::new();
+    // What is no terminal may be kept by others, and the link signs in whoever has it.
+    places.push(match std::io::stderr().is_terminal() && !log::is_json() {
+        true => format!("Dashboard on {login}"),
+        false => {
+            "Dashboard: `wasm-host dashboard` prints the link that signs a browser in".to_owned()
+        }
+    });
+    places.push(format!("Control plane on {}", host.control_address));
+    places.extend(host.probes_address.iter().map(|probes| format!("Probes on {probes}")));
+    places.push(format!("Serving HTTP on {}", host.address));
     // One write, so that a program that waits for the first line never finds half a table.
     let mut text = String::new();
-    // What is no terminal may be kept by others, and the link signs in whoever has it.
-    if std::io::stderr().is_terminal() {
-        text.push_str(&format!("Dashboard on {login}\n"));
+    for place in places {
+        match log::is_json() {
+            true => text.push_str(&log::object("info", &place, serde_json::Value::Null)),
+            false => text.push_str(&format!("{place}\n")),
+        }
     }
-    text.push_str(&format!("Control plane on {}\n", host.control_address));
-    if let Some(probes) = &host.probes_address {
-        text.push_str(&format!("Probes on {probes}\n"));
-    }
-    text.push_str(&format!("Serving HTTP on {}\n", host.address));
     match format {
+        Format::Table if log::is_json() => {
+            let services = serde_json::json!({ "services": services });
+            text.push_str(&log::object("info", "the services of the application", services));
+        }
         Format::Table => text.push_str(&table(&services)),
         Format::Json => {
             let json = serde_json::to_string_pretty(&services).unwrap_or_default();

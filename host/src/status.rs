@@ -18,8 +18,8 @@ use crate::serve::Host;
 use wasm_host_capabilities::backend::{Condition, STANDING_IN};
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
 use wasm_host_http::admin::resources::{
-    BackendResource, Described, Edge, Health, HostStatus, LimitInEffect, Recent, Resources,
-    ServiceResource, Variable, VersionStatus,
+    BackendResource, Described, Edge, GrantState, Health, HostStatus, LimitInEffect, Recent,
+    Resources, ServiceResource, Variable, VersionStatus,
 };
 use wasm_host_http::admin::{BackendStatus, ServiceStatus, Status};
 use wasm_host_http::control::versions::Attempt;
@@ -290,7 +290,17 @@ impl Host {
         };
         let explained: BTreeMap<&str, String> =
             explained.into_iter().map(|row| (row.key, row.what)).collect();
+        let granted = service.grants.iter().map(|grant| {
+            let seen = conditions.iter().find(|(backend, _)| backend == grant);
+            let condition = seen.map(|(_, condition)| condition);
+            GrantState {
+                grant: grant.clone(),
+                state: condition.map(|it| it.name().to_owned()),
+                detail: condition.and_then(|it| it.detail()).map(str::to_owned),
+            }
+        });
         Some(Described {
+            granted: granted.collect(),
             grants: service.grants.clone(),
             service,
             imports: imports.unwrap_or_default(),

@@ -12,7 +12,7 @@ use wasm_host_telemetry::span::{Span, Value};
 use crate::words::Indexed;
 
 /// Attributes whose texts a search finds.
-const SEARCHED: [&str; 12] = [
+const SEARCHED: [&str; 13] = [
     names::URL_PATH,
     names::HTTP_METHOD,
     names::HTTP_STATUS,
@@ -20,6 +20,7 @@ const SEARCHED: [&str; 12] = [
     names::ERROR_TYPE,
     names::SERVER_ADDRESS,
     names::PEER,
+    names::VERSION,
     names::DB_TEXT,
     names::DB_NAMESPACE,
     names::DB_STATUS,
@@ -59,6 +60,8 @@ pub struct Summary {
     /// Each with its spans, and those that failed.
     pub services: Vec<(String, u64, u64)>,
     pub words: String,
+    /// That of its first span, where it was read.
+    pub path: Option<String>,
 }
 
 impl Summary {
@@ -80,6 +83,7 @@ impl Summary {
             rank: Rank::NONE,
             services: Vec::new(),
             words: String::new(),
+            path: None,
         }
     }
 
@@ -170,6 +174,7 @@ impl Summary {
             self.route = other.route.or_else(|| self.route.take());
             (self.rank, self.error) = (other.rank, other.error);
             (self.name, self.service) = (other.name, other.service);
+            self.path = other.path;
         } else {
             self.status = self.status.or(other.status);
             self.route = self.route.take().or(other.route);

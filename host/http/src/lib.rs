@@ -36,11 +36,11 @@ use crate::origin::{Asked, Names};
 use crate::page_spans::PageSpans;
 use crate::route::Router;
 use wasm_host_capabilities::body::full;
-use wasm_host_capabilities::context::Inbound;
+use wasm_host_capabilities::context::{About, Inbound};
 use wasm_host_capabilities::outgoing::hops;
 use wasm_host_service::Service;
 use wasm_host_service::failure::respond::respond;
-use wasm_host_service::failure::{Failure, Kind, Source};
+use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_telemetry::Telemetry;
 use wasm_host_telemetry::context::TraceContext;
 use wasm_host_telemetry::trace::{Ended, Trace};
@@ -105,10 +105,11 @@ impl App {
         let trace = Trace::begin(self.telemetry, context, request.method(), request.uri());
         let id = trace.span_id().to_string();
         let is_head = request.method() == Method::HEAD;
+        let about = About::new(&id, &trace);
         let mut reader = None;
         let mut trace = Some(trace);
         let told = self.page_spans.as_ref().and_then(|spans| spans.told_of(&request));
-        let mut response = match self.route(&id, request, peer, &mut reader, &mut trace).await {
+        let mut response = match self.route(about, request, peer, &mut reader, &mut trace).await {
             Ok(mut response) => {
                 cookies::refuse(response.headers_mut());
                 // What failed is asked about, whether the host or a component says so; all else is spared the header.
@@ -119,7 +120,7 @@ impl App {
             }
             Err(failure) => {
                 if failure.service.is_none() {
-                    self.log(&id, &failure);
+                    failure.log(None, about);
                 }
                 let mut response = respond(&failure, &id);
                 if is_head {
@@ -149,18 +150,10 @@ impl App {
         response
     }
 
-    /// Log a failure that is no component's. What caused it decides the level of the line.
-    fn log(&self, id: &str, failure: &Failure) {
-        match failure.kind.source() {
-            Source::Client => tracing::debug!(request = id, "{failure}"),
-            Source::Guest | Source::Host => tracing::warn!(request = id, "{failure}"),
-        }
-    }
-
     /// `reader` becomes the page that may read the answer, whatever that will be.
     async fn route<'a>(
         &'a self,
-        id: &str,
+        about: About<'_>,
         request: Request<Arriving>,
         peer: Peer,
         reader: &mut Option<Reader<'a>>,
@@ -201,7 +194,7 @@ impl App {
             Target::Static(files) => files.serve(&request, rest, trace.take()).await,
             Target::Component { service, max_body, has_models } => {
                 let of_service = |failure: Failure| {
-                    service.log(id, &failure);
+                    service.log(about, &failure);
                     Failure { is_for_models: *has_models, ..failure.of(&service.name) }
                 };
                 let probe = health::Probe::of(request.method(), rest);

@@ -1,22 +1,51 @@
 //! `wasm-host ps`: the services of a running host.
 
+use serde::Deserialize;
+
 use crate::cli::{self, Format};
-use crate::client::Client;
+use crate::client::{Client, share};
 use crate::exit::Exit;
 use wasm_host_http::admin::ServiceStatus;
 use wasm_host_system::output;
+use wasm_host_system::printable::printable;
 use wasm_host_system::table;
 
 pub async fn ps(args: cli::Ps) -> Result<(), Exit> {
-    let services: Vec<ServiceStatus> = Client::of(&args.control)?.get(&["services"]).await?;
-    match args.control.output.format {
-        Format::Json => table::json(&services)?,
-        Format::Table => output::show(&render(&services)),
+    let client = Client::of(&args.control)?;
+    if args.control.output.format == Format::Json {
+        let services: Vec<ServiceStatus> = client.get(&["services"]).await?;
+        table::json(&services)?;
+        return Ok(());
     }
+    output::show(&render(&client.get(&["api", "resources"]).await?));
     Ok(())
 }
 
-fn render(services: &[ServiceStatus]) -> String {
+/// What there is, with what the last minute was like.
+#[derive(Deserialize)]
+struct Resources {
+    services: Vec<Service>,
+    backends: Vec<Backend>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    #[serde(flatten)]
+    status: ServiceStatus,
+    rate: f64,
+    errors: f64,
+    grants: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Backend {
+    backend: String,
+    state: String,
+    detail: Option<String>,
+}
+
+fn render(resources: &Resources) -> String {
+    let Resources { services, backends } = resources;
     let head = [
         "SERVICE",
         "VERSION",
@@ -28,13 +57,24 @@ fn render(services: &[ServiceStatus]) -> String {
         "FAILED",
         "REFUSED",
         "CANCELLED",
+        "5XX/MIN",
         "ADDRESS",
     ];
     let rows: Vec<_> = services.iter().map(row).collect();
-    table::render(head, &rows)
+    let mut text = table::render(head, &rows);
+    // Why a service is not as it should be stands where its state is seen.
+    for Backend { backend, state, detail } in backends.iter().filter(|it| it.state != "up") {
+        let of = services.iter().filter(|service| service.grants.contains(backend));
+        let of: Vec<&str> = of.map(|service| &*service.status.service).collect();
+        let why = detail.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let of = if of.is_empty() { "no service".to_owned() } else { of.join(", ") };
+        text.push_str(&printable(&format!("{backend} of {of} is {state}{why}")));
+        text.push('\n');
+    }
+    text
 }
 
-fn row(service: &ServiceStatus) -> [String; 11] {
+fn row(Service { status: service, rate, errors, .. }: &Service) -> [String; 12] {
     // Files have neither versions nor instances.
     let instances = service.version.as_ref().map(|_| service.instances.to_string());
     let state = match &service.canary {
@@ -52,6 +92,7 @@ fn row(service: &ServiceStatus) -> [String; 11] {
         service.failed.to_string(),
         service.refused.to_string(),
         service.cancelled.to_string(),
+        share(*errors, *rate),
         service.address.clone(),
     ]
 }
@@ -78,9 +119,21 @@ mod tests {
             refused: 5,
             cancelled: 6,
         };
-        let words = "react - running - 1 2 3 4 5 6 http://127.0.0.1:8080/";
-        let text = render(&[files]);
-        let row: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
-        assert_eq!(row.join(" "), words);
+        let backend = Backend {
+            backend: "ollama.local".to_string(),
+            state: "down".to_string(),
+            detail: Some("it refuses connections".to_string()),
+        };
+        let service = Service {
+            status: files,
+            rate: 2.0,
+            errors: 0.5,
+            grants: vec![backend.backend.clone()],
+        };
+        let text = render(&Resources { services: vec![service], backends: vec![backend] });
+        let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row.join(" "), "react - running - 1 2 3 4 5 6 25% http://127.0.0.1:8080/");
+        let why = "ollama.local of react is down: it refuses connections";
+        assert_eq!(text.lines().last(), Some(why));
     }
 }

@@ -23,7 +23,7 @@ use super::target::{Host, Target};
 use super::{HttpRequest, HttpResponse, SendFuture};
 use crate::body::guard;
 use crate::breaker::Breaker;
-use crate::context::RequestContext;
+use crate::context::{About, RequestContext};
 use crate::outgoing::seen::ClientCall;
 use wasm_host_limits as limits;
 use wasm_host_limits::outgoing::HOSTS;
@@ -173,9 +173,13 @@ impl Outbound {
             Host::Address(address) if named != target => format!(", which is at {address}"),
             _ => String::new(),
         };
+        let About { request, trace_id, span_id, service_version } = caller.about();
         tracing::warn!(
             service = %self.service,
-            request = caller.id(),
+            request,
+            trace_id,
+            span_id,
+            service_version,
             "refused a request to \"{target}\"{place}: add \"{named}\" to outbound = [...] under \
              [service.{}] to allow it",
             self.service

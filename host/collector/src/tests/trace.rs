@@ -21,6 +21,7 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
     first.kind = Kind::Server;
     first.attributes = vec![
         ("http.response.status_code".into(), Value::Integer(502)),
+        ("url.path".into(), "/weather/nope".into()),
         ("wasm_host.service.version".into(), "v1".into()),
     ];
     second.status = Status::Error("timeout".into());
@@ -51,7 +52,7 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
         {"span": "0000000000000001", "parent": "0000000000000063", "name": "GET /weather", "kind": "server",
             "service": "a", "version": "v1", "scope": "wasm-host", "start": 1_000_001, "duration": 100,
             "status": "unset", "message": null, "attributes": {"http.response.status_code": 502,
-            "wasm_host.service.version": "v1"}, "events": [], "links": []},
+            "url.path": "/weather/nope", "wasm_host.service.version": "v1"}, "events": [], "links": []},
         {"span": "0000000000000002", "parent": "0000000000000001", "name": "SELECT", "kind": "internal",
             "service": "a", "version": null, "scope": "wasm-host", "start": 1_000_002, "duration": 100,
             "status": "error", "message": "timeout", "attributes": {"share": 0.5, "wasm_host.canary": true},
@@ -62,8 +63,8 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
     assert_eq!(
         serde_json::to_value(&page).unwrap(),
         serde_json::json!({"next": null, "items": [{
-        "trace": id, "start": 1_000_001, "duration": 101, "name": "GET /weather", "service": "a", "status": 502,
-        "error": false, "spans": 2, "errors": 1, "services": [{"service": "a", "spans": 2, "errors": 1}],
+        "trace": id, "start": 1_000_001, "duration": 101, "name": "GET /weather", "path": "/weather/nope", "service": "a",
+        "status": 502, "error": false, "spans": 2, "errors": 1, "services": [{"service": "a", "spans": 2, "errors": 1}],
         "why": "slow"}]})
     );
     assert!(reader.trace(TraceId(1)).await.unwrap().is_none());
