@@ -48,7 +48,7 @@ pub const TRACE_BYTES: usize = 64 * 1024;
 /// Spans of a request itself: it, its wait for a place and for an instance, and what its guest does.
 pub const REQUEST_SPANS: usize = 4;
 
-/// Bytes that these say beside the request's path, about: its method and route, its status, its id, who answered.
+/// Bytes that these say beside the request's path, about: its method and route, its status, its id, the version that answered.
 pub const REQUEST_TEXT_BYTES: usize = 1024;
 
 /// Bytes of one text in a span: a path, a statement, a reason.

@@ -51,7 +51,7 @@ struct Document {
     component: BTreeMap<String, Pin>,
 }
 
-/// Held by who writes pins into a folder. The folder itself is locked: the file is another one whenever it is written.
+/// Held while pins are written into a folder. The folder itself is locked: the file is another one whenever it is written.
 struct Alone(Option<File>);
 
 impl Alone {

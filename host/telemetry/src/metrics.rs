@@ -170,7 +170,7 @@ impl Counted {
         true
     }
 
-    /// Let go of what ended long enough ago that all who read figures have read it.
+    /// Let go of what ended long enough ago that all readers of figures have read it.
     fn let_go(&mut self) {
         let instruments = &mut self.instruments;
         self.series.retain(|_, series| {

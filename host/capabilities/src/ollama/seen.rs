@@ -15,7 +15,7 @@ use wasm_host_telemetry::metrics::Instrument;
 use wasm_host_telemetry::span::Kind;
 use wasm_host_telemetry::trace::ActiveSpan;
 
-/// Of who says a message. Roles are single words.
+/// Of the role of a message. Roles are single words.
 const ROLE_BYTES: usize = 64;
 
 /// A call under way.

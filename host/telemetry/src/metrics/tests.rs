@@ -95,7 +95,7 @@ fn series_of_a_version_that_has_ended_go_after_a_while() {
     };
     meters.version_ended("a", "1");
     meters.version_ended("a", "2");
-    assert_eq!(left().len(), 6, "all who read figures have yet to see its last");
+    assert_eq!(left().len(), 6, "all readers of figures have yet to see its last");
     // It was put back into service.
     meters.record(&VERSIONS, &["a", "2"], 1.0, None);
     age();

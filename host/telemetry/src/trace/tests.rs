@@ -389,7 +389,7 @@ fn spans_of_one_request_are_bounded_in_number_and_bytes() {
     assert!(batch.dropped > 0);
 }
 
-// Fault (Telemetry): a million distinct paths, and methods that nobody knows | counts them by their route, and as one other method | its answer | nothing
+// Fault (Telemetry): a million distinct paths, and methods that are not known | counts them by their route, and as one other method | its answer | nothing
 #[test]
 fn paths_without_end_are_one_series() {
     let (telemetry, kept) = telemetry(0, NEVER);
