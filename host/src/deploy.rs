@@ -23,6 +23,7 @@ use wasm_host_deploy::plan::{self, Input, Place};
 use wasm_host_deploy::{Plan, compose, helm, kustomize, manifest, systemd};
 use wasm_host_limits::{self as limits};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem};
+use wasm_host_system::counted::counted;
 use wasm_host_system::output;
 use written::{Folder, Rewrite};
 
@@ -72,7 +73,7 @@ pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
             let plan = plan(&args.source)?;
             let known = apply::known_keys(&plan, &args).await;
             let (count, secrets) = kubernetes(&plan, &args.source, &args.output, known.as_ref())?;
-            eprintln!("wrote {count} files to {}", args.output.display());
+            eprintln!("wrote {} to {}", counted(count, "file"), args.output.display());
             apply::apply(&plan, secrets.as_ref(), known.as_ref(), &args).await
         }
     }
@@ -214,5 +215,5 @@ fn systemd(plan: &Plan, output: &Path) -> Result<(), Exit> {
 }
 
 fn done(output: &Path, count: usize) {
-    output::show(&format!("wrote {count} files to {}\n", output.display()));
+    output::show(&format!("wrote {} to {}\n", counted(count, "file"), output.display()));
 }

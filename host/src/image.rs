@@ -26,6 +26,7 @@ use wasm_host_oci::{Pins, Reference, Registries, sent_within};
 use wasm_host_settings::diagnostic::{Diagnostic, Severity};
 use wasm_host_settings::disk;
 use wasm_host_settings::named::What;
+use wasm_host_system::counted::counted;
 use wasm_host_system::{output, table};
 
 /// Where an image goes that is sent nowhere.
@@ -251,8 +252,8 @@ async fn push(
 fn say(folder: Option<&Path>, image: &Image, outside: &[Outside]) {
     const MIB: f64 = 1024.0 * 1024.0;
     let place = folder.map(|folder| format!("{}: ", folder.display())).unwrap_or_default();
-    let layers = image.layers().len();
-    eprintln!("{place}{layers} layers, {:.1} MiB compressed", image.size() as f64 / MIB);
+    let layers = counted(image.layers().len(), "layer");
+    eprintln!("{place}{layers}, {:.1} MiB compressed", image.size() as f64 / MIB);
     for Outside { what, name } in outside {
         let what = match what {
             What::Variable => "a variable with a secret; set it where the image runs",

@@ -51,6 +51,7 @@ use wasm_host_service::store::Store;
 use wasm_host_service::swap::Swaps;
 use wasm_host_service::traffic::Traffic;
 use wasm_host_settings::value::Listen;
+use wasm_host_system::counted::counted;
 use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
@@ -128,13 +129,13 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     drop(control_file);
     let cut = host.registry.drain(limits::INSTANCE_DRAIN).await;
     if cut > 0 {
-        tracing::warn!("cut {cut} requests that still ran {:?} later", limits::INSTANCE_DRAIN);
+        let requests = counted(cut, "request");
+        tracing::warn!("cut {requests} that still ran {:?} later", limits::INSTANCE_DRAIN);
     }
     host.recorder.close().await;
     match host.registry.live_instances() {
         0 => tracing::info!("all instances have ended"),
-        1 => tracing::warn!("1 instance did not end"),
-        left => tracing::warn!("{left} instances did not end"),
+        left => tracing::warn!("{} did not end", counted(left, "instance")),
     }
     host.backends.close();
     // First what runs elsewhere and belongs to these threads.
@@ -435,7 +436,7 @@ impl Host {
         for service in self.services() {
             let requests = service.in_flight + service.queued;
             if requests > 0 {
-                tracing::warn!("cutting {requests} requests of {}", service.service);
+                tracing::warn!("cutting {} of {}", counted(requests, "request"), service.service);
             }
         }
     }

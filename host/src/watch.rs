@@ -27,6 +27,7 @@ use wasm_host_config::{ComponentSource, Config};
 use wasm_host_limits as limits;
 use wasm_host_service::registry::Registry;
 use wasm_host_service::swap::Swaps;
+use wasm_host_system::counted::counted;
 
 /// What every crate of an application is built from, besides itself.
 const SHARED: [&str; 2] = ["components/guest", "wit"];
@@ -101,7 +102,7 @@ impl Watch {
         };
         let build = watch.build.clone().filter(|_| !self.crates.is_empty());
         let build = build.map(|words| Build { words, folder, timeout: watch.build_timeout });
-        tracing::info!("watching {} files", self.files.len());
+        tracing::info!("watching {}", counted(self.files.len(), "file"));
         let mut queue = Queue::default();
         if build.is_some() {
             queue.begin(now, self.crates);

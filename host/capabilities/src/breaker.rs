@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use wasm_host_limits::backends::BreakerConfig;
 use wasm_host_limits::backends::JITTER_PARTS;
+use wasm_host_system::counted::counted;
 
 /// The breaker of one backend.
 #[derive(Debug)]
@@ -113,10 +114,10 @@ impl Breaker {
         if is_news {
             self.openings.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
-                "{} could not be reached {} times in a row: calls fail at once until it can, tried \
+                "{} could not be reached {} in a row: calls fail at once until it can, tried \
                  again every {wait:?} to {:?}",
                 self.what,
-                self.config.failures,
+                counted(self.config.failures, "time"),
                 self.config.wait_max.max(wait)
             );
         }

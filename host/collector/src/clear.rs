@@ -4,6 +4,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use crate::segment::{Segment, checkpoint};
 use crate::store::Store;
+use wasm_host_system::counted::counted;
 
 /// A trace goes whole, as soon as the service had a part in it: what is left would tell of a request that never was.
 const OF_A_SERVICE: [&str; 11] = [
@@ -65,7 +66,8 @@ pub(super) async fn clear(store: &mut Store, service: Option<&str>) -> anyhow::R
     match unread {
         0 => Ok(()),
         _ => {
-            anyhow::bail!("{unread} files cannot be opened now; in the others it is forgotten")
+            let files = counted(unread, "file");
+            anyhow::bail!("{files} cannot be opened now; in the others it is forgotten")
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::pending::{Dropped, Pending, Queue, batch_bytes, line_bytes};
 use crate::store::Store;
 use crate::write::{self, Change};
 use wasm_host_limits::telemetry as limits;
+use wasm_host_system::counted::counted;
 use wasm_host_telemetry::Batch;
 use wasm_host_telemetry::log::LogRecord;
 
@@ -179,9 +180,9 @@ impl Writer {
             folder = %self.store.folder().display(),
             dropped_spans = all.spans,
             dropped_lines = all.lines,
-            "telemetry cannot be stored, {} spans and {} lines are dropped (what comes is tried again): {error:#}",
-            dropped.spans,
-            dropped.lines
+            "telemetry cannot be stored, {} and {} are dropped (what comes is tried again): {error:#}",
+            counted(dropped.spans, "span"),
+            counted(dropped.lines, "line")
         );
     }
 }

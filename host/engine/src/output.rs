@@ -23,6 +23,7 @@ pub use self::attribution::{LogAttribution, add_to_linker};
 pub use self::printed::{Printed, Stream};
 use wasm_host_capabilities::context::{About, RequestContext};
 use wasm_host_limits as limits;
+use wasm_host_system::counted::counted;
 
 /// How many lines a service may write, and what it has written. Shared by all its instances.
 pub struct LogRate {
@@ -82,8 +83,8 @@ impl LogRate {
                 trace_id,
                 span_id,
                 service_version,
-                "more of request {request} is left out: it printed {} lines ('log-lines-per-request' sets the bound)",
-                self.per_request
+                "more of request {request} is left out: it printed {} ('log-lines-per-request' sets the bound)",
+                counted(self.per_request, "line")
             );
         }
         false
@@ -128,7 +129,8 @@ impl LogRate {
         if dropped > 0 {
             tracing::warn!(
                 service = %self.service,
-                "dropped {dropped} lines of its output, which had more than {} in a second ('log-lines' sets the bound)",
+                "dropped {} of its output, which had more than {} in a second ('log-lines' sets the bound)",
+                counted(dropped, "line"),
                 self.per_second
             );
         }
@@ -136,7 +138,8 @@ impl LogRate {
         if left_out > 0 {
             tracing::warn!(
                 service = %self.service,
-                "left out {left_out} lines of requests that printed more than {} ('log-lines-per-request' sets the bound)",
+                "left out {} of requests that printed more than {} ('log-lines-per-request' sets the bound)",
+                counted(left_out, "line"),
                 self.per_request
             );
         }
@@ -296,7 +299,7 @@ mod tests {
     async fn what_was_left_out_is_told_once_for_all_handles_that_end() {
         let rate = LogRate::new("test".into(), 100, 1);
         let one = request();
-        let printed = Printed::new(rate.clone());
+        let printed = Printed::new(rate.clone(), None);
         printed.attribution().set(Some(one.clone()));
         let output = GuestOutput::new(printed, Stream::Stdout);
         for _ in 0..50 {
@@ -321,7 +324,7 @@ mod tests {
 
     #[test]
     fn one_write_is_bounded() {
-        let printed = Printed::new(LogRate::new("test".into(), 2, 2));
+        let printed = Printed::new(LogRate::new("test".into(), 2, 2), None);
         let mut lines = GuestOutput::new(printed, Stream::Stdout).lines();
         let room = lines.check_write().unwrap();
         assert!(lines.write(vec![b'x'; room].into()).is_ok());

@@ -20,6 +20,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::{SCRIPT, notices};
 use wasm_host_limits as limits;
 use wasm_host_limits::log::{KINDS, LIKE_CHARACTERS, LINES_ALIKE, LINES_ALIKE_PER_SECOND};
+use wasm_host_system::counted::counted;
 use wasm_host_system::printable::Printable;
 
 /// What guests print, what a database says to their statements and to init scripts, and what is said here about lines
@@ -87,7 +88,8 @@ pub(super) fn tell() {
     COUNTS.is_to_be_told.store(false, Ordering::Release);
     for (service, left_out, like) in COUNTS.take() {
         let service = service.map(tracing::field::display);
-        tracing::warn!(target: LEFT_OUT, service, "left out {left_out} more lines like: {like}");
+        let lines = counted(left_out, "more line");
+        tracing::warn!(target: LEFT_OUT, service, "left out {lines} like: {like}");
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use wasm_host_system::counted::counted;
+
 /// Bytes on their way to a log. A `&Buffer` is a writer that never waits.
 pub(super) struct Buffer {
     limit: usize,
@@ -60,7 +62,10 @@ impl Buffer {
         state.writing = true;
         let dropped = std::mem::take(&mut state.dropped);
         if dropped > 0 {
-            let note = format!("dropped {dropped} lines of the log: nobody read it in time\n");
+            let note = format!(
+                "dropped {} of the log: nobody read it in time\n",
+                counted(dropped, "line")
+            );
             batch.extend_from_slice(note.as_bytes());
         }
     }

@@ -127,7 +127,7 @@ impl<T> Worker<T> {
         self.trouble.tell(
             away,
             format_args!(
-            "{items} cannot be sent to {address}: {why}{hint}; {dropped} were dropped since the start, and what comes is tried again"
+            "{items} cannot be sent to {address}: {why}{hint}; dropped since the start: {dropped}; what comes is tried again"
         ));
     }
 }

@@ -27,6 +27,7 @@ use crate::loader::{Loader, Terms};
 use crate::store::{Saved, Store};
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
+use wasm_host_system::counted::counted;
 use wasm_host_telemetry::attributes;
 use wasm_host_telemetry::instruments::SWAPS;
 use wasm_host_telemetry::trace::{ActiveSpan, Operation};
@@ -328,8 +329,8 @@ impl Swaps {
                 tracing::warn!(
                     service = %slot.service.name,
                     version = %version.digest,
-                    "cut {} requests that still ran {:?} after the swap",
-                    drained.cut,
+                    "cut {} that still ran {:?} after the swap",
+                    counted(drained.cut, "request"),
                     slot.drain
                 );
             }

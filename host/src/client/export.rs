@@ -16,6 +16,7 @@ use crate::cli::{self, Format};
 use crate::exit::Exit;
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
+use wasm_host_system::counted::counted;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
 use wasm_host_system::table;
@@ -37,7 +38,10 @@ struct Written {
 
 pub async fn export(args: cli::Export) -> Result<(), Exit> {
     is_free(&args.file)?;
-    let client = Client::of(&args.control)?;
+    let client = Client::find(&args.control)?.map_err(|gone| {
+        let other = "`wasm-host logs` and `wasm-host traces` read what was kept without one";
+        anyhow!("{gone}. An export tells what runs, too; {other}")
+    })?;
     let partial = Partial::of(&args.file)?;
     let fetched = fetch(&client, &args, &partial);
     let bytes = tell_if_long_async("waiting for the host, which reads what it has kept", fetched);
@@ -129,12 +133,12 @@ fn manifest(path: &Path) -> Result<Manifest> {
     read().context("what the host sent is not whole, or of another version")
 }
 
-/// `shop.zip: 12 of traces, 340 of logs, 87 of metrics; 81234 bytes`
+/// `shop.zip: 340 lines, 87 series of figures, 12 traces; 81234 bytes`
 fn render(path: &Path, bytes: u64, manifest: &Manifest) -> Result<String> {
     let (mut counts, mut left_out) = (Vec::new(), String::new());
     for (name, written) in &manifest.files {
         let written: Written = serde_json::from_value(written.clone())?;
-        counts.push(format!("{} {}", written.items, what(name)));
+        counts.push(what(name, written.items));
         if let Some(why) = written.left_out {
             left_out.push_str(&format!("{} lacks {}\n", printable(name), printable(&why)));
         }
@@ -143,13 +147,13 @@ fn render(path: &Path, bytes: u64, manifest: &Manifest) -> Result<String> {
     Ok(format!("{}: {counts}; {bytes} bytes\n{left_out}", path.display()))
 }
 
-/// What the lines of a file are.
-fn what(name: &str) -> String {
+/// So many of what the lines of a file are.
+fn what(name: &str, items: u64) -> String {
     match name {
-        "traces.ndjson" => "traces".to_owned(),
-        "logs.ndjson" => "lines".to_owned(),
-        "metrics.ndjson" => "series of figures".to_owned(),
-        _ => printable(name),
+        "traces.ndjson" => counted(items, "trace"),
+        "logs.ndjson" => counted(items, "line"),
+        "metrics.ndjson" => format!("{items} series of figures"),
+        _ => format!("{items} {}", printable(name)),
     }
 }
 
@@ -163,14 +167,14 @@ mod tests {
     fn what_is_in_it_and_what_is_not_is_told() {
         let manifest: Manifest = serde_json::from_value(json!({
             "application": "shop", "host": "1.2.3", "limits": [], "files": {
-                "traces.ndjson": { "items": 12, "bytes": 3, "left_out": "what is older: too much" },
+                "traces.ndjson": { "items": 1, "bytes": 3, "left_out": "what is older: too much" },
                 "logs.ndjson": { "items": 340, "bytes": 4, "left_out": null },
             },
         }))
         .unwrap();
         assert_eq!(
             render(Path::new("a/shop.zip"), 81_234, &manifest).unwrap(),
-            "a/shop.zip: 340 lines, 12 traces; 81234 bytes\ntraces.ndjson lacks what is older: too much\n"
+            "a/shop.zip: 340 lines, 1 trace; 81234 bytes\ntraces.ndjson lacks what is older: too much\n"
         );
     }
 

@@ -6,6 +6,7 @@ use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::exit::Exit;
 use wasm_host_http::control::versions::Attempt;
+use wasm_host_system::counted::counted;
 use wasm_host_system::output;
 use wasm_host_system::table;
 
@@ -56,7 +57,8 @@ fn row(attempt: &Attempt) -> [String; 9] {
 fn remarks(attempt: &Attempt) -> String {
     let mut remarks: Vec<String> = attempt.reason.iter().cloned().collect();
     if let Some(cut) = attempt.cut.filter(|cut| *cut > 0) {
-        remarks.push(format!("{cut} requests were cut at the drain's deadline"));
+        let were = if cut == 1 { "was" } else { "were" };
+        remarks.push(format!("{} {were} cut at the drain's deadline", counted(cut, "request")));
     }
     remarks.extend(super::swap::imports(attempt));
     remarks.join("; ").replace('\n', " ")

@@ -15,6 +15,7 @@ use wasm_host_config::HttpLimits;
 use wasm_host_http::admin::Admin;
 use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
 use wasm_host_limits as limits;
+use wasm_host_system::counted::counted;
 use wasm_host_system::threads::Threads;
 
 /// An address that is served.
@@ -60,7 +61,7 @@ impl Running {
         self.accepting.abort();
         let cut = self.connections.cut();
         if cut > 0 {
-            tracing::warn!("cut {cut} connections");
+            tracing::warn!("cut {}", counted(cut, "connection"));
             let _ = timeout(limits::http::CUT_CONNECTIONS, self.connections.closed()).await;
         }
     }

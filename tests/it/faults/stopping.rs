@@ -99,7 +99,7 @@ async fn a_second_signal_ends_it_at_once() {
     let again = Instant::now();
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(130), "{log}");
-    assert!(log.contains("cutting 1 requests of greedy"), "{log}");
+    assert!(log.contains("cutting 1 request of greedy"), "{log}");
     assert!(again.elapsed() < SOON, "it took {:?}", again.elapsed());
     // What was cut does not look whole.
     endless.rest().await.expect_err("a body that ends as an error");

@@ -34,10 +34,10 @@ async fn what_runs_at_the_drains_deadline_is_cut_as_an_error_and_told() {
     .await;
     assert_eq!((&old["served"], &old["cut"]), (&1.into(), &1.into()), "{old}");
     assert!(old["drained_in_ms"].as_u64().unwrap() >= 8000, "{old}");
-    host.logs("cut 1 requests that still ran 8s after the swap").await;
+    host.logs("cut 1 request that still ran 8s after the swap").await;
     let told = app.run(&["history", "app"]).await;
     let told = String::from_utf8(told.stdout).unwrap();
-    assert!(told.contains("1 requests were cut at the drain's deadline"), "{told}");
+    assert!(told.contains("1 request was cut at the drain's deadline"), "{told}");
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub(super) fn waited_in_vain(calls: usize, limit: Duration) -> Error {
 }
 
 fn running(calls: usize) -> String {
-    format!("{calls} calls to the server are running, as many as it is given at once")
+    format!("the server has as many calls as it is given at once, {calls}")
 }
 
 impl From<TransportError> for Error {

@@ -12,6 +12,7 @@ use super::kept::Kept;
 use super::rows::Ended;
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::allocations::unwatched;
+use wasm_host_system::counted::counted;
 
 /// Parameters by their positions, from 0, in order.
 type Placed = Vec<(usize, Parameter)>;
@@ -76,8 +77,8 @@ pub(super) async fn bind(
     };
     if expected.len() != given.len() {
         return Err(Ended::refused(Error::InvalidParameter(format!(
-            "the statement has {} parameters, {} were given",
-            expected.len(),
+            "a statement with {} is given {}",
+            counted(expected.len(), "parameter"),
             given.len(),
         ))));
     }

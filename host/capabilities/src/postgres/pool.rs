@@ -25,6 +25,7 @@ use crate::breaker::{self, Breaker};
 use crate::context::RequestContext;
 use wasm_host_limits::postgres as limits;
 pub use wasm_host_limits::postgres::PoolConfig;
+use wasm_host_system::counted::counted;
 
 /// A database on a real server, as one of those that share it uses it. Connects when it is first used. Cheap to clone.
 #[derive(Clone)]
@@ -250,9 +251,13 @@ impl Pool {
         let (all, waited) = (self.config.connections, self.config.acquire_timeout.as_secs_f32());
         Error::Busy(match self.places.in_use() < all {
             true => format!(
-                "this service had all that it can have of {all} connections to the database in use for {waited} s; the \
-                 last ones are kept for services that have none"
+                "this service had all that it can have of {} to the database in use for {waited} s; the \
+                 last ones are kept for services that have none",
+                counted(all, "connection")
             ),
+            false if all == 1 => {
+                format!("the one connection to the database was in use for {waited} s")
+            }
             false => format!("all {all} connections to the database were in use for {waited} s"),
         })
     }

@@ -11,6 +11,7 @@ use wasm_host_capabilities::journal::Journal;
 use wasm_host_capabilities::postgres::notices::{Caller, on_behalf_of};
 use wasm_host_limits::embedded_postgres as limits;
 use wasm_host_log::SCRIPT;
+use wasm_host_system::counted::counted;
 
 /// Run a script, and log what the server says meanwhile.
 pub(super) async fn heard<T>(script: &str, run: impl Future<Output = T>) -> T {
@@ -19,7 +20,8 @@ pub(super) async fn heard<T>(script: &str, run: impl Future<Output = T>) -> T {
     let ended = on_behalf_of(Some(caller), run).await;
     let left_out = said.lines.load(Ordering::Relaxed).saturating_sub(limits::INIT_NOTICES);
     if left_out > 0 {
-        tracing::warn!(script, "left out {left_out} more lines of what the database said");
+        let lines = counted(left_out, "more line");
+        tracing::warn!(script, "left out {lines} of what the database said");
     }
     ended
 }
