@@ -18,6 +18,7 @@ use wasm_host_capabilities::instance::{HasInstance, InstanceView};
 use wasm_host_capabilities::journal::Journal;
 use wasm_host_capabilities::outgoing::{OutgoingHooks, OutgoingView, Peers};
 use wasm_host_limits as limits;
+use wasm_host_system::digest::Digest;
 
 /// What is around an instance beside its grants. `serve` leaves it to the machine; a test decides it.
 pub trait InstanceEnvironment: Send + Sync {
@@ -84,10 +85,11 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(grants: Arc<Grants>, memory_bytes: usize) -> Self {
+    /// `version`: of its service, which lines of the log then say.
+    pub fn new(grants: Arc<Grants>, version: Option<Digest>, memory_bytes: usize) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
         let mut wasi = WasiCtxBuilder::new();
-        let printed = Printed::new(grants.log.clone());
+        let printed = Printed::new(grants.log.clone(), version);
         let output = |stream| GuestOutput::new(printed.clone(), stream);
         wasi.max_random_size(limits::held::GUEST_RANDOM_BYTES)
             .envs(&grants.environment)

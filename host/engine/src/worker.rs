@@ -162,7 +162,7 @@ impl Policy {
     /// A store whose guest has still to be made to give way.
     fn store(&self) -> Store<State> {
         let memory_bytes = usize::try_from(self.limits.memory_bytes).unwrap_or(usize::MAX);
-        let state = State::new(self.grants.clone(), memory_bytes);
+        let state = State::new(self.grants.clone(), self.version.clone(), memory_bytes);
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);

@@ -1,7 +1,7 @@
 //! What the host says of a request: it leads to its trace and its version, and what the component did wrong is an error.
 
 use serde_json::Value;
-use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::{client, eventually};
 
 const FAILING: &str = r#"
@@ -123,4 +123,22 @@ async fn a_service_that_fails_says_so_wherever_it_is_looked_at() {
     let nowhere = app.run(&["export", "no/such/folder/a.zip"]).await;
     let told = String::from_utf8_lossy(&nowhere.stderr).into_owned();
     assert!(told.contains("there is no folder no/such/folder"), "{told}");
+}
+
+/// Lines outside of requests: of a version that never served one.
+#[tokio::test]
+async fn what_a_version_prints_while_it_starts_says_which_one_it_is() {
+    let app = App::new("name = \"starting\"\n[service.app]\ncomponent = \"$(version-one)\"\n");
+    let host = app.serve().await;
+    let unstartable = std::fs::read(component("version-unstartable")).unwrap();
+    let swapped = host.swap("app", "", unstartable).await.json();
+    assert_eq!(swapped["verdict"], "rejected", "{swapped:#}");
+    let line = eventually("its line", async || {
+        let path = "/api/logs?search=start&source=guest";
+        host.ask("GET", path, &[], "").await.json()["items"].as_array()?.first().cloned()
+    });
+    let line = line.await;
+    assert_eq!(line["message"], "this version does not start");
+    assert_eq!((&line["request"], &line["trace"]), (&Value::Null, &Value::Null));
+    assert_eq!(line["version"], swapped["digest"], "{line:#}");
 }

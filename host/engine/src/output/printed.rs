@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{LogAttribution, LogRate};
 use wasm_host_capabilities::context::{About, RequestContext};
 use wasm_host_limits as limits;
+use wasm_host_system::digest::Digest;
 
 /// What the log calls an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Stream {
 pub struct Printed {
     rate: Arc<LogRate>,
     attribution: LogAttribution,
+    /// Which version of its service prints, also where no request makes it.
+    version: Option<Digest>,
     /// Lines without an end, those that were begun first in front.
     unfinished: Mutex<Vec<Line>>,
     /// Whether there are any, to be looked at without the lock.
@@ -49,9 +52,9 @@ impl fmt::Display for Stream {
 // === impl Printed ===
 
 impl Printed {
-    pub fn new(rate: Arc<LogRate>) -> Arc<Self> {
+    pub fn new(rate: Arc<LogRate>, version: Option<Digest>) -> Arc<Self> {
         let (attribution, unfinished, has_any) = Default::default();
-        Arc::new(Self { rate, attribution, unfinished, has_any })
+        Arc::new(Self { rate, attribution, version, unfinished, has_any })
     }
 
     pub fn attribution(&self) -> &LogAttribution {
@@ -107,15 +110,16 @@ impl Printed {
         let (service, stream) = (&self.rate.service, line.stream);
         let text = String::from_utf8_lossy(&line.text);
         let text = text.trim_end();
+        let service_version = self.version.as_ref().map(Digest::full);
         match &line.by {
             Some(by) => {
-                let About { request, trace_id, span_id, service_version } = by.about();
+                let About { request, trace_id, span_id, .. } = by.about();
                 tracing::info!(
                     target: "guest",
                     %service, %stream, request, trace_id, span_id, service_version, "{text}"
                 );
             }
-            None => tracing::info!(target: "guest", %service, %stream, "{text}"),
+            None => tracing::info!(target: "guest", %service, %stream, service_version, "{text}"),
         }
     }
 
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn pieces_make_a_line_of_their_request_whatever_others_print_between_them() {
-        let printed = Printed::new(LogRate::new("test".into(), 100, 100));
+        let printed = Printed::new(LogRate::new("test".into(), 100, 100), None);
         let (one, other) = (request("1"), request("2"));
         print(&printed, Some(&one), "start ");
         print(&printed, Some(&other), "a line\nand ");
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_logged_once_its_request_has_ended() {
-        let printed = Printed::new(LogRate::new("test".into(), 100, 100));
+        let printed = Printed::new(LogRate::new("test".into(), 100, 100), None);
         let (one, other) = (request("1"), request("2"));
         print(&printed, Some(&one), "no end");
         print(&printed, Some(&other), "goes on");
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn lines_without_end_are_bounded_in_length_and_number() {
-        let printed = Printed::new(LogRate::new("test".into(), 1000, 1000));
+        let printed = Printed::new(LogRate::new("test".into(), 1000, 1000), None);
         let one = request("1");
         print(&printed, Some(&one), &"x".repeat(3 * limits::LOG_LINE_BYTES));
         assert_eq!(unfinished(&printed)[0].len(), limits::LOG_LINE_BYTES);

@@ -1,4 +1,4 @@
-//! A version that traps while it is instantiated.
+//! A version that says so and traps while it is instantiated.
 #![expect(unsafe_code, reason = "the name of what runs at instantiation")]
 
 #[path = "../../version-one/src/answers.rs"]
@@ -15,5 +15,6 @@ service!(answers::serve);
 /// Called while an instance is made.
 #[unsafe(no_mangle)]
 pub extern "C" fn _initialize() {
+    println!("this version does not start");
     std::process::abort()
 }
