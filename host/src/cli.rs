@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
 
 use self::deploy::pause;
 pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 use self::values::{folder, moment, name, slower, span_id, trace_id};
+use crate::client::names::{components, services};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;
 use wasm_host_settings::duration;
@@ -195,7 +197,7 @@ pub struct Ps {
 #[derive(Args, Debug)]
 pub struct History {
     /// The service, as the application file names it.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCandidates::new(components))]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -204,7 +206,7 @@ pub struct History {
 #[derive(Args, Debug)]
 pub struct Swap {
     /// The service, as the application file names it.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCandidates::new(components))]
     pub service: String,
     /// The component that is to take its requests: a file, or oci://HOST/REPOSITORY:TAG, which the host pulls.
     #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
@@ -222,7 +224,7 @@ pub struct Swap {
 #[derive(Args, Debug)]
 pub struct Rollback {
     /// The service, as the application file names it.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCandidates::new(components))]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -231,7 +233,7 @@ pub struct Rollback {
 #[derive(Args, Debug)]
 pub struct Logs {
     /// The services, as the application file names them. [default: all, and the host]
-    #[arg(value_name = "SERVICE", value_parser = name)]
+    #[arg(value_name = "SERVICE", value_parser = name, add = ArgValueCandidates::new(services))]
     pub services: Vec<String>,
     /// Go on with what comes.
     #[arg(short, long)]
@@ -288,7 +290,7 @@ pub struct Traces {
     #[arg(value_name = "TRACE", value_parser = trace_id)]
     pub trace: Option<String>,
     /// Only those that this service had a part in.
-    #[arg(long, value_name = "SERVICE", value_parser = name)]
+    #[arg(long, value_name = "SERVICE", value_parser = name, add = ArgValueCandidates::new(services))]
     pub service: Option<String>,
     /// Only those that failed.
     #[arg(long)]
@@ -315,7 +317,7 @@ pub struct Traces {
 #[derive(Args, Debug)]
 pub struct Describe {
     /// The service, as the application file names it.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCandidates::new(services))]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -324,7 +326,7 @@ pub struct Describe {
 #[derive(Args, Debug)]
 pub struct Record {
     /// The service, as the application file names it.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCandidates::new(components))]
     pub service: String,
     /// How many.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
@@ -355,7 +357,7 @@ pub struct Recordings {
 #[derive(Args, Debug)]
 pub struct Wait {
     /// The service, as the application file names it.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCandidates::new(services))]
     pub service: String,
     /// What is waited for.
     #[arg(long = "for", value_enum, default_value_t = Condition::Healthy)]
@@ -396,7 +398,7 @@ pub struct Export {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<String>,
     /// Only what has to do with this service. [default: all, and the host]
-    #[arg(long, value_name = "SERVICE", value_parser = name)]
+    #[arg(long, value_name = "SERVICE", value_parser = name, add = ArgValueCandidates::new(services))]
     pub service: Option<String>,
     #[command(flatten)]
     pub control: Control,

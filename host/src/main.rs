@@ -1,10 +1,12 @@
 //! The `wasm-host` program: parse the command line, run one command, tell how it ended.
 
+use std::env;
 use std::process::ExitCode;
 use std::ptr;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
 use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
 use wasm_host::{check, client, deploy, image, inspect, registry, serve, test};
@@ -40,6 +42,18 @@ unsafe extern "C" fn recv(
 }
 
 fn main() -> ExitCode {
+    // A shell that completes a line says so in the environment. Before anything else: it takes that away again.
+    let folder = env::current_dir().ok();
+    let completing = CompleteEnv::with_factory(Cli::command);
+    let completed = completing.try_complete(env::args_os(), folder.as_deref());
+    match completed {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(USAGE);
+        }
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

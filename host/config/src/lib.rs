@@ -194,6 +194,13 @@ pub struct Grants {
     pub services: BTreeSet<String>,
 }
 
+/// A service as far as a file tells that may have mistakes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedService {
+    pub name: String,
+    pub is_component: bool,
+}
+
 // === impl Config ===
 
 impl Config {
@@ -250,6 +257,12 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let named = syntax::text_at(&text, "state", "dir");
         Ok(folder.join(named.unwrap_or_else(|| resolve::STATE_DIR.to_owned())))
+    }
+
+    /// The services that the application file at `path` names, whatever else is wrong with it.
+    pub fn services_of(path: &Path) -> Result<Vec<NamedService>, Diagnostics> {
+        let wrong = |problem| Diagnostics::of_file(&path.display().to_string(), problem);
+        Ok(syntax::services(&kind::read(path).map_err(wrong)?))
     }
 
     /// The state folder without an application file.

@@ -7,9 +7,11 @@
 
 mod slip;
 
-use toml::de::{DeTable, Error};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, Error};
 
 use self::slip::{Notation, Slip};
+use super::NamedService;
 use wasm_host_limits as limits;
 use wasm_host_settings::context::{Context, Damage};
 use wasm_host_settings::diagnostic::{Problem, quoted};
@@ -42,6 +44,17 @@ pub(super) fn text_at(text: &str, table: &str, key: &str) -> Option<String> {
     let (tables, _errors) = DeTable::parse_recoverable(text);
     let value = tables.get_ref().get(table)?.get_ref().as_table()?.get(key)?;
     value.get_ref().as_str().map(str::to_owned)
+}
+
+/// The services of a file, whatever else is in it.
+pub(super) fn services(text: &str) -> Vec<NamedService> {
+    let (tables, _errors) = DeTable::parse_recoverable(text);
+    let services = tables.get_ref().get("service").and_then(|it| it.get_ref().as_table());
+    let named = |(name, table): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| NamedService {
+        name: name.get_ref().to_string(),
+        is_component: table.get_ref().as_table().is_some_and(|it| it.contains_key("component")),
+    };
+    services.into_iter().flatten().map(named).collect()
 }
 
 fn first_leaving_lines_out(text: &str) -> Option<(Error, Slip)> {

@@ -156,6 +156,10 @@ pub const CAUSE_CHARACTERS: usize = 200;
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 pub const SWAP_TIMEOUT: Duration = Duration::from_secs(15 * MINUTE);
 
+/// Time for which a shell that completes the name of a service waits for the host. Longer, and a prompt that does not
+/// react is taken for one that hangs.
+pub const COMPLETION: Duration = Duration::from_millis(500);
+
 /// Time for which a command that follows the host hears nothing from it before it gives up. Some signs of life, of which
 /// the host sends one in a quarter of that.
 pub const FOLLOW_SILENCE: Duration = Duration::from_secs(MINUTE);

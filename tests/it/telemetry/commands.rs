@@ -45,10 +45,6 @@ async fn what_happened_is_read_at_the_prompt() {
         link.trim(),
         format!("http://{}/login?t={}", host.admin, host.control()["token"].as_str().unwrap())
     );
-    let script = run(&["completion", "bash"]).await;
-    for (typed, wanted) in [("rec", "record recordings"), ("record --f", "--failures --format")] {
-        assert_eq!(completed(&script, typed).await, wanted, "{typed}");
-    }
     let unitless = app.run(&["logs", "--since", "10"]).await;
     let told = String::from_utf8(unitless.stderr).unwrap();
     assert_eq!(unitless.status.code(), Some(64), "{told}");
@@ -125,21 +121,6 @@ async fn what_was_kept_is_one_file_for_somebody_else() {
     let left =
         left.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains(".zip"));
     assert_eq!(left.count(), 2);
-}
-
-/// What bash offers for the last word of what was typed behind the program's name.
-async fn completed(script: &str, typed: &str) -> String {
-    let ask = r#"
-COMP_WORDS=(wasm-host $1)
-COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-_wasm__host wasm-host "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-echo ${COMPREPLY[@]}
-"#;
-    let mut bash = tokio::process::Command::new("bash");
-    bash.args(["-c", &format!("{script}\n{ask}"), "bash", typed]);
-    let output = within("bash", bash.output()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[tokio::test]
