@@ -97,6 +97,14 @@ impl Status for Host {
         &self.config.name
     }
 
+    fn telemetry_off(&self) -> Option<String> {
+        let file = self.config.file.as_deref().filter(|_| !self.config.telemetry.is_enabled)?;
+        Some(format!(
+            "Telemetry is off, and nothing new is seen or kept: write enabled = true below [telemetry] in {file} and \
+             start the host again."
+        ))
+    }
+
     fn resources(&self) -> Pin<Box<dyn Future<Output = Resources> + Send + '_>> {
         Box::pin(async move {
             let (conditions, others) =
@@ -216,7 +224,7 @@ impl Host {
                 Edge { from: from.clone(), to, rate, errors }
             })
         });
-        let edges = edges.collect();
+        let mut edges: Vec<Edge> = edges.collect();
         let calls: BTreeMap<String, usize> = self.backends.calls().into_iter().collect();
         let backends = conditions.iter().map(|(backend, condition)| BackendResource {
             backend: backend.clone(),
@@ -232,6 +240,8 @@ impl Host {
                     .map(|it| &*it.status.service),
             ),
         });
+        let backends: Vec<BackendResource> = backends.collect();
+        edges.extend(backends.iter().filter_map(|backend| self.stand_in(backend)));
         Resources {
             application: self.config.name.clone(),
             host: HostStatus {
@@ -241,11 +251,22 @@ impl Host {
                 pid: std::process::id(),
                 memory: gauges::memory(),
             },
-            backends: backends.collect(),
+            backends,
             services,
             others: Vec::new(),
             edges,
         }
+    }
+
+    /// From a backend to what answers in its place, with its calls while it does.
+    fn stand_in(&self, backend: &BackendResource) -> Option<Edge> {
+        let (kind, name) = backend.backend.split_once('.')?;
+        let to = self.config.resources.find(kind, name)?.stand_in()?.to_owned();
+        let Recent { rate, errors, .. } = match backend.state == STANDING_IN {
+            true => backend.recent,
+            false => Recent::default(),
+        };
+        Some(Edge { from: backend.backend.clone(), to, rate, errors })
     }
 
     /// What telemetry is kept of beside the services.

@@ -217,6 +217,10 @@ async fn a_demo_that_stands_in_is_a_state_of_its_own_and_well() {
         (&backend["state"], &backend["detail"]),
         (&"standing in".into(), &"no Ollama answers for local; its demo stands in".into())
     );
+    let edges = all["edges"].as_array().unwrap().iter();
+    let edges: Vec<_> = edges.map(|it| (&it["from"], &it["to"])).collect();
+    let (backend, demo) = (&"ollama.local".into(), &"demo-ollama".into());
+    assert_eq!(edges, [(&"ollamaservice".into(), backend), (backend, demo)]);
     let listed = run(&["ps"]).await;
     let row = |service| listed.lines().find(|line| line.starts_with(service)).unwrap();
     assert!(row("ollamaservice").contains(" standing in "), "{listed}");

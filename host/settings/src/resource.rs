@@ -19,6 +19,11 @@ pub trait Resource: Any + fmt::Debug + Send + Sync {
     fn pause(&self) -> Option<Wait> {
         None
     }
+
+    /// The service that answers where nothing does at its url. `None`: none.
+    fn stand_in(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A wait with a bound of its own.

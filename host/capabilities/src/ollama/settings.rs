@@ -98,6 +98,10 @@ impl Resource for OllamaConfig {
     fn pause(&self) -> Option<Wait> {
         Some(self.first_byte())
     }
+
+    fn stand_in(&self) -> Option<&str> {
+        self.fallback.as_deref()
+    }
 }
 
 fn address(cx: &Context<'_>, table: &Table<'_>) -> Option<(BackendUrl, UrlFrom)> {

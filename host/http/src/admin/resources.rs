@@ -70,7 +70,7 @@ pub struct BackendResource {
     pub recent: Recent,
 }
 
-/// A service that may ask another one, or a backend.
+/// A service that may ask another one, or a backend; or a backend and the service that stands in for it.
 #[derive(Debug, Serialize)]
 pub struct Edge {
     pub from: String,

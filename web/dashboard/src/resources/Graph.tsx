@@ -55,6 +55,9 @@ export default function Graph({ resources, search }: { resources: Resources; sea
           const width = flows && busiest > 0 ? 1.25 + 2.75 * Math.sqrt((live?.rate ?? 0) / busiest) : 1.25;
           // A few failures are told; the line itself turns red when many of its calls fail.
           const share = live && live.rate > 0 ? live.errors / live.rate : 0;
+          // From a backend it leads to what answers where nothing else does.
+          const isStandIn = resources.backends.some((one) => one.backend === link.from);
+          const idle = isStandIn ? 'stand-in' : 'granted';
           const classes = ['link', flows ? 'flows' : 'idle', share >= badShare ? 'bad' : ''];
           if (fades(link.from) && fades(link.to)) classes.push('faded');
           return (
@@ -71,7 +74,7 @@ export default function Graph({ resources, search }: { resources: Resources; sea
                 y={link.labelY + (narrow ? -2 : -8)}
                 textAnchor={narrow ? 'start' : 'middle'}
               >
-                {flows ? rate(live?.rate ?? 0) : 'granted'}
+                {flows ? rate(live?.rate ?? 0) : idle}
               </text>
               {(live?.errors ?? 0) > 0 && (
                 <text
