@@ -196,7 +196,7 @@ pub const ANSWER_END_BYTES: usize = 4096;
 /// Failures that the page of a service has.
 pub const LAST_FAILURES: usize = 10;
 
-/// Bytes of the words that a command searches for: more than anybody writes, and less than the head of a request may have.
+/// Bytes of the words that are searched for: more than anybody writes, and less than the head of a request may have.
 pub const SEARCH_BYTES: usize = 2048;
 
 /// Traces and lines that a search over everything gives of each, unless it is asked for more.

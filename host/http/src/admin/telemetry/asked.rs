@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use super::super::malformed;
 use wasm_host_collector::{LogQuery, SeriesQuery, TraceQuery};
-use wasm_host_limits::telemetry::SERIES_TIME;
+use wasm_host_limits::telemetry as limits;
 use wasm_host_service::failure::Failure;
 use wasm_host_settings::duration;
 use wasm_host_telemetry::clock;
@@ -41,8 +41,26 @@ impl Asked {
         self.0.extract_if(.., |(word, _)| word == name).map(|(_, value)| value).collect()
     }
 
-    pub(super) fn number(&mut self, name: &str) -> Result<Option<usize>, Failure> {
-        self.parsed(name, "a whole number")
+    /// How many, at least one. More than there can be is refused: an answer with fewer would be taken for all there is.
+    pub(super) fn number(&mut self, name: &str, most: usize) -> Result<Option<usize>, Failure> {
+        let what = format!("a whole number from 1 to {most}");
+        let number: Option<usize> = self.parsed(name, &what)?;
+        match number.filter(|number| !(1..=most).contains(number)) {
+            Some(outside) => Err(malformed(format!("{name} is {what}, not {outside}."))),
+            None => Ok(number),
+        }
+    }
+
+    /// Words that are searched for. Too many are not repeated to whoever wrote them.
+    pub(super) fn words(&mut self, name: &str) -> Result<Option<String>, Failure> {
+        let words = self.one(name);
+        let (bytes, most) = (words.as_ref().map_or(0, String::len), limits::SEARCH_BYTES);
+        match bytes > most {
+            true => {
+                Err(malformed(format!("{name} has {bytes} bytes; a search takes at most {most}.")))
+            }
+            false => Ok(words),
+        }
     }
 
     fn parsed<T: FromStr>(&mut self, name: &str, what: &str) -> Result<Option<T>, Failure> {
@@ -87,13 +105,13 @@ impl Asked {
         let query = LogQuery {
             services: self.all("service"),
             level,
-            search: self.one("search"),
+            search: self.words("search")?,
             since: self.moment("since")?,
             until: self.moment("until")?,
             trace: self.parsed("trace", "32 digits")?,
             request: self.parsed("request", "16 digits")?,
             source: self.one("source"),
-            limit: self.number("limit")?,
+            limit: self.number("limit", limits::PAGE_MAX)?,
             before: self.one("before"),
         };
         self.nothing_else()?;
@@ -110,13 +128,13 @@ impl Asked {
         };
         let query = TraceQuery {
             service: self.one("service"),
-            search: self.one("search"),
+            search: self.words("search")?,
             errors: self.is("errors")?,
             slower,
             since: self.moment("since")?,
             until: self.moment("until")?,
             route: self.one("route"),
-            limit: self.number("limit")?,
+            limit: self.number("limit", limits::PAGE_MAX)?,
             before: self.one("before"),
         };
         self.nothing_else()?;
@@ -137,12 +155,12 @@ impl Asked {
     pub(super) fn series(mut self) -> Result<SeriesQuery, Failure> {
         let until = self.moment("until")?.unwrap_or_else(clock::now);
         let since = self.moment("since")?;
-        let recent = || until.saturating_sub(clock::micros(SERIES_TIME));
+        let recent = || until.saturating_sub(clock::micros(limits::SERIES_TIME));
         Ok(SeriesQuery {
             since: since.unwrap_or_else(recent),
             until,
             by: self.one("by"),
-            points: self.number("points")?,
+            points: self.number("points", limits::POINTS_MAX)?,
             filters: self.0,
         })
     }
@@ -169,5 +187,21 @@ mod tests {
             let name = wrong.split('=').next().unwrap();
             assert!(why.public.contains(name), "{}", why.public);
         }
+    }
+
+    #[test]
+    fn what_is_beyond_a_bound_is_refused_wherever_it_is_asked_for() {
+        let long = format!("search={}", "a".repeat(limits::SEARCH_BYTES + 1));
+        let asked = |query: &str| Asked::of(Some(query)).unwrap();
+        for wrong in ["limit=0", "limit=1001", &long] {
+            let told = [asked(wrong).logs().map(drop), asked(wrong).traces().map(drop)];
+            for why in told.map(Result::unwrap_err) {
+                let why = why.public;
+                assert!(why.contains("1000, not") || why.contains("at most 2048"), "{why}");
+            }
+        }
+        assert!(asked("points=0").series().is_err() && asked("points=1001").series().is_err());
+        assert_eq!(asked("limit=1000").logs().unwrap().limit, Some(1000));
+        assert!(asked(&long.replace("aa", "a")).traces().unwrap().search.is_some());
     }
 }
