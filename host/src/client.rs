@@ -7,7 +7,9 @@ pub mod dashboard;
 pub mod describe;
 pub mod export;
 pub mod history;
+mod kept;
 pub mod logs;
+pub(crate) mod names;
 pub mod ps;
 pub mod recordings;
 pub mod swap;
@@ -54,12 +56,17 @@ struct Problem {
 impl Client {
     /// Find the host of an application.
     fn of(args: &cli::Control) -> Result<Self, Exit> {
+        Self::find(args)?.map_err(|gone| anyhow!(gone).into())
+    }
+
+    /// The same, or why there is none.
+    fn find(args: &cli::Control) -> Result<Result<Self, String>, Exit> {
         let state_dir = state_dir(args)?;
         let told = state_dir.display();
         let start = "start one with `wasm-host serve`";
         let Some(control) = Control::read(&state_dir)? else {
             let other = "name the application with --app or its state folder with --state";
-            return Err(anyhow!("no host is running for {told}; {start}, or {other}").into());
+            return Ok(Err(format!("no host is running for {told}; {start}, or {other}")));
         };
         let gone = format!(
             "no host is running for {told}: process {}, which left {}, is gone; {start}",
@@ -67,7 +74,7 @@ impl Client {
             Control::path(&state_dir).display()
         );
         if !is_alive(control.pid) {
-            return Err(anyhow!(gone).into());
+            return Ok(Err(gone));
         }
         let base = Url::parse(&format!("http://{}/", control.address))
             .map_err(|error| anyhow!("the host has no usable address: {error}"))?;
@@ -82,7 +89,7 @@ impl Client {
             .connect_timeout(limits::COMMAND_TIMEOUT)
             .build()
             .map_err(|error| anyhow!("no HTTP client: {error}"))?;
-        Ok(Self { http, base, token: control.token, gone })
+        Ok(Ok(Self { http, base, token: control.token, gone }))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Exit> {

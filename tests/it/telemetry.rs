@@ -4,12 +4,14 @@
 mod access;
 mod collector;
 mod commands;
+mod completion;
 mod intake;
 mod lines;
 mod models;
 mod pages;
 mod processors;
 mod prometheus;
+mod stopped;
 
 use serde_json::Value;
 use wasm_host_tests::host::{App, Host, root};

@@ -20,6 +20,7 @@ mod reader;
 mod recent;
 mod segment;
 mod shelf;
+mod stopped;
 mod store;
 mod summary;
 #[cfg(test)]

@@ -20,7 +20,7 @@ use wasm_host_telemetry::metrics::Reading;
 use wasm_host_telemetry::{Batch, Collector};
 
 /// Below the state folder.
-const FOLDER: &str = "telemetry";
+pub(super) const FOLDER: &str = "telemetry";
 
 /// Takes what is seen off the threads that serve. It can be there before what writes is, as the figures that are
 /// written come from what it is given to.

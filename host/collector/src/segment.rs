@@ -195,11 +195,30 @@ impl Segment {
         }
         // This finds a file that is shorter than it says, too.
         checkpoint(&mut connection).await?;
-        let logs = pragma(&mut connection, LOGS_END).await?;
-        let traces = pragma(&mut connection, TRACES_END).await?;
-        let first = segment.first_id();
-        segment.set_ends(logs.cast_unsigned().max(first), traces.cast_unsigned().max(first));
+        segment.learn_ends(&mut connection).await?;
         Ok((segment, connection))
+    }
+
+    async fn learn_ends(&self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        let logs = pragma(connection, LOGS_END).await?;
+        let traces = pragma(connection, TRACES_END).await?;
+        let first = self.first_id();
+        self.set_ends(logs.cast_unsigned().max(first), traces.cast_unsigned().max(first));
+        Ok(())
+    }
+
+    /// One that is there, for questions alone. What was not moved into it yet is a part of it.
+    pub async fn open_to_read(folder: &Path, number: u64) -> Result<Self, Unusable> {
+        let segment = Self::new(folder, number);
+        drop(owned::believed(&segment.path)?);
+        let mut connection = segment.reader(Instant::now() + limits::QUESTION).await?;
+        let version = pragma(&mut connection, "pragma user_version").await?;
+        if version != VERSION {
+            return Err(Unusable::Version(version));
+        }
+        segment.learn_ends(&mut connection).await?;
+        segment.take_back(connection);
+        Ok(segment)
     }
 
     /// A connection that writes. There is one at a time.

@@ -46,6 +46,34 @@ pub(super) struct Store {
     pub(super) clock: Steady,
 }
 
+/// A file of the folder whose name begins with a number.
+pub(super) struct Numbered {
+    pub number: u64,
+    /// Behind the first dot of its name.
+    end: String,
+}
+
+impl Numbered {
+    /// Whether it is neither beside such a file nor set aside.
+    pub(super) fn is_of_the_store(&self) -> bool {
+        self.end == "sqlite"
+    }
+}
+
+/// All of these, in no order.
+pub(super) fn files(folder: &Path) -> io::Result<Vec<Numbered>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if let Some((number, end)) = name.to_str().and_then(|name| name.split_once('.'))
+            && let Ok(number) = number.parse()
+        {
+            files.push(Numbered { number, end: end.to_owned() });
+        }
+    }
+    Ok(files)
+}
+
 /// The file that is written.
 #[derive(Debug)]
 pub(super) struct Current {
@@ -127,15 +155,10 @@ impl Store {
         }
         owned::private_folder(&self.folder)?;
         let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.folder).context("cannot read the folder")? {
-            let name = entry.context("cannot read the folder")?.file_name();
-            let Some((number, end)) = name.to_str().and_then(|name| name.split_once('.')) else {
-                continue;
-            };
-            let Ok(number) = number.parse::<u64>() else { continue };
-            self.next = self.next.max(number.saturating_add(1));
-            if end == "sqlite" {
-                numbers.push(number);
+        for file in files(&self.folder).context("cannot read the folder")? {
+            self.next = self.next.max(file.number.saturating_add(1));
+            if file.is_of_the_store() {
+                numbers.push(file.number);
             }
         }
         numbers.sort_unstable();

@@ -48,6 +48,8 @@ use wasm_host_telemetry::metrics::Reading;
 pub trait Status: Send + Sync {
     /// The application's name.
     fn application(&self) -> &str;
+    /// How to switch telemetry on. None: it is.
+    fn telemetry_off(&self) -> Option<String>;
     /// Whether new requests are welcome.
     fn is_ready(&self) -> bool;
     /// What does not work at the moment. It makes some answers errors, and is no reason to send

@@ -1,13 +1,13 @@
 //! `wasm-host logs`: what components printed and what the host said, now and before.
 
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::kept::{Source, say_if_off};
 use super::{Client, searchable, utc_micros};
 use crate::cli::{self, Format};
 use crate::exit::Exit;
-use wasm_host_limits as limits;
+use wasm_host_system::counted::counted;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
 
@@ -30,7 +30,6 @@ struct Page {
 
 pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
     searchable(args.search.as_ref())?;
-    let client = Client::of(&args.control)?;
     let mut query: Vec<(&str, String)> = Vec::new();
     query.extend(args.services.iter().map(|service| ("service", service.clone())));
     let given = [
@@ -46,11 +45,12 @@ pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
     let format = args.control.output.format;
     if args.follow {
         query.push(("follow", "true".to_owned()));
+        // What a host left that has ended does not go on.
+        let client = Client::of(&args.control)?;
+        say_if_off(&client).await?;
         return client.lines(&["api", "logs"], &query, |line| show(line, format)).await;
     }
-    let request = client.request(Method::GET, &["api", "logs"], limits::COMMAND_TIMEOUT)?;
-    let answer = client.send(request.query(&query)).await?;
-    let Page { items } = answer.ok()?.read()?;
+    let Page { items } = Source::of(&args.control).await?.get(&["logs"], &query).await?;
     // The newest stands last, where a person looks.
     for item in items.into_iter().rev() {
         show(item, format)?;
@@ -61,8 +61,8 @@ pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
 fn show(line: Value, format: Format) -> Result<(), Exit> {
     if let Some(missed) = line.get("missed") {
         // Not among the lines, which a program may read.
-        let lines = if missed.as_u64() == Some(1) { "line" } else { "lines" };
-        eprintln!("{missed} {lines} came faster than they were read and are not shown");
+        let lines = counted(missed.as_u64().unwrap_or_default(), "line");
+        eprintln!("{lines} left out: more came than was read");
         return Ok(());
     }
     let text = match format {

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Client, asked, duration, searchable, utc_micros};
+use super::kept::Source;
+use super::{asked, duration, searchable, utc_micros};
 use crate::cli::{self, Format};
 use crate::client::logs;
 use crate::exit::Exit;
-use wasm_host_limits as limits;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
 use wasm_host_system::table;
@@ -97,10 +96,10 @@ const DIGESTS: [&str; 2] = ["wasm_host.swap.from", "wasm_host.service.version"];
 
 pub async fn traces(args: cli::Traces) -> Result<(), Exit> {
     searchable(args.search.as_ref())?;
-    let client = Client::of(&args.control)?;
+    let source = Source::of(&args.control).await?;
     let format = args.control.output.format;
     if let Some(trace) = &args.trace {
-        let detail: Value = client.get(&["api", "traces", trace]).await?;
+        let detail: Value = source.get(&["traces", trace], &[]).await?;
         match format {
             Format::Json => table::json(&detail)?,
             Format::Table => {
@@ -123,8 +122,7 @@ pub async fn traces(args: cli::Traces) -> Result<(), Exit> {
         query.push(("errors", "true".to_owned()));
     }
     query.push(("limit", args.lines.to_string()));
-    let request = client.request(Method::GET, &["api", "traces"], limits::COMMAND_TIMEOUT)?;
-    let Page { items } = client.send(request.query(&query)).await?.ok()?.read()?;
+    let Page { items } = source.get(&["traces"], &query).await?;
     match format {
         Format::Json => table::json(&items)?,
         Format::Table => {

@@ -141,6 +141,7 @@ impl Admin {
             "csrf": csrf,
             "application": self.status.application(),
             "version": env!("CARGO_PKG_VERSION"),
+            "telemetry_off": self.status.telemetry_off(),
         });
         json(StatusCode::OK, &about)
     }

@@ -4,22 +4,14 @@ use std::collections::BTreeSet;
 
 use super::Admin;
 use super::telemetry::{Asked, failure};
+use wasm_host_collector::Reader;
 use wasm_host_limits::telemetry as limits;
 use wasm_host_service::failure::{Failure, Kind};
 
 impl Admin {
-    /// Refuse a question about a service that the application does not have, and of which nothing is kept: its name is
-    /// written wrong, which an empty answer would not tell.
+    /// Refuse a question about a service that there is not.
     pub(super) async fn knows_services(&self, query: Option<&str>) -> Result<(), Failure> {
-        for name in Asked::of(query)?.all("service").iter().filter(|name| !name.is_empty()) {
-            let mut known = self.names();
-            if known.contains(name) || self.seen.reader.knows(name).await.map_err(failure)? {
-                continue;
-            }
-            known.extend(self.seen.reader.services().await.map_err(failure)?);
-            return Err(no_service(name, known));
-        }
-        Ok(())
+        are_known(&self.names(), &self.seen.reader, query).await
     }
 
     /// That the application has no service of this name.
@@ -30,6 +22,24 @@ impl Admin {
     fn names(&self) -> BTreeSet<String> {
         self.status.services().into_iter().map(|status| status.service).collect()
     }
+}
+
+/// Refuse a question about a service that the application does not have, and of which nothing is kept: its name is
+/// written wrong, which an empty answer would not tell.
+pub(super) async fn are_known(
+    names: &BTreeSet<String>,
+    reader: &Reader,
+    query: Option<&str>,
+) -> Result<(), Failure> {
+    for name in Asked::of(query)?.all("service").iter().filter(|name| !name.is_empty()) {
+        if names.contains(name) || reader.knows(name).await.map_err(failure)? {
+            continue;
+        }
+        let mut known = names.clone();
+        known.extend(reader.services().await.map_err(failure)?);
+        return Err(no_service(name, known));
+    }
+    Ok(())
 }
 
 /// That there is no service of this name, and which ones there are.

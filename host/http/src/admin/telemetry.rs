@@ -5,6 +5,7 @@
 
 mod asked;
 mod follow;
+mod kept;
 
 use std::sync::Arc;
 
@@ -15,11 +16,12 @@ use wasmtime_wasi_http::WasiBody;
 
 pub(super) use self::asked::{Asked, Exported};
 pub(super) use self::follow::answer as lines;
+pub use self::kept::Kept;
 use super::recordings::{Link, Recordings};
 use super::{json, malformed, reads};
 use wasm_host_capabilities::body::full;
 use wasm_host_collector::{Format, ReadError, Reader, TraceDetail, prometheus};
-use wasm_host_limits::telemetry::SEARCH_ITEMS;
+use wasm_host_limits::telemetry as limits;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_telemetry::metrics::Reading;
 
@@ -55,60 +57,74 @@ impl Seen {
             return Ok(Some(json(StatusCode::OK, &serde_json::json!({}))));
         }
         reads(request)?;
-        let mut asked = Asked::of(query)?;
-        let response = match steps {
-            ["logs"] => {
-                let follows = asked.follows()?;
-                let query = asked.logs()?;
-                match follows {
-                    true => follow::logs(&self.reader, query, stopping).await?,
-                    false => answer(self.reader.logs(&query).await)?,
-                }
-            }
-            ["traces"] => {
-                let follows = asked.follows()?;
-                let query = asked.traces()?;
-                match follows {
-                    true => follow::traces(&self.reader, query, stopping).await?,
-                    false => answer(self.reader.traces(&query).await)?,
-                }
-            }
-            ["traces", id] => {
-                asked.nothing_else()?;
-                let id = id.parse().map_err(|_| malformed("A trace has 32 digits."))?;
-                match self.reader.trace(id).await.map_err(failure)? {
-                    Some(trace) => {
-                        let recording = self.recordings.of_trace(&trace.trace);
-                        json(StatusCode::OK, &Detail { trace, recording })
-                    }
-                    None => {
-                        let why = format!("The trace {id} is not kept, or no longer.");
-                        return Err(Failure::new(Kind::NoRoute, why));
-                    }
-                }
-            }
-            ["metrics"] => {
-                asked.nothing_else()?;
-                answer(self.reader.instruments().await)?
-            }
-            ["metrics", name] => {
-                let query = asked.series()?;
-                let Some(series) = self.reader.series(name, &query).await.map_err(failure)? else {
-                    let why = format!("There is no figure {name}; /api/metrics names all.");
-                    return Err(Failure::new(Kind::NoRoute, why));
-                };
-                json(StatusCode::OK, &series)
-            }
-            ["search"] => {
-                let words = asked.one("q").unwrap_or_default();
-                let limit = asked.number("limit")?.or(Some(SEARCH_ITEMS));
-                asked.nothing_else()?;
-                answer(self.reader.search(&words, limit).await)?
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(response))
+        let asked = Asked::of(query)?;
+        let recording = |trace: &str| self.recordings.of_trace(trace);
+        read(&self.reader, recording, steps, asked, Some(stopping)).await
     }
+}
+
+/// What is asked for, of what was collected. `stopping`: what ends a list that goes on; without it there is none.
+/// None: there is nothing of that name here.
+async fn read(
+    reader: &Reader,
+    recording: impl Fn(&str) -> Option<Link>,
+    steps: &[&str],
+    mut asked: Asked,
+    stopping: Option<&CancellationToken>,
+) -> Result<Option<Response<WasiBody>>, Failure> {
+    let stopping = || stopping.ok_or_else(|| malformed("Without a host nothing goes on."));
+    let response = match steps {
+        ["logs"] => {
+            let follows = asked.follows()?;
+            let query = asked.logs()?;
+            match follows {
+                true => follow::logs(reader, query, stopping()?).await?,
+                false => answer(reader.logs(&query).await)?,
+            }
+        }
+        ["traces"] => {
+            let follows = asked.follows()?;
+            let query = asked.traces()?;
+            match follows {
+                true => follow::traces(reader, query, stopping()?).await?,
+                false => answer(reader.traces(&query).await)?,
+            }
+        }
+        ["traces", id] => {
+            asked.nothing_else()?;
+            let id = id.parse().map_err(|_| malformed("A trace has 32 digits."))?;
+            match reader.trace(id).await.map_err(failure)? {
+                Some(trace) => {
+                    let recording = recording(&trace.trace);
+                    json(StatusCode::OK, &Detail { trace, recording })
+                }
+                None => {
+                    let why = format!("The trace {id} is not kept, or no longer.");
+                    return Err(Failure::new(Kind::NoRoute, why));
+                }
+            }
+        }
+        ["metrics"] => {
+            asked.nothing_else()?;
+            answer(reader.instruments().await)?
+        }
+        ["metrics", name] => {
+            let query = asked.series()?;
+            let Some(series) = reader.series(name, &query).await.map_err(failure)? else {
+                let why = format!("There is no figure {name}; /api/metrics names all.");
+                return Err(Failure::new(Kind::NoRoute, why));
+            };
+            json(StatusCode::OK, &series)
+        }
+        ["search"] => {
+            let words = asked.words("q")?.unwrap_or_default();
+            let limit = asked.number("limit", limits::PAGE_MAX)?;
+            asked.nothing_else()?;
+            answer(reader.search(&words, limit.or(Some(limits::SEARCH_ITEMS))).await)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(response))
 }
 
 /// All figures, as Prometheus reads them.

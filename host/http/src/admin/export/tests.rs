@@ -23,6 +23,10 @@ struct Nothing;
 type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Status for Nothing {
+    fn telemetry_off(&self) -> Option<String> {
+        None
+    }
+
     fn application(&self) -> &str {
         "a shop"
     }
