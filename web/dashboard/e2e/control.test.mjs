@@ -106,6 +106,14 @@ test('an instrument with too many dimensions says so', async () => {
   host.assertNoProblems();
 });
 
+test('a service of files says that they have no versions', async () => {
+  const { page } = host;
+  await host.go('#/versions/react');
+  await page.getByText('Files have no versions').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Drain…' }).count(), 0);
+  host.assertNoProblems();
+});
+
 test('a component is uploaded and put into service', async () => {
   const { fake, page } = host;
   await host.go('#/versions/apiservice');

@@ -40,6 +40,8 @@ export class FakeControlPlane {
     this.streams = new Streams();
     this.recorder = new Recorder(this.telemetry);
     this.versions = new Versions(this.resources, Math.floor(this.now / 1000));
+    /** What a host says that keeps no telemetry. */
+    this.telemetryOff = null;
     this.failures = [];
     this.holds = [];
     this.requests = [];
@@ -170,7 +172,12 @@ export class FakeControlPlane {
     const id = (pattern) => decodeURIComponent(pattern.exec(asked)?.[1] ?? '');
     const follow = query.get('follow') === 'true';
     if (asked === 'GET api/session')
-      return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0' });
+      return json(response, {
+        csrf,
+        application: 'aspiring-ollama',
+        version: '0.1.0',
+        telemetry_off: this.telemetryOff,
+      });
     if (asked === 'POST api/logout')
       return json(response, {}, { 'set-cookie': `session=; Max-Age=0; Path=${this.prefix}` });
     if (asked === 'GET api/resources') return json(response, this.resources);

@@ -96,6 +96,50 @@ test('one search finds pages, services, requests and log lines', async () => {
   host.assertNoProblems();
 });
 
+test('Escape closes the search whatever was typed, and empties the search of a page', async () => {
+  const { page } = host;
+  await page.keyboard.press('/');
+  const dialog = page.getByRole('dialog', { name: 'Search everything' });
+  await dialog.getByRole('combobox').fill('apiservice');
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  await host.go('#/logs?search=forecast');
+  const search = page.getByRole('searchbox', { name: 'Search logs' });
+  await search.focus();
+  await page.keyboard.press('Escape');
+  assert.equal(await search.inputValue(), '');
+  await eventually(
+    page,
+    'the address',
+    async () => hash(),
+    (seen) => seen === '#/logs',
+  );
+  host.assertNoProblems();
+});
+
+test('a host that keeps no telemetry says how it would, where that is missed', async () => {
+  const { fake, page } = host;
+  fake.telemetryOff = 'Telemetry is off: write enabled = true below [telemetry].';
+  try {
+    await page.reload();
+    await heading('Resources').waitFor();
+    assert.equal(await page.getByText('Telemetry is off').count(), 0);
+    for (const [name, key] of [
+      ['Console', 'c'],
+      ['Logs', 's'],
+      ['Traces', 't'],
+      ['Metrics', 'm'],
+    ]) {
+      await page.keyboard.press(key);
+      await heading(name).waitFor();
+      await page.getByText('write enabled = true below [telemetry]').waitFor();
+    }
+  } finally {
+    fake.telemetryOff = null;
+  }
+  host.assertNoProblems();
+});
+
 test('nothing found is told', async () => {
   const { page } = host;
   await page.keyboard.press('/');
@@ -193,6 +237,8 @@ test('a service shows its grants, limits, environment and failures; secrets stay
     () => limits.count(),
     (count) => count === 4,
   );
+  // Names stand between backticks in what the host says.
+  assert.equal(await page.getByRole('region', { name: 'All limits' }).locator('code').first().innerText(), 'queue');
   await page.getByRole('region', { name: 'History' }).first().getByText('taken back').waitFor();
   await page.getByRole('region', { name: 'Last failures' }).getByRole('link').first().click();
   await page.getByRole('treegrid', { name: 'Spans' }).waitFor();

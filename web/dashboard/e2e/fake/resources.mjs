@@ -200,7 +200,7 @@ export function details(service, now) {
             'queue-timeout',
             '10s',
             'default',
-            'How long a request waits for a place before it is told 503.',
+            'How long a request waits in the `queue` before it is told 503.',
           ),
           limit(
             'instances',

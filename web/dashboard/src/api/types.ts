@@ -4,6 +4,8 @@ export interface Session {
   readonly csrf: string;
   readonly application: string;
   readonly version: string;
+  /** How to switch telemetry on; null where it is. */
+  readonly telemetry_off: string | null;
 }
 
 export interface ServiceResource {

@@ -74,7 +74,7 @@ export function ConsolePage() {
         follows={follows}
         onFollows={setFollows}
       />
-      <ListStatus list={list} stream={stream} paused={paused} what="lines" />
+      <ListStatus list={list} stream={stream} paused={paused} what="line" />
     </section>
   );
 }

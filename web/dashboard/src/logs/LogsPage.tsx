@@ -136,7 +136,7 @@ export function LogsPage() {
         />
         {line && <LogDetails line={line} onClose={() => setParams({ item: undefined }, 'replace')} />}
       </div>
-      <ListStatus list={list} stream={stream} paused={paused} what="lines" />
+      <ListStatus list={list} stream={stream} paused={paused} what="line" />
     </section>
   );
 }

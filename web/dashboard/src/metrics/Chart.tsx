@@ -11,6 +11,7 @@ import { useSettings } from '../shared/settings';
 import { clock, inUnit } from '../shared/time';
 import { useMedia } from '../shared/useMedia';
 import { type Chart as ChartData, spread } from './series';
+import { steps } from './ticks';
 
 interface Place {
   readonly exemplar: Exemplar;
@@ -68,6 +69,9 @@ export function Chart(props: {
         height: heightPixels,
         legend: { show: false },
         cursor: { points: { size: 6 } },
+        // Marks stand at whole hours of the clock that is shown.
+        tzDate: (second) =>
+          options.zone === 'utc' ? uPlot.tzDate(new Date(second * 1000), 'Etc/UTC') : new Date(second * 1000),
         axes: [
           {
             ...axis,
@@ -75,7 +79,7 @@ export function Chart(props: {
             values: (_, splits) =>
               splits.map((second) => clock(second * 1_000_000, options.zone).slice(0, 8)),
           },
-          { ...axis, size: 74, values: (_, splits) => splits.map(show) },
+          { ...axis, size: 74, incrs: steps(options.unit, options.rate), values: (_, splits) => splits.map(show) },
         ],
         scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
         series: [

@@ -8,7 +8,7 @@ import { Select, Tabs } from '../shared/Controls';
 import { FailureNotice } from '../shared/Notices';
 import { formatRoute } from '../shared/route';
 import { useSettings } from '../shared/settings';
-import { clock, inUnit } from '../shared/time';
+import { clock, counted, inUnit } from '../shared/time';
 import { useEvery, useLoad } from '../shared/useLoad';
 import { useRoute, useSetParams } from '../shared/useRoute';
 import { Chart } from './Chart';
@@ -143,7 +143,7 @@ function Figures({
           unit={data.unit}
           rate={rate}
           exemplars={exemplars}
-          label={`${data.name}, ${chart.lines.length} lines over time; the table has the figures`}
+          label={`${data.name}, ${counted(chart.lines.length, 'line')} over time; the table has the figures`}
           onPoint={setPoint}
           onWindow={setPart}
         />

@@ -2,6 +2,7 @@
 import { useState } from 'react';
 import type { ResourceDetails } from '../api/types';
 import { SearchField } from '../shared/Controls';
+import { Sentence } from '../shared/Sentence';
 
 export function GrantsCard({ details }: { details: ResourceDetails }) {
   return (
@@ -103,7 +104,9 @@ export function LimitsCard({ limits }: { limits: ResourceDetails['limits'] }) {
                 <td data-label="Key" className="mono">{limit.key}</td>
                 <td data-label="Value" className={limit.source === 'default' ? 'mono' : 'mono strong'}>{limit.value}</td>
                 <td data-label="From" className="quiet">{limit.source}</td>
-                <td data-label="What it bounds">{limit.what}</td>
+                <td data-label="What it bounds">
+                  <Sentence text={limit.what} />
+                </td>
               </tr>
             ))}
           </tbody>

@@ -10,7 +10,7 @@ import { Icon } from '../shared/Icon';
 import { FailureNotice } from '../shared/Notices';
 import { formatRoute } from '../shared/route';
 import { useSettings } from '../shared/settings';
-import { ago, count, dateTime, duration, rate } from '../shared/time';
+import { ago, count, counted, dateTime, duration, rate } from '../shared/time';
 import { useEvery, useLoad } from '../shared/useLoad';
 import { useNow } from '../shared/useNow';
 import { RecordButton } from '../recordings/RecordButton';
@@ -108,7 +108,7 @@ function Cards({ details }: { details: ResourceDetails }) {
                 'Duration',
                 `p50 ${live.p50 === null ? '–' : duration(live.p50)}, p99 ${live.p99 === null ? '–' : duration(live.p99)}`,
               ],
-              ['Now', `${live.in_flight} in flight, ${live.queued} waiting, ${live.instances} instances`],
+              ['Now', `${live.in_flight} in flight, ${live.queued} waiting, ${counted(live.instances, 'instance')}`],
             ]}
           />
         </section>

@@ -69,6 +69,12 @@ export function SearchField(props: { label: string; value: string; onChange: (va
         onBlur={() => tell(text)}
         onKeyDown={(event) => {
           if (event.key === 'Enter') tell(text);
+          if (event.key !== 'Escape' || text === '') return;
+          // Here it takes back what was typed, and closes nothing beside it.
+          event.preventDefault();
+          event.stopPropagation();
+          setText('');
+          tell('');
         }}
       />
     </span>

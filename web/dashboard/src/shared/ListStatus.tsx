@@ -1,5 +1,5 @@
 // The line below a long list: how much there is, and whether it grows.
-import { count } from './time';
+import { counted } from './time';
 import type { LiveList } from './liveList';
 import type { StreamState } from './useFollow';
 
@@ -7,6 +7,7 @@ export function ListStatus<T>(props: {
   list: LiveList<T>;
   stream: StreamState;
   paused: boolean;
+  /** One of them. */
   what: string;
 }) {
   const { list, stream, paused, what } = props;
@@ -14,8 +15,8 @@ export function ListStatus<T>(props: {
   return (
     <p className="list-status">
       {list.length === 0 && list.complete
-        ? `No ${what} match. New ones appear here as they come.`
-        : `${count(list.length)} ${what}${list.complete ? '' : ', more when you scroll'}`}
+        ? `No ${what}s match. New ones appear here as they come.`
+        : `${counted(list.length, what)}${list.complete ? '' : ', more when you scroll'}`}
       {' · '}
       {list.loading ? 'reading…' : state}
     </p>

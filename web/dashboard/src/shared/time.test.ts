@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ago, bytes, clock, count, dateTime, duration, inUnit, rate } from './time';
+import { ago, bytes, clock, count, counted, dateTime, duration, inUnit, rate } from './time';
 
 const noon = Date.UTC(2026, 2, 1, 12, 3, 7, 45) * 1000;
 
@@ -31,6 +31,15 @@ test('no duration below an hour is told with sixty of anything', () => {
   for (let micros = 1; micros < 3_700_000_000; micros = Math.ceil(micros * 1.003)) {
     expect(duration(micros)).not.toMatch(/\b60 (s|min)|1000 (ms|µs)/);
   }
+});
+
+test('one is one, and all others are several', () => {
+  expect([0, 1, 2, 1234].map((number) => counted(number, 'line'))).toEqual([
+    '0 lines',
+    '1 line',
+    '2 lines',
+    `${count(1234)} lines`,
+  ]);
 });
 
 test('what is in the future is now', () => {

@@ -58,6 +58,8 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
     if (event.key === 'ArrowDown') setActive((row) => Math.min(hits.length - 1, row + 1));
     else if (event.key === 'ArrowUp') setActive((row) => Math.max(0, row - 1));
     else if (event.key === 'Enter') open(hits[active]);
+    // A field for searches would take the key to empty itself, and the dialog would stay.
+    else if (event.key === 'Escape') onClose();
     else return;
     event.preventDefault();
   };

@@ -23,6 +23,8 @@ export const destinations: readonly { page: PageName; title: string; icon: IconN
   { page: 'recordings', title: 'Recordings', icon: 'recordings', shortcut: '' },
 ];
 
+/** Pages of what is kept. */
+const telemetryPages: readonly PageName[] = ['console', 'logs', 'traces', 'metrics'];
 const followingPages: readonly PageName[] = ['console', 'logs', 'traces'];
 
 export type OpenDialog = 'help' | 'search' | 'settings' | undefined;
@@ -94,6 +96,11 @@ export function Shell({ children }: { children: ReactNode }) {
       </nav>
       <main id="main" tabIndex={-1}>
         {!ownStream && <StreamNotice stream={stream} onRetry={retry} />}
+        {session.telemetry_off !== null && telemetryPages.includes(page) && (
+          <p className="notice warn" role="status">
+            {session.telemetry_off} What is shown is from before.
+          </p>
+        )}
         {children}
       </main>
       {dialog === 'help' && <HelpDialog onClose={close} />}

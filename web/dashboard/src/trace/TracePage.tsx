@@ -108,7 +108,7 @@ function TraceView({ trace, onReload }: { trace: Trace; onReload: () => void }) 
       </ul>
       {trace.dropped > 0 && (
         <p className="notice warn">
-          {trace.dropped} spans are missing: there are more than are kept of one trace.
+          {trace.dropped} {trace.dropped === 1 ? 'span is' : 'spans are'} missing: there are more than are kept of one trace.
         </p>
       )}
       <div className="split">

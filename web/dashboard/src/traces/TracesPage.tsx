@@ -118,7 +118,7 @@ export function TracesPage() {
           onRange={onRange}
         />
       </div>
-      <ListStatus list={list} stream={stream} paused={paused} what="traces" />
+      <ListStatus list={list} stream={stream} paused={paused} what="trace" />
     </section>
   );
 }

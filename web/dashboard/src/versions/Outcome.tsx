@@ -1,6 +1,6 @@
 // What came of a swap.
 import type { SwapOutcome } from '../api/types';
-import { duration } from '../shared/time';
+import { counted, duration } from '../shared/time';
 import { shortDigest, VerdictBadge } from './HistoryTable';
 
 export function Outcome({ outcome }: { outcome: SwapOutcome }) {
@@ -8,8 +8,10 @@ export function Outcome({ outcome }: { outcome: SwapOutcome }) {
   const from = shortDigest(outcome.from);
   const to = shortDigest(outcome.digest);
   const took = duration(outcome.took_ms * 1000);
+  const { finishing: running } = outcome;
+  const finishing = `${counted(running, 'request')} ${running === 1 ? 'finishes' : 'finish'}`;
   const sentence: Readonly<Record<typeof outcome.verdict, string>> = {
-    activated: `${from} → ${to} in ${took}; ${outcome.finishing} requests finish on the old version.`,
+    activated: `${from} → ${to} in ${took}; ${finishing} on the old version.`,
     canary: `${to} takes some of the requests beside ${from}.`,
     rejected: `${from} serves as before.`,
     'taken-back': `${from} serves again.`,

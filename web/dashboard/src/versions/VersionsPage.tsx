@@ -84,7 +84,13 @@ function ServiceVersions({ service }: { service: string }) {
     <>
       {failure && <FailureNotice failure={failure} onRetry={reload} />}
       {!data && loading && <p className="empty">Reading…</p>}
-      {data && (
+      {data?.service.kind === 'static' && (
+        <Empty>
+          <a href={formatRoute('resources', service)}>{service}</a> serves the files of a folder as they are there.
+          Files have no versions: what is saved is served.
+        </Empty>
+      )}
+      {data?.service.kind === 'component' && (
         <div className="cards">
           <section className="card wide" aria-label="In service">
             <h2>In service</h2>
