@@ -113,7 +113,17 @@ impl Client {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Exit> {
-        let mut response = request.send().await.map_err(|error| self.explain(error))?;
+        let response = request.send().await.map_err(|error| self.explain(error))?;
+        let answer = self.whole(response).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            // Another program, or another host, has the port by now.
+            return Err(anyhow!("{}, and what listens there now is another one", self.gone).into());
+        }
+        Ok(answer)
+    }
+
+    /// An answer with its body, which has a bound.
+    async fn whole(&self, mut response: reqwest::Response) -> Result<Answer, Exit> {
         let status = response.status();
         let mut body = BytesMut::new();
         while let Some(piece) = response.chunk().await.map_err(|error| self.explain(error))? {
@@ -121,10 +131,6 @@ impl Client {
             if body.len() as u64 > limits::ANSWER_BYTES {
                 return Err(anyhow!("the host's answer has no end").into());
             }
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            // Another program, or another host, has the port by now.
-            return Err(anyhow!("{}, and what listens there now is another one", self.gone).into());
         }
         Ok(Answer { status, body: body.into() })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -26,23 +26,34 @@ struct Session {
     telemetry_off: Option<String>,
 }
 
-/// Tell why there is nothing, where nothing is kept.
-pub(super) async fn say_if_off(client: &Client) -> Result<(), Exit> {
-    let session: Session = client.get(&["api", "session"]).await?;
+/// Tell why there is nothing, where nothing is kept. The inner error: the host is not there any more.
+pub(super) async fn say_if_off(client: &Client) -> Result<Result<(), String>, Exit> {
+    let asked = client.request(Method::GET, &["api", "session"], limits::COMMAND_TIMEOUT)?;
+    let response = match asked.send().await {
+        // The process whose number is known may be on its way out, or another one by now.
+        Err(error) if error.is_connect() => return Ok(Err(client.gone.clone())),
+        Err(error) => return Err(client.explain(error)),
+        // What listens there is another program, or another host.
+        Ok(other) if other.status() == StatusCode::UNAUTHORIZED => {
+            return Ok(Err(client.gone.clone()));
+        }
+        Ok(response) => response,
+    };
+    let session: Session = client.whole(response).await?.ok()?.read()?;
     if let Some(how) = session.telemetry_off {
         eprintln!("{how}");
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 impl Source {
     /// Says so where what is read is not all that one may expect: on standard error, as a program may read the rest.
     pub(super) async fn of(args: &cli::Control) -> Result<Self, Exit> {
         let gone = match Client::find(args)? {
-            Ok(client) => {
-                say_if_off(&client).await?;
-                return Ok(Self::Running(Box::new(client)));
-            }
+            Ok(client) => match say_if_off(&client).await? {
+                Ok(()) => return Ok(Self::Running(Box::new(client))),
+                Err(gone) => gone,
+            },
             Err(gone) => gone,
         };
         let state = state_dir(args)?;

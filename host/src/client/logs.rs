@@ -1,5 +1,6 @@
 //! `wasm-host logs`: what components printed and what the host said, now and before.
 
+use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -47,7 +48,7 @@ pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
         query.push(("follow", "true".to_owned()));
         // What a host left that has ended does not go on.
         let client = Client::of(&args.control)?;
-        say_if_off(&client).await?;
+        say_if_off(&client).await?.map_err(|gone| anyhow!(gone))?;
         return client.lines(&["api", "logs"], &query, |line| show(line, format)).await;
     }
     let Page { items } = Source::of(&args.control).await?.get(&["logs"], &query).await?;

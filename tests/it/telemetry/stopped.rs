@@ -1,6 +1,7 @@
 //! What commands show where nothing is kept, and what they read where no host runs.
 
 use wasm_host_tests::host::App;
+use wasm_host_tests::ports::Closed;
 
 use super::{TWO, trace};
 
@@ -39,6 +40,17 @@ async fn what_was_kept_is_read_while_no_host_runs() {
     }
     let (shown, _, _) = ran(&app, &["logs", "--search", "printed guest"]).await;
     assert!(shown.contains("printed by the guest"), "{shown}");
+    // Its process may still be there, or another one have its number.
+    let port = Closed::take();
+    let path = app.path().join(".wasm-host/control.json");
+    let left = std::fs::read(&path).unwrap();
+    let mut control: serde_json::Value = serde_json::from_slice(&left).unwrap();
+    control["pid"] = std::process::id().into();
+    control["address"] = port.address.as_str().into();
+    std::fs::write(&path, control.to_string()).unwrap();
+    let (shown, told, _) = ran(&app, &["logs", "--search", "printed guest"]).await;
+    assert!(shown.contains("printed by the guest"), "{shown} {told}");
+    std::fs::write(&path, left).unwrap();
     // A service of which nothing is kept is one, and a wrong name is none.
     assert_eq!(ran(&app, &["logs", "caller"]).await.2, Some(0));
     let (_, told, code) = ran(&app, &["logs", "innner"]).await;
