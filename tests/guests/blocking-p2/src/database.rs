@@ -6,14 +6,14 @@ use crate::{Client, Done};
 
 /// How a transaction ends.
 #[derive(Clone, Copy)]
-pub enum End {
+pub(crate) enum End {
     Commit,
     Rollback,
     Drop,
 }
 
 /// The first column of each row, a line each.
-pub fn query(client: &Client, statement: &str) -> Done {
+pub(crate) fn query(client: &Client, statement: &str) -> Done {
     let (_columns, cursor) = blocking::query(statement, &[]).map_err(words)?;
     while let Some(rows) = cursor.next().map_err(words)? {
         let lines: String = rows.iter().map(line).collect();
@@ -23,7 +23,7 @@ pub fn query(client: &Client, statement: &str) -> Done {
 }
 
 /// How many rows there are, and in which pieces they came.
-pub fn count(client: &Client, statement: &str) -> Done {
+pub(crate) fn count(client: &Client, statement: &str) -> Done {
     let (columns, cursor) = blocking::query(statement, &[]).map_err(words)?;
     let (mut all, mut batches, mut largest) = (0, 0, 0);
     while let Some(rows) = cursor.next().map_err(words)? {
@@ -37,20 +37,20 @@ pub fn count(client: &Client, statement: &str) -> Done {
 }
 
 /// Leave the rest alone.
-pub fn first_batch(client: &Client, statement: &str) -> Done {
+pub(crate) fn first_batch(client: &Client, statement: &str) -> Done {
     let (_columns, cursor) = blocking::query(statement, &[]).map_err(words)?;
     let rows = cursor.next().map_err(words)?.unwrap_or_default();
     drop(cursor);
     client.say(&format!("{} rows\n", rows.len()))
 }
 
-pub fn execute(client: &Client, statement: &str) -> Done {
+pub(crate) fn execute(client: &Client, statement: &str) -> Done {
     let count = blocking::execute(statement, &[]).map_err(words)?;
     client.say(&format!("{count} rows\n"))
 }
 
 /// Two rows go into `notes`, one of which is counted in between, and out again or not.
-pub fn transaction(client: &Client, end: End) -> Done {
+pub(crate) fn transaction(client: &Client, end: End) -> Done {
     let transaction = blocking::begin().map_err(words)?;
     let insert = "insert into notes (text) values ($1)";
     let text = |text: &str| [Value::Scalar(Scalar::Text(text.to_string()))];
@@ -74,7 +74,7 @@ pub fn transaction(client: &Client, end: End) -> Done {
 }
 
 /// A transaction with rows that are never read.
-pub fn unread(client: &Client) -> Done {
+pub(crate) fn unread(client: &Client) -> Done {
     let transaction = blocking::begin().map_err(words)?;
     let begin = || transaction.query("select generate_series(1, 1000000)", &[]).map_err(words);
     let (_columns, cursor) = begin()?;

@@ -33,8 +33,8 @@ mod models;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bindings::exports::wasi::http::incoming_handler::Guest;
-use bindings::wasi::http::types::{
+use bindings::exports::wasi::http0_2_12::incoming_handler::Guest;
+use bindings::wasi::http0_2_12::types::{
     Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 use bindings::wasi::io::streams::OutputStream;

@@ -9,7 +9,7 @@ use crate::{Client, Done};
 const MODEL: &str = "tinyllama";
 
 /// Each piece as it comes.
-pub fn chat(client: &Client, prompt: String) -> Done {
+pub(crate) fn chat(client: &Client, prompt: String) -> Done {
     let stream = begin(prompt)?;
     while let Some(event) = stream.next().map_err(words)? {
         client.say(&event.content)?;
@@ -21,13 +21,13 @@ pub fn chat(client: &Client, prompt: String) -> Done {
 }
 
 /// Leave the rest alone.
-pub fn first_word(client: &Client, prompt: String) -> Done {
+pub(crate) fn first_word(client: &Client, prompt: String) -> Done {
     let event = begin(prompt)?.next().map_err(words)?;
     client.say(&event.map(|event| event.content).unwrap_or_default())
 }
 
 /// All the other operations.
-pub fn all(client: &Client, prompt: String) -> Done {
+pub(crate) fn all(client: &Client, prompt: String) -> Done {
     client.say(&format!("version {}\n", blocking::version().map_err(words)?))?;
     for model in blocking::list().map_err(words)? {
         client.say(&format!("model {}\n", model.name))?;
