@@ -1,5 +1,6 @@
 //! Components whose toolchain has no async functions reach databases and models by calls that wait.
 
+mod interfaces;
 mod requests;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use wasm_host_tests::client;
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::models::{LAST, WORD, one_word, words};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, ndjson_head};
@@ -59,7 +60,8 @@ fn running(postgres: &Postgres, text: &str) -> String {
 }
 
 async fn ends_on_the_server(postgres: &Postgres, text: &str) {
-    eventually("the statement's end", async || (running(postgres, text) == "0").then_some(())).await;
+    eventually("the statement's end", async || (running(postgres, text) == "0").then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -69,13 +71,15 @@ async fn ten_thousand_rows_come_in_bounded_batches() {
     let told = said(&host, "/count", "select n, 'x' from generate_series(1, 10000) n").await;
     let words: Vec<&str> = told.split_whitespace().collect();
     assert_eq!(words[..5], ["10000", "rows", "of", "int4,", "text"], "{told}");
-    let (batches, largest): (usize, usize) = (words[6].parse().unwrap(), words[11].parse().unwrap());
+    let (batches, largest): (usize, usize) =
+        (words[6].parse().unwrap(), words[11].parse().unwrap());
     assert!(batches >= 10000_usize.div_ceil(64) && largest <= 64, "{told}");
     // And in their order, with an end that stays one.
     let expected: String = (1..=200).map(|n| format!("{n}\n")).collect();
     let told = said(&host, "/query", "select generate_series(1, 200)").await;
     assert_eq!(told, format!("{expected}then Ok(None)\n"));
-    assert_eq!(said(&host, "/count", "select 1 where false").await.split(" in").next(), Some("0 rows of int4"));
+    let told = said(&host, "/count", "select 1 where false").await;
+    assert_eq!(told, "0 rows of int4 in 0 batches of at most 0\n");
 }
 
 #[tokio::test]
@@ -92,7 +96,8 @@ async fn what_the_server_refuses_comes_with_its_sqlstate() {
     let told = said(&host, "/execute", insert).await;
     assert!(told.contains("sqlstate: \"23505\"") && told.contains("notes_text_key"), "{told}");
     // After rows that came well.
-    let told = said(&host, "/query", "select 1 / (64 * 20 - n) from generate_series(1, 2000) n").await;
+    let told =
+        said(&host, "/query", "select 1 / (64 * 20 - n) from generate_series(1, 2000) n").await;
     assert!(told.starts_with("0\n") && told.contains("sqlstate: \"22012\""), "{told}");
 }
 
@@ -118,7 +123,9 @@ async fn a_statement_that_would_wait_for_rows_that_are_never_read_is_refused() {
     let told = said(&host, "/unread", "").await;
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines.len(), 5, "{told}");
-    for (line, begin) in [(lines[0], "execute: Err(Error::Busy("), (lines[1], "commit: Err(Error::Busy(")] {
+    for (line, begin) in
+        [(lines[0], "execute: Err(Error::Busy("), (lines[1], "commit: Err(Error::Busy(")]
+    {
         assert!(line.starts_with(begin) && line.contains("read its cursor to the end"), "{told}");
     }
     assert_eq!(lines[2..], ["rollback: Ok(())", "next: Err(Error::Cancelled)", "next: Ok(false)"]);
@@ -168,7 +175,8 @@ async fn a_chat_streams_its_first_token_before_its_last() {
     let upstream = Upstream::start(move |_| {
         let word = || Step::Send(chunk(WORD));
         let last = [Step::Send(chunk(LAST)), Step::Send(end())];
-        [vec![Step::Send(ndjson_head()), word(), Step::Until(told.clone()), word()], last.to_vec()].concat()
+        [vec![Step::Send(ndjson_head()), word(), Step::Until(told.clone()), word()], last.to_vec()]
+            .concat()
     })
     .await;
     let host = app(&postgres, &upstream.url, "", "").serve().await;
@@ -216,7 +224,10 @@ async fn what_its_calls_hand_over_counts_against_the_memory_of_the_instance() {
     let large = format!("select '{}'", "x".repeat(1_500_000));
     for path in ["/execute", "/query", "/chat"] {
         let told = said(&host, path, &large).await;
-        assert!(told.contains("Error::Busy(") && told.contains("'memory' sets the bound"), "{told:.200}");
+        assert!(
+            told.contains("Error::Busy(") && told.contains("'memory' sets the bound"),
+            "{told:.200}"
+        );
     }
     assert_eq!(said(&host, "/execute", "select 1").await, "1 rows\n");
 }
@@ -228,12 +239,49 @@ async fn each_of_the_calls_has_a_span_and_is_counted() {
     let host = app(&postgres, &upstream.url, "", "").serve().await;
     said(&host, "/count", "select 1").await;
     said(&host, "/chat", "Hi").await;
-    for name in ["db_client_operation_duration_seconds_count", "gen_ai_client_operation_duration_seconds_count"] {
+    for name in ["SELECT", "chat tinyllama"] {
+        eventually(name, async || {
+            let list = host.ask("GET", "/api/traces?service=guest", &[], "").await.json();
+            for item in list["items"].as_array()? {
+                let trace = format!("/api/traces/{}", item["trace"].as_str()?);
+                let trace = host.ask("GET", &trace, &[], "").await.json();
+                let mut spans = trace["spans"].as_array()?.iter();
+                if spans.any(|span| span["name"] == name && span["kind"] == "client") {
+                    return Some(());
+                }
+            }
+            None
+        })
+        .await;
+    }
+    for name in [
+        "db_client_operation_duration_seconds_count",
+        "gen_ai_client_operation_duration_seconds_count",
+    ] {
         eventually(name, async || {
             let figures = host.ask("GET", "/metrics", &[], "").await.text().to_string();
-            let counted = |line: &str| line.starts_with(name) && line.ends_with(" 1") ;
+            let counted = |line: &str| line.starts_with(name) && line.ends_with(" 1");
             figures.lines().any(counted).then_some(())
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_replayed() {
+    let postgres = Postgres::start();
+    let upstream = Upstream::start(|_| words(2)).await;
+    let app = app(&postgres, &upstream.url, "", "");
+    let host = app.serve_with(&["wasm-host.toml", "--record", "recorded"]).await;
+    said(&host, "/query", "select generate_series(1, 200)").await;
+    assert_eq!(said(&host, "/chat", "Hi").await, "oneone\n0 tokens\nthen Ok(None)\n");
+    let (status, log) = host.stop().await;
+    assert!(status.success(), "{log}");
+    let (file, folder) = (component("blocking-p2"), app.path().join("recorded/guest"));
+    let cases = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(cases, 2, "{log}");
+    let cases = folder.to_str().unwrap();
+    let output = app.run(&["test", file.to_str().unwrap(), "--cases", cases]).await;
+    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && told.contains("2 passed"), "{told}");
 }

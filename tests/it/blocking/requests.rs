@@ -51,7 +51,8 @@ async fn an_instance_serves_one_request_at_a_time_whatever_the_file_says() {
     for asked in asked {
         asked.abort();
     }
-    eventually("their end", async || (running(&postgres, "pg_sleep(600)") == "0").then_some(())).await;
+    eventually("their end", async || (running(&postgres, "pg_sleep(600)") == "0").then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -61,7 +62,10 @@ async fn check_and_inspect_say_why_it_serves_one_request_at_a_time() {
     let output = app.run(&["check"]).await;
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{told}");
-    assert!(told.contains("wasm-host.toml:14:1: warning: [service.guest]: 'per-instance' is 8"), "{told}");
+    assert!(
+        told.contains("wasm-host.toml:14:1: warning: [service.guest]: 'per-instance' is 8"),
+        "{told}"
+    );
     assert!(told.contains("/blocking@0.1.0 holds an instance while it waits"), "{told}");
     let file = wasm_host_tests::host::component("blocking-p2");
     let output = app.run(&["inspect", file.to_str().unwrap()]).await;

@@ -5,6 +5,7 @@ import { chat } from 'wasm-host:ollama/blocking@0.1.0';
 
 const ROUTES = {
   'GET /words': words,
+  'GET /words/first': first,
   'POST /words': add,
   'POST /chat': talk,
 };
@@ -36,6 +37,15 @@ function words(_text, url) {
     last = rows.at(-1).map((value) => value.val?.val ?? null);
   }
   return json({ columns: columns.map((column) => column.typeName), count, last });
+}
+
+/** The first one, however many there are. */
+function first() {
+  const [, cursor] = query('select id, text from words order by id', []);
+  const rows = cursor.next();
+  // Ends the statement on the server. Without it that would wait for the garbage collection, or the request's end.
+  cursor[Symbol.dispose]();
+  return json({ first: rows?.[0][1].val.val ?? null });
 }
 
 /** Adds all lines or none. */
