@@ -77,3 +77,34 @@ async fn check_and_inspect_say_why_it_serves_one_request_at_a_time() {
     assert_eq!(report["blocking"], serde_json::json!(blocking), "{report}");
     assert_eq!(report["per_instance"], 1);
 }
+
+#[tokio::test]
+async fn a_component_of_wasi_0_3_with_a_blocking_import_shares_no_instance_either() {
+    let postgres = Postgres::start();
+    let app = App::new(
+        r#"
+name = "blocking"
+
+[limits]
+threads = 1
+
+[postgres.main]
+url = "${DB_URL}"
+
+[service.guest]
+component = "$(blocking-p3)"
+route = "/"
+postgres = "main"
+per-instance = 8
+"#,
+    );
+    let host = app.env("DB_URL", &postgres.url()).serve().await;
+    host.logs("'per-instance' is 8, but its component serves one request at a time").await;
+    let mut held = client::open(&host.address, "GET", "/hold", &[], "").await;
+    assert_eq!(held.next().await.unwrap().unwrap(), "held");
+    // In an instance of its own, which it leaves to the next one.
+    for _ in 0..2 {
+        assert_eq!(host.get("/").await.text(), "1 live, Ok(1)\n");
+    }
+    assert_eq!(host.service("guest").await["instances"], 2);
+}

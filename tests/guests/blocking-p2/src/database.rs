@@ -88,6 +88,17 @@ pub(crate) fn unread(client: &Client) -> Done {
     client.say(&format!("next: {:?}\n", cursor.next().map(|rows| rows.is_some())))
 }
 
+/// A transaction with rows that are dropped unread.
+pub(crate) fn dropped(client: &Client) -> Done {
+    let transaction = blocking::begin().map_err(words)?;
+    let begun = transaction.query("select generate_series(1, 1000000)", &[]);
+    let (_columns, cursor) = begun.map_err(words)?;
+    first(&cursor)?;
+    drop(cursor);
+    client.say(&format!("execute: {:?}\n", transaction.execute("select 1", &[])))?;
+    client.say(&format!("rollback: {:?}\n", transaction.rollback()))
+}
+
 fn first(cursor: &Cursor) -> Done {
     let rows = cursor.next().map_err(words)?;
     if rows.is_some() { Ok(()) } else { Err("no rows".to_string()) }

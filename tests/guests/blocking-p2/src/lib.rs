@@ -64,6 +64,7 @@ impl Guest for Blocking {
                 "/rollback" => database::transaction(&client, database::End::Rollback),
                 "/drop" => database::transaction(&client, database::End::Drop),
                 "/unread" => database::unread(&client),
+                "/dropped" => database::dropped(&client),
                 "/chat" => models::chat(&client, text),
                 "/first-word" => models::first_word(&client, text),
                 "/models" => models::all(&client, text),
