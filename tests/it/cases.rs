@@ -3,7 +3,8 @@
 use wasm_host_tests::host::{App, root};
 
 /// Components in Rust, whose cases run in milliseconds each.
-const COMPONENTS: [&str; 3] = ["components/weather", "components/ollama", "tests/guests/ledger"];
+const COMPONENTS: [&str; 4] =
+    ["components/weather", "components/ollama", "tests/guests/ledger", "tests/guests/blocking-p2"];
 
 async fn run(more: &[&str]) -> serde_json::Value {
     let folders = COMPONENTS.map(|folder| root().join(folder).display().to_string());

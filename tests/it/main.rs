@@ -2,6 +2,7 @@
 //! part of its surface.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+mod blocking;
 mod cancellation;
 mod cases;
 mod command_line;

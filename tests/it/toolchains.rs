@@ -3,8 +3,15 @@
 //! What is in them is theirs: an interpreter, a library of theirs, or nothing at all. Each is compiled once here,
 //! which takes seconds for an interpreter.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use wasm_host_tests::client;
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::{App, Host};
+use wasm_host_tests::host::{App, COMPILATION, Host};
+use wasm_host_tests::models::words;
+use wasm_host_tests::postgres::Postgres;
+use wasm_host_tests::upstream::{Step, Upstream};
 
 /// A host that serves one of them by itself.
 async fn serve(name: &str) -> Host {
@@ -40,6 +47,56 @@ async fn a_component_of_componentize_js_answers_whole_and_in_pieces() {
     let host = serve("hello-js").await;
     let routes = r#"{"routes":["/","/greeting","/dice","/now","/tomorrow","/stream"]}"#;
     answers_whole_and_in_pieces(&host, "hello-js", "/", routes).await;
+}
+
+#[tokio::test]
+async fn a_component_of_componentize_js_reads_rows_and_passes_a_chat_on() {
+    let postgres = Postgres::start();
+    postgres.sql("create table words (id int generated always as identity, text text not null)");
+    let go_on = Arc::new(Notify::new());
+    let told = go_on.clone();
+    let upstream = Upstream::start(move |_| {
+        let mut steps = words(2);
+        steps.insert(2, Step::Until(told.clone()));
+        steps
+    })
+    .await;
+    let app = App::new(&format!(
+        r#"
+name = "blocking"
+
+[postgres.main]
+url = "${{DB_URL}}"
+
+[ollama.local]
+url = "{}"
+
+[service.words]
+component = "$(blocking-js)"
+route = "/"
+postgres = "main"
+ollama = "local"
+"#,
+        upstream.url
+    ))
+    .env("DB_URL", &postgres.url());
+    let checked = app.run_within(COMPILATION, &["check"]).await;
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let host = app.serve().await;
+    let lines: String = (1..=500).map(|n| format!("word {n}\n")).collect();
+    let added = host.send("POST", "/words", &lines).await;
+    assert_eq!((added.status.as_u16(), added.text()), (201, r#"{"added":500}"#), "{}", host.log());
+    let counted = host.get("/words?until=400").await;
+    let expected = r#"{"columns":["int4","text"],"count":400,"last":[400,"word 400"]}"#;
+    assert_eq!((counted.status.as_u16(), counted.text()), (200, expected), "{}", host.log());
+    let mut chat = client::open(&host.address, "POST", "/chat", &[], "Hi").await;
+    // Before the model has said more.
+    assert_eq!(chat.next().await.unwrap().unwrap(), "one");
+    go_on.notify_one();
+    assert_eq!(chat.rest().await.expect("a whole body"), b"one");
+    postgres.sql("drop table words");
+    let refused = host.get("/words").await;
+    assert_eq!((refused.status.as_u16(), refused.text()), (500, r#"{"error":"42P01"}"#));
 }
 
 #[tokio::test]

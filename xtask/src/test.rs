@@ -17,8 +17,14 @@ use crate::{Profile, guests, project, serve, web};
 use counts::Counts;
 
 /// Components with cases.
-const WITH_CASES: [&str; 4] =
-    ["components/weather", "components/ollama", "tests/guests/ledger", "tests/javascript/hello-js"];
+const WITH_CASES: [&str; 6] = [
+    "components/weather",
+    "components/ollama",
+    "tests/guests/ledger",
+    "tests/guests/blocking-p2",
+    "tests/javascript/hello-js",
+    "tests/javascript/blocking-js",
+];
 
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 

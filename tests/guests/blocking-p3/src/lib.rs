@@ -1,0 +1,41 @@
+//! A component of WASI 0.3, which could serve several requests at once if it did not wait for its database by calls
+//! that hold all of it.
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit/postgres",
+        world: "wasm-host:postgres/blocking-imports",
+    });
+}
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bindings::wasm_host::postgres::blocking;
+use replies::{stream, text};
+use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
+use wasm_host_guest::{Request, Response, service};
+
+/// Requests that this instance serves.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// In nanoseconds.
+const HOUR: u64 = 3600 * 1_000_000_000;
+
+async fn serve(request: Request) -> Response {
+    LIVE.fetch_add(1, Ordering::Relaxed);
+    match request.uri().path() {
+        // Begins to answer, and waits without a call that would hold its instance.
+        "/hold" => stream(200, "text/plain", |mut body| async move {
+            let _ = body.write(b"held".to_vec()).await;
+            monotonic_clock::wait_for(HOUR).await;
+            Ok(())
+        }),
+        _ => {
+            let live = LIVE.fetch_sub(1, Ordering::Relaxed);
+            let asked = blocking::execute("select 1", &[]);
+            text(200, format!("{live} live, {asked:?}\n"))
+        }
+    }
+}
+
+service!(serve);
