@@ -1,0 +1,118 @@
+//! Commands for those who write services: new ones, their interfaces, their builds.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::APPLICATION_FILE;
+use wasm_host_templates::wit::Wasi;
+use wasm_host_templates::{Language, With};
+
+#[derive(Args, Debug)]
+pub struct New {
+    /// What the application and its first service are called; the folder that is made, too. Asked for on a terminal.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub template: Template,
+    /// The public port. On a terminal it is asked for. [default: 8080]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+}
+
+#[derive(Args, Debug)]
+pub struct Add {
+    /// What the service is called. Asked for on a terminal.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub template: Template,
+    /// The application file.
+    #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
+    pub application: PathBuf,
+}
+
+/// What a service is made from.
+#[derive(Args, Debug)]
+pub struct Template {
+    /// What it is written in.
+    #[arg(long, value_name = "LANGUAGE", value_enum)]
+    pub lang: Lang,
+    /// What it is granted, and uses as an example; several with commas in between.
+    #[arg(long, value_name = "GRANT", value_enum, value_delimiter = ',')]
+    pub with: Vec<Grant>,
+    /// The prefix of the paths that reach it. On a terminal it is asked for. [default: / of a new application, else /NAME]
+    #[arg(long, value_name = "ROUTE")]
+    pub route: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    Rust,
+    Python,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Grant {
+    Postgres,
+    Ollama,
+}
+
+#[derive(Args, Debug)]
+pub struct Wit {
+    /// The service whose interfaces these are.
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The folder to write them to, with each package in one of its own; without it they are printed as one text.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// The version of WASI. [default: that of the interfaces that the service has, else 0.3]
+    #[arg(long, value_name = "VERSION", value_enum)]
+    pub wasi: Option<WasiVersion>,
+    /// The application file.
+    #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
+    pub application: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WasiVersion {
+    #[value(name = "0.2")]
+    P2,
+    #[value(name = "0.3")]
+    P3,
+}
+
+#[derive(Args, Debug)]
+pub struct Build {
+    /// The service whose component is built; without it, those of all that say how.
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// The application file.
+    #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
+    pub application: PathBuf,
+}
+
+impl Template {
+    pub fn language(&self) -> Language {
+        match self.lang {
+            Lang::Rust => Language::Rust,
+            Lang::Python => Language::Python,
+        }
+    }
+
+    pub fn grants(&self) -> With {
+        With {
+            postgres: self.with.contains(&Grant::Postgres),
+            ollama: self.with.contains(&Grant::Ollama),
+        }
+    }
+}
+
+impl From<WasiVersion> for Wasi {
+    fn from(version: WasiVersion) -> Self {
+        match version {
+            WasiVersion::P2 => Self::P2,
+            WasiVersion::P3 => Self::P3,
+        }
+    }
+}

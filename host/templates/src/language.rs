@@ -1,0 +1,112 @@
+//! The languages, with what builds each.
+
+use crate::wit::Wasi;
+use crate::{SERVICES, With};
+
+/// Versions of tools, which templates name.
+pub(crate) const VERSIONS: [(&str, &str); 2] = [("rust", "1.95.0"), ("componentize-py", "0.25.1")];
+
+/// What a service is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    Rust,
+    Python,
+}
+
+impl Language {
+    pub const ALL: [Self; 2] = [Self::Rust, Self::Python];
+
+    /// As the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Python => "python",
+        }
+    }
+
+    /// The file of the component, from the application's folder.
+    pub fn component(self, service: &str) -> String {
+        match self {
+            // Where cargo leaves it, under the name of the library.
+            Self::Rust => {
+                format!("target/wasm32-wasip2/release/{}.wasm", service.replace('-', "_"))
+            }
+            Self::Python => format!("target/components/{service}.wasm"),
+        }
+    }
+
+    /// The command that builds it, in the folder of the service.
+    pub fn build(self, service: &str) -> Vec<String> {
+        let component = format!("../../{}", self.component(service));
+        let words: Vec<&str> = match self {
+            Self::Rust => {
+                vec![
+                    "cargo",
+                    "build",
+                    "--release",
+                    "--target",
+                    "wasm32-wasip2",
+                    "--target-dir",
+                    "../../target",
+                ]
+            }
+            Self::Python => vec![
+                "componentize-py",
+                "--quiet",
+                "-d",
+                "wit",
+                "-w",
+                "service",
+                "componentize",
+                "-p",
+                "src",
+                "service",
+                "-o",
+                &component,
+            ],
+        };
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The programs that the build needs.
+    pub fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Rust => &["cargo"],
+            Self::Python => &["componentize-py"],
+        }
+    }
+
+    /// The version of WASI whose interfaces the project has in a folder `wit`. `None`: its library has them.
+    pub fn interfaces(self) -> Option<Wasi> {
+        match self {
+            Self::Rust => None,
+            Self::Python => Some(Wasi::P3),
+        }
+    }
+
+    /// Why a service in this language cannot have what it is to have.
+    pub fn refuses(self, _with: With) -> Option<&'static str> {
+        None
+    }
+
+    /// Why a name that is good for a service is none for a project of the language.
+    pub fn refuses_name(self, name: &str) -> Option<String> {
+        const KEYWORDS: [&str; 40] = [
+            "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
+            "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen",
+            "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "pub",
+            "ref", "return", "static", "struct", "test", "trait", "type", "unsafe", "use",
+        ];
+        let taken =
+            ["core", "std", "alloc", "self", "super", "while", "where", "yield", "true", "try"];
+        let is_taken = KEYWORDS.contains(&name) || taken.contains(&name);
+        (self == Self::Rust && is_taken).then(|| {
+            format!("'{name}' cannot be the name of a crate of Rust; try '{name}-service'")
+        })
+    }
+}
+
+/// The folder of a service below that of its application.
+pub(crate) fn folder(service: &str) -> String {
+    format!("{SERVICES}/{service}")
+}
