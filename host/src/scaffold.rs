@@ -161,7 +161,7 @@ fn route(text: &str) -> Result<String, String> {
 
 fn granted(language: Language, with: With) -> Result<With, Exit> {
     match language.refuses(with) {
-        Some(why) => Err(usage(why)),
+        Some(why) => Err(usage(&why)),
         None => Ok(with),
     }
 }

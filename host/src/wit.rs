@@ -10,7 +10,7 @@ use crate::cli;
 use crate::exit::Exit;
 use wasm_host_config::{ComponentConfig, Config};
 use wasm_host_system::{output, whole};
-use wasm_host_templates::wit::{self, Granted, WRITTEN, Wasi};
+use wasm_host_templates::wit::{self, Granted, Style, WRITTEN};
 
 /// Where a service has its interfaces, below the folder of its sources.
 const FOLDER: &str = "wit";
@@ -34,14 +34,19 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
         .component()
         .ok_or_else(|| usage(format!("the service {name} has files and no component")))?;
     let place = args.output.clone().or_else(|| Some(component.sources.as_ref()?.join(FOLDER)));
-    let found = place.as_deref().and_then(version);
-    let wasi = args.wasi.map(Wasi::from).or(found).unwrap_or(Wasi::P3);
+    let style = args.style(place.as_deref().and_then(style));
     let granted = granted(component);
+    if style.is_blocking && (granted.postgres || granted.ollama) && !wit::has_blocking() {
+        return Err(usage(
+            "this wasm-host has no interface to databases and models without an `async func`"
+                .to_owned(),
+        ));
+    }
     let Some(folder) = &args.output else {
-        output::show(&wit::text(name, wasi, granted));
+        output::show(&wit::text(name, style, granted));
         return Ok(());
     };
-    write(folder, &wit::files(name, wasi, granted))?;
+    write(folder, &wit::files(name, style, granted))?;
     output::show(&format!("{name}: {}\n", folder.join("world.wit").display()));
     Ok(())
 }
@@ -55,13 +60,9 @@ fn granted(component: &ComponentConfig) -> Granted {
     }
 }
 
-/// The version of WASI of interfaces that are there.
-fn version(folder: &Path) -> Option<Wasi> {
-    let world = fs::read_to_string(folder.join("world.wit")).ok()?;
-    match world.contains("wasi:http/incoming-handler@0.2") {
-        true => Some(Wasi::P2),
-        false => Some(Wasi::P3),
-    }
+/// The style of interfaces that are there.
+fn style(folder: &Path) -> Option<Style> {
+    Style::of(&fs::read_to_string(folder.join("world.wit")).ok()?)
 }
 
 /// Write all of it, in place of what this command wrote before and of nothing else.
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     fn granted(postgres: bool) -> Vec<(PathBuf, String)> {
-        wit::files("a", Wasi::P3, Granted { postgres, ..Granted::default() })
+        wit::files("a", Style::ASYNC, Granted { postgres, ..Granted::default() })
     }
 
     #[test]
@@ -120,7 +121,7 @@ mod tests {
         assert!(place.join("deps/postgres/postgres.wit").is_file());
         assert!(write(&place, &granted(false)).is_ok());
         assert!(!place.join("deps/postgres").exists());
-        assert_eq!(version(&place), Some(Wasi::P3));
+        assert_eq!(style(&place), Some(Style::ASYNC));
         fs::write(place.join("world.wit"), "package mine:own;").unwrap();
         assert!(matches!(write(&place, &granted(true)), Err(Exit::Usage(_))));
         fs::remove_file(place.join("world.wit")).unwrap();

@@ -35,7 +35,7 @@ pub(crate) fn install(program: &str, folder: &Path, shown: &Path) -> Option<Stri
             shown.join("requirements.txt").display()
         )),
         _ if folder.join("package.json").is_file() => {
-            Some(format!("install it: `npm ci --prefix {}`", shown.display()))
+            Some(format!("install it: `npm install --prefix {}`", shown.display()))
         }
         _ => None,
     }

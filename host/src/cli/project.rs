@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::APPLICATION_FILE;
-use wasm_host_templates::wit::Wasi;
+use wasm_host_templates::wit::{Style, Wasi};
 use wasm_host_templates::{Language, With};
 
 #[derive(Args, Debug)]
@@ -50,6 +50,7 @@ pub struct Template {
 pub enum Lang {
     Rust,
     Python,
+    Javascript,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,6 +70,10 @@ pub struct Wit {
     /// The version of WASI. [default: that of the interfaces that the service has, else 0.3]
     #[arg(long, value_name = "VERSION", value_enum)]
     pub wasi: Option<WasiVersion>,
+    /// For tools that cannot import an `async func`, which 0.2 has none of. [default: as the interfaces that the service
+    /// has]
+    #[arg(long)]
+    pub blocking: bool,
     /// The application file.
     #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
@@ -97,6 +102,7 @@ impl Template {
         match self.lang {
             Lang::Rust => Language::Rust,
             Lang::Python => Language::Python,
+            Lang::Javascript => Language::JavaScript,
         }
     }
 
@@ -108,11 +114,14 @@ impl Template {
     }
 }
 
-impl From<WasiVersion> for Wasi {
-    fn from(version: WasiVersion) -> Self {
-        match version {
-            WasiVersion::P2 => Self::P2,
-            WasiVersion::P3 => Self::P3,
-        }
+impl Wit {
+    /// What is asked for, or else what the service has.
+    pub fn style(&self, found: Option<Style>) -> Style {
+        let style = match self.wasi {
+            None => found.unwrap_or(Style::ASYNC),
+            Some(WasiVersion::P2) => Style { wasi: Wasi::P2, is_blocking: true },
+            Some(WasiVersion::P3) => Style::ASYNC,
+        };
+        Style { is_blocking: style.is_blocking || self.blocking, ..style }
     }
 }

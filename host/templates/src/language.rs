@@ -1,26 +1,29 @@
 //! The languages, with what builds each.
 
-use crate::wit::Wasi;
+use crate::wit::{Style, has_blocking};
 use crate::{SERVICES, With};
 
 /// Versions of tools, which templates name.
-pub(crate) const VERSIONS: [(&str, &str); 2] = [("rust", "1.95.0"), ("componentize-py", "0.25.1")];
+pub(crate) const VERSIONS: [(&str, &str); 3] =
+    [("rust", "1.95.0"), ("componentize-py", "0.25.1"), ("componentize-qjs", "0.4.5")];
 
 /// What a service is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     Rust,
     Python,
+    JavaScript,
 }
 
 impl Language {
-    pub const ALL: [Self; 2] = [Self::Rust, Self::Python];
+    pub const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::JavaScript];
 
     /// As the command line has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
             Self::Python => "python",
+            Self::JavaScript => "javascript",
         }
     }
 
@@ -31,7 +34,7 @@ impl Language {
             Self::Rust => {
                 format!("target/wasm32-wasip2/release/{}.wasm", service.replace('-', "_"))
             }
-            Self::Python => format!("target/components/{service}.wasm"),
+            Self::Python | Self::JavaScript => format!("target/components/{service}.wasm"),
         }
     }
 
@@ -64,6 +67,17 @@ impl Language {
                 "-o",
                 &component,
             ],
+            Self::JavaScript => vec![
+                "componentize-qjs",
+                "--wit",
+                "wit",
+                "--world",
+                "service",
+                "--js",
+                "src/service.js",
+                "--output",
+                &component,
+            ],
         };
         words.into_iter().map(str::to_owned).collect()
     }
@@ -73,20 +87,29 @@ impl Language {
         match self {
             Self::Rust => &["cargo"],
             Self::Python => &["componentize-py"],
+            Self::JavaScript => &["node", "componentize-qjs"],
         }
     }
 
-    /// The version of WASI whose interfaces the project has in a folder `wit`. `None`: its library has them.
-    pub fn interfaces(self) -> Option<Wasi> {
+    /// The interfaces that the project has in a folder `wit`. `None`: its library has them.
+    pub fn interfaces(self) -> Option<Style> {
         match self {
             Self::Rust => None,
-            Self::Python => Some(Wasi::P3),
+            Self::Python => Some(Style::ASYNC),
+            Self::JavaScript => Some(Style::BLOCKING),
         }
     }
 
     /// Why a service in this language cannot have what it is to have.
-    pub fn refuses(self, _with: With) -> Option<&'static str> {
-        None
+    pub fn refuses(self, with: With) -> Option<String> {
+        let is_blocking = self.interfaces().is_some_and(|style| style.is_blocking);
+        (is_blocking && with != With::default() && !has_blocking()).then(|| {
+            format!(
+                "the tools for {} cannot import an `async func`, and this wasm-host has no other interface to databases \
+                 and models; leave `--with` out, or take `--lang rust` or `--lang python`",
+                self.name()
+            )
+        })
     }
 
     /// Why a name that is good for a service is none for a project of the language.

@@ -79,13 +79,13 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
     if service.language == Language::Rust {
         files.extend(vendor::files(service.name, &folder)?);
     }
-    if let Some(wasi) = service.language.interfaces() {
+    if let Some(style) = service.language.interfaces() {
         let granted = wit::Granted {
             postgres: service.with.postgres,
             ollama: service.with.ollama,
             calls: false,
         };
-        let interfaces = wit::files(service.name, wasi, granted);
+        let interfaces = wit::files(service.name, style, granted);
         files.extend(interfaces.into_iter().map(|(path, text)| NewFile {
             path: PathBuf::from(&folder).join("wit").join(path),
             text,

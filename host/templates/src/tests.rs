@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use wit_parser::Resolve;
 
-use super::wit::{Granted, WORLD, Wasi, text};
+use super::wit::{Granted, Style, WORLD, Wasi, has_blocking, text};
 use super::*;
 
 const ALL: [With; 4] = [
@@ -19,7 +19,7 @@ fn service(language: Language, with: With) -> Service<'static> {
 #[test]
 fn no_template_leaves_a_mark_and_every_path_is_its_own() {
     for language in Language::ALL {
-        for with in ALL {
+        for with in ALL.into_iter().filter(|with| language.refuses(*with).is_none()) {
             let files = of_service(&service(language, with)).unwrap();
             for file in files.iter().filter(|file| !file.is_shared) {
                 let path = file.path.display();
@@ -40,19 +40,23 @@ fn no_template_leaves_a_mark_and_every_path_is_its_own() {
 
 #[test]
 fn a_world_has_what_is_granted_and_nothing_else() {
-    for wasi in [Wasi::P2, Wasi::P3] {
+    let of_0_2 = Style { wasi: Wasi::P2, is_blocking: true };
+    for style in [Style::ASYNC, Style::BLOCKING, of_0_2] {
         for with in ALL {
+            if style.is_blocking && !has_blocking() && with != With::default() {
+                continue;
+            }
             for calls in [false, true] {
                 let granted = Granted { postgres: with.postgres, ollama: with.ollama, calls };
-                if wasi == Wasi::P2 && (with.postgres || with.ollama) {
-                    continue;
-                }
-                let imports = imports(&text("shop", wasi, granted));
+                let imports = imports(&text("shop", style, granted));
                 let has = |name: &str| imports.iter().any(|import| import.contains(name));
-                assert_eq!(has("wasm-host:postgres/client"), with.postgres, "{imports:?}");
-                assert_eq!(has("wasm-host:ollama/inference"), with.ollama, "{imports:?}");
+                let way = if style.is_blocking { "blocking" } else { "client" };
+                assert_eq!(has(&format!("postgres/{way}")), with.postgres, "{imports:?}");
+                let way = if style.is_blocking { "blocking" } else { "inference" };
+                assert_eq!(has(&format!("ollama/{way}")), with.ollama, "{imports:?}");
                 assert_eq!(has("http/client") || has("outgoing-handler"), calls, "{imports:?}");
                 assert!(!has("wasi:filesystem") && !has("wasi:sockets"), "{imports:?}");
+                assert_eq!(Style::of(&text("shop", style, granted)), Some(style));
             }
         }
     }
@@ -70,7 +74,7 @@ fn imports(text: &str) -> Vec<String> {
 fn the_folder_of_a_world_is_the_same_as_its_text() {
     let granted = Granted { postgres: true, ollama: true, calls: true };
     let folder = tempfile::tempdir().unwrap();
-    for (path, text) in wit::files("shop", Wasi::P3, granted) {
+    for (path, text) in wit::files("shop", Style::ASYNC, granted) {
         let path = folder.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -80,7 +84,7 @@ fn the_folder_of_a_world_is_the_same_as_its_text() {
     let world = resolve.select_world(&[package], Some(WORLD)).unwrap();
     let keys = resolve.worlds[world].imports.keys();
     let of_folder: Vec<String> = keys.map(|key| resolve.name_world_key(key)).collect();
-    assert_eq!(of_folder, imports(&text("shop", Wasi::P3, granted)));
+    assert_eq!(of_folder, imports(&text("shop", Style::ASYNC, granted)));
 }
 
 #[test]
@@ -103,7 +107,7 @@ fn the_library_for_rust_stands_by_itself() {
 #[test]
 fn the_application_file_of_each_is_toml_with_its_grants() {
     for language in Language::ALL {
-        for with in ALL {
+        for with in ALL.into_iter().filter(|with| language.refuses(*with).is_none()) {
             let service = service(language, with);
             let text = application::new("market", 8080) + &application::added(&service, None);
             let table: toml::Table = text.parse().unwrap();
