@@ -11,14 +11,14 @@ use anyhow::Error;
 use futures_util::future::join_all;
 
 use crate::backends::Backends;
-use crate::components::{Components, Pulls};
+use crate::components::{Components, Pulls, at};
 use wasm_host_capabilities::ollama::Ollama;
 use wasm_host_capabilities::outgoing::Peers;
 use wasm_host_config::{
     ComponentConfig, ComponentSource, Config, ServiceConfig, ServiceKind, grant_hint,
 };
 use wasm_host_engine::compile::{Compiler, ComponentFile};
-use wasm_host_engine::link::Refusal;
+use wasm_host_engine::link::{Refusal, blocking};
 use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
 use wasm_host_engine::state::Grants;
@@ -98,6 +98,23 @@ pub async fn load(
     });
     let slots = all(join_all(settled).await)?;
     Ok(Application { registry: services, slots })
+}
+
+impl Application {
+    /// Services for which the file asks for more requests in an instance than their components can serve.
+    pub fn crowded(&self, config: &Config) -> Vec<Diagnostic> {
+        let crowded = config.services.values().filter_map(|service| {
+            let asked = service.component()?.limits.per_instance.filter(|asked| *asked > 1)?;
+            let version = self.registry.find(&service.name)?.active().stable.clone();
+            let import = blocking(&version.imports).first()?.to_string();
+            let what = format!(
+                "'per-instance' is {asked}, but its component serves one request at a time"
+            );
+            let hint = format!("{import} holds an instance while it waits; raise 'instances'");
+            Some(at(config, service, Severity::Warning, what, Some(hint)))
+        });
+        crowded.collect()
+    }
 }
 
 /// What all came to, or all that is wrong.

@@ -76,13 +76,14 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
         telemetry: Telemetry::off(),
     };
     let components = Components::new(&config, args.locked);
-    application::load(&config, &backends, &handle, &loader, &components, None, None)
+    let loaded = application::load(&config, &backends, &handle, &loader, &components, None, None)
         .await
         .map_err(Findings::Wrong)?;
+    let crowded = loaded.crowded(&config);
     // What is locked is meant to stay, and needs no registry.
     let moved = if args.locked { Vec::new() } else { components.moved(&config).await };
     let mut config = Arc::unwrap_or_clone(config);
-    config.warnings.extend(moved);
+    config.warnings.extend(crowded.into_iter().chain(moved));
     Ok(Arc::new(config))
 }
 

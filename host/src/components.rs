@@ -287,7 +287,7 @@ fn credentials() -> CredentialFiles {
 }
 
 /// A finding at the line of a service.
-fn at(
+pub(crate) fn at(
     config: &Config,
     service: &ServiceConfig,
     severity: Severity,

@@ -32,6 +32,8 @@ pub struct Report {
     pub exports: Vec<String>,
     /// Requests that one instance serves at the same time, unless the application file says otherwise.
     pub per_instance: usize,
+    /// Imports that hold a whole instance while they wait: with one of them, it serves one request at a time.
+    pub blocking: Vec<String>,
 }
 
 /// One grant that a component needs.
@@ -79,6 +81,7 @@ pub(crate) fn report(file: &ComponentFile) -> Result<Report> {
     let imports = imports(&engine, &importing);
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
     let is_of_0_3 = handler.as_deref().is_some_and(|name| name.contains("/handler@0.3"));
+    let blocking: Vec<String> = link::blocking(&imports).into_iter().cloned().collect();
     let grants = needs(&imports)
         .into_iter()
         .map(|(capability, import)| Grant { key: capability.key(), import })
@@ -90,9 +93,10 @@ pub(crate) fn report(file: &ComponentFile) -> Result<Report> {
         handler,
         grants,
         missing: link::missing(&engine, &importing)?,
+        per_instance: if is_of_0_3 && blocking.is_empty() { file.per_instance() } else { 1 },
+        blocking,
         imports,
         exports,
-        per_instance: if is_of_0_3 { file.per_instance() } else { 1 },
     })
 }
 
@@ -128,6 +132,9 @@ impl Report {
 impl Report {
     /// How its instances are shared by default.
     fn sharing(&self) -> String {
+        if let Some(import) = self.blocking.first() {
+            return format!("one request at a time: {import} holds it while it waits");
+        }
         match self.per_instance {
             1 => {
                 "one request at a time ('per-instance' sets another bound for WASI 0.3)".to_string()

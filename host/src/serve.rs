@@ -51,6 +51,7 @@ use wasm_host_service::registry::{Registry, RegistryHandle};
 use wasm_host_service::store::Store;
 use wasm_host_service::swap::Swaps;
 use wasm_host_service::traffic::Traffic;
+use wasm_host_settings::diagnostic::Diagnostic;
 use wasm_host_settings::value::Listen;
 use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
@@ -200,9 +201,8 @@ struct Started {
     lock: Lock,
 }
 
-async fn start(args: &cli::Serve) -> Result<Started, Exit> {
-    let mut config = read(args)?;
-    for warning in &config.warnings {
+fn warn(warnings: &[Diagnostic]) {
+    for warning in warnings {
         match log::is_json() {
             true => {
                 eprint!("{}", log::object("warn", &warning.to_string(), serde_json::Value::Null))
@@ -210,6 +210,11 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
             false => eprintln!("{}", told(&warning.to_string())),
         }
     }
+}
+
+async fn start(args: &cli::Serve) -> Result<Started, Exit> {
+    let mut config = read(args)?;
+    warn(&config.warnings);
     config.http.limits.connections = descriptors::raise(config.http.limits.connections);
     let config = Arc::new(config);
     if args.watch {
@@ -241,7 +246,9 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let components = Components::new(&config, args.locked);
     let (kept, observer) = (Some(&store), Some(&recorder));
     let load = application::load(&config, &backends, &handle, &loader, &components, kept, observer);
-    let Application { registry, slots } = load.await?;
+    let loaded = load.await?;
+    warn(&loaded.crowded(&config));
+    let Application { registry, slots } = loaded;
     let swaps = Swaps::new(slots, loader, store);
     let bind = async |listen: &Listen, write_idle| {
         Listener::bind(&listen.host, listen.port, write_idle).await

@@ -23,6 +23,7 @@ pub mod journal;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
+pub mod reader;
 pub mod sql;
 pub mod stream;
 #[cfg(test)]
@@ -82,6 +83,10 @@ pub trait Capability: Sync + 'static {
     /// The linker has them already.
     fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
 
+    /// The interfaces of the package whose functions are no `async func`, by name: while one of them waits, so does the
+    /// whole instance that calls it.
+    const BLOCKING: &'static [&'static str] = &[];
+
     /// A grant whose functions are called through a seam: in front of `backend`, or in place of one. None for a
     /// capability whose calls have a form of their own in cases.
     fn with_seam(_seam: Arc<dyn Seam>, _backend: Option<Self::Grant>) -> Option<Self::Grant> {
@@ -96,6 +101,9 @@ pub trait AnyCapability: Sync {
 
     /// [`Capability::PACKAGE`]
     fn package(&self) -> &'static str;
+
+    /// [`Capability::BLOCKING`]
+    fn blocking(&self) -> &'static [&'static str];
 
     /// [`Capability::read`]
     fn read<'t>(
@@ -158,6 +166,10 @@ impl<C: Capability> AnyCapability for C {
 
     fn package(&self) -> &'static str {
         C::PACKAGE
+    }
+
+    fn blocking(&self) -> &'static [&'static str] {
+        C::BLOCKING
     }
 
     fn read<'t>(

@@ -14,6 +14,7 @@ mod address;
 mod again;
 mod api;
 mod bindings;
+mod blocking;
 mod client;
 mod decode;
 mod error;

@@ -12,6 +12,7 @@
 mod awaited;
 pub mod backend;
 mod bindings;
+mod blocking;
 mod connection;
 mod convert;
 mod error;

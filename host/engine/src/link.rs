@@ -101,6 +101,16 @@ pub fn needs(imports: &[String]) -> Vec<(Known, String)> {
     needs
 }
 
+/// The imports that a component waits in as a whole: it serves one request at a time.
+pub fn blocking(imports: &[String]) -> Vec<&String> {
+    let blocks = |import: &str| {
+        let interface = import.split_once('/').map_or("", |(_, interface)| interface);
+        let name = interface.split('@').next().unwrap_or_default();
+        capability_of(import).is_some_and(|capability| capability.blocking().contains(&name))
+    };
+    imports.iter().filter(|import| blocks(import)).collect()
+}
+
 /// Check a component's imports against the keys of what is granted, without linking anything.
 pub fn check(imports: &[String], granted: &[&str]) -> Result<(), Refusal> {
     for (capability, import) in needs(imports) {
@@ -215,6 +225,19 @@ mod tests {
 
     fn strings(imports: &[&str]) -> Vec<String> {
         imports.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn imports_that_hold_an_instance_are_known_by_name() {
+        let imports = strings(&[
+            "wasi:io/poll@0.2.6",
+            "wasm-host:postgres/blocking@0.1.0",
+            "wasm-host:postgres/types@0.1.0",
+            "wasm-host:ollama/inference@0.1.0",
+            "acme:coyote/blocking@1.0.0",
+            "blocking",
+        ]);
+        assert_eq!(blocking(&imports), ["wasm-host:postgres/blocking@0.1.0"]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub use self::shared::{Retirement, Shared};
 pub use self::wait::call;
 pub use self::work::ProcessorTime;
 use crate::Engine;
+use crate::link;
 use crate::memory::OverBudget;
 use crate::state::{Grants, State};
 use wasm_host_capabilities::budget::Whose;
@@ -95,6 +96,10 @@ impl Policy {
         if exclusive {
             per_instance = 1;
             reuse = limits.reuse.unwrap_or(1);
+        }
+        if blocks(&pre, &engine) {
+            // A neighbour would wait whenever one of them does, and the file cannot change that.
+            per_instance = 1;
         }
         let shared = Arc::new(Shared::of(grants.processor_time.clone()));
         Self {
@@ -344,6 +349,15 @@ impl Policy {
     fn is_large(&self, store: &Store<State>) -> bool {
         self.shares_processors() && store.data().memory.used() > limits::LARGE_STORE_BYTES
     }
+}
+
+/// Whether a call that waits holds all of an instance, whatever its version of WASI.
+fn blocks(pre: &ProxyPre<State>, engine: &Engine) -> bool {
+    let component = match pre {
+        ProxyPre::P2(pre) => pre.instance_pre().component(),
+        ProxyPre::P3(pre) => pre.instance_pre().component(),
+    };
+    !link::blocking(&link::imports(engine, component)).is_empty()
 }
 
 /// A store and its place in the host, which it gives up in this order.

@@ -19,7 +19,7 @@ use super::backend::{
     Body, Call, ChatRequest, EmbedRequest, Embeddings, Error, Event, GenerateRequest, Loaded,
     Model, Progress, Server, Stream, Summary,
 };
-use super::bindings::{inference, models, proxy, types};
+use super::bindings::{blocking, inference, models, proxy, types};
 use super::models::Models;
 use super::{OllamaConfig, json};
 use crate::Capability;
@@ -39,6 +39,7 @@ pub struct Ollama;
 impl Capability for Ollama {
     const KEY: &'static str = "ollama";
     const PACKAGE: &'static str = "wasm-host:ollama";
+    const BLOCKING: &'static [&'static str] = &["blocking"];
     type Settings = OllamaConfig;
     type Grant = Arc<dyn Server>;
 
@@ -64,7 +65,8 @@ impl Capability for Ollama {
         types::add_to_linker::<T, Self>(linker, T::instance)?;
         models::add_to_linker::<T, Self>(linker, T::instance)?;
         inference::add_to_linker::<T, Self>(linker, T::instance)?;
-        proxy::add_to_linker::<T, Self>(linker, T::instance)
+        proxy::add_to_linker::<T, Self>(linker, T::instance)?;
+        blocking::add_to_linker::<T, Self>(linker, T::instance)
     }
 }
 
@@ -73,7 +75,7 @@ impl HasData for Ollama {
 }
 
 /// A result that a guest sees within one that only the host sees.
-type Answer<T> = wasmtime::Result<Result<T, Error>>;
+pub(super) type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 /// A stream and its end, as a guest receives them.
 type Streamed<T, S> = (StreamReader<T>, FutureReader<Result<S, Error>>);
@@ -126,10 +128,7 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
         store: &Accessor<T, Self>,
         request: ChatRequest,
     ) -> Answer<Streamed<Event, Summary>> {
-        let ChatRequest { model, messages, extra } = &request;
-        let texts = messages.iter().flat_map(|message| [&message.role, &message.content]);
-        let extras = messages.iter().map(|message| &message.extra);
-        let given = given(texts.chain([model]), extras.chain([extra]));
+        let given = given_chat(&request);
         let answer = call(store, given, |server, caller| server.chat(request, caller)).await;
         hand_over(store, answer)
     }
@@ -138,15 +137,13 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
         store: &Accessor<T, Self>,
         request: GenerateRequest,
     ) -> Answer<Streamed<Event, Summary>> {
-        let GenerateRequest { model, prompt, extra } = &request;
-        let given = given(prompt.iter().chain([model]), [extra]);
+        let given = given_generate(&request);
         let answer = call(store, given, |server, caller| server.generate(request, caller)).await;
         hand_over(store, answer)
     }
 
     async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
-        let EmbedRequest { model, input, extra } = &request;
-        let given = given(input.iter().chain([model]), [extra]);
+        let given = given_embed(&request);
         Ok(call(store, given, |server, caller| server.embed(request, caller)).await)
     }
 }
@@ -156,7 +153,7 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
         store: &Accessor<T, Self>,
         request: Resource<Request>,
     ) -> Answer<Resource<Response>> {
-        let begun = begin(store);
+        let begun = store.with(|mut access| begin(&mut access));
         // The request is the host's now, whatever comes of it.
         let request = match store.with(|access| take(access, request))? {
             Ok(request) => request,
@@ -190,39 +187,65 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
 }
 
 /// What a call needs.
-struct Begun {
+pub(super) struct Begun {
     server: Arc<dyn Server>,
     holdings: Holdings,
     /// The request that the calling guest task serves.
     caller: RequestContext,
 }
 
-fn begin<T: 'static>(store: &Accessor<T, Ollama>) -> Result<Begun, Error> {
-    store.with(|mut access| {
-        let request = calling_request(&mut access, |access| access.get().requests);
-        let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
-        let server = access.get().granted.of::<Ollama>().cloned().ok_or_else(missing)?;
-        let caller = request.unwrap_or_else(RequestContext::of_no_request);
-        let holdings = access.get().holdings.clone();
-        Ok(Begun { server, holdings, caller })
-    })
+pub(super) fn begin<T: 'static>(access: &mut Access<'_, T, Ollama>) -> Result<Begun, Error> {
+    let request = calling_request(access, |access| access.get().requests);
+    let missing = || Error::Unreachable("no Ollama server is granted here".to_string());
+    let server = access.get().granted.of::<Ollama>().cloned().ok_or_else(missing)?;
+    let caller = request.unwrap_or_else(RequestContext::of_no_request);
+    let holdings = access.get().holdings.clone();
+    Ok(Begun { server, holdings, caller })
 }
 
-/// Ask the granted server. What the guest has given, of `given` bytes, is held for it until the call ends.
 async fn call<T: 'static, R>(
     store: &Accessor<T, Ollama>,
     given: Result<usize, Error>,
     ask: impl for<'s> FnOnce(&'s dyn Server, RequestContext) -> Call<'s, R>,
 ) -> Result<R, Error> {
-    let Begun { server, holdings, caller } = begin(store)?;
-    let held = holdings.hold_call(given?).map_err(|exhausted| busy(&exhausted))?;
-    let _place = holdings.place(caller.cancel()).await.ok_or(Error::Cancelled)?;
-    on_account_of(held, ask(&*server, caller)).await
+    store.with(|mut access| begin(&mut access))?.call(given, ask).await
+}
+
+impl Begun {
+    /// Ask the granted server. What the guest has given, of `given` bytes, is held for it until the call ends.
+    pub(super) async fn call<R>(
+        self,
+        given: Result<usize, Error>,
+        ask: impl for<'s> FnOnce(&'s dyn Server, RequestContext) -> Call<'s, R>,
+    ) -> Result<R, Error> {
+        let Self { server, holdings, caller } = self;
+        let held = holdings.hold_call(given?).map_err(|exhausted| busy(&exhausted))?;
+        let _place = holdings.place(caller.cancel()).await.ok_or(Error::Cancelled)?;
+        on_account_of(held, ask(&*server, caller)).await
+    }
+}
+
+/// What a request gives, in bytes; see [`given`].
+pub(super) fn given_chat(request: &ChatRequest) -> Result<usize, Error> {
+    let ChatRequest { model, messages, extra } = request;
+    let texts = messages.iter().flat_map(|message| [&message.role, &message.content]);
+    let extras = messages.iter().map(|message| &message.extra);
+    given(texts.chain([model]), extras.chain([extra]))
+}
+
+pub(super) fn given_generate(request: &GenerateRequest) -> Result<usize, Error> {
+    let GenerateRequest { model, prompt, extra } = request;
+    given(prompt.iter().chain([model]), [extra])
+}
+
+pub(super) fn given_embed(request: &EmbedRequest) -> Result<usize, Error> {
+    let EmbedRequest { model, input, extra } = request;
+    given(input.iter().chain([model]), [extra])
 }
 
 /// Bytes of what a guest has given: each as it is or as a string of JSON, whichever is more. An error, if it is more
 /// than can be sent.
-fn given<'a>(
+pub(super) fn given<'a>(
     texts: impl IntoIterator<Item = &'a String>,
     extras: impl IntoIterator<Item = &'a Option<String>>,
 ) -> Result<usize, Error> {

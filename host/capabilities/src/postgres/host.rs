@@ -11,7 +11,7 @@ use wasmtime::component::{
 };
 
 use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction, Value};
-use super::bindings::{client, types};
+use super::bindings::{blocking, client, types};
 use super::notices::{Caller, on_behalf_of};
 use super::{Awaited, PgDatabase, PostgresConfig, parameters};
 use crate::Capability;
@@ -29,6 +29,7 @@ pub struct Postgres;
 impl Capability for Postgres {
     const KEY: &'static str = "postgres";
     const PACKAGE: &'static str = "wasm-host:postgres";
+    const BLOCKING: &'static [&'static str] = &["blocking"];
     type Settings = PostgresConfig;
     type Grant = Arc<dyn Database>;
 
@@ -55,7 +56,8 @@ impl Capability for Postgres {
 
     fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
         types::add_to_linker::<T, Self>(linker, T::instance)?;
-        client::add_to_linker::<T, Self>(linker, T::instance)
+        client::add_to_linker::<T, Self>(linker, T::instance)?;
+        blocking::add_to_linker::<T, Self>(linker, T::instance)
     }
 }
 
@@ -79,7 +81,7 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Answer, Error>> {
-        let (database, call) = match database(accessor) {
+        let (database, call) = match accessor.with(|mut access| database(&mut access)) {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
@@ -93,7 +95,7 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        Ok(match database(accessor) {
+        Ok(match accessor.with(|mut access| database(&mut access)) {
             Ok((database, call)) => {
                 let given = given(&statement, &parameters);
                 call.run(given, |request| database.execute(statement, parameters, request)).await
@@ -105,7 +107,7 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
     async fn begin(
         accessor: &Accessor<T, Self>,
     ) -> wasmtime::Result<Result<Resource<OpenTransaction>, Error>> {
-        let begun = match database(accessor) {
+        let begun = match accessor.with(|mut access| database(&mut access)) {
             Ok((database, call)) => call.run(Ok(0), |request| database.begin(request)).await,
             Err(error) => Err(error),
         };
@@ -169,7 +171,7 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
 }
 
 /// A call of a guest, and the request that it serves.
-struct Call {
+pub(super) struct Call {
     caller: Caller,
     holdings: Holdings,
     /// It may have to wait for others of its instance. One of a transaction may not: those could be waiting for the
@@ -178,7 +180,7 @@ struct Call {
 }
 
 impl Call {
-    fn of<T: Send + 'static>(access: &mut Access<'_, T, Postgres>, waits: bool) -> Self {
+    pub(super) fn of<T: Send + 'static>(access: &mut Access<'_, T, Postgres>, waits: bool) -> Self {
         let request = calling_request(access, |access| access.get().requests);
         let InstanceView { journal, holdings, .. } = access.get();
         let (journal, holdings) = (journal.clone(), holdings.clone());
@@ -187,7 +189,7 @@ impl Call {
 
     /// `begin` is given the request that the call is made for; the call's arguments have `arguments` bytes. What the
     /// server says meanwhile goes to that request.
-    async fn run<'a, T>(
+    pub(super) async fn run<'a, T>(
         self,
         arguments: Result<usize, Error>,
         begin: impl FnOnce(RequestContext) -> Reply<'a, T>,
@@ -207,20 +209,18 @@ impl Call {
 }
 
 /// Bytes of what a guest has handed over. More than can be sent is not held until there is a connection.
-fn given(statement: &str, parameters: &[Value]) -> Result<usize, Error> {
+pub(super) fn given(statement: &str, parameters: &[Value]) -> Result<usize, Error> {
     Ok(statement.len().saturating_add(parameters::held_bytes(parameters)?))
 }
 
-fn database<T: Send + 'static>(
-    accessor: &Accessor<T, Postgres>,
+pub(super) fn database<T: Send + 'static>(
+    access: &mut Access<'_, T, Postgres>,
 ) -> Result<(Arc<dyn Database>, Call), Error> {
-    accessor.with(|mut access| {
-        let call = Call::of(&mut access, true);
-        match access.get().granted.of::<Postgres>() {
-            Some(database) => Ok((database.clone(), call)),
-            None => Err(Error::Unavailable("no database is granted to this component".to_string())),
-        }
-    })
+    let call = Call::of(access, true);
+    match access.get().granted.of::<Postgres>() {
+        Some(database) => Ok((database.clone(), call)),
+        None => Err(Error::Unavailable("no database is granted to this component".to_string())),
+    }
 }
 
 fn transaction<T: Send + 'static>(

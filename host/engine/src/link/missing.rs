@@ -83,8 +83,8 @@ const INTERFACES: &[(&str, &str, &[&str])] = &[
     ("wasi:http", "0.3", &["types", "client"]),
     ("wasi:random", "0.3", &["random", "insecure", "insecure-seed"]),
     ("wasi:sockets", "0.3", &["types", "ip-name-lookup"]),
-    ("wasm-host:postgres", "0.1", &["types", "client"]),
-    ("wasm-host:ollama", "0.1", &["types", "models", "inference", "proxy"]),
+    ("wasm-host:postgres", "0.1", &["types", "client", "blocking"]),
+    ("wasm-host:ollama", "0.1", &["types", "models", "inference", "proxy", "blocking"]),
 ];
 
 const HANDLER: &str = "as an import it is another service: call that by name with wasi:http/client@0.3 or \
