@@ -4,12 +4,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, Error, anyhow};
 
 use crate::cli;
 use crate::exit::Exit;
 use wasm_host_config::{ComponentConfig, Config};
 use wasm_host_system::{output, whole};
+use wasm_host_templates::bindings;
 use wasm_host_templates::wit::{self, Granted, Style, WRITTEN};
 
 /// Where a service has its interfaces, below the folder of its sources.
@@ -47,6 +48,9 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
         return Ok(());
     };
     write(folder, &wit::files(name, style, granted))?;
+    if let Some(bindings) = &args.bindings {
+        put(bindings, &bindings::c(name, style, granted).map_err(Error::new)?)?;
+    }
     output::show(&format!("{name}: {}\n", folder.join("world.wit").display()));
     Ok(())
 }
@@ -95,6 +99,11 @@ fn write(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Exit> {
     if deps.is_dir() {
         fs::remove_dir_all(&deps).with_context(|| format!("cannot replace {}", deps.display()))?;
     }
+    put(folder, files)?;
+    Ok(())
+}
+
+fn put(folder: &Path, files: &[(PathBuf, String)]) -> anyhow::Result<()> {
     for (path, text) in files {
         let path = folder.join(path);
         let parent = whole::folder_of(&path);

@@ -51,6 +51,7 @@ pub enum Lang {
     Rust,
     Python,
     Javascript,
+    C,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -74,6 +75,9 @@ pub struct Wit {
     /// has]
     #[arg(long)]
     pub blocking: bool,
+    /// The folder to write the same to as C, too: service.c and service.h, in place of those that are there.
+    #[arg(long, value_name = "DIR", requires = "output")]
+    pub bindings: Option<PathBuf>,
     /// The application file.
     #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
@@ -103,6 +107,7 @@ impl Template {
             Lang::Rust => Language::Rust,
             Lang::Python => Language::Python,
             Lang::Javascript => Language::JavaScript,
+            Lang::C => Language::C,
         }
     }
 

@@ -1,11 +1,16 @@
 //! The languages, with what builds each.
 
-use crate::wit::{Style, has_blocking};
+use crate::wit::{Style, Wasi, has_blocking};
 use crate::{SERVICES, With};
 
 /// Versions of tools, which templates name.
-pub(crate) const VERSIONS: [(&str, &str); 3] =
-    [("rust", "1.95.0"), ("componentize-py", "0.25.1"), ("componentize-qjs", "0.4.5")];
+pub(crate) const VERSIONS: [(&str, &str); 5] = [
+    ("rust", "1.95.0"),
+    ("componentize-py", "0.25.1"),
+    ("componentize-qjs", "0.4.5"),
+    ("ziglang", "0.17.0"),
+    ("wasm-tools", "1.262.0.0"),
+];
 
 /// What a service is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +18,11 @@ pub enum Language {
     Rust,
     Python,
     JavaScript,
+    C,
 }
 
 impl Language {
-    pub const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::JavaScript];
+    pub const ALL: [Self; 4] = [Self::Rust, Self::Python, Self::JavaScript, Self::C];
 
     /// As the command line has it.
     pub fn name(self) -> &'static str {
@@ -24,6 +30,7 @@ impl Language {
             Self::Rust => "rust",
             Self::Python => "python",
             Self::JavaScript => "javascript",
+            Self::C => "c",
         }
     }
 
@@ -34,7 +41,9 @@ impl Language {
             Self::Rust => {
                 format!("target/wasm32-wasip2/release/{}.wasm", service.replace('-', "_"))
             }
-            Self::Python | Self::JavaScript => format!("target/components/{service}.wasm"),
+            Self::Python | Self::JavaScript | Self::C => {
+                format!("target/components/{service}.wasm")
+            }
         }
     }
 
@@ -78,6 +87,7 @@ impl Language {
                 "--output",
                 &component,
             ],
+            Self::C => vec!["python3", "build.py", &component],
         };
         words.into_iter().map(str::to_owned).collect()
     }
@@ -88,6 +98,7 @@ impl Language {
             Self::Rust => &["cargo"],
             Self::Python => &["componentize-py"],
             Self::JavaScript => &["node", "componentize-qjs"],
+            Self::C => &["python3", "wasm-tools"],
         }
     }
 
@@ -97,6 +108,7 @@ impl Language {
             Self::Rust => None,
             Self::Python => Some(Style::ASYNC),
             Self::JavaScript => Some(Style::BLOCKING),
+            Self::C => Some(Style { wasi: Wasi::P2, is_blocking: true }),
         }
     }
 

@@ -4,6 +4,7 @@
 //! that nothing is fetched.
 
 pub mod application;
+pub mod bindings;
 mod language;
 mod render;
 mod vendor;
@@ -12,7 +13,6 @@ pub mod wit;
 use std::path::PathBuf;
 
 pub use language::Language;
-pub use vendor::Damaged;
 
 use render::Values;
 
@@ -21,6 +21,17 @@ pub const SERVICES: &str = "services";
 
 /// The model that services ask: small, and in Ollama's library.
 const MODEL: &str = "tinyllama";
+
+/// What is in the program is not as it was made.
+#[derive(Debug, thiserror::Error)]
+#[error("the templates in this program are damaged: {0}")]
+pub struct Damaged(String);
+
+impl Damaged {
+    fn new(why: String) -> Self {
+        Self(why)
+    }
+}
 
 /// A file of a new application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,12 +96,17 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
             ollama: service.with.ollama,
             calls: false,
         };
-        let interfaces = wit::files(service.name, style, granted);
-        files.extend(interfaces.into_iter().map(|(path, text)| NewFile {
-            path: PathBuf::from(&folder).join("wit").join(path),
+        let below = |place: &str, (path, text): (PathBuf, String)| NewFile {
+            path: PathBuf::from(&folder).join(place).join(path),
             text,
             is_shared: false,
-        }));
+        };
+        let interfaces = wit::files(service.name, style, granted);
+        files.extend(interfaces.into_iter().map(|file| below("wit", file)));
+        if service.language == Language::C {
+            let bindings = bindings::c(service.name, style, granted)?;
+            files.extend(bindings.into_iter().map(|file| below("bindings", file)));
+        }
     }
     Ok(files)
 }

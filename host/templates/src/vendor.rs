@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use toml::{Table, Value};
 
-use crate::{NewFile, render};
+use crate::{Damaged, NewFile, render};
 
 static GUEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../components/guest/src");
 static DERIVE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../components/guest-derive/src");
@@ -24,11 +24,6 @@ const DERIVE_NAME: &str = "wasm-host-guest-derive";
 
 /// The folders of `wit` that the library's bindings are made of.
 const USED: [&str; 4] = ["postgres", "ollama", "service", "deps/wasi-0.3"];
-
-/// What is in the program is not as it was made.
-#[derive(Debug, thiserror::Error)]
-#[error("the library for Rust in this program is damaged: {0}")]
-pub struct Damaged(String);
 
 /// The library in `vendor`, and the versions of its crates for the service in a folder.
 pub(crate) fn files(service: &str, folder: &str) -> Result<Vec<NewFile>, Damaged> {
@@ -59,7 +54,7 @@ fn shared(path: PathBuf, text: String) -> NewFile {
 }
 
 fn table(text: &str) -> Result<Table, Damaged> {
-    text.parse().map_err(|error| Damaged(format!("{error}")))
+    text.parse().map_err(|error: toml::de::Error| Damaged::new(error.to_string()))
 }
 
 /// A manifest that stands by itself: what it has of the workspace is written out, and what only its own tests need is
@@ -69,7 +64,7 @@ fn manifest(text: &str) -> Result<String, Damaged> {
     let of_workspace = |path: [&str; 2]| {
         let table = workspace.get("workspace").and_then(|it| it.get(path[0]));
         let value = table.and_then(|table| table.get(path[1]));
-        value.cloned().ok_or_else(|| Damaged(format!("no {} in the workspace", path[1])))
+        value.cloned().ok_or_else(|| Damaged::new(format!("no {} in the workspace", path[1])))
     };
     let mut manifest = table(text)?;
     manifest.remove("dev-dependencies");
@@ -93,7 +88,7 @@ fn manifest(text: &str) -> Result<String, Damaged> {
             *value = Value::Table(whole);
         }
     }
-    toml::to_string(&manifest).map_err(|error| Damaged(error.to_string()))
+    toml::to_string(&manifest).map_err(|error| Damaged::new(error.to_string()))
 }
 
 fn is_inherited(value: &Value) -> bool {
@@ -136,5 +131,5 @@ fn lock(service: &str) -> Result<String, Damaged> {
         ("version".to_owned(), version),
         ("package".to_owned(), Value::Array(kept)),
     ]);
-    toml::to_string(&lock).map_err(|error| Damaged(error.to_string()))
+    toml::to_string(&lock).map_err(|error| Damaged::new(error.to_string()))
 }
