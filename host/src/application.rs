@@ -364,6 +364,9 @@ fn diagnose(
             ComponentSource::Crate(name) => component_path(config, &component.source)
                 .filter(|path| !path.exists())
                 .map(|_| format!("build components/{name} with `cargo xtask build`")),
+            ComponentSource::File(path) if component.build.is_some() && !path.exists() => {
+                Some(format!("build it with `wasm-host build {}`", service.name))
+            }
             _ => None,
         },
     };

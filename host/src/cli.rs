@@ -2,6 +2,7 @@
 
 mod deploy;
 mod image;
+mod project;
 mod registry;
 mod values;
 
@@ -15,6 +16,7 @@ use clap_complete::ArgValueCandidates;
 use self::deploy::pause;
 pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
+pub use self::project::{Add, Build, New, Template, Wit};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 use self::values::{folder, moment, name, slower, span_id, trace_id};
 use crate::client::names::{components, services};
@@ -41,6 +43,14 @@ pub enum Command {
     Serve(Serve),
     /// Check everything that `serve` checks, without opening a port.
     Check(Check),
+    /// Make a new application with a service, its tests and its build; nothing is fetched.
+    New(New),
+    /// Add a service to the application in this folder.
+    Add(Add),
+    /// Print the interfaces that a service is granted, or write them where its bindings are made.
+    Wit(Wit),
+    /// Build the components of an application by the commands that its file says.
+    Build(Build),
     /// Run the test cases of components, alone and without any backend.
     Test(Test),
     /// Show what a component imports and exports, and which grants it needs.
@@ -146,8 +156,9 @@ pub struct Check {
 
 #[derive(Args, Debug)]
 pub struct Test {
-    /// Folders of components, whose cases are in `cases`, or component files (.wasm).
-    #[arg(value_name = "FOLDER | COMPONENT.wasm", required = true)]
+    /// Folders of components, whose cases are in `cases`, or component files (.wasm). Without any, the services of
+    /// wasm-host.toml that have a `source`.
+    #[arg(value_name = "FOLDER | COMPONENT.wasm")]
     pub paths: Vec<PathBuf>,
     /// The folder of the cases, instead of the components' own.
     #[arg(long, value_name = "DIR")]

@@ -9,7 +9,9 @@ use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
 use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, deploy, image, inspect, registry, serve, test};
+use wasm_host::{
+    build, check, client, deploy, image, inspect, registry, scaffold, serve, test, wit,
+};
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
@@ -92,6 +94,10 @@ async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Serve(args) => serve::serve(args).await,
         Command::Check(args) => check::check(args).await,
+        Command::New(args) => scaffold::new(args).await,
+        Command::Add(args) => scaffold::add(args).await,
+        Command::Wit(args) => wit::wit(&args),
+        Command::Build(args) => build::build(args).await,
         Command::Test(args) => test::test(args).await,
         Command::Push(args) => registry::push(args).await,
         Command::Pull(args) => registry::pull(args).await,

@@ -73,6 +73,9 @@ impl Recordings {
         let component = self.config.services.get(service).and_then(|it| it.component());
         match component.map(|component| &component.source) {
             Some(ComponentSource::Crate(name)) => Path::new("components").join(name).join(CASES),
+            _ if let Some(folder) = component.and_then(|component| component.sources.as_ref()) => {
+                folder.strip_prefix(&self.config.folder).unwrap_or(folder).join(CASES)
+            }
             // A component that is served by itself has no other beside it.
             _ if self.config.file.is_none() => PathBuf::from(CASES),
             _ => Path::new(CASES).join(service),

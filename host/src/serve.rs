@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use self::running::{serve_control, serve_probes, serve_public};
 use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
+use crate::build;
 use crate::cli::{self, Format};
 use crate::colour::told;
 use crate::components::Components;
@@ -217,6 +218,9 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     warn(&config.warnings);
     config.http.limits.connections = descriptors::raise(config.http.limits.connections);
     let config = Arc::new(config);
+    if args.watch {
+        build::missing(&config).await?;
+    }
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
     let figures = Figures::default();

@@ -7,8 +7,10 @@ use std::{fs, io, thread};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::cli::{Format, Test};
+use crate::application::component_path;
+use crate::cli::{APPLICATION_FILE, Format, Test};
 use crate::exit::Exit;
+use wasm_host_config::Config;
 use wasm_host_limits::testkit as bounds;
 use wasm_host_system::output;
 use wasm_host_system::table;
@@ -35,10 +37,9 @@ fn run(args: &Test) -> Result<(), Exit> {
     // All case files are read before anything runs: a wrong one is reported at once.
     let (mut wrong, mut empty) = (Vec::new(), Vec::new());
     let mut work: Vec<(Place, Vec<CaseFile>)> = Vec::new();
-    for path in &args.paths {
-        let place = Place::of(path).map_err(usage)?;
+    for place in places(args)? {
         let Some(folder) = args.cases.as_deref().or(place.cases.as_deref()) else {
-            let path = path.display();
+            let path = place.component.display();
             return Err(usage(anyhow!(
                 "{path} is a file; say with --cases DIR where its cases are"
             )));
@@ -94,6 +95,37 @@ fn run(args: &Test) -> Result<(), Exit> {
         return Err(Exit::Failed(anyhow!("no case has '{filter}' in COMPONENT/CASE, its name")));
     }
     if suites.iter().any(|suite| suite.failed() > 0) { Err(Exit::Told) } else { Ok(()) }
+}
+
+/// What is tested: what is given, or what the application file here names with its sources.
+fn places(args: &Test) -> Result<Vec<Place>, Exit> {
+    let usage = |error: anyhow::Error| Exit::Usage(format!("wasm-host: error: {error:#}"));
+    if !args.paths.is_empty() {
+        let places = args.paths.iter().map(|path| Place::of(path).map_err(usage));
+        return places.collect();
+    }
+    let (config, _) = Config::read_elsewhere(Path::new(APPLICATION_FILE), &|_| None)?;
+    let mut places = Vec::new();
+    for service in config.services.values() {
+        let Some(component) = service.component() else { continue };
+        let file = component_path(&config, &component.source);
+        let (Some(folder), Some(file)) = (&component.sources, file) else { continue };
+        if !file.is_file() {
+            let (name, file) = (&service.name, file.display());
+            return Err(usage(anyhow!(
+                "the component of {name} is not built: there is no {file}; run `wasm-host build {name}`"
+            )));
+        }
+        let cases = Some(folder.join("cases"));
+        places.push(Place { name: service.name.clone(), component: file, cases });
+    }
+    if places.is_empty() {
+        return Err(usage(anyhow!(
+            "no service of {APPLICATION_FILE} has a 'source', the folder with its cases; give a component's folder or \
+             its .wasm file"
+        )));
+    }
+    Ok(places)
 }
 
 fn select(

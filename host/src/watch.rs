@@ -4,7 +4,7 @@
 //! serves nothing itself and waits for nothing but its own files: builds and swaps run beside it.
 //! Whether a component is good is for the swap to say.
 
-mod build;
+mod builds;
 mod components;
 mod files;
 mod queue;
@@ -19,8 +19,8 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::build::{Build, Failure};
-use self::components::{Components, Occasion, Watched, time};
+use self::builds::{Builds, Ended};
+use self::components::{Components, Occasion, Watched, built_by, time};
 use self::files::{Change, Files, Root};
 use self::queue::Queue;
 use wasm_host_config::{ComponentSource, Config};
@@ -38,7 +38,9 @@ pub struct Watch {
     files: Files,
     looked: Instant,
     components: Vec<Watched>,
-    crates: BTreeSet<String>,
+    builds: Builds,
+    /// What is built at the start: crates, and components that are older than their sources.
+    old: BTreeSet<String>,
     /// The number of the application file among the single files.
     application: Option<usize>,
 }
@@ -56,8 +58,8 @@ struct Watcher {
     components: Components,
     application: Option<usize>,
     queue: Queue,
-    build: Option<Build>,
-    builds: JoinSet<(Result<(), Failure>, Duration)>,
+    builds: Builds,
+    running: JoinSet<(Ended, Duration)>,
     looked: Instant,
     next_look: Instant,
     stop: CancellationToken,
@@ -84,28 +86,27 @@ impl Watch {
             single.push(PathBuf::from(file));
             single.len() - 1
         });
-        let roots = roots(config, &crates);
+        let builds = Builds::of(config, !crates.is_empty());
+        let roots = [roots(config, &crates), builds.roots()].concat();
         // If the file system fails so badly that there is no first look, everything is new in the next.
         let look = move || Files::new(roots, single);
         let files = spawn_blocking(look).await.unwrap_or_else(|_| Files::new(vec![], vec![]));
-        Self { config: config.clone(), files, looked, components, crates, application }
+        let old = match builds.has_crates() {
+            true => crates,
+            false => BTreeSet::new(),
+        };
+        let old = old.into_iter().chain(builds.old(&files)).collect();
+        Self { config: config.clone(), files, looked, components, builds, old, application }
     }
 
     /// Watch from now on. Nothing that changed since the first look is missed.
     pub fn start(self, registry: Arc<Registry>, swaps: Arc<Swaps>) -> Watching {
         let stop = CancellationToken::new();
         let now = Instant::now();
-        let watch = &self.config.watch;
-        let folder = match self.config.folder.as_os_str().is_empty() {
-            true => PathBuf::from("."),
-            false => self.config.folder.clone(),
-        };
-        let build = watch.build.clone().filter(|_| !self.crates.is_empty());
-        let build = build.map(|words| Build { words, folder, timeout: watch.build_timeout });
         tracing::info!("watching {}", counted(self.files.len(), "file"));
         let mut queue = Queue::default();
-        if build.is_some() {
-            queue.begin(now, self.crates);
+        if !self.old.is_empty() {
+            queue.begin(now, self.old);
         }
         let folder = self.config.folder.clone();
         let components = Components::new(self.components, folder, registry, swaps);
@@ -114,8 +115,8 @@ impl Watch {
             components,
             application: self.application,
             queue,
-            build,
-            builds: JoinSet::new(),
+            builds: self.builds,
+            running: JoinSet::new(),
             looked: self.looked,
             next_look: now,
             stop: stop.clone(),
@@ -165,12 +166,10 @@ impl Watcher {
             let next = due.map_or(self.next_look, |due| due.min(self.next_look));
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(built) = self.builds.join_next() => {
-                    let (result, took) = built.unwrap_or_else(|error| {
-                        let reason = format!("the host failed while it ran: {error}");
-                        (Err(Failure { reason, output: Vec::new() }), Duration::ZERO)
-                    });
-                    self.built(result, took).await;
+                Some(built) = self.running.join_next() => {
+                    let (ended, took) =
+                        built.unwrap_or_else(|error| (self.queue.crashed(&error), Duration::ZERO));
+                    self.built(ended, took).await;
                 }
                 Some(()) = self.components.swapped() => {}
                 () = sleep_until(next) => {
@@ -180,7 +179,7 @@ impl Watcher {
             }
         }
         // The build ends by the same signal. Swaps go on without us, to their verdict.
-        while self.builds.join_next().await.is_some() {}
+        while self.running.join_next().await.is_some() {}
     }
 
     /// See what changed, and remember it.
@@ -227,38 +226,37 @@ impl Watcher {
 
     fn start_build(&mut self) {
         let Some(batch) = self.queue.start(Instant::now()) else { return };
-        let Some(build) = self.build.clone() else {
-            self.queue.finish(true);
-            return;
-        };
         let services = self.components.services_of(&batch.crates);
         match batch.causes.is_empty() {
             true => tracing::info!("{services}: building what may have changed before the start"),
             false => tracing::info!("{services}: {} changed; building", batch.cause()),
         }
-        let crates: Vec<&str> = batch.crates.iter().map(String::as_str).collect();
-        let (crates, stop) = (crates.join(","), self.stop.clone());
-        self.builds.spawn(async move {
+        let (builds, stop) = (self.builds.clone(), self.stop.clone());
+        self.running.spawn(async move {
             let started = Instant::now();
-            let result = build.run(&crates, &stop).await;
-            (result, started.elapsed())
+            let ended = builds.run(&batch.crates, &stop).await;
+            (ended, started.elapsed())
         });
     }
 
-    /// A build has ended.
-    async fn built(&mut self, result: Result<(), Failure>, took: Duration) {
-        // What it wrote is a part of it, and not a change of its own.
+    /// Builds have ended.
+    async fn built(&mut self, ended: Ended, took: Duration) {
+        // What they wrote is a part of them, and not a change of its own.
         self.look().await;
         self.components.disregard_built();
-        let Some(batch) = self.queue.finish(result.is_ok()) else { return };
+        let failed = ended.failed();
+        let Some(batch) = self.queue.finish(&failed) else { return };
         if self.stop.is_cancelled() {
             return;
         }
-        let services = self.components.services_of(&batch.crates);
-        if let Err(failure) = result {
-            let serving = self.components.still_serving(&batch.crates);
+        for (crates, failure) in &ended.failures {
+            let services = self.components.services_of(crates);
+            let serving = self.components.still_serving(crates);
             tracing::warn!("{services}: the build failed ({}); {serving}", failure.reason);
             show(&failure.output);
+        }
+        let good: BTreeSet<String> = batch.crates.difference(&failed).cloned().collect();
+        if good.is_empty() {
             return;
         }
         let cause = match batch.causes.is_empty() {
@@ -266,9 +264,10 @@ impl Watcher {
             false => format!("watch: {}", batch.cause()),
         };
         let occasion = Occasion { cause, saved: batch.saved, build: Some(took) };
-        let changed = self.components.bring_in_built(&occasion).await;
+        let changed = self.components.bring_in_built(&failed, &occasion).await;
         if !changed && !batch.causes.is_empty() {
-            let (took, serving) = (time(took), self.components.still_serving(&batch.crates));
+            let services = self.components.services_of(&good);
+            let (took, serving) = (time(took), self.components.still_serving(&good));
             tracing::info!("{services}: built in {took}, and nothing changed; {serving}");
         }
     }

@@ -25,6 +25,7 @@ mod isolation;
 mod listener;
 mod log;
 mod model_server;
+mod new;
 mod outbound;
 mod plain_components;
 mod pooler;

@@ -135,6 +135,7 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
             npm_packages(&guest.folder)?;
         }
         guests::toolchains::install()?;
+        npm_packages(&project::root().join("tests/templates"))?;
     }
     if need.opentelemetry {
         python::install("tests/opentelemetry", &project::root().join("target/opentelemetry"))?;

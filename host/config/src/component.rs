@@ -3,10 +3,11 @@
 //! It exists to turn them into a `ComponentConfig`. It must not know other services or resources.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::{
     ComponentConfig, ComponentSource, EnvironmentValue, Grants, Secret, ServiceKind, ServiceLimits,
-    disk, route,
+    command, disk, route,
 };
 use wasm_host_capabilities::outgoing::settings::outbound;
 use wasm_host_capabilities::postgres::has_literal_password;
@@ -21,24 +22,73 @@ use wasm_host_telemetry::secrets::holds_secret;
 /// Set by the host for the services that are granted.
 const RESERVED_VARIABLE: &str = "services__";
 
+const EXAMPLE: &str = "write it as a list of words, as in [\"cargo\", \"build\", \"--release\"]";
+
 pub(super) fn component(
     cx: &Context<'_>,
     name: &str,
     table: &Table<'_>,
     grants: Grants,
 ) -> Option<ServiceKind> {
-    let source = table.text(cx, "component").and_then(|written| source(cx, &written));
+    let source =
+        table.text(cx, "component").and_then(|written| source(cx, &written, table.has("build")));
     let environment = environment(cx, table);
     let health = table.text(cx, "health");
     let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
     let outbound = outbound(cx, name, table);
+    let sources = sources(cx, table);
+    let build = build(cx, table, source.as_ref());
     let limits = service_limits(cx, table);
-    let component =
-        ComponentConfig { source: source?, grants, outbound, environment, health, limits };
+    let component = ComponentConfig {
+        source: source?,
+        build,
+        sources,
+        grants,
+        outbound,
+        environment,
+        health,
+        limits,
+    };
     Some(ServiceKind::Component(Box::new(component)))
 }
 
-fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource> {
+/// What builds the component, if the file says it.
+fn build(
+    cx: &Context<'_>,
+    table: &Table<'_>,
+    source: Option<&ComponentSource>,
+) -> Option<Vec<String>> {
+    let words = table.texts(cx, "build")?;
+    command::check(cx, table, &words, EXAMPLE);
+    if let Some(ComponentSource::Crate(_) | ComponentSource::Registry(_)) = source {
+        let hint = "name the file that it writes as 'component', or remove 'build'; crates under components/ are \
+                    built by 'build' of [watch]";
+        cx.error(
+            &table.at("build"),
+            Problem::new("'build' makes a .wasm file, and 'component' is none", hint),
+        );
+    }
+    Some(words.into_iter().map(|word| word.value).collect())
+}
+
+/// Where its sources are. With a build, the folder of the file unless it says another one.
+fn sources(cx: &Context<'_>, table: &Table<'_>) -> Option<PathBuf> {
+    let Some(written) = table.text(cx, "source") else {
+        return table.has("build").then(|| cx.folder.to_owned());
+    };
+    let folder = cx.folder.join(&written.value);
+    if !disk::is_folder(&folder) {
+        let hint = cx.similar_path(&written.value).unwrap_or_else(|| {
+            "name the folder of its sources, from the folder of the application file".to_owned()
+        });
+        let message = format!("the folder {} does not exist", quoted(&written.value));
+        cx.error(&written.at, Problem::new(message, hint));
+    }
+    Some(folder)
+}
+
+/// `is_built`: what is not there yet is for its build to make.
+fn source(cx: &Context<'_>, written: &Located<String>, is_built: bool) -> Option<ComponentSource> {
     let text = written.value.as_str();
     if text.starts_with(SCHEME) {
         let reference = cx.checked(&written.at, Reference::parse(text));
@@ -46,7 +96,7 @@ fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource
     }
     if text.ends_with(".wasm") {
         let path = cx.path(What::Component, written);
-        if disk::is_file(&path) {
+        if is_built || disk::is_file(&path) {
             return Some(ComponentSource::File(path));
         }
         let hint = cx.similar_path(text).unwrap_or_else(|| {

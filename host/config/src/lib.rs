@@ -11,6 +11,7 @@
 //! Invariants: a `Config` names only resources and services that exist; its routes are distinct;
 //! its paths are joined with the folder of the file; no secret can be printed from it.
 
+mod command;
 mod component;
 mod cors;
 pub mod deploy;
@@ -58,7 +59,7 @@ use wasm_host_oci::settings::RegistriesConfig;
 use wasm_host_settings::Source;
 use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::context::Context;
-use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
+use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics, Problem};
 use wasm_host_settings::file::Table;
 use wasm_host_settings::named::Named;
 use wasm_host_settings::secret::{EnvironmentValue, Secret};
@@ -167,6 +168,11 @@ pub enum ServiceKind {
 #[derive(Clone, Debug)]
 pub struct ComponentConfig {
     pub source: ComponentSource,
+    /// A program and its arguments that make the component's file, run in `sources`. `None`: nothing does, or it is
+    /// a crate, which the one of `[watch]` builds.
+    pub build: Option<Vec<String>>,
+    /// Where its sources are, with its cases. `None`: the file does not say it.
+    pub sources: Option<PathBuf>,
     pub grants: Grants,
     /// Hosts outside that it may call. `None`: nothing.
     pub outbound: Option<OutboundConfig>,
@@ -199,6 +205,11 @@ pub struct Grants {
 pub struct NamedService {
     pub name: String,
     pub is_component: bool,
+}
+
+/// The one spelling of a route, or what is wrong with it.
+pub fn normalised_route(text: &str) -> Result<String, Problem> {
+    route::normalised(text)
 }
 
 // === impl Config ===
@@ -303,6 +314,8 @@ impl Config {
             cors: None,
             kind: ServiceKind::Component(Box::new(ComponentConfig {
                 source: ComponentSource::File(component.to_owned()),
+                build: None,
+                sources: None,
                 grants: Grants::default(),
                 outbound: None,
                 environment: BTreeMap::new(),

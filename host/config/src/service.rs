@@ -21,7 +21,7 @@ use wasm_host_settings::named::What;
 
 /// Before the keys that grant capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["component", "static", "route", "internal", "cors"];
-const OTHER_KEYS: &[&str] = &["services", "outbound", "environment", "health"];
+const OTHER_KEYS: &[&str] = &["services", "outbound", "environment", "health", "build", "source"];
 
 /// What a folder of files has in common with a component, beside its settings.
 const STATIC_KEYS: &[&str] = &["static", "route", "cors"];

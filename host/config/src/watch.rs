@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{ComponentSource, ServiceConfig, WatchConfig};
+use super::{ComponentSource, ServiceConfig, WatchConfig, command};
 use wasm_host_limits::host::WatchLimits;
 use wasm_host_limits::setting::Settings as _;
-use wasm_host_settings::context::{Context, Located};
-use wasm_host_settings::diagnostic::{Problem, quoted};
+use wasm_host_settings::context::Context;
+use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::file::Table;
 
 /// Builds the crates under components/ of this repository and of those made like it.
@@ -20,7 +20,7 @@ pub(super) fn watch(cx: &Context<'_>, root: &Table<'_>) -> WatchConfig {
     let table = root.section(cx, "watch", &[&["build"], &WatchLimits::keys()[..]].concat());
     let build = table.texts(cx, "build");
     if let Some(words) = &build {
-        check_command(cx, &table, words);
+        command::check(cx, &table, words, EXAMPLE);
     }
     WatchConfig {
         build: build.map(|words| words.into_iter().map(|word| word.value).collect()),
@@ -49,22 +49,4 @@ pub(super) fn with_default(
     }
     let default = || has_crate.then(|| DEFAULT_BUILD.map(str::to_owned).to_vec());
     WatchConfig { build: watch.build.or_else(default), ..watch }
-}
-
-fn check_command(cx: &Context<'_>, table: &Table<'_>, words: &[Located<String>]) {
-    match words {
-        [] => cx.error(&table.at("build"), Problem::new("'build' is empty", EXAMPLE)),
-        [program, ..] if program.value.is_empty() => {
-            cx.error(&program.at, Problem::new("'build' names no program", EXAMPLE));
-        }
-        // No shell takes it apart.
-        [program] if program.value.contains(char::is_whitespace) => {
-            let words: Vec<String> =
-                program.value.split_whitespace().map(|word| format!("{word:?}")).collect();
-            let message = format!("{} is one word with spaces", quoted(&program.value));
-            let hint = format!("did you mean [{}]?", words.join(", "));
-            cx.error(&program.at, Problem::new(message, hint));
-        }
-        _ => {}
-    }
 }

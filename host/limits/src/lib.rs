@@ -372,6 +372,9 @@ pub const WATCH_BUILD_GRACE: Duration = Duration::from_secs(1);
 /// open for ever.
 pub const WATCH_LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// Time to ask a compiler for the folder of its libraries, after a build that failed.
+pub const BUILD_QUESTION: Duration = Duration::from_secs(10);
+
 // === Output of guests ===
 
 /// Bytes of one log line; the rest of a longer one is dropped.

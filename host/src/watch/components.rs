@@ -21,10 +21,15 @@ use wasm_host_service::registry::Registry;
 use wasm_host_service::swap::{Request, Swaps};
 use wasm_host_system::digest::Digest;
 
+/// What names the build of a service among those of crates, whose names have no space.
+pub(super) fn built_by(service: &str) -> String {
+    format!("service {service}")
+}
+
 /// A component file, and what was in it the last time.
 pub(super) struct Watched {
     pub(super) path: PathBuf,
-    /// The crate that it is built from; none if it comes from elsewhere.
+    /// The crate that it is built from, or the service whose build makes it; none if it comes from elsewhere.
     built_from: Option<String>,
     services: Vec<String>,
     digest: Option<Digest>,
@@ -88,6 +93,9 @@ impl Watched {
             if let ComponentSource::Crate(name) = &component.source {
                 watched.built_from = Some(name.clone());
             }
+            if component.build.is_some() {
+                watched.built_from = Some(built_by(&service.name));
+            }
             watched.services.push(service.name.clone());
         }
         let mut all: Vec<Self> = all.into_values().collect();
@@ -147,11 +155,17 @@ impl Components {
         }
     }
 
-    /// Bring in what a good build made. Says whether there was anything new.
-    pub(super) async fn bring_in_built(&mut self, occasion: &Occasion) -> bool {
+    /// Bring in what builds made, but for those that `failed`. Says whether there was anything new.
+    pub(super) async fn bring_in_built(
+        &mut self,
+        failed: &BTreeSet<String>,
+        occasion: &Occasion,
+    ) -> bool {
         let mut changed = false;
         for index in 0..self.watched.len() {
-            if self.watched.get(index).is_some_and(Watched::is_built) {
+            let watched = self.watched.get(index);
+            let from = watched.and_then(|watched| watched.built_from.as_ref());
+            if from.is_some_and(|from| !failed.contains(from)) {
                 changed |= self.bring_in(index, occasion).await;
             }
         }

@@ -83,6 +83,12 @@ impl Files {
         self.sources.len() + self.files.len()
     }
 
+    /// When the newest file in the folder with this number was written.
+    pub(super) fn newest(&self, root: usize) -> Option<SystemTime> {
+        let of_root = self.sources.values().filter(|source| source.root == root);
+        of_root.map(|source| source.stamp.modified).max()
+    }
+
     /// What changed since the last look.
     pub(super) fn look(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -171,7 +177,7 @@ impl Stamp {
 fn is_left_out(name: &str) -> bool {
     name.starts_with(['.', '#'])
         || name.ends_with('~')
-        || matches!(name, "target" | "node_modules" | "4913")
+        || matches!(name, "target" | "node_modules" | "__pycache__" | "4913")
 }
 
 fn content(path: &Path, stamp: &Stamp) -> Option<u64> {
@@ -268,7 +274,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(&folder, "crate/lib.rs", "", 0);
         let mut files = watched(&folder);
-        for name in ["target/x", "src/.lib.rs.swp", "lib.rs~", "4913", "node_modules/a/b.js"] {
+        for name in [
+            "target/x",
+            "src/.lib.rs.swp",
+            "lib.rs~",
+            "4913",
+            "node_modules/a/b.js",
+            "__pycache__/a.pyc",
+        ] {
             write(&folder, &format!("crate/{name}"), "x", 0);
         }
         write(&folder, "crate/served.wasm", "x", 0);

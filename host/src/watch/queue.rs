@@ -5,8 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
+use super::builds::Ended;
+use crate::build::command::Failure;
 use wasm_host_limits as limits;
 
 /// Changes that come in bursts.
@@ -114,13 +117,18 @@ impl Queue {
         Some(batch)
     }
 
-    /// The build that runs has ended. Returns what it was for.
-    pub(super) fn finish(&mut self, good: bool) -> Option<Batch> {
+    /// The build that runs has ended, and did not succeed for these. Returns what it was for.
+    pub(super) fn finish(&mut self, failed: &BTreeSet<String>) -> Option<Batch> {
         let batch = self.running.take()?;
-        if !good {
-            self.owed.extend(batch.crates.iter().cloned());
-        }
+        self.owed.extend(batch.crates.intersection(failed).cloned());
         Some(batch)
+    }
+
+    /// What the builds that run come to if the host itself failed while they did.
+    pub(super) fn crashed(&self, error: &JoinError) -> Ended {
+        let reason = format!("the host failed while it ran: {error}");
+        let crates = self.running.as_ref().map(|batch| batch.crates.clone()).unwrap_or_default();
+        Ended { failures: vec![(crates, Failure { reason, output: Vec::new() })] }
     }
 
     pub(super) fn is_building(&self) -> bool {
@@ -188,11 +196,11 @@ mod tests {
             assert!(queue.start(at(start, step * 100 + 99)).is_none(), "two at once");
         }
         assert_eq!(queue.due(), None);
-        assert_eq!(queue.finish(true).unwrap().cause(), "a.rs");
+        assert_eq!(queue.finish(&BTreeSet::new()).unwrap().cause(), "a.rs");
         let batch = queue.start(at(start, 3100)).unwrap();
         assert_eq!(batch.cause(), "3.rs and 26 more");
         assert_eq!(names(&batch.crates), ["two"]);
-        queue.finish(true);
+        queue.finish(&BTreeSet::new());
         assert!(queue.start(at(start, 9000)).is_none());
     }
 
@@ -201,12 +209,12 @@ mod tests {
         let (start, mut queue) = (Instant::now(), Queue::default());
         queue.begin(start, BTreeSet::from(["one".to_string()]));
         assert_eq!(queue.start(at(start, 150)).unwrap().cause(), "the start");
-        queue.finish(false);
+        queue.finish(&BTreeSet::from(["one".to_string()]));
         change(&mut queue, at(start, 500), "b.rs", "two");
         let batch = queue.start(at(start, 700)).unwrap();
         assert_eq!(names(&batch.crates), ["one", "two"]);
         assert_eq!(batch.cause(), "b.rs");
-        queue.finish(true);
+        queue.finish(&BTreeSet::new());
         change(&mut queue, at(start, 1000), "b.rs", "two");
         assert_eq!(names(&queue.start(at(start, 2000)).unwrap().crates), ["two"]);
     }

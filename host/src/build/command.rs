@@ -1,9 +1,10 @@
-//! One run of the build command: in a process group of its own, with a deadline, its output kept
+//! One run of a build command: in a process group of its own, with a deadline, its output shown as it comes, or kept
 //! until it is known whether it has to be shown.
 
-use std::io::IsTerminal as _;
+use std::ffi::OsString;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -14,27 +15,41 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::toolchain;
 use wasm_host_limits as limits;
 
 /// Tells the command which crates changed, with commas in between.
 const CHANGED_VARIABLE: &str = "WASM_HOST_CHANGED";
 
-/// The build command of an application.
+/// A build command.
 #[derive(Clone, Debug)]
-pub(super) struct Build {
+pub(crate) struct Build {
     /// The program and its arguments.
-    pub(super) words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// Where it runs.
-    pub(super) folder: PathBuf,
-    pub(super) timeout: Duration,
+    pub(crate) folder: PathBuf,
+    /// Folders in which programs are looked for before those of the PATH.
+    pub(crate) programs: Vec<PathBuf>,
+    /// The file that it makes, whose folder is made for it. `None`: it is the builder's business.
+    pub(crate) makes: Option<PathBuf>,
+    pub(crate) timeout: Duration,
+}
+
+/// What becomes of what a build writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Its end is kept for the failure.
+    Kept,
+    /// It goes to standard error as it comes.
+    Shown,
 }
 
 /// Why there is nothing new.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) reason: String,
+pub(crate) struct Failure {
+    pub(crate) reason: String,
     /// As the command wrote it.
-    pub(super) output: Vec<u8>,
+    pub(crate) output: Vec<u8>,
 }
 
 /// The process and all that it started, which end with this.
@@ -45,14 +60,24 @@ struct Group(Child);
 struct Tail {
     bytes: Vec<u8>,
     left_out: usize,
+    /// All of it is shown as it comes, and nothing is kept.
+    is_shown: bool,
 }
 
 // === impl Build ===
 
 impl Build {
     /// Run it to its end, or to `stop`.
-    pub(super) async fn run(&self, crates: &str, stop: &CancellationToken) -> Result<(), Failure> {
-        let mut tail = Tail::default();
+    pub(crate) async fn run(
+        &self,
+        crates: &str,
+        output: Output,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let mut tail = Tail { is_shown: output == Output::Shown, ..Tail::default() };
+        if let Err(reason) = self.make_folder() {
+            return Err(Failure { reason, output: Vec::new() });
+        }
         let ended = match self.spawn(crates) {
             Ok((mut group, mut output)) => {
                 let ended = self.attend(&mut group, &mut output, &mut tail, stop).await;
@@ -61,9 +86,32 @@ impl Build {
                 let _ = timeout(limits::WATCH_LAST_WORDS, last_words).await;
                 ended
             }
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.not_found()),
             Err(error) => Err(format!("{} cannot be started: {error}", self.name())),
         };
+        let ended = ended.and_then(|()| self.made());
         ended.map_err(|reason| Failure { reason, output: tail.into_bytes() })
+    }
+
+    /// Not every tool makes the folder that its file goes to.
+    fn make_folder(&self) -> Result<(), String> {
+        let Some(folder) = self.makes.as_deref().and_then(Path::parent) else { return Ok(()) };
+        if folder.as_os_str().is_empty() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("the folder {} cannot be made: {error}", folder.display()))
+    }
+
+    fn made(&self) -> Result<(), String> {
+        match &self.makes {
+            Some(file) if !file.is_file() => Err(format!(
+                "{} has not made {}, which is the 'component'",
+                self.name(),
+                file.display()
+            )),
+            _ => Ok(()),
+        }
     }
 
     async fn attend(
@@ -80,7 +128,10 @@ impl Build {
                 more = tail.read(output), if open => open = more,
                 status = group.0.wait() => return match status {
                     Ok(status) if status.success() => Ok(()),
-                    Ok(status) => Err(format!("{} ended with {status}", self.name())),
+                    Ok(status) => {
+                        let missing = toolchain::missing(&self.words, &self.folder).await;
+                        Err(missing.unwrap_or_else(|| format!("{} ended with {status}", self.name())))
+                    }
                     Err(error) => Err(format!("{} cannot be waited for: {error}", self.name())),
                 },
                 () = &mut deadline => {
@@ -109,6 +160,9 @@ impl Build {
             // Ctrl-C is for the host, which ends the build, and everything that the build started.
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(path) = self.path() {
+            command.env("PATH", path);
+        }
         if std::io::stderr().is_terminal() && std::env::var_os("CARGO_TERM_COLOR").is_none() {
             // It writes to a pipe, but what it writes ends on this terminal.
             command.env("CARGO_TERM_COLOR", "always");
@@ -125,6 +179,30 @@ impl Build {
             std::path::absolute(&path).unwrap_or(path)
         } else {
             PathBuf::from(program)
+        }
+    }
+
+    /// Where programs are looked for. `None`: where the host's own are.
+    fn path(&self) -> Option<OsString> {
+        if self.programs.is_empty() {
+            return None;
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = self.programs.iter().filter_map(|folder| std::path::absolute(folder).ok());
+        std::env::join_paths(own.chain(std::env::split_paths(&path))).ok()
+    }
+
+    fn not_found(&self) -> String {
+        let program = self.words.first().map(String::as_str).unwrap_or_default();
+        if !self.folder.is_dir() {
+            let folder = self.folder.display();
+            return format!("{} cannot be started: there is no folder {folder}", self.name());
+        }
+        match toolchain::install(program, &self.folder, &self.folder) {
+            Some(install) => {
+                format!("{} needs `{program}`, which is not installed; {install}", self.name())
+            }
+            None => format!("{} cannot be started: there is no program `{program}`", self.name()),
         }
     }
 
@@ -174,6 +252,11 @@ impl Tail {
     }
 
     fn push(&mut self, bytes: &[u8]) {
+        if self.is_shown {
+            // A screen that is gone shows nothing.
+            let _ = std::io::stderr().lock().write_all(bytes);
+            return;
+        }
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() > 2 * limits::WATCH_BUILD_OUTPUT_BYTES {
             self.cut();
@@ -207,19 +290,22 @@ mod tests {
         Build {
             words: ["sh", "-c", script].map(str::to_string).to_vec(),
             folder: std::env::temp_dir(),
+            programs: Vec::new(),
+            makes: None,
             timeout: Duration::from_secs(60),
         }
     }
 
     async fn failure(build: &Build) -> (String, String) {
-        let failure = build.run("one,two", &CancellationToken::new()).await.unwrap_err();
+        let failure =
+            build.run("one,two", Output::Kept, &CancellationToken::new()).await.unwrap_err();
         (failure.reason, String::from_utf8(failure.output).unwrap())
     }
 
     #[tokio::test]
     async fn a_failed_build_tells_what_it_wrote_in_its_order() {
         let stop = CancellationToken::new();
-        shell("echo nobody sees this").run("", &stop).await.unwrap();
+        shell("echo nobody sees this").run("", Output::Kept, &stop).await.unwrap();
         let build = shell("echo $WASM_HOST_CHANGED; echo err >&2; echo out; exit 3");
         let (reason, output) = failure(&build).await;
         assert!(reason.ends_with("ended with exit status: 3"), "{reason}");
@@ -230,7 +316,37 @@ mod tests {
     async fn a_command_that_is_not_there_is_told() {
         let build = Build { words: vec!["./no-such-program".to_string()], ..shell("") };
         let (reason, _) = failure(&build).await;
-        assert!(reason.starts_with("`./no-such-program` cannot be started: "), "{reason}");
+        assert_eq!(
+            reason,
+            "`./no-such-program` cannot be started: there is no program `./no-such-program`"
+        );
+        let build = Build { words: vec!["componentize-js".to_string()], ..shell("") };
+        let (reason, _) = failure(&build).await;
+        assert!(reason.contains("is no program `componentize-js`"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn the_folder_of_the_file_is_made_and_then_the_file_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let makes = Some(folder.path().join("target/components/a.wasm"));
+        let build = Build { folder: folder.path().to_owned(), makes, ..shell("true") };
+        let (reason, _) = failure(&build).await;
+        assert!(reason.contains("has not made ") && reason.contains("a.wasm"), "{reason}");
+        let words = ["touch", "target/components/a.wasm"].map(str::to_owned).to_vec();
+        let build = Build { words, ..build };
+        build.run("", Output::Kept, &CancellationToken::new()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn programs_of_the_application_come_before_those_of_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("ls");
+        std::fs::write(&program, "#!/bin/sh\nexit 7\n").unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, executable).unwrap();
+        let programs = vec![folder.path().to_owned()];
+        let (reason, _) = failure(&Build { programs, ..shell("ls") }).await;
+        assert!(reason.ends_with("ended with exit status: 7"), "{reason}");
     }
 
     #[tokio::test]
@@ -261,7 +377,7 @@ mod tests {
             sleep(Duration::from_millis(200)).await;
             stop.cancel();
         };
-        let (ended, ()) = tokio::join!(build.run("", &stop), ended);
+        let (ended, ()) = tokio::join!(build.run("", Output::Kept, &stop), ended);
         assert_eq!(ended.unwrap_err().reason, "the host is stopping");
     }
 

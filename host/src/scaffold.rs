@@ -1,0 +1,192 @@
+//! `wasm-host new` and `wasm-host add`: services that are built, tested and served, from templates in the program.
+//!
+//! Nothing is fetched, and no file that is there is written over, but for the application file that a service is added
+//! to.
+
+mod ask;
+mod place;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Error};
+use toml::Table;
+
+use self::ask::Asker;
+use crate::build::{programs, toolchain};
+use crate::cli::{self, APPLICATION_FILE};
+use crate::colour::told;
+use crate::exit::Exit;
+use wasm_host_config::{Config, normalised_route};
+use wasm_host_settings::Source;
+use wasm_host_settings::diagnostic::Problem;
+use wasm_host_settings::value;
+use wasm_host_system::{output, whole};
+use wasm_host_templates::{
+    Language, NewFile, SERVICES, Service, With, application, of_application, of_service,
+};
+
+/// The public port of a new application, and that of its control plane, which it cannot have.
+const PORT: u16 = 8080;
+const ADMIN_PORT: u16 = 8081;
+
+/// Make a new application in a folder of its name.
+///
+/// # Errors
+/// [`Exit::Usage`] for a name, route or port that cannot be, and where there is something already; [`Exit::Failed`] if
+/// the files cannot be written.
+pub async fn new(args: cli::New) -> Result<(), Exit> {
+    blocking(move || make(&args)).await
+}
+
+/// Add a service to an application.
+///
+/// # Errors
+/// As [`new`], and [`Exit::Usage`] if the application has one of this name or route.
+pub async fn add(args: cli::Add) -> Result<(), Exit> {
+    blocking(move || extend(&args)).await
+}
+
+/// A terminal may be waited for as long as its user likes.
+async fn blocking(work: impl FnOnce() -> Result<(), Exit> + Send + 'static) -> Result<(), Exit> {
+    tokio::task::spawn_blocking(work).await.context("the files were not written")?
+}
+
+fn make(args: &cli::New) -> Result<(), Exit> {
+    let asker = Asker::of_terminal();
+    let language = args.template.language();
+    let name = |text: &str| service_name(text, language);
+    let name = asker.required("Name", args.name.as_deref(), name)?;
+    let folder = PathBuf::from(&name);
+    if folder.exists() {
+        return Err(usage(&format!(
+            "{name} is there already; choose another name, or add to the application in it: `cd {name} && wasm-host \
+             add NAME --lang {}`",
+            language.name()
+        )));
+    }
+    let given = args.port.map(|port| port.to_string());
+    let port = asker.value("Port", given.as_deref(), &PORT.to_string(), port)?;
+    let route = asker.value("Route", args.template.route.as_deref(), "/", route)?;
+    let with = granted(language, args.template.grants())?;
+    let service = Service { application: &name, name: &name, language, route: &route, with };
+    let text = application::new(&name, port) + &application::added(&service, None);
+    let mut files = of_application(&name, port);
+    files.extend(of_service(&service).map_err(Error::new)?);
+    files.push(NewFile { path: PathBuf::from(APPLICATION_FILE), text, is_shared: false });
+    place::put(&folder, &files)?;
+    output::show(&format!(
+        "{name}: an application with one service, {SERVICES}/{name}\n\n  cd {name} && wasm-host build && wasm-host test \
+         && wasm-host serve --watch\n  curl http://127.0.0.1:{port}{route}\n"
+    ));
+    warn(&folder, &service, Some(&name));
+    Ok(())
+}
+
+fn extend(args: &cli::Add) -> Result<(), Exit> {
+    let file = &args.application;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        usage(&format!(
+            "there is no application here: {}: {error}; make one with `wasm-host new NAME --lang {}`",
+            file.display(),
+            args.template.language().name()
+        ))
+    })?;
+    let table: Table = text
+        .parse()
+        .map_err(|_| usage(&format!("{} is wrong; `wasm-host check` says how", file.display())))?;
+    let application = table.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+    let asker = Asker::of_terminal();
+    let language = args.template.language();
+    let new_name = |text: &str| {
+        let name = service_name(text, language)?;
+        for kind in ["service", "postgres"] {
+            if table.get(kind).and_then(|tables| tables.get(&name)).is_some() {
+                return Err(format!("the application has a [{kind}.{name}]; choose another name"));
+            }
+        }
+        Ok(name)
+    };
+    let name = asker.required("Name", args.name.as_deref(), new_name)?;
+    let default = format!("/{name}");
+    let route = asker.value("Route", args.template.route.as_deref(), &default, route)?;
+    let with = granted(language, args.template.grants())?;
+    let service = Service { application, name: &name, language, route: &route, with };
+    let model_server = table.get("ollama").and_then(toml::Value::as_table);
+    let model_server = model_server.and_then(|tables| tables.keys().next().map(String::as_str));
+    let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+    let whole_text = text.clone() + end + &application::added(&service, model_server);
+    let folder = whole::folder_of(file).to_owned();
+    let placed = place::put(&folder, &of_service(&service).map_err(Error::new)?)?;
+    if let Err(wrong) = check(file, &folder, &whole_text) {
+        placed.take_back();
+        return Err(wrong);
+    }
+    whole::write(file, whole_text.as_bytes())
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    output::show(&format!(
+        "{name}: {SERVICES}/{name}, at {route}; `wasm-host build {name}` builds it\n"
+    ));
+    warn(&folder, &service, None);
+    Ok(())
+}
+
+/// Whether the application file is right with the new service. It may be wrong elsewhere, or the route be taken.
+fn check(file: &Path, folder: &Path, text: &str) -> Result<(), Exit> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let file = file.display().to_string();
+    let folder = if folder == Path::new(".") { Path::new("") } else { folder };
+    let source = Source { text, file: &file, folder, environment: &environment };
+    match Config::parse(&source) {
+        Ok(_) => Ok(()),
+        Err(wrong) => Err(wrong.into()),
+    }
+}
+
+fn service_name(text: &str, language: Language) -> Result<String, String> {
+    value::name(text).map_err(sentence)?;
+    language.refuses_name(text).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse::<u16>() {
+        Ok(ADMIN_PORT) => Err(format!("{ADMIN_PORT} is the port of the control plane")),
+        Ok(port @ 1..) => Ok(port),
+        _ => Err(format!("'{text}' is no port; it is a number up to 65535")),
+    }
+}
+
+fn route(text: &str) -> Result<String, String> {
+    normalised_route(text).map_err(sentence)
+}
+
+fn granted(language: Language, with: With) -> Result<With, Exit> {
+    match language.refuses(with) {
+        Some(why) => Err(usage(&why)),
+        None => Ok(with),
+    }
+}
+
+fn sentence(problem: Problem) -> String {
+    match problem.hint {
+        Some(hint) => format!("{}; {hint}", problem.message),
+        None => problem.message,
+    }
+}
+
+fn usage(text: &str) -> Exit {
+    Exit::Usage(format!("wasm-host: error: {text}"))
+}
+
+/// Say what is not installed, and how it is. `below`: the folder that it is installed in, from here.
+fn warn(folder: &Path, service: &Service<'_>, below: Option<&str>) {
+    let shown = Path::new(SERVICES).join(service.name);
+    let own = folder.join(&shown);
+    let places = programs([&own, folder]);
+    let missing = service.language.programs().iter();
+    let mut missing = missing.filter(|program| !toolchain::is_there(program, &places));
+    let Some(program) = missing.next() else { return };
+    let Some(install) = toolchain::install(program, &own, &shown) else { return };
+    let place = below.map(|below| format!("in {below}, ")).unwrap_or_default();
+    let text = format!("wasm-host: warning: `{program}` is not installed; {place}{install}");
+    eprintln!("{}", told(&text));
+}

@@ -1,0 +1,140 @@
+//! `wasm-host wit`: the interfaces that a service is granted.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Error, anyhow};
+
+use crate::cli;
+use crate::exit::Exit;
+use wasm_host_config::{ComponentConfig, Config};
+use wasm_host_system::{output, whole};
+use wasm_host_templates::bindings;
+use wasm_host_templates::wit::{self, Granted, Style, WRITTEN};
+
+/// Where a service has its interfaces, below the folder of its sources.
+const FOLDER: &str = "wit";
+
+/// Print them, or write them to a folder.
+///
+/// # Errors
+/// [`Exit::Usage`] if there is no such service, or the folder has something else; [`Exit::Failed`] if it cannot be
+/// written.
+pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
+    let usage = |text: String| Exit::Usage(format!("wasm-host: error: {text}"));
+    // Secrets need not be here.
+    let environment = |name: &str| std::env::var(name).ok();
+    let (config, _) = Config::read_elsewhere(&args.application, &environment)?;
+    let name = &args.service;
+    let service = config.services.get(name).ok_or_else(|| {
+        let names: Vec<&str> = config.services.keys().map(String::as_str).collect();
+        usage(format!("there is no service {name}, only {}", names.join(", ")))
+    })?;
+    let component = service
+        .component()
+        .ok_or_else(|| usage(format!("the service {name} has files and no component")))?;
+    let place = args.output.clone().or_else(|| Some(component.sources.as_ref()?.join(FOLDER)));
+    let style = args.style(place.as_deref().and_then(style));
+    let granted = granted(component);
+    if style.is_blocking && (granted.postgres || granted.ollama) && !wit::has_blocking() {
+        return Err(usage(
+            "this wasm-host has no interface to databases and models without an `async func`"
+                .to_owned(),
+        ));
+    }
+    let Some(folder) = &args.output else {
+        output::show(&wit::text(name, style, granted));
+        return Ok(());
+    };
+    write(folder, &wit::files(name, style, granted))?;
+    if let Some(bindings) = &args.bindings {
+        put(bindings, &bindings::c(name, style, granted).map_err(Error::new)?)?;
+    }
+    output::show(&format!("{name}: {}\n", folder.join("world.wit").display()));
+    Ok(())
+}
+
+fn granted(component: &ComponentConfig) -> Granted {
+    let has = |key: &str| component.grants.resources.contains_key(key);
+    Granted {
+        postgres: has("postgres"),
+        ollama: has("ollama"),
+        calls: !component.grants.services.is_empty() || component.outbound.is_some(),
+    }
+}
+
+/// The style of interfaces that are there.
+fn style(folder: &Path) -> Option<Style> {
+    Style::of(&fs::read_to_string(folder.join("world.wit")).ok()?)
+}
+
+/// Write all of it, in place of what this command wrote before and of nothing else.
+fn write(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Exit> {
+    let world = folder.join("world.wit");
+    match fs::read_to_string(&world) {
+        Ok(text) if !text.starts_with(WRITTEN) => {
+            return Err(Exit::Usage(format!(
+                "wasm-host: error: {} was written by somebody else and is left alone; give another folder, or remove it",
+                world.display()
+            )));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let deps = folder.join("deps");
+            if deps.exists() {
+                let deps = deps.display();
+                return Err(Exit::Usage(format!(
+                    "wasm-host: error: {deps} is there without a world of `wasm-host wit` beside it; give another folder, \
+                     or remove it"
+                )));
+            }
+        }
+        Err(error) => {
+            return Err(anyhow!("cannot read {}: {error}", world.display()).into());
+        }
+    }
+    // What is not granted any more is no part of it.
+    let deps = folder.join("deps");
+    if deps.is_dir() {
+        fs::remove_dir_all(&deps).with_context(|| format!("cannot replace {}", deps.display()))?;
+    }
+    put(folder, files)?;
+    Ok(())
+}
+
+fn put(folder: &Path, files: &[(PathBuf, String)]) -> anyhow::Result<()> {
+    for (path, text) in files {
+        let path = folder.join(path);
+        let parent = whole::folder_of(&path);
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        whole::write(&path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(postgres: bool) -> Vec<(PathBuf, String)> {
+        wit::files("a", Style::ASYNC, Granted { postgres, ..Granted::default() })
+    }
+
+    #[test]
+    fn interfaces_take_the_place_of_older_ones_and_of_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("wit");
+        assert!(write(&place, &granted(true)).is_ok());
+        assert!(place.join("deps/postgres/postgres.wit").is_file());
+        assert!(write(&place, &granted(false)).is_ok());
+        assert!(!place.join("deps/postgres").exists());
+        assert_eq!(style(&place), Some(Style::ASYNC));
+        fs::write(place.join("world.wit"), "package mine:own;").unwrap();
+        assert!(matches!(write(&place, &granted(true)), Err(Exit::Usage(_))));
+        fs::remove_file(place.join("world.wit")).unwrap();
+        assert!(matches!(write(&place, &granted(true)), Err(Exit::Usage(_))));
+        assert!(place.join("deps/http/http.wit").is_file());
+    }
+}

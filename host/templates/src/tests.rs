@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+
+use wit_parser::Resolve;
+
+use super::wit::{Granted, Style, WORLD, Wasi, has_blocking, text};
+use super::*;
+
+const ALL: [With; 4] = [
+    With { postgres: false, ollama: false },
+    With { postgres: true, ollama: false },
+    With { postgres: false, ollama: true },
+    With { postgres: true, ollama: true },
+];
+
+fn service(language: Language, with: With) -> Service<'static> {
+    Service { application: "market", name: "shop", language, route: "/", with }
+}
+
+#[test]
+fn no_template_leaves_a_mark_and_every_path_is_its_own() {
+    for language in Language::ALL {
+        for with in ALL.into_iter().filter(|with| language.refuses(*with).is_none()) {
+            let files = of_service(&service(language, with)).unwrap();
+            for file in files.iter().filter(|file| !file.is_shared) {
+                let path = file.path.display();
+                for mark in ["{{#", "{{/", "{{name}}", "{{model}}", "{{paths}}"] {
+                    assert!(!file.text.contains(mark), "{path}: {mark}");
+                }
+                assert!(file.path.starts_with("services/shop"), "{path}");
+            }
+            let paths: BTreeSet<_> = files.iter().map(|file| &file.path).collect();
+            assert_eq!(paths.len(), files.len());
+            let has = |name: &str| files.iter().any(|file| file.path.ends_with(name));
+            assert_eq!(has("init.sql"), with.postgres);
+            assert_eq!(has("cases/a-chat-comes-as-the-model-says-it.toml"), with.ollama);
+            assert!(has("services/shop/README.md"));
+        }
+    }
+}
+
+#[test]
+fn a_world_has_what_is_granted_and_nothing_else() {
+    let of_0_2 = Style { wasi: Wasi::P2, is_blocking: true };
+    for style in [Style::ASYNC, Style::BLOCKING, of_0_2] {
+        for with in ALL {
+            if style.is_blocking && !has_blocking() && with != With::default() {
+                continue;
+            }
+            for calls in [false, true] {
+                let granted = Granted { postgres: with.postgres, ollama: with.ollama, calls };
+                let imports = imports(&text("shop", style, granted));
+                let has = |name: &str| imports.iter().any(|import| import.contains(name));
+                let way = if style.is_blocking { "blocking" } else { "client" };
+                assert_eq!(has(&format!("postgres/{way}")), with.postgres, "{imports:?}");
+                let way = if style.is_blocking { "blocking" } else { "inference" };
+                assert_eq!(has(&format!("ollama/{way}")), with.ollama, "{imports:?}");
+                assert_eq!(has("http/client") || has("outgoing-handler"), calls, "{imports:?}");
+                assert!(!has("wasi:filesystem") && !has("wasi:sockets"), "{imports:?}");
+                assert_eq!(Style::of(&text("shop", style, granted)), Some(style));
+            }
+        }
+    }
+}
+
+/// What the world of a text with its packages inside imports.
+fn imports(text: &str) -> Vec<String> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("all.wit", text).unwrap();
+    let world = resolve.select_world(&[package], Some(WORLD)).unwrap();
+    resolve.worlds[world].imports.keys().map(|key| resolve.name_world_key(key)).collect()
+}
+
+#[test]
+fn the_folder_of_a_world_is_the_same_as_its_text() {
+    let granted = Granted { postgres: true, ollama: true, calls: true };
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in wit::files("shop", Style::ASYNC, granted) {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(folder.path()).unwrap();
+    let world = resolve.select_world(&[package], Some(WORLD)).unwrap();
+    let keys = resolve.worlds[world].imports.keys();
+    let of_folder: Vec<String> = keys.map(|key| resolve.name_world_key(key)).collect();
+    assert_eq!(of_folder, imports(&text("shop", Style::ASYNC, granted)));
+}
+
+#[test]
+fn the_library_for_rust_stands_by_itself() {
+    let files = of_service(&service(Language::Rust, With::default())).unwrap();
+    let find = |path: &str| {
+        let file = files.iter().find(|file| file.path.ends_with(path));
+        &file.unwrap_or_else(|| panic!("{path}")).text
+    };
+    let manifest = find("vendor/wasm-host-guest/Cargo.toml");
+    assert!(!manifest.contains("workspace"), "{manifest}");
+    assert!(manifest.contains("../wasm-host-guest-derive"), "{manifest}");
+    assert!(find("vendor/wasm-host-guest/wit/deps/wasi-0.3/http.wit").contains("wasi:http@0.3"));
+    assert!(find("vendor/wasm-host-guest/src/lib.rs").contains("wit/deps/wasi-0.3/http.wit"));
+    let lock = find("services/shop/Cargo.lock");
+    assert!(lock.contains("name = \"wit-bindgen\"") && lock.contains("name = \"shop\""));
+    assert!(!lock.contains("name = \"wasmtime\""), "{lock}");
+}
+
+#[test]
+fn the_application_file_of_each_is_toml_with_its_grants() {
+    for language in Language::ALL {
+        for with in ALL.into_iter().filter(|with| language.refuses(*with).is_none()) {
+            let service = service(language, with);
+            let text = application::new("market", 8080) + &application::added(&service, None);
+            let table: toml::Table = text.parse().unwrap();
+            let shop = &table["service"]["shop"];
+            assert_eq!(shop.get("postgres").is_some(), with.postgres, "{text}");
+            assert_eq!(table.contains_key("ollama"), with.ollama, "{text}");
+        }
+    }
+}
