@@ -23,7 +23,7 @@ use self::build::{Build, Failure};
 use self::components::{Components, Occasion, Watched, time};
 use self::files::{Change, Files, Root};
 use self::queue::Queue;
-use wasm_host_config::{ComponentSource, Config};
+use wasm_host_config::{ComponentConfig, ComponentSource, Config, ServiceConfig};
 use wasm_host_limits as limits;
 use wasm_host_service::registry::Registry;
 use wasm_host_service::swap::Swaps;
@@ -71,7 +71,9 @@ impl Watch {
         let crates: BTreeSet<String> = config
             .services
             .values()
-            .filter_map(|service| match &service.component()?.source {
+            .filter_map(ServiceConfig::component)
+            .flat_map(ComponentConfig::sources)
+            .filter_map(|source| match source {
                 ComponentSource::Crate(name) => Some(name.clone()),
                 ComponentSource::File(_) | ComponentSource::Registry(_) => None,
             })

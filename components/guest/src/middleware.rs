@@ -23,7 +23,7 @@
 
 use crate::bindings::wasi::http::handler;
 pub use crate::bindings::wasi::http::types::ErrorCode;
-use crate::convert::{request_to_wasi, response_from_wasi};
+use crate::convert::{request_to_wasi, response_of_next};
 use crate::{Body, Response};
 
 /// Hand a request on to what stands behind this middleware, and return the response.
@@ -36,5 +36,5 @@ use crate::{Body, Response};
 /// instance.
 pub async fn next<B: Into<Body>>(request: http::Request<B>) -> Result<Response, ErrorCode> {
     let response = handler::handle(request_to_wasi(request.map(Into::into), None)?).await?;
-    response_from_wasi(response)
+    response_of_next(response)
 }

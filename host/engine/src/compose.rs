@@ -52,6 +52,16 @@ pub enum Role {
     With(Vec<String>),
 }
 
+impl std::fmt::Display for Role {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Middleware => formatter.write_str("middleware"),
+            Self::Service => formatter.write_str("service"),
+            Self::With(keys) => write!(formatter, "serves {}", keys.join(" and ")),
+        }
+    }
+}
+
 impl Part {
     pub fn new(name: String, role: Role, file: ComponentFile) -> Self {
         Self {
