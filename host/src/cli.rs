@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::deploy::pause;
@@ -192,7 +193,12 @@ pub struct Composed {
 #[derive(Args, Debug)]
 pub struct Inspect {
     /// A component file, or one of a registry: oci://HOST/REPOSITORY:TAG; with --service an application file.
-    #[arg(value_name = "COMPONENT.wasm | REFERENCE | APP.toml")]
+    #[arg(
+        value_name = "COMPONENT.wasm | REFERENCE | APP.toml",
+        required = false,
+        required_unless_present = "service",
+        default_value_if("service", ArgPredicate::IsPresent, APPLICATION_FILE)
+    )]
     pub component: PathBuf,
     /// What this service of the application file is put together from.
     #[arg(long, value_name = "NAME", value_parser = name, conflicts_with_all = ["middleware", "with"])]

@@ -64,7 +64,9 @@ pub(crate) async fn parts(
     let names = distinct(roles.iter().map(|(_, source)| name(source)).collect());
     let files = join_all(roles.iter().map(|(_, source)| pulls.file(config, source))).await;
     let (mut parts, mut faults) = (Vec::new(), Vec::new());
-    for (number, ((name, (role, source)), file)) in names.into_iter().zip(roles).zip(files).enumerate() {
+    for (number, ((name, (role, source)), file)) in
+        names.into_iter().zip(roles).zip(files).enumerate()
+    {
         match file {
             Ok(file) => parts.push(Part::new(name, role, file)),
             Err(error) => {
@@ -94,7 +96,8 @@ pub(crate) fn by_hand(own: ComponentFile, composed: &cli::Composed) -> Result<Co
         parts.push((Role::With(vec![key.clone()]), ComponentFile::read_now(path)?));
     }
     let names = distinct(parts.iter().map(|(_, file)| name_of(&file.path)).collect());
-    let parts = names.into_iter().zip(parts).map(|(name, (role, file))| Part::new(name, role, file));
+    let parts =
+        names.into_iter().zip(parts).map(|(name, (role, file))| Part::new(name, role, file));
     Ok(compose_now(parts.collect())?)
 }
 
@@ -106,7 +109,11 @@ pub(crate) fn unbuilt(config: &Config, source: &ComponentSource) -> Option<Strin
 }
 
 /// Line and column of what a fault is about.
-pub(crate) fn place(service: &ServiceConfig, component: &ComponentConfig, at: &At) -> (usize, usize) {
+pub(crate) fn place(
+    service: &ServiceConfig,
+    component: &ComponentConfig,
+    at: &At,
+) -> (usize, usize) {
     let of_service = (service.line, usize::from(service.line > 0));
     let of_part = |part: &PartConfig| (part.line, part.column);
     let of_key = |key: &str| {

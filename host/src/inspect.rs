@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Error, Result};
 use serde::Serialize;
 
-use crate::cli::{self, Format};
 use crate::application;
+use crate::cli::{self, Format};
 use crate::components::{self, Components};
 use crate::composed::by_hand;
 use crate::exit::Exit;

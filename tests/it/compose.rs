@@ -46,7 +46,7 @@ async fn a_middleware_refuses_requests_without_a_token_and_hands_others_on() {
     let wrong = [("authorization", "Bearer please")];
     let refused = client::send(&host.address, "GET", "/", &wrong, "").await;
     assert_eq!(refused.status, 401);
-    let reply = get(&host, "/?bytes=100000&pieces=3").await;
+    let reply = get(&host, "/?bytes=50000&pieces=7").await;
     assert_eq!((reply.status.as_u16(), reply.header("x-checked")), (200, "middleware-one"));
     assert!(reply.text().starts_with("begin one\n") && reply.text().ends_with("end one\n"));
     assert!(reply.text().len() > 300_000, "{}", reply.text().len());
@@ -119,7 +119,10 @@ route = "/"
 
 #[tokio::test]
 async fn many_requests_share_an_instance_through_a_middleware() {
-    let app = App::new(&format!("{}instances = 1\n", CHECKED.replace("route", "per-instance = 8\nroute")));
+    let app = App::new(&format!(
+        "{}instances = 1\n",
+        CHECKED.replace("route", "per-instance = 8\nroute")
+    ));
     let host = app.env("TOKEN", "sesame").serve().await;
     let mut streams = Vec::new();
     for _ in 0..8 {
@@ -179,9 +182,11 @@ instances = 1
     assert_eq!(host.service("chat").await["cancelled"], 3);
 }
 
+// Fault (Guests): a middleware that traps, or computes without end | replaces the instance | 502, or 504 | the requests of that instance
 #[tokio::test]
 async fn a_trap_of_a_middleware_ends_its_instance_and_no_other() {
-    let host = checked().serve().await;
+    let app = App::new(&format!("{CHECKED}cpu-timeout = \"200ms\"\n")).env("TOKEN", "sesame");
+    let host = app.serve().await;
     assert_eq!(get(&host, "/middleware/trap").await.status, 502);
     host.logs("an instance trapped").await;
     assert_eq!(get(&host, "/").await.status, 200);
@@ -202,8 +207,7 @@ async fn a_component_is_tested_and_inspected_with_its_middleware() {
     let cases = app.path().join("cases");
     std::fs::create_dir(&cases).unwrap();
     let case = r#"
-[environment]
-TOKEN = "sesame"
+env = { TOKEN = "sesame" }
 
 [request]
 path = "/health"
@@ -235,4 +239,21 @@ status = 401
     let output = app.run(&["inspect", &middleware]).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.code() == Some(1) && text.contains("name it in `middleware`"), "{text}");
+}
+
+#[tokio::test]
+async fn a_middleware_checks_a_token_in_front_of_a_service_in_python() {
+    let app = App::new(&CHECKED.replace("$(version-one)", "$(hello-py-p3)")).env("TOKEN", "sesame");
+    let host = app.serve_compiled().await;
+    assert_eq!(host.get("/x").await.status, 401);
+    for _ in 0..3 {
+        let reply = get(&host, "/x?y").await;
+        assert_eq!(reply.text(), "Hello from Python at /x?y\n", "{}", host.log());
+        assert_eq!(reply.header("x-checked"), "middleware-one");
+        let streamed = get(&host, "/stream").await;
+        assert!(streamed.text().ends_with("piece 99\n"), "{}", host.log());
+    }
+    // What one of its requests breaks is broken for all of its instance, which therefore has one.
+    assert_eq!(get(&host, "/raise").await.status, 502);
+    assert_eq!(get(&host, "/x").await.status, 200);
 }

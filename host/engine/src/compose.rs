@@ -132,7 +132,8 @@ fn check_bounds(parts: &[Part]) -> Result<(), Faults> {
     }
     let (size, most) = (parts.iter().map(|part| part.size).sum::<u64>(), limits::COMPOSITION_BYTES);
     if size > most {
-        let what = format!("its parts have {size} bytes together; a composition has at most {most}");
+        let what =
+            format!("its parts have {size} bytes together; a composition has at most {most}");
         return Err(Faults::of(At::Whole, what));
     }
     Ok(())

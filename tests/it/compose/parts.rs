@@ -15,9 +15,8 @@ use super::{CHECKED, get, open};
 fn second() -> Vec<u8> {
     let mut bytes = fs::read(component("middleware")).unwrap();
     let (one, two) = (b"middleware-one", b"middleware-two");
-    let places: Vec<usize> = (0..bytes.len() - one.len())
-        .filter(|at| bytes[*at..].starts_with(one))
-        .collect();
+    let places: Vec<usize> =
+        (0..bytes.len() - one.len()).filter(|at| bytes[*at..].starts_with(one)).collect();
     assert!(!places.is_empty(), "its version is not in its file");
     for at in places {
         bytes[at..at + two.len()].copy_from_slice(two);

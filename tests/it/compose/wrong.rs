@@ -2,12 +2,11 @@
 
 use std::fs;
 
-use wasm_host_tests::handmade::{HANDLER, importing, middleware, part};
+use wasm_host_tests::handmade::{importing, part};
 use wasm_host_tests::host::App;
 
 const ANVIL: &str = "acme:coyote/anvil@1.0.0";
 const ROCKET: &str = "acme:coyote/rocket@1.0.0";
-const POSTGRES: &str = "wasm-host:postgres/client@0.1.0";
 
 async fn told(app: &App) -> Vec<String> {
     let mut all = Vec::new();
@@ -112,16 +111,12 @@ async fn a_grant_that_is_missing_is_told_with_the_parts_that_need_it() {
         r#"
 name = "wrong"
 [service.a]
-component = "asks.wasm"
-middleware = ["auth.wasm", "plain.wasm"]
+component = "$(weather)"
+middleware = ["$(middleware)"]
 "#,
     );
-    let write = |name: &str, bytes: Vec<u8>| fs::write(app.path().join(name), bytes).unwrap();
-    write("asks.wasm", importing(&[POSTGRES]));
-    write("auth.wasm", middleware(&[POSTGRES]));
-    write("plain.wasm", part(&[HANDLER], &[HANDLER]));
     let told = told(&app).await.join("\n");
     let expected =
-        "auth.wasm and asks.wasm import wasm-host:postgres/client@0.1.0, and nothing grants it postgres";
+        "weather.wasm imports wasm-host:postgres/types@0.1.0, and nothing grants it postgres";
     assert!(told.contains(expected) && told.contains("add [postgres.<name>]"), "{told}");
 }

@@ -23,7 +23,9 @@ pub(super) fn per_instance_of_parts(composition: &[u8]) -> usize {
     for payload in Parser::new(0).parse_all(composition) {
         match payload {
             // What is inside a part is a matter of the part.
-            Ok(Payload::ComponentSection { unchecked_range, .. }) if unchecked_range.start >= after => {
+            Ok(Payload::ComponentSection { unchecked_range, .. })
+                if unchecked_range.start >= after =>
+            {
                 after = unchecked_range.end;
                 let part = composition.get(unchecked_range).unwrap_or_default();
                 least = least.min(per_instance(part));

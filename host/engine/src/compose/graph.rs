@@ -128,7 +128,11 @@ impl<'a> Parts<'a> {
     fn chain(&self, faults: &mut Vec<Fault>) -> Chain {
         let is_behind = |role: &Role| matches!(role, Role::Service);
         let Some(service) = self.parts.iter().position(|part| is_behind(&part.role)) else {
-            faults.push(Fault { at: At::Whole, message: "no part is the service".to_owned(), hint: None });
+            faults.push(Fault {
+                at: At::Whole,
+                message: "no part is the service".to_owned(),
+                hint: None,
+            });
             return Chain::default();
         };
         let Some(handler) = self.exports(service).find(|export| is_handler(export)) else {
@@ -143,6 +147,7 @@ impl<'a> Parts<'a> {
             return Chain::default();
         };
         let (mut behind, mut handler, mut wires) = (service, handler, Vec::new());
+        let first = faults.len();
         for number in (0..service).rev() {
             match self.in_front(number, handler) {
                 Ok((import, export)) => {
@@ -158,6 +163,8 @@ impl<'a> Parts<'a> {
                 Err(fault) => faults.push(fault),
             }
         }
+        // As they are written: the outermost first.
+        faults.get_mut(first..).unwrap_or_default().reverse();
         Chain { wires, handler: Some((behind, handler.to_owned())) }
     }
 
@@ -165,9 +172,8 @@ impl<'a> Parts<'a> {
     fn in_front(&self, middleware: usize, handler: &str) -> Result<(&str, &str), Fault> {
         let path = self.path(middleware);
         let mut imports = self.imports(middleware);
-        let import = imports.find(|(name, kind)| {
-            are_semver_compatible(name, handler) && self.has_functions(*kind)
-        });
+        let import = imports
+            .find(|(name, kind)| are_semver_compatible(name, handler) && self.has_functions(*kind));
         let export = self.export_for(middleware, handler);
         let (message, hint) = match (import, export) {
             (Some((import, _)), Some(export)) => return Ok((import, export)),
@@ -232,7 +238,8 @@ impl<'a> Parts<'a> {
                     continue;
                 }
                 open.push(used.interface);
-                let import = self.imports(to).find(|(import, _)| are_semver_compatible(import, name));
+                let import =
+                    self.imports(to).find(|(import, _)| are_semver_compatible(import, name));
                 if let Some((import, _)) = import
                     && let Some(export) = self.export_for(from, import)
                 {
@@ -295,7 +302,9 @@ impl<'a> Parts<'a> {
             packages.into_iter().map(|package| self.graph.instantiate(package)).collect();
         let mut faults = Vec::new();
         for wire in wires {
-            let (Some(from), Some(to)) = (nodes.get(wire.from), nodes.get(wire.to)) else { continue };
+            let (Some(from), Some(to)) = (nodes.get(wire.from), nodes.get(wire.to)) else {
+                continue;
+            };
             if let Err(error) = connect(&mut self.graph, *from, *to, wire) {
                 let message = format!(
                     "{} of {} is not what {} imports: {error:#}",
@@ -317,7 +326,9 @@ impl<'a> Parts<'a> {
         let exported = self.graph.alias_instance_export(*outermost, handler);
         let exported = exported.map_err(|error| whole(error.to_string()))?;
         self.graph.export(exported, handler).map_err(|error| whole(error.to_string()))?;
-        self.graph.encode(EncodeOptions::default()).map_err(|error| whole(self.unencoded(error, &nodes)))
+        self.graph
+            .encode(EncodeOptions::default())
+            .map_err(|error| whole(self.unencoded(error, &nodes)))
     }
 
     /// Why the parts do not fit together, with the parts that do not.
@@ -340,11 +351,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn register(
-    graph: &mut CompositionGraph,
-    number: usize,
-    part: &Part,
-) -> anyhow::Result<PackageId> {
+fn register(graph: &mut CompositionGraph, number: usize, part: &Part) -> anyhow::Result<PackageId> {
     let bytes = part.bytes.as_deref().ok_or_else(|| anyhow::anyhow!("its file is not there"))?;
     // Names that people gave to their files are not what the library takes for names.
     let name = format!("part:number{number}");
@@ -390,7 +397,13 @@ fn circle(wires: &BTreeSet<Wire>, parts: usize) -> Option<Vec<usize>> {
                 continue;
             };
             if let Some(begin) = way.iter().position(|(part, _)| *part == next) {
-                return way.get(begin..).map(|way| way.iter().map(|(part, _)| *part).collect());
+                let mut circle: Vec<usize> =
+                    way.iter().skip(begin).map(|(part, _)| *part).collect();
+                // The same words, wherever it was entered.
+                let first = circle.iter().enumerate().min_by_key(|(_, part)| **part);
+                let first = first.map_or(0, |(place, _)| place);
+                circle.rotate_left(first);
+                return Some(circle);
             }
             if !done.contains(&next) {
                 way.push((next, servers(next).collect()));

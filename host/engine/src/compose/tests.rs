@@ -68,7 +68,10 @@ fn an_import_is_served_by_another_component_in_any_compatible_version() {
         (ANVIL, ANVIL),
         ("acme:coyote/anvil@1.2.0", "acme:coyote/anvil@1.2.3"),
     ] {
-        let parts = vec![service(importing(&[ANVIL])), serving("other", &[key], part(&[ROCKET], &[exported]))];
+        let parts = vec![
+            service(importing(&[ANVIL])),
+            serving("other", &[key], part(&[ROCKET], &[exported])),
+        ];
         assert_eq!(imported(parts), [ROCKET], "{key}");
     }
 }
@@ -115,10 +118,22 @@ fn all_that_is_wrong_is_told_at_once() {
         serving("old", &["acme:coyote/rocket", "acme:coyote/rock"], part(&[], &[old])),
     ]);
     let expected = [
-        (At::Part(0), "plain.wasm is no middleware: it exports wasi:http/incoming-handler@0.2.12 and does not import it"),
-        (At::Key("acme:coyote/anvil".to_owned()), "service.wasm imports acme:coyote/anvil@1.0.0, and other.wasm exports acme:coyote/anvli@1.0.0"),
-        (At::Key("acme:coyote/rocket".to_owned()), "service.wasm imports acme:coyote/rocket@1.0.0, and old.wasm exports acme:coyote/rocket@0.9.0"),
-        (At::Key("acme:coyote/rock".to_owned()), "old.wasm does not export acme:coyote/rock: it exports acme:coyote/rocket@0.9.0"),
+        (
+            At::Part(0),
+            "plain.wasm is no middleware: it exports wasi:http/incoming-handler@0.2.12 and does not import it",
+        ),
+        (
+            At::Key("acme:coyote/anvil".to_owned()),
+            "service.wasm imports acme:coyote/anvil@1.0.0, and other.wasm exports acme:coyote/anvli@1.0.0",
+        ),
+        (
+            At::Key("acme:coyote/rocket".to_owned()),
+            "service.wasm imports acme:coyote/rocket@1.0.0, and old.wasm exports acme:coyote/rocket@0.9.0",
+        ),
+        (
+            At::Key("acme:coyote/rock".to_owned()),
+            "old.wasm does not export acme:coyote/rock: it exports acme:coyote/rocket@0.9.0",
+        ),
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");
     for ((at, told), (expected_at, expected)) in told.iter().zip(&expected) {
@@ -134,13 +149,24 @@ fn what_is_no_middleware_no_service_or_not_needed_is_told() {
         told.into_iter().next().unwrap()
     };
     let (at, told) = one(vec![in_front("none", part(&[], &[ANVIL])), service(importing(&[]))]);
-    assert!(at == At::Part(0) && told.contains("it does not export wasi:http/incoming-handler"), "{told}");
+    assert!(
+        at == At::Part(0) && told.contains("it does not export wasi:http/incoming-handler"),
+        "{told}"
+    );
     let (at, told) = one(vec![in_front("a", middleware(&[])), service(part(&[], &[ANVIL]))]);
-    assert!(at == At::Part(1) && told.contains("service.wasm is no service: it exports acme"), "{told}");
-    let (at, told) =
-        one(vec![service(importing(&[ROCKET])), serving("b", &["acme:coyote/anvil"], part(&[], &[ANVIL]))]);
+    assert!(
+        at == At::Part(1) && told.contains("service.wasm is no service: it exports acme"),
+        "{told}"
+    );
+    let (at, told) = one(vec![
+        service(importing(&[ROCKET])),
+        serving("b", &["acme:coyote/anvil"], part(&[], &[ANVIL])),
+    ]);
     assert_eq!(at, At::Key("acme:coyote/anvil".to_owned()));
-    assert!(told.ends_with("remove it, or name what is imported: acme:coyote/rocket@1.0.0"), "{told}");
+    assert!(
+        told.ends_with("remove it, or name what is imported: acme:coyote/rocket@1.0.0"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -159,15 +185,20 @@ fn an_interface_of_another_shape_and_a_file_of_nonsense_are_told() {
     let mut nonsense = importing(&[]);
     nonsense.truncate(nonsense.len() - 3);
     let told = wrong(vec![in_front("half", nonsense), service(importing(&[]))]);
-    assert!(told[0].0 == At::Part(0) && told[0].1.starts_with("half.wasm cannot be a part"), "{told:?}");
+    assert!(
+        told[0].0 == At::Part(0) && told[0].1.starts_with("half.wasm cannot be a part"),
+        "{told:?}"
+    );
 }
 
 #[test]
 fn bounds_are_told_before_a_part_is_read() {
-    let parts = (0..limits::COMPOSITION_PARTS).map(|_| in_front("a", Vec::from(b"\0asm\x0d\0\x01\0")));
+    let parts =
+        (0..limits::COMPOSITION_PARTS).map(|_| in_front("a", Vec::from(b"\0asm\x0d\0\x01\0")));
     let told = wrong(parts.chain([service(importing(&[]))]).collect());
     assert!(told[0].1.contains("has at most"), "{told:?}");
-    let large = Part { size: limits::COMPOSITION_BYTES, ..in_front("a", Vec::from(b"\0asm\x0d\0\x01\0")) };
+    let large =
+        Part { size: limits::COMPOSITION_BYTES, ..in_front("a", Vec::from(b"\0asm\x0d\0\x01\0")) };
     let told = wrong(vec![large, service(importing(&[]))]);
     assert!(told[0].1.contains("bytes together"), "{told:?}");
 }
