@@ -12,12 +12,14 @@ use futures_util::future::join_all;
 
 use crate::backends::Backends;
 use crate::components::{Components, Pulls, at};
+use crate::composed;
 use wasm_host_capabilities::ollama::Ollama;
 use wasm_host_capabilities::outgoing::Peers;
 use wasm_host_config::{
     ComponentConfig, ComponentSource, Config, ServiceConfig, ServiceKind, grant_hint,
 };
 use wasm_host_engine::compile::{Compiler, ComponentFile};
+use wasm_host_engine::compose::Faults;
 use wasm_host_engine::link::{Refusal, blocking};
 use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
@@ -118,13 +120,13 @@ impl Application {
 }
 
 /// What all came to, or all that is wrong.
-fn all<T>(outcomes: Vec<Result<T, Diagnostic>>) -> Result<Vec<T>, Vec<Diagnostic>> {
+fn all<T>(outcomes: Vec<Result<T, Vec<Diagnostic>>>) -> Result<Vec<T>, Vec<Diagnostic>> {
     let mut good = Vec::new();
     let mut wrong = Vec::new();
     for outcome in outcomes {
         match outcome {
             Ok(outcome) => good.push(outcome),
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(diagnostics) => wrong.extend(diagnostics),
         }
     }
     if wrong.is_empty() { Ok(good) } else { Err(wrong) }
@@ -215,7 +217,7 @@ async fn load_service<'a>(
     terms: Arc<Terms>,
     observer: Option<Arc<dyn Observer>>,
     common: &Common<'_>,
-) -> Result<Draft<'a>, Diagnostic> {
+) -> Result<Draft<'a>, Vec<Diagnostic>> {
     let Common { gate, loader, pulls, store } = common;
     let wrong = |error: Error| diagnose(config, service, component, &error);
     let own = pulls.own(config, component).await.map_err(wrong)?;
@@ -257,7 +259,7 @@ impl Draft<'_> {
         mut self,
         common: &Common<'_>,
         is_askable: bool,
-    ) -> Result<SwapSlot, Diagnostic> {
+    ) -> Result<SwapSlot, Vec<Diagnostic>> {
         let version = self.loaded.active().stable.clone();
         if !is_askable {
             version.warm_up().await;
@@ -281,7 +283,7 @@ impl Draft<'_> {
         Ok(SwapSlot::new(loaded, terms, component.limits.drain, explain, vouch, saved, cause))
     }
 
-    fn diagnose(&self, error: &Error) -> Diagnostic {
+    fn diagnose(&self, error: &Error) -> Vec<Diagnostic> {
         diagnose(self.config, self.service, self.component, error)
     }
 }
@@ -348,37 +350,34 @@ pub fn component_path(config: &Config, source: &ComponentSource) -> Option<PathB
     }
 }
 
-/// What is wrong with a component, at the line of its service, with the line that repairs it.
+/// What is wrong with a component, at the line of its service or of the part that it is about, with the line that
+/// repairs it.
 fn diagnose(
     config: &Config,
     service: &ServiceConfig,
     component: &ComponentConfig,
     error: &Error,
-) -> Diagnostic {
+) -> Vec<Diagnostic> {
+    let wrong = |(line, column): (usize, usize), message: String, hint: Option<String>| {
+        let Some(file) = &config.file else { return Diagnostic { hint, ..nameless(message) } };
+        let message = format!("[service.{}]: {message}", service.name);
+        Diagnostic { file: file.clone(), line, column, severity: Severity::Error, message, hint }
+    };
+    if let Some(Faults(faults)) = error.downcast_ref() {
+        let told = faults.iter().map(|fault| {
+            let place = composed::place(service, component, &fault.at);
+            wrong(place, fault.message.clone(), fault.hint.clone())
+        });
+        return told.collect();
+    }
     let hint = match error.downcast_ref::<Refusal>() {
         Some(Refusal::NotGranted { capability, .. }) => {
             Some(grant_hint(&service.name, capability.key(), config))
         }
         Some(_) => None,
-        None => match &component.source {
-            ComponentSource::Crate(name) => component_path(config, &component.source)
-                .filter(|path| !path.exists())
-                .map(|_| format!("build components/{name} with `cargo xtask build`")),
-            ComponentSource::File(path) if component.build.is_some() && !path.exists() => {
-                Some(format!("build it with `wasm-host build {}`", service.name))
-            }
-            _ => None,
-        },
+        None => composed::unbuilt(config, &component.source),
     };
-    let Some(file) = &config.file else { return Diagnostic { hint, ..nameless(error) } };
-    Diagnostic {
-        file: file.clone(),
-        line: service.line,
-        column: usize::from(service.line > 0),
-        severity: Severity::Error,
-        message: format!("[service.{}]: {error:#}", service.name),
-        hint,
-    }
+    vec![wrong((service.line, usize::from(service.line > 0)), format!("{error:#}"), hint)]
 }
 
 /// What is wrong and stands in no application file.

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
@@ -185,14 +186,38 @@ pub struct Test {
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     #[command(flatten)]
+    pub composed: Composed,
+    #[command(flatten)]
     pub output: Output,
+}
+
+/// What a component is put together with.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Composed {
+    /// Put this component in front of it, as `middleware` of the application file does. May be repeated: the first is the
+    /// outermost.
+    #[arg(long, value_name = "COMPONENT.wasm")]
+    pub middleware: Vec<PathBuf>,
+    /// Let this component serve an import, as `with` of the application file does. May be repeated.
+    #[arg(long, value_name = "INTERFACE=COMPONENT.wasm", value_parser = served)]
+    pub with: Vec<(String, PathBuf)>,
 }
 
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// A component file, or one of a registry: oci://HOST/REPOSITORY:TAG
-    #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
+    /// A component file, or one of a registry: oci://HOST/REPOSITORY:TAG; with --service an application file.
+    #[arg(
+        value_name = "COMPONENT.wasm | REFERENCE | APP.toml",
+        required = false,
+        required_unless_present = "service",
+        default_value_if("service", ArgPredicate::IsPresent, APPLICATION_FILE)
+    )]
     pub component: PathBuf,
+    /// What this service of the application file is put together from.
+    #[arg(long, value_name = "NAME", value_parser = name, conflicts_with_all = ["middleware", "with"])]
+    pub service: Option<String>,
+    #[command(flatten)]
+    pub composed: Composed,
     #[command(flatten)]
     pub access: Access,
     #[command(flatten)]
@@ -222,6 +247,9 @@ pub struct Swap {
     /// The component that is to take its requests: a file, or oci://HOST/REPOSITORY:TAG, which the host pulls.
     #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
     pub component: PathBuf,
+    /// The part that it replaces, as `inspect` and `describe` name it. [default: the service's own component]
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub part: Option<String>,
     /// Try it on this share of the requests first; it is taken back if it does worse than the old one.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub canary: Option<u8>,
@@ -443,6 +471,16 @@ pub struct Control {
 fn jobs(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|jobs| (1..=limits::testkit::JOBS_MAX).contains(jobs));
     number.ok_or_else(|| format!("a whole number from 1 to {}", limits::testkit::JOBS_MAX))
+}
+
+/// `INTERFACE=COMPONENT.wasm`
+fn served(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((interface, path)) if !interface.is_empty() && !path.is_empty() => {
+            Ok((interface.to_owned(), path.into()))
+        }
+        _ => Err("write namespace:package/interface=COMPONENT.wasm".to_owned()),
+    }
 }
 
 fn percent(text: &str) -> Result<u8, String> {

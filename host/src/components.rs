@@ -13,9 +13,11 @@ use tokio::task::spawn_blocking;
 
 use crate::application::component_path;
 use crate::cli::Access;
+use crate::composed::parts;
 use crate::exit::Exit;
-use wasm_host_config::{ComponentConfig, Config, ServiceConfig};
+use wasm_host_config::{ComponentConfig, ComponentSource, Config, ServiceConfig};
 use wasm_host_engine::compile::ComponentFile;
+use wasm_host_engine::compose::compose;
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
 use wasm_host_oci::cache::Cache;
@@ -152,8 +154,12 @@ impl Components {
     /// Which pinned tags have moved, as warnings at the lines of their services.
     pub async fn moved(&self, config: &Config) -> Vec<Diagnostic> {
         let Ok(pins) = self.pins() else { return Vec::new() };
-        let asked = config.services.values().filter_map(|service| {
-            let reference = service.component()?.source.reference()?;
+        let asked = config.services.values().flat_map(|service| {
+            let sources = service.component().into_iter().flat_map(ComponentConfig::sources);
+            let references = sources.filter_map(ComponentSource::reference);
+            references.map(move |reference| (service, reference))
+        });
+        let asked = asked.filter_map(|(service, reference)| {
             let pin = pins.get(reference).filter(|_| reference.digest.is_none())?;
             Some((service, reference, pin))
         });
@@ -196,9 +202,17 @@ impl Pulls {
         Box::new(move |kept| vouch(&registries, kept))
     }
 
-    /// A service's own component.
+    /// What the application file says that a service is: its component, put together with its parts if it has any.
     pub async fn own(&self, config: &Config, component: &ComponentConfig) -> Result<ComponentFile> {
-        match (component.source.reference(), component_path(config, &component.source)) {
+        if !component.is_composed() {
+            return self.file(config, &component.source).await;
+        }
+        compose(parts(self, config, component).await?).await
+    }
+
+    /// One component.
+    pub async fn file(&self, config: &Config, source: &ComponentSource) -> Result<ComponentFile> {
+        match (source.reference(), component_path(config, source)) {
             (Some(reference), _) => match self.pulled.get(reference) {
                 Some(pulled) => pulled.clone().map_err(Error::new),
                 None => Err(Error::msg(format!("{reference} was not asked for"))),
@@ -228,10 +242,20 @@ fn add(pins: &mut Pins, fresh: Vec<Fresh>) {
 }
 
 fn vouch(registries: &Registries, kept: &ComponentFile) -> Result<()> {
-    let origin = kept.path.to_str().filter(|origin| origin.starts_with(SCHEME));
-    let Some(origin) = origin else { return Ok(()) };
+    if kept.parts.is_empty() {
+        let origin = kept.path.to_str().unwrap_or_default();
+        return vouch_for_one(registries, origin, kept.digest.full());
+    }
+    let mut parts = kept.parts.iter();
+    parts.try_for_each(|part| vouch_for_one(registries, &part.path, &part.digest))
+}
+
+fn vouch_for_one(registries: &Registries, origin: &str, digest: &str) -> Result<()> {
+    if !origin.starts_with(SCHEME) {
+        return Ok(());
+    }
     let reference = Reference::parse(origin).map_err(OciError::from)?;
-    let component = format!("sha256:{}", kept.digest.full()).parse::<ContentDigest>();
+    let component = format!("sha256:{digest}").parse::<ContentDigest>();
     let component = component.map_err(|_| Error::msg("its digest cannot be read"))?;
     Ok(registries.vouch(&reference, component)?)
 }

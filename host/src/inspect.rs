@@ -5,11 +5,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, Error, Result};
 use serde::Serialize;
 
+use crate::application;
 use crate::cli::{self, Format};
-use crate::components;
+use crate::components::{self, Components};
+use crate::composed::by_hand;
 use crate::exit::Exit;
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{CodeCache, Compiler, ComponentFile, Outline};
+use wasm_host_engine::compose::{Part, Role, importers};
 use wasm_host_engine::link::{self, Missing, imports, is_handler, needs};
 use wasm_host_limits::host::HostLimits;
 use wasm_host_system::output;
@@ -30,10 +33,27 @@ pub struct Report {
     pub missing: Vec<Missing>,
     pub imports: Vec<String>,
     pub exports: Vec<String>,
+    /// What it is put together from; not there where it is one component.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartReport>,
     /// Requests that one instance serves at the same time, unless the application file says otherwise.
     pub per_instance: usize,
     /// Imports that hold a whole instance while they wait: with one of them, it serves one request at a time.
     pub blocking: Vec<String>,
+}
+
+/// One component of several.
+#[derive(Debug, Serialize)]
+pub struct PartReport {
+    /// What `wasm-host swap --part` calls it.
+    pub name: String,
+    pub role: Role,
+    pub file: String,
+    pub bytes: u64,
+    /// SHA-256.
+    pub digest: String,
+    /// What it imports and no other part serves.
+    pub imports: Vec<String>,
 }
 
 /// One grant that a component needs.
@@ -48,6 +68,7 @@ pub struct Grant {
 /// Show what is known. Fails with exit code 1 if no application file could make a service of it here.
 pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
     let pulled = match components::reference(&args.component)? {
+        _ if args.service.is_some() => Some(of_service(&args).await?),
         Some(reference) => {
             let registries = components::registries(&reference, &args.access)?;
             let pulled = registries.pull(&reference, None).await.map_err(Error::new)?;
@@ -55,9 +76,12 @@ pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
         }
         None => None,
     };
-    let read = move || match pulled {
-        Some(file) => report(&file),
-        None => report(&ComponentFile::read_now(&args.component)?),
+    let read = move || {
+        let file = match pulled {
+            Some(file) => file,
+            None => ComponentFile::read_now(&args.component)?,
+        };
+        report(&by_hand(file, &args.composed)?)
     };
     let report = tokio::task::spawn_blocking(read).await;
     let report = report
@@ -68,6 +92,19 @@ pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
         Format::Json => table::json(&report)?,
     }
     if report.can_be_served() { Ok(()) } else { Err(Exit::Told) }
+}
+
+/// What a service of an application file is put together from.
+async fn of_service(args: &cli::Inspect) -> Result<ComponentFile, Exit> {
+    let config = application::read(&args.component)?;
+    let name = args.service.as_deref().unwrap_or_default();
+    let Some(component) = config.services.get(name).and_then(|service| service.component()) else {
+        let what = format!("{} has no service {name} with a component", args.component.display());
+        return Err(Exit::Usage(format!("wasm-host: error: {what}")));
+    };
+    let pulls = Components::new(&config, false).pull(&config).await.map_err(Error::new)?;
+    let wrong = |error| Exit::Usage(format!("wasm-host: error: {error:#}"));
+    pulls.own(&config, component).await.map_err(wrong)
 }
 
 /// What is known of a component.
@@ -86,17 +123,22 @@ pub(crate) fn report(file: &ComponentFile) -> Result<Report> {
         .into_iter()
         .map(|(capability, import)| Grant { key: capability.key(), import })
         .collect();
+    let mut missing = link::missing(&engine, &importing)?;
+    for missing in &mut missing {
+        missing.by = importers(&file.parts, &missing.import);
+    }
     Ok(Report {
         file: file.path.display().to_string(),
         bytes: file.bytes.len(),
         digest: file.digest.full().to_string(),
         handler,
         grants,
-        missing: link::missing(&engine, &importing)?,
+        missing,
         per_instance: if is_of_0_3 && blocking.is_empty() { file.per_instance() } else { 1 },
         blocking,
         imports,
         exports,
+        parts: file.parts.iter().map(PartReport::of).collect(),
     })
 }
 
@@ -117,6 +159,10 @@ impl Report {
         );
         let line = |grant: &Grant| format!("{} = \"NAME\"  # for {}", grant.key, grant.import);
         let grants: Vec<String> = self.grants.iter().map(line).collect();
+        let parts: Vec<String> = self.parts.iter().flat_map(PartReport::lines).collect();
+        if !parts.is_empty() {
+            list(&mut text, "part", &parts, "none");
+        }
         list(&mut text, "grants", &grants, "none needed");
         if !self.missing.is_empty() {
             let missing: Vec<_> = self.missing.iter().map(Missing::to_string).collect();
@@ -143,6 +189,33 @@ impl Report {
                 "{several} requests at a time: it is in Rust ('per-instance' sets another bound)"
             ),
         }
+    }
+}
+
+impl PartReport {
+    fn of(part: &Part) -> Self {
+        Self {
+            name: part.name.clone(),
+            role: part.role.clone(),
+            file: part.path.clone(),
+            bytes: part.size,
+            digest: part.digest.clone(),
+            imports: part.imports.clone(),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let Self { name, role, file, bytes, digest, imports } = self;
+        let (wasi, others): (Vec<_>, Vec<_>) =
+            imports.iter().map(String::as_str).partition(|import| import.starts_with("wasi:"));
+        let wasi = (!wasi.is_empty()).then(|| format!("{} interfaces of WASI", wasi.len()));
+        let imports: Vec<String> = others.into_iter().map(str::to_owned).chain(wasi).collect();
+        let imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") };
+        vec![
+            format!("{name}: {role}, {bytes} bytes, {file}"),
+            format!("  digest {digest}"),
+            format!("  imports {imports}"),
+        ]
     }
 }
 

@@ -11,6 +11,7 @@ pub mod serve;
 pub mod status;
 pub mod application;
 pub mod components;
+mod composed;
 pub mod registry;
 pub mod backends;
 mod recordings;

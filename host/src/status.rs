@@ -302,6 +302,7 @@ impl Host {
             _ => "draining",
         };
         let imports = active.as_ref().map(|active| active.stable.imports.clone());
+        let parts = active.as_ref().map(|active| active.stable.parts().to_vec());
         let checked = history.iter().rev().find(|it| it.verdict == Verdict::Activated);
         let checked = checked.map(|it| it.at_ms.saturating_mul(1000));
         let path = config.component().and_then(|component| component.health.clone());
@@ -325,6 +326,7 @@ impl Host {
             grants: service.grants.clone(),
             service,
             imports: imports.unwrap_or_default(),
+            parts: parts.unwrap_or_default(),
             limits: limits
                 .map(|bound| LimitInEffect {
                     key: bound.key.clone(),

@@ -9,8 +9,10 @@ use anyhow::{Context as _, anyhow};
 
 use crate::application::component_path;
 use crate::cli::{APPLICATION_FILE, Format, Test};
+use crate::composed::by_hand;
 use crate::exit::Exit;
 use wasm_host_config::Config;
+use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits::testkit as bounds;
 use wasm_host_system::output;
 use wasm_host_system::table;
@@ -151,7 +153,9 @@ fn one(
     usage: impl Fn(anyhow::Error) -> Exit,
 ) -> Result<Suite, Exit> {
     let began = Instant::now();
-    let component = kit.load(&place.component).map_err(usage)?;
+    let file = ComponentFile::read_now(&place.component);
+    let file = file.and_then(|file| by_hand(file, &args.composed)).map_err(&usage)?;
+    let component = kit.load_file(&file).map_err(usage)?;
     let load = began.elapsed();
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(processors.min(bounds::JOBS));

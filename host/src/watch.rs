@@ -23,7 +23,7 @@ use self::builds::{Builds, Ended};
 use self::components::{Components, Occasion, Watched, built_by, time};
 use self::files::{Change, Files, Root};
 use self::queue::Queue;
-use wasm_host_config::{ComponentSource, Config};
+use wasm_host_config::{ComponentConfig, ComponentSource, Config, ServiceConfig};
 use wasm_host_limits as limits;
 use wasm_host_service::registry::Registry;
 use wasm_host_service::swap::Swaps;
@@ -74,7 +74,9 @@ impl Watch {
         let crates: BTreeSet<String> = config
             .services
             .values()
-            .filter_map(|service| match &service.component()?.source {
+            .filter_map(ServiceConfig::component)
+            .flat_map(ComponentConfig::sources)
+            .filter_map(|source| match source {
                 ComponentSource::Crate(name) => Some(name.clone()),
                 ComponentSource::File(_) | ComponentSource::Registry(_) => None,
             })

@@ -7,6 +7,7 @@ mod cancellation;
 mod cases;
 mod command_line;
 mod compiling;
+mod compose;
 mod database_faults;
 mod database_notices;
 mod deploy;

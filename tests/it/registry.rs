@@ -3,6 +3,7 @@
 
 mod damage;
 mod logins;
+mod parts;
 mod pins;
 mod signatures;
 mod swaps;

@@ -1,5 +1,7 @@
 //! Components made by hand, instruction by instruction, for what no language that components are written in here says.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
     HeapType, ImportSection, Module, RefType, StartSection, TableSection, TableType, TypeSection,
@@ -91,51 +93,80 @@ pub fn grows_tables(elements: i32) -> Vec<u8> {
     service(&tables, &[handle])
 }
 
+/// The handler of WASI 0.2.
+pub const HANDLER: &str = "wasi:http/incoming-handler@0.2.12";
+
 /// A service of WASI 0.2 that imports a function `ask` of each of these interfaces, such as
 /// `acme:coyote/anvil@1.0.0`, and answers nothing.
 pub fn importing(interfaces: &[&str]) -> Vec<u8> {
+    part(interfaces, &[HANDLER])
+}
+
+/// A middleware of WASI 0.2 with such imports besides, which answers nothing.
+pub fn middleware(interfaces: &[&str]) -> Vec<u8> {
+    part(&[&[HANDLER], interfaces].concat(), &[HANDLER])
+}
+
+/// A component with these imports and exports: the handler of WASI 0.2, and interfaces with a function `ask`.
+pub fn part(imported: &[&str], exported: &[&str]) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32, ValType::I32], []);
     types.ty().function([], []);
+    let function = |interface: &str| match interface == HANDLER {
+        true => ("handle", 0),
+        false => ("ask", 1),
+    };
     let mut imports = ImportSection::new();
-    for interface in interfaces {
-        imports.import(interface, "ask", EntityType::Function(1));
+    for interface in imported {
+        let (name, ty) = function(interface);
+        imports.import(interface, name, EntityType::Function(ty));
     }
     let mut functions = FunctionSection::new();
-    functions.function(0);
     let mut exports = ExportSection::new();
-    let handle = u32::try_from(interfaces.len()).unwrap();
-    exports.export("wasi:http/incoming-handler@0.2.12#handle", ExportKind::Func, handle);
-    let mut body = Function::new([]);
-    body.instructions().end();
     let mut bodies = CodeSection::new();
-    bodies.function(&body);
+    for (number, interface) in exported.iter().enumerate() {
+        let (name, ty) = function(interface);
+        functions.function(ty);
+        let index = u32::try_from(imported.len() + number).unwrap();
+        exports.export(&format!("{interface}#{name}"), ExportKind::Func, index);
+        let mut body = Function::new([]);
+        body.instructions().end();
+        bodies.function(&body);
+    }
     let mut module = Module::new();
     module.section(&types).section(&imports).section(&functions).section(&exports).section(&bodies);
-    component(module.finish(), interfaces)
+    wrapped(module.finish(), imported, exported)
 }
 
 /// The component around a module that handles requests, with these imports.
-fn component(mut module: Vec<u8>, imports: &[&str]) -> Vec<u8> {
+fn component(module: Vec<u8>, imports: &[&str]) -> Vec<u8> {
+    wrapped(module, imports, &[HANDLER])
+}
+
+fn wrapped(mut module: Vec<u8>, imports: &[&str], exports: &[&str]) -> Vec<u8> {
     let mut resolve = Resolve::default();
     // Each uses those before it.
     for package in ["io", "clocks", "random", "filesystem", "sockets", "cli", "http"] {
         let file = root().join(format!("wit/deps/wasi-0.2/{package}.wit"));
         resolve.push_file(file).unwrap();
     }
-    let (mut world, mut packages) = (String::new(), String::new());
-    for import in imports {
-        let (name, version) = import.split_once('@').expect("a version");
-        let (package, interface) = name.split_once('/').expect("an interface");
-        world.push_str(&format!("import {import};"));
-        packages.push_str(&format!(
-            "package {package}@{version} {{ interface {interface} {{ ask: func(); }} }}\n"
-        ));
+    let (mut world, mut packages) = (String::new(), BTreeMap::<String, BTreeSet<&str>>::new());
+    let imports = imports.iter().map(|name| ("import", name));
+    let exports = exports.iter().map(|name| ("export", name));
+    for (way, named) in imports.chain(exports) {
+        world.push_str(&format!("{way} {named};"));
+        if *named != HANDLER {
+            let (name, version) = named.split_once('@').expect("a version");
+            let (package, interface) = name.split_once('/').expect("an interface");
+            packages.entry(format!("{package}@{version}")).or_default().insert(interface);
+        }
     }
-    let text = format!(
-        "package test:handmade;\n\
-         world service {{ {world} export wasi:http/incoming-handler@0.2.12; }}\n{packages}"
-    );
+    let packages = packages.into_iter().map(|(package, interfaces)| {
+        let all = interfaces.iter().map(|name| format!("interface {name} {{ ask: func(); }} "));
+        format!("package {package} {{ {} }}\n", all.collect::<String>())
+    });
+    let packages: String = packages.collect();
+    let text = format!("package test:handmade;\nworld service {{ {world} }}\n{packages}");
     let package = resolve.push_str("service.wit", &text).unwrap();
     let world = resolve.select_world(&[package], None).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();

@@ -89,6 +89,13 @@ impl App {
         self.serve_with(&[&[file], arguments].concat()).await
     }
 
+    /// Serve an application with a component that is an interpreter, which takes long to compile.
+    pub async fn serve_compiled(&self) -> Host {
+        let checked = self.run_within(COMPILATION, &["check"]).await;
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        self.serve().await
+    }
+
     /// Serve at an address that is not this machine's alone.
     pub async fn serve_at(&self, address: &str) -> Host {
         self.serve_at_with(address, &["wasm-host.toml"]).await

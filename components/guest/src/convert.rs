@@ -55,10 +55,22 @@ pub fn request_to_wasi(
 
 /// The host's response. Its body stays where it is until it is read.
 pub fn response_from_wasi(inner: types::Response) -> Result<Response, ErrorCode> {
+    received(inner, Incoming::of_response)
+}
+
+/// The same from behind a middleware.
+pub(crate) fn response_of_next(inner: types::Response) -> Result<Response, ErrorCode> {
+    received(inner, Incoming::of_next)
+}
+
+fn received(
+    inner: types::Response,
+    body: impl FnOnce(types::Response, &http::HeaderMap) -> Incoming,
+) -> Result<Response, ErrorCode> {
     let mut response = http::Response::new(Body::empty());
     *response.status_mut() = inner.get_status_code().try_into().map_err(internal)?;
     *response.headers_mut() = headers::from_wasi(&inner.get_headers());
-    let body = Incoming::of_response(inner, response.headers());
+    let body = body(inner, response.headers());
     *response.body_mut() = body.into();
     Ok(response)
 }

@@ -27,6 +27,7 @@ pub mod client;
 mod convert;
 mod headers;
 pub mod json;
+pub mod middleware;
 pub mod ollama;
 mod problem;
 mod respond;

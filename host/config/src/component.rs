@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
-    ComponentConfig, ComponentSource, EnvironmentValue, Grants, Secret, ServiceKind, ServiceLimits,
-    command, disk, route,
+    ComponentConfig, ComponentSource, EnvironmentValue, Grants, PartConfig, Secret, ServiceKind,
+    ServiceLimits, command, disk, route,
 };
 use wasm_host_capabilities::outgoing::settings::outbound;
 use wasm_host_capabilities::postgres::has_literal_password;
@@ -15,6 +15,7 @@ use wasm_host_oci::Reference;
 use wasm_host_oci::reference::SCHEME;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
+use wasm_host_settings::field::plain_text;
 use wasm_host_settings::file::{Table, free_texts};
 use wasm_host_settings::named::What;
 use wasm_host_telemetry::secrets::holds_secret;
@@ -32,6 +33,8 @@ pub(super) fn component(
 ) -> Option<ServiceKind> {
     let source =
         table.text(cx, "component").and_then(|written| source(cx, &written, table.has("build")));
+    let middleware = middleware(cx, table);
+    let with = with(cx, table);
     let environment = environment(cx, table);
     let health = table.text(cx, "health");
     let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
@@ -43,6 +46,8 @@ pub(super) fn component(
         source: source?,
         build,
         sources,
+        middleware,
+        with,
         grants,
         outbound,
         environment,
@@ -85,6 +90,60 @@ fn sources(cx: &Context<'_>, table: &Table<'_>) -> Option<PathBuf> {
         cx.error(&written.at, Problem::new(message, hint));
     }
     Some(folder)
+}
+
+/// What stands in front of the component, the outermost first.
+fn middleware(cx: &Context<'_>, table: &Table<'_>) -> Vec<PartConfig> {
+    let written = table.texts(cx, "middleware").unwrap_or_default();
+    written.iter().filter_map(|written| part(cx, written)).collect()
+}
+
+/// What serves imports, by the interfaces.
+fn with(cx: &Context<'_>, table: &Table<'_>) -> Vec<(String, PartConfig)> {
+    let example = "{ \"namespace:package/interface\" = \"other.wasm\" }";
+    let Some((_, served)) = table.table(cx, "with", example) else { return Vec::new() };
+    let mut with = Vec::new();
+    for (interface, value) in served {
+        let at = interface.span();
+        let interface = interface.get_ref().as_ref();
+        if let Some(problem) = not_an_interface(interface) {
+            cx.error(&at, problem);
+            continue;
+        }
+        let part = plain_text(cx, interface, value).and_then(|written| part(cx, &written));
+        with.extend(part.map(|part| (interface.to_owned(), part)));
+    }
+    with
+}
+
+fn part(cx: &Context<'_>, written: &Located<String>) -> Option<PartConfig> {
+    let (line, column) = cx.place(&written.at);
+    Some(PartConfig { source: source(cx, written, false)?, written: written.value.clone(), line, column })
+}
+
+/// Why this cannot be the name of an interface that another component serves.
+fn not_an_interface(name: &str) -> Option<Problem> {
+    let (path, version) = name.split_once('@').map_or((name, None), |(a, b)| (a, Some(b)));
+    if matches!(path, "wasi:http/handler" | "wasi:http/incoming-handler") {
+        return Some(Problem::new(
+            format!("{} is what middleware imports", quoted(name)),
+            "write middleware = [\"other.wasm\"] for what stands in front of the component",
+        ));
+    }
+    let is_word = |word: &str| {
+        !word.is_empty() && word.chars().all(|it| it.is_ascii_alphanumeric() || it == '-')
+    };
+    let package = path.split_once('/').filter(|(_, interface)| is_word(interface));
+    let package = package.and_then(|(package, _)| package.split_once(':'));
+    let is_name = package.is_some_and(|(namespace, name)| is_word(namespace) && is_word(name));
+    if is_name && version != Some("") {
+        return None;
+    }
+    Some(Problem::new(
+        format!("{} is no interface", quoted(name)),
+        "write it as components import it, such as \"namespace:package/interface\", which means every version of \
+         it, or \"namespace:package/interface@0.1.0\"",
+    ))
 }
 
 /// `is_built`: what is not there yet is for its build to make.

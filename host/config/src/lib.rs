@@ -173,6 +173,10 @@ pub struct ComponentConfig {
     pub build: Option<Vec<String>>,
     /// Where its sources are, with its cases. `None`: the file does not say it.
     pub sources: Option<PathBuf>,
+    /// What stands in front of it, the outermost first.
+    pub middleware: Vec<PartConfig>,
+    /// Which interfaces that it or another part imports are served by which component.
+    pub with: Vec<(String, PartConfig)>,
     pub grants: Grants,
     /// Hosts outside that it may call. `None`: nothing.
     pub outbound: Option<OutboundConfig>,
@@ -180,6 +184,16 @@ pub struct ComponentConfig {
     /// Asked for on the component itself before a new version is published.
     pub health: Option<String>,
     pub limits: ServiceLimits,
+}
+
+/// A component that another one is put together with, and where the file names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartConfig {
+    pub source: ComponentSource,
+    /// As it stands in the file.
+    pub written: String,
+    pub line: usize,
+    pub column: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -289,7 +303,10 @@ impl Config {
     /// All references of services to registries, each once.
     pub fn references(&self) -> BTreeSet<&Reference> {
         let components = self.services.values().filter_map(ServiceConfig::component);
-        components.filter_map(|component| component.source.reference()).collect()
+        components
+            .flat_map(ComponentConfig::sources)
+            .filter_map(ComponentSource::reference)
+            .collect()
     }
 
     /// One component at "/", with no grants and no file.
@@ -316,6 +333,8 @@ impl Config {
                 source: ComponentSource::File(component.to_owned()),
                 build: None,
                 sources: None,
+                middleware: Vec::new(),
+                with: Vec::new(),
                 grants: Grants::default(),
                 outbound: None,
                 environment: BTreeMap::new(),
@@ -353,6 +372,22 @@ impl Grants {
     /// The name of the resource that is granted of a capability.
     pub fn of<C: Capability>(&self) -> Option<&str> {
         self.resources.get(C::KEY).map(String::as_str)
+    }
+}
+
+// === impl ComponentConfig ===
+
+impl ComponentConfig {
+    /// Where all components come from that it is put together from: middleware, its own, what serves imports.
+    pub fn sources(&self) -> impl Iterator<Item = &ComponentSource> {
+        let middleware = self.middleware.iter().map(|part| &part.source);
+        let with = self.with.iter().map(|(_, part)| &part.source);
+        middleware.chain([&self.source]).chain(with)
+    }
+
+    /// Whether it is more than one component.
+    pub fn is_composed(&self) -> bool {
+        !(self.middleware.is_empty() && self.with.is_empty())
     }
 }
 

@@ -20,7 +20,8 @@ use wasm_host_settings::file::Table;
 use wasm_host_settings::named::What;
 
 /// Before the keys that grant capabilities, and after them.
-const FIRST_KEYS: &[&str] = &["component", "static", "route", "internal", "cors"];
+const FIRST_KEYS: &[&str] =
+    &["component", "middleware", "with", "static", "route", "internal", "cors"];
 const OTHER_KEYS: &[&str] = &["services", "outbound", "environment", "health", "build", "source"];
 
 /// What a folder of files has in common with a component, beside its settings.

@@ -10,6 +10,7 @@ mod fuzz;
 mod grammar;
 mod named;
 mod outbound;
+mod parts;
 mod patience;
 mod registries;
 mod reports;

@@ -36,8 +36,8 @@ pub(super) fn with_default(
     services: &BTreeMap<String, ServiceConfig>,
 ) -> WatchConfig {
     let mut components = services.values().filter_map(ServiceConfig::component);
-    let has_crate =
-        components.any(|component| matches!(component.source, ComponentSource::Crate(_)));
+    let is_crate = |source: &ComponentSource| matches!(source, ComponentSource::Crate(_));
+    let has_crate = components.any(|component| component.sources().any(is_crate));
     if watch.build.is_some() && !has_crate {
         cx.warning(
             &root.at("watch"),

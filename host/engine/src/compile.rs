@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 pub use wasmtime::component::Component;
 
 use crate::Engine;
+use crate::compose::Part;
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long;
 use wasm_host_system::digest::Digest;
@@ -37,6 +38,8 @@ pub struct ComponentFile {
     pub digest: Digest,
     /// Where they came from, for people.
     pub path: PathBuf,
+    /// What it was put together from. None of them: it is one component as it came.
+    pub parts: Arc<[Part]>,
 }
 
 impl ComponentFile {
@@ -64,12 +67,15 @@ impl ComponentFile {
     /// Bytes that came another way. `path` names their origin.
     pub fn from_bytes(bytes: Vec<u8>, path: PathBuf) -> Result<Self> {
         check_kind(&bytes).with_context(|| format!("{} is not a component", path.display()))?;
-        Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into(), path })
+        Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into(), path, parts: Arc::default() })
     }
 
     /// Requests that one instance of it serves at the same time, unless the application file says how many.
     pub fn per_instance(&self) -> usize {
-        origin::per_instance(&self.bytes)
+        match self.parts.is_empty() {
+            true => origin::per_instance(&self.bytes),
+            false => origin::per_instance_of_parts(&self.bytes),
+        }
     }
 
     /// Whether the file ends where its last section ends: half a file does not. Says nothing about

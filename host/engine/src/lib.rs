@@ -1,9 +1,10 @@
 //! The WebAssembly engine: one per process, shared by all services.
 //!
-//! It turns bytes into a checked, linked component ([`compile`], [`link`]) and runs instances of it
+//! It turns bytes into a checked, linked component ([`compose`], [`compile`], [`link`]) and runs instances of it
 //! ([`worker`]). It knows capabilities, but nothing of services, routes or HTTP listeners.
 
 pub mod compile;
+pub mod compose;
 pub mod link;
 pub mod memory;
 pub mod output;

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre as P2Pre;
 use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
 
 use crate::Engine;
+use crate::compose::{Part, importers};
 use crate::output;
 use crate::state::{Grants, State};
 pub use missing::Missing;
@@ -33,8 +34,8 @@ fn capability_of(import: &str) -> Option<Known> {
 /// Why a component cannot be a service.
 #[derive(Debug)]
 pub enum Refusal {
-    /// It imports a capability that its service is not granted.
-    NotGranted { import: String, capability: &'static dyn AnyCapability },
+    /// It imports a capability that its service is not granted. `by`: which of its parts do; none: it has no parts.
+    NotGranted { import: String, capability: &'static dyn AnyCapability, by: Vec<String> },
     /// It imports what this host does not have, each with what there is instead.
     Missing(Vec<Missing>),
     /// It does not answer HTTP.
@@ -46,8 +47,9 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotGranted { import, capability } => {
-                write!(formatter, "it imports {import}, and nothing grants it {}", capability.key())
+            Self::NotGranted { import, capability, by } => {
+                let imports = importing(by);
+                write!(formatter, "{imports} {import}, and nothing grants it {}", capability.key())
             }
             Self::Missing(missing) => {
                 let all: Vec<_> = missing.iter().map(Missing::to_string).collect();
@@ -70,13 +72,51 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// The interfaces that a component imports.
+impl Refusal {
+    /// The same with the parts that are the reason.
+    pub fn of_parts(mut self, parts: &[Part]) -> Self {
+        match &mut self {
+            Self::NotGranted { import, by, .. } => *by = importers(parts, import),
+            Self::Missing(missing) => {
+                for missing in missing {
+                    missing.by = importers(parts, &missing.import);
+                }
+            }
+            Self::NoHandler { .. } | Self::Incompatible { .. } => {}
+        }
+        self
+    }
+}
+
+/// As in `it imports`, or `a.wasm and b.wasm import`.
+fn importing(by: &[String]) -> String {
+    match by {
+        [] => "it imports".to_owned(),
+        [one] => format!("{one} imports"),
+        [some @ .., last] => format!("{} and {last} import", some.join(", ")),
+    }
+}
+
+/// The interfaces that a component imports. Where it could be a middleware and is none, the types of the handler are not
+/// among them: toolchains import the types of what a component exports.
 pub fn imports(engine: &Engine, component: &Component) -> Vec<String> {
-    component
-        .component_type()
-        .imports(engine.wasmtime())
-        .map(|(name, _)| name.to_string())
-        .collect()
+    let is_vain =
+        |name: &str, item: &ComponentItem| is_handler(name) && !has_functions(engine, item);
+    let ty = component.component_type();
+    let imports = ty.imports(engine.wasmtime()).filter(|(name, item)| !is_vain(name, &item.ty));
+    imports.map(|(name, _)| name.to_string()).collect()
+}
+
+/// Whether it is more than types, which need no implementation.
+fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
+    match item {
+        ComponentItem::ComponentInstance(instance) => {
+            let mut exports = instance.exports(engine.wasmtime());
+            exports.any(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
+        }
+        ComponentItem::Type(_) => false,
+        _ => true,
+    }
 }
 
 /// The interfaces that a component exports.
@@ -115,7 +155,7 @@ pub fn blocking(imports: &[String]) -> Vec<&String> {
 pub fn check(imports: &[String], granted: &[&str]) -> Result<(), Refusal> {
     for (capability, import) in needs(imports) {
         if !granted.contains(&capability.key()) {
-            return Err(Refusal::NotGranted { import, capability });
+            return Err(Refusal::NotGranted { import, capability, by: Vec::new() });
         }
     }
     Ok(())
@@ -187,17 +227,8 @@ fn explain(
     component: &Component,
     error: &wasmtime::Error,
 ) -> Option<Vec<Missing>> {
-    // What has types and nothing else needs no implementation.
-    let asks = |item: &ComponentItem| match item {
-        ComponentItem::ComponentInstance(instance) => {
-            let mut exports = instance.exports(engine.wasmtime());
-            exports.any(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
-        }
-        ComponentItem::Type(_) => false,
-        _ => true,
-    };
     let ty = component.component_type();
-    let asked = ty.imports(engine.wasmtime()).filter(|(_, item)| asks(&item.ty));
+    let asked = ty.imports(engine.wasmtime()).filter(|(_, item)| has_functions(engine, &item.ty));
     let asked: Vec<String> = asked.map(|(name, _)| name.to_string()).collect();
     let by_name = missing::by_name(&asked);
     if by_name.is_empty() {

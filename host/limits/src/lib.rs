@@ -306,6 +306,16 @@ pub const TRIAL_MARGIN: f64 = 0.05;
 /// 40 MiB.
 pub const COMPONENT_FILE_BYTES: u64 = 256 * MIB;
 
+/// Components that are put together to one: a service, its middleware, and what serves imports of them. Each has a
+/// memory of its own, of which an instance has so many.
+pub const COMPOSITION_PARTS: usize = GUEST_MEMORIES;
+
+/// Bytes of the components that are put together to one: what comes of them is a component, and has its bound.
+pub const COMPOSITION_BYTES: u64 = COMPONENT_FILE_BYTES;
+
+/// Time for putting components together. The largest take a second or two; what takes longer was made for that.
+pub const COMPOSITION_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Time that compiling, downloading or a script of the database takes before a line says that it goes on. Most is
 /// done sooner, and a silence of two seconds does not look like a standstill.
 pub const SILENCE: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use wasm_host_engine::compose::Part;
 use wasm_host_limits as limits;
 
 /// One attempt to put a version into service, oldest first in a history.
@@ -16,6 +17,8 @@ pub struct Record {
     pub digest: Option<String>,
     /// Where the component came from.
     pub path: String,
+    /// What it was put together from. None of them: it is one component.
+    pub parts: Vec<Part>,
     /// What asked for it.
     pub cause: String,
     pub verdict: Verdict,
@@ -150,20 +153,24 @@ impl History {
         self.good().find(|digest| *digest != current)
     }
 
-    /// Where a version came from when it last was put into service or on trial.
-    pub fn origin(&self, digest: &str) -> Option<&str> {
+    /// The record of when a version last was put into service or on trial: where it came from, and of which parts it is.
+    pub fn origin(&self, digest: &str) -> Option<&Record> {
         let is_it = |record: &&Record| {
             matches!(record.verdict, Verdict::Activated | Verdict::Canary)
                 && record.digest.as_deref() == Some(digest)
         };
-        self.records.iter().rev().find(is_it).map(|record| &*record.path)
+        self.records.iter().rev().find(is_it)
     }
 
-    /// The digests of all versions that a rollback, or the end of a canary, could want.
+    /// The digests of all versions that a rollback, or the end of a canary, could want, and of their parts, each of which
+    /// may be replaced alone.
     pub fn wanted(&self) -> impl Iterator<Item = &str> {
         let tried =
             |record: &&Record| matches!(record.verdict, Verdict::Activated | Verdict::Canary);
-        self.records.iter().filter(tried).filter_map(|record| record.digest.as_deref())
+        self.records.iter().filter(tried).flat_map(|record| {
+            let parts = record.parts.iter().map(|part| &*part.digest);
+            record.digest.as_deref().into_iter().chain(parts)
+        })
     }
 }
 
@@ -182,6 +189,7 @@ pub(crate) mod tests {
             number: 0,
             digest: Some(digest.to_string()),
             path: format!("{digest}.wasm"),
+            parts: Vec::new(),
             cause: "test".to_string(),
             verdict,
             reason: None,

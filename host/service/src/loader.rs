@@ -14,6 +14,7 @@ use wasm_host_capabilities::body::full;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{CodeCache, Compiler, Component, ComponentFile};
+use wasm_host_engine::compose::Part;
 use wasm_host_engine::link::{imports, link};
 use wasm_host_engine::state::Grants;
 use wasm_host_engine::worker::{CallError, Policy, RequestState};
@@ -79,10 +80,11 @@ impl Loader {
         component: Arc<Component>,
         terms: &Terms,
     ) -> Result<Version> {
-        let ComponentFile { digest, path, .. } = file.clone();
+        let ComponentFile { digest, path, parts, .. } = file.clone();
         let mut limits = terms.limits.clone();
         limits.per_instance.get_or_insert_with(|| file.per_instance());
-        let pre = link(&self.engine, &component, &terms.grants).with_context(|| {
+        let linked = link(&self.engine, &component, &terms.grants);
+        let pre = linked.map_err(|refusal| refusal.of_parts(&parts)).with_context(|| {
             format!("{} cannot be the service {}", path.display(), terms.grants.service)
         })?;
         let imports = imports(&self.engine, &component);
@@ -92,7 +94,10 @@ impl Loader {
         let tried = policy.smoke().await.map_err(cause);
         tried.with_context(|| format!("{} does not start", path.display()))?;
         let observed = terms.observed.as_ref().map(|grants| policy.observed(grants.clone()));
-        Ok(Version::new(digest, path, imports, component, &policy, observed, &self.runtimes))
+        let parts = parts.iter().map(Part::without_bytes).collect();
+        let version =
+            Version::new(digest, path, imports, component, &policy, observed, &self.runtimes);
+        Ok(version.of_parts(parts))
     }
 }
 

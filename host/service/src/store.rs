@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::history::History;
+use crate::history::{History, Record};
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_system::digest::Digest;
 use wasm_host_system::owned;
@@ -32,16 +32,19 @@ pub struct Store {
 /// A component that stays kept while this lives; afterwards, for as long as a history knows it.
 pub struct Kept {
     store: Arc<Store>,
-    digest: String,
+    /// Of the component and of its parts.
+    digests: Vec<String>,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         let mut wanted = self.store.wanted.lock();
-        if let Some(count) = wanted.get_mut(&self.digest) {
-            *count -= 1;
-            if *count == 0 {
-                wanted.remove(&self.digest);
+        for digest in &self.digests {
+            if let Some(count) = wanted.get_mut(digest) {
+                *count -= 1;
+                if *count == 0 {
+                    wanted.remove(digest);
+                }
             }
         }
     }
@@ -95,16 +98,30 @@ impl Store {
         write(&self.record(service), &format::write(saved)?)
     }
 
-    /// Keep a component's file.
+    /// Keep a component's file, and those of its parts.
     pub fn keep(self: &Arc<Self>, file: &ComponentFile) -> io::Result<Kept> {
-        let digest = file.digest.full().to_string();
-        *self.wanted.lock().entry(digest.clone()).or_default() += 1;
-        let kept = Kept { store: self.clone(), digest };
+        let own = (file.digest.full(), Some(&file.bytes));
+        let parts = file.parts.iter().map(|part| (&*part.digest, part.bytes.as_ref()));
+        let all: Vec<_> = std::iter::once(own).chain(parts).collect();
+        let digests: Vec<String> = all.iter().map(|(digest, _)| (*digest).to_owned()).collect();
+        {
+            let mut wanted = self.wanted.lock();
+            for digest in &digests {
+                *wanted.entry(digest.clone()).or_default() += 1;
+            }
+        }
+        let kept = Kept { store: self.clone(), digests };
         let _changing = self.changing.lock();
-        let path = self.component(file.digest.full());
-        // By its length: `find` notices a change that was made on purpose.
-        if !fs::metadata(&path).is_ok_and(|data| data.len() == file.bytes.len() as u64) {
-            write(&path, &file.bytes)?;
+        for (digest, bytes) in all {
+            let path = self.component(digest);
+            // By its length: `find` notices a change that was made on purpose.
+            let is_there = |bytes: &[u8]| {
+                fs::metadata(&path).is_ok_and(|data| data.len() == bytes.len() as u64)
+            };
+            // A part without its file has been kept before.
+            if let Some(bytes) = bytes.filter(|bytes| !is_there(bytes)) {
+                write(&path, bytes)?;
+            }
         }
         Ok(kept)
     }
@@ -160,10 +177,15 @@ impl Saved {
     }
 }
 
-/// A component that was kept is called after what it once came from, which decides whether it may be served.
-pub(crate) fn from_origin(file: ComponentFile, origin: Option<&str>) -> ComponentFile {
+/// A component that was kept is called after what it once came from, which decides whether it may be served. It is of the
+/// parts that it once was put together from.
+pub(crate) fn from_origin(file: ComponentFile, origin: Option<&Record>) -> ComponentFile {
     match origin {
-        Some(origin) => ComponentFile { path: origin.into(), ..file },
+        Some(origin) => ComponentFile {
+            path: origin.path.clone().into(),
+            parts: origin.parts.clone().into(),
+            ..file
+        },
         None => file,
     }
 }

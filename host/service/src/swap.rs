@@ -27,6 +27,7 @@ use crate::loader::{Loader, Terms};
 use crate::store::{Saved, Store};
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
+use wasm_host_engine::compose::Part;
 use wasm_host_system::counted::counted;
 use wasm_host_telemetry::attributes;
 use wasm_host_telemetry::instruments::SWAPS;
@@ -74,6 +75,8 @@ pub type Vouch = Box<dyn Fn(&ComponentFile) -> anyhow::Result<()> + Send + Sync>
 #[derive(Clone, Debug)]
 pub struct Request {
     pub cause: String,
+    /// The part that the component replaces. None: the service's own.
+    pub part: Option<String>,
     pub canary: Option<CanaryTerms>,
 }
 
@@ -113,6 +116,24 @@ enum Wanted {
     Before,
 }
 
+/// What an attempt is about, as far as it is known.
+#[derive(Default)]
+struct What {
+    digest: Option<String>,
+    path: String,
+    parts: Vec<Part>,
+}
+
+impl What {
+    fn of(version: &Version) -> Self {
+        Self {
+            digest: Some(version.digest.full().to_owned()),
+            path: version.path.display().to_string(),
+            parts: version.parts().to_vec(),
+        }
+    }
+}
+
 /// Why there is no outcome at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
@@ -122,6 +143,16 @@ pub enum SwapError {
     NothingBefore(String),
     #[error("the earlier version {digest} of {service} is no longer kept")]
     Gone { service: String, digest: String },
+    #[error("{service} has no part {part}; {}", told(.parts))]
+    NoPart { service: String, part: String, parts: Vec<String> },
+}
+
+/// What there is instead of a part that is not there.
+fn told(parts: &[String]) -> String {
+    match parts {
+        [] => "it is one component, which is replaced without naming a part".to_owned(),
+        some => format!("it has {}", some.join(", ")),
+    }
 }
 
 impl SwapSlot {
@@ -149,8 +180,7 @@ impl SwapSlot {
             newest: watch::Sender::new(0),
         };
         let version = slot.service.active().stable.clone();
-        let file = (version.digest.full(), version.path.display().to_string());
-        let record = slot.record(Some(file.0), file.1, cause, Verdict::Activated, Instant::now());
+        let record = slot.record(What::of(&version), cause, Verdict::Activated, Instant::now());
         slot.serving_record.store(record.number, Ordering::Release);
         slot
     }
@@ -162,16 +192,16 @@ impl SwapSlot {
     /// Enter an attempt into the history.
     fn record(
         &self,
-        digest: Option<&str>,
-        path: String,
+        What { digest, path, parts }: What,
         cause: &str,
         verdict: Verdict,
         started: Instant,
     ) -> Record {
         self.saved().history.push(Record {
             number: 0,
-            digest: digest.map(str::to_string),
+            digest,
             path,
+            parts,
             cause: cause.to_string(),
             verdict,
             reason: None,
@@ -236,7 +266,7 @@ impl Swaps {
         service: &str,
         cause: &str,
     ) -> Result<Outcome, SwapError> {
-        let request = Request { cause: cause.to_string(), canary: None };
+        let request = Request { cause: cause.to_string(), part: None, canary: None };
         self.enter(self.slot(service)?, Wanted::Before, request).await
     }
 
@@ -276,7 +306,7 @@ impl Swaps {
             }
         });
         task.await.unwrap_or_else(|_| {
-            let request = Request { cause, canary: None };
+            let request = Request { cause, part: None, canary: None };
             let reason = "the host failed while it loaded the component".to_string();
             Ok(attempt::rejected(&slot, None, &request, Instant::now(), reason))
         })

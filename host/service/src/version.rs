@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use wasm_host_capabilities::outgoing::HttpRequest;
 use wasm_host_engine::compile::Component;
+use wasm_host_engine::compose::{Part, Role};
 use wasm_host_engine::state::Grants;
 use wasm_host_engine::worker::{
     self, CallResult, Handler, Policy, RequestState, Retirement, Shared,
@@ -26,6 +27,8 @@ pub struct Version {
     pub path: PathBuf,
     /// The interfaces it imports.
     pub imports: Vec<String>,
+    /// What it was put together from, without the files. None of them: it is one component.
+    parts: Vec<Part>,
     /// One for each serving thread and one for all other threads, as far as there are instances for all. Each has
     /// instances of its own; together they have as many as the service may.
     handlers: Vec<Handler>,
@@ -84,6 +87,7 @@ impl Version {
             digest,
             path,
             imports,
+            parts: Vec::new(),
             _code: code,
             counts: Arc::default(),
             instances: policy.shared().clone(),
@@ -204,6 +208,27 @@ impl Version {
             sleep(limits::DRAIN_POLL).await;
         }
         Some(Drained { took: started.elapsed(), cut })
+    }
+}
+
+impl Version {
+    pub(crate) fn of_parts(mut self, parts: Vec<Part>) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// What it was put together from. None of them: it is one component.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The SHA-256 of a part, or without a name of what the service's own component is in it.
+    pub fn digest_of(&self, part: Option<&str>) -> Option<&str> {
+        match part {
+            None if self.parts.is_empty() => Some(self.digest.full()),
+            None => self.parts.iter().find(|it| it.role == Role::Service).map(|it| &*it.digest),
+            Some(name) => self.parts.iter().find(|it| it.name == name).map(|it| &*it.digest),
+        }
     }
 }
 

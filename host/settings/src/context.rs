@@ -103,7 +103,12 @@ impl<'a> Context<'a> {
     }
 
     pub fn line(&self, at: &Span) -> usize {
-        self.positions.of(at.start).0
+        self.place(at).0
+    }
+
+    /// Line and column.
+    pub fn place(&self, at: &Span) -> (usize, usize) {
+        self.positions.of(at.start)
     }
 
     pub fn error(&self, at: &Span, problem: Problem) {

@@ -118,6 +118,12 @@ mod tests {
             (&["test", "a", "--timeout", "5s"], &["test", "a", "--timeout", "5"]),
             (&["test", "a", "--shuffle", "5"], &["test", "a", "--shuffle", "five"]),
             (&["inspect", "a.wasm"], &["inspect"]),
+            (
+                &["inspect", "--service", "a"],
+                &["inspect", "a.toml", "--service", "a", "--middleware", "b"],
+            ),
+            (&["test", "a", "--with", "a:b/c=d.wasm"], &["test", "a", "--with", "a:b/c"]),
+            (&["swap", "a", "b", "--part", "c"], &["swap", "a", "b", "--part", ""]),
         ];
         let taken: Vec<_> = all.iter().filter(|(_, wrong)| is_right(wrong)).collect();
         assert!(taken.is_empty(), "{taken:?}");

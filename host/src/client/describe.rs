@@ -11,6 +11,7 @@ use super::{Client, duration, share, utc_micros};
 use crate::cli::{self, Condition, Format};
 use crate::exit::Exit;
 use wasm_host_capabilities::backend::STANDING_IN;
+use wasm_host_engine::compose::Part;
 use wasm_host_http::control::versions::Attempt;
 use wasm_host_limits as limits;
 use wasm_host_system::output;
@@ -21,6 +22,8 @@ use wasm_host_system::table;
 struct Described {
     service: Summary,
     imports: Vec<String>,
+    #[serde(default)]
+    parts: Vec<Part>,
     granted: Vec<Grant>,
     limits: Vec<Limit>,
     environment: Vec<Variable>,
@@ -177,6 +180,11 @@ fn render(described: &Described) -> String {
         (Some(state), Some(why)) => format!("{}: {state}: {why}", it.grant),
     };
     list("Grants", &described.granted.iter().map(grant).collect::<Vec<_>>());
+    let part = |it: &Part| {
+        let digest = super::swap::short(&it.digest);
+        format!("{}: {}, {} bytes, {digest}, {}", it.name, it.role, it.size, it.path)
+    };
+    list("Parts", &described.parts.iter().map(part).collect::<Vec<_>>());
     list("Imports", &described.imports);
     let variable = |it: &Variable| {
         format!("{} = {} ({})", it.name, it.value.as_deref().unwrap_or("[secret]"), it.source)

@@ -33,7 +33,8 @@ pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
     };
     let client = Client::of(&args.control)?;
     let path = ["services", &args.service, "swap"];
-    let cause = format!("wasm-host swap {}", args.component.display());
+    let part = args.part.as_ref().map(|part| format!(" --part {part}")).unwrap_or_default();
+    let cause = format!("wasm-host swap {}{part}", args.component.display());
     let request =
         client.request(Method::POST, &path, limits::SWAP_TIMEOUT)?.query(&[("cause", cause)]);
     let mut request = match component {
@@ -46,6 +47,9 @@ pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
             request.header("content-type", "application/wasm").body(component)
         }
     };
+    if let Some(part) = &args.part {
+        request = request.query(&[("part", part)]);
+    }
     if let Some(percent) = args.canary {
         request = request.query(&[("canary", percent.to_string())]);
         if let Some(time) = args.time {

@@ -86,11 +86,15 @@ fn asked<'c>(
     config: &'c Config,
     named: &[String],
 ) -> Result<BTreeMap<&'c Reference, Vec<String>>, Exit> {
-    let with_reference = |name: &str| config.services.get(name)?.component()?.source.reference();
+    let references = |name: &str| -> Vec<&'c Reference> {
+        let component = config.services.get(name).and_then(|service| service.component());
+        let sources = component.into_iter().flat_map(|component| component.sources());
+        sources.filter_map(|source| source.reference()).collect()
+    };
     for name in named {
-        if with_reference(name).is_none() {
+        if references(name).is_empty() {
             let others = config.services.keys().map(String::as_str);
-            let others = others.filter(|name| with_reference(name).is_some());
+            let others = others.filter(|name| !references(name).is_empty());
             let hint = match nearest(name, others) {
                 Some(other) => format!("; did you mean {other}?"),
                 None => String::new(),
@@ -101,8 +105,11 @@ fn asked<'c>(
     }
     let mut asked: BTreeMap<&Reference, Vec<String>> = BTreeMap::new();
     for name in config.services.keys().filter(|name| named.is_empty() || named.contains(name)) {
-        if let Some(reference) = with_reference(name) {
-            asked.entry(reference).or_default().push(name.clone());
+        for reference in references(name) {
+            let services = asked.entry(reference).or_default();
+            if !services.contains(name) {
+                services.push(name.clone());
+            }
         }
     }
     Ok(asked)

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::files::Stamp;
 use super::queue::Burst;
 use crate::application;
+use crate::composed;
 use wasm_host_config::{ComponentSource, Config};
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_service::history::Verdict;
@@ -31,9 +32,17 @@ pub(super) struct Watched {
     pub(super) path: PathBuf,
     /// The crate that it is built from, or the service whose build makes it; none if it comes from elsewhere.
     built_from: Option<String>,
-    services: Vec<String>,
+    /// What it is for.
+    services: Vec<Target>,
     digest: Option<Digest>,
     writing: Option<Writing>,
+}
+
+/// A service that has a component, and as which of its parts. None: as its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    service: String,
+    part: Option<String>,
 }
 
 /// A component file that changed and has to rest before it is read.
@@ -79,24 +88,28 @@ impl Watched {
         let mut all: BTreeMap<PathBuf, Self> = BTreeMap::new();
         for service in config.services.values() {
             let Some(component) = service.component() else { continue };
-            // What a registry has does not change: its digest is pinned.
-            let Some(path) = application::component_path(config, &component.source) else {
-                continue;
-            };
-            let watched = all.entry(path.clone()).or_insert_with(|| Self {
-                path,
-                built_from: None,
-                services: Vec::new(),
-                digest: None,
-                writing: None,
-            });
-            if let ComponentSource::Crate(name) = &component.source {
-                watched.built_from = Some(name.clone());
+            for (name, source, is_own) in composed::named(component) {
+                // What a registry has does not change: its digest is pinned.
+                let Some(path) = application::component_path(config, source) else { continue };
+                let watched = all.entry(path.clone()).or_insert_with(|| Self {
+                    path,
+                    built_from: None,
+                    services: Vec::new(),
+                    digest: None,
+                    writing: None,
+                });
+                if let ComponentSource::Crate(name) = source {
+                    watched.built_from = Some(name.clone());
+                }
+                let part = (!is_own).then_some(name);
+                watched.services.push(Target { service: service.name.clone(), part });
             }
-            if component.build.is_some() {
+            if component.build.is_some()
+                && let Some(path) = application::component_path(config, &component.source)
+                && let Some(watched) = all.get_mut(&path)
+            {
                 watched.built_from = Some(built_by(&service.name));
             }
-            watched.services.push(service.name.clone());
         }
         let mut all: Vec<Self> = all.into_values().collect();
         for watched in &mut all {
@@ -194,7 +207,7 @@ impl Components {
     async fn bring_in(&mut self, index: usize, occasion: &Occasion) -> bool {
         let Some(watched) = self.watched.get(index) else { return false };
         let path = watched.path.clone();
-        let (who, name) = (watched.services.join(", "), self.shown(&path));
+        let (who, name) = (names(&watched.services).join(", "), self.shown(&path));
         let stamp = Stamp::of(&path);
         let file = match ComponentFile::read(&path).await {
             Ok(file) => file,
@@ -235,8 +248,8 @@ impl Components {
     fn swap(&mut self, index: usize, file: ComponentFile, occasion: Occasion) -> bool {
         let services = self.watched.get(index).map(|w| w.services.clone()).unwrap_or_default();
         let digest = file.digest.clone();
-        let other = |service: &String| self.serving(service).as_ref() != Some(&digest);
-        let services: Vec<String> = services.into_iter().filter(other).collect();
+        let other = |target: &Target| !self.serves(target, &digest);
+        let services: Vec<Target> = services.into_iter().filter(other).collect();
         if services.is_empty() {
             return false;
         }
@@ -244,8 +257,8 @@ impl Components {
         let swaps = self.swaps.clone();
         self.swapping.spawn(async move {
             // In turn: the first one compiles it for all.
-            for service in services {
-                swap(&swaps, &service, file.clone(), &occasion).await;
+            for target in services {
+                swap(&swaps, target, file.clone(), &occasion).await;
             }
             index
         });
@@ -288,10 +301,19 @@ impl Components {
     fn concerned(&self, crates: &BTreeSet<String>) -> Vec<&str> {
         let of_crates =
             |watched: &&Watched| watched.built_from.as_ref().is_some_and(|n| crates.contains(n));
-        let services = self.watched.iter().filter(of_crates).flat_map(|w| &w.services);
-        let mut services: Vec<&str> = services.map(String::as_str).collect();
+        let services = self.watched.iter().filter(of_crates).flat_map(|w| names(&w.services));
+        let mut services: Vec<&str> = services.collect();
         services.sort_unstable();
+        services.dedup();
         services
+    }
+
+    /// Whether what a service has of a component is this already.
+    fn serves(&self, target: &Target, digest: &Digest) -> bool {
+        let service = self.registry.find(&target.service);
+        service.is_some_and(|service| {
+            service.active().stable.digest_of(target.part.as_deref()) == Some(digest.full())
+        })
     }
 
     fn serving(&self, service: &str) -> Option<Digest> {
@@ -304,11 +326,19 @@ impl Components {
     }
 }
 
+/// The services of these, each once.
+fn names(targets: &[Target]) -> Vec<&str> {
+    let mut names: Vec<&str> = targets.iter().map(|target| &*target.service).collect();
+    names.dedup();
+    names
+}
+
 /// Put a component into service, and tell what came of it.
-async fn swap(swaps: &Arc<Swaps>, service: &str, file: ComponentFile, occasion: &Occasion) {
+async fn swap(swaps: &Arc<Swaps>, target: Target, file: ComponentFile, occasion: &Occasion) {
     let (started, to) = (Instant::now(), file.digest.clone());
-    let request = Request { cause: occasion.cause.clone(), canary: None };
-    let outcome = match swaps.swap(service, Ok(file), request).await {
+    let Target { service, part } = target;
+    let request = Request { cause: occasion.cause.clone(), part, canary: None };
+    let outcome = match swaps.swap(&service, Ok(file), request).await {
         Ok(outcome) => outcome,
         Err(error) => {
             tracing::warn!("{service}: {error}");

@@ -64,16 +64,24 @@ impl Kit {
     /// # Errors
     /// The file cannot be read, is no component, is no service, or imports what this host does not have.
     pub fn load(&self, path: &Path) -> Result<Component> {
-        let file = ComponentFile::read_now(path)?;
+        self.load_file(&ComponentFile::read_now(path)?)
+    }
+
+    /// The same of a component that was read, or put together from others.
+    ///
+    /// # Errors
+    /// As [`Kit::load`].
+    pub fn load_file(&self, file: &ComponentFile) -> Result<Component> {
         let component = match &self.compiler {
-            Some(compiler) => compiler.compile_now(&self.engine, &self.cache, &file)?,
-            None => compile_now(&self.engine, &self.cache, &file)?,
+            Some(compiler) => compiler.compile_now(&self.engine, &self.cache, file)?,
+            None => compile_now(&self.engine, &self.cache, file)?,
         };
         let script = Script::new(Matching::Strict, Vec::new());
         let pre = link(&self.engine, &component, &grants(script, &[], None))
-            .with_context(|| format!("{} cannot be tested", path.display()))?;
+            .map_err(|refusal| refusal.of_parts(&file.parts))
+            .with_context(|| format!("{} cannot be tested", file.path.display()))?;
         let engine = Engine::clone(&self.engine);
-        Ok(Component { path: path.to_path_buf(), digest: file.digest, engine, pre })
+        Ok(Component { path: file.path.clone(), digest: file.digest.clone(), engine, pre })
     }
 }
 

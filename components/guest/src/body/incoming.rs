@@ -25,6 +25,8 @@ pub(crate) struct Incoming {
     state: State,
     /// Bytes that are still to come, where the sender said how many.
     left: Option<u64>,
+    /// It comes from behind a middleware, whose task goes on until the body has ended.
+    is_followed: bool,
 }
 
 enum State {
@@ -38,19 +40,27 @@ enum State {
 
 impl Incoming {
     pub(crate) fn of_request(request: Request, headers: &HeaderMap) -> Self {
-        Self { state: State::Request(request), left: headers::length(headers) }
+        let left = headers::length(headers);
+        Self { state: State::Request(request), left, is_followed: false }
     }
 
     pub(crate) fn of_response(response: Response, headers: &HeaderMap) -> Self {
-        Self { state: State::Response(response), left: headers::length(headers) }
+        let left = headers::length(headers);
+        Self { state: State::Response(response), left, is_followed: false }
+    }
+
+    /// The body of a response from behind a middleware.
+    pub(crate) fn of_next(response: Response, headers: &HeaderMap) -> Self {
+        Self { is_followed: true, ..Self::of_response(response, headers) }
     }
 
     /// The host's stream, with what is left in it.
     pub(super) fn into_parts(self) -> Result<(StreamReader<u8>, Ending, Option<u64>), Self> {
-        let left = self.left;
+        let Self { left, is_followed, .. } = self;
         match self.state.opened() {
+            State::Open(reader, ending) if is_followed => Ok((reader, followed(ending), left)),
             State::Open(reader, ending) => Ok((reader, ending, left)),
-            state => Err(Self { state, left }),
+            state => Err(Self { state, left, is_followed }),
         }
     }
 
@@ -170,6 +180,18 @@ impl State {
         };
         Self::Open(reader, ending)
     }
+}
+
+/// The end of a body, which this task waits for and passes on. The host knows by a task which request it serves: while
+/// what is behind a middleware writes its body, the middleware's task has to be there.
+fn followed(ending: Ending) -> Ending {
+    let (end, follows) = wit_future::new(|| Ok(None));
+    wit_bindgen::spawn_local(async move {
+        let ended = ending.await;
+        // The host having stopped listening is no news here.
+        let _ = end.write(ended).await;
+    });
+    follows
 }
 
 /// What the host is told of the reading: that it went well, as soon as it asks.

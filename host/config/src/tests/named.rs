@@ -33,6 +33,7 @@ outbound = { allow = ["https://api.example"], ca = "ca.pem" }
 [service.three]
 component = "oci://registry.example/shop/three:1"
 ollama = "gpu"
+middleware = ["guests/other.wasm"]
 [service.web]
 static = "web/dist"
 "#;
@@ -66,8 +67,9 @@ fn all_that_a_file_names_is_listed_where_no_secret_is_there() {
         found,
         [
             (What::Component, "guests/other.wasm", 26),
+            (What::Component, "guests/other.wasm", 31),
             (What::Crate, "weather", 22),
-            (What::Folder, "web/dist", 32),
+            (What::Folder, "web/dist", 33),
             (What::Script, "components/weather/sql/init.sql", 6),
             (What::Authorities, "ca.pem", 9),
             (What::Authorities, "ca.pem", 12),

@@ -86,3 +86,23 @@ idle-timeout = "1s"
     let other = config.registries.of("registry.example");
     assert!(!other.plain_http && other.credentials.is_none());
 }
+
+#[test]
+fn references_of_all_parts_are_references_of_the_file() {
+    let text = r#"name = "shop"
+[service.a]
+component = "oci://registry.example/a:1"
+middleware = ["oci://registry.example/auth:1", "oci://registry.example/auth:1"]
+with = { "acme:a/b" = "oci://registry.example/b:1" }
+"#;
+    let config = application().parse(text).unwrap();
+    let references: Vec<_> = config.references().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        references,
+        [
+            "oci://registry.example/a:1",
+            "oci://registry.example/auth:1",
+            "oci://registry.example/b:1"
+        ]
+    );
+}

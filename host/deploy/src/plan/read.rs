@@ -245,21 +245,30 @@ fn tls(config: &Config, document: &mut DocumentMut) -> Option<Tls> {
 
 /// Components and folders of files are in the image beside the application file.
 fn sources(config: &Config, document: &mut DocumentMut, problems: &mut Problems) {
-    let mut outside = |name: &str, key: &str, document: &mut DocumentMut| {
-        let written = document::text_at(document, &["service", name], key).unwrap_or_default();
-        if below(&written).is_none() {
+    let mut check = |name: &str, key: &str, written: &str| {
+        if below(written).is_none() {
             problems.error(
                 format!("'{key}' of [service.{name}], {written}, is not below the folder of the application file"),
                 "move it there: an image holds that folder",
             );
         }
     };
+    let mut written = |name: &str, key: &str| {
+        document::text_at(document, &["service", name], key).unwrap_or_default()
+    };
     for (name, service) in &config.services {
         match &service.kind {
-            ServiceKind::Static { .. } => outside(name, "static", document),
+            ServiceKind::Static { .. } => check(name, "static", &written(name, "static")),
             ServiceKind::Component(component) => {
                 if let ComponentSource::File(_) = component.source {
-                    outside(name, "component", document);
+                    check(name, "component", &written(name, "component"));
+                }
+                let with = component.with.iter().map(|(_, part)| ("with", part));
+                let parts = component.middleware.iter().map(|part| ("middleware", part));
+                for (key, part) in parts.chain(with) {
+                    if let ComponentSource::File(_) = part.source {
+                        check(name, key, &part.written);
+                    }
                 }
             }
         }

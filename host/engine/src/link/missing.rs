@@ -15,12 +15,16 @@ pub struct Missing {
     pub import: String,
     /// What there is instead, or what about it is not there.
     pub advice: String,
+    /// Which of its parts import it; none: it has no parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { import, advice } = self;
-        write!(formatter, "it imports {import}, which this host does not have: {advice}")
+        let Self { import, advice, by } = self;
+        let imports = super::importing(by);
+        write!(formatter, "{imports} {import}, which this host does not have: {advice}")
     }
 }
 
@@ -87,8 +91,9 @@ const INTERFACES: &[(&str, &str, &[&str])] = &[
     ("wasm-host:ollama", "0.1", &["types", "models", "inference", "proxy", "blocking"]),
 ];
 
-const HANDLER: &str = "as an import it is another service: call that by name with wasi:http/client@0.3 or \
-    wasi:http/outgoing-handler@0.2 and name it in `services`, or join both into one component first (`wac plug`)";
+const HANDLER: &str = "as an import it is another service: if this is middleware, name it in `middleware` of the service \
+    behind it; otherwise call that by name with wasi:http/client@0.3 or wasi:http/outgoing-handler@0.2 and name it in \
+    `services`";
 const DATABASE: &str = "keep it in a database: import wasm-host:postgres and grant `postgres`";
 
 /// What is near to well-known interfaces of others, by how their names begin.
@@ -110,7 +115,9 @@ const NEAR: &[(&str, &str)] = &[
 /// Which of these imports this host does not have by name.
 pub(super) fn by_name(imports: &[String]) -> Vec<Missing> {
     let missing = imports.iter().filter_map(|import| Some((import, advice(import)?)));
-    missing.map(|(import, advice)| Missing { import: import.clone(), advice }).collect()
+    missing
+        .map(|(import, advice)| Missing { import: import.clone(), advice, by: Vec::new() })
+        .collect()
 }
 
 /// The import that the linker stumbled over although there is one of that name: it wants more of it, or something else.
@@ -128,7 +135,7 @@ pub(super) fn by_type(imports: &[String], error: &wasmtime::Error) -> Option<Mis
         error.root_cause(),
         versions(import).join(" or ")
     );
-    Some(Missing { import: import.clone(), advice })
+    Some(Missing { import: import.clone(), advice, by: Vec::new() })
 }
 
 /// What to do about an import; `None` if this host has it.
@@ -153,7 +160,7 @@ fn advice(import: &str) -> Option<String> {
     }
     let packages: Vec<_> = capability::ALL.iter().map(|known| known.package()).collect();
     Some(format!(
-        "it has WASI 0.2 and 0.3, {}; what else a component needs is joined to it first (`wac plug`)",
+        "it has WASI 0.2 and 0.3, {}; what else a component needs another one serves: name that in `with` of its service",
         packages.join(" and ")
     ))
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::ServiceStatus;
 use crate::control::versions::Attempt;
+use wasm_host_engine::compose::Part;
 
 #[derive(Debug, Serialize)]
 pub struct Resources {
@@ -84,6 +85,8 @@ pub struct Edge {
 pub struct Described {
     pub service: ServiceResource,
     pub imports: Vec<String>,
+    /// What the version that serves is put together from. None of them: it is one component.
+    pub parts: Vec<Part>,
     pub grants: Vec<String>,
     /// The same grants with the state of each.
     pub granted: Vec<GrantState>,

@@ -32,6 +32,7 @@ const CAUSE: &str = "control plane";
 #[derive(Debug, Default, PartialEq)]
 struct Asked {
     cause: Option<String>,
+    part: Option<String>,
     percent: Option<u8>,
     duration: Option<Duration>,
 }
@@ -65,7 +66,7 @@ impl Admin {
             return Err(busy(format_args!("{} uploads are under way", limits::ADMIN_UPLOADS)));
         };
         let (component, _place) = self.component(request, place).await?;
-        let request = swap::Request { cause, canary };
+        let request = swap::Request { cause, part: asked.part, canary };
         let outcome = self.swaps.swap(service, component, request).await;
         self.outcome(outcome)
     }
@@ -78,6 +79,9 @@ impl Admin {
         let asked = asked(request.uri().query())?;
         if asked.percent.is_some() || asked.duration.is_some() {
             return Err(malformed("A rollback has no canary: the version has been in service."));
+        }
+        if asked.part.is_some() {
+            return Err(malformed("A rollback is of all parts: the version has been in service."));
         }
         let cause = asked.cause.unwrap_or_else(|| format!("rollback, {CAUSE}"));
         self.outcome(self.swaps.rollback(service, &cause).await)
@@ -157,6 +161,7 @@ impl Admin {
                 };
                 return Failure::new(Kind::NoService, format!("{error}; {known}"));
             }
+            SwapError::NoPart { .. } => return malformed(error.to_string()),
             SwapError::NothingBefore(_) | SwapError::Gone { .. } => Kind::Conflict,
         };
         Failure::new(kind, error.to_string())
@@ -190,11 +195,12 @@ fn asked(query: Option<&str>) -> Result<Asked, Failure> {
     for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*key {
             "cause" => asked.cause = Some(cause(&value)),
+            "part" => asked.part = Some(cause(&value)),
             "canary" => asked.percent = Some(swap::percent(&value).map_err(malformed)?),
             "for" => asked.duration = Some(duration(&value).map_err(malformed)?),
             _ => {
                 return Err(malformed(format!(
-                    "There is no {key:?}; there are cause, canary and for."
+                    "There is no {key:?}; there are cause, part, canary and for."
                 )));
             }
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use wasm_host_engine::compose::Part;
 use wasm_host_service::history::{Record, Verdict};
 use wasm_host_service::swap;
 
@@ -14,6 +15,9 @@ pub struct Attempt {
     pub digest: Option<String>,
     /// Where the component came from.
     pub path: String,
+    /// What it was put together from; not there where it is one component.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// What asked for it.
     pub cause: String,
     pub verdict: Verdict,
@@ -54,6 +58,7 @@ impl From<Record> for Attempt {
             number: record.number,
             digest: record.digest,
             path: record.path,
+            parts: record.parts,
             cause: record.cause,
             verdict: record.verdict,
             reason: record.reason,
@@ -85,6 +90,7 @@ mod tests {
             number: 1,
             digest: Some("abc".to_string()),
             path: "abc.wasm".to_string(),
+            parts: Vec::new(),
             cause: "test".to_string(),
             verdict: Verdict::TakenBack,
             reason: Some("worse".to_string()),

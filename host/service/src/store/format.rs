@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Saved;
 use crate::history::{History, Record, Verdict};
+use wasm_host_engine::compose::Part;
 
-/// The format that is written. Files without a number are of the format 0, which differs in that alone.
-const FORMAT: u32 = 1;
+/// The format that is written. Files without a number are of the format 0, which differs from 1 in that alone; those of 1
+/// know no versions of several parts.
+const FORMAT: u32 = 2;
 
 #[derive(Deserialize)]
 struct Head {
@@ -43,6 +45,8 @@ struct WrittenRecord {
     number: u64,
     digest: Option<String>,
     path: String,
+    #[serde(default)]
+    parts: Vec<Part>,
     cause: String,
     verdict: Verdict,
     reason: Option<String>,
@@ -126,7 +130,8 @@ mod tests {
         assert_eq!((record.number, record.verdict, record.cut), (7, Verdict::TakenBack, Some(1)));
         assert_eq!(record.reason.as_deref(), Some("3 of its 3 answers were errors"));
         let written = String::from_utf8(write(&saved).unwrap()).unwrap();
-        assert_eq!(written.replace("  \"format\": 1,\n", ""), OF_FORMAT_0);
+        let written = written.replace("  \"format\": 2,\n", "");
+        assert_eq!(written.replace("        \"parts\": [],\n", ""), OF_FORMAT_0);
         assert_eq!(read(written.as_bytes()).unwrap().history.records(), saved.history.records());
     }
 

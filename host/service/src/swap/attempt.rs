@@ -1,17 +1,18 @@
 //! One attempt to put a version into service, from its turn in the queue to its verdict.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::anyhow;
 use tokio::task::spawn_blocking;
 
-use super::{Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
+use super::{Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, What, millis};
 use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
 use crate::store::from_origin;
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
+use wasm_host_engine::compose::{Part, Role, compose};
 use wasm_host_limits::compiler::NICENESS;
 use wasm_host_telemetry::trace::Operation;
 
@@ -35,9 +36,12 @@ fn enter(
     verdict: Verdict,
     started: Instant,
 ) -> Record {
-    let digest = file.map(|file| file.digest.full());
-    let path = file.map_or(Path::new(""), |file| &file.path).display().to_string();
-    slot.record(digest, path, &request.cause, verdict, started)
+    let what = file.map_or_else(What::default, |file| What {
+        digest: Some(file.digest.full().to_owned()),
+        path: file.path.display().to_string(),
+        parts: file.parts.iter().map(Part::without_bytes).collect(),
+    });
+    slot.record(what, &request.cause, verdict, started)
 }
 
 impl Outcome {
@@ -74,7 +78,21 @@ impl Swaps {
         let _turn = slot.turn.lock().await;
         drop(step);
         let (file, vouched) = match wanted {
-            Wanted::Component(file) => (file, Ok(())),
+            Wanted::Component(file) => {
+                let version = slot.service.active().stable.clone();
+                let step = seen.step("compose");
+                let put = self.put(slot, version.parts(), &file, request.part.as_deref()).await?;
+                drop(step);
+                match put {
+                    // What is new was vouched for where it came from, and what stays is looked at again.
+                    Ok(Some(composed)) => {
+                        let vouched = (slot.vouch)(&composed);
+                        (composed, vouched)
+                    }
+                    Ok(None) => (file, Ok(())),
+                    Err(error) => (file, Err(error)),
+                }
+            }
             Wanted::Before => {
                 let file = self.before(slot).await?;
                 let vouched = (slot.vouch)(&file);
@@ -129,6 +147,48 @@ impl Swaps {
             return Ok(rejected(STOPPING.to_string()));
         }
         Ok(self.publish(slot, version, &file, request, started).await)
+    }
+
+    /// The parts of what serves with this component in the place of one of them, put together. None: there are none.
+    ///
+    /// # Errors
+    /// There is no part of that name; within, the parts do not fit together or are no longer kept.
+    async fn put(
+        &self,
+        slot: &SwapSlot,
+        parts: &[Part],
+        file: &ComponentFile,
+        name: Option<&str>,
+    ) -> Result<anyhow::Result<Option<ComponentFile>>, SwapError> {
+        let is_it = |part: &&Part| match name {
+            Some(name) => part.name == name,
+            None => part.role == Role::Service,
+        };
+        let Some(replaced) = parts.iter().find(is_it).map(|part| part.name.clone()) else {
+            return match name {
+                None => Ok(Ok(None)),
+                Some(name) => Err(SwapError::NoPart {
+                    service: slot.service.name.to_string(),
+                    part: name.to_owned(),
+                    parts: parts.iter().map(|part| part.name.clone()).collect(),
+                }),
+            };
+        };
+        let mut all = Vec::new();
+        for part in parts {
+            if part.name == replaced {
+                all.push(part.replaced(file.clone()));
+                continue;
+            }
+            let (store, digest) = (self.store.clone(), part.digest.clone());
+            let kept = spawn_blocking(move || store.find(&digest)).await.ok().flatten();
+            let Some(kept) = kept else {
+                let (name, digest) = (&part.name, &part.digest);
+                return Ok(Err(anyhow!("its part {name} ({digest}) is no longer kept")));
+            };
+            all.push(Part { bytes: Some(kept.bytes), ..part.clone() });
+        }
+        Ok(compose(all).await.map(Some))
     }
 
     /// What a rollback goes to.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
 
-use super::{CanaryTerms, SwapSlot, Swaps, short};
+use super::{CanaryTerms, SwapSlot, Swaps, What, short};
 use crate::active::ActiveVersions;
 use crate::history::Verdict;
 use crate::version::Version;
@@ -169,8 +169,7 @@ impl Swaps {
     /// Write down that the old version serves again.
     fn restore(&self, slot: &SwapSlot, version: &Version) {
         let record = slot.record(
-            Some(version.digest.full()),
-            version.path.display().to_string(),
+            What::of(version),
             "the version after it was taken back",
             Verdict::Activated,
             std::time::Instant::now(),
