@@ -28,6 +28,7 @@ pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
 pub mod record;
+pub mod replicas;
 pub mod service;
 pub mod show;
 pub mod telemetry;
@@ -38,7 +39,7 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 11] {
+pub fn tables() -> [(&'static str, Vec<Row>); 12] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
@@ -51,6 +52,7 @@ pub fn tables() -> [(&'static str, Vec<Row>); 11] {
         ("outbound", outgoing::OutboundLimits::rows()),
         ("cors", service::CorsLimits::rows()),
         ("telemetry", telemetry::TelemetryLimits::rows()),
+        ("replicas", replicas::ReplicaLimits::rows()),
     ]
 }
 
@@ -70,6 +72,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         outgoing::LISTED,
         postgres::LISTED,
         record::LISTED,
+        replicas::LISTED,
         telemetry::LISTED,
         testkit::LISTED,
     ];

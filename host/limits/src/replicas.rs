@@ -1,0 +1,56 @@
+//! The bounds of what the replicas of an application decide together.
+
+use std::time::Duration;
+
+use super::{HOUR, MIB, MINUTE, secs};
+
+settings! {
+
+/// Of `[replicas]`.
+pub struct ReplicaLimits {
+    /// How long the others count on a replica that they do not hear of. A swap waits so long for one that was cut off.
+    // Longer than a database takes to fail over within its machine, shorter than a person waits for a swap.
+    pub lease: Duration = "lease", secs(10), secs(2)..=secs(10 * MINUTE);
+
+    /// How long all replicas together may take to fetch, compile and try a version, until the swap is rejected.
+    // As long as the largest component takes to compile on a machine that is busy.
+    pub attempt_timeout: Duration = "attempt-timeout", secs(2 * MINUTE), secs(2)..=secs(HOUR);
+}
+
+}
+
+bounds! {
+
+/// Replicas of one application that have a lease. Each change of what they share writes a line for each.
+pub const MEMBERS: usize = 1000;
+
+/// Decided swaps of one service that the replicas remember together.
+pub const DECIDED: usize = 32;
+
+/// How long a replica that was lost is named by swaps. One that was killed comes back under another name.
+pub const LOST_KEPT: Duration = Duration::from_secs(10 * MINUTE);
+
+/// Bytes of a component that replicas hand to each other in the database. A larger one belongs into a registry.
+pub const COMPONENT_BYTES: u64 = 64 * MIB;
+
+/// How often a replica looks, though nothing has told it that anything changed: what tells may be lost.
+pub const POLL: Duration = Duration::from_secs(1);
+
+/// Of a lease, how many renewals there are: two of them may fail.
+pub const RENEWALS: u32 = 3;
+
+/// With `lost = "fence"`, how long before the end of its lease a replica takes no requests any more: one part of so many
+/// of the lease. Clocks do not run faster than each other by that much.
+pub const FENCE_MARGIN: u32 = 10;
+
+/// How long one transaction about replicas may take. The database is away if it takes longer.
+pub const TRANSACTION: Duration = Duration::from_secs(5);
+
+/// Connections of a replica to the database of replicas: one that listens, one that renews, one that decides, one that
+/// moves components.
+pub const CONNECTIONS: u32 = 4;
+
+/// Bytes of what a replica says of why it refused a version.
+pub const REASON_BYTES: usize = 2048;
+
+}

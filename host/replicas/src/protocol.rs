@@ -1,0 +1,137 @@
+//! The protocol by which all replicas put a version into service, or none does. Pure: no clock, no database.
+//!
+//! What they share is one value, [`Shared`]. Each change of it is one transaction of the database, so that changes come
+//! one after the other. Its functions are given the time, which is the database's, in milliseconds.
+//!
+//! - A replica that serves is a *member* with a *lease*: a time until which the others count on it. It renews it.
+//! - A swap is an *attempt*. It names the *generation* that it is to replace, and has a deadline.
+//! - Each member prepares the version and *votes*. It votes only when it serves the generation that is to be replaced.
+//! - The attempt is committed when all members whose lease runs are ready, and aborted by one refusal, by its deadline,
+//!   or by a newer attempt. Each change of what is shared looks whether that is so, and each member looks from time to
+//!   time: a lease may run out, or a deadline pass, while nothing else happens.
+//! - Then each member puts the version into service, or drops it.
+//!
+//! A replica that comes later is told the generation that is current when it is entered, serves nothing, and becomes a
+//! member in the moment in which it can serve what is current then.
+//!
+//! What holds, whatever fails, is in the tests of the model:
+//!
+//! 1. A member serves the current generation, or the one before it and has voted for the current one. So no two members
+//!    are more than one generation apart, and those that are behind have what is current ready.
+//! 2. An attempt is committed only with the vote of everything that serves. With `lost = "serve"`, except for what had
+//!    lost its lease, which is then named in the decision.
+//! 3. An attempt that is aborted changes nothing: nothing ever serves its version.
+//! 4. A decision stands.
+//! 5. Every attempt ends, and all that is alive and reaches the database comes to serve what is current.
+
+mod member;
+#[cfg(test)]
+mod model;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::member::{Door, Mine, Step, next};
+pub use self::shared::{Full, Lost, Proposal, Refusal, Seen};
+
+/// A point in time: milliseconds by the database's clock.
+pub type Time = u64;
+
+/// A registration of a replica. One that lost its lease and comes back has another.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct MemberId(pub u64);
+
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct AttemptId(pub u64);
+
+/// All that the replicas of one application know together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shared {
+    /// Members and attempts have been numbered up to here.
+    numbered: u64,
+    pub members: BTreeMap<MemberId, Member>,
+    /// Replicas by name whose lease ended while they served, and when. They may serve still.
+    pub lost: BTreeMap<Arc<str>, Time>,
+    /// By service.
+    pub lines: BTreeMap<Arc<str>, Line>,
+}
+
+/// A replica that has a lease.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Member {
+    pub name: Arc<str>,
+    pub lease_until: Time,
+    /// Whether it takes requests. Otherwise it is on its way to that.
+    pub is_serving: bool,
+    /// The generation of each service that it has said it serves.
+    pub serves: BTreeMap<Arc<str>, u64>,
+}
+
+/// The generations of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Line {
+    pub current: Generation,
+    /// The attempt that is not decided.
+    pub attempt: Option<Attempt>,
+    /// The last ones that were decided, oldest first.
+    pub decided: VecDeque<Attempt>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Generation {
+    /// Counts up.
+    pub number: u64,
+    pub version: Version,
+    /// What brought it. None: it was there when the first replica came.
+    pub attempt: Option<AttemptId>,
+}
+
+/// A component, and where it can be had.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Version {
+    /// SHA-256 in digits.
+    pub digest: Arc<str>,
+    /// Where it came from: a path, or a reference to a registry.
+    pub source: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attempt {
+    pub id: AttemptId,
+    /// The generation that it is to replace.
+    pub base: u64,
+    pub version: Version,
+    /// What asked for it, and the replica that was asked.
+    pub cause: Arc<str>,
+    pub by: Arc<str>,
+    pub deadline: Time,
+    pub votes: BTreeMap<MemberId, Vote>,
+    pub decision: Option<Decision>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Vote {
+    /// It can put the version into service at any moment.
+    Ready,
+    /// Why it cannot.
+    Refused(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Decision {
+    Committed {
+        generation: u64,
+        /// Replicas that had lost their lease, whose vote there is not.
+        without: Vec<Arc<str>>,
+    },
+    Aborted(Arc<str>),
+}

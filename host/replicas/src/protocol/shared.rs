@@ -1,0 +1,306 @@
+//! How what is shared changes. Each function is one transaction.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{
+    Attempt, AttemptId, Decision, Generation, Line, Member, MemberId, Shared, Time, Version, Vote,
+};
+use wasm_host_limits::replicas::{DECIDED, LOST_KEPT, MEMBERS};
+
+/// A registration that is there no more: its lease has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease of this replica has ended")]
+pub struct Lost;
+
+/// There are as many replicas as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are {MEMBERS} replicas already")]
+pub struct Full;
+
+/// What a replica wants to put into service everywhere.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    pub service: Arc<str>,
+    /// The generation that is to be replaced: what the replica serves.
+    pub base: u64,
+    pub version: Version,
+    pub cause: Arc<str>,
+}
+
+/// Why an attempt did not begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    #[error("this replica does not serve yet what the others serve")]
+    NotServing,
+    #[error("another version came first")]
+    OtherGeneration,
+    #[error("the replicas do not know the service")]
+    NoService,
+}
+
+/// What one replica sees of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Seen {
+    pub current: Generation,
+    pub attempt: Option<SeenAttempt>,
+    /// None: its registration is not there.
+    pub registered: Option<Registered>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SeenAttempt {
+    pub id: AttemptId,
+    pub base: u64,
+    pub has_my_vote: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Registered {
+    pub is_serving: bool,
+    /// What it has said that it serves.
+    pub serves: Option<u64>,
+}
+
+impl Shared {
+    /// Enter a replica, which is told all of this. It offers the versions that it has, which are the first generation of
+    /// services that were unknown.
+    pub fn join(
+        &mut self,
+        name: &Arc<str>,
+        offered: &[(Arc<str>, Version)],
+        lease: Time,
+        now: Time,
+    ) -> Result<MemberId, Full> {
+        self.settle(now);
+        // It has not heard of its registration, or does without it.
+        let earlier = self.members.iter().find(|(_, member)| member.name == *name);
+        if let Some(id) = earlier.map(|(id, _)| *id) {
+            self.lose(id, now);
+        }
+        if self.members.len() >= MEMBERS {
+            return Err(Full);
+        }
+        for (service, version) in offered {
+            self.lines.entry(service.clone()).or_insert_with(|| Line {
+                current: Generation { number: 1, version: version.clone(), attempt: None },
+                attempt: None,
+                decided: [].into(),
+            });
+        }
+        let id = MemberId(self.number());
+        let member = Member {
+            name: name.clone(),
+            lease_until: now.saturating_add(lease),
+            is_serving: false,
+            serves: BTreeMap::new(),
+        };
+        self.members.insert(id, member);
+        self.settle(now);
+        Ok(id)
+    }
+
+    pub fn renew(&mut self, id: MemberId, lease: Time, now: Time) -> Result<(), Lost> {
+        self.settle(now);
+        let member = self.members.get_mut(&id).ok_or(Lost)?;
+        member.lease_until = now.saturating_add(lease);
+        Ok(())
+    }
+
+    /// The replica can serve these generations. True: it is a member now, or still, and may take requests.
+    pub fn report(
+        &mut self,
+        id: MemberId,
+        serves: &BTreeMap<Arc<str>, u64>,
+        now: Time,
+    ) -> Result<bool, Lost> {
+        self.settle(now);
+        let is_current = self
+            .lines
+            .iter()
+            .filter(|(service, _)| serves.contains_key(*service))
+            .all(|(service, line)| serves.get(service) == Some(&line.current.number));
+        let member = self.members.get_mut(&id).ok_or(Lost)?;
+        member.serves.clone_from(serves);
+        member.is_serving |= is_current;
+        let (name, is_serving) = (member.name.clone(), member.is_serving);
+        if is_serving {
+            self.lost.remove(&name);
+        }
+        self.settle(now);
+        Ok(is_serving)
+    }
+
+    /// Begin an attempt. One that is not decided makes way for it.
+    pub fn propose(
+        &mut self,
+        id: MemberId,
+        proposal: &Proposal,
+        patience: Time,
+        now: Time,
+    ) -> Result<AttemptId, Refusal> {
+        self.settle(now);
+        let member = self.members.get(&id).ok_or(Lost)?;
+        if !member.is_serving {
+            return Err(Refusal::NotServing);
+        }
+        let by = member.name.clone();
+        let attempt = AttemptId(self.number());
+        let line = self.lines.get_mut(&proposal.service).ok_or(Refusal::NoService)?;
+        if line.current.number != proposal.base {
+            return Err(Refusal::OtherGeneration);
+        }
+        line.end(Decision::Aborted(format!("a newer swap by {by} took its place").into()));
+        line.attempt = Some(Attempt {
+            id: attempt,
+            base: proposal.base,
+            version: proposal.version.clone(),
+            cause: proposal.cause.clone(),
+            by,
+            deadline: now.saturating_add(patience),
+            votes: BTreeMap::new(),
+            decision: None,
+        });
+        Ok(attempt)
+    }
+
+    /// Say whether the replica can put the version of an attempt into service. A vote that comes too late, or that is
+    /// not the replica's to give, changes nothing.
+    pub fn vote(
+        &mut self,
+        id: MemberId,
+        attempt: AttemptId,
+        vote: Vote,
+        now: Time,
+    ) -> Result<(), Lost> {
+        self.settle(now);
+        let member = self.members.get(&id).ok_or(Lost)?;
+        let lines = &mut self.lines;
+        for (service, line) in lines {
+            let Some(open) = line.attempt.as_mut().filter(|open| open.id == attempt) else {
+                continue;
+            };
+            // Whoever is behind cannot go back to what is to be replaced.
+            let is_at_base = member.serves.get(service) == Some(&open.base);
+            if member.is_serving && (is_at_base || vote != Vote::Ready) {
+                open.votes.entry(id).or_insert(vote.clone());
+            }
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    /// The replica stops, and takes no requests any more.
+    pub fn leave(&mut self, id: MemberId, now: Time) {
+        self.members.remove(&id);
+        self.settle(now);
+    }
+
+    /// Nothing but time has passed.
+    pub fn tick(&mut self, now: Time) {
+        self.settle(now);
+    }
+
+    /// Whether [`Shared::tick`] would change anything.
+    pub fn is_due(&self, now: Time) -> bool {
+        let lease = self.members.values().any(|member| member.lease_until <= now);
+        lease || self.lines.iter().any(|(name, line)| self.decision(name, line, now).is_some())
+    }
+
+    /// What a replica sees of a service.
+    pub fn seen_by(&self, id: Option<MemberId>, service: &str) -> Option<Seen> {
+        let line = self.lines.get(service)?;
+        let registered = id.and_then(|id| self.members.get(&id)).map(|member| Registered {
+            is_serving: member.is_serving,
+            serves: member.serves.get(service).copied(),
+        });
+        let attempt = line.attempt.as_ref().map(|open| SeenAttempt {
+            id: open.id,
+            base: open.base,
+            has_my_vote: id.is_some_and(|id| open.votes.contains_key(&id)),
+        });
+        Some(Seen { current: line.current.clone(), attempt, registered })
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbered += 1;
+        self.numbered
+    }
+
+    /// Who serves with a lease that has ended is counted on no longer.
+    fn lose(&mut self, id: MemberId, now: Time) {
+        let Some(member) = self.members.remove(&id) else { return };
+        if member.is_serving {
+            self.lost.insert(member.name, now);
+        }
+    }
+
+    /// Do what is due: end leases, and decide attempts.
+    fn settle(&mut self, now: Time) {
+        let is_over =
+            |(id, member): (&MemberId, &Member)| (member.lease_until <= now).then_some(*id);
+        let ended: Vec<MemberId> = self.members.iter().filter_map(is_over).collect();
+        for id in ended {
+            self.lose(id, now);
+        }
+        let kept = Time::try_from(LOST_KEPT.as_millis()).unwrap_or(Time::MAX);
+        self.lost.retain(|_, since| since.saturating_add(kept) > now);
+        let decide = |(service, line): (&Arc<str>, &Line)| {
+            Some((service.clone(), self.decision(service, line, now)?))
+        };
+        let decided: Vec<(Arc<str>, Decision)> = self.lines.iter().filter_map(decide).collect();
+        for (service, decision) in decided {
+            if let Some(line) = self.lines.get_mut(&service) {
+                line.end(decision);
+            }
+        }
+    }
+
+    /// What is to become of the attempt of a service now; none while it is open.
+    fn decision(&self, service: &str, line: &Line, now: Time) -> Option<Decision> {
+        let open = line.attempt.as_ref()?;
+        if open.base != line.current.number {
+            return Some(Decision::Aborted("another version came first".into()));
+        }
+        for (id, vote) in &open.votes {
+            if let Vote::Refused(reason) = vote {
+                let name = self.members.get(id).map_or("a replica", |member| &member.name);
+                return Some(Decision::Aborted(format!("{name} refused it: {reason}").into()));
+            }
+        }
+        let has_it = |member: &Member| member.is_serving && member.serves.contains_key(service);
+        let serving = || self.members.iter().filter(|(_, member)| has_it(member));
+        let missing = || serving().filter(|(id, _)| !open.votes.contains_key(id));
+        if open.deadline <= now {
+            let names: Vec<&str> = missing().map(|(_, member)| &*member.name).collect();
+            let names = if names.is_empty() { "every replica".into() } else { names.join(", ") };
+            return Some(Decision::Aborted(format!("no answer in time from {names}").into()));
+        }
+        if serving().next().is_none() || missing().next().is_some() {
+            return None;
+        }
+        let without = self.lost.keys().cloned().collect();
+        Some(Decision::Committed { generation: line.current.number + 1, without })
+    }
+}
+
+impl Line {
+    /// End the attempt that is open, if there is one.
+    fn end(&mut self, decision: Decision) {
+        let Some(mut attempt) = self.attempt.take() else { return };
+        if let Decision::Committed { generation, .. } = decision {
+            self.current = Generation {
+                number: generation,
+                version: attempt.version.clone(),
+                attempt: Some(attempt.id),
+            };
+        }
+        attempt.decision = Some(decision);
+        if self.decided.len() >= DECIDED {
+            self.decided.pop_front();
+        }
+        self.decided.push_back(attempt);
+    }
+}
