@@ -46,9 +46,17 @@ pub const FENCE_MARGIN: u32 = 10;
 /// How long one transaction about replicas may take. The database is away if it takes longer.
 pub const TRANSACTION: Duration = Duration::from_secs(5);
 
-/// Connections of a replica to the database of replicas: one that listens, one that renews, one that decides, one that
-/// moves components.
-pub const CONNECTIONS: u32 = 4;
+/// How long it may take to write a component to the database or to read it.
+pub const COMPONENT_MOVE: Duration = Duration::from_secs(MINUTE);
+
+/// How long a component stays in the database for a swap that has not begun yet.
+pub const COMPONENT_KEPT: Duration = Duration::from_secs(HOUR);
+
+/// Between two attempts to reach a database that is away, or to load a version that could not be loaded.
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// Swaps that wait until this replica begins them. People and watched files ask for them.
+pub const ORDERS: usize = 16;
 
 /// Bytes of what a replica says of why it refused a version.
 pub const REASON_BYTES: usize = 2048;

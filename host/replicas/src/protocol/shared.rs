@@ -224,6 +224,25 @@ impl Shared {
         Some(Seen { current: line.current.clone(), attempt, registered })
     }
 
+    /// The digests of what a replica may have to fetch: what is current, what was before, and what is tried.
+    pub fn wanted(&self) -> impl Iterator<Item = &str> {
+        self.lines.values().flat_map(|line| {
+            let is_committed = |attempt: &&Attempt| {
+                matches!(attempt.decision, Some(Decision::Committed { .. }))
+            };
+            let before = line.decided.iter().rev().filter(is_committed).take(2);
+            let versions = before.chain(&line.attempt).map(|attempt| &attempt.version);
+            versions.chain([&line.current.version]).map(|version| &*version.digest)
+        })
+    }
+
+    /// All but when leases end: what a replica wants to hear of at once.
+    pub(crate) fn news(&self) -> Self {
+        let mut news = self.clone();
+        news.members.values_mut().for_each(|member| member.lease_until = 0);
+        news
+    }
+
     fn number(&mut self) -> u64 {
         self.numbered += 1;
         self.numbered

@@ -1,0 +1,97 @@
+//! Components on their way from one replica to the others. A registry keeps those that it has; these are files that
+//! were uploaded to one replica.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::time::timeout;
+
+use super::{Away, connect};
+use crate::protocol::Shared;
+use wasm_host_limits::replicas as limits;
+
+/// By digest.
+#[derive(Clone)]
+pub struct Components {
+    options: PgConnectOptions,
+    application: Arc<str>,
+}
+
+impl Components {
+    pub(crate) fn new(options: PgConnectOptions, application: Arc<str>) -> Self {
+        Self { options, application }
+    }
+
+    /// Let the other replicas have a component.
+    ///
+    /// # Errors
+    /// It is too large, or the database is away.
+    pub async fn put(&self, digest: &str, bytes: &[u8]) -> Result<(), Away> {
+        if bytes.len() as u64 > limits::COMPONENT_BYTES {
+            let most = limits::COMPONENT_BYTES >> 20;
+            return Err(Away::new(format_args!(
+                "takes components of at most {most} MiB, and this one has {} bytes: push it to a registry",
+                bytes.len()
+            )));
+        }
+        self.moved(async {
+            sqlx::query(
+                "insert into wasm_host.components (application, digest, bytes, put_ms) \
+                 values ($1, $2, $3, wasm_host.now_ms()) \
+                 on conflict (application, digest) do update set put_ms = excluded.put_ms",
+            )
+            .bind(&*self.application)
+            .bind(digest)
+            .bind(bytes)
+            .execute(&mut connect(&self.options).await?)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// A component, if it is there and is what its digest says.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn get(&self, digest: &str) -> Result<Option<Vec<u8>>, Away> {
+        let row = self.moved(async {
+            let query = sqlx::query(
+                "select bytes from wasm_host.components where application = $1 and digest = $2",
+            );
+            let mut connection = connect(&self.options).await?;
+            let query = query.bind(&*self.application).bind(digest);
+            Ok(query.fetch_optional(&mut connection).await?)
+        });
+        let Some(row) = row.await? else { return Ok(None) };
+        let bytes: Vec<u8> = row.try_get(0)?;
+        Ok((hex::encode(Sha256::digest(&bytes)) == digest).then_some(bytes))
+    }
+
+    async fn moved<T>(&self, work: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
+        let took_too_long = |_| Away::new("does not take or give a component in time");
+        timeout(limits::COMPONENT_MOVE, work).await.map_err(took_too_long)?
+    }
+}
+
+/// Remove what no replica can want any more.
+pub(super) async fn tidy(
+    connection: &mut PgConnection,
+    application: &str,
+    shared: &Shared,
+) -> Result<(), Away> {
+    let wanted: Vec<String> = shared.wanted().map(str::to_owned).collect();
+    let kept = i64::try_from(limits::COMPONENT_KEPT.as_millis()).unwrap_or(i64::MAX);
+    sqlx::query(
+        "delete from wasm_host.components where application = $1 and not (digest = any($2)) \
+         and put_ms < wasm_host.now_ms() - $3",
+    )
+    .bind(application)
+    .bind(wanted)
+    .bind(kept)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

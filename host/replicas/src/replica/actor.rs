@@ -1,0 +1,397 @@
+//! What a replica does, step by step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::standing::Standing;
+use super::{Prepared, Terms, Versions, View};
+use crate::postgres::{Away, Ledger};
+use crate::protocol::{
+    Attempt, AttemptId, Decision, Generation, Mine, Proposal, Seen, Shared, Step, Time, Version,
+    Vote, next,
+};
+use wasm_host_limits::replicas as limits;
+
+/// A swap that this replica was asked for.
+pub(super) struct Order {
+    pub(super) service: Arc<str>,
+    pub(super) version: Version,
+    pub(super) cause: Arc<str>,
+    pub(super) prepared: Box<dyn Prepared>,
+    pub(super) reply: oneshot::Sender<Result<(), String>>,
+}
+
+pub(super) struct Actor {
+    terms: Terms,
+    ledger: Ledger,
+    versions: Arc<dyn Versions>,
+    standing: Arc<Standing>,
+    view: Arc<Mutex<Option<View>>>,
+    own: BTreeMap<Arc<str>, Own>,
+    ended: mpsc::UnboundedSender<Ended>,
+    ends: Option<mpsc::UnboundedReceiver<Ended>>,
+}
+
+/// One service as it is here.
+struct Own {
+    version: Version,
+    serves: Option<u64>,
+    prepared: Option<(AttemptId, Result<Box<dyn Prepared>, Arc<str>>)>,
+    /// What is being loaded.
+    loads: Option<Load>,
+    /// Not before this is it tried again to catch up.
+    retry: Option<Instant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Load {
+    Attempt(AttemptId),
+    Generation(u64),
+}
+
+/// What came of loading.
+enum Ended {
+    Prepared(Arc<str>, AttemptId, Result<Box<dyn Prepared>, String>),
+    CaughtUp(Arc<str>, Generation, Result<(), String>),
+}
+
+impl Actor {
+    pub(super) fn new(
+        terms: Terms,
+        ledger: Ledger,
+        versions: Arc<dyn Versions>,
+        standing: Arc<Standing>,
+        view: Arc<Mutex<Option<View>>>,
+    ) -> Self {
+        let own = |(service, version): (Arc<str>, Version)| {
+            let own = Own { version, serves: None, prepared: None, loads: None, retry: None };
+            (service, own)
+        };
+        let own = versions.offered().into_iter().map(own).collect();
+        // As many as there are attempts that are loaded, each of which made the one before obsolete.
+        let (ended, ends) = mpsc::unbounded_channel();
+        Self { terms, ledger, versions, standing, view, own, ended, ends: Some(ends) }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        changed: Arc<Notify>,
+        stop: CancellationToken,
+    ) {
+        let Some(mut ends) = self.ends.take() else { return };
+        loop {
+            let away = self.turn().await.err();
+            self.standing.complain(away.map(|away| away.to_string()));
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = changed.notified() => {}
+                () = sleep(limits::POLL) => {}
+                Some(ended) = ends.recv() => self.take(ended),
+                Some(order) = orders.recv() => self.begin(order).await,
+            }
+        }
+        if let Some(id) = self.standing.id() {
+            // What cannot be told now is known when the lease ends.
+            let _ = self.ledger.change(|shared, now| shared.leave(id, now)).await;
+        }
+    }
+
+    /// Look, and do all that there is to do now.
+    async fn turn(&mut self) -> Result<(), Away> {
+        let (mut shared, now) = self.ledger.read().await?;
+        if shared.is_due(now) {
+            ((), shared) = self.ledger.change(|shared, now| shared.tick(now)).await?;
+        }
+        self.see(&shared, Some(now));
+        // Each step changes what the next one is; there are at most this many for each service.
+        for _ in 0..self.own.len() * 8 + 8 {
+            let Some(after) = self.step(&shared).await? else { break };
+            shared = after;
+            self.see(&shared, None);
+        }
+        Ok(())
+    }
+
+    /// Do one thing. None: there is nothing to do.
+    async fn step(&mut self, shared: &Shared) -> Result<Option<Shared>, Away> {
+        let services: Vec<Arc<str>> = self.own.keys().cloned().collect();
+        for service in services {
+            let Some(own) = self.own.get(&service) else { continue };
+            let step = match shared.seen_by(self.standing.id(), &service) {
+                Some(seen) => next(&self.mine(own), &seen),
+                None => Step::Join,
+            };
+            let line = shared.lines.get(&service);
+            match (step, line) {
+                (Step::Rest, _) => {}
+                (Step::Join, _) => return self.join().await.map(Some),
+                (Step::Flip(_), Some(line)) => {
+                    self.flip(&service, &line.current, &line.decided).await;
+                    return Ok(Some(shared.clone()));
+                }
+                (Step::CatchUp(_), Some(line)) => {
+                    if self.catch_up(&service, &line.current) {
+                        return Ok(Some(shared.clone()));
+                    }
+                }
+                (Step::Report, _) => {
+                    if let Some(after) = self.report(shared).await? {
+                        return Ok(Some(after));
+                    }
+                }
+                (Step::Prepare(id), Some(line)) => self.prepare(&service, id, line.attempt.as_ref()),
+                (Step::Vote(id), _) => return self.vote(&service, id).await.map(Some),
+                (_, None) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn mine(&self, own: &Own) -> Mine {
+        let vote = |prepared: &Result<Box<dyn Prepared>, Arc<str>>| match prepared {
+            Ok(_) => Vote::Ready,
+            Err(reason) => Vote::Refused(reason.clone()),
+        };
+        Mine {
+            id: self.standing.id(),
+            serves: own.serves,
+            prepared: own.prepared.as_ref().map(|(id, prepared)| (*id, vote(prepared))),
+        }
+    }
+
+    /// Take note of what is shared.
+    fn see(&mut self, shared: &Shared, now: Option<Time>) {
+        if let Some(id) = self.standing.id()
+            && !shared.members.contains_key(&id)
+        {
+            self.standing.lost(id);
+        }
+        let services: Vec<Arc<str>> = self.own.keys().cloned().collect();
+        for service in services {
+            let Some(seen) = shared.seen_by(self.standing.id(), &service) else { continue };
+            self.forget(&service, &seen, shared);
+        }
+        let mut view = self.view.lock();
+        let before = view.as_ref().map(|view| view.now + elapsed(view.seen));
+        let now = now.or(before).unwrap_or_default();
+        *view = Some(View { shared: shared.clone(), now, seen: Instant::now() });
+    }
+
+    /// Drop what was prepared for an attempt that has come to nothing.
+    fn forget(&mut self, service: &Arc<str>, seen: &Seen, shared: &Shared) {
+        let Some(own) = self.own.get(service) else { return };
+        let mut mine = self.mine(own);
+        mine.saw(seen);
+        let Some(own) = self.own.get_mut(service).filter(|_| mine.prepared.is_none()) else { return };
+        let Some((id, Ok(prepared))) = own.prepared.take() else { return };
+        let decided = shared.lines.get(service).into_iter().flat_map(|line| &line.decided);
+        let attempt = decided.into_iter().find(|attempt| attempt.id == id);
+        match attempt.and_then(|attempt| attempt.decision.as_ref()) {
+            Some(Decision::Aborted(reason)) => prepared.drop_for(reason),
+            _ => prepared.drop_for("another version came first"),
+        }
+    }
+
+    async fn join(&mut self) -> Result<Shared, Away> {
+        let offered: Vec<_> =
+            self.own.iter().map(|(service, own)| (service.clone(), own.version.clone())).collect();
+        let (name, lease) = (&self.terms.name, milliseconds(self.terms.lease));
+        let asked = Instant::now();
+        let (joined, shared) =
+            self.ledger.change(|shared, now| shared.join(name, &offered, lease, now)).await?;
+        let id = joined.map_err(Away::new)?;
+        for (service, own) in &mut self.own {
+            // Of a database that was set back.
+            let current = shared.lines.get(service).map(|line| line.current.number);
+            own.serves = own.serves.filter(|serves| Some(*serves) <= current);
+        }
+        self.standing.entered(id, asked);
+        Ok(shared)
+    }
+
+    async fn flip<'a>(
+        &mut self,
+        service: &Arc<str>,
+        current: &Generation,
+        decided: impl IntoIterator<Item = &'a Attempt>,
+    ) {
+        let Some(own) = self.own.get_mut(service) else { return };
+        let Some((id, Ok(prepared))) = own.prepared.take() else { return };
+        let attempt = decided.into_iter().find(|attempt| attempt.id == id);
+        let decision = attempt.and_then(|attempt| attempt.decision.clone());
+        let without = Vec::new();
+        let decision =
+            decision.unwrap_or(Decision::Committed { generation: current.number, without });
+        prepared.serve(decision).await;
+        own.serves = Some(current.number);
+        own.version = current.version.clone();
+    }
+
+    /// True: that was all.
+    fn catch_up(&mut self, service: &Arc<str>, current: &Generation) -> bool {
+        let Some(own) = self.own.get_mut(service) else { return false };
+        if own.version.digest == current.version.digest {
+            own.serves = Some(current.number);
+            return true;
+        }
+        let load = Load::Generation(current.number);
+        if own.loads.as_ref() == Some(&load) || own.retry.is_some_and(|at| at > Instant::now()) {
+            return false;
+        }
+        own.loads = Some(load);
+        let (service, generation) = (service.clone(), current.clone());
+        let (versions, ended) = (self.versions.clone(), self.ended.clone());
+        tokio::spawn(async move {
+            let result = versions.catch_up(service.clone(), generation.clone()).await;
+            let _ = ended.send(Ended::CaughtUp(service, generation, result));
+        });
+        false
+    }
+
+    /// Say what is served here, if there is anything to say.
+    async fn report(&mut self, shared: &Shared) -> Result<Option<Shared>, Away> {
+        let Some(id) = self.standing.id() else { return Ok(None) };
+        let Some(member) = shared.members.get(&id) else { return Ok(None) };
+        let served =
+            self.own.iter().filter_map(|(service, own)| Some((service.clone(), own.serves?)));
+        let serves: BTreeMap<Arc<str>, u64> = served.collect();
+        let is_current = |(service, own): (&Arc<str>, &Own)| {
+            own.serves == shared.lines.get(service).map(|line| line.current.number)
+        };
+        let may_enter = !member.is_serving && self.own.iter().all(is_current);
+        if member.serves == serves && !may_enter {
+            return Ok(None);
+        }
+        let (reported, shared) =
+            self.ledger.change(|shared, now| shared.report(id, &serves, now)).await?;
+        match reported {
+            Ok(is_serving) => self.standing.told(id, is_serving, None),
+            Err(_) => self.standing.lost(id),
+        }
+        Ok(Some(shared))
+    }
+
+    fn prepare(&mut self, service: &Arc<str>, id: AttemptId, attempt: Option<&Attempt>) {
+        let Some(own) = self.own.get_mut(service) else { return };
+        let Some(attempt) = attempt.filter(|attempt| attempt.id == id).cloned() else { return };
+        let load = Load::Attempt(id);
+        if own.loads.as_ref() == Some(&load) {
+            return;
+        }
+        own.loads = Some(load);
+        let (service, versions, ended) =
+            (service.clone(), self.versions.clone(), self.ended.clone());
+        tokio::spawn(async move {
+            let result = versions.prepare(service.clone(), attempt).await;
+            let _ = ended.send(Ended::Prepared(service, id, result));
+        });
+    }
+
+    /// Take note of what was loaded.
+    fn take(&mut self, ended: Ended) {
+        match ended {
+            Ended::Prepared(service, id, result) => {
+                let own = self.own.get_mut(&service);
+                let own = own.filter(|own| own.loads == Some(Load::Attempt(id)));
+                match (own, result) {
+                    (Some(own), result) => {
+                        own.loads = None;
+                        own.prepared = Some((id, result.map_err(bounded)));
+                    }
+                    (None, Ok(prepared)) => prepared.drop_for("a newer swap took its place"),
+                    (None, Err(_)) => {}
+                }
+            }
+            Ended::CaughtUp(service, generation, result) => {
+                let Some(own) = self.own.get_mut(&service) else { return };
+                if own.loads == Some(Load::Generation(generation.number)) {
+                    own.loads = None;
+                }
+                match result {
+                    Ok(()) => {
+                        own.serves = Some(generation.number);
+                        own.version = generation.version;
+                        own.retry = None;
+                    }
+                    Err(reason) => {
+                        own.retry = Some(Instant::now() + limits::RETRY);
+                        tracing::warn!(%service, "it cannot serve what the other replicas serve: {reason}");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn vote(&mut self, service: &Arc<str>, attempt: AttemptId) -> Result<Shared, Away> {
+        let own = self.own.get(service);
+        let vote = own.and_then(|own| self.mine(own).prepared).map(|(_, vote)| vote);
+        let id = self.standing.id();
+        let voted = self.ledger.change(|shared, now| match (id, vote) {
+            (Some(id), Some(vote)) => shared.vote(id, attempt, vote, now),
+            _ => Ok(()),
+        });
+        Ok(voted.await?.1)
+    }
+
+    /// Ask the replicas for a swap.
+    async fn begin(&mut self, order: Order) {
+        let Order { service, version, cause, prepared, reply } = order;
+        match self.propose(&service, version, cause).await {
+            Ok(id) => {
+                if let Some(own) = self.own.get_mut(&service) {
+                    own.loads = None;
+                    if let Some((_, Ok(before))) = own.prepared.replace((id, Ok(prepared))) {
+                        before.drop_for("a newer swap took its place");
+                    }
+                }
+                let _ = reply.send(Ok(()));
+            }
+            Err(reason) => {
+                prepared.drop_for(&reason);
+                let _ = reply.send(Err(reason));
+            }
+        }
+    }
+
+    async fn propose(
+        &mut self,
+        service: &Arc<str>,
+        version: Version,
+        cause: Arc<str>,
+    ) -> Result<AttemptId, String> {
+        let base = self.own.get(service).and_then(|own| own.serves);
+        let (Some(id), Some(base)) = (self.standing.id(), base) else {
+            let why = self.standing.complaint();
+            return Err(why.unwrap_or_else(|| "this replica has not come in yet".to_owned()));
+        };
+        let proposal = Proposal { service: service.clone(), base, version, cause };
+        let patience = milliseconds(self.terms.attempt_timeout);
+        let proposed =
+            self.ledger.change(|shared, now| shared.propose(id, &proposal, patience, now));
+        match proposed.await {
+            Ok((Ok(attempt), _)) => Ok(attempt),
+            Ok((Err(refusal), _)) => Err(refusal.to_string()),
+            Err(away) => Err(format!("{away}; should the swap have begun there, history will say so")),
+        }
+    }
+}
+
+fn bounded(reason: String) -> Arc<str> {
+    let end = reason.floor_char_boundary(limits::REASON_BYTES);
+    reason.get(..end).unwrap_or_default().into()
+}
+
+fn elapsed(since: Instant) -> Time {
+    milliseconds(since.elapsed())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
