@@ -30,7 +30,11 @@ pub trait Versions: Send + Sync + 'static {
     fn offered(&self) -> Vec<(Arc<str>, Version)>;
 
     /// Load the version of an attempt to the side. Err: why it cannot serve.
-    fn prepare(&self, service: Arc<str>, attempt: Attempt) -> Boxed<Result<Box<dyn Prepared>, String>>;
+    fn prepare(
+        &self,
+        service: Arc<str>,
+        attempt: Attempt,
+    ) -> Boxed<Result<Box<dyn Prepared>, String>>;
 
     /// Load a generation, and put it into service: it was decided on while this replica was away.
     fn catch_up(&self, service: Arc<str>, generation: Generation) -> Boxed<Result<(), String>>;

@@ -28,7 +28,10 @@ create function wasm_host.now_ms() returns bigint language sql volatile as
 pub(super) async fn bring_up(connection: &mut PgConnection) -> Result<(), Away> {
     if version(connection).await?.is_none() {
         raw_sql("begin").execute(&mut *connection).await?;
-        sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *connection).await?;
+        sqlx::query("select pg_advisory_xact_lock($1)")
+            .bind(LOCK)
+            .execute(&mut *connection)
+            .await?;
         if version(connection).await?.is_none() {
             raw_sql(FIRST).execute(&mut *connection).await?;
         }
@@ -46,7 +49,11 @@ pub(super) async fn bring_up(connection: &mut PgConnection) -> Result<(), Away> 
 
 /// None: there is no schema yet.
 async fn version(connection: &mut PgConnection) -> Result<Option<i32>, Away> {
-    let there = sqlx::query("select to_regclass('wasm_host.schema_version') is not null");
+    // `to_regclass` would answer from what the session remembers, though another one has made it meanwhile.
+    let there = sqlx::query(
+        "select exists (select from pg_catalog.pg_tables \
+         where schemaname = 'wasm_host' and tablename = 'schema_version')",
+    );
     if !there.fetch_one(&mut *connection).await?.try_get::<bool, _>(0)? {
         return Ok(None);
     }

@@ -1,0 +1,183 @@
+//! What runs against a real server is what was checked: the same steps lead to the same.
+
+use std::collections::BTreeMap;
+
+use sqlx::raw_sql;
+
+use super::*;
+use crate::protocol::{AttemptId, MemberId, Proposal, Version, Vote};
+use wasm_host_tests::postgres::Postgres;
+use wasm_host_tests::seed::Seeded;
+
+const SERVICES: [&str; 2] = ["weather", "shop"];
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+#[derive(Clone, Debug)]
+enum Change {
+    Join(Arc<str>),
+    Renew(MemberId),
+    Report(MemberId, BTreeMap<Arc<str>, u64>),
+    Propose(MemberId, Proposal),
+    Vote(MemberId, AttemptId, Vote),
+    Leave(MemberId),
+    Tick,
+}
+
+/// The same for a value and for the database. Returns what came of it in words.
+fn apply(change: &Change, shared: &mut Shared, now: Time) -> String {
+    match change.clone() {
+        Change::Join(name) => {
+            let own = |service: &&str| (Arc::from(*service), version("own"));
+            let offered: Vec<_> = SERVICES.iter().map(own).collect();
+            format!("{:?}", shared.join(&name, &offered, 1000, now))
+        }
+        Change::Renew(id) => format!("{:?}", shared.renew(id, 1000, now)),
+        Change::Report(id, serves) => format!("{:?}", shared.report(id, &serves, now)),
+        Change::Propose(id, proposal) => format!("{:?}", shared.propose(id, &proposal, 700, now)),
+        Change::Vote(id, attempt, vote) => format!("{:?}", shared.vote(id, attempt, vote, now)),
+        Change::Leave(id) => format!("{:?}", shared.leave(id, now)),
+        Change::Tick => format!("{:?}", shared.tick(now)),
+    }
+}
+
+fn version(digest: &str) -> Version {
+    Version { digest: digest.into(), source: "it's \"quoted\" \u{e9}".into() }
+}
+
+/// Mostly what a replica would do.
+fn random(seed: &mut Seeded, shared: &Shared, step: usize) -> Change {
+    let members: Vec<MemberId> = shared.members.keys().copied().collect();
+    let lines: Vec<_> = shared.lines.iter().collect();
+    let (false, false) = (members.is_empty(), lines.is_empty()) else {
+        return Change::Join((*seed.pick(&NAMES)).into());
+    };
+    // One that is gone is tried, too.
+    let id = if seed.between(0, 19) == 0 { MemberId(1) } else { *seed.pick(&members) };
+    let (service, line) = *seed.pick(&lines);
+    match seed.between(0, 11) {
+        0 => Change::Join((*seed.pick(&NAMES)).into()),
+        1 | 2 => Change::Renew(id),
+        3..=5 => {
+            let serves =
+                lines.iter().map(|(service, line)| ((*service).clone(), line.current.number));
+            Change::Report(id, serves.collect())
+        }
+        6 | 7 => {
+            let (service, base) = (service.clone(), line.current.number);
+            let base = base - u64::from(seed.between(0, 9) == 0);
+            let version = version(&format!("v{step}"));
+            Change::Propose(id, Proposal { service, base, version, cause: "test".into() })
+        }
+        8..=10 => {
+            let attempt = line.attempt.as_ref().map_or(AttemptId(1), |attempt| attempt.id);
+            let vote = match seed.between(0, 9) {
+                0 => Vote::Refused("it does not start".into()),
+                _ => Vote::Ready,
+            };
+            Change::Vote(id, attempt, vote)
+        }
+        _ if seed.between(0, 3) == 0 => Change::Leave(id),
+        _ => Change::Tick,
+    }
+}
+
+async fn clock(connection: &mut PgConnection, now: Time) {
+    let set = format!("truncate wasm_host.clock; insert into wasm_host.clock values ({now})");
+    raw_sql(sqlx::AssertSqlSafe(set)).execute(connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_database_does_what_was_checked() {
+    let server = Postgres::start();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    let mut seed = Seeded::or(|| 20_261_130);
+    let mut by_hand = connect(&options).await.unwrap();
+    let override_clock = "create table wasm_host.clock (value bigint); \
+        create or replace function wasm_host.now_ms() returns bigint language sql volatile as \
+        'select value from wasm_host.clock'";
+    raw_sql(override_clock).execute(&mut by_hand).await.unwrap();
+    let mut ledgers = [(), ()].map(|()| Ledger::new(options.clone(), "shop".into()));
+    let (mut shared, mut now) = (Shared::default(), 1);
+    let (mut committed, mut aborted) = (0, 0);
+    for step in 0..1500 {
+        now += seed.between(0, 120) as Time;
+        clock(&mut by_hand, now).await;
+        let change = random(&mut seed, &shared, step);
+        let expected = apply(&change, &mut shared, now);
+        let ledger = &mut ledgers[step % 2];
+        let (came, after) = ledger.change(|it, at| apply(&change, it, at)).await.unwrap();
+        assert_eq!((came, &after), (expected, &shared), "step {step}: {change:?}");
+        let decided = shared.lines.values().flat_map(|line| line.decided.back());
+        for attempt in decided {
+            match attempt.decision {
+                Some(crate::protocol::Decision::Committed { .. }) => committed += 1,
+                _ => aborted += 1,
+            }
+        }
+        assert_eq!(ledgers[(step + 1) % 2].read().await.unwrap(), (shared.clone(), now));
+    }
+    // It was worth comparing.
+    assert!(committed > 0 && aborted > 0, "{committed} {aborted}");
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_make_one_schema() {
+    let server = Postgres::start();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    let starts = (0..8).map(|number| {
+        let mut ledger = Ledger::new(options.clone(), "shop".into());
+        tokio::spawn(async move {
+            let name = Arc::from(format!("replica-{number}"));
+            ledger.change(|shared, now| shared.join(&name, &[], 60_000, now)).await.unwrap().0
+        })
+    });
+    let mut ids = Vec::new();
+    for start in starts.collect::<Vec<_>>() {
+        ids.push(start.await.unwrap().unwrap());
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 8);
+    assert_eq!(server.sql("select count(*) from wasm_host.schema_version"), "1");
+}
+
+#[tokio::test]
+async fn a_schema_of_another_version_is_not_touched() {
+    let server = Postgres::start();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    connect(&options).await.unwrap();
+    server.sql("update wasm_host.schema_version set version = 2");
+    let error = connect(&options).await.unwrap_err().to_string();
+    assert!(error.contains("version 2") && error.contains("run hosts of one version"), "{error}");
+}
+
+#[tokio::test]
+async fn a_replica_that_stops_in_the_middle_does_not_keep_the_others() {
+    let server = Postgres::start();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    let mut ledger = Ledger::new(options.clone(), "shop".into());
+    ledger.change(|shared, now| shared.tick(now)).await.unwrap();
+    let mut stopped = connect(&options).await.unwrap();
+    raw_sql(BEGIN).execute(&mut stopped).await.unwrap();
+    locked(&mut stopped, "shop").await.unwrap();
+    // It waits for the lock until the server ends the session that stands still.
+    let joined = ledger.change(|shared, now| shared.join(&"a".into(), &[], 60_000, now)).await;
+    joined.unwrap().0.unwrap();
+    assert!(raw_sql("commit").execute(&mut stopped).await.is_err());
+}
+
+#[tokio::test]
+async fn a_component_is_what_its_digest_says_or_is_not_there() {
+    let server = Postgres::start();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    let components = Components::new(options, "shop".into());
+    let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    components.put(digest, b"hello").await.unwrap();
+    assert_eq!(components.get(digest).await.unwrap().unwrap(), b"hello");
+    server.sql("update wasm_host.components set bytes = 'other'");
+    assert_eq!(components.get(digest).await.unwrap(), None);
+    assert_eq!(components.get("unknown").await.unwrap(), None);
+    let large = vec![0; limits::COMPONENT_BYTES as usize + 1];
+    let error = components.put("large", &large).await.unwrap_err().to_string();
+    assert!(error.contains("64 MiB") && error.contains("push it to a registry"), "{error}");
+}

@@ -227,9 +227,8 @@ impl Shared {
     /// The digests of what a replica may have to fetch: what is current, what was before, and what is tried.
     pub fn wanted(&self) -> impl Iterator<Item = &str> {
         self.lines.values().flat_map(|line| {
-            let is_committed = |attempt: &&Attempt| {
-                matches!(attempt.decision, Some(Decision::Committed { .. }))
-            };
+            let is_committed =
+                |attempt: &&Attempt| matches!(attempt.decision, Some(Decision::Committed { .. }));
             let before = line.decided.iter().rev().filter(is_committed).take(2);
             let versions = before.chain(&line.attempt).map(|attempt| &attempt.version);
             versions.chain([&line.current.version]).map(|version| &*version.digest)

@@ -146,7 +146,9 @@ impl Actor {
                         return Ok(Some(after));
                     }
                 }
-                (Step::Prepare(id), Some(line)) => self.prepare(&service, id, line.attempt.as_ref()),
+                (Step::Prepare(id), Some(line)) => {
+                    self.prepare(&service, id, line.attempt.as_ref())
+                }
                 (Step::Vote(id), _) => return self.vote(&service, id).await.map(Some),
                 (_, None) => {}
             }
@@ -189,7 +191,9 @@ impl Actor {
         let Some(own) = self.own.get(service) else { return };
         let mut mine = self.mine(own);
         mine.saw(seen);
-        let Some(own) = self.own.get_mut(service).filter(|_| mine.prepared.is_none()) else { return };
+        let Some(own) = self.own.get_mut(service).filter(|_| mine.prepared.is_none()) else {
+            return;
+        };
         let Some((id, Ok(prepared))) = own.prepared.take() else { return };
         let decided = shared.lines.get(service).into_iter().flat_map(|line| &line.decided);
         let attempt = decided.into_iter().find(|attempt| attempt.id == id);
@@ -378,7 +382,9 @@ impl Actor {
         match proposed.await {
             Ok((Ok(attempt), _)) => Ok(attempt),
             Ok((Err(refusal), _)) => Err(refusal.to_string()),
-            Err(away) => Err(format!("{away}; should the swap have begun there, history will say so")),
+            Err(away) => {
+                Err(format!("{away}; should the swap have begun there, history will say so"))
+            }
         }
     }
 }

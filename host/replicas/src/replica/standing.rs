@@ -90,7 +90,8 @@ impl Standing {
     pub(super) fn told(&self, id: MemberId, is_serving: bool, renewed: Option<Instant>) {
         self.change(|state| {
             if state.id == Some(id) {
-                state.lease_until = renewed.map(|asked| asked + self.lasting()).or(state.lease_until);
+                state.lease_until =
+                    renewed.map(|asked| asked + self.lasting()).or(state.lease_until);
                 state.told(is_serving);
             }
         });
