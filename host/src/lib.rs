@@ -12,6 +12,7 @@ pub mod status;
 pub mod application;
 pub mod backends;
 mod recordings;
+mod replicas;
 mod routes;
 mod seen;
 pub mod watch;

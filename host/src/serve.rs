@@ -25,6 +25,7 @@ use crate::colour::told;
 use crate::exit::Exit;
 use crate::gauges::Figures;
 use crate::recordings::{self, Recordings};
+use crate::replicas;
 use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
@@ -46,6 +47,7 @@ use wasm_host_limits as limits;
 use wasm_host_log as log;
 use wasm_host_otlp::{Counts, Otlp};
 use wasm_host_record::Recorder;
+use wasm_host_replicas::replica::Replica;
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::{Registry, RegistryHandle};
 use wasm_host_service::store::Store;
@@ -97,6 +99,10 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     tracing::info!("{signal}: finishing what runs, for at most {drain:?}");
     host.stopping.store(true, Ordering::Release);
     host.swaps.stop();
+    if let Some(replica) = host.replica.clone() {
+        // The others do not wait for it from now on.
+        tokio::spawn(async move { replica.stop().await });
+    }
     let watching = async {
         if let Some(watching) = watching {
             watching.stop().await;
@@ -227,6 +233,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         application::load(&config, &backends, &handle, &loader, Some(&store), Some(&recorder))
             .await?;
     let swaps = Swaps::new(slots, loader, store);
+    let replica = replicas::join(&config, &swaps)?;
     let bind = async |listen: &Listen, write_idle| {
         Listener::bind(&listen.host, listen.port, write_idle).await
     };
@@ -252,6 +259,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         files,
         recorder,
         swaps,
+        replica,
         telemetry,
         sent: otlp.as_ref().map(Otlp::counts),
         seen: Seen(pipeline.reader()),
@@ -332,6 +340,8 @@ fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
 pub(crate) struct Host {
     pub(crate) config: Arc<Config>,
     pub(crate) swaps: Arc<Swaps>,
+    /// None: there is one host.
+    pub(crate) replica: Option<Arc<Replica>>,
     pub(crate) backends: Backends,
     pub(crate) registry: Arc<Registry>,
     /// The requests of each static service.
@@ -426,7 +436,12 @@ fn serve_public(host: &Arc<Host>, listener: Listener, threads: Arc<Threads>) -> 
     let host = host.clone();
     Running::start(listener, connections, threads, move |request, peer| {
         let host = host.clone();
-        async move { host.app.handle(request, peer).await }
+        async move {
+            match &host.replica {
+                Some(replica) if !replica.is_open() => replicas::shut(),
+                _ => host.app.handle(request, peer).await,
+            }
+        }
     })
 }
 

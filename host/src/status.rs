@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::application::service_variables;
 use crate::backends::Backends;
 use crate::gauges;
+use crate::replicas;
 use crate::serve::Host;
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
 use wasm_host_http::admin::resources::{
@@ -66,10 +67,15 @@ impl Host {
 impl Status for Host {
     fn is_ready(&self) -> bool {
         !self.stopping.load(Ordering::Acquire)
+            && self.replica.as_ref().is_none_or(|replica| replica.is_open())
     }
 
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
-        Box::pin(self.backends.unavailable())
+        Box::pin(async move {
+            let mut complaints = self.backends.unavailable().await;
+            complaints.extend(self.replica.as_ref().and_then(|replica| replica.complaint()));
+            complaints
+        })
     }
 
     fn backends(&self) -> Vec<BackendStatus> {
@@ -134,6 +140,10 @@ impl Status for Host {
                     served: traffic.map_or(0, Traffic::served),
                     failed: traffic.map_or(0, Traffic::failed),
                     cancelled: traffic.map_or(0, Traffic::cancelled),
+                    replicas: self
+                        .replica
+                        .as_ref()
+                        .map_or_else(Vec::new, |replica| replicas::status(replica, &config.name)),
                 }
             })
             .collect()

@@ -26,6 +26,7 @@ mod outbound;
 mod plain_components;
 mod pooler;
 mod record;
+mod replicas;
 mod routing;
 mod secrets;
 mod shared_database;

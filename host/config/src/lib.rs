@@ -20,6 +20,7 @@ mod origin;
 mod patience;
 mod proxies;
 mod record;
+mod replicas;
 mod resources;
 mod references;
 mod resolve;
@@ -49,6 +50,7 @@ use wasm_host_capabilities::outgoing::settings::OutboundConfig;
 pub use wasm_host_limits::host::HostLimits;
 use wasm_host_limits::host::WatchLimits;
 pub use wasm_host_limits::http::HttpLimits;
+use wasm_host_limits::replicas::ReplicaLimits;
 pub use wasm_host_limits::service::{ServiceLimits, StaticLimits};
 use wasm_host_limits::telemetry::TelemetryLimits;
 use wasm_host_settings::Source;
@@ -56,7 +58,7 @@ use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::context::Context;
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
 use wasm_host_settings::file::Table;
-use wasm_host_settings::secret::{EnvironmentValue, Secret};
+use wasm_host_settings::secret::{BackendUrl, EnvironmentValue, Secret};
 use wasm_host_settings::value::{self, Listen};
 use wasm_host_settings::{Environment, disk};
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub services: BTreeMap<String, ServiceConfig>,
     pub watch: WatchConfig,
     pub telemetry: TelemetryConfig,
+    /// `None`: there is one host.
+    pub replicas: Option<ReplicasConfig>,
     pub limits: HostLimits,
     /// Every bound that the file may set, in the order in which it is read.
     pub bounds: Vec<Bound>,
@@ -119,6 +123,16 @@ impl Default for TelemetryConfig {
         let (intake_key, page_route, limits) = Default::default();
         Self { is_enabled: true, captures_messages: false, intake_key, page_route, limits }
     }
+}
+
+/// `[replicas]`
+#[derive(Clone, Debug)]
+pub struct ReplicasConfig {
+    /// A `postgres://` URI, checked.
+    pub url: BackendUrl,
+    /// Whether a replica whose lease has ended takes no requests.
+    pub fences: bool,
+    pub limits: ReplicaLimits,
 }
 
 /// `[watch]`
@@ -186,6 +200,7 @@ impl Config {
     /// Everything that must not be seen: what the file inserts, and how to log in at its backends.
     pub fn known_secrets(&self) -> Vec<Secret> {
         let urls = self.resources.all().filter_map(|(_, _, resource)| resource.url());
+        let urls = urls.chain(self.replicas.iter().map(|replicas| &replicas.url));
         let passwords = urls.filter_map(|url| {
             let url = url::Url::parse(url.expose()).ok()?;
             wasm_host_settings::percent::decoded(url.password()?).map(Secret::new)
@@ -266,6 +281,7 @@ impl Config {
             services: BTreeMap::from([(name, service)]),
             watch: WatchConfig::default(),
             telemetry: TelemetryConfig::default(),
+            replicas: None,
             limits: host_limits,
             bounds,
             redact: Vec::new(),

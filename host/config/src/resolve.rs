@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::references::{self, Declared, Fallbacks};
 use super::{
-    Config, HostLimits, Resources, http, patience, record, service, syntax, telemetry, watch,
+    Config, HostLimits, Resources, http, patience, record, replicas, service, syntax, telemetry,
+    watch,
 };
 use wasm_host_capabilities as capability;
 use wasm_host_limits::setting::Settings as _;
@@ -21,7 +22,7 @@ pub(super) const STATE_DIR: &str = ".wasm-host";
 
 /// What stands at the top of the file: before the tables of capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
-const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record", "telemetry"];
+const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record", "telemetry", "replicas"];
 
 /// All that may stand at the top of the file.
 pub(super) fn keys() -> Vec<&'static str> {
@@ -93,6 +94,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
 
     let watch = watch::watch(cx, root);
     let (telemetry, page_route) = telemetry::telemetry(cx, root);
+    let replicas = replicas::replicas(cx, root);
     let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
 
@@ -122,6 +124,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         services,
         watch,
         telemetry,
+        replicas,
         limits,
         bounds: Vec::new(),
         redact,

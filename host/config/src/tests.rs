@@ -9,6 +9,7 @@ mod fuzz;
 mod grammar;
 mod outbound;
 mod patience;
+mod replicas;
 mod reports;
 mod secrets;
 mod slips;

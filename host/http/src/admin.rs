@@ -96,6 +96,21 @@ pub struct ServiceStatus {
     pub served: u64,
     pub failed: u64,
     pub cancelled: u64,
+    /// What each replica serves; empty without `[replicas]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// One service on one replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaStatus {
+    pub replica: String,
+    /// Counts up with every version that all replicas put into service; none before it serves any.
+    pub generation: Option<u64>,
+    /// `serving`, `joining`, or `lost` when its lease has ended.
+    pub state: String,
+    /// What is left of its lease, in milliseconds.
+    pub lease_ms: u64,
 }
 
 /// The control plane.

@@ -8,12 +8,13 @@
 //! the one that runs while that is compiled.
 //! A rollback is a swap to the version before the one that serves when its turn comes.
 
+mod agreement;
 mod attempt;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -21,6 +22,7 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+pub use self::agreement::{Agreed, Agreement};
 use crate::Service;
 use crate::history::{Record, Verdict, now_ms};
 use crate::loader::{Loader, Terms};
@@ -37,6 +39,8 @@ pub struct Swaps {
     loader: Loader,
     store: Arc<Store>,
     stopping: CancellationToken,
+    /// Who has to agree beside this host. Not set: nobody.
+    others: OnceLock<Arc<dyn Agreement>>,
 }
 
 /// One service as swaps see it.
@@ -98,6 +102,8 @@ pub struct Outcome {
     pub finishing: usize,
     /// The digest of the canary that this ended.
     pub ended_canary: Option<String>,
+    /// Replicas that were lost, without which it was decided.
+    pub without: Vec<String>,
 }
 
 /// What is to be put into service.
@@ -182,12 +188,39 @@ impl Swaps {
     pub fn new(slots: Vec<SwapSlot>, loader: Loader, store: Arc<Store>) -> Arc<Self> {
         let named = slots.into_iter().map(|slot| (slot.service.name.clone(), Arc::new(slot)));
         let slots = Arc::new(named.collect());
-        Arc::new(Self { slots, loader, store, stopping: CancellationToken::new() })
+        Arc::new(Self {
+            slots,
+            loader,
+            store,
+            stopping: CancellationToken::new(),
+            others: OnceLock::new(),
+        })
     }
 
     /// From now on every swap is rejected; what is compiled for one is given up.
     pub fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// From now on `others` have to agree to every swap that begins here.
+    pub fn agree_with(&self, others: Arc<dyn Agreement>) {
+        // There is one application, and so one set of others.
+        let _ = self.others.set(others);
+    }
+
+    /// Of each service, the digest and the origin of what serves.
+    pub fn serving(&self) -> impl Iterator<Item = (Arc<str>, String, String)> {
+        self.slots.iter().map(|(name, slot)| {
+            let version = slot.service.active().stable.clone();
+            let path = version.path.display().to_string();
+            (name.clone(), version.digest.full().to_owned(), path)
+        })
+    }
+
+    /// A component that is kept here.
+    pub async fn kept(&self, digest: &str) -> Option<ComponentFile> {
+        let (store, digest) = (self.store.clone(), digest.to_owned());
+        spawn_blocking(move || store.find(&digest)).await.ok().flatten()
     }
 
     /// What happened to a service's versions, oldest first.
@@ -210,7 +243,10 @@ impl Swaps {
     ) -> Result<Outcome, SwapError> {
         let slot = self.slot(service)?;
         match component {
-            Ok(file) => self.enter(slot, Wanted::Component(file), request).await,
+            Ok(file) => {
+                let others = self.others.get().cloned();
+                self.enter(slot, Wanted::Component(file), request, others).await
+            }
             // It has no place in the queue: what waits there may be good.
             Err(error) => {
                 let started = Instant::now();
@@ -229,7 +265,20 @@ impl Swaps {
         cause: &str,
     ) -> Result<Outcome, SwapError> {
         let request = Request { cause: cause.to_string(), canary: None };
-        self.enter(self.slot(service)?, Wanted::Before, request).await
+        let others = self.others.get().cloned();
+        self.enter(self.slot(service)?, Wanted::Before, request, others).await
+    }
+
+    /// Put a version into service that others have begun with, once `agreement` says so.
+    pub async fn follow(
+        self: &Arc<Self>,
+        service: &str,
+        file: ComponentFile,
+        cause: String,
+        agreement: Arc<dyn Agreement>,
+    ) -> Result<Outcome, SwapError> {
+        let request = Request { cause, canary: None };
+        self.enter(self.slot(service)?, Wanted::Component(file), request, Some(agreement)).await
     }
 
     /// Replace the instances of a service: idle ones now, busy ones when their last request ends.
@@ -252,6 +301,7 @@ impl Swaps {
         slot: Arc<SwapSlot>,
         wanted: Wanted,
         request: Request,
+        others: Option<Arc<dyn Agreement>>,
     ) -> Result<Outcome, SwapError> {
         let (swaps, cause) = (self.clone(), request.cause.clone());
         let task = tokio::spawn({
@@ -260,7 +310,8 @@ impl Swaps {
                 let service = &slot.service.name;
                 let name = format!("swap {service}");
                 let mut seen = Operation::begin(swaps.loader.telemetry, name, service);
-                let outcome = swaps.attempt(&slot, wanted, &request, &seen).await?;
+                let outcome =
+                    swaps.attempt(&slot, wanted, &request, others.as_deref(), &seen).await?;
                 tell(&outcome, seen.span());
                 drop(seen);
                 swaps.conclude(&slot, &outcome).await;

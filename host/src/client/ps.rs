@@ -30,7 +30,28 @@ fn render(services: &[ServiceStatus]) -> String {
         "ADDRESS",
     ];
     let rows: Vec<_> = services.iter().map(row).collect();
-    table::render(head, &rows)
+    let mut text = table::render(head, &rows);
+    let replicas: Vec<_> = services.iter().flat_map(replicas).collect();
+    if !replicas.is_empty() {
+        text.push('\n');
+        text.push_str(&table::render(
+            ["REPLICA", "SERVICE", "GENERATION", "STATE", "LEASE"],
+            &replicas,
+        ));
+    }
+    text
+}
+
+fn replicas(service: &ServiceStatus) -> impl Iterator<Item = [String; 5]> {
+    service.replicas.iter().map(|replica| {
+        [
+            replica.replica.clone(),
+            service.service.clone(),
+            replica.generation.map_or_else(|| "-".to_string(), |number| number.to_string()),
+            replica.state.clone(),
+            format!("{:.1} s", replica.lease_ms as f64 / 1000.0),
+        ]
+    })
 }
 
 fn row(service: &ServiceStatus) -> [String; 10] {
@@ -74,6 +95,7 @@ mod tests {
             served: 3,
             failed: 4,
             cancelled: 5,
+            replicas: Vec::new(),
         };
         let words = "react - running - 1 2 3 4 5 http://127.0.0.1:8080/";
         let text = render(&[files]);

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::PoolConfig;
 use super::url::Address;
-pub use url::has_literal_password;
+pub use url::{has_literal_password, parse as database_url};
 use wasm_host_limits::embedded_postgres::DatabaseLimits;
 use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::authorities::authorities;

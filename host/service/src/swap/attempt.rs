@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::task::spawn_blocking;
 
-use super::{Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
+use super::{Agreed, Agreement, Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
 use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
 use crate::version::Version;
@@ -48,6 +48,7 @@ impl Outcome {
             record,
             finishing: 0,
             ended_canary: None,
+            without: Vec::new(),
         }
     }
 }
@@ -59,6 +60,7 @@ impl Swaps {
         slot: &Arc<SwapSlot>,
         wanted: Wanted,
         request: &Request,
+        others: Option<&dyn Agreement>,
         seen: &Operation,
     ) -> Result<Outcome, SwapError> {
         let started = Instant::now();
@@ -85,6 +87,9 @@ impl Swaps {
         }
         if let Some(outcome) = self.unchanged(slot, &file, request, started).await {
             return Ok(outcome);
+        }
+        if others.is_some() && request.canary.is_some() {
+            return Ok(rejected(CANARY.to_string()));
         }
         let step = seen.step("compile");
         let compiled = tokio::select! {
@@ -115,12 +120,22 @@ impl Swaps {
             Err(error) => return Ok(rejected(format!("its file cannot be kept: {error}"))),
         };
         drop(step);
+        let agreed = match others {
+            None => None,
+            Some(others) => {
+                let _step = seen.step("agree");
+                match others.agree(&slot.service.name, &file, &request.cause).await {
+                    Ok(agreed) => Some(agreed),
+                    Err(reason) => return Ok(rejected(reason)),
+                }
+            }
+        };
         let _step = seen.step("publish");
         let _change = slot.change.lock().await;
         if self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));
         }
-        Ok(self.publish(slot, version, &file, request, started).await)
+        Ok(self.publish(slot, version, &file, request, agreed, started).await)
     }
 
     /// What a rollback goes to.
@@ -166,6 +181,7 @@ impl Swaps {
         version: Arc<Version>,
         file: &ComponentFile,
         request: &Request,
+        agreed: Option<Agreed>,
         started: Instant,
     ) -> Outcome {
         let old = slot.service.active().stable.clone();
@@ -183,6 +199,11 @@ impl Swaps {
             published
         };
         if let Err(error) = self.write(slot).await {
+            if agreed.is_some() {
+                // The others serve it, and so does this host when it starts again.
+                tracing::warn!(service = %slot.service.name, "its history cannot be kept: {error}");
+                return self.serve(slot, old, version, record, request, agreed, started).await;
+            }
             record.verdict = Verdict::Rejected;
             record.reason = Some(format!("its history cannot be kept: {error}"));
             let mut saved = slot.saved();
@@ -191,6 +212,21 @@ impl Swaps {
             drop(saved);
             return Outcome::of(slot, record);
         }
+        self.serve(slot, old, version, record, request, agreed, started).await
+    }
+
+    /// Let the new version take requests.
+    #[expect(clippy::too_many_arguments, reason = "the end of what `publish` begins")]
+    async fn serve(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        old: Arc<Version>,
+        version: Arc<Version>,
+        record: Record,
+        request: &Request,
+        agreed: Option<Agreed>,
+        started: Instant,
+    ) -> Outcome {
         let ended = self.withdraw_canary(slot, "another version took its place").await;
         let mut outcome = Outcome { ended_canary: ended, ..Outcome::of(slot, record) };
         match request.canary {
@@ -205,12 +241,16 @@ impl Swaps {
                 self.activate(slot, old, version, outcome.record.number);
             }
         }
+        outcome.without = agreed.map(|agreed| agreed.without).unwrap_or_default();
         outcome.record.took_ms = millis(started.elapsed());
         let took_ms = outcome.record.took_ms;
         slot.saved().history.update(outcome.record.number, |record| record.took_ms = took_ms);
         outcome
     }
 }
+
+const CANARY: &str = "with [replicas], a version is not tried as a canary: swap it without, and it is taken back by \
+                      all replicas if it does clearly worse";
 
 const STOPPING: &str = "the host is stopping";
 

@@ -127,13 +127,19 @@ impl Swaps {
             let before = Tally { answers: all_answers, errors: all_errors };
             while Instant::now() < until {
                 sleep(limits::TRIAL_INTERVAL).await;
-                let _change = slot.change.lock().await;
+                let change = slot.change.lock().await;
                 if !Arc::ptr_eq(&slot.service.active().stable, &new) {
                     return;
                 }
                 let answers = Tally::since(&new, started);
                 if !clearly_worse(answers, before) {
                     continue;
+                }
+                if swaps.others.get().is_some() {
+                    // All replicas go back, or none.
+                    drop(change);
+                    swaps.go_back_together(&slot, number, &new, &reason(answers, before)).await;
+                    return;
                 }
                 old.resume();
                 slot.service.publish(ActiveVersions::only(old.clone()));
@@ -146,6 +152,25 @@ impl Swaps {
                 return;
             }
         });
+    }
+
+    /// A version does clearly worse here: ask the others to go back.
+    async fn go_back_together(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        number: u64,
+        new: &Version,
+        reason: &str,
+    ) {
+        let cause = format!("{} does worse: {reason}", short(new.digest.full()));
+        // In a task of its own: what goes back is watched in its turn.
+        match self.rollback(&slot.service.name, &cause).await {
+            Ok(outcome) if outcome.record.verdict == Verdict::Activated => {
+                self.taken_back(slot, number, new.digest.full(), reason).await;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(service = %slot.service.name, "{cause}; {error}"),
+        }
     }
 
     /// Write down that the old version serves again.

@@ -1,0 +1,44 @@
+//! `[replicas]`: where the replicas of an application come to one decision, and what one does that is cut off.
+//!
+//! It must not know how they do that.
+
+use super::ReplicasConfig;
+use wasm_host_capabilities::postgres::database_url;
+use wasm_host_limits::replicas::ReplicaLimits;
+use wasm_host_limits::setting::Settings as _;
+use wasm_host_settings::context::Context;
+use wasm_host_settings::diagnostic::{Problem, quoted};
+use wasm_host_settings::file::Table;
+
+/// Before its settings.
+const KEYS: [&str; 2] = ["url", "lost"];
+
+/// None: there is one host.
+pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Option<ReplicasConfig> {
+    if !root.has("replicas") {
+        return None;
+    }
+    let keys = [&KEYS[..], &ReplicaLimits::keys()].concat();
+    let table = root.section(cx, "replicas", &keys);
+    let limits = table.settings(cx);
+    let fences = match table.text(cx, "lost") {
+        Some(lost) if lost.value == "fence" => true,
+        Some(lost) if lost.value != "serve" => {
+            let message = format!("'lost' cannot be {}", quoted(&lost.value));
+            let hint =
+                "write \"serve\" (it serves on) or \"fence\" (it answers 503 until it is back)";
+            cx.error(&lost.at, Problem::new(message, hint));
+            false
+        }
+        _ => false,
+    };
+    if !table.has("url") {
+        let message = "[replicas] has no 'url'";
+        let hint = "write url = \"${REPLICAS_URL}\", a Postgres database that no service is granted, or remove the table";
+        cx.missing(&root.at("replicas"), Problem::new(message, hint));
+        return None;
+    }
+    let text = table.interpolated(cx, "url")?;
+    let url = cx.checked(&text.at, database_url(&text.value))?;
+    Some(ReplicasConfig { url, fences, limits })
+}
