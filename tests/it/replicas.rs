@@ -1,23 +1,45 @@
 //! Promise 13: a swap reaches every replica or none; which it was is decided once, in Postgres, and survives a crash.
 
+use rustix::process::{Pid, Signal, kill_process};
+use wasm_host_tests::client::Reply;
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::postgres::Postgres;
 
 fn app(url: &str) -> App {
+    app_with(url, "serve", "version-one", "")
+}
+
+/// With what a replica does that is lost, its own component, and more keys of the service.
+fn app_with(url: &str, lost: &str, own: &str, keys: &str) -> App {
     App::new(&format!(
         r#"
 name = "replicas"
 
 [replicas]
 url = "{url}"
+lost = "{lost}"
 lease = "2s"
 
 [service.app]
-component = "$(version-one)"
+component = "$({own})"
 route = "/"
+{keys}
 "#
     ))
+}
+
+fn signal(host: &Host, signal: Signal) {
+    kill_process(Pid::from_raw(host.pid().cast_signed()).unwrap(), signal).unwrap();
+}
+
+/// The name by which the others know a host.
+async fn name(host: &Host) -> String {
+    let said = "this replica is ";
+    host.logs(said).await;
+    let log = host.log();
+    let (_, rest) = log.split_once(said).unwrap();
+    rest.split_whitespace().next().unwrap().to_string()
 }
 
 fn version(name: &str) -> Vec<u8> {
@@ -72,4 +94,125 @@ async fn a_swap_reaches_all_replicas_or_none_and_survives_a_kill() {
     let third = hosts[2].serve().await;
     is_ready(&third).await;
     assert!(third.get("/").await.text().contains("one"));
+}
+
+#[tokio::test]
+async fn a_replica_that_refuses_is_named_and_nothing_changes_anywhere() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    // Only this one asks for its health.
+    let second = app_with(&server.url(), "serve", "version-one", "health = \"/health\"");
+    let second = second.serve().await;
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    let reply = first.swap("app", "", version("sick")).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    let reason = reply.json()["reason"].as_str().unwrap().to_string();
+    let expected = format!("{} refused it: ", name(&second).await);
+    assert!(reason.starts_with(&expected) && reason.contains("is not healthy"), "{reason}");
+    for host in [&first, &second] {
+        assert!(host.get("/").await.text().contains("one"));
+        assert!(host.service("app").await["replicas"][0]["generation"] == 1);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_stood_still_answers_nothing_old_when_it_goes_on() {
+    let server = Postgres::start();
+    let first = app_with(&server.url(), "fence", "version-one", "").serve().await;
+    let second = app_with(&server.url(), "fence", "version-one", "").serve().await;
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    let lost = name(&second).await;
+    signal(&second, Signal::STOP);
+    let reply = first.swap("app", "", version("two")).await;
+    assert_eq!(reply.json()["without"], serde_json::json!([lost]), "{}", reply.text());
+    signal(&second, Signal::CONT);
+    // From the first moment on.
+    eventually("it answers again", async || {
+        let reply = second.get("/").await;
+        match reply.status.as_u16() {
+            503 => None,
+            _ => Some(assert!(reply.text().contains("two"), "{}", reply.text())),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_swaps_at_once_one_is_everywhere() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    let second = app(&server.url()).serve().await;
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    let (slow, two) = (version("slow"), version("two"));
+    let both = tokio::join!(first.swap("app", "", slow), second.swap("app", "", two));
+    let verdict = |reply: &Reply| reply.json()["verdict"].as_str().unwrap().to_string();
+    let verdicts = [verdict(&both.0), verdict(&both.1)];
+    assert!(verdicts.contains(&"activated".to_string()), "{verdicts:?}");
+    // Whichever came last.
+    let serves = async |host: &Host| host.service("app").await["version"].clone();
+    eventually("one version", async || {
+        (serves(&first).await == serves(&second).await).then_some(())
+    })
+    .await;
+    let reply = first.swap("app", "", version("two")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    comes_to_answer(&second, "two").await;
+}
+
+#[tokio::test]
+async fn what_does_worse_on_one_replica_is_taken_back_on_all() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    let second = app(&server.url()).serve().await;
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    let reply = first.swap("app", "", version("trapping")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    eventually("the version before", async || {
+        let answer = second.get("/").await;
+        let listed = first.service("app").await;
+        let is_back = listed["replicas"].as_array().unwrap().iter().all(|it| it["generation"] == 3);
+        (answer.status == 200 && is_back).then_some(())
+    })
+    .await;
+    comes_to_answer(&first, "one").await;
+}
+
+#[tokio::test]
+async fn a_replica_with_another_file_serves_what_the_others_serve() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    is_ready(&first).await;
+    let late = app_with(&server.url(), "serve", "version-two", "").serve().await;
+    let reply = eventually("an answer", async || {
+        let reply = late.get("/").await;
+        (reply.status != 503).then_some(reply)
+    })
+    .await;
+    assert!(reply.text().contains("one"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn with_the_database_away_requests_are_answered_and_swaps_are_rejected() {
+    let mut server = Postgres::start();
+    let host = app(&server.url()).serve().await;
+    is_ready(&host).await;
+    server.crash();
+    let reply = host.swap("app", "", version("two")).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().contains("the database of [replicas]"), "{}", reply.text());
+    assert!(host.get("/").await.text().contains("one"));
+    server.resume();
+    eventually("a swap", async || {
+        (host.swap("app", "", version("two")).await.status == 200).then_some(())
+    })
+    .await;
+    comes_to_answer(&host, "two").await;
 }

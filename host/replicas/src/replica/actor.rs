@@ -38,11 +38,14 @@ pub(super) struct Actor {
     ends: Option<mpsc::UnboundedReceiver<Ended>>,
 }
 
+/// A version beside what serves, or why it cannot serve.
+type Loaded = Result<Box<dyn Prepared>, Arc<str>>;
+
 /// One service as it is here.
 struct Own {
     version: Version,
     serves: Option<u64>,
-    prepared: Option<(AttemptId, Result<Box<dyn Prepared>, Arc<str>>)>,
+    prepared: Option<(AttemptId, Loaded)>,
     /// What is being loaded.
     loads: Option<Load>,
     /// Not before this is it tried again to catch up.
@@ -157,7 +160,7 @@ impl Actor {
     }
 
     fn mine(&self, own: &Own) -> Mine {
-        let vote = |prepared: &Result<Box<dyn Prepared>, Arc<str>>| match prepared {
+        let vote = |prepared: &Loaded| match prepared {
             Ok(_) => Vote::Ready,
             Err(reason) => Vote::Refused(reason.clone()),
         };
