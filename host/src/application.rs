@@ -11,6 +11,7 @@ use anyhow::Error;
 use futures_util::future::join_all;
 
 use crate::backends::Backends;
+use crate::components::{Components, Pulls};
 use wasm_host_capabilities::ollama::Ollama;
 use wasm_host_capabilities::outgoing::Peers;
 use wasm_host_config::{
@@ -64,12 +65,14 @@ pub async fn load(
     backends: &Backends,
     registry: &RegistryHandle,
     loader: &Loader,
+    components: &Components,
     store: Option<&Arc<Store>>,
     recorder: Option<&Arc<Recorder>>,
 ) -> Result<Application, Vec<Diagnostic>> {
+    let pulls = components.pull(config).await.map_err(|error| vec![nameless(error)])?;
     let memory = Budget::new(bytes(config.limits.memory_bytes));
     let gate = Gate::new(config.limits.concurrent, config.limits.queue);
-    let common = Common { gate, loader, store };
+    let common = Common { gate, loader, pulls, store };
     let common = &common;
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
@@ -114,6 +117,7 @@ fn all<T>(outcomes: Vec<Result<T, Diagnostic>>) -> Result<Vec<T>, Vec<Diagnostic
 struct Common<'a> {
     gate: Arc<Gate>,
     loader: &'a Loader,
+    pulls: Pulls,
     store: Option<&'a Arc<Store>>,
 }
 
@@ -195,14 +199,16 @@ async fn load_service<'a>(
     observer: Option<Arc<dyn Observer>>,
     common: &Common<'_>,
 ) -> Result<Draft<'a>, Diagnostic> {
-    let Common { gate, loader, store } = common;
+    let Common { gate, loader, pulls, store } = common;
     let wrong = |error: Error| diagnose(config, service, component, &error);
-    let own =
-        ComponentFile::read(&component_path(config, &component.source)).await.map_err(wrong)?;
+    let own = pulls.own(config, component).await.map_err(wrong)?;
     let mut saved = store.map(|store| store.load(&service.name)).unwrap_or_default();
     let mut restored = None;
     if let Some(published) = store.and_then(|store| saved.current(store, &own.digest)) {
-        let loaded = loader.prepare(&published, &terms).await;
+        let loaded = match pulls.vouch(&published) {
+            Ok(()) => loader.prepare(&published, &terms).await,
+            Err(error) => Err(error),
+        };
         restored = loaded.inspect_err(|error| leave_out(service, error)).ok();
     }
     let is_restored = restored.is_some();
@@ -254,7 +260,8 @@ impl Draft<'_> {
         let Self { config, service, component, terms, saved, loaded, .. } = self;
         let cause = if self.is_restored { "start, as it was left" } else { "start" };
         let explain = explain(config.clone(), service.name.clone());
-        Ok(SwapSlot::new(loaded, terms, component.limits.drain, explain, saved, cause))
+        let vouch = common.pulls.voucher();
+        Ok(SwapSlot::new(loaded, terms, component.limits.drain, explain, vouch, saved, cause))
     }
 
     fn diagnose(&self, error: &Error) -> Diagnostic {
@@ -313,13 +320,14 @@ fn bytes(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Where a component's file is.
-pub fn component_path(config: &Config, source: &ComponentSource) -> PathBuf {
+/// Where a component's file is. None: a registry has it.
+pub fn component_path(config: &Config, source: &ComponentSource) -> Option<PathBuf> {
     match source {
-        ComponentSource::File(path) => path.clone(),
+        ComponentSource::File(path) => Some(path.clone()),
         ComponentSource::Crate(name) => {
-            config.folder.join("target/components").join(format!("{name}.wasm"))
+            Some(config.folder.join("target/components").join(format!("{name}.wasm")))
         }
+        ComponentSource::Registry(_) => None,
     }
 }
 
@@ -336,9 +344,9 @@ fn diagnose(
         }
         Some(_) => None,
         None => match &component.source {
-            ComponentSource::Crate(name) if !component_path(config, &component.source).exists() => {
-                Some(format!("build components/{name} with `cargo xtask build`"))
-            }
+            ComponentSource::Crate(name) => component_path(config, &component.source)
+                .filter(|path| !path.exists())
+                .map(|_| format!("build components/{name} with `cargo xtask build`")),
             _ => None,
         },
     };

@@ -7,13 +7,14 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
 
 pub use embedded::Embedded;
 use embedded::Wanted;
-use wasm_host_capabilities::backend::{Backend, Host, what_calls_do};
+use wasm_host_capabilities::backend::{Backend, Condition, Host, what_calls_do};
 use wasm_host_capabilities::breaker;
 use wasm_host_capabilities::granted::Granted;
 use wasm_host_capabilities::outgoing::Outbound;
@@ -68,15 +69,23 @@ impl Host for Around<'_> {
 
 impl Backends {
     /// Start what has to be started, and bring databases to the state that their init scripts say.
-    /// The caller has to stop the server of the databases without a url.
+    /// Databases with a url are waited for so long, if scripts are to run in them. The caller has to stop the server of
+    /// the databases without one.
     pub async fn start(
         config: &Config,
         registry: &RegistryHandle,
+        wait: Duration,
     ) -> Result<(Self, Option<Embedded>)> {
         let mut backends = Self::made(config, registry)?;
         for (name, postgres) in config.resources.of::<Postgres>() {
             if let Some(address) = postgres.address(name)? {
                 let scripts = scripts(&config.folder, postgres);
+                if !scripts.is_empty() && !wait.is_zero() {
+                    let what = format!("waiting for the database {name}");
+                    let reached = embedded_postgres::wait_for(&address, wait);
+                    let reached = tell_if_long_async(&what, reached).await;
+                    reached.with_context(|| place(config, name, postgres))?;
+                }
                 let what = format!("running init scripts of the database {name}");
                 let applied = embedded_postgres::apply(&address, &scripts);
                 let applied = tell_if_long_async(&what, applied).await;
@@ -173,6 +182,12 @@ impl Backends {
         grants.resources.iter().find_map(|(key, name)| self.find(key, name)?.lacking())
     }
 
+    /// Whether something stands in for a backend of these grants, as was last seen.
+    pub fn are_stood_in_for(&self, grants: &Grants) -> bool {
+        let mut backends = grants.resources.iter().filter_map(|(key, name)| self.find(key, name));
+        backends.any(Backend::is_stood_in_for)
+    }
+
     /// What a service has by its grants.
     pub fn granted(&self, service: &str, grants: &Grants) -> Granted {
         let mut granted = Granted::default();
@@ -191,23 +206,25 @@ impl Backends {
 
     /// What does not answer, in words for people. Looks now, at all of them at the same time.
     pub async fn unavailable(&self) -> Vec<String> {
-        let complaints =
-            self.declared.iter().map(|Declared { name, backend, .. }| backend.complaint(name));
+        let conditions =
+            self.declared.iter().map(|Declared { name, backend, .. }| backend.condition(name));
         let outbound = self.outbound.iter().flat_map(|(service, outbound)| {
             let hosts = outbound.unreachable();
             hosts.into_iter().map(move |host| {
                 format!("the service {service} does not reach {host}{}", what_calls_do(true))
             })
         });
-        join_all(complaints).await.into_iter().flatten().chain(outbound).collect()
+        let conditions = join_all(conditions).await;
+        let complaints = conditions.iter().filter_map(Condition::detail).map(str::to_owned);
+        complaints.chain(outbound).collect()
     }
 
-    /// What is wrong with each backend, by its table in the application file. Looks now.
-    pub async fn complaints(&self) -> Vec<(String, Option<String>)> {
-        let complaints = self.declared.iter().map(|Declared { key, name, backend }| async move {
-            (format!("{key}.{name}"), backend.complaint(name).await)
+    /// How each backend is, by its table in the application file. Looks now.
+    pub async fn conditions(&self) -> Vec<(String, Condition)> {
+        let conditions = self.declared.iter().map(|Declared { key, name, backend }| async move {
+            (format!("{key}.{name}"), backend.condition(name).await)
         });
-        join_all(complaints).await
+        join_all(conditions).await
     }
 
     /// How many calls run on each backend at this moment, by its table in the application file. Asks no backend.

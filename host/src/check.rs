@@ -8,6 +8,7 @@ use crate::application;
 use crate::backends::Backends;
 use crate::cli::{self, Format};
 use crate::colour::told;
+use crate::components::Components;
 use crate::exit::Exit;
 use wasm_host_config::Config;
 use wasm_host_engine::Engine;
@@ -74,10 +75,15 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
         compiler: application::compiler(&config).map_err(Findings::Failed)?,
         telemetry: Telemetry::off(),
     };
-    application::load(&config, &backends, &handle, &loader, None, None)
+    let components = Components::new(&config, args.locked);
+    application::load(&config, &backends, &handle, &loader, &components, None, None)
         .await
         .map_err(Findings::Wrong)?;
-    Ok(config)
+    // What is locked is meant to stay, and needs no registry.
+    let moved = if args.locked { Vec::new() } else { components.moved(&config).await };
+    let mut config = Arc::unwrap_or_clone(config);
+    config.warnings.extend(moved);
+    Ok(Arc::new(config))
 }
 
 /// Every bound: what is in effect of those that the application file may set, then the fixed ones.

@@ -1,11 +1,21 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
+mod deploy;
+mod image;
+mod registry;
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::deploy::pause;
+pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
+pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
+pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
+use self::values::{folder, name, slower, span_id, trace_id};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;
 use wasm_host_settings::duration;
@@ -33,6 +43,16 @@ pub enum Command {
     Test(Test),
     /// Show what a component imports and exports, and which grants it needs.
     Inspect(Inspect),
+    /// Send a component to a registry, and print what it is called there.
+    Push(Push),
+    /// Write a component of a registry to a file.
+    Pull(Pull),
+    /// Ask registries for the tags of the application file anew, and pin what they stand for in wasm-host.lock.
+    Update(Update),
+    /// Keys that sign components.
+    Key(Key),
+    /// Make images for containers: of an application, or of this program alone.
+    Image(Image),
     /// Show the services of a running host.
     Ps(Ps),
     /// Show what happened to the versions of a service.
@@ -57,8 +77,15 @@ pub enum Command {
     Export(Export),
     /// Print the link that signs a browser in to the dashboard.
     Dashboard(Dashboard),
+    /// Print the application as a manifest in the shape of .NET Aspire's.
+    Manifest(Manifest),
+    /// Make files for a cluster, for Compose or for systemd from the application file; or bring it to a cluster.
+    Deploy(Deploy),
     /// Print a script by which a shell completes this program's commands.
     Completion(Completion),
+    /// Do nothing for so long, for example 5s: what a container without a shell does before it stops.
+    #[command(hide = true)]
+    Pause(Pause),
     /// Compile the component on standard input for the host that started this.
     #[command(hide = true)]
     CompileComponent(CompileComponent),
@@ -84,11 +111,17 @@ pub struct Serve {
     /// Build and replace components when their sources or files change.
     #[arg(long)]
     pub watch: bool,
+    /// Refuse to start where wasm-host.lock would have to change.
+    #[arg(long)]
+    pub locked: bool,
+    /// Wait for databases with a url that are not there yet, for example 5m, before it is an error.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = pause)]
+    pub wait: Duration,
     /// Write each request with all that its component did as a case for `wasm-host test`, in this folder.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
     /// Leave the values of this header or field out of recordings, beside those that look secret. May be repeated.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub redact: Vec<String>,
     #[command(flatten)]
     pub output: Output,
@@ -102,6 +135,9 @@ pub struct Check {
     /// Show every bound that the file may set, and what is in effect, instead of checking components.
     #[arg(long)]
     pub limits: bool,
+    /// Fail where wasm-host.lock would have to change.
+    #[arg(long)]
+    pub locked: bool,
     #[command(flatten)]
     pub output: Output,
 }
@@ -141,9 +177,11 @@ pub struct Test {
 
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// A component file.
-    #[arg(value_name = "COMPONENT.wasm")]
+    /// A component file, or one of a registry: oci://HOST/REPOSITORY:TAG
+    #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
     pub component: PathBuf,
+    #[command(flatten)]
+    pub access: Access,
     #[command(flatten)]
     pub output: Output,
 }
@@ -157,6 +195,7 @@ pub struct Ps {
 #[derive(Args, Debug)]
 pub struct History {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -165,9 +204,10 @@ pub struct History {
 #[derive(Args, Debug)]
 pub struct Swap {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
-    /// The component that is to take its requests.
-    #[arg(value_name = "COMPONENT.wasm")]
+    /// The component that is to take its requests: a file, or oci://HOST/REPOSITORY:TAG, which the host pulls.
+    #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
     pub component: PathBuf,
     /// Try it on this share of the requests first; it is taken back if it does worse than the old one.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
@@ -182,6 +222,7 @@ pub struct Swap {
 #[derive(Args, Debug)]
 pub struct Rollback {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -190,7 +231,7 @@ pub struct Rollback {
 #[derive(Args, Debug)]
 pub struct Logs {
     /// The services, as the application file names them. [default: all, and the host]
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", value_parser = name)]
     pub services: Vec<String>,
     /// Go on with what comes.
     #[arg(short, long)]
@@ -205,10 +246,10 @@ pub struct Logs {
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
     /// Only lines of this trace.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = trace_id)]
     pub trace: Option<String>,
     /// Only lines of this request.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = span_id)]
     pub request: Option<String>,
     /// How many of the last lines.
     #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -241,16 +282,16 @@ impl Level {
 #[derive(Args, Debug)]
 pub struct Traces {
     /// Show this one, with all that was done for it.
-    #[arg(value_name = "TRACE")]
+    #[arg(value_name = "TRACE", value_parser = trace_id)]
     pub trace: Option<String>,
     /// Only those that this service had a part in.
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", value_parser = name)]
     pub service: Option<String>,
     /// Only those that failed.
     #[arg(long)]
     pub errors: bool,
     /// Only those that took longer, for example 200ms.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = slower)]
     pub slower: Option<String>,
     /// Only those with these words in a name, a path, a statement or a reason.
     #[arg(long, value_name = "TEXT")]
@@ -268,6 +309,7 @@ pub struct Traces {
 #[derive(Args, Debug)]
 pub struct Describe {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     #[command(flatten)]
     pub control: Control,
@@ -276,6 +318,7 @@ pub struct Describe {
 #[derive(Args, Debug)]
 pub struct Record {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     /// How many.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
@@ -294,10 +337,10 @@ pub struct Record {
 #[derive(Args, Debug)]
 pub struct Recordings {
     /// Print the case of this one.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = span_id)]
     pub recording: Option<String>,
     /// Write it to a case file of the component, or of this folder below the application's.
-    #[arg(long, value_name = "FOLDER", requires = "recording")]
+    #[arg(long, value_name = "FOLDER", requires = "recording", value_parser = folder)]
     pub save: Option<Option<String>>,
     #[command(flatten)]
     pub control: Control,
@@ -306,6 +349,7 @@ pub struct Recordings {
 #[derive(Args, Debug)]
 pub struct Wait {
     /// The service, as the application file names it.
+    #[arg(value_parser = name)]
     pub service: String,
     /// What is waited for.
     #[arg(long = "for", value_enum, default_value_t = Condition::Healthy)]
@@ -343,7 +387,7 @@ pub struct Export {
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<String>,
     /// Only what has to do with this service. [default: all, and the host]
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", value_parser = name)]
     pub service: Option<String>,
     #[command(flatten)]
     pub control: Control,

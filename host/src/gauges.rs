@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::serve::Host;
+use wasm_host_capabilities::backend::Condition;
 use wasm_host_engine::state::Grants;
 use wasm_host_http::admin::{ServiceStatus, Status as _};
 use wasm_host_telemetry::metrics::{Figure, Instrument, Point, Reading};
@@ -33,13 +34,20 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
         reading(instrument, points.collect())
     };
     let ended = services.iter().flat_map(|service| {
-        let counts =
-            [("served", service.served), ("failed", service.failed), ("left", service.cancelled)];
+        let counts = [
+            ("served", service.served),
+            ("failed", service.failed),
+            ("refused", service.refused),
+            ("left", service.cancelled),
+        ];
         counts.map(|(how, count)| point(&[&service.service, how], count as f64))
     });
     let calls = host.backends.calls().into_iter();
-    let up = host.complaints.known().into_iter();
-    let up = up.map(|(backend, detail)| point(&[&backend], f64::from(u8::from(detail.is_none()))));
+    let up = host.conditions.known().into_iter();
+    let up = up.map(|(backend, condition)| {
+        let is_up = u8::from(condition == Condition::Up);
+        point(&[&backend], f64::from(is_up))
+    });
     let breakers = host.backends.breakers();
     let open = breakers.iter().map(|(backend, it)| {
         let is_open = u8::from(it.is_open);

@@ -1,12 +1,12 @@
 //! `wasm-host inspect`: what a component needs and offers, without running it.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use serde::Serialize;
 
 use crate::cli::{self, Format};
+use crate::components;
 use crate::exit::Exit;
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{CodeCache, Compiler, ComponentFile, Outline};
@@ -45,8 +45,19 @@ pub struct Grant {
 
 /// Show what is known. Fails with exit code 1 if no application file could make a service of it here.
 pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
-    let path = args.component;
-    let report = tokio::task::spawn_blocking(move || report(&path)).await;
+    let pulled = match components::reference(&args.component)? {
+        Some(reference) => {
+            let registries = components::registries(&reference, args.access.plain_http);
+            let pulled = registries.pull(&reference, None).await.map_err(Error::new)?;
+            Some(components::component(&reference, pulled).await?)
+        }
+        None => None,
+    };
+    let read = move || match pulled {
+        Some(file) => report(&file),
+        None => report(&ComponentFile::read_now(&args.component)?),
+    };
+    let report = tokio::task::spawn_blocking(read).await;
     let report = report
         .context("the file could not be read")?
         .map_err(|error| Exit::Usage(format!("wasm-host: error: {error:#}")))?;
@@ -57,15 +68,14 @@ pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
     if report.can_be_served() { Ok(()) } else { Err(Exit::Told) }
 }
 
-/// Read the component in `path`.
-fn report(path: &Path) -> Result<Report> {
+/// What is known of a component.
+pub(crate) fn report(file: &ComponentFile) -> Result<Report> {
     let engine = Arc::new(Engine::new(HostLimits::instances().default)?);
-    let file = ComponentFile::read_now(path)?;
     let compile = || {
         let compiler = Compiler::new(HostLimits::default())?;
-        compiler.compile_now(&engine, &Arc::new(CodeCache::of_user()), &file)
+        compiler.compile_now(&engine, &Arc::new(CodeCache::of_user()), file)
     };
-    let Outline { importing, exports } = Outline::read_now(&engine, &file, compile)?;
+    let Outline { importing, exports } = Outline::read_now(&engine, file, compile)?;
     let imports = imports(&engine, &importing);
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
     let is_of_0_3 = handler.as_deref().is_some_and(|name| name.contains("/handler@0.3"));
@@ -74,7 +84,7 @@ fn report(path: &Path) -> Result<Report> {
         .map(|(capability, import)| Grant { key: capability.key(), import })
         .collect();
     Ok(Report {
-        file: path.display().to_string(),
+        file: file.path.display().to_string(),
         bytes: file.bytes.len(),
         digest: file.digest.full().to_string(),
         handler,

@@ -7,16 +7,17 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
-use wasm_host::{check, client, inspect, serve, test};
+use wasm_host::{check, client, deploy, image, inspect, registry, serve, test};
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
 use wasm_host_log as log;
 use wasm_host_system::allocations::{Watched, may_receive};
+use wasm_host_system::mimalloc::Mimalloc;
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
 #[global_allocator]
-static ALLOCATOR: Watched<mimalloc::MiMalloc> = Watched(mimalloc::MiMalloc);
+static ALLOCATOR: Watched<Mimalloc> = Watched(Mimalloc);
 
 /// What reads from sockets in this program calls, in place of the system's own, with one difference: once the
 /// database driver has made more room than it may, nothing comes in for the rest of that poll.
@@ -78,6 +79,11 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Serve(args) => serve::serve(args).await,
         Command::Check(args) => check::check(args).await,
         Command::Test(args) => test::test(args).await,
+        Command::Push(args) => registry::push(args).await,
+        Command::Pull(args) => registry::pull(args).await,
+        Command::Update(args) => registry::update::update(args).await,
+        Command::Key(args) => registry::key(args),
+        Command::Image(args) => image::image(args).await,
         Command::Ps(args) => client::ps::ps(args).await,
         Command::History(args) => client::history::history(args).await,
         Command::Swap(args) => client::swap::swap(args).await,
@@ -91,6 +97,12 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Export(args) => client::export::export(args).await,
         Command::Dashboard(args) => client::dashboard::dashboard(args).await,
         Command::Completion(args) => client::completion::completion(&args),
+        Command::Manifest(args) => deploy::manifest(&args),
+        Command::Deploy(args) => deploy::deploy(args.target).await,
+        Command::Pause(args) => {
+            tokio::time::sleep(args.time).await;
+            Ok(())
+        }
         Command::Inspect(args) => inspect::inspect(args).await,
         // Done before there was a runtime.
         Command::CompileComponent(_) => Ok(()),

@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use crate::cli;
 use crate::serve::Host;
 use wasm_host_config::{ComponentSource, Config, ServiceKind};
+use wasm_host_http::admin::no_service;
 use wasm_host_http::admin::recordings::{
     Answer, Link, List, Only, Order, Ordered, Recording, Recordings as Asked,
 };
@@ -52,15 +53,15 @@ impl Recordings {
     }
 
     fn missing(&self, service: &str) -> Failure {
-        let why = match self.config.services.get(service).map(|service| &service.kind) {
-            Some(ServiceKind::Static { .. }) => {
+        match self.config.services.get(service).map(|service| &service.kind) {
+            Some(ServiceKind::Static { .. }) => Failure::new(
+                Kind::NoService,
                 format!(
                     "The service {service} has files and no component; nothing of it is recorded."
-                )
-            }
-            _ => format!("There is no service {service}."),
-        };
-        Failure::new(Kind::NoService, why)
+                ),
+            ),
+            _ => no_service(service, self.config.services.keys().cloned().collect()),
+        }
     }
 
     fn find(&self, id: &str) -> Result<Kept, Failure> {
@@ -174,7 +175,7 @@ fn unread(id: &str, error: &io::Error) -> Failure {
 }
 
 /// A folder by its name, which leads to no other place.
-fn below(folder: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn below(folder: &str) -> Result<PathBuf, Failure> {
     let path = PathBuf::from(folder);
     let is_plain = path.components().all(|step| matches!(step, Component::Normal(_)));
     is_plain.then_some(path).ok_or_else(|| outside(folder))

@@ -1,5 +1,8 @@
 //! What there was of each service in the last minute, from the figures that were collected.
 
+use std::collections::BTreeSet;
+
+use wasm_host_capabilities::backend::asked;
 use wasm_host_collector::{Reader, Recent as Measured, TraceQuery};
 use wasm_host_http::admin::resources::{Recent, RecentFailure};
 use wasm_host_limits::telemetry as limits;
@@ -51,6 +54,11 @@ impl Seen {
                 p99: all.p99.max(one.p99),
             }
         })
+    }
+
+    /// The names that there are rows of. None: the store does not say it now.
+    pub(crate) async fn names(&self) -> Option<BTreeSet<String>> {
+        asked(self.0.services()).await?.ok()
     }
 
     /// What was not kept, as there was no room for it or it could not be written.

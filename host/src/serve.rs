@@ -3,25 +3,23 @@
 //! Start: check everything, start backends, load components, bind, tell. Stop: not ready, no new
 //! connections, finish what runs, drain versions, stop backends, exit 0.
 
+mod running;
+
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use ::http::{Request, Response};
 use anyhow::{Context as _, Result};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::WasiBody;
+use tokio::time::timeout;
 
+use self::running::{serve_control, serve_probes, serve_public};
 use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
 use crate::cli::{self, Format};
 use crate::colour::told;
+use crate::components::Components;
 use crate::exit::Exit;
 use crate::gauges::Figures;
 use crate::recordings::{self, Recordings};
@@ -29,19 +27,19 @@ use crate::replicas;
 use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
-use crate::status::{Complaints, table};
+use crate::status::{Conditions, Kept, table};
 use crate::watch::Watch;
 use wasm_host_collector::{Bounds, Pipeline, Sender};
-use wasm_host_config::{Config, HttpLimits, TelemetryConfig, TlsConfig};
+use wasm_host_config::{Config, TelemetryConfig, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
-use wasm_host_engine::worker::stop_computing;
+use wasm_host_engine::worker::{most_computing_threads, stop_computing};
 use wasm_host_http::App;
 use wasm_host_http::admin::{self, Admin, Sessions, Status as _};
 use wasm_host_http::control::{ControlFile, Token};
 use wasm_host_http::forwarded::Proxies;
 use wasm_host_http::intake::{self, Intake};
-use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
+use wasm_host_http::listener::Listener;
 use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
 use wasm_host_log as log;
@@ -72,10 +70,11 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
             return Ok(());
         }
     };
-    let Started { host, admin, login, public, control, control_file, .. } = started;
+    let Started { host, admin, login, public, control, probes, control_file, .. } = started;
     let Started { watch, embedded, pipeline, otlp, threads, lock, .. } = started;
     let public = serve_public(&host, public, threads.clone());
     let control = serve_control(admin.clone(), control, &public.connections);
+    let probes = probes.map(|probes| serve_probes(admin.clone(), probes, &public.connections));
     announce(&host, &login, args.output.format);
     let watching = watch.map(|watch| watch.start(host.registry.clone(), host.swaps.clone()));
     // Looks at every backend once, so that the log says from the start what stands in for what.
@@ -126,8 +125,10 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         tracing::info!("clients that were cut off: {ends}");
     }
     admin.stop();
-    if !control.finish(limits::http::ADMIN_STOP).await {
-        control.cut().await;
+    for asked in [Some(control), probes].into_iter().flatten() {
+        if !asked.finish(limits::http::ADMIN_STOP).await {
+            asked.cut().await;
+        }
     }
     drop(control_file);
     let cut = host.registry.drain(limits::INSTANCE_DRAIN).await;
@@ -188,6 +189,8 @@ struct Started {
     login: String,
     public: Listener,
     control: Listener,
+    /// None: orchestrators ask the control plane.
+    probes: Option<Listener>,
     /// Tells commands where the control plane is. Removed when it is dropped.
     control_file: ControlFile,
     watch: Option<Watch>,
@@ -213,7 +216,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let Collected { telemetry, pipeline, otlp, intake } = collect(&config, &figures)?;
     let handle = RegistryHandle::default();
     let recorder = recordings::recorder(args, &config)?;
-    let (backends, embedded) = Backends::start(&config, &handle).await?;
+    let (backends, embedded) = Backends::start(&config, &handle, args.wait).await?;
+    most_computing_threads(config.limits.compute_threads);
     // Before components are loaded: each thread makes the instances that are to be warm.
     let threads = Threads::start(threads::count(config.limits.threads));
     let threads = Arc::new(threads.context("the threads that serve do not start")?);
@@ -229,9 +233,10 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let store = Arc::new(store);
     // The first look comes before components are read, so that no change falls in between.
     let watch = if args.watch { Some(Watch::new(&config).await) } else { None };
-    let Application { registry, slots } =
-        application::load(&config, &backends, &handle, &loader, Some(&store), Some(&recorder))
-            .await?;
+    let components = Components::new(&config, args.locked);
+    let (kept, observer) = (Some(&store), Some(&recorder));
+    let load = application::load(&config, &backends, &handle, &loader, &components, kept, observer);
+    let Application { registry, slots } = load.await?;
     let swaps = Swaps::new(slots, loader, store);
     let replica = replicas::join(&config, &swaps)?;
     let bind = async |listen: &Listen, write_idle| {
@@ -239,12 +244,17 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     };
     let public = bind(&config.http.listen, config.http.limits.write_idle).await?;
     let control = bind(&config.admin, limits::http::ADMIN_WRITE_IDLE).await?;
+    let probes = match &config.probes {
+        Some(probes) => Some(bind(probes, limits::http::ADMIN_WRITE_IDLE).await?),
+        None => None,
+    };
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
 
     let Routes { router, files } = Routes::of(&config, &registry, &intake)?;
     let host = Arc::new(Host {
         address: format!("{scheme}://{}/", public.address()),
         control_address: format!("http://{}/", control.address()),
+        probes_address: probes.as_ref().map(|probes| format!("http://{}/", probes.address())),
         app: App::new(
             router,
             Names::new(config.http.hosts.clone(), public.address()),
@@ -263,7 +273,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         telemetry,
         sent: otlp.as_ref().map(Otlp::counts),
         seen: Seen(pipeline.reader()),
-        complaints: Complaints::default(),
+        conditions: Conditions::default(),
+        kept: Kept::default(),
         started: clock::now(),
         stopping: AtomicBool::new(false),
     });
@@ -275,13 +286,16 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let recordings = Arc::new(Recordings::new(&host));
     let seen = admin::telemetry::Seen { reader: pipeline.reader(), recordings };
     let swaps = host.swaps.clone();
-    let admin = Arc::new(Admin::new(host.clone(), swaps, token, sessions, seen, intake));
+    let registries = components.registries();
+    let admin = Admin::new(host.clone(), swaps, registries, token, sessions, seen, intake);
+    let admin = Arc::new(admin);
     Ok(Started {
         host,
         admin,
         login,
         public,
         control,
+        probes,
         control_file,
         watch,
         embedded,
@@ -352,12 +366,14 @@ pub(crate) struct Host {
     /// What went to a collector elsewhere.
     pub(crate) sent: Option<Counts>,
     pub(crate) seen: Seen,
-    pub(crate) complaints: Complaints,
+    pub(crate) conditions: Conditions,
+    pub(crate) kept: Kept,
     /// Microseconds since 1970.
     pub(crate) started: u64,
     /// The public address.
     pub(crate) address: String,
     pub(crate) control_address: String,
+    pub(crate) probes_address: Option<String>,
     pub(crate) stopping: AtomicBool,
 }
 
@@ -380,88 +396,6 @@ fn listen_on(address: SocketAddr) -> Listen {
     Listen { host: address.ip().to_string(), port: address.port() }
 }
 
-/// An address that is served.
-struct Running {
-    stop: CancellationToken,
-    accepting: JoinHandle<()>,
-    connections: Arc<Connections>,
-}
-
-impl Running {
-    fn start<H, F>(
-        listener: Listener,
-        connections: Arc<Connections>,
-        threads: Arc<Threads>,
-        handle: H,
-    ) -> Self
-    where
-        H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<WasiBody>> + Send + 'static,
-    {
-        let stop = CancellationToken::new();
-        let accepting = listener.serve(handle, connections.clone(), threads.clone(), stop.clone());
-        Self { accepting: threads.spawn_on_first(accepting), stop, connections }
-    }
-
-    /// Take no more connections and wait until those that are open, or wait for a place, have finished. False if that
-    /// took too long.
-    async fn finish(&self, deadline: Duration) -> bool {
-        self.stop.cancel();
-        self.connections.finish();
-        let finished = async {
-            while !self.accepting.is_finished() {
-                sleep(limits::DRAIN_POLL).await;
-            }
-            self.connections.closed().await;
-        };
-        timeout(deadline, finished).await.is_ok()
-    }
-
-    /// End what is left.
-    async fn cut(&self) {
-        // A connection that waits for a place is not let in any more.
-        self.accepting.abort();
-        let cut = self.connections.cut();
-        if cut > 0 {
-            tracing::warn!("cut {cut} connections");
-            let _ = timeout(limits::http::CUT_CONNECTIONS, self.connections.closed()).await;
-        }
-    }
-}
-
-fn serve_public(host: &Arc<Host>, listener: Listener, threads: Arc<Threads>) -> Running {
-    let http = &host.config.http;
-    let tls = http.tls.as_ref().map(|tls| &tls.served);
-    let connections = Connections::new(http.limits.clone(), tls);
-    let host = host.clone();
-    Running::start(listener, connections, threads, move |request, peer| {
-        let host = host.clone();
-        async move {
-            match &host.replica {
-                Some(replica) if !replica.is_open() => replicas::shut(),
-                _ => host.app.handle(request, peer).await,
-            }
-        }
-    })
-}
-
-/// Where descriptors are short, connections of `public` go for those of the control plane.
-fn serve_control(admin: Arc<Admin>, listener: Listener, public: &Arc<Connections>) -> Running {
-    let bounds = HttpLimits {
-        connections: limits::http::ADMIN_CONNECTIONS,
-        connections_per_client: limits::http::ADMIN_CONNECTIONS_PER_CLIENT,
-        header_timeout: limits::http::ADMIN_HEADER_TIMEOUT,
-        write_idle: limits::http::ADMIN_WRITE_IDLE,
-        ..HttpLimits::default()
-    };
-    let connections = Connections::new(bounds, None);
-    connections.come_before(public);
-    Running::start(listener, connections, Arc::new(Threads::none()), move |request, _peer| {
-        let admin = admin.clone();
-        async move { admin.handle(request).await }
-    })
-}
-
 /// Say that everything is up, and what there is.
 fn announce(host: &Host, login: &str, format: Format) {
     let services = host.services();
@@ -472,6 +406,9 @@ fn announce(host: &Host, login: &str, format: Format) {
         text.push_str(&format!("Dashboard on {login}\n"));
     }
     text.push_str(&format!("Control plane on {}\n", host.control_address));
+    if let Some(probes) = &host.probes_address {
+        text.push_str(&format!("Probes on {probes}\n"));
+    }
     text.push_str(&format!("Serving HTTP on {}\n", host.address));
     match format {
         Format::Table => text.push_str(&table(&services)),

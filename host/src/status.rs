@@ -1,6 +1,6 @@
 //! What the control plane says of a running application: its services, its backends, and which asks which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,9 @@ use crate::application::service_variables;
 use crate::backends::Backends;
 use crate::gauges;
 use crate::replicas;
+use crate::seen::Seen;
 use crate::serve::Host;
+use wasm_host_capabilities::backend::{Condition, STANDING_IN};
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
 use wasm_host_http::admin::resources::{
     BackendResource, Described, Edge, Health, HostStatus, LimitInEffect, Recent, Resources,
@@ -55,10 +57,11 @@ pub fn table(services: &[ServiceStatus]) -> String {
 impl Host {
     /// A service's state in a word.
     fn state(&self, service: &ServiceConfig, is_on_trial: bool) -> &'static str {
-        let component = service.component();
-        match component.and_then(|component| self.backends.lacking(&component.grants)) {
+        let Some(component) = service.component() else { return "running" };
+        match self.backends.lacking(&component.grants) {
             Some(lacking) => lacking,
             None if is_on_trial => "canary",
+            None if self.backends.are_stood_in_for(&component.grants) => STANDING_IN,
             None => "running",
         }
     }
@@ -101,8 +104,9 @@ impl Status for Host {
 
     fn resources(&self) -> Pin<Box<dyn Future<Output = Resources> + Send + '_>> {
         Box::pin(async move {
-            let complaints = self.complaints.of(&self.backends).await;
-            self.all(&complaints)
+            let (conditions, others) =
+                tokio::join!(self.conditions.of(&self.backends), self.others());
+            Resources { others, ..self.all(&conditions) }
         })
     }
 
@@ -139,6 +143,7 @@ impl Status for Host {
                     queued: traffic.map_or(0, Traffic::queued),
                     served: traffic.map_or(0, Traffic::served),
                     failed: traffic.map_or(0, Traffic::failed),
+                    refused: traffic.map_or(0, Traffic::refused),
                     cancelled: traffic.map_or(0, Traffic::cancelled),
                     replicas: self
                         .replica
@@ -150,39 +155,59 @@ impl Status for Host {
     }
 }
 
-/// What is wrong with the backends, looked at no more often than it can change for a person who looks.
+/// How the backends are, looked at no more often than it can change for a person who looks.
 #[derive(Default)]
-pub(crate) struct Complaints {
-    looked: Mutex<Option<(Instant, Vec<Complaint>)>>,
-    last: ArcSwapOption<Vec<Complaint>>,
+pub(crate) struct Conditions {
+    looked: Mutex<Option<(Instant, Vec<Looked>)>>,
+    last: ArcSwapOption<Vec<Looked>>,
 }
 
-/// A backend by its table in the application file, and what is wrong with it.
-type Complaint = (String, Option<String>);
+/// A backend by its table in the application file, and how it is.
+type Looked = (String, Condition);
 
-impl Complaints {
+impl Conditions {
     /// As was last seen.
-    pub(crate) fn known(&self) -> Vec<Complaint> {
+    pub(crate) fn known(&self) -> Vec<Looked> {
         self.last.load().as_deref().cloned().unwrap_or_default()
     }
 
-    async fn of(&self, backends: &Backends) -> Vec<Complaint> {
+    async fn of(&self, backends: &Backends) -> Vec<Looked> {
         // Held while it looks: others that ask meanwhile want the same answer.
         let mut known = self.looked.lock().await;
-        if let Some((at, complaints)) = &*known
+        if let Some((at, conditions)) = &*known
             && at.elapsed() < limits::COMPLAINTS_KEPT
         {
-            return complaints.clone();
+            return conditions.clone();
         }
-        let complaints = backends.complaints().await;
-        self.last.store(Some(Arc::new(complaints.clone())));
-        *known = Some((Instant::now(), complaints.clone()));
-        complaints
+        let conditions = backends.conditions().await;
+        self.last.store(Some(Arc::new(conditions.clone())));
+        *known = Some((Instant::now(), conditions.clone()));
+        conditions
+    }
+}
+
+/// The names that telemetry is kept of, asked for as seldom.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Option<(Instant, BTreeSet<String>)>>);
+
+impl Kept {
+    async fn of(&self, seen: &Seen) -> BTreeSet<String> {
+        let mut known = self.0.lock().await;
+        match &*known {
+            Some((at, names)) if at.elapsed() < limits::COMPLAINTS_KEPT => names.clone(),
+            before => {
+                // A store that is busy has those of before.
+                let before = before.as_ref().map(|(_, names)| names.clone()).unwrap_or_default();
+                let names = seen.names().await.unwrap_or(before);
+                *known = Some((Instant::now(), names.clone()));
+                names
+            }
+        }
     }
 }
 
 impl Host {
-    fn all(&self, complaints: &[Complaint]) -> Resources {
+    fn all(&self, conditions: &[Looked]) -> Resources {
         let services: Vec<ServiceResource> = self
             .services()
             .into_iter()
@@ -202,11 +227,11 @@ impl Host {
         });
         let edges = edges.collect();
         let calls: BTreeMap<String, usize> = self.backends.calls().into_iter().collect();
-        let backends = complaints.iter().map(|(backend, detail)| BackendResource {
+        let backends = conditions.iter().map(|(backend, condition)| BackendResource {
             backend: backend.clone(),
             kind: backend.split('.').next().unwrap_or_default().to_owned(),
-            state: if detail.is_some() { "down" } else { "up" }.to_owned(),
-            detail: detail.clone(),
+            state: condition.name().to_owned(),
+            detail: condition.detail().map(str::to_owned),
             calls: calls.get(backend).copied().unwrap_or_default(),
             recent: self.seen.backend(
                 backend,
@@ -227,8 +252,15 @@ impl Host {
             },
             backends: backends.collect(),
             services,
+            others: Vec::new(),
             edges,
         }
+    }
+
+    /// What telemetry is kept of beside the services.
+    async fn others(&self) -> Vec<String> {
+        let names = self.kept.of(&self.seen).await.into_iter();
+        names.filter(|name| !self.config.services.contains_key(name)).collect()
     }
 
     fn grants(&self, service: &str) -> Vec<String> {
@@ -241,8 +273,8 @@ impl Host {
     }
 
     async fn described(&self, name: &str) -> Option<Described> {
-        let complaints = self.complaints.of(&self.backends).await;
-        let mut all = self.all(&complaints).services.into_iter();
+        let conditions = self.conditions.of(&self.backends).await;
+        let mut all = self.all(&conditions).services.into_iter();
         let service = all.find(|service| service.status.service == name)?;
         let config = self.config.services.get(name)?;
         let running = self.registry.find(name);

@@ -73,7 +73,7 @@ impl Watch {
             .values()
             .filter_map(|service| match &service.component()?.source {
                 ComponentSource::Crate(name) => Some(name.clone()),
-                ComponentSource::File(_) => None,
+                ComponentSource::File(_) | ComponentSource::Registry(_) => None,
             })
             .collect();
         let components = Watched::all(config).await;

@@ -65,11 +65,25 @@ async fn is_unavailable(host: &Host) {
     assert!(reply.text().contains("Unavailable"), "{}", reply.text());
 }
 
+/// The line that a database is away names the request that found out, by service, id and trace.
+async fn is_told_in_its_trace(host: &Host) {
+    is_unavailable(host).await;
+    let line = eventually("the line", async || {
+        let path = "/api/logs?service=querier&search=cannot+connect";
+        let lines = host.ask("GET", path, &[], "").await.json();
+        lines["items"].as_array()?.first().cloned()
+    });
+    let line = line.await;
+    let trace = line["trace"].as_str().expect("a trace");
+    assert!(trace.ends_with(line["request"].as_str().expect("a request")), "{line}");
+}
+
 #[tokio::test]
 async fn a_database_that_is_away_at_the_start_is_503_until_it_is_there() {
     let mut postgres = Postgres::start();
     postgres.stop();
     let host = querier(&postgres, "").await;
+    is_told_in_its_trace(&host).await;
     is_unavailable(&host).await;
     postgres.resume();
     comes_back(&host).await;

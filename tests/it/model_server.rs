@@ -197,3 +197,38 @@ async fn the_demo_answers_until_a_real_server_appears() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_demo_that_stands_in_is_a_state_of_its_own_and_well() {
+    let port = Closed::take();
+    let app = with_demo("").env("OLLAMA_HOST", &port.address);
+    let host = app.serve().await;
+    let run = async |arguments: &[&str]| {
+        let output = app.run(arguments).await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["wait", "ollamaservice", "--for", "healthy", "--timeout", "30s"]).await;
+    run(&["wait", "ollamaservice", "--for", "running", "--timeout", "30s"]).await;
+    let all = host.ask("GET", "/api/resources", &[], "").await.json();
+    let backend = &all["backends"][0];
+    assert_eq!(
+        (&backend["state"], &backend["detail"]),
+        (&"standing in".into(), &"no Ollama answers for local; its demo stands in".into())
+    );
+    let listed = run(&["ps"]).await;
+    let row = |service| listed.lines().find(|line| line.starts_with(service)).unwrap();
+    assert!(row("ollamaservice").contains(" standing in "), "{listed}");
+    assert!(row("demo-ollama").contains(" running "), "{listed}");
+    let described = run(&["describe", "ollamaservice"]).await;
+    assert!(described.contains("State         standing in\n"), "{described}");
+    // The real server makes it a running one.
+    let _real = Upstream::open(port, |_| vec![Step::Send(json("200 OK", r#"{"models":[]}"#))]);
+    eventually("the real server to be seen", async || {
+        let all = host.ask("GET", "/api/resources", &[], "").await.json();
+        let states = (&all["backends"][0]["state"], &all["services"][1]["state"]);
+        (states == (&"up".into(), &"running".into())).then_some(())
+    })
+    .await;
+}

@@ -118,6 +118,8 @@ async fn calls_between_services_end_at_the_hop_limit() {
     let chain = "call?loop/".repeat(9) + "print";
     let reply = host.get(&format!("/loop/{chain}")).await;
     assert_eq!((reply.status.as_u16(), reply.text()), (502, "ErrorCode::LoopDetected\n"));
+    // It is the component's answer, and says which request it is of, as those of the host do.
+    assert_eq!(reply.header("x-request-id").len(), 16);
     let short = "call?loop/".repeat(3) + "print";
     assert_eq!(host.get(&format!("/loop/{short}")).await.status, 204);
 }

@@ -472,7 +472,7 @@ fn heeding_signals() -> Command {
 }
 
 /// Built by `cargo xtask build`, beside this test's own binary.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join("wasm-host")
 }

@@ -97,6 +97,22 @@ impl Postgres {
     }
 
     /// Stop it: what runs is cut off.
+    /// Run a shell script as the image of Postgres runs those of a new server, with these variables besides.
+    pub fn script(&self, text: &str, variables: &[(&str, &str)]) {
+        let psql = program("psql");
+        let mut shell = Command::new("sh");
+        let folder = Path::new(psql.get_program()).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        shell
+            .args(["-c", text])
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.port.to_string())
+            .env("POSTGRES_USER", "app")
+            .envs(variables.iter().copied());
+        succeeded("the script", &shell.output().unwrap());
+    }
+
     pub fn stop(&mut self) {
         self.end(Signal::INT);
     }

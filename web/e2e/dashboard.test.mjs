@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { join } from 'node:path';
 import { deadlineMs, launch } from './browser.mjs';
+import { assertNothingIsCut } from './cut.mjs';
 
 const address = process.env.APP_URL;
 const link = process.env.DASHBOARD_URL;
@@ -139,6 +140,16 @@ test('what is typed after the key for a search is searched for', async () => {
   await page.keyboard.type('apiservice');
   assert.equal(await page.getByRole('combobox', { name: 'Search everything' }).inputValue(), 'apiservice');
   await page.keyboard.press('Escape');
+});
+
+test('no page cuts anything off, on a phone, a tablet or a desk', async () => {
+  for (const name of ['Resources', 'Console', 'Logs', 'Traces', 'Metrics', 'Versions', 'Recordings']) {
+    await assertNothingIsCut(page, name, async () => {
+      await page.goto(`${root}#/${name.toLowerCase()}`);
+      await page.getByRole('heading', { name, level: 1 }).waitFor();
+    });
+  }
+  await page.setViewportSize({ width: 1280, height: 720 });
 });
 
 test('every page opens without a complaint', async () => {

@@ -91,7 +91,6 @@ pub(crate) fn install_postgres() -> Result<()> {
     shell::quiet(&title, &mut install, 15 * MINUTE)
 }
 
-/// Installs the pooler without running one.
 /// Installs the package of a server, which is not started.
 pub(crate) fn install_server(package: &str) -> Result<()> {
     let mut install = as_root()?;

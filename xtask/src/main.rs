@@ -9,6 +9,7 @@ mod apt;
 mod bench;
 mod checks;
 mod guests;
+mod image;
 mod project;
 mod python;
 mod serve;
@@ -27,8 +28,10 @@ usage: cargo xtask COMMAND
 
   serve [--release] [-- ARGS]  set up, build everything, run `wasm-host serve ARGS` in the root
   test [PART...] [FILTER...]   set up, build everything, run every test; PART is one of web,
-                               browser, component, native, integration; a FILTER selects Rust tests by name
+                               browser, component, native, integration, and, only if it is named,
+                               containers, which needs root; a FILTER selects Rust tests by name
   build [--release]            set up and build components, web UI and host
+  image [--output DIR]         build the host's own image for containers, as an OCI layout [default: target/image]
   guests                       build the components only
   web                          build the web UI only
   setup                        get what building and testing need, build nothing
@@ -68,6 +71,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
         }
         "test" => return test::run(rest),
         "bench" => return bench::run(rest),
+        "image" => image::run(rest)?,
         "build" => serve::build(profile(rest)?)?,
         "guests" => none(rest).and_then(|()| serve::guests())?,
         "web" => none(rest).and_then(|()| serve::web())?,

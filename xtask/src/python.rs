@@ -17,22 +17,31 @@ pub(crate) fn has_pip() -> bool {
     shell::answer(Command::new("python3").args(["-m", "pip", "--version"])).is_some()
 }
 
-/// Installs what a folder of the project needs, unless what it names now is there.
-pub(crate) fn install(folder: &str, target: &Path) -> Result<()> {
+/// Installs what a folder of the project needs, unless what it names now is there. Says whether it was not.
+pub(crate) fn install(folder: &str, target: &Path) -> Result<bool> {
+    with(folder, target, &[])
+}
+
+/// The same for a folder that names all that it needs, where packages name more than is used of them.
+pub(crate) fn install_as_listed(folder: &str, target: &Path) -> Result<bool> {
+    with(folder, target, &["--no-deps"])
+}
+
+fn with(folder: &str, target: &Path, options: &[&str]) -> Result<bool> {
     let requirements = project::root().join(folder).join(REQUIREMENTS);
     let wanted = fs::read(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     // Written last, so an interrupted installation is not taken for a whole one.
     let installed = target.join(REQUIREMENTS);
     if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
+        return Ok(false);
     }
     if target.exists() {
         fs::remove_dir_all(target)?;
     }
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--target"]);
-    pip.arg(target).arg("--requirement").arg(&requirements);
+    pip.arg(target).args(options).arg("--requirement").arg(&requirements);
     shell::quiet(&format!("pip install of {folder}"), &mut pip, 10 * MINUTE).with_context(
         || {
             format!(
@@ -41,5 +50,5 @@ pub(crate) fn install(folder: &str, target: &Path) -> Result<()> {
         },
     )?;
     fs::write(installed, wanted)?;
-    Ok(())
+    Ok(true)
 }

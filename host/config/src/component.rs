@@ -10,9 +10,12 @@ use super::{
 };
 use wasm_host_capabilities::outgoing::settings::outbound;
 use wasm_host_capabilities::postgres::has_literal_password;
+use wasm_host_oci::Reference;
+use wasm_host_oci::reference::SCHEME;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::{Table, free_texts};
+use wasm_host_settings::named::What;
 
 /// Set by the host for the services that are granted.
 const RESERVED_VARIABLE: &str = "services__";
@@ -36,8 +39,12 @@ pub(super) fn component(
 
 fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource> {
     let text = written.value.as_str();
+    if text.starts_with(SCHEME) {
+        let reference = cx.checked(&written.at, Reference::parse(text));
+        return reference.map(ComponentSource::Registry);
+    }
     if text.ends_with(".wasm") {
-        let path = cx.folder.join(text);
+        let path = cx.path(What::Component, written);
         if disk::is_file(&path) {
             return Some(ComponentSource::File(path));
         }
@@ -52,13 +59,16 @@ fn source(cx: &Context<'_>, written: &Located<String>) -> Option<ComponentSource
         let last = text.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or_default();
         let hint = if text.starts_with("components/") {
             format!("did you mean {}?", quoted(last))
+        } else if let Ok(reference) = Reference::parse(text) {
+            format!("did you mean {}?", quoted(&reference.to_string()))
         } else {
-            "write the name of a crate under components/, or the path of a .wasm file".to_owned()
+            "write the name of a crate under components/, the path of a .wasm file, or oci://HOST/REPOSITORY:TAG".to_owned()
         };
         cx.error(&written.at, Problem::new(format!("{} is no component", quoted(text)), hint));
         return None;
     }
     if disk::is_folder(&cx.folder.join("components").join(text)) {
+        cx.name(What::Crate, text, &written.at);
         return Some(ComponentSource::Crate(text.to_owned()));
     }
     let hint = cx

@@ -28,11 +28,20 @@ pub(super) fn http(cx: &Context<'_>, root: &Table<'_>) -> (HttpConfig, Span) {
     (HttpConfig { listen: listen.value, limits, tls, hosts, trusted_proxies }, listen.at)
 }
 
-pub(super) fn admin(cx: &Context<'_>, root: &Table<'_>) -> Located<Listen> {
+/// `[admin]`: the control plane, and where orchestrators ask.
+pub(super) fn admin(
+    cx: &Context<'_>,
+    root: &Table<'_>,
+) -> (Located<Listen>, Option<Located<Listen>>) {
     let Some((at, table)) = root.table(cx, "admin", "[admin]") else {
-        return Located { value: Listen::local(ADMIN_PORT), at: root.at("admin") };
+        return (Located { value: Listen::local(ADMIN_PORT), at: root.at("admin") }, None);
     };
-    listen(cx, &Table::open(cx, "[admin]", at, table, &["listen"]), ADMIN_PORT)
+    let table = Table::open(cx, "[admin]", at, table, &["listen", "probes"]);
+    let probes = table.text(cx, "probes").and_then(|written| {
+        let value = cx.checked(&written.at, value::listen(&written.value))?;
+        Some(Located { value, at: written.at })
+    });
+    (listen(cx, &table, ADMIN_PORT), probes)
 }
 
 fn hosts(cx: &Context<'_>, http: &Table<'_>) -> HostNames {
@@ -53,7 +62,16 @@ pub(super) fn check_listeners(
     http: &Listen,
     http_at: &Span,
     admin: &Located<Listen>,
+    probes: Option<&Located<Listen>>,
 ) {
+    for (table, other) in [("[http]", http), ("[admin]", &admin.value)] {
+        let Some(probes) = probes.filter(|probes| probes.value.collides_with(other)) else {
+            continue;
+        };
+        let message = format!("'probes' and {table} both listen on {}", probes.value);
+        let hint = "give 'probes' another port, as in probes = \"0.0.0.0:8082\"";
+        cx.error(&probes.at, Problem::new(message, hint));
+    }
     if http.collides_with(&admin.value) {
         let free = http.port.checked_add(1).unwrap_or(ADMIN_PORT);
         // At the one that was written, if only one was.

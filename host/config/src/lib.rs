@@ -13,6 +13,7 @@
 
 mod component;
 mod cors;
+pub mod deploy;
 mod hint;
 mod http;
 mod kind;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use self::cors::CorsConfig;
+pub use self::deploy::DeployConfig;
 pub use self::hint::grant_hint;
 pub use self::origin::{HostNames, OriginList};
 pub use self::resources::Resources;
@@ -53,11 +55,14 @@ pub use wasm_host_limits::http::HttpLimits;
 use wasm_host_limits::replicas::ReplicaLimits;
 pub use wasm_host_limits::service::{ServiceLimits, StaticLimits};
 use wasm_host_limits::telemetry::TelemetryLimits;
+use wasm_host_oci::Reference;
+use wasm_host_oci::settings::RegistriesConfig;
 use wasm_host_settings::Source;
 use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::context::Context;
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
 use wasm_host_settings::file::Table;
+use wasm_host_settings::named::Named;
 use wasm_host_settings::secret::{BackendUrl, EnvironmentValue, Secret};
 use wasm_host_settings::value::{self, Listen};
 use wasm_host_settings::{Environment, disk};
@@ -72,14 +77,19 @@ pub struct Config {
     pub folder: PathBuf,
     pub http: HttpConfig,
     pub admin: Listen,
+    /// Where orchestrators ask how the host is, without a token. `None`: at `admin` alone.
+    pub probes: Option<Listen>,
     pub state_dir: PathBuf,
     /// What services can be granted.
     pub resources: Resources,
     pub services: BTreeMap<String, ServiceConfig>,
+    /// How registries are asked for components, and whose signatures those must have.
+    pub registries: RegistriesConfig,
     pub watch: WatchConfig,
     pub telemetry: TelemetryConfig,
     /// `None`: there is one host.
     pub replicas: Option<ReplicasConfig>,
+    pub deploy: DeployConfig,
     pub limits: HostLimits,
     /// Every bound that the file may set, in the order in which it is read.
     pub bounds: Vec<Bound>,
@@ -87,6 +97,8 @@ pub struct Config {
     pub redact: Vec<String>,
     /// All that `${...}` stands for in the file.
     pub secrets: Vec<Secret>,
+    /// All files, folders and variables that the file names.
+    pub named: Vec<Named>,
     /// Worth a warning, no reason to stop.
     pub warnings: Vec<Diagnostic>,
 }
@@ -184,6 +196,8 @@ pub enum ComponentSource {
     Crate(String),
     /// A `.wasm` file.
     File(PathBuf),
+    /// What a registry has.
+    Registry(Reference),
 }
 
 /// All that a component may reach.
@@ -222,7 +236,24 @@ impl Config {
     /// Checks a text. Looks whether the files that it names exist, and reads only those that it
     /// names with `${file:...}`.
     pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
-        resolve::config(source)
+        resolve::config(source.text, Context::new(source))
+    }
+
+    /// The application file at `path`, for an application that runs elsewhere, with the text of the file: secrets need not
+    /// be here, nor certificate and key of the public port.
+    pub fn read_elsewhere(
+        path: &Path,
+        environment: &Environment<'_>,
+    ) -> Result<(Config, String), Diagnostics> {
+        let file = path.display().to_string();
+        let text = kind::read(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
+        if let Some(problem) = kind::of_text(path, &text) {
+            return Err(Diagnostics::of_file(&file, problem));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let source = Source { text: &text, file: &file, folder, environment };
+        let config = resolve::config(&text, Context::elsewhere(&source))?;
+        Ok((config, text))
     }
 
     /// The state folder that the application file at `path` names, for commands that talk to a host which
@@ -239,6 +270,17 @@ impl Config {
     /// The state folder without an application file.
     pub fn state_dir_alone() -> PathBuf {
         PathBuf::from(resolve::STATE_DIR)
+    }
+
+    /// `wasm-host.lock`: beside the application file, and of its name. `None`: there is no file.
+    pub fn pins_file(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|file| Path::new(file).with_extension("lock"))
+    }
+
+    /// All references of services to registries, each once.
+    pub fn references(&self) -> BTreeSet<&Reference> {
+        let components = self.services.values().filter_map(ServiceConfig::component);
+        components.filter_map(|component| component.source.reference()).collect()
     }
 
     /// One component at "/", with no grants and no file.
@@ -276,16 +318,20 @@ impl Config {
             folder: PathBuf::new(),
             http: HttpConfig::default(),
             admin: Listen::local(http::ADMIN_PORT),
+            probes: None,
             state_dir: Config::state_dir_alone(),
             resources: Resources::default(),
             services: BTreeMap::from([(name, service)]),
+            registries: RegistriesConfig::default(),
             watch: WatchConfig::default(),
             telemetry: TelemetryConfig::default(),
             replicas: None,
+            deploy: DeployConfig::default(),
             limits: host_limits,
             bounds,
             redact: Vec::new(),
             secrets: Vec::new(),
+            named: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -297,6 +343,17 @@ impl Grants {
     /// The name of the resource that is granted of a capability.
     pub fn of<C: Capability>(&self) -> Option<&str> {
         self.resources.get(C::KEY).map(String::as_str)
+    }
+}
+
+// === impl ComponentSource ===
+
+impl ComponentSource {
+    pub fn reference(&self) -> Option<&Reference> {
+        match self {
+            ComponentSource::Registry(reference) => Some(reference),
+            ComponentSource::Crate(_) | ComponentSource::File(_) => None,
+        }
     }
 }
 

@@ -7,22 +7,33 @@ use std::collections::BTreeMap;
 
 use super::references::{self, Declared, Fallbacks};
 use super::{
-    Config, HostLimits, Resources, http, patience, record, replicas, service, syntax, telemetry,
-    watch,
+    Config, HostLimits, Resources, deploy, http, patience, record, replicas, service, syntax,
+    telemetry, watch,
 };
 use wasm_host_capabilities as capability;
 use wasm_host_limits::setting::Settings as _;
+use wasm_host_oci::settings::registries;
 use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem, Severity};
 use wasm_host_settings::file::Table;
-use wasm_host_settings::{Source, value};
+use wasm_host_settings::value;
 
 /// Where the host keeps what survives a restart: databases, compiled components.
 pub(super) const STATE_DIR: &str = ".wasm-host";
 
 /// What stands at the top of the file: before the tables of capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
-const OTHER_KEYS: &[&str] = &["service", "watch", "limits", "record", "telemetry", "replicas"];
+const OTHER_KEYS: &[&str] = &[
+    "service",
+    "registry",
+    "trust",
+    "watch",
+    "limits",
+    "record",
+    "telemetry",
+    "replicas",
+    "deploy",
+];
 
 /// All that may stand at the top of the file.
 pub(super) fn keys() -> Vec<&'static str> {
@@ -30,9 +41,8 @@ pub(super) fn keys() -> Vec<&'static str> {
     FIRST_KEYS.iter().copied().chain(declaring).chain(OTHER_KEYS.iter().copied()).collect()
 }
 
-pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
-    let mut cx = Context::new(source);
-    let mut text = source.text.to_owned();
+pub(super) fn config(text: &str, mut cx: Context<'_>) -> Result<Config, Diagnostics> {
+    let mut text = text.to_owned();
     let root = syntax::parse(&mut cx, &mut text);
     let config = read(&cx, &Table::open(&cx, "", 0..0, &root, &keys()));
     let (found, bounds) = cx.into_found();
@@ -51,8 +61,8 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, Diagnostics> {
 fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let name = application_name(cx, root);
     let (http, http_at) = http::http(cx, root);
-    let admin = http::admin(cx, root);
-    http::check_listeners(cx, &http.listen, &http_at, &admin);
+    let (admin, probes) = http::admin(cx, root);
+    http::check_listeners(cx, &http.listen, &http_at, &admin, probes.as_ref());
     let state_dir = state_dir(cx, root);
 
     let mut resources = Resources::default();
@@ -92,11 +102,13 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         );
     }
 
+    let registries = registries(cx, root);
     let watch = watch::watch(cx, root);
     let (telemetry, page_route) = telemetry::telemetry(cx, root);
     let replicas = replicas::replicas(cx, root);
     let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
+    let deploy = deploy::deploy(cx, root);
 
     references::routes(cx, &drafts);
     telemetry::check(cx, page_route.as_ref(), &drafts);
@@ -119,16 +131,20 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         folder: cx.folder.to_owned(),
         http,
         admin: admin.value,
+        probes: probes.map(|probes| probes.value),
         state_dir: cx.folder.join(state_dir),
         resources,
         services,
+        registries,
         watch,
         telemetry,
         replicas,
+        deploy,
         limits,
         bounds: Vec::new(),
         redact,
         secrets: cx.secrets(),
+        named: cx.named(),
         warnings: Vec::new(),
     })
 }

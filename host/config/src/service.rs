@@ -17,6 +17,7 @@ use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::disk;
 use wasm_host_settings::file::Table;
+use wasm_host_settings::named::What;
 
 /// Before the keys that grant capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["component", "static", "route", "internal", "cors"];
@@ -168,7 +169,7 @@ fn kind(cx: &Context<'_>, name: &str, table: &Table<'_>, grants: Grants) -> Opti
 
 fn static_folder(cx: &Context<'_>, table: &Table<'_>) -> Option<ServiceKind> {
     let written = table.text(cx, "static")?;
-    let dir = cx.folder.join(&written.value);
+    let dir = cx.path(What::Folder, &written);
     if !disk::is_folder(&dir) {
         let hint = cx.similar_path(&written.value).unwrap_or_else(|| {
             "build what it should hold first; paths are relative to the folder of the application \

@@ -11,6 +11,7 @@ use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::Table;
 use wasm_host_settings::interpolate::HOLE;
+use wasm_host_settings::named::What;
 use wasm_host_settings::tls::{ServerTls, TlsError};
 
 const EXAMPLE: &str = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }";
@@ -60,6 +61,7 @@ impl Key {
     }
 }
 
+/// `None` also for an application that runs elsewhere: there they are, and whoever renews them brings them there.
 pub(super) fn tls(cx: &Context<'_>, http: &Table<'_>) -> Option<TlsConfig> {
     let (at, table) = http.table(cx, "tls", EXAMPLE)?;
     let table = Table::open(cx, "tls", at, table, &["certificate", "key"]);
@@ -70,11 +72,17 @@ pub(super) fn tls(cx: &Context<'_>, http: &Table<'_>) -> Option<TlsConfig> {
         }
     }
     let certificate = table.text(cx, "certificate").and_then(|path| {
-        let file = cx.folder.join(&path.value);
+        let file = cx.path(What::Certificate, &path);
+        if cx.runs_elsewhere() {
+            return None;
+        }
         let pem = cx.checked(&path.at, disk::pem(&file))?;
         Some(Located { value: (file, pem), at: path.at })
     });
     let key = key(cx, &table).and_then(|key| {
+        if cx.runs_elsewhere() {
+            return None;
+        }
         let pem = cx.checked(&key.at, key.value.read())?;
         Some(Located { value: (key.value, pem), at: key.at })
     });
@@ -124,5 +132,6 @@ fn key(cx: &Context<'_>, table: &Table<'_>) -> Option<Located<Key>> {
         );
         return None;
     }
-    Some(Located { value: Key::File(cx.folder.join(&written.value.value)), at: written.at })
+    let path = Located { value: written.value.value, at: written.at };
+    Some(Located { value: Key::File(cx.path(What::PrivateKey, &path)), at: path.at })
 }

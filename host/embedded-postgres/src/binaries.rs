@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use super::folder::Folder;
 use wasm_host_limits::embedded_postgres as limits;
 
+/// What the programs of Postgres begin each other with.
+const SHELL: &str = "/bin/sh";
+
 /// The programs of one version.
 #[derive(Clone, Debug)]
 pub(super) struct Binaries {
@@ -41,6 +44,11 @@ pub(super) async fn find(folder: &Folder, needed: Option<u32>) -> anyhow::Result
     let fits = |binaries: &&Binaries| needed.is_none_or(|needed| binaries.version == needed);
     match found.iter().filter(fits).max_by_key(|binaries| binaries.version) {
         Some(binaries) => Ok(binaries.clone()),
+        // One that is fetched starts programs by it.
+        None if !Path::new(SHELL).exists() => Err(anyhow!(
+            "there is no PostgreSQL here, and none runs without {SHELL}, as in an image of `wasm-host image`; set `url` \
+             for the database"
+        )),
         None => fetch(&fetched, needed).await.map_err(|error| {
             let which = needed.map_or(String::new(), |needed| format!(" {needed}"));
             let data = needed.map_or(String::new(), |_| {

@@ -8,6 +8,7 @@ mod statements;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use futures_util::StreamExt;
@@ -15,10 +16,11 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, Postgres};
 use sqlx::{AssertSqlSafe, Connection, Either, Executor, Row, Transaction};
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::shown;
 use wasm_host_capabilities::postgres::{self, url::Address};
+use wasm_host_limits::deploy::DATABASES_AGAIN;
 use wasm_host_limits::embedded_postgres as limits;
 
 /// The advisory lock under which scripts run: the bytes of `wasmhost`.
@@ -49,6 +51,38 @@ pub async fn apply(address: &Address, scripts: &[Script]) -> anyhow::Result<Vec<
             limits::INIT_TIMEOUT.as_secs()
         ))
     })
+}
+
+/// Wait until the server lets somebody in, for as long as `patience`. What waiting does not mend, such as a wrong password,
+/// is an error at once.
+pub async fn wait_for(address: &Address, patience: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let connect = PgConnection::connect_with(address.options());
+        let error = match timeout(limits::INIT_CONNECT_TIMEOUT, connect).await {
+            Ok(Ok(sql)) => return Ok(sql.close().await?),
+            Ok(Err(error)) => error,
+            Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+        };
+        if !is_on_its_way(&error) || Instant::now() + DATABASES_AGAIN > deadline {
+            let database = address.database();
+            bail!("cannot connect to the database `{database}`: {}", say(&error));
+        }
+        sleep(DATABASES_AGAIN).await;
+    }
+}
+
+/// Whether a server that answers so, or not at all, may let clients in later on.
+fn is_on_its_way(error: &sqlx::Error) -> bool {
+    /// `cannot_connect_now`: it starts, or repairs what a crash left.
+    const STARTS: &str = "57P03";
+    match error {
+        sqlx::Error::Io(_) => true,
+        // What is in front of it closes the connection before a word is said.
+        sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => error.code().as_deref() == Some(STARTS),
+        _ => false,
+    }
 }
 
 /// What went wrong in the server's own words, without where in its source it found that out.

@@ -26,7 +26,7 @@ use sqlx::postgres::PgSslMode;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use init::{Script, apply};
+pub use init::{Script, apply, wait_for};
 
 use account::Account;
 use database::Database;

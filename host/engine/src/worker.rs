@@ -27,13 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
 pub use self::body::{AnswerBody, has_no_body};
-pub use self::computing::stop as stop_computing;
+pub use self::computing::{most_threads as most_computing_threads, stop as stop_computing};
 pub use self::error::{CallError, NoRoom};
 use self::expiration::Expiration;
 pub use self::handler::{CallResult, Handler};
@@ -203,12 +203,23 @@ impl Policy {
     }
 
     /// Enter an instance that is then made.
-    fn enter(&self) -> Result<Arc<InstanceState>, AllInstancesBusy> {
+    async fn enter(&self) -> Result<Arc<InstanceState>, AllInstancesBusy> {
         let entered = self.shared.enter(self.limits.instances);
-        if entered.is_err() && self.observed {
-            self.shared.make_room();
+        if entered.is_ok() || !self.observed || !self.shared.make_room() {
+            return entered;
         }
-        entered
+        // It comes to its end on its own thread. If its request asked elsewhere meanwhile, it would be answered in the
+        // place that becomes free, and nothing would ever be observed.
+        let until = Instant::now() + wasm_host_limits::record::ROOM;
+        loop {
+            // Told or not, it looks: others are told in its stead.
+            let next = Instant::now() + wasm_host_limits::INSTANCE_WAIT_FIRST;
+            let _ = timeout_at(next.min(until), self.shared.freed.notified()).await;
+            match self.shared.enter(self.limits.instances) {
+                Err(_) if Instant::now() < until => {}
+                entered => return entered,
+            }
+        }
     }
 
     async fn instantiate(&self, instance: Arc<InstanceState>) -> wasmtime::Result<Made> {

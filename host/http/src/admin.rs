@@ -12,6 +12,7 @@ mod page;
 pub mod recordings;
 pub mod resources;
 mod session;
+mod services;
 mod swap;
 pub mod telemetry;
 
@@ -26,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
+pub use self::services::no_service;
 pub use self::session::Sessions;
 use self::telemetry::Seen;
 use crate::control::Token;
@@ -34,6 +36,7 @@ use crate::listener::Arriving;
 use crate::{is_end_of_connection, request};
 use wasm_host_capabilities::body::full;
 use wasm_host_limits as limits;
+use wasm_host_oci::Registries;
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::swap::Swaps;
@@ -85,7 +88,8 @@ pub struct ServiceStatus {
     pub version: Option<String>,
     /// The version on trial and its share of the requests.
     pub canary: Option<String>,
-    /// `running`, or `canary` while a version is on trial.
+    /// `running`; `canary` while a version is on trial; `standing in` while something answers in the place of a backend that
+    /// it is granted; or what it lacks, such as `no database`.
     pub state: String,
     /// Where it answers.
     pub address: String,
@@ -93,8 +97,11 @@ pub struct ServiceStatus {
     pub in_flight: usize,
     /// Requests that wait for admission.
     pub queued: usize,
+    /// Whole answers, whatever they say.
     pub served: u64,
     pub failed: u64,
+    /// The host had no room for them: 503 of its own.
+    pub refused: u64,
     pub cancelled: u64,
     /// What each replica serves; empty without `[replicas]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -117,6 +124,8 @@ pub struct ReplicaStatus {
 pub struct Admin {
     status: Arc<dyn Status>,
     swaps: Arc<Swaps>,
+    /// What pulls components that a swap names by a reference.
+    registries: Arc<Registries>,
     token: Token,
     sessions: Sessions,
     seen: Seen,
@@ -135,6 +144,7 @@ impl Admin {
     pub fn new(
         status: Arc<dyn Status>,
         swaps: Arc<Swaps>,
+        registries: Arc<Registries>,
         token: Token,
         sessions: Sessions,
         seen: Seen,
@@ -143,7 +153,18 @@ impl Admin {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
         let exports = Arc::new(Semaphore::new(limits::telemetry::ARCHIVES));
         let stopping = CancellationToken::new();
-        Self { status, swaps, token, sessions, seen, intake, uploads, exports, stopping }
+        Self {
+            status,
+            swaps,
+            registries,
+            token,
+            sessions,
+            seen,
+            intake,
+            uploads,
+            exports,
+            stopping,
+        }
     }
 
     /// End the answers that have no end of their own.
@@ -153,9 +174,13 @@ impl Admin {
 
     /// Answer a request to the control plane. Never fails: a failure is a response.
     pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
+        let is_shown = page::is_shown(request.headers());
         self.answer(request).await.unwrap_or_else(|failure| {
             tracing::debug!("control plane: {failure}");
             let mut response = respond(&failure, "admin");
+            if is_shown {
+                page::show(&failure, &mut response);
+            }
             if is_end_of_connection(failure.kind) {
                 response
                     .headers_mut()
@@ -163,6 +188,28 @@ impl Admin {
             }
             response
         })
+    }
+
+    /// Answer a request to the port for orchestrators: how the host is, and its figures, without a token. Nothing there
+    /// changes anything, and nothing of a request is shown.
+    pub async fn probe(&self, request: Request<Arriving>) -> Response<WasiBody> {
+        self.probed(request).await.unwrap_or_else(|failure| respond(&failure, "admin"))
+    }
+
+    async fn probed(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
+        request::check(&request)?;
+        guard::same_origin(&request)?;
+        reads(&request)?;
+        match request.uri().path() {
+            "/live" => Ok(self.health(false).await),
+            "/ready" => Ok(self.health(true).await),
+            "/metrics" => Ok(telemetry::metrics(&self.status.figures(), &request)),
+            path => {
+                let told =
+                    format!("There is no {path} here; there are /live, /ready and /metrics.");
+                Err(Failure::new(Kind::NoRoute, told))
+            }
+        }
     }
 
     async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
@@ -242,6 +289,7 @@ impl Admin {
             }
             ["export"] => {
                 reads(request)?;
+                self.knows_services(request.uri().query()).await?;
                 self.export(request)
             }
             ["resources"] if follows(request) => {
@@ -255,14 +303,14 @@ impl Admin {
             ["resources", name] => {
                 reads(request)?;
                 let Some(service) = self.status.service(name).await else {
-                    return Err(Failure::new(
-                        Kind::NoService,
-                        format!("There is no service {name}."),
-                    ));
+                    return Err(self.no_service(name));
                 };
                 Ok(json(StatusCode::OK, &service))
             }
             _ => {
+                if let ["logs" | "traces" | "telemetry"] = steps {
+                    self.knows_services(request.uri().query()).await?;
+                }
                 if let Some(answer) = self.seen.answer(steps, request, &self.stopping).await? {
                     return Ok(answer);
                 }

@@ -97,7 +97,7 @@ impl Files {
                 Err(failure) => status(failure.kind).0,
             });
             passage.ending = match &answer {
-                Err(failure) if failure.kind == Kind::Busy => None,
+                Err(failure) if failure.kind == Kind::Busy => Some(Ending::Refused),
                 Err(failure) if failure.kind.source() != Source::Client => Some(Ending::Failed),
                 _ => Some(Ending::Whole),
             };

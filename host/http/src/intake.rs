@@ -92,6 +92,10 @@ impl Intake {
         self.key.as_ref().is_some_and(|key| key.is(given))
     }
 
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Answer a request of a program that was let in.
     pub(crate) async fn of_program(
         &self,

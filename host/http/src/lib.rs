@@ -21,8 +21,9 @@ mod streaming;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::Entry;
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::cors::{Pages, Reader};
@@ -107,7 +108,13 @@ impl App {
         let mut trace = Some(trace);
         let told = self.page_spans.as_ref().and_then(|spans| spans.told_of(&request));
         let mut response = match self.route(&id, request, peer, &mut reader, &mut trace).await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                // What failed is asked about, whether the host or a component says so; all else is spared the header.
+                if response.status().is_server_error() {
+                    name(&id, response.headers_mut().entry(REQUEST_ID));
+                }
+                response
+            }
             Err(failure) => {
                 if failure.service.is_none() {
                     self.log(&id, &failure);
@@ -118,9 +125,7 @@ impl App {
                     *response.body_mut() = full("");
                 }
                 let headers = response.headers_mut();
-                if let Ok(id) = HeaderValue::from_str(&id) {
-                    headers.insert("x-request-id", id);
-                }
+                name(&id, headers.entry(REQUEST_ID));
                 if is_end_of_connection(failure.kind) {
                     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -221,6 +226,15 @@ impl App {
                 answer.map(streaming::unbuffered).map_err(of_service)
             }
         }
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Say which request it is, unless that is said.
+fn name(id: &str, place: Entry<'_, HeaderValue>) {
+    if let (Entry::Vacant(place), Ok(id)) = (place, HeaderValue::from_str(id)) {
+        place.insert(id);
     }
 }
 

@@ -30,6 +30,11 @@ pub struct HostLimits {
     // Fewer leave processors to other programs.
     pub threads: usize = "threads", 0, 0..=1024;
 
+    /// Threads of lower priority for guests that compute, and no more than processors; 0 leaves such guests to the
+    /// threads that serve, where they delay others.
+    // All of them, so that guests that compute have what those that serve leave.
+    pub compute_threads: usize = "compute-threads", 1024, 0..=1024;
+
     /// Processor time that a process which compiles a component may take; twice as much by the clock.
     // An interpreter of 20 MB takes half a minute of it; what takes minutes was made to.
     pub compile_cpu: Duration = "compile-cpu-timeout", secs(5 * MINUTE), secs(1)..=secs(DAY);

@@ -18,12 +18,15 @@ pub mod setting;
 pub mod backends;
 pub mod compiler;
 pub mod computing;
+pub mod deploy;
 pub mod embedded_postgres;
 pub mod held;
 pub mod host;
 pub mod http;
+pub mod image;
 pub mod intake;
 pub mod log;
+pub mod oci;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
@@ -39,12 +42,13 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 12] {
+pub fn tables() -> [(&'static str, Vec<Row>); 14] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
         ("databases of the host's own", embedded_postgres::DatabaseLimits::rows()),
         ("ollama", ollama::OllamaLimits::rows()),
+        ("registry", oci::RegistryLimits::rows()),
         ("limits", host::HostLimits::rows()),
         ("watch", host::WatchLimits::rows()),
         ("components", service::ServiceLimits::rows()),
@@ -53,6 +57,7 @@ pub fn tables() -> [(&'static str, Vec<Row>); 12] {
         ("cors", service::CorsLimits::rows()),
         ("telemetry", telemetry::TelemetryLimits::rows()),
         ("replicas", replicas::ReplicaLimits::rows()),
+        ("deploy", deploy::DeployLimits::rows()),
     ]
 }
 
@@ -63,11 +68,14 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         backends::LISTED,
         compiler::LISTED,
         computing::LISTED,
+        deploy::LISTED,
         embedded_postgres::LISTED,
         held::LISTED,
         http::LISTED,
+        image::LISTED,
         intake::LISTED,
         log::LISTED,
+        oci::LISTED,
         ollama::LISTED,
         outgoing::LISTED,
         postgres::LISTED,

@@ -17,6 +17,10 @@ pub const CASES: usize = 1000;
 /// left out.
 pub const REQUESTS: usize = 32;
 
+/// Time in which an instance that does nothing makes room for a request that is recorded; beyond it, the request is answered
+/// as any other. It ends as soon as its thread has a moment.
+pub const ROOM: Duration = Duration::from_secs(1);
+
 /// Requests that one order may ask for.
 pub const ORDERED: usize = 1000;
 

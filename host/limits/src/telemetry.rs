@@ -135,6 +135,9 @@ pub const SEARCH_ROWS: usize = 2000;
 /// Services of a search's answer, and values of each dimension of an instrument that are listed.
 pub const LISTED_NAMES: usize = 200;
 
+/// Services that an answer names when it is asked about one that there is not. What people read.
+pub const NAMED_SERVICES: usize = 20;
+
 /// How far a follower of a list may be behind before it goes on at the end of it, and is told what it missed.
 pub const FOLLOW_BEHIND: u64 = 10_000;
 

@@ -2,7 +2,7 @@
 //!
 //! Pure: what a request comes to follows from its bytes and from [`Rules`] alone. Each item is read by itself, so that a
 //! request of many empty ones is not many times as large in memory, and is taken or left out by itself; of a request
-//! that cannot be read nothing is taken. It must not know how requests come in.
+//! whose items cannot be found nothing is taken. It must not know how requests come in.
 
 mod attributes;
 pub mod grpc;
@@ -170,29 +170,32 @@ impl Received {
         rules: &Rules,
         read: impl FnOnce(&Speaker) -> Result<Result<T, &'static str>, Unreadable>,
         bytes: impl FnOnce(&T) -> usize,
-    ) -> Result<Option<T>, Unreadable> {
+    ) -> Option<T> {
         let (most, largest) = match rules.by {
             By::Key => (limits::INTAKE_ITEMS, limits::INTAKE_ITEM_BYTES),
             By::Page => (limits::PAGE_SPANS, limits::PAGE_SPAN_BYTES),
         };
-        let why = if self.taken >= most as u64 || self.bytes >= limits::INTAKE_REQUEST_BYTES {
-            "a request has no more than that; send smaller batches"
-        } else if item.len() > largest {
-            "it is too large by itself"
-        } else if let Some(speaker) = speaker {
-            match read(speaker)? {
-                Ok(read) => {
-                    self.taken += 1;
-                    self.bytes += bytes(&read);
-                    return Ok(Some(read));
+        let why: Cow<'static, str> =
+            if self.taken >= most as u64 || self.bytes >= limits::INTAKE_REQUEST_BYTES {
+                "a request has no more than that; send smaller batches".into()
+            } else if item.len() > largest {
+                "it is too large by itself".into()
+            } else if let Some(speaker) = speaker {
+                match read(speaker) {
+                    Ok(Ok(read)) => {
+                        self.taken += 1;
+                        self.bytes += bytes(&read);
+                        return Some(read);
+                    }
+                    Ok(Err(why)) => why.into(),
+                    // An id that is none costs its item, and not what was sent with it.
+                    Err(unreadable) => format!("it cannot be read: {unreadable}").into(),
                 }
-                Err(why) => why,
-            }
-        } else {
-            "a request has no more resources and scopes than that; send smaller batches"
-        };
+            } else {
+                "a request has no more resources and scopes than that; send smaller batches".into()
+            };
         self.left_out.add(1, why);
-        Ok(None)
+        None
     }
 
     /// Keep so many of what was taken, and leave out the others.

@@ -262,8 +262,8 @@ fn size(line: &LogRecord) -> usize {
 /// As in the program, so that tests see what it sees.
 #[cfg(test)]
 #[global_allocator]
-static ALLOCATOR: wasm_host_system::allocations::Watched<mimalloc::MiMalloc> =
-    wasm_host_system::allocations::Watched(mimalloc::MiMalloc);
+static ALLOCATOR: wasm_host_system::allocations::Watched<wasm_host_system::mimalloc::Mimalloc> =
+    wasm_host_system::allocations::Watched(wasm_host_system::mimalloc::Mimalloc);
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 
+use crate::recorder::Request;
 use wasm_host_limits::record::CASES;
 
 /// The folder of `serve --record`.
@@ -39,7 +40,7 @@ impl Files {
     }
 
     /// Write a case, unless as many as may be are there.
-    pub(crate) fn write(&self, service: &str, name: &str, text: &str) {
+    pub(crate) fn write(&self, of: &Request, name: &str, text: &str) {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         if before + 1 == CASES {
             tracing::warn!(
@@ -49,14 +50,13 @@ impl Files {
         if before >= CASES {
             return;
         }
-        let folder = if self.by_service { self.folder.join(service) } else { self.folder.clone() };
+        let folder =
+            if self.by_service { self.folder.join(&*of.service) } else { self.folder.clone() };
         let mut numbers = self.numbers.lock();
         let number = numbers.entry(folder.join(name)).or_insert(1);
         match write(&folder, name, number, text) {
-            Ok(path) => tracing::info!(service, "recorded {}", path.display()),
-            Err(error) => {
-                tracing::warn!(service, "cannot record to {}: {error}", folder.display());
-            }
+            Ok(path) => of.is_recorded(format_args!("{}", path.display())),
+            Err(error) => of.cannot_be_recorded(format_args!("{}: {error}", folder.display())),
         }
     }
 }
@@ -104,13 +104,17 @@ fn partial(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
 mod tests {
     use super::*;
 
+    fn of(service: &str) -> Request {
+        Request { service: service.into(), id: String::new(), trace: 1, span: 1 }
+    }
+
     #[test]
     fn no_recording_takes_the_name_of_another() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("get-1.toml"), "mine").unwrap();
         let files = Files::new(folder.path(), false).unwrap();
-        files.write("a", "get", "one");
-        files.write("a", "get", "two");
+        files.write(&of("a"), "get", "one");
+        files.write(&of("a"), "get", "two");
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(["get-1.toml", "get-2.toml", "get-3.toml"].map(read), ["mine", "one", "two"]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
@@ -139,7 +143,7 @@ mod tests {
     fn each_service_has_a_folder_of_its_own_in_an_application() {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::new(folder.path(), true).unwrap();
-        files.write("weather", "get", "one");
+        files.write(&of("weather"), "get", "one");
         assert!(folder.path().join("weather/get-1.toml").is_file());
     }
 }

@@ -1,6 +1,7 @@
 //! Requests that are recorded, from their beginning to the case that is kept of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,7 +25,7 @@ use wasm_host_service::failure::{Failure, Kind, Source};
 use wasm_host_service::observer::{Observation, Observer};
 use wasm_host_telemetry::clock;
 use wasm_host_telemetry::id::SpanId;
-use wasm_host_telemetry::trace::{Trace, bounded};
+use wasm_host_telemetry::trace::bounded;
 use wasm_host_testkit::case::{OllamaBounds, ResponseEnd};
 
 /// Makes recordings, for all services of a host: of all requests (`serve --record`), or of those that are ordered while it
@@ -61,12 +62,23 @@ pub(crate) struct Recording {
     id: SpanId,
     /// None: telemetry is off.
     trace: Option<String>,
+    request: Request,
     /// Microseconds since 1970.
     time: u64,
     /// What its client was told.
     status: Option<u16>,
     failed: bool,
     ended: bool,
+}
+
+/// The request that is recorded, for lines of the log, which belong to its trace.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) service: Arc<str>,
+    /// As the log names it, which in a call between services is the id of the first one.
+    pub(crate) id: String,
+    pub(crate) trace: u128,
+    pub(crate) span: u64,
 }
 
 /// A recording that has come to its end.
@@ -77,6 +89,7 @@ struct Finished {
     failed: bool,
     /// What is known without the case.
     kept: Kept,
+    request: Request,
 }
 
 /// Where `serve --record` writes.
@@ -207,12 +220,12 @@ impl Recorder {
         let is_claimed = orders.claim(cause, *failed);
         if is_claimed || self.files.is_some() {
             let recorder = self.clone();
-            let service = finished.kept.service.clone();
+            let request = finished.request.clone();
             if !self.writer.later(move || recorder.write(finished, is_claimed)) {
                 if is_claimed {
                     orders.give_back(cause);
                 }
-                tracing::warn!(service, "a request is not recorded: the disk is too slow");
+                request.is_not_recorded("the disk is too slow");
             }
         }
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -222,14 +235,13 @@ impl Recorder {
 
     /// To the folder of `--record`, and for the order that claimed it.
     fn write(&self, finished: Finished, is_claimed: bool) {
-        let Finished { orders, session, cause, kept, .. } = finished;
-        let service = kept.service.clone();
+        let Finished { orders, session, cause, kept, request, .. } = finished;
         let made = session.take().and_then(|recorded| case::text(recorded, &self.redactor));
         if let (Ok(made), Some(files)) = (&made, &self.files) {
-            files.write(&service, &made.name, &made.text);
+            files.write(&request, &made.name, &made.text);
         }
         let done = match is_claimed {
-            true => made.and_then(|made| self.put(kept, &made)),
+            true => made.and_then(|made| self.put(kept, &made, &request)),
             false => made.map(drop),
         };
         if is_claimed {
@@ -239,22 +251,41 @@ impl Recorder {
             }
         }
         if let Err(why) = done {
-            tracing::warn!(service, "a request is not recorded: {why}");
+            request.is_not_recorded(&why);
         }
     }
 
-    fn put(&self, kept: Kept, made: &case::Made) -> Result<(), String> {
+    fn put(&self, kept: Kept, made: &case::Made, of: &Request) -> Result<(), String> {
         let case::Made { name, text, request } = made;
         let bytes = text.len() as u64;
         let request = bounded(request);
         let kept = Kept { case: name.clone(), name: request, bytes, ..kept };
-        let (id, service) = (kept.id.clone(), kept.service.clone());
+        let id = kept.id.clone();
         let put = self.shelf.put(kept, text).map_err(|error| format!("it cannot be kept: {error}"));
         if !put? {
             return Err("what came before was to be forgotten".to_owned());
         }
-        tracing::info!(service, "recorded {}: `wasm-host recordings {id}`", made.request);
+        of.is_recorded(format_args!("{}: `wasm-host recordings {id}`", made.request));
         Ok(())
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    pub(crate) fn is_recorded(&self, what: fmt::Arguments<'_>) {
+        let Self { service, id: request, trace: trace_id, span: span_id } = self;
+        tracing::info!(%service, request, trace_id, span_id, "recorded {what}");
+    }
+
+    fn is_not_recorded(&self, why: &str) {
+        let Self { service, id: request, trace: trace_id, span: span_id } = self;
+        tracing::warn!(%service, request, trace_id, span_id, "a request is not recorded: {why}");
+    }
+
+    pub(crate) fn cannot_be_recorded(&self, why: fmt::Arguments<'_>) {
+        let Self { service, id: request, trace: trace_id, span: span_id } = self;
+        tracing::warn!(%service, request, trace_id, span_id, "cannot record to {why}");
     }
 }
 
@@ -286,14 +317,16 @@ impl Observer for ServiceRecorder {
         if cause == Cause::All && recorder.files.as_ref().is_none_or(|files| !files.has_room()) {
             return leave(request);
         }
-        if let Cause::Order(_, Only::All) = cause {
-            // It leads to its trace.
-            inbound.trace().keep();
+        // What is kept leads to its trace.
+        match cause {
+            Cause::Order(_, Only::All) => inbound.trace().keep(),
+            Cause::Order(_, Only::Failures) => inbound.trace().keep_if_failed(),
+            Cause::All => {}
         }
         let session = Arc::new(Session::new(self, &request));
         inbound.attach(session.clone());
         let request = request.map(|body| Tee::new(body, session.clone(), Place::Request).boxed());
-        let recording = Recording::new(self, session, cause, inbound.trace());
+        let recording = Recording::new(self, session, cause, inbound);
         (Some(Box::new(recording)), request)
     }
 }
@@ -301,7 +334,8 @@ impl Observer for ServiceRecorder {
 // === impl Recording ===
 
 impl Recording {
-    fn new(of: &ServiceRecorder, session: Arc<Session>, cause: Cause, trace: &Trace) -> Self {
+    fn new(of: &ServiceRecorder, session: Arc<Session>, cause: Cause, inbound: &Inbound) -> Self {
+        let trace = inbound.trace();
         let span = trace.span_id();
         Self {
             recorder: of.recorder.clone(),
@@ -311,6 +345,12 @@ impl Recording {
             // Calls between services have none while telemetry is off.
             id: if span.0 == 0 { SpanId::new() } else { span },
             trace: trace.is_seen().then(|| trace.id().to_string()),
+            request: Request {
+                service: of.service.clone(),
+                id: inbound.id().to_owned(),
+                trace: trace.id().0,
+                span: span.0,
+            },
             time: clock::now(),
             status: None,
             failed: false,
@@ -344,6 +384,7 @@ impl Recording {
             session: self.session.clone(),
             cause: self.cause,
             failed: self.failed,
+            request: self.request.clone(),
             kept: Kept {
                 id: self.id.to_string(),
                 time: self.time,

@@ -109,6 +109,9 @@ impl Service {
                 // The host says busy, not the version.
                 version.counts.answer(failure.kind.source() == Source::Guest);
                 guard.fail();
+                if failure.kind == Kind::Busy && guard.ending == Ending::Failed {
+                    guard.ending = Ending::Refused;
+                }
             }
         }
         let mut response = answer?;
@@ -238,6 +241,8 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let (status, error) = self.failed.take().unzip();
+        let ending = if status.is_some() { Ending::Refused } else { Ending::Left };
+        self.service.traffic.count(ending);
         self.inbound.trace().end(&Ended {
             service: Some(&self.service.name),
             route: self.service.route.as_deref().filter(|_| self.inbound.hops() == 0),
@@ -276,7 +281,9 @@ impl Guard {
     fn end_trace(&mut self) {
         let context = &self.state.context;
         let error = match self.ending {
-            Ending::Failed => Some(self.error.take().unwrap_or("the answer broke off".into())),
+            Ending::Failed | Ending::Refused => {
+                Some(self.error.take().unwrap_or("the answer broke off".into()))
+            }
             Ending::Left | Ending::Whole => None,
         };
         context.trace().end(&Ended {

@@ -150,6 +150,15 @@ impl History {
         self.good().find(|digest| *digest != current)
     }
 
+    /// Where a version came from when it last was put into service or on trial.
+    pub fn origin(&self, digest: &str) -> Option<&str> {
+        let is_it = |record: &&Record| {
+            matches!(record.verdict, Verdict::Activated | Verdict::Canary)
+                && record.digest.as_deref() == Some(digest)
+        };
+        self.records.iter().rev().find(is_it).map(|record| &*record.path)
+    }
+
     /// The digests of all versions that a rollback, or the end of a canary, could want.
     pub fn wanted(&self) -> impl Iterator<Item = &str> {
         let tried =

@@ -155,7 +155,16 @@ impl Saved {
         if self.replaced.as_deref() != Some(own.full()) {
             return None;
         }
-        store.find(self.published.as_deref()?)
+        let published = self.published.as_deref()?;
+        store.find(published).map(|file| from_origin(file, self.history.origin(published)))
+    }
+}
+
+/// A component that was kept is called after what it once came from, which decides whether it may be served.
+pub(crate) fn from_origin(file: ComponentFile, origin: Option<&str>) -> ComponentFile {
+    match origin {
+        Some(origin) => ComponentFile { path: origin.into(), ..file },
+        None => file,
     }
 }
 

@@ -51,6 +51,8 @@ pub struct SwapSlot {
     pub drain: Duration,
     /// Adds the line that would grant what a component was refused for.
     pub explain: Explain,
+    /// Asked of versions that were kept, when they are to serve again.
+    pub vouch: Vouch,
     saved: Mutex<Saved>,
     /// The number of the record of the version that serves.
     serving_record: AtomicU64,
@@ -67,6 +69,9 @@ pub struct SwapSlot {
 
 /// From what is wrong with a component to words for people.
 pub type Explain = Box<dyn Fn(&anyhow::Error) -> String + Send + Sync>;
+
+/// Whether a version that was kept may be served by what is trusted now, or why not.
+pub type Vouch = Box<dyn Fn(&ComponentFile) -> anyhow::Result<()> + Send + Sync>;
 
 /// What a swap was asked for.
 #[derive(Clone, Debug)]
@@ -130,6 +135,7 @@ impl SwapSlot {
         terms: Arc<Terms>,
         drain: Duration,
         explain: Explain,
+        vouch: Vouch,
         mut saved: Saved,
         cause: &str,
     ) -> Self {
@@ -139,6 +145,7 @@ impl SwapSlot {
             terms,
             drain,
             explain,
+            vouch,
             saved: Mutex::new(saved),
             serving_record: AtomicU64::new(0),
             turn: AsyncMutex::new(()),

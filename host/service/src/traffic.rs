@@ -11,6 +11,7 @@ pub struct Traffic {
     admission: Arc<Admission>,
     served: AtomicU64,
     failed: AtomicU64,
+    refused: AtomicU64,
     cancelled: AtomicU64,
 }
 
@@ -21,14 +22,16 @@ pub enum Ending {
     Left,
     /// There was no answer, or not all of it.
     Failed,
+    /// The host had no room for it and said so.
+    Refused,
     /// Nothing more is wanted: the body came to its end, or there is none to be read.
     Whole,
 }
 
 impl Traffic {
     pub fn new(admission: Arc<Admission>) -> Self {
-        let (served, failed, cancelled) = Default::default();
-        Self { admission, served, failed, cancelled }
+        let (served, failed, refused, cancelled) = Default::default();
+        Self { admission, served, failed, refused, cancelled }
     }
 
     /// Wait for a place. `inside`: for a call of another service of this host.
@@ -49,6 +52,7 @@ impl Traffic {
         let counted = match ending {
             Ending::Whole => &self.served,
             Ending::Failed => &self.failed,
+            Ending::Refused => &self.refused,
             Ending::Left => &self.cancelled,
         };
         counted.fetch_add(1, Ordering::Relaxed);
@@ -72,6 +76,11 @@ impl Traffic {
     /// Requests that got no response, or not all of it.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Requests that the host had no room for: no place in time, or no instance.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Requests whose client left before it had all of the response.

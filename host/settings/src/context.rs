@@ -5,11 +5,12 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bounds::Bound;
 use super::diagnostic::{Diagnostic, Positions, Problem, Severity, nearest, quoted};
 use super::interpolate::Reference;
+use super::named::{Named, What};
 use super::secret::Secret;
 use super::{Environment, Source, disk};
 
@@ -49,6 +50,9 @@ pub struct Context<'a> {
     bounds: RefCell<Vec<Bound>>,
     /// All that was inserted anywhere.
     secrets: RefCell<Vec<Secret>>,
+    named: RefCell<Vec<Named>>,
+    /// A secret that is not there is no mistake: the application runs elsewhere.
+    runs_elsewhere: bool,
 }
 
 // === impl Context ===
@@ -66,7 +70,36 @@ impl<'a> Context<'a> {
             found: RefCell::default(),
             bounds: RefCell::default(),
             secrets: RefCell::default(),
+            named: RefCell::default(),
+            runs_elsewhere: false,
         }
+    }
+
+    /// For an application that runs elsewhere, where its secrets are. What has one that is not here is read as if it were
+    /// not in the file.
+    pub fn elsewhere(source: &Source<'a>) -> Context<'a> {
+        Context { runs_elsewhere: true, ..Context::new(source) }
+    }
+
+    pub fn runs_elsewhere(&self) -> bool {
+        self.runs_elsewhere
+    }
+
+    /// The path of what a key names, which is entered in the list of all that the file names.
+    pub fn path(&self, what: What, written: &Located<String>) -> PathBuf {
+        self.name(what, &written.value, &written.at);
+        self.folder.join(&written.value)
+    }
+
+    pub fn name(&self, what: What, written: &str, at: &Span) {
+        let (line, column) = self.positions.of(at.start);
+        let named = Named { what, written: written.to_owned(), line, column };
+        self.named.borrow_mut().push(named);
+    }
+
+    /// All that the file names, in the order in which it was read.
+    pub fn named(&self) -> Vec<Named> {
+        self.named.borrow().clone()
     }
 
     pub fn line(&self, at: &Span) -> usize {
@@ -165,11 +198,20 @@ impl<'a> Context<'a> {
         self.secrets.borrow().clone()
     }
 
-    /// The value of one `${...}`.
-    pub fn resolve(&self, reference: Reference<'_>) -> Result<String, Problem> {
-        let value = self.look_up(reference)?;
-        self.secrets.borrow_mut().push(Secret::new(value.clone()));
-        Ok(value)
+    /// The value of one `${...}`. `None`: it is not here, where it need not be.
+    pub fn resolve(&self, reference: Reference<'_>, at: &Span) -> Result<Option<String>, Problem> {
+        match reference {
+            Reference::Variable(name) => self.name(What::Variable, name, at),
+            Reference::File(path) => self.name(What::SecretFile, path, at),
+        }
+        match self.look_up(reference) {
+            Ok(value) => {
+                self.secrets.borrow_mut().push(Secret::new(value.clone()));
+                Ok(Some(value))
+            }
+            Err(_) if self.runs_elsewhere => Ok(None),
+            Err(problem) => Err(problem),
+        }
     }
 
     fn look_up(&self, reference: Reference<'_>) -> Result<String, Problem> {

@@ -3,12 +3,14 @@
 //! It exists beside `file` so that the wording of type and range errors is in one place. It repeats
 //! keys but never values, because a secret may stand where a number should.
 
+use std::cell::Cell;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::context::{Context, Located, Span};
 use super::diagnostic::{Problem, quoted};
-use super::interpolate::{Text, interpolate};
+use super::interpolate::{Reference, Text, interpolate};
 use wasm_host_limits::setting::Setting;
 
 pub fn plain_text(
@@ -33,6 +35,7 @@ pub fn plain_text(
     Some(Located { value: text.clone().into_owned(), at: value.span() })
 }
 
+/// `None` also where a secret is not here and need not be.
 pub fn interpolated_text(
     cx: &Context<'_>,
     key: &str,
@@ -42,7 +45,14 @@ pub fn interpolated_text(
         wrong_type(cx, key, &value.span(), "a string", value.get_ref());
         return None;
     };
-    match interpolate(text, |reference| cx.resolve(reference)) {
+    let is_missing = Cell::new(false);
+    let resolve = |reference: Reference<'_>| {
+        let value = cx.resolve(reference, &value.span())?;
+        is_missing.set(is_missing.get() || value.is_none());
+        Ok(value.unwrap_or_default())
+    };
+    match interpolate(text, resolve) {
+        Ok(_) if is_missing.get() => None,
         Ok(text) => Some(Located { value: text, at: value.span() }),
         Err(problems) => {
             for problem in problems {

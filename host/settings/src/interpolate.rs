@@ -22,6 +22,7 @@ pub struct Text {
 }
 
 /// What stands between `${` and `}`.
+#[derive(Clone, Copy)]
 pub enum Reference<'t> {
     Variable(&'t str),
     File(&'t str),

@@ -4,6 +4,7 @@
 //! same way: from text to tables (`file`), to values (`value`, `interpolate`), to findings with their place, cause and
 //! fix (`context`, `diagnostic`). What keys there are and what they mean is for its users. No secret can be printed
 //! from what it gives (`secret`), and only `disk` touches files.
+//! What a file names that is elsewhere is entered in one list (`named`).
 
 pub mod authorities;
 pub mod bounds;
@@ -13,6 +14,7 @@ pub mod disk;
 pub mod field;
 pub mod file;
 pub mod interpolate;
+pub mod named;
 pub mod percent;
 pub mod resource;
 pub mod secret;

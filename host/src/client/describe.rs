@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Client, duration, utc_micros};
 use crate::cli::{self, Condition, Format};
 use crate::exit::Exit;
+use wasm_host_capabilities::backend::STANDING_IN;
 use wasm_host_http::control::versions::Attempt;
 use wasm_host_limits as limits;
 use wasm_host_system::output;
@@ -41,6 +42,7 @@ struct Summary {
     queued: usize,
     served: u64,
     failed: u64,
+    refused: u64,
     cancelled: u64,
     rate: f64,
     p50: Option<u64>,
@@ -91,6 +93,7 @@ struct Resource {
 #[derive(Deserialize)]
 struct Backend {
     backend: String,
+    state: String,
     detail: Option<String>,
 }
 
@@ -129,8 +132,13 @@ fn render(described: &Described) -> String {
     fact(
         "Requests",
         format!(
-            "{} running, {} queued, {} served, {} failed, {} cancelled",
-            service.in_flight, service.queued, service.served, service.failed, service.cancelled
+            "{} running, {} queued, {} served, {} failed, {} refused, {} cancelled",
+            service.in_flight,
+            service.queued,
+            service.served,
+            service.failed,
+            service.refused,
+            service.cancelled
         ),
     );
     let known = |time: Option<u64>| time.map_or("-".to_owned(), duration);
@@ -212,12 +220,13 @@ async fn look(args: &cli::Wait) -> Result<Option<String>, Look> {
         let error = anyhow!("there is no service {}; there are {}", args.service, names.join(", "));
         return Err(Look::Final(error.into()));
     };
-    if !matches!(&*service.state, "running" | "canary") {
+    if !matches!(&*service.state, "running" | "canary" | STANDING_IN) {
         return Ok(Some(format!("it is {}", service.state)));
     }
     if args.condition == Condition::Running {
         return Ok(None);
     }
-    let down = all.backends.iter().filter(|it| service.grants.contains(&it.backend));
-    Ok(down.filter_map(|it| it.detail.clone()).next())
+    // What stands in for a backend serves in its place.
+    let down = |it: &&Backend| it.state == "down" && service.grants.contains(&it.backend);
+    Ok(all.backends.iter().find(down).and_then(|it| it.detail.clone()))
 }

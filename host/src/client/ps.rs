@@ -26,6 +26,7 @@ fn render(services: &[ServiceStatus]) -> String {
         "QUEUED",
         "SERVED",
         "FAILED",
+        "REFUSED",
         "CANCELLED",
         "ADDRESS",
     ];
@@ -54,7 +55,7 @@ fn replicas(service: &ServiceStatus) -> impl Iterator<Item = [String; 5]> {
     })
 }
 
-fn row(service: &ServiceStatus) -> [String; 10] {
+fn row(service: &ServiceStatus) -> [String; 11] {
     // Files have neither versions nor instances.
     let instances = service.version.as_ref().map(|_| service.instances.to_string());
     let state = match &service.canary {
@@ -70,6 +71,7 @@ fn row(service: &ServiceStatus) -> [String; 10] {
         service.queued.to_string(),
         service.served.to_string(),
         service.failed.to_string(),
+        service.refused.to_string(),
         service.cancelled.to_string(),
         service.address.clone(),
     ]
@@ -94,10 +96,11 @@ mod tests {
             queued: 2,
             served: 3,
             failed: 4,
-            cancelled: 5,
+            refused: 5,
+            cancelled: 6,
             replicas: Vec::new(),
         };
-        let words = "react - running - 1 2 3 4 5 http://127.0.0.1:8080/";
+        let words = "react - running - 1 2 3 4 5 6 http://127.0.0.1:8080/";
         let text = render(&[files]);
         let row: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
         assert_eq!(row.join(" "), words);

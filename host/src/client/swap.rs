@@ -7,25 +7,45 @@ use reqwest::{Method, StatusCode};
 
 use crate::cli::{self, Format};
 use crate::client::Client;
+use crate::components::reference;
 use crate::exit::Exit;
 use wasm_host_http::control::versions::{Attempt, Outcome};
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
+use wasm_host_oci::Reference;
 use wasm_host_service::history::Verdict;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
 use wasm_host_system::table;
 
+/// What is to be put into service.
+enum Swapped {
+    Reference(Reference),
+    File(Vec<u8>),
+}
+
 pub async fn swap(args: cli::Swap) -> Result<(), Exit> {
+    // A file that is none is a wrong argument, whether a host runs or not.
+    let wrong = |error| Exit::Usage(format!("wasm-host: error: {error:#}"));
+    let component = match reference(&args.component)? {
+        Some(reference) => Swapped::Reference(reference),
+        None => Swapped::File(read(&args.component).await.map_err(wrong)?),
+    };
     let client = Client::of(&args.control)?;
-    let component = read(&args.component).await?;
     let path = ["services", &args.service, "swap"];
     let cause = format!("wasm-host swap {}", args.component.display());
-    let mut request = client
-        .request(Method::POST, &path, limits::SWAP_TIMEOUT)?
-        .query(&[("cause", cause)])
-        .header("content-type", "application/wasm")
-        .body(component);
+    let request =
+        client.request(Method::POST, &path, limits::SWAP_TIMEOUT)?.query(&[("cause", cause)]);
+    let mut request = match component {
+        // The host pulls it, with its credentials: what is tried is what the registry has.
+        Swapped::Reference(reference) => {
+            let named = serde_json::json!({ "reference": reference.to_string() });
+            request.header("content-type", "application/json").body(named.to_string())
+        }
+        Swapped::File(component) => {
+            request.header("content-type", "application/wasm").body(component)
+        }
+    };
     if let Some(percent) = args.canary {
         request = request.query(&[("canary", percent.to_string())]);
         if let Some(time) = args.time {

@@ -74,7 +74,10 @@ impl Watched {
         let mut all: BTreeMap<PathBuf, Self> = BTreeMap::new();
         for service in config.services.values() {
             let Some(component) = service.component() else { continue };
-            let path = application::component_path(config, &component.source);
+            // What a registry has does not change: its digest is pinned.
+            let Some(path) = application::component_path(config, &component.source) else {
+                continue;
+            };
             let watched = all.entry(path.clone()).or_insert_with(|| Self {
                 path,
                 built_from: None,

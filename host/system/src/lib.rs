@@ -4,6 +4,7 @@ pub mod allocations;
 pub mod descriptors;
 pub mod digest;
 pub mod lock;
+pub mod mimalloc;
 pub mod output;
 pub mod owned;
 pub mod printable;
@@ -13,5 +14,5 @@ pub mod threads;
 /// As in the program, so that tests see what it sees.
 #[cfg(test)]
 #[global_allocator]
-static ALLOCATOR: allocations::Watched<mimalloc::MiMalloc> =
-    allocations::Watched(mimalloc::MiMalloc);
+static ALLOCATOR: allocations::Watched<mimalloc::Mimalloc> =
+    allocations::Watched(mimalloc::Mimalloc);

@@ -31,28 +31,20 @@ impl SpanId {
 impl SpanId {
     /// Its digits. Each request has them written, so they are not formatted.
     pub fn digits(self) -> [u8; 16] {
-        digits_of(self.0)
+        let mut digits = [0; 16];
+        // Two digits for each byte: there is nothing that it could refuse.
+        let _ = hex::encode_to_slice(self.0.to_be_bytes(), &mut digits);
+        digits
     }
 }
 
 impl TraceId {
     /// Its digits.
     pub fn digits(self) -> [u8; 32] {
-        let (mut digits, halves) = ([0; 32], [(self.0 >> 64) as u64, self.0 as u64]);
-        for (half, place) in halves.into_iter().zip(digits.chunks_exact_mut(16)) {
-            place.copy_from_slice(&digits_of(half));
-        }
+        let mut digits = [0; 32];
+        let _ = hex::encode_to_slice(self.0.to_be_bytes(), &mut digits);
         digits
     }
-}
-
-fn digits_of(number: u64) -> [u8; 16] {
-    let mut digits = [0; 16];
-    for (place, digit) in digits.iter_mut().enumerate() {
-        let four = (number >> (60 - 4 * place)) as u8 & 0xf;
-        *digit = if four < 10 { b'0' + four } else { b'a' + four - 10 };
-    }
-    digits
 }
 
 impl Default for SpanId {

@@ -29,7 +29,14 @@ pub static DATABASE_DURATION: Instrument = Instrument {
     unit: "s",
     description: "Time of a statement, until its last row was read",
     kind: SECONDS,
-    labels: &["service", "db.namespace", "db.operation.name", "error.type"],
+    labels: &[
+        "service",
+        "db.namespace",
+        "db.operation.name",
+        "error.type",
+        "server.address",
+        "server.port",
+    ],
 };
 
 pub static MODEL_DURATION: Instrument = Instrument {
@@ -75,7 +82,7 @@ pub static QUEUED: Instrument = Instrument {
 pub static ENDED: Instrument = Instrument {
     name: "wasm_host.requests.ended",
     unit: "{request}",
-    description: "Requests by how they ended: served, failed, or left by their client",
+    description: "Requests by how they ended: served, failed, refused by the host, or left by their client",
     kind: Kind::Counter,
     labels: &["service", "how"],
 };

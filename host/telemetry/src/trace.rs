@@ -9,7 +9,7 @@ mod shared;
 mod shown;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use crate::{Batch, Telemetry};
 
 pub use self::active::{ActiveSpan, Operation};
 pub use self::shared::size;
-use self::shared::{Shared, decide};
+use self::shared::{Shared, Wanted, decide};
 use self::shown::bare;
 pub use self::shown::bounded;
 
@@ -52,7 +52,8 @@ pub struct Trace {
     begun: AtomicU64,
     answered: AtomicU64,
     has_ended: AtomicBool,
-    is_recorded: AtomicBool,
+    /// A [`Wanted`].
+    wanted: AtomicU8,
     /// What was decided at its end, if nothing was done for it until then.
     kept: OnceLock<Option<Kept>>,
     shared: OnceLock<Arc<Shared>>,
@@ -109,7 +110,7 @@ impl Trace {
             None => (span.begins(), None, None, None),
         };
         let (method, uri, began) = (method.clone(), uri.clone(), Instant::now());
-        let (admitted, begun, answered, has_ended, is_recorded, kept, shared) = Default::default();
+        let (admitted, begun, answered, has_ended, wanted, kept, shared) = Default::default();
         Self {
             telemetry,
             id,
@@ -125,7 +126,7 @@ impl Trace {
             begun,
             answered,
             has_ended,
-            is_recorded,
+            wanted,
             kept,
             shared,
         }
@@ -212,10 +213,23 @@ impl Trace {
 
     /// Keep all of it, whatever comes of it: a recording leads to it.
     pub fn keep(&self) {
-        self.is_recorded.store(true, Ordering::Relaxed);
+        self.want(Wanted::Always);
+    }
+
+    /// Keep all of it if it fails, however many do: a recording leads to it then.
+    pub fn keep_if_failed(&self) {
+        self.want(Wanted::IfFailed);
+    }
+
+    fn want(&self, wanted: Wanted) {
+        self.wanted.fetch_max(wanted as u8, Ordering::Relaxed);
         if let Some(shared) = self.shared.get() {
-            shared.keep();
+            shared.want(wanted);
         }
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted::of(self.wanted.load(Ordering::Relaxed))
     }
 
     fn shared(&self) -> Arc<Shared> {
@@ -226,9 +240,7 @@ impl Trace {
                 // What comes behind the end follows it.
                 true => Shared::after(telemetry, id, sampled, self.kept.get().copied().flatten()),
             };
-            if self.is_recorded.load(Ordering::Relaxed) {
-                shared.keep();
-            }
+            shared.want(self.wanted());
             Arc::new(shared)
         });
         shared.clone()
@@ -260,9 +272,8 @@ impl Trace {
         let kept = match self.shared.get() {
             Some(shared) => shared.close(|| self.spans(ended, duration), is_slow),
             None => {
-                let is_recorded = self.is_recorded.load(Ordering::Relaxed);
                 let (telemetry, id, sampled) = (self.telemetry, self.id, self.sampled);
-                let kept = decide(telemetry, failed, is_slow, id, sampled, is_recorded);
+                let kept = decide(telemetry, failed, is_slow, id, sampled, self.wanted());
                 if let Some(why) = kept {
                     let spans = self.spans(ended, duration);
                     self.telemetry.batch(Batch { spans, why, dropped: 0 });

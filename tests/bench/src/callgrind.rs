@@ -2,8 +2,7 @@
 //! idle one, which no clock is.
 //!
 //! Below valgrind the pool of instances cannot be reserved, so instances are allocated one by one; what is counted of
-//! an instance's start is therefore more than in real life. And every turn of an instance takes so long that it goes
-//! on in the threads for guests that compute, which costs a tenth more.
+//! an instance's start is therefore more than in real life.
 
 use std::collections::HashMap;
 use std::fs;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -34,6 +34,21 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Bytes> {
+        let (status, body) = self.exchange(method, path, headers, body).await?;
+        if !status.is_success() {
+            bail!("{path} was answered with {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(body)
+    }
+
+    /// An answer of any status.
+    pub(crate) async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes)> {
         self.sender.ready().await?;
         let mut request = Request::builder().method(method).uri(path).header("host", &self.address);
         for (name, value) in headers {
@@ -42,10 +57,7 @@ impl Client {
         let response = self.sender.send_request(request.body(Full::new(body))?).await?;
         let status = response.status();
         let body = response.into_body().collect().await.context("the answer broke off")?.to_bytes();
-        if !status.is_success() {
-            bail!("{path} was answered with {status}: {}", String::from_utf8_lossy(&body));
-        }
-        Ok(body)
+        Ok((status, body))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -97,6 +97,13 @@ impl Control {
         let answer: Value = serde_json::from_slice(&answer)?;
         let verdict = answer.get("verdict").and_then(Value::as_str);
         (verdict == Some("activated")).then_some(()).with_context(|| format!("{answer}"))
+    }
+
+    /// Send spans as OTLP; the status, and what it says.
+    pub(crate) async fn traces(&mut self, spans: Bytes) -> Result<(StatusCode, Bytes)> {
+        let headers =
+            [("authorization", &*self.authorization), ("content-type", "application/x-protobuf")];
+        self.client.exchange(Method::POST, "/v1/traces", &headers, spans).await
     }
 }
 

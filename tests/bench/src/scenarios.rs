@@ -3,6 +3,7 @@
 mod files;
 mod forecast;
 mod hello;
+mod ingest;
 mod neighbours;
 mod request;
 mod start;
@@ -19,8 +20,8 @@ use crate::{Effort, Setting, wrk};
 pub(crate) const REQUEST: &str = "request";
 
 /// In the order in which they run.
-pub(crate) const NAMES: [&str; 8] =
-    ["hello", "forecast", "tokens", "files", "swap", "neighbours", "start", REQUEST];
+pub(crate) const NAMES: [&str; 9] =
+    ["hello", "forecast", "tokens", "files", "swap", "neighbours", "ingest", "start", REQUEST];
 
 pub(crate) async fn run(name: &str, setting: &Setting) -> Result<Vec<Row>> {
     match name {
@@ -30,6 +31,7 @@ pub(crate) async fn run(name: &str, setting: &Setting) -> Result<Vec<Row>> {
         "files" => files::run(setting).await,
         "swap" => swap::run(setting).await,
         "neighbours" => neighbours::run(setting).await,
+        "ingest" => ingest::run(setting).await,
         "start" => start::run(setting).await,
         _ => request::run(setting).await,
     }

@@ -66,6 +66,15 @@ async fn no_queue_at_all_is_503_at_once() {
     let (statuses, _) = all_at_once(&host.address, "/greedy/slow?500", 10).await;
     assert_eq!(count(&statuses, 200) + count(&statuses, 503), 10, "{statuses:?}");
     assert!(count(&statuses, 200) >= 1 && count(&statuses, 503) >= 1, "{statuses:?}");
+    // What the host refused is counted apart from what the service did.
+    nothing_in_flight(&host, "greedy").await;
+    let service = host.service("greedy").await;
+    let ended = ["served", "refused", "failed", "cancelled"].map(|how| service[how].as_u64());
+    let (served, refused) = (count(&statuses, 200) as u64, count(&statuses, 503) as u64);
+    assert_eq!(ended, [Some(served), Some(refused), Some(0), Some(0)], "{service}");
+    let metrics = host.ask("GET", "/metrics", &[], "").await;
+    let line = format!("{{service=\"greedy\",how=\"refused\"}} {refused}.0\n");
+    assert!(metrics.text().contains(&line), "{}", metrics.text());
 }
 
 // Fault (Too much at once): no instance left | waits for one, then refuses | 503 with `Retry-After` | nothing
@@ -75,6 +84,8 @@ async fn instances_that_run_out_are_503() {
     let held = [hold_an_instance(&host).await, hold_an_instance(&host).await];
     let (statuses, _) = all_at_once(&host.address, "/greedy/", 10).await;
     assert_eq!(statuses, [503; 10]);
+    let service = host.service("greedy").await;
+    assert_eq!((&service["refused"], &service["failed"]), (&10.into(), &0.into()), "{service}");
     // They are the instances of one service.
     assert_eq!(host.get("/good/").await.status, 200);
     drop(held);

@@ -183,6 +183,16 @@ async fn guests_that_compute_leave_the_threads_that_serve() {
     wasm_host_tests::eventually("the loops to end", gone).await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn without_threads_of_their_own_guests_that_compute_stay_and_are_ended_all_the_same() {
+    let app = App::new(&format!("{SERVICES}[limits]\ncompute-threads = 0\n"));
+    let host = app.serve().await;
+    assert_eq!(host.get("/bad/loop").await.status, 504);
+    assert_eq!(host.get("/good/").await.status, 200);
+    assert_eq!(host.processor_time("compute"), 0, "there are threads for them");
+}
+
 // Fault (Guests): guests that compute when they start | the same | the others' clients: their answers | nothing
 #[cfg(target_os = "linux")]
 #[tokio::test]

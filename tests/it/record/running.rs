@@ -71,6 +71,15 @@ async fn the_next_requests_are_kept_with_their_trace_and_those_before_and_after_
         (reply.status == 200).then(|| reply.json())
     });
     assert_eq!(trace.await["recording"]["id"], id);
+    // What the host says of it belongs to its trace.
+    let lines = eventually("the line", async || {
+        let path = format!("/api/logs?search=recorded&trace={}", item["trace"].as_str().unwrap());
+        let lines = host.ask("GET", &path, &[], "").await.json()["items"].as_array()?.clone();
+        (!lines.is_empty()).then_some(lines)
+    });
+    let lines = lines.await;
+    assert_eq!((lines.len(), &lines[0]["service"]), (1, &json!("inner")), "{lines:?}");
+    assert_eq!((&lines[0]["span"], &lines[0]["trace"]), (&item["id"], &item["trace"]));
 
     let listed = run(&app, &["recordings"]).await;
     assert!(listed.contains(id) && listed.contains("GET /headers"), "{listed}");
@@ -156,7 +165,11 @@ async fn what_is_asked_for_wrongly_is_refused_with_the_reason() {
     let app = App::new(HOSTILE);
     let host = app.serve().await;
     for (body, status, why) in [
-        (r#"{"service":"innner","requests":1}"#, 404, "There is no service innner."),
+        (
+            r#"{"service":"innner","requests":1}"#,
+            404,
+            "There is no service innner; there are caller, inner.",
+        ),
         (r#"{"service":"inner","requests":0}"#, 400, "a number from 1 to 1000"),
         (r#"{"service":"inner","requests":1,"only":"errors"}"#, 400, "`all` or `failures`"),
         (r#"{"service":"inner","requests":1,"until":1}"#, 400, "unknown field `until`"),

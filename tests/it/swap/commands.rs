@@ -78,7 +78,7 @@ async fn what_is_rejected_is_exit_code_1_with_the_reason() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json(&output)["verdict"], "rejected");
     let output = app.run(&["swap", "app", "gone.wasm"]).await;
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(64));
     assert!(text(&output.stderr).contains("cannot read the component gone.wasm"));
     assert_eq!(answers(&host).await, "one");
 }

@@ -83,3 +83,34 @@ async fn the_page_is_in_the_program_and_runs_nothing_of_others() {
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     assert_eq!(client::send(&host.admin, "GET", "/../Cargo.toml", &[], "").await.status, 401);
 }
+
+// Fault (Telemetry): an old or wrong link in a browser | tells the person, in words, the command that prints a new one | a page; programs get the problem document | nothing
+#[tokio::test]
+async fn a_wrong_link_is_a_page_for_a_person_and_a_problem_for_a_program() {
+    let host = App::new(TWO).serve().await;
+    let ask = async |path: &str, accept: &str| {
+        client::send(&host.admin, "GET", path, &[("accept", accept)], "").await
+    };
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = ask("/login?t=00", browser).await;
+    assert_eq!(
+        (page.status.as_u16(), page.header("content-type")),
+        (401, "text/html; charset=utf-8")
+    );
+    assert!(page.text().contains("<pre>wasm-host dashboard</pre>"), "{}", page.text());
+    assert!(page.text().contains("not of the host that runs now"), "{}", page.text());
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(!page.text().contains("<script") && !page.text().contains("style="), "{}", page.text());
+    for accept in ["application/json", "*/*", "application/problem+json"] {
+        let problem = ask("/login?t=00", accept).await;
+        assert_eq!(problem.header("content-type"), "application/problem+json", "{accept}");
+        assert_eq!(problem.json()["status"], 401);
+    }
+    // What stands in an address is text.
+    let cookie = signed_in(&host).await;
+    let headers = [("accept", browser), ("cookie", &*cookie)];
+    let absent = client::send(&host.admin, "GET", "/api/resources/a&lt;b", &headers, "").await;
+    assert_eq!(absent.status, 404);
+    assert!(absent.text().contains("There is no service a&amp;lt;b;"), "{}", absent.text());
+}

@@ -185,3 +185,35 @@ async fn a_variable_of_opentelemetry_that_cannot_be_used_is_told_by_check_as_by_
         assert!(told.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{command}: {told}");
     }
 }
+
+/// A service that there is not, at the prompt: an empty answer would not tell.
+#[tokio::test]
+async fn a_service_that_there_is_not_is_told_with_those_there_are() {
+    let app = App::new(TWO);
+    let host = app.serve().await;
+    assert_eq!(host.get("/inner/print").await.status, 204);
+    trace(&host, "service=inner", |_| true).await;
+    for arguments in [
+        &["logs", "innner"][..],
+        &["logs", "inner", "innner"],
+        &["logs", "--follow", "innner"],
+        &["traces", "--service", "innner"],
+        &["export", "--service", "innner", "out.zip"],
+        &["describe", "innner"],
+        &["record", "innner"],
+        &["record", "innner", "--stop"],
+        &["wait", "innner"],
+    ] {
+        let output = app.run(arguments).await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        let told = told.to_lowercase();
+        assert!(told.contains("there is no service innner; there are caller, inner"), "{told}");
+    }
+    // It has printed nothing, and is a service.
+    assert!(app.run(&["logs", "caller"]).await.status.success());
+    for path in ["/api/logs?service=innner", "/api/traces?follow=true&service=innner"] {
+        assert_eq!(host.ask("GET", path, &[], "").await.status, 404, "{path}");
+    }
+    assert_eq!(host.ask("DELETE", "/api/telemetry?service=innner", &[], "").await.status, 404);
+}

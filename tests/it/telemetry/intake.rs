@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wasm_host_tests::client::{self, Reply};
 use wasm_host_tests::host::{App, Host, root};
 use wasm_host_tests::postgres::Postgres;
-use wasm_host_tests::{eventually, opentelemetry};
+use wasm_host_tests::{eventually, export, opentelemetry};
 
 use super::{TWO, is_below, span, trace};
 
@@ -111,9 +111,13 @@ async fn telemetry_of_others_needs_the_key_or_the_token_and_the_answer_says_how_
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("authorization=Bearer%20KEY"), "{detail}");
         assert!(detail.contains("intake-key = \"${OTLP_KEY}\""), "{detail}");
+        assert!(detail.starts_with("There is no key"), "{detail}");
         let wrong = bearer(&KEY.replace('0', "1"));
         let denied = send(&host, path, &[JSON, ("authorization", &wrong)], &body).await;
         assert_eq!(denied.status, 401, "{path}");
+        let problem = denied.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("This is not the key for telemetry: "), "{detail}");
     }
     for given in [bearer(KEY), host.authorization()] {
         let taken = send(&host, "/v1/traces", &[JSON, ("authorization", &given)], &body).await;
@@ -265,4 +269,40 @@ async fn nothing_is_taken_where_telemetry_is_off() {
     let sent = send(&host, "/v1/traces", &[JSON, ("authorization", &bearer(KEY))], body).await;
     assert_eq!(sent.status, 404);
     assert!(sent.text().contains("enabled = false"), "{}", sent.text());
+}
+
+#[tokio::test]
+async fn what_others_are_called_is_chosen_by_as_a_service_is() {
+    let app = app("");
+    let host = app.serve().await;
+    let (one, two) = ("1".repeat(32), "3".repeat(32));
+    for (service, trace) in [("walker", &one), ("runner", &two)] {
+        let body = spans(service, "go", trace, &"2".repeat(16)).to_string();
+        let headers = [JSON, ("authorization", &*bearer(KEY))];
+        assert_eq!(send(&host, "/v1/traces", &headers, body).await.status, 200);
+        trace_of(&host, service).await;
+    }
+    let others = async || {
+        let all = host.ask("GET", "/api/resources", &[], "").await.json();
+        all["others"].as_array().unwrap().clone()
+    };
+    eventually("their names", async || (others().await == ["runner", "walker"]).then_some(()))
+        .await;
+    let exported = app.run(&["export", "--service", "walker", "walker.zip"]).await;
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let files = export::files(&std::fs::read(app.path().join("walker.zip")).unwrap());
+    let traces = export::lines(&files["traces.ndjson"]);
+    assert_eq!((traces.len(), &traces[0]["trace"]), (1, &json!(one)));
+    let listed = app.run(&["traces", "--service", "walker"]).await;
+    assert!(String::from_utf8(listed.stdout).unwrap().contains(&one));
+    let cleared = host.ask("DELETE", "/api/telemetry?service=walker", &[], "").await;
+    assert_eq!(cleared.status, 200);
+    eventually("it to be forgotten", async || (others().await == ["runner"]).then_some(())).await;
+    let listed = app.run(&["traces", "--service", "walker"]).await;
+    let told = String::from_utf8(listed.stderr).unwrap();
+    assert!(told.contains("no service walker; there are caller, inner, runner"), "{told}");
+}
+
+async fn trace_of(host: &Host, service: &str) -> Value {
+    trace(host, &format!("service={service}"), |_| true).await
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { assertNothingIsCut } from '../../e2e/cut.mjs';
 import { chatTrace, failedTrace, launch, modelSpan, open, picture } from './browser.mjs';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -75,6 +76,22 @@ for (const [where, viewport] of [
     });
   }
 }
+
+test('no page cuts anything off, on a phone, a tablet or a desk', async () => {
+  const host = await open(browser);
+  const { page } = host;
+  try {
+    for (const [name, hash, sign] of pages(host.fake)) {
+      await assertNothingIsCut(page, name, async () => {
+        await host.go(hash);
+        await page.locator(sign).first().waitFor();
+      });
+    }
+    host.assertNoProblems();
+  } finally {
+    await host.close();
+  }
+});
 
 test('dialogs, the signed-out page and lost streams are accessible', async () => {
   const host = await open(browser);

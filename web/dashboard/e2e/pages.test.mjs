@@ -151,6 +151,18 @@ test('figures of services are live, and what is down is counted', async () => {
   host.assertNoProblems();
 });
 
+test('what a demo stands in for is amber, and not counted as down', async () => {
+  const { page } = host;
+  await page.locator('.services .badge.warn').getByText('standing in').waitFor();
+  await page.locator('.backends .badge.warn').getByText('standing in').waitFor();
+  await page.getByText('its demo stands in').waitFor();
+  assert.equal(await page.getByLabel(/^\d+ down$/).count(), 0);
+  await host.go('#/resources?view=graph');
+  await page.locator('.node.backend').first().waitFor();
+  assert.equal(await page.locator('.node.warn').count(), 2);
+  host.assertNoProblems();
+});
+
 test('the graph shows services, backends and what flows', async () => {
   const { fake, page } = host;
   await host.go('#/resources?view=graph');
@@ -207,6 +219,25 @@ test('what fails is told with its reason, and tried again', async () => {
   await notice.getByRole('button', { name: 'Try again' }).click();
   await page.getByRole('heading', { name: 'http.server.request.duration' }).waitFor();
   host.assertNoProblems(/500/);
+});
+
+test('who else sends telemetry is in every filter, with a colour of its own', async () => {
+  const { page } = host;
+  const all = ['All services', 'apiservice', 'demo-ollama', 'ollamaservice', 'react', 'browser', 'walker'];
+  const options = () => page.getByLabel('Service', { exact: true }).locator('option').allInnerTexts();
+  for (const at of ['#/logs', '#/traces']) {
+    await host.go(at);
+    await eventually(page, 'the services', options, (seen) => seen.join() === all.join());
+  }
+  await host.go('#/resources');
+  await page.getByRole('button', { name: 'Settings' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Settings' });
+  assert.deepEqual(await dialog.locator('option').allInnerTexts(), all);
+  await dialog.getByLabel('Service').selectOption('browser');
+  await dialog.getByRole('button', { name: 'Delete…' }).click();
+  await dialog.getByRole('button', { name: 'Delete for good' }).click();
+  await dialog.getByText('The telemetry of browser is deleted.').waitFor();
+  host.assertNoProblems();
 });
 
 test('telemetry is deleted after a question', async () => {

@@ -22,7 +22,7 @@ fn tools() -> PathBuf {
 
 /// Installs the tools, unless those that are named now are there.
 pub(crate) fn install() -> Result<()> {
-    python::install(PARENT, &tools())
+    python::install(PARENT, &tools()).map(|_| ())
 }
 
 /// A component that a `build.py` makes.

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::upstream::{CallTarget, Fallback};
 use super::{Address, Client, Ollama, OllamaConfig, Options, Terms, Upstream};
-use crate::backend::{Backend, Complaint, Host, asked, what_calls_do};
+use crate::backend::{Backend, Condition, Host, Looked, asked, what_calls_do};
 use crate::breaker;
 use crate::granted::Granted;
 
@@ -49,16 +49,16 @@ impl Backend for Models {
         granted.with::<Ollama>(self.client.clone())
     }
 
-    fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a> {
+    fn condition<'a>(&'a self, name: &'a str) -> Looked<'a> {
         Box::pin(async move {
             match asked(self.upstream.check()).await {
-                Some(CallTarget::Server) => None,
-                Some(CallTarget::Fallback) => {
-                    Some(format!("no Ollama answers for {name}; its demo stands in"))
-                }
+                Some(CallTarget::Server) => Condition::Up,
+                Some(CallTarget::Fallback) => Condition::StandingIn(format!(
+                    "no Ollama answers for {name}; its demo stands in"
+                )),
                 _ => {
                     let calls = what_calls_do(self.upstream.is_open());
-                    Some(format!("no Ollama answers for {name}{calls}"))
+                    Condition::Down(format!("no Ollama answers for {name}{calls}"))
                 }
             }
         })
@@ -66,6 +66,10 @@ impl Backend for Models {
 
     fn calls(&self) -> usize {
         self.client.live_calls()
+    }
+
+    fn is_stood_in_for(&self) -> bool {
+        self.upstream.target() == CallTarget::Fallback
     }
 
     fn breaker(&self) -> Option<breaker::Reading> {

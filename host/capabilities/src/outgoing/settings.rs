@@ -49,6 +49,15 @@ pub struct Rule {
     port: u16,
 }
 
+/// What a rule names, for what is outside of the host and guards the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Public addresses: of a name, or all of them.
+    Public,
+    /// One address or all of a network.
+    Network(IpNet),
+}
+
 /// How a host is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -133,6 +142,14 @@ impl AllowList {
     /// Whether some rule needs certificates.
     pub fn uses_tls(&self) -> bool {
         self.0.iter().any(|rule| rule.scheme == Scheme::Https)
+    }
+
+    /// Which addresses and ports its rules lead to.
+    pub fn destinations(&self) -> impl Iterator<Item = (Destination, u16)> {
+        self.0.iter().map(|rule| match &rule.host {
+            Host::Any | Host::Name(_) | Host::Suffix(_) => (Destination::Public, rule.port),
+            Host::Network(network) => (Destination::Network(*network), rule.port),
+        })
     }
 
     #[cfg(test)]

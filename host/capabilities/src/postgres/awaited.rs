@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
 use super::{PgDatabase, Postgres};
-use crate::backend::{Backend, Complaint, asked, what_calls_do};
+use crate::backend::{Backend, Condition, Looked, asked, what_calls_do};
 use crate::breaker;
 use crate::context::RequestContext;
 use crate::granted::Granted;
@@ -76,21 +76,23 @@ impl Backend for Awaited {
         granted.with::<Postgres>(Arc::new(self.of_service(service)))
     }
 
-    fn complaint<'a>(&'a self, name: &'a str) -> Complaint<'a> {
+    fn condition<'a>(&'a self, name: &'a str) -> Looked<'a> {
         Box::pin(async move {
             let Some(database) = self.get() else {
-                let why = self.why_missing()?;
-                return Some(format!("the database {name} is missing: {why}; it is tried again"));
+                // It may have come up meanwhile.
+                return self.why_missing().map_or(Condition::Up, |why| {
+                    let what = format!("the database {name} is missing: {why}; it is tried again");
+                    Condition::Down(what)
+                });
             };
             match asked(database.check()).await {
-                Some(Ok(())) => {
-                    let why = database.why_full()?;
-                    Some(format!("the database {name} is full: {why}"))
-                }
+                Some(Ok(())) => database.why_full().map_or(Condition::Up, |why| {
+                    Condition::Down(format!("the database {name} is full: {why}"))
+                }),
                 answer => {
                     tracing::debug!(database = name, "{answer:?}");
                     let calls = what_calls_do(database.is_open());
-                    Some(format!("the database {name} does not answer{calls}"))
+                    Condition::Down(format!("the database {name} does not answer{calls}"))
                 }
             }
         })

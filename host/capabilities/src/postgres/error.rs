@@ -12,6 +12,7 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use super::backend::{Error, SqlError};
 use super::pooled::Unusable;
+use crate::context::RequestContext;
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::allocations::{Exceeded, within};
 
@@ -27,14 +28,20 @@ pub(super) enum Cause {
 }
 
 /// An error of a statement on an established connection.
-pub(super) fn of_statement(error: sqlx::Error, timeout: Duration) -> Error {
+pub(super) fn of_statement(
+    error: sqlx::Error,
+    timeout: Duration,
+    caller: &RequestContext,
+) -> Error {
     match error {
         sqlx::Error::Database(error) => match error.try_downcast::<PgDatabaseError>() {
             Ok(error) => of_server(&error, timeout),
             Err(_) => Error::Unavailable("the database failed in an unknown way".to_string()),
         },
         error => {
-            tracing::warn!(error = kind(&error), "lost a database connection");
+            let (service, request, trace_id) = whose(caller);
+            let error = kind(&error);
+            tracing::warn!(service, request, trace_id, error, "lost a database connection");
             Error::Unavailable("the connection to the database was lost".to_string())
         }
     }
@@ -45,13 +52,33 @@ pub(super) fn given_up() -> Error {
     Error::Unavailable("the database server cannot be reached, and is tried again soon".to_string())
 }
 
-/// An error of connecting. `is_news` if the last attempt succeeded: a server that is down is not
+/// For lines of the log that are said on behalf of a request: its service, its id, and its trace, which is none for what
+/// the host asks itself.
+fn whose(caller: &RequestContext) -> (Option<&str>, &str, u128) {
+    let service = caller.served().map(|served| &*served.service);
+    (service, caller.id(), caller.trace().id().0)
+}
+
+/// An error of connecting. `news`: for which request, if the last attempt succeeded: a server that is down is not
 /// worth a line of the log for each request.
-pub(super) fn of_connect(error: &sqlx::Error, database: &str, is_news: bool) -> Error {
+pub(super) fn of_connect(
+    error: &sqlx::Error,
+    database: &str,
+    news: Option<&RequestContext>,
+) -> Error {
     let code = code(error);
-    if is_news {
-        let error = kind(error);
-        tracing::warn!(database, error, sqlstate = code, "cannot connect to a database");
+    if let Some(caller) = news {
+        let (service, request, trace_id) = whose(caller);
+        let (error, sqlstate) = (kind(error), code);
+        tracing::warn!(
+            service,
+            request,
+            trace_id,
+            database,
+            error,
+            sqlstate,
+            "cannot connect to a database"
+        );
     }
     Error::Unavailable(match code {
         Some(code) => format!("the database server refuses connections (SQLSTATE {code})"),
@@ -63,11 +90,11 @@ pub(super) fn of_connect(error: &sqlx::Error, database: &str, is_news: bool) -> 
 pub(super) fn of_unusable(
     error: &Unusable,
     database: &str,
-    is_news: bool,
+    news: Option<&RequestContext>,
     waited: Duration,
 ) -> Error {
     let text = match error {
-        Unusable::Sql(error) => return of_connect(error, database, is_news),
+        Unusable::Sql(error) => return of_connect(error, database, news),
         Unusable::Torn => {
             "the connection pooler in front of the database does not keep transactions together; \
              set its pool_mode to transaction or session"
@@ -79,8 +106,9 @@ pub(super) fn of_unusable(
             waited.as_secs_f32()
         ),
     };
-    if is_news {
-        tracing::warn!(database, "{text}");
+    if let Some(caller) = news {
+        let (service, request, trace_id) = whose(caller);
+        tracing::warn!(service, request, trace_id, database, "{text}");
     }
     Error::Unavailable(text)
 }

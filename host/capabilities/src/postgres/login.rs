@@ -49,6 +49,10 @@ impl Login {
         Self { address, is_pooled: AtomicBool::new(false), names_are_taken: Arc::default() }
     }
 
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     pub(super) fn database(&self) -> &str {
         self.address.database()
     }

@@ -20,7 +20,7 @@ use super::pooled::Unusable;
 use super::room::Room;
 use super::statement::{self, Task, Work};
 use super::url::Address;
-use super::{error, run, transaction};
+use super::{error, run, seen, transaction};
 use crate::breaker::{self, Breaker};
 use crate::context::RequestContext;
 use wasm_host_limits::postgres as limits;
@@ -43,7 +43,7 @@ impl PgDatabase {
             control: Arc::new(Control::new(login.clone())),
             administrator: OnceLock::new(),
             room: OnceLock::new(),
-            database: login.database().into(),
+            database: Arc::new(seen::Place::of(login.address())),
             login,
             config,
             places: Places::new(connections),
@@ -171,8 +171,8 @@ impl Database for PgDatabase {
 
 pub(super) struct Pool {
     login: Arc<Login>,
-    /// Its name, for what is seen of statements.
-    pub(super) database: Arc<str>,
+    /// For what is seen of statements.
+    pub(super) database: Arc<seen::Place>,
     pub(super) config: PoolConfig,
     pub(super) control: Arc<Control>,
     administrator: OnceLock<Administrator>,
@@ -192,7 +192,7 @@ impl Pool {
     /// Run a statement outside any transaction. A task of its own: the caller may be gone at any
     /// time, and the connection must still come back in a known state.
     async fn serve(self: Arc<Self>, user: User, mut task: Task) {
-        let acquired = task.stop.or_unwanted(self.acquire(user)).await;
+        let acquired = task.stop.or_unwanted(self.acquire(user, task.seen.request())).await;
         match acquired {
             Err(error) => task.finish(Err(error)),
             Ok(mut lease) => {
@@ -210,7 +210,11 @@ impl Pool {
         }
     }
 
-    pub(super) async fn acquire(self: &Arc<Self>, user: User) -> Result<Lease, Error> {
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        user: User,
+        caller: &RequestContext,
+    ) -> Result<Lease, Error> {
         let place = match self.places.free(user) {
             Some(place) => place,
             None => timeout(self.config.acquire_timeout, self.places.next(user))
@@ -226,7 +230,7 @@ impl Pool {
             let connection = match idle {
                 None => {
                     let made_room = self.make_room();
-                    self.open(user, made_room).await?
+                    self.open(user, made_room, caller).await?
                 }
                 Some(connection) if connection.is_doubtful(&self.login) => continue,
                 Some(mut connection) => {
@@ -281,7 +285,12 @@ impl Pool {
         self.room.get()
     }
 
-    async fn open(&self, user: User, made_room: bool) -> Result<Connection, Error> {
+    async fn open(
+        &self,
+        user: User,
+        made_room: bool,
+        caller: &RequestContext,
+    ) -> Result<Connection, Error> {
         let pass = self.breaker.admit().map_err(|_| error::given_up())?;
         let database = self.login.database();
         let opened = self.connect(user, made_room).await;
@@ -298,7 +307,8 @@ impl Pool {
             Err(_) => pass.failed(),
         }
         opened.map_err(|error| {
-            error::of_unusable(&error, database, !was_down, self.config.connect_timeout)
+            let news = (!was_down).then_some(caller);
+            error::of_unusable(&error, database, news, self.config.connect_timeout)
         })
     }
 

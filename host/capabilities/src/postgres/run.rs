@@ -127,7 +127,7 @@ pub(super) async fn run(
         (None, Some(refused), _) => Err(refused),
         (None, None, Err(error)) => {
             let was_ended = error::is_ended(&error);
-            let error = error::of_statement(error, time);
+            let error = error::of_statement(error, time, task.seen.request());
             Err(match pool.room().and_then(Room::why_full) {
                 Some(why) => room::explained(error, was_ended, &why),
                 None if pooled && alone => error::of_pooled(error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::backend::Error;
 use super::statement::Work;
+use super::url::Address;
 use crate::context::RequestContext;
 use crate::sql::{tokens, without_values};
 use wasm_host_telemetry::attributes as names;
@@ -18,7 +19,31 @@ pub(super) struct Seen {
     request: RequestContext,
     operation: &'static str,
     gives_rows: bool,
-    database: Arc<str>,
+    database: Arc<Place>,
+}
+
+/// A database as statements are seen to ask it. Those of several servers may have one name.
+#[derive(Debug)]
+pub(super) struct Place {
+    name: String,
+    server: String,
+    /// None: it has a socket.
+    port: Option<u16>,
+    /// As a label.
+    port_text: String,
+}
+
+impl Place {
+    pub(super) fn of(address: &Address) -> Self {
+        let (name, server) = (address.database().to_owned(), address.host().to_owned());
+        let port = address.port();
+        Self {
+            name,
+            server,
+            port,
+            port_text: port.map(|port| port.to_string()).unwrap_or_default(),
+        }
+    }
 }
 
 /// The operations that are told apart. A function's name or a typing mistake would make a series of its own.
@@ -32,17 +57,25 @@ impl Seen {
         request: &RequestContext,
         work: &Work,
         gives_rows: bool,
-        database: &Arc<str>,
+        database: &Arc<Place>,
     ) -> Self {
         let operation = operation(work.text());
         let mut span = request.span(operation, Kind::Client);
         if span.is_seen() {
             span.set(names::DB_SYSTEM, "postgresql");
-            span.set(names::DB_NAMESPACE, database.to_string());
+            span.set(names::DB_NAMESPACE, database.name.clone());
+            span.set(names::SERVER_ADDRESS, database.server.clone());
+            if let Some(port) = database.port {
+                span.set(names::SERVER_PORT, port);
+            }
             span.set(names::DB_OPERATION, operation);
             span.set(names::DB_TEXT, without_values(work.text()));
         }
         Self { span, request: request.clone(), operation, gives_rows, database: database.clone() }
+    }
+
+    pub(super) fn request(&self) -> &RequestContext {
+        &self.request
     }
 
     /// It has a connection.
@@ -74,7 +107,8 @@ impl Seen {
                 kind
             }
         };
-        let labels = [&*served.service, &*self.database, self.operation, &*status];
+        let Place { name, server, port_text, .. } = &*self.database;
+        let labels = [&*served.service, name, self.operation, &*status, server, port_text];
         let seconds = self.span.elapsed().as_secs_f64();
         self.request.trace().measure_call(&DATABASE_DURATION, &labels, seconds);
     }

@@ -17,6 +17,7 @@ use wasm_host_settings::context::{Context, Span};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::disk;
 use wasm_host_settings::file::Table;
+use wasm_host_settings::named::What;
 use wasm_host_settings::resource::{Resource, Wait};
 use wasm_host_settings::secret::BackendUrl;
 use wasm_host_settings::tls::Authorities;
@@ -74,17 +75,20 @@ impl PostgresConfig {
         };
         let ca = database_authorities(cx, &table, url.as_ref().and_then(Option::as_ref));
         let scripts = table.texts(cx, "init").unwrap_or_default();
+        let mut init = Vec::new();
         for script in &scripts {
-            if !disk::is_file(&cx.folder.join(&script.value)) {
+            let path = cx.path(What::Script, script);
+            if !disk::is_file(&path) {
                 cx.error(&script.at, missing_script(cx, &script.value));
             }
+            init.push(path);
         }
         let config = Self {
             line,
             url: url.clone().flatten(),
             ca,
             size_bytes: database_size(cx, &table),
-            init: scripts.iter().map(|script| cx.folder.join(&script.value)).collect(),
+            init,
             pool: table.settings(cx),
         };
         // Never an embedded database in place of the one that was asked for.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
 use super::notices::{self, Caller};
-use super::seen::Seen;
+use super::seen::{Place, Seen};
 use crate::budget::{self, Holdings};
 use crate::context::RequestContext;
 use crate::stream::Parcel;
@@ -96,7 +96,7 @@ pub(super) fn call(
     wants_rows: bool,
     request: RequestContext,
     owner: Option<CancellationToken>,
-    database: &Arc<str>,
+    database: &Arc<Place>,
 ) -> (Task, Pending) {
     let seen = Seen::begin(&request, &work, wants_rows, database);
     let (columns_sender, columns) = oneshot::channel();

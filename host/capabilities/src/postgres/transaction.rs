@@ -49,7 +49,7 @@ pub(super) async fn begin(
     let (sender, receiver) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let begun = async {
-            let mut lease = task.stop.or_unwanted(pool.acquire(user)).await?;
+            let mut lease = task.stop.or_unwanted(pool.acquire(user, &request)).await?;
             match run::run(&mut lease.connection, &pool, &mut task, false).await {
                 Ok(_) => Ok(lease),
                 Err(error) => {

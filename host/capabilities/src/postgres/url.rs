@@ -86,6 +86,16 @@ impl Address {
         Self { options: self.options.clone().database(database) }
     }
 
+    /// The name or address of its server, or the folder of its socket.
+    pub fn host(&self) -> &str {
+        self.options.get_host()
+    }
+
+    /// None: it has a socket and no port.
+    pub fn port(&self) -> Option<u16> {
+        (!self.host().starts_with('/')).then(|| self.options.get_port())
+    }
+
     pub fn database(&self) -> &str {
         self.options.get_database().unwrap_or_default()
     }

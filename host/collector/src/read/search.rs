@@ -53,7 +53,7 @@ impl Reader {
         Ok(Search { services, traces, logs })
     }
 
-    /// The names of services that there are rows of.
+    /// The names of services that there are rows of, so many of each file.
     pub async fn services(&self) -> Result<BTreeSet<String>, ReadError> {
         let turn = self.turn().await?;
         let mut all = BTreeSet::new();
@@ -68,6 +68,25 @@ impl Reader {
             statement.ask(&segment, turn.until, take).await?;
         }
         Ok(all)
+    }
+
+    /// Whether there are rows of a service.
+    pub async fn knows(&self, service: &str) -> Result<bool, ReadError> {
+        let turn = self.turn().await?;
+        for segment in self.segments() {
+            let mut statement = Statement::default();
+            statement.push("select 1 from services where name = ?").bind(service.to_owned());
+            let mut is_there = false;
+            let take = |_| {
+                is_there = true;
+                Ok(false)
+            };
+            statement.ask(&segment, turn.until, take).await?;
+            if is_there {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn services_like(

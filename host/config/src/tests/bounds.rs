@@ -174,8 +174,8 @@ fn every_setting_is_read_from_its_table() {
         "name = \"shop\"\n[http]\n{}[postgres.p]\n{}{}[ollama.o]\n{}[service.a]\n{}\
          component = \"guests/other.wasm\"\n[service.a.cors]\norigins = \"*\"\n{}\
          [service.a.outbound]\nallow = \"https://example.com\"\n{}\
-         [service.f]\nstatic = \"web/dist\"\n{}[watch]\n{}[limits]\n{}[telemetry]\n{}\
-         [replicas]\nurl = \"postgres://app@db/x\"\n{}",
+         [service.f]\nstatic = \"web/dist\"\n{}[registry.localhost]\n{}[watch]\n{}\
+         [limits]\n{}[telemetry]\n{}[replicas]\nurl = \"postgres://app@db/x\"\n{}[deploy]\n{}",
         at_most("http", "http"),
         at_most("postgres.p", "databases of the host's own"),
         at_most("postgres.p", "postgres"),
@@ -184,10 +184,12 @@ fn every_setting_is_read_from_its_table() {
         at_most("service.a.cors", "cors"),
         at_most("service.a.outbound", "outbound"),
         at_most("service.f", "static files"),
+        at_most("registry.localhost", "registry"),
         at_most("watch", "watch"),
         at_most("limits", "limits"),
         at_most("telemetry", "telemetry"),
         at_most("replicas", "replicas"),
+        at_most("deploy", "deploy"),
     );
     let config = Application::new().config(&text);
     let read = config.bounds.into_iter().map(|bound| (bound.table, bound.key, bound.value));

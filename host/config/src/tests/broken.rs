@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn application() -> Application {
+pub(super) fn application() -> Application {
     Application::new().with("PW", "S3CRET").with("EMPTY", "")
 }
 
 #[track_caller]
-fn check(text: &str, expected: &str) {
+pub(super) fn check(text: &str, expected: &str) {
     let rendered = application().rejected(text);
     assert_eq!(rendered, expected.trim_end(), "\n{rendered}");
     // Whatever goes wrong, an editor can jump to it, and no secret is shown.
@@ -342,7 +342,7 @@ wasm-host.toml:16:1: error: service 'three' has both 'component' and 'static'; k
 wasm-host.toml:17:9: error: route '/a/../b' has a part '.' or '..'; browsers resolve those before they ask; write the path that is meant
 wasm-host.toml:18:1: error: service 'four' has neither 'component' nor 'static'; add component = "<crate or .wasm file>" or static = "<folder>"
 wasm-host.toml:19:9: error: route '/a b?x' has a '?' or '#'; only the path of a request is compared; remove the rest
-wasm-host.toml:21:13: error: 'ghcr.io/x/y' is no component; write the name of a crate under components/, or the path of a .wasm file
+wasm-host.toml:21:13: error: 'ghcr.io/x/y' is no component; write the name of a crate under components/, the path of a .wasm file, or oci://HOST/REPOSITORY:TAG
 wasm-host.toml:22:10: error: path 'health' does not start with '/'; did you mean '/health'?
 wasm-host.toml:23:1: error: 'six' is a list; it must be a table, as in [service.<name>]
 "##,

@@ -121,6 +121,7 @@ queue = 12
 memory = "1GiB"
 instances = 13
 threads = 3
+compute-threads = 5
 compile-cpu-timeout = "14s"
 compile-memory = "512MiB"
 "#,
@@ -208,6 +209,7 @@ compile-memory = "512MiB"
         memory_bytes: 1 << 30,
         instances: 13,
         threads: 3,
+        compute_threads: 5,
         compile_cpu: Duration::from_secs(14),
         compile_memory_bytes: 512 << 20,
         ..HostLimits::default()

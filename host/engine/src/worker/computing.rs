@@ -11,7 +11,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -26,18 +26,30 @@ use wasm_host_system::threads;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The process has one set of processors. None: no thread could be started; guests then compute where they are.
-static COMPUTING: LazyLock<Option<Runtime>> = LazyLock::new(|| match start() {
-    Ok(runtime) => Some(runtime),
-    Err(error) => {
-        tracing::warn!("guests that compute share the threads that serve: {error}");
-        None
+/// The process has one set of processors. None: there are to be no threads, or none could be started; guests then
+/// compute where they are.
+static COMPUTING: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+    let threads = MOST.load(Ordering::Relaxed).min(threads::count(0));
+    if threads == 0 {
+        return None;
     }
+    start(threads)
+        .inspect_err(|error| {
+            tracing::warn!("guests that compute share the threads that serve: {error}");
+        })
+        .ok()
 });
 
-fn start() -> io::Result<Runtime> {
+static MOST: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Have at most so many threads for guests that compute. To be called before the first instance is made.
+pub fn most_threads(most: usize) {
+    MOST.store(most, Ordering::Relaxed);
+}
+
+fn start(threads: usize) -> io::Result<Runtime> {
     Builder::new_multi_thread()
-        .worker_threads(threads::count(0))
+        .worker_threads(threads)
         .thread_name("compute")
         .on_thread_start(|| {
             // To be less urgent needs no privilege. Without it, they merely share.

@@ -64,7 +64,7 @@ pub(super) async fn run(starting: Starting) {
 
 /// Make an instance. One that could not be made counts no more when this returns.
 async fn make(queue: &HandlerQueue) -> wasmtime::Result<Made> {
-    let state = queue.policy.enter()?;
+    let state = queue.policy.enter().await?;
     make_for(queue, &state).await.inspect_err(|_| {
         // What computed for it, or looks at all instances, may let go of it a moment later.
         state.leave_silently();

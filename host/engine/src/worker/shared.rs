@@ -117,9 +117,9 @@ impl Shared {
         Ok(instance)
     }
 
-    /// One that does nothing is to end, as there is room for no other one.
-    pub(super) fn make_room(&self) {
-        let _ = self.instances().iter().any(|instance| instance.make_way());
+    /// One that does nothing is to end, as there is room for no other one. Whether one does.
+    pub(super) fn make_room(&self) -> bool {
+        self.instances().iter().any(|instance| instance.make_way())
     }
 
     /// One could not be made although there was room: the memory, say, or the host's places are used up.

@@ -84,11 +84,6 @@ impl Export {
         places: &Arc<Semaphore>,
         stopping: CancellationToken,
     ) -> Result<Response<WasiBody>, Failure> {
-        if let Some(service) = &self.asked.service
-            && !self.status.services().iter().any(|it| it.service == *service)
-        {
-            return Err(Failure::new(Kind::NoService, format!("There is no service {service}.")));
-        }
         let Ok(place) = places.clone().try_acquire_owned() else {
             let why = "Another export is being made, and there is one at a time; try again later.";
             return Err(Failure::new(Kind::Busy, why));

@@ -76,13 +76,14 @@ pub(super) fn may<B>(
 
 /// Let in a request that has the token.
 pub(super) fn has_token<B>(request: &Request<B>, token: &Token) -> Result<(), Failure> {
-    if given(request.headers()).is_some_and(|given| token.is(given)) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Kind::Unauthorised,
-        "Send `authorization: Bearer TOKEN` with the token from control.json in the state folder.",
-    ))
+    let how =
+        "send `authorization: Bearer TOKEN` with the token from control.json in the state folder";
+    let why = match given(request.headers()) {
+        Some(given) if token.is(given) => return Ok(()),
+        Some(_) => "This token is not of the host that runs now, and each start has a new one",
+        None => "There is no token",
+    };
+    Err(Failure::new(Kind::Unauthorised, format!("{why}: {how}.")))
 }
 
 /// Let in a request with telemetry that has the key for it, or the token.
@@ -91,13 +92,20 @@ pub(super) fn has_key<B>(
     token: &Token,
     intake: &Intake,
 ) -> Result<(), Failure> {
-    if given(request.headers()).is_some_and(|given| intake.is_key(given) || token.is(given)) {
-        return Ok(());
-    }
+    let why = match given(request.headers()) {
+        Some(given) if intake.is_key(given) || token.is(given) => return Ok(()),
+        Some(_) if !intake.has_key() => {
+            "No key lets telemetry in here, as the application file has none"
+        }
+        Some(_) => "This is not the key for telemetry",
+        None => "There is no key, or not as `Bearer`",
+    };
     Err(Failure::new(
         Kind::Unauthorised,
-        "Send `authorization: Bearer KEY`, in OTEL_EXPORTER_OTLP_HEADERS as authorization=Bearer%20KEY, with the key \
-         that the application file has: intake-key = \"${OTLP_KEY}\" under [telemetry].",
+        format!(
+            "{why}: send `authorization: Bearer KEY`, in OTEL_EXPORTER_OTLP_HEADERS as authorization=Bearer%20KEY, \
+             with the key that the application file has: intake-key = \"${{OTLP_KEY}}\" under [telemetry]."
+        ),
     ))
 }
 

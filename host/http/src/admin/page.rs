@@ -10,11 +10,56 @@ use super::{Admin, json, reads};
 use crate::files::kind;
 use wasm_host_capabilities::body::full;
 use wasm_host_dashboard as dashboard;
+use wasm_host_service::failure::respond::status;
 use wasm_host_service::failure::{Failure, Kind};
 
 /// What the page may do: nothing but load its own files and ask its own host.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Whether a browser is to show the answer, so that it is for a person: programs, and what pages ask, take anything or
+/// JSON.
+pub(super) fn is_shown(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    let mut kinds = accepted.flat_map(|it| it.split(',')).map(|it| it.split(';').next());
+    kinds.any(|kind| kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
+}
+
+/// Put words for a person in the place of a problem document.
+pub(super) fn show(failure: &Failure, response: &mut Response<WasiBody>) {
+    let (status, title) = status(failure.kind);
+    let title = match failure.kind {
+        Kind::Unauthorised => "Sign in to the dashboard",
+        _ => title,
+    };
+    // Whatever a browser was led to is in the text.
+    let detail = failure.public.replace('&', "&amp;").replace('<', "&lt;");
+    let how = match failure.kind {
+        Kind::Unauthorised => {
+            "<p>On the machine of the host, in the folder of its application, this prints a new link:</p>\n\
+             <pre>wasm-host dashboard</pre>\n"
+        }
+        _ => "",
+    };
+    let text = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+         <h1>{title}</h1>\n<p>{detail}</p>\n{how}<p>wasm-host, {}</p>\n",
+        status.as_u16()
+    );
+    *response.body_mut() = full(text);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
 
 impl Admin {
     /// A file of the page. None: there is no such file.

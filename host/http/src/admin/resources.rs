@@ -10,6 +10,9 @@ pub struct Resources {
     pub application: String,
     pub host: HostStatus,
     pub services: Vec<ServiceResource>,
+    /// Names that telemetry is kept of beside those of the services: of programs and pages outside, of the host itself,
+    /// and of services that the application had before.
+    pub others: Vec<String>,
     pub backends: Vec<BackendResource>,
     pub edges: Vec<Edge>,
 }
@@ -50,7 +53,7 @@ pub struct ServiceResource {
 pub struct BackendResource {
     pub backend: String,
     pub kind: String,
-    /// `up`, or `down` with the reason in `detail`, as was last seen.
+    /// `up`, or `standing in` or `down` with the reason in `detail`, as was last seen.
     pub state: String,
     pub detail: Option<String>,
     pub calls: usize,

@@ -13,6 +13,7 @@ use crate::control::versions;
 use crate::listener::Arriving;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits as limits;
+use wasm_host_oci::{Pulled, Reference};
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
 use wasm_host_service::swap::{self, CanaryTerms, Outcome, SwapError};
@@ -33,11 +34,12 @@ struct Asked {
     duration: Option<Duration>,
 }
 
-/// A component that the host reads itself.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    path: PathBuf,
+/// A component that the host gets itself.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, untagged)]
+enum Named {
+    File { path: PathBuf },
+    Registry { reference: String },
 }
 
 impl Admin {
@@ -63,7 +65,7 @@ impl Admin {
                 format!("{} uploads are under way; try again in a moment.", limits::ADMIN_UPLOADS),
             ));
         };
-        let component = component(request).await?;
+        let component = self.component(request).await?;
         let request = swap::Request { cause, canary };
         let outcome = self.swaps.swap(service, component, request).await;
         self.outcome(outcome)
@@ -86,6 +88,43 @@ impl Admin {
         let instances = self.swaps.drain(service).map_err(|error| self.failure(error))?;
         let drained = serde_json::json!({ "service": service, "instances": instances });
         Ok(json(StatusCode::OK, &drained))
+    }
+
+    /// The component of a request; an error of it is a verdict, not a failure of the request.
+    async fn component(
+        &self,
+        request: Request<Arriving>,
+    ) -> Result<Result<ComponentFile>, Failure> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        match kind.to_ascii_lowercase().as_str() {
+            "application/wasm" | "application/octet-stream" => {
+                let bytes = body::read(request.into_body(), limits::COMPONENT_FILE_BYTES).await?;
+                Ok(digested(bytes, PathBuf::from(UPLOAD)).await)
+            }
+            "application/json" => {
+                let text = body::read(request.into_body(), limits::ADMIN_JSON_BYTES).await?;
+                match named(&text)? {
+                    Named::File { path } => Ok(ComponentFile::read(&path).await),
+                    Named::Registry { reference } => {
+                        let reference = Reference::parse(&reference);
+                        let reference = reference.map_err(|it| malformed(it.to_string()))?;
+                        Ok(self.pulled(&reference).await)
+                    }
+                }
+            }
+            _ => Err(Failure::new(
+                Kind::MediaType,
+                "Send the component as application/wasm, or {\"path\": ...} or {\"reference\": ...} as \
+                 application/json.",
+            )),
+        }
+    }
+
+    /// What a registry has, with the host's credentials, and verified where signatures are wanted.
+    async fn pulled(&self, reference: &Reference) -> Result<ComponentFile> {
+        let Pulled { bytes, pin } = self.registries.pull(reference, None).await?;
+        digested(bytes, PathBuf::from(reference.at(pin.manifest).to_string())).await
     }
 
     fn outcome(&self, outcome: Result<Outcome, SwapError>) -> Result<Response<WasiBody>, Failure> {
@@ -116,38 +155,22 @@ impl Admin {
     }
 }
 
-/// The component of a request; an error of it is a verdict, not a failure of the request.
-async fn component(request: Request<Arriving>) -> Result<Result<ComponentFile>, Failure> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    match kind.to_ascii_lowercase().as_str() {
-        "application/wasm" | "application/octet-stream" => {
-            let bytes = body::read(request.into_body(), limits::COMPONENT_FILE_BYTES).await?;
-            let digested = move || ComponentFile::from_bytes(bytes, PathBuf::from(UPLOAD));
-            // The digest of a large file takes a while.
-            Ok(tokio::task::spawn_blocking(digested)
-                .await
-                .unwrap_or_else(|error| Err(error.into())))
-        }
-        "application/json" => {
-            let text = body::read(request.into_body(), limits::ADMIN_JSON_BYTES).await?;
-            Ok(ComponentFile::read(&named(&text)?).await)
-        }
-        _ => Err(Failure::new(
-            Kind::MediaType,
-            "Send the component as application/wasm, or {\"path\": ...} as application/json.",
-        )),
-    }
+/// The digest of a large file takes a while.
+async fn digested(bytes: Vec<u8>, origin: PathBuf) -> Result<ComponentFile> {
+    let digested = move || ComponentFile::from_bytes(bytes, origin);
+    tokio::task::spawn_blocking(digested).await.unwrap_or_else(|error| Err(error.into()))
 }
 
-/// The path in a body of JSON.
-fn named(text: &[u8]) -> Result<PathBuf, Failure> {
-    let Named { path } = serde_json::from_slice(text)
-        .map_err(|error| malformed("Send {\"path\": \"/where/it/is.wasm\"}.").because(error))?;
-    if !path.is_absolute() {
-        return Err(malformed("The path must be absolute: the host has a folder of its own."));
+/// What a body of JSON names, if it can be meant.
+fn named(text: &[u8]) -> Result<Named, Failure> {
+    let wanted = "Send {\"path\": \"/where/it/is.wasm\"}, or {\"reference\": \"oci://HOST/REPOSITORY:TAG\"}.";
+    let named = serde_json::from_slice(text).map_err(|error| malformed(wanted).because(error))?;
+    match &named {
+        Named::File { path } if !path.is_absolute() => {
+            Err(malformed("The path must be absolute: the host has a folder of its own."))
+        }
+        _ => Ok(named),
     }
-    Ok(path)
 }
 
 fn asked(query: Option<&str>) -> Result<Asked, Failure> {

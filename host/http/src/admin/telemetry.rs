@@ -125,7 +125,7 @@ fn answer(answer: Result<impl Serialize, ReadError>) -> Result<Response<WasiBody
     answer.map(|answer| json(StatusCode::OK, &answer)).map_err(failure)
 }
 
-fn failure(error: ReadError) -> Failure {
+pub(super) fn failure(error: ReadError) -> Failure {
     let kind = match &error {
         ReadError::Cursor => Kind::Malformed,
         ReadError::Late => Kind::Busy,

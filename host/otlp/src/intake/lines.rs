@@ -18,7 +18,7 @@ pub(super) fn read(
     let mut received = Received::default();
     wire::each(encoding, body, rules, |speaker, item| {
         let read = |speaker: &Speaker| Ok(line(item.read()?, speaker, rules));
-        let line = received.take(speaker, item, rules, read, crate::size)?;
+        let line = received.take(speaker, item, rules, read, crate::size);
         received.lines.extend(line);
         Ok(())
     })?;

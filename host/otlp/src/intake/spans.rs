@@ -25,7 +25,7 @@ pub(super) fn read(
     let mut places: HashMap<TraceId, usize> = HashMap::new();
     wire::each(encoding, body, rules, |speaker, item| {
         let read = |speaker: &Speaker| Ok(span(item.read()?, speaker, rules));
-        let span = received.take(speaker, item, rules, read, trace::size)?;
+        let span = received.take(speaker, item, rules, read, trace::size);
         let Some(span) = span else { return Ok(()) };
         let batches = &mut received.batches;
         let place = *places.entry(span.trace).or_insert_with(|| {

@@ -1,5 +1,7 @@
 //! What requests come to, in both encodings.
 
+mod broken;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -353,35 +355,6 @@ struct ProtobufOne {
 struct ProtobufMany {
     #[prost(bytes = "bytes", repeated, tag = "2")]
     items: Vec<Bytes>,
-}
-
-// Fault (Telemetry): telemetry of others that is junk | takes nothing of it, counts it | 400 | what was sent
-#[test]
-fn junk_is_refused_as_a_whole() {
-    let all = [Signal::Traces, Signal::Logs, Signal::Metrics];
-    for signal in all {
-        for (encoding, junk) in [
-            (Encoding::Json, "{"),
-            (Encoding::Json, "[]"),
-            (Encoding::Json, ""),
-            (Encoding::Json, r#"{"resourceSpans":[{"scopeSpans":5}]}"#),
-            (Encoding::Json, r#"{"resourceSpans":[{"scopeSpans":[{"spans":["x"]}]}]}"#),
-            (Encoding::Protobuf, "hello"),
-            (Encoding::Protobuf, "\x0a\x7f"),
-        ] {
-            let read = read(signal, encoding, &Bytes::from(junk), &rules(By::Key));
-            assert!(read.is_err(), "{signal:?} {junk}: {read:?}");
-        }
-        // Nothing is a request, too, and so is what says more than is known.
-        let empty = [(Encoding::Json, r#"{"more":1}"#), (Encoding::Protobuf, "")];
-        for (encoding, empty) in empty {
-            let received = read(signal, encoding, &Bytes::from(empty), &rules(By::Key)).unwrap();
-            assert_eq!((received.taken, received.left_out.count), (0, 0));
-        }
-    }
-    // It is one item that is broken, and it is not known which others are what they seem.
-    let request = spans("a", |span| span["kind"] = "SPAN_KIND_SERVER".into());
-    assert!(read(Signal::Traces, Encoding::Json, &body(&request), &rules(By::Key)).is_err());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use super::{Agreed, Agreement, Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
 use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
+use crate::store::from_origin;
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits::compiler::NICENESS;
@@ -74,9 +75,13 @@ impl Swaps {
         let step = seen.step("turn");
         let _turn = slot.turn.lock().await;
         drop(step);
-        let file = match wanted {
-            Wanted::Component(file) => file,
-            Wanted::Before => self.before(slot).await?,
+        let (file, vouched) = match wanted {
+            Wanted::Component(file) => (file, Ok(())),
+            Wanted::Before => {
+                let file = self.before(slot).await?;
+                let vouched = (slot.vouch)(&file);
+                (file, vouched)
+            }
         };
         let rejected = |reason: String| rejected(slot, Some(&file), request, started, reason);
         if *newest.borrow_and_update() != ticket {
@@ -84,6 +89,9 @@ impl Swaps {
         }
         if self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));
+        }
+        if let Err(error) = vouched {
+            return Ok(rejected(format!("{error:#}")));
         }
         if let Some(outcome) = self.unchanged(slot, &file, request, started).await {
             return Ok(outcome);
@@ -153,6 +161,7 @@ impl Swaps {
         };
         let (store, wanted) = (self.store.clone(), digest.clone());
         let found = spawn_blocking(move || store.find(&wanted)).await.ok().flatten();
+        let found = found.map(|file| from_origin(file, slot.saved().history.origin(&digest)));
         found.ok_or(SwapError::Gone { service, digest })
     }
 

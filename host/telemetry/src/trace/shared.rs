@@ -30,9 +30,19 @@ struct Spans {
     open: usize,
     has_failed: bool,
     was_slow: bool,
-    is_recorded: bool,
+    wanted: Wanted,
     /// Once everything had ended, whether it was kept.
     decided: Option<Option<Kept>>,
+}
+
+/// Whether a recording leads to a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wanted {
+    #[default]
+    No,
+    /// Only where it fails.
+    IfFailed,
+    Always,
 }
 
 /// Whether to keep what has ended.
@@ -42,8 +52,13 @@ pub(super) fn decide(
     is_slow: bool,
     trace: TraceId,
     sampled: Option<bool>,
-    is_recorded: bool,
+    wanted: Wanted,
 ) -> Option<Kept> {
+    let is_recorded = match wanted {
+        Wanted::Always => true,
+        Wanted::IfFailed => has_failed,
+        Wanted::No => false,
+    };
     let why = match (has_failed, is_slow) {
         (true, _) => Kept::Error,
         (_, true) => Kept::Slow,
@@ -51,6 +66,19 @@ pub(super) fn decide(
         _ => return telemetry.sampler.keeps(trace.0, sampled),
     };
     (is_recorded || telemetry.sampler.keeps_important()).then_some(why)
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// Of its number.
+    pub(super) fn of(number: u8) -> Self {
+        match number {
+            0 => Self::No,
+            1 => Self::IfFailed,
+            _ => Self::Always,
+        }
+    }
 }
 
 // === impl Shared ===
@@ -96,9 +124,10 @@ impl Shared {
         self.spans.lock().open += 1;
     }
 
-    /// It is kept, whatever comes of it.
-    pub(super) fn keep(&self) {
-        self.spans.lock().is_recorded = true;
+    /// It is kept, whatever comes of it, or if it fails.
+    pub(super) fn want(&self, wanted: Wanted) {
+        let mut spans = self.spans.lock();
+        spans.wanted = spans.wanted.max(wanted);
     }
 
     /// Something has failed of which no more can be said.
@@ -132,12 +161,12 @@ impl Shared {
         if spans.open > 0 {
             return None;
         }
-        let Spans { has_failed, was_slow, is_recorded, .. } = *spans;
+        let Spans { has_failed, was_slow, wanted, .. } = *spans;
         let decide = || match self.is_operation {
             true => Some(Kept::Operation),
             false => {
                 let (telemetry, trace, sampled) = (self.telemetry, self.trace, self.sampled);
-                decide(telemetry, has_failed, was_slow, trace, sampled, is_recorded)
+                decide(telemetry, has_failed, was_slow, trace, sampled, wanted)
             }
         };
         let decided = *spans.decided.get_or_insert_with(decide);

@@ -133,6 +133,34 @@ fn what_a_recording_leads_to_is_kept_whether_it_asked_for_something_or_not() {
     }
 }
 
+// Fault (Telemetry): more failures in a second than are kept, and requests that fail are recorded | keeps the traces that recordings lead to all the same | what it was | of the others, traces beyond the bound
+#[test]
+fn a_failure_that_a_recording_leads_to_is_kept_in_a_storm_of_them() {
+    let (telemetry, kept) = telemetry(0, NEVER);
+    let service: Arc<str> = "apiservice".into();
+    let fails = |prepare: &dyn Fn(&Trace), status| {
+        let trace = begin(telemetry, None);
+        prepare(&trace);
+        end(&trace, &service, status);
+        !kept.batches().is_empty()
+    };
+    let mut stormed = (0..10 * limits::IMPORTANT_PER_SECOND).map(|_| fails(&|_| (), 500));
+    assert!(stormed.by_ref().any(|kept| !kept), "there is room for all of them");
+    for asks in [false, true] {
+        let prepare = |trace: &Trace| {
+            trace.keep_if_failed();
+            if asks {
+                drop(trace.span("SELECT", Kind::Client, &service));
+            }
+        };
+        for _ in 0..100 {
+            assert!(fails(&prepare, 500), "{asks}");
+        }
+        // What does not fail is recorded for nothing.
+        assert!(!fails(&prepare, 200), "{asks}");
+    }
+}
+
 #[test]
 fn what_asks_decides_and_keeps_its_place() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";

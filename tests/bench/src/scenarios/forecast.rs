@@ -16,6 +16,8 @@ use crate::twins;
 /// Connections of either pool; the host's default.
 const POOL: &str = "8";
 
+const UNSEEN: &str = "host, telemetry off";
+
 pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     // Its start waits in a way that no runtime should.
     let postgres = tokio::task::spawn_blocking(Postgres::start).await?;
@@ -29,6 +31,8 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     let application = Application::new(setting, &tables)?;
     // It fills the database, so it comes first.
     let host = application.serve().await?;
+    let blind = Application::new(setting, &format!("{tables}[telemetry]\nenabled = false\n"))?;
+    let unseen = blind.serve().await?;
     let twin = &mut process::twin(&["forecast", &url, POOL])?;
     let native = Server::start(twin, twins::MARK).await?;
 
@@ -40,10 +44,13 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     let subjects = [
         Subject::new("hyper and sqlx", &native.address, "/forecast"),
         Subject::new("host", &host.address, "/weather/forecast"),
+        Subject::new(UNSEEN, &unseen.address, "/weather/forecast"),
     ];
     let mut rows = take_turns(setting.effort, &subjects).await?;
     compare(&mut rows, "host", "hyper and sqlx", Some(Bar::AtLeast(0.75)));
+    compare(&mut rows, "host", UNSEEN, Some(Bar::AtLeast(0.97)));
     native.stop().await?;
+    unseen.stop().await?;
     host.stop().await?;
     tokio::task::spawn_blocking(move || drop(postgres)).await?;
     Ok(rows)

@@ -19,6 +19,7 @@ const service = (name, more) => ({
   queued: 0,
   served: 0,
   failed: 0,
+  refused: 0,
   cancelled: 0,
   rate: 0,
   errors: 0,
@@ -62,6 +63,7 @@ export function resources(now) {
         p99: 4_310_000,
       }),
       service('ollamaservice', {
+        state: 'standing in',
         route: '/ollama',
         address: 'http://127.0.0.1:8080/ollama',
         instances: 2,
@@ -85,12 +87,13 @@ export function resources(now) {
         p99: 640,
       }),
     ],
+    others: ['browser', 'walker'],
     backends: [
       {
         backend: 'ollama.local',
         kind: 'ollama',
-        state: 'up',
-        detail: 'the fallback demo-ollama answers',
+        state: 'standing in',
+        detail: 'no Ollama answers for local; its demo stands in',
         calls: 1,
         rate: 0.42,
         errors: 0,

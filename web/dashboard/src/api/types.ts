@@ -12,13 +12,14 @@ export interface ServiceResource {
   readonly route: string | null;
   readonly version: string | null;
   readonly canary: string | null;
-  readonly state: 'running' | 'canary' | 'starting' | 'failed';
+  readonly state: 'running' | 'canary' | 'standing in' | 'no database';
   readonly address: string;
   readonly instances: number;
   readonly in_flight: number;
   readonly queued: number;
   readonly served: number;
   readonly failed: number;
+  readonly refused: number;
   readonly cancelled: number;
   readonly rate: number;
   readonly errors: number;
@@ -30,7 +31,7 @@ export interface ServiceResource {
 export interface BackendResource {
   readonly backend: string;
   readonly kind: string;
-  readonly state: 'up' | 'down';
+  readonly state: 'up' | 'standing in' | 'down';
   readonly detail: string | null;
   readonly calls: number;
   readonly rate: number;
@@ -56,6 +57,8 @@ export interface Resources {
     readonly memory: number;
   };
   readonly services: readonly ServiceResource[];
+  /** What telemetry is kept of beside them: programs and pages outside, the host, services of before. */
+  readonly others: readonly string[];
   readonly backends: readonly BackendResource[];
   readonly edges: readonly Edge[];
 }

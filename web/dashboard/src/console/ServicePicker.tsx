@@ -8,8 +8,9 @@ export function ServicePicker(props: {
   const { chosen, onChange } = props;
   const { resources, services } = useApplication();
   const colour = useColour();
+  // Nothing else prints.
   const printing = services.filter(
-    (name) => resources?.services.find((service) => service.service === name)?.kind !== 'static',
+    (name) => resources?.services.find((service) => service.service === name)?.kind === 'component',
   );
   const shown = [...printing, ...chosen.filter((name) => !printing.includes(name))];
   return (

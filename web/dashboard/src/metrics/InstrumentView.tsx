@@ -180,7 +180,7 @@ function LineTable(props: {
   const { lines, show, point } = props;
   return (
     <div className="table-frame flat" tabIndex={0} role="region" aria-label="Figures">
-      <table className="legend">
+      <table className="legend stacks">
         <thead>
           <tr>
             <th scope="col">Line</th>
@@ -203,16 +203,16 @@ function LineTable(props: {
             const { last, least, most, mean } = summary(line.values);
             return (
               <tr key={line.label}>
-                <td>
+                <td data-label="Line">
                   <span className={`service-name hue-${line.hue}`}>
                     <i aria-hidden="true" />
                     {line.label}
                   </span>
                 </td>
-                <td className="number">{show(point === null ? last : line.values[point])}</td>
-                <td className="number">{show(least)}</td>
-                <td className="number">{show(mean)}</td>
-                <td className="number">{show(most)}</td>
+                <td data-label={point === null ? 'Last' : 'Here'} className="number">{show(point === null ? last : line.values[point])}</td>
+                <td data-label="Least" className="number">{show(least)}</td>
+                <td data-label="Mean" className="number">{show(mean)}</td>
+                <td data-label="Most" className="number">{show(most)}</td>
               </tr>
             );
           })}

@@ -147,7 +147,7 @@ function Items({ items }: { items: readonly RecordedRequest[] }) {
   if (items.length === 0) return <Empty>No request has been recorded yet.</Empty>;
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label="Recorded requests">
-      <table>
+      <table className="stacks">
         <thead>
           <tr>
             <th scope="col">Time</th>
@@ -161,22 +161,22 @@ function Items({ items }: { items: readonly RecordedRequest[] }) {
         <tbody>
           {items.map((item) => (
             <tr key={item.id}>
-              <td className="mono">{dateTime(item.time, zone)}</td>
-              <td>
+              <td data-label="Time" className="mono">{dateTime(item.time, zone)}</td>
+              <td data-label="Service">
                 <ServiceName service={item.service} />
               </td>
-              <td>
+              <td data-label="Request">
                 {item.trace === null ? (
                   item.name
                 ) : (
                   <a href={formatRoute('traces', item.trace)}>{item.name}</a>
                 )}
               </td>
-              <td>
+              <td data-label="Status">
                 <Status status={item.status} error={item.error} />
               </td>
-              <td className="mono">{item.file ?? '–'}</td>
-              <td>
+              <td data-label="File" className="mono">{item.file ?? '–'}</td>
+              <td data-label="Actions">
                 <SaveCaseButton id={item.id} />
               </td>
             </tr>

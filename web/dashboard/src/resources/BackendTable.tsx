@@ -2,6 +2,7 @@
 import type { Resources } from '../api/types';
 import { Icon } from '../shared/Icon';
 import { duration, rate } from '../shared/time';
+import { lookOfBackend } from './State';
 
 export function BackendTable({ resources, search }: { resources: Resources; search: string }) {
   const word = search.trim().toLowerCase();
@@ -13,7 +14,7 @@ export function BackendTable({ resources, search }: { resources: Resources; sear
   if (rows.length === 0) return null;
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label="Backends">
-      <table className="backends">
+      <table className="backends stacks">
         <caption>Backends</caption>
         <thead>
           <tr>
@@ -44,7 +45,7 @@ export function BackendTable({ resources, search }: { resources: Resources; sear
                 <Icon name={backend.kind === 'postgres' ? 'database' : 'model'} /> {backend.backend}
               </td>
               <td data-label="State">
-                <span className={backend.state === 'up' ? 'badge good' : 'badge bad'}>{backend.state}</span>{' '}
+                <span className={`badge ${lookOfBackend(backend)}`}>{backend.state}</span>{' '}
                 {backend.detail !== null && <span className="quiet">{backend.detail}</span>}
               </td>
               <td data-label="Used by">{users(backend.backend).join(', ') || '–'}</td>

@@ -6,6 +6,7 @@ import { formatRoute } from '../shared/route';
 import { duration, rate } from '../shared/time';
 import { useNarrow } from '../shared/useMedia';
 import { graphLayout, nodeHeight, nodeWidth, shapeOf } from './graphLayout';
+import { lookOf, lookOfBackend } from './State';
 
 /** From this share of failed calls on a line is red. */
 const badShare = 0.05;
@@ -110,7 +111,7 @@ function ServiceNode({ service, colour, x, y, faded }: Place & { service: Servic
   return (
     <a
       href={formatRoute('resources', service.service)}
-      className={`node ${colour} ${service.state} ${faded ? 'faded' : ''}`}
+      className={`node ${colour} ${lookOf(service)} ${faded ? 'faded' : ''}`}
     >
       <g transform={`translate(${x} ${y})`}>
         <rect className="node-box" width={nodeWidth} height={nodeHeight} rx="6" />
@@ -118,7 +119,7 @@ function ServiceNode({ service, colour, x, y, faded }: Place & { service: Servic
         <text className="node-name" x="14" y="20">
           {service.service}
         </text>
-        <text className={service.errors > 0 ? 'node-state bad' : 'node-state'} x="14" y="38">
+        <text className={`node-state ${service.errors > 0 ? 'bad' : lookOf(service)}`} x="14" y="38">
           {service.state}
           {service.errors > 0 ? ` · ${rate(service.errors)} failed` : ` · ${service.route ?? 'internal'}`}
         </text>
@@ -132,12 +133,12 @@ function ServiceNode({ service, colour, x, y, faded }: Place & { service: Servic
 
 function BackendNode({ backend, x, y, faded }: Place & { backend: BackendResource }) {
   return (
-    <g className={`node backend ${backend.state} ${faded ? 'faded' : ''}`} transform={`translate(${x} ${y})`}>
+    <g className={`node backend ${lookOfBackend(backend)} ${faded ? 'faded' : ''}`} transform={`translate(${x} ${y})`}>
       <rect className="node-box" width={nodeWidth} height={nodeHeight} rx="20" />
       <text className="node-name" x="18" y="20">
         {backend.backend}
       </text>
-      <text className={backend.state === 'down' ? 'node-state bad' : 'node-state'} x="18" y="38">
+      <text className={`node-state ${lookOfBackend(backend)}`} x="18" y="38">
         {backend.kind} · {backend.state}
       </text>
       <text className="node-rate" x="18" y="55">

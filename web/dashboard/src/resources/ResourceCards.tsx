@@ -39,7 +39,7 @@ export function EnvironmentCard({ environment }: { environment: ResourceDetails[
     <section className="card" aria-label="Environment">
       <h2>Environment</h2>
       <div className="table-frame flat" tabIndex={0} role="region" aria-label="Variables">
-        <table>
+        <table className="stacks">
           <thead>
             <tr>
               <th scope="col">Name</th>
@@ -50,8 +50,8 @@ export function EnvironmentCard({ environment }: { environment: ResourceDetails[
           <tbody>
             {environment.map((variable) => (
               <tr key={variable.name}>
-                <td className="mono">{variable.name}</td>
-                <td className="mono">
+                <td data-label="Name" className="mono">{variable.name}</td>
+                <td data-label="Value" className="mono">
                   {variable.secret ? (
                     <span title="A secret: the host does not send it">
                       ••••••<span className="hidden-text">secret</span>
@@ -60,7 +60,7 @@ export function EnvironmentCard({ environment }: { environment: ResourceDetails[
                     (variable.value ?? '–')
                   )}
                 </td>
-                <td className="quiet">{variable.source}</td>
+                <td data-label="Set by" className="quiet">{variable.source}</td>
               </tr>
             ))}
           </tbody>
@@ -80,7 +80,7 @@ export function LimitsCard({ limits }: { limits: ResourceDetails['limits'] }) {
       <h2>Limits</h2>
       {limits.length > 8 && <SearchField label="Filter limits" value={search} onChange={setSearch} />}
       <div className="table-frame flat" tabIndex={0} role="region" aria-label="All limits">
-        <table>
+        <table className="stacks">
           <thead>
             <tr>
               <th scope="col">Key</th>
@@ -92,10 +92,10 @@ export function LimitsCard({ limits }: { limits: ResourceDetails['limits'] }) {
           <tbody>
             {rows.map((limit) => (
               <tr key={limit.key}>
-                <td className="mono">{limit.key}</td>
-                <td className={limit.source === 'default' ? 'mono' : 'mono strong'}>{limit.value}</td>
-                <td className="quiet">{limit.source}</td>
-                <td>{limit.what}</td>
+                <td data-label="Key" className="mono">{limit.key}</td>
+                <td data-label="Value" className={limit.source === 'default' ? 'mono' : 'mono strong'}>{limit.value}</td>
+                <td data-label="From" className="quiet">{limit.source}</td>
+                <td data-label="What it bounds">{limit.what}</td>
               </tr>
             ))}
           </tbody>

@@ -100,7 +100,7 @@ function Cards({ details }: { details: ResourceDetails }) {
               ['Canary', live.canary],
               [
                 'Requests',
-                `${rate(live.rate)}, ${count(live.served)} served, ${count(live.failed)} failed, ${count(live.cancelled)} cancelled`,
+                `${rate(live.rate)}, ${count(live.served)} served, ${count(live.failed)} failed, ${count(live.refused)} refused, ${count(live.cancelled)} cancelled`,
               ],
               [
                 'Duration',

@@ -132,7 +132,7 @@ export function ServiceTable({ resources, search }: { resources: Resources; sear
   const rows = column ? sorted(matching, column.value, order?.down ?? false) : matching;
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label="Services">
-      <table className="services">
+      <table className="services stacks">
         <caption>Services</caption>
         <thead>
           <tr>
@@ -191,15 +191,16 @@ function Version({ service }: { service: ServiceResource }) {
 
 /** Errors of the last minute, or of the whole run, as a link to their log lines. */
 function Errors({ service }: { service: ServiceResource }) {
-  if (service.errors === 0 && service.failed === 0) return <span className="quiet">0</span>;
+  const before = service.failed + service.refused;
+  if (service.errors === 0 && before === 0) return <span className="quiet">0</span>;
   const href = formatRoute('traces', undefined, { service: service.service, errors: true });
   return (
     <a
       href={href}
       className={service.errors > 0 ? 'badge bad' : 'quiet'}
-      title={`${service.failed} failed since the start`}
+      title={`${service.failed} failed and ${service.refused} refused since the start`}
     >
-      {service.errors > 0 ? rate(service.errors) : `${count(service.failed)} before`}
+      {service.errors > 0 ? rate(service.errors) : `${count(before)} before`}
     </a>
   );
 }

@@ -7,6 +7,7 @@ import { type StreamState, useFollow } from './useFollow';
 export interface Application {
   readonly session: Session;
   readonly resources: Resources | undefined;
+  /** The application's, and behind them what else telemetry is kept of: what comes never changes their colours. */
   readonly services: readonly string[];
   readonly stream: StreamState;
   retry(): void;
@@ -18,13 +19,13 @@ export function ApplicationProvider({ session, children }: { session: Session; c
   const [resources, setResources] = useState<Resources>();
   const onItem = useCallback((item: Resources) => setResources(item), []);
   const { stream, retry } = useFollow<Resources>('api/resources?follow=true', onItem);
-  const names =
-    resources?.services
-      .map((service) => service.service)
-      .sort()
-      .join('\n') ?? '';
+  const names = resources === undefined ? '' : namesOf(resources).join('\n');
   const services = useMemo(() => (names === '' ? [] : names.split('\n')), [names]);
   return <Context value={{ session, resources, services, stream, retry }}>{children}</Context>;
+}
+
+export function namesOf({ services, others }: Pick<Resources, 'services' | 'others'>): readonly string[] {
+  return [...services.map((service) => service.service).sort(), ...[...others].sort()];
 }
 
 export function useApplication(): Application {

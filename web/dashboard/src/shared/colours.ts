@@ -1,7 +1,6 @@
 // One colour per service, the same everywhere.
 //
-// By place in the sorted list of services, so that two of one application never share a colour
-// while there are enough; names that are not in the list get one from their letters.
+// By place in the list of services, so that two never share a colour while there are enough; names that are not in the list get one from their letters.
 
 export const colourCount = 8;
 

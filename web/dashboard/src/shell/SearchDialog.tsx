@@ -4,6 +4,7 @@ import { getJson } from '../api/client';
 import type { SearchResult } from '../api/types';
 import { Dialog } from '../shared/Dialog';
 import { FailureNotice } from '../shared/Notices';
+import { useApplication } from '../shared/application';
 import { ServiceName } from '../shared/Controls';
 import { withoutEscapes } from '../shared/ansi';
 import { formatRoute } from '../shared/route';
@@ -111,6 +112,8 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
 
 function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
   const { zone } = useSettings();
+  const { resources } = useApplication();
+  const others = resources?.others;
   return useMemo(() => {
     const word = text.trim().toLowerCase();
     const hits: Hit[] = [];
@@ -123,7 +126,10 @@ function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
       const content = <ServiceName service={service} />;
       hits.push({
         key: `service ${service}`,
-        href: formatRoute('resources', service),
+        // What is no service of the application has no page but its telemetry.
+        href: others?.includes(service)
+          ? formatRoute('traces', undefined, { service })
+          : formatRoute('resources', service),
         group: 'Service',
         content,
       });
@@ -149,5 +155,5 @@ function useHits(text: string, data: SearchResult | undefined): readonly Hit[] {
       hits.push({ key: `log ${line.id}`, href, group: line.level, content });
     }
     return hits;
-  }, [text, data, zone, destinations]);
+  }, [text, data, zone, others, destinations]);
 }

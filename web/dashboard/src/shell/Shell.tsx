@@ -1,5 +1,6 @@
 // The frame around every page: where one can go, search, help, settings.
 import { type ReactNode, useCallback, useEffect, useState } from 'react';
+import { lookOf } from '../resources/State';
 import { useApplication } from '../shared/application';
 import { IconButton } from '../shared/Controls';
 import { Icon, type IconName } from '../shared/Icon';
@@ -42,7 +43,7 @@ export function Shell({ children }: { children: ReactNode }) {
 
   // Pages that follow something themselves say so when it is lost; twice would be no clearer.
   const ownStream = followingPages.includes(page) && subject === undefined;
-  const failing = resources?.services.filter((service) => service.state === 'failed').length ?? 0;
+  const failing = resources?.services.filter((service) => lookOf(service) === 'bad').length ?? 0;
   const down = resources?.backends.filter((backend) => backend.state === 'down').length ?? 0;
   return (
     <div className="shell">

@@ -21,7 +21,7 @@ export function HistoryTable({ history }: { history: readonly Attempt[] }) {
   const { zone } = useSettings();
   return (
     <div className="table-frame flat" tabIndex={0} role="region" aria-label="History of versions">
-      <table>
+      <table className="stacks">
         <thead>
           <tr>
             <th scope="col">When</th>
@@ -40,22 +40,22 @@ export function HistoryTable({ history }: { history: readonly Attempt[] }) {
         <tbody>
           {history.toReversed().map((attempt) => (
             <tr key={attempt.number}>
-              <td className="mono">{dateTime(attempt.at_ms * 1000, zone).slice(0, 19)}</td>
-              <td className="mono" title={attempt.path}>
+              <td data-label="When" className="mono">{dateTime(attempt.at_ms * 1000, zone).slice(0, 19)}</td>
+              <td data-label="Version" className="mono" title={attempt.path}>
                 {shortDigest(attempt.digest)}
               </td>
-              <td>
+              <td data-label="Verdict">
                 <VerdictBadge verdict={attempt.verdict} />
               </td>
-              <td className="reason">
+              <td data-label="Why" className="reason">
                 <Reason attempt={attempt} />
               </td>
-              <td className="number">{duration(attempt.took_ms * 1000)}</td>
-              <td className="number">
+              <td data-label="Took" className="number">{duration(attempt.took_ms * 1000)}</td>
+              <td data-label="Served" className="number">
                 {attempt.served === null ? '–' : count(attempt.served)}
                 {(attempt.cut ?? 0) > 0 && <span className="bad-text"> {attempt.cut} cut</span>}
               </td>
-              <td className="quiet">{attempt.cause}</td>
+              <td data-label="Asked by" className="quiet">{attempt.cause}</td>
             </tr>
           ))}
         </tbody>

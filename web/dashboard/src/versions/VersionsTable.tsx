@@ -16,7 +16,7 @@ export function VersionsTable({ versions }: { versions: readonly VersionCounts[]
   const all = versions.reduce((sum, version) => sum + version.served + version.errors, 0);
   return (
     <div className="table-frame flat" tabIndex={0} role="region" aria-label="Versions in service">
-      <table>
+      <table className="stacks">
         <thead>
           <tr>
             <th scope="col">Version</th>
@@ -47,24 +47,24 @@ export function VersionsTable({ versions }: { versions: readonly VersionCounts[]
             const share = answers === 0 ? 0 : (100 * version.errors) / answers;
             return (
               <tr key={`${version.version} ${version.state}`}>
-                <td className="mono">{version.version.slice(0, 12)}</td>
-                <td>
+                <td data-label="Version" className="mono">{version.version.slice(0, 12)}</td>
+                <td data-label="State">
                   <span className={`badge ${looks[version.state] ?? ''}`}>{version.state}</span>
                 </td>
-                <td className="number">
+                <td data-label="Answers" className="number">
                   {count(answers)}
                   {versions.length > 1 && all > 0 && (
                     <span className="quiet"> ({percent((100 * answers) / all)})</span>
                   )}
                 </td>
-                <td className={version.errors > 0 ? 'number bad-text' : 'number'}>
+                <td data-label="Errors" className={version.errors > 0 ? 'number bad-text' : 'number'}>
                   {count(version.errors)}
                   {version.errors > 0 && ` (${percent(share)})`}
                 </td>
-                <td className="number">{time(version.p50)}</td>
-                <td className="number">{time(version.p99)}</td>
-                <td className="number">{version.in_flight}</td>
-                <td className="number">{version.instances}</td>
+                <td data-label="p50" className="number">{time(version.p50)}</td>
+                <td data-label="p99" className="number">{time(version.p99)}</td>
+                <td data-label="In flight" className="number">{version.in_flight}</td>
+                <td data-label="Instances" className="number">{version.instances}</td>
               </tr>
             );
           })}

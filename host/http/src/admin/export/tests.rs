@@ -55,8 +55,9 @@ impl Status for Nothing {
         let host =
             HostStatus { version: "1", started: 0, address: String::new(), pid: 1, memory: None };
         let application = "a shop".to_owned();
-        let (services, backends, edges) = (Vec::new(), Vec::new(), Vec::new());
-        Box::pin(ready(Resources { application, host, services, backends, edges }))
+        let (services, others) = (Vec::new(), Vec::new());
+        let (backends, edges) = (Vec::new(), Vec::new());
+        Box::pin(ready(Resources { application, host, services, others, backends, edges }))
     }
 
     fn service<'a>(&'a self, _name: &'a str) -> Later<'a, Option<Described>> {
@@ -167,16 +168,6 @@ async fn one_that_the_host_stops_ends_as_an_error() {
     let response = export(&reader, ALL).answer(&places, stopping.clone()).unwrap();
     stopping.cancel();
     assert!(response.into_body().collect().await.is_err());
-}
-
-#[tokio::test]
-async fn a_service_that_is_not_there_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_sender, _pipeline, reader) = store(folder.path());
-    let asked = Exported { service: Some("b".into()), ..ALL };
-    let places = Arc::new(Semaphore::new(1));
-    let refused = export(&reader, asked).answer(&places, CancellationToken::new()).unwrap_err();
-    assert_eq!((refused.kind, places.available_permits()), (Kind::NoService, 1));
 }
 
 /// Pages of numbers without an end.

@@ -27,20 +27,21 @@ proptest! {
     }
 
     #[test]
-    fn any_json_body_is_a_path_or_malformed(
+    fn any_json_body_names_a_component_or_is_malformed(
         body in prop_oneof![any::<Vec<u8>>(), "[{}\\[\\]\":, a-z/]{0,20}".prop_map(String::into_bytes)],
         path in "/?\\PC{0,40}",
         other in "[a-z]{1,6}",
     ) {
         match named(&body) {
-            Ok(path) => prop_assert!(path.is_absolute(), "{path:?}"),
+            Ok(Named::File { path }) => prop_assert!(path.is_absolute(), "{path:?}"),
+            Ok(Named::Registry { .. }) => {}
             Err(failure) => prop_assert_eq!(failure.kind, Kind::Malformed),
         }
         let sound = serde_json::json!({ "path": path });
         match named(sound.to_string().as_bytes()) {
             Ok(read) => {
                 prop_assert!(path.starts_with('/'), "{path:?} is relative");
-                prop_assert_eq!(read, PathBuf::from(&path));
+                prop_assert_eq!(read, Named::File { path: path.clone().into() });
             }
             Err(failure) => {
                 prop_assert!(!path.starts_with('/'), "{path:?} is absolute");
@@ -51,5 +52,7 @@ proptest! {
         let mut more = sound;
         more[format!("not-{other}")] = true.into();
         prop_assert!(named(more.to_string().as_bytes()).is_err(), "{more}");
+        let both = serde_json::json!({ "path": path, "reference": other });
+        prop_assert!(named(both.to_string().as_bytes()).is_err(), "{both}");
     }
 }

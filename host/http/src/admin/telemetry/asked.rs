@@ -37,7 +37,7 @@ impl Asked {
         self.all(name).pop().filter(|value| !value.is_empty())
     }
 
-    fn all(&mut self, name: &str) -> Vec<String> {
+    pub(in crate::admin) fn all(&mut self, name: &str) -> Vec<String> {
         self.0.extract_if(.., |(word, _)| word == name).map(|(_, value)| value).collect()
     }
 

@@ -1,0 +1,183 @@
+//! Backends: a server for each table without a url, and a way to all others.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use url::{Host, Url};
+use wasm_host_capabilities::ollama::{Ollama, UrlFrom};
+use wasm_host_capabilities::outgoing::settings::Destination;
+use wasm_host_capabilities::postgres::Postgres;
+use wasm_host_config::{Config, ServiceConfig};
+use wasm_host_limits::deploy as limits;
+use wasm_host_settings::secret::BackendUrl;
+
+use super::read::Problems;
+use super::{Database, ModelServer};
+use crate::placeholders::{UNKNOWN, variable};
+use crate::within::Found;
+
+/// Something outside that the host connects to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Egress {
+    pub to: To,
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum To {
+    /// A host by name, which may be in the cluster or outside.
+    Anywhere,
+    /// A name of `outbound`, which stands for public addresses only.
+    Public,
+    Network(IpNet),
+}
+
+/// What of the backends runs beside the host.
+#[derive(Default)]
+pub(super) struct Backends {
+    pub databases: Vec<Database>,
+    pub models: Vec<ModelServer>,
+    pub egress: BTreeSet<Egress>,
+    pub found: Vec<Found>,
+}
+
+impl Backends {
+    pub(super) fn of(config: &Config, names: &mut Names, problems: &mut Problems) -> Self {
+        let mut backends = Self::default();
+        for (resource, postgres) in config.resources.of::<Postgres>() {
+            let owner = format!("[postgres.{resource}]");
+            match &postgres.url {
+                Some(url) => backends.elsewhere(problems, &owner, url, 5432),
+                None => backends.database(names, problems, resource, postgres.size_bytes),
+            }
+        }
+        for (resource, ollama) in config.resources.of::<Ollama>() {
+            let owner = format!("[ollama.{resource}]");
+            match ollama.url_from {
+                UrlFrom::File => backends.elsewhere(problems, &owner, &ollama.url, 11_434),
+                UrlFrom::OllamaHost | UrlFrom::Default => {
+                    let name = names.take(problems, "ollama", resource);
+                    backends.found.push(Found {
+                        key: "ollama",
+                        resource: resource.to_owned(),
+                        url: format!("http://{name}:11434"),
+                    });
+                    backends.models.push(ModelServer { resource: resource.to_owned(), name });
+                }
+            }
+        }
+        for service in config.services.values().filter_map(ServiceConfig::component) {
+            if let Some(outbound) = &service.outbound {
+                backends.egress.extend(outbound.allow.destinations().map(|(to, port)| {
+                    let to = match to {
+                        Destination::Public => To::Public,
+                        Destination::Network(network) => To::Network(network),
+                    };
+                    Egress { to, port }
+                }));
+            }
+        }
+        backends
+    }
+
+    fn database(
+        &mut self,
+        names: &mut Names,
+        problems: &mut Problems,
+        resource: &str,
+        size: Option<u64>,
+    ) {
+        let name = names.take(problems, "postgres", resource);
+        let stem = variable(resource);
+        let password = format!("POSTGRES_{stem}_PASSWORD");
+        // A role may have any name where it stands in quotes; in a URL nothing of it has to be encoded.
+        let url = format!("postgresql://{resource}:${{{password}}}@{name}:5432/{resource}");
+        self.found.push(Found { key: "postgres", resource: resource.to_owned(), url });
+        self.databases.push(Database {
+            resource: resource.to_owned(),
+            name,
+            password,
+            admin_password: format!("POSTGRES_{stem}_ADMIN_PASSWORD"),
+            storage_bytes: size.unwrap_or_default() + limits::DATABASE_SPARE_BYTES,
+        });
+    }
+
+    /// A way to the server of a url.
+    fn elsewhere(&mut self, problems: &mut Problems, owner: &str, url: &BackendUrl, usual: u16) {
+        let parsed = Url::parse(url.expose()).ok();
+        let host = parsed.as_ref().and_then(Url::host);
+        let port = parsed.as_ref().and_then(Url::port_or_known_default).unwrap_or(usual);
+        let to = match host {
+            Some(Host::Domain(name)) if name.contains(UNKNOWN) => {
+                problems.warning(format!(
+                    "the address of {owner} is a secret: the NetworkPolicy lets the host reach port {port} \
+                     anywhere; if it has another one, add that to the policy"
+                ));
+                To::Anywhere
+            }
+            Some(Host::Domain(name)) if is_this_machine(name) => {
+                return problems.this_machine(owner);
+            }
+            Some(Host::Domain(name)) => match name.parse() {
+                // Schemes that are no web's keep addresses as texts.
+                Ok(address) => return self.address(problems, owner, address, port),
+                Err(_) => To::Anywhere,
+            },
+            Some(Host::Ipv4(address)) => {
+                return self.address(problems, owner, address.into(), port);
+            }
+            Some(Host::Ipv6(address)) => {
+                return self.address(problems, owner, address.into(), port);
+            }
+            None => return problems.this_machine(owner),
+        };
+        self.egress.insert(Egress { to, port });
+    }
+
+    fn address(
+        &mut self,
+        problems: &mut Problems,
+        owner: &str,
+        address: std::net::IpAddr,
+        port: u16,
+    ) {
+        if address.is_loopback() || address.is_unspecified() {
+            return problems.this_machine(owner);
+        }
+        self.egress.insert(Egress { to: To::Network(address.into()), port });
+    }
+}
+
+fn is_this_machine(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
+}
+
+/// Names of what runs, each of them once.
+pub(super) struct Names(BTreeSet<String>);
+
+impl Names {
+    pub(super) fn new(taken: impl IntoIterator<Item = String>) -> Self {
+        Self(taken.into_iter().collect())
+    }
+
+    /// The plain name of a resource, or, where a service has it, with its key in front.
+    fn take(&mut self, problems: &mut Problems, key: &str, resource: &str) -> String {
+        let names = [resource.to_owned(), format!("{key}-{resource}")];
+        let free = names.iter().find(|name| !self.0.contains(*name));
+        let name = free.unwrap_or(resource_of(&names)).clone();
+        if free.is_none() {
+            problems.error(
+                format!("[{key}.{resource}] has no name of its own left: a service has '{name}'"),
+                "rename one of them",
+            );
+        }
+        problems.name(&format!("[{key}.{resource}]"), &name);
+        self.0.insert(name.clone());
+        name
+    }
+}
+
+fn resource_of(names: &[String; 2]) -> &String {
+    let [_, with_key] = names;
+    with_key
+}

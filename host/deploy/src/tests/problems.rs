@@ -1,0 +1,124 @@
+//! What is in the way of a container, told at once and with its fix.
+
+use super::*;
+
+#[test]
+fn everything_that_cannot_be_carried_over_is_told_at_once() {
+    let application = Application::new();
+    let outside = tempfile::tempdir().unwrap();
+    for name in ["a.wasm", "x.sql", "ca.pem"] {
+        fs::copy(
+            application.path().join(if name == "x.sql" { "sql/more.sql" } else { name }),
+            outside.path().join(name),
+        )
+        .unwrap();
+    }
+    let outside = outside.path().display();
+    fs::write(application.path().join("sql/binary.sql"), [0xff, 0xfe]).unwrap();
+    let text = format!(
+        r#"name = "shop"
+[postgres.a]
+url = "postgresql://a:${{PW}}@localhost/a"
+[postgres.b]
+url = "postgresql://b:${{PW}}@[::1]/b"
+[postgres.c]
+init = ["{outside}/x.sql", "sql/binary.sql"]
+[ollama.d]
+url = "http://127.0.0.1:11434"
+[service.one]
+component = "{outside}/a.wasm"
+environment = {{ X = "${{POSTGRES_C_PASSWORD}}" }}
+[service.two]
+static = "web/../../{}/web"
+route = "/"
+[service.three-]
+component = "a.wasm"
+[service.three-.outbound]
+allow = "https://a.example"
+ca = "{outside}/ca.pem"
+"#,
+        application.path().file_name().unwrap().to_str().unwrap()
+    );
+    let told = application.read(&text).unwrap_err();
+    let expected = [
+        "[service.three-]: 'three-' cannot be a name in a cluster; write a-z, 0-9 and '-'",
+        "the url of [postgres.a] is on this machine, and in a container that is the container itself; name a host",
+        "the url of [postgres.b] is on this machine",
+        "the url of [ollama.d] is on this machine",
+        "the password of [postgres.c] is to be ${POSTGRES_C_PASSWORD}, which the file has already",
+        "'component' of [service.one], /",
+        "'static' of [service.two], web/../../",
+        "'init' of [postgres.c], /",
+        "cannot read 'init' of [postgres.c], sql/binary.sql: ",
+        "'ca' of [service.three-.outbound], /",
+    ];
+    for expected in expected {
+        assert!(told.contains(expected), "{expected} is not in:\n{told}");
+    }
+    assert_eq!(told.lines().count(), expected.len(), "{told}");
+    assert!(told.lines().all(|line| line.starts_with("wasm-host.toml: error: ")), "{told}");
+}
+
+#[test]
+fn what_is_wrong_with_the_file_itself_is_told_with_its_line() {
+    let application = Application::new();
+    let told = application
+        .read("name = \"shop\"\n[postgres.a]\nurll = 1\n[service.a]\ncomponent = 'b.wasm'\n");
+    let told = told.unwrap_err();
+    assert!(told.contains("wasm-host.toml:3:1: error: unknown key 'urll'"), "{told}");
+    assert!(
+        told.contains("wasm-host.toml:5:13: error: the component 'b.wasm' does not exist"),
+        "{told}"
+    );
+    let told = application.read("name = \n").unwrap_err();
+    assert!(told.starts_with("wasm-host.toml:1:"), "{told}");
+}
+
+#[test]
+fn a_secret_address_is_no_reason_to_stop_and_is_told() {
+    let plan = Application::new().plan(RICH);
+    assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+    assert!(
+        plan.warnings[0].starts_with("the address of [postgres.orders] is a secret"),
+        "{:?}",
+        plan.warnings
+    );
+}
+
+#[test]
+fn a_config_map_has_an_end() {
+    let application = Application::new();
+    fs::write(application.path().join("sql/more.sql"), "-- x\n".repeat(210_000)).unwrap();
+    let told = application.read(RICH).unwrap_err();
+    assert!(
+        told.contains("more than the 1024000 that one ConfigMap takes; make sql/more.sql smaller"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_resource_with_the_name_of_a_service_has_its_kind_in_front() {
+    let plan = Application::new().plan(RICH);
+    let names: Vec<_> = plan.databases.iter().map(|database| database.name.as_str()).collect();
+    assert_eq!(names, ["postgres-cart"]);
+    assert_eq!(plan.models[0].name, "small");
+    let taken = "name = \"x\"\n[postgres.a]\n[service.a]\ncomponent = 'a.wasm'\n[service.postgres-a]\ncomponent = 'a.wasm'\n";
+    let told = Application::new().read(taken).unwrap_err();
+    assert!(told.contains("[postgres.a] has no name of its own left"), "{told}");
+}
+
+#[test]
+fn what_is_in_the_way_of_containers_is_not_in_the_way_of_a_machine() {
+    let text = "name = \"shop\"\n[postgres.a]\nurl = \"postgresql://a:${PW}@localhost/a\"\n[postgres.own]\n\
+                [service.one-]\ncomponent = 'a.wasm'\npostgres = \"a\"\n";
+    let application = Application::new();
+    assert_eq!(application.read(text).unwrap_err().lines().count(), 2);
+    let plan = application.read_for(text, true).unwrap();
+    let files = crate::systemd::files(&plan);
+    let unit = &files[0].text;
+    assert!(unit.contains("TimeoutStopSec=30s") && !unit.contains("ExecReload"), "{unit}");
+    // The host, and one server of its own, which is in the same group.
+    assert!(unit.contains(&format!("MemoryMax={}", 6656_u64 * 1024 * 1024 + (1 << 30))), "{unit}");
+    assert_eq!(files[1].path, "shop.env.example");
+    assert!(files[1].text.ends_with("\nPW=\n"), "{}", files[1].text);
+}

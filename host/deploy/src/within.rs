@@ -1,0 +1,57 @@
+//! The application file as it stands in a container: what is the machine's in it becomes the container's.
+//!
+//! It exists so that the host in a container reads the same file as on a laptop, and not another language beside it.
+//! What is changed: where the host listens and keeps its state, where backends without a url are, and where certificate
+//! and key are. `[deploy]` is left out, as nothing of it is for the host.
+
+use toml_edit::DocumentMut;
+
+use crate::document;
+use crate::image;
+
+/// Where one backend without a url is.
+pub(crate) struct Found {
+    /// The table above it: `postgres` or `ollama`.
+    pub key: &'static str,
+    pub resource: String,
+    pub url: String,
+}
+
+/// What stands in the document changes; the rest stays with its comments.
+pub(crate) fn change(document: &mut DocumentMut, backends: &[Found], names: &[String], tls: bool) {
+    let listen = |port: u16| format!("0.0.0.0:{port}");
+    document::set(document, &["http"], "listen", &listen(image::HTTP_PORT));
+    let control = format!("127.0.0.1:{}", image::CONTROL_PORT);
+    document::set(document, &["admin"], "listen", &control);
+    document::set(document, &["admin"], "probes", &listen(image::PROBES_PORT));
+    document::set(document, &["state"], "dir", &format!("{}/host", image::STATE));
+    for Found { key, resource, url } in backends {
+        document::set(document, &[key, resource], "url", url);
+        if let Some(table) = document::find(document, &[key, resource]) {
+            // The room of a database is its volume's there.
+            table.remove("size");
+        }
+    }
+    if tls {
+        document::set(
+            document,
+            &["http", "tls"],
+            "certificate",
+            &format!("{}/tls.crt", image::TLS),
+        );
+        document::set(document, &["http", "tls"], "key", &format!("{}/tls.key", image::TLS));
+    }
+    listed(document, names);
+    document.remove("deploy");
+}
+
+/// Once `hosts` lists names, it must list those by which the cluster asks, too.
+fn listed(document: &mut DocumentMut, names: &[String]) {
+    let hosts = document::find(document, &["http"]).and_then(|http| http.get_mut("hosts"));
+    let Some(hosts) = hosts.and_then(|hosts| hosts.as_array_mut()) else { return };
+    for name in names {
+        if !hosts.iter().any(|host| host.as_str() == Some(name)) {
+            hosts.push(name);
+        }
+    }
+}

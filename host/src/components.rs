@@ -1,0 +1,262 @@
+//! Where the components of an application come from: files, and registries by what `wasm-host.lock` pins.
+//!
+//! What a registry is asked for is asked for all services at once, before any of them is loaded.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Error, Result};
+use futures_util::future::join_all;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::application::component_path;
+use crate::exit::Exit;
+use wasm_host_config::{ComponentConfig, Config, ServiceConfig};
+use wasm_host_engine::compile::ComponentFile;
+use wasm_host_limits as limits;
+use wasm_host_log::tell_if_long_async;
+use wasm_host_oci::cache::Cache;
+use wasm_host_oci::credentials::CredentialFiles;
+use wasm_host_oci::digest::ContentDigest;
+use wasm_host_oci::reference::SCHEME;
+use wasm_host_oci::settings::RegistriesConfig;
+use wasm_host_oci::{Kind, OciError, Pin, Pins, Pulled, Reference, Registries};
+use wasm_host_service::swap::Vouch;
+use wasm_host_settings::diagnostic::{Diagnostic, Severity};
+
+/// What gets components of registries.
+pub struct Components {
+    registries: Arc<Registries>,
+    /// None: there is no application file.
+    pins_file: Option<PathBuf>,
+    /// What is not pinned is an error.
+    is_locked: bool,
+}
+
+/// What came of each reference of an application.
+pub struct Pulls {
+    registries: Arc<Registries>,
+    pulled: BTreeMap<Reference, Result<ComponentFile, OciError>>,
+}
+
+impl Components {
+    /// Those of an application, kept in its state folder.
+    pub fn new(config: &Config, is_locked: bool) -> Self {
+        // An application without references makes no folder for them. Where there can be none, nothing is kept.
+        // What trust has verified is kept for the next start, also of versions that were swapped in.
+        let uses = !config.references().is_empty()
+            || !config.registries.registries.is_empty()
+            || !config.registries.keys.is_empty();
+        let open = || Ok(Cache::open(&config.state_dir)?.with_brought_along(&config.folder));
+        let cache = uses.then(open).transpose();
+        let cache = cache.unwrap_or_else(|error: Error| {
+            tracing::warn!("components of registries are not kept: {error:#}");
+            None
+        });
+        let registries = Registries::new(config.registries.clone(), credentials(), cache);
+        Self { registries: Arc::new(registries), pins_file: config.pins_file(), is_locked }
+    }
+
+    pub fn registries(&self) -> Arc<Registries> {
+        self.registries.clone()
+    }
+
+    /// What is pinned. Fails if the file of pins cannot be read.
+    pub fn pins(&self) -> Result<Pins, OciError> {
+        self.pins_file.as_deref().map_or_else(|| Ok(Pins::default()), Pins::read)
+    }
+
+    /// Get all components that registries have, and pin what is new. Fails only if the file of pins cannot be read.
+    pub async fn pull(&self, config: &Config) -> Result<Pulls, OciError> {
+        let (references, registries) = (config.references(), self.registries());
+        if references.is_empty() {
+            return Ok(Pulls { registries, pulled: BTreeMap::new() });
+        }
+        let mut pins = self.pins()?;
+        self.registries.want(pins.all().copied());
+        let pulls = references.iter().map(|reference| self.pull_one(reference, &pins));
+        let pulled = tell_if_long_async("pulling components", join_all(pulls)).await;
+        let mut changed = Vec::new();
+        let mut pulls = BTreeMap::new();
+        for (reference, pulled) in references.into_iter().zip(pulled) {
+            if let Ok((_, pin)) = &pulled
+                && pins.get(reference) != Some(*pin)
+            {
+                pins.set(reference, *pin);
+                changed.push((reference, pin.manifest));
+            }
+            pulls.insert(reference.clone(), pulled.map(|(file, _)| file));
+        }
+        if !changed.is_empty() {
+            self.registries.want(pins.all().copied());
+            self.write(&pins);
+            for (reference, digest) in changed {
+                tracing::info!("{reference} is pinned to {digest}");
+            }
+        }
+        Ok(Pulls { registries, pulled: pulls })
+    }
+
+    async fn pull_one(
+        &self,
+        reference: &Reference,
+        pins: &Pins,
+    ) -> Result<(ComponentFile, Pin), OciError> {
+        let pin = pins.get(reference);
+        if pin.is_none() && self.is_locked {
+            let message = format!("{reference} is not pinned in {}", self.pins_name());
+            return Err(OciError::new(Kind::Local, message)
+                .hint("run `wasm-host update`, and keep the file with the application file"));
+        }
+        let pulled = self.registries.pull(reference, pin).await?;
+        if self.is_locked && pin != Some(pulled.pin) {
+            let message = format!("what {} says of {reference} is not so", self.pins_name());
+            return Err(OciError::new(Kind::Local, message).hint("run `wasm-host update`"));
+        }
+        let pin = pulled.pin;
+        let file = component(reference, pulled)
+            .await
+            .map_err(|error| OciError::new(Kind::Unusable, format!("{error:#}")))?;
+        Ok((file, pin))
+    }
+
+    /// A host whose application file lies where nothing can be written runs all the same.
+    fn write(&self, pins: &Pins) {
+        if let Some(path) = &self.pins_file
+            && let Err(error) = pins.write(path)
+        {
+            tracing::warn!(
+                "{} cannot be written ({error}): the next start asks for the tags anew",
+                path.display()
+            );
+        }
+    }
+
+    fn pins_name(&self) -> String {
+        self.pins_file.as_ref().map_or_else(String::new, |path| path.display().to_string())
+    }
+
+    /// Which pinned tags have moved, as warnings at the lines of their services.
+    pub async fn moved(&self, config: &Config) -> Vec<Diagnostic> {
+        let Ok(pins) = self.pins() else { return Vec::new() };
+        let asked = config.services.values().filter_map(|service| {
+            let reference = service.component()?.source.reference()?;
+            let pin = pins.get(reference).filter(|_| reference.digest.is_none())?;
+            Some((service, reference, pin))
+        });
+        let asked = asked.map(async |(service, reference, pin)| {
+            let resolving = self.registries.resolve(reference);
+            let resolved = timeout(limits::oci::MOVED_TIMEOUT, resolving).await;
+            let (what, hint) = match resolved {
+                Ok(Ok(digest)) if digest == pin.manifest => return None,
+                Ok(Ok(digest)) => (
+                    format!(
+                        "{reference} stands for {digest} by now, and {} is pinned, which serves",
+                        pin.manifest
+                    ),
+                    Some("`wasm-host update` takes the new one".to_owned()),
+                ),
+                Ok(Err(error)) => (format!("whether {reference} has moved is not known: {error}"), None),
+                Err(_) => {
+                    let within = limits::oci::MOVED_TIMEOUT;
+                    let what = format!(
+                        "whether {reference} has moved is not known: {} did not say within {within:?}",
+                        reference.host
+                    );
+                    (what, None)
+                }
+            };
+            Some(at(config, service, Severity::Warning, what, hint))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+}
+
+impl Pulls {
+    /// What came of each reference.
+    pub fn all(&self) -> impl Iterator<Item = (&Reference, &Result<ComponentFile, OciError>)> {
+        self.pulled.iter()
+    }
+
+    /// Whether a version that was kept may be served: what came from a registry must be signed by a key that is trusted
+    /// now. No registry is asked.
+    pub fn vouch(&self, kept: &ComponentFile) -> Result<()> {
+        vouch(&self.registries, kept)
+    }
+
+    /// The same, for as long as the host runs.
+    pub fn voucher(&self) -> Vouch {
+        let registries = self.registries.clone();
+        Box::new(move |kept| vouch(&registries, kept))
+    }
+
+    /// A service's own component.
+    pub async fn own(&self, config: &Config, component: &ComponentConfig) -> Result<ComponentFile> {
+        match (component.source.reference(), component_path(config, &component.source)) {
+            (Some(reference), _) => match self.pulled.get(reference) {
+                Some(pulled) => pulled.clone().map_err(Error::new),
+                None => Err(Error::msg(format!("{reference} was not asked for"))),
+            },
+            (None, Some(path)) => ComponentFile::read(&path).await,
+            (None, None) => Err(Error::msg("it has no file")),
+        }
+    }
+}
+
+fn vouch(registries: &Registries, kept: &ComponentFile) -> Result<()> {
+    let origin = kept.path.to_str().filter(|origin| origin.starts_with(SCHEME));
+    let Some(origin) = origin else { return Ok(()) };
+    let reference = Reference::parse(origin).map_err(OciError::from)?;
+    let component = format!("sha256:{}", kept.digest.full()).parse::<ContentDigest>();
+    let component = component.map_err(|_| Error::msg("its digest cannot be read"))?;
+    Ok(registries.vouch(&reference, component)?)
+}
+
+/// What the host reads of a pulled component's bytes. Its origin is called by its digest, too.
+pub async fn component(reference: &Reference, pulled: Pulled) -> Result<ComponentFile> {
+    let Pulled { bytes, pin } = pulled;
+    let origin = PathBuf::from(reference.at(pin.manifest).to_string());
+    // The digest of a large file takes a while.
+    spawn_blocking(move || ComponentFile::from_bytes(bytes, origin)).await?
+}
+
+/// The reference that somebody typed where a path could stand, too.
+pub fn reference(typed: &Path) -> Result<Option<Reference>, Exit> {
+    let Some(text) = typed.to_str().filter(|text| text.starts_with(SCHEME)) else {
+        return Ok(None);
+    };
+    let wrong = |problem| Exit::Usage(format!("wasm-host: error: {problem}"));
+    Reference::parse(text).map(Some).map_err(wrong)
+}
+
+/// Registries for a command that reads no application file, and keeps nothing.
+pub fn registries(reference: &Reference, plain_http: bool) -> Registries {
+    let mut config = RegistriesConfig::default();
+    config.registries.entry(reference.host.clone()).or_default().plain_http = plain_http;
+    Registries::new(config, credentials(), None)
+}
+
+/// The logins of the user who runs this.
+fn credentials() -> CredentialFiles {
+    CredentialFiles::of(|name| std::env::var(name).ok())
+}
+
+/// A finding at the line of a service.
+fn at(
+    config: &Config,
+    service: &ServiceConfig,
+    severity: Severity,
+    what: String,
+    hint: Option<String>,
+) -> Diagnostic {
+    Diagnostic {
+        file: config.file.clone().unwrap_or_default(),
+        line: service.line,
+        column: usize::from(service.line > 0),
+        severity,
+        message: format!("[service.{}]: {what}", service.name),
+        hint,
+    }
+}

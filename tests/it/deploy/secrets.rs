@@ -1,0 +1,118 @@
+//! Secrets: their values are in nothing that is made, and files of the user's are left as they are.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::{MARK, files, rich, run};
+use wasm_host_tests::kubernetes::kustomize;
+
+#[tokio::test]
+async fn no_value_of_a_secret_is_in_anything_that_is_made() {
+    let app = rich();
+    let mut told = String::new();
+    for arguments in [
+        &["manifest"][..],
+        &["manifest", "--output", "made/manifest"],
+        &["deploy", "kubernetes", "--output", "made/k8s"],
+        &["deploy", "helm", "--output", "made/chart"],
+        &["deploy", "compose", "--output", "made/compose.yaml"],
+        &["deploy", "systemd", "--output", "made/systemd"],
+    ] {
+        told += &run(&app, arguments).await;
+    }
+    assert!(!told.contains(MARK), "{told}");
+    let made = files(&app.path().join("made"));
+    assert!(made.len() > 50, "{}", made.len());
+    for (path, text) in &made {
+        assert!(!text.contains(MARK), "{path}:\n{text}");
+    }
+    // What is made for servers is in the two files for it, and in nothing that is printed.
+    let (secrets, rest): (Vec<_>, Vec<_>) =
+        made.iter().partition(|(path, _)| path.ends_with("secrets.env") || path.ends_with(".env"));
+    assert_eq!(secrets.len(), 2);
+    for (path, text) in secrets {
+        let values = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once('='));
+        let values: Vec<_> = values.filter(|(_, value)| !value.is_empty()).collect();
+        assert_eq!(values.len(), 2, "{path}: {text}");
+        for (name, value) in values {
+            assert!(value.len() >= 22 && name.starts_with("POSTGRES_CART_"), "{path}: {name}");
+            assert!(!told.contains(value));
+            assert!(rest.iter().all(|(_, text)| !text.contains(value)));
+        }
+        let mode = fs::metadata(app.path().join("made").join(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_stay_when_files_are_made_again_and_get_what_is_new() {
+    let app = rich();
+    let make = ["deploy", "kubernetes", "--output", "k8s"];
+    run(&app, &make).await;
+    let path = app.path().join("k8s/overlays/local/secrets.env");
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.replace("OTLP_KEY\n", "OTLP_KEY=mine\n").trim_end()).unwrap();
+    let kept = fs::read_to_string(&path).unwrap();
+    run(&app, &make).await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), kept);
+    let file = fs::read_to_string(app.path().join("wasm-host.toml")).unwrap();
+    fs::write(app.path().join("wasm-host.toml"), format!("{file}\n[postgres.late]\n")).unwrap();
+    run(&app, &make).await;
+    let after = fs::read_to_string(&path).unwrap();
+    assert!(after.starts_with(&format!("{kept}\n")), "{after}");
+    assert!(after.contains("\nPOSTGRES_LATE_PASSWORD="), "{after}");
+    // A name without a value is that of the environment, when kubectl runs.
+    let rendered = kustomize(&app.path().join("k8s/overlays/local")).await;
+    assert!(rendered.contains("OTLP_KEY: bWluZQ=="), "{rendered}");
+}
+
+#[tokio::test]
+async fn files_of_the_user_are_left_alone_and_those_that_were_made_go() {
+    let app = rich();
+    let make = ["deploy", "kubernetes", "--output", "k8s"];
+    run(&app, &make).await;
+    let k8s = app.path().join("k8s");
+    fs::write(k8s.join("base/mine.yaml"), "kind: Mine\n").unwrap();
+    fs::write(k8s.join("overlays/production/kustomization.yaml"), "# mine\n").unwrap();
+    let file = fs::read_to_string(app.path().join("wasm-host.toml")).unwrap();
+    fs::write(
+        app.path().join("wasm-host.toml"),
+        file.replace("[ollama.small]\n", "").replace("ollama = \"small\"\n", ""),
+    )
+    .unwrap();
+    assert!(k8s.join("base/statefulset-small.yaml").exists());
+    run(&app, &make).await;
+    assert!(!k8s.join("base/statefulset-small.yaml").exists());
+    assert_eq!(fs::read_to_string(k8s.join("base/mine.yaml")).unwrap(), "kind: Mine\n");
+    let own = fs::read_to_string(k8s.join("overlays/production/kustomization.yaml")).unwrap();
+    assert_eq!(own, "# mine\n");
+}
+
+// Fault (Deployment): a file of the user's is where one is to be made | leaves it and says so | - | nothing
+#[tokio::test]
+async fn a_file_that_was_not_made_is_not_written_over() {
+    let app = rich();
+    for (file, arguments) in [
+        ("compose.yaml", &["deploy", "compose", "--output", "compose.yaml"][..]),
+        ("chart/values.yaml", &["deploy", "helm", "--output", "chart"]),
+    ] {
+        let path = app.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine: 1\n").unwrap();
+        let ended = app.run(arguments).await;
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("{file} is there and was not made")), "{said}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine: 1\n");
+        fs::remove_file(&path).unwrap();
+        // What was made is made anew.
+        run(&app, arguments).await;
+        run(&app, arguments).await;
+    }
+    fs::write(app.path().join(".gitignore"), "mine\n").unwrap();
+    run(&app, &["deploy", "kubernetes", "--output", "."]).await;
+    assert_eq!(fs::read_to_string(app.path().join(".gitignore")).unwrap(), "mine\n");
+}
