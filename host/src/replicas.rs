@@ -1,8 +1,8 @@
 //! This host as one of the replicas of its application: what they decide together, done with swaps.
 
+mod files;
+
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,22 +14,28 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use wasmtime_wasi_http::WasiBody;
 
+use self::files::Files;
 use wasm_host_capabilities::postgres::url::Address;
 use wasm_host_config::Config;
-use wasm_host_engine::compile::ComponentFile;
 use wasm_host_http::admin::ReplicaStatus;
-use wasm_host_limits::replicas::{COMPONENT_BYTES, RETRY, TRANSACTION};
-use wasm_host_replicas::postgres::Components;
-use wasm_host_replicas::protocol::{Attempt, Decision, Generation, Version};
-use wasm_host_replicas::replica::{Boxed, Prepared, Replica, Terms, Versions, View};
+use wasm_host_limits::replicas::{RETRY, TRANSACTION};
+use wasm_host_oci::Registries;
+use wasm_host_replicas::protocol::{Attempt, Decision, Generation, Line, Offer, Version};
+use wasm_host_replicas::replica::{Boxed, Prepared, Replica, Terms, Versions, View, Wanted};
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
-use wasm_host_service::swap::{Agreed, Agreement, Outcome, SwapError, Swaps};
+use wasm_host_service::swap::{
+    self as agreed, Agreed, Agreement, Before, Outcome, Proposed, Serving, SwapError, Swaps,
+};
 use wasm_host_settings::tls;
 
 /// Take part, if the application file says that there are others.
-pub(crate) fn join(config: &Config, swaps: &Arc<Swaps>) -> Result<Option<Arc<Replica>>> {
+pub(crate) fn join(
+    config: &Config,
+    swaps: &Arc<Swaps>,
+    registries: Arc<Registries>,
+) -> Result<Option<Arc<Replica>>> {
     let Some(replicas) = &config.replicas else { return Ok(None) };
     tls::install();
     let address = Address::from_uri(replicas.url.expose()).context("the url of [replicas]")?;
@@ -43,27 +49,48 @@ pub(crate) fn join(config: &Config, swaps: &Arc<Swaps>) -> Result<Option<Arc<Rep
     // What is decided is heard by then, or never.
     let patience = terms.attempt_timeout + terms.lease + TRANSACTION * 2;
     tracing::info!("this replica is {}", terms.name);
-    let replica = Replica::start(address.options().clone(), terms, |components| {
-        Arc::new(Here { swaps: swaps.clone(), components: components.clone() })
+    let mut files = None;
+    let replica = Replica::start(address.options().clone(), terms, |uploads| {
+        let uploads = uploads.clone();
+        let known = Arc::new(Files { swaps: swaps.clone(), uploads, registries });
+        files = Some(known.clone());
+        Arc::new(Here(known))
     });
-    tokio::spawn(hand_out(swaps.clone(), replica.clone()));
-    swaps.agree_with(Arc::new(Everyone { replica: replica.clone(), patience }));
+    let files = files.context("a replica without versions")?;
+    tokio::spawn(hand_out(files.clone(), replica.clone()));
+    swaps.agree_with(Arc::new(Everyone { replica: replica.clone(), files, patience }));
     Ok(Some(replica))
 }
 
 /// Let the others have what this host came with: a replica that comes later may have another file.
-async fn hand_out(swaps: Arc<Swaps>, replica: Arc<Replica>) {
-    let serving: Vec<_> = swaps.serving().collect();
-    for (service, digest, _) in serving {
-        let Some(file) = swaps.kept(&digest).await else { continue };
-        // Of what is too large, only those that have it can serve it.
-        if file.bytes.len() as u64 > COMPONENT_BYTES {
-            tracing::warn!(%service, "its component is too large to be handed to other replicas");
-            continue;
-        }
-        while replica.components().put(&digest, &file.bytes).await.is_err() {
+async fn hand_out(files: Arc<Files>, replica: Arc<Replica>) {
+    for Serving { service, digest, origin, own } in files.swaps.serving().collect::<Vec<_>>() {
+        let Some(file) = files.swaps.kept(&service, &digest, &origin).await else { continue };
+        while let Err(error) = files.hand_out(&file).await {
+            if error.is_for_good {
+                tracing::warn!(%service, "its component cannot be handed to other replicas: {}", error.why);
+                break;
+            }
             sleep(RETRY).await;
         }
+        tell_of_another(&service, &own, &replica).await;
+    }
+}
+
+/// What was built since the others began is not what they serve, which whoever built it wants to know.
+async fn tell_of_another(service: &Arc<str>, own: &str, replica: &Replica) {
+    while !replica.is_member() {
+        sleep(RETRY).await;
+    }
+    let Some(line) = replica.line(service) else { return };
+    let is_known = [&line.own, &line.current.version.digest].into_iter().any(|it| &**it == own);
+    if !is_known {
+        let current = line.current.version.digest.get(..12).unwrap_or_default();
+        tracing::warn!(
+            %service,
+            "the replicas serve {current}, and the application file of this one has another component: it \
+             serves when it is swapped in, as with `wasm-host swap {service} FILE`"
+        );
     }
 }
 
@@ -106,6 +133,7 @@ pub(crate) fn status(replica: &Replica, service: &str) -> Vec<ReplicaStatus> {
 /// All replicas have to agree.
 struct Everyone {
     replica: Arc<Replica>,
+    files: Arc<Files>,
     patience: Duration,
 }
 
@@ -113,20 +141,33 @@ struct Everyone {
 struct Asked(oneshot::Sender<Result<Agreed, String>>);
 
 impl Agreement for Everyone {
-    fn agree<'a>(
+    fn unavailable(&self) -> Option<String> {
+        self.replica.complaint()
+    }
+
+    fn before<'a>(
         &'a self,
         service: &'a Arc<str>,
-        file: &'a ComponentFile,
-        cause: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Agreed, String>> + Send + 'a>> {
+        serving: &'a str,
+    ) -> agreed::Boxed<'a, Option<Before>> {
+        let line = self.replica.line(service);
+        let version = line.and_then(|mut line| match &*line.current.version.digest == serving {
+            true => line.before.pop_back(),
+            // This host is ahead of what it has seen.
+            false => Some(line.current.version),
+        });
+        Box::pin(async move { Some(self.files.of(service, &version?).await) })
+    }
+
+    fn agree<'a>(&'a self, proposed: Proposed<'a>) -> agreed::Boxed<'a, Result<Agreed, String>> {
         Box::pin(async move {
-            let digest = file.digest.full();
-            let put = self.replica.components().put(digest, &file.bytes).await;
-            put.map_err(|away| away.to_string())?;
+            let Proposed { service, file, cause, takes_back } = proposed;
+            self.files.hand_out(file).await.map_err(|error| error.why)?;
             let (told, decided) = oneshot::channel();
-            let version = version(digest, &file.path.display().to_string());
-            let asked = Box::new(Asked(told));
-            self.replica.propose(service.clone(), version, cause.into(), asked).await?;
+            let version = version(file.digest.full(), &file.path.display().to_string());
+            let (service, cause) = (service.clone(), cause.into());
+            let wanted = Wanted { service, version, cause, takes_back };
+            self.replica.propose(wanted, Box::new(Asked(told))).await?;
             match timeout(self.patience, decided).await {
                 Ok(decided) => decided.unwrap_or_else(|_| Err("the host is stopping".to_owned())),
                 Err(_) => Err("the database of [replicas] went away before the replicas had \
@@ -138,7 +179,7 @@ impl Agreement for Everyone {
 }
 
 impl Prepared for Asked {
-    fn serve(self: Box<Self>, decision: Decision) -> Boxed<()> {
+    fn serve(self: Box<Self>, decision: Decision) -> Boxed<Result<(), String>> {
         Box::pin(serve(self.0, decision))
     }
 
@@ -148,50 +189,37 @@ impl Prepared for Asked {
 }
 
 /// Say that a version is to serve, and wait until it does.
-async fn serve(waits: oneshot::Sender<Result<Agreed, String>>, decision: Decision) {
+async fn serve(
+    waits: oneshot::Sender<Result<Agreed, String>>,
+    decision: Decision,
+) -> Result<(), String> {
     let without = match decision {
         Decision::Committed { without, .. } => {
             without.iter().map(|name| name.to_string()).collect()
         }
         Decision::Aborted(_) => Vec::new(),
     };
-    let (served, serves) = oneshot::channel();
-    if waits.send(Ok(Agreed { without, served: Some(served) })).is_ok() {
-        let _ = serves.await;
-    }
+    let (served, serves) = oneshot::channel::<()>();
+    let agreed = Agreed { without, served: Some(served) };
+    waits.send(Ok(agreed)).map_err(|_| "what was ready for it was given up".to_owned())?;
+    // It is dropped when the version serves.
+    let _ = serves.await;
+    Ok(())
 }
 
 // === A swap that began elsewhere ===
 
 /// This host's versions.
-struct Here {
-    swaps: Arc<Swaps>,
-    components: Components,
-}
-
-impl Here {
-    async fn file(
-        swaps: &Swaps,
-        components: &Components,
-        version: &Version,
-    ) -> Result<ComponentFile, String> {
-        if let Some(file) = swaps.kept(&version.digest).await {
-            return Ok(file);
-        }
-        let found = components.get(&version.digest).await.map_err(|away| away.to_string())?;
-        let bytes = found.ok_or_else(|| {
-            let short = version.digest.get(..12).unwrap_or_default();
-            format!("no replica has put the component {short} into the database")
-        })?;
-        let file = ComponentFile::from_bytes(bytes, PathBuf::from(&*version.source));
-        file.map_err(|error| format!("{error:#}"))
-    }
-}
+struct Here(Arc<Files>);
 
 impl Versions for Here {
-    fn offered(&self) -> Vec<(Arc<str>, Version)> {
-        let serving = self.swaps.serving();
-        serving.map(|(service, digest, path)| (service, version(&digest, &path))).collect()
+    fn offered(&self) -> Vec<Offer> {
+        let offer = |serving: Serving| Offer {
+            version: version(&serving.digest, &serving.origin),
+            service: serving.service,
+            own: serving.own.into(),
+        };
+        self.0.swaps.serving().map(offer).collect()
     }
 
     fn prepare(
@@ -199,17 +227,17 @@ impl Versions for Here {
         service: Arc<str>,
         attempt: Attempt,
     ) -> Boxed<Result<Box<dyn Prepared>, String>> {
-        let (swaps, components) = (self.swaps.clone(), self.components.clone());
+        let files = self.0.clone();
         Box::pin(async move {
-            let file = Self::file(&swaps, &components, &attempt.version).await?;
+            let file = files.of(&service, &attempt.version).await?;
             let (decide, decided) = oneshot::channel();
             let (ready, is_ready) = oneshot::channel();
-            let waits = Waits(Mutex::new(Some((ready, decided))));
-            let cause = format!("{}, by {}", attempt.cause, attempt.by);
-            let task =
-                tokio::spawn(
-                    async move { swaps.follow(&service, file, cause, Arc::new(waits)).await },
-                );
+            let waits = Arc::new(Waits(Mutex::new(Some((ready, decided)))));
+            let (cause, takes_back) = (by(&attempt), attempt.takes_back);
+            let swaps = files.swaps.clone();
+            let task = tokio::spawn(async move {
+                swaps.follow(&service, file, cause, takes_back, waits).await
+            });
             match is_ready.await {
                 Ok(()) => Ok(Box::new(Following { decide, task }) as Box<dyn Prepared>),
                 // It has ended without asking.
@@ -221,17 +249,27 @@ impl Versions for Here {
         })
     }
 
-    fn catch_up(&self, service: Arc<str>, generation: Generation) -> Boxed<Result<(), String>> {
-        let (swaps, components) = (self.swaps.clone(), self.components.clone());
+    fn catch_up(&self, service: Arc<str>, line: Line) -> Boxed<Result<(), String>> {
+        let files = self.0.clone();
         Box::pin(async move {
-            let file = Self::file(&swaps, &components, &generation.version).await?;
-            let cause = format!("generation {} of the replicas", generation.number);
+            let Generation { number, version, attempt } = line.current;
+            let file = files.of(&service, &version).await?;
+            let brought = line.decided.iter().find(|it| Some(it.id) == attempt);
+            let cause = match brought {
+                Some(brought) => format!("{} (generation {number})", by(brought)),
+                None => format!("generation {number} of the replicas"),
+            };
+            let swaps = files.swaps.clone();
             let task = tokio::spawn(async move {
-                swaps.follow(&service, file, cause, Arc::new(Decided)).await
+                swaps.follow(&service, file, cause, false, Arc::new(Decided)).await
             });
             verdict(task).await
         })
     }
+}
+
+fn by(attempt: &Attempt) -> String {
+    format!("{}, by {}", attempt.cause, attempt.by)
 }
 
 /// Whether the version serves.
@@ -250,12 +288,7 @@ type Waiting = (oneshot::Sender<()>, oneshot::Receiver<Result<Agreed, String>>);
 struct Waits(Mutex<Option<Waiting>>);
 
 impl Agreement for Waits {
-    fn agree<'a>(
-        &'a self,
-        _service: &'a Arc<str>,
-        _file: &'a ComponentFile,
-        _cause: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Agreed, String>> + Send + 'a>> {
+    fn agree<'a>(&'a self, _proposed: Proposed<'a>) -> agreed::Boxed<'a, Result<Agreed, String>> {
         let waiting = self.0.lock().take();
         Box::pin(async move {
             let gone = || "the host is stopping".to_owned();
@@ -270,12 +303,7 @@ impl Agreement for Waits {
 struct Decided;
 
 impl Agreement for Decided {
-    fn agree<'a>(
-        &'a self,
-        _service: &'a Arc<str>,
-        _file: &'a ComponentFile,
-        _cause: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Agreed, String>> + Send + 'a>> {
+    fn agree<'a>(&'a self, _proposed: Proposed<'a>) -> agreed::Boxed<'a, Result<Agreed, String>> {
         Box::pin(async { Ok(Agreed::default()) })
     }
 }
@@ -286,13 +314,11 @@ struct Following {
 }
 
 impl Prepared for Following {
-    fn serve(self: Box<Self>, decision: Decision) -> Boxed<()> {
+    fn serve(self: Box<Self>, decision: Decision) -> Boxed<Result<(), String>> {
         let Self { decide, task } = *self;
         Box::pin(async move {
-            serve(decide, decision).await;
-            if let Err(reason) = verdict(task).await {
-                tracing::warn!("what the replicas decided for does not serve here: {reason}");
-            }
+            serve(decide, decision).await?;
+            verdict(task).await
         })
     }
 
@@ -305,8 +331,8 @@ impl Prepared for Following {
 struct Unchanged;
 
 impl Prepared for Unchanged {
-    fn serve(self: Box<Self>, _decision: Decision) -> Boxed<()> {
-        Box::pin(async {})
+    fn serve(self: Box<Self>, _decision: Decision) -> Boxed<Result<(), String>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn drop_for(self: Box<Self>, _reason: &str) {}

@@ -98,10 +98,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     tracing::info!("{signal}: finishing what runs, for at most {drain:?}");
     host.stopping.store(true, Ordering::Release);
     host.swaps.stop();
-    if let Some(replica) = host.replica.clone() {
-        // The others do not wait for it from now on.
-        tokio::spawn(async move { replica.stop().await });
-    }
+    // The others do not wait for it from now on.
+    let leaving =
+        host.replica.clone().map(|replica| tokio::spawn(async move { replica.stop().await }));
     let watching = async {
         if let Some(watching) = watching {
             watching.stop().await;
@@ -131,6 +130,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         }
     }
     drop(control_file);
+    if let Some(leaving) = leaving {
+        let _ = timeout(limits::replicas::LEAVE, leaving).await;
+    }
     let cut = host.registry.drain(limits::INSTANCE_DRAIN).await;
     if cut > 0 {
         tracing::warn!("cut {cut} requests that still ran {:?} later", limits::INSTANCE_DRAIN);
@@ -238,7 +240,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let load = application::load(&config, &backends, &handle, &loader, &components, kept, observer);
     let Application { registry, slots } = load.await?;
     let swaps = Swaps::new(slots, loader, store);
-    let replica = replicas::join(&config, &swaps)?;
+    let replica = replicas::join(&config, &swaps, components.registries())?;
     let bind = async |listen: &Listen, write_idle| {
         Listener::bind(&listen.host, listen.port, write_idle).await
     };

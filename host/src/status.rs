@@ -22,7 +22,7 @@ use wasm_host_http::admin::resources::{
     BackendResource, Described, Edge, Health, HostStatus, LimitInEffect, Recent, Resources,
     ServiceResource, Variable, VersionStatus,
 };
-use wasm_host_http::admin::{BackendStatus, ServiceStatus, Status};
+use wasm_host_http::admin::{BackendStatus, Readiness, ServiceStatus, Status};
 use wasm_host_http::control::versions::Attempt;
 use wasm_host_limits as limits;
 use wasm_host_limits::service::{ServiceLimits, StaticLimits};
@@ -68,9 +68,12 @@ impl Host {
 }
 
 impl Status for Host {
-    fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Acquire)
-            && self.replica.as_ref().is_none_or(|replica| replica.is_open())
+    fn readiness(&self) -> Readiness {
+        match &self.replica {
+            _ if self.stopping.load(Ordering::Acquire) => Readiness::Stopping,
+            Some(replica) if !replica.is_open() => Readiness::Joining(replica.complaint()),
+            _ => Readiness::Ready,
+        }
     }
 
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {

@@ -48,7 +48,7 @@ pub trait Status: Send + Sync {
     /// The application's name.
     fn application(&self) -> &str;
     /// Whether new requests are welcome.
-    fn is_ready(&self) -> bool;
+    fn readiness(&self) -> Readiness;
     /// What does not work at the moment. It makes some answers errors, and is no reason to send
     /// no requests at all: the other services work.
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
@@ -65,6 +65,15 @@ pub trait Status: Send + Sync {
         &'a self,
         name: &'a str,
     ) -> Pin<Box<dyn Future<Output = Option<resources::Described>> + Send + 'a>>;
+}
+
+/// Whether new requests are welcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    Stopping,
+    /// It does not serve yet what the other replicas serve. With what keeps it from that, if that is known.
+    Joining(Option<String>),
 }
 
 /// What runs on one backend. Zero when no client waits: a call that outlives its client would show here.
@@ -338,9 +347,16 @@ impl Admin {
         if !ready {
             return json(StatusCode::OK, &serde_json::json!({ "status": "live" }));
         }
-        if !self.status.is_ready() {
-            let stopping = serde_json::json!({ "status": "stopping" });
-            return json(StatusCode::SERVICE_UNAVAILABLE, &stopping);
+        let unready = match self.status.readiness() {
+            Readiness::Ready => None,
+            Readiness::Stopping => Some(serde_json::json!({ "status": "stopping" })),
+            Readiness::Joining(None) => Some(serde_json::json!({ "status": "joining" })),
+            Readiness::Joining(Some(reason)) => {
+                Some(serde_json::json!({ "status": "joining", "reason": reason }))
+            }
+        };
+        if let Some(unready) = unready {
+            return json(StatusCode::SERVICE_UNAVAILABLE, &unready);
         }
         let degraded = self.status.degraded().await;
         json(StatusCode::OK, &serde_json::json!({ "status": "ready", "degraded": degraded }))

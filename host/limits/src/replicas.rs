@@ -27,6 +27,9 @@ pub const MEMBERS: usize = 1000;
 /// Decided swaps of one service that the replicas remember together.
 pub const DECIDED: usize = 32;
 
+/// Versions of one service before the one that serves, for rollbacks.
+pub const BEFORE: usize = 3;
+
 /// How long a replica that was lost is named by swaps. One that was killed comes back under another name.
 pub const LOST_KEPT: Duration = Duration::from_secs(10 * MINUTE);
 
@@ -46,14 +49,26 @@ pub const FENCE_MARGIN: u32 = 10;
 /// How long one transaction about replicas may take. The database is away if it takes longer.
 pub const TRANSACTION: Duration = Duration::from_secs(5);
 
+/// How long a host that stops waits until the others know.
+pub const LEAVE: Duration = Duration::from_secs(5);
+
 /// How long it may take to write a component to the database or to read it.
 pub const COMPONENT_MOVE: Duration = Duration::from_secs(MINUTE);
 
-/// How long a component stays in the database for a swap that has not begun yet.
+/// How long a component stays in the database for a swap that has not begun yet, or ended.
 pub const COMPONENT_KEPT: Duration = Duration::from_secs(HOUR);
+
+/// How many of those stay there, of one application: the newest ones.
+pub const COMPONENTS_WAITING: u32 = 8;
+
+/// How long a replica hears of changes by one connection. One that is cut silently is noticed by then.
+pub const LISTEN: Duration = Duration::from_secs(MINUTE);
 
 /// Between two attempts to reach a database that is away, or to load a version that could not be loaded.
 pub const RETRY: Duration = Duration::from_secs(1);
+
+/// Versions that were loaded, until this replica takes note of them.
+pub const LOADED: usize = 16;
 
 /// Swaps that wait until this replica begins them. People and watched files ask for them.
 pub const ORDERS: usize = 16;

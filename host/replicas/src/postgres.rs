@@ -3,9 +3,9 @@
 //! A change locks the row, reads it, applies a function of [`Shared`], and writes it back, in one transaction. So what is
 //! checked as a model is what runs. It must not know what the functions do.
 
-mod components;
 mod listen;
 mod schema;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 use tokio::time::timeout;
 
-pub use self::components::Components;
 pub(crate) use self::listen::listen;
+pub use self::uploads::Uploads;
 use crate::protocol::{Shared, Time};
 use wasm_host_limits::replicas as limits;
 
@@ -95,7 +95,7 @@ impl Ledger {
             if shared != before {
                 write(connection, &application, &shared).await?;
                 if shared.news() != before.news() {
-                    components::tidy(connection, &application, &shared).await?;
+                    uploads::tidy(connection, &application, &shared).await?;
                     tell(connection, &application).await?;
                 }
             }

@@ -11,6 +11,9 @@
 //!   time: a lease may run out, or a deadline pass, while nothing else happens.
 //! - Then each member puts the version into service, or drops it.
 //!
+//! A replica that comes when none serves, with an application file whose component is another one than before, begins
+//! a generation: it was built since, and is what its owner wants to run.
+//!
 //! A replica that comes later is told the generation that is current when it is entered, serves nothing, and becomes a
 //! member in the moment in which it can serve what is current then.
 //!
@@ -37,7 +40,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::member::{Door, Mine, Step, next};
-pub use self::shared::{Full, Lost, Proposal, Refusal, Seen};
+pub use self::shared::{Full, Lost, Offer, Proposal, Refusal, Seen};
 
 /// A point in time: milliseconds by the database's clock.
 pub type Time = u64;
@@ -80,6 +83,10 @@ pub struct Member {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Line {
     pub current: Generation,
+    /// The digest of the component of the application file by which `current` came, or was confirmed.
+    pub own: Arc<str>,
+    /// What a rollback goes to: the versions that served before and were not taken back, the last one last.
+    pub before: VecDeque<Version>,
     /// The attempt that is not decided.
     pub attempt: Option<Attempt>,
     /// The last ones that were decided, oldest first.
@@ -113,6 +120,8 @@ pub struct Attempt {
     /// What asked for it, and the replica that was asked.
     pub cause: Arc<str>,
     pub by: Arc<str>,
+    /// What serves does worse than what it replaced: no rollback goes there.
+    pub takes_back: bool,
     pub deadline: Time,
     pub votes: BTreeMap<MemberId, Vote>,
     pub decision: Option<Decision>,

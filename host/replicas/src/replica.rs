@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::actor::{Actor, Order};
 use self::standing::{Standing, renew};
-use crate::postgres::{Components, Ledger, listen};
-use crate::protocol::{Attempt, Decision, Generation, Shared, Time, Version};
+use crate::postgres::{Ledger, Uploads, listen};
+use crate::protocol::{Attempt, Decision, Line, Offer, Shared, Time, Version};
 use wasm_host_limits::replicas as limits;
 
 pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -27,7 +27,7 @@ pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// What a replica does with versions.
 pub trait Versions: Send + Sync + 'static {
     /// What of each service it serves, or would serve, when it comes.
-    fn offered(&self) -> Vec<(Arc<str>, Version)>;
+    fn offered(&self) -> Vec<Offer>;
 
     /// Load the version of an attempt to the side. Err: why it cannot serve.
     fn prepare(
@@ -36,14 +36,14 @@ pub trait Versions: Send + Sync + 'static {
         attempt: Attempt,
     ) -> Boxed<Result<Box<dyn Prepared>, String>>;
 
-    /// Load a generation, and put it into service: it was decided on while this replica was away.
-    fn catch_up(&self, service: Arc<str>, generation: Generation) -> Boxed<Result<(), String>>;
+    /// Load the current generation, and put it into service: it was decided on while this replica was away.
+    fn catch_up(&self, service: Arc<str>, line: Line) -> Boxed<Result<(), String>>;
 }
 
 /// A version that can be put into service at any moment.
 pub trait Prepared: Send {
-    /// The replicas have decided that it serves. What cannot be done any more must not fail.
-    fn serve(self: Box<Self>, decision: Decision) -> Boxed<()>;
+    /// The replicas have decided that it serves. Err: why it does not; then it is loaded anew.
+    fn serve(self: Box<Self>, decision: Decision) -> Boxed<Result<(), String>>;
 
     /// It does not.
     fn drop_for(self: Box<Self>, reason: &str);
@@ -62,12 +62,25 @@ pub struct Terms {
     pub fences: bool,
 }
 
+/// A swap that this replica asks the others for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub service: Arc<str>,
+    pub version: Version,
+    pub cause: Arc<str>,
+    /// See [`Attempt::takes_back`].
+    pub takes_back: bool,
+}
+
+/// Of an attempt that may have been written.
+const UNKNOWN: &str = "should the swap have begun there, `wasm-host history` will say so";
+
 /// A replica that takes part.
 pub struct Replica {
     terms: Terms,
     standing: Arc<Standing>,
     orders: mpsc::Sender<Order>,
-    components: Components,
+    uploads: Uploads,
     view: Arc<Mutex<Option<View>>>,
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -87,22 +100,17 @@ impl Replica {
     pub fn start(
         options: PgConnectOptions,
         terms: Terms,
-        versions: impl FnOnce(&Components) -> Arc<dyn Versions>,
+        versions: impl FnOnce(&Uploads) -> Arc<dyn Versions>,
     ) -> Arc<Self> {
         let application = terms.application.clone();
-        let components = Components::new(options.clone(), application.clone());
+        let uploads = Uploads::new(options.clone(), application.clone());
         let standing = Arc::new(Standing::new(&terms));
         let (orders, taken) = mpsc::channel(limits::ORDERS);
         let (changed, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let view = Arc::new(Mutex::new(None));
         let ledger = || Ledger::new(options.clone(), application.clone());
-        let actor = Actor::new(
-            terms.clone(),
-            ledger(),
-            versions(&components),
-            standing.clone(),
-            view.clone(),
-        );
+        let actor =
+            Actor::new(terms.clone(), ledger(), versions(&uploads), standing.clone(), view.clone());
         let until = stop.clone();
         let tasks = vec![
             tokio::spawn(actor.run(taken, changed.clone(), stop.clone())),
@@ -112,7 +120,7 @@ impl Replica {
             }),
         ];
         let tasks = Mutex::new(tasks);
-        Arc::new(Self { terms, standing, orders, components, view, stop, tasks })
+        Arc::new(Self { terms, standing, orders, uploads, view, stop, tasks })
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -139,8 +147,8 @@ impl Replica {
         self.view.lock().clone()
     }
 
-    pub fn components(&self) -> &Components {
-        &self.components
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     /// Ask all replicas to put a version into service that this one has prepared. It is put into service, or dropped,
@@ -148,15 +156,9 @@ impl Replica {
     ///
     /// # Errors
     /// Why they were not asked.
-    pub async fn propose(
-        &self,
-        service: Arc<str>,
-        version: Version,
-        cause: Arc<str>,
-        prepared: Box<dyn Prepared>,
-    ) -> Result<(), String> {
+    pub async fn propose(&self, wanted: Wanted, prepared: Box<dyn Prepared>) -> Result<(), String> {
         let (reply, replied) = oneshot::channel();
-        let order = Order { service, version, cause, prepared, reply };
+        let order = Order { wanted, prepared, reply };
         let asked = async {
             self.orders.send(order).await.ok()?;
             replied.await.ok()
@@ -164,8 +166,13 @@ impl Replica {
         match timeout(limits::TRANSACTION * 2, asked).await {
             Ok(Some(result)) => result,
             Ok(None) => Err("the host is stopping".to_owned()),
-            Err(_) => Err("the database of [replicas] does not answer".to_owned()),
+            Err(_) => Err(format!("the database of [replicas] does not answer; {UNKNOWN}")),
         }
+    }
+
+    /// The generations of a service, as this replica saw them last.
+    pub fn line(&self, service: &str) -> Option<Line> {
+        self.view.lock().as_ref().and_then(|view| view.shared.lines.get(service).cloned())
     }
 
     /// Leave: the others do not count on this replica any more.
@@ -177,7 +184,7 @@ impl Replica {
         }
     }
 
-    /// End at once, as a process does that is killed: nobody is told.
+    /// End at once, as a process does that is killed: the others are not told.
     #[cfg(test)]
     pub(crate) fn kill(&self) {
         for task in self.tasks.lock().drain(..) {

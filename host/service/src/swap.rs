@@ -22,11 +22,11 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-pub use self::agreement::{Agreed, Agreement};
+pub use self::agreement::{Agreed, Agreement, Before, Boxed, Proposed};
 use crate::Service;
 use crate::history::{Record, Verdict, now_ms};
 use crate::loader::{Loader, Terms};
-use crate::store::{Saved, Store};
+use crate::store::{Saved, Store, from_origin};
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_telemetry::attributes;
@@ -111,11 +111,42 @@ pub struct Outcome {
     pub without: Vec<String>,
 }
 
+/// What serves of a service.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    pub service: Arc<str>,
+    pub digest: String,
+    pub origin: String,
+    /// The digest of the component of the application file.
+    pub own: String,
+}
+
 /// What is to be put into service.
 enum Wanted {
     Component(ComponentFile),
-    /// The version before the one that serves when this has its turn.
-    Before,
+    /// What others have begun with. Whether what serves does worse than what it replaced.
+    Followed {
+        file: ComponentFile,
+        takes_back: bool,
+    },
+    /// The version before the one that serves when this has its turn. `of`: only if that is this digest, which does worse
+    /// than what it replaced.
+    Before {
+        of: Option<String>,
+    },
+}
+
+impl Wanted {
+    fn component(&self) -> Option<&ComponentFile> {
+        match self {
+            Self::Component(file) | Self::Followed { file, .. } => Some(file),
+            Self::Before { .. } => None,
+        }
+    }
+
+    fn takes_back(&self) -> bool {
+        matches!(self, Self::Before { of: Some(_) } | Self::Followed { takes_back: true, .. })
+    }
 }
 
 /// Why there is no outcome at all.
@@ -127,6 +158,8 @@ pub enum SwapError {
     NothingBefore(String),
     #[error("the earlier version {digest} of {service} is no longer kept")]
     Gone { service: String, digest: String },
+    #[error("another version of {0} serves by now")]
+    NotServing(String),
 }
 
 impl SwapSlot {
@@ -215,19 +248,27 @@ impl Swaps {
         let _ = self.others.set(others);
     }
 
-    /// Of each service, the digest and the origin of what serves.
-    pub fn serving(&self) -> impl Iterator<Item = (Arc<str>, String, String)> {
+    /// What serves of each service.
+    pub fn serving(&self) -> impl Iterator<Item = Serving> {
         self.slots.iter().map(|(name, slot)| {
             let version = slot.service.active().stable.clone();
-            let path = version.path.display().to_string();
-            (name.clone(), version.digest.full().to_owned(), path)
+            let digest = version.digest.full().to_owned();
+            Serving {
+                service: name.clone(),
+                own: slot.saved().replaced.clone().unwrap_or_else(|| digest.clone()),
+                origin: version.path.display().to_string(),
+                digest,
+            }
         })
     }
 
-    /// A component that is kept here.
-    pub async fn kept(&self, digest: &str) -> Option<ComponentFile> {
+    /// A component that is kept here and came from `origin`, if it may be served by what is trusted now.
+    pub async fn kept(&self, service: &str, digest: &str, origin: &str) -> Option<ComponentFile> {
+        let slot = self.slot(service).ok()?;
         let (store, digest) = (self.store.clone(), digest.to_owned());
-        spawn_blocking(move || store.find(&digest)).await.ok().flatten()
+        let found = spawn_blocking(move || store.find(&digest)).await.ok().flatten();
+        let file = from_origin(found?, Some(origin));
+        (slot.vouch)(&file).is_ok().then_some(file)
     }
 
     /// What happened to a service's versions, oldest first.
@@ -271,21 +312,34 @@ impl Swaps {
         service: &str,
         cause: &str,
     ) -> Result<Outcome, SwapError> {
-        let request = Request { cause: cause.to_string(), canary: None };
-        let others = self.others.get().cloned();
-        self.enter(self.slot(service)?, Wanted::Before, request, others).await
+        self.go_back(service, cause, None).await
     }
 
-    /// Put a version into service that others have begun with, once `agreement` says so.
+    /// The same, only if the version `of` serves still, which does worse than the one before.
+    async fn go_back(
+        self: &Arc<Self>,
+        service: &str,
+        cause: &str,
+        of: Option<String>,
+    ) -> Result<Outcome, SwapError> {
+        let request = Request { cause: cause.to_string(), canary: None };
+        let others = self.others.get().cloned();
+        self.enter(self.slot(service)?, Wanted::Before { of }, request, others).await
+    }
+
+    /// Put a version into service that others have begun with, once `agreement` says so. `takes_back`: what serves does
+    /// worse than what it replaced, and no rollback goes there.
     pub async fn follow(
         self: &Arc<Self>,
         service: &str,
         file: ComponentFile,
         cause: String,
+        takes_back: bool,
         agreement: Arc<dyn Agreement>,
     ) -> Result<Outcome, SwapError> {
         let request = Request { cause, canary: None };
-        self.enter(self.slot(service)?, Wanted::Component(file), request, Some(agreement)).await
+        let wanted = Wanted::Followed { file, takes_back };
+        self.enter(self.slot(service)?, wanted, request, Some(agreement)).await
     }
 
     /// Replace the instances of a service: idle ones now, busy ones when their last request ends.

@@ -149,7 +149,9 @@ impl Admin {
                 };
                 return Failure::new(Kind::NoService, format!("{error}; {known}"));
             }
-            SwapError::NothingBefore(_) | SwapError::Gone { .. } => Kind::Conflict,
+            SwapError::NothingBefore(_) | SwapError::Gone { .. } | SwapError::NotServing(_) => {
+                Kind::Conflict
+            }
         };
         Failure::new(kind, error.to_string())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::CHANNEL;
 use wasm_host_limits::replicas as limits;
@@ -13,8 +13,9 @@ use wasm_host_limits::replicas as limits;
 pub(crate) async fn listen(options: PgConnectOptions, application: Arc<str>, changed: Arc<Notify>) {
     loop {
         // What goes wrong here is said by what reads and writes.
-        let _ = hear(&options, &application, &changed).await;
-        sleep(limits::RETRY).await;
+        if timeout(limits::LISTEN, hear(&options, &application, &changed)).await.is_ok() {
+            sleep(limits::RETRY).await;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::raw_sql;
 
 use super::*;
-use crate::protocol::{AttemptId, MemberId, Proposal, Version, Vote};
+use crate::protocol::{AttemptId, MemberId, Offer, Proposal, Version, Vote};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::seed::Seeded;
 
@@ -27,8 +27,14 @@ enum Change {
 fn apply(change: &Change, shared: &mut Shared, now: Time) -> String {
     match change.clone() {
         Change::Join(name) => {
-            let own = |service: &&str| (Arc::from(*service), version("own"));
-            let offered: Vec<_> = SERVICES.iter().map(own).collect();
+            // What is built anew begins a generation where nothing serves.
+            let own: Arc<str> = format!("own{}", now % 3).into();
+            let offer = |service: &&str| Offer {
+                service: Arc::from(*service),
+                version: version(&own),
+                own: own.clone(),
+            };
+            let offered: Vec<_> = SERVICES.iter().map(offer).collect();
             format!("{:?}", shared.join(&name, &offered, 1000, now))
         }
         Change::Renew(id) => format!("{:?}", shared.renew(id, 1000, now)),
@@ -65,8 +71,12 @@ fn random(seed: &mut Seeded, shared: &Shared, step: usize) -> Change {
         6 | 7 => {
             let (service, base) = (service.clone(), line.current.number);
             let base = base - u64::from(seed.between(0, 9) == 0);
-            let version = version(&format!("v{step}"));
-            Change::Propose(id, Proposal { service, base, version, cause: "test".into() })
+            let version = version(&format!("v{}", step % 7));
+            let takes_back = seed.between(0, 3) == 0;
+            Change::Propose(
+                id,
+                Proposal { service, base, version, cause: "test".into(), takes_back },
+            )
         }
         8..=10 => {
             let attempt = line.attempt.as_ref().map_or(AttemptId(1), |attempt| attempt.id);
@@ -170,7 +180,7 @@ async fn a_replica_that_stops_in_the_middle_does_not_keep_the_others() {
 async fn a_component_is_what_its_digest_says_or_is_not_there() {
     let server = Postgres::start();
     let options: PgConnectOptions = server.url().parse().unwrap();
-    let components = Components::new(options, "shop".into());
+    let components = Uploads::new(options, "shop".into());
     let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     components.put(digest, b"hello").await.unwrap();
     assert_eq!(components.get(digest).await.unwrap().unwrap(), b"hello");

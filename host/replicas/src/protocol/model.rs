@@ -8,7 +8,7 @@
 //! happen at any moment: whatever clocks do is among the walks. Only one thing is taken for granted: with
 //! `lost = "fence"`, a replica knows the end of its lease before the database does, which is what the margin is for.
 //!
-//! What tells of changes may be lost: nobody is told anything here, and each looks at any moment or later.
+//! What tells of changes may be lost: none is told anything here, and each looks at any moment or later.
 
 mod happens;
 mod judge;
@@ -34,6 +34,8 @@ pub(super) struct Scenario {
     /// How many of them are there from the beginning.
     pub(super) early: usize,
     pub(super) fences: bool,
+    /// Whether a host that starts again has another component in its application file.
+    pub(super) builds: bool,
     pub(super) faults: Faults,
     pub(super) broken: Option<Broken>,
 }
@@ -58,7 +60,7 @@ pub(super) enum Broken {
     OneVoteIsEnough,
     /// A replica goes on behind the end of its lease.
     NoMargin,
-    /// Nobody looks when nothing happens.
+    /// No replica looks when nothing happens.
     NoTimer,
     /// What is prepared serves before it is decided on.
     FlipsBeforeTheDecision,
@@ -68,8 +70,10 @@ pub(super) enum Broken {
     RefusalIsAVote,
     /// What was decided can be decided again.
     DecidesTwice,
-    /// The verdict names nobody.
-    NamesNobody,
+    /// The verdict names none.
+    NamesNone,
+    /// What was built since begins a generation while others serve.
+    BeginsBesideOthers,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

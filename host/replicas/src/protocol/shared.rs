@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Attempt, AttemptId, Decision, Generation, Line, Member, MemberId, Shared, Time, Version, Vote,
 };
-use wasm_host_limits::replicas::{DECIDED, LOST_KEPT, MEMBERS};
+use wasm_host_limits::replicas::{BEFORE, DECIDED, LOST_KEPT, MEMBERS};
 
 /// A registration that is there no more: its lease has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,16 @@ pub struct Lost;
 #[error("there are {MEMBERS} replicas already")]
 pub struct Full;
 
+/// What a replica comes with.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub service: Arc<str>,
+    /// What it would serve if it were alone.
+    pub version: Version,
+    /// The digest of the component of its application file.
+    pub own: Arc<str>,
+}
+
 /// What a replica wants to put into service everywhere.
 #[derive(Clone, Debug)]
 pub struct Proposal {
@@ -26,6 +36,8 @@ pub struct Proposal {
     pub base: u64,
     pub version: Version,
     pub cause: Arc<str>,
+    /// See [`Attempt::takes_back`].
+    pub takes_back: bool,
 }
 
 /// Why an attempt did not begin.
@@ -65,12 +77,12 @@ pub struct Registered {
 }
 
 impl Shared {
-    /// Enter a replica, which is told all of this. It offers the versions that it has, which are the first generation of
-    /// services that were unknown.
+    /// Enter a replica, which is told all of this. What it offers is the first generation of services that were unknown,
+    /// and the next one of those that nothing serves, if its application file has another component than before.
     pub fn join(
         &mut self,
         name: &Arc<str>,
-        offered: &[(Arc<str>, Version)],
+        offered: &[Offer],
         lease: Time,
         now: Time,
     ) -> Result<MemberId, Full> {
@@ -83,12 +95,8 @@ impl Shared {
         if self.members.len() >= MEMBERS {
             return Err(Full);
         }
-        for (service, version) in offered {
-            self.lines.entry(service.clone()).or_insert_with(|| Line {
-                current: Generation { number: 1, version: version.clone(), attempt: None },
-                attempt: None,
-                decided: [].into(),
-            });
+        for offer in offered {
+            self.offer(name, offer, now);
         }
         let id = MemberId(self.number());
         let member = Member {
@@ -159,6 +167,7 @@ impl Shared {
             version: proposal.version.clone(),
             cause: proposal.cause.clone(),
             by,
+            takes_back: proposal.takes_back,
             deadline: now.saturating_add(patience),
             votes: BTreeMap::new(),
             decision: None,
@@ -227,11 +236,9 @@ impl Shared {
     /// The digests of what a replica may have to fetch: what is current, what was before, and what is tried.
     pub fn wanted(&self) -> impl Iterator<Item = &str> {
         self.lines.values().flat_map(|line| {
-            let is_committed =
-                |attempt: &&Attempt| matches!(attempt.decision, Some(Decision::Committed { .. }));
-            let before = line.decided.iter().rev().filter(is_committed).take(2);
-            let versions = before.chain(&line.attempt).map(|attempt| &attempt.version);
-            versions.chain([&line.current.version]).map(|version| &*version.digest)
+            let tried = line.attempt.iter().map(|attempt| &attempt.version);
+            let versions = tried.chain(&line.before).chain([&line.current.version]);
+            versions.map(|version| &*version.digest)
         })
     }
 
@@ -245,6 +252,42 @@ impl Shared {
     fn number(&mut self) -> u64 {
         self.numbered += 1;
         self.numbered
+    }
+
+    fn offer(&mut self, name: &Arc<str>, offer: &Offer, now: Time) {
+        let Offer { service, version, own } = offer;
+        let serves = |member: &Member| member.is_serving && member.serves.contains_key(service);
+        let is_served = self.members.values().any(serves);
+        let (attempt, without) =
+            (AttemptId(self.numbered + 1), self.lost.keys().cloned().collect());
+        let line = self.lines.entry(service.clone()).or_insert_with(|| Line {
+            current: Generation { number: 1, version: version.clone(), attempt: None },
+            own: own.clone(),
+            before: [].into(),
+            attempt: None,
+            decided: [].into(),
+        });
+        if is_served || line.own == *own {
+            return;
+        }
+        line.own = own.clone();
+        if line.current.version.digest == version.digest {
+            return;
+        }
+        line.end(Decision::Aborted("another version came first".into()));
+        line.attempt = Some(Attempt {
+            id: attempt,
+            base: line.current.number,
+            version: version.clone(),
+            cause: "the application file".into(),
+            by: name.clone(),
+            takes_back: false,
+            deadline: now,
+            votes: BTreeMap::new(),
+            decision: None,
+        });
+        line.end(Decision::Committed { generation: line.current.number + 1, without });
+        self.number();
     }
 
     /// Who serves with a lease that has ended is counted on no longer.
@@ -309,11 +352,20 @@ impl Line {
     fn end(&mut self, decision: Decision) {
         let Some(mut attempt) = self.attempt.take() else { return };
         if let Decision::Committed { generation, .. } = decision {
-            self.current = Generation {
+            let next = Generation {
                 number: generation,
                 version: attempt.version.clone(),
                 attempt: Some(attempt.id),
             };
+            let replaced = std::mem::replace(&mut self.current, next).version;
+            let digests = [&replaced.digest, &attempt.version.digest];
+            self.before.retain(|version| !digests.contains(&&version.digest));
+            if !attempt.takes_back && replaced.digest != attempt.version.digest {
+                self.before.push_back(replaced);
+            }
+            if self.before.len() > BEFORE {
+                self.before.pop_front();
+            }
         }
         attempt.decision = Some(decision);
         if self.decided.len() >= DECIDED {

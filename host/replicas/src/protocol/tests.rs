@@ -47,7 +47,8 @@ const SWAPS: Faults =
 #[track_caller]
 fn hold(hosts: usize, early: usize, faults: Faults) {
     for fences in [false, true] {
-        let (failed, _) = walk(Scenario { hosts, early, fences, faults, broken: None });
+        let (failed, _) =
+            walk(Scenario { hosts, early, fences, builds: false, faults, broken: None });
         assert_eq!(failed, Vec::<&str>::new(), "fences: {fences}");
     }
 }
@@ -89,6 +90,15 @@ fn a_replica_that_comes_later() {
     hold(3, 2, Faults { swaps: 1, refusals: 0, ..SWAPS });
 }
 
+#[test]
+fn a_replica_that_comes_with_what_was_built_since() {
+    for fences in [false, true] {
+        let faults = Faults { crashes: 1, swaps: 1, ..SWAPS };
+        let scenario = Scenario { hosts: 2, early: 1, fences, builds: true, faults, broken: None };
+        assert_eq!(walk(scenario).0, Vec::<&str>::new(), "fences: {fences}");
+    }
+}
+
 /// Minutes, and some gigabytes of memory.
 #[test]
 #[ignore = "takes minutes: cargo test -p wasm-host-replicas --lib -- --ignored several_faults"]
@@ -106,7 +116,8 @@ fn several_faults() {
 /// The checker sees a protocol that lacks a rule.
 #[track_caller]
 fn is_caught(broken: Broken, early: usize, fences: bool, faults: Faults, property: &str) {
-    let scenario = Scenario { hosts: 2, early, fences, faults, broken: Some(broken) };
+    let builds = broken == Broken::BeginsBesideOthers;
+    let scenario = Scenario { hosts: 2, early, fences, builds, faults, broken: Some(broken) };
     let (failed, _) = walk(scenario);
     assert!(failed.iter().any(|name| name.starts_with(property)), "{broken:?}: {failed:?}");
 }
@@ -122,6 +133,11 @@ fn a_replica_that_goes_on_behind_its_lease_is_caught() {
 }
 
 #[test]
+fn a_generation_that_begins_while_others_serve_is_caught() {
+    is_caught(Broken::BeginsBesideOthers, 1, false, SWAPS, "2");
+}
+
+#[test]
 fn a_commit_by_one_vote_is_caught() {
     is_caught(Broken::OneVoteIsEnough, 2, false, SWAPS, "2");
 }
@@ -133,7 +149,7 @@ fn a_refusal_that_counts_as_a_vote_is_caught() {
 
 #[test]
 fn a_decision_that_does_not_name_what_is_lost_is_caught() {
-    is_caught(Broken::NamesNobody, 2, false, Faults { swaps: 1, cuts: 1, ..SWAPS }, "2");
+    is_caught(Broken::NamesNone, 2, false, Faults { swaps: 1, cuts: 1, ..SWAPS }, "2");
 }
 
 #[test]
@@ -161,7 +177,8 @@ fn no_walk_goes_on_for_ever() {
     ];
     for faults in faults {
         for fences in [false, true] {
-            let scenario = Scenario { hosts: 2, early: 2, fences, faults, broken: None };
+            let scenario =
+                Scenario { hosts: 2, early: 2, fences, builds: false, faults, broken: None };
             assert!(!has_cycle(&scenario), "{faults:?}, fences: {fences}");
         }
     }

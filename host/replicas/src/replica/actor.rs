@@ -10,19 +10,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::standing::Standing;
-use super::{Prepared, Terms, Versions, View};
+use super::{Prepared, Terms, UNKNOWN, Versions, View, Wanted};
 use crate::postgres::{Away, Ledger};
 use crate::protocol::{
-    Attempt, AttemptId, Decision, Generation, Mine, Proposal, Seen, Shared, Step, Time, Version,
-    Vote, next,
+    Attempt, AttemptId, Decision, Generation, Line, Mine, Offer, Proposal, Seen, Shared, Step,
+    Time, Version, Vote, next,
 };
 use wasm_host_limits::replicas as limits;
 
 /// A swap that this replica was asked for.
 pub(super) struct Order {
-    pub(super) service: Arc<str>,
-    pub(super) version: Version,
-    pub(super) cause: Arc<str>,
+    pub(super) wanted: Wanted,
     pub(super) prepared: Box<dyn Prepared>,
     pub(super) reply: oneshot::Sender<Result<(), String>>,
 }
@@ -34,8 +32,8 @@ pub(super) struct Actor {
     standing: Arc<Standing>,
     view: Arc<Mutex<Option<View>>>,
     own: BTreeMap<Arc<str>, Own>,
-    ended: mpsc::UnboundedSender<Ended>,
-    ends: Option<mpsc::UnboundedReceiver<Ended>>,
+    ended: mpsc::Sender<Ended>,
+    ends: Option<mpsc::Receiver<Ended>>,
 }
 
 /// A version beside what serves, or why it cannot serve.
@@ -44,12 +42,16 @@ type Loaded = Result<Box<dyn Prepared>, Arc<str>>;
 /// One service as it is here.
 struct Own {
     version: Version,
+    /// The digest of the component of the application file.
+    file: Arc<str>,
     serves: Option<u64>,
     prepared: Option<(AttemptId, Loaded)>,
     /// What is being loaded.
     loads: Option<Load>,
     /// Not before this is it tried again to catch up.
     retry: Option<Instant>,
+    /// Why it could not catch up. Said once.
+    said: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +74,20 @@ impl Actor {
         standing: Arc<Standing>,
         view: Arc<Mutex<Option<View>>>,
     ) -> Self {
-        let own = |(service, version): (Arc<str>, Version)| {
-            let own = Own { version, serves: None, prepared: None, loads: None, retry: None };
+        let own = |Offer { service, version, own: file }: Offer| {
+            let own = Own {
+                version,
+                file,
+                serves: None,
+                prepared: None,
+                loads: None,
+                retry: None,
+                said: None,
+            };
             (service, own)
         };
         let own = versions.offered().into_iter().map(own).collect();
-        // As many as there are attempts that are loaded, each of which made the one before obsolete.
-        let (ended, ends) = mpsc::unbounded_channel();
+        let (ended, ends) = mpsc::channel(limits::LOADED);
         Self { terms, ledger, versions, standing, view, own, ended, ends: Some(ends) }
     }
 
@@ -140,7 +149,7 @@ impl Actor {
                     return Ok(Some(shared.clone()));
                 }
                 (Step::CatchUp(_), Some(line)) => {
-                    if self.catch_up(&service, &line.current) {
+                    if self.catch_up(&service, line) {
                         return Ok(Some(shared.clone()));
                     }
                 }
@@ -207,8 +216,12 @@ impl Actor {
     }
 
     async fn join(&mut self) -> Result<Shared, Away> {
-        let offered: Vec<_> =
-            self.own.iter().map(|(service, own)| (service.clone(), own.version.clone())).collect();
+        let offer = |(service, own): (&Arc<str>, &Own)| Offer {
+            service: service.clone(),
+            version: own.version.clone(),
+            own: own.file.clone(),
+        };
+        let offered: Vec<Offer> = self.own.iter().map(offer).collect();
         let (name, lease) = (&self.terms.name, milliseconds(self.terms.lease));
         let asked = Instant::now();
         let (joined, shared) =
@@ -236,13 +249,21 @@ impl Actor {
         let without = Vec::new();
         let decision =
             decision.unwrap_or(Decision::Committed { generation: current.number, without });
-        prepared.serve(decision).await;
-        own.serves = Some(current.number);
-        own.version = current.version.clone();
+        match prepared.serve(decision).await {
+            Ok(()) => {
+                own.serves = Some(current.number);
+                own.version = current.version.clone();
+            }
+            // It catches up.
+            Err(reason) => {
+                tracing::warn!(%service, "what was decided on is loaded anew: {reason}");
+            }
+        }
     }
 
     /// True: that was all.
-    fn catch_up(&mut self, service: &Arc<str>, current: &Generation) -> bool {
+    fn catch_up(&mut self, service: &Arc<str>, line: &Line) -> bool {
+        let current = &line.current;
         let Some(own) = self.own.get_mut(service) else { return false };
         if own.version.digest == current.version.digest {
             own.serves = Some(current.number);
@@ -253,11 +274,11 @@ impl Actor {
             return false;
         }
         own.loads = Some(load);
-        let (service, generation) = (service.clone(), current.clone());
+        let (service, generation, line) = (service.clone(), current.clone(), line.clone());
         let (versions, ended) = (self.versions.clone(), self.ended.clone());
         tokio::spawn(async move {
-            let result = versions.catch_up(service.clone(), generation.clone()).await;
-            let _ = ended.send(Ended::CaughtUp(service, generation, result));
+            let result = versions.catch_up(service.clone(), line).await;
+            let _ = ended.send(Ended::CaughtUp(service, generation, result)).await;
         });
         false
     }
@@ -297,7 +318,7 @@ impl Actor {
             (service.clone(), self.versions.clone(), self.ended.clone());
         tokio::spawn(async move {
             let result = versions.prepare(service.clone(), attempt).await;
-            let _ = ended.send(Ended::Prepared(service, id, result));
+            let _ = ended.send(Ended::Prepared(service, id, result)).await;
         });
     }
 
@@ -325,11 +346,14 @@ impl Actor {
                     Ok(()) => {
                         own.serves = Some(generation.number);
                         own.version = generation.version;
-                        own.retry = None;
+                        (own.retry, own.said) = (None, None);
                     }
                     Err(reason) => {
                         own.retry = Some(Instant::now() + limits::RETRY);
-                        tracing::warn!(%service, "it cannot serve what the other replicas serve: {reason}");
+                        if own.said.as_ref() != Some(&reason) {
+                            tracing::warn!(%service, "it cannot serve what the other replicas serve: {reason}");
+                        }
+                        own.said = Some(reason);
                     }
                 }
             }
@@ -349,8 +373,13 @@ impl Actor {
 
     /// Ask the replicas for a swap.
     async fn begin(&mut self, order: Order) {
-        let Order { service, version, cause, prepared, reply } = order;
-        match self.propose(&service, version, cause).await {
+        let Order { wanted, prepared, reply } = order;
+        // Whoever asked has been told that nothing came of it.
+        if reply.is_closed() {
+            return prepared.drop_for("it was asked for too long ago");
+        }
+        let service = wanted.service.clone();
+        match self.propose(wanted).await {
             Ok(id) => {
                 if let Some(own) = self.own.get_mut(&service) {
                     own.loads = None;
@@ -367,27 +396,21 @@ impl Actor {
         }
     }
 
-    async fn propose(
-        &mut self,
-        service: &Arc<str>,
-        version: Version,
-        cause: Arc<str>,
-    ) -> Result<AttemptId, String> {
-        let base = self.own.get(service).and_then(|own| own.serves);
+    async fn propose(&mut self, wanted: Wanted) -> Result<AttemptId, String> {
+        let Wanted { service, version, cause, takes_back } = wanted;
+        let base = self.own.get(&service).and_then(|own| own.serves);
         let (Some(id), Some(base)) = (self.standing.id(), base) else {
             let why = self.standing.complaint();
             return Err(why.unwrap_or_else(|| "this replica has not come in yet".to_owned()));
         };
-        let proposal = Proposal { service: service.clone(), base, version, cause };
+        let proposal = Proposal { service, base, version, cause, takes_back };
         let patience = milliseconds(self.terms.attempt_timeout);
         let proposed =
             self.ledger.change(|shared, now| shared.propose(id, &proposal, patience, now));
         match proposed.await {
             Ok((Ok(attempt), _)) => Ok(attempt),
             Ok((Err(refusal), _)) => Err(refusal.to_string()),
-            Err(away) => {
-                Err(format!("{away}; should the swap have begun there, history will say so"))
-            }
+            Err(away) => Err(format!("{away}; {UNKNOWN}")),
         }
     }
 }

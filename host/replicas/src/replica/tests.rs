@@ -31,8 +31,8 @@ impl Fake {
 struct FakeVersions(Arc<Fake>);
 
 impl Versions for FakeVersions {
-    fn offered(&self) -> Vec<(Arc<str>, Version)> {
-        vec![(SERVICE.into(), version("own"))]
+    fn offered(&self) -> Vec<Offer> {
+        vec![Offer { service: SERVICE.into(), version: version("own"), own: "own".into() }]
     }
 
     fn prepare(
@@ -49,10 +49,10 @@ impl Versions for FakeVersions {
         })
     }
 
-    fn catch_up(&self, _service: Arc<str>, generation: Generation) -> Boxed<Result<(), String>> {
+    fn catch_up(&self, _service: Arc<str>, line: Line) -> Boxed<Result<(), String>> {
         let fake = self.0.clone();
         Box::pin(async move {
-            fake.serve(generation.version.digest);
+            fake.serve(line.current.version.digest);
             Ok(())
         })
     }
@@ -75,10 +75,11 @@ impl FakePrepared {
 }
 
 impl Prepared for FakePrepared {
-    fn serve(self: Box<Self>, decision: Decision) -> Boxed<()> {
+    fn serve(self: Box<Self>, decision: Decision) -> Boxed<Result<(), String>> {
         Box::pin(async move {
             self.fake.serve(self.digest);
             let _ = self.told.send(Ok(decision));
+            Ok(())
         })
     }
 
@@ -124,7 +125,9 @@ impl Host {
     async fn swap(&self, digest: &str) -> Result<Decision, String> {
         let version = version(digest);
         let (prepared, heard) = FakePrepared::boxed(&self.fake, &version.digest);
-        self.replica.propose(SERVICE.into(), version, "test".into(), prepared).await?;
+        let wanted =
+            Wanted { service: SERVICE.into(), version, cause: "test".into(), takes_back: false };
+        self.replica.propose(wanted, prepared).await?;
         within("the decision", heard).await.unwrap_or(Err("it was killed".to_owned()))
     }
 

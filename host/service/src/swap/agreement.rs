@@ -6,18 +6,46 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
+use super::SwapSlot;
 use wasm_host_engine::compile::ComponentFile;
+use wasm_host_limits::replicas::POLL;
 
 /// Asked of a version that can serve and is kept, before it does.
 pub trait Agreement: Send + Sync {
-    /// Wait for the decision. Err: why the version is not to serve.
-    fn agree<'a>(
+    /// Why they cannot be asked now. A swap is then rejected without waiting for its turn: what has the turn may wait
+    /// for the same.
+    fn unavailable(&self) -> Option<String> {
+        None
+    }
+
+    /// What a rollback goes to. `serving`: the digest that serves here. None: what this host remembers.
+    fn before<'a>(
         &'a self,
-        service: &'a Arc<str>,
-        file: &'a ComponentFile,
-        cause: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Agreed, String>> + Send + 'a>>;
+        _service: &'a Arc<str>,
+        _serving: &'a str,
+    ) -> Boxed<'a, Option<Before>> {
+        Box::pin(async { None })
+    }
+
+    /// Wait for the decision. Err: why the version is not to serve.
+    fn agree<'a>(&'a self, proposed: Proposed<'a>) -> Boxed<'a, Result<Agreed, String>>;
+}
+
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The version before the one that serves, or why it cannot be had.
+pub type Before = Result<ComponentFile, String>;
+
+/// What all are to put into service.
+#[derive(Clone, Copy)]
+pub struct Proposed<'a> {
+    pub service: &'a Arc<str>,
+    pub file: &'a ComponentFile,
+    pub cause: &'a str,
+    /// What serves does worse than what it replaced.
+    pub takes_back: bool,
 }
 
 /// The version is to serve, whatever happens here.
@@ -27,4 +55,23 @@ pub struct Agreed {
     pub without: Vec<String>,
     /// Dropped when the version serves.
     pub served: Option<oneshot::Sender<()>>,
+}
+
+/// Wait for the turn of an attempt, as long as the others can be asked.
+pub(super) async fn turn<'a>(
+    slot: &'a SwapSlot,
+    others: Option<&dyn Agreement>,
+) -> Result<tokio::sync::MutexGuard<'a, ()>, String> {
+    let turn = slot.turn.lock();
+    let Some(others) = others else { return Ok(turn.await) };
+    tokio::pin!(turn);
+    loop {
+        if let Some(why) = others.unavailable() {
+            return Err(why);
+        }
+        tokio::select! {
+            turn = &mut turn => return Ok(turn),
+            () = sleep(POLL) => {}
+        }
+    }
 }

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::task::spawn_blocking;
 
-use super::{Agreed, Agreement, Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, millis};
+use super::agreement::turn;
+use super::{
+    Agreed, Agreement, Outcome, Proposed, Request, SwapError, SwapSlot, Swaps, Wanted, millis,
+};
 use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
 use crate::store::from_origin;
@@ -73,12 +77,33 @@ impl Swaps {
         });
         tracing::debug!(service = %slot.service.name, "swap {ticket} waits for its turn");
         let step = seen.step("turn");
-        let _turn = slot.turn.lock().await;
+        let _turn = match turn(slot, others).await {
+            Ok(turn) => turn,
+            Err(reason) => {
+                let file = wanted.component();
+                return Ok(rejected(slot, file, request, started, reason));
+            }
+        };
         drop(step);
+        let takes_back = wanted.takes_back();
         let (file, vouched) = match wanted {
-            Wanted::Component(file) => (file, Ok(())),
-            Wanted::Before => {
-                let file = self.before(slot).await?;
+            Wanted::Component(file) | Wanted::Followed { file, .. } => (file, Ok(())),
+            Wanted::Before { of } => {
+                let serving = slot.service.active().stable.digest.full().to_owned();
+                if of.is_some_and(|of| of != serving) {
+                    return Err(SwapError::NotServing(slot.service.name.to_string()));
+                }
+                let known = match others {
+                    Some(others) => others.before(&slot.service.name, &serving).await,
+                    None => None,
+                };
+                let file = match known {
+                    Some(Ok(file)) => file,
+                    Some(Err(reason)) => {
+                        return Ok(rejected(slot, None, request, started, reason));
+                    }
+                    None => self.before(slot).await?,
+                };
                 let vouched = (slot.vouch)(&file);
                 (file, vouched)
             }
@@ -132,7 +157,8 @@ impl Swaps {
             None => None,
             Some(others) => {
                 let _step = seen.step("agree");
-                match others.agree(&slot.service.name, &file, &request.cause).await {
+                let (service, file, cause) = (&slot.service.name, &file, &*request.cause);
+                match others.agree(Proposed { service, file, cause, takes_back }).await {
                     Ok(agreed) => Some(agreed),
                     Err(reason) => return Ok(rejected(reason)),
                 }
@@ -140,10 +166,17 @@ impl Swaps {
         };
         let _step = seen.step("publish");
         let _change = slot.change.lock().await;
-        if self.stopping.is_cancelled() {
+        // What all have decided on serves here, too, until the end.
+        if agreed.is_none() && self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));
         }
-        Ok(self.publish(slot, version, &file, request, agreed, started).await)
+        let old = slot.service.active().stable.clone();
+        let number = slot.serving_record.load(Ordering::Acquire);
+        let outcome = self.publish(slot, version, &file, request, agreed, started).await;
+        if takes_back && outcome.record.verdict == Verdict::Activated {
+            self.taken_back(slot, number, old.digest.full(), &request.cause).await;
+        }
+        Ok(outcome)
     }
 
     /// What a rollback goes to.

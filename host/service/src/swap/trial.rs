@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
 
-use super::{CanaryTerms, SwapSlot, Swaps, short};
+use super::{CanaryTerms, SwapError, SwapSlot, Swaps, short};
 use crate::active::ActiveVersions;
 use crate::history::Verdict;
 use crate::version::Version;
@@ -138,8 +138,11 @@ impl Swaps {
                 if swaps.others.get().is_some() {
                     // All replicas go back, or none.
                     drop(change);
-                    swaps.go_back_together(&slot, number, &new, &reason(answers, before)).await;
-                    return;
+                    if swaps.go_back_together(&slot, &new, &reason(answers, before)).await {
+                        return;
+                    }
+                    sleep(limits::replicas::RETRY).await;
+                    continue;
                 }
                 old.resume();
                 slot.service.publish(ActiveVersions::only(old.clone()));
@@ -154,22 +157,23 @@ impl Swaps {
         });
     }
 
-    /// A version does clearly worse here: ask the others to go back.
+    /// A version does clearly worse here: ask the others to go back. False: they could not be asked, or did not agree.
     async fn go_back_together(
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
-        number: u64,
         new: &Version,
         reason: &str,
-    ) {
-        let cause = format!("{} does worse: {reason}", short(new.digest.full()));
-        // In a task of its own: what goes back is watched in its turn.
-        match self.rollback(&slot.service.name, &cause).await {
-            Ok(outcome) if outcome.record.verdict == Verdict::Activated => {
-                self.taken_back(slot, number, new.digest.full(), reason).await;
+    ) -> bool {
+        let digest = new.digest.full();
+        let cause = format!("{} does worse: {reason}", short(digest));
+        match self.go_back(&slot.service.name, &cause, Some(digest.to_owned())).await {
+            Ok(outcome) => outcome.record.verdict != Verdict::Rejected,
+            // Another replica was faster.
+            Err(SwapError::NotServing(_)) => true,
+            Err(error) => {
+                tracing::warn!(service = %slot.service.name, "{cause}; {error}");
+                true
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(service = %slot.service.name, "{cause}; {error}"),
         }
     }
 
@@ -186,7 +190,7 @@ impl Swaps {
         slot.saved().published = Some(version.digest.full().to_string());
     }
 
-    async fn taken_back(&self, slot: &SwapSlot, number: u64, digest: &str, reason: &str) {
+    pub(super) async fn taken_back(&self, slot: &SwapSlot, number: u64, digest: &str, reason: &str) {
         tracing::warn!(
             service = %slot.service.name,
             "{} was taken back: {reason}",

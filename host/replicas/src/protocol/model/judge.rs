@@ -9,7 +9,7 @@ impl Scenario {
     pub(super) fn change<T>(&self, world: &mut World, change: impl FnOnce(&mut Shared) -> T) -> T {
         let before = world.shared.clone();
         let result = change(&mut world.shared);
-        if let Some(Broken::NamesNobody) = self.broken {
+        if let Some(Broken::NamesNone) = self.broken {
             for attempt in world.shared.lines.values_mut().flat_map(|line| &mut line.decided) {
                 if let Some(Decision::Committed { without, .. }) = &mut attempt.decision {
                     without.clear();

@@ -14,10 +14,24 @@ impl Scenario {
         let name = Self::name(at, host.life);
         let (what, seen_as) = match step {
             Step::Join => {
-                let own = Version { digest: "own".into(), source: "own".into() };
-                let offered = [(Arc::from(SERVICE), own)];
-                let id =
-                    self.change(world, |it| it.join(&name, &offered, LATER, NOW)).expect("room");
+                // What comes later was built since.
+                let own: Arc<str> =
+                    if self.builds && host.life > 0 { "own2".into() } else { "own".into() };
+                let version = Version { digest: own.clone(), source: own.clone() };
+                let offered = [Offer { service: SERVICE.into(), version, own }];
+                let is_alone = self.broken == Some(Broken::BeginsBesideOthers);
+                let joined = self.change(world, |it| {
+                    let members = it.members.clone();
+                    if is_alone {
+                        it.members.values_mut().for_each(|member| member.is_serving = false);
+                    }
+                    let joined = it.join(&name, &offered, LATER, NOW);
+                    for (id, member) in it.members.iter_mut().filter(|_| is_alone) {
+                        member.is_serving = members.get(id).is_some_and(|it| it.is_serving);
+                    }
+                    joined
+                });
+                let id = joined.expect("room");
                 if self.broken == Some(Broken::ServesWhatItHas) {
                     let serves = BTreeMap::from([(Arc::from(SERVICE), 1)]);
                     let member = world.shared.members.get_mut(&id).expect("it was entered");
@@ -121,6 +135,7 @@ impl Scenario {
             base,
             version: Version { digest: version.clone(), source: version },
             cause: "swap".into(),
+            takes_back: false,
         };
         let _ = self.change(world, |it| it.propose(id, &proposal, LATER, NOW));
         let seen = Self::see(world, at);

@@ -8,18 +8,18 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::time::timeout;
 
-use super::{Away, connect};
+use super::{Away, connect, parsed};
 use crate::protocol::Shared;
 use wasm_host_limits::replicas as limits;
 
 /// By digest.
 #[derive(Clone)]
-pub struct Components {
+pub struct Uploads {
     options: PgConnectOptions,
     application: Arc<str>,
 }
 
-impl Components {
+impl Uploads {
     pub(crate) fn new(options: PgConnectOptions, application: Arc<str>) -> Self {
         Self { options, application }
     }
@@ -37,6 +37,7 @@ impl Components {
             )));
         }
         self.moved(async {
+            let connection = &mut connect(&self.options).await?;
             sqlx::query(
                 "insert into wasm_host.components (application, digest, bytes, put_ms) \
                  values ($1, $2, $3, wasm_host.now_ms()) \
@@ -45,9 +46,15 @@ impl Components {
             .bind(&*self.application)
             .bind(digest)
             .bind(bytes)
-            .execute(&mut connect(&self.options).await?)
+            .execute(&mut *connection)
             .await?;
-            Ok(())
+            let row = sqlx::query("select state::text from wasm_host.applications where name = $1");
+            let row = row.bind(&*self.application).fetch_optional(&mut *connection).await?;
+            let shared = match row {
+                Some(row) => parsed(row.try_get(0)?)?,
+                None => Shared::default(),
+            };
+            tidy(connection, &self.application, &shared).await
         })
         .await
     }
@@ -76,7 +83,7 @@ impl Components {
     }
 }
 
-/// Remove what no replica can want any more.
+/// Remove what no replica can want any more, and of what is wanted by no swap yet what is old or too much.
 pub(super) async fn tidy(
     connection: &mut PgConnection,
     application: &str,
@@ -86,11 +93,14 @@ pub(super) async fn tidy(
     let kept = i64::try_from(limits::COMPONENT_KEPT.as_millis()).unwrap_or(i64::MAX);
     sqlx::query(
         "delete from wasm_host.components where application = $1 and not (digest = any($2)) \
-         and put_ms < wasm_host.now_ms() - $3",
+         and (put_ms < wasm_host.now_ms() - $3 or digest not in ( \
+             select digest from wasm_host.components where application = $1 \
+             and not (digest = any($2)) order by put_ms desc limit $4))",
     )
     .bind(application)
     .bind(wanted)
     .bind(kept)
+    .bind(i64::from(limits::COMPONENTS_WAITING))
     .execute(connection)
     .await?;
     Ok(())
