@@ -1,5 +1,9 @@
 //! Promise 13: a swap reaches every replica or none; which it was is decided once, in Postgres, and survives a crash.
 
+mod faults;
+mod registries;
+mod starts;
+
 use rustix::process::{Pid, Signal, kill_process};
 use wasm_host_tests::client::Reply;
 use wasm_host_tests::eventually;
@@ -82,7 +86,7 @@ async fn a_swap_reaches_all_replicas_or_none_and_survives_a_kill() {
     assert_eq!(listed["replicas"].as_array().unwrap().len(), 3, "{listed}");
     assert!(listed["replicas"].as_array().unwrap().iter().all(|it| it["generation"] == 2));
 
-    // Nobody hears of its end: the others wait until its lease is over, and say so.
+    // It tells none of its end: the others wait until its lease is over, and say so.
     third.kill().await;
     let reply = second.swap("app", "", version("one")).await;
     assert_eq!(reply.status, 200, "{}", reply.text());

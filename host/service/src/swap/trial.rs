@@ -190,7 +190,13 @@ impl Swaps {
         slot.saved().published = Some(version.digest.full().to_string());
     }
 
-    pub(super) async fn taken_back(&self, slot: &SwapSlot, number: u64, digest: &str, reason: &str) {
+    pub(super) async fn taken_back(
+        &self,
+        slot: &SwapSlot,
+        number: u64,
+        digest: &str,
+        reason: &str,
+    ) {
         tracing::warn!(
             service = %slot.service.name,
             "{} was taken back: {reason}",

@@ -1,0 +1,110 @@
+//! What fails in the middle of an attempt.
+
+use super::*;
+
+/// Wait until an attempt is open.
+async fn is_asked(server: &Postgres) {
+    let open = "select count(*) from wasm_host.applications \
+                where state->'lines'->'app'->>'attempt' is not null";
+    eventually("an attempt", async || (server.sql(open) == "1").then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_others_decide_when_the_replica_that_was_asked_is_killed() {
+    let server = Postgres::start();
+    let apps = [app(&server.url()), app(&server.url()), app(&server.url())];
+    let (first, second, third) =
+        (apps[0].serve().await, apps[1].serve().await, apps[2].serve().await);
+    for host in [&first, &second, &third] {
+        is_ready(host).await;
+    }
+    // It does not vote, so that the attempt is open until its lease ends.
+    signal(&third, Signal::STOP);
+    {
+        let swap = first.swap("app", "", version("two"));
+        tokio::pin!(swap);
+        tokio::select! {
+            reply = &mut swap => panic!("decided without the third: {}", reply.text()),
+            () = is_asked(&server) => {}
+        }
+    }
+    first.kill().await;
+    comes_to_answer(&second, "two").await;
+    signal(&third, Signal::CONT);
+    comes_to_answer(&third, "two").await;
+    let first = apps[0].serve().await;
+    is_ready(&first).await;
+    assert!(first.get("/").await.text().contains("two"));
+    let replicas = first.service("app").await["replicas"].clone();
+    let serving = |it: &&serde_json::Value| it["state"] == "serving" && it["generation"] == 2;
+    assert_eq!(replicas.as_array().unwrap().iter().filter(serving).count(), 3, "{replicas}");
+}
+
+#[tokio::test]
+async fn a_database_that_goes_away_in_an_attempt_leaves_what_serves_and_the_next_swap_a_reason() {
+    let mut server = Postgres::start();
+    let (first, second) = (app(&server.url()).serve().await, app(&server.url()).serve().await);
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    signal(&second, Signal::STOP);
+    let asked = first.swap("app", "", version("two"));
+    let meanwhile = async {
+        is_asked(&server).await;
+        server.crash();
+        signal(&second, Signal::CONT);
+        eventually("the reason", async || {
+            let reply = first.ask("GET", "/ready", &[], "").await;
+            reply.text().contains("the database of [replicas]").then_some(())
+        })
+        .await;
+        // What has its turn waits for the database; what comes after it does not.
+        let reply = first.swap("app", "", version("slow")).await;
+        assert_eq!(reply.status, 422, "{}", reply.text());
+        assert!(reply.text().contains("the database of [replicas]"), "{}", reply.text());
+        for host in [&first, &second] {
+            assert!(host.get("/").await.text().contains("one"));
+        }
+        server.resume();
+    };
+    tokio::join!(asked, meanwhile);
+    // All came to the same, whatever that was.
+    let serves = async |host: &Host| host.service("app").await["version"].clone();
+    eventually("one version", async || {
+        (serves(&first).await == serves(&second).await).then_some(())
+    })
+    .await;
+    eventually("a swap", async || {
+        (second.swap("app", "", version("slow")).await.status == 200).then_some(())
+    })
+    .await;
+    comes_to_answer(&first, "slow").await;
+}
+
+#[tokio::test]
+async fn what_does_worse_on_two_replicas_at_once_is_taken_back_once() {
+    let server = Postgres::start();
+    let (first, second) = (app(&server.url()).serve().await, app(&server.url()).serve().await);
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    let reply = first.swap("app", "", version("trapping")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    eventually("the version before", async || {
+        let (one, other) = tokio::join!(first.get("/"), second.get("/"));
+        (one.status == 200 && other.status == 200).then_some(())
+    })
+    .await;
+    // Both know that it is not to come back.
+    for host in [&first, &second] {
+        eventually("it is taken back", async || {
+            let history = host.history("app").await;
+            history.iter().any(|it| it["verdict"] == "taken-back").then_some(())
+        })
+        .await;
+    }
+    let replicas = first.service("app").await["replicas"].clone();
+    assert!(replicas.as_array().unwrap().iter().all(|it| it["generation"] == 3), "{replicas}");
+    let reply = second.ask("POST", "/services/app/rollback", &[], "").await;
+    assert_eq!(reply.status, 409, "{}", reply.text());
+}

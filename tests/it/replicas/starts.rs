@@ -1,0 +1,103 @@
+//! What a replica serves that starts, and what a rollback goes to.
+
+use super::*;
+
+fn rewrite(app: &App, from: &str, to: &str) {
+    let path = app.path().join("wasm-host.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // The file names components by where they are.
+    let (from, to) = (component(from), component(to));
+    let (from, to) = (from.to_str().unwrap(), to.to_str().unwrap());
+    assert!(text.contains(from), "{text}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_swapped_in_serves_after_all_have_stopped_unless_the_file_was_built_since() {
+    let server = Postgres::start();
+    let apps = [app(&server.url()), app(&server.url())];
+    let hosts = [apps[0].serve().await, apps[1].serve().await];
+    for host in &hosts {
+        is_ready(host).await;
+    }
+    let reply = hosts[0].swap("app", "", version("two")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    comes_to_answer(&hosts[1], "two").await;
+    for host in hosts {
+        host.stop().await;
+    }
+    // One without any memory of its own.
+    let fresh = app(&server.url()).serve().await;
+    is_ready(&fresh).await;
+    assert!(fresh.get("/").await.text().contains("two"));
+    fresh.stop().await;
+
+    rewrite(&apps[0], "version-one", "version-slow");
+    let built = apps[0].serve().await;
+    is_ready(&built).await;
+    assert!(built.get("/").await.text().contains("slow"));
+    // The other one has what was there before, and takes what serves.
+    let other = apps[1].serve().await;
+    is_ready(&other).await;
+    assert!(other.get("/").await.text().contains("slow"));
+    let replicas = other.service("app").await["replicas"].clone();
+    assert!(replicas.as_array().unwrap().iter().all(|it| it["generation"] == 3), "{replicas}");
+}
+
+#[tokio::test]
+async fn what_was_built_since_is_told_of_where_others_serve_and_serves_when_it_is_swapped_in() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    is_ready(&first).await;
+    let built = app_with(&server.url(), "serve", "version-two", "").serve().await;
+    is_ready(&built).await;
+    assert!(built.get("/").await.text().contains("one"));
+    built.logs("it serves when it is swapped in, as with `wasm-host swap app FILE`").await;
+    let reply = built.swap("app", "", version("two")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    comes_to_answer(&first, "two").await;
+}
+
+#[tokio::test]
+async fn a_rollback_is_known_to_a_replica_that_came_later() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    is_ready(&first).await;
+    let reply = first.swap("app", "", version("two")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let late = app(&server.url()).serve().await;
+    is_ready(&late).await;
+    let by = name(&first).await;
+    let history = late.history("app").await;
+    let cause = history.last().unwrap()["cause"].as_str().unwrap();
+    assert!(cause.ends_with(&format!(", by {by} (generation 2)")), "{cause}");
+    let reply = late.ask("POST", "/services/app/rollback", &[], "").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    for host in [&first, &late] {
+        comes_to_answer(host, "one").await;
+    }
+    let history = first.history("app").await;
+    let cause = history.last().unwrap()["cause"].as_str().unwrap();
+    assert!(cause.ends_with(&format!("by {}", name(&late).await)), "{cause}");
+}
+
+#[tokio::test]
+async fn a_host_that_finds_no_database_is_joining_and_says_why() {
+    let mut server = Postgres::start();
+    let url = server.url();
+    server.crash();
+    let host = app(&url).serve().await;
+    let reply = host.get("/").await;
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    eventually("the reason", async || {
+        let reply = host.ask("GET", "/ready", &[], "").await;
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert_eq!(reply.json()["status"], "joining");
+        let reason = reply.json()["reason"].as_str().unwrap_or_default().to_owned();
+        reason.contains("the database of [replicas] cannot be reached").then_some(())
+    })
+    .await;
+    server.resume();
+    is_ready(&host).await;
+    assert_eq!(host.ask("GET", "/ready", &[], "").await.status, 200);
+}
