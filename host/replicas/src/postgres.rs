@@ -35,6 +35,13 @@ impl Away {
 impl From<sqlx::Error> for Away {
     fn from(error: sqlx::Error) -> Self {
         match error {
+            // What poolers say of what a session is told at its start.
+            sqlx::Error::Database(error) if error.message().contains("startup parameter") => {
+                Self::new(format_args!(
+                    "says: {}; name the database itself in 'url', not a pooler",
+                    error.message()
+                ))
+            }
             sqlx::Error::Database(error) => Self::new(format_args!("says: {}", error.message())),
             sqlx::Error::Io(error) => Self::new(format_args!("cannot be reached: {error}")),
             other => Self::new(format_args!("cannot be used: {other}")),

@@ -65,7 +65,8 @@ async fn a_rollback_is_known_to_a_replica_that_came_later() {
     is_ready(&first).await;
     let reply = first.swap("app", "", version("two")).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let late = app(&server.url()).serve().await;
+    // Itself it would go back to its own file.
+    let late = app_with(&server.url(), "serve", "version-slow", "").serve().await;
     is_ready(&late).await;
     let by = name(&first).await;
     let history = late.history("app").await;

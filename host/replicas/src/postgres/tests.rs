@@ -7,6 +7,7 @@ use sqlx::raw_sql;
 use super::*;
 use crate::protocol::{AttemptId, MemberId, Offer, Proposal, Version, Vote};
 use wasm_host_tests::postgres::Postgres;
+use wasm_host_tests::postgres::pooler::Pooler;
 use wasm_host_tests::seed::Seeded;
 
 const SERVICES: [&str; 2] = ["weather", "shop"];
@@ -174,6 +175,37 @@ async fn a_replica_that_stops_in_the_middle_does_not_keep_the_others() {
     let joined = ledger.change(|shared, now| shared.join(&"a".into(), &[], 60_000, now)).await;
     joined.unwrap().0.unwrap();
     assert!(raw_sql("commit").execute(&mut stopped).await.is_err());
+}
+
+#[tokio::test]
+async fn the_newest_uploads_that_are_wanted_by_no_swap_yet_are_there_and_what_serves() {
+    let server = Postgres::start();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    let mut ledger = Ledger::new(options.clone(), "shop".into());
+    let own = Offer { service: "shop".into(), version: version("current"), own: "own".into() };
+    let joined = ledger.change(|shared, now| shared.join(&"a".into(), &[own], 60_000, now)).await;
+    joined.unwrap().0.unwrap();
+    let uploads = Uploads::new(options, "shop".into());
+    uploads.put("current", b"it").await.unwrap();
+    let count = usize::try_from(limits::COMPONENTS_WAITING).unwrap() + 3;
+    for number in 0..count {
+        // Each is older than the one after it.
+        server.sql("update wasm_host.components set put_ms = put_ms - 1000");
+        uploads.put(&format!("upload-{number}"), b"it").await.unwrap();
+    }
+    let left = server.sql("select digest from wasm_host.components order by put_ms");
+    let newest = (3..count).map(|number| format!("upload-{number}"));
+    let expected: Vec<String> = ["current".to_owned()].into_iter().chain(newest).collect();
+    assert_eq!(left.split_whitespace().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_pooler_is_told_from_the_database() {
+    let server = Postgres::start();
+    let pooler = Pooler::start(&server, "pool_mode = transaction");
+    let options: PgConnectOptions = pooler.url().parse().unwrap();
+    let error = connect(&options).await.unwrap_err().to_string();
+    assert!(error.ends_with("name the database itself in 'url', not a pooler"), "{error}");
 }
 
 #[tokio::test]
