@@ -47,7 +47,10 @@ impl Problems {
     pub(super) fn this_machine(&mut self, owner: &str) {
         self.error(
             format!("the url of {owner} is on this machine, and in a container that is the container itself"),
-            "name a host that containers reach, or remove the url to have a server beside the host",
+            match owner {
+                "[replicas]" => "name a host that containers reach",
+                _ => "name a host that containers reach, or remove the url to have a server beside the host",
+            },
         );
     }
 
