@@ -62,6 +62,7 @@ async fn comes_to_answer(host: &Host, text: &str) {
     .await;
 }
 
+// Fault (Replicas): a replica is killed | waits until its lease ends, goes on without it and names it | the new version, of the others | requests of that one
 #[tokio::test]
 async fn a_swap_reaches_all_replicas_or_none_and_survives_a_kill() {
     let server = Postgres::start();
@@ -100,6 +101,7 @@ async fn a_swap_reaches_all_replicas_or_none_and_survives_a_kill() {
     assert!(third.get("/").await.text().contains("one"));
 }
 
+// Fault (Replicas): a version that one replica cannot serve | rejects it everywhere, with the replica and its reason | the version before | nothing
 #[tokio::test]
 async fn a_replica_that_refuses_is_named_and_nothing_changes_anywhere() {
     let server = Postgres::start();
@@ -121,6 +123,7 @@ async fn a_replica_that_refuses_is_named_and_nothing_changes_anywhere() {
     }
 }
 
+// Fault (Replicas): a replica stands still for longer than its lease, with `lost = "fence"` | answers 503 until it serves what the others serve | 503, then the new version | nothing
 #[tokio::test]
 async fn a_replica_that_stood_still_answers_nothing_old_when_it_goes_on() {
     let server = Postgres::start();
@@ -135,16 +138,18 @@ async fn a_replica_that_stood_still_answers_nothing_old_when_it_goes_on() {
     assert_eq!(reply.json()["without"], serde_json::json!([lost]), "{}", reply.text());
     signal(&second, Signal::CONT);
     // From the first moment on.
-    eventually("it answers again", async || {
+    let reply = eventually("it answers again", async || {
         let reply = second.get("/").await;
         match reply.status.as_u16() {
             503 => None,
-            _ => Some(assert!(reply.text().contains("two"), "{}", reply.text())),
+            _ => Some(reply),
         }
     })
     .await;
+    assert!(reply.text().contains("two"), "{}", reply.text());
 }
 
+// Fault (Replicas): two swaps at once | lets the newer one win | one version everywhere | nothing
 #[tokio::test]
 async fn of_two_swaps_at_once_one_is_everywhere() {
     let server = Postgres::start();
@@ -203,6 +208,7 @@ async fn a_replica_with_another_file_serves_what_the_others_serve() {
     assert!(reply.text().contains("one"), "{}", reply.text());
 }
 
+// Fault (Replicas): their database is away | serves on, rejects swaps with the reason | its answer | nothing
 #[tokio::test]
 async fn with_the_database_away_requests_are_answered_and_swaps_are_rejected() {
     let mut server = Postgres::start();

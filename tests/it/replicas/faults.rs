@@ -9,6 +9,7 @@ async fn is_asked(server: &Postgres) {
     eventually("an attempt", async || (server.sql(open) == "1").then_some(())).await;
 }
 
+// Fault (Replicas): the replica that was asked for a swap is killed | has the others decide | the new version, of the others | requests of that one
 #[tokio::test]
 async fn the_others_decide_when_the_replica_that_was_asked_is_killed() {
     let server = Postgres::start();
@@ -40,6 +41,7 @@ async fn the_others_decide_when_the_replica_that_was_asked_is_killed() {
     assert_eq!(replicas.as_array().unwrap().iter().filter(serving).count(), 3, "{replicas}");
 }
 
+// Fault (Replicas): their database goes away in the middle of a swap | serves on; comes to one version when it is back | its answer | nothing
 #[tokio::test]
 async fn a_database_that_goes_away_in_an_attempt_leaves_what_serves_and_the_next_swap_a_reason() {
     let mut server = Postgres::start();
@@ -81,6 +83,7 @@ async fn a_database_that_goes_away_in_an_attempt_leaves_what_serves_and_the_next
     comes_to_answer(&first, "slow").await;
 }
 
+// Fault (Replicas): a version does worse on several replicas at once | takes it back everywhere, once | errors, then the version before | failed requests of that version
 #[tokio::test]
 async fn what_does_worse_on_two_replicas_at_once_is_taken_back_once() {
     let server = Postgres::start();

@@ -47,6 +47,7 @@ async fn each_replica_has_a_version_from_its_registry() {
     assert_eq!(digests, "1");
 }
 
+// Fault (Replicas): a signature that one replica does not trust | rejects the version everywhere, with the replica and its reason | the version before | nothing
 #[tokio::test]
 async fn a_replica_that_does_not_trust_a_signature_refuses_for_all() {
     let (server, registry) = (Postgres::start(), Registry::start().await);

@@ -82,6 +82,7 @@ async fn a_rollback_is_known_to_a_replica_that_came_later() {
     assert!(cause.ends_with(&format!("by {}", name(&late).await)), "{cause}");
 }
 
+// Fault (Replicas): a host starts while their database is away | is `joining` in `/ready`, with the reason, until it is back | 503 | nothing
 #[tokio::test]
 async fn a_host_that_finds_no_database_is_joining_and_says_why() {
     let mut server = Postgres::start();
