@@ -151,6 +151,8 @@ impl Status for Host {
                     replicas: self
                         .replica
                         .as_ref()
+                        // Files are what each host has.
+                        .filter(|_| service.is_some())
                         .map_or_else(Vec::new, |replica| replicas::status(replica, &config.name)),
                 }
             })

@@ -1,6 +1,8 @@
 //! Promise 13: a swap reaches every replica or none; which it was is decided once, in Postgres, and survives a crash.
 
 mod faults;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod registries;
 mod starts;
 

@@ -39,7 +39,7 @@ pub struct Swaps {
     loader: Loader,
     store: Arc<Store>,
     stopping: CancellationToken,
-    /// Who has to agree beside this host. Not set: nobody.
+    /// What has to agree beside this host. Not set: nothing has to.
     others: OnceLock<Arc<dyn Agreement>>,
 }
 

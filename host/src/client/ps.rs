@@ -80,6 +80,7 @@ fn row(service: &ServiceStatus) -> [String; 11] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasm_host_http::admin::ReplicaStatus;
 
     #[test]
     fn files_are_counted_as_components_are() {
@@ -101,8 +102,21 @@ mod tests {
             replicas: Vec::new(),
         };
         let words = "react - running - 1 2 3 4 5 6 http://127.0.0.1:8080/";
-        let text = render(&[files]);
+        let text = render(std::slice::from_ref(&files));
         let row: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
         assert_eq!(row.join(" "), words);
+        let replica = |replica: &str, generation, state: &str, lease_ms| ReplicaStatus {
+            replica: replica.to_string(),
+            generation,
+            state: state.to_string(),
+            lease_ms,
+        };
+        let replicas =
+            vec![replica("a-1", Some(7), "serving", 8_340), replica("b-2", None, "lost", 0)];
+        let text = render(&[ServiceStatus { replicas, ..files }]);
+        let rows: Vec<Vec<_>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[4], ["a-1", "react", "7", "serving", "8.3", "s"]);
+        assert_eq!(rows[5], ["b-2", "react", "-", "lost", "0.0", "s"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Word of changes. It may be lost: who listens looks from time to time anyhow.
+//! Word of changes. It may be lost: what listens looks from time to time anyhow.
 
 use std::sync::Arc;
 

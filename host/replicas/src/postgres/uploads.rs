@@ -38,10 +38,23 @@ impl Uploads {
         }
         self.moved(async {
             let connection = &mut connect(&self.options).await?;
+            let is_there = sqlx::query(
+                "update wasm_host.components set put_ms = wasm_host.now_ms() \
+                 where application = $1 and digest = $2 and length(bytes) = $3",
+            );
+            let is_there = is_there
+                .bind(&*self.application)
+                .bind(digest)
+                .bind(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+                .execute(&mut *connection)
+                .await?;
+            if is_there.rows_affected() > 0 {
+                return Ok(());
+            }
             sqlx::query(
                 "insert into wasm_host.components (application, digest, bytes, put_ms) \
-                 values ($1, $2, $3, wasm_host.now_ms()) \
-                 on conflict (application, digest) do update set put_ms = excluded.put_ms",
+                 values ($1, $2, $3, wasm_host.now_ms()) on conflict (application, digest) \
+                 do update set put_ms = excluded.put_ms, bytes = excluded.bytes",
             )
             .bind(&*self.application)
             .bind(digest)

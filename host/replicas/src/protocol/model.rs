@@ -180,8 +180,11 @@ impl Scenario {
         let host = &mut world.hosts[host];
         if let Some(seen) = &seen {
             host.mine.saw(seen);
-            if seen.registered.is_none() {
-                host.door.told(false);
+            match &seen.registered {
+                None => host.door.told(false),
+                // Whether it was heard when it became one or not.
+                Some(registered) if registered.is_serving => host.door.told(true),
+                Some(_) => {}
             }
         }
         if host.mine.prepared.is_none() {

@@ -191,7 +191,7 @@ impl Shared {
             let Some(open) = line.attempt.as_mut().filter(|open| open.id == attempt) else {
                 continue;
             };
-            // Whoever is behind cannot go back to what is to be replaced.
+            // What is behind cannot go back to what is to be replaced.
             let is_at_base = member.serves.get(service) == Some(&open.base);
             if member.is_serving && (is_at_base || vote != Vote::Ready) {
                 open.votes.entry(id).or_insert(vote.clone());
@@ -290,7 +290,7 @@ impl Shared {
         self.number();
     }
 
-    /// Who serves with a lease that has ended is counted on no longer.
+    /// A replica that serves with a lease that has ended is counted on no longer.
     fn lose(&mut self, id: MemberId, now: Time) {
         let Some(member) = self.members.remove(&id) else { return };
         if member.is_serving {

@@ -182,10 +182,13 @@ impl Actor {
 
     /// Take note of what is shared.
     fn see(&mut self, shared: &Shared, now: Option<Time>) {
-        if let Some(id) = self.standing.id()
-            && !shared.members.contains_key(&id)
-        {
-            self.standing.lost(id);
+        if let Some(id) = self.standing.id() {
+            match shared.members.get(&id) {
+                None => self.standing.lost(id),
+                // That it became one may not have been heard.
+                Some(member) if member.is_serving => self.standing.told(id, true, None),
+                Some(_) => {}
+            }
         }
         let services: Vec<Arc<str>> = self.own.keys().cloned().collect();
         for service in services {

@@ -92,7 +92,8 @@ impl Standing {
             if state.id == Some(id) {
                 state.lease_until =
                     renewed.map(|asked| asked + self.lasting()).or(state.lease_until);
-                state.told(is_serving);
+                // Once it serves, it does as long as it is registered: what says otherwise is older.
+                state.told(is_serving || state.is_member);
             }
         });
     }

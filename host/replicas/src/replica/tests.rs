@@ -231,7 +231,7 @@ async fn with_the_database_away_what_serves_goes_on_and_swaps_are_refused() {
     }
 }
 
-/// What is committed is what the database has of it, whoever heard of it.
+/// What is committed is what the database has of it, heard or not.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_fails_all_end_on_one_version() {
     let mut seed = Seeded::or(|| 20_261_130);

@@ -98,7 +98,7 @@ impl Scenario {
         digest.is_some() && host.version == digest
     }
 
-    /// Nothing more has to happen: what is left are swaps that nobody asks for, faults, and repairs that may never come.
+    /// Nothing more has to happen: what is left are swaps that are not asked for, faults, and repairs that may never come.
     pub(super) fn is_at_rest(&self, world: &World) -> bool {
         self.all_actions(world).into_iter().all(|action| {
             let is_optional = match action {
