@@ -64,8 +64,9 @@ pub(crate) fn join(
 
 /// Let the others have what this host came with: a replica that comes later may have another file.
 async fn hand_out(files: Arc<Files>, replica: Arc<Replica>) {
-    for Serving { service, digest, origin, own } in files.swaps.serving().collect::<Vec<_>>() {
-        let Some(file) = files.swaps.kept(&service, &digest, &origin).await else { continue };
+    let serving: Vec<Serving> = files.swaps.serving().collect();
+    for Serving { service, digest, origin, .. } in &serving {
+        let Some(file) = files.swaps.kept(service, digest, origin).await else { continue };
         while let Err(error) = files.hand_out(&file).await {
             if error.is_for_good {
                 tracing::warn!(%service, "its component cannot be handed to other replicas: {}", error.why);
@@ -73,11 +74,13 @@ async fn hand_out(files: Arc<Files>, replica: Arc<Replica>) {
             }
             sleep(RETRY).await;
         }
-        tell_of_another(&service, &own, &replica).await;
+    }
+    for Serving { service, own, .. } in &serving {
+        tell_of_another(service, own, &replica).await;
     }
 }
 
-/// What was built since the others began is not what they serve, which whoever built it wants to know.
+/// What was built since the others began is not what they serve, and its owner wants to know that.
 async fn tell_of_another(service: &Arc<str>, own: &str, replica: &Replica) {
     while !replica.is_member() {
         sleep(RETRY).await;
