@@ -23,6 +23,7 @@ use wasm_host_capabilities::transport::Transport;
 use wasm_host_capabilities::{self as capability, Capability};
 use wasm_host_config::{Config, Grants, ServiceConfig};
 use wasm_host_embedded_postgres::{self as embedded_postgres, EmbeddedConfig, Script, Share};
+use wasm_host_limits::deploy::DATABASES_UNNEEDED;
 use wasm_host_log::tell_if_long_async;
 use wasm_host_record as record;
 use wasm_host_service::registry::RegistryHandle;
@@ -67,25 +68,46 @@ impl Host for Around<'_> {
     }
 }
 
+/// Wait for all databases with a url at the same time. One in which scripts are to run has to be there in the end. The
+/// others are waited for so that the first requests find them, and not for long: what asks no database is served without.
+async fn reach(config: &Config, patience: Duration) -> Result<()> {
+    if patience.is_zero() {
+        return Ok(());
+    }
+    let mut waits = Vec::new();
+    for (name, postgres) in config.resources.of::<Postgres>() {
+        let Some(address) = postgres.address(name)? else { continue };
+        let is_needed = !postgres.init.is_empty();
+        let patience = if is_needed { patience } else { patience.min(DATABASES_UNNEEDED) };
+        waits.push(async move {
+            let what = format!("waiting for the database {name}");
+            let reached = embedded_postgres::wait_for(&address, patience);
+            let reached = tell_if_long_async(&what, reached).await;
+            (reached.with_context(|| place(config, name, postgres)), is_needed)
+        });
+    }
+    for (reached, is_needed) in join_all(waits).await {
+        match reached {
+            Err(why) if !is_needed => tracing::warn!("serving without a database: {why:#}"),
+            reached => reached?,
+        }
+    }
+    Ok(())
+}
+
 impl Backends {
     /// Start what has to be started, and bring databases to the state that their init scripts say.
-    /// Databases with a url are waited for so long, if scripts are to run in them. The caller has to stop the server of
-    /// the databases without one.
+    /// Databases with a url are waited for so long. The caller has to stop the server of the databases without one.
     pub async fn start(
         config: &Config,
         registry: &RegistryHandle,
         wait: Duration,
     ) -> Result<(Self, Option<Embedded>)> {
         let mut backends = Self::made(config, registry)?;
+        reach(config, wait).await?;
         for (name, postgres) in config.resources.of::<Postgres>() {
             if let Some(address) = postgres.address(name)? {
                 let scripts = scripts(&config.folder, postgres);
-                if !scripts.is_empty() && !wait.is_zero() {
-                    let what = format!("waiting for the database {name}");
-                    let reached = embedded_postgres::wait_for(&address, wait);
-                    let reached = tell_if_long_async(&what, reached).await;
-                    reached.with_context(|| place(config, name, postgres))?;
-                }
                 let what = format!("running init scripts of the database {name}");
                 let applied = embedded_postgres::apply(&address, &scripts);
                 let applied = tell_if_long_async(&what, applied).await;

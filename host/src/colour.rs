@@ -6,14 +6,21 @@ use std::io::{self, IsTerminal as _};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use wasm_host_system::printable::printable;
 
 /// How bad something is, as messages say it behind their place, and its colour.
 const SEVERITIES: [(&str, AnsiColor); 2] =
     [("error", AnsiColor::Red), ("warning", AnsiColor::Yellow)];
 
-/// A message for standard error.
+/// A message for standard error, which may have words of a database, a component or a registry in it.
 pub(crate) fn told(text: &str) -> String {
-    if is_coloured() { coloured(text) } else { text.to_owned() }
+    let text = lines(text);
+    if is_coloured() { coloured(&text) } else { text }
+}
+
+/// Several lines, each without what would command a terminal.
+fn lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// `NO_COLOR`, `CLICOLOR` and `TERM` say whether, of a terminal alone.
@@ -43,6 +50,13 @@ fn line(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_keeps_its_lines_and_commands_no_terminal() {
+        // A test's standard error may be a terminal.
+        assert_eq!(lines("one\n\ttwo \u{1b}[2J\r\n"), "one\n\ttwo \\u{1b}[2J\\r\n");
+        assert!(told("a: warning: \u{1b}[2J").ends_with("\\u{1b}[2J"));
+    }
 
     #[test]
     fn the_first_word_of_a_line_that_says_how_bad_it_is_has_a_colour() {

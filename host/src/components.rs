@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use anyhow::{Error, Result};
 use futures_util::future::join_all;
+use rustix::process::geteuid;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use crate::application::component_path;
+use crate::cli::Access;
 use crate::exit::Exit;
 use wasm_host_config::{ComponentConfig, Config, ServiceConfig};
 use wasm_host_engine::compile::ComponentFile;
@@ -21,10 +22,12 @@ use wasm_host_oci::cache::Cache;
 use wasm_host_oci::credentials::CredentialFiles;
 use wasm_host_oci::digest::ContentDigest;
 use wasm_host_oci::reference::SCHEME;
-use wasm_host_oci::settings::RegistriesConfig;
+use wasm_host_oci::settings::{Hints, RegistriesConfig};
 use wasm_host_oci::{Kind, OciError, Pin, Pins, Pulled, Reference, Registries};
 use wasm_host_service::swap::Vouch;
 use wasm_host_settings::diagnostic::{Diagnostic, Severity};
+use wasm_host_settings::disk;
+use wasm_host_settings::tls::{Authorities, NoAuthority};
 
 /// What gets components of registries.
 pub struct Components {
@@ -39,6 +42,14 @@ pub struct Components {
 pub struct Pulls {
     registries: Arc<Registries>,
     pulled: BTreeMap<Reference, Result<ComponentFile, OciError>>,
+}
+
+/// What a reference turned out to stand for.
+struct Fresh {
+    reference: Reference,
+    /// What was pinned when it was asked for.
+    before: Option<Pin>,
+    pin: Pin,
 }
 
 impl Components {
@@ -74,27 +85,23 @@ impl Components {
         if references.is_empty() {
             return Ok(Pulls { registries, pulled: BTreeMap::new() });
         }
-        let mut pins = self.pins()?;
+        let pins = self.pins()?;
         self.registries.want(pins.all().copied());
         let pulls = references.iter().map(|reference| self.pull_one(reference, &pins));
         let pulled = tell_if_long_async("pulling components", join_all(pulls)).await;
-        let mut changed = Vec::new();
+        let mut fresh = Vec::new();
         let mut pulls = BTreeMap::new();
         for (reference, pulled) in references.into_iter().zip(pulled) {
+            let before = pins.get(reference);
             if let Ok((_, pin)) = &pulled
-                && pins.get(reference) != Some(*pin)
+                && before != Some(*pin)
             {
-                pins.set(reference, *pin);
-                changed.push((reference, pin.manifest));
+                fresh.push(Fresh { reference: reference.clone(), before, pin: *pin });
             }
             pulls.insert(reference.clone(), pulled.map(|(file, _)| file));
         }
-        if !changed.is_empty() {
-            self.registries.want(pins.all().copied());
-            self.write(&pins);
-            for (reference, digest) in changed {
-                tracing::info!("{reference} is pinned to {digest}");
-            }
+        if !fresh.is_empty() {
+            self.pin(pins, fresh).await;
         }
         Ok(Pulls { registries, pulled: pulls })
     }
@@ -122,16 +129,20 @@ impl Components {
         Ok((file, pin))
     }
 
-    /// A host whose application file lies where nothing can be written runs all the same.
-    fn write(&self, pins: &Pins) {
-        if let Some(path) = &self.pins_file
-            && let Err(error) = pins.write(path)
-        {
-            tracing::warn!(
-                "{} cannot be written ({error}): the next start asks for the tags anew",
-                path.display()
-            );
+    /// Pin what was not when `pins` were read. What another process has pinned since stays. A host whose application file
+    /// lies where nothing can be written runs all the same.
+    async fn pin(&self, mut pins: Pins, fresh: Vec<Fresh>) {
+        for fresh in &fresh {
+            pins.set(&fresh.reference, fresh.pin);
         }
+        let Some(path) = self.pins_file.clone() else { return };
+        // It may have to wait for others, and for the disk.
+        let written = spawn_blocking(move || Pins::change(&path, |pins| add(pins, fresh))).await;
+        match written.map_err(|error| OciError::new(Kind::Local, error.to_string())).flatten() {
+            Ok((written, ())) => pins = written,
+            Err(error) => tracing::warn!("{error}: the next start asks for the tags anew"),
+        }
+        self.registries.want(pins.all().copied());
     }
 
     fn pins_name(&self) -> String {
@@ -147,25 +158,18 @@ impl Components {
             Some((service, reference, pin))
         });
         let asked = asked.map(async |(service, reference, pin)| {
-            let resolving = self.registries.resolve(reference);
-            let resolved = timeout(limits::oci::MOVED_TIMEOUT, resolving).await;
+            let resolved = self.registries.resolve(reference, limits::oci::MOVED_TIMEOUT).await;
             let (what, hint) = match resolved {
-                Ok(Ok(digest)) if digest == pin.manifest => return None,
-                Ok(Ok(digest)) => (
+                Ok(digest) if digest == pin.manifest => return None,
+                Ok(digest) => (
                     format!(
                         "{reference} stands for {digest} by now, and {} is pinned, which serves",
                         pin.manifest
                     ),
                     Some("`wasm-host update` takes the new one".to_owned()),
                 ),
-                Ok(Err(error)) => (format!("whether {reference} has moved is not known: {error}"), None),
-                Err(_) => {
-                    let within = limits::oci::MOVED_TIMEOUT;
-                    let what = format!(
-                        "whether {reference} has moved is not known: {} did not say within {within:?}",
-                        reference.host
-                    );
-                    (what, None)
+                Err(error) => {
+                    (format!("whether {reference} has moved is not known: {error}"), None)
                 }
             };
             Some(at(config, service, Severity::Warning, what, hint))
@@ -205,6 +209,24 @@ impl Pulls {
     }
 }
 
+/// Pin what is pinned as it was when it was asked for.
+fn add(pins: &mut Pins, fresh: Vec<Fresh>) {
+    for Fresh { reference, before, pin } in fresh {
+        match pins.get(&reference) {
+            now if now == before => {
+                pins.set(&reference, pin);
+                tracing::info!("{reference} is pinned to {}", pin.manifest);
+            }
+            Some(now) if now != pin => tracing::warn!(
+                "{reference} has been pinned to {} meanwhile, which stays so; here {} was got: start anew",
+                now.manifest,
+                pin.manifest
+            ),
+            _ => {}
+        }
+    }
+}
+
 fn vouch(registries: &Registries, kept: &ComponentFile) -> Result<()> {
     let origin = kept.path.to_str().filter(|origin| origin.starts_with(SCHEME));
     let Some(origin) = origin else { return Ok(()) };
@@ -232,15 +254,36 @@ pub fn reference(typed: &Path) -> Result<Option<Reference>, Exit> {
 }
 
 /// Registries for a command that reads no application file, and keeps nothing.
-pub fn registries(reference: &Reference, plain_http: bool) -> Registries {
+pub fn registries(reference: &Reference, access: &Access) -> Result<Registries, Exit> {
     let mut config = RegistriesConfig::default();
-    config.registries.entry(reference.host.clone()).or_default().plain_http = plain_http;
-    Registries::new(config, credentials(), None)
+    allow(&mut config, reference, access)?;
+    config.registries.entry(reference.host.clone()).or_default().hints = Hints::Options;
+    Ok(Registries::new(config, credentials(), None))
+}
+
+/// Ask the registry of a reference as the command line says, beside what the application file says of it.
+pub fn allow(
+    config: &mut RegistriesConfig,
+    reference: &Reference,
+    access: &Access,
+) -> Result<(), Exit> {
+    let registry = config.registries.entry(reference.host.clone()).or_default();
+    registry.plain_http |= access.plain_http;
+    if let Some(path) = &access.ca {
+        let wrong =
+            |problem| Exit::Usage(format!("wasm-host: error: --ca {}: {problem}", path.display()));
+        let pem = disk::pem(path).map_err(|problem| wrong(problem.to_string()))?;
+        let authorities = Authorities::new(&pem);
+        let authorities =
+            authorities.map_err(|NoAuthority(what, fix)| wrong(format!("{what}; {fix}")))?;
+        registry.ca = Some(authorities);
+    }
+    Ok(())
 }
 
 /// The logins of the user who runs this.
 fn credentials() -> CredentialFiles {
-    CredentialFiles::of(|name| std::env::var(name).ok())
+    CredentialFiles::of(geteuid().as_raw(), |name| std::env::var(name).ok())
 }
 
 /// A finding at the line of a service.
@@ -258,5 +301,42 @@ fn at(
         severity,
         message: format!("[service.{}]: {what}", service.name),
         hint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_has_pinned_meanwhile_stays() {
+        let reference =
+            |name: &str| Reference::parse(&format!("oci://a.example/{name}:1")).unwrap();
+        let pin = |content: &[u8]| {
+            let digest = ContentDigest::of(content);
+            Pin { manifest: digest, component: digest, size: 1 }
+        };
+        let (new, taken, larger) = (reference("new"), reference("taken"), reference("larger"));
+        let mut pins = Pins::default();
+        pins.set(&taken, pin(b"of the other"));
+        pins.set(&larger, pin(b"larger"));
+        let other = reference("of-the-other");
+        pins.set(&other, pin(b"another"));
+        let corrected = Pin { size: 2, ..pin(b"larger") };
+        let fresh = [
+            (&new, None, pin(b"new")),
+            (&taken, None, pin(b"taken")),
+            (&larger, Some(pin(b"larger")), corrected),
+        ];
+        let fresh = fresh.map(|(reference, before, pin)| Fresh {
+            reference: reference.clone(),
+            before,
+            pin,
+        });
+        add(&mut pins, fresh.into());
+        assert_eq!(pins.get(&new), Some(pin(b"new")));
+        assert_eq!(pins.get(&taken), Some(pin(b"of the other")));
+        assert_eq!(pins.get(&larger), Some(corrected));
+        assert_eq!(pins.get(&other), Some(pin(b"another")));
     }
 }

@@ -4,17 +4,22 @@
 
 mod apply;
 mod kubectl;
+mod secrets;
 mod written;
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Context as _;
 
 use crate::cli::{DeploySource, DeployTarget, Manifest};
 use crate::colour::told;
 use crate::exit::Exit;
+use kubectl::Keys;
+use secrets::Secrets;
 use wasm_host_config::deploy::image;
-use wasm_host_deploy::plan::{self, Input};
+use wasm_host_deploy::plan::{self, Input, Place};
 use wasm_host_deploy::{Plan, compose, helm, kustomize, manifest, systemd};
 use wasm_host_limits::{self as limits};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem};
@@ -23,18 +28,21 @@ use written::{Folder, Rewrite};
 
 /// Print the manifest, or write it with what it mounts.
 pub fn manifest(args: &Manifest) -> Result<(), Exit> {
-    let plan = plan(&args.source)?;
-    let files = manifest::files(&plan);
+    let plan = read(&args.source, Place::Containers)?;
     let Some(output) = &args.output else {
-        let text = files.iter().find(|file| file.path == "manifest.json");
-        output::show(text.map_or("", |file| &file.text));
+        let files = manifest::files(&plan, &way(Path::new(""), &args.source)?);
+        let (own, mounted): (Vec<_>, Vec<_>) =
+            files.iter().partition(|file| file.path == "manifest.json");
+        own.iter().for_each(|file| output::show(&file.text));
+        let mounted: Vec<_> = mounted.iter().map(|file| file.path.as_str()).collect();
         eprintln!(
-            "wasm-host: the manifest mounts {}; --output DIR writes it, too",
-            manifest::APPLICATION_FILE
+            "wasm-host: the manifest mounts {}; --output DIR writes that, too",
+            mounted.join(", ")
         );
         return Ok(());
     };
     let folder = Folder::new(output)?;
+    let files = manifest::files(&plan, &way(output, &args.source)?);
     for file in &files {
         folder.write(file, Rewrite::Always)?;
     }
@@ -46,27 +54,37 @@ pub fn manifest(args: &Manifest) -> Result<(), Exit> {
 pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
     match target {
         DeployTarget::Kubernetes { source, output } => {
-            kubernetes(&plan(&source)?, &output).map(|count| done(&output, count))
+            let (count, secrets) = kubernetes(&plan(&source)?, &source, &output, None)?;
+            if let Some(said) = secrets.as_ref().and_then(Secrets::told) {
+                eprintln!("{said}");
+            }
+            done(&output, count);
+            Ok(())
         }
         DeployTarget::Helm { source, output } => helm(&plan(&source)?, &output),
-        DeployTarget::Compose { source, output } => compose(&plan(&source)?, &output),
-        DeployTarget::Systemd { source, output } => systemd(&read(&source, true)?, &output),
+        DeployTarget::Compose { source, output } => {
+            compose(&read(&source, Place::Containers)?, &source, &output)
+        }
+        DeployTarget::Systemd { source, output } => {
+            systemd(&read(&source, Place::Machine)?, &output)
+        }
         DeployTarget::Apply(args) => {
             let plan = plan(&args.source)?;
-            let count = kubernetes(&plan, &args.output)?;
+            let known = apply::known_keys(&plan, &args).await;
+            let (count, secrets) = kubernetes(&plan, &args.source, &args.output, known.as_ref())?;
             eprintln!("wrote {count} files to {}", args.output.display());
-            apply::apply(&plan, &args).await
+            apply::apply(&plan, secrets.as_ref(), known.as_ref(), &args).await
         }
     }
 }
 
-/// Reads the application file for containers.
+/// Reads the application file for a cluster.
 fn plan(source: &DeploySource) -> Result<Plan, Exit> {
-    read(source, false)
+    read(source, Place::Cluster)
 }
 
 /// Reads the application file. The values of its secrets are not asked for.
-fn read(source: &DeploySource, as_it_is: bool) -> Result<Plan, Exit> {
+fn read(source: &DeploySource, place: Place) -> Result<Plan, Exit> {
     let path = &source.application;
     let file = path.display().to_string();
     let wrong =
@@ -80,9 +98,9 @@ fn read(source: &DeploySource, as_it_is: bool) -> Result<Plan, Exit> {
     let plan = plan::read(&Input {
         text: &text,
         file: &file,
-        folder: path.parent().unwrap_or(Path::new("")),
+        folder: folder_of(path),
         image: source.image.as_deref(),
-        as_it_is,
+        place,
         read: &text_of,
     })?;
     for warning in &plan.warnings {
@@ -104,8 +122,14 @@ fn text_of(path: &Path, most: u64) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
-/// Writes base and overlays, and the file with secrets if the overlay for this machine needs one.
-fn kubernetes(plan: &Plan, output: &Path) -> Result<usize, Exit> {
+/// Writes base and overlays, and the file with secrets if the overlay for this machine needs one. Gives what that lacks.
+/// Passwords that a cluster has already are not made again.
+fn kubernetes(
+    plan: &Plan,
+    source: &DeploySource,
+    output: &Path,
+    known: Option<&Keys>,
+) -> Result<(usize, Option<Secrets>), Exit> {
     let folder = Folder::new(output)?;
     let files = kustomize::files(plan);
     for file in &files {
@@ -114,18 +138,42 @@ fn kubernetes(plan: &Plan, output: &Path) -> Result<usize, Exit> {
         folder.write(file, if is_users { Rewrite::Never } else { Rewrite::Always })?;
     }
     folder.remove_old("base", &files)?;
-    if !plan.all_secrets().is_empty() {
-        let made = folder.append_secrets(kustomize::SECRETS, |text, made| {
-            kustomize::missing_secrets(plan, text, made)
-        })?;
-        if made {
-            eprintln!(
-                "secrets of the overlay local: {}",
-                output.join(kustomize::SECRETS).display()
-            );
-        }
+    if plan.all_secrets().is_empty() {
+        return Ok((files.len(), None));
     }
-    Ok(files.len())
+    let text = folder.append_secrets(kustomize::SECRETS, |text, made| {
+        let is_known = |name: &str| known.is_some_and(|keys| keys.has(name));
+        kustomize::missing_secrets(
+            plan,
+            text,
+            |name| if is_known(name) { None } else { made(name) },
+        )
+    })?;
+    let path = output.join(kustomize::SECRETS);
+    if text.has_grown {
+        eprintln!("secrets of the overlay local: {}", path.display());
+    }
+    let secrets = Secrets::of(plan, &text.text, &path, folder_of(&source.application));
+    Ok((files.len(), Some(secrets)))
+}
+
+/// From a folder that is there to that of the application file, as a path: empty where it is the same.
+fn way(from: &Path, source: &DeploySource) -> anyhow::Result<String> {
+    let absolute = |path: &Path| {
+        let path = if path == Path::new("") { Path::new(".") } else { path };
+        let shown = path.display();
+        path.canonicalize().with_context(|| format!("cannot find the folder {shown}"))
+    };
+    let (from, to) = (absolute(from)?, absolute(folder_of(&source.application))?);
+    let common = from.components().zip(to.components()).take_while(|(one, other)| one == other);
+    let common = common.count();
+    let up = from.components().skip(common).map(|_| Component::ParentDir);
+    let way: PathBuf = up.chain(to.components().skip(common)).collect();
+    Ok(way.display().to_string())
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 fn helm(plan: &Plan, output: &Path) -> Result<(), Exit> {
@@ -139,17 +187,16 @@ fn helm(plan: &Plan, output: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
-fn compose(plan: &Plan, output: &Path) -> Result<(), Exit> {
+fn compose(plan: &Plan, source: &DeploySource, output: &Path) -> Result<(), Exit> {
     let parent = output.parent().filter(|parent| *parent != Path::new(""));
-    let folder = Folder::new(parent.unwrap_or(Path::new(".")))?;
+    let parent = parent.unwrap_or(Path::new("."));
+    let folder = Folder::new(parent)?;
+    let text = compose::text(plan, &way(parent, source)?);
     let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    folder.write(
-        &wasm_host_deploy::File { path: name, text: compose::text(plan) },
-        Rewrite::Always,
-    )?;
+    folder.write(&wasm_host_deploy::File { path: name, text }, Rewrite::Always)?;
     let made =
         folder.append_secrets(".env", |text, made| compose::missing_variables(plan, text, made))?;
-    if made {
+    if made.has_grown {
         eprintln!("passwords of servers: .env beside it, which belongs into no repository");
     }
     output::show(&format!("wrote {}\n", output.display()));

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use crate::colour::told;
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
-use wasm_host_system::printable::printable;
 
 /// BSD's `EX_USAGE`.
 pub const USAGE: u8 = 64;
@@ -45,35 +44,19 @@ impl Exit {
     pub fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {
-                eprintln!("{}", told(&lines(&text)));
+                eprintln!("{}", told(&text));
                 ExitCode::from(USAGE)
             }
             Self::Verdict(text) => {
-                eprint!("{}", told(&lines(&text)));
+                eprint!("{}", told(&text));
                 ExitCode::FAILURE
             }
             Self::Told => ExitCode::FAILURE,
             Self::Failed(error) => {
                 let text = format!("wasm-host: error: {error:#}");
-                eprintln!("{}", told(&lines(&text)));
+                eprintln!("{}", told(&text));
                 ExitCode::FAILURE
             }
         }
-    }
-}
-
-/// A text of several lines, in which words of a database or a component may stand.
-fn lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(printable).collect();
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_keeps_its_lines_and_commands_no_terminal() {
-        assert_eq!(lines("one\n\ttwo \u{1b}[2J\r\n"), "one\n\ttwo \\u{1b}[2J\\r\n");
     }
 }

@@ -16,12 +16,13 @@ use wasm_host_capabilities::postgres::Postgres;
 use wasm_host_config::Config;
 use wasm_host_image::application::Outside;
 use wasm_host_image::{Application, Image, Packed, host, layout};
+use wasm_host_limits::image::PUSH_TIMEOUT;
 use wasm_host_limits::oci::LOCK_FILE_BYTES;
 use wasm_host_log::tell_if_long_async;
 use wasm_host_oci::cache::{kept_component, kept_signatures};
 use wasm_host_oci::digest::ContentDigest;
 use wasm_host_oci::manifest::IMAGE_MANIFEST;
-use wasm_host_oci::{Pins, Reference, Registries};
+use wasm_host_oci::{Pins, Reference, Registries, sent_within};
 use wasm_host_settings::diagnostic::{Diagnostic, Severity};
 use wasm_host_settings::disk;
 use wasm_host_settings::named::What;
@@ -52,7 +53,8 @@ pub async fn image(args: cli::Image) -> Result<(), Exit> {
         ImageCommand::Base(args) => {
             let image = own_image().await?;
             let registries =
-                args.tag.as_ref().map(|tag| components::registries(tag, args.to.access.plain_http));
+                args.tag.as_ref().map(|tag| components::registries(tag, &args.to.access));
+            let registries = registries.transpose()?;
             deliver(image, args.tag.as_ref(), &args.to, registries.as_ref(), Vec::new()).await
         }
     }
@@ -75,10 +77,7 @@ async fn build(args: cli::ImageBuild) -> Result<(), Exit> {
     let read = |name: &str| std::env::var(name).ok();
     let (mut config, text) = Config::read_elsewhere(&args.application, &read)?;
     config.warnings.iter().for_each(|warning| eprintln!("{}", told(&warning.to_string())));
-    if args.to.access.plain_http {
-        let host = args.tag.host.clone();
-        config.registries.registries.entry(host).or_default().plain_http = true;
-    }
+    components::allow(&mut config.registries, &args.tag, &args.to.access)?;
     databases(&config);
     let components = Components::new(&config, false);
     let (pins, brought_along) = brought_along(&config, &components).await?;
@@ -244,7 +243,7 @@ async fn push(
         registry.put_blob(tag, image.config().bytes).await?;
         registry.put_manifest(tag, IMAGE_MANIFEST, image.manifest().to_bytes()).await
     };
-    let sent: Result<_, wasm_host_oci::OciError> = send.await;
+    let sent = sent_within(PUSH_TIMEOUT, tag, send).await;
     Ok(sent.map_err(|error| anyhow!(error))?)
 }
 

@@ -47,7 +47,7 @@ pub struct Grant {
 pub async fn inspect(args: cli::Inspect) -> Result<(), Exit> {
     let pulled = match components::reference(&args.component)? {
         Some(reference) => {
-            let registries = components::registries(&reference, args.access.plain_http);
+            let registries = components::registries(&reference, &args.access)?;
             let pulled = registries.pull(&reference, None).await.map_err(Error::new)?;
             Some(components::component(&reference, pulled).await?)
         }

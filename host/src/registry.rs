@@ -3,11 +3,11 @@
 pub mod update;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
@@ -21,7 +21,7 @@ use wasm_host_oci::artifact::{Artifact, Interface};
 use wasm_host_oci::digest::ContentDigest;
 use wasm_host_oci::signature::SigningKey;
 use wasm_host_settings::disk;
-use wasm_host_system::{output, table};
+use wasm_host_system::{output, table, whole};
 
 /// What was pushed, for programs.
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ pub async fn push(args: cli::Push) -> Result<(), Exit> {
     let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let artifact = spawn_blocking(move || artifact(&path, &title)).await;
     let artifact = artifact.context("the file could not be read")?.map_err(usage)?;
-    let registries = components::registries(&args.reference, args.access.plain_http);
+    let registries = components::registries(&args.reference, &args.access)?;
     let what = format!("pushing {}", args.reference);
     let pushing = registries.push(&args.reference, artifact, key.as_ref());
     let digest = tell_if_long_async(&what, pushing).await.map_err(anyhow::Error::new)?;
@@ -58,7 +58,7 @@ fn artifact(path: &Path, title: &str) -> Result<Artifact> {
 
 pub async fn pull(args: cli::Pull) -> Result<(), Exit> {
     let reference = args.reference;
-    let registries = components::registries(&reference, args.access.plain_http);
+    let registries = components::registries(&reference, &args.access)?;
     let what = format!("pulling {reference}");
     let pulled = tell_if_long_async(&what, registries.pull(&reference, None)).await;
     let pulled = pulled.map_err(anyhow::Error::new)?;
@@ -67,22 +67,14 @@ pub async fn pull(args: cli::Pull) -> Result<(), Exit> {
         let name = reference.repository.rsplit('/').next().unwrap_or_default();
         PathBuf::from(format!("{name}.wasm"))
     });
-    let written = write_whole(&path, &file.bytes);
-    written.with_context(|| format!("cannot write {}", path.display()))?;
-    output::show(&format!("{}: {}\n", path.display(), file.path.display()));
+    let said = format!("{}: {}\n", path.display(), file.path.display());
+    let written = spawn_blocking(move || {
+        let cannot = || format!("cannot write {}", path.display());
+        whole::write(&path, &file.bytes).with_context(cannot)
+    });
+    written.await.context("the file could not be written")??;
+    output::show(&said);
     Ok(())
-}
-
-/// Under its name only when it is whole.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.partial", std::process::id()));
-    let partial = path.with_file_name(name);
-    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    written
 }
 
 fn signing_key(path: &Path) -> Result<SigningKey, Exit> {
@@ -121,12 +113,39 @@ pub fn key(args: cli::Key) -> Result<(), Exit> {
     Ok(())
 }
 
-/// What is there is left alone: a key that is lost cannot be made again.
+/// What is there is left alone: a key that is lost cannot be made again. What cannot be written as a whole is not left.
 fn new_file(path: &Path, mode: u32, text: &str) -> Result<()> {
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let written = file.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.with_context(|| format!("cannot write {}", path.display()))
+    let folder = whole::folder_of(path);
+    if !folder.is_dir() {
+        bail!("cannot write {}: make the folder {} first", path.display(), folder.display());
+    }
+    let cannot = || format!("cannot write {}", path.display());
+    let mut file = fs::OpenOptions::new();
+    let mut file = file.write(true).create_new(true).mode(mode).open(path).with_context(cannot)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written.with_context(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_written_as_a_whole_is_not_left_and_what_is_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.key");
+        new_file(&path, 0o600, "one").unwrap();
+        let told = format!("{:#}", new_file(&path, 0o600, "two").unwrap_err());
+        assert!(told.contains("release.key: File exists"), "{told}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        let nowhere = folder.path().join("keys/release.key");
+        let told = new_file(&nowhere, 0o600, "one").unwrap_err().to_string();
+        assert!(
+            told.ends_with(&format!("make the folder {}/keys first", folder.path().display())),
+            "{told}"
+        );
+    }
 }

@@ -4,6 +4,7 @@
 mod apply;
 mod golden;
 mod kubernetes;
+mod mounts;
 mod pods;
 mod secrets;
 

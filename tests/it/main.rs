@@ -30,6 +30,7 @@ mod pooler;
 mod record;
 mod replicas;
 mod registry;
+mod router;
 mod routing;
 mod secrets;
 mod shared_database;

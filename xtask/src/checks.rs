@@ -8,7 +8,7 @@ use crate::shell::{self, MINUTE, Steps};
 use crate::{project, test, tidy};
 
 pub(crate) fn lint() -> Result<()> {
-    let mut steps = Steps::new(4);
+    let mut steps = Steps::new(5);
     steps.run("formatting", || {
         shell::shown(project::cargo().args(["fmt", "--all", "--check"]), 5 * MINUTE)?;
         Ok(((), "clean".to_owned()))
@@ -20,6 +20,10 @@ pub(crate) fn lint() -> Result<()> {
     steps.run("clippy", || {
         clippy()?;
         Ok(((), "clean".to_owned()))
+    })?;
+    steps.run("guest library", || {
+        package()?;
+        Ok(((), "can be used from outside".to_owned()))
     })?;
     steps.run("dependencies", || Ok(((), dependencies()?)))
 }
@@ -41,6 +45,15 @@ fn clippy() -> Result<()> {
     }
     guests.args(["--", "-D", "warnings"]);
     shell::shown(&mut guests, 60 * MINUTE)
+}
+
+/// What components are written with is used from elsewhere, too: it builds from what a registry would have of it, which
+/// has no other file of this repository.
+fn package() -> Result<()> {
+    let mut package = project::cargo();
+    package.args(["package", "--locked", "--allow-dirty", "--quiet"]);
+    package.args(["--package", "wasm-host-guest-derive", "--package", "wasm-host-guest"]);
+    shell::shown(&mut package, 10 * MINUTE)
 }
 
 /// Licences, known vulnerabilities and duplicate versions. cargo-deny takes minutes to install and

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use wasm_host_guest::bindings::wasi::clocks::monotonic_clock::wait_for;
-use wasm_host_guest::{BodyWriter, Disconnected, Response};
+use wasm_host_guest::{Body, BodyWriter, Disconnected, IntoResponse, Json, Response, header};
 
 use crate::api::{self, Figures};
 use crate::library;
@@ -54,7 +54,7 @@ pub(crate) async fn respond(talk: Talk, form: Form) -> Response {
         library::with(now, |library| library.load(talk.kind, now, talk.keep_alive));
         let last = api::piece(talk.shape, &talk.model, now, "");
         // No figures: Ollama gives none here either.
-        return Response::json(200, api::finish(last, reason, &Figures::default()).to_string());
+        return Json(api::finish(last, reason, &Figures::default())).into_response();
     }
 
     // In memory while it works, whatever becomes of it afterwards.
@@ -75,14 +75,15 @@ pub(crate) async fn respond(talk: Talk, form: Form) -> Response {
         return begun.whole().await;
     }
     let content_type = match begun.form {
-        Form::Native => "application/x-ndjson",
+        Form::Native => crate::LINES,
         Form::OpenAi(_) => "text/event-stream",
     };
-    Response::stream(200, content_type, |mut writer| async move {
+    let body = Body::produce(|mut writer| async move {
         // The reader having gone is no fault of the body; there is nobody left to tell.
         let _ = begun.stream(&mut writer).await;
         Ok(())
-    })
+    });
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 impl Begun {
@@ -119,7 +120,7 @@ impl Begun {
             Form::Native => last,
             Form::OpenAi(chunks) => chunks.whole(&text, self.reason(), &self.figures),
         };
-        Response::json(200, body.to_string())
+        Json(body).into_response()
     }
 
     fn reason(&self) -> &'static str {

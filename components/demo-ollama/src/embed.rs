@@ -2,6 +2,7 @@
 //! the vector, so texts that share words are near each other. It knows nothing of what words mean.
 
 use serde_json::Value;
+use wasm_host_guest::StatusCode;
 
 use crate::fields::{Fields, Refusal};
 use crate::tokens::{split, stem};
@@ -13,7 +14,8 @@ const PLACES: u64 = 4;
 
 /// The texts to embed: `input`, one or several.
 pub(crate) fn inputs(fields: &Fields) -> Result<Vec<&str>, Refusal> {
-    let wrong = || Refusal::new(400, "input must be a string or an array of strings");
+    let wrong =
+        || Refusal::new(StatusCode::BAD_REQUEST, "input must be a string or an array of strings");
     match fields.get("input") {
         None => Ok(Vec::new()),
         // As with Ollama: without a text the model is only loaded.
@@ -33,7 +35,7 @@ pub(crate) fn dimensions(fields: &Fields) -> Result<usize, Refusal> {
         Some(wanted) => match wanted.as_i64() {
             Some(wanted) if wanted <= 0 => Ok(DIMENSIONS),
             Some(wanted) => Ok(usize::try_from(wanted).unwrap_or(DIMENSIONS).min(DIMENSIONS)),
-            None => Err(Refusal::new(400, "dimensions must be a whole number")),
+            None => Err(Refusal::new(StatusCode::BAD_REQUEST, "dimensions must be a whole number")),
         },
     }
 }
@@ -112,7 +114,7 @@ mod tests {
         assert_eq!(inputs(r#"{"input":""}"#), Ok(0));
         assert_eq!(inputs(r#"{"input":[]}"#), Ok(0));
         assert_eq!(inputs("{}"), Ok(0));
-        assert_eq!(inputs(r#"{"input":[1]}"#), Err(400));
-        assert_eq!(inputs(r#"{"input":{}}"#), Err(400));
+        assert_eq!(inputs(r#"{"input":[1]}"#), Err(StatusCode::BAD_REQUEST));
+        assert_eq!(inputs(r#"{"input":{}}"#), Err(StatusCode::BAD_REQUEST));
     }
 }

@@ -2,23 +2,24 @@
 //! type of a request and fields that it does not know; so does this.
 
 use serde_json::{Map, Value, json};
+use wasm_host_guest::StatusCode;
 use wasm_host_guest::json::without_half_characters;
 
 /// A request that is answered with an error: `{"error": …}`, as Ollama's clients expect it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Refusal {
-    pub status: u16,
+    pub status: StatusCode,
     pub message: String,
 }
 
 impl Refusal {
-    pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 
     /// Ollama's words for a model that is not installed.
     pub(crate) fn not_found(name: &str) -> Self {
-        Self::new(404, format!("model '{name}' not found"))
+        Self::new(StatusCode::NOT_FOUND, format!("model '{name}' not found"))
     }
 
     pub(crate) fn body(&self) -> Value {
@@ -32,14 +33,18 @@ pub(crate) struct Fields(Map<String, Value>);
 impl Fields {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         if body.trim_ascii().is_empty() {
-            return Err(Refusal::new(400, "missing request body"));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "missing request body"));
         }
         let text = std::str::from_utf8(body)
-            .map_err(|_| Refusal::new(400, "the request body is not UTF-8"))?;
+            .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the request body is not UTF-8"))?;
         match serde_json::from_str(&without_half_characters(text)) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
-            Ok(_) => Err(Refusal::new(400, "the request body must be a JSON object")),
-            Err(error) => Err(Refusal::new(400, format!("invalid JSON: {error}"))),
+            Ok(_) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, "the request body must be a JSON object"))
+            }
+            Err(error) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {error}")))
+            }
         }
     }
 
@@ -59,7 +64,9 @@ impl Fields {
         match self.get(name) {
             None => Ok(""),
             Some(Value::String(text)) => Ok(text),
-            Some(_) => Err(Refusal::new(400, format!("{name} must be a string"))),
+            Some(_) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{name} must be a string")))
+            }
         }
     }
 
@@ -67,7 +74,9 @@ impl Fields {
         match self.get(name) {
             None => Ok(&[]),
             Some(Value::Array(items)) => Ok(items),
-            Some(_) => Err(Refusal::new(400, format!("{name} must be an array"))),
+            Some(_) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{name} must be an array")))
+            }
         }
     }
 
@@ -75,7 +84,9 @@ impl Fields {
         match self.get(name) {
             None => Ok(absent),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(Refusal::new(400, format!("{name} must be true or false"))),
+            Some(_) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{name} must be true or false")))
+            }
         }
     }
 
@@ -86,7 +97,7 @@ impl Fields {
             model => model,
         };
         if model.trim().is_empty() {
-            return Err(Refusal::new(400, "model is required"));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "model is required"));
         }
         Ok(model)
     }
@@ -104,7 +115,10 @@ mod tests {
     fn the_model_has_two_names() {
         assert_eq!(fields(r#"{"model":"a","name":"b"}"#).unwrap().model(), Ok("a"));
         assert_eq!(fields(r#"{"model":"","name":"b"}"#).unwrap().model(), Ok("b"));
-        assert_eq!(fields("{}").unwrap().model(), Err(Refusal::new(400, "model is required")));
+        assert_eq!(
+            fields("{}").unwrap().model(),
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "model is required"))
+        );
         assert_eq!(fields(r#"{"model":5}"#).unwrap().model().unwrap_err().status, 400);
     }
 

@@ -32,7 +32,7 @@ mod train;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use wasm_host_guest::{BodyError, Request, Response, Service};
+use wasm_host_guest::{Body, BodyError, IntoResponse, Json, Request, Response, StatusCode, header};
 
 use answer::Form;
 use api::Shape;
@@ -45,28 +45,27 @@ use talk::Talk;
 /// The largest body, in bytes: long conversations fit, pictures are not looked at anyway.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-struct Demo;
+/// The content type of an answer of several lines.
+const LINES: &str = "application/x-ndjson";
 
-wasm_host_guest::service!(Demo);
+wasm_host_guest::service!(serve);
 
-impl Service for Demo {
-    async fn handle(request: Request) -> Response {
-        let route = route::route(&request.method, &request.path);
-        let path = request.path.clone();
-        match answer(route, &path, request).await {
-            Ok(response) => response,
-            Err(refusal) if path.starts_with("/v1/") => {
-                Response::json(refusal.status, openai::refusal(&refusal).to_string())
-            }
-            Err(refusal) => Response::json(refusal.status, refusal.body().to_string()),
+async fn serve(request: Request) -> Response {
+    let path = request.uri().path().to_string();
+    let route = route::route(request.method(), &path);
+    match answer(route, &path, request).await {
+        Ok(response) => response,
+        Err(refusal) if path.starts_with("/v1/") => {
+            (refusal.status, Json(openai::refusal(&refusal))).into_response()
         }
+        Err(refusal) => (refusal.status, Json(refusal.body())).into_response(),
     }
 }
 
 async fn answer(route: Route, path: &str, request: Request) -> Result<Response, Refusal> {
     let now = SystemTime::now();
     match route {
-        Route::Running => Ok(Response::text(200, "Ollama is running")),
+        Route::Running => Ok("Ollama is running".into_response()),
         Route::Version => Ok(ok(&api::version())),
         Route::Tags => Ok(ok(&library::with(now, |library| api::tags(library)))),
         Route::Ps => Ok(ok(&library::with(now, |library| api::ps(library, now)))),
@@ -79,26 +78,31 @@ async fn answer(route: Route, path: &str, request: Request) -> Result<Response, 
         Route::Embeddings => embeddings(&fields(request).await?, now),
         Route::Pull => pull(&fields(request).await?, now).await,
         Route::Delete => delete(&fields(request).await?, now),
-        Route::Absent => {
-            Err(Refusal::new(501, format!("this is the demo service, which has no {path}")))
-        }
+        Route::Absent => Err(Refusal::new(
+            StatusCode::NOT_IMPLEMENTED,
+            format!("this is the demo service, which has no {path}"),
+        )),
         Route::MethodNotAllowed(methods) => {
-            Ok(Response::new(405, "text/plain", "405 method not allowed").header("allow", methods))
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            Ok((status, [(header::ALLOW, methods)], "405 method not allowed").into_response())
         }
-        Route::NotFound => Ok(Response::new(404, "text/plain", "404 page not found")),
+        Route::NotFound => Ok((StatusCode::NOT_FOUND, "404 page not found").into_response()),
     }
 }
 
 fn ok(body: &Value) -> Response {
-    Response::json(200, body.to_string())
+    Json(body).into_response()
 }
 
 async fn fields(request: Request) -> Result<Fields, Refusal> {
-    let body = request.body(BODY_BYTES_MAX).await.map_err(|error| match error {
-        BodyError::TooLarge { limit } => {
-            Refusal::new(413, format!("the request body is larger than {limit} bytes"))
+    let body = request.into_body().bytes(BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::TooLarge { limit } => Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the request body is larger than {limit} bytes"),
+        ),
+        BodyError::Incomplete | BodyError::Json(_) | BodyError::Other(_) => {
+            Refusal::new(StatusCode::BAD_REQUEST, "the request body ended before its end")
         }
-        BodyError::Incomplete => Refusal::new(400, "the request body ended before its end"),
     })?;
     Fields::parse(&body)
 }
@@ -116,7 +120,7 @@ fn show(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
 fn delete(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
     let name = fields.model()?;
     if library::with(now, |library| library.delete(name, now)) {
-        Ok(Response::empty(200))
+        Ok(().into_response())
     } else {
         Err(Refusal::not_found(name))
     }
@@ -180,7 +184,7 @@ async fn pull(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
         // Ollama has said 200 by the time it learns that there is no such model.
         let mut body = api::line(&Value::Object(pull::status("pulling manifest")));
         body.extend(api::line(&refusal.body()));
-        return Ok(Response::new(200, "application/x-ndjson", body));
+        return Ok(([(header::CONTENT_TYPE, LINES)], body).into_response());
     };
     let here = library::with(now, |library| library.is_installed(kind));
     let steps = pull::steps(kind, here);
@@ -189,7 +193,7 @@ async fn pull(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
         install(kind);
         return Ok(ok(&Value::Object(pull::status("success"))));
     }
-    Ok(Response::stream(200, "application/x-ndjson", move |mut writer| async move {
+    let body = Body::produce(move |mut writer| async move {
         for step in steps {
             answer::wait(step.wait).await;
             if step.installs {
@@ -201,7 +205,8 @@ async fn pull(fields: &Fields, now: SystemTime) -> Result<Response, Refusal> {
             }
         }
         Ok(())
-    }))
+    });
+    Ok(([(header::CONTENT_TYPE, LINES)], body).into_response())
 }
 
 fn install(kind: &'static Kind) {

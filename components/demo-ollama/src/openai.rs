@@ -2,6 +2,7 @@
 //! request is rewritten to Ollama's own, an answer to theirs.
 
 use serde_json::{Map, Value, json};
+use wasm_host_guest::StatusCode;
 
 use crate::api::Figures;
 use crate::fields::{Fields, Refusal};
@@ -23,7 +24,7 @@ pub(crate) fn chat_fields(fields: &Fields) -> Result<Fields, Refusal> {
 
     let mut messages = fields.list("messages")?.to_vec();
     if messages.is_empty() {
-        return Err(Refusal::new(400, "messages must not be empty"));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "messages must not be empty"));
     }
     for message in &mut messages {
         // Theirs is `developer`, and content may come in parts.
@@ -67,8 +68,8 @@ fn set(message: &mut Value, name: &str, value: Value) {
 /// A refusal as OpenAI's clients expect it.
 pub(crate) fn refusal(refusal: &Refusal) -> Value {
     let kind = match refusal.status {
-        400 => "invalid_request_error",
-        404 => "not_found_error",
+        StatusCode::BAD_REQUEST => "invalid_request_error",
+        StatusCode::NOT_FOUND => "not_found_error",
         _ => "api_error",
     };
     json!({ "error": { "message": refusal.message, "type": kind, "param": null, "code": null } })

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use wasm_host_guest::StatusCode;
 
 use crate::fields::Refusal;
 use crate::library::{KINDS, Kind};
@@ -46,7 +47,7 @@ pub(crate) fn steps(kind: &Kind, installed: bool) -> Vec<Step> {
 pub(crate) fn refusal(name: &str) -> Refusal {
     let known = KINDS.each_ref().map(|kind| kind.name).join(" and ");
     Refusal::new(
-        500,
+        StatusCode::INTERNAL_SERVER_ERROR,
         format!(
             "pull model manifest: file does not exist: {name:?} is not part of this demo, which \
              has {known} only; with Ollama running, all of its models can be pulled"

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use wasm_host_guest::StatusCode;
 
 use crate::api::Shape;
 use crate::fields::{Fields, Refusal};
@@ -55,7 +56,7 @@ impl Talk {
             model: model.to_string(),
             kind,
             keep_alive: time::keep_alive(fields.get("keep_alive"))
-                .map_err(|message| Refusal::new(400, message))?,
+                .map_err(|message| Refusal::new(StatusCode::BAD_REQUEST, message))?,
             stream: fields.flag("stream", true)?,
             prompt,
             options: options(fields.get("options"), seed)?,
@@ -69,7 +70,9 @@ impl Talk {
 
 /// Better an error than an answer that ignores what was asked for.
 fn refuse_what_it_cannot(shape: Shape, fields: &Fields, model: &str) -> Result<(), Refusal> {
-    let refuse = |what: &str| Err(Refusal::new(400, format!("{model:?} does not support {what}")));
+    let refuse = |what: &str| {
+        Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{model:?} does not support {what}")))
+    };
     match fields.get("think") {
         None | Some(Value::Bool(false)) => {}
         Some(_) => return refuse("thinking"),
@@ -91,7 +94,7 @@ fn messages(messages: &[Value]) -> Result<Vec<(String, f64)>, Refusal> {
     let mut said = Vec::new();
     for message in messages {
         let Some(message) = message.as_object() else {
-            return Err(Refusal::new(400, "each message must be an object"));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "each message must be an object"));
         };
         let message = Fields::from_map(message.clone());
         let role = message.text("role")?.to_lowercase();
@@ -100,7 +103,12 @@ fn messages(messages: &[Value]) -> Result<Vec<(String, f64)>, Refusal> {
             "user" => said.push(content),
             // What the model said itself, or was told to be, would only make it repeat itself.
             "assistant" | "system" | "tool" => {}
-            _ => return Err(Refusal::new(400, format!("unknown role {role:?} of a message"))),
+            _ => {
+                return Err(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    format!("unknown role {role:?} of a message"),
+                ));
+            }
         }
     }
     let weight = |back: usize| if back == 0 { 1.0 } else { EARLIER };
@@ -122,10 +130,13 @@ fn options(options: Option<&Value>, seed: u64) -> Result<Options, Refusal> {
     let mut read = Options { seed, temperature: 0.8, num_predict: None, stop: Vec::new() };
     let Some(options) = options else { return Ok(read) };
     let wrong = |name: &str, kind: &str| {
-        Refusal::new(500, format!("option {name:?} must be of type {kind}"))
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("option {name:?} must be of type {kind}"),
+        )
     };
     let Some(options) = options.as_object() else {
-        return Err(Refusal::new(400, "options must be an object"));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "options must be an object"));
     };
     for (name, value) in options.iter().filter(|(_, value)| !value.is_null()) {
         // JavaScript knows one kind of number, so 42.0 is as good as 42.

@@ -1,48 +1,69 @@
-//! What a component needs to be a service of wasm-host: the bindings of the host's interfaces and
-//! a small HTTP layer over `wasi:http`, so that a service is one `async fn` from request to response.
+//! What a component needs to be a service of wasm-host, on the types of the ecosystem: requests and responses of
+//! [`http`], bodies of [`http_body`], services of `tower`, values of `serde`.
+//!
+//! A service is an `async fn`:
 //!
 //! ```ignore
-//! struct Greeter;
+//! use wasm_host_guest::{IntoResponse, Request};
 //!
-//! impl wasm_host_guest::Service for Greeter {
-//!     async fn handle(request: Request) -> Response {
-//!         Response::text(200, format!("Hello from {}\n", request.path))
-//!     }
+//! async fn hello(request: Request) -> impl IntoResponse {
+//!     format!("Hello from {}\n", request.uri().path())
 //! }
 //!
-//! wasm_host_guest::service!(Greeter);
+//! wasm_host_guest::service!(hello);
 //! ```
 //!
-//! It knows nothing of any particular service, and it compiles natively so that the pure parts of a
-//! component are tested without WebAssembly.
+//! or a `tower::Service`, such as a router of axum ([`tower!`]). The granted database is in [`sql`], the granted model
+//! server in [`ollama`], other services and hosts in [`client`]; what fails becomes a [`Problem`] by `?`.
+//!
+//! It knows nothing of any particular service, and it compiles natively, so that the pure parts of a component are
+//! tested without WebAssembly.
 
+#[cfg(test)]
+extern crate self as wasm_host_guest;
+
+mod body;
+pub mod client;
+mod convert;
+mod headers;
 pub mod json;
-mod request;
-mod response;
+pub mod ollama;
+mod problem;
+mod respond;
+mod service;
+pub mod sql;
 
-use std::future::Future;
-
-pub use bindings::wasi::http::types::Method;
-pub use bindings::wasm_host::{ollama, postgres};
-pub use request::{BodyError, Request};
-pub use response::{BodyWriter, Disconnected, Response};
+pub use body::{Body, BodyError, BodyWriter, BoxError, Disconnected};
+pub use bytes::Bytes;
+pub use http;
+pub use http::{Method, StatusCode, header};
+pub use problem::Problem;
+pub use respond::{IntoResponse, Json};
 /// What the host's streams are in Rust, for services that name them in a signature.
 pub use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter};
+
+pub use bindings::wasm_host::postgres;
+
+/// A request to the service. Its path is what follows the service's route prefix, with a leading `/`.
+pub type Request = http::Request<Body>;
+
+/// A response of the service, or to a request of its own.
+pub type Response = http::Response<Body>;
 
 /// The interfaces of the host as Rust. Generated from `wit/`; all of it in one place, because two
 /// copies of an interface in one component are two different types.
 pub mod bindings {
     wit_bindgen::generate!({
         path: [
-            "../../wit/deps/wasi-0.3/clocks.wit",
-            "../../wit/deps/wasi-0.3/random.wit",
-            "../../wit/deps/wasi-0.3/filesystem.wit",
-            "../../wit/deps/wasi-0.3/sockets.wit",
-            "../../wit/deps/wasi-0.3/cli.wit",
-            "../../wit/deps/wasi-0.3/http.wit",
-            "../../wit/postgres",
-            "../../wit/ollama",
-            "../../wit/service",
+            "wit/deps/wasi-0.3/clocks.wit",
+            "wit/deps/wasi-0.3/random.wit",
+            "wit/deps/wasi-0.3/filesystem.wit",
+            "wit/deps/wasi-0.3/sockets.wit",
+            "wit/deps/wasi-0.3/cli.wit",
+            "wit/deps/wasi-0.3/http.wit",
+            "wit/postgres",
+            "wit/ollama",
+            "wit/service",
         ],
         world: "wasm-host:service/service",
         generate_all,
@@ -51,39 +72,10 @@ pub mod bindings {
     });
 }
 
-/// A service: what [`service!`] exports to the host.
-pub trait Service {
-    /// Answer one request. Several may run at the same time in one instance; each gives way to the
-    /// others wherever it awaits.
-    fn handle(request: Request) -> impl Future<Output = Response>;
-}
-
-/// Export a [`Service`] as the component's `wasi:http/handler`.
-#[macro_export]
-macro_rules! service {
-    ($service:ty) => {
-        const _: () = {
-            struct Export;
-
-            impl $crate::bindings::exports::wasi::http::handler::Guest for Export {
-                async fn handle(
-                    request: $crate::bindings::wasi::http::types::Request,
-                ) -> Result<
-                    $crate::bindings::wasi::http::types::Response,
-                    $crate::bindings::wasi::http::types::ErrorCode,
-                > {
-                    let request = $crate::Request::from_wasi(request);
-                    <$service as $crate::Service>::handle(request).await.into_wasi()
-                }
-            }
-
-            #[cfg(target_family = "wasm")]
-    $crate::bindings::export!(Export with_types_in $crate::bindings);
-            // A test that runs natively has no host, whose names a native linker does not understand.
-            #[cfg(not(target_family = "wasm"))]
-            const _: fn() = || {
-                let _ = <Export as $crate::bindings::exports::wasi::http::handler::Guest>::handle;
-            };
-        };
+/// For the macros of this crate, and for services that speak to the host's HTTP interface themselves.
+pub mod exports {
+    pub use crate::convert::{
+        request_from_wasi, request_to_wasi, response_from_wasi, response_to_wasi,
     };
+    pub use crate::service::{Shared, handle, shared};
 }

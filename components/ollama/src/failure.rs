@@ -3,8 +3,8 @@
 //! Before anything was sent it is a status with `{"error": …}`, after that a line with the same.
 //! Clients know both from Ollama itself.
 
-use wasm_host_guest::ollama::types::Error;
-use wasm_host_guest::{BodyError, Response};
+use wasm_host_guest::ollama::Error;
+use wasm_host_guest::{BodyError, IntoResponse, Response, StatusCode, header};
 
 use crate::json;
 use crate::request::Invalid;
@@ -15,7 +15,7 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 /// An answer that is an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    status: u16,
+    status: StatusCode,
     body: String,
 }
 
@@ -24,39 +24,36 @@ impl Failure {
     pub(crate) fn of(error: Error) -> Self {
         let status = match &error {
             Error::Refused(refusal) => return Self::of_refusal(refusal.status, &error),
-            Error::Invalid(_) => 400,
-            Error::Unreachable(_) | Error::Busy(_) => 503,
-            Error::TimedOut(_) => 504,
-            Error::Truncated | Error::Malformed(_) => 502,
+            Error::Invalid(_) => StatusCode::BAD_REQUEST,
+            Error::Unreachable(_) | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            Error::Truncated | Error::Malformed(_) => StatusCode::BAD_GATEWAY,
             // The status that Ollama gives when it fails half way and has not answered yet.
-            Error::Interrupted(_) => 500,
+            Error::Interrupted(_) => StatusCode::INTERNAL_SERVER_ERROR,
             // Nobody is left to read it.
-            Error::Cancelled => 499,
+            Error::Cancelled => StatusCode::from_u16(499).unwrap_or_default(),
         };
         Self::new(status, &message(&error))
     }
 
     pub(crate) fn of_body(error: BodyError) -> Self {
         match error {
-            BodyError::TooLarge { limit } => {
-                Self::new(413, &format!("the request body is larger than {limit} bytes"))
+            BodyError::TooLarge { limit } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("the request body is larger than {limit} bytes"),
+            ),
+            BodyError::Incomplete | BodyError::Json(_) | BodyError::Other(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "the request body ended before its end")
             }
-            BodyError::Incomplete => Self::new(400, "the request body ended before its end"),
-        }
-    }
-
-    pub(crate) fn into_response(self) -> Response {
-        let response = Response::new(self.status, JSON, self.body);
-        match self.status {
-            // A place may be free, and a server that was just started is found, within this time.
-            503 => response.header("retry-after", "2"),
-            _ => response,
         }
     }
 
     /// The server's own answer, as it is if it is what a client can read.
     fn of_refusal(status: u16, error: &Error) -> Self {
-        let status = if (400..=599).contains(&status) { status } else { 502 };
+        let status = StatusCode::from_u16(status)
+            .ok()
+            .filter(|status| status.is_client_error() || status.is_server_error())
+            .unwrap_or(StatusCode::BAD_GATEWAY);
         match error {
             Error::Refused(refusal) if json::Members::parse(&refusal.body).is_ok() => {
                 Self { status, body: refusal.body.clone() }
@@ -65,8 +62,21 @@ impl Failure {
         }
     }
 
-    fn new(status: u16, message: &str) -> Self {
+    fn new(status: StatusCode, message: &str) -> Self {
         Self { status, body: json::error(message) }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let answer = (self.status, [(header::CONTENT_TYPE, JSON)], self.body);
+        match self.status {
+            // A place may be free, and a server that was just started is found, within this time.
+            StatusCode::SERVICE_UNAVAILABLE => {
+                ([(header::RETRY_AFTER, "2")], answer).into_response()
+            }
+            _ => answer.into_response(),
+        }
     }
 }
 
@@ -78,7 +88,7 @@ impl From<Error> for Failure {
 
 impl From<Invalid> for Failure {
     fn from(Invalid(why): Invalid) -> Self {
-        Self::new(400, &why)
+        Self::new(StatusCode::BAD_REQUEST, &why)
     }
 }
 
@@ -116,13 +126,13 @@ fn message(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use wasm_host_guest::ollama::types::Refusal;
+    use wasm_host_guest::ollama::Refusal;
 
     use super::*;
 
     fn failure(error: Error) -> (u16, String) {
         let Failure { status, body } = Failure::of(error);
-        (status, body)
+        (status.as_u16(), body)
     }
 
     fn refusal(status: u16, body: &str) -> Error {

@@ -19,8 +19,7 @@ mod request;
 mod route;
 mod whole;
 
-use wasm_host_guest::ollama::{inference, proxy};
-use wasm_host_guest::{Request, Response, Service};
+use wasm_host_guest::{Bytes, IntoResponse, Request, Response, StatusCode, header, ollama};
 
 use failure::Failure;
 use route::{Call, Route};
@@ -28,30 +27,23 @@ use route::{Call, Route};
 /// Bytes of a request body that this component reads. Images come in it, as base64.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-struct Ollama;
+wasm_host_guest::service!(serve);
 
-impl Service for Ollama {
-    async fn handle(request: Request) -> Response {
-        match route::route(&request.method, &request.path) {
-            Route::Heartbeat => Response::text(200, "Ollama is running"),
-            Route::Call(call) => match answer(call, request).await {
-                Ok(response) => response,
-                Err(failure) => failure.into_response(),
-            },
-            Route::PassOn => match proxy::forward(request.into_wasi()).await {
-                Ok(response) => Response::passed(response),
-                Err(error) => Failure::of(error).into_response(),
-            },
-            Route::WrongMethod { allow } => {
-                Response::text(405, "405 method not allowed").header("allow", allow)
-            }
-            Route::Redirect { status, to } => {
-                let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
-                Response::empty(status).header("location", format!("{to}{query}"))
-            }
-            Route::Unknown => Response::text(404, "404 page not found"),
+async fn serve(request: Request) -> Result<Response, Failure> {
+    Ok(match route::route(request.method(), request.uri().path()) {
+        Route::Heartbeat => "Ollama is running".into_response(),
+        Route::Call(call) => answer(call, request).await?,
+        Route::PassOn => ollama::forward(request).await?,
+        Route::WrongMethod { allow } => {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            (status, [(header::ALLOW, allow)], "405 method not allowed").into_response()
         }
-    }
+        Route::Redirect { status, to } => {
+            let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+            (status, [(header::LOCATION, format!("{to}{query}"))], ()).into_response()
+        }
+        Route::Unknown => (StatusCode::NOT_FOUND, "404 page not found").into_response(),
+    })
 }
 
 async fn answer(call: Call, request: Request) -> Result<Response, Failure> {
@@ -64,11 +56,11 @@ async fn answer(call: Call, request: Request) -> Result<Response, Failure> {
         Call::Pull => calls::pull(request::named(&body(request).await?)?).await,
         Call::Generate => {
             let (request, streamed) = request::generate(&body(request).await?)?;
-            calls::say(inference::generate(request).await, whole::Kind::Generate, streamed).await
+            calls::say(ollama::generate(request).await?, whole::Kind::Generate, streamed).await
         }
         Call::Chat => {
             let (request, streamed) = request::chat(&body(request).await?)?;
-            calls::say(inference::chat(request).await, whole::Kind::Chat, streamed).await
+            calls::say(ollama::chat(request).await?, whole::Kind::Chat, streamed).await
         }
         Call::Embed => calls::embed(request::embed(&body(request).await?)?).await,
     }
@@ -76,8 +68,6 @@ async fn answer(call: Call, request: Request) -> Result<Response, Failure> {
 
 /// The body, whatever its content type says: Ollama does not look at that, and its own examples
 /// send forms.
-async fn body(request: Request) -> Result<Vec<u8>, Failure> {
-    request.body(BODY_BYTES_MAX).await.map_err(Failure::of_body)
+async fn body(request: Request) -> Result<Bytes, Failure> {
+    request.into_body().bytes(BODY_BYTES_MAX).await.map_err(Failure::of_body)
 }
-
-wasm_host_guest::service!(Ollama);

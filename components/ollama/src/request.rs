@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use wasm_host_guest::json::without_half_characters;
-use wasm_host_guest::ollama::inference::{ChatRequest, EmbedRequest, GenerateRequest, Message};
+use wasm_host_guest::ollama::{ChatRequest, EmbedRequest, GenerateRequest, Message};
 
 use crate::json::Members;
 

@@ -1,6 +1,6 @@
 //! Which request is which call, as a table. Pure.
 
-use wasm_host_guest::Method;
+use wasm_host_guest::{Method, StatusCode};
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum Route {
     /// The path is one of the API but for a slash at its end. Says where it is, from there: what is in
     /// front of the path is not known here.
     Redirect {
-        status: u16,
+        status: StatusCode,
         to: String,
     },
     Unknown,
@@ -75,19 +75,15 @@ fn without_slash(method: &Method, path: &str) -> Option<Route> {
     }
     let last = known.rsplit('/').next().unwrap_or_default();
     // The second one alone keeps method and body.
-    let status = if matches!(method, Method::Get) { 301 } else { 307 };
+    let status = match *method {
+        Method::GET => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::TEMPORARY_REDIRECT,
+    };
     Some(Route::Redirect { status, to: format!("../{last}") })
 }
 
 fn allowed(allow: &'static str, method: &Method, route: Route) -> Route {
-    let name = match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Delete => "DELETE",
-        _ => return Route::WrongMethod { allow },
-    };
-    if allow.split(", ").any(|one| one == name) { route } else { Route::WrongMethod { allow } }
+    if allow.split(", ").any(|one| one == method) { route } else { Route::WrongMethod { allow } }
 }
 
 #[cfg(test)]
@@ -97,13 +93,13 @@ mod tests {
     #[test]
     fn the_calls_of_the_api_are_found_by_method_and_path() {
         for (method, path, expected) in [
-            (Method::Get, "/", Route::Heartbeat),
-            (Method::Head, "/", Route::Heartbeat),
-            (Method::Head, "/api/version", Route::Call(Call::Version)),
-            (Method::Get, "/api/tags", Route::Call(Call::Tags)),
-            (Method::Get, "/api/ps", Route::Call(Call::Ps)),
-            (Method::Post, "/api/chat", Route::Call(Call::Chat)),
-            (Method::Delete, "/api/delete", Route::Call(Call::Delete)),
+            (Method::GET, "/", Route::Heartbeat),
+            (Method::HEAD, "/", Route::Heartbeat),
+            (Method::HEAD, "/api/version", Route::Call(Call::Version)),
+            (Method::GET, "/api/tags", Route::Call(Call::Tags)),
+            (Method::GET, "/api/ps", Route::Call(Call::Ps)),
+            (Method::POST, "/api/chat", Route::Call(Call::Chat)),
+            (Method::DELETE, "/api/delete", Route::Call(Call::Delete)),
         ] {
             assert_eq!(route(&method, path), expected, "{method:?} {path}");
         }
@@ -112,11 +108,11 @@ mod tests {
     #[test]
     fn a_wrong_method_is_told_the_right_one() {
         for (method, path, allow) in [
-            (Method::Post, "/", "GET, HEAD"),
-            (Method::Head, "/api/ps", "GET"),
-            (Method::Get, "/api/generate", "POST"),
-            (Method::Other("PROPFIND".into()), "/api/tags", "GET, HEAD"),
-            (Method::Options, "/api/delete", "DELETE"),
+            (Method::POST, "/", "GET, HEAD"),
+            (Method::HEAD, "/api/ps", "GET"),
+            (Method::GET, "/api/generate", "POST"),
+            (Method::from_bytes(b"PROPFIND").unwrap(), "/api/tags", "GET, HEAD"),
+            (Method::OPTIONS, "/api/delete", "DELETE"),
         ] {
             assert_eq!(route(&method, path), Route::WrongMethod { allow }, "{method:?} {path}");
         }
@@ -126,15 +122,19 @@ mod tests {
     fn a_slash_at_the_end_leads_to_the_path_without_it() {
         let redirect = |status, to: &str| Route::Redirect { status, to: to.into() };
         for (method, path, expected) in [
-            (Method::Get, "/api/tags/", redirect(301, "../tags")),
-            (Method::Head, "/api/tags/", redirect(307, "../tags")),
-            (Method::Post, "/api/chat/", redirect(307, "../chat")),
-            (Method::Delete, "/api/delete/", redirect(307, "../delete")),
-            (Method::Post, "/v1/chat/completions/", redirect(307, "../completions")),
+            (Method::GET, "/api/tags/", redirect(StatusCode::MOVED_PERMANENTLY, "../tags")),
+            (Method::HEAD, "/api/tags/", redirect(StatusCode::TEMPORARY_REDIRECT, "../tags")),
+            (Method::POST, "/api/chat/", redirect(StatusCode::TEMPORARY_REDIRECT, "../chat")),
+            (Method::DELETE, "/api/delete/", redirect(StatusCode::TEMPORARY_REDIRECT, "../delete")),
+            (
+                Method::POST,
+                "/v1/chat/completions/",
+                redirect(StatusCode::TEMPORARY_REDIRECT, "../completions"),
+            ),
             // Where the method is another one's, there is no such path.
-            (Method::Get, "/api/chat/", Route::Unknown),
-            (Method::Get, "/x/", Route::Unknown),
-            (Method::Get, "//", Route::Unknown),
+            (Method::GET, "/api/chat/", Route::Unknown),
+            (Method::GET, "/x/", Route::Unknown),
+            (Method::GET, "//", Route::Unknown),
         ] {
             assert_eq!(route(&method, path), expected, "{method:?} {path}");
         }
@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn the_rest_of_the_api_is_passed_on_and_nothing_else() {
         for path in ["/api/embeddings", "/api/blobs/sha256:0", "/v1/chat/completions", "/api/x//"] {
-            assert_eq!(route(&Method::Post, path), Route::PassOn, "{path}");
+            assert_eq!(route(&Method::POST, path), Route::PassOn, "{path}");
         }
         for path in ["/api", "/v1", "/x", "//", "/apis/x", "/API/tags", ""] {
-            assert_eq!(route(&Method::Get, path), Route::Unknown, "{path}");
+            assert_eq!(route(&Method::GET, path), Route::Unknown, "{path}");
         }
     }
 }

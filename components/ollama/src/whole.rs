@@ -2,7 +2,7 @@
 //! does it: the last line, with the texts of all of them. Pure.
 
 use serde_json::value::RawValue;
-use wasm_host_guest::ollama::inference::Event;
+use wasm_host_guest::ollama::Event;
 
 use crate::json::{self, Members};
 

@@ -4,7 +4,6 @@
 //! which knows neither HTTP nor the database and is tested natively.
 
 pub mod forecast;
-mod summaries;
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,50 +12,45 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use wasm_host_guest::postgres::types::Error;
-use wasm_host_guest::{Method, Request, Response, Service};
+use wasm_host_guest::http::HeaderValue;
+use wasm_host_guest::{IntoResponse, Json, Method, Problem, Request, StatusCode, header, sql};
 
-use forecast::DAYS;
+use forecast::{DAYS, Forecast};
 
-struct Weather;
+const SUMMARIES: &str = "select summary from weathersummaries";
 
-impl Service for Weather {
-    async fn handle(request: Request) -> Response {
-        match (request.path.as_str(), &request.method) {
-            ("/" | "/forecast", method) if !matches!(method, Method::Get | Method::Head) => {
-                Response::problem(
-                    405,
-                    "Method Not Allowed",
-                    "This resource can be read with GET and HEAD.",
-                )
-                .header("allow", "GET, HEAD")
-            }
-            ("/", _) => Response::text(200, "Weather service. Try /forecast or /forecast?days=3\n"),
-            ("/forecast", _) => respond(request.query.as_deref()).await,
-            _ => Response::problem(404, "Not Found", "The weather service has only /forecast."),
-        }
+async fn weather(request: Request) -> Result<impl IntoResponse, Problem> {
+    let path = request.uri().path();
+    if !matches!(path, "/" | "/forecast") {
+        let detail = "The weather service has only /forecast.";
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let detail = "This resource can be read with GET and HEAD.";
+        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+            .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
+    }
+    if path == "/" {
+        return Ok("Weather service. Try /forecast or /forecast?days=3\n".into_response());
+    }
+    let forecasts = forecasts(request.uri().query()).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(forecasts)).into_response())
 }
 
-wasm_host_guest::service!(Weather);
+wasm_host_guest::service!(weather);
 
-async fn respond(query: Option<&str>) -> Response {
+/// A broken database is never an empty forecast: it is a problem, whose cause goes to the log and not to clients.
+async fn forecasts(query: Option<&str>) -> Result<Vec<Forecast>, Problem> {
     let Some(days) = forecast::days(query) else {
         let (least, most) = (DAYS.start(), DAYS.end());
         let detail = format!("`days` is a whole number from {least} to {most}.");
-        return Response::problem(400, "Bad Request", &detail);
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     };
-    let summaries = match summaries::read().await {
-        Ok(summaries) => summaries,
-        Err(error) => return trouble(&error),
-    };
+    let summaries: Vec<Option<String>> = sql::query(SUMMARIES).fetch_all().await?;
+    let summaries: Vec<String> = summaries.into_iter().flatten().collect();
     // From the host, by the standard library's hash keys: left to itself, `fastrand` asks only the clock.
     let mut chance = Rng::with_seed(RandomState::new().hash_one(()));
-    let forecasts = forecast::make(today(), days, &summaries, &mut chance);
-    match serde_json::to_string(&forecasts) {
-        Ok(json) => Response::json(200, json).header("cache-control", "no-store"),
-        Err(error) => failed(&format!("writing the forecast failed: {error}")),
-    }
+    Ok(forecast::make(today(), days, &summaries, &mut chance))
 }
 
 /// In UTC. A clock before 1970 is taken for one that was never set. `Timestamp::now` would double the component's size.
@@ -64,25 +58,4 @@ fn today() -> Date {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     Offset::UTC.to_datetime(Timestamp::from_second(seconds).unwrap_or_default()).date()
-}
-
-/// A broken database is never an empty forecast. What is wrong with it goes to the log, not to
-/// clients.
-fn trouble(error: &Error) -> Response {
-    match error {
-        Error::Unavailable(_) | Error::Busy(_) | Error::TimedOut(_) | Error::Cancelled => {
-            Response::problem(
-                503,
-                "Service Unavailable",
-                "The weather database cannot answer now. Try again.",
-            )
-            .header("retry-after", "1")
-        }
-        _ => failed(&format!("reading the weather summaries failed: {error:?}")),
-    }
-}
-
-fn failed(reason: &str) -> Response {
-    eprintln!("{reason}");
-    Response::problem(500, "Internal Server Error", "The forecast could not be made.")
 }

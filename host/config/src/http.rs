@@ -88,7 +88,7 @@ pub(super) fn check_listeners(
         cx.warning(
             &admin.at,
             Problem::new(
-                "other machines can reach [admin], which asks for no password",
+                "other machines can reach [admin], and its token goes to it in clear",
                 "listen on 127.0.0.1",
             ),
         );

@@ -7,7 +7,7 @@ use crate::data::put;
 use serde_json::{Map, Value, json};
 use wasm_host_limits::deploy as limits;
 
-use crate::kubernetes::seconds;
+use crate::kubernetes::{postgres_user, seconds};
 use crate::kustomize::missing_secrets;
 use crate::plan::{Database, ModelServer};
 use crate::{Plan, image, yaml};
@@ -19,12 +19,12 @@ pub(crate) fn arguments() -> Vec<String> {
     ["serve", &file, "--wait", &wait, "--log-format", "json"].map(str::to_owned).to_vec()
 }
 
-/// The document.
-pub fn text(plan: &Plan) -> String {
+/// The document. `folder` leads from where it is to the folder of the application file, in which certificate and key stay.
+pub fn text(plan: &Plan, folder: &str) -> String {
     let mut services = Map::new();
     let mut volumes = Map::new();
     let mut configs = Map::new();
-    services.insert(plan.name.clone(), host(plan));
+    services.insert(plan.name.clone(), host(plan, folder));
     for mount in &plan.mounts {
         configs.insert(config_name(&mount.key), json!({ "content": escaped(&mount.text) }));
     }
@@ -53,7 +53,11 @@ pub fn text(plan: &Plan) -> String {
 }
 
 /// The lines that `.env` lacks: passwords that are made. All other secrets come from the environment.
-pub fn missing_variables(plan: &Plan, file: &str, made: impl FnMut() -> String) -> String {
+pub fn missing_variables(
+    plan: &Plan,
+    file: &str,
+    made: impl FnMut(&str) -> Option<String>,
+) -> String {
     let mut own = plan.clone();
     own.secrets.retain(|secret| secret.origin == crate::plan::Origin::Made);
     missing_secrets(&own, file, made)
@@ -72,7 +76,7 @@ fn container(image: &str, memory_bytes: u64) -> Value {
     })
 }
 
-fn host(plan: &Plan) -> Value {
+fn host(plan: &Plan, folder: &str) -> Value {
     let mut host = container(&plan.image, plan.memory_bytes);
     put(&mut host, "user", user(image::USER));
     let environment: Map<_, _> =
@@ -85,10 +89,7 @@ fn host(plan: &Plan) -> Value {
     });
     let mut volumes = vec![json!({ "type": "volume", "source": "state", "target": image::STATE })];
     if let Some(tls) = &plan.tls {
-        for (source, name) in [(&tls.certificate, "tls.crt"), (&tls.key, "tls.key")] {
-            let source =
-                if source.starts_with('/') { source.clone() } else { format!("./{source}") };
-            let target = format!("{}/{name}", image::TLS);
+        for (source, target) in tls.mounts(folder) {
             volumes.push(json!({
                 "type": "bind", "source": source, "target": target, "read_only": true,
             }));
@@ -127,7 +128,7 @@ fn host(plan: &Plan) -> Value {
 fn postgres(plan: &Plan, database: &Database) -> Value {
     let Database { resource, name, password, admin_password, .. } = database;
     let mut server = container(&plan.deploy.postgres_image, limits::DATABASE_MEMORY_BYTES);
-    put(&mut server, "user", user(999));
+    put(&mut server, "user", user(postgres_user(&plan.deploy.postgres_image)));
     put(
         &mut server,
         "environment",

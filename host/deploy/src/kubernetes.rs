@@ -8,7 +8,7 @@ mod host;
 mod network;
 mod servers;
 
-pub(crate) use servers::role_script;
+pub(crate) use servers::{postgres_user, role_script};
 
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Knob {
     pub pointer: &'static str,
     /// Below `.Values`.
     pub value: &'static str,
+    /// What is before and after the value in the text that stands there, where it is only a part of that.
+    pub around: Option<(String, String)>,
 }
 
 impl Object {
@@ -55,7 +57,7 @@ impl Object {
     }
 
     fn knob(mut self, pointer: &'static str, value: &'static str) -> Self {
-        self.knobs.push(Knob { pointer, value });
+        self.knobs.push(Knob { pointer, value, around: None });
         self
     }
 }
@@ -69,12 +71,20 @@ pub fn objects(plan: &Plan) -> Vec<Object> {
     all
 }
 
-/// The namespace, in which pods may have no privileges.
-pub fn namespace(plan: &Plan) -> Object {
+/// The namespace, where it is the application's own. One that the application file names, or that every cluster has, is
+/// another's: an object for it would put our labels on it, and `kubectl delete -k` would take it away with all that others
+/// have there.
+///
+/// It warns of pods with privileges and refuses none: a namespace of the same name may be there already, with pods of
+/// others, and those of the application have none by themselves.
+pub fn namespace(plan: &Plan) -> Option<Object> {
+    if !plan.owns_namespace {
+        return None;
+    }
     let labels = json!({
         PART_OF: plan.name,
         MANAGED_BY: MANAGER,
-        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
     });
     let body = json!({
         "apiVersion": "v1",
@@ -82,7 +92,7 @@ pub fn namespace(plan: &Plan) -> Object {
         "metadata": { "name": plan.namespace, "labels": labels },
     });
     let name = plan.namespace.clone();
-    Object { kind: "Namespace", name, body, knobs: Vec::new(), wanted_by: None }
+    Some(Object { kind: "Namespace", name, body, knobs: Vec::new(), wanted_by: None })
 }
 
 /// An object with the labels that all have. `component` is what it belongs to: the application, or a server beside it.
@@ -104,7 +114,7 @@ fn object(
     Object { kind, name, body: body.into(), knobs: Vec::new(), wanted_by: None }
 }
 
-fn labels(plan: &Plan, component: &str) -> Value {
+pub(crate) fn labels(plan: &Plan, component: &str) -> Value {
     let mut labels = selector(plan, component);
     put(&mut labels, MANAGED_BY, MANAGER);
     labels

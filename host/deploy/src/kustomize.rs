@@ -16,11 +16,11 @@ const MADE: &str = "# Made by `wasm-host deploy kubernetes` from the application
 pub fn files(plan: &Plan) -> Vec<File> {
     let objects = kubernetes::objects(plan);
     let namespace = kubernetes::namespace(plan);
-    let mut files: Vec<_> = objects.iter().chain([&namespace]).map(file).collect();
+    let mut files: Vec<_> = objects.iter().chain(&namespace).map(file).collect();
     let names: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
     files.push(File::new("base/kustomization.yaml", base(plan, names)));
     files.push(File::new("overlays/local/kustomization.yaml", local(plan, &objects)));
-    files.push(File::new("overlays/local/secrets.env.example", example(plan)));
+    files.push(File::new("overlays/local/secrets.env.example", example(plan, ABOUT_LOCAL)));
     files.push(File::new("overlays/production/kustomization.yaml", production(plan, &objects)));
     files.push(File::new(".gitignore", "# Secrets belong into no repository.\nsecrets.env\n"));
     files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -66,17 +66,19 @@ fn local(plan: &Plan, objects: &[Object]) -> String {
     }
     let mut body = json!({ "resources": ["../../base"], "patches": patches });
     if !plan.all_secrets().is_empty() {
+        // Here and not in the base: what the base has without data would empty it when that is applied.
         put(
             &mut body,
             "secretGenerator",
             json!([{
                 "name": plan.secret_name(),
                 "namespace": plan.namespace,
-                "behavior": "merge",
                 "envs": ["secrets.env"],
             }]),
         );
-        put(&mut body, "generatorOptions", json!({ "disableNameSuffixHash": true }));
+        let labels = kubernetes::labels(plan, &plan.name);
+        let options = json!({ "disableNameSuffixHash": true, "labels": labels });
+        put(&mut body, "generatorOptions", options);
     }
     kustomization(body)
 }
@@ -101,9 +103,13 @@ fn production(plan: &Plan, objects: &[Object]) -> String {
     if plan.all_secrets().is_empty() {
         return text;
     }
-    // What is not applied with a value is not emptied either.
+    // It is in no file of this overlay, so that nothing that is applied changes it.
+    let names: Vec<_> = plan.all_secrets().into_iter().map(|secret| secret.name).collect();
     format!(
-        "{text}# Secrets are filled by others, or from a file as overlays/local has it, once:\n#   {fill}\n"
+        "{text}# The Secret {} is filled by others, or once from a file as overlays/local has it. Pods wait until it has\n# {}:\n#   \
+         {fill}\n",
+        plan.secret_name(),
+        names.join(", ")
     )
 }
 
@@ -117,16 +123,22 @@ pub fn fill(plan: &Plan, file: &str) -> String {
     )
 }
 
-fn example(plan: &Plan) -> String {
-    let mut text = "# Copy this to secrets.env, which is left out of the repository, and fill it; `wasm-host deploy kubernetes` \
-                    does\n# both. A name without a value takes that of the environment in which kubectl runs.\n"
-        .to_owned();
+/// The names of all secrets, with what they are and without values.
+pub(crate) fn example(plan: &Plan, about: &str) -> String {
+    let mut text = about.to_owned();
     for secret in plan.all_secrets() {
         text.push_str(&described(&secret));
-        text.push_str(&secret.name);
-        text.push_str(if secret.origin == Origin::Environment { "\n" } else { "=\n" });
+        text.push_str(&to_fill(&secret));
     }
     text
+}
+
+const ABOUT_LOCAL: &str = "# Copy this to secrets.env, which is left out of the repository; `wasm-host deploy kubernetes` does that.\n\
+                           # Fill it, and remove the marks in front of what is filled.\n";
+
+/// A comment, so that nothing is applied for it: pods say what they wait for, and nothing is emptied.
+fn to_fill(secret: &SecretKey) -> String {
+    format!("#{}=\n", secret.name)
 }
 
 fn described(secret: &SecretKey) -> String {
@@ -140,12 +152,12 @@ fn described(secret: &SecretKey) -> String {
 }
 
 /// The version in the reference of an image.
-enum Version<'a> {
+pub(crate) enum Version<'a> {
     Tag(&'a str),
     Digest(&'a str),
 }
 
-fn split(image: &str) -> (&str, Version<'_>) {
+pub(crate) fn split(image: &str) -> (&str, Version<'_>) {
     if let Some((name, digest)) = image.split_once('@') {
         return (name, Version::Digest(digest));
     }
@@ -156,26 +168,119 @@ fn split(image: &str) -> (&str, Version<'_>) {
     }
 }
 
-/// The lines that a file of secrets lacks. `made` gives a value for each that is to be made.
-pub fn missing_secrets(plan: &Plan, file: &str, mut made: impl FnMut() -> String) -> String {
-    let has = |name: &str| {
-        file.lines().any(|line| line.split('=').next().is_some_and(|key| key.trim() == name))
+/// The lines that a file of secrets lacks. `made` gives a value for each that is to be made, if it is; all others are left
+/// to be filled in.
+pub fn missing_secrets(
+    plan: &Plan,
+    file: &str,
+    mut made: impl FnMut(&str) -> Option<String>,
+) -> String {
+    let named =
+        |line: &str| line.trim_start_matches(['#', ' ']).split('=').next().map(str::to_owned);
+    let has = |secret: &SecretKey| {
+        let mut lines = file.lines().filter(|line| line.contains('=') || !line.starts_with('#'));
+        lines.any(|line| named(line).is_some_and(|key| key.trim() == secret.name))
     };
     let mut lines = String::new();
-    for secret in plan.all_secrets().into_iter().filter(|secret| !has(&secret.name)) {
+    for secret in plan.all_secrets().into_iter().filter(|secret| !has(secret)) {
         lines.push_str(&described(&secret));
-        match secret.origin {
-            Origin::Made => lines.push_str(&format!("{}={}\n", secret.name, made())),
-            Origin::Environment => lines.push_str(&format!("{}\n", secret.name)),
-            Origin::File(_) => lines.push_str(&format!("{}=\n", secret.name)),
-        }
+        let value = match secret.origin {
+            Origin::Made => made(&secret.name),
+            Origin::Environment | Origin::File(_) => None,
+        };
+        let line = value.map(|value| format!("{}={value}\n", secret.name));
+        lines.push_str(&line.unwrap_or_else(|| to_fill(&secret)));
     }
     lines
+}
+
+/// What a file of secrets says of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    With,
+    /// It is set to nothing.
+    Empty,
+    /// It is a name alone: kubectl takes its value of the environment, and nothing if that has none.
+    FromEnvironment,
+    Absent,
+}
+
+/// What of the secrets has no value in a file, in order.
+pub fn unfilled(plan: &Plan, file: &str) -> Vec<(SecretKey, Filled)> {
+    let all = plan.all_secrets().into_iter();
+    let filled = all.map(|secret| {
+        let filled = filled(file, &secret.name);
+        (secret, filled)
+    });
+    filled.filter(|(_, filled)| *filled != Filled::With).collect()
+}
+
+fn filled(file: &str, name: &str) -> Filled {
+    let lines = file.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
+    let mut found = Filled::Absent;
+    for line in lines {
+        match line.split_once('=') {
+            Some((key, value)) if key == name => {
+                found = if value.is_empty() { Filled::Empty } else { Filled::With };
+            }
+            None if line.trim_end() == name => found = Filled::FromEnvironment,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The command that adds keys of the Secret in a cluster to a file.
+pub fn take_over(plan: &Plan, context: &str, keys: &[&str], file: &str) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| format!("(eq $key \"{key}\")")).collect();
+    format!(
+        "kubectl --context {} get secret {} -n {} -o 'go-template={{{{range $key, $value := .data}}}}{{{{if or {}}}}}{{{{$key}}}}={{{{base64decode \
+         $value}}}}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}' >> {}",
+        quoted(context),
+        plan.secret_name(),
+        plan.namespace,
+        keys.join(" "),
+        quoted(file)
+    )
+}
+
+/// The command that adds a secret to a file, from where it is on this machine; it ends where there is none.
+pub fn fill_one(secret: &SecretKey, file: &str) -> String {
+    let SecretKey { name, origin } = secret;
+    let value = match origin {
+        Origin::File(path) => format!("$(cat {})", quoted(path)),
+        Origin::Environment | Origin::Made => format!("${{{name}:?}}"),
+    };
+    format!("printf '{name}=%s\\n' \"{value}\" >> {}", quoted(file))
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_secrets_is_read_as_kubectl_reads_it() {
+        let file = "# A=1\n  B=x=y\nC=\nD\n#E=5\nF=1\nF=\n";
+        let all = ["A", "B", "C", "D", "E", "F"].map(|name| filled(file, name));
+        let (absent, empty) = (Filled::Absent, Filled::Empty);
+        assert_eq!(all, [absent, Filled::With, empty, Filled::FromEnvironment, absent, empty]);
+    }
+
+    #[test]
+    fn a_secret_is_added_by_one_command() {
+        let of = |origin| fill_one(&SecretKey { name: "A".to_owned(), origin }, "k 8s/it's.env");
+        assert_eq!(of(Origin::Environment), r#"printf 'A=%s\n' "${A:?}" >> 'k 8s/it'\''s.env'"#);
+        assert!(of(Origin::File("b/c".to_owned())).starts_with(r#"printf 'A=%s\n' "$(cat b/c)""#));
+    }
 
     #[test]
     fn an_image_has_a_tag_or_a_digest() {

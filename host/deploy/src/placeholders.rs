@@ -18,6 +18,7 @@ const FROM_FILE: &str = "FILE";
 /// Makes `${NAME}` of every `${file:PATH}`, as containers are given secrets by names. Gives the path of each name.
 pub(crate) fn name_files(document: &mut DocumentMut) -> BTreeMap<String, String> {
     let mut named: BTreeMap<String, String> = BTreeMap::new();
+    let taken = values(document);
     document::each_text(document, &mut |_, text| {
         let mut changed = String::new();
         let mut has_file = false;
@@ -27,7 +28,7 @@ pub(crate) fn name_files(document: &mut DocumentMut) -> BTreeMap<String, String>
                 Piece::Reference(inside) => match inside.strip_prefix("file:") {
                     Some(path) => {
                         has_file = true;
-                        changed.push_str(&format!("${{{}}}", name_of(path, &mut named)));
+                        changed.push_str(&format!("${{{}}}", name_of(path, &taken, &mut named)));
                     }
                     None => changed.push_str(&format!("${{{inside}}}")),
                 },
@@ -38,12 +39,16 @@ pub(crate) fn name_files(document: &mut DocumentMut) -> BTreeMap<String, String>
     named
 }
 
-/// One name for each path.
-fn name_of(path: &str, named: &mut BTreeMap<String, String>) -> String {
+/// One name for each path, which is that of nothing else in the file.
+fn name_of(
+    path: &str,
+    taken: &BTreeMap<String, String>,
+    named: &mut BTreeMap<String, String>,
+) -> String {
     let base = format!("{FROM_FILE}_{}", variable(path));
     let mut name = base.clone();
     let mut number = 2;
-    while named.get(&name).is_some_and(|other| other != path) {
+    while taken.contains_key(&name) || named.get(&name).is_some_and(|other| other != path) {
         name = format!("{base}_{number}");
         number += 1;
     }
@@ -148,6 +153,17 @@ mod tests {
         );
         assert_eq!(named["FILE_RUN_PW"], "/run/pw");
         assert_eq!(named["FILE_RUN_PW_2"], "run-pw");
+    }
+
+    #[test]
+    fn a_file_is_not_taken_for_a_variable_of_its_name() {
+        let mut one =
+            document("a = \"${file:a}${FILE_A_2}\"\nb = \"${FILE_A}\"\nc = \"${file:a}\"\n");
+        name_files(&mut one);
+        assert_eq!(
+            one.to_string(),
+            "a = \"${FILE_A_3}${FILE_A_2}\"\nb = \"${FILE_A}\"\nc = \"${FILE_A_3}\"\n"
+        );
     }
 
     #[test]

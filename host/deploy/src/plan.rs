@@ -15,13 +15,16 @@ use wasm_host_limits::deploy as limits;
 
 pub use backends::{Egress, To};
 pub use files::ReadFile;
-pub use read::{Input, read};
+pub(crate) use read::tls_secret;
+pub use read::{Input, Place, read};
 
 /// The application in containers.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub name: String,
     pub namespace: String,
+    /// It is this application's alone: the file names none, and it is none that every cluster has.
+    pub owns_namespace: bool,
     pub image: String,
     /// What the host's container has beside what is in its image; the application file is the first.
     pub mounts: Vec<Mount>,
@@ -35,6 +38,8 @@ pub struct Plan {
     pub egress: Vec<Egress>,
     /// Of the public port, outside of the container.
     pub port: u16,
+    /// A port that the host listens on, on a machine as it is, is one of those that a system keeps for itself.
+    pub has_privileged_port: bool,
     /// Certificate and key below the folder of the application file.
     pub tls: Option<Tls>,
     /// For what runs after a signal to stop.
@@ -109,6 +114,22 @@ pub struct ModelServer {
 pub struct Tls {
     pub certificate: String,
     pub key: String,
+}
+
+impl Tls {
+    /// What is mounted for it, with where. `folder` leads from the file that says so to that of the application file.
+    pub(crate) fn mounts(&self, folder: &str) -> [(String, String); 2] {
+        let of = |path: &str, name: &str| {
+            let source = match (path.starts_with('/'), folder) {
+                (true, _) => path.to_owned(),
+                (false, "") => format!("./{path}"),
+                (false, folder) if folder.starts_with(['/', '.']) => format!("{folder}/{path}"),
+                (false, folder) => format!("./{folder}/{path}"),
+            };
+            (source, format!("{}/{name}", crate::image::TLS))
+        };
+        [of(&self.certificate, "tls.crt"), of(&self.key, "tls.key")]
+    }
 }
 
 impl Plan {

@@ -15,6 +15,16 @@ pub fn applied(said: &str) -> Vec<Applied> {
     objects.map(|(resource, name)| (kind(resource), name.to_owned())).collect()
 }
 
+/// The StatefulSets whose volumes a server does not change, of what kubectl complains about: a line `The StatefulSet "x" is
+/// invalid: spec: Forbidden: updates to statefulset spec for fields other than … are forbidden` for each.
+pub fn unchangeable(complaints: &str) -> Vec<String> {
+    let lines = complaints.lines().filter(|line| line.contains("updates to statefulset spec"));
+    let names = lines.filter_map(|line| line.split_once("StatefulSet \"")?.1.split_once('"'));
+    let mut names: Vec<_> = names.map(|(name, _)| name.to_owned()).collect();
+    names.dedup();
+    names
+}
+
 /// What of the Deployments and StatefulSets in `kubectl get deployments,statefulsets -o json` does not run yet as it was
 /// applied, in words. What was applied and is not among them is in another namespace, and nothing is known of it.
 pub fn pending(workloads: &Value, applied: &[Applied]) -> Vec<String> {
@@ -131,6 +141,14 @@ mod tests {
         let expected = [("namespace", "shops"), ("deployment", "shop")];
         assert_eq!(applied(SAID), expected.map(|(kind, name)| (kind.to_owned(), name.to_owned())));
         assert_eq!(applied("Warning: something\n"), []);
+    }
+
+    #[test]
+    fn volumes_that_a_server_does_not_change_are_known_by_its_words() {
+        let said = "Error from server (Conflict): x\nThe StatefulSet \"postgres-cart\" is invalid: spec: Forbidden: updates to \
+                    statefulset spec for fields other than 'replicas', 'ordinals', 'template' are forbidden\n";
+        assert_eq!(unchangeable(said), ["postgres-cart"]);
+        assert!(unchangeable("The Deployment \"x\" is invalid: spec: Forbidden\n").is_empty());
     }
 
     #[test]

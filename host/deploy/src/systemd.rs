@@ -45,6 +45,7 @@ fn unit(plan: &Plan) -> String {
         Some(_) => "# Certificate and key are read anew.\nExecReload=/bin/kill -HUP $MAINPID\n",
         None => "",
     };
+    let capability = if plan.has_privileged_port { "CAP_NET_BIND_SERVICE" } else { "" };
     format!(
         "# Made by `wasm-host deploy systemd` from the application file.\n\
          #\n\
@@ -75,8 +76,8 @@ fn unit(plan: &Plan) -> String {
          StateDirectoryMode=0700\n\
          UMask=0077\n\
          NoNewPrivileges=yes\n\
-         CapabilityBoundingSet=\n\
-         AmbientCapabilities=\n\
+         CapabilityBoundingSet={capability}\n\
+         AmbientCapabilities={capability}\n\
          ProtectSystem=strict\n\
          ProtectHome=yes\n\
          PrivateTmp=yes\n\

@@ -45,6 +45,26 @@ pub(crate) fn change(document: &mut DocumentMut, backends: &[Found], names: &[St
     document.remove("deploy");
 }
 
+/// What is in front of the host speaks TLS, and HTTP with the host.
+pub(crate) fn without_tls(document: &mut DocumentMut) {
+    if let Some(http) = document::find(document, &["http"]) {
+        http.remove("tls");
+    }
+}
+
+/// The document before and after a name that `hosts` lists, if it lists it.
+pub(crate) fn around_host(text: &str, name: &str) -> Option<(String, String)> {
+    const MARK: &str = "host-that-a-chart-names.invalid";
+    let mut document = text.parse::<DocumentMut>().ok()?;
+    let hosts = document::find(&mut document, &["http"])?.get_mut("hosts")?.as_array_mut()?;
+    let listed = hosts.iter_mut().find(|host| host.as_str() == Some(name))?;
+    let decor = listed.decor().clone();
+    *listed = MARK.into();
+    *listed.decor_mut() = decor;
+    let text = document.to_string();
+    text.split_once(MARK).map(|(before, after)| (before.to_owned(), after.to_owned()))
+}
+
 /// Once `hosts` lists names, it must list those by which the cluster asks, too.
 fn listed(document: &mut DocumentMut, names: &[String]) {
     let hosts = document::find(document, &["http"]).and_then(|http| http.get_mut("hosts"));

@@ -140,6 +140,7 @@ pub struct Admin {
     seen: Seen,
     intake: Arc<Intake>,
     uploads: Semaphore,
+    pulls: Semaphore,
     exports: Arc<Semaphore>,
     /// The host is on its way down: its lists are not followed any more.
     stopping: CancellationToken,
@@ -160,6 +161,7 @@ impl Admin {
         intake: Arc<Intake>,
     ) -> Self {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
+        let pulls = Semaphore::new(limits::ADMIN_PULLS);
         let exports = Arc::new(Semaphore::new(limits::telemetry::ARCHIVES));
         let stopping = CancellationToken::new();
         Self {
@@ -171,6 +173,7 @@ impl Admin {
             seen,
             intake,
             uploads,
+            pulls,
             exports,
             stopping,
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use wasm_host_limits::image::BASE_LAYERS;
 use wasm_host_oci::digest::ContentDigest;
+use wasm_host_oci::error::said;
 use wasm_host_oci::manifest::{Descriptor, IMAGE_CONFIG, Manifest};
 
 use crate::layer::{LAYER, Layer};
@@ -55,8 +56,9 @@ impl Image {
     /// # Errors
     /// Why nothing can be put onto it, in words.
     pub fn read(config: &[u8], layers: Vec<Blob>) -> Result<Self, String> {
-        let read: Map<String, Value> = serde_json::from_slice(config)
-            .map_err(|error| format!("its configuration cannot be read ({error})"))?;
+        let read: Map<String, Value> = serde_json::from_slice(config).map_err(|error| {
+            format!("line {} of its configuration cannot be read", error.line())
+        })?;
         let mut image = Self { config: read, layers };
         let ids =
             image.config.get("rootfs").and_then(|it| it.get("diff_ids")).and_then(Value::as_array);
@@ -67,7 +69,8 @@ impl Image {
         if text("os") != "linux" || text("architecture") != architecture() {
             let (os, architecture_of) = (text("os"), text("architecture"));
             return Err(format!(
-                "it is for {os}/{architecture_of}, and this program for linux/{}",
+                "it is for {}, and this program for linux/{}",
+                said(&format!("{os}/{architecture_of}")),
                 architecture()
             ));
         }
@@ -78,7 +81,7 @@ impl Image {
             match layer.descriptor.media_type.as_str() {
                 DOCKER_LAYER => layer.descriptor.media_type = LAYER.to_owned(),
                 kind if kind.starts_with("application/vnd.oci.image.layer.v1.tar") => {}
-                other => return Err(format!("it has a layer of the kind {other}")),
+                other => return Err(format!("it has a layer of the kind {}", said(other))),
             }
         }
         Ok(image)
@@ -192,11 +195,11 @@ mod tests {
         for (config, layers, why) in [
             (b"x".to_vec(), vec![], "cannot be read"),
             (config(own, 2), vec![blob(LAYER)], "name different layers"),
-            (config("other", 1), vec![blob(LAYER)], "it is for linux/other"),
+            (config("other", 1), vec![blob(LAYER)], "it is for 'linux/other'"),
             (
                 config(own, 1),
                 vec![blob("application/wasm")],
-                "a layer of the kind application/wasm",
+                "a layer of the kind 'application/wasm'",
             ),
         ] {
             let told = Image::read(&config, layers).unwrap_err();

@@ -79,10 +79,14 @@ pub const STOP_MARGIN: Duration = Duration::from_secs(10);
 
 /// Time for a host to start before it is started anew: databases that are not there yet, and components that were never
 /// compiled on that disk.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+pub const START_TIMEOUT: Duration = Duration::from_secs(30 * MINUTE);
 
-/// Time in which a host that starts waits for databases that are not there yet.
-pub const DATABASES_TIMEOUT: Duration = Duration::from_secs(5 * MINUTE);
+/// Time in which a host that starts waits for databases that are not there yet: as long as images and volumes that are new
+/// to a slow node take, since a host that gives up is taken for one that fails.
+pub const DATABASES_TIMEOUT: Duration = Duration::from_secs(20 * MINUTE);
+
+/// Time in which a host that starts waits for databases without init scripts, which it can serve without.
+pub const DATABASES_UNNEEDED: Duration = Duration::from_secs(MINUTE);
 
 /// Wait between two looks for a database that is not there yet.
 pub const DATABASES_AGAIN: Duration = Duration::from_millis(500);
@@ -103,8 +107,9 @@ pub const ROLLOUT_POLL: Duration = Duration::from_secs(1);
 /// Bytes that kubectl may answer with.
 pub const KUBECTL_BYTES: u64 = 16 * MIB;
 
-/// Lines that are shown of what kubectl complains about.
-pub const KUBECTL_LINES: usize = 20;
+/// Lines that are shown of what kubectl says at once, and bytes of each.
+pub const KUBECTL_LINES: usize = 60;
+pub const KUBECTL_LINE_BYTES: usize = 1000;
 
 /// Bytes of a generated file that is there before it is written anew.
 pub const GENERATED_FILE_BYTES: u64 = 4 * MIB;

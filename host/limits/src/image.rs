@@ -18,6 +18,9 @@ pub const BASE_LAYERS: usize = 120;
 /// Time for an image of a registry that an application is put onto. A large one over a slow line takes minutes.
 pub const BASE_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
 
+/// Time to send a whole image to a registry. Its largest layer may take as long as one upload may.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(60 * MINUTE);
+
 /// Bytes of an image's configuration, and of the index of a layout. They have some KiB.
 pub const IMAGE_CONFIG_BYTES: u64 = 4 * MIB;
 

@@ -139,6 +139,10 @@ pub const SERVICE_HAND_ON: Duration = Duration::from_secs(5);
 /// Components that are uploaded to the control plane at once. Each may hold `COMPONENT_FILE_BYTES`.
 pub const ADMIN_UPLOADS: usize = 4;
 
+/// Components that the control plane gets from registries at once, or has got and puts into service. Each may hold
+/// `COMPONENT_FILE_BYTES`.
+pub const ADMIN_PULLS: usize = 4;
+
 /// Time between two pieces of a request body to the control plane, and for all of it. The largest component
 /// over a slow line takes minutes.
 pub const ADMIN_BODY_PAUSE: Duration = Duration::from_secs(10);

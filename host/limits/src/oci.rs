@@ -35,8 +35,8 @@ pub const MANIFEST_BYTES: u64 = 4 * MIB;
 /// Bytes of what a registry answers beside manifests and blobs: tokens and reasons.
 pub const ANSWER_BYTES: u64 = 256 * KIB;
 
-/// Characters of a registry's reason that a message repeats.
-pub const REASON_CHARACTERS: usize = 200;
+/// Bytes of the words of a registry, or of a credential helper, that a message repeats.
+pub const REASON_BYTES: usize = 300;
 
 /// Registries whose connections are kept, and purposes of one registry for which its tokens are. Beyond them, all are
 /// made anew: a control plane can be told any number of names.
@@ -46,11 +46,17 @@ pub const REPOSITORIES: usize = 1024;
 /// Components that are pulled at the same time. Each may hold `COMPONENT_FILE_BYTES`.
 pub const CONCURRENT_PULLS: usize = 4;
 
+/// Tags that registries are asked for at the same time, as `check` does. Each may hold `MANIFEST_BYTES`.
+pub const CONCURRENT_QUESTIONS: usize = 16;
+
 /// Time to find, reach and agree with a registry.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for a registry to take a blob and to answer it. The largest component over a slow line takes minutes.
 pub const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10 * MINUTE);
+
+/// Time for all that `push` sends: a component, its manifest, and a signature.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(20 * MINUTE);
 
 /// Places that a registry may send one question on to. Blobs are commonly somewhere else, one step away.
 pub const REDIRECTS: usize = 5;
@@ -70,6 +76,11 @@ pub const CREDENTIALS_FILE_BYTES: u64 = MIB;
 /// Bytes of `wasm-host.lock`. An entry has less than a KiB.
 pub const LOCK_FILE_BYTES: u64 = MIB;
 
+/// Time to wait for other processes that write `wasm-host.lock`, and between two looks whether they have. Each of them
+/// reads and writes a small file.
+pub const LOCK_FILE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const LOCK_FILE_PAUSE: Duration = millis(10);
+
 /// Characters of a repository's name, as registries have it.
 pub const REPOSITORY_CHARACTERS: usize = 255;
 
@@ -77,7 +88,9 @@ pub const REPOSITORY_CHARACTERS: usize = 255;
 pub const SIGNATURES: usize = 16;
 pub const SIGNED_BYTES: u64 = 64 * KIB;
 
-/// Time after which a download that was never finished is removed. Longer than a download may take.
+/// Time after which a download that nobody has open any more is removed, of a process that was killed; and one of which
+/// the file system cannot tell whether somebody has. The second is longer than a download may take.
+pub const PARTIAL_GRACE: Duration = Duration::from_secs(10);
 pub const PARTIAL_AGE: Duration = Duration::from_secs(2 * DAY);
 
 }

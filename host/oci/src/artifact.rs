@@ -1,12 +1,11 @@
-//! A component as an artifact: the form of the wasm working group, which `wkg`, `oras`, Spin and wasmCloud read and
-//! write.
+//! A component as an artifact: the form of the wasm working group of the CNCF.
 //!
 //! Pure. What a component imports and exports is told by the caller, which reads components.
 
 use serde::Serialize;
 
 use crate::digest::ContentDigest;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::manifest::{Descriptor, Manifest};
 use wasm_host_limits::COMPONENT_FILE_BYTES;
 
@@ -89,8 +88,8 @@ pub fn component(manifest: &Manifest, name: &str) -> Result<Descriptor, OciError
         (Some(_), more) => Err(unusable(format!("has {} components", more + 1))
             .hint("a service is one: push each to a repository of its own")),
         (None, _) => Err(unusable(format!(
-            "is no component: it has no layer of {WASM_LAYER}, and its configuration is {:?}",
-            manifest.config.media_type
+            "is no component: it has no layer of {WASM_LAYER}, and its configuration is {}",
+            said(&manifest.config.media_type)
         ))
         .hint("push one with `wasm-host push`")),
     }
@@ -143,6 +142,19 @@ mod tests {
         }
     }
 
+    /// As wkg writes it (oci-wasm 0.6 with oci-client's manifest), and Spin 3: by their sources, with digests of this test.
+    const WKG: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/wasm","digest":"sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","size":1}],"annotations":{"org.opencontainers.image.version":"1.2.0"}}"#;
+    const SPIN: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.wasm.content.layer.v1+wasm","digest":"sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","size":1},{"mediaType":"application/vnd.wasm.content.layer.v1+data","digest":"sha256:d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35","size":1},{"mediaType":"application/vnd.fermyon.spin.application.v1+config","digest":"sha256:4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce","size":1}],"annotations":{"org.opencontainers.image.title":"weather"}}"#;
+
+    #[test]
+    fn manifests_of_other_tools_have_their_one_component() {
+        for text in [WKG, SPIN] {
+            let manifest = Manifest::from_bytes(text.as_bytes()).unwrap();
+            let layer = component(&manifest, "it").unwrap();
+            assert_eq!((layer.digest, layer.size), (ContentDigest::of(b"1"), 1), "{text}");
+        }
+    }
+
     #[test]
     fn what_is_no_component_is_told() {
         let told = |manifest: &Manifest| component(manifest, "it").unwrap_err().to_string();
@@ -151,6 +163,11 @@ mod tests {
         assert!(told(&image).contains("push one with `wasm-host push`"));
         let two = manifest(&[WASM_LAYER, WASM_LAYER]);
         assert!(told(&two).starts_with("it has 2 components; a service is one"));
+        let mut loud = manifest(&[]);
+        loud.config.media_type = "\u{1b}[2J\u{202e}".repeat(1000);
+        let told_loud = told(&loud);
+        assert!(told_loud.contains("configuration is '\\u{1b}[2J\\u{202e}"), "{told_loud}");
+        assert!(told_loud.len() < 500, "{told_loud}");
         let mut large = manifest(&[WASM_LAYER]);
         large.layers[0].size = COMPONENT_FILE_BYTES + 1;
         assert!(told(&large).contains("more than the 268435456 that a component may have"));

@@ -7,18 +7,18 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use tempfile::NamedTempFile;
 use wasm_host_system::owned;
+use wasm_host_system::whole::{self, PARTIAL};
 
 use crate::digest::ContentDigest;
-use wasm_host_limits::oci::{CACHE_BYTES, PARTIAL_AGE};
+use wasm_host_limits::oci::{CACHE_BYTES, PARTIAL_AGE, PARTIAL_GRACE};
 
-/// The ends of names: a component; the signatures of a manifest; something that is not whole yet.
+/// The ends of names: a component; the signatures of a manifest.
 const COMPONENT: &str = "wasm";
 const SIGNATURES: &str = "signatures";
-const PARTIAL: &str = "partial";
 
 /// Where an application that was brought here has what it has from registries, below the folder of its file.
 pub const BROUGHT_ALONG: &str = "target/components/registry";
@@ -32,13 +32,6 @@ pub struct Cache {
     bytes_max: u64,
 }
 
-/// A component that comes in.
-pub(crate) struct Incoming {
-    file: File,
-    partial: PathBuf,
-    is_kept: bool,
-}
-
 /// The name of the file that has a component.
 pub fn kept_component(digest: ContentDigest) -> String {
     format!("{}.{COMPONENT}", digest.hex())
@@ -50,12 +43,15 @@ pub fn kept_signatures(manifest: ContentDigest) -> String {
 }
 
 impl Cache {
-    /// In a state folder, which is made if it is not there and must be the host's own.
+    /// In a state folder, which is made if it is not there and must be the host's own. What processes that were killed have
+    /// left there is removed.
     pub fn open(state_dir: &Path) -> anyhow::Result<Self> {
         owned::folder(state_dir)?;
         let folder = state_dir.join("registry");
         owned::private_folder(&folder)?;
-        Ok(Self { folder, brought_along: None, bytes_max: CACHE_BYTES })
+        let cache = Self { folder, brought_along: None, bytes_max: CACHE_BYTES };
+        cache.remove_left_over();
+        Ok(cache)
     }
 
     /// What is not in the state folder is looked for in the application's, too. A component from there is what its digest
@@ -88,32 +84,35 @@ impl Cache {
 
     fn find_brought_along(&self, name: &str, bytes_max: u64) -> Option<Vec<u8>> {
         let file = File::open(self.brought_along.as_ref()?.join(name)).ok()?;
-        whole(file, bytes_max).ok()
+        contents(file, bytes_max).ok()
     }
 
     pub(crate) fn keep_signatures(&self, manifest: ContentDigest, text: &[u8]) -> io::Result<()> {
-        let mut incoming = self.incoming()?;
-        incoming.take(text)?;
-        incoming.put(&self.path(manifest, SIGNATURES))
+        self.put(text, &self.path(manifest, SIGNATURES))
     }
 
-    pub(crate) fn incoming(&self) -> io::Result<Incoming> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}.{PARTIAL}", std::process::id());
-        let partial = self.folder.join(name);
-        let file = owned::options().write(true).create(true).truncate(true).open(&partial)?;
-        Ok(Incoming { file, partial, is_kept: false })
+    /// Keep a component under its digest.
+    pub(crate) fn keep(&self, digest: ContentDigest, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes, &self.path(digest, COMPONENT))
     }
 
-    /// Keep what came in under its digest.
-    pub(crate) fn keep(&self, incoming: Incoming, digest: ContentDigest) -> io::Result<()> {
-        incoming.put(&self.path(digest, COMPONENT))
+    fn put(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
+        let mut partial = self.partial()?;
+        partial.write_all(bytes)?;
+        whole::put(partial, path)
+    }
+
+    fn partial(&self) -> io::Result<NamedTempFile> {
+        let partial = whole::partial(&self.folder, "", 0o600)?;
+        // By which others see that it is not left over. Not every file system has locks.
+        let _ = partial.as_file().try_lock();
+        Ok(partial)
     }
 
     /// Remove what was used longest ago until the rest is within the bound, but nothing of `wanted`: the digests of
     /// components and manifests.
     pub fn trim(&self, wanted: &HashSet<ContentDigest>) {
+        self.remove_left_over();
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         let now = SystemTime::now();
         let mut files: Vec<(SystemTime, u64, PathBuf, bool)> = Vec::new();
@@ -122,10 +121,6 @@ impl Cache {
             let used = data.modified().unwrap_or(now);
             let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
             if end == PARTIAL {
-                // Of a process that was killed; another one may be writing a younger one.
-                if now.duration_since(used).is_ok_and(|age| age > PARTIAL_AGE) {
-                    let _ = fs::remove_file(&path);
-                }
                 continue;
             }
             let digits = path.file_stem().and_then(|digits| digits.to_str()).unwrap_or_default();
@@ -145,6 +140,18 @@ impl Cache {
         }
     }
 
+    fn remove_left_over(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let now = SystemTime::now();
+        for entry in entries.flatten() {
+            let (path, Ok(data)) = (entry.path(), entry.metadata()) else { continue };
+            let age = now.duration_since(data.modified().unwrap_or(now)).unwrap_or_default();
+            if path.extension().is_some_and(|end| end == PARTIAL) && is_left_over(&path, age) {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+
     fn path(&self, digest: ContentDigest, end: &str) -> PathBuf {
         self.folder.join(format!("{}.{end}", digest.hex()))
     }
@@ -155,10 +162,10 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = owned::believed(path)?;
     // For the order in which files go. It changes nothing else.
     let _ = file.set_modified(SystemTime::now());
-    whole(file, bytes_max)
+    contents(file, bytes_max)
 }
 
-fn whole(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
+fn contents(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
@@ -167,26 +174,10 @@ fn whole(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Incoming {
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-
-    fn put(mut self, path: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.partial, path)?;
-        self.is_kept = true;
-        // The name, too, must survive a power failure.
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            let _ = fs::remove_file(&self.partial);
-        }
-    }
+/// Whether a partial file is one of a process that was killed. Another one may be writing it.
+fn is_left_over(path: &Path, age: Duration) -> bool {
+    let is_free = || owned::believed(path).and_then(|file| file.try_lock().map_err(Into::into));
+    age > PARTIAL_AGE || (age > PARTIAL_GRACE && is_free().is_ok())
 }
 
 #[cfg(test)]
@@ -196,10 +187,8 @@ mod tests {
     use super::*;
 
     fn keep(cache: &Cache, bytes: &[u8]) -> ContentDigest {
-        let mut incoming = cache.incoming().unwrap();
-        incoming.take(bytes).unwrap();
         let digest = ContentDigest::of(bytes);
-        cache.keep(incoming, digest).unwrap();
+        cache.keep(digest, bytes).unwrap();
         digest
     }
 
@@ -240,14 +229,38 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_come_to_its_end_leaves_nothing() {
+    fn what_a_process_left_that_was_killed_goes_and_never_what_another_writes() {
         let state = tempfile::tempdir().unwrap();
         let cache = Cache::open(state.path()).unwrap();
-        let mut incoming = cache.incoming().unwrap();
-        incoming.take(b"half").unwrap();
-        assert_eq!(names(&cache), 1);
-        drop(incoming);
-        assert_eq!(names(&cache), 0);
+        let mut all: Vec<_> = (0..3).map(|_| cache.partial().unwrap()).collect();
+        let paths: Vec<PathBuf> = all.iter().map(|it| it.path().to_owned()).collect();
+        let made = SystemTime::now();
+        for (partial, age) in all.iter().zip([PARTIAL_AGE, PARTIAL_GRACE, PARTIAL_GRACE]) {
+            partial.as_file().set_modified(made - 2 * age).unwrap();
+        }
+        // Only the last one is still being written. Of a process that was killed the system lets go of all locks.
+        for killed in all.drain(..2) {
+            let (file, _) = killed.keep().unwrap();
+            file.unlock().unwrap();
+        }
+        let (_, young) = cache.partial().unwrap().keep().unwrap();
+        Cache::open(state.path()).unwrap();
+        let left = paths.iter().map(|path| path.exists()).collect::<Vec<_>>();
+        assert_eq!(left, [false, false, true]);
+        assert!(young.exists());
+    }
+
+    #[test]
+    fn a_link_under_the_name_of_a_component_is_replaced_and_not_followed() {
+        let state = tempfile::tempdir().unwrap();
+        let cache = Cache::open(state.path()).unwrap();
+        let other = state.path().join("other");
+        fs::write(&other, "kept").unwrap();
+        let digest = ContentDigest::of(b"component");
+        std::os::unix::fs::symlink(&other, cache.path(digest, COMPONENT)).unwrap();
+        assert_eq!(keep(&cache, b"component"), digest);
+        assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
+        assert_eq!(cache.find(digest, 9).as_deref(), Some(&b"component"[..]));
     }
 
     #[test]
@@ -261,11 +274,7 @@ mod tests {
         }
         // Used just now.
         assert!(cache.find(all[1], 10).is_some());
-        let old = cache.folder.join("1-1.partial");
-        fs::write(&old, "").unwrap();
-        let file = File::options().write(true).open(&old).unwrap();
-        file.set_modified(SystemTime::now() - 2 * PARTIAL_AGE).unwrap();
-        let _young = cache.incoming().unwrap();
+        let _partial = cache.partial().unwrap();
         cache.trim(&HashSet::from([all[0]]));
         let left = all.map(|digest| cache.path(digest, COMPONENT).exists());
         assert_eq!(left, [true, true, false, false]);

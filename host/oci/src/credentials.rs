@@ -60,17 +60,23 @@ struct Login {
 }
 
 impl CredentialFiles {
-    /// Where this user's are: `REGISTRY_AUTH_FILE` alone, if that is set; else podman's, then Docker's, which
-    /// `DOCKER_CONFIG` may have put elsewhere.
-    pub fn of(environment: impl Fn(&str) -> Option<String>) -> Self {
+    /// Where a user's are, by number and environment: `REGISTRY_AUTH_FILE` alone, if that is set; else podman's, where it
+    /// writes and where it looks besides; then Docker's, which `DOCKER_CONFIG` may have put elsewhere.
+    pub fn of(user: u32, environment: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         if let Some(file) = set("REGISTRY_AUTH_FILE") {
             return Self(vec![file.into()]);
         }
-        let podman = set("XDG_RUNTIME_DIR").map(|folder| format!("{folder}/containers/auth.json"));
-        let docker = set("DOCKER_CONFIG").or_else(|| Some(format!("{}/.docker", set("HOME")?)));
+        let at_home = |folder: &str| Some(format!("{}/{folder}", set("HOME")?));
+        let podman = match set("XDG_RUNTIME_DIR") {
+            Some(folder) => format!("{folder}/containers/auth.json"),
+            None => format!("/run/containers/{user}/auth.json"),
+        };
+        let kept = set("XDG_CONFIG_HOME").or_else(|| at_home(".config"));
+        let kept = kept.map(|folder| format!("{folder}/containers/auth.json"));
+        let docker = set("DOCKER_CONFIG").or_else(|| at_home(".docker"));
         let docker = docker.map(|folder| format!("{folder}/config.json"));
-        Self([podman, docker].into_iter().flatten().map(PathBuf::from).collect())
+        Self([Some(podman), kept, docker].into_iter().flatten().map(PathBuf::from).collect())
     }
 
     /// What is known for a repository. Nothing: it is asked as anybody.
@@ -240,13 +246,17 @@ mod tests {
         let files = |set: &[(&str, &str)]| {
             let value = |name: &str| set.iter().find(|(key, _)| *key == name);
             let CredentialFiles(files) =
-                CredentialFiles::of(|name| value(name).map(|(_, value)| (*value).to_owned()));
+                CredentialFiles::of(7, |name| value(name).map(|(_, value)| (*value).to_owned()));
             files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
         };
         let all = [("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/1"), ("DOCKER_CONFIG", "/d")];
-        assert_eq!(files(&all), ["/run/1/containers/auth.json", "/d/config.json"]);
-        assert_eq!(files(&all[..1]), ["/h/.docker/config.json"]);
+        let kept = "/h/.config/containers/auth.json";
+        assert_eq!(files(&all), ["/run/1/containers/auth.json", kept, "/d/config.json"]);
+        let written = "/run/containers/7/auth.json";
+        assert_eq!(files(&all[..1]), [written, kept, "/h/.docker/config.json"]);
+        let elsewhere = files(&[("XDG_CONFIG_HOME", "/c")]);
+        assert_eq!(elsewhere, [written, "/c/containers/auth.json"]);
         assert_eq!(files(&[("REGISTRY_AUTH_FILE", "/a"), ("HOME", "/h")]), ["/a"]);
-        assert!(files(&[]).is_empty());
+        assert_eq!(files(&[]), [written]);
     }
 }

@@ -1,8 +1,10 @@
 //! What goes wrong with a registry, a reference or an artifact, said so that whoever reads it can act on it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use wasm_host_limits::oci::REASON_BYTES;
 use wasm_host_settings::diagnostic::Problem;
+use wasm_host_system::printable::Printable;
 
 /// What went wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,16 @@ impl OciError {
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
+}
+
+/// Words from outside, of a registry or of a program that is asked, as all messages repeat them: in quotes, on one line,
+/// without what would command a terminal, and no more than [`REASON_BYTES`] of them.
+pub fn said(words: &str) -> String {
+    let mut shown = String::from("'");
+    // A string takes everything.
+    let _ = Printable::new(&mut shown, REASON_BYTES).write_str(words.trim());
+    shown.push('\'');
+    shown
 }
 
 impl From<Problem> for OciError {

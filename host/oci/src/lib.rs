@@ -8,6 +8,8 @@
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod stub;
 
 pub mod artifact;
 pub mod cache;
@@ -25,5 +27,5 @@ pub mod signature;
 pub use self::error::{Kind, OciError};
 pub use self::pins::{Pin, Pins};
 pub use self::reference::Reference;
-pub use self::registries::{Pulled, Registries};
+pub use self::registries::{Pulled, Registries, sent_within};
 pub use self::settings::RegistryConfig;

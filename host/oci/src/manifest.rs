@@ -78,16 +78,21 @@ impl Manifest {
     /// # Errors
     /// What it is instead, in words.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let kind: Kind = serde_json::from_slice(bytes)
-            .map_err(|error| format!("its manifest cannot be read ({error})"))?;
+        // Without the parser's words, which repeat what it found.
+        let unreadable = |error: serde_json::Error| {
+            let (line, column) = (error.line(), error.column());
+            format!(
+                "its manifest cannot be read: line {line}, column {column} is not what it should be"
+            )
+        };
+        let kind: Kind = serde_json::from_slice(bytes).map_err(unreadable)?;
         if kind.manifests.is_some() {
             return Err("it is an index of several images, not a component".to_owned());
         }
         if kind.schema_version != SCHEMA_VERSION {
             return Err(format!("its manifest has the old form {}", kind.schema_version));
         }
-        serde_json::from_slice(bytes)
-            .map_err(|error| format!("its manifest cannot be read ({error})"))
+        serde_json::from_slice(bytes).map_err(unreadable)
     }
 }
 
@@ -136,6 +141,17 @@ mod tests {
         ] {
             let told = Manifest::from_bytes(text.as_bytes()).unwrap_err();
             assert!(told.contains(why), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_manifest_is_repeated_that_cannot_be_read() {
+        let words = "\u{1b}[2J".repeat(1000);
+        let wrong = serde_json::json!({ "schemaVersion": 2, "config": words });
+        for wrong in [serde_json::json!({ "schemaVersion": words }), wrong] {
+            let told = Manifest::from_bytes(wrong.to_string().as_bytes()).unwrap_err();
+            assert!(told.starts_with("its manifest cannot be read: line 1, column "), "{told}");
+            assert!(told.len() < 100, "{told}");
         }
     }
 }

@@ -4,17 +4,20 @@
 //! registry.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _};
 use std::path::Path;
+use std::thread;
+use std::time::Instant;
 
 use serde::Deserialize;
 
 use crate::digest::ContentDigest;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::reference::Reference;
 use wasm_host_limits::COMPONENT_FILE_BYTES;
-use wasm_host_limits::oci::LOCK_FILE_BYTES;
+use wasm_host_limits::oci::{LOCK_FILE_BYTES, LOCK_FILE_PAUSE, LOCK_FILE_TIMEOUT};
+use wasm_host_system::whole;
 
 const VERSION: u32 = 1;
 
@@ -48,6 +51,39 @@ struct Document {
     component: BTreeMap<String, Pin>,
 }
 
+/// Held by who writes pins into a folder. The folder itself is locked: the file is another one whenever it is written.
+struct Alone(Option<File>);
+
+impl Alone {
+    fn with(folder: &Path) -> io::Result<Self> {
+        let folder = File::open(folder)?;
+        let since = Instant::now();
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Ok(Self(Some(folder))),
+                Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_FILE_TIMEOUT => {
+                    thread::sleep(LOCK_FILE_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let message = format!(
+                        "another process has its folder locked for more than {LOCK_FILE_TIMEOUT:?}"
+                    );
+                    return Err(io::Error::other(message));
+                }
+                // Not every file system has locks for folders. What is written is whole all the same.
+                Err(TryLockError::Error(_)) => return Ok(Self(None)),
+            }
+        }
+    }
+}
+
+impl Drop for Alone {
+    /// To close the folder is not enough: a process that is being started has a copy of it for a moment.
+    fn drop(&mut self) {
+        let _ = self.0.as_ref().map(File::unlock);
+    }
+}
+
 impl Pins {
     /// Those of a file; none if there is no file.
     pub fn read(path: &Path) -> Result<Self, OciError> {
@@ -71,12 +107,13 @@ impl Pins {
             let line = error
                 .span()
                 .map_or(1, |at| text.get(..at.start).unwrap_or_default().matches('\n').count() + 1);
-            wrong(format!("line {line}: {}", error.message().lines().next().unwrap_or_default()))
+            wrong(format!("line {line}: {}", said(error.message())))
         })?;
         for (reference, pin) in &read.component {
             if pin.size > COMPONENT_FILE_BYTES {
                 return Err(wrong(format!(
-                    "{reference} has a size of {} bytes, and no component has more than {COMPONENT_FILE_BYTES}",
+                    "{} has a size of {} bytes, and no component has more than {COMPONENT_FILE_BYTES}",
+                    said(reference),
                     pin.size
                 )));
             }
@@ -88,21 +125,24 @@ impl Pins {
         Ok(Self(read.component))
     }
 
-    /// Whole or not at all.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
-        let partial = path.with_file_name(name);
-        let written = (|| {
-            let mut file = File::create(&partial)?;
-            file.write_all(self.to_text().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&partial, path)
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&partial);
+    /// Change those of a file as it is now, while no other process does, and write it if that changes any. Returns them,
+    /// and what `change` returns. Waits for others for at most [`LOCK_FILE_TIMEOUT`].
+    pub fn change<T>(
+        path: &Path,
+        change: impl FnOnce(&mut Self) -> T,
+    ) -> Result<(Self, T), OciError> {
+        let cannot = |error: io::Error| {
+            let message = format!("{} cannot be written: {error}", path.display());
+            OciError::new(Kind::Local, message)
+        };
+        let _alone = Alone::with(whole::folder_of(path)).map_err(cannot)?;
+        let before = Self::read(path)?;
+        let mut pins = before.clone();
+        let changed = change(&mut pins);
+        if pins != before {
+            whole::write(path, pins.to_text().as_bytes()).map_err(cannot)?;
         }
-        written
+        Ok((pins, changed))
     }
 
     /// What a reference stands for; nothing if it is new, or names another digest than the one that is pinned.
@@ -116,12 +156,10 @@ impl Pins {
         self.0.insert(reference.to_string(), pin)
     }
 
-    /// Forget what no reference says any more. Whether there was any.
-    pub fn retain(&mut self, references: &[&Reference]) -> bool {
-        let before = self.0.len();
-        let used: Vec<String> = references.iter().map(|reference| reference.to_string()).collect();
+    /// Forget what no reference says any more.
+    pub fn retain(&mut self, references: &[Reference]) {
+        let used: Vec<String> = references.iter().map(Reference::to_string).collect();
         self.0.retain(|reference, _| used.contains(reference));
-        self.0.len() < before
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Pin> {
@@ -142,6 +180,9 @@ impl Pins {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::sync::Barrier;
+
     use super::*;
 
     fn pin(content: &[u8]) -> Pin {
@@ -161,11 +202,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wasm-host.lock");
         assert_eq!(Pins::read(&path), Ok(Pins::default()));
-        let mut pins = Pins::default();
         let (b, a) = (reference("oci://b.example/x:1"), reference("oci://a.example/x:1"));
-        pins.set(&b, pin(b"b"));
-        pins.set(&a, pin(b"a"));
-        pins.write(&path).unwrap();
+        let set = |pins: &mut Pins| {
+            pins.set(&b, pin(b"b"));
+            pins.set(&a, pin(b"a"))
+        };
+        let (mut pins, before) = Pins::change(&path, set).unwrap();
+        assert_eq!(before, None);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# The content"), "{text}");
         assert!(text.find("a.example") < text.find("b.example"), "{text}");
@@ -173,9 +216,46 @@ mod tests {
         assert_eq!(pins.get(&a), Some(pin(b"a")));
         assert_eq!(pins.get(&a.at(ContentDigest::of(b"a"))), None);
         assert_eq!(pins.set(&a, pin(b"c")), Some(pin(b"a")));
-        assert!(pins.retain(&[&b]) && !pins.retain(&[&b]));
+        pins.retain(std::slice::from_ref(&b));
         assert_eq!(pins.all().count(), 1);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_several_write_at_the_same_time_is_all_there() {
+        const WRITERS: usize = 4;
+        const EACH: usize = 25;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wasm-host.lock");
+        let begin = Barrier::new(WRITERS);
+        let write = |writer: usize| {
+            begin.wait();
+            for number in 0..EACH {
+                let own = reference(&format!("oci://{writer}.example/x:{number}"));
+                Pins::change(&path, |pins| pins.set(&own, pin(b"a"))).unwrap();
+            }
+        };
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                scope.spawn(move || write(writer));
+            }
+        });
+        assert_eq!(Pins::read(&path).unwrap().all().count(), WRITERS * EACH);
+    }
+
+    #[test]
+    fn what_is_not_changed_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wasm-host.lock");
+        Pins::change(&path, |_| ()).unwrap();
+        assert!(!path.exists());
+        // What cannot be read is left alone.
+        fs::write(&path, "version = 2\n").unwrap();
+        let wrong = Pins::change(&path, |pins| *pins = Pins::default()).unwrap_err();
+        assert!(wrong.to_string().contains("it has version 2"), "{wrong}");
+        let nowhere = folder.path().join("missing/wasm-host.lock");
+        let wrong = Pins::change(&nowhere, |_| ()).unwrap_err();
+        assert!(wrong.to_string().contains("wasm-host.lock cannot be written: "), "{wrong}");
     }
 
     #[test]
@@ -186,7 +266,8 @@ mod tests {
             ("version = 1\n[component.\"x\"]\nmanifest = \"sha256:0\"\n", "line 3: "),
             ("version = 2\n", "it has version 2, and this host knows 1"),
             ("version = 1\n<<<<<<< HEAD\n", "line 2: "),
-            ("", "line 1: missing field `version`"),
+            ("", "line 1: 'missing field `version`'"),
+            ("\"\\u001b[2J\" = 1", "line 1: 'unknown field `\\u{1b}[2J`"),
         ] {
             fs::write(&path, text).unwrap();
             let told = Pins::read(&path).unwrap_err().to_string();

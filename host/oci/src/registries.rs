@@ -1,11 +1,14 @@
 //! All registries of one program, with what is believed of them: components by reference, pinned, verified and kept.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::artifact::{self, Artifact};
@@ -16,10 +19,13 @@ use crate::error::{Kind, OciError};
 use crate::manifest::{Descriptor, IMAGE_CONFIG, IMAGE_MANIFEST, Manifest};
 use crate::pins::Pin;
 use crate::reference::Reference;
-use crate::registry::{Fetched, Registry};
-use crate::settings::RegistriesConfig;
-use crate::signature::{self, SIGNATURE, SIGNED, Signature, SigningKey};
-use wasm_host_limits::oci::{CONCURRENT_PULLS, REGISTRIES, SIGNATURES, SIGNED_BYTES};
+use crate::registry::{Fetched, Registry, late, silent};
+use crate::settings::{RegistriesConfig, RegistryConfig};
+use crate::signature::{self, PublicKey, SIGNATURE, SIGNED, Signature, SigningKey};
+use wasm_host_limits::COMPONENT_FILE_BYTES;
+use wasm_host_limits::oci::{
+    CONCURRENT_PULLS, CONCURRENT_QUESTIONS, PUSH_TIMEOUT, REGISTRIES, SIGNATURES, SIGNED_BYTES,
+};
 
 /// Bytes of what is kept of the signatures of one manifest: all of them, in JSON.
 const KEPT_SIGNATURES_BYTES: u64 = SIGNATURES as u64 * SIGNED_BYTES * 8;
@@ -47,6 +53,7 @@ pub struct Registries {
     cache: Option<Cache>,
     clients: Mutex<HashMap<String, Arc<Registry>>>,
     pulls: Semaphore,
+    questions: Semaphore,
     /// Digests of what the cache keeps whatever its bound.
     wanted: Mutex<HashSet<ContentDigest>>,
 }
@@ -55,7 +62,8 @@ impl Registries {
     pub fn new(config: RegistriesConfig, files: CredentialFiles, cache: Option<Cache>) -> Self {
         let (clients, wanted) = Default::default();
         let pulls = Semaphore::new(CONCURRENT_PULLS);
-        Self { config, files, cache, clients, pulls, wanted }
+        let questions = Semaphore::new(CONCURRENT_QUESTIONS);
+        Self { config, files, cache, clients, pulls, questions, wanted }
     }
 
     /// The registry of a reference.
@@ -85,24 +93,19 @@ impl Registries {
         reference: &Reference,
         work: impl Future<Output = Result<T, OciError>>,
     ) -> Result<T, OciError> {
-        let deadline = self.config.of(&reference.host).limits.pull_timeout;
+        let RegistryConfig { limits, hints, .. } = self.config.of(&reference.host);
+        let deadline = limits.pull_timeout;
         // Those before it have their own deadlines.
         let _place = self.pulls.acquire().await;
-        timeout(deadline, work).await.unwrap_or_else(|_| {
-            let message = format!("{reference} did not come within {deadline:?}");
-            Err(OciError::new(Kind::Away, message).hint(format!(
-                "raise pull-timeout below [registry.\"{}\"], if it is that large",
-                reference.host
-            )))
-        })
+        timeout(deadline, work)
+            .await
+            .unwrap_or_else(|_| Err(late(&reference.to_string(), &reference.host, deadline, hints)))
     }
 
     async fn pull_now(&self, reference: &Reference, pin: Option<Pin>) -> Result<Pulled, OciError> {
-        let cache = self.cache.as_ref();
-        let find = |pin: &Pin| cache.and_then(|cache| cache.find(pin.component, pin.size));
         if let Some(pin) = pin
-            && self.was_verified(&pin)
-            && let Some(bytes) = find(&pin)
+            && self.was_verified(pin).await
+            && let Some(bytes) = self.find(pin).await
         {
             return Ok(Pulled { bytes, pin });
         }
@@ -111,7 +114,7 @@ impl Registries {
             None => reference.clone(),
         };
         let described = self.describe(&asked).await.map_err(|error| match error.kind {
-            Kind::Missing if pin.is_some() => error.hint(
+            Kind::Missing if pin.is_some() && reference.digest.is_none() => error.hint(
                 "what is pinned is gone there; `wasm-host update` takes what the tag stands for now",
             ),
             _ => error,
@@ -125,7 +128,7 @@ impl Registries {
             return Err(OciError::new(Kind::Damaged, message).hint("run `wasm-host update`"));
         }
         self.verify(reference, &found).await?;
-        let bytes = match find(&found) {
+        let bytes = match self.find(found).await {
             Some(bytes) => bytes,
             None => self.download(&asked, &layer).await?,
         };
@@ -137,30 +140,24 @@ impl Registries {
         reference: &Reference,
         layer: &Descriptor,
     ) -> Result<Vec<u8>, OciError> {
-        let registry = self.of(reference)?;
-        let incoming = self.cache.as_ref().map(Cache::incoming).transpose();
-        let mut incoming = incoming.map_err(|error| not_kept(reference, &error))?;
-        let mut bytes = Vec::new();
-        registry
-            .blob(reference, layer, |piece| {
-                bytes.extend_from_slice(piece);
-                incoming.as_mut().map_or(Ok(()), |incoming| incoming.take(piece))
-            })
-            .await?;
-        if let (Some(cache), Some(incoming)) = (self.cache.clone(), incoming) {
-            let (digest, mut wanted) = (layer.digest, self.wanted.lock().clone());
-            wanted.insert(digest);
-            // A disk may take its time to have it for sure.
-            let kept = tokio::task::spawn_blocking(move || {
-                cache.keep(incoming, digest)?;
-                cache.trim(&wanted);
-                Ok(())
-            })
-            .await;
-            let kept = kept.map_err(std::io::Error::other).flatten();
-            kept.map_err(|error| not_kept(reference, &error))?;
-        }
-        Ok(bytes)
+        let bytes = self.of(reference)?.blob(reference, layer, COMPONENT_FILE_BYTES).await?;
+        let Some(cache) = self.cache.clone() else { return Ok(bytes) };
+        let (digest, mut wanted) = (layer.digest, self.wanted.lock().clone());
+        wanted.insert(digest);
+        // A disk may take its time to have it for sure.
+        let kept = spawn_blocking(move || {
+            cache.keep(digest, &bytes)?;
+            cache.trim(&wanted);
+            Ok(bytes)
+        });
+        let kept = kept.await.map_err(io::Error::other).flatten();
+        kept.map_err(|error| not_kept(reference, &error))
+    }
+
+    /// What is kept. Its digest is looked at, which takes a while for a large one.
+    async fn find(&self, pin: Pin) -> Option<Vec<u8>> {
+        let cache = self.cache.clone()?;
+        spawn_blocking(move || cache.find(pin.component, pin.size)).await.ok().flatten()
     }
 
     /// What a reference stands for at the moment, without its component. With trust in keys, it is verified.
@@ -173,10 +170,18 @@ impl Registries {
         self.in_turn(reference, pinned).await
     }
 
-    /// The digest of the manifest that a reference stands for at the moment.
-    pub async fn resolve(&self, reference: &Reference) -> Result<ContentDigest, OciError> {
+    /// The digest of the manifest that a reference stands for at the moment. Its registry has `deadline` to say it, from
+    /// when it is asked.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        deadline: Duration,
+    ) -> Result<ContentDigest, OciError> {
         let registry = self.of(reference)?;
-        self.in_turn(reference, registry.resolve(reference)).await
+        // Those before it have their own deadlines.
+        let _place = self.questions.acquire().await;
+        let resolved = timeout(deadline, registry.resolve(reference)).await;
+        resolved.unwrap_or_else(|_| Err(silent(&reference.host, deadline)))
     }
 
     async fn describe(&self, reference: &Reference) -> Result<(Descriptor, Pin), OciError> {
@@ -191,6 +196,15 @@ impl Registries {
 
     /// Send a component, signed if there is a key. Returns the digest of its manifest.
     pub async fn push(
+        &self,
+        reference: &Reference,
+        artifact: Artifact,
+        key: Option<&SigningKey>,
+    ) -> Result<ContentDigest, OciError> {
+        sent_within(PUSH_TIMEOUT, reference, self.push_now(reference, artifact, key)).await
+    }
+
+    async fn push_now(
         &self,
         reference: &Reference,
         artifact: Artifact,
@@ -257,17 +271,10 @@ impl Registries {
     }
 
     /// Whether a trusted key has signed a manifest with this component, by what was kept, if there are such keys.
-    fn was_verified(&self, pin: &Pin) -> bool {
-        let keys = &self.config.keys;
-        let kept = || {
-            let text = self.cache.as_ref()?.signatures(pin.manifest, KEPT_SIGNATURES_BYTES)?;
-            serde_json::from_slice::<Kept>(&text).ok()
-        };
-        keys.is_empty()
-            || kept().is_some_and(|kept| {
-                kept.component == pin.component
-                    && signature::is_signed(pin.manifest, &kept.signatures, keys)
-            })
+    async fn was_verified(&self, pin: Pin) -> bool {
+        let (keys, cache) = (self.config.keys.clone(), self.cache.clone());
+        let verified = move || was_verified(cache.as_ref(), &keys, &pin);
+        self.config.keys.is_empty() || spawn_blocking(verified).await.unwrap_or(false)
     }
 
     /// Fails unless a component that once came from a registry may be served by the keys that are trusted now, going by
@@ -275,7 +282,8 @@ impl Registries {
     pub fn vouch(&self, origin: &Reference, component: ContentDigest) -> Result<(), OciError> {
         let is_verified = |manifest| {
             // The size is of no account here.
-            self.was_verified(&Pin { manifest, component, size: 0 })
+            let pin = Pin { manifest, component, size: 0 };
+            was_verified(self.cache.as_ref(), &self.config.keys, &pin)
         };
         if self.config.keys.is_empty() || origin.digest.is_some_and(is_verified) {
             return Ok(());
@@ -287,7 +295,7 @@ impl Registries {
 
     /// Fails unless a trusted key has signed a manifest, if there are such keys. What is pinned is what is in it.
     async fn verify(&self, reference: &Reference, pin: &Pin) -> Result<(), OciError> {
-        if self.was_verified(pin) {
+        if self.was_verified(*pin).await {
             return Ok(());
         }
         let (keys, manifest) = (&self.config.keys, pin.manifest);
@@ -306,10 +314,11 @@ impl Registries {
                 "push it with --sign and one of these keys, or trust the key that signed it",
             ));
         }
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = self.cache.clone() {
             let kept = Kept { component: pin.component, signatures };
             let text = serde_json::to_vec(&kept).unwrap_or_default();
-            let kept = cache.keep_signatures(manifest, &text);
+            let kept = spawn_blocking(move || cache.keep_signatures(manifest, &text)).await;
+            let kept = kept.map_err(io::Error::other).flatten();
             kept.map_err(|error| not_kept(reference, &error))?;
         }
         Ok(())
@@ -356,7 +365,7 @@ impl Registries {
         let mut signatures = Vec::new();
         for layer in layers.take(SIGNATURES) {
             let Some(signature) = layer.annotations.get(SIGNATURE) else { continue };
-            let signed = match registry.small_blob(&place, layer, SIGNED_BYTES).await {
+            let signed = match registry.blob(&place, layer, SIGNED_BYTES).await {
                 Ok(signed) => signed,
                 // One that is of no use must not shut out the others: anybody who may push can leave one there.
                 Err(error) if matches!(error.kind, Kind::Damaged | Kind::Missing) => continue,
@@ -381,6 +390,31 @@ impl Registries {
     }
 }
 
+fn was_verified(cache: Option<&Cache>, keys: &[PublicKey], pin: &Pin) -> bool {
+    let kept = || {
+        let text = cache?.signatures(pin.manifest, KEPT_SIGNATURES_BYTES)?;
+        serde_json::from_slice::<Kept>(&text).ok()
+    };
+    keys.is_empty()
+        || kept().is_some_and(|kept| {
+            kept.component == pin.component
+                && signature::is_signed(pin.manifest, &kept.signatures, keys)
+        })
+}
+
+/// All that is sent to a registry under one reference, within the time for it.
+pub async fn sent_within<T>(
+    deadline: Duration,
+    reference: &Reference,
+    sending: impl Future<Output = Result<T, OciError>>,
+) -> Result<T, OciError> {
+    timeout(deadline, sending).await.unwrap_or_else(|_| {
+        let message = format!("{reference} was not sent within {deadline:?}");
+        let hint = "try again: the parts that have arrived are not sent once more";
+        Err(OciError::new(Kind::Away, message).hint(hint))
+    })
+}
+
 /// Where cosign lays the signatures of a manifest.
 fn signatures_of(reference: &Reference, manifest: ContentDigest) -> Reference {
     Reference { tag: Some(signature::tag(manifest)), digest: None, ..reference.clone() }
@@ -389,3 +423,6 @@ fn signatures_of(reference: &Reference, manifest: ContentDigest) -> Reference {
 fn not_kept(reference: &Reference, error: &std::io::Error) -> OciError {
     OciError::new(Kind::Local, format!("{reference} cannot be kept in the state folder: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

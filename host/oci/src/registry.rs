@@ -23,7 +23,7 @@ use crate::digest::{ContentDigest, Digesting};
 use crate::error::{Kind, OciError};
 use crate::manifest::{ACCEPTED, Descriptor};
 use crate::reference::{DOCKER_HUB, Reference};
-use crate::settings::RegistryConfig;
+use crate::settings::{Hints, RegistryConfig};
 use wasm_host_limits::oci::{
     ANSWER_BYTES, CONNECT_TIMEOUT, MANIFEST_BYTES, REDIRECTS, REPOSITORIES, RegistryLimits,
 };
@@ -46,6 +46,7 @@ pub struct Registry {
     tokens: reqwest::Client,
     limits: RegistryLimits,
     plain_http: bool,
+    hints: Hints,
     /// Of the application file.
     own: Option<Credentials>,
     /// Looked at whenever the registry asks for them: logins expire, and are made anew while a host runs.
@@ -67,7 +68,7 @@ impl Registry {
         config: &RegistryConfig,
         files: CredentialFiles,
     ) -> Result<Self, OciError> {
-        let RegistryConfig { plain_http, ca, credentials, limits } = config;
+        let RegistryConfig { plain_http, ca, credentials, limits, hints } = config;
         let scheme = if *plain_http { "http" } else { "https" };
         let server = if host == DOCKER_HUB { DOCKER_HUB_SERVER } else { host };
         let local = |error: &dyn std::fmt::Display| {
@@ -97,6 +98,7 @@ impl Registry {
             tokens: client(Policy::none())?,
             limits: limits.clone(),
             plain_http: *plain_http,
+            hints: *hints,
             own: credentials.clone(),
             files,
             granted: Mutex::default(),
@@ -128,69 +130,60 @@ impl Registry {
         }
     }
 
-    /// A blob, piece by piece, verified against its descriptor when it has come to its end.
+    /// A blob, verified against its descriptor, within the time for a whole component.
     pub async fn blob(
-        &self,
-        reference: &Reference,
-        blob: &Descriptor,
-        mut each: impl FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<(), OciError> {
-        let what = format!("{} of {}", blob.digest.short(), reference.place());
-        let url = self.url(reference, &["blobs", &blob.digest.to_string()])?;
-        let request = self.http.get(url);
-        let scope = Scope::pull(reference);
-        let response = self.send(request, &scope, reference, self.limits.answer_timeout).await?;
-        if response.status() != StatusCode::OK {
-            return Err(self.refusal(response, reference, &what).await);
-        }
-        let mut response = response;
-        let mut digesting = Digesting::default();
-        let mut came = 0;
-        while let Some(piece) = self.piece(&mut response, &what, came, Some(blob.size)).await? {
-            came += piece.len() as u64;
-            if came > blob.size {
-                let message =
-                    format!("{what} is larger than the {} bytes that its manifest says", blob.size);
-                return Err(OciError::new(Kind::Damaged, message));
-            }
-            digesting.update(&piece);
-            each(&piece).map_err(|error| {
-                OciError::new(Kind::Local, format!("{what} cannot be written: {error}"))
-            })?;
-        }
-        if came < blob.size {
-            return Err(cut(&what, came, Some(blob.size)));
-        }
-        let digest = digesting.finish();
-        match digest == blob.digest {
-            true => Ok(()),
-            false => Err(wrong_digest(&what, blob.digest, digest)),
-        }
-    }
-
-    /// A small blob as a whole.
-    pub async fn small_blob(
         &self,
         reference: &Reference,
         blob: &Descriptor,
         bytes_max: u64,
     ) -> Result<Vec<u8>, OciError> {
+        let what = format!("{} of {}", blob.digest.short(), reference.place());
         if blob.size > bytes_max {
-            let message = format!(
-                "{} of {} has {} bytes, more than {bytes_max}",
-                blob.digest.short(),
-                reference.place(),
-                blob.size
-            );
+            let message = format!("{what} has {} bytes, more than {bytes_max}", blob.size);
             return Err(OciError::new(Kind::Damaged, message));
         }
+        let deadline = self.limits.pull_timeout;
+        let read = timeout(deadline, self.blob_now(reference, blob, &what)).await;
+        read.unwrap_or_else(|_| Err(late(&what, &self.host, deadline, self.hints)))
+    }
+
+    async fn blob_now(
+        &self,
+        reference: &Reference,
+        blob: &Descriptor,
+        what: &str,
+    ) -> Result<Vec<u8>, OciError> {
+        let url = self.url(reference, &["blobs", &blob.digest.to_string()])?;
+        let request = self.http.get(url);
+        let scope = Scope::pull(reference);
+        let response = self.send(request, &scope, reference, self.limits.answer_timeout).await?;
+        if response.status() != StatusCode::OK {
+            return Err(self.refusal(response, reference, what).await);
+        }
+        let mut response = response;
+        let mut digesting = Digesting::default();
         let mut bytes = Vec::new();
-        self.blob(reference, blob, |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })
-        .await?;
-        Ok(bytes)
+        loop {
+            let came = bytes.len() as u64;
+            let piece = self.piece(&mut response, what, came, Some(blob.size)).await?;
+            let Some(piece) = piece else { break };
+            if came + piece.len() as u64 > blob.size {
+                let message =
+                    format!("{what} is larger than the {} bytes that its manifest says", blob.size);
+                return Err(OciError::new(Kind::Damaged, message));
+            }
+            digesting.update(&piece);
+            bytes.extend_from_slice(&piece);
+        }
+        let came = bytes.len() as u64;
+        if came < blob.size {
+            return Err(cut(what, came, Some(blob.size)));
+        }
+        let digest = digesting.finish();
+        match digest == blob.digest {
+            true => Ok(bytes),
+            false => Err(wrong_digest(what, blob.digest, digest)),
+        }
     }
 
     async fn ask_manifest(
@@ -253,10 +246,7 @@ impl Registry {
             None => request,
         };
         let answer = timeout(deadline, request.send()).await;
-        let answer = answer.map_err(|_| {
-            let message = format!("the registry {} did not answer within {deadline:?}", self.host);
-            OciError::new(Kind::Away, message)
-        })?;
+        let answer = answer.map_err(|_| silent(&self.host, deadline))?;
         answer.map_err(|error| self.unreachable(error))
     }
 
@@ -270,9 +260,7 @@ impl Registry {
         // Small as they are, they could come in single bytes.
         let deadline = self.limits.pull_timeout;
         let read = timeout(deadline, self.whole_now(response, bytes_max, what)).await;
-        read.unwrap_or_else(|_| {
-            Err(OciError::new(Kind::Away, format!("{what} did not come within {deadline:?}")))
-        })
+        read.unwrap_or_else(|_| Err(late(what, &self.host, deadline, self.hints)))
     }
 
     async fn whole_now(
@@ -343,6 +331,21 @@ fn claimed_digest(response: &Response) -> Option<ContentDigest> {
 
 fn content_length(response: &Response) -> Option<u64> {
     response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A registry that says nothing.
+pub(crate) fn silent(host: &str, deadline: Duration) -> OciError {
+    OciError::new(Kind::Away, format!("the registry {host} did not answer within {deadline:?}"))
+}
+
+/// What did not come within its whole time.
+pub(crate) fn late(what: &str, host: &str, deadline: Duration, hints: Hints) -> OciError {
+    let error = OciError::new(Kind::Away, format!("{what} did not come within {deadline:?}"));
+    match hints {
+        Hints::File => error
+            .hint(format!("raise pull-timeout below [registry.\"{host}\"], if it is that large")),
+        Hints::Options => error.hint("try again, over a faster line"),
+    }
 }
 
 fn wrong_digest(what: &str, expected: ContentDigest, came: ContentDigest) -> OciError {

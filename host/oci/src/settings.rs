@@ -30,6 +30,17 @@ pub struct RegistryConfig {
     /// Instead of those that Docker's configuration has.
     pub credentials: Option<Credentials>,
     pub limits: RegistryLimits,
+    pub hints: Hints,
+}
+
+/// Where whoever reads a message can say how a registry is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hints {
+    /// In the application file.
+    #[default]
+    File,
+    /// On the command line, of a command that reads no application file.
+    Options,
 }
 
 /// How all of them are asked, and what is believed of what they answer.
@@ -76,6 +87,7 @@ fn registry(cx: &Context<'_>, table: &Table<'_>) -> RegistryConfig {
         ca: authorities(cx, table),
         credentials: credentials(cx, table),
         limits: table.settings(cx),
+        hints: Hints::File,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Signatures of components, as cosign makes and checks them with a key: what is signed names the digest of the
-//! manifest, and signatures lie beside it under a tag made of that digest.
+//! Signatures of components, as cosign's signature specification has them with a key: what is signed names the digest of
+//! the manifest, and signatures lie beside it under a tag made of that digest. The bundles of cosign 3 are not read.
 //!
 //! Pure, and offline: no certificate, no log of a third party, only keys that somebody keeps. Files of keys are read
 //! by others.
@@ -241,6 +241,40 @@ mod tests {
         assert!(is_signed(manifest, &all, &[own_public]));
         assert!(!is_signed(manifest, &all, &[]));
         assert!(!is_signed(manifest, &[], &[other_public]));
+    }
+
+    /// Of this test alone, as `openssl genpkey` and `openssl pkey -pubout` write them.
+    const OPENSSL_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgG6fc/bN1cIrO4LDD\n\
+        +DlWG+thBzxDkAe74Ufh/g/jgZehRANCAAQMPKxMLT2wddPV540a7jLBU/v6kW7O\n\
+        0SrAO12CyyDeUX8PO+ORAFBv+8PzMYjjv9ivmuugIc//W3UXGwknS7Gm\n\
+        -----END PRIVATE KEY-----\n";
+    const OPENSSL_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEDDysTC09sHXT1eeNGu4ywVP7+pFu\n\
+        ztEqwDtdgssg3lF/DzvjkQBQb/vD8zGI47/Yr5rroCHP/1t1FxsJJ0uxpg==\n\
+        -----END PUBLIC KEY-----\n";
+
+    /// What cosign's specification has signed, with claims of whoever signs, and what `openssl dgst -sha256 -sign` made of
+    /// it.
+    const OPENSSL_SIGNED: &str = r#"{"critical":{"identity":{"docker-reference":"registry.example/shop/weather"},"image":{"docker-manifest-digest":"sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"},"type":"cosign container image signature"},"optional":{"creator":"release","timestamp":1458239713}}"#;
+    const OPENSSL_SIGNATURE: &str = "MEUCIQDIPDf9sZxHSrv21im5y8ORCvMiyPvdZQnPC4gS+AigagIgCumU7z6Tj3kytbPZN1c4HZ+uGSVjmAQkhQnYM9fC4Uo=";
+
+    #[test]
+    fn what_openssl_makes_is_read_and_holds() {
+        let manifest = ContentDigest::of(b"1");
+        let public = PublicKey::from_pem(OPENSSL_PUBLIC).unwrap();
+        let signature = Signature {
+            signed: OPENSSL_SIGNED.to_owned(),
+            signature: OPENSSL_SIGNATURE.to_owned(),
+        };
+        assert!(is_signed(manifest, std::slice::from_ref(&signature), &[public]));
+        let private = SigningKey::from_pem(OPENSSL_PRIVATE).unwrap();
+        let public = private.public().unwrap();
+        assert_eq!(public.to_pem(), OPENSSL_PUBLIC);
+        let own = private.sign(&place(), manifest).unwrap();
+        assert!(is_signed(manifest, &[own], std::slice::from_ref(&public)));
+        let changed = signature.signed.replace("release", "someone");
+        assert!(!is_signed(manifest, &[Signature { signed: changed, ..signature }], &[public]));
     }
 
     #[test]

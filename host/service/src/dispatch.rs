@@ -54,10 +54,12 @@ impl Service {
         mut request: HttpRequest,
         is_observed: bool,
     ) -> Result<HttpResponse, Failure> {
-        let mut waiting = Waiting { inbound: &inbound, service: self, failed: None };
+        let mut waiting =
+            Waiting { inbound: &inbound, service: self, ending: Ending::Left, failed: None };
         let permit = self.traffic.admit(&self.name, inbound.hops() > 0).await;
         let permit = permit.map_err(|busy| {
             let failure = if self.is_stopped() { self.cut() } else { busy };
+            waiting.ending = Ending::without_a_place(failure.kind);
             waiting.failed = Some((status(failure.kind).0.as_u16(), failure.public.clone()));
             failure
         })?;
@@ -234,6 +236,7 @@ impl Service {
 struct Waiting<'a> {
     inbound: &'a Inbound,
     service: &'a Service,
+    ending: Ending,
     /// What its client was told. None: it has left.
     failed: Option<(u16, String)>,
 }
@@ -241,8 +244,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let (status, error) = self.failed.take().unzip();
-        let ending = if status.is_some() { Ending::Refused } else { Ending::Left };
-        self.service.traffic.count(ending);
+        self.service.traffic.count(self.ending);
         self.inbound.trace().end(&Ended {
             service: Some(&self.service.name),
             route: self.service.route.as_deref().filter(|_| self.inbound.hops() == 0),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::admission::{Admission, Permit};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 /// The requests of one service.
 pub struct Traffic {
@@ -26,6 +26,13 @@ pub enum Ending {
     Refused,
     /// Nothing more is wanted: the body came to its end, or there is none to be read.
     Whole,
+}
+
+impl Ending {
+    /// Of a request that was answered before it had a place. One that was cut has not met a host without room.
+    pub fn without_a_place(kind: Kind) -> Self {
+        if kind == Kind::Cut { Self::Failed } else { Self::Refused }
+    }
 }
 
 impl Traffic {
@@ -86,5 +93,17 @@ impl Traffic {
     /// Requests whose client left before it had all of the response.
     pub fn cancelled(&self) -> u64 {
         self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As those that are cut a moment later: a host that stops is not one that is too small.
+    #[test]
+    fn a_request_that_is_cut_while_it_waits_is_not_refused() {
+        assert_eq!(Ending::without_a_place(Kind::Cut), Ending::Failed);
+        assert_eq!(Ending::without_a_place(Kind::Busy), Ending::Refused);
     }
 }

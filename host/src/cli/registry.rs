@@ -70,6 +70,9 @@ pub struct Access {
     /// Ask the registry in clear text.
     #[arg(long)]
     pub plain_http: bool,
+    /// A PEM file of authorities that the registry's certificate may be from, beside the system's.
+    #[arg(long, value_name = "FILE", conflicts_with = "plain_http")]
+    pub ca: Option<PathBuf>,
 }
 
 pub(super) fn reference(text: &str) -> Result<Reference, String> {

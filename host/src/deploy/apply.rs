@@ -4,11 +4,12 @@
 //! side of the server under a field manager of our own; only what carries it and the application's label is ever removed,
 //! and never a volume or a namespace.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow, bail};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::kubectl::Kubectl;
+use super::kubectl::{Keys, Kubectl, TRIED, say};
+use super::secrets::{Secrets, missing_of_cluster};
 use crate::cli::{DeployApply, Format};
 use crate::exit::Exit;
 use wasm_host_deploy::kubernetes::{MANAGED_BY, MANAGER, PART_OF};
@@ -21,16 +22,28 @@ use wasm_host_system::{output, table};
 const PRUNED: &str = "configmaps,deployments.apps,horizontalpodautoscalers.autoscaling,ingresses.networking.k8s.io,\
                       networkpolicies.networking.k8s.io,poddisruptionbudgets.policy,services,statefulsets.apps";
 
+const SETS: &str = "statefulsets.apps";
+
 const WORKLOADS: &str = "deployments.apps,statefulsets.apps";
 
-pub(super) async fn apply(plan: &Plan, args: &DeployApply) -> Result<(), Exit> {
-    let kubectl = Kubectl { context: &args.context, namespace: &plan.namespace };
+/// The overlay whose file of secrets is made here.
+const LOCAL: &str = "local";
+
+pub(super) async fn apply(
+    plan: &Plan,
+    secrets: Option<&Secrets>,
+    known: Option<&Keys>,
+    args: &DeployApply,
+) -> Result<(), Exit> {
+    let kubectl = kubectl(plan, args);
     let overlay = args.output.join("overlays").join(&args.overlay).display().to_string();
-    let manager = format!("--field-manager={MANAGER}");
-    let applied = ["apply", "--server-side", &manager, "-k", &overlay];
-    let said = kubectl.run(&applied, limits::KUBECTL_APPLY_TIMEOUT).await?;
-    eprint!("{said}");
     let ours = format!("{MANAGED_BY}={MANAGER},{PART_OF}={}", plan.name);
+    if let Some(secrets) = secrets {
+        look_for_secrets(plan, secrets, known, args)?;
+    }
+    refuse_other_volumes(plan, &kubectl, &ours, &overlay).await?;
+    let said = kubectl.apply(&overlay, &[]).await.map_err(|why| with_namespace(plan, args, why))?;
+    say(&said);
     // What an overlay made of the objects, names included, is what kubectl says that it applied.
     let applied = rollout::applied(&said);
     wait(plan, &kubectl, &ours, &applied).await?;
@@ -40,13 +53,100 @@ pub(super) async fn apply(plan: &Plan, args: &DeployApply) -> Result<(), Exit> {
     Ok(())
 }
 
+fn kubectl<'a>(plan: &'a Plan, args: &'a DeployApply) -> Kubectl<'a> {
+    Kubectl { context: &args.context, namespace: &plan.namespace }
+}
+
+/// What the cluster has of the secrets, if it tells. Not everybody who may apply may read, and pods say themselves what
+/// they wait for.
+pub(super) async fn known_keys(plan: &Plan, args: &DeployApply) -> Option<Keys> {
+    if plan.all_secrets().is_empty() {
+        return None;
+    }
+    let secret = plan.secret_name();
+    let known = kubectl(plan, args).keys_of_secret(&secret).await;
+    known
+        .map_err(|why| say(&format!("whether the Secret {secret} is filled is not known: {why:#}")))
+        .ok()
+}
+
+/// Refuses what would leave pods waiting or a Secret emptied. Of an overlay of the user's own is not known where its
+/// secrets come from, so that it is only told.
+fn look_for_secrets(
+    plan: &Plan,
+    secrets: &Secrets,
+    known: Option<&Keys>,
+    args: &DeployApply,
+) -> Result<()> {
+    if args.overlay != LOCAL {
+        if let Some(said) = known.and_then(|known| missing_of_cluster(plan, known)) {
+            say(&said);
+        }
+        return Ok(());
+    }
+    let of_cluster = known.and_then(|known| {
+        let taken_away = secrets.taken_away(plan, known, &args.context);
+        taken_away.or_else(|| secrets.missing(known))
+    });
+    let wrong = secrets.would_be_emptied().or(of_cluster);
+    wrong.map_or(Ok(()), |why| Err(anyhow!(why)))
+}
+
+/// The templates of volumes of a StatefulSet cannot be changed, and kubectl would say so in the middle of applying. The
+/// server is asked first, of all at once, where there is one already.
+async fn refuse_other_volumes(
+    plan: &Plan,
+    kubectl: &Kubectl<'_>,
+    ours: &str,
+    overlay: &str,
+) -> Result<()> {
+    if plan.databases.is_empty() && plan.models.is_empty() {
+        return Ok(());
+    }
+    let sets = kubectl.get(SETS, ours).await?;
+    let items = sets.pointer("/items").and_then(serde_json::Value::as_array);
+    if items.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let Err(tried) = kubectl.apply(overlay, &[TRIED]).await else { return Ok(()) };
+    let unchangeable = rollout::unchangeable(&tried.to_string());
+    // Whatever else is wrong is told when it is applied; some servers do not take the question at all.
+    if unchangeable.is_empty() {
+        return Ok(());
+    }
+    let sets = unchangeable.join(", ");
+    let (first, namespace) = (unchangeable.first().map_or("", String::as_str), &plan.namespace);
+    bail!(
+        "a cluster does not change the volume of a StatefulSet, and its size or class is another one for {sets}; nothing \
+         was applied. Set it back, or, to have a larger one, where its class can grow:\n  kubectl patch pvc \
+         data-{first}-0 -n {namespace} -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"SIZE\"}}}}}}}}'\n  \
+         kubectl delete statefulset {first} -n {namespace} --cascade=orphan\nand apply again: the volume and its data stay"
+    );
+}
+
+/// What to do where the namespace is missing: one that the application file names is not made.
+fn with_namespace(plan: &Plan, args: &DeployApply, why: Error) -> Error {
+    let (namespace, context) = (&plan.namespace, &args.context);
+    let is_missing = why.to_string().contains(&format!("namespaces \"{namespace}\" not found"));
+    match is_missing && !plan.owns_namespace {
+        true => anyhow!(
+            "there is no namespace {namespace}, and one that [deploy] names is not made: kubectl --context {context} \
+             create namespace {namespace}"
+        ),
+        false => why,
+    }
+}
+
 /// Remove what an earlier deployment of this application made and this one has not.
 async fn prune(kubectl: &Kubectl<'_>, ours: &str, applied: &[Applied]) -> Result<()> {
     let found = kubectl.get(PRUNED, ours).await?;
     for (kind, name) in rollout::leftovers(&found, applied) {
         let arguments = ["delete", &kind, &name, "-n", kubectl.namespace, "--wait=false"];
         kubectl.run(&arguments, limits::KUBECTL_TIMEOUT).await?;
-        eprintln!("removed {} {name}, which the application file has no more", kind.to_lowercase());
+        say(&format!(
+            "removed {} {name}, which the application file has no more",
+            kind.to_lowercase()
+        ));
     }
     Ok(())
 }
@@ -63,10 +163,11 @@ async fn wait(plan: &Plan, kubectl: &Kubectl<'_>, ours: &str, applied: &[Applied
         }
         let reasons = rollout::reasons(&kubectl.get("pods", ours).await?);
         for reason in reasons.iter().filter(|reason| !told.contains(*reason)).collect::<Vec<_>>() {
-            eprintln!("{reason}");
+            say(reason);
         }
         if Instant::now() + limits::ROLLOUT_POLL > deadline {
-            let all: Vec<_> = pending.into_iter().chain(reasons).collect();
+            let all = pending.into_iter().chain(reasons).take(limits::KUBECTL_LINES);
+            let all: Vec<_> = all.collect();
             return Err(anyhow!(
                 "not everything runs after {} s: {}; what was applied stays, and `rollout-timeout` of [deploy] says how \
                  long to wait",

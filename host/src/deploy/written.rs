@@ -25,6 +25,12 @@ pub(super) enum Rewrite {
     Never,
 }
 
+/// A file of secrets as it is now.
+pub(super) struct Grown {
+    pub text: String,
+    pub has_grown: bool,
+}
+
 /// Where files are written.
 pub(super) struct Folder<'a>(&'a Path);
 
@@ -68,8 +74,8 @@ impl<'a> Folder<'a> {
     pub(super) fn append_secrets(
         &self,
         name: &str,
-        missing: impl FnOnce(&str, &mut dyn FnMut() -> String) -> String,
-    ) -> Result<bool> {
+        missing: impl FnOnce(&str, &mut dyn FnMut(&str) -> Option<String>) -> String,
+    ) -> Result<Grown> {
         let path = self.0.join(name);
         let known = match read(&path) {
             Ok(text) => text,
@@ -79,22 +85,23 @@ impl<'a> Folder<'a> {
         let mut random =
             File::open("/dev/urandom").context("this machine has no random numbers")?;
         let mut failed = None;
-        let lines = missing(&known, &mut || {
+        let lines = missing(&known, &mut |_| {
             let mut bits = [0_u8; limits::SECRET_BYTES];
             if let Err(error) = random.read_exact(&mut bits) {
                 failed = Some(error);
             }
-            hex::encode(bits)
+            Some(hex::encode(bits))
         });
         if let Some(error) = failed {
             return Err(error).context("this machine has no random numbers");
         }
         if lines.is_empty() {
-            return Ok(false);
+            return Ok(Grown { text: known, has_grown: false });
         }
         let end = if known.is_empty() || known.ends_with('\n') { "" } else { "\n" };
-        replace(&path, &format!("{known}{end}{lines}"), 0o600)?;
-        Ok(true)
+        let text = format!("{known}{end}{lines}");
+        replace(&path, &text, 0o600)?;
+        Ok(Grown { text, has_grown: true })
     }
 }
 

@@ -52,10 +52,10 @@ async fn pull(registry: &Registry, reference: &Reference) -> Result<Image, OciEr
     if manifest.layers.len() > BASE_LAYERS {
         return Err(unusable(format!("it has more than {BASE_LAYERS} layers")));
     }
-    let config = registry.small_blob(reference, &manifest.config, IMAGE_CONFIG_BYTES).await?;
+    let config = registry.blob(reference, &manifest.config, IMAGE_CONFIG_BYTES).await?;
     let mut layers = Vec::new();
     for descriptor in manifest.layers {
-        let bytes = registry.small_blob(reference, &descriptor, LAYER_BYTES).await?;
+        let bytes = registry.blob(reference, &descriptor, LAYER_BYTES).await?;
         layers.push(Blob { descriptor, bytes: bytes.into() });
     }
     Image::read(&config, layers).map_err(unusable)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, anyhow};
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use crate::application;
 use crate::cli::{self, Format};
@@ -12,9 +13,9 @@ use crate::components::Components;
 use crate::exit::Exit;
 use wasm_host_config::Config;
 use wasm_host_log::tell_if_long_async;
-use wasm_host_oci::Reference;
 use wasm_host_oci::digest::ContentDigest;
-use wasm_host_settings::diagnostic::{Diagnostic, nearest};
+use wasm_host_oci::{Pin, Pins, Reference};
+use wasm_host_settings::diagnostic::nearest;
 use wasm_host_system::{output, table};
 
 /// What became of one reference.
@@ -32,43 +33,52 @@ pub async fn update(args: cli::Update) -> Result<(), Exit> {
     let asked = asked(&config, &args.services)?;
     let components = Components::new(&config, false);
     let path = config.pins_file().ok_or_else(|| anyhow!("there is no application file"))?;
-    let before = components.pins().map_err(anyhow::Error::new)?;
-    let mut pins = before.clone();
+    // What cannot be read is told before a registry is asked.
+    components.pins().map_err(anyhow::Error::new)?;
     let registries = components.registries();
     let resolving = join_all(asked.keys().map(|reference| registries.pin(reference)));
     let resolved = tell_if_long_async("asking for tags", resolving).await;
-    let mut changes = Vec::new();
-    let mut wrong: Vec<Diagnostic> = Vec::new();
+    let mut updates = Vec::new();
+    let mut wrong = Vec::new();
     for ((reference, services), pin) in asked.into_iter().zip(resolved) {
         match pin {
-            Ok(pin) => {
-                let from = pins.set(reference, pin).map(|pin| pin.manifest);
-                let (reference, to) = (reference.to_string(), pin.manifest);
-                changes.push(Change { services, reference, from, to });
-            }
-            Err(error) => wrong.push(application::nameless(error)),
+            Ok(pin) => updates.push((reference.clone(), services, pin)),
+            Err(error) => wrong.push(error.to_string()),
         }
     }
     if !wrong.is_empty() {
-        return Err(Exit::Failed(anyhow!(
-            "{}; {} is as it was",
-            wrong.iter().map(|it| it.message.clone()).collect::<Vec<_>>().join("\n"),
-            path.display()
-        )));
+        let wrong = wrong.join("\n");
+        return Err(Exit::Failed(anyhow!("{wrong}; {} is as it was", path.display())));
     }
     // What is asked for one service says nothing of what others need no more.
-    if args.services.is_empty() {
-        let used: Vec<&Reference> = config.references().into_iter().collect();
-        pins.retain(&used);
-    }
-    if pins != before {
-        pins.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let used = args.services.is_empty().then(|| config.references().into_iter().cloned().collect());
+    // It may have to wait for others, and for the disk.
+    let writing = spawn_blocking(move || Pins::change(&path, |pins| apply(pins, updates, used)));
+    let written = writing.await.context("what is pinned could not be written")?;
+    let (_, changes) = written.map_err(anyhow::Error::new)?;
     match args.output.format {
         Format::Json => table::json(&changes)?,
         Format::Table => output::show(&render(&changes)),
     }
     Ok(())
+}
+
+/// Pin what was asked for, and leave everything else as others may have written it meanwhile, unless `used` tells what is
+/// needed.
+fn apply(
+    pins: &mut Pins,
+    updates: Vec<(Reference, Vec<String>, Pin)>,
+    used: Option<Vec<Reference>>,
+) -> Vec<Change> {
+    let change = |(reference, services, pin): (Reference, Vec<String>, Pin)| {
+        let from = pins.set(&reference, pin).map(|pin| pin.manifest);
+        Change { services, reference: reference.to_string(), from, to: pin.manifest }
+    };
+    let changes = updates.into_iter().map(change).collect();
+    if let Some(used) = used {
+        pins.retain(&used);
+    }
+    changes
 }
 
 /// The references that are asked for, with the services that want them.
@@ -111,4 +121,31 @@ fn render(changes: &[Change]) -> String {
         }
     };
     changes.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_changes_what_was_asked_for_and_forgets_only_what_nothing_needs() {
+        let reference =
+            |name: &str| Reference::parse(&format!("oci://a.example/{name}:1")).unwrap();
+        let pin = |content: &[u8]| {
+            let digest = ContentDigest::of(content);
+            Pin { manifest: digest, component: digest, size: 1 }
+        };
+        let (asked, other) = (reference("asked"), reference("other"));
+        let mut pins = Pins::default();
+        pins.set(&asked, pin(b"old"));
+        // Another process has pinned it since.
+        pins.set(&other, pin(b"other"));
+        let updates = || vec![(asked.clone(), vec!["app".to_owned()], pin(b"new"))];
+        let changes = apply(&mut pins, updates(), None);
+        assert_eq!(changes[0].from, Some(ContentDigest::of(b"old")));
+        assert_eq!(pins.get(&asked), Some(pin(b"new")));
+        assert_eq!(pins.get(&other), Some(pin(b"other")));
+        apply(&mut pins, updates(), Some(vec![asked.clone()]));
+        assert_eq!((pins.get(&asked), pins.get(&other)), (Some(pin(b"new")), None));
+    }
 }

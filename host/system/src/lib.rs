@@ -10,6 +10,7 @@ pub mod owned;
 pub mod printable;
 pub mod table;
 pub mod threads;
+pub mod whole;
 
 /// As in the program, so that tests see what it sees.
 #[cfg(test)]

@@ -25,6 +25,8 @@ impl Recording {
             "service/shop serverside-applied\ndeployment.apps/shop serverside-applied\n",
         );
         recording.answers("made", json!({ "items": [] }));
+        recording.answers("sets", json!({ "items": [] }));
+        recording.says("secret", "API_TOKEN FILE_SECRETS_STOCK_PASSWORD ORDERS_DB OTLP_KEY ");
         recording.answers("workloads", json!({ "items": [workload("shop", 2, 2)] }));
         recording.answers("pods", json!({ "items": [] }));
         recording.answers("services", json!({ "items": [
@@ -40,6 +42,11 @@ impl Recording {
 
     fn says(&self, name: &str, text: &str) {
         fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    /// Complains with this, and ends so.
+    fn fails(&self, name: &str, complaint: &str) {
+        self.says(&format!("{name}.complaint"), complaint);
     }
 
     fn answers(&self, name: &str, answer: Value) {
@@ -126,14 +133,16 @@ small         ClusterIP     10.96.0.9   11434  -          tcp://small:11434 (ins
     let asked = recording.asked();
     assert!(asked.iter().all(|line| line.starts_with("--context docker-desktop ")), "{asked:#?}");
     assert_eq!(
-        asked[0],
+        asked.iter().find(|line| line.contains(" apply ")).unwrap(),
         "--context docker-desktop apply --server-side --field-manager=wasm-host -k k8s/overlays/local"
     );
     assert_eq!(asked.iter().filter(|line| line.contains("get deployments.apps,")).count(), 3);
     assert!(asked.iter().all(|line| !line.contains("delete")), "{asked:#?}");
     // Everything that is looked at is this application's.
     let ours = "-n shops -l app.kubernetes.io/managed-by=wasm-host,app.kubernetes.io/part-of=shop ";
-    let all = asked.iter().filter(|line| line.contains(" get ") && !line.contains("get nodes"));
+    let elsewhere = ["get nodes", "get secret shop-secrets -n shops"];
+    let is_ours = |line: &&String| !elsewhere.iter().any(|other| line.contains(other));
+    let all = asked.iter().filter(|line| line.contains(" get ")).filter(is_ours);
     assert!(all.clone().count() > 4 && all.clone().all(|line| line.contains(ours)), "{asked:#?}");
 }
 
@@ -258,7 +267,136 @@ async fn what_a_cluster_refuses_is_told_and_nothing_else_is_done() {
     let (code, out, err) = apply(&recording, &[]).await;
     assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
     assert!(err.contains("kubectl apply failed: Error from server (Forbidden)"), "{err}");
-    assert_eq!(recording.asked().len(), 1);
+    assert!(recording.asked().last().unwrap().contains(" apply "), "{:#?}", recording.asked());
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_named_has_to_be_there() {
+    let recording = Recording::new();
+    recording.is_silent_about("apply");
+    let complaint = "Error from server (NotFound): namespaces \"shops\" not found\n";
+    recording.fails("apply", &complaint.repeat(20));
+    let (code, _, err) = apply(&recording, &[]).await;
+    assert_eq!(code, Some(1), "{err}");
+    let expected = "there is no namespace shops, and one that [deploy] names is not made: kubectl --context docker-desktop \
+                    create namespace shops";
+    assert!(err.contains(expected), "{err}");
+}
+
+// Fault (Deployment): a secret that `deploy apply` needs has no value, neither in the file nor in the cluster | refuses before anything is applied, with the command that adds it | nothing | nothing
+#[tokio::test]
+async fn nothing_is_applied_that_would_wait_for_a_secret() {
+    let recording = Recording::new();
+    recording.says("secret", "API_TOKEN OTLP_KEY ");
+    let (code, out, err) = apply(&recording, &[]).await;
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    for expected in [
+        "nor the cluster has FILE_SECRETS_STOCK_PASSWORD, ORDERS_DB, and pods would wait for it; nothing was applied",
+        r#"printf 'ORDERS_DB=%s\n' "${ORDERS_DB:?}" >> k8s/overlays/local/secrets.env"#,
+        r#"printf 'FILE_SECRETS_STOCK_PASSWORD=%s\n' "$(cat secrets/stock-password)" >> "#,
+    ] {
+        assert!(err.contains(expected), "{expected} is not in:\n{err}");
+    }
+    assert!(recording.asked().iter().all(|line| !line.contains(" apply ")));
+    // Who may not read Secrets may apply all the same, and is told.
+    recording.is_silent_about("secret");
+    let (code, _, err) = apply(&recording, &[]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("whether the Secret shop-secrets is filled is not known"), "{err}");
+    // Where the secrets of another overlay come from is not known.
+    recording.says("secret", "");
+    let (code, _, err) = apply(&recording, &["--overlay", "production"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("the Secret shop-secrets has no API_TOKEN, FILE_"), "{err}");
+    assert!(err.contains("kubectl create secret generic shop-secrets -n shops"), "{err}");
+}
+
+// Fault (Deployment): a file of secrets has a name alone, and the environment no value for it | refuses before it is applied empty | nothing | nothing
+#[tokio::test]
+async fn a_filled_secret_is_not_emptied_by_applying_again() {
+    let recording = Recording::new();
+    let app = recording.app();
+    let path = app.path().join("k8s/overlays/local/secrets.env");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "UNSET_TOKEN\nAPI_TOKEN\nOTLP_KEY\n").unwrap();
+    let file = app.path().join("wasm-host.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("${API_TOKEN}", "${UNSET_TOKEN}")).unwrap();
+    let ended = app.run(&["deploy", "apply", "--context", "docker-desktop"]).await;
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{err}");
+    let expected = "k8s/overlays/local/secrets.env takes UNSET_TOKEN from the environment, where it has no value";
+    assert!(err.contains(expected) && err.contains("nothing was applied"), "{err}");
+    assert!(recording.asked().iter().all(|line| !line.contains(" apply ")));
+}
+
+// Fault (Deployment): an application is deployed again from another machine, whose file of secrets is new | refuses before anything is applied, with the command that takes over what the cluster has; makes no other passwords | nothing | nothing
+#[tokio::test]
+async fn what_another_machine_has_applied_is_not_taken_away() {
+    let recording = Recording::new();
+    recording.says(
+        "secret",
+        "API_TOKEN FILE_SECRETS_STOCK_PASSWORD ORDERS_DB OTLP_KEY POSTGRES_CART_PASSWORD \n. f:OTLP_KEY f:POSTGRES_CART_PASSWORD ",
+    );
+    let app = recording.app();
+    let command = ["deploy", "apply", "--context", "docker-desktop"];
+    let ended = app.run(&command).await;
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{err}");
+    for expected in [
+        "the cluster has OTLP_KEY, POSTGRES_CART_PASSWORD from another secrets.env, which k8s/overlays/local/secrets.env lacks",
+        "kubectl --context docker-desktop get secret shop-secrets -n shops -o 'go-template={{range $key, $value := .data}}{{if or \
+         (eq $key \"OTLP_KEY\") (eq $key \"POSTGRES_CART_PASSWORD\")}}",
+        "' >> k8s/overlays/local/secrets.env",
+    ] {
+        assert!(err.contains(expected), "{expected} is not in:\n{err}");
+    }
+    assert!(recording.asked().iter().all(|line| !line.contains(" apply ")));
+    let path = app.path().join("k8s/overlays/local/secrets.env");
+    let made = fs::read_to_string(&path).unwrap();
+    // The one that the cluster lacks is made all the same.
+    assert!(
+        made.contains("\n#POSTGRES_CART_PASSWORD=\n")
+            && made.contains("\nPOSTGRES_CART_ADMIN_PASSWORD="),
+        "{made}"
+    );
+    fs::write(&path, made + "OTLP_KEY=x\nPOSTGRES_CART_PASSWORD=y\n").unwrap();
+    let ended = app.run(&command).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+// Fault (Deployment): the size of a volume changes, which a cluster refuses for what is there | `deploy apply` refuses before anything is applied, with what to do | nothing | nothing
+#[tokio::test]
+async fn a_volume_of_another_size_is_refused_before_anything_is_applied() {
+    let recording = Recording::new();
+    recording
+        .answers("sets", json!({ "items": [made("StatefulSet", "postgres-cart", "wasm-host")] }));
+    recording.fails(
+        "dry-run",
+        "The StatefulSet \"postgres-cart\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than \
+         'replicas', 'ordinals', 'template', 'updateStrategy' are forbidden\n",
+    );
+    let (code, out, err) = apply(&recording, &[]).await;
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    for expected in [
+        "its size or class is another one for postgres-cart; nothing was applied",
+        "kubectl patch pvc data-postgres-cart-0 -n shops -p '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"SIZE\"}}}}'",
+        "kubectl delete statefulset postgres-cart -n shops --cascade=orphan",
+    ] {
+        assert!(err.contains(expected), "{expected} is not in:\n{err}");
+    }
+    let applies = recording.asked().into_iter().filter(|line| line.contains(" apply "));
+    assert!(
+        applies.clone().count() == 1
+            && applies.clone().all(|line| line.contains("--dry-run=server"))
+    );
+    // A server that does not take the question is no reason to stop.
+    recording.fails(
+        "dry-run",
+        "Error from server (BadRequest): admission webhook \"x\" does not support dry run\n",
+    );
+    let (code, _, err) = apply(&recording, &[]).await;
+    assert_eq!(code, Some(0), "{err}");
 }
 
 #[tokio::test]

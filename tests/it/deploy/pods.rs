@@ -81,6 +81,48 @@ async fn a_host_waits_for_its_database_and_scripts_run_once_for_all_hosts() {
     }
 }
 
+/// A host with a database without init scripts, behind a proxy that may be there first.
+fn without_scripts(postgres: &Postgres, proxy: &Proxy) -> App {
+    let url = postgres.url().replace(&postgres.address(), &proxy.address);
+    App::new(&format!(
+        "name = \"x\"\n[postgres.main]\nurl = \"{url}\"\n[service.q]\ncomponent = \"$(querier)\"\nroute = \"/\"\n\
+         postgres = \"main\"\n"
+    ))
+}
+
+#[tokio::test]
+async fn a_database_without_scripts_is_waited_for_so_that_the_first_request_finds_it() {
+    let mut postgres = Postgres::start();
+    postgres.stop();
+    let proxy = Proxy::start(&postgres.address()).await;
+    let app = without_scripts(&postgres, &proxy);
+    let starts = app.serve_with(&["wasm-host.toml", "--wait", "60s"]);
+    let comes = async {
+        eventually("a host that asks", async || (proxy.accepted() > 1).then_some(())).await;
+        postgres.resume();
+    };
+    let (host, ()) = tokio::join!(starts, comes);
+    let reply = host.send("POST", "/", "select 'here'").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.text().trim(), "here");
+    host.stop().await;
+}
+
+// Fault (Deployment): a database without init scripts does not come | serves without it, with a warning, after `serve --wait` or a minute | 503 of what asks it | nothing
+#[tokio::test]
+async fn a_database_without_scripts_that_does_not_come_ends_no_host() {
+    let mut postgres = Postgres::start();
+    postgres.stop();
+    let proxy = Proxy::start(&postgres.address()).await;
+    let app = without_scripts(&postgres, &proxy);
+    let host = app.serve_with(&["wasm-host.toml", "--wait", "1s"]).await;
+    let log = host.log();
+    assert!(log.contains("serving without a database: "), "{log}");
+    assert!(log.contains("cannot connect to the database"), "{log}");
+    assert_eq!(host.send("POST", "/", "select 1").await.status, 503);
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn a_database_that_refuses_is_waited_for_by_nobody() {
     let postgres = Postgres::start();

@@ -54,7 +54,7 @@ async fn secrets_stay_when_files_are_made_again_and_get_what_is_new() {
     run(&app, &make).await;
     let path = app.path().join("k8s/overlays/local/secrets.env");
     let before = fs::read_to_string(&path).unwrap();
-    fs::write(&path, before.replace("OTLP_KEY\n", "OTLP_KEY=mine\n").trim_end()).unwrap();
+    fs::write(&path, before.replace("#OTLP_KEY=\n", "OTLP_KEY=mine\n").trim_end()).unwrap();
     let kept = fs::read_to_string(&path).unwrap();
     run(&app, &make).await;
     assert_eq!(fs::read_to_string(&path).unwrap(), kept);
@@ -64,9 +64,45 @@ async fn secrets_stay_when_files_are_made_again_and_get_what_is_new() {
     let after = fs::read_to_string(&path).unwrap();
     assert!(after.starts_with(&format!("{kept}\n")), "{after}");
     assert!(after.contains("\nPOSTGRES_LATE_PASSWORD="), "{after}");
-    // A name without a value is that of the environment, when kubectl runs.
+    // What is not filled is not applied, not even empty.
     let rendered = kustomize(&app.path().join("k8s/overlays/local")).await;
     assert!(rendered.contains("OTLP_KEY: bWluZQ=="), "{rendered}");
+    assert!(!rendered.contains("API_TOKEN: "), "{rendered}");
+}
+
+// Fault (Deployment): a secret has no value when files are made | says so, with the command that adds it, and applies nothing for it | pods wait and name it | nothing
+#[tokio::test]
+async fn secrets_without_a_value_are_told_with_the_commands_that_fill_them() {
+    let app = rich();
+    let make = ["deploy", "kubernetes", "--output", "k8s"];
+    let told = run(&app, &make).await;
+    let file = "k8s/overlays/local/secrets.env";
+    let absent = format!(
+        "{file} has no value for API_TOKEN, FILE_SECRETS_STOCK_PASSWORD, ORDERS_DB, OTLP_KEY: pods"
+    );
+    assert!(told.contains(&absent), "{told}");
+    let commands: Vec<_> = told.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    assert_eq!(commands.len(), 4, "{told}");
+    for command in commands {
+        let mut shell = tokio::process::Command::new("sh");
+        let shell = shell.current_dir(app.path()).args(["-c", command]);
+        assert!(shell.envs(super::SECRETS).status().await.unwrap().success(), "{command}");
+    }
+    let text = fs::read_to_string(app.path().join(file)).unwrap();
+    for (name, value) in super::SECRETS {
+        assert!(text.contains(&format!("\n{name}={value}\n")), "{text}");
+    }
+    let of_file = format!("\nFILE_SECRETS_STOCK_PASSWORD={}\n", super::SECRET_OF_FILE);
+    assert!(text.contains(&of_file), "{text}");
+    assert!(!run(&app, &make).await.contains("no value"));
+    kustomize(&app.path().join("k8s/overlays/local")).await;
+    // A command whose secret is not set adds nothing.
+    let mut shell = tokio::process::Command::new("sh");
+    let command = "printf 'API_TOKEN=%s\\n' \"${API_TOKEN:?}\" >> k8s/x.env";
+    let shell = shell.current_dir(app.path()).args(["-c", command]).env_remove("API_TOKEN");
+    let shell = shell.stderr(std::process::Stdio::null());
+    assert!(!shell.status().await.unwrap().success());
+    assert_eq!(fs::read_to_string(app.path().join("k8s/x.env")).unwrap_or_default(), "");
 }
 
 #[tokio::test]

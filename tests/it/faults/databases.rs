@@ -88,15 +88,15 @@ async fn a_server_that_refuses_is_503_and_found_again() {
 // Fault (Databases): a server that accepts and says nothing | gives up after the connect time | 503 | nothing
 #[tokio::test]
 async fn a_server_that_says_nothing_is_503_in_bounded_time() {
-    let bench = Bench::new("connect-timeout = \"500ms\"").await;
+    let bench = Bench::new("connect-timeout = \"500ms\"\nacquire-timeout = \"5m\"").await;
     let silent = Damage { stalled: true, ..Damage::default() };
     bench.proxy.set(Plan { down: silent, ..Plan::default() });
     let asked = std::time::Instant::now();
     let reply = bench.ask("/query", "select 1").await;
     println!("a silent server: {} after {:?}", reply.status, asked.elapsed());
     assert_eq!(reply.status, 503, "{}", reply.text());
-    // Much sooner than without the bound.
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    // Without the bound it would be all of the five minutes.
+    assert!(asked.elapsed() < Duration::from_secs(60), "{:?}", asked.elapsed());
     // The page is not taken down with it.
     let ready = client::send(&bench.host.admin, "GET", "/ready", &[], "").await;
     assert_eq!(ready.status, 200);

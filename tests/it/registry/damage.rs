@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wasm_host_tests::proxy::{Damage, Plan, Proxy, Then};
-use wasm_host_tests::upstream::{Step, Upstream};
+use wasm_host_tests::upstream::{Step, Upstream, json};
 
 use super::*;
 
@@ -156,7 +156,7 @@ async fn what_is_no_component_is_told() {
     );
     let (registry, ..) = stocked().await;
     let told_tag = refused(&app(&registry.address, "9")).await;
-    assert!(told_tag.contains(&format!("the registry {0} has no oci://{0}/{REPOSITORY}:9 (manifest unknown); correct the name, or push it", registry.address)), "{told_tag}");
+    assert!(told_tag.contains(&format!("the registry {0} has no oci://{0}/{REPOSITORY}:9 ('manifest unknown'); correct the name, or push it", registry.address)), "{told_tag}");
 }
 
 // Fault (Registries): a registry that does not answer | gives up after its time | - | nothing
@@ -170,6 +170,25 @@ async fn a_registry_that_does_not_answer_is_given_up() {
         refused.contains(&format!("the registry {address} did not answer within 200ms")),
         "{refused}"
     );
+}
+
+// Fault (Registries): a registry whose words command a terminal, or have no end | repeats a line of them, written out | - | nothing
+#[tokio::test]
+async fn a_registrys_words_command_no_terminal() {
+    let words = serde_json::json!("\u{1b}[2J\u{202e}\nwasm-host: all is well ".repeat(500));
+    let reason = serde_json::json!({ "errors": [{ "code": "X", "message": words }] }).to_string();
+    let manifest = serde_json::json!({ "schemaVersion": words }).to_string();
+    for (status, body) in [("404 Not Found", reason), ("200 OK", manifest)] {
+        let loud = Upstream::start(move |_| vec![Step::Send(json(status, &body))]).await;
+        let refused = refused(&app(loud.url.strip_prefix("http://").unwrap(), "1")).await;
+        assert!(!refused.contains(['\u{1b}', '\u{202e}']), "{refused:?}");
+        assert!(refused.len() < 1500, "{refused}");
+        let expected = match status {
+            "200 OK" => "its manifest cannot be read: line 1, column ",
+            _ => "('\\u{1b}[2J\\u{202e}\\nwasm-host: all is well",
+        };
+        assert!(refused.contains(expected), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn a_registry_lets_in_who_is_logged_in() {
     let arguments = ["push", &reference, file.to_str().unwrap(), "--plain-http"];
     let refused_push = told(&nobody.run(&arguments).await, Some(1));
     let unknown = format!(
-        "the registry {address} lets nobody unknown at {address}/{REPOSITORY} (authentication required); log in with `docker \
+        "the registry {address} lets nobody unknown at {address}/{REPOSITORY} ('authentication required'); log in with `docker \
          login {address}`"
     );
     assert!(refused_push.contains(&unknown), "{refused_push}");
@@ -74,7 +74,7 @@ async fn a_credential_helper_is_asked() {
     fs::remove_dir_all(app.path().join(".wasm-host")).unwrap();
     let refused = refused(&app).await;
     let expected = format!(
-        "the credential helper docker-credential-test: the keychain is locked; try `echo {address} | \
+        "the credential helper docker-credential-test: it says 'the keychain is locked'; try `echo {address} | \
          docker-credential-test get`"
     );
     assert!(refused.contains(&expected), "{refused}");
@@ -149,14 +149,23 @@ async fn clear_text_is_spoken_only_where_it_was_asked_for() {
     rewrite(&app, "plain-http = true", "plain-http = false");
     let expected = format!(
         "the registry {address} speaks HTTP without encryption; if it is meant to, write plain-http = true below \
-         [registry.\"{address}\"] in the application file, or give --plain-http"
+         [registry.\"{address}\"] in the application file\n"
     );
     let refused = refused(&app).await;
     assert!(refused.contains(&expected), "{refused}");
+    // These read no application file.
     let file = component("version-one");
-    let reference = format!("{address}/{REPOSITORY}:3");
-    let refused = told(&app.run(&["push", &reference, file.to_str().unwrap()]).await, Some(1));
-    assert!(refused.contains(&expected), "{refused}");
+    let reference = format!("oci://{address}/{REPOSITORY}:1");
+    let expected =
+        "speaks HTTP without encryption; if it is meant to, give --plain-http\n".to_owned();
+    for command in [
+        &["push", &reference, file.to_str().unwrap()][..],
+        &["pull", &reference],
+        &["inspect", &reference],
+    ] {
+        let refused = told(&app.run(command).await, Some(1));
+        assert!(refused.contains(&expected), "{command:?}: {refused}");
+    }
 }
 
 #[tokio::test]
@@ -168,7 +177,7 @@ async fn a_registry_with_an_authority_of_ones_own_is_trusted_when_it_is_named() 
     fs::write(app.path().join("ca.pem"), &authority.pem).unwrap();
     rewrite(&app, "plain-http = true", "plain-http = false");
     let refused_first = refused(&app).await;
-    assert!(refused_first.contains("(manifest unknown)"), "{refused_first}");
+    assert!(refused_first.contains("('manifest unknown')"), "{refused_first}");
     rewrite(&app, "ca = \"ca.pem\"", "");
     let refused = refused(&app).await;
     let expected = format!("the registry {address} cannot be trusted: ");
@@ -177,6 +186,22 @@ async fn a_registry_with_an_authority_of_ones_own_is_trusted_when_it_is_named() 
         refused.contains(&format!("name it with ca = \"FILE.pem\" below [registry.\"{address}\"]")),
         "{refused}"
     );
+    // Commands that read no application file have an option for it.
+    let file = component("version-one");
+    let reference = format!("oci://{address}/{REPOSITORY}:2");
+    let commands: [&[&str]; 3] = [
+        &["push", &reference, file.to_str().unwrap()],
+        &["pull", &reference, "-o", "back.wasm"],
+        &["inspect", &reference],
+    ];
+    for command in commands {
+        let refused = told(&app.run(command).await, Some(1));
+        assert!(refused.contains("name it with --ca FILE.pem\n"), "{command:?}: {refused}");
+        told(&app.run(&[command, &["--ca", "ca.pem"]].concat()).await, Some(0));
+    }
+    let wrong =
+        told(&app.run(&[commands[2], &["--ca", "wasm-host.toml"]].concat()).await, Some(64));
+    assert!(wrong.contains("error: --ca wasm-host.toml: "), "{wrong}");
 }
 
 // Fault (Registries): a registry that sends the host on to a place in clear text | does not follow, and sends no credentials there | - | nothing
@@ -191,7 +216,7 @@ async fn nothing_leads_from_an_encrypted_registry_to_clear_text() {
         ),
         (
             format!("401 x\r\nwww-authenticate: Bearer realm=\"{}/token\"", elsewhere.url),
-            "wants credentials sent without encryption, to 127.0.0.1",
+            "wants credentials sent without encryption, to '127.0.0.1'; ",
         ),
     ] {
         let script = move |_: &str| {
@@ -208,6 +233,25 @@ async fn nothing_leads_from_an_encrypted_registry_to_clear_text() {
         assert!(refused.contains(expected), "{refused}");
         assert!(secure.handshakes() > 0);
     }
+    // Nor does an upload go there.
+    let location = elsewhere.url.clone();
+    let behind = Upstream::start(move |request| {
+        let answer = match request.starts_with("POST ") {
+            true => format!("202 Accepted\r\nlocation: {location}/upload"),
+            false => "404 Not Found".to_owned(),
+        };
+        vec![Step::Send(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n").into_bytes())]
+    })
+    .await;
+    let secure = Secure::start(&authority.sign(&["127.0.0.1"]), &behind.url).await;
+    let app = app(&secure.address, "1");
+    fs::write(app.path().join("ca.pem"), &authority.pem).unwrap();
+    let (reference, file) = (format!("{}/x:1", secure.address), component("version-one"));
+    let push = ["push", &reference, file.to_str().unwrap(), "--ca", "ca.pem"];
+    let refused = told(&app.run(&push).await, Some(1));
+    let expected =
+        "wants the upload sent without encryption, to '127.0.0.1'; if a proxy speaks TLS for it";
+    assert!(refused.contains(expected), "{refused}");
     assert!(elsewhere.requests().is_empty(), "{:?}", elsewhere.requests());
 }
 

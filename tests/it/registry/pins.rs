@@ -1,8 +1,9 @@
 //! What a tag stands for is written down once, and followed until `update`.
 
 use wasm_host_tests::host::component;
-use wasm_host_tests::proxy::{Plan, Proxy};
+use wasm_host_tests::proxy::{Damage, Plan, Proxy};
 use wasm_host_tests::registry::{Registry, skopeo};
+use wasm_host_tests::{eventually, within};
 
 use super::*;
 
@@ -169,7 +170,7 @@ async fn what_is_pinned_and_gone_is_told_with_what_takes_its_place() {
     skopeo(&["delete", "--tls-verify=false", &format!("docker://{address}/{REPOSITORY}:1")]).await;
     let refused = refused(&app).await;
     let expected = format!(
-        "the registry {address} has no oci://{address}/{REPOSITORY}:1@{one} (manifest unknown); what is pinned is gone there; \
+        "the registry {address} has no oci://{address}/{REPOSITORY}:1@{one} ('manifest unknown'); what is pinned is gone there; \
          `wasm-host update` takes what the tag stands for now"
     );
     assert!(refused.contains(&expected), "{refused}");
@@ -203,4 +204,100 @@ async fn pins_that_cannot_be_read_are_told_and_left_alone() {
     let told_update = told(&app.run(&["update"]).await, Some(1));
     assert!(told_update.contains(expected), "{told_update}");
     assert_eq!(pinned(app.path()), merged);
+}
+
+/// An application with a second service, of a registry that the test can cut off.
+async fn with_two_registries(address: &str, tag: &str) -> (App, Proxy) {
+    let proxy = Proxy::start(address).await;
+    let more = format!(
+        "[service.b]\ncomponent = \"oci://{0}/{REPOSITORY}:1\"\nroute = \"/b\"\n\
+         [registry.\"{0}\"]\nplain-http = true\n",
+        proxy.address
+    );
+    (app_with(address, tag, &more), proxy)
+}
+
+/// How many components are kept.
+fn kept(app: &App) -> usize {
+    std::fs::read_dir(app.path().join(".wasm-host/registry")).map_or(0, Iterator::count)
+}
+
+// Fault (Registries): another process pins a reference while one is slow with another | both are in `wasm-host.lock`, the newer pin too | everything | nothing
+#[tokio::test]
+async fn what_another_process_pins_meanwhile_is_not_lost() {
+    let (registry, _, two) = stocked().await;
+    let address = &registry.address;
+    let (app, proxy) = with_two_registries(address, "latest").await;
+    push(&app, address, "one", "latest").await;
+    let down = Damage { stalled: true, ..Damage::default() };
+    proxy.set(Plan { down, ..Plan::default() });
+    let mut checking = app.start(&["check"]);
+    eventually("the component of the first registry", async || (kept(&app) == 1).then_some(()))
+        .await;
+    // It has the old content in mind, and waits for the other registry.
+    push(&app, address, "two", "latest").await;
+    let updated = answer(app.run(&["update", "app"]).await);
+    assert!(updated.contains(&format!("is pinned to {two}")), "{updated}");
+    proxy.heal();
+    let ended = within("the check", checking.wait()).await.unwrap();
+    assert_eq!(ended.code(), Some(0));
+    let lock = pinned(app.path());
+    let of = |reference: &str| {
+        let (_, rest) = lock.split_once(&format!("[component.\"oci://{reference}\"]\n")).unwrap();
+        rest.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(of(&format!("{address}/{REPOSITORY}:latest")), format!("manifest = \"{two}\""));
+    assert!(of(&format!("{}/{REPOSITORY}:1", proxy.address)).starts_with("manifest = "), "{lock}");
+}
+
+// Fault (Registries): one of two registries is away in `update` | changes nothing, and says which; the services of the other one can be updated alone | - | nothing
+#[tokio::test]
+async fn an_update_with_one_registry_away_changes_nothing() {
+    let (registry, one, two) = stocked().await;
+    let address = &registry.address;
+    let (app, proxy) = with_two_registries(address, "latest").await;
+    push(&app, address, "one", "latest").await;
+    answer(app.run(&["update"]).await);
+    push(&app, address, "two", "latest").await;
+    let before = pinned(app.path());
+    proxy.set(Plan { refuse: true, ..Plan::default() });
+    let failed = told(&app.run(&["update"]).await, Some(1));
+    assert!(failed.contains(&format!("the registry {} cannot be", proxy.address)), "{failed}");
+    assert!(failed.contains("wasm-host.lock is as it was"), "{failed}");
+    assert_eq!(pinned(app.path()), before);
+    let updated = answer(app.run(&["update", "app"]).await);
+    assert!(updated.contains(&format!("{one} -> {two}")), "{updated}");
+    assert!(pinned(app.path()).contains(&format!("oci://{}/", proxy.address)));
+}
+
+#[tokio::test]
+async fn two_processes_fill_one_cache_at_the_same_time() {
+    let (registry, one, _) = stocked().await;
+    let app = app(&registry.address, "1");
+    let (first, second) = tokio::join!(app.run(&["check"]), app.run(&["check"]));
+    told(&first, Some(0));
+    told(&second, Some(0));
+    assert_eq!(kept(&app), 1);
+    assert!(pinned(app.path()).contains(&one));
+    let checked = told(&app.run(&["check", "--locked"]).await, Some(0));
+    assert!(!checked.contains("damaged"), "{checked}");
+}
+
+// Fault (Registries): a folder in which `wasm-host.lock` cannot be written | starts, and says so | everything | nothing
+#[tokio::test]
+async fn a_lock_file_that_cannot_be_written_stops_no_start() {
+    let (registry, ..) = stocked().await;
+    let state = tempfile::tempdir().unwrap();
+    let state = format!("[state]\ndir = \"{}\"\n", state.path().join("state").display());
+    // Beside a file that only this process has, nothing can be made, whoever the user is.
+    let app = app_with(&registry.address, "1", &state).before("exec 3<wasm-host.toml");
+    let named = "/proc/self/fd/3";
+    let checked = told(&app.run(&["check", named]).await, Some(0));
+    let expected = "/proc/self/fd/3.lock cannot be written: ";
+    assert!(checked.contains(expected), "{checked}");
+    assert!(checked.contains(": the next start asks for the tags anew"), "{checked}");
+    let host = app.serve_with(&[named]).await;
+    assert!(host.get("/").await.text().starts_with("begin one"));
+    let refused = told(&app.run(&["update", "--app", named]).await, Some(1));
+    assert!(refused.contains(expected), "{refused}");
 }

@@ -218,3 +218,26 @@ async fn a_signature_is_added_to_those_of_others_which_stay_as_they_are() {
     told(&app.run(&["check"]).await, Some(0));
     told(&other.run(&["check"]).await, Some(0));
 }
+
+// Fault (Registries): a component that nobody trusted has signed, in `update` | does not pin it | what is pinned | nothing
+#[tokio::test]
+async fn an_update_pins_only_what_is_signed() {
+    let registry = Registry::start().await;
+    let address = &registry.address;
+    let app = trusting(address, "1").await;
+    let one = push(&app, address, "one", "1").await;
+    let refused = told(&app.run(&["update"]).await, Some(1));
+    let expected =
+        format!("oci://{address}/{REPOSITORY}:1@{one} is not signed, and [trust] wants it to be");
+    assert!(refused.contains(&expected), "{refused}");
+    assert_eq!(pinned(app.path()), "");
+    push_with(&app, address, "one", "1", &["--sign", "release.key"]).await;
+    let updated = answer(app.run(&["update"]).await);
+    assert!(updated.contains(&format!("is pinned to {one}")), "{updated}");
+    // A tag that was moved to something unsigned leaves the pin as it was.
+    let before = pinned(app.path());
+    let two = push(&app, address, "two", "1").await;
+    let refused = told(&app.run(&["update"]).await, Some(1));
+    assert!(refused.contains(&format!("{two} is not signed")), "{refused}");
+    assert_eq!(pinned(app.path()), before);
+}

@@ -1,5 +1,9 @@
 //! A reference in the place of a file, while the host runs.
 
+use futures_util::future::join_all;
+use wasm_host_tests::eventually;
+use wasm_host_tests::upstream::{Step, Upstream};
+
 use super::*;
 
 #[tokio::test]
@@ -54,5 +58,35 @@ async fn a_swap_to_what_a_registry_does_not_have_is_rejected() {
     for body in ["{\"reference\": \"oci://nothing\"}", "{\"reference\": 1}", "{}"] {
         let reply = host.ask("POST", "/services/app/swap", &headers, body).await;
         assert_eq!(reply.status, 400, "{}", reply.text());
+    }
+}
+
+// Fault (Registries): a registry that says nothing, while components of it are swapped in | takes places of other references alone, and says when there are none | uploads | nothing
+#[tokio::test]
+async fn a_slow_registry_takes_no_place_from_uploads() {
+    let silent = Upstream::start(|_| vec![Step::Hold]).await;
+    let address = silent.url.strip_prefix("http://").unwrap();
+    let app = App::new(&format!(
+        "name = \"shop\"\n[service.app]\ncomponent = \"$(version-one)\"\nroute = \"/\"\n\
+         [registry.\"{address}\"]\nplain-http = true\n"
+    ))
+    .env("REGISTRY_AUTH_FILE", "/nonexistent");
+    let host = app.serve().await;
+    let named = serde_json::json!({ "reference": format!("oci://{address}/x:1") }).to_string();
+    let headers = [("content-type", "application/json")];
+    let ask = || host.ask("POST", "/services/app/swap", &headers, named.clone());
+    let rest = async {
+        eventually("all questions", async || (silent.requests().len() == 4).then_some(())).await;
+        let refused = ask().await;
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert!(refused.text().contains("4 components of registries are under way"));
+        let two = std::fs::read(component("version-two")).unwrap();
+        let swapped = host.swap("app", "", two).await;
+        assert_eq!(swapped.status, 200, "{}", swapped.text());
+        assert!(host.get("/").await.text().starts_with("begin two"));
+    };
+    tokio::select! {
+        _ = join_all([(); 4].map(|()| ask())) => panic!("the registry says nothing"),
+        () = rest => {}
     }
 }

@@ -231,3 +231,44 @@ test('the next requests of a service are recorded', async () => {
   await page.getByText('Nothing is being recorded.').waitFor();
   host.assertNoProblems();
 });
+
+test('a page that refreshes waits for an answer that takes longer', async () => {
+  const { fake, page } = host;
+  await page.clock.install();
+  const pages = [
+    ['#/metrics', /^api\/metrics$/],
+    ['#/metrics', /^api\/metrics\/./],
+    ['#/resources/apiservice', /^api\/resources\/apiservice$/],
+    ['#/versions/apiservice', /^api\/resources\/apiservice$/],
+  ];
+  for (const [at, path] of pages) {
+    await host.go('#/console');
+    const before = asked('GET', path).length;
+    const release = fake.hold(path);
+    await host.go(at);
+    const questions = async () => asked('GET', path).length - before;
+    await eventually(page, 'the question', questions, (count) => count === 1);
+    for (let round = 0; round < 3; round += 1) await page.clock.fastForward(15_000);
+    // What is asked on a click comes behind whatever the timers asked.
+    await page.getByRole('button', { name: 'Settings' }).click();
+    await page.keyboard.press('Escape');
+    assert.equal(await questions(), 1, `${at} ${path}`);
+    release();
+    await eventually(
+      page,
+      'the next question',
+      async () => {
+        await page.clock.fastForward(15_000);
+        return questions();
+      },
+      (count) => count > 1,
+    );
+    await eventually(
+      page,
+      'what was asked for',
+      () => page.getByText('Reading…').count(),
+      (count) => count === 0,
+    );
+  }
+  host.assertNoProblems();
+});

@@ -41,6 +41,7 @@ export class FakeControlPlane {
     this.recorder = new Recorder(this.telemetry);
     this.versions = new Versions(this.resources, Math.floor(this.now / 1000));
     this.failures = [];
+    this.holds = [];
     this.requests = [];
     this.server = createServer((request, response) => void this.#handle(request, response));
   }
@@ -69,16 +70,35 @@ export class FakeControlPlane {
     };
   }
 
+  /** Requests whose path matches have no answer until the function that this returns is called. */
+  hold(path) {
+    let release;
+    const released = new Promise((resolve) => {
+      release = resolve;
+    });
+    this.holds.push({ path, released });
+    return release;
+  }
+
   emitTrace(kind) {
     const trace = this.telemetry.make(kind, Date.now() * 1000);
     this.streams.send('traces', [trace.summary]);
     this.streams.send('logs', trace.logs);
-    this.streams.send('unread', trace.logs);
     return trace.summary;
   }
 
   emitLines(lines) {
-    const made = lines.map((line) =>
+    const made = this.#kept(lines);
+    this.streams.send('logs', made);
+  }
+
+  /** Keeps lines, and tells the streams only how many there are, as to a reader that is too slow. */
+  leaveOutLines(lines) {
+    this.streams.leaveOut('logs', this.#kept(lines).length);
+  }
+
+  #kept(lines) {
+    return lines.map((line) =>
       this.telemetry.line({
         time: Date.now() * 1000,
         level: 'info',
@@ -93,13 +113,10 @@ export class FakeControlPlane {
         ...line,
       }),
     );
-    this.streams.send('logs', made);
-    this.streams.send('unread', made);
   }
 
   emitResources(change) {
     change?.(this.resources);
-    this.streams.send('resources', [this.resources]);
   }
 
   async #handle(request, response) {
@@ -115,6 +132,7 @@ export class FakeControlPlane {
       if (path === 'login') return this.#login(url, response);
       if (!/^(api|services)(\/|$)/.test(path)) return await file(path, response);
       this.#guard(request, path);
+      for (const hold of this.holds) if (hold.path.test(path)) await hold.released;
       await this.#answer(request, response, path, url.searchParams);
     } catch (error) {
       if (response.headersSent) return response.destroy();
@@ -155,10 +173,7 @@ export class FakeControlPlane {
       return json(response, { csrf, application: 'aspiring-ollama', version: '0.1.0' });
     if (asked === 'POST api/logout')
       return json(response, {}, { 'set-cookie': `session=; Max-Age=0; Path=${this.prefix}` });
-    if (asked === 'GET api/resources') {
-      if (!follow) return json(response, this.resources);
-      return this.streams.add(response, 'resources', [this.resources], () => true);
-    }
+    if (asked === 'GET api/resources') return json(response, this.resources);
     if (asked === 'GET api/logs') return this.#logs(response, query, follow, now);
     if (asked === 'GET api/traces') return this.#traces(response, query, follow, now);
     if (asked.startsWith('GET api/traces/')) return json(response, this.#trace(id(/^GET api\/traces\/(.+)/)));
@@ -198,9 +213,7 @@ export class FakeControlPlane {
     const wants = wantsLine(query, now);
     const answer = paged(this.telemetry.lines, wants, query);
     if (!follow) return json(response, answer);
-    // What counts the errors that nobody has looked at is open on every page.
-    const kind = query.get('level') === 'error' && query.get('limit') === '100' ? 'unread' : 'logs';
-    this.streams.add(response, kind, answer.items.reverse(), wants);
+    this.streams.add(response, 'logs', answer.items.reverse(), wants);
   }
 
   #traces(response, query, follow, now) {

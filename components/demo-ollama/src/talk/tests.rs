@@ -74,19 +74,28 @@ fn what_it_cannot_do_is_refused() {
         parse(shape, &body).err().map(|refusal| refusal.status)
     };
     assert_eq!(status(Shape::Message, json!({ "think": false, "tools": [], "format": "" })), None);
-    assert_eq!(status(Shape::Message, json!({ "think": true })), Some(400));
-    assert_eq!(status(Shape::Message, json!({ "tools": [{}] })), Some(400));
-    assert_eq!(status(Shape::Message, json!({ "format": "json" })), Some(400));
-    assert_eq!(status(Shape::Response, json!({ "suffix": "x" })), Some(400));
-    assert_eq!(status(Shape::Response, json!({ "keep_alive": "soon" })), Some(400));
-    assert_eq!(status(Shape::Message, json!({ "messages": [5] })), Some(400));
-    assert_eq!(status(Shape::Message, json!({ "messages": [{ "role": "king" }] })), Some(400));
+    assert_eq!(status(Shape::Message, json!({ "think": true })), Some(StatusCode::BAD_REQUEST));
+    assert_eq!(status(Shape::Message, json!({ "tools": [{}] })), Some(StatusCode::BAD_REQUEST));
+    assert_eq!(status(Shape::Message, json!({ "format": "json" })), Some(StatusCode::BAD_REQUEST));
+    assert_eq!(status(Shape::Response, json!({ "suffix": "x" })), Some(StatusCode::BAD_REQUEST));
+    assert_eq!(
+        status(Shape::Response, json!({ "keep_alive": "soon" })),
+        Some(StatusCode::BAD_REQUEST)
+    );
+    assert_eq!(status(Shape::Message, json!({ "messages": [5] })), Some(StatusCode::BAD_REQUEST));
+    assert_eq!(
+        status(Shape::Message, json!({ "messages": [{ "role": "king" }] })),
+        Some(StatusCode::BAD_REQUEST)
+    );
 }
 
 #[test]
 fn models_that_are_not_installed_are_not_found() {
     let unknown = parse(Shape::Response, &json!({ "model": "llama3", "prompt": "hi" }));
-    assert_eq!(unknown.err(), Some(Refusal::new(404, "model 'llama3' not found")));
+    assert_eq!(
+        unknown.err(),
+        Some(Refusal::new(StatusCode::NOT_FOUND, "model 'llama3' not found"))
+    );
     let mut library = Library::new(UNIX_EPOCH);
     assert!(library.delete("demo:tiny", UNIX_EPOCH));
     let fields = Fields::parse(br#"{"model":"demo:tiny"}"#).unwrap();

@@ -413,7 +413,7 @@ listen = "0.0.0.0:8080"
 [service]
 "##,
         r##"wasm-host.toml:3:10: error: [http] and [admin] both listen on 0.0.0.0:8080; give [admin] another port, as in listen = "127.0.0.1:8081"
-wasm-host.toml:3:10: warning: other machines can reach [admin], which asks for no password; listen on 127.0.0.1
+wasm-host.toml:3:10: warning: other machines can reach [admin], and its token goes to it in clear; listen on 127.0.0.1
 wasm-host.toml:4:2: error: no service is declared; add [service.<name>] with component = "<crate or .wasm file>" or static = "<folder>"
 "##,
     );

@@ -239,7 +239,7 @@ internal = true
     assert_eq!(
         warnings(&config),
         r#"wasm-host.toml:3:1: warning: no service uses [postgres.x]; add postgres = "x" to a service, or remove it
-wasm-host.toml:5:10: warning: other machines can reach [admin], which asks for no password; listen on 127.0.0.1
+wasm-host.toml:5:10: warning: other machines can reach [admin], and its token goes to it in clear; listen on 127.0.0.1
 wasm-host.toml:8:1: warning: 'concurrent' is 2000 but the instances have room for 1024; raise 'instances' or 'per-instance', or lower 'concurrent'
 wasm-host.toml:9:31: warning: 'DB_PASSWORD' looks like a secret that stands in the file; take it from the environment with ${NAME} or from a file with ${file:/path}
 wasm-host.toml:10:1: warning: service 'i' is internal and nothing calls it; add services = ["i"] to a service, or remove it"#

@@ -5,19 +5,27 @@ use serde_json::{Map, Value, json};
 use wasm_host_limits::deploy as limits;
 
 use super::{
-    Object, container_security, object, pod_security, quantity, seconds, secret_variable, selector,
-    service_port,
+    Knob, Object, container_security, object, pod_security, quantity, seconds, secret_variable,
+    selector, service_port,
 };
-use crate::{Plan, image};
+use crate::plan::tls_secret;
+use crate::{Plan, image, within};
 
 /// The figure of the host that says how many requests wait, as `/metrics` calls it.
 const QUEUED: &str = "wasm_host_requests_queued";
+
+/// The application file in its ConfigMap, and the name of the Ingress in the pods of the Deployment.
+const APPLICATION_FILE: &str = "/data/wasm-host.toml";
+const LISTED_HOST: &str = "/spec/template/metadata/annotations/wasm-host~1ingress-host";
+
+/// The value of a chart with the name of the Ingress.
+const INGRESS_HOST: &str = "ingress.host";
 
 /// Where its pods tell a Prometheus of older habits that they have figures.
 const SCRAPE: &str = "prometheus.io/scrape";
 
 pub(super) fn objects(plan: &Plan) -> Vec<Object> {
-    let mut all = vec![account(plan), files(plan), secrets(plan), deployment(plan), budget(plan)];
+    let mut all = vec![account(plan), files(plan), deployment(plan), budget(plan)];
     all.extend(services(plan));
     all.extend(scaler(plan));
     all.extend(ingress(plan));
@@ -37,20 +45,34 @@ fn files_name(plan: &Plan) -> String {
 fn files(plan: &Plan) -> Object {
     let data: Map<_, _> =
         plan.mounts.iter().map(|mount| (mount.key.clone(), mount.text.as_str().into())).collect();
-    object(plan, ("v1", "ConfigMap"), files_name(plan), &plan.name, json!({ "data": data }))
+    let mut files =
+        object(plan, ("v1", "ConfigMap"), files_name(plan), &plan.name, json!({ "data": data }));
+    files.knobs.extend(listed_host(plan).map(|(_, around)| Knob {
+        pointer: APPLICATION_FILE,
+        value: INGRESS_HOST,
+        around: Some(around),
+    }));
+    files
 }
 
-/// Without data: what is applied names no key, so that it never empties one that was filled.
-fn secrets(plan: &Plan) -> Object {
-    let keys: Vec<_> = plan.all_secrets().into_iter().map(|secret| secret.name).collect();
-    let mut secret =
-        object(plan, ("v1", "Secret"), plan.secret_name(), &plan.name, json!({ "type": "Opaque" }));
-    put_metadata(&mut secret.body, "annotations", json!({ "wasm-host/keys": keys.join(",") }));
-    secret
+/// The name of the Ingress with the application file around it, where that lists names and would not answer another one.
+fn listed_host(plan: &Plan) -> Option<(&str, (String, String))> {
+    let host = plan.deploy.ingress_host.as_deref()?;
+    Some((host, within::around_host(&plan.mounts.first()?.text, host)?))
 }
 
 fn deployment(plan: &Plan) -> Object {
     let deploy = &plan.deploy;
+    let mut annotations = json!({
+        "wasm-host/files-sha256": plan.digest(),
+        SCRAPE: "true",
+        "prometheus.io/port": image::PROBES_PORT.to_string(),
+    });
+    let listed = listed_host(plan);
+    if let Some((host, _)) = listed {
+        // A chart puts another one into the application file, and new pods read it.
+        put(&mut annotations, "wasm-host/ingress-host", host);
+    }
     let mut spec = json!({
         "revisionHistoryLimit": 3,
         "selector": { "matchLabels": selector(plan, &plan.name) },
@@ -59,19 +81,19 @@ fn deployment(plan: &Plan) -> Object {
         "template": {
             "metadata": {
                 "labels": super::labels(plan, &plan.name),
-                "annotations": {
-                    "wasm-host/files-sha256": plan.digest(),
-                    SCRAPE: "true",
-                    "prometheus.io/port": image::PROBES_PORT.to_string(),
-                },
+                "annotations": annotations,
             },
             "spec": pod(plan),
         },
     });
     let object = |spec: Value| {
         let rest = json!({ "spec": spec });
-        object(plan, ("apps/v1", "Deployment"), &plan.name, &plan.name, rest)
-            .knob("/spec/template/spec/containers/0/image", "image")
+        let made = object(plan, ("apps/v1", "Deployment"), &plan.name, &plan.name, rest)
+            .knob("/spec/template/spec/containers/0/image", "image");
+        match listed {
+            Some(_) => made.knob(LISTED_HOST, INGRESS_HOST),
+            None => made,
+        }
     };
     if deploy.limits.replicas_max.is_some() {
         // Their number is the scaler's, and applying the file again does not change it.
@@ -91,7 +113,7 @@ fn pod(plan: &Plan) -> Value {
         }),
     ];
     if plan.tls.is_some() {
-        let secret = json!({ "secretName": format!("{}-tls", plan.name) });
+        let secret = json!({ "secretName": tls_secret(&plan.name) });
         volumes.push(json!({ "name": "tls", "secret": secret }));
     }
     json!({
@@ -247,7 +269,15 @@ fn ingress(plan: &Plan) -> Option<Object> {
     }
     let rest = json!({ "spec": spec });
     let mut made = object(plan, ("networking.k8s.io/v1", "Ingress"), &plan.name, &plan.name, rest)
-        .knob("/spec/rules/0/host", "ingress.host");
+        .knob("/spec/rules/0/host", INGRESS_HOST);
+    if deploy.ingress_class.is_some() {
+        made = made.knob("/spec/ingressClassName", "ingress.className");
+    }
+    if deploy.ingress_tls.is_some() {
+        made = made
+            .knob("/spec/tls/0/hosts/0", INGRESS_HOST)
+            .knob("/spec/tls/0/secretName", "ingress.tlsSecret");
+    }
     made.wanted_by = Some("ingress.enabled");
     Some(made)
 }

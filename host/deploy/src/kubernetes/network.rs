@@ -22,8 +22,10 @@ const PRIVATE_V4: [&str; 6] = [
 ];
 const PRIVATE_V6: [&str; 3] = ["::1/128", "fc00::/7", "fe80::/10"];
 
-/// Where a cache of names on each node listens.
-const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
+const DNS: u16 = 53;
+
+/// Behind port 53 of OpenShift's Service for names: policies are about the ports of pods.
+const DNS_IN_PODS: u16 = 5353;
 
 const HTTPS: u16 = 443;
 
@@ -35,7 +37,12 @@ pub(super) fn objects(plan: &Plan) -> Vec<Object> {
     for models in &plan.models {
         // Models are pulled from a registry outside.
         let registry = json!({ "to": public(), "ports": [tcp(HTTPS)] });
-        all.push(policy(plan, &models.name, from_host(plan, 11_434), vec![dns(), registry]));
+        all.push(policy(
+            plan,
+            &models.name,
+            from_host(plan, 11_434),
+            dns().into_iter().chain([registry]).collect(),
+        ));
     }
     all
 }
@@ -63,7 +70,7 @@ fn host_ingress(plan: &Plan) -> Vec<Value> {
 }
 
 fn host_egress(plan: &Plan) -> Vec<Value> {
-    let mut rules = vec![dns()];
+    let mut rules = Vec::from(dns());
     let databases = plan.databases.iter().map(|database| (&database.name, 5432));
     let models = plan.models.iter().map(|models| (&models.name, 11_434));
     for (name, port) in databases.chain(models) {
@@ -85,14 +92,14 @@ fn from_host(plan: &Plan, port: u16) -> Vec<Value> {
     vec![json!({ "from": from, "ports": [tcp(port)] })]
 }
 
-fn dns() -> Value {
-    json!({
-        "to": [
-            { "namespaceSelector": in_namespace("kube-system") },
-            { "ipBlock": { "cidr": NODE_LOCAL_DNS } },
-        ],
-        "ports": [{ "protocol": "UDP", "port": 53 }, { "protocol": "TCP", "port": 53 }],
-    })
+/// Clusters have their servers for names in namespaces, on nodes and at addresses of their choice. This opens no way that a
+/// server for names would not be.
+fn dns() -> [Value; 2] {
+    let ports = |port: u16| json!([{ "protocol": "UDP", "port": port }, { "protocol": "TCP", "port": port }]);
+    [
+        json!({ "ports": ports(DNS) }),
+        json!({ "to": [{ "namespaceSelector": {} }], "ports": ports(DNS_IN_PODS) }),
+    ]
 }
 
 fn public() -> Value {

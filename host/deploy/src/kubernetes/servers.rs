@@ -11,8 +11,14 @@ use super::{
 use crate::Plan;
 use crate::plan::Database;
 
-/// The user of Debian's image of Postgres.
+/// The users of the images of Postgres: of Debian's, and of Alpine's, whose tags say so. A server does not start as one that
+/// its image has not.
 const POSTGRES_USER: u32 = 999;
+const POSTGRES_USER_OF_ALPINE: u32 = 70;
+
+pub(crate) fn postgres_user(image: &str) -> u32 {
+    if image.contains("alpine") { POSTGRES_USER_OF_ALPINE } else { POSTGRES_USER }
+}
 
 /// Any that is not root: Ollama's image has no other.
 const OLLAMA_USER: u32 = 1000;
@@ -22,10 +28,11 @@ const ROLE_SCRIPT: &str = "10-role.sh";
 pub(super) fn objects(plan: &Plan) -> Vec<Object> {
     let databases = plan.databases.iter().flat_map(|database| {
         let component = &database.name;
+        let user = postgres_user(&plan.deploy.postgres_image);
         let data = json!({ "data": { ROLE_SCRIPT: role_script() } });
         [
             object(plan, ("v1", "ConfigMap"), scripts_name(database), component, data),
-            set(plan, component, postgres(plan, database), database.storage_bytes, POSTGRES_USER),
+            set(plan, component, postgres(plan, database), database.storage_bytes, user),
             service(plan, component, service_port("postgres", 5432, None)),
         ]
     });
@@ -152,8 +159,8 @@ fn postgres(plan: &Plan, database: &Database) -> Server {
 pub(crate) fn role_script() -> &'static str {
     r#"# The server's own script reads this one as a part of itself, so nothing is set that would stay.
 psql --set ON_ERROR_STOP=1 --no-psqlrc --quiet --username "$POSTGRES_USER" --dbname postgres <<'SQL'
-\getenv role ROLE
-\getenv password ROLE_PASSWORD
+\set role `printenv ROLE`
+\set password `printenv ROLE_PASSWORD`
 create role :"role" login password :'password';
 create database :"role";
 revoke all on database :"role" from public;

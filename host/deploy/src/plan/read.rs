@@ -1,5 +1,6 @@
 //! From the text of an application file to a plan, with all that stands in its way.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml_edit::DocumentMut;
@@ -22,9 +23,18 @@ pub struct Input<'a> {
     pub folder: &'a Path,
     /// Instead of `image` of `[deploy]`.
     pub image: Option<&'a str>,
-    /// It is to run on a machine as it is, without containers, so that nothing has to be carried over.
-    pub as_it_is: bool,
+    pub place: Place,
     pub read: &'a ReadFile<'a>,
+}
+
+/// Where an application is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Cluster,
+    /// In containers of one machine, or of a tool that says itself where they are.
+    Containers,
+    /// On a machine as it is, without containers, so that nothing has to be carried over.
+    Machine,
 }
 
 /// All that is in the way, and what is worth telling.
@@ -96,6 +106,7 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
         },
     });
     let mut secrets: Vec<_> = secrets.collect();
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for database in &backends.databases {
         for name in [&database.password, &database.admin_password] {
             if values.contains_key(name) {
@@ -105,26 +116,52 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
                 );
                 problems.error(message, "give the other one another name");
             }
+            if let Some(other) = owners.insert(name, &database.resource) {
+                let own = &database.resource;
+                let message = format!(
+                    "[postgres.{other}] and [postgres.{own}] would both have the password ${{{name}}}"
+                );
+                problems.error(message, "rename one of them");
+            }
         }
         secrets.push(SecretKey { name: database.password.clone(), origin: Origin::Made });
     }
     secrets.sort();
-    let tls = tls(&config, &mut document, &mut problems);
+    let mut tls = tls(&config, &mut document);
+    let mut deploy = config.deploy.clone();
+    let namespace = deploy.namespace.clone().unwrap_or_else(|| config.name.clone());
+    if tls.is_some() && input.place == Place::Cluster {
+        if deploy.ingress_host.is_some() {
+            // Controllers speak HTTP to what is behind them unless each is told otherwise in words of its own.
+            tls = None;
+            within::without_tls(&mut document);
+        }
+        let secret = deploy.ingress_tls.take().unwrap_or_else(|| tls_secret(&config.name));
+        problems.warning(format!(
+            "TLS {}: kubectl create secret tls {secret} -n {namespace} --cert=CERTIFICATE --key=KEY",
+            match &deploy.ingress_host {
+                Some(host) => format!("ends at the Ingress of {host}, which takes certificate and key of a Secret"),
+                None => "takes certificate and key of a Secret, for which pods wait".to_owned(),
+            }
+        ));
+        deploy.ingress_tls = deploy.ingress_host.is_some().then_some(secret);
+    }
     sources(&config, &mut document, &mut problems);
     let mut carried = Files::new(input.folder, input.read);
     scripts_and_authorities(&mut document, &config.resources, &mut carried, &mut problems);
-    let hosts = config.deploy.ingress_host.iter().cloned();
+    let hosts = deploy.ingress_host.iter().cloned();
     let hosts: Vec<_> = hosts.chain(services.iter().map(|service| service.name.clone())).collect();
     within::change(&mut document, &backends.found, &hosts, tls.is_some());
     let mounts = carried.with(&mut problems, document.to_string());
     // What is in the way of containers is not in the way of a machine.
-    let problems = if input.as_it_is { Problems::default() } else { problems };
+    let problems = if input.place == Place::Machine { Problems::default() } else { problems };
     told(input.file, &problems.errors)?;
-    let image = input.image.map(str::to_owned).or_else(|| config.deploy.image.clone());
+    let image = input.image.map(str::to_owned).or_else(|| deploy.image.clone());
     let limits = &config.limits;
     Ok(Plan {
         image: image.unwrap_or_else(|| format!("{}:local", config.name)),
-        namespace: config.deploy.namespace.clone().unwrap_or_else(|| config.name.clone()),
+        owns_namespace: deploy.namespace.is_none() && !is_of_every_cluster(&config.name),
+        namespace,
         mounts,
         secrets,
         services,
@@ -135,13 +172,30 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
             0 => crate::image::HTTP_PORT,
             port => port,
         },
+        has_privileged_port: has_privileged_port(&config),
         tls,
         drain: config.http.limits.drain,
         memory_bytes: limits.memory_bytes + limits.compile_memory_bytes + limits::HOST_OWN_BYTES,
         warnings: problems.warnings,
-        deploy: config.deploy,
+        deploy,
         name: config.name,
     })
+}
+
+fn has_privileged_port(config: &Config) -> bool {
+    /// The first one that a process without privileges may listen on, as Linux has it by itself.
+    const UNPRIVILEGED: u16 = 1024;
+    let listen = [Some(&config.http.listen), Some(&config.admin), config.probes.as_ref()];
+    listen.into_iter().flatten().any(|listen| (1..UNPRIVILEGED).contains(&listen.port))
+}
+
+/// The Secret with certificate and key, in a form that all of Kubernetes knows.
+pub(crate) fn tls_secret(application: &str) -> String {
+    format!("{application}-tls")
+}
+
+fn is_of_every_cluster(namespace: &str) -> bool {
+    namespace == "default" || namespace.starts_with("kube-")
 }
 
 /// What the application file's own reader says of a text that is no TOML.
@@ -183,18 +237,11 @@ fn services(config: &Config, problems: &mut Problems) -> Vec<Endpoint> {
     all
 }
 
-fn tls(config: &Config, document: &mut DocumentMut, problems: &mut Problems) -> Option<Tls> {
+fn tls(config: &Config, document: &mut DocumentMut) -> Option<Tls> {
     config.http.tls.as_ref()?;
     let mut path = |key| {
         let written = document::text_at(document, &["http", "tls"], key).unwrap_or_default();
-        let path = below(&written);
-        if path.is_none() {
-            problems.warning(format!(
-                "'{key}' of [http] tls, {written}, is not below the folder of the application file: in a container \
-                 it is the Secret's"
-            ));
-        }
-        path.unwrap_or(written)
+        below(&written).unwrap_or(written)
     };
     Some(Tls { certificate: path("certificate"), key: path("key") })
 }

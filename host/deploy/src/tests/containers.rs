@@ -112,6 +112,24 @@ fn every_secret_is_known_by_its_name_and_where_it_comes_from() {
     assert!(plan.all_secrets().iter().any(|secret| secret.name == "POSTGRES_CART_ADMIN_PASSWORD"));
 }
 
+/// Servers run as the user that their image has.
+#[test]
+fn postgres_runs_as_the_user_of_its_image() {
+    for (image, user) in
+        [("postgres:17", 999), ("r.example/postgres:17.6-alpine3.22@sha256:ab", 70)]
+    {
+        let text = RICH.replace("[deploy]\n", &format!("[deploy]\npostgres-image = \"{image}\"\n"));
+        let plan = Application::new().plan(&text);
+        let set = object(&plan, "StatefulSet", "postgres-cart");
+        let security = at(&set, "/spec/template/spec/securityContext");
+        for key in ["runAsUser", "runAsGroup", "fsGroup"] {
+            assert_eq!(security[key], user, "{image}");
+        }
+        let compose = crate::compose::text(&plan, "");
+        assert!(compose.contains(&format!("user: \"{user}:{user}\"")), "{compose}");
+    }
+}
+
 #[test]
 fn the_environment_of_who_deploys_is_in_nothing() {
     // `OLLAMA_HOST` says where a model server is on this machine, and files are the same on every one.
@@ -124,12 +142,7 @@ fn the_environment_of_who_deploys_is_in_nothing() {
 #[test]
 fn certificates_come_from_a_secret_of_their_own() {
     let application = Application::new();
-    let tls = "[http]\nlisten = \"127.0.0.1:8443\"\ntls = { certificate = \"cert.pem\", key = \"key.pem\" }\n";
-    let key = rcgen();
-    fs::write(application.path().join("cert.pem"), &key.0).unwrap();
-    fs::write(application.path().join("key.pem"), &key.1).unwrap();
-    let text = format!("name = \"x\"\n{tls}[service.a]\ncomponent = \"a.wasm\"\n");
-    let plan = application.plan(&text);
+    let plan = application.plan(&with_tls(&application));
     assert!(
         plan.mounts[0]
             .text
@@ -143,6 +156,57 @@ fn certificates_come_from_a_secret_of_their_own() {
     // Nothing of the key is carried along.
     let all = format!("{plan:?}{:?}", kubernetes::objects(&plan));
     assert!(!all.contains("PRIVATE"), "{all}");
+}
+
+/// An application file with `tls`, and the files that it names.
+fn with_tls(application: &Application) -> String {
+    let tls = "[http]\nlisten = \"127.0.0.1:8443\"\nhosts = ['x.example']\n\
+               tls = { certificate = \"tls/cert.pem\", key = \"./tls/key.pem\" }\n";
+    let key = rcgen();
+    fs::create_dir(application.path().join("tls")).unwrap();
+    fs::write(application.path().join("tls/cert.pem"), &key.0).unwrap();
+    fs::write(application.path().join("tls/key.pem"), &key.1).unwrap();
+    format!("name = \"x\"\n{tls}[service.a]\ncomponent = \"a.wasm\"\n")
+}
+
+/// Controllers speak HTTP to what is behind an Ingress.
+#[test]
+fn tls_ends_at_the_ingress_with_the_same_certificate() {
+    let application = Application::new();
+    let text = with_tls(&application) + "[deploy]\ningress-host = \"x.example\"\n";
+    let plan = application.plan(&text);
+    assert!(!plan.mounts[0].text.contains("tls"), "{}", plan.mounts[0].text);
+    config(&application, &plan, &[]);
+    let deployment = object(&plan, "Deployment", "x").to_string();
+    assert!(!deployment.contains("tls"), "{deployment}");
+    assert_eq!(at(&object(&plan, "Service", "x"), "/spec/ports/0/appProtocol"), "http");
+    let ingress = object(&plan, "Ingress", "x");
+    let expected = serde_json::json!([{ "hosts": ["x.example"], "secretName": "x-tls" }]);
+    assert_eq!(at(&ingress, "/spec/tls"), &expected);
+    assert_eq!(
+        plan.warnings,
+        [
+            "TLS ends at the Ingress of x.example, which takes certificate and key of a Secret: kubectl create secret tls \
+          x-tls -n x --cert=CERTIFICATE --key=KEY"
+        ]
+    );
+    // Elsewhere there is no Ingress.
+    let plan = application.read_for(&text, Place::Containers).unwrap();
+    assert!(plan.mounts[0].text.contains("/tls/tls.crt"), "{}", plan.mounts[0].text);
+}
+
+#[test]
+fn certificate_and_key_are_mounted_from_where_they_are() {
+    let application = Application::new();
+    let plan = application.read_for(&with_tls(&application), Place::Containers).unwrap();
+    for (folder, expected) in
+        [("", "./tls/key.pem"), ("shop", "./shop/tls/key.pem"), ("../shop", "../shop/tls/key.pem")]
+    {
+        let compose = crate::compose::text(&plan, folder);
+        assert!(compose.contains(&format!("source: \"{expected}\"")), "{compose}");
+        let manifest = &crate::manifest::files(&plan, folder)[0].text;
+        assert!(manifest.contains(&format!("\"source\": \"{expected}\"")), "{manifest}");
+    }
 }
 
 /// A certificate and its key.

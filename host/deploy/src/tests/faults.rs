@@ -10,10 +10,14 @@ use crate::{compose, helm, kustomize, manifest, systemd};
 
 /// All text that is made of a plan.
 fn everything(plan: &Plan) -> String {
-    let files =
-        [kustomize::files(plan), helm::files(plan), manifest::files(plan), systemd::files(plan)];
+    let files = [
+        kustomize::files(plan),
+        helm::files(plan),
+        manifest::files(plan, ""),
+        systemd::files(plan),
+    ];
     let texts: Vec<_> = files.concat().into_iter().map(|file| file.text).collect();
-    texts.concat() + &compose::text(plan)
+    texts.concat() + &compose::text(plan, "")
 }
 
 fn pod(plan: &Plan) -> Value {
@@ -94,9 +98,9 @@ fn servers_keep_their_data_and_are_waited_for() {
         }
     }
     let arguments = at(&pod(&plan), "/containers/0/args").to_string();
-    assert!(arguments.contains(r#""--wait","300s""#), "{arguments}");
+    assert!(arguments.contains(r#""--wait","1200s""#), "{arguments}");
     // Compose: the wait for health is not weakened to one for the start.
-    let compose = compose::text(&plan);
+    let compose = compose::text(&plan, "");
     assert!(
         compose.contains("depends_on:\n      postgres-cart:\n        condition: service_healthy"),
         "{compose}"
@@ -127,10 +131,8 @@ fn secrets_are_references_by_name_and_nothing_else() {
             entry["value"].is_null() && entry["valueFrom"]["secretKeyRef"]["optional"].is_null()
         );
     }
-    let secret = object(&plan, "Secret", "shop-secrets");
-    assert!(secret["data"].is_null() && secret["stringData"].is_null(), "{secret:#}");
     // Inputs of the manifest have no values.
-    let manifest: Value = serde_json::from_str(&manifest::files(&plan)[0].text).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest::files(&plan, "")[0].text).unwrap();
     let token = at(&manifest, "/resources/api-token");
     assert_eq!(
         token,
@@ -144,6 +146,46 @@ fn secrets_are_references_by_name_and_nothing_else() {
     assert!(!all.contains(crate::placeholders::UNKNOWN), "{all}");
     let arguments = at(&pod(&plan), "/containers/0/args").to_string();
     assert!(!arguments.contains('$'), "{arguments}");
+}
+
+/// An object without data would take away what an overlay with data has set before, and one with empty values what the
+/// user has filled.
+#[test]
+fn nothing_that_is_applied_empties_a_secret() {
+    let plan = Application::new().plan(RICH);
+    assert!(kubernetes::objects(&plan).iter().all(|object| object.kind != "Secret"));
+    let made = kustomize::missing_secrets(&plan, "", |_| Some("made".to_owned()));
+    // A name alone is an empty value for kubectl where the environment has none.
+    let set: Vec<_> = made.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(set, ["POSTGRES_CART_ADMIN_PASSWORD=made", "POSTGRES_CART_PASSWORD=made"]);
+    for name in ["API_TOKEN", "FILE_SECRETS_STOCK_PASSWORD", "ORDERS_DB", "OTLP_KEY"] {
+        assert!(
+            made.contains(&format!("\n#{name}=\n")) || made.starts_with(&format!("#{name}=\n"))
+        );
+    }
+    // What is there, filled or not, is not asked for again.
+    assert_eq!(kustomize::missing_secrets(&plan, &made, |_| Some("again".to_owned())), "");
+    // What a cluster has is not made a second time.
+    let kept = kustomize::missing_secrets(&plan, "", |_| None);
+    assert!(kept.lines().all(|line| line.starts_with('#')), "{kept}");
+    let example = helm::files(&plan).into_iter().find(|file| file.path == "secrets.env.example");
+    assert!(example.unwrap().text.lines().all(|line| line.starts_with('#')));
+}
+
+/// A namespace that others use is neither labelled nor taken away with the application.
+#[test]
+fn a_namespace_is_made_only_for_an_application_alone() {
+    let application = Application::new();
+    let of = |name: &str, deploy: &str| {
+        let text = format!("name = \"{name}\"\n{deploy}[service.a]\ncomponent = 'a.wasm'\n");
+        kubernetes::namespace(&application.plan(&text)).map(|object| object.body)
+    };
+    assert!(of("x", "[deploy]\nnamespace = \"shops\"\n").is_none());
+    assert!(of("default", "").is_none() && of("kube-public", "").is_none());
+    let own = of("x", "").unwrap();
+    assert_eq!(at(&own, "/metadata/name"), "x");
+    // Refused pods would be those of others, too.
+    assert!(!own.to_string().contains("enforce"), "{own}");
 }
 
 /// The committed password of the sample.
@@ -272,7 +314,8 @@ fn what_may_be_reached_is_what_the_file_grants() {
         "anywhere 443",     // [ollama.gpu], by name
         "anywhere 5432",    // [postgres.orders], whose address is a secret
         "fd00::/16 81",
-        "names 53",
+        "anywhere 53",
+        "names 5353",
         "postgres-cart 5432",
         "small 11434",
     ];
@@ -291,7 +334,7 @@ fn what_may_be_reached_is_what_the_file_grants() {
 #[test]
 fn bindings_say_all_that_a_tool_needs() {
     let plan = Application::new().plan(RICH);
-    let manifest: Value = serde_json::from_str(&manifest::files(&plan)[0].text).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest::files(&plan, "")[0].text).unwrap();
     let binding = at(&manifest, "/resources/shop/bindings/http");
     assert_eq!(
         binding,
@@ -313,7 +356,7 @@ fn bindings_say_all_that_a_tool_needs() {
     tables.reverse();
     let other = format!("{first}\n[{}", tables.join("\n["));
     let other = Application::new().plan(&other);
-    let other: Value = serde_json::from_str(&manifest::files(&other)[0].text).unwrap();
+    let other: Value = serde_json::from_str(&manifest::files(&other, "")[0].text).unwrap();
     assert_eq!(manifest["resources"], other["resources"]);
 }
 
@@ -322,7 +365,7 @@ fn bindings_say_all_that_a_tool_needs() {
 #[test]
 fn the_manifest_has_the_shape_of_its_schema() {
     let plan = Application::new().plan(RICH);
-    let manifest: Value = serde_json::from_str(&manifest::files(&plan)[0].text).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest::files(&plan, "")[0].text).unwrap();
     assert_eq!(manifest["$schema"], "https://json.schemastore.org/aspire-8.0.json");
     let resources = manifest["resources"].as_object().unwrap();
     for (name, resource) in resources {
@@ -380,6 +423,48 @@ fn the_manifest_has_the_shape_of_its_schema() {
             }
         }
     }
+}
+
+/// Aspire's publisher mounts what is not there, and its Postgres makes the application its administrator.
+#[test]
+fn all_that_the_manifest_mounts_is_written_with_it() {
+    let plan = Application::new().plan(RICH);
+    let files = manifest::files(&plan, "");
+    let manifest: Value = serde_json::from_str(&files[0].text).unwrap();
+    let mut mounted = BTreeSet::new();
+    for resource in manifest["resources"].as_object().unwrap().values() {
+        for mount in resource["bindMounts"].as_array().into_iter().flatten() {
+            mounted.insert(mount["source"].as_str().unwrap().to_owned());
+        }
+    }
+    let written: BTreeSet<_> = files[1..].iter().map(|file| file.path.clone()).collect();
+    assert_eq!(mounted, written);
+    assert_eq!(written.len(), 6);
+    let env = at(&manifest, "/resources/postgres-cart/env");
+    assert!(env["POSTGRES_USER"].is_null(), "{env}");
+    assert_eq!(env["POSTGRES_PASSWORD"], "{postgres-cart-admin-password.value}");
+    assert_eq!(env["ROLE_PASSWORD"], "{postgres-cart-password.value}");
+}
+
+/// A chart whose Ingress has another name leads to a host that answers to it, with a certificate for it.
+#[test]
+fn the_name_of_the_ingress_is_everywhere_the_value_of_the_chart() {
+    let plan = Application::new().plan(RICH);
+    let files = helm::files(&plan);
+    let text = |path: &str| &files.iter().find(|file| file.path == path).unwrap().text;
+    assert_eq!(
+        text("templates/ingress-shop.yaml").matches("{{ .Values.ingress.host | toJson }}").count(),
+        2
+    );
+    let hosts = r#"hosts = ["{{ .Values.ingress.host }}", "shop", "cart""#;
+    assert!(text("templates/configmap-shop-files.yaml").contains(hosts));
+    let pods = "wasm-host/ingress-host: {{ .Values.ingress.host | toJson }}";
+    assert!(text("templates/deployment-shop.yaml").contains(pods));
+    assert!(text("values.yaml").contains("host: shop.example"), "{}", text("values.yaml"));
+    // Where all names are answered, nothing has to be told.
+    let open = Application::new().plan(&RICH.replace("hosts = [\"shop.example\"]\n", ""));
+    let pods = object(&open, "Deployment", "shop").to_string();
+    assert!(!pods.contains("ingress-host"), "{pods}");
 }
 
 #[test]

@@ -83,6 +83,31 @@ fn a_secret_address_is_no_reason_to_stop_and_is_told() {
     assert_eq!(of_it.count(), 1, "{:?}", plan.warnings);
 }
 
+/// `a` has an administrator with the password that the role of `a-admin` has.
+#[test]
+fn two_databases_with_one_password_are_refused() {
+    let text =
+        "name = \"shop\"\n[postgres.a]\n[postgres.a-admin]\n[service.one]\ncomponent = 'a.wasm'\n";
+    let told = Application::new().read(text).unwrap_err();
+    let expected = "[postgres.a] and [postgres.a-admin] would both have the password ${POSTGRES_A_ADMIN_PASSWORD}; rename \
+                    one of them";
+    assert!(told.contains(expected) && told.lines().count() == 1, "{told}");
+}
+
+/// What differs in capitals, or is a resource with `_` for `-`, is one name to a tool that takes neither.
+#[test]
+fn each_secret_has_a_parameter_of_its_own() {
+    let text = "name = \"shop\"\n[ollama.api-key]\n[service.one]\ncomponent = 'a.wasm'\nenvironment = { A = \"${API_KEY}\", \
+                B = \"${api_key}\", C = \"${API_KEY_SECRET}\" }\n";
+    let plan = Application::new().plan(text);
+    let files = crate::manifest::files(&plan, "");
+    let manifest: Value = serde_json::from_str(&files[0].text).unwrap();
+    let env = at(&manifest, "/resources/shop/env").as_object().unwrap();
+    let names: std::collections::BTreeSet<_> = env.values().map(Value::to_string).collect();
+    assert_eq!(names.len(), 3, "{env:?}");
+    assert_eq!(at(&manifest, "/resources/api-key/type"), "container.v0");
+}
+
 #[test]
 fn a_config_map_has_an_end() {
     let application = Application::new();
@@ -111,12 +136,18 @@ fn what_is_in_the_way_of_containers_is_not_in_the_way_of_a_machine() {
                 [service.one-]\ncomponent = 'a.wasm'\npostgres = \"a\"\n";
     let application = Application::new();
     assert_eq!(application.read(text).unwrap_err().lines().count(), 2);
-    let plan = application.read_for(text, true).unwrap();
+    let plan = application.read_for(text, Place::Machine).unwrap();
     let files = crate::systemd::files(&plan);
     let unit = &files[0].text;
     assert!(unit.contains("TimeoutStopSec=30s") && !unit.contains("ExecReload"), "{unit}");
     // The host, and one server of its own, which is in the same group.
     assert!(unit.contains(&format!("MemoryMax={}", 6656_u64 * 1024 * 1024 + (1 << 30))), "{unit}");
+    assert!(unit.contains("\nCapabilityBoundingSet=\nAmbientCapabilities=\n"), "{unit}");
+    let low = text.replace("[postgres.own]", "[http]\nlisten = \"0.0.0.0:443\"\n[postgres.own]");
+    let low = application.read_for(&low, Place::Machine).unwrap();
+    let may_bind =
+        "\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
+    assert!(crate::systemd::files(&low)[0].text.contains(may_bind));
     assert_eq!(files[1].path, "shop.env.example");
     assert!(files[1].text.ends_with("\nPW=\n"), "{}", files[1].text);
 }

@@ -1,11 +1,13 @@
 //! Versions over HTTP: what was asked for, and what came of it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use http::{Request, Response, StatusCode, header};
 use serde::Deserialize;
+use tokio::sync::SemaphorePermit;
 use wasmtime_wasi_http::WasiBody;
 
 use super::{Admin, body, json, malformed};
@@ -59,13 +61,10 @@ impl Admin {
         let cause = asked.cause.unwrap_or_else(|| CAUSE.to_string());
         // Before the body: nothing is uploaded for a service that is not there.
         self.swaps.history(service).map_err(|error| self.failure(error))?;
-        let Ok(_place) = self.uploads.try_acquire() else {
-            return Err(Failure::new(
-                Kind::Busy,
-                format!("{} uploads are under way; try again in a moment.", limits::ADMIN_UPLOADS),
-            ));
+        let Ok(place) = self.uploads.try_acquire() else {
+            return Err(busy(format_args!("{} uploads are under way", limits::ADMIN_UPLOADS)));
         };
-        let component = self.component(request).await?;
+        let (component, _place) = self.component(request, place).await?;
         let request = swap::Request { cause, canary };
         let outcome = self.swaps.swap(service, component, request).await;
         self.outcome(outcome)
@@ -90,26 +89,35 @@ impl Admin {
         Ok(json(StatusCode::OK, &drained))
     }
 
-    /// The component of a request; an error of it is a verdict, not a failure of the request.
-    async fn component(
-        &self,
+    /// The component of a request; an error of it is a verdict, not a failure of the request. With it comes the place
+    /// that it takes until all is over: what registries have takes none from uploads, however slow they are.
+    async fn component<'a>(
+        &'a self,
         request: Request<Arriving>,
-    ) -> Result<Result<ComponentFile>, Failure> {
+        place: SemaphorePermit<'a>,
+    ) -> Result<(Result<ComponentFile>, SemaphorePermit<'a>), Failure> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         match kind.to_ascii_lowercase().as_str() {
             "application/wasm" | "application/octet-stream" => {
                 let bytes = body::read(request.into_body(), limits::COMPONENT_FILE_BYTES).await?;
-                Ok(digested(bytes, PathBuf::from(UPLOAD)).await)
+                Ok((digested(bytes, PathBuf::from(UPLOAD)).await, place))
             }
             "application/json" => {
                 let text = body::read(request.into_body(), limits::ADMIN_JSON_BYTES).await?;
                 match named(&text)? {
-                    Named::File { path } => Ok(ComponentFile::read(&path).await),
+                    Named::File { path } => Ok((ComponentFile::read(&path).await, place)),
                     Named::Registry { reference } => {
                         let reference = Reference::parse(&reference);
                         let reference = reference.map_err(|it| malformed(it.to_string()))?;
-                        Ok(self.pulled(&reference).await)
+                        drop(place);
+                        let Ok(place) = self.pulls.try_acquire() else {
+                            return Err(busy(format_args!(
+                                "{} components of registries are under way",
+                                limits::ADMIN_PULLS
+                            )));
+                        };
+                        Ok((self.pulled(&reference).await, place))
                     }
                 }
             }
@@ -155,6 +163,10 @@ impl Admin {
         };
         Failure::new(kind, error.to_string())
     }
+}
+
+fn busy(what: fmt::Arguments<'_>) -> Failure {
+    Failure::new(Kind::Busy, format!("{what}; try again in a moment."))
 }
 
 /// The digest of a large file takes a while.

@@ -1,16 +1,18 @@
 //! Docker's credential helpers: programs that keep what `docker login` was told.
 
+use std::io::ErrorKind;
 use std::process::Stdio;
 
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
-use wasm_host_limits::oci::{HELPER_BYTES, HELPER_TIMEOUT, REASON_CHARACTERS};
+use wasm_host_limits::oci::{HELPER_BYTES, HELPER_TIMEOUT};
+use wasm_host_settings::diagnostic::quoted;
 use wasm_host_settings::secret::Secret;
 
 use super::{Credentials, TOKEN_USER};
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 
 /// What helpers say of a server that they do not know, all in these words.
 const UNKNOWN: &str = "credentials not found";
@@ -25,26 +27,32 @@ struct Answer {
 /// Ask `docker-credential-NAME` for a server.
 pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credentials>, OciError> {
     let program = format!("docker-credential-{name}");
-    let wrong = |what: &str| {
-        OciError::new(Kind::Local, format!("the credential helper {program}: {what}"))
-            .hint(format!("try `echo {server} | {program} get`"))
-    };
+    let error =
+        |what: &str| OciError::new(Kind::Local, format!("the credential helper {program}: {what}"));
+    let wrong = |what: &str| error(what).hint(format!("try `echo {server} | {program} get`"));
     // Part of a file name, and nothing else.
     if name.is_empty()
         || name.contains(|it: char| !it.is_ascii_alphanumeric() && !"-_.".contains(it))
     {
-        return Err(OciError::new(Kind::Local, format!("{name:?} is no credential helper")));
+        let message = format!("{} is no credential helper", quoted(name));
+        return Err(OciError::new(Kind::Local, message)
+            .hint("correct credHelpers or credsStore, where your logins are: it is the end of a program's name, as in pass"));
     }
     let asked = timeout(HELPER_TIMEOUT, run(Command::new(&program), server)).await;
     let (answer, succeeded) = asked
         .map_err(|_| wrong(&format!("no answer within {HELPER_TIMEOUT:?}")))?
-        .map_err(|error| wrong(&error.to_string()))?;
+        .map_err(|it| match it.kind() {
+            ErrorKind::NotFound => error("it is not on the PATH").hint(
+                "install it, or take it out of credHelpers and credsStore, where your logins are",
+            ),
+            _ => wrong(&it.to_string()),
+        })?;
     if !succeeded {
-        let said = String::from_utf8_lossy(&answer);
-        if said.contains(UNKNOWN) {
+        let words = String::from_utf8_lossy(&answer);
+        if words.contains(UNKNOWN) {
             return Ok(None);
         }
-        return Err(wrong(&said.trim().chars().take(REASON_CHARACTERS).collect::<String>()));
+        return Err(wrong(&format!("it says {}", said(&words))));
     }
     if answer.len() as u64 > HELPER_BYTES {
         return Err(wrong(&format!("its answer has more than {HELPER_BYTES} bytes")));
@@ -107,17 +115,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_helper_is_told() {
         let told = ask("../evil", "x").await.unwrap_err().to_string();
-        assert_eq!(told, "\"../evil\" is no credential helper");
+        assert!(
+            told.starts_with("'../evil' is no credential helper; correct credHelpers"),
+            "{told}"
+        );
         let told = ask("that-is-not-installed", "registry.example").await.unwrap_err().to_string();
         assert!(
             told.starts_with(
-                "the credential helper docker-credential-that-is-not-installed: No such file"
-            ),
-            "{told}"
-        );
-        assert!(
-            told.ends_with(
-                "try `echo registry.example | docker-credential-that-is-not-installed get`"
+                "the credential helper docker-credential-that-is-not-installed: it is not on the PATH; install it"
             ),
             "{told}"
         );

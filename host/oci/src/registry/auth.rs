@@ -10,7 +10,7 @@ use wasm_host_settings::secret::Secret;
 
 use super::{Registry, failure};
 use crate::credentials::Credentials;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::reference::Reference;
 use wasm_host_limits::oci::ANSWER_BYTES;
 
@@ -110,14 +110,17 @@ impl Registry {
         known: Option<Credentials>,
     ) -> Result<Option<Authorization>, OciError> {
         let host = &self.host;
-        let refused = |message: String| OciError::new(Kind::Refused, message);
+        let refused = |message: String| {
+            OciError::new(Kind::Refused, message)
+                .hint("correct the host, if it is no registry, or tell whoever runs it")
+        };
         let realm = Url::parse(realm).map_err(|_| {
             refused(format!("the registry {host} names no usable server of tokens"))
         })?;
         if realm.scheme() != "https" && !(self.plain_http && realm.scheme() == "http") {
             let message = format!(
                 "the registry {host} wants credentials sent without encryption, to {}",
-                realm.host_str().unwrap_or_default()
+                said(realm.host_str().unwrap_or_default())
             );
             return Err(refused(message));
         }

@@ -6,9 +6,10 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::Registry;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::reference::Reference;
-use wasm_host_limits::oci::{CONNECT_TIMEOUT, REASON_CHARACTERS};
+use crate::settings::Hints;
+use wasm_host_limits::oci::CONNECT_TIMEOUT;
 
 /// How registries say what is wrong.
 #[derive(Deserialize)]
@@ -44,17 +45,25 @@ impl Registry {
                     Kind::Refused,
                     format!("the registry {host} speaks HTTP without encryption"),
                 )
-                .hint(format!(
-                    "if it is meant to, write plain-http = true below [registry.\"{host}\"] in the application file, or give \
-                     --plain-http"
-                )),
+                .hint(match self.hints {
+                    Hints::File => format!(
+                        "if it is meant to, write plain-http = true below [registry.\"{host}\"] in the application file"
+                    ),
+                    Hints::Options => "if it is meant to, give --plain-http".to_owned(),
+                }),
                 error => OciError::new(
                     Kind::Refused,
-                    format!("the registry {host} cannot be trusted: {error}"),
+                    // It may have names of the certificate in it.
+                    format!("the registry {host} cannot be trusted: {}", said(&error.to_string())),
                 )
-                .hint(format!(
-                    "if its authority is one of your own, name it with ca = \"FILE.pem\" below [registry.\"{host}\"]"
-                )),
+                .hint(match self.hints {
+                    Hints::File => format!(
+                        "if its authority is one of your own, name it with ca = \"FILE.pem\" below [registry.\"{host}\"]"
+                    ),
+                    Hints::Options => {
+                        "if its authority is one of your own, name it with --ca FILE.pem".to_owned()
+                    }
+                }),
             };
         }
         if !error.is_connect() {
@@ -63,7 +72,7 @@ impl Registry {
         if error.is_timeout() {
             return away(&format!("no connection within {CONNECT_TIMEOUT:?}"));
         }
-        away(&deepest(&error))
+        away(&said(&deepest(&error)))
     }
 
     /// Why it does not give what was asked for, or does not take it.
@@ -74,8 +83,8 @@ impl Registry {
         what: &str,
     ) -> OciError {
         let (host, status) = (&self.host, response.status());
-        let said = self.reason(response).await;
-        let said = said_by(&said).map(|said| format!(" ({said})")).unwrap_or_default();
+        let reason = self.reason(response).await;
+        let said = said_by(&reason).map(|said| format!(" ({said})")).unwrap_or_default();
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let place = reference.place();
@@ -112,13 +121,12 @@ impl Registry {
     }
 }
 
-/// Words of a registry, as much as fits into a line.
+/// Words of a registry, as messages repeat them.
 pub(super) fn said_by(body: &[u8]) -> Option<String> {
     let Reasons { errors } = serde_json::from_slice(body).ok()?;
     let Reason { code, message } = errors.into_iter().next()?;
-    let said = if message.is_empty() { code } else { message };
-    let said: String = said.chars().take(REASON_CHARACTERS).collect();
-    (!said.is_empty()).then_some(said)
+    let words = if message.is_empty() { code } else { message };
+    (!words.is_empty()).then(|| said(&words))
 }
 
 /// What TLS has to say of it.
@@ -148,17 +156,22 @@ fn deepest(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wasm_host_limits::oci::REASON_BYTES;
+
     use super::*;
 
     #[test]
-    fn a_registrys_words_are_bounded() {
+    fn a_registrys_words_are_bounded_and_command_no_terminal() {
         let said = |text: &str| said_by(text.as_bytes());
         let one = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
-        assert_eq!(said(one).as_deref(), Some("authentication required"));
-        assert_eq!(said(r#"{"errors":[{"code":"DENIED"}]}"#).as_deref(), Some("DENIED"));
+        assert_eq!(said(one).as_deref(), Some("'authentication required'"));
+        assert_eq!(said(r#"{"errors":[{"code":"DENIED"}]}"#).as_deref(), Some("'DENIED'"));
         assert_eq!(said("<html>"), None);
         assert_eq!(said(r#"{"errors":[]}"#), None);
+        assert_eq!(said(r#"{"errors":[{"message":""}]}"#), None);
         let long = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "é".repeat(1000));
-        assert_eq!(said(&long).unwrap().chars().count(), REASON_CHARACTERS);
+        assert_eq!(said(&long).unwrap().len(), REASON_BYTES + "''…".len());
+        let loud = r#"{"errors":[{"message":"\u001b[2J\nwasm-host: ok \u202e"}]}"#;
+        assert_eq!(said(loud).unwrap(), r"'\u{1b}[2J\nwasm-host: ok \u{202e}'");
     }
 }

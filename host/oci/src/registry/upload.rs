@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode, Url};
+use tokio::task::spawn_blocking;
 
 use super::{Registry, Scope};
 use crate::digest::ContentDigest;
-use crate::error::{Kind, OciError};
+use crate::error::{Kind, OciError, said};
 use crate::reference::Reference;
 use wasm_host_limits::oci::UPLOAD_TIMEOUT;
 
@@ -18,7 +19,13 @@ impl Registry {
         blob: impl Into<Bytes>,
     ) -> Result<ContentDigest, OciError> {
         let blob = blob.into();
-        let digest = ContentDigest::of(&blob);
+        // The digest of a large one takes a while.
+        let digested = spawn_blocking({
+            let blob = blob.clone();
+            move || ContentDigest::of(&blob)
+        });
+        let digest =
+            digested.await.map_err(|error| OciError::new(Kind::Local, error.to_string()))?;
         if self.has_blob(reference, digest).await? {
             return Ok(digest);
         }
@@ -83,15 +90,26 @@ impl Registry {
 
     /// Where an upload goes on. It may be elsewhere, but never without encryption where that is expected.
     fn location(&self, begun: &Response) -> Result<Url, OciError> {
+        let host = &self.host;
+        let refused =
+            |message: String, hint: &str| OciError::new(Kind::Refused, message).hint(hint);
         let location = begun.headers().get(LOCATION).and_then(|place| place.to_str().ok());
         let place = location.and_then(|place| begun.url().join(place).ok());
-        let place = place.filter(|place| match place.scheme() {
-            "https" => true,
-            scheme => self.plain_http && scheme == "http",
-        });
-        place.ok_or_else(|| {
-            let message = format!("the registry {} does not say where an upload goes", self.host);
-            OciError::new(Kind::Refused, message)
-        })
+        let place = place.ok_or_else(|| {
+            let message = format!("the registry {host} does not say where an upload goes");
+            refused(message, "correct the host, if it is no registry, or tell whoever runs it")
+        })?;
+        match place.scheme() {
+            "https" => Ok(place),
+            "http" if self.plain_http => Ok(place),
+            _ => Err(refused(
+                format!(
+                    "the registry {host} wants the upload sent without encryption, to {}",
+                    said(place.host_str().unwrap_or_default())
+                ),
+                "if a proxy speaks TLS for it, that must set X-Forwarded-Proto: https, or the registry be told its \
+                 address (http.host in its configuration)",
+            )),
+        }
     }
 }

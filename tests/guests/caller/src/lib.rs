@@ -2,69 +2,38 @@
 //! milliseconds that the headers `x-connect`, `x-first-byte` and `x-between-bytes` give. The
 //! request's body goes with it. Not told, it asks the URL that its environment has under `PEER`.
 
-use wasm_host_guest::bindings::wasi::http::{client, types};
-use wasm_host_guest::bindings::{wit_future, wit_stream};
-use wasm_host_guest::{Request, Response, Service, service};
+use std::time::Duration;
 
-struct Caller;
+use replies::{header, text, unread};
+use wasm_host_guest::client::{Timeouts, send};
+use wasm_host_guest::{Bytes, Method, Request, Response, http, service};
 
-impl Service for Caller {
-    async fn handle(request: Request) -> Response {
-        let peer = || std::env::var("PEER").unwrap_or_default();
-        let url = request.query.clone().unwrap_or_else(peer);
-        let wait = |name: &str| {
-            let milliseconds: u64 = request.header(name)?.parse().ok()?;
-            Some(milliseconds * 1_000_000)
-        };
-        let options = types::RequestOptions::new();
-        let set = [
-            options.set_connect_timeout(wait("x-connect")),
-            options.set_first_byte_timeout(wait("x-first-byte")),
-            options.set_between_bytes_timeout(wait("x-between-bytes")),
-        ];
-        if set.iter().any(Result::is_err) {
-            return Response::text(500, "the options cannot be set\n");
-        }
-        let body = match request.body(1024 * 1024).await {
-            Ok(body) => body,
-            Err(error) => return error.into_response(),
-        };
-        send(&url, body, options).await
-    }
-}
-
-async fn send(url: &str, body: Vec<u8>, options: types::RequestOptions) -> Response {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let scheme = match scheme {
-        "https" => types::Scheme::Https,
-        _ => types::Scheme::Http,
+async fn serve(request: Request) -> Response {
+    let peer = || std::env::var("PEER").unwrap_or_default();
+    let url = request.uri().query().map(str::to_owned).unwrap_or_else(peer);
+    let wait = |name: &str| Some(Duration::from_millis(header(&request, name)?.parse().ok()?));
+    let timeouts = Timeouts {
+        connect: wait("x-connect"),
+        first_byte: wait("x-first-byte"),
+        between_bytes: wait("x-between-bytes"),
     };
-    let (end, trailers) = wit_future::new(|| Ok(None));
-    // Without it the body would not end before the answer is there.
-    drop(end);
-    let has_body = !body.is_empty();
-    let contents = has_body.then(|| {
-        let (mut writer, reader) = wit_stream::new();
-        wit_bindgen::spawn_local(async move {
-            writer.write_all(body).await;
-        });
-        reader
-    });
-    let (request, _sent) =
-        types::Request::new(types::Fields::new(), contents, trailers, Some(options));
-    let method = if has_body { types::Method::Post } else { types::Method::Get };
-    let valid = request.set_method(&method).is_ok()
-        && request.set_scheme(Some(&scheme)).is_ok()
-        && request.set_authority(Some(authority)).is_ok()
-        && request.set_path_with_query(Some(&format!("/{path}"))).is_ok();
-    if !valid {
-        return Response::text(400, "no URL\n");
-    }
-    match client::send(request).await {
-        Ok(response) => Response::passed(response),
-        Err(error) => Response::text(502, format!("{error:?}\n")),
+    match request.into_body().bytes(1024 * 1024).await {
+        Ok(body) => ask(&url, body, timeouts).await,
+        Err(error) => unread(error),
     }
 }
 
-service!(Caller);
+async fn ask(url: &str, body: Bytes, timeouts: Timeouts) -> Response {
+    let method = if body.is_empty() { Method::GET } else { Method::POST };
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let request = http::Request::builder().method(method).uri(url).extension(timeouts).body(body);
+    match request {
+        Ok(request) => match send(request).await {
+            Ok(response) => response,
+            Err(error) => text(502, format!("{error:?}\n")),
+        },
+        Err(_) => text(400, "no URL\n"),
+    }
+}
+
+service!(serve);

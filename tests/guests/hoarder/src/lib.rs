@@ -4,12 +4,13 @@ mod together;
 
 use std::cell::RefCell;
 
+use replies::text;
 use wasm_host_guest::bindings::wasi::http::types::{self, Fields};
+use wasm_host_guest::bindings::wasm_host::ollama::inference::{self, GenerateRequest};
 use wasm_host_guest::bindings::{wit_future, wit_stream};
-use wasm_host_guest::ollama::inference::{self, GenerateRequest};
 use wasm_host_guest::postgres::client;
 use wasm_host_guest::postgres::types::{Scalar, Value};
-use wasm_host_guest::{Request, Response, Service, service};
+use wasm_host_guest::{Request, Response, service};
 
 use together::together;
 
@@ -21,74 +22,70 @@ thread_local! {
     static REQUESTS: RefCell<Vec<types::Request>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Hoarder;
-
-impl Service for Hoarder {
-    async fn handle(request: Request) -> Response {
-        let query = request.query.as_deref().unwrap_or_default();
-        let mut numbers = query.split(',').map(|number| number.parse().unwrap_or(1));
-        let (count, mebibytes) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
-        match request.path.as_str() {
-            "/header-sets" => {
-                for _ in 0..count {
-                    let set = header_set();
-                    SETS.with_borrow_mut(|sets| sets.push(set));
-                }
-                Response::text(200, "kept\n")
-            }
-            // Copies share what they have until they are changed.
-            "/header-copies" => {
+async fn serve(request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let mut numbers = query.split(',').map(|number| number.parse().unwrap_or(1));
+    let (count, mebibytes) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
+    match request.uri().path() {
+        "/header-sets" => {
+            for _ in 0..count {
                 let set = header_set();
-                for _ in 0..count {
-                    let copy = set.clone();
-                    let _ = copy.append("x-more", b"1");
-                    SETS.with_borrow_mut(|sets| sets.push(copy));
-                }
-                Response::text(200, "kept\n")
+                SETS.with_borrow_mut(|sets| sets.push(set));
             }
-            // The same, in what carries them.
-            "/requests" => {
-                for _ in 0..count {
-                    let (_, trailers) = wit_future::new(|| Ok(None));
-                    let (request, _) = types::Request::new(header_set(), None, trailers, None);
-                    REQUESTS.with_borrow_mut(|requests| requests.push(request));
-                }
-                Response::text(200, "kept\n")
-            }
-            "/executes" => told(together(count, || execute(mebibytes)).await),
-            "/short-executes" => told(together(count, short_execute).await),
-            "/rows" => {
-                let statement = format!("select repeat('x', {})", mebibytes * MIB);
-                told(together(count, || read_rows(statement.clone())).await)
-            }
-            "/exceptions" => told(together(count, || say("exception", mebibytes)).await),
-            "/notices" => told(together(count, || say("notice", mebibytes)).await),
-            "/generates" => told(together(count, || generate(mebibytes)).await),
-            // One after the other, each another one: what is kept of them is what counts.
-            "/statements" => {
-                let mut ended = Vec::new();
-                for number in 0..count {
-                    let statement = format!("select {number} -- {}", "x".repeat(mebibytes * MIB));
-                    ended.push(match client::execute(statement, Vec::new()).await {
-                        Ok(_) => "done".to_owned(),
-                        Err(error) => format!("{error:?}"),
-                    });
-                }
-                told(ended)
-            }
-            "/random" => {
-                let bytes = wasm_host_guest::bindings::wasi::random::random::get_random_bytes(
-                    (mebibytes * MIB) as u64,
-                );
-                Response::text(200, format!("{}\n", bytes.len()))
-            }
-            "/streams" => {
-                let streams: Vec<_> = (0..count).map(|_| wit_stream::new::<u8>()).collect();
-                Response::text(200, format!("{}\n", streams.len()))
-            }
-            "/" => Response::text(200, "fine\n"),
-            _ => Response::text(404, "hoard what?\n"),
+            text(200, "kept\n")
         }
+        // Copies share what they have until they are changed.
+        "/header-copies" => {
+            let set = header_set();
+            for _ in 0..count {
+                let copy = set.clone();
+                let _ = copy.append("x-more", b"1");
+                SETS.with_borrow_mut(|sets| sets.push(copy));
+            }
+            text(200, "kept\n")
+        }
+        // The same, in what carries them.
+        "/requests" => {
+            for _ in 0..count {
+                let (_, trailers) = wit_future::new(|| Ok(None));
+                let (request, _) = types::Request::new(header_set(), None, trailers, None);
+                REQUESTS.with_borrow_mut(|requests| requests.push(request));
+            }
+            text(200, "kept\n")
+        }
+        "/executes" => told(together(count, || execute(mebibytes)).await),
+        "/short-executes" => told(together(count, short_execute).await),
+        "/rows" => {
+            let statement = format!("select repeat('x', {})", mebibytes * MIB);
+            told(together(count, || read_rows(statement.clone())).await)
+        }
+        "/exceptions" => told(together(count, || say("exception", mebibytes)).await),
+        "/notices" => told(together(count, || say("notice", mebibytes)).await),
+        "/generates" => told(together(count, || generate(mebibytes)).await),
+        // One after the other, each another one: what is kept of them is what counts.
+        "/statements" => {
+            let mut ended = Vec::new();
+            for number in 0..count {
+                let statement = format!("select {number} -- {}", "x".repeat(mebibytes * MIB));
+                ended.push(match client::execute(statement, Vec::new()).await {
+                    Ok(_) => "done".to_owned(),
+                    Err(error) => format!("{error:?}"),
+                });
+            }
+            told(ended)
+        }
+        "/random" => {
+            let bytes = wasm_host_guest::bindings::wasi::random::random::get_random_bytes(
+                (mebibytes * MIB) as u64,
+            );
+            text(200, format!("{}\n", bytes.len()))
+        }
+        "/streams" => {
+            let streams: Vec<_> = (0..count).map(|_| wit_stream::new::<u8>()).collect();
+            text(200, format!("{}\n", streams.len()))
+        }
+        "/" => text(200, "fine\n"),
+        _ => text(404, "hoard what?\n"),
     }
 }
 
@@ -156,7 +153,7 @@ fn told(mut ended: Vec<String>) -> Response {
         let way = same.first()?;
         Some(format!("{} {way}\n", same.len()))
     });
-    Response::text(200, lines.collect::<String>())
+    text(200, lines.collect::<String>())
 }
 
-service!(Hoarder);
+service!(serve);

@@ -1,64 +1,60 @@
 //! A component that holds on to what its client no longer wants: the host must let go for it.
 
+use replies::{stream, text};
 use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
-use wasm_host_guest::ollama::inference::{self, ChatRequest, Message};
+use wasm_host_guest::bindings::wasm_host::ollama::inference::{self, ChatRequest, Message};
 use wasm_host_guest::postgres::client;
 use wasm_host_guest::postgres::types::{Scalar, Value};
-use wasm_host_guest::{Request, Response, Service, service};
+use wasm_host_guest::{Request, Response, service};
 
 /// In nanoseconds.
 const HOUR: u64 = 3600 * 1_000_000_000;
 
-struct Holder;
-
-impl Service for Holder {
-    async fn handle(request: Request) -> Response {
-        match request.path.as_str() {
-            "/chat" => hold_a_chat().await,
-            "/hang" => hang_with_a_chat().await,
-            "/whole-chat" => whole_chat().await,
-            // Answers, and goes on in a task that nobody waits for.
-            "/forget-chat" => {
-                wit_bindgen::spawn_local(async {
-                    let Ok((mut items, done)) = inference::chat(chat()).await else { return };
-                    let _ = items.next().await;
-                    let _ = done.await;
-                });
-                Response::text(200, "answered\n")
-            }
-            "/sleep" => match client::execute("select pg_sleep(600)".to_string(), Vec::new()).await
-            {
-                Ok(_) => Response::text(200, "slept\n"),
-                Err(error) => Response::text(500, format!("{error:?}\n")),
-            },
-            "/sleeping" => sleeping().await,
-            // Answers, and keeps a transaction in which nothing happens.
-            "/transaction" => {
-                let Ok(transaction) = client::begin().await else {
-                    return Response::text(502, "not begun\n");
-                };
-                let written = transaction.execute("select 1".to_string(), Vec::new()).await;
-                Response::stream(200, "text/plain", |mut body| async move {
-                    let _ = body.write(format!("{written:?}").into_bytes()).await;
-                    monotonic_clock::wait_for(HOUR).await;
-                    drop(transaction);
-                    Ok(())
-                })
-            }
-            "/begin" => {
-                // A transaction by hand, left open: it must not become the next request's.
-                let begun = client::execute("begin".to_string(), Vec::new()).await;
-                Response::text(200, format!("{begun:?}\n"))
-            }
-            "/old-transactions" => {
-                one_value(
-                    "select count(*) from pg_stat_activity where datname = current_database() \
-                     and xact_start < clock_timestamp() - interval '200 milliseconds'",
-                )
-                .await
-            }
-            _ => Response::text(404, "hold what?\n"),
+async fn serve(request: Request) -> Response {
+    match request.uri().path() {
+        "/chat" => hold_a_chat().await,
+        "/hang" => hang_with_a_chat().await,
+        "/whole-chat" => whole_chat().await,
+        // Answers, and goes on in a task that nobody waits for.
+        "/forget-chat" => {
+            wit_bindgen::spawn_local(async {
+                let Ok((mut items, done)) = inference::chat(chat()).await else { return };
+                let _ = items.next().await;
+                let _ = done.await;
+            });
+            text(200, "answered\n")
         }
+        "/sleep" => match client::execute("select pg_sleep(600)".to_string(), Vec::new()).await {
+            Ok(_) => text(200, "slept\n"),
+            Err(error) => text(500, format!("{error:?}\n")),
+        },
+        "/sleeping" => sleeping().await,
+        // Answers, and keeps a transaction in which nothing happens.
+        "/transaction" => {
+            let Ok(transaction) = client::begin().await else {
+                return text(502, "not begun\n");
+            };
+            let written = transaction.execute("select 1".to_string(), Vec::new()).await;
+            stream(200, "text/plain", |mut body| async move {
+                let _ = body.write(format!("{written:?}").into_bytes()).await;
+                monotonic_clock::wait_for(HOUR).await;
+                drop(transaction);
+                Ok(())
+            })
+        }
+        "/begin" => {
+            // A transaction by hand, left open: it must not become the next request's.
+            let begun = client::execute("begin".to_string(), Vec::new()).await;
+            text(200, format!("{begun:?}\n"))
+        }
+        "/old-transactions" => {
+            one_value(
+                "select count(*) from pg_stat_activity where datname = current_database() \
+                 and xact_start < clock_timestamp() - interval '200 milliseconds'",
+            )
+            .await
+        }
+        _ => text(404, "hold what?\n"),
     }
 }
 
@@ -71,10 +67,10 @@ fn chat() -> ChatRequest {
 async fn hold_a_chat() -> Response {
     let (mut items, done) = match inference::chat(chat()).await {
         Ok(started) => started,
-        Err(error) => return Response::text(502, format!("{error:?}\n")),
+        Err(error) => return text(502, format!("{error:?}\n")),
     };
     let first = items.next().await;
-    Response::stream(200, "text/plain", |mut body| async move {
+    stream(200, "text/plain", |mut body| async move {
         let text = first.map(|event| event.content).unwrap_or_default();
         let _ = body.write(text.into_bytes()).await;
         let ended = done.await;
@@ -88,10 +84,10 @@ async fn hold_a_chat() -> Response {
 async fn hang_with_a_chat() -> Response {
     let (mut items, done) = match inference::chat(chat()).await {
         Ok(started) => started,
-        Err(error) => return Response::text(502, format!("{error:?}\n")),
+        Err(error) => return text(502, format!("{error:?}\n")),
     };
     let first = items.next().await;
-    Response::stream(200, "text/plain", |mut body| async move {
+    stream(200, "text/plain", |mut body| async move {
         let text = first.map(|event| event.content).unwrap_or_default();
         let _ = body.write(text.into_bytes()).await;
         monotonic_clock::wait_for(HOUR).await;
@@ -104,9 +100,9 @@ async fn hang_with_a_chat() -> Response {
 async fn whole_chat() -> Response {
     let (mut items, done) = match inference::chat(chat()).await {
         Ok(started) => started,
-        Err(error) => return Response::text(502, format!("{error:?}\n")),
+        Err(error) => return text(502, format!("{error:?}\n")),
     };
-    Response::stream(200, "text/plain", |mut body| async move {
+    stream(200, "text/plain", |mut body| async move {
         while let Some(item) = items.next().await {
             let _ = body.write(item.content.into_bytes()).await;
         }
@@ -131,7 +127,7 @@ async fn one_value(statement: &str) -> Response {
     let (_columns, mut batches, done) = match client::query(statement.to_string(), Vec::new()).await
     {
         Ok(started) => started,
-        Err(error) => return Response::text(500, format!("{error:?}\n")),
+        Err(error) => return text(500, format!("{error:?}\n")),
     };
     let first = batches
         .next()
@@ -141,9 +137,9 @@ async fn one_value(statement: &str) -> Response {
     drop(batches);
     let _ = done.await;
     match first {
-        Some(Value::Scalar(Scalar::Int64(count))) => Response::text(200, count.to_string()),
-        other => Response::text(500, format!("{other:?}\n")),
+        Some(Value::Scalar(Scalar::Int64(count))) => text(200, count.to_string()),
+        other => text(500, format!("{other:?}\n")),
     }
 }
 
-service!(Holder);
+service!(serve);

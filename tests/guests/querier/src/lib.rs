@@ -1,43 +1,41 @@
 //! A component that runs the statement in the request's body and answers with the first column of
 //! its rows. How it went shows as a client of a real service would see it.
 
+use replies::{stream, text, unread};
 use wasm_host_guest::postgres::client;
 use wasm_host_guest::postgres::types::{Error, Scalar, Value};
-use wasm_host_guest::{Request, Response, Service, service};
+use wasm_host_guest::{IntoResponse, Request, Response, header, service};
 
-struct Querier;
-
-impl Service for Querier {
-    async fn handle(request: Request) -> Response {
-        let statement = match request.body(64 * 1024).await {
-            Ok(body) => String::from_utf8_lossy(&body).into_owned(),
-            Err(error) => return error.into_response(),
-        };
-        let (_columns, mut batches, done) = match client::query(statement, Vec::new()).await {
-            Ok(begun) => begun,
-            Err(error) => return failed(&error),
-        };
-        Response::stream(200, "text/plain", |mut body| async move {
-            while let Some(rows) = batches.next().await {
-                let lines: String = rows.iter().map(|row| line(row)).collect();
-                if body.write(lines.into_bytes()).await.is_err() {
-                    return Ok(());
-                }
+async fn serve(request: Request) -> Response {
+    let statement = match request.into_body().bytes(64 * 1024).await {
+        Ok(body) => String::from_utf8_lossy(&body).into_owned(),
+        Err(error) => return unread(error),
+    };
+    let (_columns, mut batches, done) = match client::query(statement, Vec::new()).await {
+        Ok(begun) => begun,
+        Err(error) => return failed(&error),
+    };
+    stream(200, "text/plain", |mut body| async move {
+        while let Some(rows) = batches.next().await {
+            let lines: String = rows.iter().map(|row| line(row)).collect();
+            if body.write(lines.into_bytes()).await.is_err() {
+                return Ok(());
             }
-            match done.await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(format!("{error:?}")),
-            }
-        })
-    }
+        }
+        match done.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("{error:?}")),
+        }
+    })
 }
 
 fn failed(error: &Error) -> Response {
     match error {
         Error::Unavailable(_) | Error::Busy(_) | Error::TimedOut(_) => {
-            Response::text(503, format!("{error:?}\n")).header("retry-after", "1")
+            let answer = text(503, format!("{error:?}\n"));
+            ([(header::RETRY_AFTER, "1")], answer).into_response()
         }
-        _ => Response::text(500, format!("{error:?}\n")),
+        _ => text(500, format!("{error:?}\n")),
     }
 }
 
@@ -49,4 +47,4 @@ fn line(row: &[Value]) -> String {
     }
 }
 
-service!(Querier);
+service!(serve);

@@ -1,35 +1,33 @@
 //! A component that hands SQL and chats to its backends as a test says, and tells exactly how each ended.
 
-use wasm_host_guest::ollama::inference::{self, ChatRequest, Message};
+use replies::{stream, text};
+use wasm_host_guest::bindings::wasm_host::ollama::inference::{self, ChatRequest, Message};
 use wasm_host_guest::postgres::client;
 use wasm_host_guest::postgres::types::{Error, Scalar, Value};
-use wasm_host_guest::{Request, Response, Service, service};
+use wasm_host_guest::{Request, Response, service};
 
-struct Querier;
-
-impl Service for Querier {
-    async fn handle(request: Request) -> Response {
-        let path = request.path.clone();
-        if path == "/chat" {
-            return chat().await;
-        }
-        let sql = match request.body(64 * 1024).await.map(String::from_utf8) {
+async fn serve(request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    if path == "/chat" {
+        return chat().await;
+    }
+    let sql =
+        match request.into_body().bytes(64 * 1024).await.map(|sql| String::from_utf8(sql.into())) {
             Ok(Ok(sql)) => sql,
-            _ => return Response::text(400, "not a statement\n"),
+            _ => return text(400, "not a statement\n"),
         };
-        match path.as_str() {
-            "/query" => query(sql).await,
-            "/execute" => match client::execute(sql, Vec::new()).await {
-                Ok(count) => Response::text(200, format!("{count}\n")),
-                Err(error) => failed(&error),
-            },
-            // One statement per line, in one transaction.
-            "/transaction" => match transaction(&sql).await {
-                Ok(()) => Response::text(200, "committed\n"),
-                Err(error) => failed(&error),
-            },
-            _ => Response::text(404, "ask for what?\n"),
-        }
+    match path.as_str() {
+        "/query" => query(sql).await,
+        "/execute" => match client::execute(sql, Vec::new()).await {
+            Ok(count) => text(200, format!("{count}\n")),
+            Err(error) => failed(&error),
+        },
+        // One statement per line, in one transaction.
+        "/transaction" => match transaction(&sql).await {
+            Ok(()) => text(200, "committed\n"),
+            Err(error) => failed(&error),
+        },
+        _ => text(404, "ask for what?\n"),
     }
 }
 
@@ -39,7 +37,7 @@ async fn query(sql: String) -> Response {
         Ok(started) => started,
         Err(error) => return failed(&error),
     };
-    Response::stream(200, "text/plain", |mut body| async move {
+    stream(200, "text/plain", |mut body| async move {
         while let Some(rows) = batches.next().await {
             let lines: String = rows.iter().map(|row| line(row)).collect();
             if body.write(lines.into_bytes()).await.is_err() {
@@ -83,7 +81,7 @@ fn failed(error: &Error) -> Response {
         Error::Busy(_) | Error::Unavailable(_) => 503,
         _ => 500,
     };
-    Response::text(status, format!("{}\n", class(error)))
+    text(status, format!("{}\n", class(error)))
 }
 
 fn class(error: &Error) -> String {
@@ -103,9 +101,9 @@ async fn chat() -> Response {
     let request = ChatRequest { model: "m".to_string(), messages: vec![message], extra: None };
     let (mut items, done) = match inference::chat(request).await {
         Ok(started) => started,
-        Err(error) => return Response::text(502, format!("{error:?}\n")),
+        Err(error) => return text(502, format!("{error:?}\n")),
     };
-    Response::stream(200, "text/plain", |mut body| async move {
+    stream(200, "text/plain", |mut body| async move {
         while let Some(item) = items.next().await {
             if body.write(item.content.into_bytes()).await.is_err() {
                 return Ok(());
@@ -121,4 +119,4 @@ async fn chat() -> Response {
     })
 }
 
-service!(Querier);
+service!(serve);

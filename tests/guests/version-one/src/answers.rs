@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use replies::{stream, text};
 use wasm_host_guest::bindings::wasi::clocks::monotonic_clock;
 use wasm_host_guest::bindings::wasi::random::random;
-use wasm_host_guest::{Request, Response, Service};
+use wasm_host_guest::{Request, Response};
 
 use crate::{FAULT, VERSION};
 
@@ -23,42 +24,38 @@ pub(crate) enum Fault {
     TrapsSometimes,
 }
 
-pub(crate) struct Answers;
-
-impl Service for Answers {
-    async fn handle(request: Request) -> Response {
-        if request.path == "/health" {
-            let status = if FAULT == Fault::Sick { 500 } else { 200 };
-            return Response::text(status, format!("{VERSION}\n"));
-        }
-        match FAULT {
-            Fault::TrapsAlways => std::process::abort(),
-            Fault::TrapsSometimes if random::get_random_u64().is_multiple_of(5) => {
-                std::process::abort()
-            }
-            _ => {}
-        }
-        // `/slow?pieces=20&ms=50&bytes=1000`: so many pieces, so far apart, so large at least.
-        let query = request.query.unwrap_or_default();
-        let pieces = number(&query, "pieces").unwrap_or(1);
-        let pause = Duration::from_millis(number(&query, "ms").unwrap_or(0)).as_nanos() as u64;
-        let size = number(&query, "bytes").unwrap_or(0) as usize;
-        Response::stream(200, "text/plain", move |mut body| async move {
-            let mut text = format!("begin {VERSION}\n");
-            for piece in 0..pieces {
-                if body.write(text.into_bytes()).await.is_err() {
-                    return Ok(());
-                }
-                if pause > 0 {
-                    monotonic_clock::wait_for(pause).await;
-                }
-                text = format!("{piece:size$}\n");
-            }
-            // A client that has left does not miss the end.
-            let _ = body.write(format!("end {VERSION}\n").into_bytes()).await;
-            Ok(())
-        })
+pub(crate) async fn serve(request: Request) -> Response {
+    if request.uri().path() == "/health" {
+        let status = if FAULT == Fault::Sick { 500 } else { 200 };
+        return text(status, format!("{VERSION}\n"));
     }
+    match FAULT {
+        Fault::TrapsAlways => std::process::abort(),
+        Fault::TrapsSometimes if random::get_random_u64().is_multiple_of(5) => {
+            std::process::abort()
+        }
+        _ => {}
+    }
+    // `/slow?pieces=20&ms=50&bytes=1000`: so many pieces, so far apart, so large at least.
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let pieces = number(&query, "pieces").unwrap_or(1);
+    let pause = Duration::from_millis(number(&query, "ms").unwrap_or(0)).as_nanos() as u64;
+    let size = number(&query, "bytes").unwrap_or(0) as usize;
+    stream(200, "text/plain", move |mut body| async move {
+        let mut text = format!("begin {VERSION}\n");
+        for piece in 0..pieces {
+            if body.write(text.into_bytes()).await.is_err() {
+                return Ok(());
+            }
+            if pause > 0 {
+                monotonic_clock::wait_for(pause).await;
+            }
+            text = format!("{piece:size$}\n");
+        }
+        // A client that has left does not miss the end.
+        let _ = body.write(format!("end {VERSION}\n").into_bytes()).await;
+        Ok(())
+    })
 }
 
 fn number(query: &str, name: &str) -> Option<u64> {

@@ -2,10 +2,10 @@
 
 mod answers;
 
-use answers::{Answers, Fault};
+use answers::Fault;
 use wasm_host_guest::service;
 
 const VERSION: &str = "one";
 const FAULT: Fault = Fault::None;
 
-service!(Answers);
+service!(answers::serve);

@@ -6,13 +6,13 @@ mod answers;
 
 use std::time::Duration;
 
-use answers::{Answers, Fault};
+use answers::Fault;
 use wasm_host_guest::service;
 
 const VERSION: &str = "slow";
 const FAULT: Fault = Fault::None;
 
-service!(Answers);
+service!(answers::serve);
 
 /// Called while an instance is made.
 #[unsafe(no_mangle)]

@@ -3,10 +3,10 @@
 #[path = "../../version-one/src/answers.rs"]
 mod answers;
 
-use answers::{Answers, Fault};
+use answers::Fault;
 use wasm_host_guest::service;
 
 const VERSION: &str = "trapping";
 const FAULT: Fault = Fault::TrapsAlways;
 
-service!(Answers);
+service!(answers::serve);

@@ -4,13 +4,13 @@
 #[path = "../../version-one/src/answers.rs"]
 mod answers;
 
-use answers::{Answers, Fault};
+use answers::Fault;
 use wasm_host_guest::service;
 
 const VERSION: &str = "unstartable";
 const FAULT: Fault = Fault::None;
 
-service!(Answers);
+service!(answers::serve);
 
 /// Called while an instance is made.
 #[unsafe(no_mangle)]

@@ -20,6 +20,13 @@ export class Streams {
     }
   }
 
+  /** Tells how many items there are that are not told. */
+  leaveOut(kind, count) {
+    for (const stream of this.#open) {
+      if (stream.kind === kind) stream.response.write(`${JSON.stringify({ missed: count })}\n`);
+    }
+  }
+
   count(kind) {
     return [...this.#open].filter((stream) => kind === undefined || stream.kind === kind).length;
   }

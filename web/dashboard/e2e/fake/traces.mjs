@@ -65,7 +65,6 @@ class Builder {
         'network.protocol.version': '1.1',
         'wasm_host.service.version': versions[service],
         'wasm_host.instance': this.chance.int(1, 40),
-        'wasm_host.cpu_time': Math.round(duration * 0.2),
       },
     });
     const wait = Math.min(80, duration * 0.02);
@@ -73,6 +72,7 @@ class Builder {
     this.span(service, 'instance', root, at + wait, Math.round(wait * 1.5));
     const guest = this.span(service, 'guest', root, at + wait * 2.5, Math.round(duration - wait * 3), {
       status: root.status,
+      attributes: { 'wasm_host.guest.cpu_time': (duration * 0.2) / 1e6 },
     });
     return { root, guest };
   }

@@ -1,6 +1,7 @@
 // The only place that sends requests. Addresses are relative to the page, so the dashboard works
 // below any prefix. An abort is passed on as it is: the caller asked for it and knows.
 import { ApiFailure, fromAnswer, unreachable } from './failure';
+import { takePlace } from './places';
 import { type Query, withQuery } from './query';
 import type { Session } from './types';
 
@@ -19,8 +20,18 @@ export async function openSession(signal: AbortSignal): Promise<Session> {
   return session;
 }
 
+/** The host answers within some seconds, or says why not; what takes longer is lost on the way. */
+const answerMs = 60_000;
+
 export async function getJson<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
-  return (await parsed(await request(path, query, init('GET', signal)))) as T;
+  const late = AbortSignal.timeout(answerMs);
+  const either = signal ? AbortSignal.any([signal, late]) : late;
+  try {
+    return (await parsed(await request(path, query, init('GET', either)))) as T;
+  } catch (error) {
+    if (!late.aborted || signal?.aborted) throw error;
+    throw new ApiFailure(null, 'The control plane did not answer within a minute');
+  }
 }
 
 export async function getText(path: string, signal?: AbortSignal): Promise<string> {
@@ -68,6 +79,34 @@ export async function* getStream(
     throw new ApiFailure(null, 'The connection was lost');
   } finally {
     await reader.cancel().catch(() => undefined);
+  }
+}
+
+const newline = new TextEncoder().encode('\n');
+
+/** A question that is asked again and again, as a stream with a line for each answer. Holds no connection in between. */
+export async function* getAgain(
+  path: string,
+  everyMs: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (;;) {
+    yield* getStream(path, {}, signal);
+    yield newline;
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}
+
+/** A stream in one of the few places that all windows have for them. */
+export async function* getPlacedStream(
+  path: string,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const leave = await takePlace(signal);
+  try {
+    yield* getStream(path, {}, signal);
+  } finally {
+    leave();
   }
 }
 

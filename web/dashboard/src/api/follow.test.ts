@@ -111,6 +111,20 @@ test('bytes begin the backoff anew, an empty answer does not', async () => {
   expect(connections).toHaveLength(4);
 });
 
+test('what the host left out is a loss, and no item', async () => {
+  const { connections, items, last, opened } = setUp();
+  connections[0]?.put(bytes('{"a":1}\n{"missed":250}\n{"a":300}\n'));
+  await turn();
+  expect(items).toEqual([{ a: 1 }]);
+  expect(last()).toMatchObject({ is: 'waiting', why: '250 came too fast for this page' });
+  // The next stream begins with the newest, which shows what is missing.
+  await vi.advanceTimersByTimeAsync(backoff(0));
+  connections[1]?.put(bytes('{"a":300}\n{"missed":1,"a":301}\n'));
+  await turn();
+  expect([connections.length, opened()]).toEqual([2, 2]);
+  expect(items).toEqual([{ a: 1 }, { a: 300 }, { missed: 1, a: 301 }]);
+});
+
 test('silence is a loss', async () => {
   const { connections, last } = setUp();
   connections[0]?.put(bytes('\n'));

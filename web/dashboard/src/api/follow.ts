@@ -72,7 +72,12 @@ export function follow<T>(options: FollowOptions<T>): Following {
         // Only bytes prove the stream: a proxy may answer 200 for a host that is down.
         if (chunk.length > 0) attempt = 0;
         for (const line of lines.push(chunk)) {
-          if (line !== '') options.onItem(JSON.parse(line) as T);
+          if (line === '') continue;
+          const item: unknown = JSON.parse(line);
+          const missed = leftOut(item);
+          // A new stream begins with the newest, so that the reader sees what is missing.
+          if (missed !== undefined) throw new ApiFailure(null, `${missed} came too fast for this page`);
+          options.onItem(item as T);
         }
       }
       why = new ApiFailure(null, 'The stream ended');
@@ -108,4 +113,11 @@ export function follow<T>(options: FollowOptions<T>): Following {
       void connect();
     },
   };
+}
+
+/** How many items the host left out for a reader that was too slow, if it says that. */
+function leftOut(item: unknown): number | undefined {
+  if (typeof item !== 'object' || item === null || Object.keys(item).join() !== 'missed') return undefined;
+  const { missed } = item as { missed: unknown };
+  return typeof missed === 'number' ? missed : undefined;
 }

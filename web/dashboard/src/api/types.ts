@@ -115,7 +115,8 @@ export interface ResourceDetails {
   }[];
   readonly health: {
     readonly path: string | null;
-    readonly state: 'healthy' | 'unhealthy' | 'unknown';
+    /** A version that is not well is not put into service. */
+    readonly state: 'healthy' | 'unknown';
     readonly detail: string | null;
     readonly checked: number | null;
   };

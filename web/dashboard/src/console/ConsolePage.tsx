@@ -1,7 +1,7 @@
 // What guests print, as a terminal shows it: one service, or all with a colour each.
 import { useMemo, useState } from 'react';
 import type { LogLine } from '../api/types';
-import { keyOfLine, timeOfLine } from '../logs/query';
+import { keyOfLine } from '../logs/query';
 import { CopyButton } from '../shared/CopyButton';
 import { IconButton, SearchField } from '../shared/Controls';
 import { ListStatus } from '../shared/ListStatus';
@@ -26,7 +26,6 @@ export function ConsolePage() {
     path: 'api/logs',
     query: { source: 'guest', service: services, search },
     key: keyOfLine,
-    time: timeOfLine,
     following: !paused,
   });
 
@@ -61,7 +60,7 @@ export function ConsolePage() {
         />
         <CopyButton label="Copy what is held" text={() => asText([...list.items()].reverse())} />
         <IconButton icon="download" label="Download" onClick={download} />
-        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear(Date.now() * 1000)} />
+        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear()} />
       </div>
       <StreamNotice stream={stream} onRetry={retryStream} />
       {list.failure && <FailureNotice failure={list.failure} onRetry={retryStream} />}

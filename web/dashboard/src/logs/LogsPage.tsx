@@ -1,5 +1,5 @@
 // Structured logs: what guests print and what the host says of them, newest first.
-import { useCallback, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import type { LogLine } from '../api/types';
 import { withoutEscapes } from '../shared/ansi';
 import { IconButton, SearchField, Select, ServiceName, ServiceSelect } from '../shared/Controls';
@@ -16,7 +16,7 @@ import { useRoute, useSetParams } from '../shared/useRoute';
 import { LogDetails } from './LogDetails';
 import { Marked } from '../console/Text';
 import { WindowChip } from '../shared/WindowChip';
-import { keyOfLine, levels, logQuery, rangesWith, timeOfLine } from './query';
+import { keyOfLine, levels, logQuery, rangesWith } from './query';
 
 export function LogsPage() {
   const { query } = useRoute();
@@ -27,12 +27,16 @@ export function LogsPage() {
     path: 'api/logs',
     query: logQuery(query),
     key: keyOfLine,
-    time: timeOfLine,
     // What has an end in the past does not grow.
     following: !paused && !query.has('until'),
   });
   const { list, stream, retryStream } = view;
   const { count: unread, markRead } = useUnread();
+  const looksAtErrors = query.get('level') === 'error' && !query.has('service');
+  const newest = looksAtErrors ? list.at(0)?.id : undefined;
+  useEffect(() => {
+    if (newest !== undefined) markRead(newest);
+  }, [newest, markRead]);
   const item = query.get('item') ?? undefined;
   const [opened, setOpened] = useState<LogLine>();
   // A deep link names a line that may still be on its way, or in a page that was let go.
@@ -99,7 +103,7 @@ export function LogsPage() {
           </button>
         )}
         {unread > 0 && (
-          <button type="button" className="chip" onClick={markRead}>
+          <button type="button" className="chip" onClick={() => markRead()}>
             Mark {unreadText(unread)} {unread === 1 ? 'error' : 'errors'} as read
           </button>
         )}
@@ -110,7 +114,7 @@ export function LogsPage() {
           pressed={paused}
           onClick={() => setPaused(!paused)}
         />
-        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear(Date.now() * 1000)} />
+        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear()} />
       </div>
       <StreamNotice stream={stream} onRetry={retryStream} />
       {list.failure && <FailureNotice failure={list.failure} onRetry={retryStream} />}

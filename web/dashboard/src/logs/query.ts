@@ -34,4 +34,3 @@ export function logQuery(params: URLSearchParams): Query {
 }
 
 export const keyOfLine = (line: LogLine) => String(line.id);
-export const timeOfLine = (line: LogLine) => line.time;

@@ -40,8 +40,9 @@ export function InstrumentView({ instrument }: { instrument: Instrument }) {
     },
     [instrument.name, range, by, filterText],
   );
-  const { data, failure, loading, reload } = useLoad(load);
-  useEvery(refreshMs, reload);
+  const loaded = useLoad(load);
+  const { data, failure, loading, reload } = loaded;
+  useEvery(refreshMs, loaded);
   const grouped = (data?.series.length ?? 0) > 1;
   const histogram = instrument.kind === 'histogram';
   const dimensions = Object.entries(instrument.dimensions);

@@ -19,8 +19,9 @@ export default function MetricsPage() {
     (signal: AbortSignal) => getJson<readonly Instrument[]>('api/metrics', {}, signal),
     [],
   );
-  const { data, failure, loading, reload } = useLoad(load);
-  useEvery(refreshMs, reload);
+  const loaded = useLoad(load);
+  const { data, failure, loading, reload } = loaded;
+  useEvery(refreshMs, loaded);
   const instruments = data ?? [];
   const word = search.trim().toLowerCase();
   const found = instruments.filter((one) => `${one.name} ${one.description}`.toLowerCase().includes(word));

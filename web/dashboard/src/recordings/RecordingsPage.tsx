@@ -19,9 +19,10 @@ const refreshMs = 2000;
 
 export function RecordingsPage() {
   const load = useCallback((signal: AbortSignal) => getJson<Recordings>('api/recordings', {}, signal), []);
-  const { data, failure, reload } = useLoad(load);
+  const loaded = useLoad(load);
+  const { data, failure, reload } = loaded;
   // Only while something is being recorded does anything come by itself.
-  useEvery((data?.recording.length ?? 0) > 0 ? refreshMs : undefined, reload);
+  useEvery((data?.recording.length ?? 0) > 0 ? refreshMs : undefined, loaded);
   return (
     <section className="page scroll" aria-label="Recordings">
       <div className="toolbar">

@@ -4,7 +4,7 @@ import { getJson } from '../api/client';
 import type { ResourceDetails } from '../api/types';
 import { useApplication } from '../shared/application';
 import { ServiceName } from '../shared/Controls';
-import { Properties } from '../shared/DetailsPane';
+import { Properties } from '../shared/Properties';
 import { Icon } from '../shared/Icon';
 import { FailureNotice } from '../shared/Notices';
 import { formatRoute } from '../shared/route';
@@ -25,8 +25,9 @@ export function ResourcePage({ service }: { service: string }) {
       getJson<ResourceDetails>(`api/resources/${encodeURIComponent(service)}`, {}, signal),
     [service],
   );
-  const { data, failure, loading, reload } = useLoad(load);
-  useEvery(refreshMs, reload);
+  const loaded = useLoad(load);
+  const { data, failure, loading, reload } = loaded;
+  useEvery(refreshMs, loaded);
   return (
     <section className="page scroll" aria-label={service}>
       <div className="toolbar">
@@ -130,11 +131,10 @@ function Cards({ details }: { details: ResourceDetails }) {
 
 function HealthCard({ health }: { health: ResourceDetails['health'] }) {
   const now = useNow(1000);
-  const look = health.state === 'healthy' ? 'good' : health.state === 'unhealthy' ? 'bad' : '';
   return (
     <section className="card" aria-label="Health">
       <h2>
-        Health <span className={`badge ${look}`}>{health.state}</span>
+        Health <span className={`badge ${health.state === 'healthy' ? 'good' : ''}`}>{health.state}</span>
       </h2>
       {health.path === null ? (
         <p className="quiet">

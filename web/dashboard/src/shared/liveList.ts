@@ -1,7 +1,8 @@
 // A long list of which only a part is held: newest first, growing at its head while it is
 // followed, read on page by page at its other end, and never more than `heldMax` items in memory.
 //
-// Pages that are out of sight are let go and remembered by the cursor that brings them back.
+// Pages that are out of sight are let go and remembered by the cursor that brings them back. What is
+// known is known by its key and never by its time: clocks are set, and the browser's is another one.
 // Knows nothing of React: it has a version and listeners.
 import { asFailure, type ApiFailure, isAbort } from '../api/failure';
 import type { Page } from '../api/types';
@@ -10,17 +11,23 @@ export interface Source<T> {
   /** One page, newest first. */
   page(where: Where, signal: AbortSignal): Promise<Page<T>>;
   key(item: T): string;
-  time(item: T): number;
 }
 
-/** Where a page begins: at the newest, at a cursor, or at a time where a cursor was lost. */
-export type Where =
-  | { readonly at: 'newest' }
-  | { readonly at: 'cursor'; readonly before: string }
-  | { readonly at: 'time'; readonly until: number };
+/** Where a page begins: at the newest, or behind what a cursor says. */
+export type Where = { readonly at: 'newest' } | { readonly at: 'cursor'; readonly before: string };
 
+/** What is read next. */
+interface Next {
+  readonly where: Where;
+  /** It begins above what is held: until something known comes, the stream brings what is in it. */
+  readonly above: boolean;
+}
+
+/** With the pages that are never let go, and those in sight, there may be four pages more. */
 export const heldMax = 10_000;
 export const pageSize = 500;
+/** The first pages are never let go: a stream that comes back repeats them, and the first has no cursor. */
+const keptPages = 2;
 /** So near to the end of what is known the next page is asked for. */
 const nearRows = 60;
 
@@ -39,8 +46,9 @@ export class LiveList<T> {
   private live: T[] = [];
   private pages: Held<T>[] = [];
   private keys = new Set<string>();
-  private older: Where | null = { at: 'newest' };
-  private floor = -Infinity;
+  private older: Next | null = { where: { at: 'newest' }, above: false };
+  /** The newest that were cleared away, newest first: what is older was cleared with them. */
+  private cleared: ReadonlySet<string> = new Set();
   private firstAfterOpen = false;
   private seen: readonly [number, number] = [0, 0];
   private readonly listeners = new Set<() => void>();
@@ -111,19 +119,15 @@ export class LiveList<T> {
   /** Takes an item of the stream, which may be known. */
   push(item: T) {
     const key = this.source.key(item);
-    const known = this.keys.has(key);
     const first = this.firstAfterOpen;
     this.firstAfterOpen = false;
-    if (this.source.time(item) <= this.floor) return;
-    if (known) {
+    if (this.cleared.has(key)) return;
+    if (this.keys.has(key)) {
       this.replace(key, item);
       return;
     }
-    const newest = this.newest();
-    if (first && newest !== undefined && this.source.time(item) > this.source.time(newest)) {
-      // The stream begins behind what is held: show what is new, and read on from there.
-      this.forget({ at: 'time', until: this.source.time(item) + 1 });
-    }
+    // The stream begins behind what is held: show what is new, and read on from there.
+    if (first) this.forget(fromNewest());
     this.live.push(item);
     this.keys.add(key);
     this.prepended += 1;
@@ -155,8 +159,13 @@ export class LiveList<T> {
   }
 
   /** Empties what is shown; only what comes later will be shown. */
-  clear(now: number) {
-    this.floor = now;
+  clear() {
+    const newest: string[] = [];
+    for (const item of this.items()) {
+      newest.push(this.source.key(item));
+      if (newest.length === pageSize) break;
+    }
+    this.cleared = new Set([...newest, ...this.cleared].slice(0, pageSize));
     this.forget(null);
     this.changed();
   }
@@ -174,28 +183,24 @@ export class LiveList<T> {
     };
   }
 
-  private newest(): T | undefined {
-    return this.live.at(-1) ?? this.pages[0]?.items?.[0];
-  }
-
-  private forget(older: Where | null) {
+  private forget(older: Next | null) {
     this.live = [];
     this.pages = [];
     this.keys.clear();
     this.older = older;
+    this.seen = [0, 0];
     this.prepended = 0;
     this.appended = 0;
     this.epoch += 1;
   }
 
   private dropOldest() {
-    this.appended -= this.pages.reduce((sum, page) => sum + page.length, 0) + pageSize;
+    this.appended -= this.length - heldMax;
     this.pages = [];
     this.live = this.live.slice(-heldMax);
     this.keys = new Set(this.live.map((item) => this.source.key(item)));
-    const oldest = this.live[0];
-    // Its cursor is not known, but its time is; what is held already is left out of the page.
-    if (oldest !== undefined) this.older = { at: 'time', until: this.source.time(oldest) + 1 };
+    // No cursor leads behind it: who wants to see that goes once through what is held.
+    this.older = fromNewest();
   }
 
   private replace(key: string, item: T) {
@@ -214,45 +219,59 @@ export class LiveList<T> {
     }
   }
 
-  private async next(where: Where) {
+  private async next(older: Next) {
     this.loading = true;
-    const epoch = this.epoch;
     const { signal } = this.abort;
     this.changed();
     try {
-      const page = await this.source.page(where, signal);
-      if (signal.aborted || epoch !== this.epoch) return;
-      const items = page.items.filter(
-        (item) => !this.keys.has(this.source.key(item)) && this.source.time(item) > this.floor,
-      );
-      for (const item of items) this.keys.add(this.source.key(item));
-      const [first] = items;
-      if (first !== undefined) {
-        const again: Where =
-          where.at === 'cursor' ? where : { at: 'time', until: this.source.time(first) + 1 };
-        const { length } = items;
-        this.pages.push({ where: again, first: this.source.key(first), length, items, loading: false });
+      const page = await this.source.page(older.where, signal);
+      // Something else may be read next by now: then this page is no part of the list.
+      if (!signal.aborted && this.older === older) {
+        this.take(page, older);
+        this.letGo();
       }
-      this.appended += items.length;
-      this.older = page.next === null ? null : { at: 'cursor', before: page.next };
-      this.letGo();
     } catch (error) {
-      if (isAbort(error) || signal.aborted || epoch !== this.epoch) return;
-      this.failure = asFailure(error);
+      if (!isAbort(error) && !signal.aborted && this.older === older) this.failure = asFailure(error);
     } finally {
       if (!signal.aborted) {
         this.loading = false;
         this.changed();
       }
     }
-    // The page may have been short, or the window is still at the end.
-    if (this.failure === undefined) this.look(...this.seen);
+    // The page may have been short or of no use, or the window is still at the end.
+    if (!signal.aborted && this.failure === undefined) this.look(...this.seen);
+  }
+
+  /** Puts what is new of a page behind the list. */
+  private take(page: Page<T>, { where, above }: Next) {
+    const items: T[] = [];
+    let unmet = above;
+    let wasCleared = false;
+    for (const item of page.items) {
+      const key = this.source.key(item);
+      wasCleared = this.cleared.has(key);
+      if (wasCleared) break;
+      if (this.keys.has(key)) unmet = false;
+      else if (!unmet) items.push(item);
+    }
+    for (const item of items) this.keys.add(this.source.key(item));
+    const [first] = items;
+    if (first !== undefined) {
+      const { length } = items;
+      this.pages.push({ where, first: this.source.key(first), length, items, loading: false });
+    }
+    this.appended += items.length;
+    this.older =
+      wasCleared || page.next === null
+        ? null
+        : { where: { at: 'cursor', before: page.next }, above: unmet };
   }
 
   private async reload(page: Held<T>) {
     page.loading = true;
     try {
       const answer = await this.source.page(page.where, this.abort.signal);
+      if (!this.pages.includes(page)) return;
       const start = answer.items.findIndex((item) => this.source.key(item) === page.first);
       const items = answer.items.slice(Math.max(0, start), Math.max(0, start) + page.length);
       page.length = items.length;
@@ -274,20 +293,16 @@ export class LiveList<T> {
       let farthest: Held<T> | undefined;
       let distance = -1;
       let start = this.live.length;
-      for (const page of this.pages) {
+      for (const [index, page] of this.pages.entries()) {
         const away = Math.abs(start + page.length / 2 - middle);
-        if (page.items && away > distance && away > page.length) {
+        if (index >= keptPages && page.items && away > distance && away > page.length) {
           farthest = page;
           distance = away;
         }
         start += page.length;
       }
       if (!farthest?.items) return;
-      // A stream that comes back repeats the newest items, which must be known also when they are
-      // out of memory.
-      if (!this.pages.slice(0, 2).includes(farthest)) {
-        for (const item of farthest.items) this.keys.delete(this.source.key(item));
-      }
+      for (const item of farthest.items) this.keys.delete(this.source.key(item));
       farthest.items = undefined;
     }
   }
@@ -303,4 +318,9 @@ export class LiveList<T> {
     }, this.notifyMs);
     for (const listener of this.listeners) listener();
   }
+}
+
+/** Down from the newest, of which the stream has brought the first. */
+function fromNewest(): Next {
+  return { where: { at: 'newest' }, above: true };
 }

@@ -1,70 +1,60 @@
 // Errors that came since somebody last looked, as a number beside Logs.
 //
 // Which line was the last one that was read is kept in the browser, by the id that the host gave it: ids of lines only
-// grow. What there was before the first visit counts as read.
+// grow. What there was before the first visit counts as read. It is asked for now and then, as every window shows it
+// and a browser has few connections.
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from 'react';
 import { getJson } from '../api/client';
-import { withQuery } from '../api/query';
-import type { LogLine } from '../api/types';
+import type { LogLine, Page } from '../api/types';
 import { useApplication } from './application';
-import { useFollow } from './useFollow';
-import { useRoute } from './useRoute';
+import { useEvery, useLoad } from './useLoad';
 
 /** More are not counted. */
 export const unreadMax = 100;
 
+const refreshMs = 10_000;
 const storageKey = 'wasm-host-dashboard-read';
-const address = withQuery('api/logs', { level: 'error', limit: unreadMax, follow: true });
 
 export interface Unread {
   readonly count: number;
-  markRead(): void;
+  /** Up to this line, or to the newest. */
+  markRead(id?: number): void;
 }
 
 const Context = createContext<Unread>({ count: 0, markRead: () => undefined });
 
 export function UnreadProvider({ children }: { children: ReactNode }) {
   const { application } = useApplication().session;
-  const { page, query } = useRoute();
   const [read, setRead] = useState<number>();
-  /** Of the newest errors, oldest first. */
-  const [ids, setIds] = useState<readonly number[]>([]);
+  // Without an answer there is no number, and everything else is as it was.
+  const loaded = useLoad(newestErrors);
+  useEvery(refreshMs, loaded);
+  const ids = loaded.data;
+  const newest = ids && (ids[0] ?? 0);
 
   useEffect(() => {
-    const abort = new AbortController();
-    getJson<{ items: readonly LogLine[] }>('api/logs', { level: 'error', limit: 1 }, abort.signal)
-      .then(({ items }) => {
-        const newest = items[0]?.id ?? 0;
-        // A store that was begun anew counts anew.
-        setRead(Math.min(kept(application) ?? newest, newest));
-      })
-      // Without it there is no number, and everything else is as it was.
-      .catch(() => undefined);
-    return () => abort.abort();
-  }, [application]);
+    if (newest === undefined) return;
+    // A store that was begun anew counts anew.
+    setRead((before) => before ?? Math.min(kept(application) ?? newest, newest));
+  }, [application, newest]);
 
   useEffect(() => {
     if (read !== undefined) keep(application, read);
   }, [application, read]);
 
-  const onItem = useCallback((line: Partial<LogLine>) => {
-    const { id } = line;
-    // A stream also says how many lines it left out, which are of any level.
-    if (id !== undefined) setIds((before) => [...before, id].slice(-unreadMax));
-  }, []);
-  const onOpen = useCallback(() => setIds([]), []);
-  useFollow(read === undefined ? undefined : address, onItem, onOpen);
-
-  const count = read === undefined ? 0 : ids.filter((id) => id > read).length;
-  const newest = ids.at(-1);
-  const markRead = useCallback(() => setRead((before) => newest ?? before), [newest]);
-  const looks = page === 'logs' && query.get('level') === 'error' && !query.has('service');
-  useEffect(() => {
-    if (looks && count > 0) markRead();
-  }, [looks, count, markRead]);
-
+  const count = ids === undefined || read === undefined ? 0 : ids.filter((id) => id > read).length;
+  const markRead = useCallback(
+    (id = newest ?? 0) => setRead((before) => Math.max(before ?? 0, id)),
+    [newest],
+  );
   const unread = useMemo(() => ({ count, markRead }), [count, markRead]);
   return <Context value={unread}>{children}</Context>;
+}
+
+/** Their ids, newest first. */
+async function newestErrors(signal: AbortSignal): Promise<readonly number[]> {
+  const page = await getJson<Page<LogLine>>('api/logs', { level: 'error', limit: unreadMax }, signal);
+  return page.items.map((line) => line.id);
 }
 
 export function useUnread(): Unread {

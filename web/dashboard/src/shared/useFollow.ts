@@ -1,9 +1,8 @@
 // A stream of the control plane for as long as a component shows it.
 //
-// While the tab is hidden the stream is closed: browsers allow six connections to one host, and a
-// few forgotten tabs would otherwise hold them all.
+// While the tab is hidden the stream is closed: a forgotten tab has no use for what it brings.
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
-import { getStream } from '../api/client';
+import { getPlacedStream } from '../api/client';
 import { type Following, follow, type FollowState } from '../api/follow';
 
 export type StreamState = FollowState | { readonly is: 'off' };
@@ -23,6 +22,7 @@ export function useFollow<T>(
   address: string | undefined,
   onItem: (item: T) => void,
   onOpen?: () => void,
+  source: (address: string, signal: AbortSignal) => AsyncIterable<Uint8Array> = getPlacedStream,
 ): { stream: StreamState; retry: () => void } {
   const visible = useVisible();
   const [stream, setStream] = useState<StreamState>({ is: 'off' });
@@ -35,14 +35,14 @@ export function useFollow<T>(
       return;
     }
     const started = follow<T>({
-      open: (signal) => getStream(open, {}, signal),
+      open: (signal) => source(open, signal),
       onItem,
       onState: setStream,
       ...(onOpen ? { onOpen } : {}),
     });
     following.current = started;
     return () => started.close();
-  }, [open, onItem, onOpen]);
+  }, [open, onItem, onOpen, source]);
 
   return { stream, retry: () => following.current?.retry() };
 }

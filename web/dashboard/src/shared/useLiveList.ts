@@ -10,7 +10,6 @@ export interface LiveListOptions<T> {
   readonly path: string;
   readonly query: Query;
   key(item: T): string;
-  time(item: T): number;
   readonly following: boolean;
 }
 
@@ -22,18 +21,17 @@ export interface LiveListView<T> {
   retryStream(): void;
 }
 
-/** `key` and `time` must be the same functions at every call. */
+/** `key` must be the same function at every call. */
 export function useLiveList<T>(options: LiveListOptions<T>): LiveListView<T> {
-  const { path, query, key, time, following } = options;
+  const { path, query, key, following } = options;
   // The address says all that a list depends on.
   const address = withQuery(path, query);
   const list = useMemo(() => {
     return new LiveList<T>({
       page: (where, signal) => getJson<Page<T>>(joined(address, paging(where)), {}, signal),
       key,
-      time,
     });
-  }, [address, key, time]);
+  }, [address, key]);
 
   // Reading begins when the list is on the page, so that a list that React discards reads nothing.
   const [begun, setBegun] = useState<LiveList<T>>();
@@ -70,7 +68,6 @@ export function useLiveList<T>(options: LiveListOptions<T>): LiveListView<T> {
 
 function paging(where: Where): Query {
   if (where.at === 'cursor') return { limit: pageSize, before: where.before };
-  if (where.at === 'time') return { limit: pageSize, until: where.until };
   return { limit: pageSize };
 }
 

@@ -46,13 +46,14 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>): Loaded<T>
   };
 }
 
-/** Loads again every so often while the tab is seen. */
-export function useEvery(milliseconds: number | undefined, action: () => void) {
+/** Loads again so long after each answer, while the tab is seen: a question that is slow is not asked twice. */
+export function useEvery(milliseconds: number | undefined, { loading, reload }: Loaded<unknown>) {
+  const pause = loading ? undefined : milliseconds;
   useEffect(() => {
-    if (milliseconds === undefined) return;
+    if (pause === undefined) return;
     const timer = setInterval(() => {
-      if (document.visibilityState !== 'hidden') action();
-    }, milliseconds);
+      if (document.visibilityState !== 'hidden') reload();
+    }, pause);
     return () => clearInterval(timer);
-  }, [milliseconds, action]);
+  }, [pause, reload]);
 }

@@ -1,5 +1,5 @@
 // A call of a model as the conversation that it was.
-import { Properties } from '../shared/DetailsPane';
+import { Properties } from '../shared/Properties';
 import { count, duration } from '../shared/time';
 import type { Message, ModelCall } from './genai';
 

@@ -4,10 +4,12 @@ import type { LogLine, Span, Trace } from '../api/types';
 import { withoutEscapes } from '../shared/ansi';
 import { CopyButton } from '../shared/CopyButton';
 import { ServiceName, Tabs } from '../shared/Controls';
-import { DetailsPane, Properties, shown } from '../shared/DetailsPane';
+import { DetailsPane } from '../shared/DetailsPane';
+import { Properties, shown } from '../shared/Properties';
 import { formatRoute } from '../shared/route';
 import { useSettings } from '../shared/settings';
 import { clock, dateTime, duration } from '../shared/time';
+import { attribute } from './attribute';
 import { Conversation } from './Conversation';
 import { modelCall } from './genai';
 
@@ -97,8 +99,8 @@ export function SpanPane({ trace, span, onClose }: { trace: Trace; span: Span; o
         <>
           <h3>Links</h3>
           <ul className="plain">
-            {span.links.map((link) => (
-              <li key={link.span}>
+            {span.links.map((link, index) => (
+              <li key={index}>
                 <a href={formatRoute('traces', link.trace, { span: link.span })}>
                   trace {link.trace.slice(0, 12)}
                 </a>
@@ -115,11 +117,6 @@ export function SpanPane({ trace, span, onClose }: { trace: Trace; span: Span; o
       )}
     </DetailsPane>
   );
-}
-
-function attribute(name: string, value: unknown): string {
-  if (name === 'wasm_host.cpu_time' && typeof value === 'number') return duration(value);
-  return shown(value);
 }
 
 export function TraceLines({ lines }: { lines: readonly LogLine[] }) {

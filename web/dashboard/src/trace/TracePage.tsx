@@ -25,8 +25,9 @@ export function TracePage({ id }: { id: string }) {
     (signal: AbortSignal) => getJson<Trace>(`api/traces/${encodeURIComponent(id)}`, {}, signal),
     [id],
   );
-  const { data, failure, loading, reload } = useLoad(load);
-  useEvery(failure?.status === 404 ? retryMs : undefined, reload);
+  const loaded = useLoad(load);
+  const { data, failure, loading, reload } = loaded;
+  useEvery(failure?.status === 404 ? retryMs : undefined, loaded);
   return (
     <section className="page" aria-label="Trace">
       {failure && <FailureNotice failure={failure} onRetry={reload} />}

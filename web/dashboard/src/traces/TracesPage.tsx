@@ -15,8 +15,6 @@ import { WindowChip } from '../shared/WindowChip';
 import { navigate, useRoute, useSetParams } from '../shared/useRoute';
 
 const keyOf = (trace: TraceSummary) => trace.trace;
-// A trace comes when it has ended, so its end is its place in the order of the stream.
-const timeOf = (trace: TraceSummary) => trace.start + trace.duration;
 
 const slower: readonly (readonly [string, string])[] = [
   ['', 'Any duration'],
@@ -46,7 +44,6 @@ export function TracesPage() {
       route: query.get('route'),
     },
     key: keyOf,
-    time: timeOf,
     following: !paused && !query.has('until'),
   });
   const onRange = useCallback(
@@ -99,7 +96,7 @@ export function TracesPage() {
           pressed={paused}
           onClick={() => setPaused(!paused)}
         />
-        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear(Date.now() * 1000)} />
+        <IconButton icon="clear" label="Clear the view" onClick={() => list.clear()} />
       </div>
       <StreamNotice stream={stream} onRetry={retryStream} />
       {list.failure && <FailureNotice failure={list.failure} onRetry={retryStream} />}

@@ -58,8 +58,9 @@ function ServiceVersions({ service }: { service: string }) {
       getJson<ResourceDetails>(`api/resources/${encodeURIComponent(service)}`, {}, signal),
     [service],
   );
-  const { data, failure, loading, reload } = useLoad(load);
-  useEvery((data?.versions.length ?? 0) > 1 ? refreshMs : quietRefreshMs, reload);
+  const loaded = useLoad(load);
+  const { data, failure, loading, reload } = loaded;
+  useEvery((data?.versions.length ?? 0) > 1 ? refreshMs : quietRefreshMs, loaded);
   const close = useCallback(() => setAsking(undefined), []);
 
   const rollback = async () => {
