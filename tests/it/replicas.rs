@@ -39,6 +39,18 @@ fn signal(host: &Host, signal: Signal) {
     kill_process(Pid::from_raw(host.pid().cast_signed()).unwrap(), signal).unwrap();
 }
 
+/// Wait until a host has heard that so many replicas serve a generation.
+async fn all_serve(host: &Host, count: usize, generation: u64) {
+    eventually(&format!("{count} replicas with generation {generation}"), async || {
+        let listed = host.service("app").await;
+        let replicas = listed["replicas"].as_array().unwrap();
+        let serves =
+            |it: &&serde_json::Value| it["state"] == "serving" && it["generation"] == generation;
+        (replicas.iter().filter(serves).count() == count).then_some(())
+    })
+    .await;
+}
+
 /// The name by which the others know a host.
 async fn name(host: &Host) -> String {
     let said = "this replica is ";
@@ -85,9 +97,7 @@ async fn a_swap_reaches_all_replicas_or_none_and_survives_a_kill() {
     assert_eq!(reply.status, 422, "{}", reply.text());
     let reply = second.swap("app", "canary=10%25&for=1s", version("one")).await;
     assert!(reply.text().contains("[replicas]"), "{}", reply.text());
-    let listed = first.service("app").await;
-    assert_eq!(listed["replicas"].as_array().unwrap().len(), 3, "{listed}");
-    assert!(listed["replicas"].as_array().unwrap().iter().all(|it| it["generation"] == 2));
+    all_serve(&first, 3, 2).await;
 
     // It tells none of its end: the others wait until its lease is over, and say so.
     third.kill().await;

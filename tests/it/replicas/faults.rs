@@ -36,9 +36,7 @@ async fn the_others_decide_when_the_replica_that_was_asked_is_killed() {
     let first = apps[0].serve().await;
     is_ready(&first).await;
     assert!(first.get("/").await.text().contains("two"));
-    let replicas = first.service("app").await["replicas"].clone();
-    let serving = |it: &&serde_json::Value| it["state"] == "serving" && it["generation"] == 2;
-    assert_eq!(replicas.as_array().unwrap().iter().filter(serving).count(), 3, "{replicas}");
+    all_serve(&first, 3, 2).await;
 }
 
 // Fault (Replicas): their database goes away in the middle of a swap | serves on; comes to one version when it is back | its answer | nothing
@@ -106,8 +104,7 @@ async fn what_does_worse_on_two_replicas_at_once_is_taken_back_once() {
         })
         .await;
     }
-    let replicas = first.service("app").await["replicas"].clone();
-    assert!(replicas.as_array().unwrap().iter().all(|it| it["generation"] == 3), "{replicas}");
+    all_serve(&first, 2, 3).await;
     let reply = second.ask("POST", "/services/app/rollback", &[], "").await;
     assert_eq!(reply.status, 409, "{}", reply.text());
 }
