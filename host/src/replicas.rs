@@ -154,12 +154,15 @@ impl Agreement for Everyone {
         serving: &'a str,
     ) -> agreed::Boxed<'a, Option<Before>> {
         let line = self.replica.line(service);
-        let version = line.and_then(|mut line| match &*line.current.version.digest == serving {
-            true => line.before.pop_back(),
-            // This host is ahead of what it has seen.
-            false => Some(line.current.version),
-        });
-        Box::pin(async move { Some(self.files.of(service, &version?).await) })
+        Box::pin(async move {
+            let mut line = line?;
+            if &*line.current.version.digest != serving {
+                return Some(Err(
+                    "this replica does not serve yet what the others serve".to_owned()
+                ));
+            }
+            Some(self.files.of(service, &line.before.pop_back()?).await)
+        })
     }
 
     fn agree<'a>(&'a self, proposed: Proposed<'a>) -> agreed::Boxed<'a, Result<Agreed, String>> {
