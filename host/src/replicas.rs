@@ -21,7 +21,9 @@ use wasm_host_http::admin::ReplicaStatus;
 use wasm_host_limits::replicas::{RETRY, TRANSACTION};
 use wasm_host_oci::Registries;
 use wasm_host_replicas::protocol::{Attempt, Decision, Generation, Line, Offer, Version};
-use wasm_host_replicas::replica::{Boxed, Prepared, Replica, Terms, Versions, View, Wanted};
+use wasm_host_replicas::replica::{
+    Boxed, Prepared, Replica, Terms, UNKNOWN, Versions, View, Wanted,
+};
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
@@ -155,13 +157,18 @@ impl Agreement for Everyone {
     ) -> agreed::Boxed<'a, Option<Before>> {
         let line = self.replica.line(service);
         Box::pin(async move {
-            let mut line = line?;
+            let Some(mut line) = line else {
+                return Some(Err("this replica has not come in yet".to_owned()));
+            };
             if &*line.current.version.digest != serving {
                 return Some(Err(
                     "this replica does not serve yet what the others serve".to_owned()
                 ));
             }
-            Some(self.files.of(service, &line.before.pop_back()?).await)
+            Some(match line.before.pop_back() {
+                Some(before) => self.files.of(service, &before).await.map(Some),
+                None => Ok(None),
+            })
         })
     }
 
@@ -175,7 +182,9 @@ impl Agreement for Everyone {
             let wanted = Wanted { service, version, cause, takes_back };
             self.replica.propose(wanted, Box::new(Asked(told))).await?;
             match timeout(self.patience, decided).await {
-                Ok(decided) => decided.unwrap_or_else(|_| Err("the host is stopping".to_owned())),
+                Ok(decided) => {
+                    decided.unwrap_or_else(|_| Err(format!("the host is stopping; {UNKNOWN}")))
+                }
                 Err(_) => Err("the database of [replicas] went away before the replicas had \
                                decided; if they decided for it, this one follows when it is back"
                     .to_owned()),
@@ -206,7 +215,7 @@ async fn serve(
         Decision::Aborted(_) => Vec::new(),
     };
     let (served, serves) = oneshot::channel::<()>();
-    let agreed = Agreed { without, served: Some(served) };
+    let agreed = Agreed { without, has_served: false, served: Some(served) };
     waits.send(Ok(agreed)).map_err(|_| "what was ready for it was given up".to_owned())?;
     // It is dropped when the version serves.
     let _ = serves.await;
@@ -310,7 +319,7 @@ struct Decided;
 
 impl Agreement for Decided {
     fn agree<'a>(&'a self, _proposed: Proposed<'a>) -> agreed::Boxed<'a, Result<Agreed, String>> {
-        Box::pin(async { Ok(Agreed::default()) })
+        Box::pin(async { Ok(Agreed { has_served: true, ..Agreed::default() }) })
     }
 }
 

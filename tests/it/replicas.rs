@@ -1,9 +1,11 @@
 //! Promise 13: a swap reaches every replica or none; which it was is decided once, in Postgres, and survives a crash.
 
+mod ends;
 mod faults;
 #[cfg(target_os = "linux")]
 mod namespaces;
 mod registries;
+mod services;
 mod starts;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +20,11 @@ fn app(url: &str) -> App {
 
 /// With what a replica does that is lost, its own component, and more keys of the service.
 fn app_with(url: &str, lost: &str, own: &str, keys: &str) -> App {
+    app_leased("2s", url, lost, own, keys)
+}
+
+/// With a lease that does not end because the machine is busy, where none is to end.
+fn app_leased(lease: &str, url: &str, lost: &str, own: &str, keys: &str) -> App {
     App::new(&format!(
         r#"
 name = "replicas"
@@ -25,7 +32,7 @@ name = "replicas"
 [replicas]
 url = "{url}"
 lost = "{lost}"
-lease = "2s"
+lease = "{lease}"
 
 [service.app]
 component = "$({own})"
@@ -33,6 +40,13 @@ route = "/"
 {keys}
 "#
     ))
+}
+
+/// Wait until an attempt is open.
+async fn is_asked(server: &Postgres) {
+    let open = "select count(*) from wasm_host.applications \
+                where state->'lines'->'app'->>'attempt' is not null";
+    eventually("an attempt", async || (server.sql(open) == "1").then_some(())).await;
 }
 
 fn signal(host: &Host, signal: Signal) {

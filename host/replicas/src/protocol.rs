@@ -34,7 +34,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,8 @@ pub struct Member {
     pub lease_until: Time,
     /// Whether it takes requests. Otherwise it is on its way to that.
     pub is_serving: bool,
+    /// The services that it has, all of which it serves before it takes requests.
+    pub services: BTreeSet<Arc<str>>,
     /// The generation of each service that it has said it serves.
     pub serves: BTreeMap<Arc<str>, u64>,
 }

@@ -73,7 +73,8 @@ pub struct Wanted {
 }
 
 /// Of an attempt that may have been written.
-const UNKNOWN: &str = "should the swap have begun there, `wasm-host history` will say so";
+pub const UNKNOWN: &str =
+    "should the swap have begun, `wasm-host history` of another replica says what came of it";
 
 /// A replica that takes part.
 pub struct Replica {

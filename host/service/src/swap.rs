@@ -407,17 +407,21 @@ impl Swaps {
         self.slots.get(service).cloned().ok_or_else(|| SwapError::NoService(service.to_string()))
     }
 
-    /// `version` takes all requests now: remember that, let the old one drain, and watch the first answers.
+    /// `version` takes all requests now: remember that, let the old one drain, and watch the first answers, if they are
+    /// what it is tried by.
     fn activate(
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
         old: Arc<Version>,
         version: Arc<Version>,
         number: u64,
+        is_tried: bool,
     ) {
         let replaced = slot.serving_record.swap(number, Ordering::AcqRel);
         slot.saved().published = Some(version.digest.full().to_string());
-        self.watch_first_answers(slot, old.clone(), version, number);
+        if is_tried {
+            self.watch_first_answers(slot, old.clone(), version, number);
+        }
         self.let_drain(slot, old, replaced);
     }
 

@@ -2,13 +2,6 @@
 
 use super::*;
 
-/// Wait until an attempt is open.
-async fn is_asked(server: &Postgres) {
-    let open = "select count(*) from wasm_host.applications \
-                where state->'lines'->'app'->>'attempt' is not null";
-    eventually("an attempt", async || (server.sql(open) == "1").then_some(())).await;
-}
-
 // Fault (Replicas): the replica that was asked for a swap is killed | has the others decide | the new version, of the others | requests of that one
 #[tokio::test]
 async fn the_others_decide_when_the_replica_that_was_asked_is_killed() {

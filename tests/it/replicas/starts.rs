@@ -1,5 +1,7 @@
 //! What a replica serves that starts, and what a rollback goes to.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 
 fn rewrite(app: &App, from: &str, to: &str) {
@@ -101,4 +103,42 @@ async fn a_host_that_finds_no_database_is_joining_and_says_why() {
     server.resume();
     is_ready(&host).await;
     assert_eq!(host.ask("GET", "/ready", &[], "").await.status, 200);
+}
+
+// Fault (Replicas): a replica that came later is asked to go back, and all have served one version only | says that there is none | their version | nothing
+#[tokio::test]
+async fn a_replica_that_came_later_does_not_go_back_to_what_no_other_served() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    is_ready(&first).await;
+    let late = app_with(&server.url(), "serve", "version-slow", "").serve().await;
+    is_ready(&late).await;
+    let reply = late.ask("POST", "/services/app/rollback", &[], "").await;
+    assert_eq!(reply.status, 409, "{}", reply.text());
+    for host in [&first, &late] {
+        assert!(host.get("/").await.text().contains("one"));
+    }
+}
+
+// Fault (Replicas): a version that has served for long fails on a replica that came later | serves on: it is not on trial again | its answers | nothing
+#[tokio::test]
+async fn a_replica_that_came_later_does_not_take_back_what_serves() {
+    let server = Postgres::start();
+    let first = app(&server.url()).serve().await;
+    is_ready(&first).await;
+    let reply = first.swap("app", "", version("trapping")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let late = app(&server.url()).serve().await;
+    eventually("it is ready", async || {
+        (late.ask("GET", "/ready", &[], "").await.status == 200).then_some(())
+    })
+    .await;
+    // For longer than it takes to see that answers are errors.
+    let until = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < until {
+        late.get("/").await;
+    }
+    let history = late.history("app").await;
+    assert!(history.iter().all(|it| it["verdict"] != "taken-back"), "{history:?}");
+    all_serve(&first, 2, 2).await;
 }

@@ -20,7 +20,7 @@ enum Change {
     Report(MemberId, BTreeMap<Arc<str>, u64>),
     Propose(MemberId, Proposal),
     Vote(MemberId, AttemptId, Vote),
-    Leave(MemberId),
+    Leave(Arc<str>),
     Tick,
 }
 
@@ -42,7 +42,7 @@ fn apply(change: &Change, shared: &mut Shared, now: Time) -> String {
         Change::Report(id, serves) => format!("{:?}", shared.report(id, &serves, now)),
         Change::Propose(id, proposal) => format!("{:?}", shared.propose(id, &proposal, 700, now)),
         Change::Vote(id, attempt, vote) => format!("{:?}", shared.vote(id, attempt, vote, now)),
-        Change::Leave(id) => format!("{:?}", shared.leave(id, now)),
+        Change::Leave(name) => format!("{:?}", shared.leave(&name, now)),
         Change::Tick => format!("{:?}", shared.tick(now)),
     }
 }
@@ -87,7 +87,7 @@ fn random(seed: &mut Seeded, shared: &Shared, step: usize) -> Change {
             };
             Change::Vote(id, attempt, vote)
         }
-        _ if seed.between(0, 3) == 0 => Change::Leave(id),
+        _ if seed.between(0, 3) == 0 => Change::Leave((*seed.pick(&NAMES)).into()),
         _ => Change::Tick,
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Faults {
     /// Leases that end though the connection is there: the process was stopped for so long.
     pub(super) stops: u8,
     pub(super) outages: u8,
+    /// Replicas that stop in order.
+    pub(super) leaves: u8,
 }
 
 /// What the protocol would be without one of its rules.
@@ -74,6 +76,8 @@ pub(super) enum Broken {
     NamesNone,
     /// What was built since begins a generation while others serve.
     BeginsBesideOthers,
+    /// What was asked of a replica that stops is left to the others.
+    LeavesAttempts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +96,8 @@ enum Wrong {
     AbortChangedSomething,
     DecidedTwice,
     AttemptForgotten,
+    /// Whoever asked a replica that has stopped was told that nothing came of it.
+    GoesOnWithoutTheOneThatWasAsked,
 }
 
 /// One process.
@@ -142,6 +148,7 @@ pub(super) enum Action {
     LeaseEnds(MemberId),
     DeadlinePasses,
     Crash(usize),
+    Leave(usize),
     Start(usize),
     Cut(usize),
     Heal(usize),
@@ -248,6 +255,9 @@ impl Model for Scenario {
             }),
             Property::always("4: a decision stands", |_: &Self, world: &World| {
                 !world.wrong.contains(&Wrong::DecidedTwice)
+            }),
+            Property::always("4: a verdict stands", |_: &Self, world: &World| {
+                !world.wrong.contains(&Wrong::GoesOnWithoutTheOneThatWasAsked)
             }),
             Property::always("5: it ends", |it: &Self, world: &World| {
                 !world.wrong.contains(&Wrong::AttemptForgotten)

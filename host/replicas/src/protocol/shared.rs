@@ -103,6 +103,7 @@ impl Shared {
             name: name.clone(),
             lease_until: now.saturating_add(lease),
             is_serving: false,
+            services: offered.iter().map(|offer| offer.service.clone()).collect(),
             serves: BTreeMap::new(),
         };
         self.members.insert(id, member);
@@ -117,7 +118,8 @@ impl Shared {
         Ok(())
     }
 
-    /// The replica can serve these generations. True: it is a member now, or still, and may take requests.
+    /// The replica can serve these generations. True: it is a member now, or still, and may take requests. It becomes one
+    /// when all its services are current.
     pub fn report(
         &mut self,
         id: MemberId,
@@ -125,12 +127,10 @@ impl Shared {
         now: Time,
     ) -> Result<bool, Lost> {
         self.settle(now);
-        let is_current = self
-            .lines
-            .iter()
-            .filter(|(service, _)| serves.contains_key(*service))
-            .all(|(service, line)| serves.get(service) == Some(&line.current.number));
         let member = self.members.get_mut(&id).ok_or(Lost)?;
+        let current = |service| self.lines.get(service).map(|line| line.current.number);
+        let is_current =
+            member.services.iter().all(|service| serves.get(service).copied() == current(service));
         member.serves.clone_from(serves);
         member.is_serving |= is_current;
         let (name, is_serving) = (member.name.clone(), member.is_serving);
@@ -201,9 +201,18 @@ impl Shared {
         Ok(())
     }
 
-    /// The replica stops, and takes no requests any more.
-    pub fn leave(&mut self, id: MemberId, now: Time) {
-        self.members.remove(&id);
+    /// The replica stops, and takes no requests any more. What it was asked for ends with it: it says so to those who
+    /// asked, and can say nothing later.
+    pub fn leave(&mut self, name: &Arc<str>, now: Time) {
+        self.settle(now);
+        self.members.retain(|_, member| member.name != *name);
+        self.lost.remove(name);
+        for line in self.lines.values_mut() {
+            if line.attempt.as_ref().is_some_and(|open| open.by == *name) {
+                let reason = format!("{name}, which was asked for it, has stopped");
+                line.end(Decision::Aborted(reason.into()));
+            }
+        }
         self.settle(now);
     }
 

@@ -40,8 +40,16 @@ fn walk(scenario: Scenario) -> (Vec<&'static str>, usize) {
     (failed, checker.unique_state_count())
 }
 
-const SWAPS: Faults =
-    Faults { swaps: 2, refusals: 1, crashes: 0, cuts: 0, unheard: 0, stops: 0, outages: 0 };
+const SWAPS: Faults = Faults {
+    swaps: 2,
+    refusals: 1,
+    crashes: 0,
+    cuts: 0,
+    unheard: 0,
+    stops: 0,
+    outages: 0,
+    leaves: 0,
+};
 
 /// The same with `lost = "serve"` and with `lost = "fence"`.
 #[track_caller]
@@ -67,6 +75,14 @@ fn a_crash_at_any_step() {
 #[test]
 fn a_replica_that_is_cut_off_at_any_step() {
     hold(2, 2, Faults { cuts: 1, swaps: 1, ..SWAPS });
+    // What is prepared for one swap must not serve with the other.
+    hold(2, 2, Faults { cuts: 1, refusals: 0, ..SWAPS });
+}
+
+#[test]
+fn a_replica_that_stops_in_order_at_any_step() {
+    hold(2, 2, Faults { leaves: 1, ..SWAPS });
+    hold(2, 2, Faults { leaves: 1, cuts: 1, swaps: 1, ..SWAPS });
 }
 
 #[test]
@@ -160,6 +176,11 @@ fn a_version_that_serves_before_the_decision_is_caught() {
 #[test]
 fn a_decision_that_is_changed_is_caught() {
     is_caught(Broken::DecidesTwice, 2, false, SWAPS, "4");
+}
+
+#[test]
+fn a_swap_that_goes_on_without_the_replica_that_was_asked_and_has_left_is_caught() {
+    is_caught(Broken::LeavesAttempts, 2, false, Faults { leaves: 1, ..SWAPS }, "4");
 }
 
 #[test]

@@ -109,9 +109,28 @@ impl Actor {
                 Some(order) = orders.recv() => self.begin(order).await,
             }
         }
-        if let Some(id) = self.standing.id() {
+        self.leave().await;
+    }
+
+    /// The others do not wait for this replica any more, and those who asked it for swaps hear what came of them.
+    async fn leave(&mut self) {
+        let (name, has_seen) = (&self.terms.name, self.view.lock().is_some());
+        let left = match has_seen {
             // What cannot be told now is known when the lease ends.
-            let _ = self.ledger.change(|shared, now| shared.leave(id, now)).await;
+            true => self.ledger.change(|shared, now| shared.leave(name, now)).await.ok(),
+            false => None,
+        };
+        for (service, own) in &mut self.own {
+            let Some((id, Ok(prepared))) = own.prepared.take() else { continue };
+            let line = left.as_ref().and_then(|((), shared)| shared.lines.get(service));
+            let attempt = line.and_then(|line| line.decided.iter().find(|it| it.id == id));
+            match attempt.and_then(|attempt| attempt.decision.clone()) {
+                Some(Decision::Aborted(reason)) => prepared.drop_for(&reason),
+                Some(committed) => {
+                    let _ = prepared.serve(committed).await;
+                }
+                None => prepared.drop_for(&format!("the host is stopping; {UNKNOWN}")),
+            }
         }
     }
 
@@ -297,7 +316,8 @@ impl Actor {
             own.serves == shared.lines.get(service).map(|line| line.current.number)
         };
         let may_enter = !member.is_serving && self.own.iter().all(is_current);
-        if member.serves == serves && !may_enter {
+        // It counts with all its services, or not at all.
+        if !may_enter && (!member.is_serving || member.serves == serves) {
             return Ok(None);
         }
         let (reported, shared) =

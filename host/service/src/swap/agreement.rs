@@ -35,8 +35,8 @@ pub trait Agreement: Send + Sync {
 
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The version before the one that serves, or why it cannot be had.
-pub type Before = Result<ComponentFile, String>;
+/// The version before the one that serves, if there is one, or why it cannot be had.
+pub type Before = Result<Option<ComponentFile>, String>;
 
 /// What all are to put into service.
 #[derive(Clone, Copy)]
@@ -53,6 +53,8 @@ pub struct Proposed<'a> {
 pub struct Agreed {
     /// Replicas whose agreement there is not, because they were lost.
     pub without: Vec<String>,
+    /// It has served elsewhere: its first answers here are no trial.
+    pub has_served: bool,
     /// Dropped when the version serves.
     pub served: Option<oneshot::Sender<()>>,
 }

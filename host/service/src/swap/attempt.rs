@@ -98,7 +98,10 @@ impl Swaps {
                     None => None,
                 };
                 let file = match known {
-                    Some(Ok(file)) => file,
+                    Some(Ok(file)) => {
+                        let service = || slot.service.name.to_string();
+                        file.ok_or_else(|| SwapError::NothingBefore(service()))?
+                    }
                     Some(Err(reason)) => {
                         return Ok(rejected(slot, None, request, started, reason));
                     }
@@ -280,7 +283,8 @@ impl Swaps {
             None => {
                 slot.service.publish(ActiveVersions::only(version.clone()));
                 outcome.finishing = old.counts.in_flight();
-                self.activate(slot, old, version, outcome.record.number);
+                let is_tried = !agreed.as_ref().is_some_and(|agreed| agreed.has_served);
+                self.activate(slot, old, version, outcome.record.number, is_tried);
             }
         }
         outcome.without = agreed.map(|agreed| agreed.without).unwrap_or_default();

@@ -89,7 +89,7 @@ impl Swaps {
                     record.verdict = Verdict::Activated;
                     record.reason = Some(seen);
                 });
-                swaps.activate(&slot, stable, canary, number);
+                swaps.activate(&slot, stable, canary, number, true);
                 swaps.save(&slot).await;
             }
         });
@@ -111,7 +111,8 @@ impl Swaps {
         Some(digest)
     }
 
-    /// Take a version back whose first answers are mostly errors, while the one before it is still at hand.
+    /// Take a version back whose first answers are mostly errors, while the one before it is still at hand. Others go
+    /// back with this host only from what does worse than what answered here before.
     pub(super) fn watch_first_answers(
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
@@ -125,6 +126,9 @@ impl Swaps {
             let started = Tally::since(&new, Tally::default());
             let (all_answers, all_errors) = old.counts.answers();
             let before = Tally { answers: all_answers, errors: all_errors };
+            if swaps.others.get().is_some() && before.answers == 0 {
+                return;
+            }
             while Instant::now() < until {
                 sleep(limits::TRIAL_INTERVAL).await;
                 let change = slot.change.lock().await;

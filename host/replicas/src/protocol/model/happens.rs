@@ -13,6 +13,9 @@ impl Scenario {
         if world.left.crashes > 0 {
             actions.push(Action::Crash(at));
         }
+        if world.left.leaves > 0 && host.mine.id.is_some() && connected {
+            actions.push(Action::Leave(at));
+        }
         match host.is_cut {
             true => actions.push(Action::Heal(at)),
             false if world.left.cuts > 0 => actions.push(Action::Cut(at)),
@@ -132,6 +135,10 @@ impl Scenario {
                 after.left.crashes -= 1;
                 let Host { life, is_cut, .. } = after.hosts[at];
                 after.hosts[at] = Host { life, is_cut, ..Host::default() };
+            }
+            Action::Leave(at) => {
+                after.left.leaves -= 1;
+                self.leave(&mut after, at);
             }
             Action::Start(at) => {
                 after.hosts[at].runs = true;

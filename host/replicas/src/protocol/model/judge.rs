@@ -103,7 +103,7 @@ impl Scenario {
         self.all_actions(world).into_iter().all(|action| {
             let is_optional = match action {
                 Action::Swap(_) | Action::Start(_) | Action::Heal(_) => true,
-                Action::Crash(_) | Action::Cut(_) | Action::GoAway => true,
+                Action::Crash(_) | Action::Leave(_) | Action::Cut(_) | Action::GoAway => true,
                 Action::LeaseKnownToEnd(at) => Self::is_connected(world, at),
                 // Of what renews it.
                 Action::LeaseEnds(id) => {

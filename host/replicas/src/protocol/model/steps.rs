@@ -142,6 +142,22 @@ impl Scenario {
         world.hosts[at].answer = Some(Answer { what: What::Other, seen });
     }
 
+    /// It says that it stops, and says what came of the swaps that it was asked for.
+    pub(super) fn leave(&self, world: &mut World, at: usize) {
+        let Host { life, is_cut, .. } = world.hosts[at];
+        // It takes no requests any more, and then says so.
+        world.hosts[at] = Host { life, is_cut, ..Host::default() };
+        let (name, leaves) = (Self::name(at, life), self.broken != Some(Broken::LeavesAttempts));
+        self.change(world, |it| match leaves {
+            true => it.leave(&name, NOW),
+            false => it.members.retain(|_, member| member.name != name),
+        });
+        let mut open = world.shared.lines.values().filter_map(|line| line.attempt.as_ref());
+        if open.any(|open| open.by == name) {
+            world.wrong.insert(Wrong::GoesOnWithoutTheOneThatWasAsked);
+        }
+    }
+
     /// What becomes of the lease of a member on its own.
     pub(super) fn may_end(&self, world: &World, id: MemberId) -> bool {
         let Some(owner) = Self::owner(world, id) else { return true };
