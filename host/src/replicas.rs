@@ -22,7 +22,7 @@ use wasm_host_limits::replicas::{RETRY, TRANSACTION};
 use wasm_host_oci::Registries;
 use wasm_host_replicas::protocol::{Attempt, Decision, Generation, Line, Offer, Version};
 use wasm_host_replicas::replica::{
-    Boxed, Prepared, Replica, Terms, UNKNOWN, Versions, View, Wanted,
+    Boxed, Overtaken, Prepared, Replica, Terms, UNKNOWN, Versions, View, Wanted,
 };
 use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
@@ -264,7 +264,12 @@ impl Versions for Here {
         })
     }
 
-    fn catch_up(&self, service: Arc<str>, line: Line) -> Boxed<Result<(), String>> {
+    fn catch_up(
+        &self,
+        service: Arc<str>,
+        line: Line,
+        overtaken: Overtaken,
+    ) -> Boxed<Result<(), String>> {
         let files = self.0.clone();
         Box::pin(async move {
             let Generation { number, version, attempt } = line.current;
@@ -276,7 +281,7 @@ impl Versions for Here {
             };
             let swaps = files.swaps.clone();
             let task = tokio::spawn(async move {
-                swaps.follow(&service, file, cause, false, Arc::new(Decided)).await
+                swaps.follow(&service, file, cause, false, Arc::new(Decided(overtaken))).await
             });
             verdict(task).await
         })
@@ -315,11 +320,17 @@ impl Agreement for Waits {
 }
 
 /// It was decided before.
-struct Decided;
+struct Decided(Overtaken);
 
 impl Agreement for Decided {
     fn agree<'a>(&'a self, _proposed: Proposed<'a>) -> agreed::Boxed<'a, Result<Agreed, String>> {
-        Box::pin(async { Ok(Agreed { has_served: true, ..Agreed::default() }) })
+        let is_overtaken = self.0.is_so();
+        Box::pin(async move {
+            match is_overtaken {
+                true => Err("another version came first".to_owned()),
+                false => Ok(Agreed { has_served: true, ..Agreed::default() }),
+            }
+        })
     }
 }
 

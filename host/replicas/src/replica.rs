@@ -37,7 +37,29 @@ pub trait Versions: Send + Sync + 'static {
     ) -> Boxed<Result<Box<dyn Prepared>, String>>;
 
     /// Load the current generation, and put it into service: it was decided on while this replica was away.
-    fn catch_up(&self, service: Arc<str>, line: Line) -> Boxed<Result<(), String>>;
+    fn catch_up(
+        &self,
+        service: Arc<str>,
+        line: Line,
+        overtaken: Overtaken,
+    ) -> Boxed<Result<(), String>>;
+}
+
+/// Whether a generation that is being loaded is current no more.
+#[derive(Clone)]
+pub struct Overtaken {
+    view: Arc<Mutex<Option<View>>>,
+    service: Arc<str>,
+    number: u64,
+}
+
+impl Overtaken {
+    /// As far as this replica has seen.
+    pub fn is_so(&self) -> bool {
+        let view = self.view.lock();
+        let line = view.as_ref().and_then(|view| view.shared.lines.get(&self.service));
+        line.is_some_and(|line| line.current.number > self.number)
+    }
 }
 
 /// A version that can be put into service at any moment.

@@ -11,6 +11,8 @@ pub struct Mine {
     pub serves: Option<u64>,
     /// The attempt whose version it has prepared, or could not.
     pub prepared: Option<(AttemptId, Vote)>,
+    /// The generation that it loads, to catch up.
+    pub loads: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +40,8 @@ pub fn next(mine: &Mine, seen: &Seen) -> Step {
             Some((attempt, Vote::Ready)) if Some(*attempt) == current.attempt => {
                 Step::Flip(current.number)
             }
+            // One after the other: what comes in later may be the older one.
+            _ if mine.loads.is_some() => Step::Rest,
             _ => Step::CatchUp(current.number),
         };
     }

@@ -36,6 +36,8 @@ pub(super) struct Scenario {
     pub(super) fences: bool,
     /// Whether a host that starts again has another component in its application file.
     pub(super) builds: bool,
+    /// Whether the last swap is to what the replicas began with.
+    pub(super) goes_back: bool,
     pub(super) faults: Faults,
     pub(super) broken: Option<Broken>,
 }
@@ -53,6 +55,8 @@ pub(super) struct Faults {
     pub(super) outages: u8,
     /// Replicas that stop in order.
     pub(super) leaves: u8,
+    /// Versions that cannot be had by a replica that catches up.
+    pub(super) failures: u8,
 }
 
 /// What the protocol would be without one of its rules.
@@ -78,6 +82,8 @@ pub(super) enum Broken {
     BeginsBesideOthers,
     /// What was asked of a replica that stops is left to the others.
     LeavesAttempts,
+    /// A replica that catches up goes on to the next generation while it loads one.
+    CatchesUpTwice,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +118,8 @@ struct Host {
     version: Option<Arc<str>>,
     /// The version of `mine.prepared`.
     beside: Option<Arc<str>>,
+    /// The version of `mine.loads`.
+    loading: Option<Arc<str>>,
     door: Door,
     /// As far as it knows.
     lease_runs: bool,
@@ -138,6 +146,8 @@ pub(super) enum Action {
     Look(usize),
     /// What it has to do next. True: and it goes well.
     Do(usize, bool),
+    /// What it loads to catch up is there. True: and it is good.
+    Loaded(usize, bool),
     Hear(usize),
     NeverHear(usize),
     Renew(usize),
@@ -215,7 +225,7 @@ impl Model for Scenario {
         };
         for at in 0..self.early {
             world.hosts[at].runs = true;
-            // It joins, catches up, and reports.
+            // It joins, has what is current, and reports.
             for _ in 0..3 {
                 self.act(&mut world, at, true);
                 Self::hear(&mut world, at);

@@ -49,14 +49,25 @@ const SWAPS: Faults = Faults {
     stops: 0,
     outages: 0,
     leaves: 0,
+    failures: 0,
+};
+
+/// The protocol as it is.
+const WHOLE: Scenario = Scenario {
+    hosts: 2,
+    early: 2,
+    fences: false,
+    builds: false,
+    goes_back: false,
+    faults: SWAPS,
+    broken: None,
 };
 
 /// The same with `lost = "serve"` and with `lost = "fence"`.
 #[track_caller]
 fn hold(hosts: usize, early: usize, faults: Faults) {
     for fences in [false, true] {
-        let (failed, _) =
-            walk(Scenario { hosts, early, fences, builds: false, faults, broken: None });
+        let (failed, _) = walk(Scenario { hosts, early, fences, faults, ..WHOLE });
         assert_eq!(failed, Vec::<&str>::new(), "fences: {fences}");
     }
 }
@@ -110,7 +121,16 @@ fn a_replica_that_comes_later() {
 fn a_replica_that_comes_with_what_was_built_since() {
     for fences in [false, true] {
         let faults = Faults { crashes: 1, swaps: 1, ..SWAPS };
-        let scenario = Scenario { hosts: 2, early: 1, fences, builds: true, faults, broken: None };
+        let scenario = Scenario { early: 1, fences, builds: true, faults, ..WHOLE };
+        assert_eq!(walk(scenario).0, Vec::<&str>::new(), "fences: {fences}");
+    }
+}
+
+#[test]
+fn a_replica_that_catches_up_while_the_others_go_back_to_what_it_has() {
+    for fences in [false, true] {
+        let faults = Faults { stops: 1, failures: 1, refusals: 0, ..SWAPS };
+        let scenario = Scenario { fences, goes_back: true, faults, ..WHOLE };
         assert_eq!(walk(scenario).0, Vec::<&str>::new(), "fences: {fences}");
     }
 }
@@ -133,7 +153,9 @@ fn several_faults() {
 #[track_caller]
 fn is_caught(broken: Broken, early: usize, fences: bool, faults: Faults, property: &str) {
     let builds = broken == Broken::BeginsBesideOthers;
-    let scenario = Scenario { hosts: 2, early, fences, builds, faults, broken: Some(broken) };
+    let goes_back = broken == Broken::CatchesUpTwice;
+    let scenario =
+        Scenario { early, fences, builds, goes_back, faults, broken: Some(broken), ..WHOLE };
     let (failed, _) = walk(scenario);
     assert!(failed.iter().any(|name| name.starts_with(property)), "{broken:?}: {failed:?}");
 }
@@ -184,6 +206,12 @@ fn a_swap_that_goes_on_without_the_replica_that_was_asked_and_has_left_is_caught
 }
 
 #[test]
+fn a_replica_that_catches_up_to_two_generations_at_once_is_caught() {
+    let faults = Faults { cuts: 1, refusals: 0, ..SWAPS };
+    is_caught(Broken::CatchesUpTwice, 2, false, faults, "1");
+}
+
+#[test]
 fn an_attempt_that_ends_only_when_something_happens_is_caught() {
     is_caught(Broken::NoTimer, 2, false, Faults { swaps: 1, crashes: 1, ..SWAPS }, "5");
 }
@@ -198,8 +226,7 @@ fn no_walk_goes_on_for_ever() {
     ];
     for faults in faults {
         for fences in [false, true] {
-            let scenario =
-                Scenario { hosts: 2, early: 2, fences, builds: false, faults, broken: None };
+            let scenario = Scenario { fences, faults, ..WHOLE };
             assert!(!has_cycle(&scenario), "{faults:?}, fences: {fences}");
         }
     }

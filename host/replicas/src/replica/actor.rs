@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::standing::Standing;
-use super::{Prepared, Terms, UNKNOWN, Versions, View, Wanted};
+use super::{Boxed, Overtaken, Prepared, Terms, UNKNOWN, Versions, View, Wanted};
 use crate::postgres::{Away, Ledger};
 use crate::protocol::{
     Attempt, AttemptId, Decision, Generation, Line, Mine, Offer, Proposal, Seen, Shared, Step,
@@ -63,7 +63,8 @@ enum Load {
 /// What came of loading.
 enum Ended {
     Prepared(Arc<str>, AttemptId, Result<Box<dyn Prepared>, String>),
-    CaughtUp(Arc<str>, Generation, Result<(), String>),
+    /// None: another generation is current by now.
+    CaughtUp(Arc<str>, Generation, Option<Result<(), String>>),
 }
 
 impl Actor {
@@ -196,6 +197,10 @@ impl Actor {
             id: self.standing.id(),
             serves: own.serves,
             prepared: own.prepared.as_ref().map(|(id, prepared)| (*id, vote(prepared))),
+            loads: match own.loads {
+                Some(Load::Generation(number)) => Some(number),
+                _ => None,
+            },
         }
     }
 
@@ -291,15 +296,19 @@ impl Actor {
             own.serves = Some(current.number);
             return true;
         }
-        let load = Load::Generation(current.number);
-        if own.loads.as_ref() == Some(&load) || own.retry.is_some_and(|at| at > Instant::now()) {
+        if own.retry.is_some_and(|at| at > Instant::now()) {
             return false;
         }
-        own.loads = Some(load);
-        let (service, generation, line) = (service.clone(), current.clone(), line.clone());
-        let (versions, ended) = (self.versions.clone(), self.ended.clone());
+        own.loads = Some(Load::Generation(current.number));
+        let (view, number) = (self.view.clone(), current.number);
+        let overtaken = Overtaken { view, service: service.clone(), number };
+        let (service, generation) = (service.clone(), current.clone());
+        let load = self.versions.catch_up(service.clone(), line.clone(), overtaken.clone());
+        let ended = self.ended.clone();
         tokio::spawn(async move {
-            let result = versions.catch_up(service.clone(), line).await;
+            let result = whole(load).await;
+            let is_of_use = result.is_ok() || !overtaken.is_so();
+            let result = is_of_use.then_some(result);
             let _ = ended.send(Ended::CaughtUp(service, generation, result)).await;
         });
         false
@@ -337,10 +346,10 @@ impl Actor {
             return;
         }
         own.loads = Some(load);
-        let (service, versions, ended) =
-            (service.clone(), self.versions.clone(), self.ended.clone());
+        let (service, ended) = (service.clone(), self.ended.clone());
+        let load = self.versions.prepare(service.clone(), attempt);
         tokio::spawn(async move {
-            let result = versions.prepare(service.clone(), attempt).await;
+            let result = whole(load).await;
             let _ = ended.send(Ended::Prepared(service, id, result)).await;
         });
     }
@@ -366,12 +375,13 @@ impl Actor {
                     own.loads = None;
                 }
                 match result {
-                    Ok(()) => {
+                    None => {}
+                    Some(Ok(())) => {
                         own.serves = Some(generation.number);
                         own.version = generation.version;
                         (own.retry, own.said) = (None, None);
                     }
-                    Err(reason) => {
+                    Some(Err(reason)) => {
                         own.retry = Some(Instant::now() + limits::RETRY);
                         if own.said.as_ref() != Some(&reason) {
                             tracing::warn!(%service, "it cannot serve what the other replicas serve: {reason}");
@@ -436,6 +446,12 @@ impl Actor {
             Err(away) => Err(format!("{away}; {UNKNOWN}")),
         }
     }
+}
+
+/// What comes of loading, also when that fails in the middle.
+async fn whole<T: Send + 'static>(load: Boxed<Result<T, String>>) -> Result<T, String> {
+    let failed = |_| Err("the host failed while it loaded the component".to_owned());
+    tokio::spawn(load).await.unwrap_or_else(failed)
 }
 
 fn bounded(reason: String) -> Arc<str> {

@@ -49,7 +49,12 @@ impl Versions for FakeVersions {
         })
     }
 
-    fn catch_up(&self, _service: Arc<str>, line: Line) -> Boxed<Result<(), String>> {
+    fn catch_up(
+        &self,
+        _service: Arc<str>,
+        line: Line,
+        _overtaken: Overtaken,
+    ) -> Boxed<Result<(), String>> {
         let fake = self.0.clone();
         Box::pin(async move {
             fake.serve(line.current.version.digest);

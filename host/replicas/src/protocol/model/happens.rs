@@ -34,6 +34,12 @@ impl Scenario {
                 }
             }
         }
+        if host.mine.loads.is_some() {
+            actions.push(Action::Loaded(at, true));
+            if world.left.failures > 0 {
+                actions.push(Action::Loaded(at, false));
+            }
+        }
         if host.answer.is_some() {
             if connected {
                 actions.push(Action::Hear(at));
@@ -50,7 +56,7 @@ impl Scenario {
                 actions.push(Action::Swap(at));
             }
         }
-        let step = host.seen.as_ref().map_or(Step::Join, |seen| next(&host.mine, seen));
+        let step = self.step(host);
         match step {
             Step::Rest => {}
             Step::Flip(_) => actions.push(Action::Do(at, true)),
@@ -100,6 +106,7 @@ impl Scenario {
                 Self::saw(&mut after, at, seen);
             }
             Action::Do(at, goes_well) => self.act(&mut after, at, goes_well),
+            Action::Loaded(at, goes_well) => self.loaded(&mut after, at, goes_well),
             Action::Hear(at) => Self::hear(&mut after, at),
             Action::NeverHear(at) => {
                 if Self::is_connected(&after, at) {

@@ -65,6 +65,12 @@ impl Scenario {
         let (Some(line), Some(serves)) = (world.shared.lines.get(SERVICE), host.mine.serves) else {
             return !self.is_open(host);
         };
+        // What it has said that it serves.
+        let member = host.mine.id.and_then(|id| world.shared.members.get(&id));
+        let said = member.and_then(|member| member.serves.get(SERVICE));
+        if said.is_some_and(|said| *said > serves) {
+            return false;
+        }
         let mut missed = line.decided.iter().filter_map(|attempt| match &attempt.decision {
             Some(Decision::Committed { generation, without }) if *generation > serves => {
                 Some((attempt, generation, without))

@@ -6,10 +6,20 @@ use std::sync::Arc;
 use super::*;
 
 impl Scenario {
+    pub(super) fn step(&self, host: &Host) -> Step {
+        let mut mine = host.mine.clone();
+        if self.broken == Some(Broken::CatchesUpTwice) {
+            mine.loads = mine.loads.filter(|loads| {
+                host.seen.as_ref().is_some_and(|seen| seen.current.number == *loads)
+            });
+        }
+        host.seen.as_ref().map_or(Step::Join, |seen| next(&mine, seen))
+    }
+
     pub(super) fn act(&self, world: &mut World, at: usize, goes_well: bool) {
         let host = &world.hosts[at];
         let (mine, seen) = (host.mine.clone(), host.seen.clone());
-        let step = seen.as_ref().map_or(Step::Join, |seen| next(&mine, seen));
+        let step = self.step(host);
         let id = mine.id.unwrap_or_default();
         let name = Self::name(at, host.life);
         let (what, seen_as) = match step {
@@ -17,6 +27,8 @@ impl Scenario {
                 // What comes later was built since.
                 let own: Arc<str> =
                     if self.builds && host.life > 0 { "own2".into() } else { "own".into() };
+                // What it would serve if it were alone, which is what it has.
+                world.hosts[at].version.get_or_insert_with(|| own.clone());
                 let version = Version { digest: own.clone(), source: own.clone() };
                 let offered = [Offer { service: SERVICE.into(), version, own }];
                 let is_alone = self.broken == Some(Broken::BeginsBesideOthers);
@@ -56,8 +68,13 @@ impl Scenario {
             }
             Step::CatchUp(number) => {
                 let host = &mut world.hosts[at];
-                host.mine.serves = Some(number);
-                host.version = seen.map(|seen| seen.current.version.digest);
+                let digest = seen.map(|seen| seen.current.version.digest);
+                if host.version == digest {
+                    host.mine.serves = Some(number);
+                } else {
+                    host.mine.loads = Some(number);
+                    host.loading = digest;
+                }
                 return;
             }
             Step::Prepare(attempt) => {
@@ -129,7 +146,10 @@ impl Scenario {
         world.left.swaps -= 1;
         let host = &world.hosts[at];
         let (id, base) = (host.mine.id.unwrap_or_default(), host.mine.serves.unwrap_or_default());
-        let version: Arc<str> = format!("v{}", world.left.swaps).into();
+        let version: Arc<str> = match world.left.swaps {
+            0 if self.goes_back => "own".into(),
+            left => format!("v{left}").into(),
+        };
         let proposal = Proposal {
             service: SERVICE.into(),
             base,
@@ -140,6 +160,19 @@ impl Scenario {
         let _ = self.change(world, |it| it.propose(id, &proposal, LATER, NOW));
         let seen = Self::see(world, at);
         world.hosts[at].answer = Some(Answer { what: What::Other, seen });
+    }
+
+    /// What comes of catching up. That another generation is current by then, it may not have heard of.
+    pub(super) fn loaded(&self, world: &mut World, at: usize, goes_well: bool) {
+        if !goes_well {
+            world.left.failures -= 1;
+        }
+        let host = &mut world.hosts[at];
+        let (number, version) = (host.mine.loads.take(), host.loading.take());
+        if goes_well {
+            host.mine.serves = number;
+            host.version = version;
+        }
     }
 
     /// It says that it stops, and says what came of the swaps that it was asked for.
