@@ -2,11 +2,16 @@
 
 use super::*;
 
+/// With a lease that does not end while the replica that is asked compiles the version.
+fn patient(url: &str) -> App {
+    app_leased("20s", url, "serve", "version-one", "")
+}
+
 // Fault (Replicas): the replica that was asked for a swap is killed | has the others decide | the new version, of the others | requests of that one
 #[tokio::test]
 async fn the_others_decide_when_the_replica_that_was_asked_is_killed() {
     let server = Postgres::start();
-    let apps = [app(&server.url()), app(&server.url()), app(&server.url())];
+    let apps = [(), (), ()].map(|()| patient(&server.url()));
     let (first, second, third) =
         (apps[0].serve().await, apps[1].serve().await, apps[2].serve().await);
     for host in [&first, &second, &third] {
@@ -36,7 +41,8 @@ async fn the_others_decide_when_the_replica_that_was_asked_is_killed() {
 #[tokio::test]
 async fn a_database_that_goes_away_in_an_attempt_leaves_what_serves_and_the_next_swap_a_reason() {
     let mut server = Postgres::start();
-    let (first, second) = (app(&server.url()).serve().await, app(&server.url()).serve().await);
+    let (first, second) =
+        (patient(&server.url()).serve().await, patient(&server.url()).serve().await);
     for host in [&first, &second] {
         is_ready(host).await;
     }
