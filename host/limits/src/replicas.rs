@@ -24,13 +24,17 @@ bounds! {
 /// Replicas of one application that have a lease. Each change of what they share writes a line for each.
 pub const MEMBERS: usize = 1000;
 
-/// Decided swaps of one service that the replicas remember together.
-pub const DECIDED: usize = 32;
+/// Decided swaps of one service that the replicas remember together. One that has not looked for longer is not told why.
+pub const DECIDED: usize = 8;
+
+/// Components of application files with which replicas came, of one service. What is forgotten of them may begin again.
+pub const KNOWN: usize = 32;
 
 /// Versions of one service before the one that serves, for rollbacks.
 pub const BEFORE: usize = 3;
 
-/// How long a replica that was lost is named by swaps. One that was killed comes back under another name.
+/// How long a replica that was lost is named by swaps, and counts as one that may serve. One that was killed comes back
+/// under another name.
 pub const LOST_KEPT: Duration = Duration::from_secs(10 * MINUTE);
 
 /// Bytes of a component that replicas hand to each other in the database. A larger one belongs into a registry.
@@ -39,8 +43,9 @@ pub const COMPONENT_BYTES: u64 = 64 * MIB;
 /// How often a replica looks, though nothing has told it that anything changed: what tells may be lost.
 pub const POLL: Duration = Duration::from_secs(1);
 
-/// Of a lease, how many renewals there are: two of them may fail.
-pub const RENEWALS: u32 = 3;
+/// Of a lease, how many renewals there are: two of them may fail. Each may take as long as there is between them, and no
+/// longer than [`TRANSACTION`].
+pub const RENEWALS: u32 = 4;
 
 /// With `lost = "fence"`, how long before the end of its lease a replica takes no requests any more: one part of so many
 /// of the lease. Clocks do not run faster than each other by that much.
@@ -64,8 +69,11 @@ pub const COMPONENTS_WAITING: u32 = 8;
 /// How long a replica hears of changes by one connection. One that is cut silently is noticed by then.
 pub const LISTEN: Duration = Duration::from_secs(MINUTE);
 
-/// Between two attempts to reach a database that is away, or to load a version that could not be loaded.
+/// Between two attempts to reach a database that is away, and before the second one to load a version.
 pub const RETRY: Duration = Duration::from_secs(1);
+
+/// Between two attempts to load the same version, at most: each one that fails doubles the time.
+pub const RETRY_AT_MOST: Duration = Duration::from_secs(MINUTE);
 
 /// Versions that were loaded, until this replica takes note of them.
 pub const LOADED: usize = 16;

@@ -7,15 +7,20 @@ mod listen;
 mod schema;
 mod uploads;
 
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions as _, Row as _};
 use tokio::time::timeout;
 
 pub(crate) use self::listen::listen;
 pub use self::uploads::Uploads;
-use crate::protocol::{Shared, Time};
+use crate::protocol::{MemberId, Shared, Time};
 use wasm_host_limits::replicas as limits;
 
 /// The channel on which is told that something changed.
@@ -42,6 +47,12 @@ impl From<sqlx::Error> for Away {
                     error.message()
                 ))
             }
+            // What a connection has prepared is there no more, or was prepared by another one.
+            sqlx::Error::Database(error)
+                if matches!(error.code().as_deref(), Some("26000" | "42P05")) =>
+            {
+                Self::new(POOLER)
+            }
             sqlx::Error::Database(error) => Self::new(format_args!("says: {}", error.message())),
             sqlx::Error::Io(error) => Self::new(format_args!("cannot be reached: {error}")),
             other => Self::new(format_args!("cannot be used: {other}")),
@@ -49,17 +60,27 @@ impl From<sqlx::Error> for Away {
     }
 }
 
+const POOLER: &str = "is reached by a pooler, which does not keep a session together: name the database itself in 'url', \
+                      not a pooler";
+
 /// What the replicas of one application share, by a connection of its own.
 pub struct Ledger {
     options: PgConnectOptions,
     application: Arc<str>,
+    /// How long a transaction may take.
+    patience: Duration,
     /// None: it is opened when it is needed.
     connection: Option<PgConnection>,
 }
 
 impl Ledger {
     pub fn new(options: PgConnectOptions, application: Arc<str>) -> Self {
-        Self { options, application, connection: None }
+        Self { options, application, patience: limits::TRANSACTION, connection: None }
+    }
+
+    /// The same, where a transaction makes sense no longer than this.
+    pub fn within_at_most(self, patience: Duration) -> Self {
+        Self { patience: self.patience.min(patience), ..self }
     }
 
     /// All of it, and the time.
@@ -70,13 +91,14 @@ impl Ledger {
         let application = self.application.clone();
         self.within(async move |connection| {
             let row = sqlx::query(
-                "select (select state::text from wasm_host.applications where name = $1), wasm_host.now_ms()",
+                "select state::text, leases::text, (select max(version) from wasm_host.schema_version), \
+                 wasm_host.now_ms() from (values ($1)) as wanted (name) \
+                 left join wasm_host.applications using (name)",
             )
             .bind(&*application)
             .fetch_one(connection)
             .await?;
-            let shared = row.try_get::<Option<String>, _>(0)?.map(|text| parsed(&text));
-            Ok((shared.transpose()?.unwrap_or_default(), time(row.try_get(1)?)))
+            Ok((kept(&row)?.unwrap_or_default(), time(row.try_get(3)?)))
         })
         .await
     }
@@ -92,19 +114,18 @@ impl Ledger {
         let application = self.application.clone();
         self.within(async move |connection| {
             sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
-            let text = locked(connection, &application).await?;
+            let before = locked(connection, &application).await?;
             // Only now: what waits for the lock is later than what had it.
             let now = sqlx::query("select wasm_host.now_ms()").fetch_one(&mut *connection).await?;
             let now = time(now.try_get(0)?);
-            let before = parsed(&text)?;
             let mut shared = before.clone();
             let result = change(&mut shared, now);
-            if shared != before {
+            if shared.news() != before.news() {
                 write(connection, &application, &shared).await?;
-                if shared.news() != before.news() {
-                    uploads::tidy(connection, &application, &shared).await?;
-                    tell(connection, &application).await?;
-                }
+                uploads::tidy(connection, &application, &shared).await?;
+                tell(connection, &application).await?;
+            } else if shared != before {
+                write_leases(connection, &application, &shared).await?;
             }
             sqlx::raw_sql("commit").execute(connection).await?;
             Ok((result, shared))
@@ -118,7 +139,7 @@ impl Ledger {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Away>,
     ) -> Result<T, Away> {
         let (options, connection) = (&self.options, self.connection.take());
-        let worked = timeout(limits::TRANSACTION, async {
+        let worked = timeout(self.patience, async {
             let mut connection = match connection {
                 Some(connection) => connection,
                 None => connect(options).await?,
@@ -132,29 +153,41 @@ impl Ledger {
                 self.connection = Some(connection);
                 Ok(result)
             }
-            Err(_) => Err(Away::new(format_args!(
-                "does not answer within {} seconds",
-                limits::TRANSACTION.as_secs()
-            ))),
+            Err(_) => Err(Away::new(format_args!("does not answer within {:?}", self.patience))),
         }
     }
 }
 
-/// A replica that stands still in the middle must not keep the others waiting.
-const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '2s'; \
+/// A replica that stands still in the middle must not keep the others waiting. Whatever a role has for all its sessions,
+/// what waits for the lock sees what had it, and what was committed stays.
+const BEGIN: &str = "begin isolation level read committed; set local synchronous_commit = on; \
+                     set local idle_in_transaction_session_timeout = '2s'; \
                      set local lock_timeout = '4s'; set local statement_timeout = '4s'";
+
+/// The setting that a session of the server itself gives back, and one that a pooler keeps does not.
+const MARK: &str = "wasm_host.connection";
 
 /// A connection, with the schema there.
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Away> {
-    let mut connection = options.connect().await?;
+    // The keys of a hasher are random, and that is all the randomness that is needed.
+    let mark = format!("{:016x}", RandomState::new().hash_one(0_u8));
+    let mut connection = options.clone().options([(MARK, &mark)]).connect().await?;
+    let asked = sqlx::raw_sql("select pg_catalog.current_setting('wasm_host.connection', true)");
+    let given = asked.fetch_one(&mut connection).await?;
+    if given.try_get::<Option<&str>, _>(0)? != Some(mark.as_str()) {
+        return Err(Away::new(POOLER));
+    }
     schema::bring_up(&mut connection).await?;
     Ok(connection)
 }
 
-async fn locked(connection: &mut PgConnection, application: &str) -> Result<String, Away> {
-    let lock = "select state::text from wasm_host.applications where name = $1 for update";
+/// What is kept, with the row locked. The version of the schema comes with it: another host may have changed it since
+/// this one connected.
+async fn locked(connection: &mut PgConnection, application: &str) -> Result<Shared, Away> {
+    let lock = "select state::text, leases::text, (select max(version) from wasm_host.schema_version) \
+                from wasm_host.applications where name = $1 for update of applications";
     if let Some(row) = sqlx::query(lock).bind(application).fetch_optional(&mut *connection).await? {
-        return Ok(row.try_get(0)?);
+        return Ok(kept(&row)?.unwrap_or_default());
     }
     sqlx::query(
         "insert into wasm_host.applications (name, state) values ($1, $2::jsonb) on conflict do nothing",
@@ -163,7 +196,23 @@ async fn locked(connection: &mut PgConnection, application: &str) -> Result<Stri
     .bind(text(&Shared::default())?)
     .execute(&mut *connection)
     .await?;
-    Ok(sqlx::query(lock).bind(application).fetch_one(connection).await?.try_get(0)?)
+    let row = sqlx::query(lock).bind(application).fetch_one(connection).await?;
+    Ok(kept(&row)?.unwrap_or_default())
+}
+
+/// What a row has, if this host may read it: the state, the leases, and the version of the schema.
+fn kept(row: &PgRow) -> Result<Option<Shared>, Away> {
+    schema::is_known(row.try_get(2)?)?;
+    let Some(state) = row.try_get::<Option<&str>, _>(0)? else { return Ok(None) };
+    let mut shared: Shared = parsed(state)?;
+    let leases: BTreeMap<MemberId, Time> = match row.try_get::<Option<&str>, _>(1)? {
+        Some(leases) => parsed(leases)?,
+        None => BTreeMap::new(),
+    };
+    for (id, member) in &mut shared.members {
+        member.lease_until = leases.get(id).copied().unwrap_or_default();
+    }
+    Ok(Some(shared))
 }
 
 async fn write(
@@ -171,9 +220,26 @@ async fn write(
     application: &str,
     shared: &Shared,
 ) -> Result<(), Away> {
-    sqlx::query("update wasm_host.applications set state = $2::jsonb where name = $1")
+    let write =
+        "update wasm_host.applications set state = $2::jsonb, leases = $3::jsonb where name = $1";
+    sqlx::query(write)
         .bind(application)
         .bind(text(shared)?)
+        .bind(leases(shared)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// In a column of their own: the database writes only that anew.
+async fn write_leases(
+    connection: &mut PgConnection,
+    application: &str,
+    shared: &Shared,
+) -> Result<(), Away> {
+    sqlx::query("update wasm_host.applications set leases = $2::jsonb where name = $1")
+        .bind(application)
+        .bind(leases(shared)?)
         .execute(connection)
         .await?;
     Ok(())
@@ -188,13 +254,18 @@ async fn tell(connection: &mut PgConnection, application: &str) -> Result<(), Aw
     Ok(())
 }
 
-fn parsed(text: &str) -> Result<Shared, Away> {
+fn leases(shared: &Shared) -> Result<String, Away> {
+    let leases = shared.members.iter().map(|(id, member)| (*id, member.lease_until));
+    text(&leases.collect::<BTreeMap<MemberId, Time>>())
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Away> {
     let other = |error| Away::new(format_args!("has what this host cannot read: {error}"));
     serde_json::from_str(text).map_err(other)
 }
 
-fn text(shared: &Shared) -> Result<String, Away> {
-    serde_json::to_string(shared).map_err(Away::new)
+fn text(value: &impl Serialize) -> Result<String, Away> {
+    serde_json::to_string(value).map_err(Away::new)
 }
 
 fn time(milliseconds: i64) -> Time {

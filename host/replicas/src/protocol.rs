@@ -11,8 +11,8 @@
 //!   time: a lease may run out, or a deadline pass, while nothing else happens.
 //! - Then each member puts the version into service, or drops it.
 //!
-//! A replica that comes when none serves, with an application file whose component is another one than before, begins
-//! a generation: it was built since, and is what its owner wants to run.
+//! A replica that comes when none serves, nor may serve because it was lost, with an application file whose component is
+//! none that came or served before, begins a generation: it was built since, and is what its owner wants to run.
 //!
 //! A replica that comes later is told the generation that is current when it is entered, serves nothing, and becomes a
 //! member in the moment in which it can serve what is current then.
@@ -72,6 +72,8 @@ pub struct Shared {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     pub name: Arc<str>,
+    /// Kept apart: it changes more often than all else together.
+    #[serde(skip)]
     pub lease_until: Time,
     /// Whether it takes requests. Otherwise it is on its way to that.
     pub is_serving: bool,
@@ -87,11 +89,13 @@ pub struct Line {
     pub current: Generation,
     /// The digest of the component of the application file by which `current` came, or was confirmed.
     pub own: Arc<str>,
+    /// The digests of the components of application files with which replicas came, the last new one last.
+    pub known: VecDeque<Arc<str>>,
     /// What a rollback goes to: the versions that served before and were not taken back, the last one last.
     pub before: VecDeque<Version>,
     /// The attempt that is not decided.
     pub attempt: Option<Attempt>,
-    /// The last ones that were decided, oldest first.
+    /// The last ones that were decided, oldest first. Only the last one has its votes still.
     pub decided: VecDeque<Attempt>,
 }
 

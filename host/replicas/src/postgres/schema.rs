@@ -5,17 +5,19 @@ use sqlx::{Row as _, raw_sql};
 
 use super::Away;
 
-/// Counts up with every change of what is in the schema, or of how it is read.
+/// Counts up with every change of what is in the schema, or of how it is read. What changes it has to lock the table of
+/// the applications first: those who read a row, or write it, see the version with it.
 const VERSION: i32 = 1;
 
 /// Any number that nothing else takes: the word in ASCII.
 const LOCK: i64 = i64::from_be_bytes(*b"wasmhost");
 
 const FIRST: &str = "
-create schema if not exists wasm_host;
 create table wasm_host.schema_version (version integer not null);
 insert into wasm_host.schema_version values (1);
-create table wasm_host.applications (name text primary key, state jsonb not null);
+create table wasm_host.applications (
+    name text primary key, state jsonb not null, leases jsonb not null default '{}'
+);
 create table wasm_host.components (
     application text not null, digest text not null, bytes bytea not null, put_ms bigint not null,
     primary key (application, digest)
@@ -33,11 +35,23 @@ pub(super) async fn bring_up(connection: &mut PgConnection) -> Result<(), Away> 
             .execute(&mut *connection)
             .await?;
         if version(connection).await?.is_none() {
+            // Who may make tables in it need not be who may make it.
+            let there = sqlx::query(
+                "select exists (select from pg_catalog.pg_namespace where nspname = 'wasm_host')",
+            );
+            if !there.fetch_one(&mut *connection).await?.try_get::<bool, _>(0)? {
+                raw_sql("create schema wasm_host").execute(&mut *connection).await?;
+            }
             raw_sql(FIRST).execute(&mut *connection).await?;
         }
         raw_sql("commit").execute(&mut *connection).await?;
     }
-    match version(connection).await? {
+    is_known(version(connection).await?)
+}
+
+/// Whether this host may read what is there, and write it.
+pub(super) fn is_known(version: Option<i32>) -> Result<(), Away> {
+    match version {
         Some(VERSION) => Ok(()),
         Some(other) => Err(Away::new(format_args!(
             "has version {other} of the schema wasm_host, and this host knows version {VERSION}: \

@@ -6,8 +6,10 @@ use sqlx::raw_sql;
 
 use super::*;
 use crate::protocol::{AttemptId, MemberId, Offer, Proposal, Version, Vote};
+use wasm_host_tests::eventually;
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::postgres::pooler::Pooler;
+use wasm_host_tests::proxy::{Plan, Proxy};
 use wasm_host_tests::seed::Seeded;
 
 const SERVICES: [&str; 2] = ["weather", "shop"];
@@ -163,6 +165,67 @@ async fn a_schema_of_another_version_is_not_touched() {
 }
 
 #[tokio::test]
+async fn a_schema_that_another_host_has_changed_meanwhile_is_not_touched() {
+    let server = Postgres::start();
+    let mut ledger = Ledger::new(server.url().parse().unwrap(), "shop".into());
+    ledger
+        .change(|shared, now| shared.join(&"a".into(), &[], 60_000, now))
+        .await
+        .unwrap()
+        .0
+        .unwrap();
+    server.sql("update wasm_host.schema_version set version = 2");
+    server.sql("update wasm_host.applications set state = jsonb_set(state, '{more}', '1')");
+    let state = server.sql("select state from wasm_host.applications");
+    let changed = ledger.change(|shared, now| shared.join(&"b".into(), &[], 60_000, now)).await;
+    let mut said = vec![changed.unwrap_err().to_string()];
+    // By the connection that it has, and by a new one.
+    let mut other = Ledger::new(server.url().parse().unwrap(), "shop".into());
+    said.push(other.read().await.unwrap_err().to_string());
+    for said in said {
+        assert!(said.contains("version 2") && said.contains("run hosts of one version"), "{said}");
+    }
+    assert_eq!(server.sql("select state from wasm_host.applications"), state);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_silently_costs_as_long_as_was_said_and_another_is_opened() {
+    let server = Postgres::start();
+    let proxy = Proxy::start(&server.address()).await;
+    let url = server.url().replace(&server.address(), &proxy.address.to_string());
+    let patience = Duration::from_millis(500);
+    let ledger = Ledger::new(url.parse().unwrap(), "shop".into());
+    let mut ledger = ledger.within_at_most(patience).within_at_most(limits::TRANSACTION);
+    // A busy machine may need longer than that to connect.
+    eventually("it is there", async || ledger.read().await.ok()).await;
+    let mut cut = Plan::default();
+    (cut.up.stalled, cut.down.stalled) = (true, true);
+    proxy.set(cut);
+    let error = ledger.change(|shared, now| shared.tick(now)).await.unwrap_err().to_string();
+    assert!(error.ends_with("does not answer within 500ms"), "{error}");
+    proxy.heal();
+    eventually("it is there again", async || ledger.read().await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_without_writing_all_else_anew() {
+    let server = Postgres::start();
+    let mut ledger = Ledger::new(server.url().parse().unwrap(), "shop".into());
+    let own = Offer { service: "shop".into(), version: version("own"), own: "own".into() };
+    let joined = ledger.change(|shared, now| shared.join(&"a".into(), &[own], 60_000, now)).await;
+    let id = joined.unwrap().0.unwrap();
+    let state = "select state, leases from wasm_host.applications";
+    let before = server.sql(state);
+    let renewed = ledger.change(|shared, now| shared.renew(id, 90_000, now)).await.unwrap();
+    renewed.0.unwrap();
+    let after = server.sql(state);
+    let of = |row: &str| row.rsplit_once('|').map(|(state, _)| state.to_owned());
+    assert_ne!(before, after);
+    assert_eq!(of(&before), of(&after));
+    assert_eq!(ledger.read().await.unwrap().0, renewed.1);
+}
+
+#[tokio::test]
 async fn a_replica_that_stops_in_the_middle_does_not_keep_the_others() {
     let server = Postgres::start();
     let options: PgConnectOptions = server.url().parse().unwrap();
@@ -202,10 +265,15 @@ async fn the_newest_uploads_that_are_wanted_by_no_swap_yet_are_there_and_what_se
 #[tokio::test]
 async fn a_pooler_is_told_from_the_database() {
     let server = Postgres::start();
-    let pooler = Pooler::start(&server, "pool_mode = transaction");
-    let options: PgConnectOptions = pooler.url().parse().unwrap();
-    let error = connect(&options).await.unwrap_err().to_string();
-    assert!(error.ends_with("name the database itself in 'url', not a pooler"), "{error}");
+    // One that refuses what it does not know, and one that drops it.
+    for more in ["", "ignore_startup_parameters = options"] {
+        let pooler = Pooler::start(&server, &format!("pool_mode = transaction\n{more}"));
+        let options: PgConnectOptions = pooler.url().parse().unwrap();
+        // As a host connects.
+        let error = connect(&options.extra_float_digits(None)).await.unwrap_err().to_string();
+        assert!(error.contains("name the database itself in 'url'"), "{error}");
+        assert!(error.contains("pooler"), "{error}");
+    }
 }
 
 #[tokio::test]

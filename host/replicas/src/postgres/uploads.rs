@@ -64,7 +64,7 @@ impl Uploads {
             let row = sqlx::query("select state::text from wasm_host.applications where name = $1");
             let row = row.bind(&*self.application).fetch_optional(&mut *connection).await?;
             let shared = match row {
-                Some(row) => parsed(row.try_get(0)?)?,
+                Some(row) => parsed(row.try_get::<&str, _>(0)?)?,
                 None => Shared::default(),
             };
             tidy(connection, &self.application, &shared).await

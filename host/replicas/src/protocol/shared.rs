@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Attempt, AttemptId, Decision, Generation, Line, Member, MemberId, Shared, Time, Version, Vote,
 };
-use wasm_host_limits::replicas::{BEFORE, DECIDED, LOST_KEPT, MEMBERS};
+use wasm_host_limits::replicas::{BEFORE, DECIDED, KNOWN, LOST_KEPT, MEMBERS};
 
 /// A registration that is there no more: its lease has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +15,7 @@ pub struct Lost;
 
 /// There are as many replicas as there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are {MEMBERS} replicas already")]
+#[error("has {MEMBERS} replicas already, and that is the most")]
 pub struct Full;
 
 /// What a replica comes with.
@@ -78,7 +78,7 @@ pub struct Registered {
 
 impl Shared {
     /// Enter a replica, which is told all of this. What it offers is the first generation of services that were unknown,
-    /// and the next one of those that nothing serves, if its application file has another component than before.
+    /// and the next one of those that nothing serves, if the component of its application file is new to all.
     pub fn join(
         &mut self,
         name: &Arc<str>,
@@ -266,17 +266,20 @@ impl Shared {
     fn offer(&mut self, name: &Arc<str>, offer: &Offer, now: Time) {
         let Offer { service, version, own } = offer;
         let serves = |member: &Member| member.is_serving && member.serves.contains_key(service);
-        let is_served = self.members.values().any(serves);
+        // What is lost may serve still, and has not agreed.
+        let is_served = self.members.values().any(serves) || !self.lost.is_empty();
         let (attempt, without) =
             (AttemptId(self.numbered + 1), self.lost.keys().cloned().collect());
         let line = self.lines.entry(service.clone()).or_insert_with(|| Line {
             current: Generation { number: 1, version: version.clone(), attempt: None },
             own: own.clone(),
+            known: [].into(),
             before: [].into(),
             attempt: None,
             decided: [].into(),
         });
-        if is_served || line.own == *own {
+        let is_new = line.meets(own);
+        if is_served || !is_new {
             return;
         }
         line.own = own.clone();
@@ -302,7 +305,8 @@ impl Shared {
     /// A replica that serves with a lease that has ended is counted on no longer.
     fn lose(&mut self, id: MemberId, now: Time) {
         let Some(member) = self.members.remove(&id) else { return };
-        if member.is_serving {
+        // It may have come back and not have caught up yet.
+        if member.is_serving || self.lost.contains_key(&member.name) {
             self.lost.insert(member.name, now);
         }
     }
@@ -316,7 +320,8 @@ impl Shared {
             self.lose(id, now);
         }
         let kept = Time::try_from(LOST_KEPT.as_millis()).unwrap_or(Time::MAX);
-        self.lost.retain(|_, since| since.saturating_add(kept) > now);
+        let is_here = |name: &Arc<str>| self.members.values().any(|member| member.name == *name);
+        self.lost.retain(|name, since| since.saturating_add(kept) > now || is_here(name));
         let decide = |(service, line): (&Arc<str>, &Line)| {
             Some((service.clone(), self.decision(service, line, now)?))
         };
@@ -357,6 +362,19 @@ impl Shared {
 }
 
 impl Line {
+    /// A replica comes with a component. True: none has come with it before, and it has not served.
+    fn meets(&mut self, own: &Arc<str>) -> bool {
+        let has_served = self.before.iter().any(|version| version.digest == *own);
+        if self.known.contains(own) {
+            return false;
+        }
+        if self.known.len() >= KNOWN {
+            self.known.pop_front();
+        }
+        self.known.push_back(own.clone());
+        self.own != *own && !has_served
+    }
+
     /// End the attempt that is open, if there is one.
     fn end(&mut self, decision: Decision) {
         let Some(mut attempt) = self.attempt.take() else { return };
@@ -377,6 +395,9 @@ impl Line {
             }
         }
         attempt.decision = Some(decision);
+        if let Some(last) = self.decided.back_mut() {
+            last.votes.clear();
+        }
         if self.decided.len() >= DECIDED {
             self.decided.pop_front();
         }

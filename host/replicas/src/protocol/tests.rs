@@ -9,6 +9,9 @@ use stateright::{Checker, Model as _};
 
 use super::model::{Broken, Faults, Scenario};
 
+mod begins;
+mod services;
+
 /// The names of the properties that do not hold, and how many states were seen.
 fn walk(scenario: Scenario) -> (Vec<&'static str>, usize) {
     let threads = available_parallelism().map_or(1, NonZeroUsize::get);

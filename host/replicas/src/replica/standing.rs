@@ -32,6 +32,8 @@ struct State {
     lease_until: Option<Instant>,
     is_member: bool,
     complaint: Option<String>,
+    /// Why it does not serve yet what the others serve.
+    behind: Option<String>,
 }
 
 impl Standing {
@@ -63,6 +65,15 @@ impl Standing {
 
     pub(super) fn complaint(&self) -> Option<String> {
         self.state.lock().complaint.clone()
+    }
+
+    /// Why it does not serve what the others serve, though it has tried to.
+    pub(super) fn behind(&self) -> Option<String> {
+        self.state.lock().behind.clone()
+    }
+
+    pub(super) fn falls_behind(&self, why: Option<String>) {
+        self.state.lock().behind = why;
     }
 
     /// The database cannot be reached, or can again. Said once.
@@ -139,13 +150,15 @@ impl State {
 
 /// Renew the lease, again and again.
 pub(super) async fn renew(
-    mut ledger: Ledger,
+    ledger: Ledger,
     standing: Arc<Standing>,
     changed: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let (lease, often) = (standing.lease, standing.lease / limits::RENEWALS);
     let milliseconds = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+    // One that is lost silently must leave time for others.
+    let mut ledger = ledger.within_at_most(often);
     let mut wait = often;
     while stop.run_until_cancelled(sleep(wait)).await.is_some() {
         let Some(id) = standing.id() else { continue };
@@ -161,7 +174,8 @@ pub(super) async fn renew(
                 standing.lost(id);
                 changed.notify_one();
             }
-            Err(_) => wait = often.min(limits::RETRY),
+            // What has taken long is tried again at once.
+            Err(_) => wait = often.min(limits::RETRY).saturating_sub(asked.elapsed()),
         }
     }
 }
