@@ -6,17 +6,16 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Response;
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use wasmtime_wasi_http::WasiBody;
 
 use self::files::Files;
 use wasm_host_capabilities::postgres::url::Address;
 use wasm_host_config::Config;
+use wasm_host_http::Gate;
 use wasm_host_http::admin::ReplicaStatus;
 use wasm_host_limits::replicas::{RETRY, TRANSACTION};
 use wasm_host_oci::Registries;
@@ -24,7 +23,6 @@ use wasm_host_replicas::protocol::{Attempt, Decision, Generation, Line, Offer, V
 use wasm_host_replicas::replica::{
     Boxed, Overtaken, Prepared, Replica, Terms, UNKNOWN, Versions, View, Wanted,
 };
-use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
 use wasm_host_service::swap::{
@@ -41,6 +39,10 @@ pub(crate) fn join(
     let Some(replicas) = &config.replicas else { return Ok(None) };
     tls::install();
     let address = Address::from_uri(replicas.url.expose()).context("the url of [replicas]")?;
+    let address = match &replicas.ca {
+        Some(ca) => address.with_authorities(ca.pem()),
+        None => address,
+    };
     let terms = Terms {
         application: config.name.as_str().into(),
         name: name(),
@@ -108,10 +110,16 @@ fn name() -> Arc<str> {
     format!("{machine}-{:08x}", chance >> 32).into()
 }
 
-/// The answer of a replica that must not serve.
-pub(crate) fn shut() -> Response<WasiBody> {
-    let detail = "This replica is not sure to serve what the others serve; try again in a moment.";
-    respond(&Failure::new(Kind::Busy, detail), "replica")
+/// A replica that must not serve answers nothing.
+pub(crate) fn gate(replica: &Arc<Replica>) -> Gate {
+    let replica = replica.clone();
+    Box::new(move || match replica.is_open() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Kind::Busy,
+            "This replica is not sure to serve what the others serve; try again in a moment.",
+        )),
+    })
 }
 
 /// What each replica serves of a service, as this one saw it last.
@@ -217,9 +225,7 @@ async fn serve(
     let (served, serves) = oneshot::channel::<()>();
     let agreed = Agreed { without, has_served: false, served: Some(served) };
     waits.send(Ok(agreed)).map_err(|_| "what was ready for it was given up".to_owned())?;
-    // It is dropped when the version serves.
-    let _ = serves.await;
-    Ok(())
+    serves.await.map_err(|_| "the host failed while it put it into service".to_owned())
 }
 
 // === A swap that began elsewhere ===

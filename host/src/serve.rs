@@ -264,7 +264,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
             Proxies::new(config.http.trusted_proxies.clone()),
             telemetry,
             routes::page_route(&config),
-        ),
+        )
+        .with_gate(replica.as_ref().map(replicas::gate)),
         config,
         backends,
         registry,

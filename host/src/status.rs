@@ -71,7 +71,9 @@ impl Status for Host {
     fn readiness(&self) -> Readiness {
         match &self.replica {
             _ if self.stopping.load(Ordering::Acquire) => Readiness::Stopping,
-            Some(replica) if !replica.is_open() => Readiness::Joining(replica.complaint()),
+            Some(replica) if !replica.is_open() => {
+                Readiness::Joining(replica.complaint().or_else(|| replica.behind()))
+            }
             _ => Readiness::Ready,
         }
     }

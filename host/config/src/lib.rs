@@ -64,6 +64,7 @@ use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics};
 use wasm_host_settings::file::Table;
 use wasm_host_settings::named::Named;
 use wasm_host_settings::secret::{BackendUrl, EnvironmentValue, Secret};
+use wasm_host_settings::tls::Authorities;
 use wasm_host_settings::value::{self, Listen};
 use wasm_host_settings::{Environment, disk};
 
@@ -142,6 +143,8 @@ impl Default for TelemetryConfig {
 pub struct ReplicasConfig {
     /// A `postgres://` URI, checked.
     pub url: BackendUrl,
+    /// Trusted beside the system's; the database must then prove who it is.
+    pub ca: Option<Authorities>,
     /// Whether a replica whose lease has ended takes no requests.
     pub fences: bool,
     pub limits: ReplicaLimits,

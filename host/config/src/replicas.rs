@@ -3,7 +3,7 @@
 //! It must not know how they do that.
 
 use super::ReplicasConfig;
-use wasm_host_capabilities::postgres::database_url;
+use wasm_host_capabilities::postgres::{database_authorities, database_url};
 use wasm_host_limits::replicas::ReplicaLimits;
 use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::context::Context;
@@ -11,7 +11,7 @@ use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::Table;
 
 /// Before its settings.
-const KEYS: [&str; 2] = ["url", "lost"];
+const KEYS: [&str; 3] = ["url", "ca", "lost"];
 
 /// None: there is one host.
 pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Option<ReplicasConfig> {
@@ -40,5 +40,6 @@ pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Option<ReplicasCon
     }
     let text = table.interpolated(cx, "url")?;
     let url = cx.checked(&text.at, database_url(&text.value))?;
-    Some(ReplicasConfig { url, fences, limits })
+    let ca = database_authorities(cx, &table, Some(&url));
+    Some(ReplicasConfig { url, ca, fences, limits })
 }

@@ -3,6 +3,7 @@
 //! It must not know what a version is made of: that is what [`Versions`] are for.
 
 mod actor;
+mod missed;
 mod standing;
 
 use std::pin::Pin;
@@ -163,6 +164,11 @@ impl Replica {
     /// What keeps it from the database. None: nothing does.
     pub fn complaint(&self) -> Option<String> {
         self.standing.complaint()
+    }
+
+    /// Why it does not come to serve what the others serve. None: nothing is in the way, or it does.
+    pub fn behind(&self) -> Option<String> {
+        self.standing.behind()
     }
 
     /// None: it has seen nothing yet.

@@ -29,9 +29,8 @@ use crate::loader::{Loader, Terms};
 use crate::store::{Saved, Store, from_origin};
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
-use wasm_host_telemetry::attributes;
 use wasm_host_telemetry::instruments::SWAPS;
-use wasm_host_telemetry::trace::{ActiveSpan, Operation};
+use wasm_host_telemetry::trace::Operation;
 
 /// Puts versions into service.
 pub struct Swaps {
@@ -109,6 +108,8 @@ pub struct Outcome {
     pub ended_canary: Option<String>,
     /// Replicas that were lost, without which it was decided.
     pub without: Vec<String>,
+    /// It was refused before, for the same reason, which is known.
+    pub is_known: bool,
 }
 
 /// What serves of a service.
@@ -373,7 +374,7 @@ impl Swaps {
                 let mut seen = Operation::begin(swaps.loader.telemetry, name, service);
                 let outcome =
                     swaps.attempt(&slot, wanted, &request, others.as_deref(), &seen).await?;
-                tell(&outcome, seen.span());
+                attempt::tell(&outcome, seen.span());
                 drop(seen);
                 swaps.conclude(&slot, &outcome).await;
                 Ok(outcome)
@@ -388,6 +389,9 @@ impl Swaps {
 
     /// Record and log what came of an attempt.
     async fn conclude(&self, slot: &SwapSlot, outcome: &Outcome) {
+        if outcome.is_known {
+            return;
+        }
         self.save(slot).await;
         let (service, record) = (&outcome.service, &outcome.record);
         let digest = record.digest.as_deref().map_or("a component", short);
@@ -472,20 +476,6 @@ impl Swaps {
         let (name, saved) = (slot.service.name.clone(), slot.saved().clone());
         let store = self.store.clone();
         spawn_blocking(move || store.save(&name, &saved)).await?
-    }
-}
-
-/// What came of an attempt, for what is seen of it.
-fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
-    let record = &outcome.record;
-    seen.set_text("wasm_host.swap.cause", &record.cause);
-    seen.set_text("wasm_host.swap.from", &outcome.from);
-    seen.set("wasm_host.swap.verdict", record.verdict.name());
-    if let Some(digest) = &record.digest {
-        seen.set_text(attributes::VERSION, digest);
-    }
-    if let Some(reason) = &record.reason {
-        seen.fail(record.verdict.name(), reason);
     }
 }
 

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
 use super::Host;
-use crate::replicas;
 use wasm_host_config::HttpLimits;
 use wasm_host_http::admin::Admin;
 use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
@@ -74,12 +73,7 @@ pub(super) fn serve_public(host: &Arc<Host>, listener: Listener, threads: Arc<Th
     let host = host.clone();
     Running::start(listener, connections, threads, move |request, peer| {
         let host = host.clone();
-        async move {
-            match &host.replica {
-                Some(replica) if !replica.is_open() => replicas::shut(),
-                _ => host.app.handle(request, peer).await,
-            }
-        }
+        async move { host.app.handle(request, peer).await }
     })
 }
 

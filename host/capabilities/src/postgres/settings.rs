@@ -123,8 +123,8 @@ impl Resource for PostgresConfig {
     }
 }
 
-/// `ca` of a database. An address that lets in any server would make nothing of it.
-fn database_authorities(
+/// `ca` of the table of a database. An address that lets in any server would make nothing of it.
+pub fn database_authorities(
     cx: &Context<'_>,
     table: &Table<'_>,
     url: Option<&BackendUrl>,

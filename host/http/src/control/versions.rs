@@ -73,7 +73,7 @@ impl From<Record> for Attempt {
 
 impl From<swap::Outcome> for Outcome {
     fn from(outcome: swap::Outcome) -> Self {
-        let swap::Outcome { service, from, record, finishing, ended_canary, without } = outcome;
+        let swap::Outcome { service, from, record, finishing, ended_canary, without, .. } = outcome;
         Self { service, from, attempt: record.into(), finishing, ended_canary, without }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::missed::Missed;
 use super::standing::Standing;
 use super::{Boxed, Overtaken, Prepared, Terms, UNKNOWN, Versions, View, Wanted};
 use crate::postgres::{Away, Ledger};
@@ -48,10 +49,8 @@ struct Own {
     prepared: Option<(AttemptId, Loaded)>,
     /// What is being loaded.
     loads: Option<Load>,
-    /// Not before this is it tried again to catch up.
-    retry: Option<Instant>,
-    /// Why it could not catch up. Said once.
-    said: Option<String>,
+    /// What it could not catch up to.
+    missed: Option<Missed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,15 +75,8 @@ impl Actor {
         view: Arc<Mutex<Option<View>>>,
     ) -> Self {
         let own = |Offer { service, version, own: file }: Offer| {
-            let own = Own {
-                version,
-                file,
-                serves: None,
-                prepared: None,
-                loads: None,
-                retry: None,
-                said: None,
-            };
+            let own =
+                Own { version, file, serves: None, prepared: None, loads: None, missed: None };
             (service, own)
         };
         let own = versions.offered().into_iter().map(own).collect();
@@ -99,6 +91,8 @@ impl Actor {
         stop: CancellationToken,
     ) {
         let Some(mut ends) = self.ends.take() else { return };
+        // Should this end early, the lease is not to go on without it.
+        let _ends_all = stop.clone().drop_guard();
         loop {
             let away = self.turn().await.err();
             self.standing.complain(away.map(|away| away.to_string()));
@@ -296,7 +290,7 @@ impl Actor {
             own.serves = Some(current.number);
             return true;
         }
-        if own.retry.is_some_and(|at| at > Instant::now()) {
+        if own.missed.as_ref().is_some_and(|missed| missed.waits(current.number)) {
             return false;
         }
         own.loads = Some(Load::Generation(current.number));
@@ -379,16 +373,24 @@ impl Actor {
                     Some(Ok(())) => {
                         own.serves = Some(generation.number);
                         own.version = generation.version;
-                        (own.retry, own.said) = (None, None);
+                        own.missed = None;
                     }
                     Some(Err(reason)) => {
-                        own.retry = Some(Instant::now() + limits::RETRY);
-                        if own.said.as_ref() != Some(&reason) {
+                        if own.missed.as_ref().is_none_or(|missed| missed.why != reason) {
                             tracing::warn!(%service, "it cannot serve what the other replicas serve: {reason}");
                         }
-                        own.said = Some(reason);
+                        own.missed =
+                            Some(Missed::again(own.missed.take(), generation.number, reason));
                     }
                 }
+                let behind = self.own.iter().find_map(|(service, own)| {
+                    let missed = own.missed.as_ref()?;
+                    Some(format!(
+                        "{service}: it cannot serve what the others serve: {}",
+                        missed.why
+                    ))
+                });
+                self.standing.falls_behind(behind);
             }
         }
     }

@@ -19,7 +19,14 @@ struct Fake {
     /// All that it has served, in this order.
     served: Mutex<Vec<Arc<str>>>,
     refuses: Mutex<Option<&'static str>>,
+    /// Why it cannot catch up.
+    misses: Mutex<Option<&'static str>>,
+    /// It catches up for the first time when it hears of this.
+    waits: Mutex<Option<oneshot::Receiver<()>>>,
 }
+
+/// For this it does not refuse a version but fails.
+const FAILS: &str = "it fails";
 
 impl Fake {
     fn serve(&self, digest: Arc<str>) {
@@ -43,6 +50,7 @@ impl Versions for FakeVersions {
         let (fake, refuses) = (self.0.clone(), *self.0.refuses.lock());
         Box::pin(async move {
             match refuses {
+                Some(FAILS) => panic!("{FAILS}"),
                 Some(reason) => Err(reason.to_owned()),
                 None => Ok(FakePrepared::boxed(&fake, &attempt.version.digest).0),
             }
@@ -53,10 +61,20 @@ impl Versions for FakeVersions {
         &self,
         _service: Arc<str>,
         line: Line,
-        _overtaken: Overtaken,
+        overtaken: Overtaken,
     ) -> Boxed<Result<(), String>> {
         let fake = self.0.clone();
         Box::pin(async move {
+            if let Some(reason) = *fake.misses.lock() {
+                return Err(reason.to_owned());
+            }
+            let waits = fake.waits.lock().take();
+            if let Some(waits) = waits {
+                let _ = waits.await;
+            }
+            if overtaken.is_so() {
+                return Err("another version came first".to_owned());
+            }
             fake.serve(line.current.version.digest);
             Ok(())
         })
@@ -106,6 +124,10 @@ struct Host {
 static NAMES: AtomicU64 = AtomicU64::new(0);
 
 fn start(url: &str, fences: bool) -> Host {
+    start_with(url, fences, Fake::default())
+}
+
+fn start_with(url: &str, fences: bool, fake: Fake) -> Host {
     let name = format!("replica-{}", NAMES.fetch_add(1, Ordering::Relaxed));
     let terms = Terms {
         application: "shop".into(),
@@ -114,7 +136,7 @@ fn start(url: &str, fences: bool) -> Host {
         attempt_timeout: Duration::from_secs(20),
         fences,
     };
-    let fake = Arc::new(Fake::default());
+    let fake = Arc::new(fake);
     *fake.serves.lock() = "own".into();
     let versions: Arc<dyn Versions> = Arc::new(FakeVersions(fake.clone()));
     let replica = Replica::start(url.parse().unwrap(), terms, |_| versions);
@@ -170,6 +192,61 @@ async fn a_swap_reaches_all_or_none_and_a_refusal_names_the_replica() {
     let late = start(&server.url(), false);
     eventually("it is open", async || late.replica.is_open().then_some(())).await;
     assert_eq!(&**late.fake.serves.lock(), "v3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_catch_up_says_why_and_comes_in_when_it_can() {
+    let server = Postgres::start();
+    let first = start(&server.url(), false);
+    first.is_there().await;
+    first.swap("v1").await.unwrap();
+    let misses = Mutex::new(Some("its bytes are gone"));
+    let late = start_with(&server.url(), false, Fake { misses, ..Fake::default() });
+    let why = eventually("the reason", async || late.replica.behind()).await;
+    assert_eq!(why, "weather: it cannot serve what the others serve: its bytes are gone");
+    assert!(!late.replica.is_open());
+    // Another version is tried at once.
+    *late.fake.misses.lock() = None;
+    first.swap("v2").await.unwrap();
+    late.is_there().await;
+    assert_eq!(late.replica.behind(), None);
+    assert_eq!(*late.fake.served.lock(), [Arc::from("v2")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_catches_up_slowly_serves_nothing_that_was_overtaken() {
+    let server = Postgres::start();
+    let first = start(&server.url(), false);
+    first.is_there().await;
+    first.swap("v1").await.unwrap();
+    let (go_on, waits) = oneshot::channel();
+    let waits = Mutex::new(Some(waits));
+    let late = start_with(&server.url(), false, Fake { waits, ..Fake::default() });
+    eventually("it catches up", async || late.fake.waits.lock().is_none().then_some(())).await;
+    first.swap("v2").await.unwrap();
+    eventually("it has seen that", async || {
+        let line = late.replica.line(SERVICE)?;
+        (line.current.number == 3).then_some(())
+    })
+    .await;
+    go_on.send(()).unwrap();
+    late.is_there().await;
+    assert_eq!(*late.fake.served.lock(), [Arc::from("v2")]);
+    assert_eq!(late.replica.behind(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_while_it_loads_a_version_refuses_it() {
+    let server = Postgres::start();
+    let hosts: Vec<Host> = (0..2).map(|_| start(&server.url(), false)).collect();
+    for host in &hosts {
+        host.is_there().await;
+    }
+    *hosts[1].fake.refuses.lock() = Some(FAILS);
+    let reason = hosts[0].swap("v1").await.unwrap_err();
+    assert!(reason.ends_with("the host failed while it loaded the component"), "{reason}");
+    *hosts[1].fake.refuses.lock() = None;
+    hosts[0].swap("v2").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

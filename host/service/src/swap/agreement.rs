@@ -55,7 +55,7 @@ pub struct Agreed {
     pub without: Vec<String>,
     /// It has served elsewhere: its first answers here are no trial.
     pub has_served: bool,
-    /// Dropped when the version serves.
+    /// Told when the version serves. Dropped: it does not.
     pub served: Option<oneshot::Sender<()>>,
 }
 

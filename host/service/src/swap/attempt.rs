@@ -17,7 +17,8 @@ use crate::store::from_origin;
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits::compiler::NICENESS;
-use wasm_host_telemetry::trace::Operation;
+use wasm_host_telemetry::attributes;
+use wasm_host_telemetry::trace::{ActiveSpan, Operation};
 
 /// An attempt that changes nothing, with the reason.
 pub(super) fn rejected(
@@ -54,6 +55,7 @@ impl Outcome {
             finishing: 0,
             ended_canary: None,
             without: Vec::new(),
+            is_known: false,
         }
     }
 }
@@ -86,6 +88,7 @@ impl Swaps {
         };
         drop(step);
         let takes_back = wanted.takes_back();
+        let is_followed = matches!(wanted, Wanted::Followed { .. });
         let (file, vouched) = match wanted {
             Wanted::Component(file) | Wanted::Followed { file, .. } => (file, Ok(())),
             Wanted::Before { of } => {
@@ -111,7 +114,17 @@ impl Swaps {
                 (file, vouched)
             }
         };
-        let rejected = |reason: String| rejected(slot, Some(&file), request, started, reason);
+        let rejected = |reason: String| {
+            // What follows the others tries until it can.
+            let known = is_followed.then(|| {
+                let (digest, cause) = (file.digest.full(), &request.cause);
+                slot.saved().history.refused_again(digest, cause, &reason)
+            });
+            match known.flatten() {
+                Some(record) => Outcome { is_known: true, ..Outcome::of(slot, record) },
+                None => rejected(slot, Some(&file), request, started, reason),
+            }
+        };
         if *newest.borrow_and_update() != ticket {
             return Ok(rejected("a newer swap took its place while it waited".to_string()));
         }
@@ -287,11 +300,30 @@ impl Swaps {
                 self.activate(slot, old, version, outcome.record.number, is_tried);
             }
         }
-        outcome.without = agreed.map(|agreed| agreed.without).unwrap_or_default();
+        if let Some(agreed) = agreed {
+            outcome.without = agreed.without;
+            if let Some(served) = agreed.served {
+                let _ = served.send(());
+            }
+        }
         outcome.record.took_ms = millis(started.elapsed());
         let took_ms = outcome.record.took_ms;
         slot.saved().history.update(outcome.record.number, |record| record.took_ms = took_ms);
         outcome
+    }
+}
+
+/// What came of an attempt, for what is seen of it.
+pub(super) fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
+    let record = &outcome.record;
+    seen.set_text("wasm_host.swap.cause", &record.cause);
+    seen.set_text("wasm_host.swap.from", &outcome.from);
+    seen.set("wasm_host.swap.verdict", record.verdict.name());
+    if let Some(digest) = &record.digest {
+        seen.set_text(attributes::VERSION, digest);
+    }
+    if let Some(reason) = &record.reason {
+        seen.fail(record.verdict.name(), reason);
     }
 }
 
