@@ -36,6 +36,12 @@ async fn a_replica_is_shut_until_it_serves_the_last_of_its_services() {
     let reply = late.ask("GET", "/ready", &[], "").await;
     assert_eq!(reply.status, 503, "{}", reply.text());
     assert_eq!(late.get("/").await.status, 503);
+    eventually("the reason", async || {
+        let reply = late.ask("GET", "/ready", &[], "").await;
+        let reason = reply.json()["reason"].as_str().unwrap_or_default().to_owned();
+        reason.starts_with("beside: it cannot serve what the others serve: ").then_some(())
+    })
+    .await;
     // Its vote does not count; now the bytes are there again.
     let reply = first.swap("beside", "", version("slow")).await;
     assert_eq!(reply.status, 200, "{}", reply.text());

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use wasm_host_tests::postgres::pooler::Pooler;
+
 use super::*;
 
 fn rewrite(app: &App, from: &str, to: &str) {
@@ -141,4 +143,19 @@ async fn a_replica_that_came_later_does_not_take_back_what_serves() {
     let history = late.history("app").await;
     assert!(history.iter().all(|it| it["verdict"] != "taken-back"), "{history:?}");
     all_serve(&first, 2, 2).await;
+}
+
+// Fault (Replicas): their database is behind a pooler that keeps transactions only | is `joining` in `/ready`, and says so | 503 | nothing
+#[tokio::test]
+async fn a_host_whose_decisions_go_by_a_pooler_says_so() {
+    let server = Postgres::start();
+    let pooler = Pooler::start(&server, "pool_mode = transaction");
+    let host = app(&pooler.url()).serve().await;
+    eventually("the reason", async || {
+        let reply = host.ask("GET", "/ready", &[], "").await;
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        let reason = reply.json()["reason"].as_str().unwrap_or_default().to_owned();
+        reason.contains("name the database itself in 'url', not a pooler").then_some(())
+    })
+    .await;
 }
