@@ -15,7 +15,7 @@ use self::deploy::pause;
 pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
-use self::values::{folder, name, slower, span_id, trace_id};
+use self::values::{folder, moment, name, slower, span_id, trace_id};
 use wasm_host_engine::compile::compiler::CompileComponent;
 use wasm_host_limits as limits;
 use wasm_host_settings::duration;
@@ -236,9 +236,12 @@ pub struct Logs {
     /// Go on with what comes.
     #[arg(short, long)]
     pub follow: bool,
-    /// Not from before this: 10m ago, for example.
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    /// Not from before this: 10m or 7d ago, or a time such as 2031-02-03T04:05:06Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<String>,
+    /// Only what is from before this, in the same ways.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<String>,
     /// Only lines of this level and above.
     #[arg(long, value_enum)]
     pub level: Option<Level>,
@@ -296,9 +299,12 @@ pub struct Traces {
     /// Only those with these words in a name, a path, a statement or a reason.
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
-    /// Not from before this: 10m ago, for example.
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    /// Not from before this: 10m or 7d ago, or a time such as 2031-02-03T04:05:06Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<String>,
+    /// Only what is from before this, in the same ways.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<String>,
     /// How many of the last.
     #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub lines: u32,
@@ -383,9 +389,12 @@ pub struct Export {
     /// Where to write it. A file that is there is left alone.
     #[arg(value_name = "OUT.zip")]
     pub file: PathBuf,
-    /// Not what is from before this: 1h ago, for example. [default: all that is kept]
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    /// Not what is from before this: 1h or 7d ago, or a time such as 2031-02-03T04:05:06Z. [default: all that is kept]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<String>,
+    /// Only what is from before this, in the same ways.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<String>,
     /// Only what has to do with this service. [default: all, and the host]
     #[arg(long, value_name = "SERVICE", value_parser = name)]
     pub service: Option<String>,
@@ -421,19 +430,6 @@ pub struct Control {
 fn jobs(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|jobs| (1..=limits::testkit::JOBS_MAX).contains(jobs));
     number.ok_or_else(|| format!("a whole number from 1 to {}", limits::testkit::JOBS_MAX))
-}
-
-/// A time before now, or a moment in microseconds since 1970, as it is asked of the host. A number without a unit that is
-/// no moment of this century has lost its unit.
-fn since(text: &str) -> Result<String, String> {
-    const THIS_CENTURY: u64 = 946_684_800_000_000;
-    match text.parse::<u64>() {
-        Ok(moment) if moment < THIS_CENTURY => {
-            Err(format!("it has no unit; write {text}s, {text}m or {text}h"))
-        }
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => duration(text).map(|_| text.to_owned()),
-    }
 }
 
 fn percent(text: &str) -> Result<u8, String> {

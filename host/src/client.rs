@@ -160,6 +160,12 @@ impl Client {
         if error.is_connect() {
             return anyhow!("{}", self.gone).into();
         }
+        if !error.is_timeout() && (error.is_body() || error.is_decode()) {
+            // What the library says of it are words about its own insides.
+            let what =
+                "the host broke off its answer; if it has ended, `wasm-host serve` starts it again";
+            return anyhow!(what).into();
+        }
         let what = if error.is_timeout() { "did not answer in time" } else { "broke off" };
         // Without the url, which says nothing new.
         Exit::from(anyhow::Error::new(error.without_url()).context(format!("the host {what}")))
@@ -194,6 +200,34 @@ impl Answer {
 fn utc_micros(micros: u64) -> String {
     let time = i64::try_from(micros).ok().and_then(|it| jiff::Timestamp::from_microsecond(it).ok());
     time.map_or_else(|| "?".to_owned(), |time| time.strftime("%F %T%.3f").to_string())
+}
+
+/// Words that are searched for. In a message about them they would fill the screen.
+fn searchable(words: Option<&String>) -> Result<(), Exit> {
+    let (bytes, most) = (words.map_or(0, String::len), limits::telemetry::SEARCH_BYTES);
+    match bytes > most {
+        true => Err(Exit::Usage(format!(
+            "wasm-host: error: --search has {bytes} bytes; a search takes at most {most}"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// What a request is called, with the path that was asked for in the place of its route.
+fn asked(name: &str, path: Option<&str>) -> String {
+    match (name.split_once(' '), path) {
+        (Some((method, _)), Some(path)) => format!("{method} {path}"),
+        (None, Some(path)) => format!("{name} {path}"),
+        (_, None) => name.to_owned(),
+    }
+}
+
+/// How many of all, in percent; both in a second.
+fn share(some: f64, all: f64) -> String {
+    match all > 0.0 {
+        true => format!("{:.0}%", 100.0 * some / all),
+        false => "0%".to_owned(),
+    }
 }
 
 /// Microseconds in words.

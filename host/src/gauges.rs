@@ -7,8 +7,8 @@ use crate::serve::Host;
 use wasm_host_capabilities::backend::Condition;
 use wasm_host_engine::state::Grants;
 use wasm_host_http::admin::{ServiceStatus, Status as _};
+use wasm_host_telemetry::instruments;
 use wasm_host_telemetry::metrics::{Figure, Instrument, Point, Reading};
-use wasm_host_telemetry::{clock, instruments};
 
 /// All figures of a host, for what keeps them: it is there before the host is.
 #[derive(Clone, Default)]
@@ -74,7 +74,7 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
         ),
         reading(&instruments::BREAKER_OPEN, open.collect()),
         reading(&instruments::BREAKER_OPENINGS, openings.collect()),
-        reading(&instruments::UPTIME, vec![point(&[], uptime(host.started))]),
+        reading(&instruments::UPTIME, vec![point(&[], host.began.elapsed().as_secs_f64())]),
     ];
     all.extend(memory().map(|bytes| reading(&instruments::MEMORY, vec![point(&[], bytes as f64)])));
     all
@@ -86,10 +86,6 @@ fn of_components(host: &Host, figure: impl Fn(&Grants) -> f64) -> Vec<Point> {
     services
         .map(|service| point(&[&service.name], figure(service.active().stable.grants())))
         .collect()
-}
-
-fn uptime(started: u64) -> f64 {
-    clock::now().saturating_sub(started) as f64 / 1e6
 }
 
 /// What the system says. None: it does not.

@@ -76,13 +76,29 @@ impl Seen {
         };
         // What cannot be asked is not shown, and the rest of the page is.
         let failed = self.0.traces(&query).await.map(|page| page.items).unwrap_or_default();
-        let failures = failed.into_iter().map(|item| RecentFailure {
-            time: item.start,
-            trace: item.trace,
-            status: item.status.and_then(|status| status.try_into().ok()),
-            message: item.name,
-        });
-        failures.collect()
+        let mut failures = Vec::with_capacity(failed.len());
+        for item in failed {
+            let reason = self.reason(service, &item.trace).await;
+            failures.push(RecentFailure {
+                time: item.start,
+                trace: item.trace,
+                status: item.status.and_then(|status| status.try_into().ok()),
+                message: item.name,
+                path: item.path,
+                reason,
+            });
+        }
+        failures
+    }
+}
+
+impl Seen {
+    /// Why a trace failed: by what the service says of it first, and else by what another one says.
+    async fn reason(&self, service: &str, trace: &str) -> Option<String> {
+        let detail = self.0.trace(trace.parse().ok()?).await.ok()??;
+        let failed = || detail.spans.iter().filter(|span| span.message.is_some());
+        let own = failed().find(|span| span.service == service).or_else(|| failed().next());
+        own.and_then(|span| span.message.clone())
     }
 }
 

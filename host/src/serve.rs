@@ -10,6 +10,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tokio::time::timeout;
@@ -56,8 +57,8 @@ use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
 use wasm_host_system::threads::{self, Threads};
+use wasm_host_telemetry::Telemetry;
 use wasm_host_telemetry::sampling::Sampler;
-use wasm_host_telemetry::{Telemetry, clock};
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
@@ -140,6 +141,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     host.recorder.close().await;
     match host.registry.live_instances() {
         0 => tracing::info!("all instances have ended"),
+        1 => tracing::warn!("1 instance did not end"),
         left => tracing::warn!("{left} instances did not end"),
     }
     host.backends.close();
@@ -208,7 +210,12 @@ struct Started {
 async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     let mut config = read(args)?;
     for warning in &config.warnings {
-        eprintln!("{}", told(&warning.to_string()));
+        match log::is_json() {
+            true => {
+                eprint!("{}", log::object("warn", &warning.to_string(), serde_json::Value::Null))
+            }
+            false => eprintln!("{}", told(&warning.to_string())),
+        }
     }
     config.http.limits.connections = descriptors::raise(config.http.limits.connections);
     let config = Arc::new(config);
@@ -278,7 +285,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         seen: Seen(pipeline.reader()),
         conditions: Conditions::default(),
         kept: Kept::default(),
-        started: clock::now(),
+        began: Instant::now(),
         stopping: AtomicBool::new(false),
     });
     figures.are_of(&host);
@@ -371,8 +378,8 @@ pub(crate) struct Host {
     pub(crate) seen: Seen,
     pub(crate) conditions: Conditions,
     pub(crate) kept: Kept,
-    /// Microseconds since 1970.
-    pub(crate) started: u64,
+    /// By no clock that is set.
+    pub(crate) began: Instant,
     /// The public address.
     pub(crate) address: String,
     pub(crate) control_address: String,
@@ -402,18 +409,30 @@ fn listen_on(address: SocketAddr) -> Listen {
 /// Say that everything is up, and what there is.
 fn announce(host: &Host, login: &str, format: Format) {
     let services = host.services();
+    let mut places = Vec::new();
+    // What is no terminal may be kept by others, and the link signs in whoever has it.
+    places.push(match std::io::stderr().is_terminal() && !log::is_json() {
+        true => format!("Dashboard on {login}"),
+        false => {
+            "Dashboard: `wasm-host dashboard` prints the link that signs a browser in".to_owned()
+        }
+    });
+    places.push(format!("Control plane on {}", host.control_address));
+    places.extend(host.probes_address.iter().map(|probes| format!("Probes on {probes}")));
+    places.push(format!("Serving HTTP on {}", host.address));
     // One write, so that a program that waits for the first line never finds half a table.
     let mut text = String::new();
-    // What is no terminal may be kept by others, and the link signs in whoever has it.
-    if std::io::stderr().is_terminal() {
-        text.push_str(&format!("Dashboard on {login}\n"));
+    for place in places {
+        match log::is_json() {
+            true => text.push_str(&log::object("info", &place, serde_json::Value::Null)),
+            false => text.push_str(&format!("{place}\n")),
+        }
     }
-    text.push_str(&format!("Control plane on {}\n", host.control_address));
-    if let Some(probes) = &host.probes_address {
-        text.push_str(&format!("Probes on {probes}\n"));
-    }
-    text.push_str(&format!("Serving HTTP on {}\n", host.address));
     match format {
+        Format::Table if log::is_json() => {
+            let services = serde_json::json!({ "services": services });
+            text.push_str(&log::object("info", "the services of the application", services));
+        }
         Format::Table => text.push_str(&table(&services)),
         Format::Json => {
             let json = serde_json::to_string_pretty(&services).unwrap_or_default();

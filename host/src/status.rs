@@ -19,8 +19,8 @@ use crate::serve::Host;
 use wasm_host_capabilities::backend::{Condition, STANDING_IN};
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
 use wasm_host_http::admin::resources::{
-    BackendResource, Described, Edge, Health, HostStatus, LimitInEffect, Recent, Resources,
-    ServiceResource, Variable, VersionStatus,
+    BackendResource, Described, Edge, GrantState, Health, HostStatus, LimitInEffect, Recent,
+    Resources, ServiceResource, Variable, VersionStatus,
 };
 use wasm_host_http::admin::{BackendStatus, Readiness, ServiceStatus, Status};
 use wasm_host_http::control::versions::Attempt;
@@ -34,6 +34,7 @@ use wasm_host_service::version::Version;
 use wasm_host_settings::bounds::Bound;
 use wasm_host_settings::secret::EnvironmentValue;
 use wasm_host_system::table;
+use wasm_host_telemetry::clock;
 use wasm_host_telemetry::metrics::Reading;
 
 /// Services as the start-up table shows them.
@@ -252,7 +253,7 @@ impl Host {
             application: self.config.name.clone(),
             host: HostStatus {
                 version: env!("CARGO_PKG_VERSION"),
-                started: self.started,
+                started: clock::unix(self.began),
                 address: self.address.clone(),
                 pid: std::process::id(),
                 memory: gauges::memory(),
@@ -306,7 +307,17 @@ impl Host {
         };
         let explained: BTreeMap<&str, String> =
             explained.into_iter().map(|row| (row.key, row.what)).collect();
+        let granted = service.grants.iter().map(|grant| {
+            let seen = conditions.iter().find(|(backend, _)| backend == grant);
+            let condition = seen.map(|(_, condition)| condition);
+            GrantState {
+                grant: grant.clone(),
+                state: condition.map(|it| it.name().to_owned()),
+                detail: condition.and_then(|it| it.detail()).map(str::to_owned),
+            }
+        });
         Some(Described {
+            granted: granted.collect(),
             grants: service.grants.clone(),
             service,
             imports: imports.unwrap_or_default(),

@@ -54,6 +54,14 @@ async fn warnings_of_a_database_are_bounded_like_output_and_name_service_and_req
     run(&host, "loud", &warn("noise", 20_000)).await;
     run(&host, "quiet", &warn("word", 15)).await;
     left_out(&host, 19_980).await;
+    // Nothing says that the guest printed it.
+    let path = "/api/logs?service=quiet&source=host&search=word&limit=1";
+    let line = eventually("a line", async || {
+        host.ask("GET", path, &[], "").await.json()["items"].get(0).cloned()
+    });
+    let line = line.await;
+    assert_eq!((&line["stream"], &line["level"]), (&"postgres".into(), &"warn".into()), "{line}");
+    assert!(line["trace"].is_string() && line["version"].is_string(), "{line}");
     let (_, log) = host.stop().await;
     let (noise, words) = (lines(&log, "noise "), lines(&log, "word "));
     assert_eq!((noise.len(), words.len()), (20, 15), "{log}");

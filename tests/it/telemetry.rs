@@ -5,6 +5,7 @@ mod access;
 mod collector;
 mod commands;
 mod intake;
+mod lines;
 mod models;
 mod pages;
 mod processors;

@@ -3,15 +3,19 @@
 use crate::host::App;
 
 /// A service in front of the database at `url`, with `keys` in the database's table, and a neighbour that has nothing
-/// to do with it.
+/// to do with it. A wait for a connection is short, unless the keys have one.
 pub fn app(url: &str, keys: &str) -> App {
+    let acquire = match keys.contains("acquire-timeout") {
+        true => "",
+        false => "acquire-timeout = \"2s\"",
+    };
     App::new(&format!(
         r#"
 name = "databases"
 
 [postgres.any]
 url = "{url}"
-acquire-timeout = "2s"
+{acquire}
 {keys}
 
 [ollama.none]

@@ -122,10 +122,14 @@ impl App {
                     if is_read.is_ok_and(|read| *read == Reading::Closed) {
                         return;
                     }
-                    if let Some(address) = line.strip_prefix("Control plane on http://") {
+                    // With `--log-format json` it is in an object.
+                    let object: Option<serde_json::Value> = serde_json::from_str(&line).ok();
+                    let said = object.as_ref().and_then(|line| line["message"].as_str());
+                    let said = said.unwrap_or(&line);
+                    if let Some(address) = said.strip_prefix("Control plane on http://") {
                         admin = address.trim_end_matches('/').to_string();
                     }
-                    let served = line.strip_prefix("Serving HTTP on ");
+                    let served = said.strip_prefix("Serving HTTP on ");
                     if let Some((_, address)) = served.and_then(|url| url.split_once("://")) {
                         let address = address.trim_end_matches('/').to_string();
                         sender.take().map(|sender| sender.send((address, admin.clone())));

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -160,14 +160,29 @@ impl http_body::Body for Watched {
     }
 }
 
+/// What is held until the end of an answer's body.
+pub trait Held: Send + 'static {
+    /// The body broke off.
+    fn broke(&mut self, _why: &Failure) {}
+}
+
+impl Held for OwnedSemaphorePermit {}
+
+impl<A: Held, B: Held> Held for (A, B) {
+    fn broke(&mut self, why: &Failure) {
+        self.0.broke(why);
+        self.1.broke(why);
+    }
+}
+
 /// Tie an answer's body to its call: it ends as an error when the call's request is cancelled, even
 /// if nothing reads it then, and the permit goes back when it ends or is dropped.
-pub(crate) fn guard<H: Send + 'static>(body: Body, cancel: CancellationToken, held: H) -> Body {
+pub(crate) fn guard<H: Held>(body: Body, cancel: CancellationToken, held: H) -> Body {
     guard_until(body, cancel, held, None)
 }
 
 /// The same for one that has its time.
-pub fn guard_until<H: Send + 'static>(
+pub fn guard_until<H: Held>(
     body: Body,
     cancel: CancellationToken,
     held: H,
@@ -206,7 +221,7 @@ struct Guarded<H> {
     _alive: oneshot::Sender<()>,
 }
 
-impl<H: Send + 'static> http_body::Body for Guarded<H> {
+impl<H: Held> http_body::Body for Guarded<H> {
     type Data = Bytes;
     type Error = Failure;
 
@@ -216,10 +231,13 @@ impl<H: Send + 'static> http_body::Body for Guarded<H> {
             return Poll::Ready(Some(Err(Failure::ConnectionTerminated)));
         }
         let mut slot = self.slot.lock();
-        let Some((body, _)) = slot.as_mut() else {
+        let Some((body, held)) = slot.as_mut() else {
             return Poll::Ready(None);
         };
         let frame = ready!(Pin::new(body).poll_frame(cx));
+        if let Some(Err(why)) = &frame {
+            held.broke(why);
+        }
         if !matches!(frame, Some(Ok(_))) {
             slot.take();
         }
@@ -241,6 +259,8 @@ mod tests {
     use http_body::Body as _;
 
     use super::*;
+
+    impl Held for Arc<()> {}
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_nobody_reads_ends_with_its_time() {

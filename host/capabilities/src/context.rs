@@ -71,6 +71,25 @@ impl Inbound {
     }
 }
 
+/// What each line of the log says of the request that it is about, by these names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'r> {
+    pub request: &'r str,
+    /// Zero: nothing is seen of it.
+    pub trace_id: u128,
+    pub span_id: u64,
+    /// The whole digest of what answers it, if something does.
+    pub service_version: Option<&'r str>,
+}
+
+impl<'r> About<'r> {
+    /// Of a request that no version has taken yet. `request` is its id as the log names it.
+    pub fn new(request: &'r str, trace: &Trace) -> Self {
+        let (trace_id, span_id) = (trace.id().0, trace.span_id().0);
+        Self { request, trace_id, span_id, service_version: None }
+    }
+}
+
 /// What answers a request, and until when.
 #[derive(Clone, Debug)]
 pub struct Served {
@@ -139,6 +158,12 @@ impl RequestContext {
     /// The id that logs and problem documents name.
     pub fn id(&self) -> &str {
         &self.0.inbound.id
+    }
+
+    /// What lines of the log say of it.
+    pub fn about(&self) -> About<'_> {
+        let service_version = self.served().map(|served| served.version.full());
+        About { service_version, ..About::new(self.id(), self.trace()) }
     }
 
     pub fn hops(&self) -> u8 {

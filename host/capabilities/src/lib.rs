@@ -25,6 +25,8 @@ pub mod outgoing;
 pub mod postgres;
 pub mod sql;
 pub mod stream;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 
 use std::any::Any;

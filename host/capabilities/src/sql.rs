@@ -181,12 +181,17 @@ fn dollar_quoted(text: &str, tag: &str) -> usize {
     inside.find(tag).map_or(text.len(), |found| found + 2 * tag.len())
 }
 
+/// The number of a parameter: PostgreSQL has no more than 65535.
+fn is_parameter(text: &str) -> bool {
+    text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A statement with `?` for each literal and number in it. Comments go, too: they may have anything in them.
 pub fn without_values(text: &str) -> String {
     // No longer than a span has; what it is cut in the middle of is a literal without an end.
     let head = text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or_default();
     let mut shown = String::with_capacity(head.len());
-    let (mut end, mut is_parameter, mut is_value) = (0, false, false);
+    let (mut end, mut is_dollar, mut is_value) = (0, false, false);
     let mut all = tokens(head);
     while let Some((at, token)) = all.next() {
         let written = head.get(at..all.end()).unwrap_or_default();
@@ -195,10 +200,13 @@ pub fn without_values(text: &str) -> String {
         if at > end && !shown.is_empty() {
             shown.push(' ');
         }
-        let is_name = written.starts_with('"') || is_parameter;
+        // What touches a dollar is a parameter, or else nothing that PostgreSQL knows and anything at all.
+        let is_behind_dollar = is_dollar && at == end;
+        let is_name = written.starts_with('"') && !is_behind_dollar
+            || is_behind_dollar && is_parameter(written);
         is_value = match token {
             Token::Symbol('.') if goes_on => true,
-            Token::Word(word) => {
+            Token::Word(word) if !is_behind_dollar => {
                 shown.push_str(word);
                 false
             }
@@ -211,12 +219,12 @@ pub fn without_values(text: &str) -> String {
                 false
             }
             Token::Other if goes_on => true,
-            Token::Other => {
+            Token::Word(_) | Token::Other => {
                 shown.push('?');
                 true
             }
         };
-        is_parameter = matches!(token, Token::Symbol('$'));
+        is_dollar = matches!(token, Token::Symbol('$'));
         end = all.end();
     }
     if head.len() < text.len() {
@@ -244,6 +252,16 @@ mod tests {
             ),
             ("/* secret */ select\n\n  now()", "select now()"),
             ("select 'unfinished", "select ?"),
+            ("select $1, $65535::int", "select $1, $65535::int"),
+            ("select $'hunter2'", "select $?"),
+            ("select $\"hunter2\"", "select $?"),
+            ("select $ 'hunter2', $ 4111", "select $ ?, $ ?"),
+            ("select $1$$hunter2$$", "select $?"),
+            ("select $1'hunter2' from $2\"f\"", "select $1? from $2\"f\""),
+            ("where n = $4111111111111111", "where n = $?"),
+            ("where n = $1hunter2 and m = $hunter2", "where n = $? and m = $?"),
+            ("where n = $$$hunter2", "where n = ?"),
+            ("where n = $E'hunter2' and m = $$4111", "where n = $? and m = ?"),
             ("", ""),
         ] {
             assert_eq!(without_values(text), seen, "{text}");

@@ -2,7 +2,7 @@
 //!
 //! What is stored are differences, so that a process that starts anew is no fall in a graph.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +23,14 @@ pub(super) struct Figures {
     /// What was stored last.
     stored: Known,
     stored_at: Option<Instant>,
+    /// What was read last, until it is stored.
+    read: Vec<Stored>,
+    /// All series that there were then.
+    there: HashSet<(&'static str, Vec<String>)>,
 }
+
+/// A series, and what is known of it.
+type Stored = (&'static str, Vec<String>, (Figure, Option<Exemplar>));
 
 impl fmt::Debug for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,10 +40,18 @@ impl fmt::Debug for Figures {
 
 impl Figures {
     pub(super) fn new(source: Source, recents: Arc<Recents>) -> Self {
-        Self { source, recents, stored: Known::new(), stored_at: None }
+        Self {
+            source,
+            recents,
+            stored: Known::new(),
+            stored_at: None,
+            read: Vec::new(),
+            there: HashSet::new(),
+        }
     }
 
-    /// Read them. What is to be stored is returned, if it is time for that or must be now.
+    /// Read them. What is to be stored is returned, if it is time for that or must be now. What is not
+    /// [`stored`](Self::stored) then is a part of the next reading.
     pub(super) fn read(&mut self, exporters: &[Box<dyn Exporter>], must: bool) -> Vec<Change> {
         let readings = Arc::new((self.source)());
         self.recents.add(readings.clone());
@@ -50,11 +65,17 @@ impl Figures {
         self.stored_at = Some(Instant::now());
         exporters.iter().for_each(|exporter| exporter.figures(&readings));
         let time = clock::now();
+        self.read.clear();
+        let all = readings.iter().flat_map(|reading| {
+            let name = reading.instrument.name;
+            reading.points.iter().map(move |point| (name, point.labels.clone()))
+        });
+        self.there = all.collect();
         let mut changes = Vec::new();
         for reading in readings.iter() {
-            let known = self.stored.entry(reading.instrument.name).or_default();
+            let known = self.stored.get(reading.instrument.name);
             for point in &reading.points {
-                let before = known.get(&point.labels);
+                let before = known.and_then(|known| known.get(&point.labels));
                 let (value, exemplar) =
                     before.map_or((None, None), |(value, exemplar)| (Some(value), *exemplar));
                 if let Some(changed) = change(reading.instrument, point, value) {
@@ -69,11 +90,23 @@ impl Figures {
                         changed,
                         exemplar,
                     });
-                    known.insert(point.labels.clone(), (point.value.clone(), point.exemplar));
+                    let now = (point.value.clone(), point.exemplar);
+                    self.read.push((instrument.name, point.labels.clone(), now));
                 }
             }
         }
         changes
+    }
+
+    /// What was read last is in the store.
+    pub(super) fn stored(&mut self) {
+        // What is gone counts from nothing if it comes back.
+        for (name, known) in &mut self.stored {
+            known.retain(|labels, _| self.there.contains(&(*name, labels.clone())));
+        }
+        for (name, labels, now) in self.read.drain(..) {
+            self.stored.entry(name).or_default().insert(labels, now);
+        }
     }
 }
 

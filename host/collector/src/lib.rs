@@ -7,6 +7,7 @@
 //! It must not know HTTP, services or their files. Whatever is wrong with disk or files costs telemetry and nothing
 //! else.
 
+mod age;
 mod clear;
 mod exporter;
 mod figures;

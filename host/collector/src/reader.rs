@@ -18,7 +18,7 @@ use crate::read::{
 use crate::recent::{Recent, Recents};
 use crate::segment::Segment;
 use crate::shelf::Shelf;
-use crate::summary::Summary;
+use crate::summary::{STORED_AT_MOST, Summary};
 use crate::words::Sought;
 use crate::writer::Order;
 use wasm_host_limits::telemetry as limits;
@@ -108,7 +108,7 @@ impl Reader {
                 .ask(segment, turn.until, |row| {
                     let span = SpanItem::of(&row)?;
                     bytes += span.bytes();
-                    match spans.len() < limits::STORED_SPANS && bytes <= limits::PAGE_BYTES {
+                    match spans.len() < STORED_AT_MOST && bytes <= limits::PAGE_BYTES {
                         true => spans.push(span),
                         false => beyond += 1,
                     }

@@ -1,6 +1,6 @@
 //! Rates and quantiles of the last minute, from readings that are held in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -87,9 +87,11 @@ impl Recents {
                 sums.entry(group).or_default().add(known, point, 1.0);
             }
         }
-        for point in
-            find(&before).and_then(|found| before.get(found)).iter().flat_map(|it| &it.points)
-        {
+        // What is gone by now, as of a version that has ended, was counted in neither.
+        let there: HashSet<&[String]> = now.points.iter().map(|it| &*it.labels).collect();
+        let before = find(&before).and_then(|found| before.get(found));
+        let before = before.iter().flat_map(|it| &it.points);
+        for point in before.filter(|point| there.contains(&*point.labels)) {
             if let Some(sum) = group(known, point).and_then(|group| sums.get_mut(&group)) {
                 sum.add(known, point, -1.0);
             }
@@ -161,4 +163,31 @@ fn size(point: &Point) -> usize {
     };
     let labels = point.labels.iter().map(|label| size_of::<String>() + label.len());
     size_of::<Point>() + buckets + labels.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasm_host_telemetry::metrics::Meters;
+
+    static TIMES: Instrument = Instrument {
+        name: "times",
+        unit: "s",
+        description: "",
+        kind: Kind::Histogram(&[1.0]),
+        labels: &["service", "http.response.status_code"],
+    };
+
+    #[test]
+    fn what_has_gone_takes_nothing_from_what_is_there() {
+        let (recents, start) = (Recents::default(), Instant::now());
+        let ended = Meters::default();
+        (0..1000).for_each(|_| ended.record(&TIMES, &["a", "200"], 0.5, None));
+        recents.add_at(start, Arc::new(ended.read()));
+        let goes_on = Meters::default();
+        goes_on.record(&TIMES, &["a", "404"], 0.5, None);
+        recents.add_at(start + limits::RECENT, Arc::new(goes_on.read()));
+        let seconds = limits::RECENT.as_secs_f64();
+        assert!((recents.of("times", &[("service", "a")]).rate * seconds - 1.0).abs() < 1e-9);
+    }
 }

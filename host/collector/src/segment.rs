@@ -80,6 +80,18 @@ pub enum Unusable {
     Empty,
 }
 
+impl Unusable {
+    /// Whether the file itself is at fault, and will be tomorrow. Else it is the disk, or the process that has no
+    /// descriptor left.
+    pub(super) fn is_of_the_file(&self) -> bool {
+        match self {
+            Self::Database(error) => is_broken(error),
+            Self::File(error) => owned::is_disbelieved(error),
+            Self::Version(_) | Self::Empty => true,
+        }
+    }
+}
+
 impl Segment {
     pub fn new(folder: &Path, number: u64) -> Self {
         let path = folder.join(format!("{number:08}.sqlite"));
@@ -333,4 +345,25 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(end);
     path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Fault (Telemetry): a file of the store that the disk, or a lack of descriptors, keeps from being opened | goes on without it, tries it again | its answer | nothing
+    #[test]
+    fn what_keeps_a_file_from_being_opened_for_now_is_no_fault_of_the_file() {
+        use rustix::io::Errno;
+        for passing in [Errno::IO, Errno::MFILE, Errno::NFILE, Errno::ACCESS, Errno::NOMEM] {
+            assert!(!Unusable::File(passing.into()).is_of_the_file(), "{passing:?}");
+        }
+        assert!(!Unusable::Database(sqlx::Error::PoolTimedOut).is_of_the_file());
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        let linked = owned::believed(&link).unwrap_err();
+        assert!(Unusable::File(linked).is_of_the_file());
+        assert!(Unusable::Version(1).is_of_the_file());
+    }
 }

@@ -8,11 +8,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::{Connection as _, SqliteConnection};
 
+use crate::age::Steady;
 use crate::segment::{self, Segment, Unusable};
 use crate::shelf::Shelf;
 use wasm_host_limits::telemetry as limits;
@@ -42,6 +43,7 @@ pub(super) struct Store {
     unread: Vec<Arc<Segment>>,
     unread_tried: Option<Instant>,
     tried: Option<Instant>,
+    pub(super) clock: Steady,
 }
 
 /// The file that is written.
@@ -55,8 +57,9 @@ pub(super) struct Current {
     pub services: HashSet<Arc<str>>,
     /// Ids of its series, by instrument and labels.
     pub series: HashMap<(&'static str, Vec<String>), i64>,
-    /// Microseconds since 1970.
-    began: u64,
+    /// How old it was when it was opened, and since when it is.
+    age: Duration,
+    opened: Steady,
 }
 
 impl Store {
@@ -72,6 +75,7 @@ impl Store {
             unread: Vec::new(),
             unread_tried: None,
             tried: None,
+            clock: Steady::new(),
         }
     }
 
@@ -201,10 +205,8 @@ impl Store {
             Ok(opened) => return Ok(Some(opened)),
             Err(Unusable::Empty) => drop(segment.delete()),
             Err(Unusable::File(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(Unusable::Database(error)) if !segment::is_broken(&error) => {
-                return Err(error.into());
-            }
-            Err(error) => self.set_aside(&segment, &error),
+            Err(error) if error.is_of_the_file() => self.set_aside(&segment, &error),
+            Err(error) => return Err(error.into()),
         }
         Ok(None)
     }
@@ -221,8 +223,10 @@ impl Store {
         let segment = Arc::new(segment);
         self.shelf.put(segment.clone());
         let began = began.map_or(0, i64::cast_unsigned);
+        let age = Duration::from_micros(clock::now().saturating_sub(began));
+        let opened = Steady::new();
         let current =
-            Current { segment, connection, next_log, next_trace, services, series, began };
+            Current { segment, connection, next_log, next_trace, services, series, age, opened };
         self.current = Some(current);
         Ok(())
     }
@@ -251,7 +255,8 @@ impl Store {
                 .as_ref()
                 .is_some_and(|current| current.segment.number == segment.number);
             segment.rest();
-            let is_there = segment.path.exists();
+            // Where that cannot be told at the moment, nothing has become of it yet.
+            let is_there = segment.path.try_exists().unwrap_or(true);
             if is_there && !segment.is_broken() {
                 continue;
             }
@@ -278,7 +283,7 @@ impl Store {
         let is_full = current.segment.bytes() >= self.share()
             || rows(current.next_log).max(rows(current.next_trace)) >= limits::STORE_FILE_ROWS / 2;
         let age = self.bounds.age / u32::try_from(limits::STORE_FILES).unwrap_or(u32::MAX);
-        is_full || clock::now().saturating_sub(current.began) >= clock::micros(age)
+        is_full || current.age + current.opened.elapsed() >= age
     }
 
     /// What comes next goes to another file.
@@ -302,9 +307,8 @@ impl Store {
         closed.sort_by_key(|segment| segment.number);
         let mut bytes: u64 = closed.iter().map(|segment| segment.bytes()).sum();
         bytes = bytes.saturating_add(self.keep_broken());
-        let now = SystemTime::now();
         for segment in closed {
-            let age = segment.written().and_then(|written| now.duration_since(written).ok());
+            let age = segment.written().map(|written| self.clock.age(written));
             let is_old = age.is_some_and(|age| age >= self.bounds.age);
             if bytes <= room && !is_old {
                 continue;

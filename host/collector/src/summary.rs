@@ -12,7 +12,7 @@ use wasm_host_telemetry::span::{Span, Value};
 use crate::words::Indexed;
 
 /// Attributes whose texts a search finds.
-const SEARCHED: [&str; 12] = [
+const SEARCHED: [&str; 13] = [
     names::URL_PATH,
     names::HTTP_METHOD,
     names::HTTP_STATUS,
@@ -20,12 +20,16 @@ const SEARCHED: [&str; 12] = [
     names::ERROR_TYPE,
     names::SERVER_ADDRESS,
     names::PEER,
+    names::VERSION,
     names::DB_TEXT,
     names::DB_NAMESPACE,
     names::DB_STATUS,
     names::AI_MODEL,
     "exception.message",
 ];
+
+/// Spans of a trace that a file has, if all of them are of requests that somebody looks for.
+pub(crate) const STORED_AT_MOST: usize = limits::STORED_SPANS + limits::STORED_IMPORTANT_SPANS;
 
 /// What tells the first span of a trace from the others: how sure it is, and when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +60,8 @@ pub struct Summary {
     /// Each with its spans, and those that failed.
     pub services: Vec<(String, u64, u64)>,
     pub words: String,
+    /// That of its first span, where it was read.
+    pub path: Option<String>,
 }
 
 impl Summary {
@@ -77,14 +83,19 @@ impl Summary {
             rank: Rank::NONE,
             services: Vec::new(),
             words: String::new(),
+            path: None,
         }
     }
 
-    /// Some more of it. Those of `spans` that there is room for are returned.
+    /// Some more of it. Those of `spans` that there is room for are returned; those that failed count in any case.
     pub fn add<'a>(&mut self, spans: &[&'a Span], why: Kept, dropped: usize) -> Vec<&'a Span> {
         self.because(why.name());
         self.dropped += dropped as u64;
-        let room = (limits::STORED_SPANS as u64).saturating_sub(self.spans);
+        let most = match why {
+            Kept::Error | Kept::Slow | Kept::Recorded => STORED_AT_MOST,
+            _ => limits::STORED_SPANS,
+        };
+        let room = (most as u64).saturating_sub(self.spans);
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(spans.len());
         let (kept, beyond) = spans.split_at(room);
         self.dropped += beyond.len() as u64;
@@ -94,6 +105,16 @@ impl Summary {
             index(span, &mut words);
         }
         self.words = words.text;
+        let failed = beyond.iter().filter(|span| span.status.is_error());
+        failed.for_each(|span| self.failed(&span.service));
+        if why == Kept::Error
+            && dropped > 0
+            && !spans.iter().any(|span| span.status.is_error())
+            && let Some(first) = spans.first()
+        {
+            // What failed is among those that its request had no room for.
+            self.failed(&first.service);
+        }
         kept.to_vec()
     }
 
@@ -116,6 +137,11 @@ impl Summary {
         } else if self.route.is_none() {
             self.route = route;
         }
+    }
+
+    fn failed(&mut self, service: &str) {
+        self.errors += 1;
+        self.count(service, 0, 1);
     }
 
     /// What failed stays that, and why the host kept it says more than that others sent a part of it, too.
@@ -148,6 +174,7 @@ impl Summary {
             self.route = other.route.or_else(|| self.route.take());
             (self.rank, self.error) = (other.rank, other.error);
             (self.name, self.service) = (other.name, other.service);
+            self.path = other.path;
         } else {
             self.status = self.status.or(other.status);
             self.route = self.route.take().or(other.route);

@@ -70,8 +70,7 @@ impl Writer {
                     self.write_pending().await;
                 }
                 _ = reading.tick() => {
-                    let changes = self.figures.read(&self.exporters, false);
-                    self.write(&[], &[], &changes).await;
+                    self.write_figures(false).await;
                     self.store.tend().await;
                 }
             }
@@ -83,8 +82,7 @@ impl Writer {
         match order {
             Order::Flush(done) | Order::Stop(done) => drop(done.send(())),
             Order::Figures(done) => {
-                let changes = self.figures.read(&self.exporters, true);
-                self.write(&[], &[], &changes).await;
+                self.write_figures(true).await;
                 let _ = done.send(());
             }
             Order::Clear(service, done) => {
@@ -101,14 +99,21 @@ impl Writer {
     }
 
     async fn end(&mut self) {
-        let changes = self.figures.read(&self.exporters, true);
         let writing = async {
             self.write_pending().await;
-            self.write(&[], &[], &changes).await;
+            self.write_figures(true).await;
             self.store.close().await;
         };
         if timeout(limits::WRITE_END, writing).await.is_err() {
             tracing::warn!("the last telemetry is not written: it took too long");
+        }
+    }
+
+    /// Read them, and store them if it is time for that or must be now.
+    async fn write_figures(&mut self, must: bool) {
+        let changes = self.figures.read(&self.exporters, must);
+        if self.write(&[], &[], &changes).await {
+            self.figures.stored();
         }
     }
 
@@ -131,10 +136,11 @@ impl Writer {
         self.pending.done(bytes);
     }
 
-    /// All of it in one transaction; or it is lost.
-    async fn write(&mut self, batches: &[Batch], logs: &[LogRecord], figures: &[Change]) {
+    /// All of it in one transaction; or it is lost, but for figures, which the next reading has too. Whether it is
+    /// written.
+    async fn write(&mut self, batches: &[Batch], logs: &[LogRecord], figures: &[Change]) -> bool {
         if batches.is_empty() && logs.is_empty() && figures.is_empty() {
-            return;
+            return false;
         }
         // Where a file is broken, there is another one.
         for is_last in [false, true] {
@@ -143,7 +149,7 @@ impl Writer {
                     Ok(()) => {
                         self.store.tend().await;
                         self.written.send_replace(());
-                        return;
+                        return true;
                     }
                     Err(error) => {
                         self.store.failed(&error);
@@ -156,9 +162,11 @@ impl Writer {
                 let spans = batches.iter().map(|batch| batch.spans.len() as u64).sum();
                 let dropped = Dropped { spans, lines: logs.len() as u64 };
                 self.pending.lose(dropped);
-                return self.tell(&error, dropped);
+                self.tell(&error, dropped);
+                return false;
             }
         }
+        false
     }
 
     fn tell(&mut self, error: &anyhow::Error, dropped: Dropped) {

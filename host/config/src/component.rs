@@ -16,6 +16,7 @@ use wasm_host_settings::context::{Context, Located};
 use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::file::{Table, free_texts};
 use wasm_host_settings::named::What;
+use wasm_host_telemetry::secrets::holds_secret;
 
 /// Set by the host for the services that are granted.
 const RESERVED_VARIABLE: &str = "services__";
@@ -116,7 +117,7 @@ fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, Environm
             );
         }
         let literal_secret =
-            !value.is_secret() && !value.value.is_empty() && is_secret_name(name.value);
+            !value.is_secret() && !value.value.is_empty() && holds_secret(name.value);
         if literal_secret {
             cx.warning(
                 &at,
@@ -134,13 +135,6 @@ fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, Environm
         environment.insert(name.value.to_owned(), value);
     }
     environment
-}
-
-fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
 }
 
 pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {

@@ -15,7 +15,6 @@ use wasm_host_limits::deploy as limits;
 
 pub use backends::{Egress, To};
 pub use files::ReadFile;
-pub(crate) use read::tls_secret;
 pub use read::{Input, Place, read};
 
 /// The application in containers.
@@ -138,6 +137,11 @@ impl Plan {
     /// The name of the Secret with all of `secrets`.
     pub fn secret_name(&self) -> String {
         format!("{}-secrets", self.name)
+    }
+
+    /// The name of the Secret with certificate and key of `[http] tls`.
+    pub fn tls_secret(&self) -> String {
+        read::tls_secret(&self.name)
     }
 
     /// All secrets, those of servers included.

@@ -86,7 +86,10 @@ fn reasons_of(pod: &Value) -> Vec<String> {
         let ended = text(container, "/lastState/terminated/reason");
         let code = container.pointer("/lastState/terminated/exitCode").and_then(Value::as_i64);
         let ended = ended.zip(code).map(|(why, code)| format!(" (it ended: {why}, code {code})"));
-        reasons.push(format!("pod {name}: {reason}: {message}{}", ended.unwrap_or_default()));
+        // Its own words are in its log alone.
+        let logs = format!("; kubectl logs {name} --previous says why");
+        let logs = if reason == "CrashLoopBackOff" { &*logs } else { "" };
+        reasons.push(format!("pod {name}: {reason}: {message}{}{logs}", ended.unwrap_or_default()));
     }
     for condition in list("/status/conditions") {
         let is_unscheduled =
@@ -149,6 +152,28 @@ mod tests {
                     statefulset spec for fields other than 'replicas', 'ordinals', 'template' are forbidden\n";
         assert_eq!(unchangeable(said), ["postgres-cart"]);
         assert!(unchangeable("The Deployment \"x\" is invalid: spec: Forbidden\n").is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_ends_again_and_again_leads_to_its_log() {
+        let status = |reason: &str| {
+            json!({ "containerStatuses": [{
+                "state": { "waiting": { "reason": reason, "message": "back-off" } },
+                "lastState": { "terminated": { "reason": "Error", "exitCode": 1 } },
+            }] })
+        };
+        let of = |reason| {
+            let pod = json!({ "metadata": { "name": "shop-1" }, "status": status(reason) });
+            reasons(&json!({ "items": [pod] })).concat()
+        };
+        assert_eq!(
+            of("CrashLoopBackOff"),
+            "pod shop-1: CrashLoopBackOff: back-off (it ended: Error, code 1); kubectl logs shop-1 --previous says why"
+        );
+        assert_eq!(
+            of("ErrImagePull"),
+            "pod shop-1: ErrImagePull: back-off (it ended: Error, code 1)"
+        );
     }
 
     #[test]

@@ -27,13 +27,14 @@ pub struct StoreLimit {
     /// What was granted last, in case the machine does not have it.
     last: usize,
     over_budget: bool,
+    refused: Option<Whose>,
     table_elements: usize,
 }
 
 impl StoreLimit {
     pub fn new(limit: usize, service: &Arc<Budget>) -> Self {
         let holdings = Holdings::new(limit, service);
-        Self { used: 0, holdings, last: 0, over_budget: false, table_elements: 0 }
+        Self { used: 0, holdings, last: 0, over_budget: false, refused: None, table_elements: 0 }
     }
 
     /// All that is held for the instance.
@@ -44,6 +45,11 @@ impl StoreLimit {
     /// Bytes of memory that the guest has.
     pub fn used(&self) -> usize {
         self.used
+    }
+
+    /// The bound that it met last, if it met one.
+    pub fn refused(&self) -> Option<Whose> {
+        self.refused
     }
 
     /// Whether memory was refused that the store alone could have had.
@@ -67,6 +73,7 @@ impl ResourceLimiter for StoreLimit {
     ) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         if let Err(exhausted) = self.holdings.take(more) {
+            self.refused = Some(exhausted.whose);
             self.over_budget |= exhausted.whose != Whose::Instance;
             return Ok(false);
         }

@@ -21,7 +21,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 pub use self::attribution::{LogAttribution, add_to_linker};
 pub use self::printed::{Printed, Stream};
-use wasm_host_capabilities::context::RequestContext;
+use wasm_host_capabilities::context::{About, RequestContext};
 use wasm_host_limits as limits;
 
 /// How many lines a service may write, and what it has written. Shared by all its instances.
@@ -75,10 +75,14 @@ impl LogRate {
         }
         self.left_out.fetch_add(1, Ordering::Relaxed);
         if before == self.per_request && self.has_room() {
+            let About { request, trace_id, span_id, service_version } = request.about();
             tracing::warn!(
                 service = %self.service,
-                "more of request {} is left out: it printed {} lines ('log-lines-per-request' sets the bound)",
-                request.id(),
+                request,
+                trace_id,
+                span_id,
+                service_version,
+                "more of request {request} is left out: it printed {} lines ('log-lines-per-request' sets the bound)",
                 self.per_request
             );
         }

@@ -46,9 +46,11 @@ pub use self::work::ProcessorTime;
 use crate::Engine;
 use crate::memory::OverBudget;
 use crate::state::{Grants, State};
-use wasm_host_capabilities::context::calling_request;
+use wasm_host_capabilities::budget::Whose;
+use wasm_host_capabilities::context::{About, RequestContext, calling_request};
 use wasm_host_limits as limits;
 use wasm_host_limits::service::ServiceLimits;
+use wasm_host_system::digest::Digest;
 
 /// Ticks after which a guest is first made to give way: it has computed for one of them whole.
 const FIRST_TICKS: u64 = 2;
@@ -66,6 +68,8 @@ pub struct Policy {
     exclusive: bool,
     /// For requests that are observed.
     observed: bool,
+    /// Which version of its service it is.
+    version: Option<Digest>,
     shared: Arc<Shared>,
 }
 
@@ -102,8 +106,14 @@ impl Policy {
             per_instance,
             exclusive,
             observed: false,
+            version: None,
             shared,
         }
+    }
+
+    /// Of this version of its service, which lines of the log then say.
+    pub fn of_version(self, version: Digest) -> Self {
+        Self { version: Some(version), ..self }
     }
 
     /// The same for requests that are observed: each has an instance of its own, with what these grants give it. Its
@@ -191,7 +201,7 @@ impl Policy {
                 return Ok(UpdateDeadline::Yield(1));
             };
             // Before it is told that the instance has ended.
-            instance.end_all(RequestStatus::Overran);
+            instance.end_all(RequestStatus::Overran, Some(&overrun.to_string().into()));
             Err(overrun.into())
         });
     }
@@ -290,20 +300,41 @@ impl Policy {
     /// An instance has come to its end.
     fn ended(&self, instance: &InstanceState, store: &Store<State>, ended: wasmtime::Result<()>) {
         if let Err(error) = ended {
+            let (request, requests) = instance.only_request();
+            let cause = cause(&error, store.data().memory.refused());
             // Before the store goes: its end closes the bodies, which then must know why.
-            instance.end_all(RequestStatus::Broken);
+            instance.end_all(RequestStatus::Broken, Some(&cause));
             let service = store.data().service();
+            let about = request.as_ref().map(RequestContext::about);
+            let request = about.map(|about| about.request);
+            let About { trace_id, span_id, .. } = about.unwrap_or_default();
+            let service_version = self.version.as_ref().map(Digest::full);
+            // Which of several was its end is not known.
+            let with = match requests {
+                0 | 1 => String::new(),
+                some => format!(" with {some} requests"),
+            };
             if instance.is_ended() {
                 tracing::debug!(%service, "an instance was ended: nobody waits for it");
             } else if store.data().trapped(&error) {
                 // Told to a test instead.
-            } else if let Some(overrun) = error.downcast_ref::<Overrun>() {
-                tracing::warn!(%service, "an instance was ended: {overrun}");
+            } else if let Some(Overrun::ForNobody) = error.downcast_ref::<Overrun>() {
+                tracing::warn!(
+                    %service, request, trace_id, span_id, service_version,
+                    "an instance was ended{with}: {cause}"
+                );
+            } else if error.is::<Overrun>() {
+                tracing::error!(
+                    %service, request, trace_id, span_id, service_version,
+                    "an instance was ended{with}: {cause}"
+                );
             } else if error.is::<Dropped>() && !std::thread::panicking() {
                 tracing::debug!(%service, "an instance was ended with the host");
             } else {
-                let cause = error.root_cause();
-                tracing::warn!(%service, "an instance trapped: {cause}");
+                tracing::error!(
+                    %service, request, trace_id, span_id, service_version,
+                    "an instance trapped{with}: {cause}"
+                );
                 tracing::debug!(%service, "{error:?}");
             }
         }
@@ -344,6 +375,16 @@ struct Dropped;
 fn computes_for_nobody(store: &mut StoreContextMut<'_, State>) -> bool {
     calling_request(store, |store| &store.data().requests)
         .is_some_and(|request| request.cancel().is_cancelled() && !request.is_finished())
+}
+
+/// Why an instance ended, bounded. `refused`: the bound that its memory met, which a guest seldom says itself.
+fn cause(error: &wasmtime::Error, refused: Option<Whose>) -> Arc<str> {
+    let mut cause = error.root_cause().to_string();
+    cause.truncate(cause.floor_char_boundary(limits::BREAK_WORDS_BYTES));
+    if let Some(whose) = refused.filter(|_| !error.is::<Overrun>()) {
+        cause.push_str(&format!("; it had been refused more memory for {whose}"));
+    }
+    cause.into()
 }
 
 fn ticks(time: Duration) -> u32 {

@@ -41,6 +41,7 @@ use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::swap::Swaps;
 use wasm_host_settings::bounds::Bound;
+use wasm_host_telemetry::id::SpanId;
 use wasm_host_telemetry::metrics::Reading;
 
 /// What the control plane says about the host. Implemented by the part that knows it.
@@ -188,8 +189,9 @@ impl Admin {
     pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
         let is_shown = page::is_shown(request.headers());
         self.answer(request).await.unwrap_or_else(|failure| {
-            tracing::debug!("control plane: {failure}");
-            let mut response = respond(&failure, "admin");
+            let id = SpanId::new().to_string();
+            tracing::debug!(request = id, "control plane: {failure}");
+            let mut response = respond(&failure, &id);
             if is_shown {
                 page::show(&failure, &mut response);
             }
@@ -205,7 +207,8 @@ impl Admin {
     /// Answer a request to the port for orchestrators: how the host is, and its figures, without a token. Nothing there
     /// changes anything, and nothing of a request is shown.
     pub async fn probe(&self, request: Request<Arriving>) -> Response<WasiBody> {
-        self.probed(request).await.unwrap_or_else(|failure| respond(&failure, "admin"))
+        let answer = self.probed(request).await;
+        answer.unwrap_or_else(|failure| respond(&failure, &SpanId::new().to_string()))
     }
 
     async fn probed(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod body;
 pub mod control;
+pub mod cookies;
 pub mod cors;
 pub mod files;
 pub mod forwarded;
@@ -35,11 +36,11 @@ use crate::origin::{Asked, Names};
 use crate::page_spans::PageSpans;
 use crate::route::Router;
 use wasm_host_capabilities::body::full;
-use wasm_host_capabilities::context::Inbound;
+use wasm_host_capabilities::context::{About, Inbound};
 use wasm_host_capabilities::outgoing::hops;
 use wasm_host_service::Service;
 use wasm_host_service::failure::respond::respond;
-use wasm_host_service::failure::{Failure, Kind, Source};
+use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_telemetry::Telemetry;
 use wasm_host_telemetry::context::TraceContext;
 use wasm_host_telemetry::trace::{Ended, Trace};
@@ -114,11 +115,13 @@ impl App {
         let trace = Trace::begin(self.telemetry, context, request.method(), request.uri());
         let id = trace.span_id().to_string();
         let is_head = request.method() == Method::HEAD;
+        let about = About::new(&id, &trace);
         let mut reader = None;
         let mut trace = Some(trace);
         let told = self.page_spans.as_ref().and_then(|spans| spans.told_of(&request));
-        let mut response = match self.route(&id, request, peer, &mut reader, &mut trace).await {
+        let mut response = match self.route(about, request, peer, &mut reader, &mut trace).await {
             Ok(mut response) => {
+                cookies::refuse(response.headers_mut());
                 // What failed is asked about, whether the host or a component says so; all else is spared the header.
                 if response.status().is_server_error() {
                     name(&id, response.headers_mut().entry(REQUEST_ID));
@@ -127,7 +130,7 @@ impl App {
             }
             Err(failure) => {
                 if failure.service.is_none() {
-                    self.log(&id, &failure);
+                    failure.log(None, about);
                 }
                 let mut response = respond(&failure, &id);
                 if is_head {
@@ -157,18 +160,10 @@ impl App {
         response
     }
 
-    /// Log a failure that is no component's. What caused it decides the level of the line.
-    fn log(&self, id: &str, failure: &Failure) {
-        match failure.kind.source() {
-            Source::Client => tracing::debug!(request = id, "{failure}"),
-            Source::Guest | Source::Host => tracing::warn!(request = id, "{failure}"),
-        }
-    }
-
     /// `reader` becomes the page that may read the answer, whatever that will be.
     async fn route<'a>(
         &'a self,
-        id: &str,
+        about: About<'_>,
         request: Request<Arriving>,
         peer: Peer,
         reader: &mut Option<Reader<'a>>,
@@ -190,6 +185,9 @@ impl App {
         };
         let client = self.proxies.client(peer.address.ip(), peer.secure, host, request.headers());
         let (client_host, secure) = (&client.host, client.secure);
+        if let Some(trace) = trace.as_mut().filter(|_| secure) {
+            trace.came_over_tls();
+        }
         let asked = Asked { host, client_host, secure, names: &self.names };
         if let Target::PageSpans(intake) = &served.target {
             // It would be seen as often as what it tells of.
@@ -209,7 +207,7 @@ impl App {
             Target::Static(files) => files.serve(&request, rest, trace.take()).await,
             Target::Component { service, max_body, has_models } => {
                 let of_service = |failure: Failure| {
-                    service.log(id, &failure);
+                    service.log(about, &failure);
                     Failure { is_for_models: *has_models, ..failure.of(&service.name) }
                 };
                 let probe = health::Probe::of(request.method(), rest);

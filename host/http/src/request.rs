@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, Empty};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::body::{BodyOutcome, Bounds, RequestBody, too_large};
+use crate::cookies;
 use crate::forwarded::{Client, Told};
 use crate::listener::Arriving;
 use wasm_host_capabilities::headers::named_by_connection;
@@ -106,6 +107,7 @@ pub fn for_guest(
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     strip(&mut parts.headers);
+    cookies::withhold(&mut parts.headers);
     // Behind that, because a client could name these, too.
     target.client.tell(&mut parts.headers, target.route, target.told);
     if parts.version == Version::HTTP_2 {

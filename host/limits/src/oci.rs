@@ -88,7 +88,7 @@ pub const REPOSITORY_CHARACTERS: usize = 255;
 pub const SIGNATURES: usize = 16;
 pub const SIGNED_BYTES: u64 = 64 * KIB;
 
-/// Time after which a download that nobody has open any more is removed, of a process that was killed; and one of which
+/// Time after which a download that no process has open any more is removed, of a process that was killed; and one of which
 /// the file system cannot tell whether somebody has. The second is longer than a download may take.
 pub const PARTIAL_GRACE: Duration = Duration::from_secs(10);
 pub const PARTIAL_AGE: Duration = Duration::from_secs(2 * DAY);

@@ -45,6 +45,12 @@ pub const TRACE_SPANS: usize = 256;
 /// Bytes of these spans, about. The host holds them until the request ends.
 pub const TRACE_BYTES: usize = 64 * 1024;
 
+/// Spans of a request itself: it, its wait for a place and for an instance, and what its guest does.
+pub const REQUEST_SPANS: usize = 4;
+
+/// Bytes that these say beside the request's path, about: its method and route, its status, its id, the version that answered.
+pub const REQUEST_TEXT_BYTES: usize = 1024;
+
 /// Bytes of one text in a span: a path, a statement, a reason.
 pub const TEXT_BYTES: usize = 2048;
 
@@ -54,6 +60,16 @@ pub const TRACESTATE_BYTES: usize = 1024;
 /// Series of one instrument, counted by each serving thread. The default of OpenTelemetry's libraries; what is beyond
 /// is counted together.
 pub const SERIES: usize = 2000;
+
+/// Those that each service has in any case, whatever others take: routes, methods and statuses of a few versions.
+pub const SERVICE_SERIES: usize = 250;
+
+/// How far the clock must have moved, against one that is never set, to count as set and not as merely wrong by what
+/// it is kept right by.
+pub const CLOCK_SET: Duration = Duration::from_secs(MINUTE);
+
+/// How long series of a version that has ended are still told, so that whoever reads figures has read their last.
+pub const ENDED_SERIES: Duration = Duration::from_secs(5 * MINUTE);
 
 /// Bytes of spans and lines that wait for the thread that stores and sends them. Some seconds of the most that a host
 /// makes; what is beyond is dropped and counted.
@@ -101,6 +117,10 @@ pub const CLEAR: Duration = Duration::from_secs(30);
 /// Spans that are kept of one trace, whoever sends them. More than a person looks through, some of them of other
 /// processes; the trace says how many there were beyond it.
 pub const STORED_SPANS: usize = 4 * TRACE_SPANS;
+
+/// Spans that are kept of one trace beyond that, of requests that failed, were slow or are recorded: one trace may have
+/// the requests of hours, and the one that failed comes last.
+pub const STORED_IMPORTANT_SPANS: usize = 4 * TRACE_SPANS;
 
 /// Bytes of a trace's words that are found by a search.
 pub const STORED_WORDS_BYTES: usize = 4096;
@@ -176,6 +196,9 @@ pub const ANSWER_END_BYTES: usize = 4096;
 /// Failures that the page of a service has.
 pub const LAST_FAILURES: usize = 10;
 
+/// Bytes of the words that a command searches for: more than anybody writes, and less than the head of a request may have.
+pub const SEARCH_BYTES: usize = 2048;
+
 /// Traces and lines that a search over everything gives of each, unless it is asked for more.
 pub const SEARCH_ITEMS: usize = 20;
 
@@ -242,5 +265,9 @@ pub const EXPORT_IDLE: Duration = Duration::from_secs(30);
 /// Traces in a second that are kept because they failed or were slow, of all services together. Far more than a person
 /// looks at; a service that is overloaded makes more, each like the others, and they would drive out all else.
 pub const IMPORTANT_PER_SECOND: u64 = 500;
+
+/// Of one service, those that are kept beyond that: so many that a service that fails now and then is seen beside one
+/// that is overloaded.
+pub const SERVICE_IMPORTANT_PER_SECOND: u64 = 20;
 
 }

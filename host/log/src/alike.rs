@@ -24,7 +24,7 @@ use wasm_host_system::printable::Printable;
 
 /// What guests print, what a database says to their statements and to init scripts, and what is said here about lines
 /// that were left out.
-const UNBOUNDED: [&str; 4] = ["guest", notices::TARGET, SCRIPT, LEFT_OUT];
+const UNBOUNDED: [&str; 5] = ["guest", "postgres", notices::TARGET, SCRIPT, LEFT_OUT];
 const LEFT_OUT: &str = "wasm_host_log::left_out";
 
 /// Leaves lines out of the log's stream of events.

@@ -12,6 +12,7 @@ mod patience;
 mod records;
 
 use std::io::{self, IsTerminal, Write, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -40,6 +41,7 @@ const QUIET: &str = "cranelift_codegen=info,cranelift_frontend=info,regalloc2=in
 
 /// The process has one log, as it has one standard error.
 static BUFFER: Buffer = Buffer::new(limits::LOG_BUFFER_BYTES);
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// What lines look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,8 +53,25 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether lines are objects. What else is written to standard error is to be so, too.
+pub fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
+}
+
+/// A line that is no part of the log but stands among its lines, as an object.
+pub fn object(level: &str, message: &str, more: serde_json::Value) -> String {
+    let mut line = serde_json::json!({
+        "time": format!("{:.6}", jiff::Timestamp::now()), "level": level, "message": message, "source": "host",
+    });
+    if let (Some(line), serde_json::Value::Object(more)) = (line.as_object_mut(), more) {
+        line.extend(more);
+    }
+    format!("{line}\n")
+}
+
 /// Log to standard error, `info` and above unless the environment says otherwise.
 pub fn start(format: LogFormat) {
+    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let asked = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_string());
     let filter = EnvFilter::new(format!("{QUIET},{asked}"));
     let log = registry().with(filter).with(Notices).with(Alike);

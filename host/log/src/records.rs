@@ -1,7 +1,8 @@
 //! Lines of the log as records: for what collects telemetry, and for programs that read the log as JSON.
 //!
-//! Messages and fields are those of the text, bounded alike. Two fields are no part of the text: `trace_id` and `span_id`,
-//! which say for which request a line is said where its id alone does not.
+//! Messages and fields are those of the text, bounded alike. Some fields are no part of the text: `trace_id` and `span_id`,
+//! which say for which request a line is said where its id alone does not, and `service_version`, the whole digest of
+//! the component that it is about.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::OnceLock;
@@ -16,10 +17,10 @@ use wasm_host_system::printable::Printable;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, LogRecord, Source};
 use wasm_host_telemetry::span::Value;
-use wasm_host_telemetry::{Telemetry, clock};
+use wasm_host_telemetry::{Telemetry, attributes, clock};
 
 /// Fields that are no part of the text.
-pub(super) const UNTOLD: [&str; 2] = ["trace_id", "span_id"];
+pub(super) const UNTOLD: [&str; 3] = ["trace_id", "span_id", "service_version"];
 
 /// Where records go, once there is something that collects them.
 static COLLECTED: OnceLock<&'static Telemetry> = OnceLock::new();
@@ -82,6 +83,14 @@ fn line(record: &LogRecord) -> Vec<u8> {
     set("trace", record.trace.map(|id| json!(id.to_string())));
     set("span", record.span.map(|id| json!(id.to_string())));
     for (name, value) in &record.fields {
+        let (name, value) = match (&**name, value) {
+            // As elsewhere in the log.
+            (attributes::VERSION, Value::Text(digest)) => {
+                set("version", Some(json!(digest.get(..12).unwrap_or(digest))));
+                continue;
+            }
+            (name, value) => (name, value),
+        };
         let value = match value {
             Value::Text(text) => json!(text),
             Value::Integer(number) => json!(number),
@@ -138,6 +147,7 @@ impl Fields {
             "message" => self.message = text,
             "service" => self.service = Some(text),
             "request" => self.request = Some(text),
+            "service_version" => self.others.push((attributes::VERSION, text.into())),
             name if name.starts_with("log.") => {}
             name => self.others.push((name, text.into())),
         }
@@ -209,6 +219,7 @@ mod tests {
                 stream = %"stdout",
                 request = "00f067aa0ba902b7",
                 trace_id = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128,
+                service_version = "d65f837a9f2b0000000000000000000000000000000000000000000000000000",
                 "a \"line\"\nand {}",
                 1
             );
@@ -229,7 +240,7 @@ mod tests {
             json!({
                 "level": "info", "message": "a \"line\"\\nand 1", "service": "weather", "source": "guest",
                 "request": "00f067aa0ba902b7", "span": "00f067aa0ba902b7", "stream": "stdout",
-                "trace": "4bf92f3577b34da6a3ce929d0e0e4736",
+                "trace": "4bf92f3577b34da6a3ce929d0e0e4736", "version": "d65f837a9f2b",
             })
         );
         assert_eq!(

@@ -8,7 +8,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -51,22 +51,22 @@ struct Document {
     component: BTreeMap<String, Pin>,
 }
 
-/// Held by who writes pins into a folder. The folder itself is locked: the file is another one whenever it is written.
+/// Held while pins are written into a folder. The folder itself is locked: the file is another one whenever it is written.
 struct Alone(Option<File>);
 
 impl Alone {
-    fn with(folder: &Path) -> io::Result<Self> {
+    fn with(folder: &Path, patience: Duration) -> io::Result<Self> {
         let folder = File::open(folder)?;
         let since = Instant::now();
         loop {
             match folder.try_lock() {
                 Ok(()) => return Ok(Self(Some(folder))),
-                Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_FILE_TIMEOUT => {
+                Err(TryLockError::WouldBlock) if since.elapsed() < patience => {
                     thread::sleep(LOCK_FILE_PAUSE);
                 }
                 Err(TryLockError::WouldBlock) => {
                     let message = format!(
-                        "another process has its folder locked for more than {LOCK_FILE_TIMEOUT:?}"
+                        "another process has had its folder locked for {patience:?}; try again when that has ended"
                     );
                     return Err(io::Error::other(message));
                 }
@@ -135,7 +135,7 @@ impl Pins {
             let message = format!("{} cannot be written: {error}", path.display());
             OciError::new(Kind::Local, message)
         };
-        let _alone = Alone::with(whole::folder_of(path)).map_err(cannot)?;
+        let _alone = Alone::with(whole::folder_of(path), LOCK_FILE_TIMEOUT).map_err(cannot)?;
         let before = Self::read(path)?;
         let mut pins = before.clone();
         let changed = change(&mut pins);
@@ -241,6 +241,19 @@ mod tests {
             }
         });
         assert_eq!(Pins::read(&path).unwrap().all().count(), WRITERS * EACH);
+    }
+
+    #[test]
+    fn a_folder_that_stays_locked_is_waited_for_no_longer_than_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Alone::with(folder.path(), Duration::ZERO).unwrap();
+        let told = Alone::with(folder.path(), LOCK_FILE_PAUSE).err().unwrap().to_string();
+        assert!(
+            told.ends_with("its folder locked for 10ms; try again when that has ended"),
+            "{told}"
+        );
+        drop(held);
+        assert!(Alone::with(folder.path(), Duration::ZERO).is_ok());
     }
 
     #[test]

@@ -19,6 +19,9 @@ use wasm_host_settings::tls::{Authorities, NoAuthority};
 
 use crate::signal::Signal;
 
+/// That collectors have for gRPC.
+const GRPC_PORT: u16 = 4317;
+
 /// What the environment asks for.
 #[derive(Debug)]
 pub(super) struct Environment {
@@ -40,6 +43,8 @@ pub(super) struct Target {
     pub is_compressed: bool,
     /// That are trusted besides those of the system.
     pub authorities: Option<Authorities>,
+    /// Nothing says the protocol but the port.
+    pub is_by_port: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +65,8 @@ impl Protocol {
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { signal, address, protocol, .. } = self;
-        write!(formatter, "{} go to {address} ({})", signal.items(), protocol.name())
+        let why = if self.is_by_port { ", by its port" } else { "" };
+        write!(formatter, "{} go to {address} ({}{why})", signal.items(), protocol.name())
     }
 }
 
@@ -87,7 +93,7 @@ impl Address {
 
     /// It has the port that collectors have for gRPC.
     pub(super) fn has_port_of_grpc(&self) -> bool {
-        Url::parse(&self.shown).is_ok_and(|url| url.port() == Some(4317))
+        Url::parse(&self.shown).is_ok_and(|url| url.port() == Some(GRPC_PORT))
     }
 }
 
@@ -181,7 +187,11 @@ fn target(
     if own.is_none() && general.is_none() && !asked {
         return Ok(None);
     }
-    let protocol = match variables.of(signal, "PROTOCOL") {
+    let said = variables.of(signal, "PROTOCOL");
+    let is_by_port = said.is_none()
+        && own.as_ref().or(general.as_ref()).is_some_and(|set| means_grpc(&set.value));
+    let protocol = match said {
+        None if is_by_port => Protocol::Grpc,
         None => Protocol::Http,
         Some(set) => match set.value.as_str() {
             "grpc" => Protocol::Grpc,
@@ -199,7 +209,7 @@ fn target(
         (Some(set), _) => address(set, protocol, signal, true)?,
         (None, Some(set)) => address(set, protocol, signal, false)?,
         (None, None) => {
-            let port = if protocol == Protocol::Grpc { 4317 } else { 4318 };
+            let port = if protocol == Protocol::Grpc { GRPC_PORT } else { 4318 };
             let (name, value) =
                 ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), format!("http://localhost:{port}"));
             address(&Set { name, value }, protocol, signal, false)?
@@ -223,7 +233,22 @@ fn target(
     };
     let authorities =
         variables.of(signal, "CERTIFICATE").map(|set| authorities(&set)).transpose()?;
-    Ok(Some(Target { signal, protocol, address, headers, timeout, is_compressed, authorities }))
+    Ok(Some(Target {
+        signal,
+        protocol,
+        address,
+        headers,
+        timeout,
+        is_compressed,
+        authorities,
+        is_by_port,
+    }))
+}
+
+/// Whether an address is one of gRPC where nothing else says it: by the port that collectors have for that, and without
+/// a path, which only HTTP has.
+fn means_grpc(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| url.port() == Some(GRPC_PORT) && url.path() == "/")
 }
 
 /// Whether a signal is sent.

@@ -6,10 +6,15 @@ mod logs;
 mod metrics;
 mod spans;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
+use wasm_host_limits::telemetry as limits;
+use wasm_host_telemetry::clock;
 use wasm_host_telemetry::span::{Attributes, Value};
 
 pub(super) use self::logs::logs;
@@ -20,13 +25,14 @@ pub(super) use self::spans::{Spans, spans};
 const HOST: &str = "wasm-host";
 
 /// What telemetry is of, besides a service: what all resources have.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Origin {
     /// The host's own name.
     name: String,
     attributes: Vec<(String, String)>,
-    /// From when on is counted. Microseconds since 1970.
-    started: u64,
+    /// From when on is counted. Microseconds since 1970, as the clock says now that may have been set since.
+    started: AtomicU64,
+    began: Instant,
 }
 
 impl Origin {
@@ -45,7 +51,22 @@ impl Origin {
         add("service.namespace", application.to_owned());
         // Two hosts that count the same would otherwise contradict each other.
         add("service.instance.id", uuid());
-        Self { name: name.unwrap_or_else(|| HOST.to_owned()), attributes, started }
+        Self {
+            name: name.unwrap_or_else(|| HOST.to_owned()),
+            attributes,
+            started: started.into(),
+            began: Instant::now(),
+        }
+    }
+
+    /// From when on is counted what was read at that time. The same each time, or it would look like another count; but
+    /// a clock that was set takes it along.
+    fn started(&self, time: u64) -> u64 {
+        let (known, began) = (self.started.load(Ordering::Relaxed), clock::unix(self.began));
+        let is_set = known.abs_diff(began) >= clock::micros(limits::CLOCK_SET);
+        let started = if is_set { began } else { known };
+        self.started.store(started, Ordering::Relaxed);
+        started.min(time)
     }
 
     /// What tells this run of the host from others.
@@ -116,4 +137,25 @@ fn group<K: PartialEq, G: Default>(groups: &mut Vec<(K, G)>, key: K) -> &mut G {
     };
     #[expect(clippy::indexing_slicing, reason = "the place was found or made above")]
     &mut groups[place].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_takes_the_start_along_once() {
+        let origin = |started| Origin::new("shop", None, Vec::new(), started);
+        let now = clock::now();
+        // A moment apart, as two readings of the clock are.
+        assert_eq!(origin(now - 1).started(now), now - 1);
+        for started in [now - 3_600_000_000, now + 3_600_000_000] {
+            let origin = origin(started);
+            let first = origin.started(u64::MAX);
+            assert!(first.abs_diff(now) < clock::micros(limits::CLOCK_SET), "{first}");
+            assert_eq!(origin.started(u64::MAX), first);
+            // What was read before it was set is no older than its start.
+            assert_eq!(origin.started(now - 5), now - 5);
+        }
+    }
 }

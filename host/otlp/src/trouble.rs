@@ -14,27 +14,45 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
 
+use crate::signal::Signal;
 use wasm_host_limits::telemetry as limits;
 
 #[derive(Debug)]
 pub(super) struct Trouble {
     log: Dispatch,
     told: Mutex<Option<Instant>>,
+    /// What could not be sent when that was said, until it is again.
+    away: Mutex<Option<Signal>>,
 }
 
 impl Trouble {
     /// It is said where the log of this thread goes.
     pub(super) fn new() -> Self {
-        Self { log: dispatcher::get_default(Dispatch::clone), told: Mutex::default() }
+        let (told, away) = Default::default();
+        Self { log: dispatcher::get_default(Dispatch::clone), told, away }
     }
 
-    pub(super) fn tell(&self, what: fmt::Arguments<'_>) {
+    /// `away`: what is tried again, if anything is.
+    pub(super) fn tell(&self, away: Option<Signal>, what: fmt::Arguments<'_>) {
         let mut told = self.told.lock();
         if told.is_some_and(|told| told.elapsed() < limits::EXPORT_TROUBLE) {
             return;
         }
         *told = Some(Instant::now());
+        if away.is_some() {
+            *self.away.lock() = away;
+        }
         dispatcher::with_default(&self.log, || tracing::warn!("{what}"));
+    }
+
+    /// Something was sent. It is said if the last that was said is that this cannot be sent.
+    pub(super) fn is_over(&self, signal: Signal, what: fmt::Arguments<'_>) {
+        let mut away = self.away.lock();
+        if *away == Some(signal) {
+            *away = None;
+            drop(away);
+            dispatcher::with_default(&self.log, || tracing::info!("{what}"));
+        }
     }
 }
 

@@ -92,15 +92,17 @@ impl<T> Worker<T> {
                     let rejected = rejected.min(count);
                     self.counts.sent(self.signal, count - rejected);
                     if rejected == 0 {
-                        return;
+                        let (items, address) = (self.signal.items(), self.sender.address());
+                        let what = format_args!("{items} are sent to {address} again");
+                        return self.trouble.is_over(self.signal, what);
                     }
                     self.counts.dropped(self.signal, rejected);
-                    return self.tell(&format!("it rejected {rejected} of {count}"));
+                    return self.tell(None, &format!("it rejected {rejected} of {count}"));
                 }
                 Answer::Refused { why } => {
                     pace.went_well();
                     self.counts.dropped(self.signal, count);
-                    return self.tell(&why);
+                    return self.tell(None, &why);
                 }
                 Answer::Later { why, pause } => {
                     pace.failed(pause);
@@ -111,18 +113,20 @@ impl<T> Worker<T> {
             if is_given_up {
                 self.counts.dropped(self.signal, count);
             }
-            self.tell(&why);
+            self.tell(Some(self.signal), &why);
             if is_given_up {
                 return;
             }
         }
     }
 
-    fn tell(&self, why: &str) {
+    fn tell(&self, away: Option<Signal>, why: &str) {
         let (items, address) = (self.signal.items(), self.sender.address());
         let dropped = self.counts.all_dropped(self.signal);
         let hint = self.sender.hint();
-        self.trouble.tell(format_args!(
+        self.trouble.tell(
+            away,
+            format_args!(
             "{items} cannot be sent to {address}: {why}{hint}; {dropped} were dropped since the start, and what comes is tried again"
         ));
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::Result;
 use parking_lot::Mutex;
@@ -65,6 +66,7 @@ pub(crate) struct Recording {
     request: Request,
     /// Microseconds since 1970.
     time: u64,
+    came: Instant,
     /// What its client was told.
     status: Option<u16>,
     failed: bool,
@@ -89,6 +91,7 @@ struct Finished {
     failed: bool,
     /// What is known without the case.
     kept: Kept,
+    came: Instant,
     request: Request,
 }
 
@@ -235,13 +238,13 @@ impl Recorder {
 
     /// To the folder of `--record`, and for the order that claimed it.
     fn write(&self, finished: Finished, is_claimed: bool) {
-        let Finished { orders, session, cause, kept, request, .. } = finished;
+        let Finished { orders, session, cause, kept, came, request, .. } = finished;
         let made = session.take().and_then(|recorded| case::text(recorded, &self.redactor));
         if let (Ok(made), Some(files)) = (&made, &self.files) {
             files.write(&request, &made.name, &made.text);
         }
         let done = match is_claimed {
-            true => made.and_then(|made| self.put(kept, &made, &request)),
+            true => made.and_then(|made| self.put(kept, came, &made, &request)),
             false => made.map(drop),
         };
         if is_claimed {
@@ -255,13 +258,20 @@ impl Recorder {
         }
     }
 
-    fn put(&self, kept: Kept, made: &case::Made, of: &Request) -> Result<(), String> {
+    fn put(
+        &self,
+        kept: Kept,
+        came: Instant,
+        made: &case::Made,
+        of: &Request,
+    ) -> Result<(), String> {
         let case::Made { name, text, request } = made;
         let bytes = text.len() as u64;
         let request = bounded(request);
         let kept = Kept { case: name.clone(), name: request, bytes, ..kept };
         let id = kept.id.clone();
-        let put = self.shelf.put(kept, text).map_err(|error| format!("it cannot be kept: {error}"));
+        let put = self.shelf.put(kept, came, text);
+        let put = put.map_err(|error| format!("it cannot be kept: {error}"));
         if !put? {
             return Err("what came before was to be forgotten".to_owned());
         }
@@ -352,6 +362,7 @@ impl Recording {
                 span: span.0,
             },
             time: clock::now(),
+            came: Instant::now(),
             status: None,
             failed: false,
             ended: false,
@@ -385,6 +396,7 @@ impl Recording {
             cause: self.cause,
             failed: self.failed,
             request: self.request.clone(),
+            came: self.came,
             kept: Kept {
                 id: self.id.to_string(),
                 time: self.time,

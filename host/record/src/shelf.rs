@@ -9,6 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use anyhow::Result;
 use parking_lot::Mutex;
@@ -16,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use wasm_host_limits::record::{KEPT, KEPT_BYTES, KEPT_ITEM_BYTES};
 use wasm_host_system::owned;
-use wasm_host_telemetry::clock;
 
 /// A recorded request, without its case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +46,8 @@ pub(crate) struct Shelf {
     folder: PathBuf,
     /// Oldest first.
     kept: Mutex<VecDeque<Kept>>,
-    /// When what came before was to be forgotten, of a service or (None) of all. In microseconds since 1970.
-    cleared: Mutex<BTreeMap<Option<String>, u64>>,
+    /// When what came before was to be forgotten, of a service or (None) of all. By no clock that is set.
+    cleared: Mutex<BTreeMap<Option<String>, Instant>>,
 }
 
 impl Shelf {
@@ -61,8 +61,12 @@ impl Shelf {
             let is_listed = path.extension().is_some_and(|extension| extension == "json");
             match is_listed.then(|| listed(&path)).transpose() {
                 Ok(Some(item)) => kept.push(item),
-                Ok(None) if path.with_extension("json").exists() => {}
-                // A beginning of one, or one that cannot be read.
+                Ok(None) if path.with_extension("json").try_exists().unwrap_or(true) => {}
+                Err(error) if !is_of_the_file(&error) => {
+                    // It is there at another start.
+                    tracing::warn!("the recording {} cannot be read now: {error}", path.display());
+                }
+                // A beginning of one, or one that is none.
                 _ => drop(fs::remove_file(&path)),
             }
         }
@@ -81,8 +85,9 @@ impl Shelf {
         self.kept.lock().iter().rev().find(|item| is_it(item)).cloned()
     }
 
-    /// Keep one more. The oldest make room for it. False: what came before was to be forgotten meanwhile.
-    pub(crate) fn put(&self, item: Kept, case: &str) -> io::Result<bool> {
+    /// Keep one more, whose request came at that moment. The oldest make room for it. False: what came before was to be
+    /// forgotten meanwhile.
+    pub(crate) fn put(&self, item: Kept, came: Instant, case: &str) -> io::Result<bool> {
         let written = self.write(&format!("{}.toml", item.id), case.as_bytes());
         if let Err(error) = written.and_then(|()| self.list_as(&item)) {
             self.remove([&item]);
@@ -90,7 +95,7 @@ impl Shelf {
         }
         let mut kept = self.kept.lock();
         // Below the lock: either this sees that it is to be forgotten, or what forgets sees this.
-        let is_forgotten = self.is_forgotten(&item);
+        let is_forgotten = self.is_forgotten(&item.service, came);
         if !is_forgotten {
             kept.push_back(item.clone());
         }
@@ -102,10 +107,10 @@ impl Shelf {
         Ok(!is_forgotten)
     }
 
-    fn is_forgotten(&self, item: &Kept) -> bool {
+    fn is_forgotten(&self, service: &str, came: Instant) -> bool {
         let cleared = self.cleared.lock();
-        let since = [None, Some(item.service.clone())].map(|of| cleared.get(&of).copied());
-        since.into_iter().flatten().any(|since| item.time <= since)
+        let since = [None, Some(service.to_owned())].map(|of| cleared.get(&of).copied());
+        since.into_iter().flatten().any(|since| came <= since)
     }
 
     /// The case of one.
@@ -136,7 +141,7 @@ impl Shelf {
     pub(crate) fn clear(&self, service: Option<&str>) {
         let is_meant = |item: &Kept| service.is_none_or(|service| item.service == service);
         let mut kept = self.kept.lock();
-        self.cleared.lock().insert(service.map(str::to_owned), clock::now());
+        self.cleared.lock().insert(service.map(str::to_owned), Instant::now());
         let (gone, left): (Vec<Kept>, _) = kept.drain(..).partition(is_meant);
         kept.extend::<Vec<Kept>>(left);
         drop(kept);
@@ -188,6 +193,15 @@ impl Shelf {
     }
 }
 
+/// Whether a recording is none, and not merely kept from being read by the disk or for want of descriptors.
+fn is_of_the_file(error: &io::Error) -> bool {
+    let is_none = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    );
+    is_none || owned::is_disbelieved(error)
+}
+
 /// What a file says of a recording whose case is there.
 fn listed(path: &Path) -> io::Result<Kept> {
     let mut text = String::new();
@@ -217,6 +231,10 @@ mod tests {
         }
     }
 
+    fn put(shelf: &Shelf, item: Kept, case: &str) -> io::Result<bool> {
+        shelf.put(item, Instant::now(), case)
+    }
+
     fn numbers(shelf: &Shelf) -> Vec<u64> {
         shelf.list().iter().map(|item| item.time).collect()
     }
@@ -226,7 +244,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(state.path()).unwrap();
         for number in 1..=3 {
-            shelf.put(item(number, 4), "case").unwrap();
+            put(&shelf, item(number, 4), "case").unwrap();
         }
         shelf.saved(&item(2, 4).id, "cases/get-200-1.toml");
         let folder = state.path().join("recordings");
@@ -247,11 +265,11 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(state.path()).unwrap();
         for number in 0..KEPT as u64 + 2 {
-            shelf.put(item(number, 1), "x").unwrap();
+            put(&shelf, item(number, 1), "x").unwrap();
         }
         assert_eq!(shelf.list().len(), KEPT);
         assert_eq!(*numbers(&shelf).last().unwrap(), 2);
-        shelf.put(item(1000, KEPT_BYTES), "x").unwrap();
+        put(&shelf, item(1000, KEPT_BYTES), "x").unwrap();
         assert_eq!(numbers(&shelf), [1000]);
         let files = fs::read_dir(state.path().join("recordings")).unwrap();
         assert_eq!(files.count(), 2);
@@ -262,7 +280,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(state.path()).unwrap();
         for number in 1..=4 {
-            shelf.put(item(number, 1), "x").unwrap();
+            put(&shelf, item(number, 1), "x").unwrap();
         }
         shelf.clear(Some("odd"));
         assert_eq!(numbers(&shelf), [4, 2]);
@@ -275,15 +293,41 @@ mod tests {
     fn what_is_on_its_way_when_all_is_forgotten_is_forgotten_too() {
         let state = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(state.path()).unwrap();
-        let before = Kept { time: clock::now(), ..item(1, 1) };
+        let before = Instant::now();
         shelf.clear(Some("even"));
-        assert!(shelf.put(before.clone(), "x").unwrap(), "it is another service's");
+        assert!(shelf.put(item(1, 1), before, "x").unwrap(), "it is another service's");
         shelf.clear(None);
-        assert!(!shelf.put(before, "x").unwrap());
+        assert!(!shelf.put(item(1, 1), before, "x").unwrap());
         assert!(shelf.list().is_empty());
         assert_eq!(fs::read_dir(state.path().join("recordings")).unwrap().count(), 0);
-        let after = Kept { time: clock::now() + 1, ..item(3, 1) };
-        assert!(shelf.put(after, "x").unwrap());
+    }
+
+    // Fault (Telemetry): a clock that is set back after recordings were forgotten | keeps the next ones | - | nothing
+    #[test]
+    fn what_comes_after_all_was_forgotten_is_kept_whatever_the_clock_says() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(state.path()).unwrap();
+        shelf.clear(None);
+        shelf.clear(Some("odd"));
+        // The clock says 1970; some time has passed all the same.
+        let cleared = Instant::now();
+        while Instant::now() == cleared {}
+        assert!(shelf.put(item(1, 1), Instant::now(), "x").unwrap());
+        assert_eq!(numbers(&shelf), [1]);
+    }
+
+    // Fault (Telemetry): a recording that cannot be read when the host starts, as for want of descriptors | leaves it for another start | - | nothing
+    #[test]
+    fn what_cannot_be_read_now_is_not_deleted() {
+        // An error of the disk, no descriptor left, no permission.
+        for passing in [5, 24, 13].map(io::Error::from_raw_os_error) {
+            assert!(!is_of_the_file(&passing), "{passing:?}");
+        }
+        assert!(is_of_the_file(&io::ErrorKind::InvalidData.into()));
+        let wrong: io::Error = serde_json::from_str::<Kept>("{").unwrap_err().into();
+        assert!(is_of_the_file(&wrong));
+        let wrong: io::Error = serde_json::from_str::<Kept>("1").unwrap_err().into();
+        assert!(is_of_the_file(&wrong));
     }
 
     #[test]

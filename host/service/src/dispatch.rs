@@ -18,7 +18,7 @@ use crate::failure::respond::status;
 use crate::failure::{Failure, Kind, Source};
 use crate::traffic::Ending;
 use crate::version::{Counts, Version};
-use wasm_host_capabilities::context::{Inbound, Served};
+use wasm_host_capabilities::context::{About, Inbound, Served};
 use wasm_host_capabilities::outgoing::{ErrorCode, HttpError as Error, HttpRequest, HttpResponse};
 use wasm_host_engine::worker::{AnswerBody, CallError, RequestState, has_no_body};
 use wasm_host_limits as limits;
@@ -116,7 +116,10 @@ impl Service {
                 }
             }
         }
-        let mut response = answer?;
+        let mut response = answer.map_err(|failure| {
+            let version = Some(version.digest.clone());
+            Failure { version, ..failure }
+        })?;
         if let Some(until) = guard.state.context.served().and_then(|served| served.deadline) {
             response.extensions_mut().insert(AnswerUntil(until));
         }
@@ -179,13 +182,14 @@ impl Service {
             return Failure::new(
                 Kind::FirstByteTimeout,
                 format!("The service {} computed for too long without a pause.", self.name),
-            );
+            )
+            .because(state.cause().unwrap_or("'cpu-timeout' sets the bound"));
         }
         match error {
             CallError::NoRoom(..) if self.is_stopped() => self.cut(),
             CallError::NoRoom(_, why) => busy(&self.name).because(why),
             CallError::NotStarted(error) => self.trapped().because(format_args!("{error:#}")),
-            CallError::Ended => self.trapped().because("its instance ended"),
+            CallError::Ended => self.trapped().because(ended(state)),
             CallError::Trapped(error) => self.trapped().because(error.root_cause()),
             CallError::Refused(ErrorCode::HttpRequestBodySize(limit)) => {
                 let limit = limit.map(|limit| format!(" of {limit} bytes")).unwrap_or_default();
@@ -229,6 +233,14 @@ impl Service {
             Kind::GuestTrapped,
             format!("The service {} failed while it handled this request.", self.name),
         )
+    }
+}
+
+/// What became of the instance of a request.
+fn ended(state: &RequestState) -> String {
+    match state.cause() {
+        Some(cause) => format!("its instance ended: {cause}"),
+        None => "its instance ended".to_owned(),
     }
 }
 
@@ -342,18 +354,24 @@ impl GuardedBody {
         self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= Instant::now())
     }
 
-    fn tell_that_it_is_late(&mut self) {
+    fn tell_that_it_is_late(&mut self, whose: Source) {
         let total = self.guard.service.deadlines.total.unwrap_or_default();
-        self.tell(format_args!(
+        self.tell(whose, format_args!(
             "its response was not whole after {total:?} and was ended ('timeout' sets the bound)"
         ));
     }
 
-    /// Log why the client does not get all of its answer. Once.
-    fn tell(&mut self, why: fmt::Arguments<'_>) {
+    /// Log why the client does not get all of its answer, and whose fault that is. Once.
+    fn tell(&mut self, whose: Source, why: fmt::Arguments<'_>) {
         let Guard { service, state, .. } = &self.guard;
         if !std::mem::replace(&mut self.is_told, true) {
-            tracing::warn!(service = %service.name, request = state.context.id(), "{why}");
+            let service = &service.name;
+            let About { request, trace_id, span_id, service_version } = state.context.about();
+            if whose == Source::Guest {
+                tracing::error!(%service, request, trace_id, span_id, service_version, "{why}");
+            } else {
+                tracing::warn!(%service, request, trace_id, span_id, service_version, "{why}");
+            }
             self.guard.error = Some(why.to_string().into());
         }
     }
@@ -364,15 +382,19 @@ impl GuardedBody {
         let why: Cow<'_, str> = if state.was_cut() {
             "the service was stopped or replaced, and its time to finish was over".into()
         } else if state.overran() {
-            "the component computed for too long without a pause".into()
+            match state.cause() {
+                Some(cause) => format!("its instance was ended: {cause}").into(),
+                None => "the component computed for too long without a pause".into(),
+            }
         } else if state.is_broken() {
-            "its instance ended".into()
+            ended(state).into()
         } else {
             let mut words = format!("the component ended it with {error:?}");
             words.truncate(words.floor_char_boundary(limits::BREAK_WORDS_BYTES));
             words.into()
         };
-        self.tell(format_args!("its response broke off: {why}"));
+        let whose = if state.was_cut() { Source::Host } else { Source::Guest };
+        self.tell(whose, format_args!("its response broke off: {why}"));
     }
 
     /// The next piece, or why there will be none.
@@ -382,7 +404,7 @@ impl GuardedBody {
             // A guest that is never waited for has no more time than others. Its reader may be what is slow, so
             // this is no fault of the version.
             if matches!(frame, Some(Ok(_))) && self.is_late() {
-                self.tell_that_it_is_late();
+                self.tell_that_it_is_late(Source::Client);
                 self.is_blameless = true;
                 return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
             }
@@ -391,13 +413,13 @@ impl GuardedBody {
         // After the waiting was made known: what gives the body up before that is seen here.
         if state.has_stalled() {
             let idle = self.guard.service.deadlines.stream_idle;
-            self.tell(format_args!(
+            self.tell(Source::Guest, format_args!(
                 "its response stood still for {idle:?} and was ended ('stream-idle-timeout' sets the bound)"
             ));
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         }
         if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
-            self.tell_that_it_is_late();
+            self.tell_that_it_is_late(Source::Guest);
             return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
         }
         Poll::Pending
@@ -415,7 +437,7 @@ impl Drop for GuardedBody {
             // Its reader was too slow, and what writes it has ended it: no fault of the version.
             self.guard.fail();
             if self.guard.ending == Ending::Failed {
-                self.tell_that_it_is_late();
+                self.tell_that_it_is_late(Source::Client);
             }
         }
     }

@@ -7,6 +7,9 @@ pub mod respond;
 
 use std::fmt;
 
+use wasm_host_capabilities::context::About;
+use wasm_host_system::digest::Digest;
+
 /// What caused a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -96,18 +99,38 @@ pub struct Failure {
     pub private: Option<String>,
     /// The service that the request was for, for the log.
     pub service: Option<String>,
+    /// The version that answered the request so, for the log.
+    pub version: Option<Digest>,
     /// Whether clients of a model server read it, which know no problem documents.
     pub is_for_models: bool,
 }
 
 impl Failure {
     pub fn new(kind: Kind, public: impl Into<String>) -> Self {
-        Self { kind, public: public.into(), private: None, service: None, is_for_models: false }
+        let (private, service, version, is_for_models) = Default::default();
+        Self { kind, public: public.into(), private, service, version, is_for_models }
     }
 
     pub fn because(mut self, private: impl fmt::Display) -> Self {
         self.private = Some(private.to_string());
         self
+    }
+
+    /// Log it, at a level that depends on what caused it: the component, the host, or the client.
+    pub fn log(&self, service: Option<&str>, about: About<'_>) {
+        let About { request, trace_id, span_id, service_version } = about;
+        let service_version = self.version.as_ref().map(Digest::full).or(service_version);
+        let service = service.map(tracing::field::display);
+        macro_rules! say {
+            ($say:ident) => {
+                tracing::$say!(service, request, trace_id, span_id, service_version, "{self}")
+            };
+        }
+        match (self.kind.source(), self.kind) {
+            (Source::Client, _) => say!(debug),
+            (Source::Guest, _) | (_, Kind::Internal) => say!(error),
+            (Source::Host, _) => say!(warn),
+        }
     }
 
     pub fn of(mut self, service: &str) -> Self {

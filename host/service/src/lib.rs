@@ -25,10 +25,11 @@ use parking_lot::Mutex;
 
 use crate::active::ActiveVersions;
 use crate::admission::Admission;
-use crate::failure::{Failure, Source};
+use crate::failure::Failure;
 use crate::observer::Observer;
 use crate::traffic::Traffic;
 use crate::version::Version;
+use wasm_host_capabilities::context::About;
 use wasm_host_limits::service::ServiceLimits;
 
 /// One component service.
@@ -85,13 +86,9 @@ impl Service {
         }
     }
 
-    /// Log a request that failed, at a level that depends on whether it is the client's own fault.
-    pub fn log(&self, request: &str, failure: &Failure) {
-        let service = &self.name;
-        if failure.kind.source() == Source::Client {
-            return tracing::debug!(%service, request, "{failure}");
-        }
-        tracing::warn!(%service, request, "{failure}");
+    /// Log a request that failed.
+    pub fn log(&self, about: About<'_>, failure: &Failure) {
+        failure.log(Some(&self.name), about);
     }
 
     /// What takes the next request.

@@ -87,7 +87,8 @@ impl Loader {
         })?;
         let imports = imports(&self.engine, &component);
         let engine = Engine::clone(&self.engine);
-        let policy = Policy::new(pre, engine, terms.grants.clone(), limits);
+        let policy =
+            Policy::new(pre, engine, terms.grants.clone(), limits).of_version(digest.clone());
         let tried = policy.smoke().await.map_err(cause);
         tried.with_context(|| format!("{} does not start", path.display()))?;
         let observed = terms.observed.as_ref().map(|grants| policy.observed(grants.clone()));

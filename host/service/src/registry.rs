@@ -12,7 +12,7 @@ use crate::Service;
 use crate::dispatch::AnswerUntil;
 use crate::failure::respond::respond;
 use wasm_host_capabilities::body::{guard_until, limited};
-use wasm_host_capabilities::context::RequestContext;
+use wasm_host_capabilities::context::{About, RequestContext};
 use wasm_host_capabilities::outgoing::seen::ClientCall;
 use wasm_host_capabilities::outgoing::{
     HttpError as Error, HttpRequest, HttpResponse, Outbound, Peers, SendFuture, within_waits,
@@ -87,18 +87,21 @@ impl RegistryHandle {
             return Box::pin(async { Err(Error::HttpRequestUriInvalid) });
         };
         *request.uri_mut() = uri;
+        let mut call = ClientCall::begin(caller, &request);
+        call.span.set_text(attributes::PEER, service);
         let Some(service) = self.find(service) else {
+            call.refused("this host has no such service");
             return Box::pin(async { Err(Error::DestinationNotFound) });
         };
         if usize::from(caller.hops()) >= limits::HOP_LIMIT {
+            call.refused("its request has passed too many services");
             return Box::pin(async { Err(Error::LoopDetected) });
         }
         let request = request
             .map(|body| limited(body, service.limits.max_body_bytes, Error::HttpRequestBodySize));
         let (id, token) = (caller.id().to_owned(), caller.cancel().clone());
-        let mut call = ClientCall::begin(caller, &request);
-        call.span.set_text(attributes::PEER, &service.name);
         let inbound = caller.next_hop(&call.span, request.method(), request.uri());
+        let (trace_id, span_id) = (inbound.trace().id().0, inbound.trace().span_id().0);
         Box::pin(async move {
             // When the caller ends, so does this: its guest, too, not only its capability calls.
             let answer = tokio::select! {
@@ -106,7 +109,8 @@ impl RegistryHandle {
                 () = token.cancelled() => return Err(Error::ConnectionTerminated),
             };
             let response = answer.unwrap_or_else(|failure| {
-                service.log(&id, &failure);
+                let about = About { request: &id, trace_id, span_id, service_version: None };
+                service.log(about, &failure);
                 respond(&failure, &id)
             });
             // The caller may hold it unread, and with it a place of this service.
@@ -185,9 +189,13 @@ impl Peers for GrantedPeers {
         if self.registry.find(&name).is_none() {
             return self.outbound.send(caller, request);
         }
+        let About { request, trace_id, span_id, service_version } = caller.about();
         tracing::warn!(
             service = %self.caller,
-            request = caller.id(),
+            request,
+            trace_id,
+            span_id,
+            service_version,
             "refused a request to {name:?}: add services = [{name:?}] under [service.{}] to allow it",
             self.caller
         );

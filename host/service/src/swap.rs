@@ -452,6 +452,11 @@ impl Swaps {
                 record.cut = Some(drained.cut as u64);
             });
             swaps.save(&slot).await;
+            let (service, digest) = (&slot.service.name, version.digest.full());
+            let serves = slot.service.active().versions();
+            if !serves.iter().any(|version| version.digest.full() == digest) {
+                swaps.loader.telemetry.version_ended(service, digest);
+            }
         });
     }
 

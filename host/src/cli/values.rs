@@ -25,6 +25,27 @@ pub(super) fn span_id(text: &str) -> Result<String, String> {
         .map_err(|_| "it has 16 digits, as logs and `wasm-host recordings` show them".to_owned())
 }
 
+/// A time before now such as `10m` or `7d`, a moment such as `2031-02-03T04:05:06Z`, or one in microseconds since 1970, as
+/// it is asked of the host. A number without a unit that is no moment of this century has lost its unit.
+pub(super) fn moment(text: &str) -> Result<String, String> {
+    const THIS_CENTURY: u64 = 946_684_800_000_000;
+    if let Ok(moment) = text.parse::<u64>() {
+        return match moment < THIS_CENTURY {
+            true => Err(format!("it has no unit; write {text}s, {text}m, {text}h or {text}d")),
+            false => Ok(text.to_owned()),
+        };
+    }
+    if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+        return Ok(format!("{}h", u64::from(days) * 24));
+    }
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        let micros = u64::try_from(time.as_microsecond());
+        return micros.map(|micros| micros.to_string()).map_err(|_| "it is before 1970".to_owned());
+    }
+    let other = "; or write 7d, or a time such as 2031-02-03T04:05:06Z";
+    duration(text).map(|_| text.to_owned()).map_err(|why| format!("{why}{other}"))
+}
+
 pub(super) fn slower(text: &str) -> Result<String, String> {
     duration(text).map(|_| text.to_owned())
 }
@@ -56,6 +77,12 @@ mod tests {
             (&["traces", capitals], &["traces", span]),
             (&["traces", "--slower", "5ms"], &["traces", "--slower", "5"]),
             (&["traces", "--since", "1h"], &["traces", "--since", "1"]),
+            (&["logs", "--since", "7d"], &["logs", "--since", "7w"]),
+            (&["logs", "--until", "2031-02-03T04:05:06Z"], &["logs", "--until", "2031-02-03"]),
+            (
+                &["export", "a.zip", "--until", "2031-02-03T04:05:06+01:00"],
+                &["logs", "--until", ""],
+            ),
             (&["traces", "-n", "1000"], &["traces", "-n", "1001"]),
             (&["traces", "--service", "a"], &["traces", "--service", ""]),
             (&["logs", "a", "b"], &["logs", "a", ""]),

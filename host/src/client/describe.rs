@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use anyhow::anyhow;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Client, duration, utc_micros};
+use super::{Client, duration, share, utc_micros};
 use crate::cli::{self, Condition, Format};
 use crate::exit::Exit;
 use wasm_host_capabilities::backend::STANDING_IN;
@@ -21,6 +21,7 @@ use wasm_host_system::table;
 struct Described {
     service: Summary,
     imports: Vec<String>,
+    granted: Vec<Grant>,
     limits: Vec<Limit>,
     environment: Vec<Variable>,
     health: Health,
@@ -45,9 +46,16 @@ struct Summary {
     refused: u64,
     cancelled: u64,
     rate: f64,
+    errors: f64,
     p50: Option<u64>,
     p99: Option<u64>,
-    grants: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    grant: String,
+    state: Option<String>,
+    detail: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +83,8 @@ struct Failure {
     trace: String,
     status: Option<u16>,
     message: String,
+    path: Option<String>,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -144,7 +154,13 @@ fn render(described: &Described) -> String {
     let known = |time: Option<u64>| time.map_or("-".to_owned(), duration);
     fact(
         "Last minute",
-        format!("{:.1}/s, p50 {}, p99 {}", service.rate, known(service.p50), known(service.p99)),
+        format!(
+            "{:.1}/s, {} failed (5xx), p50 {}, p99 {}",
+            service.rate,
+            share(service.errors, service.rate),
+            known(service.p50),
+            known(service.p99)
+        ),
     );
     let mut list = |name: &str, values: &[String]| {
         if values.is_empty() {
@@ -155,7 +171,12 @@ fn render(described: &Described) -> String {
             let _ = writeln!(text, "  {}", printable(value));
         }
     };
-    list("Grants", &service.grants);
+    let grant = |it: &Grant| match (&it.state, &it.detail) {
+        (None, _) => it.grant.clone(),
+        (Some(state), None) => format!("{}: {state}", it.grant),
+        (Some(state), Some(why)) => format!("{}: {state}: {why}", it.grant),
+    };
+    list("Grants", &described.granted.iter().map(grant).collect::<Vec<_>>());
     list("Imports", &described.imports);
     let variable = |it: &Variable| {
         format!("{} = {} ({})", it.name, it.value.as_deref().unwrap_or("[secret]"), it.source)
@@ -172,7 +193,9 @@ fn render(described: &Described) -> String {
     list("History", &described.history.iter().rev().map(attempt).collect::<Vec<_>>());
     let failure = |it: &Failure| {
         let status = it.status.map(|status| status.to_string()).unwrap_or_default();
-        format!("{} {status} {} (trace {})", utc_micros(it.time), it.message, it.trace)
+        let what = super::asked(&it.message, it.path.as_deref());
+        let reason = it.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} {status} {what}{reason} (trace {})", utc_micros(it.time), it.trace)
     };
     list("Last failures", &described.failures.iter().map(failure).collect::<Vec<_>>());
     text
@@ -185,20 +208,26 @@ pub async fn wait(args: cli::Wait) -> Result<(), Exit> {
     loop {
         let looked = timeout_at(deadline, look(&args)).await;
         match looked {
-            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(None)) => {
+                if args.control.output.format == Format::Json {
+                    let (service, condition) = (&args.service, args.condition.name());
+                    table::json(&serde_json::json!({ "service": service, "is": condition }))?;
+                }
+                return Ok(());
+            }
             Ok(Ok(Some(why))) => last = why,
             // It may still come up; a service that is not in its file will not.
             Ok(Err(Look::Final(error))) => return Err(error),
             Ok(Err(Look::NotYet(why))) => last = why,
             Err(_) => {}
         }
-        if Instant::now() + limits::WAIT_POLL >= deadline {
+        if Instant::now() >= deadline {
             let (service, wanted) = (&args.service, args.condition.name());
             return Err(
                 anyhow!("{service} was not {wanted} within {:?}: {last}", args.timeout).into()
             );
         }
-        sleep(limits::WAIT_POLL).await;
+        sleep_until(deadline.min(Instant::now() + limits::WAIT_POLL)).await;
     }
 }
 

@@ -70,9 +70,13 @@ impl Partial {
         let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
         let name = format!(".{}.partial-{}", name.to_string_lossy(), std::process::id());
         let partial = path.with_file_name(name);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+            bail!("cannot write {}: there is no folder {}", path.display(), folder.display());
+        }
         // What people sent to a service is not for other users to read.
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-        let file = opened.with_context(|| format!("cannot write {}", partial.display()))?;
+        let file = opened.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path: partial, file })
     }
 
@@ -92,7 +96,7 @@ impl Drop for Partial {
 
 /// All of it into the file, as it comes; how many bytes there were.
 async fn fetch(client: &Client, args: &cli::Export, partial: &Partial) -> Result<u64, Exit> {
-    let given = [("since", &args.since), ("service", &args.service)];
+    let given = [("since", &args.since), ("until", &args.until), ("service", &args.service)];
     let query: Vec<_> =
         given.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).collect();
     // Each piece has a deadline of its own, and the host ends the whole.

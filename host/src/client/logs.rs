@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Client, utc_micros};
+use super::{Client, searchable, utc_micros};
 use crate::cli::{self, Format};
 use crate::exit::Exit;
 use wasm_host_limits as limits;
@@ -29,11 +29,13 @@ struct Page {
 }
 
 pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
+    searchable(args.search.as_ref())?;
     let client = Client::of(&args.control)?;
     let mut query: Vec<(&str, String)> = Vec::new();
     query.extend(args.services.iter().map(|service| ("service", service.clone())));
     let given = [
         ("since", &args.since),
+        ("until", &args.until),
         ("level", &args.level.map(|level| level.name().to_owned())),
         ("search", &args.search),
         ("trace", &args.trace),
@@ -59,7 +61,8 @@ pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
 fn show(line: Value, format: Format) -> Result<(), Exit> {
     if let Some(missed) = line.get("missed") {
         // Not among the lines, which a program may read.
-        eprintln!("{missed} lines came faster than they were read and are not shown");
+        let lines = if missed.as_u64() == Some(1) { "line" } else { "lines" };
+        eprintln!("{missed} {lines} came faster than they were read and are not shown");
         return Ok(());
     }
     let text = match format {

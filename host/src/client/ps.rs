@@ -1,22 +1,51 @@
 //! `wasm-host ps`: the services of a running host.
 
+use serde::Deserialize;
+
 use crate::cli::{self, Format};
-use crate::client::Client;
+use crate::client::{Client, share};
 use crate::exit::Exit;
 use wasm_host_http::admin::ServiceStatus;
 use wasm_host_system::output;
+use wasm_host_system::printable::printable;
 use wasm_host_system::table;
 
 pub async fn ps(args: cli::Ps) -> Result<(), Exit> {
-    let services: Vec<ServiceStatus> = Client::of(&args.control)?.get(&["services"]).await?;
-    match args.control.output.format {
-        Format::Json => table::json(&services)?,
-        Format::Table => output::show(&render(&services)),
+    let client = Client::of(&args.control)?;
+    if args.control.output.format == Format::Json {
+        let services: Vec<ServiceStatus> = client.get(&["services"]).await?;
+        table::json(&services)?;
+        return Ok(());
     }
+    output::show(&render(&client.get(&["api", "resources"]).await?));
     Ok(())
 }
 
-fn render(services: &[ServiceStatus]) -> String {
+/// What there is, with what the last minute was like.
+#[derive(Deserialize)]
+struct Resources {
+    services: Vec<Service>,
+    backends: Vec<Backend>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    #[serde(flatten)]
+    status: ServiceStatus,
+    rate: f64,
+    errors: f64,
+    grants: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Backend {
+    backend: String,
+    state: String,
+    detail: Option<String>,
+}
+
+fn render(resources: &Resources) -> String {
+    let Resources { services, backends } = resources;
     let head = [
         "SERVICE",
         "VERSION",
@@ -28,11 +57,21 @@ fn render(services: &[ServiceStatus]) -> String {
         "FAILED",
         "REFUSED",
         "CANCELLED",
+        "5XX/MIN",
         "ADDRESS",
     ];
     let rows: Vec<_> = services.iter().map(row).collect();
     let mut text = table::render(head, &rows);
-    let replicas: Vec<_> = services.iter().flat_map(replicas).collect();
+    // Why a service is not as it should be stands where its state is seen.
+    for Backend { backend, state, detail } in backends.iter().filter(|it| it.state != "up") {
+        let of = services.iter().filter(|service| service.grants.contains(backend));
+        let of: Vec<&str> = of.map(|service| &*service.status.service).collect();
+        let why = detail.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let of = if of.is_empty() { "no service".to_owned() } else { of.join(", ") };
+        text.push_str(&printable(&format!("{backend} of {of} is {state}{why}")));
+        text.push('\n');
+    }
+    let replicas: Vec<_> = services.iter().flat_map(|it| replicas(&it.status)).collect();
     if !replicas.is_empty() {
         text.push('\n');
         text.push_str(&table::render(
@@ -55,7 +94,7 @@ fn replicas(service: &ServiceStatus) -> impl Iterator<Item = [String; 5]> {
     })
 }
 
-fn row(service: &ServiceStatus) -> [String; 11] {
+fn row(Service { status: service, rate, errors, .. }: &Service) -> [String; 12] {
     // Files have neither versions nor instances.
     let instances = service.version.as_ref().map(|_| service.instances.to_string());
     let state = match &service.canary {
@@ -73,6 +112,7 @@ fn row(service: &ServiceStatus) -> [String; 11] {
         service.failed.to_string(),
         service.refused.to_string(),
         service.cancelled.to_string(),
+        share(*errors, *rate),
         service.address.clone(),
     ]
 }
@@ -101,22 +141,35 @@ mod tests {
             cancelled: 6,
             replicas: Vec::new(),
         };
-        let words = "react - running - 1 2 3 4 5 6 http://127.0.0.1:8080/";
-        let text = render(std::slice::from_ref(&files));
-        let row: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
-        assert_eq!(row.join(" "), words);
+        let backend = Backend {
+            backend: "ollama.local".to_string(),
+            state: "down".to_string(),
+            detail: Some("it refuses connections".to_string()),
+        };
+        let service = Service {
+            status: files,
+            rate: 2.0,
+            errors: 0.5,
+            grants: vec![backend.backend.clone()],
+        };
+        let mut resources = Resources { services: vec![service], backends: vec![backend] };
+        let text = render(&resources);
+        let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row.join(" "), "react - running - 1 2 3 4 5 6 25% http://127.0.0.1:8080/");
+        let why = "ollama.local of react is down: it refuses connections";
+        assert_eq!(text.lines().last(), Some(why));
         let replica = |replica: &str, generation, state: &str, lease_ms| ReplicaStatus {
             replica: replica.to_string(),
             generation,
             state: state.to_string(),
             lease_ms,
         };
-        let replicas =
+        resources.services[0].status.replicas =
             vec![replica("a-1", Some(7), "serving", 8_340), replica("b-2", None, "lost", 0)];
-        let text = render(&[ServiceStatus { replicas, ..files }]);
+        let text = render(&resources);
         let rows: Vec<Vec<_>> =
             text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(rows[4], ["a-1", "react", "7", "serving", "8.3", "s"]);
-        assert_eq!(rows[5], ["b-2", "react", "-", "lost", "0.0", "s"]);
+        assert_eq!(rows[5], ["a-1", "react", "7", "serving", "8.3", "s"]);
+        assert_eq!(rows[6], ["b-2", "react", "-", "lost", "0.0", "s"]);
     }
 }

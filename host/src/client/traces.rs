@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Client, duration, utc_micros};
+use super::{Client, asked, duration, searchable, utc_micros};
 use crate::cli::{self, Format};
 use crate::client::logs;
 use crate::exit::Exit;
@@ -26,6 +26,7 @@ struct Item {
     start: u64,
     duration: u64,
     name: String,
+    path: Option<String>,
     status: Option<u16>,
     error: bool,
     spans: u64,
@@ -57,23 +58,45 @@ struct Span {
     status: String,
     message: Option<String>,
     attributes: Map<String, Value>,
+    #[serde(default)]
+    events: Vec<Event>,
 }
 
-/// What of a span is worth a place beside it, in this order.
-const TOLD: [&str; 10] = [
-    "url.path",
-    "http.response.status_code",
-    "db.query.text",
-    "db.response.returned_rows",
-    "db.response.status_code",
-    "gen_ai.usage.input_tokens",
-    "gen_ai.usage.output_tokens",
-    "gen_ai.response.time_to_first_chunk",
-    "wasm_host.service.version",
-    "wasm_host.swap.verdict",
+#[derive(Deserialize)]
+struct Event {
+    time: u64,
+    name: String,
+}
+
+/// What of a span is worth a place beside it, in this order, and what it is called there.
+const TOLD: [(&str, &str); 18] = [
+    ("url.path", "path"),
+    ("http.response.status_code", "status_code"),
+    ("service.peer.name", "peer"),
+    ("server.address", "server"),
+    ("server.port", "port"),
+    ("db.namespace", "database"),
+    ("db.query.text", "text"),
+    ("db.response.returned_rows", "returned_rows"),
+    ("wasm_host.db.changed_rows", "changed_rows"),
+    ("db.response.status_code", "sqlstate"),
+    ("gen_ai.usage.input_tokens", "input_tokens"),
+    ("gen_ai.usage.output_tokens", "output_tokens"),
+    ("gen_ai.response.time_to_first_chunk", "time_to_first_chunk"),
+    ("wasm_host.guest.cpu_time", "cpu_time"),
+    ("wasm_host.swap.from", "from"),
+    ("wasm_host.service.version", "version"),
+    ("wasm_host.canary", "canary"),
+    ("wasm_host.swap.verdict", "verdict"),
 ];
 
+/// Those that are in seconds.
+const SECONDS: [&str; 2] = ["gen_ai.response.time_to_first_chunk", "wasm_host.guest.cpu_time"];
+/// Those that are digests, of which people compare the first digits.
+const DIGESTS: [&str; 2] = ["wasm_host.swap.from", "wasm_host.service.version"];
+
 pub async fn traces(args: cli::Traces) -> Result<(), Exit> {
+    searchable(args.search.as_ref())?;
     let client = Client::of(&args.control)?;
     let format = args.control.output.format;
     if let Some(trace) = &args.trace {
@@ -89,7 +112,12 @@ pub async fn traces(args: cli::Traces) -> Result<(), Exit> {
     }
     let mut query: Vec<(&str, String)> = Vec::new();
     query.extend(args.service.iter().map(|service| ("service", service.clone())));
-    let given = [("since", &args.since), ("search", &args.search), ("slower", &args.slower)];
+    let given = [
+        ("since", &args.since),
+        ("until", &args.until),
+        ("search", &args.search),
+        ("slower", &args.slower),
+    ];
     query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
     if args.errors {
         query.push(("errors", "true".to_owned()));
@@ -124,7 +152,7 @@ fn list(items: &[Item]) -> String {
             status,
             item.spans.to_string(),
             services.join(","),
-            item.name.clone(),
+            asked(&item.name, item.path.as_deref()),
         ]
     };
     table::render(head, &items.iter().map(row).collect::<Vec<_>>())
@@ -183,20 +211,32 @@ fn waterfall(detail: &Detail) -> String {
 }
 
 fn about(span: &Span) -> String {
-    let known = TOLD.iter().filter_map(|name| Some((*name, span.attributes.get(*name)?)));
-    let mut told: Vec<String> = known
-        .map(|(name, value)| {
-            let last = name.rsplit('.').next().unwrap_or(name);
-            match value {
-                Value::String(text) => format!("{last}={text}"),
-                value => format!("{last}={value}"),
-            }
-        })
-        .collect();
+    let known = TOLD.iter().filter_map(|of| Some((of, span.attributes.get(of.0)?)));
+    let mut told: Vec<String> =
+        known.map(|((name, called), value)| format!("{called}={}", shown(name, value))).collect();
+    for event in &span.events {
+        told.push(format!("[{} +{}]", event.name, duration(event.time.saturating_sub(span.start))));
+    }
     if span.status == "error" {
         told.push(format!("FAILED: {}", span.message.as_deref().unwrap_or("no reason given")));
     }
     told.join(" ")
+}
+
+/// The value of an attribute, with its unit where it has one.
+fn shown(name: &str, value: &Value) -> String {
+    match value {
+        Value::String(digest) if DIGESTS.contains(&name) => {
+            digest.get(..12).unwrap_or(digest).to_owned()
+        }
+        Value::String(text) => text.clone(),
+        Value::Number(number) if SECONDS.contains(&name) => {
+            let micros = number.as_f64().unwrap_or_default().max(0.0) * 1e6;
+            // As many digits as elsewhere. A time that is longer than any would be cut at the longest.
+            duration(micros.round() as u64).replace(' ', "")
+        }
+        value => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -232,6 +272,29 @@ mod tests {
             .collect();
         assert!(order.is_sorted(), "{names:?}\n{text}");
         assert!(text.contains("text=select ? FAILED: why"), "{text}");
+    }
+
+    #[test]
+    fn a_span_says_what_it_took_and_of_whom_it_asked_with_units() {
+        let span = json!({
+            "span": "a", "parent": null, "name": "chat", "service": "a", "start": 1000, "duration": 5,
+            "status": "unset", "message": null, "events": [{"time": 3500, "name": "first token"}],
+            "attributes": {
+                "gen_ai.response.time_to_first_chunk": 0.038_679_149, "wasm_host.guest.cpu_time": 0.000_25,
+                "service.peer.name": "inner", "wasm_host.canary": true, "wasm_host.service.version": "ab".repeat(32),
+            },
+        });
+        assert_eq!(
+            about(&serde_json::from_value(span).unwrap()),
+            "peer=inner time_to_first_chunk=38.7ms cpu_time=250us version=abababababab canary=true \
+             [first token +2.5 ms]"
+        );
+    }
+
+    #[test]
+    fn a_list_says_the_path_that_was_asked_for() {
+        assert_eq!(asked("GET /weather", Some("/weather/nope")), "GET /weather/nope");
+        assert_eq!(asked("swap weather", None), "swap weather");
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub(super) async fn apply(
     if let Some(secrets) = secrets {
         look_for_secrets(plan, secrets, known, args)?;
     }
+    if plan.tls.is_some() {
+        look_for_certificate(plan, &kubectl, args).await;
+    }
     refuse_other_volumes(plan, &kubectl, &ours, &overlay).await?;
     let said = kubectl.apply(&overlay, &[]).await.map_err(|why| with_namespace(plan, args, why))?;
     say(&said);
@@ -90,6 +93,19 @@ fn look_for_secrets(
     });
     let wrong = secrets.would_be_emptied().or(of_cluster);
     wrong.map_or(Ok(()), |why| Err(anyhow!(why)))
+}
+
+/// Tells of pods that will wait for a certificate: a cluster says of them only that they are on their way.
+async fn look_for_certificate(plan: &Plan, kubectl: &Kubectl<'_>, args: &DeployApply) {
+    let (secret, namespace, context) = (plan.tls_secret(), &plan.namespace, &args.context);
+    match kubectl.keys_of_secret(&secret).await {
+        Ok(keys) if keys.has("tls.crt") && keys.has("tls.key") => {}
+        Ok(_) => say(&format!(
+            "pods wait until the Secret {secret} has certificate and key: kubectl --context {context} create secret tls \
+             {secret} -n {namespace} --cert=CERTIFICATE --key=KEY"
+        )),
+        Err(why) => say(&format!("whether there is the Secret {secret} is not known: {why:#}")),
+    }
 }
 
 /// The templates of volumes of a StatefulSet cannot be changed, and kubectl would say so in the middle of applying. The

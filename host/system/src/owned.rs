@@ -13,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 /// The bits that let others than the owner write to a folder.
@@ -57,7 +58,26 @@ pub fn believed(path: &Path) -> io::Result<File> {
     let file = options().read(true).open(path)?;
     let found = file.metadata()?;
     let is_own = found.uid() == geteuid().as_raw() && found.mode() & OTHERS_WRITE == 0;
-    is_own.then_some(file).ok_or_else(|| io::Error::other("it does not belong to this host alone"))
+    is_own.then_some(file).ok_or_else(|| io::Error::other(Foreign))
+}
+
+/// A file is there, and what it has is not to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Foreign;
+
+impl std::fmt::Display for Foreign {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("it does not belong to this host alone")
+    }
+}
+
+impl std::error::Error for Foreign {}
+
+/// Whether [`believed`] judged the file, and not the moment: it is another user's, others may write to it, or it is a
+/// link. What else it fails with may go well later.
+pub fn is_disbelieved(error: &io::Error) -> bool {
+    let is_foreign = error.get_ref().is_some_and(|error| error.is::<Foreign>());
+    is_foreign || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 fn make(path: &Path, mode: u32) -> Result<()> {
@@ -183,9 +203,11 @@ mod tests {
         fs::write(&file, "code").unwrap();
         symlink(&file, &link).unwrap();
         believed(&file).unwrap();
-        assert!(believed(&link).is_err());
+        assert!(is_disbelieved(&believed(&link).unwrap_err()));
+        assert!(!is_disbelieved(&believed(&place.path().join("none")).unwrap_err()));
+        assert!(!is_disbelieved(&believed(&file.join("below")).unwrap_err()));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(believed(&file).is_err());
+        assert!(is_disbelieved(&believed(&file).unwrap_err()));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         if geteuid().is_root() {
             lchown(&file, Some(12345), None).unwrap();

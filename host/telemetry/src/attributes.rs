@@ -29,6 +29,9 @@ pub const AI_OUTPUT: &str = "gen_ai.output.messages";
 
 /// The digest of the component that answered.
 pub const VERSION: &str = "wasm_host.service.version";
+/// What came of an attempt to put a version into service, or of its trial, and why it is no failure.
+pub const SWAP_VERDICT: &str = "wasm_host.swap.verdict";
+pub const SWAP_REASON: &str = "wasm_host.swap.reason";
 /// Its client left before it had all of the answer.
 pub const LEFT: &str = "wasm_host.client_left";
 /// It was on trial.

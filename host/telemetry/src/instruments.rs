@@ -1,6 +1,16 @@
 //! What is measured of requests and of what is done for them. Names are those of the semantic conventions.
 
+use crate::attributes;
 use crate::metrics::{Instrument, Kind, SECONDS, TOKENS};
+
+/// What the conventions want said of each figure of an instrument, and is the same for all of them.
+pub fn constants(instrument: &Instrument) -> &'static [(&'static str, &'static str)] {
+    match instrument.name {
+        "db.client.operation.duration" => &[(attributes::DB_SYSTEM, "postgresql")],
+        name if name.starts_with("gen_ai.client.") => &[(attributes::AI_PROVIDER, "ollama")],
+        _ => &[],
+    }
+}
 
 pub static SERVER_DURATION: Instrument = Instrument {
     name: "http.server.request.duration",
@@ -13,6 +23,7 @@ pub static SERVER_DURATION: Instrument = Instrument {
         "http.route",
         "http.request.method",
         "http.response.status_code",
+        "url.scheme",
     ],
 };
 
@@ -21,7 +32,13 @@ pub static CLIENT_DURATION: Instrument = Instrument {
     unit: "s",
     description: "Time from a component's own request to the head of its answer",
     kind: SECONDS,
-    labels: &["service", "server.address", "http.request.method", "http.response.status_code"],
+    labels: &[
+        "service",
+        "server.address",
+        "http.request.method",
+        "http.response.status_code",
+        "server.port",
+    ],
 };
 
 pub static DATABASE_DURATION: Instrument = Instrument {

@@ -15,6 +15,7 @@ pub mod instruments;
 pub mod log;
 pub mod metrics;
 pub mod sampling;
+pub mod secrets;
 pub mod span;
 pub mod trace;
 
@@ -101,6 +102,13 @@ impl Telemetry {
     ) {
         if let Some(meters) = &self.meters {
             meters.record(instrument, labels, value, trace);
+        }
+    }
+
+    /// A version of a service, by the digest of its component, has answered its last request.
+    pub fn version_ended(&self, service: &str, digest: &str) {
+        if let Some(meters) = &self.meters {
+            meters.version_ended(service, trace::version(digest));
         }
     }
 

@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::attributes::VERSION;
 use crate::clock;
 use crate::id::TraceId;
 use wasm_host_limits::telemetry as limits;
@@ -102,13 +104,22 @@ struct Shard(Mutex<Counted>);
 struct Counted {
     series: HashMap<u64, Series, BuildHasherDefault<Hashed>>,
     /// How many of them each instrument has.
-    instruments: Vec<(&'static Instrument, usize)>,
+    instruments: Vec<(&'static Instrument, Counts)>,
+}
+
+/// Series of an instrument: all of them, and those of each service.
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    services: HashMap<String, usize>,
 }
 
 struct Series {
     instrument: &'static Instrument,
     point: Point,
     is_overflow: bool,
+    /// Since when what it is of has ended, and nothing was measured.
+    ended: Option<Instant>,
 }
 
 /// Keys are hashes already.
@@ -131,23 +142,53 @@ impl Hasher for Hashed {
     }
 }
 
+/// The label that says which service a series is of.
+const SERVICE: &str = "service";
+
 /// Threads that count apart. More share.
 const SHARDS: usize = 64;
 
 impl Counted {
-    /// Whether an instrument may have one more series, which is then counted.
-    fn has_room(&mut self, instrument: &'static Instrument) -> bool {
-        let known = self.instruments.iter_mut().find(|(it, _)| std::ptr::eq(*it, instrument));
-        let count = match known {
-            Some((_, count)) => count,
-            None => {
-                self.instruments.push((instrument, 1));
+    /// Whether an instrument may have one more series of a service, which is then counted. One that has many leaves
+    /// its neighbours some.
+    fn has_room(&mut self, instrument: &'static Instrument, service: &str) -> bool {
+        let known = self.instruments.iter().position(|(it, _)| std::ptr::eq(*it, instrument));
+        let place = known.unwrap_or_else(|| {
+            self.instruments.push((instrument, Counts::default()));
+            self.instruments.len() - 1
+        });
+        let Some((_, counts)) = self.instruments.get_mut(place) else { return false };
+        let of_service = counts.services.get(service).copied().unwrap_or(0);
+        if counts.all >= limits::SERIES && of_service >= limits::SERVICE_SERIES {
+            return false;
+        }
+        counts.all += 1;
+        match counts.services.get_mut(service) {
+            Some(count) => *count += 1,
+            None => drop(counts.services.insert(service.to_owned(), 1)),
+        }
+        true
+    }
+
+    /// Let go of what ended long enough ago that all readers of figures have read it.
+    fn let_go(&mut self) {
+        let instruments = &mut self.instruments;
+        self.series.retain(|_, series| {
+            let is_over = |ended: Instant| ended.elapsed() >= limits::ENDED_SERIES;
+            if !series.ended.is_some_and(is_over) {
                 return true;
             }
-        };
-        let has_room = *count < limits::SERIES;
-        *count += usize::from(has_room);
-        has_room
+            let counts =
+                instruments.iter_mut().find(|(it, _)| std::ptr::eq(*it, series.instrument));
+            if let Some((_, counts)) = counts {
+                counts.all = counts.all.saturating_sub(1);
+                let service = series.value(SERVICE).unwrap_or_default();
+                if let Some(count) = counts.services.get_mut(service) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            false
+        });
     }
 }
 
@@ -180,7 +221,8 @@ impl Meters {
                 shard.series.entry(key).or_insert_with(|| Series::new(instrument, Vec::new()));
             return series.add(value, trace);
         }
-        let (key, labels) = match shard.has_room(instrument) {
+        let service = of_label(instrument, labels, SERVICE).unwrap_or_default();
+        let (key, labels) = match shard.has_room(instrument, service) {
             true => (key, labels.iter().map(|label| (*label).to_owned()).collect()),
             false => (self::key(instrument, &[]), Vec::new()),
         };
@@ -188,11 +230,26 @@ impl Meters {
         series.add(value, trace);
     }
 
+    /// A version of a service has ended: its series go after a while, unless something is measured of it again.
+    pub fn version_ended(&self, service: &str, version: &str) {
+        let now = Instant::now();
+        for shard in &self.shards {
+            for series in shard.0.lock().series.values_mut() {
+                if series.value(VERSION) == Some(version) && series.value(SERVICE) == Some(service)
+                {
+                    series.ended = Some(now);
+                }
+            }
+        }
+    }
+
     /// All series, those of the threads added up.
     pub fn read(&self) -> Vec<Reading> {
         let mut all: HashMap<u64, Series> = HashMap::new();
         for shard in &self.shards {
-            for (key, series) in &shard.0.lock().series {
+            let mut shard = shard.0.lock();
+            shard.let_go();
+            for (key, series) in &shard.series {
                 match all.entry(*key) {
                     Entry::Occupied(mut entry) => entry.get_mut().merge(series),
                     Entry::Vacant(entry) => drop(entry.insert(series.copy())),
@@ -200,7 +257,7 @@ impl Meters {
             }
         }
         let mut readings: Vec<Reading> = Vec::new();
-        for Series { instrument, point, is_overflow } in all.into_values() {
+        for Series { instrument, point, is_overflow, .. } in all.into_values() {
             let known = readings.iter_mut().find(|it| std::ptr::eq(it.instrument, instrument));
             match known {
                 Some(reading) => {
@@ -220,6 +277,16 @@ impl Meters {
         }
         readings
     }
+}
+
+/// The value of a label.
+fn of_label<'l, L: AsRef<str>>(
+    instrument: &Instrument,
+    labels: &'l [L],
+    label: &str,
+) -> Option<&'l str> {
+    let mut all = instrument.labels.iter().zip(labels);
+    all.find(|(name, _)| **name == label).map(|(_, value)| value.as_ref())
 }
 
 /// Cheap, as every request counts: eight bytes at a time.
@@ -247,14 +314,24 @@ impl Series {
             }
         };
         let is_overflow = labels.is_empty() && !instrument.labels.is_empty();
-        Self { instrument, point: Point { labels, value, exemplar: None }, is_overflow }
+        Self {
+            instrument,
+            point: Point { labels, value, exemplar: None },
+            is_overflow,
+            ended: None,
+        }
     }
 
     fn is_of(&self, instrument: &'static Instrument, labels: &[&str]) -> bool {
         std::ptr::eq(self.instrument, instrument) && self.point.labels.iter().eq(labels)
     }
 
+    fn value(&self, label: &str) -> Option<&str> {
+        of_label(self.instrument, &self.point.labels, label)
+    }
+
     fn add(&mut self, value: f64, trace: Option<TraceId>) {
+        self.ended = None;
         match (&mut self.point.value, self.instrument.kind) {
             (Figure::Number(number), _) => *number += value,
             (Figure::Histogram { buckets, sum }, Kind::Histogram(bounds)) => {
@@ -272,8 +349,8 @@ impl Series {
     }
 
     fn copy(&self) -> Self {
-        let Self { instrument, point, is_overflow } = self;
-        Self { instrument, point: point.clone(), is_overflow: *is_overflow }
+        let Self { instrument, point, is_overflow, ended } = self;
+        Self { instrument, point: point.clone(), is_overflow: *is_overflow, ended: *ended }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -319,77 +396,4 @@ pub fn quantile(bounds: &[f64], buckets: &[u64], share: f64) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    static REQUESTS: Instrument = Instrument {
-        name: "requests",
-        unit: "{request}",
-        description: "",
-        kind: Kind::Counter,
-        labels: &["service"],
-    };
-    static TIMES: Instrument = Instrument {
-        name: "times",
-        unit: "s",
-        description: "",
-        kind: SECONDS,
-        labels: &["service"],
-    };
-
-    #[test]
-    fn threads_are_added_up() {
-        let meters = Meters::default();
-        std::thread::scope(|scope| {
-            for number in 0..4 {
-                let meters = &meters;
-                scope.spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                    threads::on_behalf_of(Some(number), runtime.handle(), || {
-                        for _ in 0..100 {
-                            meters.record(&REQUESTS, &["a"], 1.0, None);
-                            meters.record(&TIMES, &["a"], 0.01, None);
-                        }
-                    });
-                });
-            }
-        });
-        let read = meters.read();
-        assert_eq!(read[0].points[0].value, Figure::Number(400.0));
-        let Figure::Histogram { buckets, sum } = &read[1].points[0].value else { panic!() };
-        assert_eq!((buckets[6], buckets.iter().sum::<u64>()), (400, 400));
-        assert!((sum - 4.0).abs() < 1e-9);
-    }
-
-    // Fault (Telemetry): labels without end of one figure | counts so many apart, the others together | its answer | what tells the others apart
-    #[test]
-    fn more_series_than_there_may_be_are_counted_together() {
-        let meters = Meters::default();
-        for number in 0..limits::SERIES + 10 {
-            meters.record(&REQUESTS, &[&number.to_string()], 1.0, None);
-        }
-        let read = meters.read();
-        assert!(read[0].has_overflow);
-        assert_eq!(read[0].points.len(), limits::SERIES + 1);
-        assert_eq!(read[0].points[0].labels, Vec::<String>::new());
-        assert_eq!(read[0].points[0].value, Figure::Number(10.0));
-    }
-
-    #[test]
-    fn an_exemplar_is_the_last_that_is_kept() {
-        let meters = Meters::default();
-        meters.record(&TIMES, &["a"], 0.5, Some(TraceId(1)));
-        meters.record(&TIMES, &["a"], 0.7, None);
-        let exemplar = meters.read()[0].points[0].exemplar.unwrap();
-        assert_eq!((exemplar.trace, exemplar.value), (TraceId(1), 0.5));
-    }
-
-    #[test]
-    fn a_quantile_lies_in_its_bucket() {
-        let bounds = [1.0, 2.0, 4.0];
-        assert_eq!(quantile(&bounds, &[0, 0, 0, 0], 0.5), None);
-        assert_eq!(quantile(&bounds, &[10, 0, 0, 0], 0.5), Some(0.5));
-        assert_eq!(quantile(&bounds, &[0, 10, 10, 0], 0.75), Some(3.0));
-        assert_eq!(quantile(&bounds, &[0, 0, 0, 5], 0.5), Some(4.0));
-    }
-}
+mod tests;

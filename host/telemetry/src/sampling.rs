@@ -1,10 +1,13 @@
 //! Which requests are kept: those that failed or were slow, always; of the others a share, and not more in a second
 //! than a person or a disk has use for.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use wasm_host_limits::telemetry::IMPORTANT_PER_SECOND;
+use parking_lot::Mutex;
+
+use wasm_host_limits::telemetry::{IMPORTANT_PER_SECOND, SERVICE_IMPORTANT_PER_SECOND};
 
 /// Why a trace is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,7 @@ impl Kept {
 
 /// Nanoseconds between two of those on the average.
 const IMPORTANT_INTERVAL: u64 = 1_000_000_000 / IMPORTANT_PER_SECOND;
+const SERVICE_INTERVAL: u64 = 1_000_000_000 / SERVICE_IMPORTANT_PER_SECOND;
 
 /// Decides for traces that neither failed nor were slow.
 pub struct Sampler {
@@ -58,6 +62,8 @@ pub struct Sampler {
     since: Option<Instant>,
     /// The same for those that failed or were slow.
     important: AtomicU64,
+    /// The same for those beyond it, of each service; these are of the application file.
+    services: Mutex<BTreeMap<String, u64>>,
     /// Those of them that were beyond it.
     left_out: AtomicU64,
 }
@@ -72,6 +78,7 @@ impl Sampler {
             paid_until: AtomicU64::new(0),
             since: None,
             important: AtomicU64::new(0),
+            services: Mutex::new(BTreeMap::new()),
             left_out: AtomicU64::new(0),
         }
     }
@@ -100,13 +107,28 @@ impl Sampler {
     }
 
     /// Whether there is room for one more that failed or was slow. Only a flood of them is beyond it, such as a service
-    /// that is overloaded makes.
-    pub(crate) fn keeps_important(&self) -> bool {
-        let has_room = self.has_room(&self.important, IMPORTANT_INTERVAL);
+    /// that is overloaded makes; what others have to show has room beside that.
+    pub(crate) fn keeps_important(&self, service: &str) -> bool {
+        let has_room =
+            self.has_room(&self.important, IMPORTANT_INTERVAL) || self.has_room_of_its_own(service);
         if !has_room {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
         has_room
+    }
+
+    /// Only asked in a flood, so that nothing else takes the lock.
+    fn has_room_of_its_own(&self, service: &str) -> bool {
+        let now = self.now();
+        let mut services = self.services.lock();
+        if let Some(paid_until) = services.get_mut(service) {
+            let paid = self.pay(*paid_until, now, SERVICE_INTERVAL);
+            paid.inspect(|paid| *paid_until = *paid);
+            return paid.is_some();
+        }
+        let paid = self.pay(0, now, SERVICE_INTERVAL);
+        services.extend(paid.map(|paid| (service.to_owned(), paid)));
+        paid.is_some()
     }
 
     /// Traces that failed or were slow, and were not kept.
@@ -114,15 +136,22 @@ impl Sampler {
         self.left_out.load(Ordering::Relaxed)
     }
 
-    /// One cell of the generic cell rate algorithm.
+    /// Nanoseconds since the start.
+    fn now(&self) -> u64 {
+        let since = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     fn has_room(&self, paid_until: &AtomicU64, interval: u64) -> bool {
-        let Some(since) = self.since else { return false };
-        let now = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let pay = |paid: u64| {
-            let is_ahead = paid > now.saturating_add(self.burst);
-            (!is_ahead).then(|| paid.max(now).saturating_add(interval))
-        };
+        let now = self.now();
+        let pay = |paid: u64| self.pay(paid, now, interval);
         paid_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+    }
+
+    /// One cell of the generic cell rate algorithm: until when it is paid with one more, if there is room for that.
+    fn pay(&self, paid: u64, now: u64, interval: u64) -> Option<u64> {
+        let is_ahead = paid > now.saturating_add(self.burst);
+        (self.since.is_some() && !is_ahead).then(|| paid.max(now).saturating_add(interval))
     }
 }
 
@@ -153,7 +182,7 @@ mod tests {
     #[test]
     fn a_flood_of_failures_is_bounded_and_counted() {
         let sampler = Sampler::new(0, 0);
-        let kept = (0..10_000).filter(|_| sampler.keeps_important()).count() as u64;
+        let kept = (0..10_000).filter(|_| sampler.keeps_important("a")).count() as u64;
         let most = 2 * IMPORTANT_PER_SECOND;
         assert!((IMPORTANT_PER_SECOND..10_000).contains(&kept), "{kept} of at most {most} at once");
         assert_eq!(sampler.left_out(), 10_000 - kept);

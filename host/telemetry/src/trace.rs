@@ -22,10 +22,11 @@ use crate::metrics::Instrument;
 use crate::sampling::Kept;
 use crate::span::Kind;
 use crate::{Batch, Telemetry};
+use wasm_host_limits::telemetry as limits;
 
 pub use self::active::{ActiveSpan, Operation};
 pub use self::shared::size;
-use self::shared::{Shared, Wanted, decide};
+use self::shared::{Outcome, Room, Shared, Wanted, decide};
 use self::shown::bare;
 pub use self::shown::bounded;
 
@@ -45,6 +46,8 @@ pub struct Trace {
     sampled: Option<bool>,
     state: Option<http::HeaderValue>,
     began: Instant,
+    /// Its client came over TLS, to this host or to a proxy in front.
+    is_secure: bool,
     method: Method,
     uri: Uri,
     /// Nanoseconds from `began` on, each zero until then.
@@ -57,6 +60,8 @@ pub struct Trace {
     /// What was decided at its end, if nothing was done for it until then.
     kept: OnceLock<Option<Kept>>,
     shared: OnceLock<Arc<Shared>>,
+    /// What it has there.
+    room: Room,
 }
 
 /// What is known of a request at its end.
@@ -110,7 +115,7 @@ impl Trace {
             None => (span.begins(), None, None, None),
         };
         let (method, uri, began) = (method.clone(), uri.clone(), Instant::now());
-        let (admitted, begun, answered, has_ended, wanted, kept, shared) = Default::default();
+        let (admitted, begun, answered, has_ended, wanted, kept, shared, room) = Default::default();
         Self {
             telemetry,
             id,
@@ -120,6 +125,7 @@ impl Trace {
             sampled,
             state,
             began,
+            is_secure: false,
             method,
             uri,
             admitted,
@@ -129,11 +135,17 @@ impl Trace {
             wanted,
             kept,
             shared,
+            room,
         }
     }
 
     pub fn id(&self) -> TraceId {
         self.id
+    }
+
+    /// Its client came over TLS, to this host or to a proxy in front that is believed.
+    pub fn came_over_tls(&mut self) {
+        self.is_secure = true;
     }
 
     /// Of the request itself.
@@ -193,9 +205,10 @@ impl Trace {
         if !self.telemetry.is_on() {
             return ActiveSpan::default();
         }
-        let parent = Some(self.guest());
-        let span = || bare(self.id, SpanId::new(), parent, name.into(), kind, service);
-        ActiveSpan::begin(self.shared(), span)
+        let (parent, name) = (Some(self.guest()), name.into());
+        ActiveSpan::begin(self.shared(), name, |name| {
+            bare(self.id, SpanId::new(), parent, name, kind, service)
+        })
     }
 
     /// The same trace on its way into another service of this host, which is asked by `span`.
@@ -206,7 +219,8 @@ impl Trace {
         next.sampled = self.sampled;
         next.request = self.request;
         // It ends with this one, whatever this one waits for.
-        shared.join();
+        let path = uri.path().len().min(limits::TEXT_BYTES);
+        next.room = shared.join(limits::REQUEST_TEXT_BYTES + path);
         let _ = next.shared.set(shared.clone());
         next
     }
@@ -270,10 +284,24 @@ impl Trace {
         let is_slow = self.is_slow(duration);
         let failed = ended.error.is_some() || ended.status.is_some_and(|status| status >= 500);
         let kept = match self.shared.get() {
-            Some(shared) => shared.close(|| self.spans(ended, duration), is_slow),
+            Some(shared) => {
+                let scope;
+                let service = match ended.service {
+                    Some(service) => service,
+                    None => {
+                        scope = Arc::from(SCOPE);
+                        &scope
+                    }
+                };
+                let spans = || self.spans(ended, duration);
+                shared.close_request(service, failed, is_slow, self.room, spans)
+            }
             None => {
-                let (telemetry, id, sampled) = (self.telemetry, self.id, self.sampled);
-                let kept = decide(telemetry, failed, is_slow, id, sampled, self.wanted());
+                let service = ended.service.map_or(SCOPE, |service| service);
+                let (trace, sampled, wanted) = (self.id, self.sampled, self.wanted());
+                let has_failed = failed;
+                let outcome = Outcome { trace, sampled, wanted, has_failed, is_slow, service };
+                let kept = decide(self.telemetry, outcome);
                 if let Some(why) = kept {
                     let spans = self.spans(ended, duration);
                     self.telemetry.batch(Batch { spans, why, dropped: 0 });
@@ -292,11 +320,12 @@ impl Trace {
 
     fn measure(&self, ended: &Ended<'_>, duration: Duration, trace: Option<TraceId>) {
         let service = ended.service.map_or(SCOPE, |service| service);
-        let version = ended.version.map_or("", |version| version.get(..12).unwrap_or(version));
+        let version = ended.version.map_or("", version);
         let status = ended.status.and_then(|status| http::StatusCode::from_u16(status).ok());
         let status = status.as_ref().map_or("", |status| status.as_str());
         let route = ended.route.unwrap_or_default();
-        let labels = [service, version, route, method(&self.method), status];
+        let scheme = if self.is_secure { "https" } else { "http" };
+        let labels = [service, version, route, method(&self.method), status, scheme];
         self.telemetry.record(&SERVER_DURATION, &labels, duration.as_secs_f64(), trace);
     }
 
@@ -315,6 +344,11 @@ impl Drop for Trace {
     fn drop(&mut self) {
         self.end(&Ended { was_left: true, ..Ended::default() });
     }
+}
+
+/// A version as figures have it.
+pub(crate) fn version(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// A method by its name where it is one of HTTP's: anybody can make up others.

@@ -271,6 +271,32 @@ async fn what_a_cluster_refuses_is_told_and_nothing_else_is_done() {
 }
 
 #[tokio::test]
+async fn pods_that_will_wait_for_a_certificate_are_told_before() {
+    let recording = Recording::new();
+    let app = recording.app();
+    let own = wasm_host_tests::tls::Authority::new().sign(&["localhost"]);
+    fs::write(app.path().join("cert.pem"), &own.certificate).unwrap();
+    fs::write(app.path().join("key.pem"), &own.key).unwrap();
+    let path = app.path().join("wasm-host.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let tls = "[http]\ntls = { certificate = \"cert.pem\", key = \"key.pem\" }\n";
+    let open = text.replace("[http]\n", tls);
+    let open: Vec<_> = open.lines().filter(|line| !line.starts_with("ingress-")).collect();
+    fs::write(&path, open.join("\n")).unwrap();
+    for (keys, is_told) in [("API_TOKEN", true), ("tls.crt tls.key", false)] {
+        recording.says("secret", keys);
+        // Whether the rest is filled is another question.
+        let command = ["deploy", "apply", "--context", "docker-desktop", "--overlay", "production"];
+        let ended = app.run(&command).await;
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{err}");
+        let told = "pods wait until the Secret shop-tls has certificate and key: kubectl --context docker-desktop create \
+                    secret tls shop-tls -n shops --cert=CERTIFICATE --key=KEY";
+        assert_eq!(err.contains(told), is_told, "{err}");
+    }
+}
+
+#[tokio::test]
 async fn a_namespace_that_is_named_has_to_be_there() {
     let recording = Recording::new();
     recording.is_silent_about("apply");

@@ -30,7 +30,7 @@ async fn an_answer_that_breaks_off_is_one_line_with_service_request_and_reason()
         let mut stream = client::open(&host.address, "GET", path, &[], "").await;
         assert!(stream.rest().await.is_err());
         let line = eventually("a line", async || lines(&host).get(before).cloned()).await;
-        assert!(line.contains("WARN") && line.contains(reason), "{line}");
+        assert!(line.contains("ERROR") && line.contains(reason), "{line}");
         assert!(line.contains("service=guest") && line.contains("request="), "{line}");
         eventually("the end of the request", async || {
             (host.service("guest").await["in_flight"] == 0).then_some(())

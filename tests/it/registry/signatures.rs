@@ -219,7 +219,7 @@ async fn a_signature_is_added_to_those_of_others_which_stay_as_they_are() {
     told(&other.run(&["check"]).await, Some(0));
 }
 
-// Fault (Registries): a component that nobody trusted has signed, in `update` | does not pin it | what is pinned | nothing
+// Fault (Registries): a component without a trusted signature, in `update` | does not pin it | what is pinned | nothing
 #[tokio::test]
 async fn an_update_pins_only_what_is_signed() {
     let registry = Registry::start().await;

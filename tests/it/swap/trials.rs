@@ -151,6 +151,16 @@ async fn a_version_that_traps_on_its_first_requests_is_taken_back() {
     let history = judged(&host, &["activated", "taken-back", "activated"]).await;
     assert_eq!(history[1]["digest"], outcome["digest"]);
     assert_eq!(history[2]["digest"], outcome["from"]);
+    // And seen so.
+    eventually("its trial in a trace", async || {
+        let list = host.ask("GET", "/api/traces?search=trial&errors=true", &[], "").await.json();
+        let item = list["items"].as_array()?.first()?.clone();
+        (item["name"] == "trial app" && item["why"] == "operation").then_some(())
+    })
+    .await;
+    let metrics = host.ask("GET", "/metrics", &[], "").await;
+    let counted = "wasm_host_swaps_total{service=\"app\",verdict=\"taken-back\"} 1";
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
     // It is no version to go back to.
     let reply = host.ask("POST", "/services/app/rollback", &[], "").await;
     assert_eq!(reply.status, 409, "{}", reply.text());

@@ -17,6 +17,33 @@ async fn signed_in(host: &wasm_host_tests::host::Host) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
+// Fault (Telemetry): a component that is asked by a browser which is signed in to the dashboard | hands it no session | its answer | nothing
+#[tokio::test]
+async fn no_component_is_handed_the_session_that_browsers_send_to_all_ports() {
+    let host = App::new(TWO).serve().await;
+    let cookie = signed_in(&host).await;
+    let sent = format!("theme=dark; {cookie}; __Host-{cookie}; lang=de");
+    let path = "/inner/headers?cookie";
+    let reply = client::send(&host.address, "GET", path, &[("cookie", &sent)], "").await;
+    assert_eq!(reply.text(), "cookie: theme=dark; lang=de\n");
+    let reply = client::send(&host.address, "GET", path, &[("cookie", &cookie)], "").await;
+    assert_eq!(reply.text(), "cookie: -\n");
+}
+
+// Fault (Telemetry): a component that sets a cookie with a name of the dashboard's | leaves it out | its answer, with its other cookies | nothing
+#[tokio::test]
+async fn no_component_sets_a_session_in_browsers() {
+    let host = App::new(TWO).serve().await;
+    let cookie = signed_in(&host).await;
+    let (name, _) = cookie.split_once('=').unwrap();
+    for name in [name.to_owned(), format!("__Host-{name}")] {
+        let reply = host.get(&format!("/inner/set-cookie?{name}")).await;
+        assert_eq!(reply.status, 204);
+        let set: Vec<_> = reply.headers.get_all("set-cookie").iter().collect();
+        assert_eq!(set, ["theme=1; Path=/"], "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_page_is_shown_what_was_seen_only_when_it_is_signed_in() {
     let host = App::new(TWO).serve().await;

@@ -52,7 +52,7 @@ async fn what_happened_is_read_at_the_prompt() {
     let unitless = app.run(&["logs", "--since", "10"]).await;
     let told = String::from_utf8(unitless.stderr).unwrap();
     assert_eq!(unitless.status.code(), Some(64), "{told}");
-    assert!(told.contains("it has no unit; write 10s, 10m or 10h"), "{told}");
+    assert!(told.contains("it has no unit; write 10s, 10m, 10h or 10d"), "{told}");
     let absent = app.run(&["wait", "innner", "--timeout", "30s"]).await;
     let told = String::from_utf8(absent.stderr).unwrap();
     assert!(!absent.status.success() && told.contains("there are caller, inner"), "{told}");
@@ -173,6 +173,12 @@ async fn the_log_is_json_where_it_is_asked_for() {
     assert_eq!(line["service"], "inner");
     assert_eq!(line["trace"].as_str().unwrap().len(), 32);
     assert!(line["trace"].as_str().unwrap().ends_with(line["request"].as_str().unwrap()));
+    assert_eq!(line["version"].as_str().unwrap().len(), 12);
+    // Whatever is on standard error is an object.
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+    assert!(log.contains("Control plane on") && log.contains("\"services\":["), "{log}");
 }
 
 #[tokio::test]

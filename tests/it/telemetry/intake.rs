@@ -48,7 +48,7 @@ async fn a_program_in_python_the_host_and_its_statement_are_one_trace() {
     let postgres = Postgres::start();
     let init = root().join("components/weather/sql/init.sql");
     let app = App::new(&format!(
-        "name = \"seen\"\n[telemetry]\nintake-key = \"${{OTLP_KEY}}\"\n\
+        "name = \"seen\"\n[telemetry]\nintake-key = \"${{OTLP_KEY}}\"\nslow = \"1m\"\n\
          [postgres.weather]\nurl = \"${{WEATHER_DB_URL}}\"\ninit = [\"{}\"]\n\
          [service.apiservice]\ncomponent = \"$(weather)\"\nroute = \"/weather\"\npostgres = \"weather\"\n",
         init.display()
@@ -110,7 +110,7 @@ async fn telemetry_of_others_needs_the_key_or_the_token_and_the_answer_says_how_
         let problem = denied.json();
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("authorization=Bearer%20KEY"), "{detail}");
-        assert!(detail.contains("intake-key = \"${OTLP_KEY}\""), "{detail}");
+        assert!(detail.contains("intake-key of [telemetry]"), "{detail}");
         assert!(detail.starts_with("There is no key"), "{detail}");
         let wrong = bearer(&KEY.replace('0', "1"));
         let denied = send(&host, path, &[JSON, ("authorization", &wrong)], &body).await;

@@ -45,7 +45,7 @@ impl Incoming {
         Self { state: State::Response(response), left: headers::length(headers) }
     }
 
-    /// The host's stream, if nothing was read of it.
+    /// The host's stream, with what is left in it.
     pub(super) fn into_parts(self) -> Result<(StreamReader<u8>, Ending, Option<u64>), Self> {
         let left = self.left;
         match self.state.opened() {
@@ -163,13 +163,17 @@ fn fitted(bytes: Vec<u8>) -> Bytes {
 impl State {
     /// What is not open yet, opened.
     fn opened(self) -> Self {
-        let (done, consumed) = wit_future::new(|| Ok(()));
         let (reader, ending) = match self {
-            Self::Request(request) => Request::consume_body(request, consumed),
-            Self::Response(response) => Response::consume_body(response, consumed),
+            Self::Request(request) => Request::consume_body(request, consumed()),
+            Self::Response(response) => Response::consume_body(response, consumed()),
             other => return other,
         };
-        drop(done);
         Self::Open(reader, ending)
     }
+}
+
+/// What the host is told of the reading: that it went well, as soon as it asks.
+fn consumed() -> FutureReader<Result<(), ErrorCode>> {
+    let (_, consumed) = wit_future::new(|| Ok(()));
+    consumed
 }

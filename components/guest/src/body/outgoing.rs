@@ -48,7 +48,6 @@ impl Body {
 
 fn whole(bytes: Bytes) -> Outgoing {
     let (end, trailers) = wit_future::new(|| Ok(None));
-    drop(end);
     if bytes.is_empty() {
         return Outgoing { length: Some(0), contents: None, trailers };
     }
@@ -57,6 +56,8 @@ fn whole(bytes: Bytes) -> Outgoing {
     wit_bindgen::spawn_local(async move {
         // The client having left is no fault of the body.
         let _ = writer.write_all(bytes.into()).await;
+        // Behind the body, which is when the host asks for it.
+        drop(end);
     });
     Outgoing { length, contents: Some(reader), trailers }
 }

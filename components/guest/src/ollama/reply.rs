@@ -18,7 +18,7 @@ type Next<T> = Pin<Box<dyn Future<Output = (StreamReader<T>, Vec<T>, bool)> + Se
 type End<S> = Pin<Box<dyn Future<Output = Result<S, Error>> + Send>>;
 
 /// Items that come while the server makes them, and how they ended: a stream of `Result<T, Error>`, and
-/// [`Reply::next`] for those who need none. Dropped before its end, it stops the server.
+/// [`Reply::next`] where a stream is not needed. Dropped before its end, it stops the server.
 pub struct Reply<T: 'static, S: 'static> {
     ready: VecDeque<T>,
     /// Items that the next read is given room for: twice as many as came last.
@@ -46,7 +46,7 @@ impl<T: Send, S: Send> Reply<T, S> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await.transpose()
     }
 
-    /// All items that are there, at least one; none behind the last of a complete answer. For who passes them on: what
+    /// All items that are there, at least one; none behind the last of a complete answer. To pass them on: what
     /// is ready goes out together, and none waits for another.
     ///
     /// # Errors

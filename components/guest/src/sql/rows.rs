@@ -17,7 +17,7 @@ type Done = FutureReader<Result<u64, types::Error>>;
 type Next = Pin<Box<dyn Future<Output = (Batches, Option<Vec<Vec<Value>>>)> + Send>>;
 type End = Pin<Box<dyn Future<Output = Result<u64, types::Error>> + Send>>;
 
-/// The rows of a statement, each read into a `T`: a stream, and [`Rows::next`] for those who need none.
+/// The rows of a statement, each read into a `T`: a stream, and [`Rows::next`] where a stream is not needed.
 pub struct Rows<T> {
     columns: Arc<[Column]>,
     batch: vec::IntoIter<Vec<Value>>,

@@ -215,16 +215,24 @@ impl Client {
         request: Request<Body>,
         caller: RequestContext,
     ) -> Result<Response<Body>, Error> {
-        let (mut parts, body) = request.into_parts();
-        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        let (method, path) = (request.method().as_str(), request.uri().path());
         self.options.forward.check(method, path).map_err(error::forbidden)?;
+        let mut call = ClientCall::begin(&caller, &request);
+        let (mut parts, body) = request.into_parts();
         // Nothing is read of its body meanwhile.
-        let permit = self.admit(0, &caller).await?;
+        let permit = self.admit(0, &caller).await;
+        let permit = permit.inspect_err(|error| {
+            // What is not wanted any more has not failed.
+            if !matches!(error, Error::Cancelled) {
+                call.refused(
+                    "the model server has too many calls, or could not be reached just now",
+                );
+            }
+        })?;
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);
         let passed = PassedCall::of(&caller, &parts.method, parts.uri.path());
         let request = Request::from_parts(parts, body);
-        let mut call = ClientCall::begin(&caller, &request);
         let answer = self.transport.send(request, caller.clone());
         let response = tokio::select! {
             biased;

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use crate::body::Body;
+use crate::body::{Body, Held as _};
 use crate::context::RequestContext;
 use crate::outgoing::seen::ClientCall;
 use wasm_host_limits::telemetry::{ANSWER_END_BYTES, TEXT_BYTES};
@@ -201,7 +201,10 @@ impl http_body::Body for Watched {
             Poll::Ready(Some(Ok(frame))) => {
                 this.passes(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
             }
-            Poll::Ready(Some(Err(_))) => this.tell("interrupted"),
+            Poll::Ready(Some(Err(why))) => {
+                this.call.broke(why);
+                this.tell("interrupted");
+            }
             Poll::Ready(None) => this.tell(""),
             Poll::Pending => {}
         }

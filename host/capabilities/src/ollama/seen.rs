@@ -15,6 +15,9 @@ use wasm_host_telemetry::metrics::Instrument;
 use wasm_host_telemetry::span::Kind;
 use wasm_host_telemetry::trace::ActiveSpan;
 
+/// Of the role of a message. Roles are single words.
+const ROLE_BYTES: usize = 64;
+
 /// A call under way.
 pub(super) struct ModelCall {
     span: ActiveSpan,
@@ -77,9 +80,9 @@ impl ModelCall {
     fn asked<'m>(&mut self, messages: impl Iterator<Item = (&'m str, &'m str)>) {
         let mut left = MESSAGE_BYTES;
         let messages = messages.map_while(|(role, content)| {
-            let shown = content.get(..content.floor_char_boundary(left))?;
-            left -= shown.len();
-            Some(message(role, shown))
+            let shown = fitting(role, content, left)?;
+            left = left.saturating_sub(shown.len() + 1);
+            Some(shown)
         });
         self.span.set(names::AI_INPUT, json::array(&messages.collect::<Vec<_>>()));
     }
@@ -123,7 +126,8 @@ impl ModelCall {
 
     fn end(&mut self, kind: &str) {
         if let Some(said) = self.said.take() {
-            self.span.set(names::AI_OUTPUT, json::array(&[message("assistant", &said)]));
+            let said: Vec<_> = fitting("assistant", &said, MESSAGE_BYTES).into_iter().collect();
+            self.span.set(names::AI_OUTPUT, json::array(&said));
         }
         self.measure(&MODEL_DURATION, Some(kind), self.span.elapsed().as_secs_f64());
         if let Some(first) = self.first {
@@ -138,6 +142,28 @@ impl ModelCall {
         let labels = [&*served.service, self.operation, &*self.model, last.unwrap_or_default()];
         let labels = labels.get(..instrument.labels.len()).unwrap_or(&labels);
         self.caller.trace().measure_call(instrument, labels, value);
+    }
+}
+
+/// As much of a message as so many bytes of JSON have room for. None: nothing of it.
+fn fitting(role: &str, content: &str, room: usize) -> Option<String> {
+    let role = role.get(..role.floor_char_boundary(ROLE_BYTES))?;
+    let mut left = room.checked_sub(message(role, "").len())?;
+    let mut cut = 0;
+    for (at, character) in content.char_indices() {
+        let Some(rest) = left.checked_sub(escaped(character)) else { break };
+        (left, cut) = (rest, at + character.len_utf8());
+    }
+    let shown = content.get(..cut).filter(|shown| content.is_empty() || !shown.is_empty())?;
+    Some(message(role, shown))
+}
+
+/// The most that a character takes in a text of JSON.
+fn escaped(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => character.len_utf8(),
     }
 }
 
@@ -192,4 +218,53 @@ impl Noticed for Progress {
 
 impl Noticed for () {
     fn notice(&self, _: &mut ModelCall) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Seen;
+    use wasm_host_telemetry::span::Value;
+
+    /// What is kept of what was asked and said.
+    fn kept(messages: &[(&str, &str)], said: &str) -> [Vec<serde_json::Value>; 2] {
+        let seen = Seen::new(true);
+        let caller = seen.request(0);
+        let mut call = ModelCall::begin(&caller, "chat", "m");
+        call.asked(messages.iter().copied());
+        call.piece(said);
+        call.ended(&Ok(()));
+        drop(caller);
+        let (attributes, why) = seen.collected.call();
+        assert_eq!(why, None);
+        [names::AI_INPUT, names::AI_OUTPUT].map(|name| {
+            let found = attributes.iter().find(|(known, _)| known == name);
+            let Some((_, Value::Text(text))) = found else { panic!("no {name}") };
+            assert!(text.len() <= MESSAGE_BYTES + 2, "{name} has {}", text.len());
+            serde_json::from_str(text).unwrap()
+        })
+    }
+
+    #[test]
+    fn messages_are_kept_up_to_their_bound_whatever_is_in_them() {
+        let [asked, said] = kept(&[("system", ""), ("user", "a \"b\"\n")], "c");
+        assert_eq!(asked[0]["role"], "system");
+        assert_eq!(asked[1]["parts"][0]["content"], "a \"b\"\n");
+        assert_eq!(said[0]["parts"][0]["content"], "c");
+
+        // Each of these is more in JSON than the trace has room for.
+        let controls = "\u{1}".repeat(MESSAGE_BYTES);
+        let [asked, said] = kept(&[("user", &controls), ("user", "late")], &controls);
+        for shown in [&asked, &said] {
+            assert_eq!(shown.len(), 1);
+            let content = shown[0]["parts"][0]["content"].as_str().unwrap();
+            assert!(content.len() > MESSAGE_BYTES / 8, "{}", content.len());
+        }
+        let many = vec![("user", "a"); 100_000];
+        let [asked, _] = kept(&many, "");
+        assert!((100..1000).contains(&asked.len()), "{}", asked.len());
+        let role = "r".repeat(MESSAGE_BYTES);
+        let [asked, _] = kept(&[(&role, "a")], "");
+        assert_eq!(asked[0]["role"].as_str().unwrap().len(), ROLE_BYTES);
+    }
 }

@@ -23,7 +23,7 @@ use super::target::{Host, Target};
 use super::{HttpRequest, HttpResponse, SendFuture};
 use crate::body::guard;
 use crate::breaker::Breaker;
-use crate::context::RequestContext;
+use crate::context::{About, RequestContext};
 use crate::outgoing::seen::ClientCall;
 use wasm_host_limits as limits;
 use wasm_host_limits::outgoing::HOSTS;
@@ -102,17 +102,23 @@ impl Outbound {
             self.refuse(caller, &target, &target);
             return Err(Error::HttpRequestDenied);
         }
+        let mut call = ClientCall::begin(caller, &request);
         if usize::from(caller.hops()) >= limits::HOP_LIMIT {
+            call.refused("its request has passed too many services");
             return Err(Error::LoopDetected);
         }
-        let permit =
-            self.calls.clone().try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
+        let permit = self.calls.clone().try_acquire_owned().map_err(|_| {
+            call.refused("too many calls of this service are under way");
+            Error::ConnectionLimitReached
+        })?;
         let breaker = self.breaker(&target);
-        let pass = breaker.map(|breaker| breaker.admit()).transpose();
-        let pass = pass.map_err(|_| Error::DestinationUnavailable)?;
+        let pass = breaker.map(|breaker| breaker.admit()).transpose().map_err(|_| {
+            call.refused("the host could not be reached just now");
+            Error::DestinationUnavailable
+        })?;
         let bounds = Bounds::new(&self.config, request.extensions().get());
-        let mut request = exchange::prepare(request, &target, caller.hops())?;
-        let mut call = ClientCall::begin(caller, &request);
+        let prepared = exchange::prepare(request, &target, caller.hops());
+        let mut request = prepared.inspect_err(|error| call.refused(&format!("{error:?}")))?;
         if let Some(context) = caller.trace().context_of_call(&call.span) {
             context.tell(request.headers_mut());
         }
@@ -167,9 +173,13 @@ impl Outbound {
             Host::Address(address) if named != target => format!(", which is at {address}"),
             _ => String::new(),
         };
+        let About { request, trace_id, span_id, service_version } = caller.about();
         tracing::warn!(
             service = %self.service,
-            request = caller.id(),
+            request,
+            trace_id,
+            span_id,
+            service_version,
             "refused a request to \"{target}\"{place}: add \"{named}\" to outbound = [...] under \
              [service.{}] to allow it",
             self.service

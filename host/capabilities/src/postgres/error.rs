@@ -12,7 +12,7 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use super::backend::{Error, SqlError};
 use super::pooled::Unusable;
-use crate::context::RequestContext;
+use crate::context::{About, RequestContext};
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::allocations::{Exceeded, within};
 
@@ -39,9 +39,18 @@ pub(super) fn of_statement(
             Err(_) => Error::Unavailable("the database failed in an unknown way".to_string()),
         },
         error => {
-            let (service, request, trace_id) = whose(caller);
+            let (service, about) = whose(caller);
+            let About { request, trace_id, span_id, service_version } = about;
             let error = kind(&error);
-            tracing::warn!(service, request, trace_id, error, "lost a database connection");
+            tracing::warn!(
+                service,
+                request,
+                trace_id,
+                span_id,
+                service_version,
+                error,
+                "lost a database connection"
+            );
             Error::Unavailable("the connection to the database was lost".to_string())
         }
     }
@@ -52,11 +61,9 @@ pub(super) fn given_up() -> Error {
     Error::Unavailable("the database server cannot be reached, and is tried again soon".to_string())
 }
 
-/// For lines of the log that are said on behalf of a request: its service, its id, and its trace, which is none for what
-/// the host asks itself.
-fn whose(caller: &RequestContext) -> (Option<&str>, &str, u128) {
-    let service = caller.served().map(|served| &*served.service);
-    (service, caller.id(), caller.trace().id().0)
+/// For lines of the log that are said on behalf of a request: its service, and what they say of it.
+fn whose(caller: &RequestContext) -> (Option<&str>, About<'_>) {
+    (caller.served().map(|served| &*served.service), caller.about())
 }
 
 /// An error of connecting. `news`: for which request, if the last attempt succeeded: a server that is down is not
@@ -68,12 +75,15 @@ pub(super) fn of_connect(
 ) -> Error {
     let code = code(error);
     if let Some(caller) = news {
-        let (service, request, trace_id) = whose(caller);
+        let (service, about) = whose(caller);
+        let About { request, trace_id, span_id, service_version } = about;
         let (error, sqlstate) = (kind(error), code);
         tracing::warn!(
             service,
             request,
             trace_id,
+            span_id,
+            service_version,
             database,
             error,
             sqlstate,
@@ -107,8 +117,9 @@ pub(super) fn of_unusable(
         ),
     };
     if let Some(caller) = news {
-        let (service, request, trace_id) = whose(caller);
-        tracing::warn!(service, request, trace_id, database, "{text}");
+        let (service, about) = whose(caller);
+        let About { request, trace_id, span_id, service_version } = about;
+        tracing::warn!(service, request, trace_id, span_id, service_version, database, "{text}");
     }
     Error::Unavailable(text)
 }

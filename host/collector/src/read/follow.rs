@@ -1,6 +1,6 @@
 //! A list that goes on: what is new in it, as it is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -54,16 +54,20 @@ pub struct Follow<L> {
     next: u64,
     /// Rows that were left out since something was told.
     missed: u64,
-    /// The file that is written, and how many of its rows had grown.
-    grown: (u64, u64),
+    /// How many rows of each file had grown.
+    grown: HashMap<u64, u64>,
+    /// Rows that have grown and are still to be told again.
+    again: BTreeSet<u64>,
 }
 
 impl<L: List> Follow<L> {
     /// What comes after the items that a page begins with.
     pub(crate) fn new(reader: Reader, list: L, written: watch::Receiver<()>, next: u64) -> Self {
-        let mut follow = Self { reader, list, written, next, missed: 0, grown: (0, 0) };
+        let (grown, again) = Default::default();
+        let mut follow = Self { reader, list, written, next, missed: 0, grown, again };
         // What grew until now is in the page that is told first.
-        follow.grown();
+        follow.look();
+        follow.again.clear();
         follow
     }
 
@@ -98,24 +102,33 @@ impl<L: List> Follow<L> {
 
     /// What was told, or looked at, and has grown: as it is now, where it is of the list now.
     async fn again(&mut self) -> Result<Vec<L::Item>, ReadError> {
+        self.look();
         let mut all = Vec::new();
-        for id in self.grown() {
+        for id in &self.again {
             let range = Range::After(id.saturating_sub(1));
             let (found, _) = self.list.items(&self.reader, range, 1).await?;
-            all.extend(found.into_iter().filter(|item| L::id(item) == id));
+            all.extend(found.into_iter().filter(|item| L::id(item) == *id));
         }
+        // Only now: a question that comes too late is asked again.
+        self.again.clear();
         Ok(all)
     }
 
-    /// Rows before the next one that have grown since this was asked.
-    fn grown(&mut self) -> BTreeSet<u64> {
-        let Some(newest) = self.reader.segments().into_iter().next() else {
-            return BTreeSet::new();
-        };
-        let after = if self.grown.0 == newest.number { self.grown.1 } else { 0 };
-        let (ids, count) = L::grown(&newest, after);
-        self.grown = (newest.number, count);
-        ids.into_iter().filter(|id| *id < self.next).collect()
+    /// Which rows before the next one have grown since this was asked, in the file that is written and in those that
+    /// were written until then.
+    fn look(&mut self) {
+        let files = self.reader.segments();
+        self.grown.retain(|number, _| files.iter().any(|file| file.number == *number));
+        for file in files {
+            let known = self.grown.entry(file.number).or_default();
+            let (ids, count) = L::grown(&file, *known);
+            *known = count;
+            self.again.extend(ids.into_iter().filter(|id| *id < self.next));
+        }
+        // The last ones, as of each file.
+        while self.again.len() > limits::FOLLOW_GROWN {
+            self.again.pop_first();
+        }
     }
 
     fn told(&mut self, items: Vec<L::Item>) -> Followed<L::Item> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::steps::Steps;
 pub(super) use self::stored::{Known, known};
-use self::stored::{busiest, points};
+use self::stored::{Labels, busiest, points};
 use self::sum::Sum;
 use super::ReadError;
 use crate::reader::Reader;
@@ -130,11 +130,20 @@ impl Reader {
         let busiest = busiest(&files, query, &steps, &turn).await?;
         let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
         let mut exemplars = Vec::new();
+        let mut everywhere: HashMap<&Labels, usize> = HashMap::new();
         for (segment, all) in &files {
             let group = |known: &Known| known.group(query).filter(|group| busiest.contains(group));
             let asked: HashMap<i64, String> =
                 all.iter().filter_map(|known| Some((known.id, group(known)?))).collect();
-            points(segment, &asked, &steps, &turn, &kind, bounds.len(), &mut sums).await?;
+            let numbers: HashMap<i64, usize> = all
+                .iter()
+                .map(|it| {
+                    let next = everywhere.len();
+                    (it.id, *everywhere.entry(&it.labels).or_insert(next))
+                })
+                .collect();
+            let figure = (&*kind, bounds.len());
+            points(segment, &asked, &numbers, &steps, &turn, figure, &mut sums).await?;
             let labels =
                 |id| all.iter().find(|known| known.id == id).map(|known| known.labels.clone());
             stored::exemplars(segment, &asked, &steps, &turn, |time, value, trace, id| {

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{LogItem, Statement, raw, span_id, unsigned};
-use wasm_host_limits::telemetry as limits;
+use crate::summary::STORED_AT_MOST;
 use wasm_host_telemetry::id::TraceId;
 
 #[derive(Clone, Debug, Serialize)]
@@ -75,7 +75,7 @@ pub(crate) fn spans(trace: TraceId) -> Statement {
         "select span, parent, name, kind, service, version, scope, start, duration, status, message, attributes, \
          events, links from spans where trace = (select id from traces where trace = ?) order by number limit ?",
     );
-    statement.bind(trace.0.to_be_bytes().to_vec()).bind(count(limits::STORED_SPANS));
+    statement.bind(trace.0.to_be_bytes().to_vec()).bind(count(STORED_AT_MOST));
     statement
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn span_ids(trace: TraceId) -> Statement {
     statement.push(
         "select span from spans where trace = (select id from traces where trace = ?) order by number limit ?",
     );
-    statement.bind(trace.0.to_be_bytes().to_vec()).bind(count(limits::STORED_SPANS));
+    statement.bind(trace.0.to_be_bytes().to_vec()).bind(count(STORED_AT_MOST));
     statement
 }
 

@@ -39,6 +39,8 @@ pub struct TraceItem {
     pub start: u64,
     pub duration: u64,
     pub name: String,
+    /// The path that was asked for, if its first span is a request and says it.
+    pub path: Option<String>,
     pub service: String,
     pub status: Option<i64>,
     /// Whether its first span failed.
@@ -61,6 +63,11 @@ pub struct TraceService {
 pub(crate) const SUMMARY: &str = "traces.id, traces.trace, traces.start, traces.ended, traces.name, traces.service, \
     traces.status, traces.error, traces.errors, traces.spans, traces.dropped, traces.route, traces.why, traces.root, \
     traces.root_start, traces.services, traces.words";
+
+/// The path that the first span of a trace asked for, which no column has. Few rows are shown, and each first span is
+/// found by what its summary says of it.
+const PATH: &str = "(select json_extract(s.attributes, '$.\"url.path\"') from spans s where s.trace = traces.id \
+    and s.start = traces.root_start and s.name = traces.name and s.service = traces.service limit 1)";
 
 pub(crate) fn summary(row: &SqliteRow) -> sqlx::Result<Summary> {
     let trace: Vec<u8> = row.try_get(1)?;
@@ -85,14 +92,17 @@ pub(crate) fn summary(row: &SqliteRow) -> sqlx::Result<Summary> {
         services: serde_json::from_str(&services)
             .map_err(|error| sqlx::Error::Decode(error.into()))?,
         words: row.try_get(16)?,
+        path: if row.len() > 17 { row.try_get(17)? } else { None },
     })
 }
 
 /// What a file has of these traces.
 pub(crate) fn summaries(traces: &[TraceId]) -> Statement {
     let mut statement = Statement::default();
-    statement
-        .push(&format!("select {SUMMARY} from traces where trace in ({})", marks(traces.len())));
+    statement.push(&format!(
+        "select {SUMMARY}, {PATH} from traces where trace in ({})",
+        marks(traces.len())
+    ));
     for trace in traces {
         statement.bind(trace.0.to_be_bytes().to_vec());
     }
@@ -108,6 +118,7 @@ impl From<Summary> for TraceItem {
             start: summary.start,
             duration: summary.ended.saturating_sub(summary.start),
             name: summary.name,
+            path: summary.path,
             service: summary.service,
             status: summary.status,
             error: summary.error,
@@ -144,7 +155,7 @@ pub(crate) fn statement(
 ) -> Option<Statement> {
     let mut statement = Statement::default();
     let (compares, order) = (range.compares(), range.order());
-    statement.push(&format!("select {SUMMARY} from traces where id in (select t.id from "));
+    statement.push(&format!("select {SUMMARY}, {PATH} from traces where id in (select t.id from "));
     // The place of the row that the list goes by.
     let place = match (&query.search, &query.service) {
         (Some(search), service) if way == Way::Index => {

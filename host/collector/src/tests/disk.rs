@@ -9,6 +9,7 @@ use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::Collector as _;
 use wasm_host_telemetry::id::TraceId;
 
+use crate::age::Steady;
 use crate::testing::{self, batch, line};
 use crate::{Bounds, Dropped, LogQuery, Reader, TraceQuery};
 
@@ -120,6 +121,34 @@ async fn what_is_too_old_goes() {
     let (_sender, _pipeline, reader) = testing::start(state.path());
     reader.flush().await.unwrap();
     assert_eq!(files(state.path(), ".sqlite")[0], all[1]);
+}
+
+// Fault (Telemetry): a clock that is set forward by more than telemetry is kept | goes by the time that has passed since its start | - | nothing
+#[tokio::test]
+async fn a_clock_that_is_set_forward_makes_nothing_old() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, pipeline, reader) = testing::start(state.path());
+    fill(&sender, &reader, 0, 5).await;
+    pipeline.stop().await;
+    let all = files(state.path(), ".sqlite");
+    // Two hours ago is when the host has started, and when these were written; of that, nothing has passed for it.
+    let ago = std::time::SystemTime::now() - Duration::from_secs(7200);
+    for path in &all {
+        fs::File::options().write(true).open(path).unwrap().set_modified(ago).unwrap();
+    }
+    let folder = state.path().join("telemetry");
+    for (clock, left) in [(Steady::at(ago), all.len()), (Steady::new(), 1)] {
+        let mut store =
+            crate::store::Store::new(folder.clone(), testing::SMALL, Default::default());
+        store.clock = clock;
+        store.current().await.unwrap();
+        store.tend().await;
+        assert_eq!(files(state.path(), ".sqlite").len(), left);
+        store.close().await;
+        // It was opened to be written.
+        let newest = all.last().unwrap();
+        fs::File::options().write(true).open(newest).unwrap().set_modified(ago).unwrap();
+    }
 }
 
 #[tokio::test]

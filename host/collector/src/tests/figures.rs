@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use wasm_host_telemetry::Collector as _;
 use wasm_host_telemetry::clock;
 use wasm_host_telemetry::id::TraceId;
 use wasm_host_telemetry::metrics::{Exemplar, Figure, Instrument, Kind, Meters, Point, Reading};
@@ -133,6 +134,69 @@ async fn figures_are_asked_about_over_time_by_what_they_are_measured_by() {
 }
 
 #[tokio::test]
+async fn a_gauge_is_what_it_was_whatever_files_it_is_in() {
+    let state = tempfile::tempdir().unwrap();
+    let meters = Arc::new(Meters::default());
+    meters.record(&LEVEL, &["a"], 100.0, None);
+    meters.record(&LEVEL, &["b"], 20.0, None);
+    let source = Box::new(move || meters.read());
+    let (sender, _pipeline, reader) = testing::start_reading(state.path(), testing::SMALL, source);
+    let text = "x".repeat(1000);
+    for _ in 0..3 {
+        reader.flush_figures().await.unwrap();
+        for number in 0..3 * 1024 {
+            sender.log(testing::line(&text));
+            if number % 256 == 0 {
+                reader.flush().await.unwrap();
+            }
+        }
+        reader.flush().await.unwrap();
+    }
+    assert!(reader.segments().len() >= 3);
+    let by = SeriesQuery { by: Some("service".into()), ..last_minutes() };
+    for (query, expected) in [(last_minutes(), vec![120.0]), (by, vec![100.0, 20.0])] {
+        let level = reader.series("level", &query).await.unwrap().unwrap();
+        assert_eq!(level.series.len(), expected.len());
+        for (series, expected) in level.series.iter().zip(expected) {
+            let SeriesPoints::Numbers(points) = &series.points else { panic!() };
+            assert!(!points.is_empty());
+            for (_, value) in points {
+                assert!((value - expected).abs() < 1e-9, "{points:?}");
+            }
+        }
+    }
+}
+
+// Fault (Telemetry): figures that cannot be stored | stores what they counted with the next ones | - | gauges of that time
+#[tokio::test]
+async fn what_figures_counted_while_nothing_could_be_written_is_not_lost() {
+    let state = tempfile::tempdir().unwrap();
+    let folder = state.path().join("telemetry");
+    std::fs::write(&folder, "in the way").unwrap();
+    let (meters, _pipeline, reader) = start(state.path());
+    for _ in 0..5 {
+        meters.lock().record(&COUNT, &["a"], 1.0, None);
+        meters.lock().record(&TIMES, &["a", "200"], 0.5, None);
+    }
+    reader.flush_figures().await.unwrap();
+    std::fs::remove_file(&folder).unwrap();
+    // It is tried again after a moment, which only what is stored tells.
+    let stored = async {
+        while reader.series("count", &last_minutes()).await.unwrap().is_none() {
+            reader.flush_figures().await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), stored).await.expect("tried again");
+    reader.flush_figures().await.unwrap();
+    for name in ["count", "times"] {
+        let query = last_minutes();
+        let series = reader.series(name, &query).await.unwrap().unwrap();
+        assert_all(&series, 0, &query, 5.0);
+    }
+}
+
+#[tokio::test]
 async fn the_last_minute_is_known_without_the_store() {
     let state = tempfile::tempdir().unwrap();
     let (meters, _pipeline, reader) = start(state.path());
@@ -159,6 +223,25 @@ async fn the_last_minute_is_known_without_the_store() {
     assert_eq!((failed.errors, failed.rate > 0.0), (0.0, true));
     assert_eq!(reader.recent("times", &[("service", "c")]), crate::Recent::default());
     assert_eq!(reader.recent("nothing", &[]), crate::Recent::default());
+}
+
+#[tokio::test]
+async fn series_that_go_and_come_back_are_no_fall() {
+    let state = tempfile::tempdir().unwrap();
+    let (meters, _pipeline, reader) = start(state.path());
+    for _ in 0..1000 {
+        meters.lock().record(&TIMES, &["a", "200"], 0.5, None);
+    }
+    meters.lock().record(&COUNT, &["a"], 5.0, None);
+    reader.flush_figures().await.unwrap();
+    *meters.lock() = Meters::default();
+    meters.lock().record(&TIMES, &["a", "404"], 0.5, None);
+    reader.flush_figures().await.unwrap();
+    meters.lock().record(&COUNT, &["a"], 3.0, None);
+    reader.flush_figures().await.unwrap();
+    let query = last_minutes();
+    let series = reader.series("count", &query).await.unwrap().unwrap();
+    assert_all(&series, 0, &query, 8.0);
 }
 
 #[tokio::test]

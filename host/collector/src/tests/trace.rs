@@ -21,6 +21,7 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
     first.kind = Kind::Server;
     first.attributes = vec![
         ("http.response.status_code".into(), Value::Integer(502)),
+        ("url.path".into(), "/weather/nope".into()),
         ("wasm_host.service.version".into(), "v1".into()),
     ];
     second.status = Status::Error("timeout".into());
@@ -51,7 +52,7 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
         {"span": "0000000000000001", "parent": "0000000000000063", "name": "GET /weather", "kind": "server",
             "service": "a", "version": "v1", "scope": "wasm-host", "start": 1_000_001, "duration": 100,
             "status": "unset", "message": null, "attributes": {"http.response.status_code": 502,
-            "wasm_host.service.version": "v1"}, "events": [], "links": []},
+            "url.path": "/weather/nope", "wasm_host.service.version": "v1"}, "events": [], "links": []},
         {"span": "0000000000000002", "parent": "0000000000000001", "name": "SELECT", "kind": "internal",
             "service": "a", "version": null, "scope": "wasm-host", "start": 1_000_002, "duration": 100,
             "status": "error", "message": "timeout", "attributes": {"share": 0.5, "wasm_host.canary": true},
@@ -62,8 +63,8 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
     assert_eq!(
         serde_json::to_value(&page).unwrap(),
         serde_json::json!({"next": null, "items": [{
-        "trace": id, "start": 1_000_001, "duration": 101, "name": "GET /weather", "service": "a", "status": 502,
-        "error": false, "spans": 2, "errors": 1, "services": [{"service": "a", "spans": 2, "errors": 1}],
+        "trace": id, "start": 1_000_001, "duration": 101, "name": "GET /weather", "path": "/weather/nope", "service": "a",
+        "status": 502, "error": false, "spans": 2, "errors": 1, "services": [{"service": "a", "spans": 2, "errors": 1}],
         "why": "slow"}]})
     );
     assert!(reader.trace(TraceId(1)).await.unwrap().is_none());
@@ -136,6 +137,42 @@ async fn spans_of_one_trace_beyond_the_bound_are_counted() {
     assert_eq!((detail.spans.len(), detail.dropped), (bound, bound as u64 / 2));
 }
 
+// Fault (Telemetry): a request that fails in a trace of more requests than are kept of one | keeps it all the same, and counts all that failed | its answer | of the others, spans beyond the bound
+#[tokio::test]
+async fn what_failed_is_kept_and_counted_beyond_the_bound_of_its_trace() {
+    use wasm_host_limits::telemetry::{STORED_IMPORTANT_SPANS, STORED_SPANS};
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    let good = (1..=STORED_SPANS as u64 + 6).map(|id| span(1, id, Some(1 << 40), "good"));
+    sender.batch(Batch { spans: good.collect(), why: Kept::Sampled, dropped: 0 });
+    reader.flush().await.unwrap();
+    let fails = |id: u64| {
+        let mut failed = span(1, id, Some(1 << 40), "failed");
+        (failed.status, failed.service) = (Status::Error("trap".into()), "b".into());
+        sender.batch(Batch { spans: vec![failed], why: Kept::Error, dropped: 0 });
+    };
+    fails(1 << 41);
+    reader.flush().await.unwrap();
+    let item = async || reader.traces(&TraceQuery::default()).await.unwrap().items.remove(0);
+    let told = item().await;
+    assert_eq!((told.why.as_str(), told.errors, told.spans), ("error", 1, STORED_SPANS as u64 + 1));
+    let detail = reader.trace(TraceId(1)).await.unwrap().unwrap();
+    assert_eq!(detail.dropped, 6);
+    assert!(detail.spans.iter().any(|span| span.name == "failed"));
+    // These are bounded, too, and those beyond it are counted.
+    let many = STORED_IMPORTANT_SPANS as u64 + 10;
+    (1..many).for_each(|number| fails((1 << 41) + number));
+    // All that is known of this one is that something of it failed.
+    let rest = vec![span(1, 1 << 42, Some(1 << 40), "rest")];
+    sender.batch(Batch { spans: rest, why: Kept::Error, dropped: 3 });
+    reader.flush().await.unwrap();
+    let told = item().await;
+    let most = (STORED_SPANS + STORED_IMPORTANT_SPANS) as u64;
+    assert_eq!((told.errors, told.spans), (many + 1, most));
+    let of_service = told.services.iter().find(|it| it.service == "b").unwrap();
+    assert_eq!((of_service.spans, of_service.errors), (STORED_IMPORTANT_SPANS as u64, many));
+}
+
 // Fault (Telemetry): a reader that follows a list too slowly | goes on near its end, says how many it left out | - | nothing: they can be asked for
 #[tokio::test]
 async fn what_follows_gets_what_comes_and_is_told_what_it_missed() {
@@ -165,4 +202,27 @@ async fn what_follows_gets_what_comes_and_is_told_what_it_missed() {
     assert!(items.is_empty());
     sender.batch(batch(1, &[("new", None)]));
     assert_eq!(follow.next(patience).await.unwrap().items[0].name, "new");
+}
+
+#[tokio::test]
+async fn what_grew_before_the_store_went_on_to_another_file_is_told_all_the_same() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    sender.batch(batch(1, &[("server", Some(50))]));
+    reader.flush().await.unwrap();
+    let (items, mut follow) = reader.follow_traces(TraceQuery::default()).await.unwrap();
+    assert_eq!(items.len(), 1);
+    let mut more = batch(1, &[("late", Some(1))]);
+    more.spans[0].id = SpanId(2);
+    sender.batch(more);
+    reader.flush().await.unwrap();
+    let text = "x".repeat(1000);
+    let files = reader.segments().len();
+    while reader.segments().len() == files {
+        (0..256).for_each(|_| sender.log(line(&text)));
+        reader.flush().await.unwrap();
+    }
+    let told = follow.next(std::time::Duration::ZERO).await.unwrap().items;
+    assert_eq!(told.iter().map(|item| item.spans).collect::<Vec<_>>(), [2]);
+    assert!(follow.next(std::time::Duration::ZERO).await.unwrap().items.is_empty());
 }

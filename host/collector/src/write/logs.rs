@@ -90,7 +90,10 @@ fn indexed(record: &LogRecord) -> String {
         }
     };
     add(&record.message);
-    for (_, value) in &record.fields {
+    let is_own = record.source != Source::Outside;
+    // A version is asked for by itself.
+    let said = record.fields.iter().filter(|(name, _)| !(is_own && name == names::VERSION));
+    for (_, value) in said {
         match value {
             Value::Text(value) => add(value),
             Value::Integer(number) => add(&number.to_string()),

@@ -8,7 +8,6 @@ use super::{
     Knob, Object, container_security, object, pod_security, quantity, seconds, secret_variable,
     selector, service_port,
 };
-use crate::plan::tls_secret;
 use crate::{Plan, image, within};
 
 /// The figure of the host that says how many requests wait, as `/metrics` calls it.
@@ -113,7 +112,7 @@ fn pod(plan: &Plan) -> Value {
         }),
     ];
     if plan.tls.is_some() {
-        let secret = json!({ "secretName": tls_secret(&plan.name) });
+        let secret = json!({ "secretName": plan.tls_secret() });
         volumes.push(json!({ "name": "tls", "secret": secret }));
     }
     json!({

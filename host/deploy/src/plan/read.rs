@@ -191,7 +191,7 @@ fn has_privileged_port(config: &Config) -> bool {
 }
 
 /// The Secret with certificate and key, in a form that all of Kubernetes knows.
-pub(crate) fn tls_secret(application: &str) -> String {
+pub(super) fn tls_secret(application: &str) -> String {
     format!("{application}-tls")
 }
 

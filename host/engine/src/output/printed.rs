@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{LogAttribution, LogRate};
-use wasm_host_capabilities::context::RequestContext;
+use wasm_host_capabilities::context::{About, RequestContext};
 use wasm_host_limits as limits;
 
 /// What the log calls an output.
@@ -109,9 +109,11 @@ impl Printed {
         let text = text.trim_end();
         match &line.by {
             Some(by) => {
-                let (trace_id, span_id) = (by.trace().id().0, by.trace().span_id().0);
-                let request = by.id();
-                tracing::info!(target: "guest", %service, %stream, request, trace_id, span_id, "{text}");
+                let About { request, trace_id, span_id, service_version } = by.about();
+                tracing::info!(
+                    target: "guest",
+                    %service, %stream, request, trace_id, span_id, service_version, "{text}"
+                );
             }
             None => tracing::info!(target: "guest", %service, %stream, "{text}"),
         }

@@ -259,15 +259,27 @@ impl InstanceState {
 
     /// End every request that is still waited for, in a way that shows. Returns how many there were.
     pub(super) fn cut(&self) -> usize {
-        let cut = self.end_all(RequestStatus::Cut);
+        let cut = self.end_all(RequestStatus::Cut, None);
         self.wake();
         cut
     }
 
-    /// End all requests in a way that shows, as the instance ends.
-    pub(super) fn end_all(&self, status: RequestStatus) -> usize {
+    /// End all requests in a way that shows, as the instance ends, and have them know why.
+    pub(super) fn end_all(&self, status: RequestStatus, cause: Option<&Arc<str>>) -> usize {
         let entries = self.entries.lock();
+        for entry in entries.iter().filter(|entry| entry.request.is_live()) {
+            // The first is what ended it.
+            let _ = cause.map(|cause| entry.request.cause.set(cause.clone()));
+        }
         entries.iter().filter(|entry| entry.request.end_as(status)).count()
+    }
+
+    /// The request of an instance that has one, and how many it has that are not finished.
+    pub(super) fn only_request(&self) -> (Option<RequestContext>, usize) {
+        let entries = self.entries.lock();
+        let there = entries.iter().map(|entry| &entry.request.context);
+        let there: Vec<_> = there.filter(|request| !request.is_finished()).collect();
+        (there.first().filter(|_| there.len() == 1).map(|only| (*only).clone()), there.len())
     }
 
     pub(super) fn wake(&self) {
@@ -326,6 +338,8 @@ pub struct RequestState {
     instance: OnceLock<Weak<InstanceState>>,
     /// Of its instance's work, if that began with nothing else.
     share: OnceLock<Share>,
+    /// Why its instance ended before it did.
+    cause: OnceLock<Arc<str>>,
     /// The piece of the body that its reader waits for, counted from 1; 0 while it does not wait.
     waiting: AtomicU32,
     reader: AtomicWaker,
@@ -358,6 +372,7 @@ impl RequestState {
             status: AtomicU8::new(RequestStatus::Live as u8),
             instance: OnceLock::new(),
             share: OnceLock::new(),
+            cause: OnceLock::new(),
             waiting: AtomicU32::new(0),
             reader: AtomicWaker::new(),
             returned: AtomicBool::new(false),
@@ -390,6 +405,11 @@ impl RequestState {
     /// The time that its version had left is over. Whether it had not ended before.
     pub(super) fn cut(&self) -> bool {
         self.end_as(RequestStatus::Cut)
+    }
+
+    /// Why its instance ended before it did, if that is known.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.get().map(|cause| &**cause)
     }
 
     /// Whether it was ended because the time that its version had left was over.

@@ -92,21 +92,25 @@ pub(super) fn has_key<B>(
     token: &Token,
     intake: &Intake,
 ) -> Result<(), Failure> {
+    const HOW: &str =
+        "`authorization: Bearer KEY`, in OTEL_EXPORTER_OTLP_HEADERS as authorization=Bearer%20KEY";
     let why = match given(request.headers()) {
         Some(given) if intake.is_key(given) || token.is(given) => return Ok(()),
         Some(_) if !intake.has_key() => {
-            "No key lets telemetry in here, as the application file has none"
+            let why = "No key lets telemetry in here, as the application file has none: add intake-key = \"${OTLP_KEY}\" \
+                under [telemetry], and send that as";
+            return Err(Failure::new(Kind::Unauthorised, format!("{why} {HOW}.")));
         }
         Some(_) => "This is not the key for telemetry",
         None => "There is no key, or not as `Bearer`",
     };
-    Err(Failure::new(
-        Kind::Unauthorised,
-        format!(
-            "{why}: send `authorization: Bearer KEY`, in OTEL_EXPORTER_OTLP_HEADERS as authorization=Bearer%20KEY, \
-             with the key that the application file has: intake-key = \"${{OTLP_KEY}}\" under [telemetry]."
-        ),
-    ))
+    let key = match intake.has_key() {
+        true => "with the key that the application file has, intake-key of [telemetry]",
+        false => {
+            "with a key that the application file has: intake-key = \"${OTLP_KEY}\" under [telemetry]"
+        }
+    };
+    Err(Failure::new(Kind::Unauthorised, format!("{why}: send {HOW}, {key}.")))
 }
 
 fn given(headers: &HeaderMap) -> Option<&str> {

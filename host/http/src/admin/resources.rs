@@ -49,6 +49,15 @@ pub struct ServiceResource {
     pub grants: Vec<String>,
 }
 
+/// How a backend that a service is granted was last seen to be.
+#[derive(Debug, Serialize)]
+pub struct GrantState {
+    pub grant: String,
+    /// `up`, or `standing in` or `down` with the reason in `detail`. None: it is a service.
+    pub state: Option<String>,
+    pub detail: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 pub struct BackendResource {
     pub backend: String,
@@ -76,6 +85,8 @@ pub struct Described {
     pub service: ServiceResource,
     pub imports: Vec<String>,
     pub grants: Vec<String>,
+    /// The same grants with the state of each.
+    pub granted: Vec<GrantState>,
     pub limits: Vec<LimitInEffect>,
     pub environment: Vec<Variable>,
     pub health: Health,
@@ -137,5 +148,10 @@ pub struct RecentFailure {
     pub time: u64,
     pub trace: String,
     pub status: Option<u16>,
+    /// What it is called, such as `GET /weather`.
     pub message: String,
+    /// The path that was asked for.
+    pub path: Option<String>,
+    /// Why the service failed, as its span says it.
+    pub reason: Option<String>,
 }

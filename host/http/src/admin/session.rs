@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sha2::Sha256;
 
 use crate::control::Token;
+use crate::cookies;
 use wasm_host_limits::http::ADMIN_SESSION;
 use wasm_host_system::owned;
 
@@ -55,7 +56,8 @@ impl Sessions {
         };
         let key = key.with_context(|| format!("cannot use {}", path.display()))?;
         let name = format!(
-            "wasm-host-{}",
+            "{}{}",
+            cookies::PREFIX,
             hex::encode(sign(&key, "name", 0).get(..4).unwrap_or_default())
         );
         Ok(Self { key, name })
@@ -65,7 +67,8 @@ impl Sessions {
     pub(super) fn begin(&self, is_secure: bool) -> Option<HeaderValue> {
         let until = now() + ADMIN_SESSION.as_secs();
         let signed = hex::encode(sign(&self.key, "session", until));
-        let (prefix, secure) = if is_secure { ("__Host-", "; Secure") } else { ("", "") };
+        let (prefix, secure) =
+            if is_secure { (cookies::SECURE_PREFIX, "; Secure") } else { ("", "") };
         let (name, age) = (&self.name, ADMIN_SESSION.as_secs());
         let cookie = format!(
             "{prefix}{name}={until}-{signed}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}"
@@ -75,7 +78,8 @@ impl Sessions {
 
     /// A cookie that ends the session in a browser.
     pub(super) fn end(&self, is_secure: bool) -> Option<HeaderValue> {
-        let (prefix, secure) = if is_secure { ("__Host-", "; Secure") } else { ("", "") };
+        let (prefix, secure) =
+            if is_secure { (cookies::SECURE_PREFIX, "; Secure") } else { ("", "") };
         let name = &self.name;
         let cookie =
             format!("{prefix}{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict{secure}");
@@ -88,7 +92,8 @@ impl Sessions {
         let cookies = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
         let values = cookies.filter_map(|cookie| {
             let (name, value) = cookie.trim().split_once('=')?;
-            (name.strip_prefix("__Host-").unwrap_or(name) == self.name).then_some(value)
+            (name.strip_prefix(cookies::SECURE_PREFIX).unwrap_or(name) == self.name)
+                .then_some(value)
         });
         values.filter_map(|value| self.read(value)).next()
     }

@@ -12,6 +12,7 @@ use super::{By, Rules};
 use wasm_host_limits::intake as limits;
 use wasm_host_limits::telemetry::TEXT_BYTES;
 use wasm_host_telemetry::attributes as names;
+use wasm_host_telemetry::secrets::is_secret;
 use wasm_host_telemetry::span::{Attributes, Value};
 
 /// Families of names: headers and their like, parameters of statements, and parts of URLs that the host does not show
@@ -47,22 +48,6 @@ const URLS: [&str; 4] = ["url.full", "url.original", "http.url", "http.target"];
 /// Statements, in the same.
 const STATEMENTS: [&str; 2] = [names::DB_TEXT, "db.statement"];
 
-/// Words of names that say that the value is secret.
-const SECRET: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "secrets",
-    "authorization",
-    "credential",
-    "credentials",
-    "cookie",
-    "cookies",
-    "apikey",
-];
-
 pub(super) fn attributes(sent: Vec<KeyValue>, rules: &Rules) -> Attributes {
     let is_postgres = sent.iter().any(|pair| {
         let is_system = pair.key == names::DB_SYSTEM || pair.key == "db.system";
@@ -91,34 +76,6 @@ fn is_left_out(key: &str, rules: &Rules) -> bool {
     let is_own = key.starts_with(names::OWN) && (rules.by == By::Page || key == names::RECEIVED);
     let is_message = !rules.captures_messages && MESSAGES.iter().any(|name| key.starts_with(name));
     is_own || is_message || LEFT_OUT.iter().any(|family| key.starts_with(family)) || is_secret(key)
-}
-
-/// Whether a name says that its value is secret. Counts of tokens are not.
-fn is_secret(key: &str) -> bool {
-    let key = spaced(key).to_ascii_lowercase();
-    let words: Vec<&str> = key.split(['.', '_', '-', ' ', '/']).collect();
-    let is_key = |pair: &[&str]| matches!(pair, ["api" | "private" | "secret" | "access", "key"]);
-    words.iter().any(|word| SECRET.contains(word))
-        || words.windows(2).any(is_key)
-        || matches!(words.last(), Some(&"token"))
-}
-
-/// A name with its words apart that capitals alone tell apart, as in `clientSecret` and `XApiKey`.
-fn spaced(key: &str) -> String {
-    let mut spaced = String::with_capacity(key.len());
-    let mut before = ' ';
-    let mut characters = key.chars().peekable();
-    while let Some(character) = characters.next() {
-        let is_small_next = characters.peek().is_some_and(char::is_ascii_lowercase);
-        let is_after_small = before.is_ascii_lowercase() || before.is_ascii_digit();
-        let begins = is_after_small || (is_small_next && before.is_ascii_uppercase());
-        if character.is_ascii_uppercase() && begins {
-            spaced.push(' ');
-        }
-        spaced.push(character);
-        before = character;
-    }
-    spaced
 }
 
 /// An address without its query, and without user and password.
@@ -188,42 +145,6 @@ pub(super) fn name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_tell_what_is_secret_and_counts_of_tokens_are_not() {
-        for key in [
-            "password",
-            "user.password",
-            "db_passwd",
-            "http.cookie",
-            "Authorization",
-            "aws.secret_access_key",
-            "x-api-key",
-            "session.token",
-            "client_secret",
-            "clientSecret",
-            "accessToken",
-            "userPassword",
-            "app.sessionToken",
-            "privateKey",
-            "oauth2Token",
-            "XApiKey",
-            "APIKey",
-        ] {
-            assert!(is_secret(key), "{key}");
-        }
-        for key in [
-            "gen_ai.usage.input_tokens",
-            "maxTokens",
-            "tokenType",
-            "token.type",
-            "key",
-            "messaging.kafka.key",
-            "path",
-        ] {
-            assert!(!is_secret(key), "{key}");
-        }
-    }
 
     #[test]
     fn addresses_are_shown_without_query_and_password() {

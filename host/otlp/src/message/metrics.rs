@@ -8,12 +8,17 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message as _;
 
 use wasm_host_limits::telemetry as limits;
+use wasm_host_telemetry::attributes as names;
+use wasm_host_telemetry::instruments;
 use wasm_host_telemetry::metrics::{Exemplar, Figure, Instrument, Kind, Point, Reading};
 
 use super::{HOST, Origin, group, nanos, pair, scope, text};
 
 /// The label whose value is the service that a point is of: it becomes the resource.
 const SERVICE: &str = "service";
+
+/// Labels that the conventions have as integers.
+const INTEGERS: [&str; 2] = [names::HTTP_STATUS, names::SERVER_PORT];
 
 /// Points of one instrument, no more than a request has room for.
 #[derive(Debug)]
@@ -98,6 +103,7 @@ fn metric(
     time: u64,
     origin: &Origin,
 ) -> otlp::Metric {
+    let started = origin.started(time);
     let cumulative = otlp::AggregationTemporality::Cumulative.into();
     let numbers = |started| {
         let number = |point: &&Point| number(instrument, point, time, started);
@@ -105,14 +111,13 @@ fn metric(
     };
     let data = match instrument.kind {
         Kind::Counter => Data::Sum(otlp::Sum {
-            data_points: numbers(origin.started),
+            data_points: numbers(started),
             aggregation_temporality: cumulative,
             is_monotonic: true,
         }),
         Kind::Gauge => Data::Gauge(otlp::Gauge { data_points: numbers(0) }),
         Kind::Histogram(bounds) => {
-            let histogram =
-                |point: &&Point| histogram(instrument, bounds, point, time, origin.started);
+            let histogram = |point: &&Point| histogram(instrument, bounds, point, time, started);
             let data_points = points.iter().filter_map(histogram).collect();
             Data::Histogram(otlp::Histogram { data_points, aggregation_temporality: cumulative })
         }
@@ -179,6 +184,55 @@ fn labels(instrument: &Instrument, point: &Point) -> Vec<KeyValue> {
         // All that were not counted apart.
         return vec![pair("otel.metric.overflow", Any::BoolValue(true))];
     }
+    // What is not known, such as why something failed that did not, is not said.
     let labels = instrument.labels.iter().zip(&point.labels);
-    labels.filter(|(name, _)| **name != SERVICE).map(|(name, value)| text(name, value)).collect()
+    let labels = labels.filter(|(name, value)| **name != SERVICE && !value.is_empty());
+    let labels = labels.map(|(name, value)| match value.parse() {
+        Ok(number) if INTEGERS.contains(name) => pair(name, Any::IntValue(number)),
+        _ => text(name, value),
+    });
+    let constants = instruments::constants(instrument).iter();
+    labels.chain(constants.map(|(name, value)| text(name, value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasm_host_telemetry::instruments::{CLIENT_DURATION, DATABASE_DURATION, MODEL_TOKENS};
+
+    #[test]
+    fn figures_have_what_the_conventions_want_and_nothing_empty() {
+        let of = |instrument: &'static Instrument, labels: &[&str]| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            let point = Point { labels, value: Figure::Number(0.0), exemplar: None };
+            super::labels(instrument, &point)
+        };
+        assert_eq!(
+            of(&DATABASE_DURATION, &["shop", "orders", "SELECT", "", "db.example", "5432"]),
+            [
+                text("db.namespace", "orders"),
+                text("db.operation.name", "SELECT"),
+                text("server.address", "db.example"),
+                pair("server.port", Any::IntValue(5432)),
+                text("db.system.name", "postgresql"),
+            ]
+        );
+        assert_eq!(
+            of(&CLIENT_DURATION, &["shop", "api.example", "GET", "", "443"]),
+            [
+                text("server.address", "api.example"),
+                text("http.request.method", "GET"),
+                pair("server.port", Any::IntValue(443)),
+            ]
+        );
+        assert_eq!(
+            of(&MODEL_TOKENS, &["shop", "chat", "m", "input"]),
+            [
+                text("gen_ai.operation.name", "chat"),
+                text("gen_ai.request.model", "m"),
+                text("gen_ai.token.type", "input"),
+                text("gen_ai.provider.name", "ollama"),
+            ]
+        );
+    }
 }

@@ -178,7 +178,7 @@ fn readings(bounds: &[f64]) -> [Reading; 3] {
     buckets[3] = 2;
     buckets[bounds.len()] = 1;
     let exemplar = Some(Exemplar { time: 1_700_000_000_000_000, value: 99.0, trace: TRACE });
-    let labels = ["stock", "sha256:bb", "/", "GET", "200"].map(str::to_owned).to_vec();
+    let labels = ["stock", "", "/", "GET", "200", "https"].map(str::to_owned).to_vec();
     let point = |labels: &[&str], value, exemplar| Point {
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         value,
@@ -232,7 +232,10 @@ async fn figures_arrive_since_the_start_with_their_exemplars() {
     assert_eq!(point.bucket_counts.len(), bounds.len() + 1);
     let attributes = known(&point.attributes);
     assert!(!attributes.contains_key("service"), "{attributes:?}");
-    assert_eq!(attributes["http.response.status_code"], "200");
+    assert_eq!(attributes["url.scheme"], "https");
+    // What is not known is left out, and what the conventions count is a number.
+    assert!(!attributes.contains_key("wasm_host.service.version"), "{attributes:?}");
+    assert_eq!(attributes["http.response.status_code"], "200 as integer");
     let exemplar = &point.exemplars[0];
     assert_eq!(exemplar.trace_id, TRACE.0.to_be_bytes());
     assert_eq!(exemplar.value, Some(exemplar::Value::AsDouble(99.0)));

@@ -77,6 +77,19 @@ fn addresses_are_those_of_the_convention() {
                 "metrics http http://m:9090/api/v1/otlp/v1/metrics",
             ],
         ),
+        (
+            // By its port; a path is one of HTTP, and what is said counts.
+            &[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"),
+                ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4317/v1/logs"),
+                ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
+            ],
+            &[
+                &format!("traces grpc http://c:4317/{grpc}.trace.v1.TraceService/Export"),
+                "logs http http://c:4317/v1/logs",
+                "metrics http http://c:4317/v1/metrics",
+            ],
+        ),
         (&[("OTEL_LOGS_EXPORTER", "otlp")], &["logs http http://localhost:4318/v1/logs"]),
         (
             &[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")],

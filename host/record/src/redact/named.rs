@@ -7,11 +7,15 @@ use anyhow::{Context as _, Result};
 use regex::bytes::Regex;
 
 use super::json;
+use wasm_host_telemetry::secrets;
 
 /// Names that end like this are those of secrets. The end, because `max_tokens` is none.
-const SECRET_NAMES: &str = "(?:passw(?:or)?d|passphrase|passcode|secret|cookie|credential|\
-     (?:api|access|private|secret|signing|encryption|subscription|account|functions)[_-]?key)s?|\
-     pwd|token|signature|sig|session(?:[_-]?id)?|auth(?:orization)?|bearer|jwt|otp|pin";
+fn secret_names() -> String {
+    let any = |words: &[&str]| words.join("|").replace(' ', "[_-]?");
+    let [words, keys, ends, pins] =
+        [&secrets::WORDS[..], &secrets::KEYS, &secrets::ENDS, &secrets::PINS].map(any);
+    format!("(?:{words}|(?:{keys})[_-]?key)s?|{ends}|{pins}")
+}
 
 pub(super) struct Patterns {
     /// A whole name.
@@ -33,7 +37,8 @@ impl Patterns {
         let word = r"[\w.%\[\]-]*";
         let named = named.iter().map(|name| regex::escape(name));
         let named: String = named.map(|name| format!(r"|(?:{word}(?:\[|%5B))?{name}")).collect();
-        let names = format!(r"(?:(?:{word}(?:{SECRET_NAMES}){named})(?:\]|%5D)*)");
+        let secret = secret_names();
+        let names = format!(r"(?:(?:{word}(?:{secret}){named})(?:\]|%5D)*)");
         let pattern = |pattern: String| {
             Regex::new(&pattern).context("cannot make a pattern of the names to redact")
         };

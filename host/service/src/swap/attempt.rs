@@ -318,7 +318,7 @@ pub(super) fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
     let record = &outcome.record;
     seen.set_text("wasm_host.swap.cause", &record.cause);
     seen.set_text("wasm_host.swap.from", &outcome.from);
-    seen.set("wasm_host.swap.verdict", record.verdict.name());
+    seen.set(attributes::SWAP_VERDICT, record.verdict.name());
     if let Some(digest) = &record.digest {
         seen.set_text(attributes::VERSION, digest);
     }

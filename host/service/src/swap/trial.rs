@@ -12,6 +12,9 @@ use crate::active::ActiveVersions;
 use crate::history::Verdict;
 use crate::version::Version;
 use wasm_host_limits as limits;
+use wasm_host_telemetry::attributes;
+use wasm_host_telemetry::instruments::SWAPS;
+use wasm_host_telemetry::trace::Operation;
 
 /// Answers and errors of a version in a trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -87,8 +90,9 @@ impl Swaps {
                 tracing::info!(service = %slot.service.name, "{}: activated {seen}", canary.digest);
                 slot.saved().history.update(number, |record| {
                     record.verdict = Verdict::Activated;
-                    record.reason = Some(seen);
+                    record.reason = Some(seen.clone());
                 });
+                swaps.decided(&slot, Verdict::Activated, canary.digest.full(), &seen);
                 swaps.activate(&slot, stable, canary, number, true);
                 swaps.save(&slot).await;
             }
@@ -181,6 +185,20 @@ impl Swaps {
         }
     }
 
+    /// Make seen what has become of a version that was on trial, as a swap is when it ends.
+    fn decided(&self, slot: &SwapSlot, verdict: Verdict, digest: &str, reason: &str) {
+        let (telemetry, service) = (self.loader.telemetry, &slot.service.name);
+        let mut seen = Operation::begin(telemetry, format!("trial {service}"), service);
+        let span = seen.span();
+        span.set(attributes::VERSION, digest.to_owned());
+        span.set(attributes::SWAP_VERDICT, verdict.name());
+        match verdict {
+            Verdict::TakenBack => span.fail(verdict.name(), reason),
+            _ => span.set_text(attributes::SWAP_REASON, reason),
+        }
+        telemetry.record(&SWAPS, &[service, verdict.name()], 1.0, None);
+    }
+
     /// Write down that the old version serves again.
     fn restore(&self, slot: &SwapSlot, version: &Version) {
         let record = slot.record(
@@ -210,6 +228,7 @@ impl Swaps {
             record.verdict = Verdict::TakenBack;
             record.reason = Some(reason.to_string());
         });
+        self.decided(slot, Verdict::TakenBack, digest, reason);
         self.save(slot).await;
     }
 }

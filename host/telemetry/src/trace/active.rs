@@ -49,8 +49,9 @@ impl Operation {
             return ActiveSpan(None);
         };
         let Span { trace, id, service, .. } = span;
-        let step = || bare(*trace, SpanId::new(), Some(*id), name.into(), Kind::Internal, service);
-        ActiveSpan::begin(shared.clone(), step)
+        ActiveSpan::begin(shared.clone(), name.into(), |name| {
+            bare(*trace, SpanId::new(), Some(*id), name, Kind::Internal, service)
+        })
     }
 
     pub fn span(&mut self) -> &mut ActiveSpan {
@@ -61,8 +62,16 @@ impl Operation {
 // === impl ActiveSpan ===
 
 impl ActiveSpan {
-    pub(super) fn begin(shared: Arc<Shared>, span: impl FnOnce() -> Span) -> Self {
-        let span = shared.enter().then(span);
+    pub(super) fn begin(
+        shared: Arc<Shared>,
+        name: Cow<'static, str>,
+        span: impl FnOnce(Cow<'static, str>) -> Span,
+    ) -> Self {
+        let bytes = match &name {
+            Cow::Owned(name) => name.len(),
+            Cow::Borrowed(_) => 0,
+        };
+        let span = shared.enter(bytes).then(|| span(name));
         Self(Some(Box::new(Open { shared, began: Instant::now(), span })))
     }
 
@@ -140,6 +149,6 @@ impl Drop for ActiveSpan {
             span.start = clock::unix(began);
             span.duration = clock::micros(began.elapsed());
         }
-        shared.close(|| span.into_iter().collect(), false);
+        shared.close(span);
     }
 }

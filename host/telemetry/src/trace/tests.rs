@@ -262,8 +262,93 @@ fn what_there_is_no_room_for_still_fails_and_goes_on_to_others() {
     drop(beyond);
     end(&trace, &service, 200);
     let batch = kept.batches().remove(0);
-    assert_eq!((batch.why, batch.dropped), (Why::Error, 2));
-    assert!(batch.spans.iter().any(|span| &*span.service == "inner"));
+    let own = limits::REQUEST_SPANS;
+    assert_eq!((batch.why, batch.dropped), (Why::Error, own + 1 + own));
+    assert!(batch.spans.iter().all(|span| &*span.service == "a"));
+    named(&batch, "GET /weather");
+}
+
+// Fault (Telemetry): calls between services without end in one request | keeps so many spans, counts the others | its answer | spans beyond the bound
+#[test]
+fn calls_between_services_are_bounded_and_their_failures_count() {
+    let (outer_service, inner_service): (Arc<str>, Arc<str>) = ("outer".into(), "inner".into());
+    let path = format!("http://inner/{}", "x".repeat(8 * limits::TEXT_BYTES));
+    for uri in ["http://inner/x", &path] {
+        for fails in [false, true] {
+            let (telemetry, kept) = telemetry(100, NEVER);
+            let outer = begin(telemetry, None);
+            outer.admitted();
+            outer.begun();
+            let calls = 5000;
+            for number in 0..calls {
+                let call = outer.span("GET", Kind::Client, &outer_service);
+                let hop = outer.next_hop(&call, &Method::GET, &uri.parse().unwrap());
+                hop.admitted();
+                hop.begun();
+                drop(hop.span("SELECT", Kind::Client, &inner_service));
+                let status = if fails && number + 1 == calls { 500 } else { 200 };
+                end(&hop, &inner_service, status);
+            }
+            end(&outer, &outer_service, 200);
+            let batch = kept.batches().remove(0);
+            let count = batch.spans.len();
+            assert!(count <= limits::TRACE_SPANS, "{count}");
+            let bytes: usize = batch.spans.iter().map(size).sum();
+            // Beside it, what the outermost request says.
+            let most = limits::TRACE_BYTES + 2 * limits::TEXT_BYTES;
+            assert!((limits::TRACE_BYTES / 2..most).contains(&bytes), "{bytes}");
+            assert!(batch.dropped > calls, "{}", batch.dropped);
+            assert_eq!(batch.why, if fails { Why::Error } else { Why::Sampled });
+            let is_outermost = |span: &&Span| span.id == outer.span_id();
+            assert_eq!(batch.spans.iter().filter(is_outermost).count(), 1);
+            // What is there hangs together.
+            for span in batch.spans.iter().filter(|span| !is_outermost(span)) {
+                let is_there = batch.spans.iter().any(|it| Some(it.id) == span.parent);
+                assert!(is_there, "{span:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_counts_among_the_bytes_of_a_request() {
+    let (telemetry, kept) = telemetry(100, NEVER);
+    let service: Arc<str> = "a".into();
+    let trace = begin(telemetry, None);
+    for _ in 0..limits::TRACE_SPANS {
+        trace.span(format!("chat {}", "x".repeat(1024)), Kind::Client, &service);
+    }
+    end(&trace, &service, 200);
+    let bytes: usize = kept.batches().remove(0).spans.iter().map(size).sum();
+    assert!(bytes < limits::TRACE_BYTES + limits::TEXT_BYTES, "{bytes}");
+}
+
+// Fault (Telemetry): a service that is overloaded, beside one that fails now and then | keeps failures of both | what they were | of the first, traces beyond the bound
+#[test]
+fn a_flood_of_failures_of_one_service_hides_none_of_another() {
+    let (telemetry, kept) = telemetry(0, NEVER);
+    let (gateway, flooded, other): (Arc<str>, Arc<str>, Arc<str>) =
+        ("gateway".into(), "flooded".into(), "other".into());
+    let call = |inner: &Arc<str>| {
+        let trace = begin(telemetry, None);
+        let span = trace.span("GET", Kind::Client, &gateway);
+        let hop = trace.next_hop(&span, &Method::GET, &Uri::from_static("http://inner/"));
+        end(&hop, inner, 503);
+        drop(span);
+        // It passes on what it was answered.
+        end(&trace, &gateway, 502);
+    };
+    let mut flood = std::iter::repeat_with(|| {
+        call(&flooded);
+        kept.batches().is_empty()
+    });
+    assert!(flood.any(|is_left_out| is_left_out));
+    for status in [500, 503] {
+        end(&begin(telemetry, None), &"third".into(), status);
+        assert_eq!(kept.batches().len(), 1, "by itself");
+        call(&other);
+        assert_eq!(kept.batches().len(), 1, "behind the same gateway");
+    }
 }
 
 // Fault (Telemetry): a request that is dropped before anything answers | ends its trace | - | nothing
@@ -290,8 +375,8 @@ fn spans_of_one_request_are_bounded_in_number_and_bytes() {
     }
     end(&many, &service, 200);
     let batch = kept.batches().remove(0);
-    assert!(batch.spans.len() <= limits::TRACE_SPANS + 4, "{}", batch.spans.len());
-    assert_eq!(batch.dropped, 11);
+    assert!(batch.spans.len() <= limits::TRACE_SPANS, "{}", batch.spans.len());
+    assert_eq!(batch.dropped, 10 + limits::REQUEST_SPANS);
     let large = begin(telemetry, None);
     for _ in 0..limits::TRACE_SPANS {
         let mut span = large.span("SELECT", Kind::Client, &service);
@@ -302,6 +387,25 @@ fn spans_of_one_request_are_bounded_in_number_and_bytes() {
     let bytes: usize = batch.spans.iter().map(size).sum();
     assert!(bytes < limits::TRACE_BYTES + 8 * limits::TEXT_BYTES, "{bytes}");
     assert!(batch.dropped > 0);
+}
+
+// Fault (Telemetry): a million distinct paths, and methods that are not known | counts them by their route, and as one other method | its answer | nothing
+#[test]
+fn paths_without_end_are_one_series() {
+    let (telemetry, kept) = telemetry(0, NEVER);
+    let service: Arc<str> = "a".into();
+    for number in 0..1_000_000 {
+        let method = if number % 1000 == 0 { format!("M{number}") } else { "GET".to_owned() };
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let uri = Uri::try_from(format!("/weather/{number}")).unwrap();
+        end(&Trace::begin(telemetry, None, &method, &uri), &service, 200);
+    }
+    let figures = telemetry.figures();
+    let durations =
+        figures.iter().find(|it| std::ptr::eq(it.instrument, &SERVER_DURATION)).unwrap();
+    assert!(!durations.has_overflow);
+    assert_eq!(durations.points.len(), 2);
+    assert!(kept.batches().is_empty());
 }
 
 #[test]

@@ -46,7 +46,7 @@ async fn serve(request: Request) -> Response {
             let taken = types::Fields::from_list(&entries);
             text(200, format!("{:?}\n", taken.map(drop)))
         }
-        // In one write, of a length that nobody was told.
+        // In one write, of a length that is not said.
         "/at-once" => {
             let body = vec![b'o'; number.unwrap_or(1) * KIB];
             stream(200, "text/plain", |mut writer| async move {
@@ -71,7 +71,7 @@ async fn serve(request: Request) -> Response {
         "/big" => {
             of_type(200, "application/octet-stream", vec![b'b'; number.unwrap_or(8) * 1024 * KIB])
         }
-        // Answers, and then loops in a task that nobody waits for.
+        // Answers, and then loops in a task that nothing waits for.
         "/spin-behind" => {
             wit_bindgen::spawn_local(async {
                 pause(50).await;
@@ -79,7 +79,7 @@ async fn serve(request: Request) -> Response {
             });
             text(200, "answered\n")
         }
-        // Answers, and then waits in a task that nobody waits for.
+        // Answers, and then waits in a task that nothing waits for.
         "/forget" => {
             wit_bindgen::spawn_local(pause(3_600_000));
             text(200, "answered\n")

@@ -15,7 +15,7 @@ async fn serve(request: Request) -> Response {
         "/chat" => hold_a_chat().await,
         "/hang" => hang_with_a_chat().await,
         "/whole-chat" => whole_chat().await,
-        // Answers, and goes on in a task that nobody waits for.
+        // Answers, and goes on in a task that nothing waits for.
         "/forget-chat" => {
             wit_bindgen::spawn_local(async {
                 let Ok((mut items, done)) = inference::chat(chat()).await else { return };

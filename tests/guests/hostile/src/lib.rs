@@ -174,6 +174,17 @@ async fn serve(request: Request) -> Response {
             };
             text(200, query.split(',').map(line).collect::<String>())
         }
+        // A cookie of the name that is asked for, beside one of its own.
+        "/set-cookie" => {
+            let name = request.uri().query().unwrap_or_default();
+            let mut answer = empty(204);
+            for name in [name, "theme"] {
+                if let Ok(cookie) = format!("{name}=1; Path=/").try_into() {
+                    answer.headers_mut().append(http::header::SET_COOKIE, cookie);
+                }
+            }
+            answer
+        }
         // A stream of the kind that is asked for.
         "/stream" => {
             let kind = request.uri().query().unwrap_or_default().to_owned();

@@ -121,7 +121,16 @@ export interface ResourceDetails {
     readonly checked: number | null;
   };
   readonly history: readonly Attempt[];
-  readonly failures: readonly { time: number; trace: string | null; status: number; message: string }[];
+  /** Missing in what a host of before answers. */
+  readonly granted?: readonly { grant: string; state: string | null; detail: string | null }[];
+  readonly failures: readonly {
+    time: number;
+    trace: string | null;
+    status: number;
+    message: string;
+    path?: string | null;
+    reason?: string | null;
+  }[];
   readonly versions: readonly VersionCounts[];
 }
 
@@ -147,6 +156,7 @@ export interface TraceSummary {
   readonly start: number;
   readonly duration: number;
   readonly name: string;
+  readonly path?: string | null;
   readonly service: string;
   readonly status: number | null;
   readonly error: boolean;

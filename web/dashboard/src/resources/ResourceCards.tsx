@@ -14,6 +14,7 @@ export function GrantsCard({ details }: { details: ResourceDetails }) {
           {details.grants.map((grant) => (
             <li key={grant} className="tag">
               {grant}
+              {stateOf(details, grant)}
             </li>
           ))}
         </ul>
@@ -30,6 +31,13 @@ export function GrantsCard({ details }: { details: ResourceDetails }) {
       )}
     </section>
   );
+}
+
+/** How a backend is, where it is not well: with its reason. */
+function stateOf(details: ResourceDetails, grant: string): string {
+  const found = details.granted?.find((one) => one.grant === grant);
+  if (!found?.state || found.state === 'up') return '';
+  return found.detail ? `: ${found.state}: ${found.detail}` : `: ${found.state}`;
 }
 
 /** Secrets never leave the host, so there is nothing to unmask here. */

@@ -3,6 +3,7 @@ import { useCallback } from 'react';
 import { getJson } from '../api/client';
 import type { ResourceDetails } from '../api/types';
 import { useApplication } from '../shared/application';
+import { asked } from '../shared/asked';
 import { ServiceName } from '../shared/Controls';
 import { Properties } from '../shared/Properties';
 import { Icon } from '../shared/Icon';
@@ -169,10 +170,11 @@ function FailuresCard({ details }: { details: ResourceDetails }) {
               <span className="mono quiet">{dateTime(failure.time, zone)}</span>{' '}
               <span className="badge bad">{failure.status}</span>{' '}
               {failure.trace === null ? (
-                failure.message
+                asked(failure.message, failure.path)
               ) : (
-                <a href={formatRoute('traces', failure.trace)}>{failure.message}</a>
+                <a href={formatRoute('traces', failure.trace)}>{asked(failure.message, failure.path)}</a>
               )}
+              {failure.reason && <span className="quiet"> {failure.reason}</span>}
             </li>
           ))}
         </ul>

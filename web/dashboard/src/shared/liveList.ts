@@ -199,7 +199,7 @@ export class LiveList<T> {
     this.pages = [];
     this.live = this.live.slice(-heldMax);
     this.keys = new Set(this.live.map((item) => this.source.key(item)));
-    // No cursor leads behind it: who wants to see that goes once through what is held.
+    // No cursor leads behind it: to see that, what is held is gone through once.
     this.older = fromNewest();
   }
 

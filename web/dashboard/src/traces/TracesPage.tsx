@@ -2,6 +2,7 @@
 import { useCallback, useState } from 'react';
 import type { TraceSummary } from '../api/types';
 import { rangesWith } from '../logs/query';
+import { asked } from '../shared/asked';
 import { IconButton, SearchField, Select, ServiceName, ServiceSelect } from '../shared/Controls';
 import { type Column, Grid } from '../shared/Grid';
 import { ListStatus } from '../shared/ListStatus';
@@ -137,8 +138,8 @@ function useColumns(longest: number): readonly Column<TraceSummary>[] {
       label: 'Request',
       className: 'name',
       render: (trace) => (
-        <a href={formatRoute('traces', trace.trace)} tabIndex={-1} title={trace.name}>
-          {trace.name}
+        <a href={formatRoute('traces', trace.trace)} tabIndex={-1} title={asked(trace.name, trace.path)}>
+          {asked(trace.name, trace.path)}
         </a>
       ),
     },

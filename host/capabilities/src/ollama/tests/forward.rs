@@ -221,3 +221,22 @@ async fn an_upload_that_moves_is_waited_for_and_one_that_stalls_is_not() {
     assert!(moved.is_ok(), "{:?}", moved.err());
     assert!(matches!(stalled.expect("in time"), Err(Error::TimedOut(_))));
 }
+
+// Fault (Telemetry): a model's stream that passes through and breaks off | fails the call in the trace | the beginning of it | the rest
+#[tokio::test]
+async fn a_stream_that_breaks_off_on_its_way_has_failed() {
+    for path in ["/v1/chat/completions", "/v1/models"] {
+        let server = Scripted::serve(|mut connection| async move {
+            connection.request().await.unwrap();
+            connection.send(STREAM_HEAD).await;
+            connection.send(&chunk(b"{}\n")).await;
+        })
+        .await;
+        let seen = crate::testing::Seen::new(false);
+        let method = if path.ends_with("models") { Method::GET } else { Method::POST };
+        let client = client(server.address);
+        let response = client.forward(request(method, path, full("")), seen.request(0)).await;
+        response.unwrap().into_body().collect().await.unwrap_err();
+        assert_eq!(seen.collected.failure().0, "interrupted", "{path}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Calls to a scripted host on this machine that sees every connection, every byte and every close.
 
+mod seen;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

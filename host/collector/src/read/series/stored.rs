@@ -119,26 +119,28 @@ fn range(statement: &mut Statement, asked: &HashMap<i64, String>, steps: &Steps)
     statement.bind(ids).bind(time(steps.from)).bind(time(steps.until));
 }
 
+/// `numbers`: of the series that are asked for, the number that each has in all files.
 pub(super) async fn points(
     segment: &Segment,
     asked: &HashMap<i64, String>,
+    numbers: &HashMap<i64, usize>,
     steps: &Steps,
     turn: &Turn<'_>,
-    kind: &str,
-    bounds: usize,
+    (kind, bounds): (&str, usize),
     sums: &mut BTreeMap<String, Sum>,
 ) -> Result<(), ReadError> {
     let mut statement = Statement::default();
-    // What came in a step is added up; what is as it is, is taken in the middle.
-    let value = if kind == "gauge" { "avg(value)" } else { "sum(value)" };
-    statement.push(&format!(
-        "select series, (time - ?) / ? as step, bucket, {value} from points where "
-    ));
+    statement.push(
+        "select series, (time - ?) / ? as step, bucket, sum(value), count(*) from points where ",
+    );
     statement.bind(time(steps.from)).bind(time(steps.step));
     range(&mut statement, asked, steps);
     statement.push(" group by series, step, bucket");
     let take = |row: SqliteRow| {
-        let Some(group) = asked.get(&row.try_get(0)?) else { return Ok(true) };
+        let id = row.try_get(0)?;
+        let (Some(group), Some(series)) = (asked.get(&id), numbers.get(&id)) else {
+            return Ok(true);
+        };
         let (step, bucket): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
         let value: f64 = row.try_get(3)?;
         let sum = sums.entry(group.clone()).or_default();
@@ -149,6 +151,11 @@ pub(super) async fn points(
                 if let Some(count) = buckets.get_mut(bucket) {
                     *count += value as u64;
                 }
+            }
+            // What came in a step is added up; what is as it is, is taken in the middle.
+            Err(_) if kind == "gauge" => {
+                let level = sum.levels.entry((step, *series)).or_default();
+                *level = (level.0 + value, level.1 + unsigned(&row, 4)?);
             }
             Err(_) => *sum.numbers.entry(step).or_default() += value,
         }

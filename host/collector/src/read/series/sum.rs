@@ -11,6 +11,8 @@ use wasm_host_telemetry::metrics::quantile;
 pub(super) struct Sum {
     pub(super) numbers: BTreeMap<usize, f64>,
     pub(super) buckets: BTreeMap<usize, Vec<u64>>,
+    /// Of gauges, what each series was read as, and how often: files follow one another in the midst of a step.
+    pub(super) levels: BTreeMap<(usize, usize), (f64, u64)>,
 }
 
 impl Sum {
@@ -27,9 +29,14 @@ impl Sum {
                 })
                 .collect(),
             ),
-            "gauge" => SeriesPoints::Numbers(
-                self.numbers.iter().map(|(step, value)| (steps.begins(*step), *value)).collect(),
-            ),
+            "gauge" => {
+                let mut levels: BTreeMap<usize, f64> = BTreeMap::new();
+                for ((step, _), (sum, count)) in &self.levels {
+                    *levels.entry(*step).or_default() += sum / (*count).max(1) as f64;
+                }
+                let point = |(step, level)| (steps.begins(step), level);
+                SeriesPoints::Numbers(levels.into_iter().map(point).collect())
+            }
             _ => SeriesPoints::Numbers(
                 all.map(|step| {
                     let more = self.numbers.get(&step).copied().unwrap_or(0.0);
