@@ -158,6 +158,12 @@ impl Agreement for Everyone {
         self.replica.complaint()
     }
 
+    fn is_deciding(&self, service: &str, serving: &str) -> bool {
+        let decides =
+            |line: Line| line.attempt.is_some() || &*line.current.version.digest != serving;
+        self.replica.line(service).is_some_and(decides)
+    }
+
     fn before<'a>(
         &'a self,
         service: &'a Arc<str>,
@@ -239,6 +245,7 @@ impl Versions for Here {
             version: version(&serving.digest, &serving.origin),
             service: serving.service,
             own: serving.own.into(),
+            misses: None,
         };
         self.0.swaps.serving().map(offer).collect()
     }

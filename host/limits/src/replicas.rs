@@ -66,6 +66,9 @@ pub const COMPONENT_KEPT: Duration = Duration::from_secs(HOUR);
 /// How many of those stay there, of one application: the newest ones.
 pub const COMPONENTS_WAITING: u32 = 8;
 
+/// How often a replica looks for components in the database that are of no use any more, and after each that it puts there.
+pub const TIDY: Duration = Duration::from_secs(10 * MINUTE);
+
 /// How long a replica hears of changes by one connection. One that is cut silently is noticed by then.
 pub const LISTEN: Duration = Duration::from_secs(MINUTE);
 

@@ -35,6 +35,13 @@ impl Away {
     pub(crate) fn new(why: impl std::fmt::Display) -> Self {
         Self(why.to_string().into())
     }
+
+    fn not_secure(why: &dyn std::fmt::Display) -> Self {
+        Self::new(format_args!(
+            "has no secure connection for this host: its certificate is not trusted, or it speaks no TLS: {why}; \
+             name its authority with 'ca'"
+        ))
+    }
 }
 
 impl From<sqlx::Error> for Away {
@@ -54,6 +61,11 @@ impl From<sqlx::Error> for Away {
                 Self::new(POOLER)
             }
             sqlx::Error::Database(error) => Self::new(format_args!("says: {}", error.message())),
+            sqlx::Error::Tls(error) => Self::not_secure(&error),
+            // What a certificate that is not right comes as.
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Self::not_secure(&error)
+            }
             sqlx::Error::Io(error) => Self::new(format_args!("cannot be reached: {error}")),
             other => Self::new(format_args!("cannot be used: {other}")),
         }
@@ -122,8 +134,9 @@ impl Ledger {
             let result = change(&mut shared, now);
             if shared.news() != before.news() {
                 write(connection, &application, &shared).await?;
-                uploads::tidy(connection, &application, &shared).await?;
-                tell(connection, &application).await?;
+                if shared.calls() != before.calls() {
+                    tell(connection, &application).await?;
+                }
             } else if shared != before {
                 write_leases(connection, &application, &shared).await?;
             }

@@ -14,6 +14,9 @@
 //! A replica that comes when none serves, nor may serve because it was lost, with an application file whose component is
 //! none that came or served before, begins a generation: it was built since, and is what its owner wants to run.
 //!
+//! One that came while others served, and finds that none does any more nor could give it what they did, comes anew, and
+//! begins with what it has, if nothing was decided since it came.
+//!
 //! A replica that comes later is told the generation that is current when it is entered, serves nothing, and becomes a
 //! member in the moment in which it can serve what is current then.
 //!
@@ -91,6 +94,9 @@ pub struct Line {
     pub own: Arc<str>,
     /// The digests of the components of application files with which replicas came, the last new one last.
     pub known: VecDeque<Arc<str>>,
+    /// The last component of an application file that came while others served, if nothing was decided since.
+    #[serde(default)]
+    pub built: Option<Arc<str>>,
     /// What a rollback goes to: the versions that served before and were not taken back, the last one last.
     pub before: VecDeque<Version>,
     /// The attempt that is not decided.

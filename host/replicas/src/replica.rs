@@ -59,7 +59,7 @@ impl Overtaken {
     pub fn is_so(&self) -> bool {
         let view = self.view.lock();
         let line = view.as_ref().and_then(|view| view.shared.lines.get(&self.service));
-        line.is_some_and(|line| line.current.number > self.number)
+        line.is_some_and(|line| line.current.number != self.number)
     }
 }
 
@@ -99,6 +99,9 @@ pub struct Wanted {
 pub const UNKNOWN: &str =
     "should the swap have begun, `wasm-host history` of another replica says what came of it";
 
+/// Of an attempt whose version this replica has never served, and the others have.
+const OVERTAKEN: &str = "the replicas put it into service without this one, and another version has taken its place since";
+
 /// A replica that takes part.
 pub struct Replica {
     terms: Terms,
@@ -135,12 +138,15 @@ impl Replica {
         let ledger = || Ledger::new(options.clone(), application.clone());
         let actor =
             Actor::new(terms.clone(), ledger(), versions(&uploads), standing.clone(), view.clone());
-        let until = stop.clone();
+        let (until, until_tidied, tidies) = (stop.clone(), stop.clone(), uploads.clone());
         let tasks = vec![
             tokio::spawn(actor.run(taken, changed.clone(), stop.clone())),
             tokio::spawn(renew(ledger(), standing.clone(), changed.clone(), stop.clone())),
             tokio::spawn(async move {
                 let _ = until.run_until_cancelled(listen(options, application, changed)).await;
+            }),
+            tokio::spawn(async move {
+                let _ = until_tidied.run_until_cancelled(tidies.tidy_always()).await;
             }),
         ];
         let tasks = Mutex::new(tasks);

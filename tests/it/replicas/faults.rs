@@ -107,3 +107,26 @@ async fn what_does_worse_on_two_replicas_at_once_is_taken_back_once() {
     let reply = second.ask("POST", "/services/app/rollback", &[], "").await;
     assert_eq!(reply.status, 409, "{}", reply.text());
 }
+
+// Fault (Replicas): a version does worse on all replicas at once, and the one before it starts slowly | takes it back by one attempt, which all of them ask for | errors, then the version before | failed requests of that version
+#[tokio::test]
+async fn what_does_worse_everywhere_is_taken_back_by_one_attempt_though_what_was_before_starts_slowly()
+ {
+    let server = Postgres::start();
+    let apps = [(), (), ()].map(|()| app_leased("20s", &server.url(), "serve", "version-slow", ""));
+    let (first, second, third) = tokio::join!(apps[0].serve(), apps[1].serve(), apps[2].serve());
+    let hosts = [&first, &second, &third];
+    for host in hosts {
+        is_ready(host).await;
+    }
+    let reply = first.swap("app", "", version("trapping")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // All are asked meanwhile, so that all see it.
+    tokio::join!(is_ready(&first), is_ready(&second), is_ready(&third));
+    let decided = "select jsonb_array_length(state->'lines'->'app'->'decided') \
+                   from wasm_host.applications";
+    assert_eq!(server.sql(decided), "2");
+    for host in hosts {
+        comes_to_answer(host, "slow").await;
+    }
+}

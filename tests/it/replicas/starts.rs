@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wasm_host_tests::postgres::pooler::Pooler;
+use wasm_host_tests::tls::Authority;
 
 use super::*;
 
@@ -158,4 +159,34 @@ async fn a_host_whose_decisions_go_by_a_pooler_says_so() {
         reason.contains("name the database itself in 'url', not a pooler").then_some(())
     })
     .await;
+}
+
+// Fault (Replicas): their database is not who it should be | is `joining` in `/ready`, with the reason | 503 | nothing
+#[tokio::test]
+async fn a_database_that_cannot_prove_who_it_is_decides_nothing() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let mut server = Postgres::start();
+    let identity = authority.sign(&["127.0.0.1"]);
+    server.encrypt(&identity.certificate, &identity.key);
+    let url = format!("{}\"\nca = \"ca.pem", server.url());
+    let with = |pem: &str| {
+        let app = app(&url);
+        std::fs::write(app.path().join("ca.pem"), pem).unwrap();
+        app
+    };
+    let host = with(&other.pem).serve().await;
+    eventually("the reason", async || {
+        let ready = host.ask("GET", "/ready", &[], "").await;
+        ready.text().contains("its certificate is not trusted").then_some(())
+    })
+    .await;
+    assert_eq!(host.get("/").await.status, 503);
+
+    let host = with(&authority.pem).serve().await;
+    is_ready(&host).await;
+    let reply = host.swap("app", "", version("two")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let plain = "select count(*) from pg_stat_ssl join pg_stat_activity using (pid) \
+                 where not ssl and client_addr is not null and pid <> pg_backend_pid()";
+    assert_eq!(server.sql(plain), "0");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::postgres::PgListener;
 use sqlx::raw_sql;
 
 use super::*;
@@ -36,6 +37,7 @@ fn apply(change: &Change, shared: &mut Shared, now: Time) -> String {
                 service: Arc::from(*service),
                 version: version(&own),
                 own: own.clone(),
+                misses: None,
             };
             let offered: Vec<_> = SERVICES.iter().map(offer).collect();
             format!("{:?}", shared.join(&name, &offered, 1000, now))
@@ -211,7 +213,8 @@ async fn a_connection_that_is_lost_silently_costs_as_long_as_was_said_and_anothe
 async fn a_lease_is_renewed_without_writing_all_else_anew() {
     let server = Postgres::start();
     let mut ledger = Ledger::new(server.url().parse().unwrap(), "shop".into());
-    let own = Offer { service: "shop".into(), version: version("own"), own: "own".into() };
+    let own =
+        Offer { service: "shop".into(), version: version("own"), own: "own".into(), misses: None };
     let joined = ledger.change(|shared, now| shared.join(&"a".into(), &[own], 60_000, now)).await;
     let id = joined.unwrap().0.unwrap();
     let state = "select state, leases from wasm_host.applications";
@@ -245,7 +248,12 @@ async fn the_newest_uploads_that_are_wanted_by_no_swap_yet_are_there_and_what_se
     let server = Postgres::start();
     let options: PgConnectOptions = server.url().parse().unwrap();
     let mut ledger = Ledger::new(options.clone(), "shop".into());
-    let own = Offer { service: "shop".into(), version: version("current"), own: "own".into() };
+    let own = Offer {
+        service: "shop".into(),
+        version: version("current"),
+        own: "own".into(),
+        misses: None,
+    };
     let joined = ledger.change(|shared, now| shared.join(&"a".into(), &[own], 60_000, now)).await;
     joined.unwrap().0.unwrap();
     let uploads = Uploads::new(options, "shop".into());
@@ -256,10 +264,65 @@ async fn the_newest_uploads_that_are_wanted_by_no_swap_yet_are_there_and_what_se
         server.sql("update wasm_host.components set put_ms = put_ms - 1000");
         uploads.put(&format!("upload-{number}"), b"it").await.unwrap();
     }
+    // Nothing is removed where the row is locked.
+    ledger.change(|shared, now| shared.leave(&"a".into(), now)).await.unwrap();
+    let there = "select count(*) from wasm_host.components";
+    assert_eq!(server.sql(there), (count + 1).to_string());
+    uploads.tidy().await.unwrap();
     let left = server.sql("select digest from wasm_host.components order by put_ms");
     let newest = (3..count).map(|number| format!("upload-{number}"));
     let expected: Vec<String> = ["current".to_owned()].into_iter().chain(newest).collect();
     assert_eq!(left.split_whitespace().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn replicas_are_called_when_an_attempt_begins_and_when_it_is_decided_and_by_no_vote_before() {
+    let server = Postgres::start();
+    let options: PgConnectOptions = server.url().parse().unwrap();
+    let mut ledger = Ledger::new(options.clone(), "shop".into());
+    let mut members = Vec::new();
+    for name in ["a", "b", "c"] {
+        let own = Offer {
+            service: "shop".into(),
+            version: version("own"),
+            own: "own".into(),
+            misses: None,
+        };
+        let joined = ledger.change(|it, now| it.join(&name.into(), &[own], 60_000, now)).await;
+        let id = joined.unwrap().0.unwrap();
+        let serves = BTreeMap::from([(Arc::from("shop"), 1)]);
+        ledger.change(|it, now| it.report(id, &serves, now)).await.unwrap().0.unwrap();
+        members.push(id);
+    }
+    let mut listener = PgListener::connect(&server.url()).await.unwrap();
+    listener.listen(CHANNEL).await.unwrap();
+    let wanted = Proposal {
+        service: "shop".into(),
+        base: 1,
+        version: version("v1"),
+        cause: "test".into(),
+        takes_back: false,
+    };
+    let asked = ledger.change(|it, now| it.propose(members[0], &wanted, 60_000, now)).await;
+    let attempt = asked.unwrap().0.unwrap();
+    for id in &members {
+        let voted = ledger.change(|it, now| it.vote(*id, attempt, Vote::Ready, now)).await;
+        voted.unwrap().0.unwrap();
+        let serves = BTreeMap::from([(Arc::from("shop"), 1)]);
+        ledger.change(|it, now| it.report(*id, &serves, now)).await.unwrap().0.unwrap();
+    }
+    assert_eq!(ledger.read().await.unwrap().0.lines["shop"].current.number, 2);
+    // What comes last tells that there is no more.
+    sqlx::query("select pg_notify($1, 'last')")
+        .bind(CHANNEL)
+        .execute(&mut connect(&options).await.unwrap())
+        .await
+        .unwrap();
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|it| it != "last") {
+        heard.push(listener.recv().await.unwrap().payload().to_owned());
+    }
+    assert_eq!(heard, ["shop", "shop", "last"]);
 }
 
 #[tokio::test]

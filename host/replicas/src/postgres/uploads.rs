@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::{Away, connect, parsed};
@@ -17,11 +18,13 @@ use wasm_host_limits::replicas as limits;
 pub struct Uploads {
     options: PgConnectOptions,
     application: Arc<str>,
+    /// Told of each that is there now.
+    put: Arc<Notify>,
 }
 
 impl Uploads {
     pub(crate) fn new(options: PgConnectOptions, application: Arc<str>) -> Self {
-        Self { options, application }
+        Self { options, application, put: Arc::default() }
     }
 
     /// Let the other replicas have a component.
@@ -61,13 +64,8 @@ impl Uploads {
             .bind(bytes)
             .execute(&mut *connection)
             .await?;
-            let row = sqlx::query("select state::text from wasm_host.applications where name = $1");
-            let row = row.bind(&*self.application).fetch_optional(&mut *connection).await?;
-            let shared = match row {
-                Some(row) => parsed(row.try_get::<&str, _>(0)?)?,
-                None => Shared::default(),
-            };
-            tidy(connection, &self.application, &shared).await
+            self.put.notify_one();
+            Ok(())
         })
         .await
     }
@@ -90,31 +88,54 @@ impl Uploads {
         Ok((hex::encode(Sha256::digest(&bytes)) == digest).then_some(bytes))
     }
 
+    /// Remove what is of no use, again and again. Ends never.
+    pub(crate) async fn tidy_always(&self) {
+        loop {
+            let _ = timeout(limits::TIDY, self.put.notified()).await;
+            // What is left is removed the next time, or by another replica.
+            let _ = self.tidy().await;
+        }
+    }
+
+    /// Remove what no replica can want any more, and of what is wanted by no swap yet what is old or too much.
+    ///
+    /// Never where the row of the application is locked, as large components take seconds, and one at a time.
+    pub(super) async fn tidy(&self) -> Result<(), Away> {
+        self.moved(async {
+            let connection = &mut connect(&self.options).await?;
+            while self.remove_one(connection).await? {}
+            Ok(())
+        })
+        .await
+    }
+
+    /// False: there was none to remove.
+    async fn remove_one(&self, connection: &mut PgConnection) -> Result<bool, Away> {
+        let row = sqlx::query("select state::text from wasm_host.applications where name = $1");
+        let row = row.bind(&*self.application).fetch_optional(&mut *connection).await?;
+        let shared = match row {
+            Some(row) => parsed(row.try_get::<&str, _>(0)?)?,
+            None => Shared::default(),
+        };
+        let wanted: Vec<String> = shared.wanted().map(str::to_owned).collect();
+        let kept = i64::try_from(limits::COMPONENT_KEPT.as_millis()).unwrap_or(i64::MAX);
+        // Another replica may be at it.
+        let removed = sqlx::query(
+            "delete from wasm_host.components where (application, digest) in ( \
+             select application, digest from wasm_host.components \
+             where application = $1 and not (digest = any($2)) \
+             and (put_ms < wasm_host.now_ms() - $3 or digest not in ( \
+                 select digest from wasm_host.components where application = $1 \
+                 and not (digest = any($2)) order by put_ms desc limit $4)) \
+             limit 1 for update skip locked)",
+        );
+        let removed = removed.bind(&*self.application).bind(wanted).bind(kept);
+        let removed = removed.bind(i64::from(limits::COMPONENTS_WAITING));
+        Ok(removed.execute(connection).await?.rows_affected() > 0)
+    }
+
     async fn moved<T>(&self, work: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
         let took_too_long = |_| Away::new("does not take or give a component in time");
         timeout(limits::COMPONENT_MOVE, work).await.map_err(took_too_long)?
     }
-}
-
-/// Remove what no replica can want any more, and of what is wanted by no swap yet what is old or too much.
-pub(super) async fn tidy(
-    connection: &mut PgConnection,
-    application: &str,
-    shared: &Shared,
-) -> Result<(), Away> {
-    let wanted: Vec<String> = shared.wanted().map(str::to_owned).collect();
-    let kept = i64::try_from(limits::COMPONENT_KEPT.as_millis()).unwrap_or(i64::MAX);
-    sqlx::query(
-        "delete from wasm_host.components where application = $1 and not (digest = any($2)) \
-         and (put_ms < wasm_host.now_ms() - $3 or digest not in ( \
-             select digest from wasm_host.components where application = $1 \
-             and not (digest = any($2)) order by put_ms desc limit $4))",
-    )
-    .bind(application)
-    .bind(wanted)
-    .bind(kept)
-    .bind(i64::from(limits::COMPONENTS_WAITING))
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -26,6 +26,8 @@ pub struct Offer {
     pub version: Version,
     /// The digest of the component of its application file.
     pub own: Arc<str>,
+    /// The generation that it has tried to load, and could not.
+    pub misses: Option<u64>,
 }
 
 /// What a replica wants to put into service everywhere.
@@ -49,6 +51,8 @@ pub enum Refusal {
     NotServing,
     #[error("another version came first")]
     OtherGeneration,
+    #[error("another swap is not decided yet")]
+    OtherAttempt,
     #[error("the replicas do not know the service")]
     NoService,
 }
@@ -78,7 +82,8 @@ pub struct Registered {
 
 impl Shared {
     /// Enter a replica, which is told all of this. What it offers is the first generation of services that were unknown,
-    /// and the next one of those that nothing serves, if the component of its application file is new to all.
+    /// and the next one of those that nothing serves, if the component of its application file is new to all, or was
+    /// built since and what is current cannot be had any more.
     pub fn join(
         &mut self,
         name: &Arc<str>,
@@ -98,7 +103,7 @@ impl Shared {
         for offer in offered {
             self.offer(name, offer, now);
         }
-        let id = MemberId(self.number());
+        let id = MemberId(self.number(now));
         let member = Member {
             name: name.clone(),
             lease_until: now.saturating_add(lease),
@@ -141,7 +146,8 @@ impl Shared {
         Ok(is_serving)
     }
 
-    /// Begin an attempt. One that is not decided makes way for it.
+    /// Begin an attempt. One that is not decided makes way for it, unless it is for the same version: those are one. What
+    /// takes a version back makes way itself, as what was asked for may be what mends it.
     pub fn propose(
         &mut self,
         id: MemberId,
@@ -155,10 +161,19 @@ impl Shared {
             return Err(Refusal::NotServing);
         }
         let by = member.name.clone();
-        let attempt = AttemptId(self.number());
+        let attempt = AttemptId(self.number(now));
         let line = self.lines.get_mut(&proposal.service).ok_or(Refusal::NoService)?;
         if line.current.number != proposal.base {
             return Err(Refusal::OtherGeneration);
+        }
+        if let Some(open) = line.attempt.as_mut().filter(|open| open.base == proposal.base) {
+            if open.version.digest == proposal.version.digest {
+                open.takes_back |= proposal.takes_back;
+                return Ok(open.id);
+            }
+            if proposal.takes_back {
+                return Err(Refusal::OtherAttempt);
+            }
         }
         line.end(Decision::Aborted(format!("a newer swap by {by} took its place").into()));
         line.attempt = Some(Attempt {
@@ -251,35 +266,68 @@ impl Shared {
         })
     }
 
-    /// All but when leases end: what a replica wants to hear of at once.
+    /// All but when leases end.
     pub(crate) fn news(&self) -> Self {
         let mut news = self.clone();
         news.members.values_mut().for_each(|member| member.lease_until = 0);
         news
     }
 
-    fn number(&mut self) -> u64 {
-        self.numbered += 1;
+    /// What the replicas want to hear of at once. That one of them has voted, or serves what was decided on, is nothing
+    /// to the others: with many of them, each would read all that each of the others says.
+    pub(crate) fn calls(&self) -> Self {
+        let mut calls = self.news();
+        calls.members.values_mut().for_each(|member| member.serves.clear());
+        let attempts = calls.lines.values_mut().filter_map(|line| line.attempt.as_mut());
+        attempts.for_each(|open| open.votes.clear());
+        calls
+    }
+
+    fn number(&mut self, now: Time) -> u64 {
+        self.numbered = self.next_number(now);
         self.numbered
     }
 
-    fn offer(&mut self, name: &Arc<str>, offer: &Offer, now: Time) {
-        let Offer { service, version, own } = offer;
+    /// Never one that was given before, also where the row was deleted or set back since: a replica that remembers its
+    /// number must not find another one under it.
+    fn next_number(&self, now: Time) -> u64 {
+        self.numbered.saturating_add(1).max(now)
+    }
+
+    /// What is lost may serve still, and has not agreed.
+    fn is_served(&self, service: &str) -> bool {
         let serves = |member: &Member| member.is_serving && member.serves.contains_key(service);
-        // What is lost may serve still, and has not agreed.
-        let is_served = self.members.values().any(serves) || !self.lost.is_empty();
-        let (attempt, without) =
-            (AttemptId(self.numbered + 1), self.lost.keys().cloned().collect());
+        self.members.values().any(serves) || !self.lost.is_empty()
+    }
+
+    /// Whether a replica that has tried to load what is current may begin with what it came with: nothing serves that
+    /// could give it, and it was built after what is current.
+    pub fn may_begin(&self, offer: &Offer) -> bool {
+        let is_built_since = |line: &Line| {
+            offer.misses == Some(line.current.number) && line.built.as_ref() == Some(&offer.own)
+        };
+        self.lines.get(&offer.service).is_some_and(is_built_since)
+            && !self.is_served(&offer.service)
+    }
+
+    fn offer(&mut self, name: &Arc<str>, offer: &Offer, now: Time) {
+        let Offer { service, version, own, .. } = offer;
+        let (is_served, may_begin) = (self.is_served(service), self.may_begin(offer));
+        let number = self.next_number(now);
         let line = self.lines.entry(service.clone()).or_insert_with(|| Line {
             current: Generation { number: 1, version: version.clone(), attempt: None },
             own: own.clone(),
             known: [].into(),
+            built: None,
             before: [].into(),
             attempt: None,
             decided: [].into(),
         });
         let is_new = line.meets(own);
-        if is_served || !is_new {
+        if is_new && is_served {
+            line.built = Some(own.clone());
+        }
+        if is_served || !is_new && !may_begin {
             return;
         }
         line.own = own.clone();
@@ -288,7 +336,7 @@ impl Shared {
         }
         line.end(Decision::Aborted("another version came first".into()));
         line.attempt = Some(Attempt {
-            id: attempt,
+            id: AttemptId(number),
             base: line.current.number,
             version: version.clone(),
             cause: "the application file".into(),
@@ -298,8 +346,10 @@ impl Shared {
             votes: BTreeMap::new(),
             decision: None,
         });
+        // Where anything is lost, nothing begins.
+        let without = Vec::new();
         line.end(Decision::Committed { generation: line.current.number + 1, without });
-        self.number();
+        self.numbered = number;
     }
 
     /// A replica that serves with a lease that has ended is counted on no longer.
@@ -362,6 +412,11 @@ impl Shared {
 }
 
 impl Line {
+    /// What came of an attempt. None: it is not decided, or that is remembered no more.
+    pub fn decision(&self, id: AttemptId) -> Option<&Decision> {
+        self.decided.iter().find(|attempt| attempt.id == id)?.decision.as_ref()
+    }
+
     /// A replica comes with a component. True: none has come with it before, and it has not served.
     fn meets(&mut self, own: &Arc<str>) -> bool {
         let has_served = self.before.iter().any(|version| version.digest == *own);
@@ -385,6 +440,7 @@ impl Line {
                 attempt: Some(attempt.id),
             };
             let replaced = std::mem::replace(&mut self.current, next).version;
+            self.built = None;
             let digests = [&replaced.digest, &attempt.version.digest];
             self.before.retain(|version| !digests.contains(&&version.digest));
             if !attempt.takes_back && replaced.digest != attempt.version.digest {

@@ -9,6 +9,7 @@ use stateright::{Checker, Model as _};
 
 use super::model::{Broken, Faults, Scenario};
 
+mod attempts;
 mod begins;
 mod services;
 

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::missed::Missed;
 use super::standing::Standing;
-use super::{Boxed, Overtaken, Prepared, Terms, UNKNOWN, Versions, View, Wanted};
+use super::{Boxed, OVERTAKEN, Overtaken, Prepared, Terms, UNKNOWN, Versions, View, Wanted};
 use crate::postgres::{Away, Ledger};
 use crate::protocol::{
-    Attempt, AttemptId, Decision, Generation, Line, Mine, Offer, Proposal, Seen, Shared, Step,
-    Time, Version, Vote, next,
+    Attempt, AttemptId, Decision, Generation, Line, Lost, Mine, Offer, Proposal, Seen, Shared,
+    Step, Time, Version, Vote, next,
 };
 use wasm_host_limits::replicas as limits;
 
@@ -53,6 +53,24 @@ struct Own {
     missed: Option<Missed>,
 }
 
+impl Own {
+    fn offer(&self, service: &Arc<str>) -> Offer {
+        Offer {
+            service: service.clone(),
+            version: self.version.clone(),
+            own: self.file.clone(),
+            misses: self.missed.as_ref().map(|missed| missed.number),
+        }
+    }
+
+    /// Whether what it serves is the current generation, or may have come before it.
+    fn fits(&self, current: &Generation) -> bool {
+        let is_same = self.version.digest == current.version.digest;
+        self.serves
+            .is_none_or(|serves| serves < current.number || serves == current.number && is_same)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Load {
     Attempt(AttemptId),
@@ -74,7 +92,7 @@ impl Actor {
         standing: Arc<Standing>,
         view: Arc<Mutex<Option<View>>>,
     ) -> Self {
-        let own = |Offer { service, version, own: file }: Offer| {
+        let own = |Offer { service, version, own: file, .. }: Offer| {
             let own =
                 Own { version, file, serves: None, prepared: None, loads: None, missed: None };
             (service, own)
@@ -118,11 +136,10 @@ impl Actor {
         for (service, own) in &mut self.own {
             let Some((id, Ok(prepared))) = own.prepared.take() else { continue };
             let line = left.as_ref().and_then(|((), shared)| shared.lines.get(service));
-            let attempt = line.and_then(|line| line.decided.iter().find(|it| it.id == id));
-            match attempt.and_then(|attempt| attempt.decision.clone()) {
-                Some(Decision::Aborted(reason)) => prepared.drop_for(&reason),
+            match line.and_then(|line| line.decision(id)) {
+                Some(Decision::Aborted(reason)) => prepared.drop_for(reason),
                 Some(committed) => {
-                    let _ = prepared.serve(committed).await;
+                    let _ = prepared.serve(committed.clone()).await;
                 }
                 None => prepared.drop_for(&format!("the host is stopping; {UNKNOWN}")),
             }
@@ -159,8 +176,11 @@ impl Actor {
                 (Step::Rest, _) => {}
                 (Step::Join, _) => return self.join().await.map(Some),
                 (Step::Flip(_), Some(line)) => {
-                    self.flip(&service, &line.current, &line.decided).await;
+                    self.flip(&service, line).await;
                     return Ok(Some(shared.clone()));
+                }
+                (Step::CatchUp(_), Some(_)) if shared.may_begin(&own.offer(&service)) => {
+                    return self.join().await.map(Some);
                 }
                 (Step::CatchUp(_), Some(line)) => {
                     if self.catch_up(&service, line) {
@@ -202,7 +222,7 @@ impl Actor {
     fn see(&mut self, shared: &Shared, now: Option<Time>) {
         if let Some(id) = self.standing.id() {
             match shared.members.get(&id) {
-                None => self.standing.lost(id),
+                None => self.standing.lost(id, "the lease of this replica has ended"),
                 // That it became one may not have been heard.
                 Some(member) if member.is_serving => self.standing.told(id, true, None),
                 Some(_) => {}
@@ -210,13 +230,41 @@ impl Actor {
         }
         let services: Vec<Arc<str>> = self.own.keys().cloned().collect();
         for service in services {
+            self.comes_back_to(&service, shared);
             let Some(seen) = shared.seen_by(self.standing.id(), &service) else { continue };
             self.forget(&service, &seen, shared);
         }
+        self.fall_behind(shared);
         let mut view = self.view.lock();
         let before = view.as_ref().map(|view| view.now + elapsed(view.seen));
         let now = now.or(before).unwrap_or_default();
         *view = Some(View { shared: shared.clone(), now, seen: Instant::now() });
+    }
+
+    /// A database that was set back, or begun anew, knows nothing of what is served here: it goes before that.
+    fn comes_back_to(&mut self, service: &Arc<str>, shared: &Shared) {
+        let Some(own) = self.own.get_mut(service) else { return };
+        let Some(line) = shared.lines.get(service).filter(|line| !own.fits(&line.current)) else {
+            return;
+        };
+        let number = line.current.number;
+        tracing::warn!(%service, "the database of [replicas] was set back, to generation {number}");
+        own.serves = None;
+        if let Some(id) = self.standing.id() {
+            self.standing.lost(id, "what this replica serves is not in the database");
+        }
+    }
+
+    /// Take note of whether it cannot load what the others serve, and whether any of them serves that.
+    fn fall_behind(&self, shared: &Shared) {
+        let why = self.own.iter().find_map(|(service, own)| {
+            let missed = own.missed.as_ref()?;
+            Some(format!("{service}: it cannot serve what the others serve: {}", missed.why))
+        });
+        let mine = self.standing.id();
+        let mut others = shared.members.iter().filter(|(id, _)| Some(**id) != mine);
+        let others_serve = others.any(|(_, member)| member.is_serving);
+        self.standing.falls_behind(why, others_serve);
     }
 
     /// Drop what was prepared for an attempt that has come to nothing.
@@ -228,21 +276,16 @@ impl Actor {
             return;
         };
         let Some((id, Ok(prepared))) = own.prepared.take() else { return };
-        let decided = shared.lines.get(service).into_iter().flat_map(|line| &line.decided);
-        let attempt = decided.into_iter().find(|attempt| attempt.id == id);
-        match attempt.and_then(|attempt| attempt.decision.as_ref()) {
+        match shared.lines.get(service).and_then(|line| line.decision(id)) {
             Some(Decision::Aborted(reason)) => prepared.drop_for(reason),
-            _ => prepared.drop_for("another version came first"),
+            Some(Decision::Committed { .. }) => prepared.drop_for(OVERTAKEN),
+            None => prepared.drop_for(&format!("what came of it is not known here; {UNKNOWN}")),
         }
     }
 
     async fn join(&mut self) -> Result<Shared, Away> {
-        let offer = |(service, own): (&Arc<str>, &Own)| Offer {
-            service: service.clone(),
-            version: own.version.clone(),
-            own: own.file.clone(),
-        };
-        let offered: Vec<Offer> = self.own.iter().map(offer).collect();
+        let offered: Vec<Offer> =
+            self.own.iter().map(|(service, own)| own.offer(service)).collect();
         let (name, lease) = (&self.terms.name, milliseconds(self.terms.lease));
         let asked = Instant::now();
         let (joined, shared) =
@@ -250,30 +293,25 @@ impl Actor {
         let id = joined.map_err(Away::new)?;
         for (service, own) in &mut self.own {
             // Of a database that was set back.
-            let current = shared.lines.get(service).map(|line| line.current.number);
-            own.serves = own.serves.filter(|serves| Some(*serves) <= current);
+            let fits = shared.lines.get(service).is_some_and(|line| own.fits(&line.current));
+            own.serves = own.serves.filter(|_| fits);
         }
         self.standing.entered(id, asked);
         Ok(shared)
     }
 
-    async fn flip<'a>(
-        &mut self,
-        service: &Arc<str>,
-        current: &Generation,
-        decided: impl IntoIterator<Item = &'a Attempt>,
-    ) {
+    async fn flip(&mut self, service: &Arc<str>, line: &Line) {
         let Some(own) = self.own.get_mut(service) else { return };
         let Some((id, Ok(prepared))) = own.prepared.take() else { return };
-        let attempt = decided.into_iter().find(|attempt| attempt.id == id);
-        let decision = attempt.and_then(|attempt| attempt.decision.clone());
-        let without = Vec::new();
+        let (current, without) = (&line.current, Vec::new());
+        let decision = line.decision(id).cloned();
         let decision =
             decision.unwrap_or(Decision::Committed { generation: current.number, without });
         match prepared.serve(decision).await {
             Ok(()) => {
                 own.serves = Some(current.number);
                 own.version = current.version.clone();
+                own.missed = None;
             }
             // It catches up.
             Err(reason) => {
@@ -288,6 +326,7 @@ impl Actor {
         let Some(own) = self.own.get_mut(service) else { return false };
         if own.version.digest == current.version.digest {
             own.serves = Some(current.number);
+            own.missed = None;
             return true;
         }
         if own.missed.as_ref().is_some_and(|missed| missed.waits(current.number)) {
@@ -327,7 +366,7 @@ impl Actor {
             self.ledger.change(|shared, now| shared.report(id, &serves, now)).await?;
         match reported {
             Ok(is_serving) => self.standing.told(id, is_serving, None),
-            Err(_) => self.standing.lost(id),
+            Err(Lost) => self.standing.lost(id, "the lease of this replica has ended"),
         }
         Ok(Some(shared))
     }
@@ -383,14 +422,6 @@ impl Actor {
                             Some(Missed::again(own.missed.take(), generation.number, reason));
                     }
                 }
-                let behind = self.own.iter().find_map(|(service, own)| {
-                    let missed = own.missed.as_ref()?;
-                    Some(format!(
-                        "{service}: it cannot serve what the others serve: {}",
-                        missed.why
-                    ))
-                });
-                self.standing.falls_behind(behind);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wasm_host_limits::replicas::{RETRY, RETRY_AT_MOST};
 
 pub(super) struct Missed {
-    number: u64,
+    pub(super) number: u64,
     /// How often before.
     count: u32,
     /// Not before this is it tried again.

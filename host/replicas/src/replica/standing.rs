@@ -34,6 +34,8 @@ struct State {
     complaint: Option<String>,
     /// Why it does not serve yet what the others serve.
     behind: Option<String>,
+    /// It cannot serve what the others serve, and they do.
+    is_shut: bool,
 }
 
 impl Standing {
@@ -72,8 +74,12 @@ impl Standing {
         self.state.lock().behind.clone()
     }
 
-    pub(super) fn falls_behind(&self, why: Option<String>) {
-        self.state.lock().behind = why;
+    /// What it has serves on only where nothing else serves.
+    pub(super) fn falls_behind(&self, why: Option<String>, others_serve: bool) {
+        self.change(|state| {
+            state.is_shut = why.is_some() && others_serve;
+            state.behind = why;
+        });
     }
 
     /// The database cannot be reached, or can again. Said once.
@@ -109,11 +115,11 @@ impl Standing {
         });
     }
 
-    /// Its registration is not there any more.
-    pub(super) fn lost(&self, id: MemberId) {
+    /// Its registration is not there any more, or of no use.
+    pub(super) fn lost(&self, id: MemberId, why: &str) {
         self.change(|state| {
             if state.id == Some(id) {
-                tracing::warn!("the lease of this replica has ended; it comes in again");
+                tracing::warn!("{why}; it comes in again");
                 state.id = None;
                 state.told(false);
             }
@@ -128,7 +134,7 @@ impl Standing {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
-        let is_open = state.door.is_open(self.fences, true);
+        let is_open = state.door.is_open(self.fences, true) && !state.is_shut;
         let until = match (is_open, self.fences, state.lease_until) {
             (false, ..) => 0,
             (true, false, _) => u64::MAX,
@@ -171,7 +177,7 @@ pub(super) async fn renew(
         match renewed.await {
             Ok((Ok(is_serving), _)) => standing.told(id, is_serving, Some(asked)),
             Ok((Err(_), _)) => {
-                standing.lost(id);
+                standing.lost(id, "the lease of this replica has ended");
                 changed.notify_one();
             }
             // What has taken long is tried again at once.

@@ -9,6 +9,8 @@ use wasm_host_tests::proxy::{Plan, Proxy};
 use wasm_host_tests::seed::Seeded;
 use wasm_host_tests::{eventually, within};
 
+mod pasts;
+
 const SERVICE: &str = "weather";
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -16,11 +18,15 @@ const LEASE: Duration = Duration::from_secs(2);
 #[derive(Default)]
 struct Fake {
     serves: Mutex<Arc<str>>,
+    /// The component of its application file. None: as of all others.
+    own: Option<&'static str>,
     /// All that it has served, in this order.
     served: Mutex<Vec<Arc<str>>>,
     refuses: Mutex<Option<&'static str>>,
     /// Why it cannot catch up.
     misses: Mutex<Option<&'static str>>,
+    /// It has the next version of an attempt ready when it hears of this.
+    holds: Mutex<Option<oneshot::Receiver<()>>>,
     /// It catches up for the first time when it hears of this.
     waits: Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -39,7 +45,13 @@ struct FakeVersions(Arc<Fake>);
 
 impl Versions for FakeVersions {
     fn offered(&self) -> Vec<Offer> {
-        vec![Offer { service: SERVICE.into(), version: version("own"), own: "own".into() }]
+        let own = self.0.own.unwrap_or("own");
+        vec![Offer {
+            service: SERVICE.into(),
+            version: version(own),
+            own: own.into(),
+            misses: None,
+        }]
     }
 
     fn prepare(
@@ -48,7 +60,11 @@ impl Versions for FakeVersions {
         attempt: Attempt,
     ) -> Boxed<Result<Box<dyn Prepared>, String>> {
         let (fake, refuses) = (self.0.clone(), *self.0.refuses.lock());
+        let holds = fake.holds.lock().take();
         Box::pin(async move {
+            if let Some(holds) = holds {
+                let _ = holds.await;
+            }
             match refuses {
                 Some(FAILS) => panic!("{FAILS}"),
                 Some(reason) => Err(reason.to_owned()),
@@ -137,7 +153,7 @@ fn start_with(url: &str, fences: bool, fake: Fake) -> Host {
         fences,
     };
     let fake = Arc::new(fake);
-    *fake.serves.lock() = "own".into();
+    *fake.serves.lock() = fake.own.unwrap_or("own").into();
     let versions: Arc<dyn Versions> = Arc::new(FakeVersions(fake.clone()));
     let replica = Replica::start(url.parse().unwrap(), terms, |_| versions);
     Host { fake, replica }

@@ -20,6 +20,11 @@ pub trait Agreement: Send + Sync {
         None
     }
 
+    /// Whether they are deciding on a service, or have decided on another version than this one, which serves here.
+    fn is_deciding(&self, _service: &str, _serving: &str) -> bool {
+        false
+    }
+
     /// What a rollback goes to. `serving`: the digest that serves here. None: what this host remembers.
     fn before<'a>(
         &'a self,

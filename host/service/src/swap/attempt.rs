@@ -72,10 +72,14 @@ impl Swaps {
     ) -> Result<Outcome, SwapError> {
         let started = Instant::now();
         let mut newest = slot.newest.subscribe();
-        let mut ticket = 0;
-        slot.newest.send_modify(|newest| {
-            *newest += 1;
+        // What takes a version back takes the place of nothing: what was asked for may be what mends it, or the same
+        // by another replica.
+        let steps_aside = matches!(wanted, Wanted::Before { of: Some(_) });
+        let mut ticket = *newest.borrow();
+        slot.newest.send_if_modified(|newest| {
+            *newest += u64::from(!steps_aside);
             ticket = *newest;
+            !steps_aside
         });
         tracing::debug!(service = %slot.service.name, "swap {ticket} waits for its turn");
         let step = seen.step("turn");

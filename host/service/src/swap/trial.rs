@@ -133,23 +133,32 @@ impl Swaps {
             if swaps.others.get().is_some() && before.answers == 0 {
                 return;
             }
-            while Instant::now() < until {
+            let (mut is_worse, mut pause) = (false, limits::replicas::RETRY);
+            while Instant::now() < until || is_worse {
                 sleep(limits::TRIAL_INTERVAL).await;
                 let change = slot.change.lock().await;
                 if !Arc::ptr_eq(&slot.service.active().stable, &new) {
                     return;
                 }
                 let answers = Tally::since(&new, started);
-                if !clearly_worse(answers, before) {
+                is_worse = clearly_worse(answers, before);
+                if !is_worse {
                     continue;
                 }
-                if swaps.others.get().is_some() {
-                    // All replicas go back, or none.
+                if let Some(others) = swaps.others.get() {
+                    // All replicas go back, or none. They see it at the same moment, and one of them is enough.
                     drop(change);
+                    if swaps.stopping.is_cancelled() {
+                        return;
+                    }
+                    if others.is_deciding(&slot.service.name, new.digest.full()) {
+                        continue;
+                    }
                     if swaps.go_back_together(&slot, &new, &reason(answers, before)).await {
                         return;
                     }
-                    sleep(limits::replicas::RETRY).await;
+                    sleep(pause).await;
+                    pause = (pause * 2).min(limits::replicas::RETRY_AT_MOST);
                     continue;
                 }
                 old.resume();

@@ -30,7 +30,7 @@ impl Scenario {
                 // What it would serve if it were alone, which is what it has.
                 world.hosts[at].version.get_or_insert_with(|| own.clone());
                 let version = Version { digest: own.clone(), source: own.clone() };
-                let offered = [Offer { service: SERVICE.into(), version, own }];
+                let offered = [Offer { service: SERVICE.into(), version, own, misses: None }];
                 let is_alone = self.broken == Some(Broken::BeginsBesideOthers);
                 let joined = self.change(world, |it| {
                     let members = it.members.clone();

@@ -16,7 +16,8 @@ fn version(digest: &str) -> Version {
 impl Shared {
     /// A replica of this name comes with this component, catches up, and takes requests.
     fn comes(&mut self, name: &str, own: &str, now: Time) -> MemberId {
-        let offer = Offer { service: SERVICE.into(), version: version(own), own: own.into() };
+        let offer =
+            Offer { service: SERVICE.into(), version: version(own), own: own.into(), misses: None };
         let id = self.join(&name.into(), &[offer], LEASE, now).unwrap();
         let serves = BTreeMap::from([(Arc::from(SERVICE), self.lines[SERVICE].current.number)]);
         assert_eq!(self.report(id, &serves, now), Ok(true));
@@ -117,7 +118,8 @@ fn a_replica_that_came_back_and_serves_what_it_had_is_named_for_as_long_as_it_is
     shared.comes("b", "x", 1);
     let (now, lease) = (2 + LEASE, Time::try_from(LOST_KEPT.as_millis()).unwrap());
     shared.tick(now);
-    let offer = Offer { service: SERVICE.into(), version: version("x"), own: "x".into() };
+    let offer =
+        Offer { service: SERVICE.into(), version: version("x"), own: "x".into(), misses: None };
     shared.join(&"b".into(), &[offer], lease * 2, now).unwrap();
     shared.tick(now + lease);
     // The other one came back under no name, or another one.
@@ -126,4 +128,47 @@ fn a_replica_that_came_back_and_serves_what_it_had_is_named_for_as_long_as_it_is
     assert!(shared.members.is_empty() && shared.lost.len() == 1);
     shared.tick(now + lease * 3);
     assert!(shared.lost.is_empty());
+}
+
+/// A replica comes with what was built since, or not, while another one serves, and finds that it cannot load that.
+fn misses(shared: &mut Shared, own: &str, now: Time) -> Offer {
+    let (service, version) = (SERVICE.into(), version(own));
+    let offer = Offer { service, version, own: own.into(), misses: None };
+    shared.join(&"late".into(), std::slice::from_ref(&offer), LEASE, now).unwrap();
+    assert!(!shared.may_begin(&offer));
+    Offer { misses: Some(shared.lines[SERVICE].current.number), ..offer }
+}
+
+#[test]
+fn what_was_built_since_begins_where_what_served_has_gone_and_cannot_be_had() {
+    let mut shared = Shared::default();
+    shared.comes("a", "x", 1);
+    let late = misses(&mut shared, "y", 1);
+    assert!(!shared.may_begin(&late), "one serves");
+    let mut lost = shared.clone();
+    lost.renew(*lost.members.keys().last().unwrap(), LEASE * 2, 1).unwrap();
+    lost.tick(1 + LEASE);
+    assert!(!lost.may_begin(&late), "one may serve");
+    shared.leave(&"a".into(), 1);
+    assert!(shared.may_begin(&late));
+    assert!(!shared.may_begin(&Offer { misses: None, ..late.clone() }), "it may have it yet");
+    shared.join(&"late".into(), std::slice::from_ref(&late), LEASE, 1).unwrap();
+    assert_eq!((shared.current(), shared.members.len()), ("y", 1));
+    assert_eq!(shared.lines[SERVICE].current.number, 2);
+    assert!(!shared.may_begin(&late));
+}
+
+#[test]
+fn what_was_built_before_the_last_decision_does_not_begin_by_chance() {
+    let mut shared = Shared::default();
+    shared.comes("a", "x", 1);
+    misses(&mut shared, "y", 1);
+    // Of those there is no vote.
+    shared.leave(&"late".into(), 1);
+    shared.swaps("z", 1);
+    let late = misses(&mut shared, "y", 1);
+    shared.leave(&"a".into(), 1);
+    assert!(!shared.may_begin(&late));
+    let old = misses(&mut shared, "x", 1);
+    assert!(!shared.may_begin(&old));
 }

@@ -54,6 +54,7 @@ impl World {
                     service: Arc::from(*service),
                     version: version("own"),
                     own: "own".into(),
+                    misses: None,
                 };
                 let offered = SERVICES.iter().map(offer).collect::<Vec<_>>();
                 let name = format!("{at}").into();
