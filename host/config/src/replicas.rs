@@ -39,6 +39,12 @@ pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Option<ReplicasCon
         return None;
     }
     let text = table.interpolated(cx, "url")?;
+    if text.value.value.trim().is_empty() {
+        let hint =
+            "write the address of a Postgres database, or remove the table where there is one host";
+        cx.error(&text.at, Problem::new("the address of [replicas] is empty", hint));
+        return None;
+    }
     let url = cx.checked(&text.at, database_url(&text.value))?;
     let ca = database_authorities(cx, &table, Some(&url));
     Some(ReplicasConfig { url, ca, fences, limits })

@@ -21,8 +21,8 @@ pub struct ReplicaLimits {
 
 bounds! {
 
-/// Replicas of one application that have a lease. Each change of what they share writes a line for each.
-pub const MEMBERS: usize = 1000;
+/// Replicas of one application that have a lease, and such that were lost and are named still. Each change of what they share writes a line for each.
+pub const MEMBERS: usize = 200;
 
 /// Decided swaps of one service that the replicas remember together. One that has not looked for longer is not told why.
 pub const DECIDED: usize = 8;
@@ -77,6 +77,12 @@ pub const RETRY: Duration = Duration::from_secs(1);
 
 /// Between two attempts to load the same version, at most: each one that fails doubles the time.
 pub const RETRY_AT_MOST: Duration = Duration::from_secs(MINUTE);
+
+/// Between two attempts to take a version back that does worse, at most: each one that fails doubles the time.
+pub const TAKE_BACK_AT_MOST: Duration = Duration::from_secs(8);
+
+/// Components that a replica writes to the database or reads from it at once, each by a connection of its own.
+pub const MOVES: usize = 2;
 
 /// Versions that were loaded, until this replica takes note of them.
 pub const LOADED: usize = 16;

@@ -83,11 +83,20 @@ pub struct Ledger {
     patience: Duration,
     /// None: it is opened when it is needed.
     connection: Option<PgConnection>,
+    /// What it read or wrote last.
+    had: Option<Had>,
+}
+
+/// What there was.
+struct Had {
+    /// Another one for each state, also where the row was deleted or set back since.
+    revision: i64,
+    shared: Shared,
 }
 
 impl Ledger {
     pub fn new(options: PgConnectOptions, application: Arc<str>) -> Self {
-        Self { options, application, patience: limits::TRANSACTION, connection: None }
+        Self { options, application, patience: limits::TRANSACTION, connection: None, had: None }
     }
 
     /// The same, where a transaction makes sense no longer than this.
@@ -95,24 +104,29 @@ impl Ledger {
         Self { patience: self.patience.min(patience), ..self }
     }
 
-    /// All of it, and the time.
+    /// All of it, and the time. What this one has had already does not come again.
     ///
     /// # Errors
     /// The database is away.
     pub async fn read(&mut self) -> Result<(Shared, Time), Away> {
-        let application = self.application.clone();
-        self.within(async move |connection| {
-            let row = sqlx::query(
-                "select state::text, leases::text, (select max(version) from wasm_host.schema_version), \
-                 wasm_host.now_ms() from (values ($1)) as wanted (name) \
-                 left join wasm_host.applications using (name)",
-            )
-            .bind(&*application)
-            .fetch_one(connection)
+        let (application, had) = (self.application.clone(), self.had.take());
+        let (had, now) = self
+            .within(async move |connection| {
+                let row = sqlx::query(
+                    "select case when revision = $2 then null else state::text end, leases::text, \
+                     (select max(version) from wasm_host.schema_version), revision, \
+                     wasm_host.now_ms() from (values ($1)) as wanted (name) \
+                     left join wasm_host.applications using (name)",
+                )
+                .bind(&*application)
+                .bind(had.as_ref().map(|had| had.revision))
+                .fetch_one(connection)
+                .await?;
+                Ok((kept(&row, had)?, time(row.try_get(4)?)))
+            })
             .await?;
-            Ok((kept(&row)?.unwrap_or_default(), time(row.try_get(3)?)))
-        })
-        .await
+        self.had = had;
+        Ok((self.had.as_ref().map(|had| had.shared.clone()).unwrap_or_default(), now))
     }
 
     /// Change it, in one transaction. Returns what came of it.
@@ -123,27 +137,32 @@ impl Ledger {
         &mut self,
         change: impl FnOnce(&mut Shared, Time) -> T,
     ) -> Result<(T, Shared), Away> {
-        let application = self.application.clone();
-        self.within(async move |connection| {
-            sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
-            let before = locked(connection, &application).await?;
-            // Only now: what waits for the lock is later than what had it.
-            let now = sqlx::query("select wasm_host.now_ms()").fetch_one(&mut *connection).await?;
-            let now = time(now.try_get(0)?);
-            let mut shared = before.clone();
-            let result = change(&mut shared, now);
-            if shared.news() != before.news() {
-                write(connection, &application, &shared).await?;
-                if shared.calls() != before.calls() {
-                    tell(connection, &application).await?;
+        let (application, had) = (self.application.clone(), self.had.take());
+        let (result, had) = self
+            .within(async move |connection| {
+                sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+                let Had { mut revision, shared: before } =
+                    locked(connection, &application, had).await?;
+                // Only now: what waits for the lock is later than what had it.
+                let now = sqlx::query("select wasm_host.now_ms()");
+                let now = time(now.fetch_one(&mut *connection).await?.try_get(0)?);
+                let mut shared = before.clone();
+                let result = change(&mut shared, now);
+                if shared.news() != before.news() {
+                    revision = write(connection, &application, &shared).await?;
+                    if shared.calls() != before.calls() {
+                        tell(connection, &application).await?;
+                    }
+                } else if shared != before {
+                    write_leases(connection, &application, &shared).await?;
                 }
-            } else if shared != before {
-                write_leases(connection, &application, &shared).await?;
-            }
-            sqlx::raw_sql("commit").execute(connection).await?;
-            Ok((result, shared))
-        })
-        .await
+                sqlx::raw_sql("commit").execute(connection).await?;
+                Ok((result, Had { revision, shared }))
+            })
+            .await?;
+        let shared = had.shared.clone();
+        self.had = Some(had);
+        Ok((result, shared))
     }
 
     /// Use the connection for a limited time. One that fails is used no more.
@@ -196,11 +215,18 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Away> {
 
 /// What is kept, with the row locked. The version of the schema comes with it: another host may have changed it since
 /// this one connected.
-async fn locked(connection: &mut PgConnection, application: &str) -> Result<Shared, Away> {
-    let lock = "select state::text, leases::text, (select max(version) from wasm_host.schema_version) \
+async fn locked(
+    connection: &mut PgConnection,
+    application: &str,
+    had: Option<Had>,
+) -> Result<Had, Away> {
+    let lock = "select case when revision = $2 then null else state::text end, leases::text, \
+                (select max(version) from wasm_host.schema_version), revision \
                 from wasm_host.applications where name = $1 for update of applications";
-    if let Some(row) = sqlx::query(lock).bind(application).fetch_optional(&mut *connection).await? {
-        return Ok(kept(&row)?.unwrap_or_default());
+    let revision = had.as_ref().map(|had| had.revision);
+    let row = sqlx::query(lock).bind(application).bind(revision);
+    if let Some(row) = row.fetch_optional(&mut *connection).await? {
+        return kept(&row, had)?.ok_or_else(unreadable);
     }
     sqlx::query(
         "insert into wasm_host.applications (name, state) values ($1, $2::jsonb) on conflict do nothing",
@@ -209,15 +235,24 @@ async fn locked(connection: &mut PgConnection, application: &str) -> Result<Shar
     .bind(text(&Shared::default())?)
     .execute(&mut *connection)
     .await?;
-    let row = sqlx::query(lock).bind(application).fetch_one(connection).await?;
-    Ok(kept(&row)?.unwrap_or_default())
+    let row = sqlx::query(lock).bind(application).bind(None::<i64>).fetch_one(connection).await?;
+    kept(&row, None)?.ok_or_else(unreadable)
 }
 
-/// What a row has, if this host may read it: the state, the leases, and the version of the schema.
-fn kept(row: &PgRow) -> Result<Option<Shared>, Away> {
+fn unreadable() -> Away {
+    Away::new("has no state of the application")
+}
+
+/// What a row has, if this host may read it: the state, if it is not the one that this host had, the leases, the version
+/// of the schema, and the revision. None: there is no such row.
+fn kept(row: &PgRow, had: Option<Had>) -> Result<Option<Had>, Away> {
     schema::is_known(row.try_get(2)?)?;
-    let Some(state) = row.try_get::<Option<&str>, _>(0)? else { return Ok(None) };
-    let mut shared: Shared = parsed(state)?;
+    let Some(revision) = row.try_get::<Option<i64>, _>(3)? else { return Ok(None) };
+    let mut shared: Shared = match (row.try_get::<Option<&str>, _>(0)?, had) {
+        (Some(state), _) => parsed(state)?,
+        (None, Some(had)) if had.revision == revision => had.shared,
+        (None, _) => return Err(unreadable()),
+    };
     let leases: BTreeMap<MemberId, Time> = match row.try_get::<Option<&str>, _>(1)? {
         Some(leases) => parsed(leases)?,
         None => BTreeMap::new(),
@@ -225,23 +260,24 @@ fn kept(row: &PgRow) -> Result<Option<Shared>, Away> {
     for (id, member) in &mut shared.members {
         member.lease_until = leases.get(id).copied().unwrap_or_default();
     }
-    Ok(Some(shared))
+    Ok(Some(Had { revision, shared }))
 }
 
+/// Returns the revision.
 async fn write(
     connection: &mut PgConnection,
     application: &str,
     shared: &Shared,
-) -> Result<(), Away> {
-    let write =
-        "update wasm_host.applications set state = $2::jsonb, leases = $3::jsonb where name = $1";
-    sqlx::query(write)
+) -> Result<i64, Away> {
+    let write = "update wasm_host.applications set state = $2::jsonb, leases = $3::jsonb, \
+                 revision = greatest(revision + 1, wasm_host.now_ms()) where name = $1 returning revision";
+    let row = sqlx::query(write)
         .bind(application)
         .bind(text(shared)?)
         .bind(leases(shared)?)
-        .execute(connection)
+        .fetch_one(connection)
         .await?;
-    Ok(())
+    Ok(row.try_get(0)?)
 }
 
 /// In a column of their own: the database writes only that anew.

@@ -7,9 +7,11 @@ use tokio::task::spawn_blocking;
 
 use crate::components::component;
 use wasm_host_engine::compile::ComponentFile;
+use wasm_host_limits::COMPONENT_FILE_BYTES;
 use wasm_host_limits::replicas::COMPONENT_BYTES;
+use wasm_host_oci::digest::ContentDigest;
 use wasm_host_oci::reference::SCHEME;
-use wasm_host_oci::{Reference, Registries};
+use wasm_host_oci::{Pin, Reference, Registries};
 use wasm_host_replicas::postgres::Uploads;
 use wasm_host_replicas::protocol::Version;
 use wasm_host_service::swap::Swaps;
@@ -40,7 +42,7 @@ impl Files {
             return Ok(file);
         }
         let file = match source.starts_with(SCHEME) {
-            true => self.pulled(source).await?,
+            true => self.pulled(version).await?,
             false => self.uploaded(version).await?,
         };
         match file.digest.full() == &**digest {
@@ -49,9 +51,14 @@ impl Files {
         }
     }
 
-    async fn pulled(&self, source: &str) -> Result<ComponentFile, String> {
-        let reference = Reference::parse(source).map_err(|problem| problem.to_string())?;
-        let pulled = self.registries.pull(&reference, None).await;
+    /// What is known of it is as good as a pin: what this host has of it already needs no registry.
+    async fn pulled(&self, version: &Version) -> Result<ComponentFile, String> {
+        let reference = Reference::parse(&version.source).map_err(|problem| problem.to_string())?;
+        let digest = format!("sha256:{}", version.digest).parse::<ContentDigest>().ok();
+        // The size is a bound for what is kept here.
+        let pin = |(manifest, component)| Pin { manifest, component, size: COMPONENT_FILE_BYTES };
+        let pin = reference.digest.zip(digest).map(pin);
+        let pulled = self.registries.pull(&reference, pin).await;
         let file = component(&reference, pulled.map_err(|error| error.to_string())?).await;
         file.map_err(|error| format!("{error:#}"))
     }

@@ -33,6 +33,12 @@ fn what_is_wrong_with_replicas() {
 wasm-host.toml:3:8: error: 'lost' cannot be 'fenced'; write "serve" (it serves on) or "fence" (it answers 503 until it is back)
 wasm-host.toml:4:1: error: unknown key 'leas'; did you mean 'lease'?"#
     );
+    let text = format!("name = \"shop\"\n[replicas]\nurl = \"${{NONE}}\"\n{SERVICE}");
+    assert_eq!(
+        application().with("NONE", "").rejected(&text),
+        "wasm-host.toml:3:7: error: the address of [replicas] is empty; write the address of a Postgres \
+         database, or remove the table where there is one host"
+    );
     let text = format!(
         "name = \"shop\"\n[replicas]\nurl = \"postgres://app:hunter2@db/x\"\nlease = \"1s\"\n{SERVICE}"
     );

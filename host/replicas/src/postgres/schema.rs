@@ -16,7 +16,8 @@ const FIRST: &str = "
 create table wasm_host.schema_version (version integer not null);
 insert into wasm_host.schema_version values (1);
 create table wasm_host.applications (
-    name text primary key, state jsonb not null, leases jsonb not null default '{}'
+    name text primary key, state jsonb not null, leases jsonb not null default '{}',
+    revision bigint not null default 0
 );
 create table wasm_host.components (
     application text not null, digest text not null, bytes bytea not null, put_ms bigint not null,

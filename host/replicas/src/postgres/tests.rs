@@ -236,7 +236,7 @@ async fn a_replica_that_stops_in_the_middle_does_not_keep_the_others() {
     ledger.change(|shared, now| shared.tick(now)).await.unwrap();
     let mut stopped = connect(&options).await.unwrap();
     raw_sql(BEGIN).execute(&mut stopped).await.unwrap();
-    locked(&mut stopped, "shop").await.unwrap();
+    locked(&mut stopped, "shop", None).await.unwrap();
     // It waits for the lock until the server ends the session that stands still.
     let joined = ledger.change(|shared, now| shared.join(&"a".into(), &[], 60_000, now)).await;
     joined.unwrap().0.unwrap();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Away, connect, parsed};
@@ -20,11 +21,14 @@ pub struct Uploads {
     application: Arc<str>,
     /// Told of each that is there now.
     put: Arc<Notify>,
+    /// A host of many services, which all catch up at once, takes no more of the connections that there are.
+    moves: Arc<Semaphore>,
 }
 
 impl Uploads {
     pub(crate) fn new(options: PgConnectOptions, application: Arc<str>) -> Self {
-        Self { options, application, put: Arc::default() }
+        let moves = Arc::new(Semaphore::new(limits::MOVES));
+        Self { options, application, put: Arc::default(), moves }
     }
 
     /// Let the other replicas have a component.
@@ -40,7 +44,7 @@ impl Uploads {
             )));
         }
         self.moved(async {
-            let connection = &mut connect(&self.options).await?;
+            let connection = &mut self.connection().await?;
             let is_there = sqlx::query(
                 "update wasm_host.components set put_ms = wasm_host.now_ms() \
                  where application = $1 and digest = $2 and length(bytes) = $3",
@@ -79,13 +83,18 @@ impl Uploads {
             let query = sqlx::query(
                 "select bytes from wasm_host.components where application = $1 and digest = $2",
             );
-            let mut connection = connect(&self.options).await?;
+            let mut connection = self.connection().await?;
             let query = query.bind(&*self.application).bind(digest);
             Ok(query.fetch_optional(&mut connection).await?)
         });
         let Some(row) = row.await? else { return Ok(None) };
         let bytes: Vec<u8> = row.try_get(0)?;
-        Ok((hex::encode(Sha256::digest(&bytes)) == digest).then_some(bytes))
+        let digest = digest.to_owned();
+        // Of a large one it takes a while.
+        let checked = spawn_blocking(move || {
+            (hex::encode(Sha256::digest(&bytes)) == digest).then_some(bytes)
+        });
+        checked.await.map_err(Away::new)
     }
 
     /// Remove what is of no use, again and again. Ends never.
@@ -102,7 +111,7 @@ impl Uploads {
     /// Never where the row of the application is locked, as large components take seconds, and one at a time.
     pub(super) async fn tidy(&self) -> Result<(), Away> {
         self.moved(async {
-            let connection = &mut connect(&self.options).await?;
+            let connection = &mut self.connection().await?;
             while self.remove_one(connection).await? {}
             Ok(())
         })
@@ -134,8 +143,17 @@ impl Uploads {
         Ok(removed.execute(connection).await?.rows_affected() > 0)
     }
 
+    /// A database that hangs is noticed sooner than a large component is moved.
+    async fn connection(&self) -> Result<PgConnection, Away> {
+        let late = |_| Away::new(format_args!("does not answer within {:?}", limits::TRANSACTION));
+        timeout(limits::TRANSACTION, connect(&self.options)).await.map_err(late)?
+    }
+
     async fn moved<T>(&self, work: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
         let took_too_long = |_| Away::new("does not take or give a component in time");
+        // It is never closed.
+        let turn = timeout(limits::COMPONENT_MOVE, self.moves.acquire()).await;
+        let _turn = turn.map_err(took_too_long)?;
         timeout(limits::COMPONENT_MOVE, work).await.map_err(took_too_long)?
     }
 }

@@ -166,9 +166,10 @@ impl Shared {
         if line.current.number != proposal.base {
             return Err(Refusal::OtherGeneration);
         }
-        if let Some(open) = line.attempt.as_mut().filter(|open| open.base == proposal.base) {
-            if open.version.digest == proposal.version.digest {
-                open.takes_back |= proposal.takes_back;
+        if let Some(open) = line.attempt.as_ref().filter(|open| open.base == proposal.base) {
+            let is_same = open.version.digest == proposal.version.digest;
+            // What others have prepared knows which of the two it is.
+            if is_same && open.takes_back == proposal.takes_back {
                 return Ok(open.id);
             }
             if proposal.takes_back {
@@ -357,6 +358,11 @@ impl Shared {
         let Some(member) = self.members.remove(&id) else { return };
         // It may have come back and not have caught up yet.
         if member.is_serving || self.lost.contains_key(&member.name) {
+            let oldest = self.lost.iter().min_by_key(|(_, since)| **since);
+            let oldest = oldest.map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest.filter(|_| self.lost.len() >= MEMBERS) {
+                self.lost.remove(&oldest);
+            }
             self.lost.insert(member.name, now);
         }
     }

@@ -1,30 +1,26 @@
 //! What a replica does, step by step.
 
+mod orders;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::orders::Order;
 use super::missed::Missed;
 use super::standing::Standing;
-use super::{Boxed, OVERTAKEN, Overtaken, Prepared, Terms, UNKNOWN, Versions, View, Wanted};
+use super::{Boxed, OVERTAKEN, Overtaken, Prepared, Terms, UNKNOWN, Versions, View};
 use crate::postgres::{Away, Ledger};
 use crate::protocol::{
-    Attempt, AttemptId, Decision, Generation, Line, Lost, Mine, Offer, Proposal, Seen, Shared,
-    Step, Time, Version, Vote, next,
+    Attempt, AttemptId, Decision, Generation, Line, Lost, Mine, Offer, Seen, Shared, Step, Time,
+    Version, Vote, next,
 };
 use wasm_host_limits::replicas as limits;
-
-/// A swap that this replica was asked for.
-pub(super) struct Order {
-    pub(super) wanted: Wanted,
-    pub(super) prepared: Box<dyn Prepared>,
-    pub(super) reply: oneshot::Sender<Result<(), String>>,
-}
 
 pub(super) struct Actor {
     terms: Terms,
@@ -39,6 +35,22 @@ pub(super) struct Actor {
 
 /// A version beside what serves, or why it cannot serve.
 type Loaded = Result<Box<dyn Prepared>, Arc<str>>;
+
+/// Should the actor end early, the lease is not to go on without it, and that is said.
+struct Ends {
+    stop: CancellationToken,
+    standing: Arc<Standing>,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            let why = "this replica takes part no more: what looks after it has failed";
+            self.standing.complain(Some(why.to_owned()));
+        }
+        self.stop.cancel();
+    }
+}
 
 /// One service as it is here.
 struct Own {
@@ -109,8 +121,7 @@ impl Actor {
         stop: CancellationToken,
     ) {
         let Some(mut ends) = self.ends.take() else { return };
-        // Should this end early, the lease is not to go on without it.
-        let _ends_all = stop.clone().drop_guard();
+        let _ends_all = Ends { stop: stop.clone(), standing: self.standing.clone() };
         loop {
             let away = self.turn().await.err();
             self.standing.complain(away.map(|away| away.to_string()));
@@ -435,49 +446,6 @@ impl Actor {
             _ => Ok(()),
         });
         Ok(voted.await?.1)
-    }
-
-    /// Ask the replicas for a swap.
-    async fn begin(&mut self, order: Order) {
-        let Order { wanted, prepared, reply } = order;
-        // Whoever asked has been told that nothing came of it.
-        if reply.is_closed() {
-            return prepared.drop_for("it was asked for too long ago");
-        }
-        let service = wanted.service.clone();
-        match self.propose(wanted).await {
-            Ok(id) => {
-                if let Some(own) = self.own.get_mut(&service) {
-                    own.loads = None;
-                    if let Some((_, Ok(before))) = own.prepared.replace((id, Ok(prepared))) {
-                        before.drop_for("a newer swap took its place");
-                    }
-                }
-                let _ = reply.send(Ok(()));
-            }
-            Err(reason) => {
-                prepared.drop_for(&reason);
-                let _ = reply.send(Err(reason));
-            }
-        }
-    }
-
-    async fn propose(&mut self, wanted: Wanted) -> Result<AttemptId, String> {
-        let Wanted { service, version, cause, takes_back } = wanted;
-        let base = self.own.get(&service).and_then(|own| own.serves);
-        let (Some(id), Some(base)) = (self.standing.id(), base) else {
-            let why = self.standing.complaint();
-            return Err(why.unwrap_or_else(|| "this replica has not come in yet".to_owned()));
-        };
-        let proposal = Proposal { service, base, version, cause, takes_back };
-        let patience = milliseconds(self.terms.attempt_timeout);
-        let proposed =
-            self.ledger.change(|shared, now| shared.propose(id, &proposal, patience, now));
-        match proposed.await {
-            Ok((Ok(attempt), _)) => Ok(attempt),
-            Ok((Err(refusal), _)) => Err(refusal.to_string()),
-            Err(away) => Err(format!("{away}; {UNKNOWN}")),
-        }
     }
 }
 

@@ -74,7 +74,7 @@ impl Swaps {
         let mut newest = slot.newest.subscribe();
         // What takes a version back takes the place of nothing: what was asked for may be what mends it, or the same
         // by another replica.
-        let steps_aside = matches!(wanted, Wanted::Before { of: Some(_) });
+        let steps_aside = wanted.takes_back();
         let mut ticket = *newest.borrow();
         slot.newest.send_if_modified(|newest| {
             *newest += u64::from(!steps_aside);

@@ -158,7 +158,7 @@ impl Swaps {
                         return;
                     }
                     sleep(pause).await;
-                    pause = (pause * 2).min(limits::replicas::RETRY_AT_MOST);
+                    pause = (pause * 2).min(limits::replicas::TAKE_BACK_AT_MOST);
                     continue;
                 }
                 old.resume();

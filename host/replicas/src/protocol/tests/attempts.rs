@@ -33,15 +33,23 @@ fn proposal(digest: &str, takes_back: bool) -> Proposal {
 #[test]
 fn two_that_ask_for_the_same_version_ask_for_one_attempt() {
     let (mut shared, [a, b]) = pair();
-    let first = shared.propose(a, &proposal("x", false), 1000, 1).unwrap();
+    let first = shared.propose(a, &proposal("x", true), 1000, 1).unwrap();
     shared.vote(a, first, Vote::Ready, 1).unwrap();
     assert_eq!(shared.propose(b, &proposal("x", true), 1000, 1), Ok(first));
     let open = shared.lines[SERVICE].attempt.clone().unwrap();
-    // The vote that there is counts, and the version that does worse is not gone back to.
-    assert!(open.votes.contains_key(&a) && open.takes_back && &*open.by == "a");
+    // The vote that there is counts.
+    assert!(open.votes.contains_key(&a) && &*open.by == "a");
     shared.vote(b, first, Vote::Ready, 1).unwrap();
     let line = &shared.lines[SERVICE];
     assert_eq!((line.current.number, line.before.len(), line.decided.len()), (2, 0, 1));
+}
+
+#[test]
+fn a_rollback_that_was_asked_for_is_not_one_that_takes_back() {
+    let (mut shared, [a, b]) = pair();
+    let asked = shared.propose(a, &proposal("x", false), 1000, 1).unwrap();
+    assert_eq!(shared.propose(b, &proposal("x", true), 1000, 1), Err(Refusal::OtherAttempt));
+    assert_eq!(shared.propose(b, &proposal("x", false), 1000, 1), Ok(asked));
 }
 
 #[test]

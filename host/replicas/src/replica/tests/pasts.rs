@@ -17,7 +17,8 @@ async fn what_served_before_the_row_was_deleted_comes_to_what_began_after_it() {
     let began = serde_json::to_string(&another).unwrap();
     server.sql(&format!(
         "update wasm_host.applications \
-         set state = jsonb_set(state, '{{lines,{SERVICE},current}}', '{began}'::jsonb) \
+         set state = jsonb_set(state, '{{lines,{SERVICE},current}}', '{began}'::jsonb), \
+             revision = revision + 1 \
          where name = 'shop'"
     ));
     first.comes_to_serve("new").await;
@@ -62,13 +63,15 @@ async fn a_database_that_lost_its_last_decision_is_followed_and_swaps_go_on() {
     for host in &hosts {
         host.is_there().await;
     }
-    let state = server.sql("select state from wasm_host.applications where name = 'shop'");
+    let of = |what| server.sql(&format!("select {what} from wasm_host.applications"));
+    let (state, revision) = (of("state"), of("revision"));
     hosts[0].swap("v1").await.unwrap();
     for host in &hosts {
         host.comes_to_serve("v1").await;
     }
     server.sql(&format!(
-        "update wasm_host.applications set state = '{state}'::jsonb where name = 'shop'"
+        "update wasm_host.applications set state = '{state}'::jsonb, revision = {revision} \
+         where name = 'shop'"
     ));
     for host in &hosts {
         host.comes_to_serve("own").await;
