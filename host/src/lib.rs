@@ -15,6 +15,7 @@ mod composed;
 pub mod registry;
 pub mod backends;
 mod recordings;
+mod replicas;
 mod routes;
 mod seen;
 pub mod build;

@@ -25,6 +25,7 @@ use crate::components::Components;
 use crate::exit::Exit;
 use crate::gauges::Figures;
 use crate::recordings::{self, Recordings};
+use crate::replicas;
 use crate::routes::{self, Routes};
 use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
@@ -46,6 +47,7 @@ use wasm_host_limits as limits;
 use wasm_host_log as log;
 use wasm_host_otlp::{Counts, Otlp};
 use wasm_host_record::Recorder;
+use wasm_host_replicas::replica::Replica;
 use wasm_host_service::loader::Loader;
 use wasm_host_service::registry::{Registry, RegistryHandle};
 use wasm_host_service::store::Store;
@@ -100,6 +102,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     tracing::info!("{signal}: finishing what runs, for at most {drain:?}");
     host.stopping.store(true, Ordering::Release);
     host.swaps.stop();
+    // The others do not wait for it from now on.
+    let leaving =
+        host.replica.clone().map(|replica| tokio::spawn(async move { replica.stop().await }));
     let watching = async {
         if let Some(watching) = watching {
             watching.stop().await;
@@ -129,6 +134,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         }
     }
     drop(control_file);
+    if let Some(leaving) = leaving {
+        let _ = timeout(limits::replicas::LEAVE, leaving).await;
+    }
     let cut = host.registry.drain(limits::INSTANCE_DRAIN).await;
     if cut > 0 {
         let requests = counted(cut, "request");
@@ -251,6 +259,7 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     warn(&loaded.crowded(&config));
     let Application { registry, slots } = loaded;
     let swaps = Swaps::new(slots, loader, store);
+    let replica = replicas::join(&config, &swaps, components.registries())?;
     let bind = async |listen: &Listen, write_idle| {
         Listener::bind(&listen.host, listen.port, write_idle).await
     };
@@ -274,13 +283,15 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
             Proxies::new(config.http.trusted_proxies.clone()),
             telemetry,
             routes::page_route(&config),
-        ),
+        )
+        .with_gate(replica.as_ref().map(replicas::gate)),
         config,
         backends,
         registry,
         files,
         recorder,
         swaps,
+        replica,
         telemetry,
         sent: otlp.as_ref().map(Otlp::counts),
         seen: Seen(pipeline.reader()),
@@ -365,6 +376,8 @@ fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
 pub(crate) struct Host {
     pub(crate) config: Arc<Config>,
     pub(crate) swaps: Arc<Swaps>,
+    /// None: there is one host.
+    pub(crate) replica: Option<Arc<Replica>>,
     pub(crate) backends: Backends,
     pub(crate) registry: Arc<Registry>,
     /// The requests of each static service.

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::application::service_variables;
 use crate::backends::Backends;
 use crate::gauges;
+use crate::replicas;
 use crate::seen::Seen;
 use crate::serve::Host;
 use wasm_host_capabilities::backend::{Condition, STANDING_IN};
@@ -21,7 +22,7 @@ use wasm_host_http::admin::resources::{
     BackendResource, Described, Edge, GrantState, Health, HostStatus, LimitInEffect, Recent,
     Resources, ServiceResource, Variable, VersionStatus,
 };
-use wasm_host_http::admin::{BackendStatus, ServiceStatus, Status};
+use wasm_host_http::admin::{BackendStatus, Readiness, ServiceStatus, Status};
 use wasm_host_http::control::versions::Attempt;
 use wasm_host_limits as limits;
 use wasm_host_limits::service::{ServiceLimits, StaticLimits};
@@ -68,12 +69,22 @@ impl Host {
 }
 
 impl Status for Host {
-    fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Acquire)
+    fn readiness(&self) -> Readiness {
+        match &self.replica {
+            _ if self.stopping.load(Ordering::Acquire) => Readiness::Stopping,
+            Some(replica) if !replica.is_open() => {
+                Readiness::Joining(replica.complaint().or_else(|| replica.behind()))
+            }
+            _ => Readiness::Ready,
+        }
     }
 
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>> {
-        Box::pin(self.backends.unavailable())
+        Box::pin(async move {
+            let mut complaints = self.backends.unavailable().await;
+            complaints.extend(self.replica.as_ref().and_then(|replica| replica.complaint()));
+            complaints
+        })
     }
 
     fn backends(&self) -> Vec<BackendStatus> {
@@ -148,6 +159,12 @@ impl Status for Host {
                     failed: traffic.map_or(0, Traffic::failed),
                     refused: traffic.map_or(0, Traffic::refused),
                     cancelled: traffic.map_or(0, Traffic::cancelled),
+                    replicas: self
+                        .replica
+                        .as_ref()
+                        // Files are what each host has.
+                        .filter(|_| service.is_some())
+                        .map_or_else(Vec::new, |replica| replicas::status(replica, &config.name)),
                 }
             })
             .collect()

@@ -31,6 +31,7 @@ mod outbound;
 mod plain_components;
 mod pooler;
 mod record;
+mod replicas;
 mod registry;
 mod router;
 mod routing;

@@ -26,6 +26,11 @@ impl Seeded {
         Self { seed, state: seed }
     }
 
+    /// What it began with.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -118,7 +118,12 @@ fn with(cx: &Context<'_>, table: &Table<'_>) -> Vec<(String, PartConfig)> {
 
 fn part(cx: &Context<'_>, written: &Located<String>) -> Option<PartConfig> {
     let (line, column) = cx.place(&written.at);
-    Some(PartConfig { source: source(cx, written, false)?, written: written.value.clone(), line, column })
+    Some(PartConfig {
+        source: source(cx, written, false)?,
+        written: written.value.clone(),
+        line,
+        column,
+    })
 }
 
 /// Why this cannot be the name of an interface that another component serves.

@@ -22,6 +22,7 @@ mod origin;
 mod patience;
 mod proxies;
 mod record;
+mod replicas;
 mod resources;
 mod references;
 mod resolve;
@@ -52,6 +53,7 @@ use wasm_host_capabilities::outgoing::settings::OutboundConfig;
 pub use wasm_host_limits::host::HostLimits;
 use wasm_host_limits::host::WatchLimits;
 pub use wasm_host_limits::http::HttpLimits;
+use wasm_host_limits::replicas::ReplicaLimits;
 pub use wasm_host_limits::service::{ServiceLimits, StaticLimits};
 use wasm_host_limits::telemetry::TelemetryLimits;
 use wasm_host_oci::Reference;
@@ -62,7 +64,8 @@ use wasm_host_settings::context::Context;
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics, Problem};
 use wasm_host_settings::file::Table;
 use wasm_host_settings::named::Named;
-use wasm_host_settings::secret::{EnvironmentValue, Secret};
+use wasm_host_settings::secret::{BackendUrl, EnvironmentValue, Secret};
+use wasm_host_settings::tls::Authorities;
 use wasm_host_settings::value::{self, Listen};
 use wasm_host_settings::{Environment, disk};
 
@@ -86,6 +89,8 @@ pub struct Config {
     pub registries: RegistriesConfig,
     pub watch: WatchConfig,
     pub telemetry: TelemetryConfig,
+    /// `None`: there is one host.
+    pub replicas: Option<ReplicasConfig>,
     pub deploy: DeployConfig,
     pub limits: HostLimits,
     /// Every bound that the file may set, in the order in which it is read.
@@ -132,6 +137,18 @@ impl Default for TelemetryConfig {
         let (intake_key, page_route, limits) = Default::default();
         Self { is_enabled: true, captures_messages: false, intake_key, page_route, limits }
     }
+}
+
+/// `[replicas]`
+#[derive(Clone, Debug)]
+pub struct ReplicasConfig {
+    /// A `postgres://` URI, checked.
+    pub url: BackendUrl,
+    /// Trusted beside the system's; the database must then prove who it is.
+    pub ca: Option<Authorities>,
+    /// Whether a replica whose lease has ended takes no requests.
+    pub fences: bool,
+    pub limits: ReplicaLimits,
 }
 
 /// `[watch]`
@@ -232,6 +249,7 @@ impl Config {
     /// Everything that must not be seen: what the file inserts, and how to log in at its backends.
     pub fn known_secrets(&self) -> Vec<Secret> {
         let urls = self.resources.all().filter_map(|(_, _, resource)| resource.url());
+        let urls = urls.chain(self.replicas.iter().map(|replicas| &replicas.url));
         let passwords = urls.filter_map(|url| {
             let url = url::Url::parse(url.expose()).ok()?;
             wasm_host_settings::percent::decoded(url.password()?).map(Secret::new)
@@ -355,6 +373,7 @@ impl Config {
             registries: RegistriesConfig::default(),
             watch: WatchConfig::default(),
             telemetry: TelemetryConfig::default(),
+            replicas: None,
             deploy: DeployConfig::default(),
             limits: host_limits,
             bounds,

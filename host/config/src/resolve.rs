@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::references::{self, Declared, Fallbacks};
 use super::{
-    Config, HostLimits, Resources, deploy, http, patience, record, service, syntax, telemetry,
-    watch,
+    Config, HostLimits, Resources, deploy, http, patience, record, replicas, service, syntax,
+    telemetry, watch,
 };
 use wasm_host_capabilities as capability;
 use wasm_host_limits::setting::Settings as _;
@@ -23,8 +23,17 @@ pub(super) const STATE_DIR: &str = ".wasm-host";
 
 /// What stands at the top of the file: before the tables of capabilities, and after them.
 const FIRST_KEYS: &[&str] = &["name", "http", "admin", "state"];
-const OTHER_KEYS: &[&str] =
-    &["service", "registry", "trust", "watch", "limits", "record", "telemetry", "deploy"];
+const OTHER_KEYS: &[&str] = &[
+    "service",
+    "registry",
+    "trust",
+    "watch",
+    "limits",
+    "record",
+    "telemetry",
+    "replicas",
+    "deploy",
+];
 
 /// All that may stand at the top of the file.
 pub(super) fn keys() -> Vec<&'static str> {
@@ -96,6 +105,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let registries = registries(cx, root);
     let watch = watch::watch(cx, root);
     let (telemetry, page_route) = telemetry::telemetry(cx, root);
+    let replicas = replicas::replicas(cx, root);
     let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
     let deploy = deploy::deploy(cx, root);
@@ -108,6 +118,9 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     references::calls(cx, &drafts);
     references::fallbacks(cx, &fallbacks, &drafts);
     references::reachable(cx, &fallbacks, &drafts);
+    if replicas.is_some() {
+        replicas::compositions(cx, &drafts);
+    }
     patience::settle(cx, &mut drafts, &resources);
 
     let mut services = BTreeMap::new();
@@ -128,6 +141,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         registries,
         watch,
         telemetry,
+        replicas,
         deploy,
         limits,
         bounds: Vec::new(),

@@ -12,6 +12,7 @@ mod named;
 mod outbound;
 mod parts;
 mod patience;
+mod replicas;
 mod registries;
 mod reports;
 mod secrets;

@@ -83,6 +83,10 @@ fn local(plan: &Plan, objects: &[Object]) -> String {
     kustomization(body)
 }
 
+/// Of more than one host without `[replicas]`.
+const ALONE: &str = "# The application file has no [replicas]: a swap reaches one of these hosts alone, and none that \
+                     starts later.\n";
+
 /// What differs between clusters: the image, and how many of it.
 fn production(plan: &Plan, objects: &[Object]) -> String {
     let (name, version) = split(&plan.image);
@@ -92,13 +96,18 @@ fn production(plan: &Plan, objects: &[Object]) -> String {
         Version::Digest(digest) => put(&mut image, "digest", digest),
     }
     let mut body = json!({ "resources": ["../../base"], "images": [image] });
+    let mut needs_replicas = false;
     if objects.iter().any(|object| {
         object.body.pointer("/spec/replicas").is_some() && object.kind == "Deployment"
     }) {
         let count = plan.deploy.limits.replicas.max(3);
         put(&mut body, "replicas", json!([{ "name": plan.name, "count": count }]));
+        needs_replicas = !plan.decides_together && count > 1;
     }
-    let text = kustomization(body);
+    let mut text = kustomization(body);
+    if needs_replicas {
+        text.push_str(ALONE);
+    }
     let fill = fill(plan, "secrets.env");
     if plan.all_secrets().is_empty() {
         return text;

@@ -46,6 +46,8 @@ pub struct Plan {
     /// What the host may take.
     pub memory_bytes: u64,
     pub deploy: DeployConfig,
+    /// Several hosts come to one decision, by `[replicas]`.
+    pub decides_together: bool,
     /// Worth telling, no reason to stop.
     pub warnings: Vec<String>,
 }

@@ -51,7 +51,7 @@ pub trait Status: Send + Sync {
     /// How to switch telemetry on. None: it is.
     fn telemetry_off(&self) -> Option<String>;
     /// Whether new requests are welcome.
-    fn is_ready(&self) -> bool;
+    fn readiness(&self) -> Readiness;
     /// What does not work at the moment. It makes some answers errors, and is no reason to send
     /// no requests at all: the other services work.
     fn degraded(&self) -> Pin<Box<dyn Future<Output = Vec<String>> + Send + '_>>;
@@ -68,6 +68,15 @@ pub trait Status: Send + Sync {
         &'a self,
         name: &'a str,
     ) -> Pin<Box<dyn Future<Output = Option<resources::Described>> + Send + 'a>>;
+}
+
+/// Whether new requests are welcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    Stopping,
+    /// It does not serve yet what the other replicas serve. With what keeps it from that, if that is known.
+    Joining(Option<String>),
 }
 
 /// What runs on one backend. Zero when no client waits: a call that outlives its client would show here.
@@ -106,6 +115,21 @@ pub struct ServiceStatus {
     /// The host had no room for them: 503 of its own.
     pub refused: u64,
     pub cancelled: u64,
+    /// What each replica serves; empty without `[replicas]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// One service on one replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaStatus {
+    pub replica: String,
+    /// Counts up with every version that all replicas put into service; none before it serves any.
+    pub generation: Option<u64>,
+    /// `serving`, `joining`, or `lost` when its lease has ended.
+    pub state: String,
+    /// What is left of its lease, in milliseconds.
+    pub lease_ms: u64,
 }
 
 /// The control plane.
@@ -331,9 +355,16 @@ impl Admin {
         if !ready {
             return json(StatusCode::OK, &serde_json::json!({ "status": "live" }));
         }
-        if !self.status.is_ready() {
-            let stopping = serde_json::json!({ "status": "stopping" });
-            return json(StatusCode::SERVICE_UNAVAILABLE, &stopping);
+        let unready = match self.status.readiness() {
+            Readiness::Ready => None,
+            Readiness::Stopping => Some(serde_json::json!({ "status": "stopping" })),
+            Readiness::Joining(None) => Some(serde_json::json!({ "status": "joining" })),
+            Readiness::Joining(Some(reason)) => {
+                Some(serde_json::json!({ "status": "joining", "reason": reason }))
+            }
+        };
+        if let Some(unready) = unready {
+            return json(StatusCode::SERVICE_UNAVAILABLE, &unready);
         }
         let degraded = self.status.degraded().await;
         json(StatusCode::OK, &serde_json::json!({ "status": "ready", "degraded": degraded }))

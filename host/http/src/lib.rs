@@ -74,6 +74,9 @@ pub struct Served {
     pub pages: Arc<Pages>,
 }
 
+/// Asked before each request: why none is answered now.
+pub type Gate = Box<dyn Fn() -> Result<(), Failure> + Send + Sync>;
+
 /// The public side of the application.
 pub struct App {
     router: Router<Served>,
@@ -84,6 +87,8 @@ pub struct App {
     telemetry: &'static Telemetry,
     /// None: spans of pages are not taken.
     page_spans: Option<PageSpans>,
+    /// None: requests are always answered.
+    gate: Option<Gate>,
 }
 
 impl App {
@@ -96,7 +101,12 @@ impl App {
         page_route: Option<&str>,
     ) -> Self {
         let page_spans = page_route.map(PageSpans::new);
-        Self { router, names, body_idle, proxies, telemetry, page_spans }
+        Self { router, names, body_idle, proxies, telemetry, page_spans, gate: None }
+    }
+
+    /// Answer requests only while the gate is open.
+    pub fn with_gate(self, gate: Option<Gate>) -> Self {
+        Self { gate, ..self }
     }
 
     /// Answer one request. Never fails: a failure is a response.
@@ -160,6 +170,9 @@ impl App {
         trace: &mut Option<Trace>,
     ) -> Result<Response<WasiBody>, Failure> {
         request::check(&request)?;
+        if let Some(gate) = &self.gate {
+            gate()?;
+        }
         let authority = request::host(&request)?;
         let host = authority.as_ref().map_or("", Authority::as_str);
         let uri = request.uri().clone();

@@ -31,6 +31,7 @@ pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
 pub mod record;
+pub mod replicas;
 pub mod service;
 pub mod show;
 pub mod telemetry;
@@ -41,7 +42,7 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 13] {
+pub fn tables() -> [(&'static str, Vec<Row>); 14] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
@@ -55,6 +56,7 @@ pub fn tables() -> [(&'static str, Vec<Row>); 13] {
         ("outbound", outgoing::OutboundLimits::rows()),
         ("cors", service::CorsLimits::rows()),
         ("telemetry", telemetry::TelemetryLimits::rows()),
+        ("replicas", replicas::ReplicaLimits::rows()),
         ("deploy", deploy::DeployLimits::rows()),
     ]
 }
@@ -78,6 +80,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         outgoing::LISTED,
         postgres::LISTED,
         record::LISTED,
+        replicas::LISTED,
         telemetry::LISTED,
         testkit::LISTED,
     ];

@@ -135,6 +135,18 @@ impl History {
         }
     }
 
+    /// The last record, if it is of the same refusal: that one is then of this moment, and no other is needed.
+    pub fn refused_again(&mut self, digest: &str, cause: &str, reason: &str) -> Option<Record> {
+        let last = self.records.back_mut().filter(|last| {
+            last.verdict == Verdict::Rejected
+                && last.digest.as_deref() == Some(digest)
+                && last.cause == cause
+                && last.reason.as_deref() == Some(reason)
+        })?;
+        last.at_ms = now_ms();
+        Some(last.clone())
+    }
+
     /// Oldest first.
     pub fn records(&self) -> Vec<Record> {
         self.records.iter().cloned().collect()
@@ -243,6 +255,20 @@ pub(crate) mod tests {
         assert_eq!(history.records().len(), limits::HISTORY_RECORDS);
         assert_eq!(history.before("b"), Some("a"));
         assert_eq!(history.wanted().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_same_refusal_again_is_no_other_record() {
+        let mut history = History::default();
+        let refused =
+            Record { reason: Some("it is ill".to_string()), ..record("a", Verdict::Rejected) };
+        history.push(refused);
+        let again = history.refused_again("a", "test", "it is ill").unwrap();
+        assert!(again.number == 1 && again.at_ms > 0, "{again:?}");
+        assert!(history.refused_again("b", "test", "it is ill").is_none());
+        assert!(history.refused_again("a", "test", "it is away").is_none());
+        history.push(record("a", Verdict::Activated));
+        assert!(history.refused_again("a", "test", "it is ill").is_none());
     }
 
     #[test]

@@ -8,12 +8,13 @@
 //! the one that runs while that is compiled.
 //! A rollback is a swap to the version before the one that serves when its turn comes.
 
+mod agreement;
 mod attempt;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -21,6 +22,7 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+pub use self::agreement::{Agreed, Agreement, Before, Boxed, Proposed};
 use crate::Service;
 use crate::history::{Record, Verdict, now_ms};
 use crate::loader::{Loader, Terms};
@@ -29,9 +31,8 @@ use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_engine::compose::Part;
 use wasm_host_system::counted::counted;
-use wasm_host_telemetry::attributes;
 use wasm_host_telemetry::instruments::SWAPS;
-use wasm_host_telemetry::trace::{ActiveSpan, Operation};
+use wasm_host_telemetry::trace::Operation;
 
 /// Puts versions into service.
 pub struct Swaps {
@@ -39,6 +40,8 @@ pub struct Swaps {
     loader: Loader,
     store: Arc<Store>,
     stopping: CancellationToken,
+    /// What has to agree beside this host. Not set: nothing has to.
+    others: OnceLock<Arc<dyn Agreement>>,
 }
 
 /// One service as swaps see it.
@@ -107,13 +110,48 @@ pub struct Outcome {
     pub finishing: usize,
     /// The digest of the canary that this ended.
     pub ended_canary: Option<String>,
+    /// Replicas that were lost, without which it was decided.
+    pub without: Vec<String>,
+    /// It was refused before, for the same reason, which is known.
+    pub is_known: bool,
+}
+
+/// What serves of a service.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    pub service: Arc<str>,
+    pub digest: String,
+    pub origin: String,
+    /// The digest of the component of the application file.
+    pub own: String,
 }
 
 /// What is to be put into service.
 enum Wanted {
     Component(ComponentFile),
-    /// The version before the one that serves when this has its turn.
-    Before,
+    /// What others have begun with. Whether what serves does worse than what it replaced.
+    Followed {
+        file: ComponentFile,
+        takes_back: bool,
+    },
+    /// The version before the one that serves when this has its turn. `of`: only if that is this digest, which does worse
+    /// than what it replaced.
+    Before {
+        of: Option<String>,
+    },
+}
+
+impl Wanted {
+    fn component(&self) -> Option<&ComponentFile> {
+        match self {
+            Self::Component(file) | Self::Followed { file, .. } => Some(file),
+            Self::Before { .. } => None,
+        }
+    }
+
+    fn takes_back(&self) -> bool {
+        matches!(self, Self::Before { of: Some(_) } | Self::Followed { takes_back: true, .. })
+    }
 }
 
 /// What an attempt is about, as far as it is known.
@@ -145,6 +183,8 @@ pub enum SwapError {
     Gone { service: String, digest: String },
     #[error("{service} has no part {part}; {}", told(.parts))]
     NoPart { service: String, part: String, parts: Vec<String> },
+    #[error("another version of {0} serves by now")]
+    NotServing(String),
 }
 
 /// What there is instead of a part that is not there.
@@ -220,12 +260,47 @@ impl Swaps {
     pub fn new(slots: Vec<SwapSlot>, loader: Loader, store: Arc<Store>) -> Arc<Self> {
         let named = slots.into_iter().map(|slot| (slot.service.name.clone(), Arc::new(slot)));
         let slots = Arc::new(named.collect());
-        Arc::new(Self { slots, loader, store, stopping: CancellationToken::new() })
+        Arc::new(Self {
+            slots,
+            loader,
+            store,
+            stopping: CancellationToken::new(),
+            others: OnceLock::new(),
+        })
     }
 
     /// From now on every swap is rejected; what is compiled for one is given up.
     pub fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// From now on `others` have to agree to every swap that begins here.
+    pub fn agree_with(&self, others: Arc<dyn Agreement>) {
+        // There is one application, and so one set of others.
+        let _ = self.others.set(others);
+    }
+
+    /// What serves of each service.
+    pub fn serving(&self) -> impl Iterator<Item = Serving> {
+        self.slots.iter().map(|(name, slot)| {
+            let version = slot.service.active().stable.clone();
+            let digest = version.digest.full().to_owned();
+            Serving {
+                service: name.clone(),
+                own: slot.saved().replaced.clone().unwrap_or_else(|| digest.clone()),
+                origin: version.path.display().to_string(),
+                digest,
+            }
+        })
+    }
+
+    /// A component that is kept here and came from `origin`, if it may be served by what is trusted now.
+    pub async fn kept(&self, service: &str, digest: &str, origin: &str) -> Option<ComponentFile> {
+        let slot = self.slot(service).ok()?;
+        let (store, digest) = (self.store.clone(), digest.to_owned());
+        let found = spawn_blocking(move || store.find(&digest)).await.ok().flatten();
+        let file = ComponentFile { path: origin.into(), ..found? };
+        (slot.vouch)(&file).is_ok().then_some(file)
     }
 
     /// What happened to a service's versions, oldest first.
@@ -248,7 +323,10 @@ impl Swaps {
     ) -> Result<Outcome, SwapError> {
         let slot = self.slot(service)?;
         match component {
-            Ok(file) => self.enter(slot, Wanted::Component(file), request).await,
+            Ok(file) => {
+                let others = self.others.get().cloned();
+                self.enter(slot, Wanted::Component(file), request, others).await
+            }
             // It has no place in the queue: what waits there may be good.
             Err(error) => {
                 let started = Instant::now();
@@ -266,8 +344,34 @@ impl Swaps {
         service: &str,
         cause: &str,
     ) -> Result<Outcome, SwapError> {
+        self.go_back(service, cause, None).await
+    }
+
+    /// The same, only if the version `of` serves still, which does worse than the one before.
+    async fn go_back(
+        self: &Arc<Self>,
+        service: &str,
+        cause: &str,
+        of: Option<String>,
+    ) -> Result<Outcome, SwapError> {
         let request = Request { cause: cause.to_string(), part: None, canary: None };
-        self.enter(self.slot(service)?, Wanted::Before, request).await
+        let others = self.others.get().cloned();
+        self.enter(self.slot(service)?, Wanted::Before { of }, request, others).await
+    }
+
+    /// Put a version into service that others have begun with, once `agreement` says so. `takes_back`: what serves does
+    /// worse than what it replaced, and no rollback goes there.
+    pub async fn follow(
+        self: &Arc<Self>,
+        service: &str,
+        file: ComponentFile,
+        cause: String,
+        takes_back: bool,
+        agreement: Arc<dyn Agreement>,
+    ) -> Result<Outcome, SwapError> {
+        let request = Request { cause, part: None, canary: None };
+        let wanted = Wanted::Followed { file, takes_back };
+        self.enter(self.slot(service)?, wanted, request, Some(agreement)).await
     }
 
     /// Replace the instances of a service: idle ones now, busy ones when their last request ends.
@@ -290,6 +394,7 @@ impl Swaps {
         slot: Arc<SwapSlot>,
         wanted: Wanted,
         request: Request,
+        others: Option<Arc<dyn Agreement>>,
     ) -> Result<Outcome, SwapError> {
         let (swaps, cause) = (self.clone(), request.cause.clone());
         let task = tokio::spawn({
@@ -298,8 +403,9 @@ impl Swaps {
                 let service = &slot.service.name;
                 let name = format!("swap {service}");
                 let mut seen = Operation::begin(swaps.loader.telemetry, name, service);
-                let outcome = swaps.attempt(&slot, wanted, &request, &seen).await?;
-                tell(&outcome, seen.span());
+                let outcome =
+                    swaps.attempt(&slot, wanted, &request, others.as_deref(), &seen).await?;
+                attempt::tell(&outcome, seen.span());
                 drop(seen);
                 swaps.conclude(&slot, &outcome).await;
                 Ok(outcome)
@@ -314,6 +420,9 @@ impl Swaps {
 
     /// Record and log what came of an attempt.
     async fn conclude(&self, slot: &SwapSlot, outcome: &Outcome) {
+        if outcome.is_known {
+            return;
+        }
         self.save(slot).await;
         let (service, record) = (&outcome.service, &outcome.record);
         let digest = record.digest.as_deref().map_or("a component", short);
@@ -333,17 +442,21 @@ impl Swaps {
         self.slots.get(service).cloned().ok_or_else(|| SwapError::NoService(service.to_string()))
     }
 
-    /// `version` takes all requests now: remember that, let the old one drain, and watch the first answers.
+    /// `version` takes all requests now: remember that, let the old one drain, and watch the first answers, if they are
+    /// what it is tried by.
     fn activate(
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
         old: Arc<Version>,
         version: Arc<Version>,
         number: u64,
+        is_tried: bool,
     ) {
         let replaced = slot.serving_record.swap(number, Ordering::AcqRel);
         slot.saved().published = Some(version.digest.full().to_string());
-        self.watch_first_answers(slot, old.clone(), version, number);
+        if is_tried {
+            self.watch_first_answers(slot, old.clone(), version, number);
+        }
         self.let_drain(slot, old, replaced);
     }
 
@@ -399,20 +512,6 @@ impl Swaps {
         let (name, saved) = (slot.service.name.clone(), slot.saved().clone());
         let store = self.store.clone();
         spawn_blocking(move || store.save(&name, &saved)).await?
-    }
-}
-
-/// What came of an attempt, for what is seen of it.
-fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
-    let record = &outcome.record;
-    seen.set_text("wasm_host.swap.cause", &record.cause);
-    seen.set_text("wasm_host.swap.from", &outcome.from);
-    seen.set(attributes::SWAP_VERDICT, record.verdict.name());
-    if let Some(digest) = &record.digest {
-        seen.set_text(attributes::VERSION, digest);
-    }
-    if let Some(reason) = &record.reason {
-        seen.fail(record.verdict.name(), reason);
     }
 }
 

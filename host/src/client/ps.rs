@@ -71,7 +71,27 @@ fn render(resources: &Resources) -> String {
         text.push_str(&printable(&format!("{backend} of {of} is {state}{why}")));
         text.push('\n');
     }
+    let replicas: Vec<_> = services.iter().flat_map(|it| replicas(&it.status)).collect();
+    if !replicas.is_empty() {
+        text.push('\n');
+        text.push_str(&table::render(
+            ["REPLICA", "SERVICE", "GENERATION", "STATE", "LEASE"],
+            &replicas,
+        ));
+    }
     text
+}
+
+fn replicas(service: &ServiceStatus) -> impl Iterator<Item = [String; 5]> {
+    service.replicas.iter().map(|replica| {
+        [
+            replica.replica.clone(),
+            service.service.clone(),
+            replica.generation.map_or_else(|| "-".to_string(), |number| number.to_string()),
+            replica.state.clone(),
+            format!("{:.1} s", replica.lease_ms as f64 / 1000.0),
+        ]
+    })
 }
 
 fn row(Service { status: service, rate, errors, .. }: &Service) -> [String; 12] {
@@ -100,6 +120,7 @@ fn row(Service { status: service, rate, errors, .. }: &Service) -> [String; 12] 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasm_host_http::admin::ReplicaStatus;
 
     #[test]
     fn files_are_counted_as_components_are() {
@@ -118,6 +139,7 @@ mod tests {
             failed: 4,
             refused: 5,
             cancelled: 6,
+            replicas: Vec::new(),
         };
         let backend = Backend {
             backend: "ollama.local".to_string(),
@@ -130,10 +152,24 @@ mod tests {
             errors: 0.5,
             grants: vec![backend.backend.clone()],
         };
-        let text = render(&Resources { services: vec![service], backends: vec![backend] });
+        let mut resources = Resources { services: vec![service], backends: vec![backend] };
+        let text = render(&resources);
         let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(row.join(" "), "react - running - 1 2 3 4 5 6 25% http://127.0.0.1:8080/");
         let why = "ollama.local of react is down: it refuses connections";
         assert_eq!(text.lines().last(), Some(why));
+        let replica = |replica: &str, generation, state: &str, lease_ms| ReplicaStatus {
+            replica: replica.to_string(),
+            generation,
+            state: state.to_string(),
+            lease_ms,
+        };
+        resources.services[0].status.replicas =
+            vec![replica("a-1", Some(7), "serving", 8_340), replica("b-2", None, "lost", 0)];
+        let text = render(&resources);
+        let rows: Vec<Vec<_>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[5], ["a-1", "react", "7", "serving", "8.3", "s"]);
+        assert_eq!(rows[6], ["b-2", "react", "-", "lost", "0.0", "s"]);
     }
 }

@@ -112,7 +112,7 @@ async fn tell(
 }
 
 fn render(outcome: &Outcome, trial: Option<&str>) -> String {
-    let Outcome { service, from, attempt, finishing, ended_canary } = outcome;
+    let Outcome { service, from, attempt, finishing, ended_canary, without } = outcome;
     let (from, took) = (short(from), attempt.took_ms);
     let to = attempt.digest.as_deref().map_or("-", short);
     let mut text = match attempt.verdict {
@@ -141,6 +141,9 @@ fn render(outcome: &Outcome, trial: Option<&str>) -> String {
     };
     if let Some(canary) = ended_canary {
         text.push_str(&format!("the canary {} was taken back\n", short(canary)));
+    }
+    if !without.is_empty() {
+        text.push_str(&format!("without {}: no word from there\n", without.join(", ")));
     }
     for change in imports(attempt) {
         text.push_str(&format!("import {change}\n"));
@@ -171,6 +174,7 @@ mod tests {
             attempt: attempt(&"b".repeat(64), verdict),
             finishing: 14,
             ended_canary: None,
+            without: Vec::new(),
         }
     }
 

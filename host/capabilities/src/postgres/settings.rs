@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::PoolConfig;
 use super::url::Address;
-pub use url::has_literal_password;
+pub use url::{has_literal_password, parse as database_url};
 use wasm_host_limits::embedded_postgres::DatabaseLimits;
 use wasm_host_limits::setting::Settings as _;
 use wasm_host_settings::authorities::authorities;
@@ -123,8 +123,8 @@ impl Resource for PostgresConfig {
     }
 }
 
-/// `ca` of a database. An address that lets in any server would make nothing of it.
-fn database_authorities(
+/// `ca` of the table of a database. An address that lets in any server would make nothing of it.
+pub fn database_authorities(
     cx: &Context<'_>,
     table: &Table<'_>,
     url: Option<&BackendUrl>,

@@ -28,6 +28,9 @@ fn every_table_of_connections_has_its_own() {
     let config = application().config(
         r#"
 name = "shop"
+[replicas]
+url = "${DB}"
+ca = "ca.pem"
 [postgres.main]
 url = "${DB}"
 ca = "ca.pem"
@@ -46,6 +49,7 @@ ca = "ca.pem"
 "#,
     );
     assert_eq!(warnings(&config), "");
+    assert!(config.replicas.as_ref().unwrap().ca.is_some());
     assert!(database(&config, "main").ca.is_some() && models(&config, "gpu").ca.is_some());
     let outbound = config.services["b"].component().unwrap().outbound.clone().unwrap();
     assert_eq!(format!("{:?}", outbound.ca), "Some(Authorities(2))");

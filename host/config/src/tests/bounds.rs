@@ -175,7 +175,7 @@ fn every_setting_is_read_from_its_table() {
          component = \"guests/other.wasm\"\n[service.a.cors]\norigins = \"*\"\n{}\
          [service.a.outbound]\nallow = \"https://example.com\"\n{}\
          [service.f]\nstatic = \"web/dist\"\n{}[registry.localhost]\n{}[watch]\n{}\
-         [limits]\n{}[telemetry]\n{}[deploy]\n{}",
+         [limits]\n{}[telemetry]\n{}[replicas]\nurl = \"postgres://app@db/x\"\n{}[deploy]\n{}",
         at_most("http", "http"),
         at_most("postgres.p", "databases of the host's own"),
         at_most("postgres.p", "postgres"),
@@ -188,6 +188,7 @@ fn every_setting_is_read_from_its_table() {
         at_most("watch", "watch"),
         at_most("limits", "limits"),
         at_most("telemetry", "telemetry"),
+        at_most("replicas", "replicas"),
         at_most("deploy", "deploy"),
     );
     let config = Application::new().config(&text);

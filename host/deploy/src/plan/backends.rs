@@ -8,7 +8,7 @@ use wasm_host_capabilities::ollama::{Ollama, UrlFrom};
 use wasm_host_capabilities::outgoing::settings::Destination;
 use wasm_host_capabilities::postgres::Postgres;
 use wasm_host_config::{Config, ServiceConfig};
-use wasm_host_limits::deploy as limits;
+use wasm_host_limits::deploy::{self as limits, DeployLimits};
 use wasm_host_settings::secret::BackendUrl;
 
 use super::read::Problems;
@@ -65,6 +65,18 @@ impl Backends {
                     backends.models.push(ModelServer { resource: resource.to_owned(), name });
                 }
             }
+        }
+        if let Some(replicas) = &config.replicas {
+            backends.elsewhere(problems, "[replicas]", &replicas.url, 5432);
+        }
+        let DeployLimits { replicas, replicas_max, .. } = config.deploy.limits;
+        if config.replicas.is_none() && (replicas > 1 || replicas_max.is_some()) {
+            problems.warning(
+                "several hosts are to run, and there is no [replicas]: a swap reaches the one that is asked, and none \
+                 that starts later; to have it reach all, write [replicas] with url = \"${REPLICAS_URL}\", a Postgres \
+                 database that no service is granted"
+                    .to_owned(),
+            );
         }
         for service in config.services.values().filter_map(ServiceConfig::component) {
             if let Some(outbound) = &service.outbound {

@@ -57,7 +57,10 @@ impl Problems {
     pub(super) fn this_machine(&mut self, owner: &str) {
         self.error(
             format!("the url of {owner} is on this machine, and in a container that is the container itself"),
-            "name a host that containers reach, or remove the url to have a server beside the host",
+            match owner {
+                "[replicas]" => "name a host that containers reach",
+                _ => "name a host that containers reach, or remove the url to have a server beside the host",
+            },
         );
     }
 
@@ -157,6 +160,7 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     let limits = &config.limits;
     Ok(Plan {
         image: image.unwrap_or_else(|| format!("{}:local", config.name)),
+        decides_together: config.replicas.is_some(),
         owns_namespace: deploy.namespace.is_none() && !is_of_every_cluster(&config.name),
         namespace,
         mounts,
@@ -287,6 +291,9 @@ fn scripts_and_authorities(
         for (what, path) in named_files(document, &[key, name], &["init", "ca"]) {
             files.carry(problems, &owner, &what, &path);
         }
+    }
+    for (what, path) in named_files(document, &["replicas"], &["ca"]) {
+        files.carry(problems, "[replicas]", &what, &path);
     }
     for name in document::names(document, "service") {
         let owner = format!("[service.{name}.outbound]");

@@ -162,7 +162,9 @@ impl Admin {
                 return Failure::new(Kind::NoService, format!("{error}; {known}"));
             }
             SwapError::NoPart { .. } => return malformed(error.to_string()),
-            SwapError::NothingBefore(_) | SwapError::Gone { .. } => Kind::Conflict,
+            SwapError::NothingBefore(_) | SwapError::Gone { .. } | SwapError::NotServing(_) => {
+                Kind::Conflict
+            }
         };
         Failure::new(kind, error.to_string())
     }

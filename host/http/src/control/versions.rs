@@ -50,6 +50,9 @@ pub struct Outcome {
     pub finishing: usize,
     /// The digest of the canary that this ended.
     pub ended_canary: Option<String>,
+    /// Replicas that were lost, without which it was decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
 }
 
 impl From<Record> for Attempt {
@@ -75,8 +78,8 @@ impl From<Record> for Attempt {
 
 impl From<swap::Outcome> for Outcome {
     fn from(outcome: swap::Outcome) -> Self {
-        let swap::Outcome { service, from, record, finishing, ended_canary } = outcome;
-        Self { service, from, attempt: record.into(), finishing, ended_canary }
+        let swap::Outcome { service, from, record, finishing, ended_canary, without, .. } = outcome;
+        Self { service, from, attempt: record.into(), finishing, ended_canary, without }
     }
 }
 

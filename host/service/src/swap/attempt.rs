@@ -1,12 +1,16 @@
 //! One attempt to put a version into service, from its turn in the queue to its verdict.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::anyhow;
 use tokio::task::spawn_blocking;
 
-use super::{Outcome, Request, SwapError, SwapSlot, Swaps, Wanted, What, millis};
+use super::agreement::turn;
+use super::{
+    Agreed, Agreement, Outcome, Proposed, Request, SwapError, SwapSlot, Swaps, Wanted, What, millis,
+};
 use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
 use crate::store::from_origin;
@@ -14,7 +18,8 @@ use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_engine::compose::{Part, Role, compose};
 use wasm_host_limits::compiler::NICENESS;
-use wasm_host_telemetry::trace::Operation;
+use wasm_host_telemetry::attributes;
+use wasm_host_telemetry::trace::{ActiveSpan, Operation};
 
 /// An attempt that changes nothing, with the reason.
 pub(super) fn rejected(
@@ -53,6 +58,8 @@ impl Outcome {
             record,
             finishing: 0,
             ended_canary: None,
+            without: Vec::new(),
+            is_known: false,
         }
     }
 }
@@ -64,19 +71,32 @@ impl Swaps {
         slot: &Arc<SwapSlot>,
         wanted: Wanted,
         request: &Request,
+        others: Option<&dyn Agreement>,
         seen: &Operation,
     ) -> Result<Outcome, SwapError> {
         let started = Instant::now();
         let mut newest = slot.newest.subscribe();
-        let mut ticket = 0;
-        slot.newest.send_modify(|newest| {
-            *newest += 1;
+        // What takes a version back takes the place of nothing: what was asked for may be what mends it, or the same
+        // by another replica.
+        let steps_aside = wanted.takes_back();
+        let mut ticket = *newest.borrow();
+        slot.newest.send_if_modified(|newest| {
+            *newest += u64::from(!steps_aside);
             ticket = *newest;
+            !steps_aside
         });
         tracing::debug!(service = %slot.service.name, "swap {ticket} waits for its turn");
         let step = seen.step("turn");
-        let _turn = slot.turn.lock().await;
+        let _turn = match turn(slot, others).await {
+            Ok(turn) => turn,
+            Err(reason) => {
+                let file = wanted.component();
+                return Ok(rejected(slot, file, request, started, reason));
+            }
+        };
         drop(step);
+        let takes_back = wanted.takes_back();
+        let is_followed = matches!(wanted, Wanted::Followed { .. });
         let (file, vouched) = match wanted {
             Wanted::Component(file) => {
                 let version = slot.service.active().stable.clone();
@@ -93,13 +113,41 @@ impl Swaps {
                     Err(error) => (file, Err(error)),
                 }
             }
-            Wanted::Before => {
-                let file = self.before(slot).await?;
+            Wanted::Followed { file, .. } => (file, Ok(())),
+            Wanted::Before { of } => {
+                let serving = slot.service.active().stable.digest.full().to_owned();
+                if of.is_some_and(|of| of != serving) {
+                    return Err(SwapError::NotServing(slot.service.name.to_string()));
+                }
+                let known = match others {
+                    Some(others) => others.before(&slot.service.name, &serving).await,
+                    None => None,
+                };
+                let file = match known {
+                    Some(Ok(file)) => {
+                        let service = || slot.service.name.to_string();
+                        file.ok_or_else(|| SwapError::NothingBefore(service()))?
+                    }
+                    Some(Err(reason)) => {
+                        return Ok(rejected(slot, None, request, started, reason));
+                    }
+                    None => self.before(slot).await?,
+                };
                 let vouched = (slot.vouch)(&file);
                 (file, vouched)
             }
         };
-        let rejected = |reason: String| rejected(slot, Some(&file), request, started, reason);
+        let rejected = |reason: String| {
+            // What follows the others tries until it can.
+            let known = is_followed.then(|| {
+                let (digest, cause) = (file.digest.full(), &request.cause);
+                slot.saved().history.refused_again(digest, cause, &reason)
+            });
+            match known.flatten() {
+                Some(record) => Outcome { is_known: true, ..Outcome::of(slot, record) },
+                None => rejected(slot, Some(&file), request, started, reason),
+            }
+        };
         if *newest.borrow_and_update() != ticket {
             return Ok(rejected("a newer swap took its place while it waited".to_string()));
         }
@@ -111,6 +159,9 @@ impl Swaps {
         }
         if let Some(outcome) = self.unchanged(slot, &file, request, started).await {
             return Ok(outcome);
+        }
+        if others.is_some() && request.canary.is_some() {
+            return Ok(rejected(CANARY.to_string()));
         }
         let step = seen.step("compile");
         let compiled = tokio::select! {
@@ -141,12 +192,30 @@ impl Swaps {
             Err(error) => return Ok(rejected(format!("its file cannot be kept: {error}"))),
         };
         drop(step);
+        let agreed = match others {
+            None => None,
+            Some(others) => {
+                let _step = seen.step("agree");
+                let (service, file, cause) = (&slot.service.name, &file, &*request.cause);
+                match others.agree(Proposed { service, file, cause, takes_back }).await {
+                    Ok(agreed) => Some(agreed),
+                    Err(reason) => return Ok(rejected(reason)),
+                }
+            }
+        };
         let _step = seen.step("publish");
         let _change = slot.change.lock().await;
-        if self.stopping.is_cancelled() {
+        // What all have decided on serves here, too, until the end.
+        if agreed.is_none() && self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));
         }
-        Ok(self.publish(slot, version, &file, request, started).await)
+        let old = slot.service.active().stable.clone();
+        let number = slot.serving_record.load(Ordering::Acquire);
+        let outcome = self.publish(slot, version, &file, request, agreed, started).await;
+        if takes_back && outcome.record.verdict == Verdict::Activated {
+            self.taken_back(slot, number, old.digest.full(), &request.cause).await;
+        }
+        Ok(outcome)
     }
 
     /// The parts of what serves with this component in the place of one of them, put together. None: there are none.
@@ -235,6 +304,7 @@ impl Swaps {
         version: Arc<Version>,
         file: &ComponentFile,
         request: &Request,
+        agreed: Option<Agreed>,
         started: Instant,
     ) -> Outcome {
         let old = slot.service.active().stable.clone();
@@ -252,6 +322,11 @@ impl Swaps {
             published
         };
         if let Err(error) = self.write(slot).await {
+            if agreed.is_some() {
+                // The others serve it, and so does this host when it starts again.
+                tracing::warn!(service = %slot.service.name, "its history cannot be kept: {error}");
+                return self.serve(slot, old, version, record, request, agreed, started).await;
+            }
             record.verdict = Verdict::Rejected;
             record.reason = Some(format!("its history cannot be kept: {error}"));
             let mut saved = slot.saved();
@@ -260,6 +335,21 @@ impl Swaps {
             drop(saved);
             return Outcome::of(slot, record);
         }
+        self.serve(slot, old, version, record, request, agreed, started).await
+    }
+
+    /// Let the new version take requests.
+    #[expect(clippy::too_many_arguments, reason = "the end of what `publish` begins")]
+    async fn serve(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        old: Arc<Version>,
+        version: Arc<Version>,
+        record: Record,
+        request: &Request,
+        agreed: Option<Agreed>,
+        started: Instant,
+    ) -> Outcome {
         let ended = self.withdraw_canary(slot, "another version took its place").await;
         let mut outcome = Outcome { ended_canary: ended, ..Outcome::of(slot, record) };
         match request.canary {
@@ -271,7 +361,14 @@ impl Swaps {
             None => {
                 slot.service.publish(ActiveVersions::only(version.clone()));
                 outcome.finishing = old.counts.in_flight();
-                self.activate(slot, old, version, outcome.record.number);
+                let is_tried = !agreed.as_ref().is_some_and(|agreed| agreed.has_served);
+                self.activate(slot, old, version, outcome.record.number, is_tried);
+            }
+        }
+        if let Some(agreed) = agreed {
+            outcome.without = agreed.without;
+            if let Some(served) = agreed.served {
+                let _ = served.send(());
             }
         }
         outcome.record.took_ms = millis(started.elapsed());
@@ -280,6 +377,23 @@ impl Swaps {
         outcome
     }
 }
+
+/// What came of an attempt, for what is seen of it.
+pub(super) fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
+    let record = &outcome.record;
+    seen.set_text("wasm_host.swap.cause", &record.cause);
+    seen.set_text("wasm_host.swap.from", &outcome.from);
+    seen.set(attributes::SWAP_VERDICT, record.verdict.name());
+    if let Some(digest) = &record.digest {
+        seen.set_text(attributes::VERSION, digest);
+    }
+    if let Some(reason) = &record.reason {
+        seen.fail(record.verdict.name(), reason);
+    }
+}
+
+const CANARY: &str = "with [replicas], a version is not tried as a canary: swap it without, and it is taken back by \
+                      all replicas if it does clearly worse";
 
 const STOPPING: &str = "the host is stopping";
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
 
-use super::{CanaryTerms, SwapSlot, Swaps, What, short};
+use super::{CanaryTerms, SwapError, SwapSlot, Swaps, What, short};
 use crate::active::ActiveVersions;
 use crate::history::Verdict;
 use crate::version::Version;
@@ -93,7 +93,7 @@ impl Swaps {
                     record.reason = Some(seen.clone());
                 });
                 swaps.decided(&slot, Verdict::Activated, canary.digest.full(), &seen);
-                swaps.activate(&slot, stable, canary, number);
+                swaps.activate(&slot, stable, canary, number, true);
                 swaps.save(&slot).await;
             }
         });
@@ -115,7 +115,8 @@ impl Swaps {
         Some(digest)
     }
 
-    /// Take a version back whose first answers are mostly errors, while the one before it is still at hand.
+    /// Take a version back whose first answers are mostly errors, while the one before it is still at hand. Others go
+    /// back with this host only from what does worse than what answered here before.
     pub(super) fn watch_first_answers(
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
@@ -129,14 +130,35 @@ impl Swaps {
             let started = Tally::since(&new, Tally::default());
             let (all_answers, all_errors) = old.counts.answers();
             let before = Tally { answers: all_answers, errors: all_errors };
-            while Instant::now() < until {
+            if swaps.others.get().is_some() && before.answers == 0 {
+                return;
+            }
+            let (mut is_worse, mut pause) = (false, limits::replicas::RETRY);
+            while Instant::now() < until || is_worse {
                 sleep(limits::TRIAL_INTERVAL).await;
-                let _change = slot.change.lock().await;
+                let change = slot.change.lock().await;
                 if !Arc::ptr_eq(&slot.service.active().stable, &new) {
                     return;
                 }
                 let answers = Tally::since(&new, started);
-                if !clearly_worse(answers, before) {
+                is_worse = clearly_worse(answers, before);
+                if !is_worse {
+                    continue;
+                }
+                if let Some(others) = swaps.others.get() {
+                    // All replicas go back, or none. They see it at the same moment, and one of them is enough.
+                    drop(change);
+                    if swaps.stopping.is_cancelled() {
+                        return;
+                    }
+                    if others.is_deciding(&slot.service.name, new.digest.full()) {
+                        continue;
+                    }
+                    if swaps.go_back_together(&slot, &new, &reason(answers, before)).await {
+                        return;
+                    }
+                    sleep(pause).await;
+                    pause = (pause * 2).min(limits::replicas::TAKE_BACK_AT_MOST);
                     continue;
                 }
                 old.resume();
@@ -150,6 +172,26 @@ impl Swaps {
                 return;
             }
         });
+    }
+
+    /// A version does clearly worse here: ask the others to go back. False: they could not be asked, or did not agree.
+    async fn go_back_together(
+        self: &Arc<Self>,
+        slot: &Arc<SwapSlot>,
+        new: &Version,
+        reason: &str,
+    ) -> bool {
+        let digest = new.digest.full();
+        let cause = format!("{} does worse: {reason}", short(digest));
+        match self.go_back(&slot.service.name, &cause, Some(digest.to_owned())).await {
+            Ok(outcome) => outcome.record.verdict != Verdict::Rejected,
+            // Another replica was faster.
+            Err(SwapError::NotServing(_)) => true,
+            Err(error) => {
+                tracing::warn!(service = %slot.service.name, "{cause}; {error}");
+                true
+            }
+        }
     }
 
     /// Make seen what has become of a version that was on trial, as a swap is when it ends.
@@ -178,7 +220,13 @@ impl Swaps {
         slot.saved().published = Some(version.digest.full().to_string());
     }
 
-    async fn taken_back(&self, slot: &SwapSlot, number: u64, digest: &str, reason: &str) {
+    pub(super) async fn taken_back(
+        &self,
+        slot: &SwapSlot,
+        number: u64,
+        digest: &str,
+        reason: &str,
+    ) {
         tracing::warn!(
             service = %slot.service.name,
             "{} was taken back: {reason}",

@@ -15,7 +15,10 @@ use wasm_host_settings::secret::{BackendUrl, HIDDEN};
 
 /// Checks `postgres://user:password@host/database`, `Host=..;Username=..;Password=..;Database=..` or
 /// `host=.. user=.. password=.. dbname=..` and returns the first form.
-pub(super) fn parse(text: &Text) -> Result<BackendUrl, Problem> {
+///
+/// # Errors
+/// It is none of them, or a password stands in the file.
+pub fn parse(text: &Text) -> Result<BackendUrl, Problem> {
     let value = text.value.trim();
     let skeleton = text.skeleton.trim();
     if value.is_empty() {

@@ -14,7 +14,7 @@ use wasm_host_telemetry::log::{Level, LogRecord, Source};
 use wasm_host_telemetry::metrics::Reading;
 
 use super::super::resources::{Described, HostStatus, Resources};
-use super::super::{BackendStatus, ServiceStatus};
+use super::super::{BackendStatus, Readiness, ServiceStatus};
 use super::*;
 
 /// An application without services.
@@ -31,8 +31,8 @@ impl Status for Nothing {
         "a shop"
     }
 
-    fn is_ready(&self) -> bool {
-        true
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
     }
 
     fn degraded(&self) -> Later<'_, Vec<String>> {

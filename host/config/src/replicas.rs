@@ -1,0 +1,71 @@
+//! `[replicas]`: where the replicas of an application come to one decision, and what one does that is cut off.
+//!
+//! It must not know how they do that.
+
+use super::ReplicasConfig;
+use super::service::Draft;
+use wasm_host_capabilities::postgres::{database_authorities, database_url};
+use wasm_host_limits::replicas::ReplicaLimits;
+use wasm_host_limits::setting::Settings as _;
+use wasm_host_settings::context::Context;
+use wasm_host_settings::diagnostic::{Problem, quoted};
+use wasm_host_settings::file::Table;
+
+/// Before its settings.
+const KEYS: [&str; 3] = ["url", "ca", "lost"];
+
+/// None: there is one host.
+pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Option<ReplicasConfig> {
+    if !root.has("replicas") {
+        return None;
+    }
+    let keys = [&KEYS[..], &ReplicaLimits::keys()].concat();
+    let table = root.section(cx, "replicas", &keys);
+    let limits = table.settings(cx);
+    let fences = match table.text(cx, "lost") {
+        Some(lost) if lost.value == "fence" => true,
+        Some(lost) if lost.value != "serve" => {
+            let message = format!("'lost' cannot be {}", quoted(&lost.value));
+            let hint =
+                "write \"serve\" (it serves on) or \"fence\" (it answers 503 until it is back)";
+            cx.error(&lost.at, Problem::new(message, hint));
+            false
+        }
+        _ => false,
+    };
+    if !table.has("url") {
+        let message = "[replicas] has no 'url'";
+        let hint = "write url = \"${REPLICAS_URL}\", a Postgres database that no service is granted, or remove the table";
+        cx.missing(&root.at("replicas"), Problem::new(message, hint));
+        return None;
+    }
+    let text = table.interpolated(cx, "url")?;
+    if text.value.value.trim().is_empty() {
+        let hint =
+            "write the address of a Postgres database, or remove the table where there is one host";
+        cx.error(&text.at, Problem::new("the address of [replicas] is empty", hint));
+        return None;
+    }
+    let url = cx.checked(&text.at, database_url(&text.value))?;
+    let ca = database_authorities(cx, &table, Some(&url));
+    Some(ReplicasConfig { url, ca, fences, limits })
+}
+
+/// Replicas hand each other whole versions and not what those are put together from, so that a swap of one part would
+/// lose the others.
+pub(super) fn compositions(cx: &Context<'_>, drafts: &[Draft]) {
+    for draft in drafts {
+        let Some(component) = draft.config.as_ref().and_then(|service| service.component()) else {
+            continue;
+        };
+        if component.middleware.is_empty() && component.with.is_empty() {
+            continue;
+        }
+        let message = format!(
+            "{} is put together of parts, which [replicas] cannot swap yet",
+            quoted(&draft.name)
+        );
+        let hint = "put its parts together beforehand (`wac plug`) and name the file as 'component', or remove [replicas]";
+        cx.error(&draft.at, Problem::new(message, hint));
+    }
+}

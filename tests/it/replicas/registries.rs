@@ -1,0 +1,76 @@
+//! Versions of a registry: each replica has them from there, and holds them against its own keys.
+
+use wasm_host_tests::registry::Registry;
+
+use super::*;
+
+const REPOSITORY: &str = "shop/app";
+
+fn app_of(address: &str, url: &str, more: &str) -> App {
+    App::new(&format!(
+        "name = \"shop\"\n[service.app]\ncomponent = \"$(version-one)\"\nroute = \"/\"\n\
+         [registry.\"{address}\"]\nplain-http = true\n[replicas]\nurl = \"{url}\"\nlease = \"2s\"\n{more}"
+    ))
+    .env("REGISTRY_AUTH_FILE", "/nonexistent")
+}
+
+async fn push(app: &App, reference: &str, more: &[&str]) {
+    let file = component("version-two");
+    let arguments = ["push", reference, file.to_str().unwrap(), "--plain-http"];
+    let pushed = app.run(&[&arguments, more].concat()).await;
+    assert!(pushed.status.success(), "{pushed:?}");
+}
+
+async fn swap(host: &Host, reference: &str) -> Reply {
+    let json = serde_json::json!({ "reference": format!("oci://{reference}") }).to_string();
+    host.ask("POST", "/services/app/swap", &[("content-type", "application/json")], json).await
+}
+
+#[tokio::test]
+async fn each_replica_has_a_version_from_its_registry() {
+    let (server, registry) = (Postgres::start(), Registry::start().await);
+    let apps = [(); 2].map(|()| app_of(&registry.address, &server.url(), ""));
+    let (first, second) = (apps[0].serve().await, apps[1].serve().await);
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    let reference = format!("{}/{REPOSITORY}:2", registry.address);
+    push(&apps[0], &reference, &[]).await;
+    let reply = swap(&first, &reference).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    comes_to_answer(&second, "two").await;
+    // Called after what it is, whatever its tag comes to stand for.
+    let path = second.history("app").await.last().unwrap()["path"].as_str().unwrap().to_owned();
+    assert!(path.starts_with(&format!("oci://{reference}@sha256:")), "{path}");
+    // The first one is a file, which goes by the database.
+    let digests = server.sql("select count(*) from wasm_host.components");
+    assert_eq!(digests, "1");
+}
+
+// Fault (Replicas): a signature that one replica does not trust | rejects the version everywhere, with the replica and its reason | the version before | nothing
+#[tokio::test]
+async fn a_replica_that_does_not_trust_a_signature_refuses_for_all() {
+    let (server, registry) = (Postgres::start(), Registry::start().await);
+    let plain = app_of(&registry.address, &server.url(), "");
+    let trust = "[trust]\nkeys = [\"release.pub\"]\n";
+    let trusting = app_of(&registry.address, &server.url(), trust);
+    let made = trusting.run(&["key", "generate", "release"]).await;
+    assert!(made.status.success(), "{made:?}");
+    let (first, second) = (plain.serve().await, trusting.serve().await);
+    for host in [&first, &second] {
+        is_ready(host).await;
+    }
+    let reference = format!("{}/{REPOSITORY}:2", registry.address);
+    push(&plain, &reference, &[]).await;
+    let reply = swap(&first, &reference).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    let reason = reply.json()["reason"].as_str().unwrap().to_owned();
+    let expected = format!("{} refused it: ", name(&second).await);
+    assert!(reason.starts_with(&expected) && reason.contains("is not signed"), "{reason}");
+    assert!(first.get("/").await.text().contains("one"));
+
+    push(&trusting, &reference, &["--sign", "release.key"]).await;
+    let reply = swap(&first, &reference).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    comes_to_answer(&second, "two").await;
+}
