@@ -111,8 +111,8 @@ impl Status for Host {
     fn telemetry_off(&self) -> Option<String> {
         let file = self.config.file.as_deref().filter(|_| !self.config.telemetry.is_enabled)?;
         Some(format!(
-            "Telemetry is off, and nothing new is seen or kept: write enabled = true below [telemetry] in {file} and \
-             start the host again."
+            "Telemetry is off, so that no request is seen and no line is kept: write enabled = true below [telemetry] \
+             in {file} and start the host again."
         ))
     }
 

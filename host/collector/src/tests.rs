@@ -7,4 +7,5 @@ mod full;
 mod kill;
 mod list;
 mod load;
+mod stopped;
 mod trace;

@@ -98,7 +98,7 @@ export function Shell({ children }: { children: ReactNode }) {
         {!ownStream && <StreamNotice stream={stream} onRetry={retry} />}
         {session.telemetry_off !== null && telemetryPages.includes(page) && (
           <p className="notice warn" role="status">
-            {session.telemetry_off} What is shown is from before.
+            {session.telemetry_off}
           </p>
         )}
         {children}
