@@ -174,24 +174,29 @@ fn caller<T: Send + 'static>(store: &mut Access<'_, T, Postgres>) -> RequestCont
 }
 
 /// The transaction's next statement. It would wait for rows that the guest, which waits for it, cannot read.
-async fn run<T: Send + 'static, R>(
+async fn run<T: Send + 'static, R: Send>(
     store: &mut Access<'_, T, Postgres>,
     this: &Resource<OpenTransaction>,
     given: Result<usize, Error>,
-    begin: impl for<'t> FnOnce(&'t dyn Transaction, RequestContext) -> Reply<'t, R>,
+    begin: impl for<'t> FnOnce(&'t dyn Transaction, RequestContext) -> Reply<'t, R> + Send,
 ) -> wasmtime::Result<Result<R, Error>> {
     let call = Call::of(store, false);
-    let request = caller(store);
     let OpenTransaction { transaction, last } = store.get().table.get(this)?;
     let (transaction, last) = (transaction.clone(), last.clone());
-    if let Some(last) = last {
-        match last.has_more(request.cancel()).await {
-            Some(false) => {}
-            Some(true) => return Ok(Err(Error::Busy(UNREAD.to_string()))),
-            None => return Ok(Err(Error::Cancelled)),
-        }
-    }
-    Ok(call.run(given, |request| begin(&*transaction, request)).await)
+    let transaction = &*transaction;
+    let ran = call.run(given, |request| {
+        Box::pin(async move {
+            if let Some(last) = last {
+                match last.has_more(request.cancel()).await {
+                    Some(false) => {}
+                    Some(true) => return Err(Error::Busy(UNREAD.to_string())),
+                    None => return Err(Error::Cancelled),
+                }
+            }
+            begin(transaction, request).await
+        })
+    });
+    Ok(ran.await)
 }
 
 const UNREAD: &str =
