@@ -1,7 +1,6 @@
 //! Commands that build components: of crates together, and of one service.
 
 use super::broken::{application, check};
-use super::*;
 
 #[test]
 fn builds_that_cannot_be_run() {
