@@ -227,3 +227,72 @@ async fn a_build_that_runs_ends_with_the_host() {
     assert!(rustix::process::test_kill_process(pid).is_err(), "the build outlives the host");
     assert!(!log.contains("the build failed"), "{log}");
 }
+
+const SERVICES: &str = r#"
+name = "watch"
+
+[service.first]
+component = "out/first.wasm"
+build = ["sh", "../build.sh", "first"]
+source = "first"
+route = "/"
+
+[service.second]
+component = "out/second.wasm"
+build = ["sh", "../build.sh", "second"]
+source = "second"
+"#;
+
+/// Fails if the source says so, and else publishes the component that the source names.
+const SERVICE_BUILD: &str = r#"
+echo "$1" >> ../builds
+version=$(cat version)
+if [ "$version" = broken ]; then
+    echo "no luck with $1" >&2
+    exit 1
+fi
+cp "../$version.wasm" "../out/$1.partial"
+mv "../out/$1.partial" "../out/$1.wasm"
+"#;
+
+#[tokio::test]
+async fn each_service_is_built_by_its_own_command_and_fails_alone() {
+    let app = App::new(SERVICES);
+    let folder = app.path();
+    fs::write(folder.join("build.sh"), SERVICE_BUILD).unwrap();
+    fs::copy(component("hello-p2"), folder.join("one.wasm")).unwrap();
+    fs::copy(component("hello-p3"), folder.join("two.wasm")).unwrap();
+    for service in ["first", "second"] {
+        fs::create_dir(folder.join(service)).unwrap();
+        fs::write(folder.join(service).join("version"), "one").unwrap();
+    }
+    // Neither is there yet: both are built before anything is served.
+    let host = app.serve_with(&["wasm-host.toml", "--watch"]).await;
+    assert!(host.get("/").await.text().contains("0.2"));
+    assert_eq!(built(&app), ["first", "second"]);
+
+    fs::write(folder.join("second/version"), "broken").unwrap();
+    let line = logged(&host, "the build failed").await;
+    assert!(line.contains("second: ") && line.contains("still serves"), "{line}");
+    logged(&host, "no luck with second").await;
+    fs::write(folder.join("first/version"), "two").unwrap();
+    let line = logged(&host, "first: activated").await;
+    assert!(line.contains("after the save"), "{line}");
+    assert!(host.get("/").await.text().contains("0.3"));
+    // What failed is owed, and tried again with the next build.
+    assert!(host.get("/second/").await.text().contains("0.2"));
+    fs::write(folder.join("second/version"), "two").unwrap();
+    logged(&host, "second: activated").await;
+    assert!(host.get("/second/").await.text().contains("0.3"));
+    let (status, log) = host.stop().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+
+    // What is newer than its sources is not built at the start.
+    let builds = built(&app).len();
+    let host = app.serve_with(&["wasm-host.toml", "--watch"]).await;
+    logged(&host, "watching").await;
+    fs::write(folder.join("first/version"), "one").unwrap();
+    logged(&host, "first: activated").await;
+    let more = built(&app);
+    assert_eq!(more[builds..], ["first"], "{}", host.log());
+}

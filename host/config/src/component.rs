@@ -76,20 +76,13 @@ fn build(
     Some(words.into_iter().map(|word| word.value).collect())
 }
 
-/// Where its sources are. With a build, the folder of the file unless it says another one.
+/// Where its sources are. With a build, the folder of the file unless it says another one. They need not be there:
+/// where an application only runs, such as in an image, nothing asks for them.
 fn sources(cx: &Context<'_>, table: &Table<'_>) -> Option<PathBuf> {
-    let Some(written) = table.text(cx, "source") else {
-        return table.has("build").then(|| cx.folder.to_owned());
-    };
-    let folder = cx.folder.join(&written.value);
-    if !disk::is_folder(&folder) {
-        let hint = cx.similar_path(&written.value).unwrap_or_else(|| {
-            "name the folder of its sources, from the folder of the application file".to_owned()
-        });
-        let message = format!("the folder {} does not exist", quoted(&written.value));
-        cx.error(&written.at, Problem::new(message, hint));
+    match table.text(cx, "source") {
+        Some(written) => Some(cx.folder.join(&written.value)),
+        None => table.has("build").then(|| cx.folder.to_owned()),
     }
-    Some(folder)
 }
 
 /// What stands in front of the component, the outermost first.

@@ -3,6 +3,7 @@
 mod authorities;
 mod bounds;
 mod broken;
+mod builds;
 mod cors;
 mod deploy;
 mod forwarding;

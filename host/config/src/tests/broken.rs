@@ -434,39 +434,9 @@ frobnicate = 1
 wasm-host.toml:4:1: error: 'internal' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:5:1: error: 'environment' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:6:1: error: 'instances' means nothing for a service of static files; remove it; it is for components
-wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, middleware, with, static, route, internal, cors, postgres, ollama, services, outbound, environment, health, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
+wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, middleware, with, static, route, internal, cors, postgres, ollama, services, outbound, environment, health, build, source, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
 "##,
     );
-}
-
-#[test]
-fn builds_that_cannot_be_run() {
-    let service = "name = \"shop\"\n[service.a]\ncomponent = \"weather\"\n";
-    for (line, expected) in [
-        (
-            r#"build = "cargo build""#,
-            r#"5:9: error: 'cargo build' is one word with spaces; did you mean ["cargo", "build"]?"#,
-        ),
-        (
-            "build = []",
-            r#"5:1: error: 'build' is empty; write it as a list of words, as in ["cargo", "xtask", "guests"]"#,
-        ),
-        (
-            r#"build = ["", "x"]"#,
-            r#"5:10: error: 'build' names no program; write it as a list of words, as in ["cargo", "xtask", "guests"]"#,
-        ),
-        (
-            "build = true",
-            "5:9: error: 'build' is true or false; it must be a string or a list of strings",
-        ),
-        (
-            "biuld = []",
-            "5:1: error: unknown key 'biuld'; did you mean 'build'?\nwasm-host.toml:5:1: error: 'build' is empty; write it as a list of words, as in [\"cargo\", \"xtask\", \"guests\"]",
-        ),
-        (r#"build-timeout = "0s""#, "5:17: error: 'build-timeout' is too small; the minimum is 1s"),
-    ] {
-        check(&format!("{service}[watch]\n{line}\n"), &format!("wasm-host.toml:{expected}"));
-    }
 }
 
 #[test]
