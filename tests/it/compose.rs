@@ -235,6 +235,11 @@ status = 401
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["parts"][0]["name"], "middleware");
     assert_eq!(report["parts"][1]["digest"].as_str().unwrap().len(), 64);
+    // What hands nothing on does not import what a middleware does.
+    let output = app.run(&["inspect", &service]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("imports   wasi:http/handler"), "{text}");
+    assert_eq!(text.matches("wasi:http/handler@0.3.0").count(), 2, "{text}");
     // A middleware is no service by itself.
     let output = app.run(&["inspect", &middleware]).await;
     let text = String::from_utf8(output.stdout).unwrap();
