@@ -182,6 +182,48 @@ instances = 1
     assert_eq!(host.service("chat").await["cancelled"], 3);
 }
 
+/// The request that each line of the log with this word names.
+fn requests_of(log: &str, word: &str) -> Vec<String> {
+    let lines = log.lines().filter(|line| line.contains(word));
+    let of_line = |line: &str| {
+        let request = line.split("request=").nth(1)?.split_whitespace().next()?;
+        Some(request.trim_matches('"').to_owned())
+    };
+    lines.map(|line| of_line(line).expect("a line that names its request")).collect()
+}
+
+#[tokio::test]
+async fn what_a_service_does_behind_a_middleware_is_done_for_its_own_request() {
+    let app = App::new(&format!("{CHECKED}instances = 1\n")).env("TOKEN", "sesame");
+    let host = app.serve().await;
+    // Each goes on when its middleware has handed its answer on, while others begin and end in the same instance, whose
+    // tasks have the ids of those that are gone.
+    let mut streams = Vec::new();
+    for word in ["first", "second", "third"] {
+        let path = format!("/?pieces=12&ms=100&print={word}-line");
+        let mut stream = client::open(&host.address, "GET", &path, &[TOKEN], "").await;
+        assert!(stream.next().await.unwrap().is_some());
+        streams.push(stream);
+        for _ in 0..5 {
+            assert_eq!(get(&host, "/").await.status, 200);
+        }
+    }
+    for mut stream in streams {
+        stream.rest().await.expect("a whole body");
+    }
+    host.logs("third-line 11").await;
+    let log = host.log();
+    let mut seen = Vec::new();
+    for word in ["first-line", "second-line", "third-line"] {
+        let mut requests = requests_of(&log, word);
+        assert_eq!(requests.len(), 12, "{log}");
+        requests.dedup();
+        assert_eq!(requests.len(), 1, "{word} is of several requests: {log}");
+        assert!(!seen.contains(&requests[0]), "{word} is of another request: {log}");
+        seen.extend(requests);
+    }
+}
+
 // Fault (Guests): a middleware that traps, or computes without end | replaces the instance | 502, or 504 | the requests of that instance
 #[tokio::test]
 async fn a_trap_of_a_middleware_ends_its_instance_and_no_other() {
@@ -235,6 +277,11 @@ status = 401
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["parts"][0]["name"], "middleware");
     assert_eq!(report["parts"][1]["digest"].as_str().unwrap().len(), 64);
+    // What hands nothing on does not import what a middleware does.
+    let output = app.run(&["inspect", &service]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("imports   wasi:http/handler"), "{text}");
+    assert_eq!(text.matches("wasi:http/handler@0.3.0").count(), 2, "{text}");
     // A middleware is no service by itself.
     let output = app.run(&["inspect", &middleware]).await;
     let text = String::from_utf8(output.stdout).unwrap();

@@ -213,9 +213,6 @@ pub struct Requests(Arc<Mutex<HashMap<GuestTaskId, Entered>>>);
 #[derive(Debug)]
 struct Entered {
     request: RequestContext,
-    /// Its task's id was that of another request's before, which had not ended. What calls as a part of that task may be
-    /// of either.
-    is_ambiguous: bool,
     /// When it was first seen to be finished.
     finished: Option<Instant>,
 }
@@ -223,13 +220,8 @@ struct Entered {
 impl Requests {
     /// Enter a request. A task id is used again once its task is gone, so the table holds at most as many
     /// entries as the instance has had tasks at one time.
-    ///
-    /// Where components are put together, a task of an inner one may go on when the task that called it is gone. It still
-    /// names that, by an id that another request's task may have by then.
     pub fn begin(&self, task: GuestTaskId, request: RequestContext) {
-        let mut all = self.lock();
-        let is_ambiguous = all.get(&task).is_some_and(|before| !before.request.has_ended());
-        all.insert(task, Entered { request, is_ambiguous, finished: None });
+        self.lock().insert(task, Entered { request, finished: None });
     }
 
     /// End the calls of requests that were seen to be finished at least this long ago. Costs nothing that a request
@@ -249,11 +241,8 @@ impl Requests {
         forgotten.iter().for_each(|request| request.cancel().cancel());
     }
 
-    /// `is_inner`: a task that this one has called asks.
-    fn find(&self, task: GuestTaskId, is_inner: bool) -> Option<RequestContext> {
-        let all = self.lock();
-        let entered = all.get(&task).filter(|entered| !(is_inner && entered.is_ambiguous))?;
-        Some(entered.request.clone())
+    fn find(&self, task: GuestTaskId) -> Option<RequestContext> {
+        self.lock().get(&task).map(|entered| entered.request.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<GuestTaskId, Entered>> {
@@ -268,7 +257,6 @@ pub fn calling_request<S: AsContextMut>(
     requests: impl FnOnce(&mut S) -> &Requests,
 ) -> Option<RequestContext> {
     // The last of the stack is its root task.
-    let mut calls = 0;
-    let task = store.as_context_mut().async_call_stack().ok()?.inspect(|_| calls += 1).last()?;
-    requests(store).find(task, calls > 1)
+    let task = store.as_context_mut().async_call_stack().ok()?.last()?;
+    requests(store).find(task)
 }

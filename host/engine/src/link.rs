@@ -100,15 +100,22 @@ fn importing(by: &[String]) -> String {
 /// The interfaces that a component imports. Where it could be a middleware and is none, the types of the handler are not
 /// among them: toolchains import the types of what a component exports.
 pub fn imports(engine: &Engine, component: &Component) -> Vec<String> {
-    let is_vain =
-        |name: &str, item: &ComponentItem| is_handler(name) && !has_functions(engine, item);
     let ty = component.component_type();
-    let imports = ty.imports(engine.wasmtime()).filter(|(name, item)| !is_vain(name, &item.ty));
+    let imports = ty.imports(engine.wasmtime());
+    let imports = imports.filter(|(name, item)| !is_vain(engine, name, &item.ty));
     imports.map(|(name, _)| name.to_string()).collect()
 }
 
-/// Whether it is more than types, which need no implementation.
-fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
+/// Whether it is a handler of which nothing is called: types alone, those that it has from elsewhere among them.
+fn is_vain(engine: &Engine, name: &str, item: &ComponentItem) -> bool {
+    let is_type =
+        |item: &ComponentItem| matches!(item, ComponentItem::Type(_) | ComponentItem::Resource(_));
+    let ComponentItem::ComponentInstance(instance) = item else { return false };
+    is_handler(name) && instance.exports(engine.wasmtime()).all(|(_, item)| is_type(&item.ty))
+}
+
+/// Whether it is more than types that need no implementation.
+fn asks(engine: &Engine, item: &ComponentItem) -> bool {
     match item {
         ComponentItem::ComponentInstance(instance) => {
             let mut exports = instance.exports(engine.wasmtime());
@@ -228,7 +235,9 @@ fn explain(
     error: &wasmtime::Error,
 ) -> Option<Vec<Missing>> {
     let ty = component.component_type();
-    let asked = ty.imports(engine.wasmtime()).filter(|(_, item)| has_functions(engine, &item.ty));
+    let asked = ty
+        .imports(engine.wasmtime())
+        .filter(|(name, item)| asks(engine, &item.ty) && !is_vain(engine, name, &item.ty));
     let asked: Vec<String> = asked.map(|(name, _)| name.to_string()).collect();
     let by_name = missing::by_name(&asked);
     if by_name.is_empty() {

@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_format_of_a_later_host_is_none() {
-        let later = OF_FORMAT_0.replacen('{', "{\"format\": 2,", 1);
+        let later = OF_FORMAT_0.replacen('{', "{\"format\": 3,", 1);
         let why = read(later.as_bytes()).err().unwrap();
-        assert_eq!(why, "it is of the format 2, this host knows those up to 1");
+        assert_eq!(why, "it is of the format 3, this host knows those up to 2");
     }
 }

@@ -36,8 +36,10 @@ pub(crate) async fn serve(request: Request) -> Response {
         }
         _ => {}
     }
-    // `/slow?pieces=20&ms=50&bytes=1000`: so many pieces, so far apart, so large at least.
+    // `/slow?pieces=20&ms=50&bytes=1000&print=word`: so many pieces, so far apart, so large at least, with a line of the log
+    // for each.
     let query = request.uri().query().unwrap_or_default().to_owned();
+    let print = value(&query, "print").map(str::to_owned);
     let pieces = number(&query, "pieces").unwrap_or(1);
     let pause = Duration::from_millis(number(&query, "ms").unwrap_or(0)).as_nanos() as u64;
     let size = number(&query, "bytes").unwrap_or(0) as usize;
@@ -50,6 +52,9 @@ pub(crate) async fn serve(request: Request) -> Response {
             if pause > 0 {
                 monotonic_clock::wait_for(pause).await;
             }
+            if let Some(word) = &print {
+                eprintln!("{word} {piece}");
+            }
             text = format!("{piece:size$}\n");
         }
         // A client that has left does not miss the end.
@@ -59,7 +64,10 @@ pub(crate) async fn serve(request: Request) -> Response {
 }
 
 fn number(query: &str, name: &str) -> Option<u64> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
-    value.parse().ok()
+    value(query, name)?.parse().ok()
+}
+
+fn value<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
