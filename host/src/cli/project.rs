@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::APPLICATION_FILE;
+use super::values::name;
 use wasm_host_templates::wit::{Style, Wasi};
 use wasm_host_templates::{Language, With};
 
@@ -63,7 +64,7 @@ pub enum Grant {
 #[derive(Args, Debug)]
 pub struct Wit {
     /// The service whose interfaces these are.
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", value_parser = name)]
     pub service: String,
     /// The folder to write them to, with each package in one of its own; without it they are printed as one text.
     #[arg(long, value_name = "DIR")]
@@ -94,7 +95,7 @@ pub enum WasiVersion {
 #[derive(Args, Debug)]
 pub struct Build {
     /// The service whose component is built; without it, those of all that say how.
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", value_parser = name)]
     pub service: Option<String>,
     /// The application file.
     #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
