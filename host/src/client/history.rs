@@ -87,6 +87,7 @@ pub(super) mod tests {
             number: 0,
             digest: Some(digest.to_string()),
             path: format!("{digest}.wasm"),
+            parts: Vec::new(),
             cause: "test".to_string(),
             verdict,
             reason: None,
