@@ -12,7 +12,10 @@ use wasm_host_tests::{eventually, within};
 mod pasts;
 
 const SERVICE: &str = "weather";
-const LEASE: Duration = Duration::from_secs(2);
+/// Where none is to end: longer than a busy machine does nothing for a replica.
+const LEASE: Duration = Duration::from_secs(60);
+/// Where one ends.
+const SHORT: Duration = Duration::from_secs(4);
 
 /// What a replica serves, for the test to look at.
 #[derive(Default)]
@@ -143,12 +146,20 @@ fn start(url: &str, fences: bool) -> Host {
     start_with(url, fences, Fake::default())
 }
 
+fn start_short(url: &str, fences: bool) -> Host {
+    start_leased(SHORT, url, fences, Fake::default())
+}
+
 fn start_with(url: &str, fences: bool, fake: Fake) -> Host {
+    start_leased(LEASE, url, fences, fake)
+}
+
+fn start_leased(lease: Duration, url: &str, fences: bool, fake: Fake) -> Host {
     let name = format!("replica-{}", NAMES.fetch_add(1, Ordering::Relaxed));
     let terms = Terms {
         application: "shop".into(),
         name: name.into(),
-        lease: LEASE,
+        lease,
         attempt_timeout: Duration::from_secs(20),
         fences,
     };
@@ -268,7 +279,7 @@ async fn one_that_fails_while_it_loads_a_version_refuses_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_leaves_is_not_waited_for_and_what_is_killed_until_its_lease_ends() {
     let server = Postgres::start();
-    let hosts: Vec<Host> = (0..3).map(|_| start(&server.url(), false)).collect();
+    let hosts: Vec<Host> = (0..3).map(|_| start_short(&server.url(), false)).collect();
     for host in &hosts {
         host.is_there().await;
     }
@@ -286,9 +297,9 @@ async fn one_that_is_cut_off_serves_on_or_is_shut_before_the_others_go_on_withou
     for fences in [false, true] {
         let server = Postgres::start();
         let proxy = Proxy::start(&server.address()).await;
-        let (near, far) = (start(&server.url(), fences), {
+        let (near, far) = (start_short(&server.url(), fences), {
             let url = server.url().replace(&server.address(), &proxy.address.to_string());
-            start(&url, fences)
+            start_short(&url, fences)
         });
         near.is_there().await;
         far.is_there().await;
@@ -337,7 +348,7 @@ async fn whatever_fails_all_end_on_one_version() {
     let proxy = Proxy::start(&server.address()).await;
     let far = server.url().replace(&server.address(), &proxy.address.to_string());
     let urls = [server.url(), server.url(), far.clone(), far];
-    let mut hosts: Vec<Host> = urls.iter().map(|url| start(url, true)).collect();
+    let mut hosts: Vec<Host> = urls.iter().map(|url| start_short(url, true)).collect();
     let (mut committed, mut aborted) = (BTreeMap::new(), Vec::new());
     let swaps = 30;
     for round in 0..swaps {
@@ -365,7 +376,7 @@ async fn whatever_fails_all_end_on_one_version() {
             Ok(other) => panic!("{other:?}"),
         }
         if fault == 0 {
-            hosts[killed] = start(&urls[killed], true);
+            hosts[killed] = start_short(&urls[killed], true);
         }
     }
     hosts.iter().for_each(|host| *host.fake.refuses.lock() = None);

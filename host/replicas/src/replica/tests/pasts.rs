@@ -89,7 +89,7 @@ async fn one_that_does_not_hear_that_its_swap_served_does_not_say_that_it_did_no
     let server = Postgres::start();
     let proxy = Proxy::start(&server.address()).await;
     let far = server.url().replace(&server.address(), &proxy.address.to_string());
-    let (near, far) = (start(&server.url(), false), start(&far, false));
+    let (near, far) = (start_short(&server.url(), false), start_short(&far, false));
     for host in [&near, &far] {
         host.is_there().await;
     }
@@ -122,7 +122,7 @@ async fn with_serve_one_that_comes_back_and_cannot_catch_up_is_shut_while_anothe
     let server = Postgres::start();
     let proxy = Proxy::start(&server.address()).await;
     let far = server.url().replace(&server.address(), &proxy.address.to_string());
-    let (near, far) = (start(&server.url(), false), start(&far, false));
+    let (near, far) = (start_short(&server.url(), false), start_short(&far, false));
     for host in [&near, &far] {
         host.is_there().await;
     }
@@ -141,7 +141,7 @@ async fn with_serve_one_that_comes_back_and_cannot_catch_up_is_shut_while_anothe
     near.replica.stop().await;
     eventually("it is open", async || far.replica.is_open().then_some(())).await;
     // Nothing else serves, and what it has was not built since.
-    let back = start(&server.url(), false);
+    let back = start_short(&server.url(), false);
     back.comes_to_serve("v1").await;
     eventually("it is shut", async || (!far.replica.is_open()).then_some(())).await;
     *far.fake.misses.lock() = None;
