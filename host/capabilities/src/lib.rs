@@ -13,6 +13,7 @@ pub mod backend;
 pub mod body;
 pub mod breaker;
 pub mod budget;
+pub mod configuration;
 pub mod context;
 pub mod function;
 pub mod granted;
@@ -20,6 +21,7 @@ pub mod header_sets;
 pub mod headers;
 pub mod instance;
 pub mod journal;
+pub mod keyvalue;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
@@ -51,6 +53,9 @@ pub trait Capability: Sync + 'static {
 
     /// The WIT package that a component imports to use it.
     const PACKAGE: &'static str;
+
+    /// Whether a service may be granted several.
+    const SEVERAL: bool = false;
 
     /// What `[KEY.<name>]` says.
     type Settings: Resource;
@@ -96,6 +101,9 @@ pub trait AnyCapability: Sync {
 
     /// [`Capability::PACKAGE`]
     fn package(&self) -> &'static str;
+
+    /// [`Capability::SEVERAL`]
+    fn several(&self) -> bool;
 
     /// [`Capability::read`]
     fn read<'t>(
@@ -149,6 +157,7 @@ macro_rules! capabilities {
 capabilities! {
     postgres::Postgres,
     ollama::Ollama,
+    keyvalue::Keyvalue,
 }
 
 impl<C: Capability> AnyCapability for C {
@@ -158,6 +167,10 @@ impl<C: Capability> AnyCapability for C {
 
     fn package(&self) -> &'static str {
         C::PACKAGE
+    }
+
+    fn several(&self) -> bool {
+        C::SEVERAL
     }
 
     fn read<'t>(

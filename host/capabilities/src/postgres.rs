@@ -42,6 +42,7 @@ pub use host::Postgres;
 pub use pool::{PgDatabase, PoolConfig};
 pub use pooled::restored_session;
 pub use room::Room;
+pub use seen::SYSTEM;
 pub use settings::{PostgresConfig, has_literal_password};
 
 #[cfg(test)]
