@@ -3,6 +3,7 @@
 //! Everything that can be wrong with a component is found here, for all components at once, before a
 //! port is bound.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
 use wasm_host_engine::state::Grants;
 use wasm_host_limits::ollama::OllamaLimits;
-use wasm_host_record::{self as record, Recorder};
+use wasm_host_record::{self as record, Recorder, Told};
 use wasm_host_service::Service;
 use wasm_host_service::active::ActiveVersions;
 use wasm_host_service::admission::{Admission, Gate};
@@ -164,6 +165,7 @@ fn terms(
         granted: backends.granted(&service.name, &component.grants),
         peers,
         environment: environment(component),
+        configuration: Arc::new(configuration(component)),
         instance_environment: None,
     };
     let observed = Grants {
@@ -193,7 +195,9 @@ fn observer(
         granted.map(|ollama| ollama.limits.clone()).unwrap_or_default();
     let bounds = OllamaBounds { concurrent, first_byte_timeout };
     let name = service.name.as_str().into();
-    Arc::new(recorder.service(name, environment(component), bounds))
+    let told =
+        Told { environment: environment(component), configuration: configuration(component) };
+    Arc::new(recorder.service(name, told, bounds))
 }
 
 /// A service that is loaded and has not been asked for its health.
@@ -317,14 +321,16 @@ fn explain(config: Arc<Config>, service: String) -> Explain {
 /// All that a component sees of an environment: what the file declares, and where the services are
 /// that it may call.
 fn environment(component: &ComponentConfig) -> Vec<(String, String)> {
-    let declared = component.environment.iter().map(|(name, value)| {
-        let value = match value {
-            EnvironmentValue::Plain(value) => value,
-            EnvironmentValue::Secret(secret) => secret.expose(),
-        };
-        (name.clone(), value.to_string())
-    });
-    service_variables(component).chain(declared).collect()
+    service_variables(component).chain(exposed(&component.environment)).collect()
+}
+
+/// All that a component is told by `wasi:config`.
+fn configuration(component: &ComponentConfig) -> BTreeMap<String, String> {
+    exposed(&component.configuration).collect()
+}
+
+fn exposed(values: &BTreeMap<String, EnvironmentValue>) -> impl Iterator<Item = (String, String)> {
+    values.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()))
 }
 
 /// Where the services are that it may call, as its environment says it.

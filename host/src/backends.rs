@@ -50,6 +50,7 @@ struct Declared {
 
 /// What the host is to backends.
 struct Around<'a> {
+    config: &'a Config,
     threads: usize,
     registry: &'a RegistryHandle,
 }
@@ -61,6 +62,14 @@ impl Host for Around<'_> {
 
     fn service(&self, name: &str) -> Arc<dyn Transport> {
         Arc::new(self.registry.transport(name))
+    }
+
+    fn declared(&self, key: &str) -> Vec<String> {
+        self.config.resources.of_key(key).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn state_dir(&self) -> &Path {
+        &self.config.state_dir
     }
 
     fn watched(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport> {
@@ -156,7 +165,8 @@ impl Backends {
 
     fn made(config: &Config, registry: &RegistryHandle) -> Result<Self> {
         tls::install();
-        let host = Around { threads: threads::count(config.limits.threads), registry };
+        let threads = threads::count(config.limits.threads);
+        let host = Around { config, threads, registry };
         let mut backends = Self::default();
         for capability in capability::ALL {
             let key = capability.key();

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use wasm_host_capabilities::backend::asked;
+use wasm_host_capabilities::keyvalue::SYSTEMS;
+use wasm_host_capabilities::postgres::SYSTEM as POSTGRES;
 use wasm_host_collector::{Reader, Recent as Measured, TraceQuery};
 use wasm_host_http::admin::resources::{Recent, RecentFailure};
 use wasm_host_limits::telemetry as limits;
@@ -31,12 +33,29 @@ impl Seen {
     pub(crate) fn calls(&self, service: &str, grant: &str) -> Recent {
         let (kind, name) = grant.split_once('.').unwrap_or((grant, ""));
         let of_service = ("service", service);
-        // A service has one grant of each kind of backend.
         recent(match kind {
-            "postgres" => self.0.recent(DATABASE_DURATION.name, &[of_service]),
+            "keyvalue" => return self.bucket(service, name),
+            // A service has one grant of each other kind of backend.
+            "postgres" => {
+                let system = (attributes::DB_SYSTEM, POSTGRES);
+                self.0.recent(DATABASE_DURATION.name, &[of_service, system])
+            }
             "ollama" => self.0.recent(MODEL_DURATION.name, &[of_service]),
             _ => self.0.recent(CLIENT_DURATION.name, &[of_service, ("server.address", name)]),
         })
+    }
+
+    /// The calls of a service to a bucket, which is of one kind.
+    fn bucket(&self, service: &str, name: &str) -> Recent {
+        let of_kind = |system| {
+            let labels = [
+                ("service", service),
+                (attributes::DB_SYSTEM, system),
+                (attributes::DB_NAMESPACE, name),
+            ];
+            recent(self.0.recent(DATABASE_DURATION.name, &labels))
+        };
+        SYSTEMS.into_iter().map(of_kind).fold(Recent::default(), added)
     }
 
     /// Those of all services to a backend. The percentiles are the worst of a service: those of several cannot be
@@ -46,14 +65,7 @@ impl Seen {
         backend: &str,
         services: impl Iterator<Item = &'s str>,
     ) -> Recent {
-        services.map(|service| self.calls(service, backend)).fold(Recent::default(), |all, one| {
-            Recent {
-                rate: all.rate + one.rate,
-                errors: all.errors + one.errors,
-                p50: all.p50.max(one.p50),
-                p99: all.p99.max(one.p99),
-            }
-        })
+        services.map(|service| self.calls(service, backend)).fold(Recent::default(), added)
     }
 
     /// The names that there are rows of. None: the store does not say it now.
@@ -99,6 +111,15 @@ impl Seen {
         let failed = || detail.spans.iter().filter(|span| span.message.is_some());
         let own = failed().find(|span| span.service == service).or_else(|| failed().next());
         own.and_then(|span| span.message.clone())
+    }
+}
+
+fn added(all: Recent, one: Recent) -> Recent {
+    Recent {
+        rate: all.rate + one.rate,
+        errors: all.errors + one.errors,
+        p50: all.p50.max(one.p50),
+        p99: all.p99.max(one.p99),
     }
 }
 

@@ -56,7 +56,7 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
 }
 
 fn granted(component: &ComponentConfig) -> Granted {
-    let has = |key: &str| component.grants.resources.contains_key(key);
+    let has = |key: &str| component.grants.resources.iter().any(|(granted, _)| *granted == key);
     Granted {
         postgres: has("postgres"),
         ollama: has("ollama"),

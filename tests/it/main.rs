@@ -23,6 +23,7 @@ mod health;
 mod hoarding;
 mod image;
 mod isolation;
+mod keyvalue;
 mod listener;
 mod log;
 mod model_server;

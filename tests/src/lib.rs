@@ -25,6 +25,7 @@ pub mod ports;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxy;
+pub mod redis;
 pub mod registry;
 pub mod seed;
 pub mod rotel;

@@ -29,6 +29,8 @@ pub(crate) struct Need {
     pub(crate) prometheus: bool,
     /// A registry, and a client of it that is not ours. Only tests use them.
     pub(crate) registry: bool,
+    /// A Redis server. Only tests use it.
+    pub(crate) redis: bool,
     /// A container engine. Only tests use it, and only where they are asked for.
     pub(crate) containers: bool,
     /// OpenTelemetry's library for Python.
@@ -47,6 +49,7 @@ impl Need {
         pooler: false,
         prometheus: false,
         registry: false,
+        redis: false,
         containers: false,
         opentelemetry: false,
         kubernetes: false,
@@ -57,6 +60,7 @@ impl Need {
         pooler: true,
         prometheus: true,
         registry: true,
+        redis: true,
         opentelemetry: true,
         kubernetes: true,
         browser: true,
@@ -119,6 +123,9 @@ pub(crate) fn run(need: Need) -> Result<Ready> {
     }
     if need.registry {
         registry()?;
+    }
+    if need.redis {
+        redis()?;
     }
     if need.containers {
         containers()?;
@@ -218,6 +225,17 @@ fn registry() -> Result<()> {
         }
         apt::update();
         apt::install_server("docker-registry")?;
+    }
+    Ok(())
+}
+
+fn redis() -> Result<()> {
+    if shell::find("redis-server").is_none() || shell::find("redis-cli").is_none() {
+        if !apt::available() {
+            bail!("missing: redis-server with redis-cli; install it with your system's packages");
+        }
+        apt::update();
+        apt::install_server("redis-server")?;
     }
     Ok(())
 }

@@ -81,6 +81,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         web,
         foreign: components,
         postgres: components,
+        redis: components,
         pooler: parts.contains(&Part::Integration),
         prometheus: parts.contains(&Part::Integration),
         registry: parts.contains(&Part::Integration) || parts.contains(&Part::Containers),

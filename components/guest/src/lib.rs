@@ -14,7 +14,8 @@
 //! ```
 //!
 //! or a `tower::Service`, such as a router of axum ([`tower!`]). The granted database is in [`sql`], the granted model
-//! server in [`ollama`], other services and hosts in [`client`]; what fails becomes a [`Problem`] by `?`.
+//! server in [`ollama`], granted buckets in [`keyvalue`], other services and hosts in [`client`], and what the application
+//! file declares for the service in [`config`]; what fails becomes a [`Problem`] by `?`.
 //!
 //! It knows nothing of any particular service, and it compiles natively, so that the pure parts of a component are
 //! tested without WebAssembly.
@@ -24,9 +25,11 @@ extern crate self as wasm_host_guest;
 
 mod body;
 pub mod client;
+pub mod config;
 mod convert;
 mod headers;
 pub mod json;
+pub mod keyvalue;
 pub mod middleware;
 pub mod ollama;
 mod problem;
@@ -62,6 +65,8 @@ pub mod bindings {
             "wit/deps/wasi-0.3/sockets.wit",
             "wit/deps/wasi-0.3/cli.wit",
             "wit/deps/wasi-0.3/http.wit",
+            "wit/deps/wasi-drafts/config-rc.1.wit",
+            "wit/deps/wasi-drafts/keyvalue-draft2.wit",
             "wit/postgres",
             "wit/ollama",
             "wit/service",

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bindings::wasi::http::types::ErrorCode;
-use crate::{BodyError, IntoResponse, Response, ollama, sql};
+use crate::{BodyError, IntoResponse, Response, keyvalue, ollama, sql};
 
 /// Seconds after which a backend that could not answer may be asked again.
 const RETRY_SECONDS: u64 = 1;
@@ -137,6 +137,18 @@ impl From<ollama::Error> for Problem {
             }
             Error::Unreachable(_) | Error::Busy(_) | Error::TimedOut(_) | Error::Cancelled => {
                 Self::unavailable(error, "The model server cannot answer now. Try again.")
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<keyvalue::Error> for Problem {
+    fn from(error: keyvalue::Error) -> Self {
+        match &error {
+            // The interface has one kind of error for all that goes wrong, most of which goes by.
+            keyvalue::Error::Call(_) => {
+                Self::unavailable(error, "What is kept cannot be asked now. Try again.")
             }
             _ => Self::internal(error),
         }

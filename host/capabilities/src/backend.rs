@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -62,6 +63,12 @@ pub trait Host {
 
     /// The way to a service of this host.
     fn service(&self, name: &str) -> Arc<dyn Transport>;
+
+    /// The names of all tables `[KEY.<name>]` of the application file.
+    fn declared(&self, key: &str) -> Vec<String>;
+
+    /// The folder of what it keeps.
+    fn state_dir(&self) -> &Path;
 
     /// A way to a server, watched if calls are recorded.
     fn watched(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport>;

@@ -13,6 +13,7 @@ pub mod backend;
 pub mod body;
 pub mod breaker;
 pub mod budget;
+pub mod configuration;
 pub mod context;
 pub mod function;
 pub mod granted;
@@ -20,6 +21,7 @@ pub mod header_sets;
 pub mod headers;
 pub mod instance;
 pub mod journal;
+pub mod keyvalue;
 pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
@@ -52,6 +54,9 @@ pub trait Capability: Sync + 'static {
 
     /// The WIT package that a component imports to use it.
     const PACKAGE: &'static str;
+
+    /// Whether a service may be granted several.
+    const SEVERAL: bool = false;
 
     /// What `[KEY.<name>]` says.
     type Settings: Resource;
@@ -105,6 +110,9 @@ pub trait AnyCapability: Sync {
     /// [`Capability::BLOCKING`]
     fn blocking(&self) -> &'static [&'static str];
 
+    /// [`Capability::SEVERAL`]
+    fn several(&self) -> bool;
+
     /// [`Capability::read`]
     fn read<'t>(
         &self,
@@ -157,6 +165,7 @@ macro_rules! capabilities {
 capabilities! {
     postgres::Postgres,
     ollama::Ollama,
+    keyvalue::Keyvalue,
 }
 
 impl<C: Capability> AnyCapability for C {
@@ -170,6 +179,10 @@ impl<C: Capability> AnyCapability for C {
 
     fn blocking(&self) -> &'static [&'static str] {
         C::BLOCKING
+    }
+
+    fn several(&self) -> bool {
+        C::SEVERAL
     }
 
     fn read<'t>(

@@ -11,6 +11,7 @@ use super::{
 };
 use wasm_host_capabilities::outgoing::settings::outbound;
 use wasm_host_capabilities::postgres::has_literal_password;
+use wasm_host_limits::keyvalue::CONFIG_BYTES;
 use wasm_host_oci::Reference;
 use wasm_host_oci::reference::SCHEME;
 use wasm_host_settings::context::{Context, Located};
@@ -36,6 +37,7 @@ pub(super) fn component(
     let middleware = middleware(cx, table);
     let with = with(cx, table);
     let environment = environment(cx, table);
+    let configuration = configuration(cx, table);
     let health = table.text(cx, "health");
     let health = health.and_then(|path| cx.checked(&path.at, route::health_path(&path.value)));
     let outbound = outbound(cx, name, table);
@@ -51,6 +53,7 @@ pub(super) fn component(
         grants,
         outbound,
         environment,
+        configuration,
         health,
         limits,
     };
@@ -191,24 +194,53 @@ fn source(cx: &Context<'_>, written: &Located<String>, is_built: bool) -> Option
 }
 
 fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, EnvironmentValue> {
-    let Some((_, variables)) = table.table(cx, "environment", "{ NAME = \"value\" }") else {
+    values(cx, table, "environment", |name| {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let message = format!("{} cannot be the name of a variable", quoted(name));
+            return Err(Problem::new(message, "use letters, digits and '_'"));
+        }
+        if name.starts_with(RESERVED_VARIABLE) {
+            return Err(Problem::new(
+                format!("{} is set by the host", quoted(name)),
+                "name the service in 'services' instead",
+            ));
+        }
+        Ok(())
+    })
+}
+
+fn configuration(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, EnvironmentValue> {
+    let values = values(cx, table, "config", |key| match key.is_empty() {
+        true => Err(Problem::new("a key of a configuration is empty", "give it a name")),
+        false => Ok(()),
+    });
+    let bytes: usize = values.iter().map(|(key, value)| key.len() + value.expose().len()).sum();
+    if bytes > CONFIG_BYTES {
+        cx.error(
+            &table.at("config"),
+            Problem::new(
+                format!("the configuration has {bytes} bytes, and may have {CONFIG_BYTES}"),
+                "keep what is large in a bucket, a database or the component",
+            ),
+        );
+    }
+    values
+}
+
+/// The values of a table with free keys, some of which may be secrets.
+fn values(
+    cx: &Context<'_>,
+    table: &Table<'_>,
+    key: &str,
+    check: impl Fn(&str) -> Result<(), Problem>,
+) -> BTreeMap<String, EnvironmentValue> {
+    let Some((_, written)) = table.table(cx, key, "{ NAME = \"value\" }") else {
         return BTreeMap::new();
     };
-    let mut environment = BTreeMap::new();
-    for (name, value) in free_texts(cx, variables) {
-        if name.value.is_empty() || name.value.contains(['=', '\0']) {
-            let message = format!("{} cannot be the name of a variable", quoted(name.value));
-            cx.error(&name.at, Problem::new(message, "use letters, digits and '_'"));
-            continue;
-        }
-        if name.value.starts_with(RESERVED_VARIABLE) {
-            cx.error(
-                &name.at,
-                Problem::new(
-                    format!("{} is set by the host", quoted(name.value)),
-                    "name the service in 'services' instead",
-                ),
-            );
+    let mut values = BTreeMap::new();
+    for (name, value) in free_texts(cx, written) {
+        if let Err(problem) = check(name.value) {
+            cx.error(&name.at, problem);
             continue;
         }
         let Some(Located { value, at }) = value else {
@@ -239,9 +271,9 @@ fn environment(cx: &Context<'_>, table: &Table<'_>) -> BTreeMap<String, Environm
         } else {
             EnvironmentValue::Plain(value.value)
         };
-        environment.insert(name.value.to_owned(), value);
+        values.insert(name.value.to_owned(), value);
     }
-    environment
+    values
 }
 
 pub(super) fn service_limits(cx: &Context<'_>, table: &Table<'_>) -> ServiceLimits {

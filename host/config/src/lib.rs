@@ -198,6 +198,8 @@ pub struct ComponentConfig {
     /// Hosts outside that it may call. `None`: nothing.
     pub outbound: Option<OutboundConfig>,
     pub environment: BTreeMap<String, EnvironmentValue>,
+    /// What it is told by `wasi:config`.
+    pub configuration: BTreeMap<String, EnvironmentValue>,
     /// Asked for on the component itself before a new version is published.
     pub health: Option<String>,
     pub limits: ServiceLimits,
@@ -226,8 +228,8 @@ pub enum ComponentSource {
 /// All that a component may reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Of each capability that is granted, the name of the resource, by the capability's key.
-    pub resources: BTreeMap<&'static str, String>,
+    /// Each resource that is granted, by the key of its capability and its name.
+    pub resources: BTreeSet<(&'static str, String)>,
     pub services: BTreeSet<String>,
 }
 
@@ -356,6 +358,7 @@ impl Config {
                 grants: Grants::default(),
                 outbound: None,
                 environment: BTreeMap::new(),
+                configuration: BTreeMap::new(),
                 health: None,
                 limits: service_limits,
             })),
@@ -388,9 +391,10 @@ impl Config {
 // === impl Grants ===
 
 impl Grants {
-    /// The name of the resource that is granted of a capability.
+    /// The name of the resource that is granted of a capability, or of the first one.
     pub fn of<C: Capability>(&self) -> Option<&str> {
-        self.resources.get(C::KEY).map(String::as_str)
+        let mut all = self.resources.iter();
+        all.find(|(key, _)| *key == C::KEY).map(|(_, name)| name.as_str())
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn grants(cx: &Context<'_>, kind: &str, declared: &Declared, drafts: 
         return;
     }
     let mut used = BTreeSet::new();
-    for granted in drafts.iter().filter_map(|draft| draft.granted.get(kind)) {
+    for granted in drafts.iter().filter_map(|draft| draft.granted.get(kind)).flatten() {
         if declared.contains_key(&granted.value) {
             used.insert(&granted.value);
             continue;
@@ -101,7 +101,8 @@ pub(super) fn fallbacks(cx: &Context<'_>, fallbacks: &Fallbacks, drafts: &[Draft
                 ),
             );
         }
-        if let Some(granted) = service.granted.get(kind).filter(|it| it.value == *resource) {
+        let mut granted = service.granted.get(kind).into_iter().flatten();
+        if let Some(granted) = granted.find(|it| it.value == *resource) {
             cx.error(
                 &fallback.at,
                 Problem::new(

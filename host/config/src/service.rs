@@ -22,7 +22,8 @@ use wasm_host_settings::named::What;
 /// Before the keys that grant capabilities, and after them.
 const FIRST_KEYS: &[&str] =
     &["component", "middleware", "with", "static", "route", "internal", "cors"];
-const OTHER_KEYS: &[&str] = &["services", "outbound", "environment", "health", "build", "source"];
+const OTHER_KEYS: &[&str] =
+    &["services", "outbound", "environment", "config", "health", "build", "source"];
 
 /// What a folder of files has in common with a component, beside its settings.
 const STATIC_KEYS: &[&str] = &["static", "route", "cors"];
@@ -44,7 +45,7 @@ pub(super) struct Draft {
     /// `None` for an internal service, and for a route that is wrong.
     pub(super) route: Option<Located<String>>,
     /// The resources that it is granted, by the keys of their capabilities.
-    pub(super) granted: BTreeMap<&'static str, Located<String>>,
+    pub(super) granted: BTreeMap<&'static str, Vec<Located<String>>>,
     pub(super) services: Vec<Located<String>>,
     pub(super) written: Written,
 }
@@ -65,12 +66,19 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
     }
     let granted = capability::ALL.iter().filter_map(|capability| {
         let key = capability.key();
-        Some((key, table.text(cx, key)?))
+        let names = match capability.several() {
+            true => table.texts(cx, key)?,
+            false => vec![table.text(cx, key)?],
+        };
+        Some((key, names))
     });
     let granted: BTreeMap<_, _> = granted.collect();
     let services = table.texts(cx, "services").unwrap_or_default();
     let grants = Grants {
-        resources: granted.iter().map(|(key, name)| (*key, name.value.clone())).collect(),
+        resources: granted
+            .iter()
+            .flat_map(|(key, names)| names.iter().map(|name| (*key, name.value.clone())))
+            .collect(),
         services: services.iter().map(|service| service.value.clone()).collect(),
     };
     let kind = kind(cx, name, &table, grants);

@@ -3,6 +3,7 @@
 mod authorities;
 mod bounds;
 mod broken;
+mod buckets;
 mod builds;
 mod cors;
 mod deploy;

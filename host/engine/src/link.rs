@@ -1,7 +1,7 @@
 //! What a component may reach: its imports against the grants of its service.
 //!
 //! WASI is always there, but empty: no files, no sockets, no arguments, only the declared
-//! environment, outgoing HTTP only to granted services. Everything else is linked only when the component
+//! environment and configuration, outgoing HTTP only to granted services. Everything else is linked only when the component
 //! imports it and the application file grants it. A component that wants more is refused before it runs, with the
 //! line that would grant it.
 
@@ -20,7 +20,9 @@ use crate::compose::{Part, importers};
 use crate::output;
 use crate::state::{Grants, State};
 pub use missing::Missing;
-use wasm_host_capabilities::{self as capability, AnyCapability, Linkable, header_sets, outgoing};
+use wasm_host_capabilities::{
+    self as capability, AnyCapability, Linkable, configuration, header_sets, outgoing,
+};
 
 /// A capability as the engine has it.
 type Known = &'static dyn Linkable<State>;
@@ -256,7 +258,8 @@ fn add_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         wasmtime_wasi_http::WasiHttp,
     >(linker, wasmtime_wasi_http::WasiHttpView::http)?;
     header_sets::add_to_linker(linker, State::tally)?;
-    outgoing::add_to_linker(linker, State::outgoing)
+    outgoing::add_to_linker(linker, State::outgoing)?;
+    configuration::add_to_linker(linker, State::configuration)
 }
 
 #[cfg(test)]

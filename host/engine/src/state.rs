@@ -11,6 +11,7 @@ use crate::memory::{Budget, StoreLimit};
 use crate::output::{GuestOutput, LogAttribution, LogRate, Printed, Stream};
 use crate::worker::ProcessorTime;
 use wasm_host_capabilities::budget::Exhausted;
+use wasm_host_capabilities::configuration::Configuration;
 use wasm_host_capabilities::context::{RequestContext, Requests};
 use wasm_host_capabilities::granted::Granted;
 use wasm_host_capabilities::header_sets::{Tally, TallyView};
@@ -64,6 +65,8 @@ pub struct Grants {
     pub log: Arc<LogRate>,
     /// All the environment it sees. Values may be secret.
     pub environment: Vec<(String, String)>,
+    /// All that it is told by `wasi:config`.
+    pub configuration: Configuration,
     /// None: the machine's own.
     pub instance_environment: Option<Arc<dyn InstanceEnvironment>>,
 }
@@ -176,6 +179,10 @@ impl State {
             any = true;
         }
         any
+    }
+
+    pub(super) fn configuration(&self) -> &Configuration {
+        &self.grants.configuration
     }
 
     pub fn outgoing(&mut self) -> OutgoingView<'_> {

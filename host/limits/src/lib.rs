@@ -25,6 +25,7 @@ pub mod host;
 pub mod http;
 pub mod image;
 pub mod intake;
+pub mod keyvalue;
 pub mod log;
 pub mod oci;
 pub mod ollama;
@@ -42,12 +43,15 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 14] {
+pub fn tables() -> [(&'static str, Vec<Row>); 17] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
         ("databases of the host's own", embedded_postgres::DatabaseLimits::rows()),
         ("ollama", ollama::OllamaLimits::rows()),
+        ("buckets", keyvalue::BucketLimits::rows()),
+        ("buckets of the host's own", keyvalue::OwnBucketLimits::rows()),
+        ("buckets on Redis", keyvalue::RedisLimits::rows()),
         ("registry", oci::RegistryLimits::rows()),
         ("limits", host::HostLimits::rows()),
         ("watch", host::WatchLimits::rows()),
@@ -74,6 +78,7 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         http::LISTED,
         image::LISTED,
         intake::LISTED,
+        keyvalue::LISTED,
         log::LISTED,
         oci::LISTED,
         ollama::LISTED,

@@ -44,7 +44,7 @@ pub(super) fn text(recorded: Recorded, redactor: &Redactor) -> Result<Made, Stri
 fn clean(recorded: Recorded, redactor: &Redaction<'_>) -> Result<Case, String> {
     let Recorded { mut case, body } = recorded;
     encoded(&case.request.headers)?;
-    for (name, value) in &mut case.env {
+    for (name, value) in case.env.iter_mut().chain(&mut case.config) {
         *value = redactor.named(name, value);
     }
     let request = &mut case.request;

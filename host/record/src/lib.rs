@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use files::write;
 use function::RecordedFunctions;
 pub use order::{Only, Ordered};
-pub use recorder::{Everything, Recorder, ServiceRecorder};
+pub use recorder::{Everything, Recorder, ServiceRecorder, Told};
 pub use redact::Redactor;
 use session::Session;
 pub use shelf::Kept;

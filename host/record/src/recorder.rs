@@ -45,12 +45,19 @@ pub struct Recorder {
     open: AtomicUsize,
 }
 
+/// What the components of a service are told from the start. Values may be secret.
+pub struct Told {
+    pub environment: Vec<(String, String)>,
+    /// By `wasi:config`.
+    pub configuration: BTreeMap<String, String>,
+}
+
 /// What recordings of one service have in common.
 pub struct ServiceRecorder {
     recorder: Arc<Recorder>,
     orders: Arc<Orders>,
     pub(crate) service: Arc<str>,
-    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) told: Told,
     pub(crate) ollama: OllamaBounds,
 }
 
@@ -129,7 +136,7 @@ impl Recorder {
     pub fn service(
         self: &Arc<Self>,
         service: Arc<str>,
-        environment: Vec<(String, String)>,
+        told: Told,
         ollama: OllamaBounds,
     ) -> ServiceRecorder {
         let orders = Arc::new(match self.files {
@@ -137,7 +144,7 @@ impl Recorder {
             None => Orders::default(),
         });
         self.orders.lock().insert(service.clone(), orders.clone());
-        ServiceRecorder { recorder: self.clone(), orders, service, environment, ollama }
+        ServiceRecorder { recorder: self.clone(), orders, service, told, ollama }
     }
 
     /// Keep so many of the next requests of a service, instead of what was ordered of it before. None: there is no such

@@ -12,6 +12,7 @@ pub const DB_SYSTEM: &str = "db.system.name";
 pub const DB_NAMESPACE: &str = "db.namespace";
 pub const DB_TEXT: &str = "db.query.text";
 pub const DB_OPERATION: &str = "db.operation.name";
+pub const DB_BATCH: &str = "db.operation.batch.size";
 pub const DB_STATUS: &str = "db.response.status_code";
 pub const DB_ROWS: &str = "db.response.returned_rows";
 /// Not in the conventions: rows that a statement changed.

@@ -44,10 +44,11 @@ pub static CLIENT_DURATION: Instrument = Instrument {
 pub static DATABASE_DURATION: Instrument = Instrument {
     name: "db.client.operation.duration",
     unit: "s",
-    description: "Time of a statement, until its last row was read",
+    description: "Time of a statement, until its last row was read, or of a call of a bucket",
     kind: SECONDS,
     labels: &[
         "service",
+        "db.system.name",
         "db.namespace",
         "db.operation.name",
         "error.type",

@@ -82,6 +82,12 @@ impl ComponentTest {
         self
     }
 
+    /// A value of the configuration, as `wasi:config` has it; there are no others.
+    pub fn config(mut self, key: &str, value: &str) -> Self {
+        self.case.config.insert(key.to_string(), value.to_string());
+        self
+    }
+
     /// The time when each request comes, such as `2026-01-31T23:59:30Z`; without this, 2026 begins.
     ///
     /// # Panics

@@ -42,6 +42,8 @@ pub struct Case {
     pub seed: u64,
     /// All the environment that the component sees.
     pub env: BTreeMap<String, String>,
+    /// All that the component is told by `wasi:config`.
+    pub config: BTreeMap<String, String>,
     pub matching: Matching,
     /// Real time for the case; a component that computes longer fails. None: the run's default.
     pub timeout: Option<Duration>,
@@ -67,6 +69,7 @@ impl Default for Case {
             clock: CLOCK,
             seed: 0,
             env: BTreeMap::new(),
+            config: BTreeMap::new(),
             matching: Matching::default(),
             timeout: None,
             patience: PATIENCE,

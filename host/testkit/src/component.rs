@@ -1,5 +1,6 @@
 //! The component under test: found by name, folder or file, compiled once, linked to everything that it imports.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ impl Kit {
             None => compile_now(&self.engine, &self.cache, file)?,
         };
         let script = Script::new(Matching::Strict, Vec::new());
-        let pre = link(&self.engine, &component, &grants(script, &[], None))
+        let pre = link(&self.engine, &component, &grants(script, &[], &BTreeMap::new(), None))
             .map_err(|refusal| refusal.of_parts(&file.parts))
             .with_context(|| format!("{} cannot be tested", file.path.display()))?;
         let engine = Engine::clone(&self.engine);
@@ -99,6 +100,7 @@ impl Component {
 pub(super) fn grants(
     script: Script,
     environment: &[(String, String)],
+    configuration: &BTreeMap<String, String>,
     case: Option<(&Case, Arc<dyn wasm_host_engine::state::InstanceEnvironment>)>,
 ) -> Grants {
     let transport = Arc::new(FakeOllama(script.clone()));
@@ -127,6 +129,7 @@ pub(super) fn grants(
         processor_time: Arc::default(),
         log: LogRate::new("component".into(), usize::MAX, usize::MAX),
         environment: environment.to_vec(),
+        configuration: Arc::new(configuration.clone()),
         instance_environment: case.map(|(_, environment)| environment),
     }
 }

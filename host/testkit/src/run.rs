@@ -144,7 +144,9 @@ async fn exchange(
 ) {
     let begun = Instant::now();
     let environment: Vec<_> = case.env.clone().into_iter().collect();
-    let grants = Arc::new(grants(script.clone(), &environment, Some((case, world.clone()))));
+    let (script, config) = (script.clone(), &case.config);
+    let grants = grants(script, &environment, config, Some((case, world.clone())));
+    let grants = Arc::new(grants);
     let terms = ServiceLimits {
         instances: 1,
         reuse: Some(1),

@@ -13,6 +13,9 @@ use wasm_host_telemetry::instruments::DATABASE_DURATION;
 use wasm_host_telemetry::span::Kind;
 use wasm_host_telemetry::trace::ActiveSpan;
 
+/// What is seen to answer statements.
+pub const SYSTEM: &str = "postgresql";
+
 /// A statement or a command under way.
 pub(super) struct Seen {
     span: ActiveSpan,
@@ -62,7 +65,7 @@ impl Seen {
         let operation = operation(work.text());
         let mut span = request.span(operation, Kind::Client);
         if span.is_seen() {
-            span.set(names::DB_SYSTEM, "postgresql");
+            span.set(names::DB_SYSTEM, SYSTEM);
             span.set(names::DB_NAMESPACE, database.name.clone());
             span.set(names::SERVER_ADDRESS, database.server.clone());
             if let Some(port) = database.port {
@@ -108,7 +111,7 @@ impl Seen {
             }
         };
         let Place { name, server, port_text, .. } = &*self.database;
-        let labels = [&*served.service, name, self.operation, &*status, server, port_text];
+        let labels = [&*served.service, SYSTEM, name, self.operation, &*status, server, port_text];
         let seconds = self.span.elapsed().as_secs_f64();
         self.request.trace().measure_call(&DATABASE_DURATION, &labels, seconds);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use url::{Host, Url};
+use wasm_host_capabilities::keyvalue::{Keyvalue, Store};
 use wasm_host_capabilities::ollama::{Ollama, UrlFrom};
 use wasm_host_capabilities::outgoing::settings::Destination;
 use wasm_host_capabilities::postgres::Postgres;
@@ -77,6 +78,13 @@ impl Backends {
                  database that no service is granted"
                     .to_owned(),
             );
+        }
+        for (resource, keyvalue) in config.resources.of::<Keyvalue>() {
+            let owner = format!("[keyvalue.{resource}]");
+            match &keyvalue.store {
+                Store::Redis(redis) => backends.elsewhere(problems, &owner, &redis.url, 6379),
+                Store::File { .. } | Store::Memory { .. } => {}
+            }
         }
         for service in config.services.values().filter_map(ServiceConfig::component) {
             if let Some(outbound) = &service.outbound {

@@ -87,6 +87,11 @@ const INTERFACES: &[(&str, &str, &[&str])] = &[
     ("wasi:http", "0.3", &["types", "client"]),
     ("wasi:random", "0.3", &["random", "insecure", "insecure-seed"]),
     ("wasi:sockets", "0.3", &["types", "ip-name-lookup"]),
+    ("wasi:config", "0.2.0-rc.1", &["store"]),
+    ("wasi:config", "0.2.0-draft-2024-09-27", &["store"]),
+    ("wasi:config", "0.2.0-draft", &["runtime"]),
+    ("wasi:keyvalue", "0.2.0-draft", &["store", "atomics", "batch"]),
+    ("wasi:keyvalue", "0.2.0-draft2", &["store", "atomics", "batch"]),
     ("wasm-host:postgres", "0.1", &["types", "client", "blocking"]),
     ("wasm-host:ollama", "0.1", &["types", "models", "inference", "proxy", "blocking"]),
 ];
@@ -100,11 +105,6 @@ const DATABASE: &str = "keep it in a database: import wasm-host:postgres and gra
 const NEAR: &[(&str, &str)] = &[
     ("wasi:http/handler@", HANDLER),
     ("wasi:http/incoming-handler@", HANDLER),
-    (
-        "wasi:config/",
-        "declare the values as `environment` of its service, and read them with wasi:cli/environment",
-    ),
-    ("wasi:keyvalue/", DATABASE),
     ("wasi:blobstore/", DATABASE),
     ("wasi:sql/", "import wasm-host:postgres and grant `postgres`"),
     ("wasi:logging/", "print to standard error, which goes to the host's log"),
@@ -181,8 +181,12 @@ fn parts(import: &str) -> (&str, &str, &str) {
     (package, interface, version)
 }
 
-/// Whether a version is a release of the same line: `0.2.12` of `0.2`, but not `0.2.0-rc-1`.
+/// Whether a version is a release of the same line: `0.2.12` of `0.2`, but not `0.2.0-rc-1`. A draft is itself alone.
 pub(super) fn fits(version: &str, line: &str) -> bool {
+    // A draft is of no line but its own.
+    if line.contains('-') {
+        return version == line;
+    }
     let patch = version.strip_prefix(line).and_then(|rest| rest.strip_prefix('.'));
     patch.is_some_and(|patch| !patch.contains('-'))
 }
@@ -208,13 +212,16 @@ mod tests {
     #[test]
     fn what_is_said_to_be_here_is_what_the_interfaces_of_this_repository_are() {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
-        let folders = ["deps/wasi-0.2", "deps/wasi-0.3", "postgres", "ollama"];
+        let folders = ["deps/wasi-0.2", "deps/wasi-0.3", "deps/wasi-drafts", "postgres", "ollama"];
         let mut vendored = BTreeSet::new();
         for file in folders.iter().flat_map(|folder| fs::read_dir(wit.join(folder)).unwrap()) {
             let text = fs::read_to_string(file.unwrap().path()).unwrap();
             let name = text.lines().find_map(|line| line.strip_prefix("package ")).unwrap();
             let (package, version) = name.trim_end_matches(';').split_once('@').unwrap();
-            let (line, _) = version.rsplit_once('.').unwrap();
+            let line = match version.contains('-') {
+                true => version,
+                false => version.rsplit_once('.').unwrap().0,
+            };
             for interface in text.lines().filter_map(|line| line.strip_prefix("interface ")) {
                 let interface = interface.trim_end_matches([' ', '{']);
                 if !NOT_IMPORTED.contains(&format!("{package}/{interface}").as_str()) {
@@ -231,6 +238,7 @@ mod tests {
     #[test]
     fn a_release_of_the_same_line_fits_and_a_draft_does_not() {
         assert!(fits("0.2.0", "0.2") && fits("0.2.12", "0.2"));
+        assert!(fits("0.2.0-draft", "0.2.0-draft") && !fits("0.2.0-draft2", "0.2.0-draft"));
         for other in ["0.2", "", "0.20.1", "0.3.0", "0.2.0-rc-2023-11-10", "1.0.2"] {
             assert!(!fits(other, "0.2"), "{other}");
         }
@@ -239,8 +247,9 @@ mod tests {
     #[test]
     fn what_there_is_instead_is_told() {
         for (import, expected) in [
-            ("wasi:config/store@0.2.0-rc.1", "`environment`"),
-            ("wasi:keyvalue/store@0.2.0-draft2", "wasm-host:postgres"),
+            ("wasi:config/store@0.2.0", "of version 0.2.0-rc.1 and 0.2.0-draft-2024-09-27"),
+            ("wasi:keyvalue/store@0.2.0-draft3", "of version 0.2.0-draft and 0.2.0-draft2"),
+            ("wasi:keyvalue/nonsense@0.2.0-draft", "of wasi:keyvalue it has store, atomics, batch"),
             ("wasi:http/handler@0.3.0", "another service"),
             ("wasi:http/types@0.3.0-rc-2025-09-16", "wasi:http/types of version 0.2 and 0.3"),
             ("wasi:http/nonsense@0.2.0", "of wasi:http it has types, outgoing-handler of version"),
@@ -252,6 +261,8 @@ mod tests {
             assert!(told.contains(expected), "{import}: {told}");
         }
         assert_eq!(advice("wasi:http/types@0.2.12"), None);
+        assert_eq!(advice("wasi:keyvalue/batch@0.2.0-draft2"), None);
+        assert_eq!(advice("wasi:config/runtime@0.2.0-draft"), None);
         assert_eq!(advice("wasm-host:ollama/models@0.1.0"), None);
     }
 }

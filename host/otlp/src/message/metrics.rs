@@ -208,7 +208,10 @@ mod tests {
             super::labels(instrument, &point)
         };
         assert_eq!(
-            of(&DATABASE_DURATION, &["shop", "orders", "SELECT", "", "db.example", "5432"]),
+            of(
+                &DATABASE_DURATION,
+                &["shop", "postgresql", "orders", "SELECT", "", "db.example", "5432"]
+            ),
             [
                 text("db.namespace", "orders"),
                 text("db.operation.name", "SELECT"),

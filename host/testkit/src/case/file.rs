@@ -73,8 +73,9 @@ fn file(keys: &mut Keys<'_>, case: &mut Case) -> Told {
     case.timeout = keys.time("timeout", case.timeout)?;
     keys.time_or("patience", &mut case.patience, PATIENCE)?;
     keys.field("log", &mut case.log, Vec::new())?;
-    keys.no_more(&["env", "ollama", "request", "call", "response"])?;
+    keys.no_more(&["env", "config", "ollama", "request", "call", "response"])?;
     keys.field("env", &mut case.env, Default::default())?;
+    keys.field("config", &mut case.config, Default::default())?;
     keys.table("ollama", "", |keys| ollama(keys, &mut case.ollama))?;
     if keys.present(&["request"], Some("request")).is_empty() {
         return keys.wrong("missing field `request`");

@@ -19,8 +19,8 @@ use super::forms::show_duration;
 /// Lists of which each element has a line of its own, so that a change is a change of one line.
 const ONE_PER_LINE: [&str; 4] = ["log", "rows", "lines", "chunks"];
 
-/// The table that is one by itself, though its keys are anything.
-const SECTION: &str = "env";
+/// The tables that are ones by themselves, though their keys are anything.
+const SECTIONS: [&str; 2] = ["env", "config"];
 
 /// What is wrong, and at which byte of the file.
 #[derive(Debug)]
@@ -291,7 +291,7 @@ fn written(name: &str, value: &impl Serialize) -> Item {
         values.set_trailing_comma(true);
     }
     match value {
-        Value::InlineTable(table) if name == SECTION => Item::Table(table.into_table()),
+        Value::InlineTable(table) if SECTIONS.contains(&name) => Item::Table(table.into_table()),
         other => Item::Value(other),
     }
 }
