@@ -1,5 +1,6 @@
 //! The command line: what users type. What the commands do is elsewhere.
 
+mod composed;
 mod deploy;
 mod image;
 mod project;
@@ -14,6 +15,7 @@ use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
+pub use self::composed::Composed;
 use self::deploy::pause;
 pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
@@ -189,18 +191,6 @@ pub struct Test {
     pub composed: Composed,
     #[command(flatten)]
     pub output: Output,
-}
-
-/// What a component is put together with.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Composed {
-    /// Put this component in front of it, as `middleware` of the application file does. May be repeated: the first is the
-    /// outermost.
-    #[arg(long, value_name = "COMPONENT.wasm")]
-    pub middleware: Vec<PathBuf>,
-    /// Let this component serve an import, as `with` of the application file does. May be repeated.
-    #[arg(long, value_name = "INTERFACE=COMPONENT.wasm", value_parser = served)]
-    pub with: Vec<(String, PathBuf)>,
 }
 
 #[derive(Args, Debug)]
@@ -471,16 +461,6 @@ pub struct Control {
 fn jobs(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|jobs| (1..=limits::testkit::JOBS_MAX).contains(jobs));
     number.ok_or_else(|| format!("a whole number from 1 to {}", limits::testkit::JOBS_MAX))
-}
-
-/// `INTERFACE=COMPONENT.wasm`
-fn served(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((interface, path)) if !interface.is_empty() && !path.is_empty() => {
-            Ok((interface.to_owned(), path.into()))
-        }
-        _ => Err("write namespace:package/interface=COMPONENT.wasm".to_owned()),
-    }
 }
 
 fn percent(text: &str) -> Result<u8, String> {
