@@ -31,6 +31,7 @@ pub struct Keyvalue;
 impl Capability for Keyvalue {
     const KEY: &'static str = "keyvalue";
     const PACKAGE: &'static str = "wasi:keyvalue";
+    const BLOCKING: &'static [&'static str] = &["store", "atomics", "batch"];
     const SEVERAL: bool = true;
     type Settings = KeyvalueConfig;
     type Grant = Buckets;
