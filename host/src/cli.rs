@@ -5,6 +5,7 @@ mod deploy;
 mod image;
 mod project;
 mod registry;
+mod swap;
 mod values;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
 pub use self::project::{Add, Build, New, Template, Wit};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
+pub use self::swap::{History, Rollback, Swap};
 use self::values::{folder, moment, name, slower, span_id, trace_id};
 use crate::client::names::{components, services};
 use wasm_host_engine::compile::compiler::CompileComponent;
@@ -216,45 +218,6 @@ pub struct Inspect {
 
 #[derive(Args, Debug)]
 pub struct Ps {
-    #[command(flatten)]
-    pub control: Control,
-}
-
-#[derive(Args, Debug)]
-pub struct History {
-    /// The service, as the application file names it.
-    #[arg(value_parser = name, add = ArgValueCandidates::new(components))]
-    pub service: String,
-    #[command(flatten)]
-    pub control: Control,
-}
-
-#[derive(Args, Debug)]
-pub struct Swap {
-    /// The service, as the application file names it.
-    #[arg(value_parser = name, add = ArgValueCandidates::new(components))]
-    pub service: String,
-    /// The component that is to take its requests: a file, or oci://HOST/REPOSITORY:TAG, which the host pulls.
-    #[arg(value_name = "COMPONENT.wasm | REFERENCE")]
-    pub component: PathBuf,
-    /// The part that it replaces, as `inspect` and `describe` name it. [default: the service's own component]
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    pub part: Option<String>,
-    /// Try it on this share of the requests first; it is taken back if it does worse than the old one.
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub canary: Option<u8>,
-    /// How long to try it, for example 30s.
-    #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "canary")]
-    pub time: Option<Duration>,
-    #[command(flatten)]
-    pub control: Control,
-}
-
-#[derive(Args, Debug)]
-pub struct Rollback {
-    /// The service, as the application file names it.
-    #[arg(value_parser = name, add = ArgValueCandidates::new(components))]
-    pub service: String,
     #[command(flatten)]
     pub control: Control,
 }
@@ -461,10 +424,6 @@ pub struct Control {
 fn jobs(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|jobs| (1..=limits::testkit::JOBS_MAX).contains(jobs));
     number.ok_or_else(|| format!("a whole number from 1 to {}", limits::testkit::JOBS_MAX))
-}
-
-fn percent(text: &str) -> Result<u8, String> {
-    wasm_host_service::swap::percent(text)
 }
 
 #[derive(Args, Debug)]

@@ -22,7 +22,7 @@ use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::value;
 use wasm_host_system::{output, whole};
 use wasm_host_templates::{
-    Language, NewFile, SERVICES, Service, With, application, of_application, of_service,
+    Language, NewFile, SERVICES, Service, application, of_application, of_service,
 };
 
 /// The public port of a new application, and that of its control plane, which it cannot have.
@@ -67,7 +67,7 @@ fn make(args: &cli::New) -> Result<(), Exit> {
     let given = args.port.map(|port| port.to_string());
     let port = asker.value("Port", given.as_deref(), &PORT.to_string(), port)?;
     let route = asker.value("Route", args.template.route.as_deref(), "/", route)?;
-    let with = granted(language, args.template.grants())?;
+    let with = args.template.grants();
     let service = Service { application: &name, name: &name, language, route: &route, with };
     let text = application::new(&name, port) + &application::added(&service, None);
     let mut files = of_application(&name, port);
@@ -109,7 +109,7 @@ fn extend(args: &cli::Add) -> Result<(), Exit> {
     let name = asker.required("Name", args.name.as_deref(), new_name)?;
     let default = format!("/{name}");
     let route = asker.value("Route", args.template.route.as_deref(), &default, route)?;
-    let with = granted(language, args.template.grants())?;
+    let with = args.template.grants();
     let service = Service { application, name: &name, language, route: &route, with };
     let model_server = table.get("ollama").and_then(toml::Value::as_table);
     let model_server = model_server.and_then(|tables| tables.keys().next().map(String::as_str));
@@ -157,13 +157,6 @@ fn port(text: &str) -> Result<u16, String> {
 
 fn route(text: &str) -> Result<String, String> {
     normalised_route(text).map_err(sentence)
-}
-
-fn granted(language: Language, with: With) -> Result<With, Exit> {
-    match language.refuses(with) {
-        Some(why) => Err(usage(&why)),
-        None => Ok(with),
-    }
 }
 
 fn sentence(problem: Problem) -> String {

@@ -37,12 +37,6 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
     let place = args.output.clone().or_else(|| Some(component.sources.as_ref()?.join(FOLDER)));
     let style = args.style(place.as_deref().and_then(style));
     let granted = granted(component);
-    if style.is_blocking && (granted.postgres || granted.ollama) && !wit::has_blocking() {
-        return Err(usage(
-            "this wasm-host has no interface to databases and models without an `async func`"
-                .to_owned(),
-        ));
-    }
     let Some(folder) = &args.output else {
         output::show(&wit::text(name, style, granted));
         return Ok(());
@@ -60,6 +54,8 @@ fn granted(component: &ComponentConfig) -> Granted {
     Granted {
         postgres: has("postgres"),
         ollama: has("ollama"),
+        keyvalue: has("keyvalue"),
+        configuration: !component.configuration.is_empty(),
         calls: !component.grants.services.is_empty() || component.outbound.is_some(),
     }
 }

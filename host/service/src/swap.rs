@@ -10,6 +10,7 @@
 
 mod agreement;
 mod attempt;
+mod request;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -23,13 +24,14 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 pub use self::agreement::{Agreed, Agreement, Before, Boxed, Proposed};
+pub use self::request::{CanaryTerms, Request, SwapError, percent};
+use self::request::{Wanted, What};
 use crate::Service;
 use crate::history::{Record, Verdict, now_ms};
 use crate::loader::{Loader, Terms};
 use crate::store::{Saved, Store};
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
-use wasm_host_engine::compose::Part;
 use wasm_host_system::counted::counted;
 use wasm_host_telemetry::instruments::SWAPS;
 use wasm_host_telemetry::trace::Operation;
@@ -74,31 +76,6 @@ pub type Explain = Box<dyn Fn(&anyhow::Error) -> String + Send + Sync>;
 /// Whether a version that was kept may be served by what is trusted now, or why not.
 pub type Vouch = Box<dyn Fn(&ComponentFile) -> anyhow::Result<()> + Send + Sync>;
 
-/// What a swap was asked for.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub cause: String,
-    /// The part that the component replaces. None: the service's own.
-    pub part: Option<String>,
-    pub canary: Option<CanaryTerms>,
-}
-
-/// How a version is tried before it takes all requests.
-#[derive(Clone, Copy, Debug)]
-pub struct CanaryTerms {
-    /// 1 to 99.
-    pub percent: u8,
-    pub duration: Duration,
-}
-
-/// A canary's share of the requests: `10%` or `10`.
-pub fn percent(text: &str) -> Result<u8, String> {
-    let number = text.trim().trim_end_matches('%').parse().ok();
-    number
-        .filter(|number| (1..=99).contains(number))
-        .ok_or_else(|| format!("{text:?} is no share: write 1% to 99%"))
-}
-
 /// What came of a swap.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -124,75 +101,6 @@ pub struct Serving {
     pub origin: String,
     /// The digest of the component of the application file.
     pub own: String,
-}
-
-/// What is to be put into service.
-enum Wanted {
-    Component(ComponentFile),
-    /// What others have begun with. Whether what serves does worse than what it replaced.
-    Followed {
-        file: ComponentFile,
-        takes_back: bool,
-    },
-    /// The version before the one that serves when this has its turn. `of`: only if that is this digest, which does worse
-    /// than what it replaced.
-    Before {
-        of: Option<String>,
-    },
-}
-
-impl Wanted {
-    fn component(&self) -> Option<&ComponentFile> {
-        match self {
-            Self::Component(file) | Self::Followed { file, .. } => Some(file),
-            Self::Before { .. } => None,
-        }
-    }
-
-    fn takes_back(&self) -> bool {
-        matches!(self, Self::Before { of: Some(_) } | Self::Followed { takes_back: true, .. })
-    }
-}
-
-/// What an attempt is about, as far as it is known.
-#[derive(Default)]
-struct What {
-    digest: Option<String>,
-    path: String,
-    parts: Vec<Part>,
-}
-
-impl What {
-    fn of(version: &Version) -> Self {
-        Self {
-            digest: Some(version.digest.full().to_owned()),
-            path: version.path.display().to_string(),
-            parts: version.parts().to_vec(),
-        }
-    }
-}
-
-/// Why there is no outcome at all.
-#[derive(Debug, thiserror::Error)]
-pub enum SwapError {
-    #[error("there is no component service {0}")]
-    NoService(String),
-    #[error("there is no earlier version of {0} to go back to")]
-    NothingBefore(String),
-    #[error("the earlier version {digest} of {service} is no longer kept")]
-    Gone { service: String, digest: String },
-    #[error("{service} has no part {part}; {}", told(.parts))]
-    NoPart { service: String, part: String, parts: Vec<String> },
-    #[error("another version of {0} serves by now")]
-    NotServing(String),
-}
-
-/// What there is instead of a part that is not there.
-fn told(parts: &[String]) -> String {
-    match parts {
-        [] => "it is one component, which is replaced without naming a part".to_owned(),
-        some => format!("it has {}", some.join(", ")),
-    }
 }
 
 impl SwapSlot {

@@ -1,7 +1,7 @@
 //! The languages, with what builds each.
 
-use crate::wit::{Style, Wasi, has_blocking};
-use crate::{SERVICES, With};
+use crate::SERVICES;
+use crate::wit::{Style, Wasi};
 
 /// Versions of tools, which templates name.
 pub(crate) const VERSIONS: [(&str, &str); 5] = [
@@ -110,18 +110,6 @@ impl Language {
             Self::JavaScript => Some(Style::BLOCKING),
             Self::C => Some(Style { wasi: Wasi::P2, is_blocking: true }),
         }
-    }
-
-    /// Why a service in this language cannot have what it is to have.
-    pub fn refuses(self, with: With) -> Option<String> {
-        let is_blocking = self.interfaces().is_some_and(|style| style.is_blocking);
-        (is_blocking && with != With::default() && !has_blocking()).then(|| {
-            format!(
-                "the tools for {} cannot import an `async func`, and this wasm-host has no other interface to databases \
-                 and models; leave `--with` out, or take `--lang rust` or `--lang python`",
-                self.name()
-            )
-        })
     }
 
     /// Why a name that is good for a service is none for a project of the language.

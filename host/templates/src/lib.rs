@@ -94,7 +94,7 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
         let granted = wit::Granted {
             postgres: service.with.postgres,
             ollama: service.with.ollama,
-            calls: false,
+            ..wit::Granted::default()
         };
         let below = |place: &str, (path, text): (PathBuf, String)| NewFile {
             path: PathBuf::from(&folder).join(place).join(path),

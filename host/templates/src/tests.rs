@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use wit_parser::Resolve;
 
-use super::wit::{Granted, Style, WORLD, Wasi, has_blocking, text};
+use super::wit::{Granted, Style, WORLD, Wasi, text};
 use super::*;
 
 const ALL: [With; 4] = [
@@ -19,7 +19,7 @@ fn service(language: Language, with: With) -> Service<'static> {
 #[test]
 fn no_template_leaves_a_mark_and_every_path_is_its_own() {
     for language in Language::ALL {
-        for with in ALL.into_iter().filter(|with| language.refuses(*with).is_none()) {
+        for with in ALL {
             let files = of_service(&service(language, with)).unwrap();
             for file in files.iter().filter(|file| !file.is_shared) {
                 let path = file.path.display();
@@ -43,11 +43,10 @@ fn a_world_has_what_is_granted_and_nothing_else() {
     let of_0_2 = Style { wasi: Wasi::P2, is_blocking: true };
     for style in [Style::ASYNC, Style::BLOCKING, of_0_2] {
         for with in ALL {
-            if style.is_blocking && !has_blocking() && with != With::default() {
-                continue;
-            }
             for calls in [false, true] {
-                let granted = Granted { postgres: with.postgres, ollama: with.ollama, calls };
+                let (keyvalue, configuration) = (calls, !calls);
+                let With { postgres, ollama } = with;
+                let granted = Granted { postgres, ollama, keyvalue, configuration, calls };
                 let imports = imports(&text("shop", style, granted));
                 let has = |name: &str| imports.iter().any(|import| import.contains(name));
                 let way = if style.is_blocking { "blocking" } else { "client" };
@@ -55,6 +54,8 @@ fn a_world_has_what_is_granted_and_nothing_else() {
                 let way = if style.is_blocking { "blocking" } else { "inference" };
                 assert_eq!(has(&format!("ollama/{way}")), with.ollama, "{imports:?}");
                 assert_eq!(has("http/client") || has("outgoing-handler"), calls, "{imports:?}");
+                assert_eq!(has("wasi:keyvalue/store"), keyvalue, "{imports:?}");
+                assert_eq!(has("wasi:config/store"), configuration, "{imports:?}");
                 assert!(!has("wasi:filesystem") && !has("wasi:sockets"), "{imports:?}");
                 assert_eq!(Style::of(&text("shop", style, granted)), Some(style));
             }
@@ -72,7 +73,8 @@ fn imports(text: &str) -> Vec<String> {
 
 #[test]
 fn the_folder_of_a_world_is_the_same_as_its_text() {
-    let granted = Granted { postgres: true, ollama: true, calls: true };
+    let granted =
+        Granted { postgres: true, ollama: true, keyvalue: true, configuration: true, calls: true };
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in wit::files("shop", Style::ASYNC, granted) {
         let path = folder.path().join(path);
@@ -107,7 +109,7 @@ fn the_library_for_rust_stands_by_itself() {
 #[test]
 fn the_application_file_of_each_is_toml_with_its_grants() {
     for language in Language::ALL {
-        for with in ALL.into_iter().filter(|with| language.refuses(*with).is_none()) {
+        for with in ALL {
             let service = service(language, with);
             let text = application::new("market", 8080) + &application::added(&service, None);
             let table: toml::Table = text.parse().unwrap();

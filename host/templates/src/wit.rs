@@ -11,6 +11,9 @@ use crate::render;
 
 static INTERFACES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
 
+/// Where those are that no version of WASI has yet.
+const DRAFTS: &str = "deps/wasi-drafts";
+
 /// The first words of a world that this program wrote, which it may write anew.
 pub const WRITTEN: &str = "// Written by `wasm-host wit";
 
@@ -39,6 +42,10 @@ pub struct Style {
 pub struct Granted {
     pub postgres: bool,
     pub ollama: bool,
+    /// Buckets.
+    pub keyvalue: bool,
+    /// Values that the application file has for it.
+    pub configuration: bool,
     /// Other services, or hosts outside.
     pub calls: bool,
 }
@@ -70,13 +77,6 @@ impl Style {
         let blocking = if self.is_blocking { " --blocking" } else { "" };
         format!("{WRITTEN} --wasi {wasi}{blocking}`;")
     }
-}
-
-/// Whether there are interfaces to what is granted for toolchains that cannot import an `async func`.
-pub fn has_blocking() -> bool {
-    ["postgres", "ollama"]
-        .iter()
-        .all(|folder| INTERFACES.get_file(format!("{folder}/blocking.wit")).is_some())
 }
 
 /// `world.wit`, and below `deps` the packages, each in a folder of its own, as most tools look for them.
@@ -123,7 +123,21 @@ fn packages(style: Style, granted: Granted) -> Vec<Package> {
         let files: Vec<_> = files.filter(|(file, _)| is_read(file)).collect();
         packages.push(Package { folder: folder.to_owned(), files });
     }
+    for (folder, file) in drafts(granted) {
+        let text = INTERFACES.get_file(format!("{DRAFTS}/{file}"));
+        let text = text.and_then(|file| file.contents_utf8()).unwrap_or_default();
+        packages.push(Package { folder: folder.to_owned(), files: vec![(file.to_owned(), text)] });
+    }
     packages
+}
+
+/// Packages and files of what is granted and is not part of a version of WASI.
+fn drafts(granted: Granted) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = [
+        (granted.keyvalue, ("keyvalue", "keyvalue-draft2.wit")),
+        (granted.configuration, ("config", "config-rc.1.wit")),
+    ];
+    all.into_iter().filter(|(is_granted, _)| *is_granted).map(|(_, draft)| draft)
 }
 
 fn world(service: &str, style: Style, granted: Granted) -> String {
@@ -157,6 +171,10 @@ fn lines(style: Style, granted: Granted) -> Vec<String> {
         let version = version(folder, &format!("{folder}.wit"));
         let interfaces = interfaces.iter().filter(|_| is_granted);
         lines.extend(interfaces.map(|it| format!("import wasm-host:{folder}/{it}@{version};")));
+    }
+    for (package, file) in drafts(granted) {
+        let version = version(DRAFTS, file);
+        lines.push(format!("include wasi:{package}/imports@{version};"));
     }
     lines.push(format!("export wasi:http/{handler}@{http};"));
     lines
