@@ -140,8 +140,8 @@ async fn inspect_shows_what_a_component_needs() {
 
 /// What no grant gives, and what is said about it.
 const MISSING: [(&str, &str); 7] = [
-    ("wasi:config/store@0.2.0-rc.1", "declare the values as `environment`"),
-    ("wasi:keyvalue/store@0.2.0-draft", "keep it in a database"),
+    ("wasi:config/store@0.1.0", "it has wasi:config/store of version 0.2.0-rc.1 and"),
+    ("wasi:blobstore/container@0.2.0-draft", "keep it in a database"),
     ("wasi:http/handler@0.3.0", "as an import it is another service"),
     ("wasi:clocks/types@0.3.0-rc-2025-09-16", "it has wasi:clocks/types of version 0.3"),
     ("wasi:random/dice@0.2.99", "of wasi:random it has random, insecure, insecure-seed"),

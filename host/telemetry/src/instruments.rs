@@ -5,10 +5,9 @@ use crate::metrics::{Instrument, Kind, SECONDS, TOKENS};
 
 /// What the conventions want said of each figure of an instrument, and is the same for all of them.
 pub fn constants(instrument: &Instrument) -> &'static [(&'static str, &'static str)] {
-    match instrument.name {
-        "db.client.operation.duration" => &[(attributes::DB_SYSTEM, "postgresql")],
-        name if name.starts_with("gen_ai.client.") => &[(attributes::AI_PROVIDER, "ollama")],
-        _ => &[],
+    match instrument.name.starts_with("gen_ai.client.") {
+        true => &[(attributes::AI_PROVIDER, "ollama")],
+        false => &[],
     }
 }
 

@@ -23,7 +23,7 @@ const GUEST_NAME: &str = "wasm-host-guest";
 const DERIVE_NAME: &str = "wasm-host-guest-derive";
 
 /// The folders of `wit` that the library's bindings are made of.
-const USED: [&str; 4] = ["postgres", "ollama", "service", "deps/wasi-0.3"];
+const USED: [&str; 5] = ["postgres", "ollama", "service", "deps/wasi-0.3", "deps/wasi-drafts"];
 
 /// The library in `vendor`, and the versions of its crates for the service in a folder.
 pub(crate) fn files(service: &str, folder: &str) -> Result<Vec<NewFile>, Damaged> {

@@ -50,12 +50,12 @@ wasm-host.toml:4:1: error: unknown key 'leas'; did you mean 'lease'?"#
 #[test]
 fn replicas_do_not_swap_parts() {
     let text = format!(
-        "name = \"shop\"\n[replicas]\nurl = \"postgres://app@db/x\"\n{SERVICE}middleware = [\"auth.wasm\"]\n"
+        "name = \"shop\"\n[replicas]\nurl = \"postgres://app@db/x\"\n{SERVICE}middleware = [\"weather\"]\n"
     );
     let said = application().rejected(&text);
     assert_eq!(
         said,
-        "wasm-host.toml:4:2: error: 'a' is put together of parts, which [replicas] cannot swap yet; put its parts \
+        "wasm-host.toml:4:1: error: 'a' is put together of parts, which [replicas] cannot swap yet; put its parts \
          together beforehand (`wac plug`) and name the file as 'component', or remove [replicas]"
     );
 }

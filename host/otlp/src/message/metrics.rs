@@ -213,11 +213,11 @@ mod tests {
                 &["shop", "postgresql", "orders", "SELECT", "", "db.example", "5432"]
             ),
             [
+                text("db.system.name", "postgresql"),
                 text("db.namespace", "orders"),
                 text("db.operation.name", "SELECT"),
                 text("server.address", "db.example"),
                 pair("server.port", Any::IntValue(5432)),
-                text("db.system.name", "postgresql"),
             ]
         );
         assert_eq!(
