@@ -21,7 +21,7 @@ use wasm_host_config::{
 };
 use wasm_host_engine::compile::{Compiler, ComponentFile};
 use wasm_host_engine::compose::Faults;
-use wasm_host_engine::link::{Refusal, blocking};
+use wasm_host_engine::link::Refusal;
 use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
 use wasm_host_engine::state::Grants;
@@ -109,7 +109,7 @@ impl Application {
         let crowded = config.services.values().filter_map(|service| {
             let asked = service.component()?.limits.per_instance.filter(|asked| *asked > 1)?;
             let version = self.registry.find(&service.name)?.active().stable.clone();
-            let import = blocking(&version.imports).first()?.to_string();
+            let import = version.blocking.first()?;
             let what = format!(
                 "'per-instance' is {asked}, but its component serves one request at a time"
             );

@@ -1,5 +1,6 @@
 //! `wasm-host check`: everything that `serve` checks, without a port or a backend.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,14 +11,15 @@ use crate::cli::{self, Format};
 use crate::colour::told;
 use crate::components::Components;
 use crate::exit::Exit;
-use wasm_host_config::Config;
+use crate::spin::{self, Note};
+use wasm_host_config::{Config, ServiceConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
 use wasm_host_otlp::Otlp;
 use wasm_host_service::loader::Loader;
-use wasm_host_service::registry::RegistryHandle;
+use wasm_host_service::registry::{Registry, RegistryHandle};
 use wasm_host_settings::bounds::{Bound, FixedBound};
-use wasm_host_settings::diagnostic::Diagnostic;
+use wasm_host_settings::diagnostic::{Diagnostic, Severity};
 use wasm_host_system::output;
 use wasm_host_system::table;
 use wasm_host_telemetry::Telemetry;
@@ -80,11 +82,33 @@ async fn findings(args: &cli::Check) -> Result<Arc<Config>, Findings> {
         .await
         .map_err(Findings::Wrong)?;
     let crowded = loaded.crowded(&config);
+    let of_spin = of_spin(&config, &loaded.registry);
     // What is locked is meant to stay, and needs no registry.
     let moved = if args.locked { Vec::new() } else { components.moved(&config).await };
     let mut config = Arc::unwrap_or_clone(config);
     config.warnings.extend(crowded.into_iter().chain(moved));
+    config.warnings.extend(of_spin);
     Ok(Arc::new(config))
+}
+
+/// What components import of Spin's that is not granted or not answered.
+fn of_spin(config: &Config, registry: &Registry) -> Vec<Diagnostic> {
+    let of_service = |service: &ServiceConfig| {
+        let granted: BTreeSet<_> =
+            service.component()?.grants.resources.iter().map(|(key, _)| *key).collect();
+        let version = registry.find(&service.name)?.active().stable.clone();
+        let notes = spin::notes(&version.imports, &granted).into_iter();
+        let told = notes.map(|Note { message, hint }| Diagnostic {
+            file: config.file.clone().unwrap_or_default(),
+            line: service.line,
+            column: usize::from(service.line > 0),
+            severity: Severity::Warning,
+            message: format!("[service.{}]: {message}", service.name),
+            hint: Some(hint),
+        });
+        Some(told.collect::<Vec<_>>())
+    };
+    config.services.values().filter_map(of_service).flatten().collect()
 }
 
 /// Every bound: what is in effect of those that the application file may set, then the fixed ones.

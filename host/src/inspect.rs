@@ -1,5 +1,6 @@
 //! `wasm-host inspect`: what a component needs and offers, without running it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Error, Result};
@@ -10,10 +11,11 @@ use crate::cli::{self, Format};
 use crate::components::{self, Components};
 use crate::composed::by_hand;
 use crate::exit::Exit;
+use crate::spin::shown;
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{CodeCache, Compiler, ComponentFile, Outline};
 use wasm_host_engine::compose::{Part, Role, importers};
-use wasm_host_engine::link::{self, Missing, imports, is_handler, needs};
+use wasm_host_engine::link::{self, Missing, Standing, imports, is_handler, required};
 use wasm_host_limits::host::HostLimits;
 use wasm_host_system::output;
 use wasm_host_system::table;
@@ -29,6 +31,10 @@ pub struct Report {
     pub handler: Option<String>,
     /// What the application file must grant it.
     pub grants: Vec<Grant>,
+    /// What its calls of Spin's interfaces are refused without.
+    pub optional: Vec<Grant>,
+    /// What it imports and gets no answer from, whatever is granted.
+    pub unanswered: Vec<Unanswered>,
     /// What no grant can give it.
     pub missing: Vec<Missing>,
     pub imports: Vec<String>,
@@ -63,6 +69,13 @@ pub struct Grant {
     pub key: &'static str,
     /// An import that needs it.
     pub import: String,
+}
+
+/// An interface whose calls fail.
+#[derive(Debug, Serialize)]
+pub struct Unanswered {
+    pub import: String,
+    pub why: &'static str,
 }
 
 /// Show what is known. Fails with exit code 1 if no application file could make a service of it here.
@@ -118,8 +131,8 @@ pub(crate) fn report(file: &ComponentFile) -> Result<Report> {
     let imports = imports(&engine, &importing);
     let handler = exports.iter().find(|export| is_handler(export)).cloned();
     let is_of_0_3 = handler.as_deref().is_some_and(|name| name.contains("/handler@0.3"));
-    let blocking: Vec<String> = link::blocking(&imports).into_iter().cloned().collect();
-    let grants = needs(&imports)
+    let blocking = link::blocking(&engine, &importing);
+    let grants = required(&imports)
         .into_iter()
         .map(|(capability, import)| Grant { key: capability.key(), import })
         .collect();
@@ -127,12 +140,23 @@ pub(crate) fn report(file: &ComponentFile) -> Result<Report> {
     for missing in &mut missing {
         missing.by = importers(&file.parts, &missing.import);
     }
+    let (mut optional, mut unanswered) = (Vec::<Grant>::new(), Vec::new());
+    for (import, standing) in link::of_spin(&imports) {
+        match standing {
+            Standing::Answered(key) if optional.iter().any(|grant| grant.key == key) => {}
+            Standing::Answered(key) => optional.push(Grant { key, import }),
+            Standing::Free => {}
+            Standing::Absent(why) => unanswered.push(Unanswered { import, why }),
+        }
+    }
     Ok(Report {
         file: file.path.display().to_string(),
         bytes: file.bytes.len(),
         digest: file.digest.full().to_string(),
         handler,
         grants,
+        optional,
+        unanswered,
         missing,
         per_instance: if is_of_0_3 && blocking.is_empty() { file.per_instance() } else { 1 },
         blocking,
@@ -164,6 +188,16 @@ impl Report {
             list(&mut text, "part", &parts, "none");
         }
         list(&mut text, "grants", &grants, "none needed");
+        if !self.optional.is_empty() {
+            let optional: Vec<String> = self.optional.iter().map(line).collect();
+            list(&mut text, "optional", &optional, "");
+        }
+        if !self.unanswered.is_empty() {
+            let line = |it: &Unanswered| format!("{}: {}", shown(&it.import), it.why);
+            let unanswered: BTreeSet<String> = self.unanswered.iter().map(line).collect();
+            let unanswered: Vec<String> = unanswered.into_iter().collect();
+            list(&mut text, "no answer", &unanswered, "");
+        }
         if !self.missing.is_empty() {
             let missing: Vec<_> = self.missing.iter().map(Missing::to_string).collect();
             list(&mut text, "missing", &missing, "nothing");

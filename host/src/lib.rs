@@ -18,6 +18,7 @@ mod recordings;
 mod replicas;
 mod routes;
 mod seen;
+mod spin;
 pub mod build;
 pub mod scaffold;
 pub mod wit;

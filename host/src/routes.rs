@@ -35,6 +35,7 @@ impl Routes {
                         .find(&service.name)
                         .cloned()
                         .ok_or_else(|| anyhow!("the service {} was not loaded", service.name))?,
+                    keeps_path: service.keeps_path,
                     max_body: component.limits.max_body_bytes,
                     has_models: component.grants.of::<Ollama>().is_some(),
                 },

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use wasm_host_capabilities::backend::asked;
 use wasm_host_capabilities::keyvalue::SYSTEMS;
 use wasm_host_capabilities::postgres::SYSTEM as POSTGRES;
+use wasm_host_capabilities::sqlite::{SYSTEM as SQLITE, namespace};
 use wasm_host_collector::{Reader, Recent as Measured, TraceQuery};
 use wasm_host_http::admin::resources::{Recent, RecentFailure};
 use wasm_host_limits::telemetry as limits;
@@ -39,6 +40,15 @@ impl Seen {
             "postgres" => {
                 let system = (attributes::DB_SYSTEM, POSTGRES);
                 self.0.recent(DATABASE_DURATION.name, &[of_service, system])
+            }
+            "sqlite" => {
+                let namespace = namespace(name);
+                let labels = [
+                    of_service,
+                    (attributes::DB_SYSTEM, SQLITE),
+                    (attributes::DB_NAMESPACE, &*namespace),
+                ];
+                self.0.recent(DATABASE_DURATION.name, &labels)
             }
             "ollama" => self.0.recent(MODEL_DURATION.name, &[of_service]),
             _ => self.0.recent(CLIENT_DURATION.name, &[of_service, ("server.address", name)]),

@@ -39,6 +39,7 @@ mod routing;
 mod secrets;
 mod shared_database;
 mod shutdown;
+mod spin;
 mod state_folder;
 mod swap;
 mod telemetry;

@@ -32,7 +32,7 @@ route = "/inner"
 "#;
 
 /// A trace that is kept and is as wanted, with all that is known of it.
-async fn trace(host: &Host, query: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn trace(host: &Host, query: &str, is_it: impl Fn(&Value) -> bool) -> Value {
     let found = eventually("a trace", async || {
         let list = host.ask("GET", &format!("/api/traces?{query}"), &[], "").await.json();
         // One of another's is no service before its telemetry is there.
@@ -44,7 +44,7 @@ async fn trace(host: &Host, query: &str, is_it: impl Fn(&Value) -> bool) -> Valu
 }
 
 /// The span of a trace with this name, of this service.
-fn span<'t>(trace: &'t Value, service: &str, name: &str) -> &'t Value {
+pub(crate) fn span<'t>(trace: &'t Value, service: &str, name: &str) -> &'t Value {
     let spans = trace["spans"].as_array().expect("spans");
     let found = spans.iter().find(|span| span["service"] == service && span["name"] == name);
     assert!(found.is_some(), "no {name} of {service} in {trace:#}");

@@ -17,11 +17,12 @@ use crate::{Profile, guests, project, serve, web};
 use counts::Counts;
 
 /// Components with cases.
-const WITH_CASES: [&str; 6] = [
+const WITH_CASES: [&str; 7] = [
     "components/weather",
     "components/ollama",
     "tests/guests/ledger",
     "tests/guests/blocking-p2",
+    "tests/guests/spin-rust",
     "tests/javascript/hello-js",
     "tests/javascript/blocking-js",
 ];

@@ -6,6 +6,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::WasiHttpView;
 
 use super::budget::Holdings;
+use super::configuration::Configuration;
 use super::context::Requests;
 use super::granted::Granted;
 use super::header_sets::Tally;
@@ -21,6 +22,8 @@ pub trait HasInstance: WasiHttpView + Send + 'static {
 pub struct InstanceView<'a> {
     /// What its service is granted.
     pub granted: &'a Granted,
+    /// What its service is configured with.
+    pub configuration: &'a Configuration,
     /// The requests that it serves.
     pub requests: &'a Requests,
     /// What the host holds for it.

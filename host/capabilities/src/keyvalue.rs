@@ -6,7 +6,7 @@
 
 pub mod backend;
 mod bindings;
-mod bounds;
+pub(crate) mod bounds;
 mod buckets;
 mod connected;
 mod file;

@@ -26,7 +26,9 @@ pub mod ollama;
 pub mod outgoing;
 pub mod postgres;
 pub mod reader;
+pub mod spin;
 pub mod sql;
+pub mod sqlite;
 pub mod stream;
 #[cfg(test)]
 mod testing;
@@ -166,6 +168,7 @@ capabilities! {
     postgres::Postgres,
     ollama::Ollama,
     keyvalue::Keyvalue,
+    sqlite::Sqlite,
 }
 
 impl<C: Capability> AnyCapability for C {

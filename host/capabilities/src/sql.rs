@@ -36,6 +36,19 @@ pub fn tokens(text: &str) -> Tokens<'_> {
     Tokens { text, at: 0 }
 }
 
+/// The operations that are told apart. A function's name or a typing mistake would make a series of its own.
+const OPERATIONS: [&str; 19] = [
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "CREATE", "ALTER", "DROP",
+    "TRUNCATE", "BEGIN", "COMMIT", "ROLLBACK", "CALL", "DO", "EXPLAIN", "REPLACE", "PRAGMA",
+];
+
+/// What a statement does, as its first word has it; `OTHER` for most.
+pub fn operation(text: &str) -> &'static str {
+    let first = tokens(text).map(|(_, token)| token.word()).find(|word| !word.is_empty());
+    let is = |operation: &&&str| first.is_some_and(|word| word.eq_ignore_ascii_case(operation));
+    OPERATIONS.iter().find(is).copied().unwrap_or("OTHER")
+}
+
 /// What is left of a statement behind the comments, empty statements and brackets that it begins with.
 pub fn start(statement: &str) -> &str {
     let found = tokens(statement).find(|(_, token)| !matches!(token, Token::Symbol(';' | '(')));
@@ -236,6 +249,20 @@ pub fn without_values(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operation_is_one_of_few() {
+        for (text, seen) in [
+            ("select 1", "SELECT"),
+            ("  (select 1)", "SELECT"),
+            ("-- note\nInsert into t values (1)", "INSERT"),
+            ("pragma foreign_keys = on", "PRAGMA"),
+            ("my_password_is 5", "OTHER"),
+            ("", "OTHER"),
+        ] {
+            assert_eq!(operation(text), seen, "{text}");
+        }
+    }
 
     #[test]
     fn a_statement_is_seen_without_its_values() {

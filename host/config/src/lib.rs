@@ -167,6 +167,8 @@ pub struct ServiceConfig {
     pub line: usize,
     /// A normalised path prefix. `None`: only other services reach it.
     pub route: Option<String>,
+    /// The component sees its route as a part of the path.
+    pub keeps_path: bool,
     /// Which pages of other origins may use it. `None`: none may.
     pub cors: Option<CorsConfig>,
     pub kind: ServiceKind,
@@ -348,6 +350,7 @@ impl Config {
             name: name.clone(),
             line: 0,
             route: Some("/".to_owned()),
+            keeps_path: false,
             cors: None,
             kind: ServiceKind::Component(Box::new(ComponentConfig {
                 source: ComponentSource::File(component.to_owned()),

@@ -21,7 +21,7 @@ use wasm_host_settings::named::What;
 
 /// Before the keys that grant capabilities, and after them.
 const FIRST_KEYS: &[&str] =
-    &["component", "middleware", "with", "static", "route", "internal", "cors"];
+    &["component", "middleware", "with", "static", "route", "keep-path", "internal", "cors"];
 const OTHER_KEYS: &[&str] =
     &["services", "outbound", "environment", "config", "health", "build", "source"];
 
@@ -64,6 +64,16 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
             ),
         );
     }
+    let keeps_path = table.flag(cx, "keep-path").unwrap_or(false);
+    if internal && keeps_path {
+        cx.error(
+            &table.at("keep-path"),
+            Problem::new(
+                format!("service {} is internal and has 'keep-path'", quoted(name)),
+                "remove it: other services name no route, and nothing is taken off their paths",
+            ),
+        );
+    }
     let granted = capability::ALL.iter().filter_map(|capability| {
         let key = capability.key();
         let names = match capability.several() {
@@ -86,6 +96,7 @@ pub(super) fn service<'t>(cx: &Context<'_>, name: &str, at: Span, table: &'t DeT
         name: name.to_owned(),
         line: cx.line(&at),
         route: route.as_ref().map(|route| route.value.clone()),
+        keeps_path,
         cors,
         kind,
     });

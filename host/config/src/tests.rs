@@ -19,6 +19,7 @@ mod registries;
 mod reports;
 mod secrets;
 mod slips;
+mod sqlite;
 mod telemetry;
 mod whole;
 

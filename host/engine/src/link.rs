@@ -1,9 +1,10 @@
 //! What a component may reach: its imports against the grants of its service.
 //!
 //! WASI is always there, but empty: no files, no sockets, no arguments, only the declared
-//! environment and configuration, outgoing HTTP only to granted services. Everything else is linked only when the component
-//! imports it and the application file grants it. A component that wants more is refused before it runs, with the
-//! line that would grant it.
+//! environment and configuration, outgoing HTTP only to granted services. Everything else is linked only when the
+//! component imports it and the application file grants it. A component that wants more is refused before it runs, with
+//! the line that would grant it. Interfaces of Spin are linked when they are imported: without their grant, calls are
+//! refused.
 
 mod missing;
 
@@ -20,8 +21,9 @@ use crate::compose::{Part, importers};
 use crate::output;
 use crate::state::{Grants, State};
 pub use missing::Missing;
+pub use wasm_host_capabilities::spin::Standing;
 use wasm_host_capabilities::{
-    self as capability, AnyCapability, Linkable, configuration, header_sets, outgoing,
+    self as capability, AnyCapability, Linkable, configuration, header_sets, outgoing, spin,
 };
 
 /// A capability as the engine has it.
@@ -30,6 +32,10 @@ type Known = &'static dyn Linkable<State>;
 /// The capability behind an import such as `wasm-host:postgres/client@0.1.0`.
 fn capability_of(import: &str) -> Option<Known> {
     let (package, _) = import.split_once('/')?;
+    // Of Spin's there is more than what answers it, and it is linked apart.
+    if package.starts_with("spin:") {
+        return None;
+    }
     capability::linkable::<State>().into_iter().find(|capability| capability.package() == package)
 }
 
@@ -150,24 +156,47 @@ pub fn needs(imports: &[String]) -> Vec<(Known, String)> {
     needs
 }
 
+/// The same without what a component of Spin's may go without: calls of that are refused.
+pub fn required(imports: &[String]) -> Vec<(Known, String)> {
+    let is_spins = spin::is_spins(imports.iter().map(String::as_str));
+    let mut needs = needs(imports);
+    needs.retain(|(_, import)| !(is_spins && spin::standing(import).is_some()));
+    needs
+}
+
 /// The imports that a component waits in as a whole: it serves one request at a time.
-pub fn blocking(imports: &[String]) -> Vec<&String> {
-    let blocks = |import: &str| {
-        let interface = import.split_once('/').map_or("", |(_, interface)| interface);
-        let name = interface.split('@').next().unwrap_or_default();
-        capability_of(import).is_some_and(|capability| capability.blocking().contains(&name))
-    };
-    imports.iter().filter(|import| blocks(import)).collect()
+pub fn blocking(engine: &Engine, component: &Component) -> Vec<String> {
+    let ty = component.component_type();
+    let imports = ty.imports(engine.wasmtime());
+    let blocking = imports
+        .filter(|(name, item)| blocks(name) || spin::blocks(engine.wasmtime(), name, &item.ty));
+    blocking.map(|(name, _)| name.to_string()).collect()
+}
+
+/// Whether an import is an interface of a capability that has no `async func`.
+fn blocks(import: &str) -> bool {
+    let interface = import.split_once('/').map_or("", |(_, interface)| interface);
+    let name = interface.split('@').next().unwrap_or_default();
+    capability_of(import).is_some_and(|capability| capability.blocking().contains(&name))
 }
 
 /// Check a component's imports against the keys of what is granted, without linking anything.
 pub fn check(imports: &[String], granted: &[&str]) -> Result<(), Refusal> {
-    for (capability, import) in needs(imports) {
+    for (capability, import) in required(imports) {
         if !granted.contains(&capability.key()) {
             return Err(Refusal::NotGranted { import, capability, by: Vec::new() });
         }
     }
     Ok(())
+}
+
+/// What this host does with the imports of a component that only Spin's components have. Empty for all others.
+pub fn of_spin(imports: &[String]) -> Vec<(String, Standing)> {
+    if !spin::is_spins(imports.iter().map(String::as_str)) {
+        return Vec::new();
+    }
+    let standing = |import: &String| Some((import.clone(), spin::standing(import)?));
+    imports.iter().filter_map(standing).collect()
 }
 
 /// Whether an export is what makes a component a service.
@@ -227,6 +256,7 @@ fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Sta
     for (capability, _) in needs(&imports(engine, component)) {
         capability.link(&mut linker)?;
     }
+    spin::add_to_linker(&mut linker, engine.wasmtime(), &component.component_type())?;
     Ok(linker)
 }
 
@@ -241,7 +271,9 @@ fn explain(
         .imports(engine.wasmtime())
         .filter(|(name, item)| asks(engine, &item.ty) && !is_vain(engine, name, &item.ty));
     let asked: Vec<String> = asked.map(|(name, _)| name.to_string()).collect();
-    let by_name = missing::by_name(&asked);
+    let is_spins = spin::is_spins(asked.iter().map(String::as_str));
+    let is_linked = |import: &&String| is_spins && spin::standing(import).is_some();
+    let by_name = missing::by_name(asked.iter().filter(|import| !is_linked(import)));
     if by_name.is_empty() {
         return missing::by_type(&asked, error).map(|missing| vec![missing]);
     }
@@ -280,7 +312,8 @@ mod tests {
             "acme:coyote/blocking@1.0.0",
             "blocking",
         ]);
-        assert_eq!(blocking(&imports), ["wasm-host:postgres/blocking@0.1.0"]);
+        let blocking: Vec<_> = imports.iter().filter(|import| blocks(import)).collect();
+        assert_eq!(blocking, ["wasm-host:postgres/blocking@0.1.0"]);
     }
 
     #[test]

@@ -210,6 +210,7 @@ impl HasInstance for State {
     fn instance(&mut self) -> InstanceView<'_> {
         InstanceView {
             granted: &self.grants.granted,
+            configuration: &self.grants.configuration,
             requests: &self.requests,
             holdings: self.memory.holdings(),
             journal: &self.journal,

@@ -65,6 +65,8 @@ pub struct Policy {
     limits: ServiceLimits,
     reuse: usize,
     per_instance: usize,
+    /// Its imports that hold an instance as a whole while they wait.
+    blocking: Arc<[String]>,
     /// A guest of WASI 0.2: a waiting call of it holds its whole store.
     exclusive: bool,
     /// For requests that are observed.
@@ -97,7 +99,8 @@ impl Policy {
             per_instance = 1;
             reuse = limits.reuse.unwrap_or(1);
         }
-        if blocks(&pre, &engine) {
+        let blocking: Arc<[String]> = blocking(&pre, &engine).into();
+        if !blocking.is_empty() {
             // A neighbour would wait whenever one of them does, and the file cannot change that.
             per_instance = 1;
         }
@@ -109,6 +112,7 @@ impl Policy {
             limits,
             reuse,
             per_instance,
+            blocking,
             exclusive,
             observed: false,
             version: None,
@@ -138,6 +142,11 @@ impl Policy {
 
     pub fn per_instance(&self) -> usize {
         self.per_instance
+    }
+
+    /// The imports for which an instance serves one request at a time, whatever the file says.
+    pub fn blocking(&self) -> &Arc<[String]> {
+        &self.blocking
     }
 
     /// Instances that may be alive at the same time.
@@ -351,13 +360,12 @@ impl Policy {
     }
 }
 
-/// Whether a call that waits holds all of an instance, whatever its version of WASI.
-fn blocks(pre: &ProxyPre<State>, engine: &Engine) -> bool {
+fn blocking(pre: &ProxyPre<State>, engine: &Engine) -> Vec<String> {
     let component = match pre {
         ProxyPre::P2(pre) => pre.instance_pre().component(),
         ProxyPre::P3(pre) => pre.instance_pre().component(),
     };
-    !link::blocking(&link::imports(engine, component)).is_empty()
+    link::blocking(engine, component)
 }
 
 /// A store and its place in the host, which it gives up in this order.

@@ -52,6 +52,8 @@ pub enum Target {
         service: Arc<Service>,
         /// Largest request body, in bytes.
         max_body: u64,
+        /// It sees its route as a part of the path.
+        keeps_path: bool,
         /// Whether it has a model server, whose clients it may have, too.
         has_models: bool,
     },
@@ -205,7 +207,7 @@ impl App {
             // Answered above.
             Target::PageSpans(_) => Err(Failure::new(Kind::Internal, "This takes spans of pages.")),
             Target::Static(files) => files.serve(&request, rest, trace.take()).await,
-            Target::Component { service, max_body, has_models } => {
+            Target::Component { service, max_body, keeps_path, has_models } => {
                 let of_service = |failure: Failure| {
                     service.log(about, &failure);
                     Failure { is_for_models: *has_models, ..failure.of(&service.name) }
@@ -215,8 +217,8 @@ impl App {
                 let (request, outcome) = {
                     let target = request::GuestTarget {
                         host: authority.as_ref(),
-                        path: rest,
-                        route: route::stripped(path, rest),
+                        path: if *keeps_path { path } else { rest },
+                        route: if *keeps_path { "" } else { route::stripped(path, rest) },
                         client: &client,
                         told: &peer.told,
                         body: body::Bounds { bytes: *max_body, idle: self.body_idle },

@@ -35,6 +35,8 @@ pub mod record;
 pub mod replicas;
 pub mod service;
 pub mod show;
+pub mod spin;
+pub mod sqlite;
 pub mod telemetry;
 pub mod testkit;
 
@@ -43,7 +45,7 @@ use std::time::Duration;
 use setting::{Row, Settings};
 
 /// All settings, table by table, as the documentation calls it.
-pub fn tables() -> [(&'static str, Vec<Row>); 17] {
+pub fn tables() -> [(&'static str, Vec<Row>); 18] {
     [
         ("http", http::HttpLimits::rows()),
         ("postgres", postgres::PoolConfig::rows()),
@@ -52,6 +54,7 @@ pub fn tables() -> [(&'static str, Vec<Row>); 17] {
         ("buckets", keyvalue::BucketLimits::rows()),
         ("buckets of the host's own", keyvalue::OwnBucketLimits::rows()),
         ("buckets on Redis", keyvalue::RedisLimits::rows()),
+        ("sqlite", sqlite::SqliteLimits::rows()),
         ("registry", oci::RegistryLimits::rows()),
         ("limits", host::HostLimits::rows()),
         ("watch", host::WatchLimits::rows()),
@@ -86,6 +89,8 @@ pub fn all() -> impl Iterator<Item = &'static list::Listed> {
         postgres::LISTED,
         record::LISTED,
         replicas::LISTED,
+        spin::LISTED,
+        sqlite::LISTED,
         telemetry::LISTED,
         testkit::LISTED,
     ];

@@ -8,7 +8,7 @@ use super::session;
 use super::session::{OpenCall, Session};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::postgres::backend::{
-    Database, Error, Reply, RowBatch, Rows, Transaction, Value, size,
+    Database, Error, Known, Reply, RowBatch, Rows, Transaction, Value, size,
 };
 use wasm_host_capabilities::stream::Parcel;
 use wasm_host_testkit::case::{Action, Answer, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
@@ -61,6 +61,10 @@ impl Database for Recorded {
                 Arc::new(RecordedTransaction { inner, session, number, begin });
             Ok(begun)
         })
+    }
+
+    fn known(&self) -> Option<&Known> {
+        self.0.known()
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Version {
     pub path: PathBuf,
     /// The interfaces it imports.
     pub imports: Vec<String>,
+    /// Those for which an instance of it serves one request at a time.
+    pub blocking: Arc<[String]>,
     /// What it was put together from, without the files. None of them: it is one component.
     parts: Vec<Part>,
     /// One for each serving thread and one for all other threads, as far as there are instances for all. Each has
@@ -87,6 +89,7 @@ impl Version {
             digest,
             path,
             imports,
+            blocking: policy.blocking().clone(),
             parts: Vec::new(),
             _code: code,
             counts: Arc::default(),

@@ -71,7 +71,7 @@ mod tests {
     fn the_components_of_other_toolchains_are_found() {
         let found = all(&project::root()).unwrap();
         let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["hello-c", "hello-py-p2", "hello-py-p3"]);
+        assert_eq!(names, ["hello-c", "hello-py-p2", "hello-py-p3", "spin-py"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use wasm_host_limits::keyvalue::{BATCH_BYTES, BATCH_KEYS, KEY_BYTES, VALUE_BYTES
 use super::backend::{Error, Value};
 
 /// Bytes of a call with this key.
-pub(super) fn key(key: &str) -> Result<usize, Error> {
+pub(crate) fn key(key: &str) -> Result<usize, Error> {
     match key.len() {
         0 => Err(Error::Invalid("a key has at least one character".to_owned())),
         bytes if bytes > KEY_BYTES => Err(Error::Invalid(format!(
@@ -17,7 +17,7 @@ pub(super) fn key(key: &str) -> Result<usize, Error> {
 }
 
 /// The same with a value.
-pub(super) fn entry(of: &str, value: &Value) -> Result<usize, Error> {
+pub(crate) fn entry(of: &str, value: &Value) -> Result<usize, Error> {
     let bytes = value.0.len();
     if bytes > VALUE_BYTES {
         return Err(Error::Invalid(format!(

@@ -57,7 +57,7 @@ impl Buckets {
     }
 
     /// The bucket of this name. `default`, and the empty name, are the only one that is granted, unless one is called so.
-    pub(super) fn open(&self, name: &str) -> Result<Arc<dyn Bucket>, Error> {
+    pub(crate) fn open(&self, name: &str) -> Result<Arc<dyn Bucket>, Error> {
         let granted = match &self.0 {
             Kind::Granted(granted) => granted,
             Kind::Scripted(seam) => {

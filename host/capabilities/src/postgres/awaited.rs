@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::backend::{Database, Error, Reply, Rows, Transaction, Value};
+use super::backend::{Database, Error, Known, Reply, Rows, Transaction, Value};
 use super::{PgDatabase, Postgres};
 use crate::backend::{Backend, Condition, Looked, asked, what_calls_do};
 use crate::breaker;
@@ -21,6 +21,8 @@ pub struct Awaited(Arc<Inner>);
 
 struct Inner {
     database: OnceLock<PgDatabase>,
+    /// What guests may call it.
+    known: OnceLock<Known>,
     /// Why it is not there, in words for people.
     reason: Mutex<String>,
     /// The services that use it, each of which it has to know from the beginning, to keep a connection for it.
@@ -32,9 +34,16 @@ impl Awaited {
     pub fn missing(reason: &str) -> Self {
         Self(Arc::new(Inner {
             database: OnceLock::new(),
+            known: OnceLock::new(),
             reason: Mutex::new(reason.to_string()),
             services: Mutex::default(),
         }))
+    }
+
+    /// The same, as guests may call it.
+    pub fn known_as(self, known: Known) -> Self {
+        let _ = self.0.known.set(known);
+        self
     }
 
     pub fn arrive(&self, database: PgDatabase) {
@@ -176,5 +185,9 @@ impl Database for OfService {
             Ok(database) => database.begin(request),
             Err(error) => Box::pin(ready(Err(error))),
         }
+    }
+
+    fn known(&self) -> Option<&Known> {
+        self.awaited.0.known.get()
     }
 }

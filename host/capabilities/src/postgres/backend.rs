@@ -13,6 +13,7 @@ use crate::stream::Parcel;
 pub use super::bindings::types::{
     Column, Date, Error, Row, RowBatch, Scalar, SqlError, Time, Timestamp, Value,
 };
+pub use super::known::Known;
 use crate::context::RequestContext;
 
 /// What a call gives, some time later. Dropping it before then cancels the call.
@@ -36,6 +37,11 @@ pub trait Database: Send + Sync + 'static {
     ) -> Reply<'_, u64>;
 
     fn begin(&self, request: RequestContext) -> Reply<'_, Arc<dyn Transaction>>;
+
+    /// What it is called, for guests that name a database. None: by any name.
+    fn known(&self) -> Option<&Known> {
+        None
+    }
 }
 
 /// An open transaction. Dropping the last reference rolls it back, and so does the end of the request that it was

@@ -15,7 +15,15 @@ use sqlx::postgres::{PgTypeInfo, PgTypeKind};
 pub(super) use read::{read, unsupported};
 pub(super) use write::{Parameter, text_for_server, write};
 
-use super::backend::Scalar;
+use super::backend::{Scalar, Timestamp};
+
+/// A moment of so many seconds after 1970, in UTC. `None`: Postgres has no such.
+pub(crate) fn timestamp_from_seconds(seconds: i64) -> Option<Timestamp> {
+    /// From 1970 to 2000, which is where Postgres counts from.
+    const SECONDS: i64 = 946_684_800;
+    let microseconds = seconds.checked_sub(SECONDS)?.checked_mul(1_000_000)?;
+    calendar::timestamp_from_microseconds(microseconds)
+}
 
 /// A type of the server as far as the interface carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]

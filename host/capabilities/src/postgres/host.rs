@@ -10,7 +10,7 @@ use wasmtime::component::{
     Access, Accessor, FutureReader, HasData, Linker, Resource, StreamReader,
 };
 
-use super::backend::{Column, Database, Error, Reply, RowBatch, Rows, Transaction, Value};
+use super::backend::{Column, Database, Error, Known, Reply, RowBatch, Rows, Transaction, Value};
 use super::bindings::{blocking, client, types};
 use super::notices::{Caller, on_behalf_of};
 use super::{Awaited, PgDatabase, PostgresConfig, parameters};
@@ -51,7 +51,7 @@ impl Capability for Postgres {
             Some(address) => PgDatabase::new(address, settings.pool.clone()).into(),
             None => Awaited::missing("its server has not been started"),
         };
-        Ok(Box::new(database))
+        Ok(Box::new(database.known_as(Known::new(name, settings.url.as_ref()))))
     }
 
     fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {

@@ -31,7 +31,7 @@ pub(super) fn check_count(given: usize) -> Result<(), Error> {
 
 /// Bytes of what is given, in the host's memory. An error, if it is more than can be sent: that is known before there
 /// is a connection.
-pub(super) fn held_bytes(given: &[Value]) -> Result<usize, Error> {
+pub(crate) fn held_bytes(given: &[Value]) -> Result<usize, Error> {
     let (mut bytes, mut sent) = (size_of_val(given), 0);
     for (position, value) in given.iter().enumerate() {
         let mut count = |scalar: &Scalar| match scalar {

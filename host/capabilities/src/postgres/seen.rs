@@ -7,7 +7,7 @@ use super::backend::Error;
 use super::statement::Work;
 use super::url::Address;
 use crate::context::RequestContext;
-use crate::sql::{tokens, without_values};
+use crate::sql::{operation, without_values};
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::instruments::DATABASE_DURATION;
 use wasm_host_telemetry::span::Kind;
@@ -48,12 +48,6 @@ impl Place {
         }
     }
 }
-
-/// The operations that are told apart. A function's name or a typing mistake would make a series of its own.
-const OPERATIONS: [&str; 17] = [
-    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "CREATE", "ALTER", "DROP",
-    "TRUNCATE", "BEGIN", "COMMIT", "ROLLBACK", "CALL", "DO", "EXPLAIN",
-];
 
 impl Seen {
     pub(super) fn begin(
@@ -129,29 +123,5 @@ fn describe(error: &Error) -> (Cow<'static, str>, &str) {
         Error::InvalidParameter(_) => ("invalid-parameter".into(), "a parameter does not fit"),
         Error::Unsupported(_) => ("unsupported".into(), "a column cannot be handed over"),
         Error::Ended => ("ended".into(), "the transaction has ended"),
-    }
-}
-
-fn operation(text: &str) -> &'static str {
-    let first = tokens(text).map(|(_, token)| token.word()).find(|word| !word.is_empty());
-    let is = |operation: &&&str| first.is_some_and(|word| word.eq_ignore_ascii_case(operation));
-    OPERATIONS.iter().find(is).copied().unwrap_or("OTHER")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_operation_is_one_of_few() {
-        for (text, seen) in [
-            ("select 1", "SELECT"),
-            ("  (select 1)", "SELECT"),
-            ("-- note\nInsert into t values (1)", "INSERT"),
-            ("my_password_is 5", "OTHER"),
-            ("", "OTHER"),
-        ] {
-            assert_eq!(operation(text), seen, "{text}");
-        }
     }
 }

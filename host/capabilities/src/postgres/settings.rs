@@ -1,6 +1,6 @@
 //! `[postgres.<name>]`: one table, read.
 
-mod url;
+pub(super) mod url;
 
 use std::path::PathBuf;
 

@@ -434,7 +434,7 @@ frobnicate = 1
 wasm-host.toml:4:1: error: 'internal' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:5:1: error: 'environment' means nothing for a service of static files; remove it; it is for components
 wasm-host.toml:6:1: error: 'instances' means nothing for a service of static files; remove it; it is for components
-wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, middleware, with, static, route, internal, cors, postgres, ollama, keyvalue, services, outbound, environment, config, health, build, source, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
+wasm-host.toml:7:1: error: unknown key 'frobnicate'; [service.web] may have: component, middleware, with, static, route, keep-path, internal, cors, postgres, ollama, keyvalue, sqlite, services, outbound, environment, config, health, build, source, concurrent, queue, queue-timeout, first-byte-timeout, timeout, stream-idle-timeout, cpu-timeout, drain, max-body, memory, memory-total, log-lines, log-lines-per-request, instances, per-instance, reuse, idle, warm
 "##,
     );
 }

@@ -82,7 +82,7 @@ fn tools_get_a_list() {
             "column": 1,
             "severity": "error",
             "message": "unknown key 'foo'",
-            "hint": "the file may have: name, http, admin, state, postgres, ollama, keyvalue, service, registry, trust, watch, limits, record, telemetry, replicas, deploy"
+            "hint": "the file may have: name, http, admin, state, postgres, ollama, keyvalue, sqlite, service, registry, trust, watch, limits, record, telemetry, replicas, deploy"
         },
         {
             "file": "wasm-host.toml",

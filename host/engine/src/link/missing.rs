@@ -113,8 +113,8 @@ const NEAR: &[(&str, &str)] = &[
 ];
 
 /// Which of these imports this host does not have by name.
-pub(super) fn by_name(imports: &[String]) -> Vec<Missing> {
-    let missing = imports.iter().filter_map(|import| Some((import, advice(import)?)));
+pub(super) fn by_name<'i>(imports: impl Iterator<Item = &'i String>) -> Vec<Missing> {
+    let missing = imports.filter_map(|import| Some((import, advice(import)?)));
     missing
         .map(|(import, advice)| Missing { import: import.clone(), advice, by: Vec::new() })
         .collect()
@@ -171,7 +171,8 @@ fn versions(import: &str) -> Vec<&'static str> {
     let known = INTERFACES
         .iter()
         .filter(|(of, _, interfaces)| *of == package && interfaces.contains(&interface));
-    known.map(|(_, version, _)| *version).collect()
+    let name = import.split('@').next().unwrap_or_default();
+    known.map(|(_, version, _)| *version).chain(capability::spin::versions(name)).collect()
 }
 
 /// Package, interface and version, each empty where there is none.
@@ -254,6 +255,7 @@ mod tests {
             ("wasi:http/types@0.3.0-rc-2025-09-16", "wasi:http/types of version 0.2 and 0.3"),
             ("wasi:http/nonsense@0.2.0", "of wasi:http it has types, outgoing-handler of version"),
             ("wasm-host:postgres/client@0.2.0", "wasm-host:postgres/client of version 0.1"),
+            ("spin:postgres/postgres@5.0.0", "spin:postgres/postgres of version 3 and 4"),
             ("acme:coyote/anvil@1.0.0", "it has WASI 0.2 and 0.3, wasm-host:postgres"),
             ("log", "it has WASI 0.2 and 0.3"),
         ] {

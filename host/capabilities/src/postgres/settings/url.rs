@@ -8,6 +8,7 @@ mod keys;
 mod parts;
 mod words;
 
+pub(in crate::postgres) use self::parts::Place;
 use self::parts::{Form, Parts};
 use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::interpolate::{HOLE, Text, has_literal};
@@ -47,6 +48,17 @@ pub fn parse(text: &Text) -> Result<BackendUrl, Problem> {
     let form = Form::of(value);
     let parts = Parts::of_list(form, value, std::iter::empty(), skeleton)?.checked(form)?;
     Ok(BackendUrl::new(parts.uri(), HIDDEN.to_owned()))
+}
+
+/// The place that an address of any form names. `None`: it is no address.
+pub(in crate::postgres) fn place(text: &str) -> Option<Place> {
+    let text = text.trim();
+    let parts = if text.split(['=', ';']).next().is_some_and(|start| start.contains("://")) {
+        Parts::of_uri(text, "")
+    } else {
+        Parts::of_list(Form::of(text), text, std::iter::empty(), "")
+    };
+    parts.ok().map(Parts::place)
 }
 
 /// How the address asks for encryption, if it says so.

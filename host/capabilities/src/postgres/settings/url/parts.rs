@@ -13,6 +13,8 @@ use wasm_host_settings::percent;
 
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
+const DEFAULT_PORT: u16 = 5432;
+
 #[derive(Clone, Copy)]
 pub(super) enum Form {
     Uri,
@@ -31,6 +33,15 @@ pub(super) struct Parts {
     password: String,
     database: String,
     ssl_mode: String,
+}
+
+/// Which database of which server an address names, and as whom.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::postgres) struct Place {
+    host: String,
+    port: u16,
+    database: String,
+    user: String,
 }
 
 impl Form {
@@ -122,6 +133,14 @@ impl Parts {
         };
         *target = value;
         Ok(())
+    }
+
+    /// Without what is secret, and with what libpq takes for what is left out.
+    pub(super) fn place(self) -> Place {
+        let Parts { host, port, user, database, .. } = self;
+        let database = if database.is_empty() { user.clone() } else { database };
+        let port = port.parse().unwrap_or(DEFAULT_PORT);
+        Place { host: host.to_ascii_lowercase(), port, database, user }
     }
 
     /// Nothing is left to be found wrong when the address is used.

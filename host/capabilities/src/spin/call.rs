@@ -1,0 +1,58 @@
+//! One call of a guest through an interface of Spin: the request that it serves, what it was granted, and what is held
+//! for it.
+
+use std::future::Future;
+
+use wasmtime::StoreContextMut;
+
+use crate::budget::{Exhausted, Holdings, on_account_of};
+use crate::context::{RequestContext, calling_request};
+use crate::granted::Granted;
+use crate::instance::{HasInstance, InstanceView};
+use crate::postgres::notices::{Caller, on_behalf_of};
+
+/// A call that has begun.
+pub(super) struct Call {
+    pub(super) granted: Granted,
+    caller: Caller,
+    holdings: Holdings,
+}
+
+/// Why a call does not reach its backend.
+pub(super) enum Refused {
+    Busy(Exhausted),
+    /// Its client has left.
+    Cancelled,
+}
+
+impl Call {
+    /// While its guest is on the stack: an `async func` has not waited for anything yet.
+    pub(super) fn of_store<T: HasInstance>(store: &mut StoreContextMut<'_, T>) -> Self {
+        let request = calling_request(store, |store| store.data_mut().instance().requests);
+        let InstanceView { granted, journal, holdings, .. } = store.data_mut().instance();
+        let caller = Caller { journal: journal.clone(), request };
+        Self { granted: granted.clone(), caller, holdings: holdings.clone() }
+    }
+
+    /// Do it, with `arguments` bytes held meanwhile. `waits`: it may have to wait for others of its instance; one of a
+    /// transaction may not, because those could be waiting for the connection that the transaction has.
+    pub(super) async fn run<V, E, F>(
+        self,
+        arguments: usize,
+        waits: bool,
+        work: impl FnOnce(RequestContext) -> F,
+    ) -> Result<V, E>
+    where
+        F: Future<Output = Result<V, E>>,
+        E: From<Refused>,
+    {
+        let Self { caller, holdings, .. } = self;
+        let held = holdings.hold_call(arguments).map_err(Refused::Busy)?;
+        let request = caller.request.clone().unwrap_or_else(RequestContext::of_no_request);
+        let _place = match waits {
+            true => Some(holdings.place(request.cancel()).await.ok_or(Refused::Cancelled)?),
+            false => None,
+        };
+        on_account_of(held, on_behalf_of(Some(caller), async { work(request).await })).await
+    }
+}

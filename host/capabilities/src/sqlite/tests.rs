@@ -1,0 +1,199 @@
+//! A real file, and statements that try to get out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::backend::{Connection, Database as _, Error, Output, Value};
+use super::database::File;
+use crate::context::RequestContext;
+use wasm_host_limits::sqlite::SqliteLimits;
+
+struct Place {
+    folder: TempDir,
+    file: File,
+}
+
+fn place(limits: SqliteLimits) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let file = File::new("notes", folder.path(), limits);
+    Place { folder, file }
+}
+
+async fn run(connection: &Arc<dyn Connection>, statement: &str) -> Result<Output, Error> {
+    with(connection, statement, Vec::new()).await
+}
+
+async fn with(
+    connection: &Arc<dyn Connection>,
+    statement: &str,
+    parameters: Vec<Value>,
+) -> Result<Output, Error> {
+    connection.execute(statement.to_owned(), parameters, RequestContext::of_host("test")).await
+}
+
+#[tokio::test]
+async fn values_come_back_as_they_were_stored_whatever_the_column_says() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let connection = file.open();
+    run(&connection, "create table t (id integer primary key, it integer)").await.unwrap();
+    let values = [
+        Value::Null,
+        Value::Integer(i64::MIN),
+        Value::Real(0.5),
+        Value::Text("größe".to_owned()),
+        Value::Blob { blob: vec![0, 255] },
+    ];
+    for (place, value) in values.iter().enumerate() {
+        let written =
+            with(&connection, "insert into t (it) values (?)", vec![value.clone()]).await.unwrap();
+        assert_eq!(written.changes, 1);
+        assert_eq!(written.last_insert_rowid, place as i64 + 1);
+    }
+    let read = run(&connection, "select it from t order by id").await.unwrap();
+    assert_eq!(read.columns, ["it"]);
+    assert_eq!(read.rows.concat(), values);
+    // Known without rows, too.
+    let none = run(&connection, "select id, it as other from t where id < 0").await.unwrap();
+    assert_eq!(
+        (none.columns.as_slice(), none.rows.len()),
+        (&["id".to_owned(), "other".to_owned()][..], 0)
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_left_open_is_rolled_back_with_its_connection() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let connection = file.open();
+    run(&connection, "create table t (id int)").await.unwrap();
+    run(&connection, "begin").await.unwrap();
+    run(&connection, "insert into t values (1)").await.unwrap();
+    drop(connection);
+    let other = file.open();
+    let count = run(&other, "select count(*) from t").await.unwrap();
+    assert_eq!(count.rows, [[Value::Integer(0)]]);
+}
+
+// Fault (Databases): a statement of SQLite attaches a file of the host, writes one, or raises its own bounds | is refused by SQLite itself, however it is written | the component's error, which says so | nothing
+#[tokio::test]
+async fn no_statement_reaches_another_file_or_a_bound() {
+    let Place { file, folder } = place(SqliteLimits::default());
+    let connection = file.open();
+    let elsewhere = folder.path().join("elsewhere.sqlite");
+    let elsewhere = elsewhere.to_str().unwrap();
+    for statement in [
+        format!("attach '{elsewhere}' as other"),
+        format!("/* /* */ attach '{elsewhere}' as other"),
+        format!("select 1; attach '{elsewhere}' as other"),
+        format!("vacuum into '{elsewhere}'"),
+        "attach ':memory:' as other".to_owned(),
+        "attach '' as other".to_owned(),
+        "pragma max_page_count = 1000000".to_owned(),
+        "PRAGMA main.hard_heap_limit = 1".to_owned(),
+        "pragma cache_size = -1000000".to_owned(),
+        "pragma temp_store_directory = '/'".to_owned(),
+        "pragma journal_mode = off".to_owned(),
+        "pragma writable_schema = on".to_owned(),
+        "pragma mmap_size = 1000000000".to_owned(),
+        "pragma page_size = 65536".to_owned(),
+        "select * from pragma_wal_checkpoint".to_owned(),
+        "select load_extension('x')".to_owned(),
+        "select writefile('/tmp/x', 'x')".to_owned(),
+    ] {
+        let refused = run(&connection, &statement).await;
+        assert!(refused.is_err(), "{statement}: {refused:?}");
+    }
+    assert!(!std::path::Path::new(elsewhere).exists());
+    // What is of use is allowed.
+    for statement in ["pragma foreign_keys = on", "pragma table_info(t)", "pragma user_version = 3"]
+    {
+        run(&connection, statement).await.unwrap();
+    }
+}
+
+// Fault (Databases): a component fills its SQLite database | gets an error and can delete | `database-full` | nothing
+#[tokio::test]
+async fn a_full_database_takes_no_more_and_has_room_again_when_rows_are_deleted() {
+    let limits = SqliteLimits { size_bytes: 1024 * 1024, ..SqliteLimits::default() };
+    let Place { file, .. } = place(limits);
+    let connection = file.open();
+    run(&connection, "create table t (it blob)").await.unwrap();
+    let more = "insert into t values (zeroblob(100000))";
+    let mut full = None;
+    for _ in 0..20 {
+        if let Err(error) = run(&connection, more).await {
+            full = Some(error);
+            break;
+        }
+    }
+    assert_eq!(full, Some(Error::Full));
+    run(&connection, "delete from t").await.unwrap();
+    run(&connection, more).await.unwrap();
+    let huge = run(&connection, "select zeroblob(17000000)").await.unwrap_err();
+    assert!(huge.to_string().contains("too big"), "{huge}");
+}
+
+const ENDLESS: &str =
+    "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
+
+// Fault (Databases): a statement of SQLite does not end | is interrupted at its time, or when its client leaves | the component's error | nothing
+#[tokio::test]
+async fn a_statement_that_does_not_end_is_interrupted() {
+    let limits =
+        SqliteLimits { statement_timeout: Duration::from_millis(50), ..SqliteLimits::default() };
+    let Place { file, .. } = place(limits);
+    let connection = file.open();
+    let late = run(&connection, ENDLESS).await.unwrap_err();
+    assert!(late.to_string().contains("'statement-timeout'"), "{late}");
+    // The connection goes on.
+    run(&connection, "select 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_statement_and_gives_back_its_place() {
+    let limits = SqliteLimits { connections: 1, ..SqliteLimits::default() };
+    let Place { file, .. } = place(limits);
+    let connection = file.open();
+    run(&connection, "select 1").await.unwrap();
+    let request = RequestContext::of_host("test");
+    let cancel = request.cancel().clone();
+    let running = connection.execute(ENDLESS.to_owned(), Vec::new(), request);
+    let (ended, ()) = tokio::join!(running, async {
+        while crate::backend::Backend::calls(&file) == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    });
+    assert_eq!(ended, Err(Error::Cancelled));
+    let lost = run(&connection, "select 1").await.unwrap_err();
+    assert!(lost.to_string().contains("open another"), "{lost}");
+    // There is a place for one, which that has given back.
+    run(&file.open(), "select 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn more_connections_than_there_may_be_wait_and_are_refused() {
+    let limits = SqliteLimits {
+        connections: 1,
+        acquire_timeout: Duration::from_millis(20),
+        ..SqliteLimits::default()
+    };
+    let Place { file, .. } = place(limits);
+    let first = file.open();
+    run(&first, "select 1").await.unwrap();
+    let second = file.open();
+    let refused = run(&second, "select 1").await.unwrap_err();
+    assert!(refused.to_string().contains("all 1 connections"), "{refused}");
+    drop(first);
+    run(&second, "select 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_beyond_the_bound_are_an_error() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let many = "with recursive n(i) as (select 1 union all select i + 1 from n limit 30) \
+                select zeroblob(1000000) from n";
+    let refused = run(&file.open(), many).await.unwrap_err();
+    assert!(refused.to_string().contains("ask for fewer"), "{refused}");
+}

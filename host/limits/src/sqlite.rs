@@ -1,0 +1,48 @@
+//! The bounds of the SQLite capability.
+
+use std::time::Duration;
+
+use super::{DAY, GIB, MIB, MINUTE, millis, secs};
+
+settings! {
+
+/// Of `[sqlite.NAME]`.
+pub struct SqliteLimits {
+    /// Disk that the file may take. What a transaction changes stands beside it until it is over.
+    // What a component keeps in a file of one writer; more belongs into a server.
+    pub size_bytes: u64 = "size", GIB, MIB..=1024 * GIB;
+
+    /// Time per statement.
+    pub statement_timeout: Duration = "statement-timeout", secs(30), millis(1)..=secs(DAY);
+
+    /// Connections at once, of all services together.
+    // Each has a thread and 2 MB of pages; there is one writer at a time anyway.
+    pub connections: usize = "connections", 32, 1..=1000;
+
+    /// Time that a statement waits for a connection that is free.
+    pub acquire_timeout: Duration = "acquire-timeout", secs(5), millis(1)..=secs(10 * MINUTE);
+}
+
+}
+
+bounds! {
+
+/// Bytes of one value or row, of any statement.
+pub const VALUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of a statement.
+pub const STATEMENT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a page of a file, which is what its size is counted in.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// Time that a statement waits for one of another connection to write.
+pub const BUSY: Duration = secs(5);
+
+/// Steps of SQLite's machine between two looks at the time and at who has left. Some tenths of a millisecond.
+pub const STEPS: u32 = 20_000;
+
+/// Rows that a connection reads before they are taken.
+pub const ROWS_AHEAD: usize = 32;
+
+}
