@@ -60,6 +60,8 @@ pub enum Command {
     Test(Test),
     /// Show what a component imports and exports, and which grants it needs.
     Inspect(Inspect),
+    /// Make an application file of the manifest of an application of Spin.
+    Import(Import),
     /// Send a component to a registry, and print what it is called there.
     Push(Push),
     /// Write a component of a registry to a file.
@@ -214,6 +216,16 @@ pub struct Inspect {
     pub access: Access,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The manifest of the application.
+    #[arg(value_name = "spin.toml", default_value = "spin.toml")]
+    pub manifest: PathBuf,
+    /// The application file to write; one that is there is left alone. [default: wasm-host.toml beside the manifest]
+    #[arg(short, long, value_name = "APP.toml")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

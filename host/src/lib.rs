@@ -25,6 +25,7 @@ pub mod wit;
 pub mod watch;
 pub mod check;
 pub mod image;
+pub mod import;
 pub mod inspect;
 pub mod test;
 pub mod client;

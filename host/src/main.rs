@@ -10,7 +10,7 @@ use clap_complete::CompleteEnv;
 use wasm_host::cli::{Cli, Command, LogFormat};
 use wasm_host::exit::{Exit, USAGE};
 use wasm_host::{
-    build, check, client, deploy, image, inspect, registry, scaffold, serve, test, wit,
+    build, check, client, deploy, image, import, inspect, registry, scaffold, serve, test, wit,
 };
 use wasm_host_engine::compile::compiler;
 use wasm_host_engine::worker::stop_computing;
@@ -103,6 +103,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Pull(args) => registry::pull(args).await,
         Command::Update(args) => registry::update::update(args).await,
         Command::Key(args) => registry::key(args),
+        Command::Import(args) => import::import(&args),
         Command::Image(args) => image::image(args).await,
         Command::Ps(args) => client::ps::ps(args).await,
         Command::History(args) => client::history::history(args).await,

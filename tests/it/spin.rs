@@ -1,6 +1,8 @@
 //! Components that were built with Spin's own SDKs, unmodified: what they ask of Spin is answered by what the application
 //! file grants.
 
+mod import;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::telemetry::{span, trace};
