@@ -266,6 +266,14 @@ status = 401
     // Without it nothing refuses the request.
     let output = app.run(&["test", &service, "--cases", cases.to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(1));
+    // Neither does it have to be said where the application file says it.
+    let file = format!(
+        "name = \"a\"\n[service.a]\ncomponent = {service:?}\nmiddleware = [{middleware:?}]\nsource = \".\"\n"
+    );
+    std::fs::write(app.path().join("wasm-host.toml"), file).unwrap();
+    let output = app.run(&["test"]).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
 
     let arguments = ["inspect", &service, "--middleware", &middleware];
     let output = app.run(&arguments).await;

@@ -6,7 +6,8 @@ use wasm_host_tests::{eventually, within};
 use super::TWO;
 
 /// The script that asks the program, and the one that stands by itself.
-const ASKS: (&str, &str) = ("source <(COMPLETE=bash \"$PROGRAM\")", "_clap_complete_wasm_host");
+const ASKS: (&str, &str) =
+    ("source <(WASM_HOST_COMPLETE=bash \"$PROGRAM\")", "_clap_complete_wasm_host");
 const STANDS: (&str, &str) = ("source <(\"$PROGRAM\" completion bash)", "_wasm__host");
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::keyvalue::backend::Error;
 use crate::keyvalue::increment::{beyond, no_number};
-use wasm_host_limits::keyvalue::{PAGE_KEYS, SMALL_BYTES, VALUE_BYTES};
+use wasm_host_limits::keyvalue::{BATCH_KEYS, PAGE_KEYS, SMALL_BYTES, VALUE_BYTES};
 
 #[tokio::test]
 async fn what_is_set_is_there_until_it_is_deleted() {
@@ -69,6 +69,20 @@ async fn batches_are_in_the_order_of_their_keys() {
         assert_eq!(bucket.get_many(Vec::new(), request()).await, Ok(Vec::new()), "{kind}");
         bucket.set_many(Vec::new(), request()).await.unwrap();
         bucket.delete_many(Vec::new(), request()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_asked_for_often_counts_as_often() {
+    for (kind, bucket) in All::start().buckets {
+        bucket.set("a".into(), Value(vec![0; 100_000]), request()).await.unwrap();
+        let often = async |times| {
+            let all = bucket.get_many(vec!["a".to_owned(); times], request()).await;
+            all.map(|all| all.len())
+        };
+        assert_eq!(often(10).await, Ok(10), "{kind}");
+        let refused = often(BATCH_KEYS).await.unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{kind}: {refused:?}");
     }
 }
 
