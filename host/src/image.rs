@@ -144,7 +144,8 @@ fn kept(
 fn at_services(config: &Config, reference: &Reference, what: &str) -> Vec<Diagnostic> {
     let named = |name: &str| {
         let source = config.services.get(name).and_then(|service| service.component());
-        source.is_some_and(|component| component.source.reference() == Some(reference))
+        let mut sources = source.into_iter().flat_map(|component| component.sources());
+        sources.any(|source| source.reference() == Some(reference))
     };
     let services = config.services.values().filter(|service| named(&service.name));
     let finding = services.map(|service| Diagnostic {

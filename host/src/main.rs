@@ -43,10 +43,13 @@ unsafe extern "C" fn recv(
     unsafe { libc::recvfrom(socket, buffer, length, flags, ptr::null_mut(), ptr::null_mut()) }
 }
 
+/// Set by a shell that completes a line. Other programs ask for `COMPLETE`, which may be set for one of them.
+const COMPLETE: &str = "WASM_HOST_COMPLETE";
+
 fn main() -> ExitCode {
     // A shell that completes a line says so in the environment. Before anything else: it takes that away again.
     let folder = env::current_dir().ok();
-    let completing = CompleteEnv::with_factory(Cli::command);
+    let completing = CompleteEnv::with_factory(Cli::command).var(COMPLETE);
     let completed = completing.try_complete(env::args_os(), folder.as_deref());
     match completed {
         Ok(false) => {}

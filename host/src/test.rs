@@ -8,10 +8,10 @@ use std::{fs, io, thread};
 use anyhow::{Context as _, anyhow};
 
 use crate::application::component_path;
-use crate::cli::{APPLICATION_FILE, Format, Test};
+use crate::cli::{APPLICATION_FILE, Composed, Format, Test};
 use crate::composed::by_hand;
 use crate::exit::Exit;
-use wasm_host_config::Config;
+use wasm_host_config::{ComponentConfig, Config, PartConfig};
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits::testkit as bounds;
 use wasm_host_system::output;
@@ -38,8 +38,8 @@ fn run(args: &Test) -> Result<(), Exit> {
     let usage = |error: anyhow::Error| Exit::Usage(format!("wasm-host: error: {error:#}"));
     // All case files are read before anything runs: a wrong one is reported at once.
     let (mut wrong, mut empty) = (Vec::new(), Vec::new());
-    let mut work: Vec<(Place, Vec<CaseFile>)> = Vec::new();
-    for place in places(args)? {
+    let mut work: Vec<(Place, Composed, Vec<CaseFile>)> = Vec::new();
+    for (place, composed) in places(args)? {
         let Some(folder) = args.cases.as_deref().or(place.cases.as_deref()) else {
             let path = place.component.display();
             return Err(usage(anyhow!(
@@ -52,7 +52,7 @@ fn run(args: &Test) -> Result<(), Exit> {
                 if files.is_empty() && args.filter.is_none() {
                     empty.push(folder.display().to_string());
                 }
-                work.push((place, files));
+                work.push((place, composed, files));
             }
             Err(errors) => wrong.extend(errors.iter().map(ToString::to_string)),
         }
@@ -63,12 +63,12 @@ fn run(args: &Test) -> Result<(), Exit> {
     let seed = args.shuffle.map(|seed| seed.unwrap_or_else(time_as_seed));
     let kit = Kit::of_host()?;
     let mut suites = Vec::new();
-    for (place, files) in work {
+    for (place, composed, files) in work {
         let mut files = select(files, &place, args.filter.as_deref(), seed);
         if args.lenient {
             files.iter_mut().for_each(|file| file.case.matching = Matching::Lenient);
         }
-        suites.push(one(&kit, place, files, args, usage)?);
+        suites.push(one(&kit, place, &composed, files, args, usage)?);
     }
     let took = began.elapsed();
     if let Some(path) = &args.junit {
@@ -99,11 +99,13 @@ fn run(args: &Test) -> Result<(), Exit> {
     if suites.iter().any(|suite| suite.failed() > 0) { Err(Exit::Told) } else { Ok(()) }
 }
 
-/// What is tested: what is given, or what the application file here names with its sources.
-fn places(args: &Test) -> Result<Vec<Place>, Exit> {
+/// What is tested, and what it is put together with: what is given, or what the application file here names with its
+/// sources.
+fn places(args: &Test) -> Result<Vec<(Place, Composed)>, Exit> {
     let usage = |error: anyhow::Error| Exit::Usage(format!("wasm-host: error: {error:#}"));
     if !args.paths.is_empty() {
-        let places = args.paths.iter().map(|path| Place::of(path).map_err(usage));
+        let with = |place| (place, args.composed.clone());
+        let places = args.paths.iter().map(|path| Place::of(path).map(with).map_err(usage));
         return places.collect();
     }
     let (config, _) = Config::read_elsewhere(Path::new(APPLICATION_FILE), &|_| None)?;
@@ -119,7 +121,12 @@ fn places(args: &Test) -> Result<Vec<Place>, Exit> {
             )));
         }
         let cases = Some(folder.join("cases"));
-        places.push(Place { name: service.name.clone(), component: file, cases });
+        let place = Place { name: service.name.clone(), component: file, cases };
+        let composed = match component.is_composed() {
+            true => composed(&config, &place.name, component).map_err(usage)?,
+            false => args.composed.clone(),
+        };
+        places.push((place, composed));
     }
     if places.is_empty() {
         return Err(usage(anyhow!(
@@ -128,6 +135,24 @@ fn places(args: &Test) -> Result<Vec<Place>, Exit> {
         )));
     }
     Ok(places)
+}
+
+/// What the application file puts a component together with.
+fn composed(config: &Config, name: &str, component: &ComponentConfig) -> anyhow::Result<Composed> {
+    let file = |part: &PartConfig| {
+        component_path(config, &part.source).ok_or_else(|| {
+            let written = &part.written;
+            anyhow!(
+                "{name} has a part of a registry, {written}, which no test asks for; get it with `wasm-host pull`, and \
+                 test the component with --middleware or --with"
+            )
+        })
+    };
+    let with = component.with.iter().map(|(key, part)| Ok((key.clone(), file(part)?)));
+    Ok(Composed {
+        middleware: component.middleware.iter().map(file).collect::<anyhow::Result<_>>()?,
+        with: with.collect::<anyhow::Result<_>>()?,
+    })
 }
 
 fn select(
@@ -148,13 +173,14 @@ fn select(
 fn one(
     kit: &Kit,
     place: Place,
+    composed: &Composed,
     files: Vec<CaseFile>,
     args: &Test,
     usage: impl Fn(anyhow::Error) -> Exit,
 ) -> Result<Suite, Exit> {
     let began = Instant::now();
     let file = ComponentFile::read_now(&place.component);
-    let file = file.and_then(|file| by_hand(file, &args.composed)).map_err(&usage)?;
+    let file = file.and_then(|file| by_hand(file, composed)).map_err(&usage)?;
     let component = kit.load_file(&file).map_err(usage)?;
     let load = began.elapsed();
     let processors = thread::available_parallelism().map_or(1, usize::from);

@@ -10,7 +10,7 @@ use crate::cli;
 use crate::exit::Exit;
 use wasm_host_config::{ComponentConfig, Config};
 use wasm_host_system::{output, whole};
-use wasm_host_templates::bindings;
+use wasm_host_templates::bindings::{self, GENERATED};
 use wasm_host_templates::wit::{self, Granted, Style, WRITTEN};
 
 /// Where a service has its interfaces, below the folder of its sources.
@@ -41,9 +41,19 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
         output::show(&wit::text(name, style, granted));
         return Ok(());
     };
+    let bindings = match &args.bindings {
+        Some(folder) => {
+            let files = bindings::c(name, style, granted).map_err(Error::new)?;
+            for (path, _) in &files {
+                is_written_here(&folder.join(path), GENERATED)?;
+            }
+            Some((folder, files))
+        }
+        None => None,
+    };
     write(folder, &wit::files(name, style, granted))?;
-    if let Some(bindings) = &args.bindings {
-        put(bindings, &bindings::c(name, style, granted).map_err(Error::new)?)?;
+    if let Some((folder, files)) = bindings {
+        put(folder, &files)?;
     }
     output::show(&format!("{name}: {}\n", folder.join("world.wit").display()));
     Ok(())
@@ -68,35 +78,40 @@ fn style(folder: &Path) -> Option<Style> {
 /// Write all of it, in place of what this command wrote before and of nothing else.
 fn write(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Exit> {
     let world = folder.join("world.wit");
-    match fs::read_to_string(&world) {
-        Ok(text) if !text.starts_with(WRITTEN) => {
-            return Err(Exit::Usage(format!(
-                "wasm-host: error: {} was written by somebody else and is left alone; give another folder, or remove it",
-                world.display()
-            )));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let deps = folder.join("deps");
-            if deps.exists() {
-                let deps = deps.display();
-                return Err(Exit::Usage(format!(
-                    "wasm-host: error: {deps} is there without a world of `wasm-host wit` beside it; give another folder, \
-                     or remove it"
-                )));
-            }
-        }
-        Err(error) => {
-            return Err(anyhow!("cannot read {}: {error}", world.display()).into());
-        }
-    }
-    // What is not granted any more is no part of it.
     let deps = folder.join("deps");
-    if deps.is_dir() {
-        fs::remove_dir_all(&deps).with_context(|| format!("cannot replace {}", deps.display()))?;
+    if !is_written_here(&world, WRITTEN)? && deps.exists() {
+        let deps = deps.display();
+        return Err(Exit::Usage(format!(
+            "wasm-host: error: {deps} is there without a world of `wasm-host wit` beside it; give another folder, or \
+             remove it"
+        )));
+    }
+    // What is not granted any more is no part of it. Packages of the service's own stay.
+    for package in wit::folders() {
+        let package = deps.join(package);
+        if package.is_dir() {
+            fs::remove_dir_all(&package)
+                .with_context(|| format!("cannot replace {}", package.display()))?;
+        }
     }
     put(folder, files)?;
     Ok(())
+}
+
+/// Whether a file is there that begins as those that this command writes.
+///
+/// # Errors
+/// It is there and begins otherwise, or cannot be read.
+fn is_written_here(path: &Path, begins: &str) -> Result<bool, Exit> {
+    match fs::read(path) {
+        Ok(text) if text.starts_with(begins.as_bytes()) => Ok(true),
+        Ok(_) => Err(Exit::Usage(format!(
+            "wasm-host: error: {} was written by somebody else and is left alone; give another folder, or remove it",
+            path.display()
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(anyhow!("cannot read {}: {error}", path.display()).into()),
+    }
 }
 
 fn put(folder: &Path, files: &[(PathBuf, String)]) -> anyhow::Result<()> {
@@ -126,11 +141,28 @@ mod tests {
         assert!(place.join("deps/postgres/postgres.wit").is_file());
         assert!(write(&place, &granted(false)).is_ok());
         assert!(!place.join("deps/postgres").exists());
+        fs::create_dir(place.join("deps/mine")).unwrap();
+        assert!(write(&place, &granted(true)).is_ok());
+        assert!(place.join("deps/mine").is_dir(), "a package of its own was removed");
         assert_eq!(style(&place), Some(Style::ASYNC));
         fs::write(place.join("world.wit"), "package mine:own;").unwrap();
         assert!(matches!(write(&place, &granted(true)), Err(Exit::Usage(_))));
         fs::remove_file(place.join("world.wit")).unwrap();
         assert!(matches!(write(&place, &granted(true)), Err(Exit::Usage(_))));
         assert!(place.join("deps/http/http.wit").is_file());
+    }
+
+    #[test]
+    fn a_source_of_the_service_is_no_older_form_of_its_bindings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("service.c");
+        assert!(matches!(is_written_here(&path, GENERATED), Ok(false)));
+        for (name, text) in bindings::c("a", Style::BLOCKING, Granted::default()).unwrap() {
+            fs::write(folder.path().join(&name), text).unwrap();
+            let path = folder.path().join(name);
+            assert!(matches!(is_written_here(&path, GENERATED), Ok(true)), "{}", path.display());
+        }
+        fs::write(&path, "#include \"service.h\"").unwrap();
+        assert!(matches!(is_written_here(&path, GENERATED), Err(Exit::Usage(_))));
     }
 }

@@ -227,8 +227,9 @@ async fn what_a_service_does_behind_a_middleware_is_done_for_its_own_request() {
 // Fault (Guests): a middleware that traps, or computes without end | replaces the instance | 502, or 504 | the requests of that instance
 #[tokio::test]
 async fn a_trap_of_a_middleware_ends_its_instance_and_no_other() {
-    let app = App::new(&format!("{CHECKED}cpu-timeout = \"200ms\"\n")).env("TOKEN", "sesame");
-    let host = app.serve().await;
+    // With more than one, the request beside the loop may be of the same instance and end with it.
+    let one = "cpu-timeout = \"200ms\"\nper-instance = 1\n";
+    let host = App::new(&format!("{CHECKED}{one}")).env("TOKEN", "sesame").serve().await;
     assert_eq!(get(&host, "/middleware/trap").await.status, 502);
     host.logs("an instance trapped").await;
     assert_eq!(get(&host, "/").await.status, 200);
@@ -266,6 +267,14 @@ status = 401
     // Without it nothing refuses the request.
     let output = app.run(&["test", &service, "--cases", cases.to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(1));
+    // Neither does it have to be said where the application file says it.
+    let file = format!(
+        "name = \"a\"\n[service.a]\ncomponent = {service:?}\nmiddleware = [{middleware:?}]\nsource = \".\"\n"
+    );
+    std::fs::write(app.path().join("wasm-host.toml"), file).unwrap();
+    let output = app.run(&["test"]).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
 
     let arguments = ["inspect", &service, "--middleware", &middleware];
     let output = app.run(&arguments).await;

@@ -133,7 +133,7 @@ impl Redis {
         let lines = BufReader::new(server.stdout.take().unwrap()).lines();
         let mut lines = lines.map_while(Result::ok);
         let is_ready = lines.any(|line| line.contains(READY));
-        // It waits for nobody who reads its log.
+        // It does not wait until its log is read.
         std::thread::spawn(move || lines.for_each(drop));
         match is_ready {
             true => self.server = Some(server),

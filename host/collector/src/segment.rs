@@ -182,7 +182,7 @@ impl Segment {
         share: u64,
     ) -> Result<(Self, SqliteConnection), Unusable> {
         let segment = Self::new(folder, number);
-        drop(owned::believed(&segment.path)?);
+        owned::believe(&segment.path)?;
         let mut connection = segment.writer(share).await?;
         let version = pragma(&mut connection, "pragma user_version").await?;
         if version != VERSION {
@@ -210,7 +210,7 @@ impl Segment {
     /// One that is there, for questions alone. What was not moved into it yet is a part of it.
     pub async fn open_to_read(folder: &Path, number: u64) -> Result<Self, Unusable> {
         let segment = Self::new(folder, number);
-        drop(owned::believed(&segment.path)?);
+        owned::believe(&segment.path)?;
         let mut connection = segment.reader(Instant::now() + limits::QUESTION).await?;
         let version = pragma(&mut connection, "pragma user_version").await?;
         if version != VERSION {
@@ -381,7 +381,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path(), &link).unwrap();
-        let linked = owned::believed(&link).unwrap_err();
+        let linked = owned::believe(&link).unwrap_err();
         assert!(Unusable::File(linked).is_of_the_file());
         assert!(Unusable::Version(1).is_of_the_file());
     }

@@ -144,7 +144,7 @@ impl Default for TelemetryConfig {
 pub struct ReplicasConfig {
     /// A `postgres://` URI, checked.
     pub url: BackendUrl,
-    /// Trusted beside the system's; the database must then prove who it is.
+    /// Trusted beside the system's; the database must then prove its name.
     pub ca: Option<Authorities>,
     /// Whether a replica whose lease has ended takes no requests.
     pub fences: bool,

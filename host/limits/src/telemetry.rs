@@ -61,6 +61,10 @@ pub const TRACESTATE_BYTES: usize = 1024;
 /// is counted together.
 pub const SERIES: usize = 2000;
 
+/// Bytes of one label of a series; the rest of it is left out. A series stays as long as the process, and a component can
+/// make up some of what labels say, such as the name of a model.
+pub const LABEL_BYTES: usize = 200;
+
 /// Those that each service has in any case, whatever others take: routes, methods and statuses of a few versions.
 pub const SERVICE_SERIES: usize = 250;
 

@@ -1,4 +1,4 @@
-//! Commands for those who write services: new ones, their interfaces, their builds.
+//! Commands for writing services: new ones, their interfaces, their builds.
 
 use std::path::PathBuf;
 

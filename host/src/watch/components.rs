@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -75,6 +76,9 @@ pub(super) struct Components {
     folder: PathBuf,
     registry: Arc<Registry>,
     swaps: Arc<Swaps>,
+    /// One swap of a service at a time: what is saved together, of several parts, is swapped one after the other, as the
+    /// newer of two swaps takes the place of the other one.
+    turns: BTreeMap<String, Arc<Mutex<()>>>,
     /// Each ends with the number of its file.
     swapping: JoinSet<usize>,
     coming: BTreeMap<usize, Coming>,
@@ -133,7 +137,9 @@ impl Components {
         swaps: Arc<Swaps>,
     ) -> Self {
         let (swapping, coming) = (JoinSet::new(), BTreeMap::new());
-        Self { watched, folder, registry, swaps, swapping, coming }
+        let services = watched.iter().flat_map(|watched| &watched.services);
+        let turns = services.map(|target| (target.service.clone(), Arc::default())).collect();
+        Self { watched, folder, registry, swaps, turns, swapping, coming }
     }
 
     /// The file with this number changed.
@@ -254,10 +260,12 @@ impl Components {
             return false;
         }
         self.coming.insert(index, Coming { digest, next: None });
-        let swaps = self.swaps.clone();
+        let (swaps, turns) = (self.swaps.clone(), self.turns.clone());
         self.swapping.spawn(async move {
             // In turn: the first one compiles it for all.
             for target in services {
+                let turn = turns.get(&target.service).cloned().unwrap_or_default();
+                let _turn = turn.lock().await;
                 swap(&swaps, target, file.clone(), &occasion).await;
             }
             index

@@ -209,6 +209,10 @@ impl Meters {
     ) {
         let number = threads::current().map_or(0, |number| number + 1) % self.shards.len();
         let Some(shard) = self.shards.get(number) else { return };
+        if labels.iter().any(|label| label.len() > limits::LABEL_BYTES) {
+            let cut: Vec<&str> = labels.iter().map(|label| beginning(label)).collect();
+            return self.record(instrument, &cut, value, trace);
+        }
         let mut shard = shard.0.lock();
         let key = key(instrument, labels);
         if let Some(series) = shard.series.get_mut(&key) {
@@ -277,6 +281,11 @@ impl Meters {
         }
         readings
     }
+}
+
+/// As much of a label as is kept.
+fn beginning(label: &str) -> &str {
+    label.get(..label.floor_char_boundary(limits::LABEL_BYTES)).unwrap_or_default()
 }
 
 /// The value of a label.

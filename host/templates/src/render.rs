@@ -41,7 +41,7 @@ pub(crate) fn folder(name: &str, below: &str, values: &Values) -> Vec<NewFile> {
         let path = path.strip_prefix(name).unwrap_or(path);
         let path = path.to_string_lossy();
         let path = path.strip_suffix(ENDING).unwrap_or(&path);
-        // A dot would hide it from those who look for it here, and from packages.
+        // A dot would hide it from readers here, and from packages.
         let path = if path == "gitignore" { ".gitignore" } else { path };
         files.push(NewFile { path: PathBuf::from(below).join(path), text, is_shared: false });
     }

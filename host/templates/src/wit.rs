@@ -3,6 +3,7 @@
 //! Tools differ in what they keep: some import all of a world into the component, used or not, so a world must have no
 //! more than is granted.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
@@ -98,6 +99,15 @@ pub fn text(service: &str, style: Style, granted: Granted) -> String {
         text.push_str(&nested(&package));
     }
     text
+}
+
+/// The folders below `deps` of all that any service can be granted.
+pub fn folders() -> BTreeSet<String> {
+    let granted =
+        Granted { postgres: true, ollama: true, keyvalue: true, configuration: true, calls: true };
+    let styles = [Wasi::P2, Wasi::P3].map(|wasi| Style { wasi, is_blocking: false });
+    let packages = styles.into_iter().flat_map(|style| packages(style, granted));
+    packages.map(|package| package.folder).collect()
 }
 
 fn packages(style: Style, granted: Granted) -> Vec<Package> {

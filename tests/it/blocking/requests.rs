@@ -1,4 +1,4 @@
-//! Who may import the interfaces, and how many requests an instance then serves.
+//! Which components may import the interfaces, and how many requests an instance then serves.
 
 use wasm_host_tests::client;
 use wasm_host_tests::host::App;

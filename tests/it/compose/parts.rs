@@ -160,6 +160,10 @@ route = "/"
     fs::write(app.path().join("app.wasm"), version("two")).unwrap();
     serves("two", "two").await;
     host.logs("watch: auth.wasm").await;
+    // Both at once, as a build of both does: neither takes the place of the other.
+    fs::write(app.path().join("auth.wasm"), fs::read(component("middleware")).unwrap()).unwrap();
+    fs::write(app.path().join("app.wasm"), fs::read(component("version-one")).unwrap()).unwrap();
+    serves("one", "one").await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A Redis server that goes away, that encrypts, or that is not who it should be.
+//! A Redis server that goes away, that encrypts, or that is another one than it should be.
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ fn with_ca(keys: &str, pem: &str) -> App {
     app
 }
 
-// Fault (Hosts outside): a Redis server that is not who it should be | sends nothing | an error | nothing
+// Fault (Hosts outside): a Redis server that proves another name | sends nothing | an error | nothing
 #[tokio::test]
 async fn a_server_is_used_on_the_word_of_an_authority_that_the_file_names() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -71,7 +71,7 @@ async fn a_server_is_used_on_the_word_of_an_authority_that_the_file_names() {
     for sent in [proxy.sent_up(), proxy.sent_down()] {
         assert!(!String::from_utf8_lossy(&sent).contains("earl-grey"));
     }
-    // Another's word, and nobody's.
+    // Another authority's word, and none at all.
     for app in [with_ca(&keys, &other.pem), app(&keys)] {
         let host = app.serve().await;
         let (status, told) = text(&host, "GET", "/carts/a", "").await;

@@ -161,7 +161,7 @@ async fn a_host_whose_decisions_go_by_a_pooler_says_so() {
     .await;
 }
 
-// Fault (Replicas): their database is not who it should be | is `joining` in `/ready`, with the reason | 503 | nothing
+// Fault (Replicas): their database proves another name | is `joining` in `/ready`, with the reason | 503 | nothing
 #[tokio::test]
 async fn a_database_that_cannot_prove_who_it_is_decides_nothing() {
     let (authority, other) = (Authority::new(), Authority::new());

@@ -31,6 +31,10 @@ const GET: &str =
 const SET: &str = "insert into entries (key, value) values (?, ?) on conflict (key) do update set value = excluded.value";
 const MANY: &str = "from entries where key in (select value from json_each(?))";
 
+/// How many bytes the values of these keys have, each as often as it is asked for: so often it is answered.
+const SUM: &str = "select coalesce(sum(length(entries.value)), 0)
+    from json_each(?) as asked join entries on entries.key = asked.value";
+
 pub(super) struct FileBucket {
     runs: Runs,
     file: File,
@@ -282,10 +286,8 @@ impl Bucket for FileBucket {
                 let list = listed(&keys);
                 // Both see the same state.
                 let mut reading = connection.begin().await?;
-                let sum =
-                    sqlx::AssertSqlSafe(format!("select coalesce(sum(length(value)), 0) {MANY}"));
                 let bytes: i64 =
-                    sqlx::query_scalar(sum).bind(&list).fetch_one(&mut *reading).await?;
+                    sqlx::query_scalar(SUM).bind(&list).fetch_one(&mut *reading).await?;
                 let bytes = bytes.cast_unsigned();
                 if let Err(error) = bounds::batch_bytes(bytes).and_then(|()| hold(bytes)) {
                     return Ok(Err(error));

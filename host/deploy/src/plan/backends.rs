@@ -83,7 +83,11 @@ impl Backends {
             let owner = format!("[keyvalue.{resource}]");
             match &keyvalue.store {
                 Store::Redis(redis) => backends.elsewhere(problems, &owner, &redis.url, 6379),
-                Store::File { .. } | Store::Memory { .. } => {}
+                Store::File { .. } => problems.warning(format!(
+                    "{owner} is a file in the state folder of its host: other hosts do not see it, and in Kubernetes that \
+                     folder begins empty with each pod; to keep it, write url = \"redis://…\" of a server instead"
+                )),
+                Store::Memory { .. } => {}
             }
         }
         for service in config.services.values().filter_map(ServiceConfig::component) {

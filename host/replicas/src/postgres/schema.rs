@@ -6,7 +6,7 @@ use sqlx::{Row as _, raw_sql};
 use super::Away;
 
 /// Counts up with every change of what is in the schema, or of how it is read. What changes it has to lock the table of
-/// the applications first: those who read a row, or write it, see the version with it.
+/// the applications first: what reads a row, or writes it, sees the version with it.
 const VERSION: i32 = 1;
 
 /// Any number that nothing else takes: the word in ASCII.
@@ -36,7 +36,7 @@ pub(super) async fn bring_up(connection: &mut PgConnection) -> Result<(), Away> 
             .execute(&mut *connection)
             .await?;
         if version(connection).await?.is_none() {
-            // Who may make tables in it need not be who may make it.
+            // An account that may make tables in it need not be one that may make it.
             let there = sqlx::query(
                 "select exists (select from pg_catalog.pg_namespace where nspname = 'wasm_host')",
             );

@@ -114,6 +114,18 @@ fn series_of_a_version_that_has_ended_go_after_a_while() {
 }
 
 #[test]
+fn a_label_is_cut_to_its_bound() {
+    let meters = Meters::default();
+    let long = "ö".repeat(limits::LABEL_BYTES);
+    meters.record(&REQUESTS, &[&long], 1.0, None);
+    meters.record(&REQUESTS, &[&format!("{long}, and more")], 1.0, None);
+    let points = meters.read().remove(0).points;
+    let [point] = &*points else { panic!("{points:?}") };
+    assert_eq!(point.labels, ["ö".repeat(limits::LABEL_BYTES / 2)]);
+    assert!(matches!(point.value, Figure::Number(2.0)), "{point:?}");
+}
+
+#[test]
 fn an_exemplar_is_the_last_that_is_kept() {
     let meters = Meters::default();
     meters.record(&TIMES, &["a"], 0.5, Some(TraceId(1)));

@@ -21,7 +21,7 @@ const longer = [
 /** Steps for values in a unit of OpenTelemetry, the smallest one that can be told apart first. */
 export function steps(unit: string, rate: boolean): number[] {
   if (rate) return decimal(-2, 12);
-  // Below a microsecond nothing is told; above half a minute nobody counts by tens.
+  // Below a microsecond nothing is told; above half a minute tens are no steps of a clock.
   if (unit === 's') return [...decimal(-6, 1), 10, 20, 30, ...longer];
   if (unit === 'ms') return decimal(-3, 9);
   if (unit === 'By') return Array.from({ length: 50 }, (_, power) => 2 ** power);

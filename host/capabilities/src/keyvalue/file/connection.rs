@@ -41,7 +41,7 @@ impl File {
         match owned::options().write(true).create_new(true).mode(0o600).open(&self.path) {
             Ok(made) => drop(made),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                drop(owned::believed(&self.path)?);
+                owned::believe(&self.path)?;
             }
             Err(error) => return Err(error.into()),
         }

@@ -95,7 +95,7 @@ impl Way {
             true => Refusal::Refused(error.to_string()),
             false => Refusal::Unreachable(error.to_string()),
         };
-        // Times are bounded by those who wait.
+        // Times are bounded where a call waits for it.
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let made = MultiplexedConnection::new_with_config(&self.login, stream, config);

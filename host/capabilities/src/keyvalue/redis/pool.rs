@@ -1,5 +1,5 @@
 //! A bounded number of connections to one server. Each makes one call at a time, so that a large value delays no other
-//! call, and one whose call was given up is closed: what is still to come over it belongs to nobody.
+//! call, and one whose call was given up is closed: what is still to come over it answers no call.
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::keyvalue::backend::Error;
 use crate::keyvalue::increment::{beyond, no_number};
-use wasm_host_limits::keyvalue::{PAGE_KEYS, SMALL_BYTES, VALUE_BYTES};
+use wasm_host_limits::keyvalue::{BATCH_KEYS, PAGE_KEYS, SMALL_BYTES, VALUE_BYTES};
 
 #[tokio::test]
 async fn what_is_set_is_there_until_it_is_deleted() {
@@ -73,6 +73,20 @@ async fn batches_are_in_the_order_of_their_keys() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_asked_for_often_counts_as_often() {
+    for (kind, bucket) in All::start().buckets {
+        bucket.set("a".into(), Value(vec![0; 100_000]), request()).await.unwrap();
+        let often = async |times| {
+            let all = bucket.get_many(vec!["a".to_owned(); times], request()).await;
+            all.map(|all| all.len())
+        };
+        assert_eq!(often(10).await, Ok(10), "{kind}");
+        let refused = often(BATCH_KEYS).await.unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{kind}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_has_every_key_page_by_page() {
     for (kind, bucket) in All::start().buckets {
         let all: BTreeSet<String> = (0..2 * PAGE_KEYS + 1).map(|n| format!("key-{n}")).collect();
@@ -95,7 +109,9 @@ async fn a_list_has_every_key_page_by_page() {
             }
         }
         assert!(seen.is_superset(&all), "{kind}");
-        assert!(pages >= 3, "{kind}: {pages}");
+        // Redis gives some keys more than it is asked for, as its table happens to lie.
+        let least = if kind == "redis" { 2 } else { 3 };
+        assert!(pages >= least, "{kind}: {pages}");
     }
 }
 

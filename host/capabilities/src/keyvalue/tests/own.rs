@@ -54,6 +54,29 @@ async fn a_file_has_room_for_what_its_size_says_and_works_again_when_something_h
 }
 
 #[tokio::test]
+async fn a_file_stays_locked_when_a_write_has_failed() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyvalue/b.sqlite");
+    let bucket = FileBucket::new(runs(Place::in_a_file("b")), path.clone(), MIB);
+    bucket.set("a".into(), value("x"), request()).await.unwrap();
+    // This leaves a connection that reads.
+    bucket.get("a".into(), request()).await.unwrap();
+    let locks = || {
+        let all = std::fs::read_to_string("/proc/locks").unwrap();
+        let of_file = format!(":{} ", std::fs::metadata(&path).unwrap().ino());
+        let of_this = format!(" {} ", std::process::id());
+        all.lines().filter(|line| line.contains(&of_file) && line.contains(&of_this)).count()
+    };
+    assert!(locks() > 0);
+    let large = Value(vec![0; 2 * MIB as usize]);
+    let full = bucket.set("b".into(), large, request()).await.unwrap_err();
+    assert!(matches!(full, Error::Full(_)), "{full:?}");
+    bucket.set("a".into(), value("y"), request()).await.unwrap();
+    assert!(locks() > 0, "another program would take the file for one that nothing has open");
+}
+
+#[tokio::test]
 async fn a_file_has_what_was_written_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let first = file(&folder);

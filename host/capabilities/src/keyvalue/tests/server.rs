@@ -89,6 +89,48 @@ async fn a_call_that_finds_no_connection_free_is_told_so() {
     assert_eq!(get(&bucket).await, Ok(Some(value("x"))));
 }
 
+/// Commands that the document says an account must be allowed.
+const ALLOWED: [&str; 13] = [
+    "+get",
+    "+set",
+    "+mset",
+    "+mget",
+    "+strlen",
+    "+exists",
+    "+incrby",
+    "+unlink",
+    "+scan",
+    "+ping",
+    "+select",
+    "+evalsha",
+    "+script|load",
+];
+
+#[tokio::test]
+async fn an_account_needs_no_more_than_the_document_says() {
+    let server = Redis::start();
+    let account = ["acl", "setuser", "app", "on", ">pa55", "~*"];
+    assert_eq!(server.ask(&[&account[..], &ALLOWED].concat()), "OK");
+    let bucket = redis(&format!("redis://app:pa55@{}/3", server.address()));
+    bucket.check().await.unwrap();
+    bucket.set("a".into(), value("1"), request()).await.unwrap();
+    bucket.set_many(vec![("b".into(), value("2"))], request()).await.unwrap();
+    assert_eq!(bucket.increment("a".into(), 1, request()).await, Ok(2));
+    assert_eq!(bucket.exists("a".into(), request()).await, Ok(true));
+    assert_eq!(get(&bucket).await, Ok(Some(value("2"))));
+    let both = vec!["a".to_owned(), "b".to_owned()];
+    assert_eq!(bucket.get_many(both.clone(), request()).await.unwrap().len(), 2);
+    assert_eq!(bucket.list_keys(None, request()).await.unwrap().keys.len(), 2);
+    assert_eq!(bucket.swap("a".into(), Some(value("2")), value("3"), request()).await, Ok(true));
+    bucket.delete_many(both, request()).await.unwrap();
+    bucket.delete("a".into(), request()).await.unwrap();
+    let document = include_str!("../../../../../docs/keyvalue.md");
+    for allowed in ALLOWED {
+        let name = allowed.trim_start_matches('+').replace('|', " ").to_uppercase();
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_asks_for_a_password_is_given_it() {
     let server = Redis::with_password();

@@ -21,7 +21,7 @@ impl Scenario {
         else {
             return result;
         };
-        // Who voted for it is forgotten.
+        // Its votes are forgotten.
         let plain = |attempt: &Attempt| Attempt { votes: BTreeMap::new(), ..attempt.clone() };
         let kept = new.decided.iter().take(old.decided.len()).map(plain);
         if !kept.eq(old.decided.iter().map(plain)) {
