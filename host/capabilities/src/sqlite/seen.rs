@@ -58,7 +58,9 @@ impl<'a> Seen<'a> {
             }
             Err(Error::Full) => self.failed("full", "the database is full"),
             // Not what SQLite says: it may repeat a value.
-            Err(Error::Failed(_)) => self.failed("failed", "it was refused, or did not end in time"),
+            Err(Error::Failed(_)) => {
+                self.failed("failed", "it was refused, or did not end in time")
+            }
         };
         let labels = [&*served.service, SYSTEM, self.namespace, self.operation, kind, "", ""];
         let seconds = self.span.elapsed().as_secs_f64();
