@@ -16,6 +16,8 @@ pub(super) struct Call {
     pub(super) granted: Granted,
     caller: Caller,
     holdings: Holdings,
+    /// Its function is no `async func`: the whole instance waits for it, and nothing that it has begun goes on.
+    pub(super) is_alone: bool,
 }
 
 /// Why a call does not reach its backend.
@@ -31,11 +33,17 @@ impl Call {
         let request = calling_request(store, |store| store.data_mut().instance().requests);
         let InstanceView { granted, journal, holdings, .. } = store.data_mut().instance();
         let caller = Caller { journal: journal.clone(), request };
-        Self { granted: granted.clone(), caller, holdings: holdings.clone() }
+        Self { granted: granted.clone(), caller, holdings: holdings.clone(), is_alone: false }
+    }
+
+    /// The same for a function that is no `async func`.
+    pub(super) fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
     }
 
     /// Do it, with `arguments` bytes held meanwhile. `waits`: it may have to wait for others of its instance; one of a
-    /// transaction may not, because those could be waiting for the connection that the transaction has.
+    /// transaction may not, because those could be waiting for the connection that the transaction has. Nor may one for
+    /// which they all wait.
     pub(super) async fn run<V, E, F>(
         self,
         arguments: usize,
@@ -46,10 +54,10 @@ impl Call {
         F: Future<Output = Result<V, E>>,
         E: From<Refused>,
     {
-        let Self { caller, holdings, .. } = self;
+        let Self { caller, holdings, is_alone, .. } = self;
         let held = holdings.hold_call(arguments).map_err(Refused::Busy)?;
         let request = caller.request.clone().unwrap_or_else(RequestContext::of_no_request);
-        let _place = match waits {
+        let _place = match waits && !is_alone {
             true => Some(holdings.place(request.cancel()).await.ok_or(Refused::Cancelled)?),
             false => None,
         };

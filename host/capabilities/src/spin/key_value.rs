@@ -97,7 +97,7 @@ pub(super) fn link_2<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result
             let begun = begin(&mut store, &this);
             Box::new(async move {
                 let (call, bucket) = begun?;
-                Ok((get(call, bucket, key).await.map_err(Older::from),))
+                Ok((get(call.alone(), bucket, key).await.map_err(Older::from),))
             })
         },
     )?;
@@ -107,7 +107,7 @@ pub(super) fn link_2<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result
             let begun = begin(&mut store, &this);
             Box::new(async move {
                 let (call, bucket) = begun?;
-                Ok((set(call, bucket, key, value).await.map_err(Older::from),))
+                Ok((set(call.alone(), bucket, key, value).await.map_err(Older::from),))
             })
         },
     )?;
@@ -117,7 +117,7 @@ pub(super) fn link_2<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result
             let begun = begin(&mut store, &this);
             Box::new(async move {
                 let (call, bucket) = begun?;
-                Ok((delete(call, bucket, key).await.map_err(Older::from),))
+                Ok((delete(call.alone(), bucket, key).await.map_err(Older::from),))
             })
         },
     )?;
@@ -127,7 +127,7 @@ pub(super) fn link_2<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result
             let begun = begin(&mut store, &this);
             Box::new(async move {
                 let (call, bucket) = begun?;
-                Ok((exists(call, bucket, key).await.map_err(Older::from),))
+                Ok((exists(call.alone(), bucket, key).await.map_err(Older::from),))
             })
         },
     )?;
@@ -135,7 +135,7 @@ pub(super) fn link_2<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result
         let begun = begin(&mut store, &this);
         Box::new(async move {
             let (call, bucket) = begun?;
-            Ok((keys(call, bucket).await.map_err(Older::from),))
+            Ok((keys(call.alone(), bucket).await.map_err(Older::from),))
         })
     })
 }

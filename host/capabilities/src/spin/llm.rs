@@ -33,14 +33,14 @@ pub(super) fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<(
     instance.func_wrap_async(
         "infer",
         |mut store, (model, prompt, params): (String, String, Option<InferencingParams>)| {
-            let call = Call::of_store(&mut store);
+            let call = Call::of_store(&mut store).alone();
             Box::new(async move { Ok((infer(call, model, prompt, params).await,)) })
         },
     )?;
     instance.func_wrap_async(
         "generate-embeddings",
         |mut store, (model, text): (String, Vec<String>)| {
-            let call = Call::of_store(&mut store);
+            let call = Call::of_store(&mut store).alone();
             Box::new(async move { Ok((embed(call, model, text).await,)) })
         },
     )

@@ -12,6 +12,7 @@ mod convert;
 mod older;
 mod rows;
 mod session;
+mod streamed;
 
 use std::sync::Arc;
 
@@ -152,7 +153,7 @@ where
             Box::new(async move {
                 let (call, session) = begun?;
                 let params = params.into_iter().map(P::into).collect();
-                let rows = query(call, session, statement, params).await;
+                let rows = query(call.alone(), session, statement, params).await;
                 Ok((rows.map(R::from).map_err(E::from),))
             })
         },
@@ -164,7 +165,7 @@ where
             Box::new(async move {
                 let (call, session) = begun?;
                 let params = params.into_iter().map(P::into).collect();
-                Ok((execute(call, session, statement, params).await.map_err(E::from),))
+                Ok((execute(call.alone(), session, statement, params).await.map_err(E::from),))
             })
         },
     )
@@ -207,6 +208,7 @@ fn begin<T: HasInstance>(
     Ok((call, session))
 }
 
+/// With all rows. Its function is no `async func`.
 async fn query(
     call: Call,
     session: Arc<Session>,
@@ -216,6 +218,7 @@ async fn query(
     let (params, bytes) = parameters(&statement, params)?;
     let waits = !session.is_in_transaction();
     call.run(bytes, waits, |request| async {
+        session.nothing_unread(&statement, &request).await?;
         let rows = session.query(statement, params, request).await?;
         all(rows).await
     })
@@ -229,8 +232,11 @@ async fn execute(
     params: Vec<ParameterValue>,
 ) -> Result<u64, Error> {
     let (params, bytes) = parameters(&statement, params)?;
-    let waits = !session.is_in_transaction();
+    let (waits, is_alone) = (!session.is_in_transaction(), call.is_alone);
     call.run(bytes, waits, |request| async {
+        if is_alone {
+            session.nothing_unread(&statement, &request).await?;
+        }
         Ok(session.execute(statement, params, request).await?)
     })
     .await
@@ -249,20 +255,19 @@ async fn streamed<T: HasInstance>(
     };
     let waits = !session.is_in_transaction();
     let begun = call.run(bytes, waits, |request| async {
-        Ok::<_, Error>(session.query(statement, params, request).await?)
+        Ok::<_, Error>(session.stream(statement, params, request).await?)
     });
-    let rows = match begun.await {
-        Ok(rows) => rows,
+    let (columns, rows, done) = match begun.await {
+        Ok(begun) => begun,
         Err(error) => return Ok(Err(error)),
     };
-    let done = rows.done;
     let done = async move {
         let ended = done.await.unwrap_or(Err(crate::postgres::backend::Error::Cancelled));
         Ok::<_, wasmtime::Error>(ended.map(drop).map_err(Error::from))
     };
-    let columns = rows.columns.iter().map(convert::column).collect();
+    let columns = columns.iter().map(convert::column).collect();
     accessor.with(|mut access| {
-        let rows = StreamReader::new(&mut access, RowStream::new(rows.batches, Parcel::open))?;
+        let rows = StreamReader::new(&mut access, RowStream::new(rows, Parcel::open))?;
         let done = FutureReader::new(&mut access, done)?;
         Ok(Ok((columns, rows, done)))
     })

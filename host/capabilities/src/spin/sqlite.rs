@@ -110,7 +110,7 @@ where
     instance.func_wrap_async(
         "[method]connection.execute",
         |mut store, (this, statement, parameters): (Resource<Connection>, String, Vec<V>)| {
-            let call = Call::of_store(&mut store);
+            let call = Call::of_store(&mut store).alone();
             let opened = opened(&mut store, &this);
             Box::new(async move {
                 let parameters = parameters.into_iter().map(V::into).collect();

@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::sync::mpsc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
 
 use super::convert;
+use super::streamed::Streamed;
 use crate::budget::hold_for_call;
 use crate::postgres::backend::{self, RowBatch, Rows, size};
 use crate::spin::bindings::postgres4::{DbValue, Error, QueryError, RowSet};
@@ -43,15 +43,12 @@ fn row(row: Vec<backend::Value>) -> Vec<DbValue> {
 
 /// The rows of batches, one by one.
 pub(super) struct RowStream {
-    batches: mpsc::Receiver<Parcel<RowBatch>>,
+    batches: Streamed,
     open: fn(Parcel<RowBatch>) -> RowBatch,
 }
 
 impl RowStream {
-    pub(super) fn new(
-        batches: mpsc::Receiver<Parcel<RowBatch>>,
-        open: fn(Parcel<RowBatch>) -> RowBatch,
-    ) -> Self {
+    pub(super) fn new(batches: Streamed, open: fn(Parcel<RowBatch>) -> RowBatch) -> Self {
         Self { batches, open }
     }
 }
@@ -72,7 +69,7 @@ impl<D> StreamProducer<D> for RowStream {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let Self { batches, open } = self.get_mut();
-        let Poll::Ready(batch) = batches.poll_recv(cx) else {
+        let Poll::Ready(batch) = batches.poll_next(cx) else {
             return if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
         };
         let Some(batch) = batch else {

@@ -9,14 +9,28 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::RequestContext;
-use crate::postgres::backend::{Database, Error, Rows, Transaction, Value};
+use crate::postgres::backend::{Column, Database, Error, Rows, Transaction, Value};
+use crate::spin::postgres::streamed::{Streamed, Watched};
 use crate::sql::tokens;
 
 pub(super) struct Session {
     database: Arc<dyn Database>,
     /// Begun by a statement, and not ended by one.
-    transaction: Mutex<Option<Arc<dyn Transaction>>>,
+    open: Mutex<Option<Open>>,
 }
+
+struct Open {
+    transaction: Arc<dyn Transaction>,
+    /// What its queries gave as streams.
+    streams: Vec<Arc<Watched>>,
+}
+
+const UNREAD: &str = "rows of this transaction's queries are unread, and this function stops the component, which could \
+                      not read them: read their streams to the end or drop them first, or call the function whose name \
+                      ends in -async";
+
+/// How a query ended.
+type Done = oneshot::Receiver<Result<u64, Error>>;
 
 /// What a statement does with transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +43,11 @@ enum Control {
 
 impl Session {
     pub(super) fn new(database: Arc<dyn Database>) -> Self {
-        Self { database, transaction: Mutex::default() }
+        Self { database, open: Mutex::default() }
     }
 
     pub(super) fn is_in_transaction(&self) -> bool {
-        self.transaction.lock().is_some()
+        self.open.lock().is_some()
     }
 
     pub(super) async fn query(
@@ -50,6 +64,25 @@ impl Session {
             Some(transaction) => transaction.query(statement, parameters, request).await,
             None => self.database.query(statement, parameters, request).await,
         }
+    }
+
+    /// The same, with its rows as a stream.
+    pub(super) async fn stream(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+        request: RequestContext,
+    ) -> Result<(Vec<Column>, Streamed, Done), Error> {
+        let streamed = Streamed::coming();
+        let rows = match self.current_with(&streamed) {
+            Some(transaction) if control(&statement).is_none() => {
+                transaction.query(statement, parameters, request).await?
+            }
+            _ => self.query(statement, parameters, request).await?,
+        };
+        let Rows { columns, batches, done } = rows;
+        streamed.arrived(batches);
+        Ok((columns, streamed, done))
     }
 
     pub(super) async fn execute(
@@ -69,7 +102,41 @@ impl Session {
     }
 
     fn current(&self) -> Option<Arc<dyn Transaction>> {
-        self.transaction.lock().clone()
+        self.open.lock().as_ref().map(|open| open.transaction.clone())
+    }
+
+    /// The same, for a query whose rows go to `streamed`.
+    fn current_with(&self, streamed: &Streamed) -> Option<Arc<dyn Transaction>> {
+        let mut open = self.open.lock();
+        let Open { transaction, streams } = open.as_mut()?;
+        streams.retain(|stream| stream.is_there());
+        streams.push(Arc::new(streamed.watched()));
+        Some(transaction.clone())
+    }
+
+    /// Before a statement that stops the whole component until it is done: it would wait for rows that the component
+    /// cannot read meanwhile.
+    ///
+    /// # Errors
+    /// There are such rows.
+    pub(super) async fn nothing_unread(
+        &self,
+        statement: &str,
+        request: &RequestContext,
+    ) -> Result<(), Error> {
+        let streams = self.open.lock().as_ref().map(|open| open.streams.clone());
+        let ends_them = control(statement) == Some(Control::Rollback);
+        for stream in streams.unwrap_or_default() {
+            if ends_them {
+                stream.give_up();
+            }
+            match request.cancel().run_until_cancelled(stream.has_more()).await {
+                Some(false) => {}
+                Some(true) => return Err(Error::Busy(UNREAD.to_owned())),
+                None => return Err(Error::Cancelled),
+            }
+        }
+        Ok(())
     }
 
     async fn control(&self, control: Control, request: RequestContext) -> Result<(), Error> {
@@ -82,12 +149,12 @@ impl Session {
                     let set = format!("set transaction {mode}");
                     transaction.execute(set, Vec::new(), request).await?;
                 }
-                *self.transaction.lock() = Some(transaction);
+                *self.open.lock() = Some(Open { transaction, streams: Vec::new() });
                 Ok(())
             }
             Control::Commit | Control::Rollback => {
-                let ended = self.transaction.lock().take();
-                let Some(transaction) = ended else { return Ok(()) };
+                let ended = self.open.lock().take();
+                let Some(Open { transaction, .. }) = ended else { return Ok(()) };
                 match control {
                     Control::Commit => transaction.commit(request).await,
                     _ => transaction.rollback(request).await,
