@@ -12,6 +12,7 @@ use sqlx::{
     Statement as _, TypeInfo as _, ValueRef as _,
 };
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::task::AbortHandle;
 
 use super::backend::{Connection, Error, Output, Value};
 use super::database::File;
@@ -23,7 +24,7 @@ use wasm_host_limits::sqlite as limits;
 /// A connection as a guest has it.
 pub(super) struct OfGuest {
     file: File,
-    open: Mutex<State>,
+    open: Arc<Mutex<State>>,
 }
 
 enum State {
@@ -43,23 +44,7 @@ struct Open {
 
 impl OfGuest {
     pub(super) fn new(file: File) -> Self {
-        Self { file, open: Mutex::new(State::Closed) }
-    }
-
-    async fn take(&self, state: &mut State) -> Result<Box<Open>, Error> {
-        match std::mem::replace(state, State::GivenUp) {
-            State::Open(open) => Ok(open),
-            State::GivenUp => Err(Error::Failed(
-                "a statement of this connection was cancelled, and the connection with it; open another".to_owned(),
-            )),
-            State::Closed => {
-                let connected = self.file.connect().await;
-                // One that could not be opened may be tried again.
-                let (connection, place) = connected.inspect_err(|_| *state = State::Closed)?;
-                let (stop, last_insert_rowid) = Default::default();
-                Ok(Box::new(Open { connection, stop, last_insert_rowid, _place: place }))
-            }
-        }
+        Self { file, open: Arc::new(Mutex::new(State::Closed)) }
     }
 }
 
@@ -73,23 +58,65 @@ impl Connection for OfGuest {
         Box::pin(async move {
             let cancel = request.cancel().clone();
             let seen = Seen::begin(&request, &statement, self.file.namespace());
-            let executed = async {
-                let mut state = self.open.lock().await;
-                let mut open = self.take(&mut state).await?;
-                // Stops the statement where this future is dropped, too.
-                let stop = Stop(Some(open.stop.clone()));
-                let _running = self.file.runs();
-                let until = Instant::now() + self.file.limits().statement_timeout;
-                let output = run(&mut open, statement, parameters, until).await;
-                stop.disarm();
-                *state = State::Open(open);
-                output
+            let executed = execute(self.file.clone(), self.open.clone(), statement, parameters);
+            // A task of its own: a component that waits for another call as a whole does not poll this one, which has
+            // the connection.
+            let task = tokio::spawn(executed);
+            let _aborts = Aborts(task.abort_handle());
+            let result = match cancel.run_until_cancelled(task).await {
+                Some(Ok(result)) => result,
+                // Nothing aborts it while it is waited for.
+                Some(Err(_)) => Err(Error::Failed(
+                    "the database's driver broke off; the host's log says how".to_owned(),
+                )),
+                None => Err(Error::Cancelled),
             };
-            let result = cancel.run_until_cancelled(executed).await;
-            let result = result.unwrap_or(Err(Error::Cancelled));
             seen.ended(&result);
             result
         })
+    }
+}
+
+async fn execute(
+    file: File,
+    connection: Arc<Mutex<State>>,
+    statement: String,
+    parameters: Vec<Value>,
+) -> Result<Output, Error> {
+    let mut state = connection.lock().await;
+    let mut open = take(&file, &mut state).await?;
+    // Stops the statement where this future is dropped, too.
+    let stop = Stop(Some(open.stop.clone()));
+    let _running = file.runs();
+    let until = Instant::now() + file.limits().statement_timeout;
+    let output = run(&mut open, statement, parameters, until).await;
+    stop.disarm();
+    *state = State::Open(open);
+    output
+}
+
+async fn take(file: &File, state: &mut State) -> Result<Box<Open>, Error> {
+    match std::mem::replace(state, State::GivenUp) {
+        State::Open(open) => Ok(open),
+        State::GivenUp => Err(Error::Failed(
+            "a statement of this connection was cancelled, and the connection with it; open another".to_owned(),
+        )),
+        State::Closed => {
+            let connected = file.connect().await;
+            // One that could not be opened may be tried again.
+            let (connection, place) = connected.inspect_err(|_| *state = State::Closed)?;
+            let (stop, last_insert_rowid) = Default::default();
+            Ok(Box::new(Open { connection, stop, last_insert_rowid, _place: place }))
+        }
+    }
+}
+
+/// Aborts a task when it is dropped.
+struct Aborts(AbortHandle);
+
+impl Drop for Aborts {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -1,14 +1,20 @@
 //! A real file, and statements that try to get out of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::poll;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::backend::{Connection, Database as _, Error, Output, Value};
 use super::database::File;
 use crate::context::RequestContext;
 use wasm_host_limits::sqlite::SqliteLimits;
+
+/// For what takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Place {
     folder: TempDir,
@@ -60,6 +66,18 @@ async fn values_come_back_as_they_were_stored_whatever_the_column_says() {
         (none.columns.as_slice(), none.rows.len()),
         (&["id".to_owned(), "other".to_owned()][..], 0)
     );
+}
+
+// A component does not go on with what it has begun while it waits for another call as a whole.
+#[tokio::test]
+async fn a_statement_that_nothing_polls_any_more_holds_up_no_other() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let connection = file.open();
+    let mut begun = pin!(run(&connection, "create table t (id int)"));
+    assert!(poll!(&mut begun).is_pending());
+    let written = timeout(PATIENCE, run(&connection, "insert into t values (1)")).await;
+    assert_eq!(written.unwrap().unwrap().changes, 1);
+    begun.await.unwrap();
 }
 
 #[tokio::test]
