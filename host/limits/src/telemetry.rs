@@ -83,6 +83,13 @@ pub const PENDING_BYTES: usize = 32 * 1024 * 1024;
 /// of them would each be asked by every search.
 pub const STORE_FILES: usize = 8;
 
+/// The most files of the store, with those of which a part was taken out. Where there are more, the smallest goes.
+pub const STORE_FILES_MOST: usize = 6 * STORE_FILES;
+
+/// A service that has more than one in so many of the bytes of the store makes room for all: its oldest goes, and what
+/// others have stays. So four services each have room, whatever one of them does.
+pub const STORE_SHARES: u64 = 4;
+
 /// Files that could not be read and are kept beside, for people who look for the reason.
 pub const STORE_BROKEN_FILES: usize = 2;
 
