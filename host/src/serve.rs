@@ -60,22 +60,36 @@ use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
 use wasm_host_system::threads::{self, Threads};
-use wasm_host_telemetry::Telemetry;
+use wasm_host_telemetry::log::{Level, LogRecord, Source};
 use wasm_host_telemetry::sampling::Sampler;
+use wasm_host_telemetry::{Collector as _, Telemetry, clock};
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
+    let mut collecting = None;
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
     let started = tokio::select! {
-        started = start(&args) => started?,
+        started = start(&args, &mut collecting) => started,
         signal = signals.while_starting() => {
             tracing::info!("{signal} while starting");
+            stop_collecting(collecting).await;
             return Ok(());
         }
     };
+    let started = match started {
+        Ok(started) => started,
+        Err(exit) => {
+            // Whoever starts it again and again finds the reason where all else is.
+            if let (Some(collecting), Some(why)) = (&collecting, exit.why()) {
+                collecting.say(&why);
+            }
+            stop_collecting(collecting).await;
+            return Err(exit);
+        }
+    };
     let Started { host, admin, login, public, control, probes, control_file, .. } = started;
-    let Started { watch, embedded, pipeline, otlp, threads, lock, .. } = started;
+    let Started { watch, embedded, threads, lock, .. } = started;
     let public = serve_public(&host, public, threads.clone());
     let control = serve_control(admin.clone(), control, &public.connections);
     let probes = probes.map(|probes| serve_probes(admin.clone(), probes, &public.connections));
@@ -155,12 +169,17 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         embedded.stop().await;
     }
     // The last of all: what was said until now is kept, and then sent.
+    stop_collecting(collecting).await;
+    drop(lock);
+    Ok(())
+}
+
+async fn stop_collecting(collecting: Option<Collecting>) {
+    let Some(Collecting { pipeline, otlp, .. }) = collecting else { return };
     pipeline.stop().await;
     if let Some(otlp) = otlp {
         otlp.stop().await;
     }
-    drop(lock);
-    Ok(())
 }
 
 /// Wait for a signal to stop; returns its name. Until then what has changed is read again when a signal says so.
@@ -202,9 +221,6 @@ struct Started {
     control_file: ControlFile,
     watch: Option<Watch>,
     embedded: Option<Embedded>,
-    pipeline: Pipeline,
-    /// None: no collector is named.
-    otlp: Option<Otlp>,
     threads: Arc<Threads>,
     /// On the state folder.
     lock: Lock,
@@ -221,7 +237,8 @@ fn warn(warnings: &[Diagnostic]) {
     }
 }
 
-async fn start(args: &cli::Serve) -> Result<Started, Exit> {
+/// `collecting`: what is stopped last, also where the start does not come to its end.
+async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result<Started, Exit> {
     let mut config = read(args)?;
     warn(&config.warnings);
     config.http.limits.connections = descriptors::raise(config.http.limits.connections);
@@ -232,7 +249,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
     let figures = Figures::default();
-    let Collected { telemetry, pipeline, otlp, intake } = collect(&config, &figures)?;
+    let Collected { telemetry, collecting: begun, intake } = collect(&config, &figures)?;
+    let Collecting { pipeline, otlp, .. } = &*collecting.insert(begun);
     let handle = RegistryHandle::default();
     let recorder = recordings::recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, args.wait).await?;
@@ -321,8 +339,6 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         control_file,
         watch,
         embedded,
-        pipeline,
-        otlp,
         threads,
         lock,
     })
@@ -331,10 +347,36 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
 /// What telemetry goes through.
 struct Collected {
     telemetry: &'static Telemetry,
-    pipeline: Pipeline,
-    otlp: Option<Otlp>,
+    collecting: Collecting,
     /// What others send.
     intake: Arc<Intake>,
+}
+
+/// What writes it, and what sends it. To be stopped.
+struct Collecting {
+    /// None: telemetry is off.
+    sender: Option<Sender>,
+    pipeline: Pipeline,
+    /// None: no collector is named.
+    otlp: Option<Otlp>,
+}
+
+impl Collecting {
+    /// A line that only the store has: on standard error it stands already.
+    fn say(&self, why: &str) {
+        let Some(sender) = &self.sender else { return };
+        sender.log(LogRecord {
+            time: clock::now(),
+            level: Level::Error,
+            service: None,
+            source: Source::Host,
+            trace: None,
+            span: None,
+            request: None,
+            message: format!("the host does not start: {why}"),
+            fields: Vec::new(),
+        });
+    }
 }
 
 /// See what happens from now on, keep it, and send it where the environment says.
@@ -362,6 +404,7 @@ fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
         log::collect(telemetry);
     }
     let pipeline = pipeline.context("the thread that keeps telemetry does not start")?;
+    let said = is_enabled.then(|| sender.clone());
     let intake = Arc::new(Intake::new(intake::Wiring {
         sender,
         telemetry,
@@ -369,7 +412,8 @@ fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
         own_instance: otlp.as_ref().map(Otlp::instance),
         page_spans_per_second: limits.page_spans_per_second,
     }));
-    Ok(Collected { telemetry, pipeline, otlp, intake })
+    let collecting = Collecting { sender: said, pipeline, otlp };
+    Ok(Collected { telemetry, collecting, intake })
 }
 
 /// A running application.

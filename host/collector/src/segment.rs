@@ -189,15 +189,7 @@ impl Segment {
         let segment = Self::new(folder, number);
         owned::believe(&segment.path)?;
         let mut connection = segment.writer(share).await?;
-        let version = pragma(&mut connection, "pragma user_version").await?;
-        if version != VERSION {
-            let tables = pragma(&mut connection, "select count(*) from sqlite_schema").await?;
-            return Err(if (version, tables) == (0, 0) {
-                Unusable::Empty
-            } else {
-                Unusable::Version(version)
-            });
-        }
+        known(&mut connection).await?;
         // This finds a file that is shorter than it says, too.
         checkpoint(&mut connection).await?;
         segment.learn_ends(&mut connection).await?;
@@ -215,12 +207,9 @@ impl Segment {
     /// One that is there, for questions alone. What was not moved into it yet is a part of it.
     pub async fn open_to_read(folder: &Path, number: u64) -> Result<Self, Unusable> {
         let segment = Self::new(folder, number);
-        owned::believe(&segment.path)?;
+        owned::believe_to_read(&segment.path)?;
         let mut connection = segment.reader(Instant::now() + limits::QUESTION).await?;
-        let version = pragma(&mut connection, "pragma user_version").await?;
-        if version != VERSION {
-            return Err(Unusable::Version(version));
-        }
+        known(&mut connection).await?;
         segment.learn_ends(&mut connection).await?;
         segment.take_back(connection);
         Ok(segment)
@@ -361,6 +350,19 @@ pub(super) async fn checkpoint(connection: &mut SqliteConnection) -> sqlx::Resul
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u64>().ok());
     code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
+}
+
+/// Whether its tables are those that are known here.
+async fn known(connection: &mut SqliteConnection) -> Result<(), Unusable> {
+    let version = pragma(connection, "pragma user_version").await?;
+    if version == VERSION {
+        return Ok(());
+    }
+    let tables = pragma(connection, "select count(*) from sqlite_schema").await?;
+    match (version, tables) {
+        (0, 0) => Err(Unusable::Empty),
+        _ => Err(Unusable::Version(version)),
+    }
 }
 
 async fn pragma(connection: &mut SqliteConnection, text: &'static str) -> sqlx::Result<i64> {

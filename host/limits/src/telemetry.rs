@@ -216,6 +216,13 @@ pub const SEARCH_ITEMS: usize = 20;
 /// Time back from now that a figure is shown over, unless another is asked for.
 pub const SERIES_TIME: Duration = Duration::from_secs(15 * MINUTE);
 
+/// Answers with all figures for Prometheus at once, each of which holds a copy of them until it is read. Two servers for
+/// each of the two ports.
+pub const SCRAPES: usize = 4;
+
+/// Bytes of such an answer that are made at once. Some tenths of a millisecond.
+pub const SCRAPE_PIECE_BYTES: usize = 64 * 1024;
+
 /// Files of all that is kept that are made at once. Each reads the whole store.
 pub const ARCHIVES: usize = 1;
 
