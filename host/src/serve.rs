@@ -3,6 +3,7 @@
 //! Start: check everything, start backends, load components, bind, tell. Stop: not ready, no new
 //! connections, finish what runs, drain versions, stop backends, exit 0.
 
+mod collecting;
 mod running;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use tokio::time::timeout;
 
+use self::collecting::{Collected, Collecting, collect};
 use self::running::{serve_control, serve_probes, serve_public};
 use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
@@ -31,8 +33,7 @@ use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
 use crate::status::{Conditions, Kept, table};
 use crate::watch::Watch;
-use wasm_host_collector::{Bounds, Pipeline, Sender};
-use wasm_host_config::{Config, TelemetryConfig, TlsConfig};
+use wasm_host_config::{Config, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
 use wasm_host_engine::worker::{most_computing_threads, stop_computing};
@@ -40,7 +41,6 @@ use wasm_host_http::App;
 use wasm_host_http::admin::{self, Admin, Sessions, Status as _};
 use wasm_host_http::control::{ControlFile, Token};
 use wasm_host_http::forwarded::Proxies;
-use wasm_host_http::intake::{self, Intake};
 use wasm_host_http::listener::Listener;
 use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
@@ -60,9 +60,7 @@ use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
 use wasm_host_system::threads::{self, Threads};
-use wasm_host_telemetry::log::{Level, LogRecord, Source};
-use wasm_host_telemetry::sampling::Sampler;
-use wasm_host_telemetry::{Collector as _, Telemetry, clock};
+use wasm_host_telemetry::Telemetry;
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
@@ -73,7 +71,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         started = start(&args, &mut collecting) => started,
         signal = signals.while_starting() => {
             tracing::info!("{signal} while starting");
-            stop_collecting(collecting).await;
+            collecting::stop(collecting).await;
             return Ok(());
         }
     };
@@ -84,7 +82,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
             if let (Some(collecting), Some(why)) = (&collecting, exit.why()) {
                 collecting.say(&why);
             }
-            stop_collecting(collecting).await;
+            collecting::stop(collecting).await;
             return Err(exit);
         }
     };
@@ -169,17 +167,9 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         embedded.stop().await;
     }
     // The last of all: what was said until now is kept, and then sent.
-    stop_collecting(collecting).await;
+    collecting::stop(collecting).await;
     drop(lock);
     Ok(())
-}
-
-async fn stop_collecting(collecting: Option<Collecting>) {
-    let Some(Collecting { pipeline, otlp, .. }) = collecting else { return };
-    pipeline.stop().await;
-    if let Some(otlp) = otlp {
-        otlp.stop().await;
-    }
 }
 
 /// Wait for a signal to stop; returns its name. Until then what has changed is read again when a signal says so.
@@ -342,78 +332,6 @@ async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result
         threads,
         lock,
     })
-}
-
-/// What telemetry goes through.
-struct Collected {
-    telemetry: &'static Telemetry,
-    collecting: Collecting,
-    /// What others send.
-    intake: Arc<Intake>,
-}
-
-/// What writes it, and what sends it. To be stopped.
-struct Collecting {
-    /// None: telemetry is off.
-    sender: Option<Sender>,
-    pipeline: Pipeline,
-    /// None: no collector is named.
-    otlp: Option<Otlp>,
-}
-
-impl Collecting {
-    /// A line that only the store has: on standard error it stands already.
-    fn say(&self, why: &str) {
-        let Some(sender) = &self.sender else { return };
-        sender.log(LogRecord {
-            time: clock::now(),
-            level: Level::Error,
-            service: None,
-            source: Source::Host,
-            trace: None,
-            span: None,
-            request: None,
-            message: format!("the host does not start: {why}"),
-            fields: Vec::new(),
-        });
-    }
-}
-
-/// See what happens from now on, keep it, and send it where the environment says.
-fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
-    let TelemetryConfig { is_enabled, captures_messages, intake_key, limits, .. } =
-        &config.telemetry;
-    let sender = Sender::default();
-    let sampler = Sampler::new(limits.sample_percent, limits.sample_per_second);
-    let telemetry = match is_enabled {
-        true => Telemetry::new(Box::new(sender.clone()), sampler, limits.slow, *captures_messages),
-        false => Telemetry::none(),
-    };
-    let telemetry = telemetry.leak();
-    let otlp = match is_enabled {
-        true => Otlp::from_environment(&config.name, |name| std::env::var(name).ok())
-            .map_err(Exit::Usage)?,
-        false => None,
-    };
-    let exporters = otlp.iter().map(Otlp::exporter).collect();
-    let bounds = Bounds { bytes: limits.store_bytes, age: limits.store_age };
-    let figures = figures.clone();
-    let source = Box::new(move || figures.read());
-    let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, exporters);
-    if telemetry.is_on() {
-        log::collect(telemetry);
-    }
-    let pipeline = pipeline.context("the thread that keeps telemetry does not start")?;
-    let said = is_enabled.then(|| sender.clone());
-    let intake = Arc::new(Intake::new(intake::Wiring {
-        sender,
-        telemetry,
-        key: intake_key.as_ref(),
-        own_instance: otlp.as_ref().map(Otlp::instance),
-        page_spans_per_second: limits.page_spans_per_second,
-    }));
-    let collecting = Collecting { sender: said, pipeline, otlp };
-    Ok(Collected { telemetry, collecting, intake })
 }
 
 /// A running application.

@@ -89,13 +89,16 @@ pub(super) fn source(source: Source) -> &'static str {
 
 /// The words that a search finds it by.
 fn indexed(record: &LogRecord) -> String {
-    let value = |value| match value {
-        &Value::Text(ref text) => Some(Cow::Borrowed(text.as_ref())),
-        Value::Integer(number) => Some(number.to_string().into()),
-        Value::Number(_) | Value::Boolean(_) => None,
-    };
     let others = record.fields.iter().filter(|(name, _)| !is_apart(record, name));
-    let said = others.filter_map(|(name, it)| Some((name.as_ref(), value(it)?)));
+    let said = others.filter_map(|(name, it)| Some((name.as_ref(), searched(it)?)));
     let (version, stream) = (version(record), of(record, STREAM));
     words::of_line(&record.message, [version, stream], said.collect())
+}
+
+fn searched(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Text(text) => Some(text.as_ref().into()),
+        Value::Integer(number) => Some(number.to_string().into()),
+        Value::Number(_) | Value::Boolean(_) => None,
+    }
 }
