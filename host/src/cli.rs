@@ -240,7 +240,7 @@ pub struct Logs {
     #[arg(value_name = "SERVICE", value_parser = name, add = ArgValueCandidates::new(services))]
     pub services: Vec<String>,
     /// Go on with what comes.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "until")]
     pub follow: bool,
     /// Not from before this: 10m or 7d ago, or a time such as 2031-02-03T04:05:06Z.
     #[arg(long, value_name = "TIME", value_parser = moment)]

@@ -31,14 +31,45 @@ use crate::exit::Exit;
 use wasm_host_config::Config;
 use wasm_host_http::control::{Control, Token};
 use wasm_host_limits as limits;
+use wasm_host_system::lock;
 
 /// The control plane of one host.
 struct Client {
     http: reqwest::Client,
     base: Url,
     token: Token,
-    /// For messages about a host that is not there.
-    gone: String,
+    /// Why there is no answer, where nothing takes the connection.
+    gone: Absent,
+}
+
+/// A host that does not answer.
+#[derive(Clone)]
+struct Absent {
+    what: String,
+    /// What to do about it.
+    advice: String,
+}
+
+impl Absent {
+    /// None runs.
+    fn none(what: String) -> Self {
+        Self { what, advice: "start one with `wasm-host serve`".to_owned() }
+    }
+
+    /// One has the state folder, by the number that its process has for itself.
+    fn busy(folder: &str, pid: &str) -> Self {
+        Self {
+            what: format!("the host of {folder} (process {pid}) takes no commands"),
+            advice: "it is starting or stopping, or is not reached from here, as in a container"
+                .to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Absent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}; {}", self.what, self.advice)
+    }
 }
 
 /// What came back.
@@ -56,24 +87,33 @@ struct Problem {
 impl Client {
     /// Find the host of an application.
     fn of(args: &cli::Control) -> Result<Self, Exit> {
-        Self::find(args)?.map_err(|gone| anyhow!(gone).into())
+        Self::find(args)?.map_err(|absent| anyhow!("{absent}").into())
     }
 
     /// The same, or why there is none.
-    fn find(args: &cli::Control) -> Result<Result<Self, String>, Exit> {
+    fn find(args: &cli::Control) -> Result<Result<Self, Absent>, Exit> {
         let state_dir = state_dir(args)?;
-        let told = state_dir.display();
-        let start = "start one with `wasm-host serve`";
+        let told = state_dir.display().to_string();
+        let holder = lock::holder(&state_dir);
+        let busy = holder.as_deref().map(|pid| Absent::busy(&told, pid));
         let Some(control) = Control::read(&state_dir)? else {
-            let other = "name the application with --app or its state folder with --state";
-            return Ok(Err(format!("no host is running for {told}; {start}, or {other}")));
+            return Ok(Err(busy.unwrap_or_else(|| {
+                let none = Absent::none(format!("no host is running for {told}"));
+                let other = "name the application with --app or its state folder with --state";
+                Absent { advice: format!("{}, or {other}", none.advice), ..none }
+            })));
         };
-        let gone = format!(
-            "no host is running for {told}: process {}, which left {}, is gone; {start}",
-            control.pid,
-            Control::path(&state_dir).display()
-        );
-        if !is_alive(control.pid) {
+        // It is not the number of a process here, where the host is in a container.
+        let is_there = busy.is_some();
+        let gone = busy.unwrap_or_else(|| {
+            let left = Control::path(&state_dir);
+            let pid = control.pid;
+            Absent::none(format!(
+                "no host is running for {told}: process {pid}, which left {}, is gone",
+                left.display()
+            ))
+        });
+        if !is_there && !is_alive(control.pid) {
             return Ok(Err(gone));
         }
         let base = Url::parse(&format!("http://{}/", control.address))

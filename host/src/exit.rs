@@ -40,6 +40,15 @@ impl From<Vec<Diagnostic>> for Exit {
 }
 
 impl Exit {
+    /// What the user is told. None: that has been told already.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::Usage(text) | Self::Verdict(text) => Some(text.clone()),
+            Self::Told => None,
+            Self::Failed(error) => Some(format!("{error:#}")),
+        }
+    }
+
     /// Tell the user; gives the code that tells a program.
     pub fn report(self) -> ExitCode {
         match self {

@@ -3,6 +3,7 @@
 //! Start: check everything, start backends, load components, bind, tell. Stop: not ready, no new
 //! connections, finish what runs, drain versions, stop backends, exit 0.
 
+mod collecting;
 mod running;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use tokio::time::timeout;
 
+use self::collecting::{Collected, Collecting, collect};
 use self::running::{serve_control, serve_probes, serve_public};
 use crate::application::{self, Application};
 use crate::backends::{Backends, Embedded};
@@ -31,8 +33,7 @@ use crate::seen::Seen;
 use crate::shutdown::{Signals, Told};
 use crate::status::{Conditions, Kept, table};
 use crate::watch::Watch;
-use wasm_host_collector::{Bounds, Pipeline, Sender};
-use wasm_host_config::{Config, TelemetryConfig, TlsConfig};
+use wasm_host_config::{Config, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
 use wasm_host_engine::worker::{most_computing_threads, stop_computing};
@@ -40,7 +41,6 @@ use wasm_host_http::App;
 use wasm_host_http::admin::{self, Admin, Sessions, Status as _};
 use wasm_host_http::control::{ControlFile, Token};
 use wasm_host_http::forwarded::Proxies;
-use wasm_host_http::intake::{self, Intake};
 use wasm_host_http::listener::Listener;
 use wasm_host_http::origin::Names;
 use wasm_host_limits as limits;
@@ -61,21 +61,33 @@ use wasm_host_system::lock::{self, Lock};
 use wasm_host_system::output;
 use wasm_host_system::threads::{self, Threads};
 use wasm_host_telemetry::Telemetry;
-use wasm_host_telemetry::sampling::Sampler;
 
 /// Run an application until a signal stops it.
 pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
+    let mut collecting = None;
     // A start can take minutes: a database to fetch, scripts to run. It is given up at once.
     let started = tokio::select! {
-        started = start(&args) => started?,
+        started = start(&args, &mut collecting) => started,
         signal = signals.while_starting() => {
             tracing::info!("{signal} while starting");
+            collecting::stop(collecting).await;
             return Ok(());
         }
     };
+    let started = match started {
+        Ok(started) => started,
+        Err(exit) => {
+            // Whoever starts it again and again finds the reason where all else is.
+            if let (Some(collecting), Some(why)) = (&collecting, exit.why()) {
+                collecting.say(&why);
+            }
+            collecting::stop(collecting).await;
+            return Err(exit);
+        }
+    };
     let Started { host, admin, login, public, control, probes, control_file, .. } = started;
-    let Started { watch, embedded, pipeline, otlp, threads, lock, .. } = started;
+    let Started { watch, embedded, threads, lock, .. } = started;
     let public = serve_public(&host, public, threads.clone());
     let control = serve_control(admin.clone(), control, &public.connections);
     let probes = probes.map(|probes| serve_probes(admin.clone(), probes, &public.connections));
@@ -155,10 +167,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         embedded.stop().await;
     }
     // The last of all: what was said until now is kept, and then sent.
-    pipeline.stop().await;
-    if let Some(otlp) = otlp {
-        otlp.stop().await;
-    }
+    collecting::stop(collecting).await;
     drop(lock);
     Ok(())
 }
@@ -202,9 +211,6 @@ struct Started {
     control_file: ControlFile,
     watch: Option<Watch>,
     embedded: Option<Embedded>,
-    pipeline: Pipeline,
-    /// None: no collector is named.
-    otlp: Option<Otlp>,
     threads: Arc<Threads>,
     /// On the state folder.
     lock: Lock,
@@ -221,7 +227,8 @@ fn warn(warnings: &[Diagnostic]) {
     }
 }
 
-async fn start(args: &cli::Serve) -> Result<Started, Exit> {
+/// `collecting`: what is stopped last, also where the start does not come to its end.
+async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result<Started, Exit> {
     let mut config = read(args)?;
     warn(&config.warnings);
     config.http.limits.connections = descriptors::raise(config.http.limits.connections);
@@ -232,7 +239,8 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
     let figures = Figures::default();
-    let Collected { telemetry, pipeline, otlp, intake } = collect(&config, &figures)?;
+    let Collected { telemetry, collecting: begun, intake } = collect(&config, &figures)?;
+    let Collecting { pipeline, otlp, .. } = &*collecting.insert(begun);
     let handle = RegistryHandle::default();
     let recorder = recordings::recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, args.wait).await?;
@@ -321,55 +329,9 @@ async fn start(args: &cli::Serve) -> Result<Started, Exit> {
         control_file,
         watch,
         embedded,
-        pipeline,
-        otlp,
         threads,
         lock,
     })
-}
-
-/// What telemetry goes through.
-struct Collected {
-    telemetry: &'static Telemetry,
-    pipeline: Pipeline,
-    otlp: Option<Otlp>,
-    /// What others send.
-    intake: Arc<Intake>,
-}
-
-/// See what happens from now on, keep it, and send it where the environment says.
-fn collect(config: &Config, figures: &Figures) -> Result<Collected, Exit> {
-    let TelemetryConfig { is_enabled, captures_messages, intake_key, limits, .. } =
-        &config.telemetry;
-    let sender = Sender::default();
-    let sampler = Sampler::new(limits.sample_percent, limits.sample_per_second);
-    let telemetry = match is_enabled {
-        true => Telemetry::new(Box::new(sender.clone()), sampler, limits.slow, *captures_messages),
-        false => Telemetry::none(),
-    };
-    let telemetry = telemetry.leak();
-    let otlp = match is_enabled {
-        true => Otlp::from_environment(&config.name, |name| std::env::var(name).ok())
-            .map_err(Exit::Usage)?,
-        false => None,
-    };
-    let exporters = otlp.iter().map(Otlp::exporter).collect();
-    let bounds = Bounds { bytes: limits.store_bytes, age: limits.store_age };
-    let figures = figures.clone();
-    let source = Box::new(move || figures.read());
-    let pipeline = Pipeline::start(&sender, &config.state_dir, bounds, source, exporters);
-    if telemetry.is_on() {
-        log::collect(telemetry);
-    }
-    let pipeline = pipeline.context("the thread that keeps telemetry does not start")?;
-    let intake = Arc::new(Intake::new(intake::Wiring {
-        sender,
-        telemetry,
-        key: intake_key.as_ref(),
-        own_instance: otlp.as_ref().map(Otlp::instance),
-        page_spans_per_second: limits.page_spans_per_second,
-    }));
-    Ok(Collected { telemetry, pipeline, otlp, intake })
 }
 
 /// A running application.

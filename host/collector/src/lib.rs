@@ -18,6 +18,7 @@ mod prometheus;
 mod read;
 mod reader;
 mod recent;
+mod room;
 mod segment;
 mod shelf;
 mod stopped;

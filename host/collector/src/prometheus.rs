@@ -8,6 +8,7 @@ mod names;
 
 use std::fmt::Write as _;
 
+use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::metrics::{Exemplar, Figure, Instrument, Kind, Point, Reading};
 
 use self::names::{Name, plain};
@@ -37,16 +38,58 @@ impl Format {
     }
 }
 
-/// All of these as one text.
-pub fn prometheus(readings: &[Reading], format: Format) -> String {
-    let mut told = Told { text: String::new(), format };
-    for reading in readings {
-        told.reading(reading);
+/// All of these, piece by piece: a host with many series has much to tell, and makes as much of it as is read.
+pub fn prometheus(
+    readings: Vec<Reading>,
+    format: Format,
+) -> impl Iterator<Item = String> + Send + 'static {
+    let told = Told { text: String::new(), format };
+    Pieces { told, readings: readings.into_iter(), under_way: None, is_over: false }
+}
+
+struct Pieces {
+    told: Told,
+    readings: std::vec::IntoIter<Reading>,
+    under_way: Option<UnderWay>,
+    is_over: bool,
+}
+
+/// A reading of which a part is told.
+struct UnderWay {
+    instrument: &'static Instrument,
+    /// What its samples are called.
+    name: String,
+    points: std::vec::IntoIter<Point>,
+}
+
+impl Iterator for Pieces {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        while !self.is_over && self.told.text.len() < limits::SCRAPE_PIECE_BYTES {
+            if let Some(UnderWay { instrument, name, points }) = &mut self.under_way
+                && let Some(point) = points.next()
+            {
+                self.told.point(instrument, name, &point);
+                continue;
+            }
+            match self.readings.next() {
+                Some(Reading { instrument, points, .. }) => {
+                    let name = self.told.head(instrument);
+                    let points = points.into_iter();
+                    self.under_way = Some(UnderWay { instrument, name, points });
+                }
+                None => {
+                    self.is_over = true;
+                    if self.told.format == Format::OpenMetrics {
+                        self.told.text.push_str("# EOF\n");
+                    }
+                }
+            }
+        }
+        let text = std::mem::take(&mut self.told.text);
+        (!text.is_empty()).then_some(text)
     }
-    if format == Format::OpenMetrics {
-        told.text.push_str("# EOF\n");
-    }
-    told.text
 }
 
 struct Told {
@@ -60,8 +103,8 @@ impl Told {
         let _ = self.text.write_fmt(text);
     }
 
-    fn reading(&mut self, reading: &Reading) {
-        let instrument = reading.instrument;
+    /// What is said of an instrument once. What its samples are called.
+    fn head(&mut self, instrument: &Instrument) -> String {
         let Name { base, unit } = Name::of(instrument);
         let kind = match instrument.kind {
             Kind::Counter => "counter",
@@ -86,9 +129,7 @@ impl Told {
         if let (Some(unit), Format::OpenMetrics) = (unit, self.format) {
             self.push(format_args!("# UNIT {family} {unit}\n"));
         }
-        for point in &reading.points {
-            self.point(instrument, &sample, point);
-        }
+        sample
     }
 
     fn point(&mut self, instrument: &Instrument, name: &str, point: &Point) {

@@ -11,7 +11,7 @@ mod series;
 mod trace;
 mod traces;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
 use futures_util::TryStreamExt as _;
@@ -47,6 +47,8 @@ pub enum ReadError {
     /// The question is wrong.
     #[error("this is no place in the list; `before` is what `next` of an answer says")]
     Cursor,
+    #[error("{asked:?} is not known here: what this figure can be asked by is {}", listed(.known))]
+    Dimension { asked: String, known: BTreeSet<String> },
     #[error("the store of telemetry has not answered in time; ask for less, or of less time")]
     Late,
     #[error("the store of telemetry cannot be read: {0}")]
@@ -55,6 +57,13 @@ pub enum ReadError {
     Ended,
     #[error("it is not cleared: {0}")]
     Clear(String),
+}
+
+fn listed(names: &BTreeSet<String>) -> String {
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Some of a list, newest first.

@@ -230,6 +230,11 @@ impl Reader {
         self.0.shelf.newest_first()
     }
 
+    /// Those that can be read, and those that cannot.
+    pub(crate) fn files(&self) -> Vec<Arc<Segment>> {
+        self.0.shelf.all()
+    }
+
     /// The id after the last row of a list.
     pub(crate) fn end<L: List>(&self) -> u64 {
         self.0.shelf.all().iter().map(|segment| L::end(segment)).max().unwrap_or(0)

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
+use crate::room::Shares;
 use wasm_host_limits::telemetry as limits;
 use wasm_host_system::owned;
 use wasm_host_telemetry::clock;
@@ -53,6 +55,8 @@ pub struct Segment {
     traces_end: AtomicU64,
     /// Traces of which more came after they could be read.
     grown: Mutex<Grown>,
+    /// Who filled it, once that was asked.
+    pub(super) shares: Mutex<Option<Arc<Shares>>>,
     is_broken: AtomicBool,
     /// Its file is deleted or set aside; a question that is under way gets what is left.
     is_gone: AtomicBool,
@@ -103,6 +107,7 @@ impl Segment {
             logs_end: AtomicU64::new(first.load(Ordering::Relaxed)),
             traces_end: first,
             grown: Mutex::default(),
+            shares: Mutex::default(),
             is_broken: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
         }
@@ -184,15 +189,7 @@ impl Segment {
         let segment = Self::new(folder, number);
         owned::believe(&segment.path)?;
         let mut connection = segment.writer(share).await?;
-        let version = pragma(&mut connection, "pragma user_version").await?;
-        if version != VERSION {
-            let tables = pragma(&mut connection, "select count(*) from sqlite_schema").await?;
-            return Err(if (version, tables) == (0, 0) {
-                Unusable::Empty
-            } else {
-                Unusable::Version(version)
-            });
-        }
+        known(&mut connection).await?;
         // This finds a file that is shorter than it says, too.
         checkpoint(&mut connection).await?;
         segment.learn_ends(&mut connection).await?;
@@ -210,12 +207,9 @@ impl Segment {
     /// One that is there, for questions alone. What was not moved into it yet is a part of it.
     pub async fn open_to_read(folder: &Path, number: u64) -> Result<Self, Unusable> {
         let segment = Self::new(folder, number);
-        owned::believe(&segment.path)?;
+        owned::believe_to_read(&segment.path)?;
         let mut connection = segment.reader(Instant::now() + limits::QUESTION).await?;
-        let version = pragma(&mut connection, "pragma user_version").await?;
-        if version != VERSION {
-            return Err(Unusable::Version(version));
-        }
+        known(&mut connection).await?;
         segment.learn_ends(&mut connection).await?;
         segment.take_back(connection);
         Ok(segment)
@@ -345,15 +339,30 @@ impl Segment {
     }
 }
 
-/// Move all that was committed into the file itself.
-pub(super) async fn checkpoint(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query("pragma wal_checkpoint(truncate)").execute(connection).await.map(drop)
+/// Move all that was committed into the file itself. False: a question reads the file, and so not all of it was moved,
+/// or what was written over is still beside it.
+pub(super) async fn checkpoint(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // SQLite calls that no error.
+    Ok(pragma(connection, "pragma wal_checkpoint(truncate)").await? == 0)
 }
 
 /// Whether it is the file that an operation failed for.
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u64>().ok());
     code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
+}
+
+/// Whether its tables are those that are known here.
+async fn known(connection: &mut SqliteConnection) -> Result<(), Unusable> {
+    let version = pragma(connection, "pragma user_version").await?;
+    if version == VERSION {
+        return Ok(());
+    }
+    let tables = pragma(connection, "select count(*) from sqlite_schema").await?;
+    match (version, tables) {
+        (0, 0) => Err(Unusable::Empty),
+        _ => Err(Unusable::Version(version)),
+    }
 }
 
 async fn pragma(connection: &mut SqliteConnection, text: &'static str) -> sqlx::Result<i64> {

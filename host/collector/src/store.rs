@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use sqlx::{Connection as _, SqliteConnection};
@@ -42,6 +42,9 @@ pub(super) struct Store {
     /// Files from before that could not be opened, for another reason than what is in them. They are tried again.
     unread: Vec<Arc<Segment>>,
     unread_tried: Option<Instant>,
+    /// Files that a question read when what was changed was to be moved into them. It is tried again.
+    unmoved: Vec<Arc<Segment>>,
+    unmoved_tried: Option<Instant>,
     tried: Option<Instant>,
     pub(super) clock: Steady,
 }
@@ -102,6 +105,8 @@ impl Store {
             interrupted: None,
             unread: Vec::new(),
             unread_tried: None,
+            unmoved: Vec::new(),
+            unmoved_tried: None,
             tried: None,
             clock: Steady::new(),
         }
@@ -181,12 +186,16 @@ impl Store {
 
     /// A file from before, to write to it or only to read it.
     async fn take_up(&mut self, number: u64, is_newest: bool) -> anyhow::Result<()> {
+        let written = Segment::new(&self.folder, number).written();
         let Some((segment, connection)) = self.look_at(number).await? else { return Ok(()) };
         match is_newest {
             true => self.write_to(segment, connection).await?,
             false => {
                 connection.close().await?;
-                self.shelf.put(Arc::new(segment));
+                let segment = Arc::new(segment);
+                self.shelf.put(segment.clone());
+                // What was left beside it may have been moved into it only now.
+                self.moved(&segment, true, written);
             }
         }
         Ok(())
@@ -287,6 +296,7 @@ impl Store {
                 self.current = None;
             }
             self.shelf.remove(segment.number);
+            self.unmoved.retain(|unmoved| unmoved.number != segment.number);
             if is_there {
                 self.set_aside(&segment, &"a question found it broken");
             }
@@ -298,7 +308,10 @@ impl Store {
         if self.current.as_ref().is_some_and(|current| self.is_over(current)) {
             self.rotate().await;
         }
-        self.bound();
+        if !self.unmoved.is_empty() && self.unmoved_tried.is_none_or(is_time) {
+            self.move_unmoved().await;
+        }
+        self.make_room().await;
     }
 
     fn is_over(&self, current: &Current) -> bool {
@@ -314,40 +327,93 @@ impl Store {
         let Some(Current { segment, mut connection, .. }) = self.current.take() else { return };
         let moved = segment::checkpoint(&mut connection).await;
         let closed = connection.close().await;
-        if let Err(error) = moved.and(closed) {
-            let file = segment.path.display();
-            tracing::debug!(%error, %file, "not moved into the file yet");
+        match closed.and(moved) {
+            Ok(is_moved) => self.moved(&segment, is_moved, None),
+            Err(error) => {
+                let file = segment.path.display();
+                tracing::debug!(%error, %file, "not moved into the file yet");
+            }
         }
     }
 
-    /// Delete the oldest files beyond the bounds.
-    fn bound(&mut self) {
-        let current = self.current.as_ref().map(|current| current.segment.number);
-        let room = self.bounds.bytes.saturating_sub(self.share());
-        let mut closed = self.shelf.all();
-        closed.retain(|segment| Some(segment.number) != current);
-        closed.extend(self.unread.iter().cloned());
-        closed.sort_by_key(|segment| segment.number);
-        let mut bytes: u64 = closed.iter().map(|segment| segment.bytes()).sum();
-        bytes = bytes.saturating_add(self.keep_broken());
-        for segment in closed {
-            let age = segment.written().map(|written| self.clock.age(written));
-            let is_old = age.is_some_and(|age| age >= self.bounds.age);
-            if bytes <= room && !is_old {
-                continue;
-            }
-            bytes = bytes.saturating_sub(segment.bytes());
-            self.shelf.remove(segment.number);
-            self.unread.retain(|unread| unread.number != segment.number);
-            if let Err(error) = segment.delete() {
-                tracing::debug!(%error, file = %segment.path.display(), "not deleted yet");
+    /// It is deleted, or will be with the whole folder.
+    pub(super) fn let_go(&mut self, segment: &Segment) {
+        self.shelf.remove(segment.number);
+        self.unread.retain(|unread| unread.number != segment.number);
+        self.unmoved.retain(|unmoved| unmoved.number != segment.number);
+        if let Err(error) = segment.delete() {
+            tracing::debug!(%error, file = %segment.path.display(), "not deleted yet");
+        }
+    }
+
+    /// Bytes that files may have which are not written any more.
+    pub(super) fn room(&self) -> u64 {
+        self.bounds.bytes.saturating_sub(self.share())
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.bounds.age
+    }
+
+    pub(super) fn unread(&self) -> &[Arc<Segment>] {
+        &self.unread
+    }
+
+    pub(super) fn current_number(&self) -> Option<u64> {
+        self.current.as_ref().map(|current| current.segment.number)
+    }
+
+    /// What was changed in a file is in the file itself; or it is not, as a question reads it, and that is tried
+    /// again. What was changed makes it no newer.
+    pub(super) fn moved(
+        &mut self,
+        segment: &Arc<Segment>,
+        is_moved: bool,
+        written: Option<SystemTime>,
+    ) {
+        if let Some(Err(error)) = written.map(|written| segment.set_written(written)) {
+            tracing::debug!(%error, file = %segment.path.display(), "it is kept longer");
+        }
+        self.unmoved.retain(|unmoved| unmoved.number != segment.number);
+        if !is_moved {
+            self.unmoved.push(segment.clone());
+        }
+    }
+
+    pub(super) fn has_unmoved(&self) -> bool {
+        !self.unmoved.is_empty()
+    }
+
+    /// Those of which not all was moved into the file itself. How many are left.
+    pub(super) async fn move_unmoved(&mut self) -> usize {
+        self.unmoved_tried = Some(Instant::now());
+        for segment in self.unmoved.clone() {
+            let moving = async {
+                if let Some(current) = self.current_of(segment.number) {
+                    let is_moved = segment::checkpoint(&mut current.connection).await?;
+                    return Ok((is_moved, None));
+                }
+                let written = segment.written();
+                let mut connection = self.writer(&segment).await?;
+                let is_moved = segment::checkpoint(&mut connection).await?;
+                connection.close().await?;
+                Ok::<_, sqlx::Error>((is_moved, written))
+            };
+            match moving.await {
+                Ok((is_moved, written)) => self.moved(&segment, is_moved, written),
+                Err(error) => {
+                    segment.learn(&error);
+                    tracing::debug!(%error, file = %segment.path.display(), "not moved yet");
+                }
             }
         }
+        self.unmoved.len()
     }
 
     /// Everything that is there goes. What comes next goes to a new file.
     pub(super) fn clear(&mut self) {
         (self.current, self.interrupted) = (None, None);
+        self.unmoved.clear();
         for segment in self.shelf.all().into_iter().chain(std::mem::take(&mut self.unread)) {
             self.shelf.remove(segment.number);
             if let Err(error) = segment.delete() {
@@ -398,7 +464,7 @@ impl Store {
     }
 
     /// A few of them. Bytes of those that stay.
-    fn keep_broken(&self) -> u64 {
+    pub(super) fn keep_broken(&self) -> u64 {
         let mut broken = self.broken();
         let beyond = broken.len().saturating_sub(limits::STORE_BROKEN_FILES);
         for path in broken.drain(..beyond) {

@@ -7,5 +7,6 @@ mod full;
 mod kill;
 mod list;
 mod load;
+mod room;
 mod stopped;
 mod trace;

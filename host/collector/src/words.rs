@@ -3,6 +3,7 @@
 //! It exists so that no text that is searched for can be an error or a command of the full-text index: both sides are
 //! letters and digits with single spaces, and the index (its tokenizer `ascii`) cuts at spaces only. It knows no SQL.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use wasm_host_limits::telemetry as limits;
@@ -22,6 +23,27 @@ fn small(word: &str) -> String {
         // Small letters of some capitals have marks that are no letters; the other side has them, too.
         false => cut.to_lowercase(),
     }
+}
+
+/// What a line of the log is found by, cut at a bound: all that a list shows of it but its service and level. `fields`: the
+/// values of texts and whole numbers, by their names.
+pub(super) fn of_line(
+    message: &str,
+    apart: [Option<&str>; 2],
+    mut fields: Vec<(&str, Cow<'_, str>)>,
+) -> String {
+    // As they are read again in another order.
+    fields.sort_by_key(|(name, _)| *name);
+    let said = fields.iter().map(|(_, value)| &**value);
+    let mut text = String::with_capacity(message.len());
+    for word in apart.into_iter().flatten().chain([message]).chain(said).flat_map(words) {
+        if text.len() >= limits::STORED_WORDS_BYTES {
+            break;
+        }
+        text.push_str(&word);
+        text.push(' ');
+    }
+    text
 }
 
 /// Texts as the index takes them.

@@ -312,6 +312,11 @@ impl Config {
         Ok(syntax::services(&kind::read(path).map_err(wrong)?))
     }
 
+    /// Whether the application file at `path` has telemetry on, whatever else is wrong with it. None: it does not say.
+    pub fn keeps_telemetry(path: &Path) -> Option<bool> {
+        syntax::keeps_telemetry(&kind::read(path).ok()?)
+    }
+
     /// The state folder without an application file.
     pub fn state_dir_alone() -> PathBuf {
         PathBuf::from(resolve::STATE_DIR)

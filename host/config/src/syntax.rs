@@ -57,6 +57,13 @@ pub(super) fn services(text: &str) -> Vec<NamedService> {
     services.into_iter().flatten().map(named).collect()
 }
 
+/// Whether a file has telemetry on, whatever else is in it. None: it says nothing that is either.
+pub(super) fn keeps_telemetry(text: &str) -> Option<bool> {
+    let (tables, _errors) = DeTable::parse_recoverable(text);
+    let table = tables.get_ref().get("telemetry")?.get_ref().as_table()?;
+    table.get("enabled")?.get_ref().as_bool()
+}
+
 fn first_leaving_lines_out(text: &str) -> Option<(Error, Slip)> {
     let notation = Notation::of(text);
     let (_, errors) = DeTable::parse_recoverable(text);

@@ -145,6 +145,8 @@ pub struct Admin {
     uploads: Semaphore,
     pulls: Semaphore,
     exports: Arc<Semaphore>,
+    /// Answers with all figures.
+    scrapes: Arc<Semaphore>,
     /// The host is on its way down: its lists are not followed any more.
     stopping: CancellationToken,
 }
@@ -166,6 +168,7 @@ impl Admin {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);
         let pulls = Semaphore::new(limits::ADMIN_PULLS);
         let exports = Arc::new(Semaphore::new(limits::telemetry::ARCHIVES));
+        let scrapes = Arc::new(Semaphore::new(limits::telemetry::SCRAPES));
         let stopping = CancellationToken::new();
         Self {
             status,
@@ -178,6 +181,7 @@ impl Admin {
             uploads,
             pulls,
             exports,
+            scrapes,
             stopping,
         }
     }
@@ -220,13 +224,23 @@ impl Admin {
         match request.uri().path() {
             "/live" => Ok(self.health(false).await),
             "/ready" => Ok(self.health(true).await),
-            "/metrics" => Ok(telemetry::metrics(&self.status.figures(), &request)),
+            "/metrics" => self.scraped(&request),
             path => {
                 let told =
                     format!("There is no {path} here; there are /live, /ready and /metrics.");
                 Err(Failure::new(Kind::NoRoute, told))
             }
         }
+    }
+
+    /// All figures. Each answer holds them until it is read, so that there are few at once.
+    fn scraped<B>(&self, request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
+        let Ok(turn) = self.scrapes.clone().try_acquire_owned() else {
+            let most = limits::telemetry::SCRAPES;
+            let why = format!("{most} answers with all figures are being read; ask again.");
+            return Err(Failure::new(Kind::Busy, why));
+        };
+        Ok(telemetry::metrics(self.status.figures(), turn, request))
     }
 
     async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
@@ -263,7 +277,7 @@ impl Admin {
             }
             ["metrics"] => {
                 reads(&request)?;
-                Ok(telemetry::metrics(&self.status.figures(), &request))
+                self.scraped(&request)
             }
             ["backends"] => {
                 reads(&request)?;
@@ -325,7 +339,7 @@ impl Admin {
                 Ok(json(StatusCode::OK, &service))
             }
             _ => {
-                if let ["logs" | "traces" | "telemetry"] = steps {
+                if let ["logs" | "traces" | "telemetry"] | ["metrics", _] = steps {
                     self.knows_services(request.uri().query()).await?;
                 }
                 if let Some(answer) = self.seen.answer(steps, request, &self.stopping).await? {

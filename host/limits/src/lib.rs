@@ -167,6 +167,13 @@ pub const CAUSE_CHARACTERS: usize = 200;
 /// Time that a command waits for the host to answer, and for a swap to come to its verdict: the upload, the
 /// swap before it, compiling the largest component, its trial and its health path.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time that `logs` and `traces` wait for the host to say anything at all. Then they read what it keeps themselves: it is
+/// when a host hangs that somebody wants to see it.
+pub const SILENT_HOST: Duration = Duration::from_secs(5);
+
+/// Time for which a host tries to lock its state folder: a command that looks whether it is locked has it for a moment.
+pub const LOCK_TRIED: Duration = Duration::from_millis(200);
 pub const SWAP_TIMEOUT: Duration = Duration::from_secs(15 * MINUTE);
 
 /// Time for which a shell that completes the name of a service waits for the host. Longer, and a prompt that does not

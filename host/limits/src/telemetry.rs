@@ -83,6 +83,13 @@ pub const PENDING_BYTES: usize = 32 * 1024 * 1024;
 /// of them would each be asked by every search.
 pub const STORE_FILES: usize = 8;
 
+/// The most files of the store, with those of which a part was taken out. Where there are more, the smallest goes.
+pub const STORE_FILES_MOST: usize = 6 * STORE_FILES;
+
+/// A service that has more than one in so many of the bytes of the store makes room for all: its oldest goes, and what
+/// others have stays. So four services each have room, whatever one of them does.
+pub const STORE_SHARES: u64 = 4;
+
 /// Files that could not be read and are kept beside, for people who look for the reason.
 pub const STORE_BROKEN_FILES: usize = 2;
 
@@ -208,6 +215,13 @@ pub const SEARCH_ITEMS: usize = 20;
 
 /// Time back from now that a figure is shown over, unless another is asked for.
 pub const SERIES_TIME: Duration = Duration::from_secs(15 * MINUTE);
+
+/// Answers with all figures for Prometheus at once, each of which holds a copy of them until it is read. Two servers for
+/// each of the two ports.
+pub const SCRAPES: usize = 4;
+
+/// Bytes of such an answer that are made at once. Some tenths of a millisecond.
+pub const SCRAPE_PIECE_BYTES: usize = 64 * 1024;
 
 /// Files of all that is kept that are made at once. Each reads the whole store.
 pub const ARCHIVES: usize = 1;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::kept::say_if_off;
 use super::{Client, duration, share, utc_micros};
 use crate::cli::{self, Condition, Format};
 use crate::exit::Exit;
@@ -118,6 +119,8 @@ pub async fn describe(args: cli::Describe) -> Result<(), Exit> {
         Format::Table => {
             let described = serde_json::from_value(described).map_err(anyhow::Error::from)?;
             output::show(&render(&described));
+            // Rates are zeros then, and there are no failures.
+            let _ = say_if_off(&client).await;
         }
     }
     Ok(())

@@ -24,11 +24,6 @@ pub(super) struct Line {
     fields: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<Value>,
-}
-
 pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
     searchable(args.search.as_ref())?;
     let mut query: Vec<(&str, String)> = Vec::new();
@@ -42,16 +37,16 @@ pub async fn logs(args: cli::Logs) -> Result<(), Exit> {
         ("request", &args.request),
     ];
     query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-    query.push(("limit", args.lines.to_string()));
     let format = args.control.output.format;
     if args.follow {
+        query.push(("limit", args.lines.to_string()));
         query.push(("follow", "true".to_owned()));
         // What a host left that has ended does not go on.
         let client = Client::of(&args.control)?;
-        say_if_off(&client).await?.map_err(|gone| anyhow!(gone))?;
+        say_if_off(&client).await?.map_err(|absent| anyhow!("{absent}"))?;
         return client.lines(&["api", "logs"], &query, |line| show(line, format)).await;
     }
-    let Page { items } = Source::of(&args.control).await?.get(&["logs"], &query).await?;
+    let items = Source::of(&args.control).await?.list(&["logs"], &query, args.lines).await?;
     // The newest stands last, where a person looks.
     for item in items.into_iter().rev() {
         show(item, format)?;

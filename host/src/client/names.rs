@@ -42,16 +42,28 @@ fn value(words: &[OsString], option: &str) -> Option<PathBuf> {
     let of = |(at, word): (usize, &OsString)| {
         let rest = word.to_str()?.strip_prefix(option)?;
         match rest.strip_prefix('=') {
-            Some(value) => Some(PathBuf::from(value)),
+            Some(value) => Some(meant(OsStr::new(value))),
             // A shell may take the sign for a word of its own.
             None if rest.is_empty() => {
                 let next = words.get(at + 1).filter(|next| *next != OsStr::new("="));
-                next.or_else(|| words.get(at + 2)).map(PathBuf::from)
+                next.or_else(|| words.get(at + 2)).map(|word| meant(word))
             }
             None => None,
         }
     };
     words.iter().enumerate().find_map(of)
+}
+
+/// A path as it stands on the line: the shell has taken neither its quotes nor its tilde away yet.
+fn meant(word: &OsStr) -> PathBuf {
+    let Some(text) = word.to_str() else { return PathBuf::from(word) };
+    let home = text.strip_prefix("~/").zip(std::env::home_dir());
+    let (folder, rest) = home.map_or((PathBuf::new(), text), |(rest, home)| (home, rest));
+    // Of quotes that are not closed yet, what they say so far.
+    let split = [String::new(), "\"".to_owned(), "'".to_owned()]
+        .into_iter()
+        .find_map(|end| shlex::split(&format!("{rest}{end}")));
+    folder.join(split.and_then(|words| words.into_iter().next()).unwrap_or_default())
 }
 
 /// What the host has. None: there is none that answers.
@@ -92,5 +104,19 @@ mod tests {
         assert_eq!(of("logs --app a/b.toml --state=c"), (path("a/b.toml"), path("c")));
         assert_eq!(of("logs --state = c --applied d"), (None, path("c")));
         assert_eq!(of("logs --app"), (None, None));
+    }
+
+    #[test]
+    fn a_path_is_meant_as_the_shell_will_read_it() {
+        let of = |word: &str| meant(OsStr::new(word));
+        assert_eq!(of("a/b.toml"), Path::new("a/b.toml"));
+        assert_eq!(of("\"my dir\"/x"), Path::new("my dir/x"));
+        assert_eq!(of("'my dir"), Path::new("my dir"));
+        assert_eq!(of("my\\ dir"), Path::new("my dir"));
+        let home = std::env::home_dir().unwrap();
+        assert_eq!(of("~/shop/app.toml"), home.join("shop/app.toml"));
+        assert_eq!(of("~/'my dir'"), home.join("my dir"));
+        assert_eq!(of("\"~/x\""), Path::new("~/x"));
+        assert_eq!(of(""), Path::new(""));
     }
 }

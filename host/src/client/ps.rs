@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::cli::{self, Format};
+use crate::client::kept::say_if_off;
 use crate::client::{Client, share};
 use crate::exit::Exit;
 use wasm_host_http::admin::ServiceStatus;
@@ -18,6 +19,8 @@ pub async fn ps(args: cli::Ps) -> Result<(), Exit> {
         return Ok(());
     }
     output::show(&render(&client.get(&["api", "resources"]).await?));
+    // Rates are zeros then. What cannot be found out is no reason to fail: all else is told.
+    let _ = say_if_off(&client).await;
     Ok(())
 }
 

@@ -15,11 +15,6 @@ use wasm_host_system::printable::printable;
 use wasm_host_system::table;
 
 #[derive(Deserialize)]
-struct Page {
-    items: Vec<Value>,
-}
-
-#[derive(Deserialize)]
 struct Item {
     trace: String,
     start: u64,
@@ -121,8 +116,7 @@ pub async fn traces(args: cli::Traces) -> Result<(), Exit> {
     if args.errors {
         query.push(("errors", "true".to_owned()));
     }
-    query.push(("limit", args.lines.to_string()));
-    let Page { items } = source.get(&["traces"], &query).await?;
+    let items = source.list(&["traces"], &query, args.lines).await?;
     match format {
         Format::Json => table::json(&items)?,
         Format::Table => {

@@ -3,10 +3,12 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::owned;
+use wasm_host_limits as limits;
 
 /// The file that is locked; the process id in it is for people.
 const NAME: &str = "host.lock";
@@ -35,7 +37,7 @@ pub fn hold(folder: &Path) -> Result<Lock> {
         .truncate(false)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
+    match lock_within(&file, limits::LOCK_TRIED) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
@@ -56,6 +58,37 @@ pub fn hold(folder: &Path) -> Result<Lock> {
     Ok(Lock(file))
 }
 
+/// Who only looks has it for a moment.
+fn lock_within(file: &File, time: Duration) -> Result<(), TryLockError> {
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if since.elapsed() < time => {
+                std::thread::sleep(limits::LOCK_TRIED / 20);
+            }
+            tried => return tried,
+        }
+    }
+}
+
+/// Which process has a folder at the moment, by the number that it has for itself. None: none has it, or that cannot be
+/// found out.
+pub fn holder(folder: &Path) -> Option<String> {
+    let file = owned::options().read(true).open(folder.join(NAME)).ok()?;
+    // Others that only look have it, too. It is let go at once: a host may be about to take it.
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {}
+        Ok(()) => {
+            let _ = file.unlock();
+            return None;
+        }
+        Err(TryLockError::Error(_)) => return None,
+    }
+    let mut pid = String::new();
+    file.take(20).read_to_string(&mut pid).ok()?;
+    Some(pid.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,12 +96,34 @@ mod tests {
     #[test]
     fn a_folder_is_one_holders_until_it_lets_go_whatever_copies_of_the_file_there_are() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(holder(folder.path()), None);
         let lock = hold(folder.path()).unwrap();
+        assert_eq!(holder(folder.path()), Some(std::process::id().to_string()));
         let copy = lock.0.try_clone().unwrap();
         let error = hold(folder.path()).unwrap_err().to_string();
         assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
         drop(lock);
+        assert_eq!(holder(folder.path()), None);
         assert!(hold(folder.path()).is_ok());
         drop(copy);
+    }
+
+    #[test]
+    fn who_only_looks_keeps_no_host_from_starting() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(hold(folder.path()).unwrap());
+        let path = folder.path().join(NAME);
+        let looking = File::open(&path).unwrap();
+        looking.try_lock_shared().unwrap();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            let file = File::open(&path).unwrap();
+            assert!(file.try_lock().is_err());
+            begun.send(()).unwrap();
+            lock_within(&file, Duration::from_secs(60))
+        });
+        has_begun.recv().unwrap();
+        looking.unlock().unwrap();
+        waiting.join().unwrap().unwrap();
     }
 }

@@ -71,6 +71,66 @@ async fn what_was_kept_is_read_while_no_host_runs() {
     assert!(code == Some(1) && told.contains("start one with `wasm-host serve`"), "{told}");
 }
 
+// Fault (Telemetry): a host that hangs, or that is starting or stopping, and somebody asks what it saw | `logs` and `traces` read its store beside it, and say what is wrong | nothing | nothing
+#[tokio::test]
+async fn what_is_kept_is_read_while_the_host_says_nothing() {
+    let app = App::new(TWO);
+    let host = app.serve().await;
+    assert_eq!(host.get("/inner/print").await.status, 204);
+    trace(&host, "search=print", |_| true).await;
+    signal(&host, "STOP").await;
+    let (shown, told, code) = ran(&app, &["logs", "--search", "printed guest"]).await;
+    signal(&host, "CONT").await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(shown.contains("printed by the guest"), "{shown} {told}");
+    assert!(told.contains("has said nothing for 5s: this is what it kept"), "{told}");
+    // As while it starts, and while it stops.
+    let control = app.path().join(".wasm-host/control.json");
+    let left = std::fs::read(&control).unwrap();
+    std::fs::remove_file(&control).unwrap();
+    let (shown, told, code) = ran(&app, &["logs", "--search", "printed guest"]).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(shown.contains("printed by the guest"), "{shown} {told}");
+    let has = format!("(process {}) takes no commands", host.pid());
+    assert!(told.contains(&has) && !told.contains("no host is running"), "{told}");
+    let (_, told, code) = ran(&app, &["ps"]).await;
+    assert!(code == Some(1) && told.contains(&has) && !told.contains("serve"), "{told}");
+    // In a container it has another number, and its address leads nowhere from here.
+    let port = Closed::take();
+    let mut other: serde_json::Value = serde_json::from_slice(&left).unwrap();
+    other["pid"] = 0.into();
+    other["address"] = port.address.as_str().into();
+    std::fs::write(&control, other.to_string()).unwrap();
+    let (shown, told, _) = ran(&app, &["logs", "--search", "printed guest"]).await;
+    assert!(shown.contains("printed by the guest") && told.contains(&has), "{shown} {told}");
+    std::fs::write(&control, left).unwrap();
+    assert_eq!(ran(&app, &["logs"]).await.1, "");
+}
+
+async fn signal(host: &wasm_host_tests::host::Host, name: &str) {
+    let mut kill = tokio::process::Command::new("kill");
+    let pid = host.pid().to_string();
+    assert!(kill.args(["-s", name, &pid]).status().await.unwrap().success());
+}
+
+// Fault (Telemetry): a host that does not start, again and again, in the hands of an orchestrator | `logs` has the reason | nothing | nothing
+#[tokio::test]
+async fn why_a_host_did_not_start_is_kept() {
+    let app = App::new(TWO);
+    app.serve().await.stop().await;
+    let file = app.path().join("wasm-host.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let broken = "[service.broken]\ncomponent = \"broken.wasm\"\n";
+    std::fs::write(&file, format!("{text}\n{broken}")).unwrap();
+    std::fs::write(app.path().join("broken.wasm"), "none at all").unwrap();
+    let free = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let (_, told, code) = ran(&app, &free).await;
+    assert!(code.is_some_and(|code| code != 0), "{told}");
+    let (shown, _, code) = ran(&app, &["logs", "--level", "error"]).await;
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("the host does not start: ") && shown.contains("broken"), "{shown}");
+}
+
 #[tokio::test]
 async fn where_telemetry_is_off_it_is_told_how_to_switch_it_on() {
     let app = App::new(&format!("{TWO}\n[telemetry]\nenabled = false\n"));
@@ -85,4 +145,12 @@ async fn where_telemetry_is_off_it_is_told_how_to_switch_it_on() {
     }
     let about = host.ask("GET", "/api/session", &[], "").await.json();
     assert!(about["telemetry_off"].as_str().unwrap().starts_with("Telemetry is off"), "{about}");
+    // Zeros would be taken for what is measured.
+    for arguments in [&["ps"][..], &["describe", "inner"]] {
+        let (_, told, code) = ran(&app, arguments).await;
+        assert!(code == Some(0) && told.starts_with("Telemetry is off"), "{arguments:?}: {told}");
+    }
+    host.stop().await;
+    let (_, told, code) = ran(&app, &["logs"]).await;
+    assert!(code == Some(0) && told.contains("telemetry is off in "), "{told}");
 }

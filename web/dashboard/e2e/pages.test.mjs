@@ -123,7 +123,15 @@ test('a host that keeps no telemetry says how it would, where that is missed', a
   try {
     await page.reload();
     await heading('Resources').waitFor();
-    assert.equal(await page.getByText('Telemetry is off').count(), 0);
+    for (const [name, key] of [
+      ['Resources', 'r'],
+      ['Versions', 'v'],
+    ]) {
+      await page.keyboard.press(key);
+      await heading(name).waitFor();
+      // Zeros would be taken for what is measured.
+      await page.getByText('Rates, times and failures of the last minute are not measured').waitFor();
+    }
     for (const [name, key] of [
       ['Console', 'c'],
       ['Logs', 's'],
@@ -138,6 +146,19 @@ test('a host that keeps no telemetry says how it would, where that is missed', a
     fake.telemetryOff = null;
   }
   host.assertNoProblems();
+});
+
+test('a search that fails does not say that there is nothing', async () => {
+  const { fake, page } = host;
+  const mend = fake.fail(/^api\/search/, 503, 'Busy', 'the store of telemetry has not answered in time');
+  await page.keyboard.press('/');
+  await page.getByRole('combobox').fill('zzzzzz');
+  await page.getByText('has not answered in time').waitFor();
+  assert.equal(await page.getByText('Nothing matches').count(), 0);
+  mend();
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByText('Nothing matches “zzzzzz”.').waitFor();
+  await page.keyboard.press('Escape');
 });
 
 test('nothing found is told', async () => {

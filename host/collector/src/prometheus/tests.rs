@@ -2,6 +2,7 @@ use wasm_host_telemetry::id::TraceId;
 use wasm_host_telemetry::metrics::{Exemplar, Figure, Instrument, Kind, Point, Reading};
 
 use super::{Format, prometheus};
+use wasm_host_limits::telemetry as limits;
 
 static TIMES: Instrument = Instrument {
     name: "http.server.request.duration",
@@ -47,6 +48,33 @@ fn readings() -> Vec<Reading> {
     ]
 }
 
+fn whole(readings: Vec<Reading>, format: Format) -> String {
+    prometheus(readings, format).collect()
+}
+
+// Fault (Telemetry): a program that asks for many figures and does not read them | makes as much of the answer as is read | the others wait for nothing | nothing
+#[test]
+fn many_figures_are_told_in_pieces_that_are_bounded() {
+    let long = "ö".repeat(100);
+    let points = (0..limits::SERIES).map(|number| Point {
+        labels: vec![format!("{number}{long}"), long.clone()],
+        value: Figure::Histogram { buckets: vec![1, 2, 3], sum: 7.5 },
+        exemplar: None,
+    });
+    let many = Reading { instrument: &TIMES, points: points.collect(), has_overflow: false };
+    let [all, rest] = [many.clone(), many];
+    let pieces: Vec<String> = prometheus(vec![all, rest], Format::OpenMetrics).collect();
+    assert!(pieces.len() > 10);
+    // A piece ends with the point that fills it.
+    let most = limits::SCRAPE_PIECE_BYTES + 5 * 1024;
+    assert!(pieces.iter().all(|piece| piece.len() <= most && piece.ends_with('\n')));
+    let told = pieces.concat();
+    let count = told.lines().filter(|line| line.contains("_count{")).count();
+    assert_eq!((count, told.matches("# TYPE").count()), (2 * limits::SERIES, 2));
+    assert!(told.ends_with("# EOF\n"));
+    assert_eq!(whole(Vec::new(), Format::Text), "");
+}
+
 #[test]
 fn figures_are_told_as_prometheus_has_them() {
     let expected = r#"# HELP http_server_request_duration_seconds How long requests take.\nAll of them: C:\\
@@ -64,12 +92,12 @@ requests_total{otel_metric_overflow="true"} 1.0
 # TYPE process_memory_bytes gauge
 process_memory_bytes 1024.0
 "#;
-    assert_eq!(prometheus(&readings(), Format::Text), expected);
+    assert_eq!(whole(readings(), Format::Text), expected);
 }
 
 #[test]
 fn openmetrics_has_exemplars_and_units() {
-    let told = prometheus(&readings(), Format::OpenMetrics);
+    let told = whole(readings(), Format::OpenMetrics);
     let exemplar = r#" # {trace_id="00000000000000000000000000000001"} 0.5 1.5"#;
     assert!(told.contains(&format!("le=\"1.0\"}} 3{exemplar}\n")), "{told}");
     assert!(told.contains(&format!("requests_total{{service=\"a\"}} 3.0{exemplar}\n")), "{told}");
@@ -85,7 +113,7 @@ fn openmetrics_has_exemplars_and_units() {
 
 #[test]
 fn what_was_lost_is_a_figure_like_the_others() {
-    let told = prometheus(&[crate::Dropped { spans: 3, lines: 4 }.reading()], Format::Text);
+    let told = whole(vec![crate::Dropped { spans: 3, lines: 4 }.reading()], Format::Text);
     assert!(told.contains("\nwasm_host_telemetry_dropped_total{item=\"span\"} 3.0\n"), "{told}");
     assert!(told.contains("\nwasm_host_telemetry_dropped_total{item=\"line\"} 4.0\n"), "{told}");
 }

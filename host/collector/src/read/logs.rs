@@ -1,5 +1,6 @@
 //! Lines of the log.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
@@ -74,17 +75,21 @@ impl Item for LogItem {
     }
 
     fn words(&self) -> HashSet<String> {
-        let mut all: HashSet<String> = words::words(&self.message).collect();
         let fields: HashMap<String, serde_json::Value> =
             serde_json::from_str(self.fields.get()).unwrap_or_default();
-        for value in fields.values() {
-            match value {
-                serde_json::Value::String(text) => all.extend(words::words(text)),
-                serde_json::Value::Number(number) => all.extend(words::words(&number.to_string())),
-                _ => {}
-            }
-        }
-        all
+        let said = fields.iter().filter_map(|(name, it)| Some((name.as_str(), searched(it)?)));
+        let apart = [self.version.as_deref(), self.stream.as_deref()];
+        let text = words::of_line(&self.message, apart, said.collect());
+        text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// What of a field's value a search finds.
+fn searched(value: &serde_json::Value) -> Option<Cow<'_, str>> {
+    match value {
+        serde_json::Value::String(text) => Some(text.into()),
+        serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string().into()),
+        _ => None,
     }
 }
 

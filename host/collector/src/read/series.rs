@@ -112,6 +112,9 @@ impl Reader {
     }
 
     /// An instrument's figures over time. None: nothing was measured by that name.
+    ///
+    /// # Errors
+    /// It is not measured by a dimension that is asked for, or the store does not answer.
     pub async fn series(
         &self,
         name: &str,
@@ -126,6 +129,13 @@ impl Reader {
             files.push((segment, all));
         }
         let Some(first) = files.iter().find_map(|(_, all)| all.first()) else { return Ok(None) };
+        let labels = files.iter().flat_map(|(_, all)| all).flat_map(|known| &known.labels);
+        let dimensions: BTreeSet<&str> = labels.map(|(name, _)| name.as_str()).collect();
+        let mut asked = query.filters.iter().map(|(name, _)| name).chain(&query.by);
+        if let Some(asked) = asked.find(|name| !dimensions.contains(name.as_str())) {
+            let known = dimensions.into_iter().map(str::to_owned).collect();
+            return Err(ReadError::Dimension { asked: asked.clone(), known });
+        }
         let (kind, unit, bounds) = (first.kind.clone(), first.unit.clone(), first.bounds.clone());
         let busiest = busiest(&files, query, &steps, &turn).await?;
         let mut sums: BTreeMap<String, Sum> = BTreeMap::new();

@@ -13,7 +13,7 @@ use crate::age::Steady;
 use crate::testing::{self, batch, line};
 use crate::{Bounds, Dropped, LogQuery, Reader, TraceQuery};
 
-fn files(state: &Path, end: &str) -> Vec<PathBuf> {
+pub(super) fn files(state: &Path, end: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(state.join("telemetry")).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.to_str().unwrap().ends_with(end));
@@ -22,7 +22,7 @@ fn files(state: &Path, end: &str) -> Vec<PathBuf> {
 }
 
 /// Not in the files, whatever their tables say.
-fn assert_nowhere(state: &Path, text: &[u8]) {
+pub(super) fn assert_nowhere(state: &Path, text: &[u8]) {
     for path in files(state, "") {
         // What SQLite has beside a file goes with its last reader.
         let bytes = fs::read(&path).unwrap_or_default();
@@ -30,13 +30,13 @@ fn assert_nowhere(state: &Path, text: &[u8]) {
     }
 }
 
-async fn messages(reader: &Reader) -> Vec<String> {
+pub(super) async fn messages(reader: &Reader) -> Vec<String> {
     let query = LogQuery { limit: Some(1000), ..LogQuery::default() };
     reader.logs(&query).await.unwrap().items.into_iter().map(|item| item.message).collect()
 }
 
 /// Lines that fill some files.
-async fn fill(sender: &crate::Sender, reader: &Reader, from: usize, mebibytes: usize) {
+pub(super) async fn fill(sender: &crate::Sender, reader: &Reader, from: usize, mebibytes: usize) {
     let text = "x".repeat(1000);
     for number in from..from + mebibytes * 1024 {
         sender.log(line(&format!("{number} {text}")));

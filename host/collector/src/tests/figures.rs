@@ -290,3 +290,25 @@ async fn who_sends_figures_elsewhere_is_told_of_what_is_stored() {
     pipeline.reader().flush_figures().await.unwrap();
     assert_eq!(told.lock()[0].points[0].value, Figure::Number(1.0));
 }
+
+#[tokio::test]
+async fn what_a_figure_is_not_measured_by_is_refused_with_what_it_is() {
+    let state = tempfile::tempdir().unwrap();
+    let (meters, _pipeline, reader) = start(state.path());
+    meters.lock().record(&TIMES, &["a", "200"], 0.5, None);
+    reader.flush_figures().await.unwrap();
+    let filtered = |name: &str| SeriesQuery {
+        filters: vec![(name.to_owned(), "a".to_owned())],
+        ..last_minutes()
+    };
+    let by = SeriesQuery { by: Some("nonsense".into()), ..last_minutes() };
+    for (query, name) in [(filtered("srvice"), "srvice"), (by, "nonsense")] {
+        let told = reader.series("times", &query).await.unwrap_err().to_string();
+        assert!(told.contains(name), "{told}");
+        assert!(told.ends_with("http.response.status_code, service"), "{told}");
+    }
+    let series = reader.series("times", &filtered("service")).await.unwrap().unwrap();
+    assert_eq!(series.series.len(), 1);
+    // Of what there is nothing of, nothing is known either.
+    assert!(reader.series("none", &filtered("srvice")).await.unwrap().is_none());
+}

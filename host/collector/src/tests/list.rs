@@ -1,10 +1,11 @@
 //! Lists: order, pages, filters.
 
 use wasm_host_telemetry::Collector as _;
+use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, LogRecord, Source};
 use wasm_host_telemetry::sampling::Kept;
-use wasm_host_telemetry::span::Status;
+use wasm_host_telemetry::span::{Status, Value};
 
 use crate::testing::{self, batch, line};
 use crate::{LogQuery, Page, ReadError, TraceItem, TraceQuery};
@@ -14,7 +15,7 @@ fn messages<T: AsRef<[crate::LogItem]>>(items: T) -> Vec<String> {
     items.as_ref().iter().map(|item| item.message.clone()).collect()
 }
 
-fn names(page: &Page<TraceItem>) -> Vec<&str> {
+fn names_of(page: &Page<TraceItem>) -> Vec<&str> {
     page.items.iter().map(|item| item.name.as_str()).collect()
 }
 
@@ -98,7 +99,7 @@ async fn traces_are_filtered_by_each_thing_that_a_list_shows() {
     let all = TraceQuery::default;
     let asked = async |query: TraceQuery| {
         let page = reader.traces(&query).await.unwrap();
-        names(&page).join(" ")
+        names_of(&page).join(" ")
     };
     assert_eq!(asked(all()).await, "failed slow");
     assert_eq!(asked(TraceQuery { errors: true, ..all() }).await, "failed");
@@ -257,6 +258,47 @@ async fn a_search_finds_the_same_whether_its_filters_leave_much_or_little() {
     let page = reader.logs(&first).await.unwrap();
     let next = LogQuery { before: page.next.clone(), limit: Some(1000), ..first };
     assert_eq!((page.items.len(), reader.logs(&next).await.unwrap().items.len()), (10, 15));
+}
+
+#[tokio::test]
+async fn all_that_is_shown_of_a_line_is_found_with_and_without_filters() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, _pipeline, reader) = testing::start(state.path());
+    let host = wasm_host_telemetry::log::Source::Host;
+    let fields = vec![
+        ("zone".into(), Value::Text("north-west".into())),
+        ("version".into(), Value::Text("d65f837a".into())),
+        ("stream".into(), Value::Text("stderr".into())),
+        ("count".into(), Value::Integer(-42)),
+        ("share".into(), Value::Number(0.75)),
+    ];
+    sender.log(LogRecord { source: host, fields: fields.clone(), ..line("cut it") });
+    let version = (names::VERSION.into(), Value::Text("abcdef12".into()));
+    sender.log(LogRecord { source: host, fields: vec![version.clone()], ..line("printed") });
+    // What others call so is theirs, and is found, too.
+    let outside = wasm_host_telemetry::log::Source::Outside;
+    sender.log(LogRecord { source: outside, fields, ..line("sent") });
+    // Beyond its bound it is found by neither.
+    let long = format!("{} beyond", "word ".repeat(1000));
+    sender.log(LogRecord { source: host, fields: vec![version], ..line(&long) });
+    reader.flush().await.unwrap();
+    for (search, expected) in [
+        ("d65f837a", 2),
+        ("stderr", 2),
+        ("abcdef12", 2),
+        ("north west", 2),
+        ("cut 42", 1),
+        ("75", 0),
+        ("word", 1),
+        ("beyond", 0),
+    ] {
+        let query = LogQuery { search: Some(search.into()), ..LogQuery::default() };
+        let filtered = LogQuery { since: Some(0), ..query.clone() };
+        for query in [query, filtered] {
+            let found = reader.logs(&query).await.unwrap().items.len();
+            assert_eq!(found, expected, "{query:?}");
+        }
+    }
 }
 
 /// Lines whose end is far away, and whose first answer comes too late.

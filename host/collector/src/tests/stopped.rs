@@ -41,3 +41,65 @@ async fn what_a_host_left_is_read_and_not_changed() {
     drop(reader);
     assert_eq!(content(state.path()), before);
 }
+
+#[tokio::test]
+async fn root_reads_what_a_host_of_another_user_left() {
+    use std::os::unix::fs::{MetadataExt as _, lchown};
+    let state = tempfile::tempdir().unwrap();
+    // Nobody else can give a file away, or would be let into the folder.
+    if fs::metadata(state.path()).unwrap().uid() != 0 {
+        return;
+    }
+    let (sender, pipeline, reader) = testing::start(state.path());
+    sender.log(line("left"));
+    reader.flush().await.unwrap();
+    pipeline.stop().await;
+    drop(reader);
+    let folder = state.path().join("telemetry");
+    for entry in fs::read_dir(&folder).unwrap() {
+        lchown(entry.unwrap().path(), Some(12345), Some(12345)).unwrap();
+    }
+    lchown(&folder, Some(12345), Some(12345)).unwrap();
+    let reader = Reader::of_stopped(state.path()).await.unwrap().unwrap();
+    assert_eq!(reader.logs(&LogQuery::default()).await.unwrap().items.len(), 1);
+    // What SQLite makes beside a file belongs to whose file it is: the next host can use it.
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 12345, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_a_host_only_began_is_no_broken_one() {
+    let state = tempfile::tempdir().unwrap();
+    let folder = state.path().join("telemetry");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("00000001.sqlite"), "").unwrap();
+    assert!(Reader::of_stopped(state.path()).await.unwrap().is_none());
+    // Where none of what is there can be read, it is not said that there is nothing.
+    fs::write(folder.join("00000002.sqlite"), "no database at all ".repeat(1000)).unwrap();
+    let told = Reader::of_stopped(state.path()).await.unwrap_err().to_string();
+    assert!(told.contains("not a database"), "{told}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_found_broken_by_a_question_is_told() {
+    let state = tempfile::tempdir().unwrap();
+    let (sender, pipeline, reader) = testing::start(state.path());
+    for number in 0..2000 {
+        sender.log(line(&format!("{number} {}", "x".repeat(100))));
+    }
+    reader.flush().await.unwrap();
+    pipeline.stop().await;
+    drop(reader);
+    let path = state.path().join("telemetry/00000001.sqlite");
+    let reader = Reader::of_stopped(state.path()).await.unwrap().unwrap();
+    assert!(reader.broken().is_empty());
+    // All but what was looked at first.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4096..].fill(0x55);
+    fs::write(&path, bytes).unwrap();
+    let search = LogQuery { search: Some("1234".into()), ..LogQuery::default() };
+    assert!(reader.logs(&search).await.unwrap().items.is_empty());
+    assert_eq!(reader.broken(), [path]);
+}

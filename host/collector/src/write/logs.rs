@@ -1,10 +1,10 @@
 //! Lines of the log as rows.
 
+use std::borrow::Cow;
+
 use super::{Bound, Row, Rows, insert};
 use crate::json::{self, Object};
-use crate::summary;
 use crate::words;
-use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::log::{LogRecord, Source};
 use wasm_host_telemetry::span::{Attributes, Value};
@@ -39,17 +39,10 @@ impl Rows<'_> {
 
 fn bind(line: &Line<'_>, row: &mut Row) -> Bound {
     let record = line.record;
-    // Others have these names for things of their own.
-    let is_own = record.source != Source::Outside;
-    let of = |name: &str| {
-        let found = record.fields.iter().find(|(key, _)| is_own && key == name);
-        found.and_then(|(_, value)| summary::text(value))
-    };
-    let is_apart = |name: &str| is_own && [STREAM, VERSION, names::VERSION].contains(&name);
     let others: Attributes;
-    let fields = match record.fields.iter().any(|(name, _)| is_apart(name)) {
+    let fields = match record.fields.iter().any(|(name, _)| is_apart(record, name)) {
         true => {
-            let others_of = record.fields.iter().filter(|(name, _)| !is_apart(name));
+            let others_of = record.fields.iter().filter(|(name, _)| !is_apart(record, name));
             others = others_of.cloned().collect();
             &others
         }
@@ -59,14 +52,31 @@ fn bind(line: &Line<'_>, row: &mut Row) -> Bound {
     row.add(record.time.cast_signed())?;
     row.add(record.level as i64)?;
     row.add(record.service.as_deref())?;
-    row.add(of(VERSION).or_else(|| of(names::VERSION)))?;
+    row.add(version(record))?;
     row.add(record.request.map(|id| id.0.cast_signed()))?;
     row.add(record.trace.map(|trace| trace.0.to_be_bytes().to_vec()))?;
     row.add(record.span.map(|id| id.0.cast_signed()))?;
     row.add(source(record.source))?;
-    row.add(of(STREAM))?;
+    row.add(of(record, STREAM))?;
     row.add(record.message.as_str())?;
     row.add(json::text(&Object(fields)))
+}
+
+/// Whether it has a column of its own. Others have these names for things of their own.
+fn is_apart(record: &LogRecord, name: &str) -> bool {
+    record.source != Source::Outside && [STREAM, VERSION, names::VERSION].contains(&name)
+}
+
+fn of<'a>(record: &'a LogRecord, name: &str) -> Option<&'a str> {
+    let found = record.fields.iter().find(|(key, _)| key == name && is_apart(record, name));
+    match found {
+        Some((_, Value::Text(text))) => Some(text),
+        _ => None,
+    }
+}
+
+fn version(record: &LogRecord) -> Option<&str> {
+    of(record, VERSION).or_else(|| of(record, names::VERSION))
 }
 
 pub(super) fn source(source: Source) -> &'static str {
@@ -77,28 +87,18 @@ pub(super) fn source(source: Source) -> &'static str {
     }
 }
 
-/// The message, and the values of fields.
+/// The words that a search finds it by.
 fn indexed(record: &LogRecord) -> String {
-    let mut text = String::with_capacity(record.message.len());
-    let mut add = |part: &str| {
-        for word in words::words(part) {
-            if text.len() >= limits::STORED_WORDS_BYTES {
-                return;
-            }
-            text.push_str(&word);
-            text.push(' ');
-        }
-    };
-    add(&record.message);
-    let is_own = record.source != Source::Outside;
-    // A version is asked for by itself.
-    let said = record.fields.iter().filter(|(name, _)| !(is_own && name == names::VERSION));
-    for (_, value) in said {
-        match value {
-            Value::Text(value) => add(value),
-            Value::Integer(number) => add(&number.to_string()),
-            Value::Number(_) | Value::Boolean(_) => {}
-        }
+    let others = record.fields.iter().filter(|(name, _)| !is_apart(record, name));
+    let said = others.filter_map(|(name, it)| Some((name.as_ref(), searched(it)?)));
+    let (version, stream) = (version(record), of(record, STREAM));
+    words::of_line(&record.message, [version, stream], said.collect())
+}
+
+fn searched(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Text(text) => Some(text.as_ref().into()),
+        Value::Integer(number) => Some(number.to_string().into()),
+        Value::Number(_) | Value::Boolean(_) => None,
     }
-    text
 }

@@ -7,10 +7,16 @@ mod asked;
 mod follow;
 mod kept;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
@@ -19,7 +25,6 @@ pub(super) use self::follow::answer as lines;
 pub use self::kept::Kept;
 use super::recordings::{Link, Recordings};
 use super::{json, malformed, reads};
-use wasm_host_capabilities::body::full;
 use wasm_host_collector::{Format, ReadError, Reader, TraceDetail, prometheus};
 use wasm_host_limits::telemetry as limits;
 use wasm_host_service::failure::{Failure, Kind};
@@ -77,6 +82,7 @@ async fn read(
         ["logs"] => {
             let follows = asked.follows()?;
             let query = asked.logs()?;
+            goes_on(follows, query.before.is_some(), query.until.is_some())?;
             match follows {
                 true => follow::logs(reader, query, stopping()?).await?,
                 false => answer(reader.logs(&query).await)?,
@@ -85,6 +91,7 @@ async fn read(
         ["traces"] => {
             let follows = asked.follows()?;
             let query = asked.traces()?;
+            goes_on(follows, query.before.is_some(), query.until.is_some())?;
             match follows {
                 true => follow::traces(reader, query, stopping()?).await?,
                 false => answer(reader.traces(&query).await)?,
@@ -127,11 +134,31 @@ async fn read(
     Ok(Some(response))
 }
 
-/// All figures, as Prometheus reads them.
-pub(super) fn metrics<B>(readings: &[Reading], request: &Request<B>) -> Response<WasiBody> {
+/// A list that goes on begins with the newest, and has no end that could be asked for.
+fn goes_on(follows: bool, has_before: bool, has_until: bool) -> Result<(), Failure> {
+    let given = [("before", has_before), ("until", has_until)];
+    match given.into_iter().find(|(_, is_given)| follows && *is_given) {
+        Some((word, _)) => {
+            Err(malformed(format!("A list that is followed has no {word}: it has no end.")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// All figures, as Prometheus reads them, made while they are read. `turn` is held until then.
+pub(super) fn metrics<B>(
+    readings: Vec<Reading>,
+    turn: OwnedSemaphorePermit,
+    request: &Request<B>,
+) -> Response<WasiBody> {
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    let mut response = Response::new(full(prometheus(readings, format)));
+    let pieces = prometheus(readings, format).map(move |piece| {
+        let _held = &turn;
+        Ok::<_, Infallible>(Frame::data(Bytes::from(piece)))
+    });
+    let body = StreamBody::new(stream::iter(pieces));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     let kind = HeaderValue::from_static(format.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
@@ -143,9 +170,40 @@ fn answer(answer: Result<impl Serialize, ReadError>) -> Result<Response<WasiBody
 
 pub(super) fn failure(error: ReadError) -> Failure {
     let kind = match &error {
-        ReadError::Cursor => Kind::Malformed,
+        ReadError::Cursor | ReadError::Dimension { .. } => Kind::Malformed,
         ReadError::Late => Kind::Busy,
         ReadError::Store(_) | ReadError::Ended | ReadError::Clear(_) => Kind::Internal,
     };
     Failure::new(kind, format!("{error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_with_all_figures_has_its_turn_until_it_is_read_or_given_up() {
+        let turns = Arc::new(tokio::sync::Semaphore::new(1));
+        let asked = Request::new(());
+        for is_read in [true, false] {
+            let turn = turns.clone().try_acquire_owned().unwrap();
+            let response = metrics(Vec::new(), turn, &asked);
+            assert_eq!(turns.available_permits(), 0);
+            match is_read {
+                true => drop(response.into_body().collect().await),
+                false => drop(response),
+            }
+            assert_eq!(turns.available_permits(), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_followed_list_cannot_obey_is_refused() {
+        assert!(goes_on(true, false, false).is_ok() && goes_on(false, true, true).is_ok());
+        for (has_before, has_until, word) in [(true, false, "before"), (false, true, "until")] {
+            let why = goes_on(true, has_before, has_until).unwrap_err();
+            assert_eq!(why.kind, Kind::Malformed);
+            assert!(why.public.contains(word), "{}", why.public);
+        }
+    }
 }

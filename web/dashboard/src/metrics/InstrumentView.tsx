@@ -25,7 +25,9 @@ export function InstrumentView({ instrument }: { instrument: Instrument }) {
   const { query } = useRoute();
   const setParams = useSetParams();
   const range = query.get('range') ?? rangeDefault;
-  const by = query.get('by') ?? '';
+  // The address may be of another instrument before.
+  const asked = query.get('by') ?? '';
+  const by = asked in instrument.dimensions ? asked : '';
   const asTable = query.get('view') === 'table';
   const percentile = percentiles.find((one) => one === query.get('show')) ?? 'p99';
   const filters = Object.entries(instrument.dimensions)

@@ -32,3 +32,10 @@ test('bytes are marked at whole kibibytes, mebibytes, …', () => {
 test('what is counted whole is marked whole', () => {
   expect(steps('{instance}', false)[0]).toBe(1);
 });
+
+test('what comes once in ten minutes has marks of its own', () => {
+  const most = 1 / 600;
+  const fitting = steps('{request}', true).filter((step) => step <= most);
+  expect(fitting.length).toBeGreaterThan(3);
+  expect(marks('{request}', true, 0.0005).slice(0, 4)).toEqual(['0', '0.0005', '0.001', '0.0015']);
+});

@@ -20,11 +20,12 @@ const longer = [
 
 /** Steps for values in a unit of OpenTelemetry, the smallest one that can be told apart first. */
 export function steps(unit: string, rate: boolean): number[] {
-  if (rate) return decimal(-2, 12);
+  // What comes once in ten minutes is a rate, too.
+  if (rate) return decimal(-6, 12);
   // Below a microsecond nothing is told; above half a minute tens are no steps of a clock.
   if (unit === 's') return [...decimal(-6, 1), 10, 20, 30, ...longer];
   if (unit === 'ms') return decimal(-3, 9);
   if (unit === 'By') return Array.from({ length: 50 }, (_, power) => 2 ** power);
   // Half of a request or of an instance there is not.
-  return decimal(unit.startsWith('{') ? 0 : -2, 15);
+  return decimal(unit.startsWith('{') ? 0 : -6, 15);
 }

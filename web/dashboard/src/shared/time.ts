@@ -90,13 +90,19 @@ export function count(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+(?!\d))/g, '\u2009');
 }
 
+/** So many behind the point that two digits tell something. */
+function placesOf(value: number): number {
+  if (value >= 10) return 1;
+  if (value >= 0.1 || value === 0) return 2;
+  return Math.min(8, Math.ceil(-Math.log10(value)) + 1);
+}
+
 /** A value of a metric in its unit. */
 export function inUnit(value: number, unit: string): string {
   if (unit === 's') return duration(value * 1_000_000);
   if (unit === 'ms') return duration(value * 1000);
   if (unit === 'By') return bytes(value);
-  const number =
-    Math.abs(value) >= 1000 ? count(value) : trimmed(value.toFixed(Math.abs(value) < 10 ? 2 : 1));
+  const number = Math.abs(value) >= 1000 ? count(value) : trimmed(value.toFixed(placesOf(Math.abs(value))));
   // Units in braces such as {request} are annotations, not units.
   const shown = unit.startsWith('{') || unit === '1' ? '' : ` ${unit}`;
   return `${number}${shown}`;

@@ -104,7 +104,7 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
       <p className="quiet" role="status">
         {hits.length > 0
           ? `${hits.length} found`
-          : words === '' || loading || words !== text.trim()
+          : failure || words === '' || loading || words !== text.trim()
             ? ' '
             : `Nothing matches “${words}”.`}
       </p>

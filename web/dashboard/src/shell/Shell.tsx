@@ -23,8 +23,9 @@ export const destinations: readonly { page: PageName; title: string; icon: IconN
   { page: 'recordings', title: 'Recordings', icon: 'recordings', shortcut: '' },
 ];
 
-/** Pages of what is kept. */
+/** Pages of what is kept, and pages that show rates beside other things. */
 const telemetryPages: readonly PageName[] = ['console', 'logs', 'traces', 'metrics'];
+const ratePages: readonly PageName[] = ['resources', 'versions'];
 const followingPages: readonly PageName[] = ['console', 'logs', 'traces'];
 
 export type OpenDialog = 'help' | 'search' | 'settings' | undefined;
@@ -96,9 +97,10 @@ export function Shell({ children }: { children: ReactNode }) {
       </nav>
       <main id="main" tabIndex={-1}>
         {!ownStream && <StreamNotice stream={stream} onRetry={retry} />}
-        {session.telemetry_off !== null && telemetryPages.includes(page) && (
+        {session.telemetry_off !== null && (telemetryPages.includes(page) || ratePages.includes(page)) && (
           <p className="notice warn" role="status">
             {session.telemetry_off}
+            {ratePages.includes(page) && ' Rates, times and failures of the last minute are not measured.'}
           </p>
         )}
         {children}
