@@ -36,7 +36,12 @@ pub(crate) fn join(
     swaps: &Arc<Swaps>,
     registries: Arc<Registries>,
 ) -> Result<Option<Arc<Replica>>> {
-    let Some(replicas) = &config.replicas else { return Ok(None) };
+    let Some(replicas) = &config.replicas else {
+        if config.is_alone {
+            tracing::info!("the 'url' of [replicas] is empty: this host is alone");
+        }
+        return Ok(None);
+    };
     tls::install();
     let address = Address::from_uri(replicas.url.expose()).context("the url of [replicas]")?;
     let address = match &replicas.ca {

@@ -71,6 +71,11 @@ impl Postgres {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The process of the running server; each session is a child of it.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
     /// Let in who wants encryption with encryption, from now on.
     pub fn encrypt(&mut self, certificate: &str, key: &str) {
         use std::os::unix::fs::PermissionsExt as _;

@@ -91,6 +91,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// `None`: there is one host.
     pub replicas: Option<ReplicasConfig>,
+    /// The file is for several hosts, and the address of `[replicas]` is empty: here there is one.
+    pub is_alone: bool,
     pub deploy: DeployConfig,
     pub limits: HostLimits,
     /// Every bound that the file may set, in the order in which it is read.
@@ -385,6 +387,7 @@ impl Config {
             watch: WatchConfig::default(),
             telemetry: TelemetryConfig::default(),
             replicas: None,
+            is_alone: false,
             deploy: DeployConfig::default(),
             limits: host_limits,
             bounds,

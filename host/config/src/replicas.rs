@@ -14,11 +14,23 @@ use wasm_host_settings::file::Table;
 /// Before its settings.
 const KEYS: [&str; 3] = ["url", "ca", "lost"];
 
-/// None: there is one host.
-pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Option<ReplicasConfig> {
-    if !root.has("replicas") {
-        return None;
+/// What `[replicas]` says.
+pub(super) enum Written {
+    /// There is no such table, or it is wrong.
+    Nothing,
+    /// Its address is empty: the file is for several hosts, and here there is one.
+    Alone,
+    Replicas(ReplicasConfig),
+}
+
+pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Written {
+    match root.has("replicas") {
+        true => written(cx, root).unwrap_or(Written::Nothing),
+        false => Written::Nothing,
     }
+}
+
+fn written(cx: &Context<'_>, root: &Table<'_>) -> Option<Written> {
     let keys = [&KEYS[..], &ReplicaLimits::keys()].concat();
     let table = root.section(cx, "replicas", &keys);
     let limits = table.settings(cx);
@@ -39,16 +51,16 @@ pub(super) fn replicas(cx: &Context<'_>, root: &Table<'_>) -> Option<ReplicasCon
         cx.missing(&root.at("replicas"), Problem::new(message, hint));
         return None;
     }
-    let text = table.interpolated(cx, "url")?;
-    if text.value.value.trim().is_empty() {
-        let hint =
-            "write the address of a Postgres database, or remove the table where there is one host";
-        cx.error(&text.at, Problem::new("the address of [replicas] is empty", hint));
-        return None;
+    let text = table.interpolated(cx, "url");
+    let is_empty = text.as_ref().is_some_and(|text| text.value.value.trim().is_empty());
+    let text = text.filter(|_| !is_empty);
+    let url = text.and_then(|text| cx.checked(&text.at, database_url(&text.value)));
+    // Also where the address is not known: an image has the file that it names.
+    let ca = database_authorities(cx, &table, url.as_ref());
+    if is_empty {
+        return Some(Written::Alone);
     }
-    let url = cx.checked(&text.at, database_url(&text.value))?;
-    let ca = database_authorities(cx, &table, Some(&url));
-    Some(ReplicasConfig { url, ca, fences, limits })
+    Some(Written::Replicas(ReplicasConfig { url: url?, ca, fences, limits }))
 }
 
 /// Replicas hand each other whole versions and not what those are put together from, so that a swap of one part would

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::references::{self, Declared, Fallbacks};
+use super::replicas::Written;
 use super::{
     Config, HostLimits, Resources, deploy, http, patience, record, replicas, service, syntax,
     telemetry, watch,
@@ -105,7 +106,11 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let registries = registries(cx, root);
     let watch = watch::watch(cx, root);
     let (telemetry, page_route) = telemetry::telemetry(cx, root);
-    let replicas = replicas::replicas(cx, root);
+    let (replicas, is_alone) = match replicas::replicas(cx, root) {
+        Written::Nothing => (None, false),
+        Written::Alone => (None, true),
+        Written::Replicas(replicas) => (Some(replicas), false),
+    };
     let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
     let deploy = deploy::deploy(cx, root);
@@ -142,6 +147,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         watch,
         telemetry,
         replicas,
+        is_alone,
         deploy,
         limits,
         bounds: Vec::new(),

@@ -68,6 +68,13 @@ pub(crate) fn values(document: &mut DocumentMut) -> BTreeMap<String, String> {
                 [first, _, key] if is_whole && first == "postgres" && key == "url" => {
                     format!("postgresql://user:unknown@{UNKNOWN}/unknown")
                 }
+                [first, key] if is_whole && first == "replicas" && key == "url" => {
+                    format!("postgresql://user:unknown@{UNKNOWN}/unknown")
+                }
+                // With encryption, as a `ca` beside it means nothing without.
+                [first, _, key] if is_whole && first == "keyvalue" && key == "url" => {
+                    format!("rediss://user:unknown@{UNKNOWN}")
+                }
                 [first, _, key] if is_whole && first == "ollama" && key == "url" => {
                     format!("http://{UNKNOWN}:11434")
                 }

@@ -105,9 +105,9 @@ impl Registries {
     async fn pull_now(&self, reference: &Reference, pin: Option<Pin>) -> Result<Pulled, OciError> {
         if let Some(pin) = pin
             && self.was_verified(pin).await
-            && let Some(bytes) = self.find(pin).await
+            && let Some(pulled) = self.kept(pin).await
         {
-            return Ok(Pulled { bytes, pin });
+            return Ok(pulled);
         }
         let asked = match pin {
             Some(pin) => reference.at(pin.manifest),
@@ -128,11 +128,10 @@ impl Registries {
             return Err(OciError::new(Kind::Damaged, message).hint("run `wasm-host update`"));
         }
         self.verify(reference, &found).await?;
-        let bytes = match self.find(found).await {
-            Some(bytes) => bytes,
-            None => self.download(&asked, &layer).await?,
-        };
-        Ok(Pulled { bytes, pin: found })
+        if let Some(pulled) = self.kept(found).await {
+            return Ok(pulled);
+        }
+        Ok(Pulled { bytes: self.download(&asked, &layer).await?, pin: found })
     }
 
     async fn download(
@@ -154,10 +153,12 @@ impl Registries {
         kept.map_err(|error| not_kept(reference, &error))
     }
 
-    /// What is kept. Its digest is looked at, which takes a while for a large one.
-    async fn find(&self, pin: Pin) -> Option<Vec<u8>> {
+    /// What is kept of a component, whether it is trusted or not: see [`Registries::was_verified`]. Asks no registry.
+    // Its digest is looked at, which takes a while for a large one.
+    pub async fn kept(&self, pin: Pin) -> Option<Pulled> {
         let cache = self.cache.clone()?;
-        spawn_blocking(move || cache.find(pin.component, pin.size)).await.ok().flatten()
+        let found = spawn_blocking(move || cache.find(pin.component, pin.size));
+        Some(Pulled { bytes: found.await.ok().flatten()?, pin })
     }
 
     /// What a reference stands for at the moment, without its component. With trust in keys, it is verified.
@@ -270,8 +271,9 @@ impl Registries {
         Ok(())
     }
 
-    /// Whether a trusted key has signed a manifest with this component, by what was kept, if there are such keys.
-    async fn was_verified(&self, pin: Pin) -> bool {
+    /// Whether a trusted key has signed a manifest with this component, by what was kept, if there are such keys. Asks no
+    /// registry.
+    pub async fn was_verified(&self, pin: Pin) -> bool {
         let (keys, cache) = (self.config.keys.clone(), self.cache.clone());
         let verified = move || was_verified(cache.as_ref(), &keys, &pin);
         self.config.keys.is_empty() || spawn_blocking(verified).await.unwrap_or(false)

@@ -1,4 +1,5 @@
-//! The bytes of versions on their way between replicas: by a registry, if they came from one, or else by the database.
+//! The bytes of versions on their way between replicas: by the database, wherever they came from. A registry is asked for
+//! what is not there, and for signatures.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use wasm_host_limits::COMPONENT_FILE_BYTES;
 use wasm_host_limits::replicas::COMPONENT_BYTES;
 use wasm_host_oci::digest::ContentDigest;
 use wasm_host_oci::reference::SCHEME;
-use wasm_host_oci::{Pin, Reference, Registries};
+use wasm_host_oci::{Pin, Pulled, Reference, Registries};
 use wasm_host_replicas::postgres::Uploads;
 use wasm_host_replicas::protocol::Version;
 use wasm_host_service::swap::Swaps;
@@ -42,7 +43,7 @@ impl Files {
             return Ok(file);
         }
         let file = match source.starts_with(SCHEME) {
-            true => self.pulled(version).await?,
+            true => self.of_registry(version).await?,
             false => self.uploaded(version).await?,
         };
         match file.digest.full() == &**digest {
@@ -51,16 +52,31 @@ impl Files {
         }
     }
 
-    /// What is known of it is as good as a pin: what this host has of it already needs no registry.
-    async fn pulled(&self, version: &Version) -> Result<ComponentFile, String> {
+    /// What a registry has is the same bytes wherever it is, and what is known of it is as good as a pin. So the registry is
+    /// asked last: a replica may not reach it, or come when it has the version no more. Only for a signature that is not
+    /// known here it has to be asked.
+    async fn of_registry(&self, version: &Version) -> Result<ComponentFile, String> {
         let reference = Reference::parse(&version.source).map_err(|problem| problem.to_string())?;
         let digest = format!("sha256:{}", version.digest).parse::<ContentDigest>().ok();
         // The size is a bound for what is kept here.
         let pin = |(manifest, component)| Pin { manifest, component, size: COMPONENT_FILE_BYTES };
         let pin = reference.digest.zip(digest).map(pin);
-        let pulled = self.registries.pull(&reference, pin).await;
-        let file = component(&reference, pulled.map_err(|error| error.to_string())?).await;
-        file.map_err(|error| format!("{error:#}"))
+        let mut elsewhere = String::new();
+        if let Some(pin) = pin
+            && self.registries.was_verified(pin).await
+        {
+            if let Some(kept) = self.registries.kept(pin).await {
+                return read(&reference, kept).await;
+            }
+            match self.uploaded(version).await {
+                Ok(file) => return Ok(file),
+                Err(why) => elsewhere = format!("; {why}"),
+            }
+        }
+        match self.registries.pull(&reference, pin).await {
+            Ok(pulled) => read(&reference, pulled).await,
+            Err(error) => Err(format!("{error}{elsewhere}")),
+        }
     }
 
     async fn uploaded(&self, version: &Version) -> Result<ComponentFile, String> {
@@ -75,15 +91,18 @@ impl Files {
         file.unwrap_or_else(|error| Err(error.into())).map_err(|error| format!("{error:#}"))
     }
 
-    /// Let the other replicas have a component. What a registry has, they have from there.
+    /// Let the other replicas have a component, those that come later included.
     pub(super) async fn hand_out(&self, file: &ComponentFile) -> Result<(), NotHandedOut> {
-        if file.path.to_str().is_some_and(|origin| origin.starts_with(SCHEME)) {
+        let is_too_large = file.bytes.len() as u64 > COMPONENT_BYTES;
+        let of_registry = file.path.to_str().is_some_and(|origin| origin.starts_with(SCHEME));
+        if is_too_large && of_registry {
             return Ok(());
         }
         let put = self.uploads.put(file.digest.full(), &file.bytes).await;
-        put.map_err(|away| NotHandedOut {
-            why: away.to_string(),
-            is_for_good: file.bytes.len() as u64 > COMPONENT_BYTES,
-        })
+        put.map_err(|away| NotHandedOut { why: away.to_string(), is_for_good: is_too_large })
     }
+}
+
+async fn read(reference: &Reference, pulled: Pulled) -> Result<ComponentFile, String> {
+    component(reference, pulled).await.map_err(|error| format!("{error:#}"))
 }

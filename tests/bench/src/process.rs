@@ -20,6 +20,9 @@ const END: Duration = Duration::from_secs(40);
 /// Descriptors: two sockets for each of 10,000 streams, and some.
 const FILES: u64 = 65_536;
 
+/// What the kernel shows times in, whatever it counts in itself.
+const TICKS_PER_SECOND: u64 = 100;
+
 /// A running program that serves HTTP.
 pub(crate) struct Server {
     child: Child,
@@ -89,6 +92,57 @@ impl Server {
     }
 }
 
+/// Processor time that a process has taken so far, and, where they are asked for, its children.
+pub(crate) struct Times(Duration);
+
+impl Times {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let stat = Stat::of(pid).with_context(|| format!("the process {pid} has ended"))?;
+        Ok(Self(ticks(stat.own)))
+    }
+
+    /// With all that it waited for, and all that it has now: a server that has a process for each connection.
+    pub(crate) fn with_children(pid: u32) -> Result<Self> {
+        let stat = Stat::of(pid).with_context(|| format!("the process {pid} has ended"))?;
+        let all = std::fs::read_dir("/proc")?.filter_map(|entry| {
+            let other: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            Stat::of(other).filter(|stat| stat.parent == pid)
+        });
+        let children: u64 = all.map(|stat| stat.own).sum();
+        Ok(Self(ticks(stat.own + stat.ended + children)))
+    }
+
+    pub(crate) fn since(&self, before: &Self) -> Duration {
+        self.0.saturating_sub(before.0)
+    }
+}
+
+/// What `/proc/PID/stat` says: times in ticks.
+struct Stat {
+    parent: u32,
+    own: u64,
+    ended: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        Self::read(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        // The name may have anything in it.
+        let (_, rest) = text.rsplit_once(") ")?;
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        let parent = fields.get(1)?.parse().ok()?;
+        Some(Self { parent, own: ticks(11)? + ticks(12)?, ended: ticks(13)? + ticks(14)? })
+    }
+}
+
+fn ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
 fn pass_on(
     output: Option<impl AsyncRead + Unpin + Send + 'static>,
     sender: mpsc::UnboundedSender<String>,
@@ -131,4 +185,17 @@ pub(crate) fn program(path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env_remove("OLLAMA_HOST").env_remove("WASM_HOST_LOG");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_whatever_a_process_is_called() {
+        let text = "7 (a ) b) S 3 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 5 6 7";
+        let stat = Stat::read(text).unwrap();
+        assert_eq!((stat.parent, stat.own, stat.ended), (3, 30, 70));
+        assert!(Stat::read("7 (a) S 3").is_none());
+    }
 }

@@ -1,10 +1,12 @@
 //! What is measured. Each scenario starts its own programs and ends them.
 
+mod carries;
 mod files;
 mod forecast;
 mod hello;
 mod ingest;
 mod neighbours;
+mod replicas;
 mod request;
 mod start;
 mod swap;
@@ -20,8 +22,19 @@ use crate::{Effort, Setting, wrk};
 pub(crate) const REQUEST: &str = "request";
 
 /// In the order in which they run.
-pub(crate) const NAMES: [&str; 9] =
-    ["hello", "forecast", "tokens", "files", "swap", "neighbours", "ingest", "start", REQUEST];
+pub(crate) const NAMES: [&str; 11] = [
+    "hello",
+    "forecast",
+    "tokens",
+    "files",
+    "swap",
+    "neighbours",
+    "ingest",
+    "start",
+    "carries",
+    "replicas",
+    REQUEST,
+];
 
 pub(crate) async fn run(name: &str, setting: &Setting) -> Result<Vec<Row>> {
     match name {
@@ -33,6 +46,8 @@ pub(crate) async fn run(name: &str, setting: &Setting) -> Result<Vec<Row>> {
         "neighbours" => neighbours::run(setting).await,
         "ingest" => ingest::run(setting).await,
         "start" => start::run(setting).await,
+        "carries" => carries::run(setting).await,
+        "replicas" => replicas::run(setting).await,
         _ => request::run(setting).await,
     }
 }

@@ -1,4 +1,5 @@
-//! Versions of a registry: each replica has them from there, and holds them against its own keys.
+//! Versions of a registry: the one that is asked has them from there, the others where it put them, and each holds them
+//! against its own keys.
 
 use wasm_host_tests::registry::Registry;
 
@@ -27,7 +28,7 @@ async fn swap(host: &Host, reference: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn each_replica_has_a_version_from_its_registry() {
+async fn a_version_of_a_registry_reaches_all_under_its_digest() {
     let (server, registry) = (Postgres::start(), Registry::start().await);
     let apps = [(); 2].map(|()| app_of(&registry.address, &server.url(), ""));
     let (first, second) = (apps[0].serve().await, apps[1].serve().await);
@@ -42,9 +43,52 @@ async fn each_replica_has_a_version_from_its_registry() {
     // Called after what it is, whatever its tag comes to stand for.
     let path = second.history("app").await.last().unwrap()["path"].as_str().unwrap().to_owned();
     assert!(path.starts_with(&format!("oci://{reference}@sha256:")), "{path}");
-    // The first one is a file, which goes by the database.
-    let digests = server.sql("select count(*) from wasm_host.components");
-    assert_eq!(digests, "1");
+}
+
+/// As in Kubernetes: what comes later may be let through to no registry, and the tag may be gone there.
+// Fault (Replicas): a replica comes later, and the registry of what the others serve is away | gives it the component by the database | what the others serve | nothing
+#[tokio::test]
+async fn a_replica_that_comes_later_needs_no_registry() {
+    let (server, registry) = (Postgres::start(), Registry::start().await);
+    let apps = [(); 2].map(|()| app_of(&registry.address, &server.url(), ""));
+    let first = apps[0].serve().await;
+    is_ready(&first).await;
+    let reference = format!("{}/{REPOSITORY}:2", registry.address);
+    push(&apps[0], &reference, &[]).await;
+    let reply = swap(&first, &reference).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    drop(registry);
+    let second = apps[1].serve().await;
+    comes_to_answer(&second, "two").await;
+    let path = second.history("app").await.last().unwrap()["path"].as_str().unwrap().to_owned();
+    assert!(path.starts_with(&format!("oci://{reference}@sha256:")), "{path}");
+}
+
+/// The database is believed what the bytes are, and not who has signed them.
+// Fault (Replicas): a replica that trusts keys comes later, and the registry with the signatures is away | keeps it shut until the registry is there, and says so | nothing | 503
+#[tokio::test]
+async fn a_signature_is_known_from_the_registry_alone() {
+    let (server, registry) = (Postgres::start(), Registry::start().await);
+    let plain = app_of(&registry.address, &server.url(), "");
+    let trust = "[trust]\nkeys = [\"release.pub\"]\n";
+    let trusting = app_of(&registry.address, &server.url(), trust);
+    let made = trusting.run(&["key", "generate", "release"]).await;
+    assert!(made.status.success(), "{made:?}");
+    let first = plain.serve().await;
+    is_ready(&first).await;
+    let reference = format!("{}/{REPOSITORY}:2", registry.address);
+    push(&trusting, &reference, &["--sign", "release.key"]).await;
+    let reply = swap(&first, &reference).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    drop(registry);
+    let second = trusting.serve().await;
+    eventually("what is in the way", async || {
+        let ready = second.ask("GET", "/ready", &[], "").await;
+        let says_it = ready.text().contains("it cannot serve what the others serve: the registry");
+        (ready.status == 503 && says_it).then_some(())
+    })
+    .await;
+    assert_eq!(second.get("/").await.status, 503);
 }
 
 // Fault (Replicas): a signature that one replica does not trust | rejects the version everywhere, with the replica and its reason | the version before | nothing

@@ -106,6 +106,34 @@ test('an instrument with too many dimensions says so', async () => {
   host.assertNoProblems();
 });
 
+test('replicas are a table and a column where there are several, and nothing where there is one host', async () => {
+  const { fake, page } = host;
+  const services = page.getByRole('region', { name: 'Services' });
+  await host.go('#/resources');
+  await services.getByRole('row', { name: /apiservice/ }).waitFor();
+  assert.equal(await services.getByText('Replicas').count(), 0);
+  const replica = (name, state, generation, lease_ms) => ({ replica: name, state, generation, lease_ms });
+  fake.resources.services[0].replicas = [
+    replica('shop-1-a', 'serving', 5, 8200),
+    replica('shop-2-b', 'serving', 5, 9100),
+    replica('shop-3-c', 'lost', null, 0),
+  ];
+  const link = services.getByRole('row', { name: /apiservice/ }).getByRole('link', { name: '2 of 3' });
+  await link.waitFor();
+  await link.click();
+  const table = page.getByRole('region', { name: 'What each replica serves' });
+  await table.getByRole('row', { name: /^shop-1-a serving 5 8.2 s$/ }).waitFor();
+  await table.getByRole('row', { name: /^shop-3-c lost – ended$/ }).waitFor();
+  assert.equal(await table.getByRole('row').count(), 4);
+  // A swap is on its way.
+  fake.resources.services[0].replicas[0].generation = 6;
+  await table.getByRole('row', { name: /^shop-1-a serving 6/ }).waitFor();
+  await host.go('#/versions/ollamaservice');
+  await page.getByRole('region', { name: 'Versions in service' }).waitFor();
+  assert.equal(await page.getByText('Replicas').count(), 0);
+  host.assertNoProblems();
+});
+
 test('a service of files says that they have no versions', async () => {
   const { page } = host;
   await host.go('#/versions/react');

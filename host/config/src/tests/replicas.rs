@@ -33,12 +33,6 @@ fn what_is_wrong_with_replicas() {
 wasm-host.toml:3:8: error: 'lost' cannot be 'fenced'; write "serve" (it serves on) or "fence" (it answers 503 until it is back)
 wasm-host.toml:4:1: error: unknown key 'leas'; did you mean 'lease'?"#
     );
-    let text = format!("name = \"shop\"\n[replicas]\nurl = \"${{NONE}}\"\n{SERVICE}");
-    assert_eq!(
-        application().with("NONE", "").rejected(&text),
-        "wasm-host.toml:3:7: error: the address of [replicas] is empty; write the address of a Postgres \
-         database, or remove the table where there is one host"
-    );
     let text = format!(
         "name = \"shop\"\n[replicas]\nurl = \"postgres://app:hunter2@db/x\"\nlease = \"1s\"\n{SERVICE}"
     );
@@ -58,4 +52,23 @@ fn replicas_do_not_swap_parts() {
         "wasm-host.toml:4:1: error: 'a' is put together of parts, which [replicas] cannot swap yet; put its parts \
          together beforehand (`wac plug`) and name the file as 'component', or remove [replicas]"
     );
+}
+
+/// One file is for a laptop and for a cluster.
+#[test]
+fn an_empty_address_means_one_host_whatever_else_is_there() {
+    let text = format!(
+        "name = \"shop\"\n[replicas]\nurl = \"${{REPLICAS_URL}}\"\nlost = \"fence\"\n{SERVICE}middleware = [\"weather\"]\n"
+    );
+    for empty in ["", " "] {
+        let config = application().with("REPLICAS_URL", empty).parse(&text).unwrap();
+        assert!(config.replicas.is_none() && config.is_alone);
+    }
+    // What is forgotten is not meant.
+    let said = application().rejected(&text);
+    assert!(said.contains("REPLICAS_URL"), "{said}");
+    // What else is wrong with the table is told all the same.
+    let wrong = text.replace("fence", "fenced");
+    let said = application().with("REPLICAS_URL", "").rejected(&wrong);
+    assert!(said.contains("'lost' cannot be 'fenced'"), "{said}");
 }

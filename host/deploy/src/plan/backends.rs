@@ -1,6 +1,7 @@
 //! Backends: a server for each table without a url, and a way to all others.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use url::{Host, Url};
@@ -10,6 +11,7 @@ use wasm_host_capabilities::outgoing::settings::Destination;
 use wasm_host_capabilities::postgres::Postgres;
 use wasm_host_config::{Config, ServiceConfig};
 use wasm_host_limits::deploy::{self as limits, DeployLimits};
+use wasm_host_limits::replicas::MEMBERS;
 use wasm_host_settings::secret::BackendUrl;
 
 use super::read::Problems;
@@ -69,8 +71,15 @@ impl Backends {
         }
         if let Some(replicas) = &config.replicas {
             backends.elsewhere(problems, "[replicas]", &replicas.url, 5432);
+            backends.registries(problems, config);
         }
         let DeployLimits { replicas, replicas_max, .. } = config.deploy.limits;
+        if config.replicas.is_some() && replicas.max(replicas_max.unwrap_or_default()) > MEMBERS {
+            problems.error(
+                format!("[deploy] has more hosts than [replicas] takes, which is {MEMBERS}"),
+                format!("let 'replicas' and 'replicas-max' be at most {MEMBERS}"),
+            );
+        }
         if config.replicas.is_none() && (replicas > 1 || replicas_max.is_some()) {
             problems.warning(
                 "several hosts are to run, and there is no [replicas]: a swap reaches the one that is asked, and none \
@@ -126,6 +135,30 @@ impl Backends {
         });
     }
 
+    /// A way to the registries of the file: a swap names components of theirs, and where keys are trusted, each replica
+    /// looks for signatures there. A host alone serves what is in its image.
+    fn registries(&mut self, problems: &mut Problems, config: &Config) {
+        let used = config.references().into_iter().map(|reference| &reference.host);
+        let hosts: BTreeSet<&String> = used.chain(config.registries.registries.keys()).collect();
+        for name in hosts {
+            let scheme = if config.registries.of(name).plain_http { "http" } else { "https" };
+            let Ok(url) = Url::parse(&format!("{scheme}://{name}")) else { continue };
+            let to = match url.host() {
+                Some(Host::Domain(name)) if !is_this_machine(name) => Some(To::Anywhere),
+                Some(Host::Ipv4(address)) => network(address.into()),
+                Some(Host::Ipv6(address)) => network(address.into()),
+                _ => None,
+            };
+            match to.zip(url.port_or_known_default()) {
+                Some((to, port)) => _ = self.egress.insert(Egress { to, port }),
+                None => problems.warning(format!(
+                    "the registry {name} is on this machine, and in a container that is the container itself: \
+                     there no swap to a component of it is possible"
+                )),
+            }
+        }
+    }
+
     /// A way to the server of a url.
     fn elsewhere(&mut self, problems: &mut Problems, owner: &str, url: &BackendUrl, usual: u16) {
         let parsed = Url::parse(url.expose()).ok();
@@ -158,18 +191,18 @@ impl Backends {
         self.egress.insert(Egress { to, port });
     }
 
-    fn address(
-        &mut self,
-        problems: &mut Problems,
-        owner: &str,
-        address: std::net::IpAddr,
-        port: u16,
-    ) {
-        if address.is_loopback() || address.is_unspecified() {
-            return problems.this_machine(owner);
+    fn address(&mut self, problems: &mut Problems, owner: &str, address: IpAddr, port: u16) {
+        match network(address) {
+            Some(to) => _ = self.egress.insert(Egress { to, port }),
+            None => problems.this_machine(owner),
         }
-        self.egress.insert(Egress { to: To::Network(address.into()), port });
     }
+}
+
+/// None: it is this machine.
+fn network(address: IpAddr) -> Option<To> {
+    let is_here = address.is_loopback() || address.is_unspecified();
+    (!is_here).then(|| To::Network(address.into()))
 }
 
 fn is_this_machine(name: &str) -> bool {

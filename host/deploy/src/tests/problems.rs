@@ -169,7 +169,43 @@ fn several_hosts_have_a_database_for_their_swaps_or_are_told_of_one() {
     // The host is let through to it, and is given the secret.
     assert_eq!(plan.egress, [Egress { to: To::Anywhere, port: 6432 }]);
     assert_eq!(plan.secrets.len(), 1);
+    for more in ["replicas = 201", "replicas-max = 201"] {
+        let wrong =
+            application.read(&format!("{service}{replicas}[deploy]\n{more}\n")).unwrap_err();
+        assert!(wrong.contains("more hosts than [replicas] takes, which is 200"), "{wrong}");
+    }
+    // The whole address may be the secret, as the documentation has it, and so may that of a bucket.
+    let secret =
+        "[replicas]\nurl = \"${REPLICAS_URL}\"\n[keyvalue.kept]\nurl = \"${BUCKET_URL}\"\n";
+    let plan = application.plan(&format!("{service}{secret}"));
+    let reached: Vec<_> = plan.egress.iter().map(|egress| egress.port).collect();
+    assert_eq!(reached, [5432, 6379]);
     let here = format!("{service}[replicas]\nurl = \"postgres://app@localhost/decisions\"\n");
     let wrong = application.read(&here).unwrap_err().to_string();
     assert!(wrong.contains("the url of [replicas] is on this machine"), "{wrong}");
+}
+
+#[test]
+fn replicas_reach_the_registries_of_the_file_and_a_host_alone_none() {
+    let text = "name = \"shop\"\n[registry.\"registry.internal:5000\"]\n[registry.\"10.1.2.3\"]\nplain-http = true\n\
+                [registry.\"127.0.0.1:5000\"]\n\
+                [service.a]\ncomponent = \"oci://registry.example/shop/a:1\"\nroute = \"/\"\n";
+    let application = Application::new();
+    let alone = application.plan(text);
+    assert_eq!((alone.egress, alone.warnings), (Vec::new(), Vec::new()));
+    let plan =
+        application.plan(&format!("{text}[replicas]\nurl = \"postgres://app@db.example/d\"\n"));
+    let expected = [
+        Egress { to: To::Anywhere, port: 443 },
+        Egress { to: To::Anywhere, port: 5000 },
+        Egress { to: To::Anywhere, port: 5432 },
+        Egress { to: To::Network("10.1.2.3/32".parse().unwrap()), port: 80 },
+    ];
+    assert_eq!(plan.egress, expected);
+    assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+    assert!(
+        plan.warnings[0].contains("registry 127.0.0.1:5000 is on this machine"),
+        "{:?}",
+        plan.warnings
+    );
 }

@@ -1,5 +1,5 @@
-//! Components on their way from one replica to the others. A registry keeps those that it has; these are files that
-//! were uploaded to one replica.
+//! Components on their way from one replica to the others, those that come later included: files that were uploaded to
+//! one replica, and what one got from a registry.
 
 use std::sync::Arc;
 

@@ -28,6 +28,19 @@ export interface ServiceResource {
   readonly p50: number | null;
   readonly p99: number | null;
   readonly grants: readonly string[];
+  /** What each replica serves; missing without `[replicas]`. */
+  readonly replicas?: readonly ReplicaStatus[];
+}
+
+/** One service on one replica. */
+export interface ReplicaStatus {
+  readonly replica: string;
+  /** Counts up with every version that all replicas put into service; null before it serves any. */
+  readonly generation: number | null;
+  /** `lost`: its lease has ended, a while ago at most. */
+  readonly state: 'serving' | 'joining' | 'lost';
+  /** What is left of its lease, in milliseconds. */
+  readonly lease_ms: number;
 }
 
 export interface BackendResource {

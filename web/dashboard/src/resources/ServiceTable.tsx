@@ -4,6 +4,7 @@ import { ServiceName } from '../shared/Controls';
 import { formatRoute } from '../shared/route';
 import { count, duration, rate } from '../shared/time';
 import { useRoute, useSetParams } from '../shared/useRoute';
+import { agreed, agreedText } from '../versions/replicas';
 import { nextOrder, parseOrder, sorted, type SortValue } from './sort';
 import { State } from './State';
 
@@ -99,6 +100,13 @@ const columns: readonly Column[] = [
     show: (service) => (service.kind === 'static' ? '–' : service.instances),
   },
   {
+    key: 'replicas',
+    label: 'Replicas',
+    number: true,
+    value: (service) => agreed(service.replicas ?? []).serving,
+    show: (service) => <Replicas service={service} />,
+  },
+  {
     key: 'served',
     label: 'Served',
     number: true,
@@ -128,7 +136,9 @@ export function ServiceTable({ resources, search }: { resources: Resources; sear
   const order = parseOrder(query.get('sort'));
   const word = search.trim().toLowerCase();
   const matching = resources.services.filter((service) => service.service.toLowerCase().includes(word));
-  const column = columns.find((one) => one.key === order?.by);
+  const isAlone = resources.services.every((service) => (service.replicas ?? []).length === 0);
+  const shown = columns.filter((one) => one.key !== 'replicas' || !isAlone);
+  const column = shown.find((one) => one.key === order?.by);
   const rows = column ? sorted(matching, column.value, order?.down ?? false) : matching;
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label="Services">
@@ -136,7 +146,7 @@ export function ServiceTable({ resources, search }: { resources: Resources; sear
         <caption>Services</caption>
         <thead>
           <tr>
-            {columns.map(({ key, label, number }) => (
+            {shown.map(({ key, label, number }) => (
               <th
                 key={key}
                 scope="col"
@@ -162,7 +172,7 @@ export function ServiceTable({ resources, search }: { resources: Resources; sear
         <tbody>
           {rows.map((service) => (
             <tr key={service.service}>
-              {columns.map(({ key, label, number, show }) => (
+              {shown.map(({ key, label, number, show }) => (
                 <td key={key} data-label={label} className={number ? 'number' : undefined}>
                   {show(service)}
                 </td>
@@ -185,6 +195,22 @@ function Version({ service }: { service: ServiceResource }) {
   return (
     <a className="mono" href={formatRoute('versions', service.service)}>
       {service.version}
+    </a>
+  );
+}
+
+/** How many of the replicas serve the same, as a link to all of them. */
+function Replicas({ service }: { service: ServiceResource }) {
+  const replicas = service.replicas ?? [];
+  if (replicas.length === 0) return <span className="quiet">–</span>;
+  const found = agreed(replicas);
+  return (
+    <a
+      href={formatRoute('versions', service.service)}
+      className={found.serving < found.all ? 'badge warn' : undefined}
+      title={found.generation === null ? 'none serves' : `they serve generation ${found.generation}`}
+    >
+      {agreedText(found)}
     </a>
   );
 }

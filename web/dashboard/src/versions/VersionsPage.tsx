@@ -10,6 +10,7 @@ import { useEvery, useLoad } from '../shared/useLoad';
 import { useRoute } from '../shared/useRoute';
 import { HistoryTable } from './HistoryTable';
 import { Outcome } from './Outcome';
+import { ReplicasTable } from './ReplicasTable';
 import { SwapForm } from './SwapForm';
 import { VersionsTable } from './VersionsTable';
 
@@ -50,6 +51,7 @@ export function VersionsPage() {
 }
 
 function ServiceVersions({ service }: { service: string }) {
+  const { resources } = useApplication();
   const [outcome, setOutcome] = useState<SwapOutcome>();
   const [asking, setAsking] = useState<'rollback' | 'drain'>();
   const [drained, setDrained] = useState<number>();
@@ -78,6 +80,9 @@ function ServiceVersions({ service }: { service: string }) {
     setDrained(result.instances);
     reload();
   };
+  // The stream is newer than what was read when the page opened.
+  const live = resources?.services.find((one) => one.service === service) ?? data?.service;
+  const replicas = live?.replicas ?? [];
   const canary = data?.versions.some((version) => version.state === 'canary') ?? false;
 
   return (
@@ -117,6 +122,12 @@ function ServiceVersions({ service }: { service: string }) {
             }}
           />
           {outcome && <Outcome outcome={outcome} />}
+          {replicas.length > 0 && (
+            <section className="card wide" aria-label="Replicas">
+              <h2>Replicas</h2>
+              <ReplicasTable replicas={replicas} />
+            </section>
+          )}
           <section className="card wide" aria-label="History">
             <h2>History</h2>
             {data.history.length === 0 ? (
