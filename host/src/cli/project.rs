@@ -53,6 +53,7 @@ pub enum Lang {
     Python,
     Javascript,
     C,
+    Go,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -109,6 +110,7 @@ impl Template {
             Lang::Python => Language::Python,
             Lang::Javascript => Language::JavaScript,
             Lang::C => Language::C,
+            Lang::Go => Language::Go,
         }
     }
 

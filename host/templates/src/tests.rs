@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use wit_parser::Resolve;
 
-use super::wit::{Granted, Style, WORLD, Wasi, text};
+use super::wit::{Granted, Style, WORLD, Wasi};
 use super::*;
 
 const ALL: [With; 4] = [
@@ -16,15 +16,19 @@ fn service(language: Language, with: With) -> Service<'static> {
     Service { application: "market", name: "shop", language, route: "/", with }
 }
 
+fn text(file: &NewFile) -> &str {
+    std::str::from_utf8(&file.bytes).unwrap()
+}
+
 #[test]
 fn no_template_leaves_a_mark_and_every_path_is_its_own() {
     for language in Language::ALL {
         for with in ALL {
             let files = of_service(&service(language, with)).unwrap();
-            for file in files.iter().filter(|file| !file.is_shared) {
+            for file in files.iter().filter(|file| file.library.is_none()) {
                 let path = file.path.display();
                 for mark in ["{{#", "{{/", "{{name}}", "{{model}}", "{{paths}}"] {
-                    assert!(!file.text.contains(mark), "{path}: {mark}");
+                    assert!(!text(file).contains(mark), "{path}: {mark}");
                 }
                 assert!(file.path.starts_with("services/shop"), "{path}");
             }
@@ -47,7 +51,7 @@ fn a_world_has_what_is_granted_and_nothing_else() {
                 let (keyvalue, configuration) = (calls, !calls);
                 let With { postgres, ollama } = with;
                 let granted = Granted { postgres, ollama, keyvalue, configuration, calls };
-                let imports = imports(&text("shop", style, granted));
+                let imports = imports(&wit::text("shop", style, granted));
                 let has = |name: &str| imports.iter().any(|import| import.contains(name));
                 let way = if style.is_blocking { "blocking" } else { "client" };
                 assert_eq!(has(&format!("postgres/{way}")), with.postgres, "{imports:?}");
@@ -57,7 +61,7 @@ fn a_world_has_what_is_granted_and_nothing_else() {
                 assert_eq!(has("wasi:keyvalue/store"), keyvalue, "{imports:?}");
                 assert_eq!(has("wasi:config/store"), configuration, "{imports:?}");
                 assert!(!has("wasi:filesystem") && !has("wasi:sockets"), "{imports:?}");
-                assert_eq!(Style::of(&text("shop", style, granted)), Some(style));
+                assert_eq!(Style::of(&wit::text("shop", style, granted)), Some(style));
             }
         }
     }
@@ -86,7 +90,7 @@ fn the_folder_of_a_world_is_the_same_as_its_text() {
     let world = resolve.select_world(&[package], Some(WORLD)).unwrap();
     let keys = resolve.worlds[world].imports.keys();
     let of_folder: Vec<String> = keys.map(|key| resolve.name_world_key(key)).collect();
-    assert_eq!(of_folder, imports(&text("shop", Style::ASYNC, granted)));
+    assert_eq!(of_folder, imports(&wit::text("shop", Style::ASYNC, granted)));
 }
 
 #[test]
@@ -94,7 +98,7 @@ fn the_library_for_rust_stands_by_itself() {
     let files = of_service(&service(Language::Rust, With::default())).unwrap();
     let find = |path: &str| {
         let file = files.iter().find(|file| file.path.ends_with(path));
-        &file.unwrap_or_else(|| panic!("{path}")).text
+        text(file.unwrap_or_else(|| panic!("{path}")))
     };
     let manifest = find("vendor/wasm-host-guest/Cargo.toml");
     assert!(!manifest.contains("workspace"), "{manifest}");
