@@ -35,11 +35,15 @@ fn generator() -> Result<PathBuf, Box<dyn Error>> {
     if !asked.status.success() {
         return Err(String::from_utf8_lossy(&asked.stderr).into());
     }
-    let metadata: serde_json::Value = serde_json::from_slice(&asked.stdout)?;
-    let packages = metadata["packages"].as_array().into_iter().flatten();
-    let mut manifests = packages.filter(|package| package["name"] == GENERATOR);
-    let manifest = manifests.next().and_then(|package| package["manifest_path"].as_str());
-    let folder = manifest.and_then(|manifest| Path::new(manifest).parent());
+    // One word of it is no reason for a reader of JSON, which all that is built by build scripts would wait for.
+    let metadata = String::from_utf8(asked.stdout)?;
+    let manifests = metadata.split("\"manifest_path\":\"").skip(1);
+    let mut folders = manifests.filter_map(|rest| Path::new(rest.split('"').next()?).parent());
+    let is_generator = |folder: &&Path| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(GENERATOR).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let folder = folders.find(is_generator);
     Ok(folder.ok_or("cargo does not know where the generator of bindings is")?.to_owned())
 }
 

@@ -47,7 +47,8 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    fn text(path: PathBuf, text: String) -> Self {
+    /// A file that belongs to one service, or to the application.
+    pub fn text(path: PathBuf, text: String) -> Self {
         Self { path, bytes: text.into_bytes(), library: None }
     }
 }
@@ -99,7 +100,8 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
     match service.language {
         Language::Rust => files.extend(vendor::rust::files(service.name, &folder)?),
         Language::Go => files.extend(vendor::go::files()),
-        Language::Python | Language::JavaScript | Language::C => {}
+        Language::JavaScript => files.push(vendor::npm::lock(service.name, &folder)),
+        Language::Python | Language::C => {}
     }
     if let Some(style) = service.language.interfaces() {
         let granted = wit::Granted {

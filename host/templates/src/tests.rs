@@ -128,3 +128,28 @@ fn the_application_file_of_each_is_toml_with_its_grants() {
         }
     }
 }
+
+#[test]
+fn what_stands_on_npm_or_on_go_is_what_the_bindings_and_the_tests_stand_on() {
+    let of = |language| of_service(&service(language, With::default())).unwrap();
+    let find = |files: &[NewFile], path: &str| {
+        text(files.iter().find(|file| file.path.ends_with(path)).unwrap()).to_owned()
+    };
+    let files = of(Language::JavaScript);
+    let lock = find(&files, "services/shop/package-lock.json");
+    assert!(lock.contains("\"name\": \"shop\"") && !lock.contains("\"templates\""), "{lock}");
+    let version = find(&files, "package.json");
+    let version = version.lines().find(|line| line.contains("componentize-qjs")).unwrap();
+    assert!(lock.contains(version.trim()), "{version} {lock}");
+    let files = of(Language::Go);
+    let module = find(&files, "services/shop/go.mod");
+    assert!(module.contains(&wit_bindgen_go::remote_pkg_version()), "{module}");
+    for path in ["wit/runtime/runtime.go", "wit/types/option.go", "LICENSE"] {
+        find(&files, &format!("vendor/go.bytecodealliance.org-pkg/{path}"));
+    }
+    let adapter =
+        files.iter().find(|file| file.path.ends_with("wasi_snapshot_preview1.reactor.wasm"));
+    assert!(adapter.unwrap().bytes.starts_with(b"\0asm"));
+    let handler = find(&files, "bindings/export_wasi_http_incoming_handler/handler.go");
+    assert!(handler.contains("import \"service/bindings/wasi_http_types\""), "{handler}");
+}
