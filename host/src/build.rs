@@ -106,7 +106,8 @@ pub(crate) fn command(config: &Config, component: &ComponentConfig) -> Option<Bu
     let words = component.build.clone()?;
     let folder = with_name(component.sources.as_deref()?);
     let programs = programs([&folder, &with_name(&config.folder)]);
-    let files = component.sources().filter_map(|source| match source {
+    let others = component.sources().filter(|source| **source != component.source);
+    let files = [&component.source].into_iter().chain(others).filter_map(|source| match source {
         ComponentSource::File(file) => Some(file.clone()),
         ComponentSource::Crate(_) | ComponentSource::Registry(_) => None,
     });

@@ -30,7 +30,8 @@ pub(crate) struct Build {
     pub(crate) folder: PathBuf,
     /// Folders in which programs are looked for before those of the PATH.
     pub(crate) programs: Vec<PathBuf>,
-    /// The files that it makes, whose folders are made for them. None: it is the builder's business.
+    /// The files that it makes, whose folders are made for them, the service's own component first. None: it is the
+    /// builder's business.
     pub(crate) makes: Vec<PathBuf>,
     pub(crate) timeout: Duration,
 }

@@ -146,9 +146,7 @@ mod tests {
         let text = "name = \"market\"\n[postgres.main]\nurl = \"${NOT_SET_HERE_URL}\"\n\
                     [service.shop]\ncomponent = \"not-built.wasm\"\nroute = \"/\"\npostgres = \"main\"\n";
         let (folder, file) = application(text);
-        if let Err(wrong) = service(&file, folder.path(), &cart("/cart")) {
-            panic!("{wrong:?}");
-        }
+        assert!(service(&file, folder.path(), &cart("/cart")).is_ok());
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains("not-built.wasm") && text.contains("[service.cart]"), "{text}");
         // Which is there by now.

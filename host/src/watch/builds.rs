@@ -61,13 +61,13 @@ impl Builds {
     /// What is not there, or older than its sources.
     pub(super) fn old(&self, files: &Files) -> BTreeSet<String> {
         let is_old = |build: &Build| {
-            let made = build.makes.iter().map(|file| Some(Stamp::of(file)?.modified));
+            let made = |file: &PathBuf| Stamp::of(file).map(|stamp| stamp.modified);
             let roots = files.roots().iter().enumerate();
             let mut roots = roots.filter(|(_, root)| root.folder == build.folder);
             let newest: Option<SystemTime> = roots.find_map(|(root, _)| files.newest(root));
-            // What another component is put together with may be older than these sources: it need not come of them.
-            let newest_made = made.clone().flatten().max();
-            made.clone().any(|made| made.is_none()) || newest > newest_made
+            // What it is put together with need not come of these sources, and may be older.
+            let own = build.makes.first().and_then(made);
+            build.makes.iter().any(|file| made(file).is_none()) || own.is_none() || newest > own
         };
         let old = self.services.iter().filter(|(_, build)| is_old(build));
         old.map(|(name, _)| name.clone()).collect()

@@ -334,7 +334,8 @@ impl Components {
 
     /// A path as the user knows it.
     pub(super) fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()
+        let path = path.strip_prefix(&self.folder).unwrap_or(path);
+        path.strip_prefix(".").unwrap_or(path).display().to_string()
     }
 }
 

@@ -330,6 +330,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path();
         write(&folder, "lib.rs", "", 0);
+        fs::create_dir(place.join("other")).unwrap();
         let root = Root { folder: place.join("./"), crates: vec!["crate".to_string()] };
         let single = vec![place.join("other/../out.wasm"), place.join("wasm-host.toml")];
         let mut files = Files::new(vec![root], single, &[place.join("./recorded")]);
