@@ -79,9 +79,11 @@ async fn one(config: &Config, name: &str, stop: &CancellationToken) -> Result<()
     let began = Instant::now();
     let failed = |reason: String| Exit::Failed(Error::msg(format!("{name}: {reason}")));
     build.run("", Output::Shown, stop).await.map_err(|failure| failed(failure.reason))?;
-    let Some(file) = &build.makes else { return Ok(()) };
-    let bytes = std::fs::metadata(file).map_or(0, |data| data.len());
-    eprintln!("{name}: {}, {} in {}", file.display(), size(bytes), seconds(began.elapsed()));
+    let took = began.elapsed();
+    for file in &build.makes {
+        let bytes = std::fs::metadata(file).map_or(0, |data| data.len());
+        eprintln!("{name}: {}, {} in {}", file.display(), size(bytes), seconds(took));
+    }
     Ok(())
 }
 
@@ -91,26 +93,25 @@ async fn one(config: &Config, name: &str, stop: &CancellationToken) -> Result<()
 /// What the first one that fails was missing.
 pub(crate) async fn missing(config: &Config) -> Result<(), Exit> {
     for service in config.services.values() {
-        let is_missing = service.component().is_some_and(|component| {
-            let file = matches!(&component.source, ComponentSource::File(file) if !file.is_file());
-            file && component.build.is_some()
-        });
-        if is_missing {
+        let build = service.component().and_then(|component| command(config, component));
+        if build.is_some_and(|build| build.makes.iter().any(|file| !file.is_file())) {
             one(config, &service.name, &CancellationToken::new()).await?;
         }
     }
     Ok(())
 }
 
-/// How a component is built. `None`: nothing does.
+/// How a component is built, with those that it is put together with. `None`: nothing does.
 pub(crate) fn command(config: &Config, component: &ComponentConfig) -> Option<Build> {
     let words = component.build.clone()?;
     let folder = with_name(component.sources.as_deref()?);
     let programs = programs([&folder, &with_name(&config.folder)]);
-    let makes = match &component.source {
+    let others = component.sources().filter(|source| **source != component.source);
+    let files = [&component.source].into_iter().chain(others).filter_map(|source| match source {
         ComponentSource::File(file) => Some(file.clone()),
         ComponentSource::Crate(_) | ComponentSource::Registry(_) => None,
-    };
+    });
+    let makes = files.collect();
     Some(Build { words, folder, programs, makes, timeout: config.watch.build_timeout })
 }
 

@@ -20,7 +20,7 @@ pub use self::composed::Composed;
 use self::deploy::pause;
 pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
-pub use self::project::{Add, Build, New, Template, Wit};
+pub use self::project::{Add, BindingsLang, Build, New, Template, Wit};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
 pub use self::swap::{History, Rollback, Swap};
 use self::values::{folder, moment, name, slower, span_id, trace_id};

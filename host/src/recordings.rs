@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::cli;
 use crate::serve::Host;
-use wasm_host_config::{ComponentSource, Config, ServiceKind};
+use wasm_host_config::{CASES, ComponentSource, Config, ServiceKind};
 use wasm_host_http::admin::no_service;
 use wasm_host_http::admin::recordings::{
     Answer, Link, List, Only, Order, Ordered, Recording, Recordings as Asked,
@@ -18,9 +18,6 @@ use wasm_host_http::admin::recordings::{
 use wasm_host_limits as limits;
 use wasm_host_record::{self as record, Everything, Kept, Recorder, Redactor};
 use wasm_host_service::failure::{Failure, Kind};
-
-/// Folder of case files, in a component's folder.
-const CASES: &str = "cases";
 
 /// What records requests: all, with `--record`, and in any case those that are asked for while it runs.
 pub(crate) fn recorder(args: &cli::Serve, config: &Config) -> Result<Arc<Recorder>> {
@@ -73,8 +70,8 @@ impl Recordings {
         let component = self.config.services.get(service).and_then(|it| it.component());
         match component.map(|component| &component.source) {
             Some(ComponentSource::Crate(name)) => Path::new("components").join(name).join(CASES),
-            _ if let Some(folder) = component.and_then(|component| component.sources.as_ref()) => {
-                folder.strip_prefix(&self.config.folder).unwrap_or(folder).join(CASES)
+            _ if let Some(folder) = self.config.cases_of(service) => {
+                folder.strip_prefix(&self.config.folder).unwrap_or(&folder).to_owned()
             }
             // A component that is served by itself has no other beside it.
             _ if self.config.file.is_none() => PathBuf::from(CASES),

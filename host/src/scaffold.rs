@@ -4,20 +4,19 @@
 //! to.
 
 mod ask;
+mod enter;
 mod place;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Error};
-use toml::Table;
 
 use self::ask::Asker;
 use crate::build::{programs, toolchain};
 use crate::cli::{self, APPLICATION_FILE};
 use crate::colour::told;
 use crate::exit::Exit;
-use wasm_host_config::{Config, normalised_route};
-use wasm_host_settings::Source;
+use wasm_host_config::normalised_route;
 use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::value;
 use wasm_host_system::{output, whole};
@@ -72,7 +71,7 @@ fn make(args: &cli::New) -> Result<(), Exit> {
     let text = application::new(&name, port) + &application::added(&service, None);
     let mut files = of_application(&name, port);
     files.extend(of_service(&service).map_err(Error::new)?);
-    files.push(NewFile { path: PathBuf::from(APPLICATION_FILE), text, is_shared: false });
+    files.push(NewFile::text(PathBuf::from(APPLICATION_FILE), text));
     place::put(&folder, &files)?;
     output::show(&format!(
         "{name}: an application with one service, {SERVICES}/{name}\n\n  cd {name} && wasm-host build && wasm-host test \
@@ -84,62 +83,33 @@ fn make(args: &cli::New) -> Result<(), Exit> {
 
 fn extend(args: &cli::Add) -> Result<(), Exit> {
     let file = &args.application;
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        usage(&format!(
-            "there is no application here: {}: {error}; make one with `wasm-host new NAME --lang {}`",
-            file.display(),
-            args.template.language().name()
-        ))
-    })?;
-    let table: Table = text
-        .parse()
-        .map_err(|_| usage(&format!("{} is wrong; `wasm-host check` says how", file.display())))?;
+    let language = args.template.language();
+    let table = enter::read(file, language)?.table;
     let application = table.get("name").and_then(toml::Value::as_str).unwrap_or_default();
     let asker = Asker::of_terminal();
-    let language = args.template.language();
     let new_name = |text: &str| {
         let name = service_name(text, language)?;
-        for kind in ["service", "postgres"] {
-            if table.get(kind).and_then(|tables| tables.get(&name)).is_some() {
-                return Err(format!("the application has a [{kind}.{name}]; choose another name"));
-            }
-        }
-        Ok(name)
+        enter::is_free(&table, &name).map(|()| name)
     };
     let name = asker.required("Name", args.name.as_deref(), new_name)?;
     let default = format!("/{name}");
     let route = asker.value("Route", args.template.route.as_deref(), &default, route)?;
     let with = args.template.grants();
     let service = Service { application, name: &name, language, route: &route, with };
-    let model_server = table.get("ollama").and_then(toml::Value::as_table);
-    let model_server = model_server.and_then(|tables| tables.keys().next().map(String::as_str));
-    let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
-    let whole_text = text.clone() + end + &application::added(&service, model_server);
     let folder = whole::folder_of(file).to_owned();
     let placed = place::put(&folder, &of_service(&service).map_err(Error::new)?)?;
-    if let Err(wrong) = check(file, &folder, &whole_text) {
+    if let Err(wrong) = enter::service(file, &folder, &service) {
         placed.take_back();
         return Err(wrong);
     }
-    whole::write(file, whole_text.as_bytes())
-        .with_context(|| format!("cannot write {}", file.display()))?;
     output::show(&format!(
         "{name}: {SERVICES}/{name}, at {route}; `wasm-host build {name}` builds it\n"
     ));
+    for other in &placed.others {
+        eprintln!("{}", told(&other.to_string()));
+    }
     warn(&folder, &service, None);
     Ok(())
-}
-
-/// Whether the application file is right with the new service. It may be wrong elsewhere, or the route be taken.
-fn check(file: &Path, folder: &Path, text: &str) -> Result<(), Exit> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let file = file.display().to_string();
-    let folder = if folder == Path::new(".") { Path::new("") } else { folder };
-    let source = Source { text, file: &file, folder, environment: &environment };
-    match Config::parse(&source) {
-        Ok(_) => Ok(()),
-        Err(wrong) => Err(wrong.into()),
-    }
 }
 
 fn service_name(text: &str, language: Language) -> Result<String, String> {

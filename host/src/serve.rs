@@ -259,7 +259,8 @@ async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result
         .with_context(|| format!("cannot use the state folder {}", config.state_dir.display()))?;
     let store = Arc::new(store);
     // The first look comes before components are read, so that no change falls in between.
-    let watch = if args.watch { Some(Watch::new(&config).await) } else { None };
+    let recorded = args.record.as_deref();
+    let watch = if args.watch { Some(Watch::new(&config, recorded).await) } else { None };
     let components = Components::new(&config, args.locked);
     let (kept, observer) = (Some(&store), Some(&recorder));
     let load = application::load(&config, &backends, &handle, &loader, &components, kept, observer);

@@ -113,15 +113,14 @@ fn places(args: &Test) -> Result<Vec<(Place, Composed)>, Exit> {
     for service in config.services.values() {
         let Some(component) = service.component() else { continue };
         let file = component_path(&config, &component.source);
-        let (Some(folder), Some(file)) = (&component.sources, file) else { continue };
+        let (Some(cases), Some(file)) = (config.cases_of(&service.name), file) else { continue };
         if !file.is_file() {
             let (name, file) = (&service.name, file.display());
             return Err(usage(anyhow!(
                 "the component of {name} is not built: there is no {file}; run `wasm-host build {name}`"
             )));
         }
-        let cases = Some(folder.join("cases"));
-        let place = Place { name: service.name.clone(), component: file, cases };
+        let place = Place { name: service.name.clone(), component: file, cases: Some(cases) };
         let composed = match component.is_composed() {
             true => composed(&config, &place.name, component).map_err(usage)?,
             false => args.composed.clone(),

@@ -11,7 +11,7 @@ mod queue;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -68,8 +68,8 @@ struct Watcher {
 // === impl Watch ===
 
 impl Watch {
-    /// Look at everything for the first time.
-    pub async fn new(config: &Arc<Config>) -> Self {
+    /// Look at everything for the first time. `recorded`: where recordings are written.
+    pub async fn new(config: &Arc<Config>, recorded: Option<&Path>) -> Self {
         let looked = Instant::now();
         let crates: BTreeSet<String> = config
             .services
@@ -91,8 +91,10 @@ impl Watch {
         let builds = Builds::of(config, !crates.is_empty());
         let roots = [roots(config, &crates), builds.roots()].concat();
         // If the file system fails so badly that there is no first look, everything is new in the next.
-        let look = move || Files::new(roots, single);
-        let files = spawn_blocking(look).await.unwrap_or_else(|_| Files::new(vec![], vec![]));
+        let written: Vec<PathBuf> =
+            recorded.map(Path::to_owned).into_iter().chain([config.state_dir.clone()]).collect();
+        let look = move || Files::new(roots, single, &written);
+        let files = spawn_blocking(look).await.unwrap_or_else(|_| Files::new(vec![], vec![], &[]));
         let old = match builds.has_crates() {
             true => crates,
             false => BTreeSet::new(),
@@ -247,9 +249,20 @@ impl Watcher {
         self.look().await;
         self.components.disregard_built();
         let failed = ended.failed();
-        let Some(batch) = self.queue.finish(&failed) else { return };
+        let Some(batch) = self.queue.finish(Instant::now(), &failed) else { return };
         if self.stop.is_cancelled() {
             return;
+        }
+        if let Some(held) = self.queue.held() {
+            let services = self.components.services_of(&held.crates);
+            tracing::warn!(
+                "{services}: {} changed while each of the last {} ran, as what a build writes among its own sources \
+                 does; it is built again in {:?}, or when something else is saved; let the build write elsewhere, or \
+                 name a 'source' without it",
+                held.cause(),
+                counted(limits::WATCH_ECHOES as usize, "build"),
+                limits::WATCH_ECHO_PAUSE
+            );
         }
         for (crates, failure) in &ended.failures {
             let services = self.components.services_of(crates);

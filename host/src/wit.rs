@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Error, anyhow};
 
-use crate::cli;
+use crate::cli::{self, BindingsLang};
 use crate::exit::Exit;
 use wasm_host_config::{ComponentConfig, Config};
 use wasm_host_system::{output, whole};
-use wasm_host_templates::bindings::{self, GENERATED};
+use wasm_host_templates::bindings::{self, Bound, GENERATED, Unbound};
 use wasm_host_templates::wit::{self, Granted, Style, WRITTEN};
 
 /// Where a service has its interfaces, below the folder of its sources.
 const FOLDER: &str = "wit";
+
+/// What says that a folder is a module of Go.
+const GO_MODULE: &str = "go.mod";
 
 /// Print them, or write them to a folder.
 ///
@@ -43,9 +46,20 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
     };
     let bindings = match &args.bindings {
         Some(folder) => {
-            let files = bindings::c(name, style, granted).map_err(Error::new)?;
+            let package = go_package(folder);
+            let language = match args.lang.unwrap_or_else(|| language(folder)) {
+                BindingsLang::C => Bound::C,
+                BindingsLang::Go => Bound::Go(package.as_deref().ok_or_else(|| {
+                    usage(format!(
+                        "there is no go.mod in {} or above, which says what the packages of the bindings are called; \
+                         `go mod init NAME` makes one",
+                        folder.display()
+                    ))
+                })?),
+            };
+            let files = bindings::of(language, name, style, granted).map_err(unbound)?;
             for (path, _) in &files {
-                is_written_here(&folder.join(path), GENERATED)?;
+                is_written_here(&folder.join(path), &GENERATED)?;
             }
             Some((folder, files))
         }
@@ -70,6 +84,33 @@ fn granted(component: &ComponentConfig) -> Granted {
     }
 }
 
+fn unbound(error: Unbound) -> Exit {
+    match error {
+        Unbound::GoWaits => Exit::Usage(format!("wasm-host: error: {error}")),
+        Unbound::Damaged(_) => Error::new(error).into(),
+    }
+}
+
+/// The language of a service with its bindings in a folder.
+fn language(folder: &Path) -> BindingsLang {
+    let has = |folder: &Path| folder.join(GO_MODULE).is_file();
+    match has(folder) || has(whole::folder_of(folder)) {
+        true => BindingsLang::Go,
+        false => BindingsLang::C,
+    }
+}
+
+/// The package of Go that a folder is: the module that it belongs to, with its place in it.
+fn go_package(folder: &Path) -> Option<String> {
+    let folder = std::path::absolute(folder).ok()?;
+    let (above, text) = folder
+        .ancestors()
+        .find_map(|above| Some((above, fs::read_to_string(above.join(GO_MODULE)).ok()?)))?;
+    let module = text.lines().find_map(|line| line.trim().strip_prefix("module "))?;
+    let below = folder.strip_prefix(above).ok()?;
+    Some(Path::new(module.trim().trim_matches('"')).join(below).display().to_string())
+}
+
 /// The style of interfaces that are there.
 fn style(folder: &Path) -> Option<Style> {
     Style::of(&fs::read_to_string(folder.join("world.wit")).ok()?)
@@ -79,7 +120,7 @@ fn style(folder: &Path) -> Option<Style> {
 fn write(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Exit> {
     let world = folder.join("world.wit");
     let deps = folder.join("deps");
-    if !is_written_here(&world, WRITTEN)? && deps.exists() {
+    if !is_written_here(&world, &[WRITTEN])? && deps.exists() {
         let deps = deps.display();
         return Err(Exit::Usage(format!(
             "wasm-host: error: {deps} is there without a world of `wasm-host wit` beside it; give another folder, or \
@@ -98,13 +139,13 @@ fn write(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Whether a file is there that begins as those that this command writes.
+/// Whether a file is there that begins as one of those that this command writes.
 ///
 /// # Errors
 /// It is there and begins otherwise, or cannot be read.
-fn is_written_here(path: &Path, begins: &str) -> Result<bool, Exit> {
+fn is_written_here(path: &Path, begins: &[&str]) -> Result<bool, Exit> {
     match fs::read(path) {
-        Ok(text) if text.starts_with(begins.as_bytes()) => Ok(true),
+        Ok(text) if begins.iter().any(|begin| text.starts_with(begin.as_bytes())) => Ok(true),
         Ok(_) => Err(Exit::Usage(format!(
             "wasm-host: error: {} was written by somebody else and is left alone; give another folder, or remove it",
             path.display()
@@ -128,6 +169,7 @@ fn put(folder: &Path, files: &[(PathBuf, String)]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasm_host_templates::wit::Wasi;
 
     fn granted(postgres: bool) -> Vec<(PathBuf, String)> {
         wit::files("a", Style::ASYNC, Granted { postgres, ..Granted::default() })
@@ -156,13 +198,33 @@ mod tests {
     fn a_source_of_the_service_is_no_older_form_of_its_bindings() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("service.c");
-        assert!(matches!(is_written_here(&path, GENERATED), Ok(false)));
-        for (name, text) in bindings::c("a", Style::BLOCKING, Granted::default()).unwrap() {
-            fs::write(folder.path().join(&name), text).unwrap();
-            let path = folder.path().join(name);
-            assert!(matches!(is_written_here(&path, GENERATED), Ok(true)), "{}", path.display());
+        assert!(matches!(is_written_here(&path, &GENERATED), Ok(false)));
+        let style = Style { wasi: Wasi::P2, is_blocking: true };
+        for language in [Bound::C, Bound::Go("service/bindings")] {
+            for (name, text) in bindings::of(language, "a", style, Granted::default()).unwrap() {
+                let path = folder.path().join(name);
+                fs::create_dir_all(whole::folder_of(&path)).unwrap();
+                fs::write(&path, text).unwrap();
+                let is_ours = is_written_here(&path, &GENERATED);
+                assert!(matches!(is_ours, Ok(true)), "{}", path.display());
+            }
         }
         fs::write(&path, "#include \"service.h\"").unwrap();
-        assert!(matches!(is_written_here(&path, GENERATED), Err(Exit::Usage(_))));
+        assert!(matches!(is_written_here(&path, &GENERATED), Err(Exit::Usage(_))));
+    }
+
+    #[test]
+    fn a_package_of_go_is_called_by_its_module_and_its_place_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let bindings = folder.path().join("shop/gen/bindings");
+        fs::create_dir_all(&bindings).unwrap();
+        assert_eq!(language(&bindings), BindingsLang::C);
+        fs::write(folder.path().join("shop/go.mod"), "module example.com/shop\n\ngo 1.25\n")
+            .unwrap();
+        assert_eq!(go_package(&bindings).as_deref(), Some("example.com/shop/gen/bindings"));
+        assert_eq!(language(&bindings), BindingsLang::C);
+        assert_eq!(language(&folder.path().join("shop/gen")), BindingsLang::Go);
+        let of_0_3 = bindings::of(Bound::Go("x"), "a", Style::BLOCKING, Granted::default());
+        assert!(matches!(of_0_3, Err(Unbound::GoWaits)));
     }
 }

@@ -3,6 +3,8 @@
 //! What a template needs of the network comes by the tool of its language, as it does for people, and is kept in
 //! `target` between runs. Each walk says how long its parts took, for the table in `docs/new.md`.
 
+mod composed;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ fn empty() -> App {
     let path =
         std::env::join_paths([tools.join("bin")].into_iter().chain(std::env::split_paths(&path)));
     App::new("")
+        // What Go compiled of its own library is kept, too.
+        .env("GOCACHE", root().join("target/new/go").to_str().unwrap())
         .env("PATH", path.unwrap().to_str().unwrap())
         .env("PYTHONPATH", tools.to_str().unwrap())
 }
@@ -86,14 +90,7 @@ async fn walk(walk: Walk) {
     assert_eq!(made.contains("not installed"), walk.install.is_some(), "{made}");
     let folder = app.path().join("shop");
     // Of this walk alone, until its end.
-    let _held = walk.target.map(|target| {
-        let kept = root().join("target").join(target);
-        fs::create_dir_all(&kept).unwrap();
-        let lock = fs::File::create(kept.join("walk.lock")).unwrap();
-        lock.lock().unwrap();
-        std::os::unix::fs::symlink(kept, folder.join("target")).unwrap();
-        lock
-    });
+    let _held = walk.target.map(|target| keep(target, &folder));
     if let Some(install) = walk.install {
         install(&folder);
     }
@@ -120,6 +117,16 @@ async fn walk(walk: Walk) {
     );
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// Let an application have a `target` that is kept, while the value lives.
+fn keep(target: &str, folder: &Path) -> fs::File {
+    let kept = root().join("target").join(target);
+    fs::create_dir_all(&kept).unwrap();
+    let lock = fs::File::create(kept.join("walk.lock")).unwrap();
+    lock.lock().unwrap();
+    std::os::unix::fs::symlink(kept, folder.join("target")).unwrap();
+    lock
 }
 
 async fn answers(host: &Host) {
@@ -209,6 +216,13 @@ async fn a_service_in_c_is_made_built_tested_served_and_changed() {
     walk(Walk { language: "c", target: None, edited, component, install: None }).await;
 }
 
+#[tokio::test]
+async fn a_service_in_go_is_made_built_tested_served_and_changed() {
+    let component = "target/components/shop.wasm";
+    let edited = Some("greeting/greeting.go");
+    walk(Walk { language: "go", target: None, edited, component, install: None }).await;
+}
+
 /// All files below a folder with their texts.
 fn all(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut files, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
@@ -285,6 +299,7 @@ async fn a_missing_toolchain_is_one_sentence_with_its_command() {
     for (language, install) in [
         ("rust", "`curl -sSf https://sh.rustup.rs | sh`"),
         ("python", ".venv/bin/pip install -r services/python-shop/requirements.txt`"),
+        ("go", ".venv/bin/pip install -r services/go-shop/requirements.txt`"),
     ] {
         let name = format!("{language}-shop");
         let said = good(&app, &["new", &name, "--lang", language]).await;
@@ -351,5 +366,21 @@ async fn a_service_is_told_the_interfaces_that_it_is_granted() {
     assert!(printed.contains("import wasi:http/outgoing-handler@0.2"), "{printed}");
     fs::write(folder.join("world.wit"), "package my:own;").unwrap();
     let said = bad(&app, 64, &["wit", "shop", "--output", "services/shop/wit"]).await;
+    assert!(said.contains("is left alone"), "{said}");
+    good(&app, &["add", "till", "--lang", "go"]).await;
+    let (wit, bindings) = ("services/till/wit", "services/till/bindings");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("[service.till]\n", "[service.till]\npostgres = \"shop\"\n"))
+        .unwrap();
+    let arguments = ["wit", "till", "--output", wit, "--bindings", bindings];
+    good(&app, &arguments).await;
+    let package = "wasm_host_postgres_blocking/wit_bindings.go";
+    let made = app.path().join("shop").join(bindings).join(package);
+    let text = fs::read_to_string(&made).unwrap();
+    assert!(text.contains("service/bindings/wasm_host_postgres_types"), "{text}");
+    let said = bad(&app, 64, &[&arguments[..], &["--wasi", "0.3"]].concat()).await;
+    assert!(said.contains("Go cannot import an `async func`"), "{said}");
+    fs::write(&made, "package mine").unwrap();
+    let said = bad(&app, 64, &arguments).await;
     assert!(said.contains("is left alone"), "{said}");
 }

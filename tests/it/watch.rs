@@ -296,3 +296,34 @@ async fn each_service_is_built_by_its_own_command_and_fails_alone() {
     let more = built(&app);
     assert_eq!(more[builds..], ["first"], "{}", host.log());
 }
+
+/// Its sources are in the folder of the file, where it writes its component, and a date that differs each time.
+const DATED: &str = r#"
+name = "watch"
+
+[service.dated]
+component = "dated.wasm"
+build = ["sh", "build.sh"]
+route = "/"
+"#;
+
+#[tokio::test]
+async fn a_build_that_writes_among_its_sources_is_not_built_for_ever() {
+    let app = App::new(DATED);
+    let folder = app.path();
+    let script = "echo >> .builds; wc -l < .builds > date.txt; cp $(cat version).wasm dated.wasm\n";
+    fs::write(folder.join("build.sh"), script).unwrap();
+    fs::copy(component("hello-p2"), folder.join("one.wasm")).unwrap();
+    fs::copy(component("hello-p3"), folder.join("two.wasm")).unwrap();
+    fs::write(folder.join("version"), "one").unwrap();
+    let host = app.serve_with(&["wasm-host.toml", "--watch"]).await;
+    logged(&host, "watching").await;
+    fs::write(folder.join("version"), "two").unwrap();
+    let line = logged(&host, "changed while each of the last 3 builds ran").await;
+    assert!(line.contains("dated: date.txt changed"), "{line}");
+    assert!(host.get("/").await.text().contains("0.3"));
+    // Once before the start and once for the save, then those that were their own cause.
+    assert_eq!(lines(&app, ".builds").len(), 1 + 1 + 2, "{}", host.log());
+    fs::write(folder.join("version"), "one").unwrap();
+    serves(&host, "0.2").await;
+}

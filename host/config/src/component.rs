@@ -91,7 +91,7 @@ fn sources(cx: &Context<'_>, table: &Table<'_>) -> Option<PathBuf> {
 /// What stands in front of the component, the outermost first.
 fn middleware(cx: &Context<'_>, table: &Table<'_>) -> Vec<PartConfig> {
     let written = table.texts(cx, "middleware").unwrap_or_default();
-    written.iter().filter_map(|written| part(cx, written)).collect()
+    written.iter().filter_map(|written| part(cx, table, written)).collect()
 }
 
 /// What serves imports, by the interfaces.
@@ -106,16 +106,16 @@ fn with(cx: &Context<'_>, table: &Table<'_>) -> Vec<(String, PartConfig)> {
             cx.error(&at, problem);
             continue;
         }
-        let part = plain_text(cx, interface, value).and_then(|written| part(cx, &written));
+        let part = plain_text(cx, interface, value).and_then(|written| part(cx, table, &written));
         with.extend(part.map(|part| (interface.to_owned(), part)));
     }
     with
 }
 
-fn part(cx: &Context<'_>, written: &Located<String>) -> Option<PartConfig> {
+fn part(cx: &Context<'_>, table: &Table<'_>, written: &Located<String>) -> Option<PartConfig> {
     let (line, column) = cx.place(&written.at);
     Some(PartConfig {
-        source: source(cx, written, false)?,
+        source: source(cx, written, table.has("build"))?,
         written: written.value.clone(),
         line,
         column,

@@ -69,6 +69,9 @@ use wasm_host_settings::tls::Authorities;
 use wasm_host_settings::value::{self, Listen};
 use wasm_host_settings::{Environment, disk};
 
+/// The folder of cases, in that of a component's sources.
+pub const CASES: &str = "cases";
+
 /// A whole application.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -263,6 +266,20 @@ impl Config {
         self.secrets.iter().cloned().chain(passwords).collect()
     }
 
+    /// Where the cases of a service are: in `cases` of the folder of its sources, and there in a folder of its own where
+    /// another component has the same sources. `None`: the file does not say where its sources are.
+    pub fn cases_of(&self, service: &str) -> Option<PathBuf> {
+        let own = self.services.get(service)?.component()?;
+        let folder = own.sources.as_ref()?;
+        let is_shared = self
+            .services
+            .values()
+            .filter_map(ServiceConfig::component)
+            .any(|other| other.sources.as_ref() == Some(folder) && other.source != own.source);
+        let cases = folder.join(CASES);
+        Some(if is_shared { cases.join(service) } else { cases })
+    }
+
     /// Reads and checks the application file at `path`.
     pub fn read(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
         let file = path.display().to_string();
@@ -280,6 +297,11 @@ impl Config {
         resolve::config(source.text, Context::new(source))
     }
 
+    /// The same of an application that runs elsewhere: secrets need not be here, nor certificate and key of the public port.
+    pub fn parse_elsewhere(source: &Source<'_>) -> Result<Config, Diagnostics> {
+        resolve::config(source.text, Context::elsewhere(source))
+    }
+
     /// The application file at `path`, for an application that runs elsewhere, with the text of the file: secrets need not
     /// be here, nor certificate and key of the public port.
     pub fn read_elsewhere(
@@ -293,7 +315,7 @@ impl Config {
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         let source = Source { text: &text, file: &file, folder, environment };
-        let config = resolve::config(&text, Context::elsewhere(&source))?;
+        let config = Config::parse_elsewhere(&source)?;
         Ok((config, text))
     }
 

@@ -381,8 +381,16 @@ pub const WATCH_PAUSE: u32 = 20;
 /// Files that are watched. More than that is a cache, not sources.
 pub const WATCH_FILES: usize = 20_000;
 
-/// Bytes of a source file up to which a save that changes nothing is told from one that does.
-pub const WATCH_CONTENT_BYTES: u64 = MIB;
+/// Bytes of a source file up to which a save that changes nothing is told from one that does. It is read piece by piece,
+/// and only when it was written.
+pub const WATCH_CONTENT_BYTES: u64 = 256 * MIB;
+
+/// Builds in a row for files that change while a build runs, until those are taken for what the build writes itself. Whoever
+/// saves a file while it is built does that less often.
+pub const WATCH_ECHOES: u32 = 3;
+
+/// Time until the next build for what builds seem to write themselves, unless something else is saved before.
+pub const WATCH_ECHO_PAUSE: Duration = Duration::from_secs(300);
 
 /// Time without a change after which files are taken to be whole. Editors and copies write in
 /// bursts with gaps of a few milliseconds.

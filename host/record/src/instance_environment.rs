@@ -11,7 +11,7 @@ use super::session::Session;
 use super::time::Time;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_engine::state::InstanceEnvironment;
-use wasm_host_testkit::chance;
+use wasm_host_testkit::{chance, monotonic};
 
 /// For all instances of a service.
 pub(super) struct Recorded;
@@ -86,6 +86,6 @@ impl HostMonotonicClock for Clock {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.0.read().as_nanos()).unwrap_or(u64::MAX)
+        monotonic(self.0.read())
     }
 }

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -30,8 +30,9 @@ pub(crate) struct Build {
     pub(crate) folder: PathBuf,
     /// Folders in which programs are looked for before those of the PATH.
     pub(crate) programs: Vec<PathBuf>,
-    /// The file that it makes, whose folder is made for it. `None`: it is the builder's business.
-    pub(crate) makes: Option<PathBuf>,
+    /// The files that it makes, whose folders are made for them, the service's own component first. None: it is the
+    /// builder's business.
+    pub(crate) makes: Vec<PathBuf>,
     pub(crate) timeout: Duration,
 }
 
@@ -52,8 +53,12 @@ pub(crate) struct Failure {
     pub(crate) output: Vec<u8>,
 }
 
-/// The process and all that it started, which end with this.
-struct Group(Child);
+/// A process and all that it started, which end with it.
+struct Group {
+    first: Child,
+    /// Of the first process, and so of all. `Child` forgets it when that one has ended, and others may go on.
+    id: Option<Pid>,
+}
 
 /// The end of an output.
 #[derive(Default)]
@@ -75,7 +80,7 @@ impl Build {
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         let mut tail = Tail { is_shown: output == Output::Shown, ..Tail::default() };
-        if let Err(reason) = self.make_folder() {
+        if let Err(reason) = self.make_folders() {
             return Err(Failure { reason, output: Vec::new() });
         }
         let ended = match self.spawn(crates) {
@@ -94,23 +99,24 @@ impl Build {
     }
 
     /// Not every tool makes the folder that its file goes to.
-    fn make_folder(&self) -> Result<(), String> {
-        let Some(folder) = self.makes.as_deref().and_then(Path::parent) else { return Ok(()) };
-        if folder.as_os_str().is_empty() {
-            return Ok(());
+    fn make_folders(&self) -> Result<(), String> {
+        let folders = self.makes.iter().filter_map(|file| file.parent());
+        for folder in folders.filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                format!("the folder {} cannot be made: {error}", folder.display())
+            })?;
         }
-        std::fs::create_dir_all(folder)
-            .map_err(|error| format!("the folder {} cannot be made: {error}", folder.display()))
+        Ok(())
     }
 
     fn made(&self) -> Result<(), String> {
-        match &self.makes {
-            Some(file) if !file.is_file() => Err(format!(
-                "{} has not made {}, which is the 'component'",
+        match self.makes.iter().find(|file| !file.is_file()) {
+            Some(file) => Err(format!(
+                "{} has not made {}, which the application file names",
                 self.name(),
                 file.display()
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -126,14 +132,17 @@ impl Build {
         loop {
             tokio::select! {
                 more = tail.read(output), if open => open = more,
-                status = group.0.wait() => return match status {
-                    Ok(status) if status.success() => Ok(()),
-                    Ok(status) => {
-                        let missing = toolchain::missing(&self.words, &self.folder).await;
-                        Err(missing.unwrap_or_else(|| format!("{} ended with {status}", self.name())))
-                    }
-                    Err(error) => Err(format!("{} cannot be waited for: {error}", self.name())),
-                },
+                status = group.first.wait() => {
+                    group.end_rest();
+                    return match status {
+                        Ok(status) if status.success() => Ok(()),
+                        Ok(status) => Err(match toolchain::missing(&self.words, &self.folder).await {
+                            Some(missing) => missing,
+                            None => format!("{} ended with {status}", self.name()),
+                        }),
+                        Err(error) => Err(format!("{} cannot be waited for: {error}", self.name())),
+                    };
+                }
                 () = &mut deadline => {
                     group.end().await;
                     return Err(format!("{} was ended after {:?}", self.name(), self.timeout));
@@ -168,18 +177,19 @@ impl Build {
             command.env("CARGO_TERM_COLOR", "always");
         }
         let output = Receiver::from_owned_fd(OwnedFd::from(reader))?;
-        Ok((Group(command.spawn()?), output))
+        Ok((Group::of(command.spawn()?), output))
     }
 
-    /// A path is relative to the folder that the program runs in.
+    /// A path is relative to the folder that the program runs in. A name is one of the build's own programs, if there is
+    /// one that is called so.
     fn program(&self) -> PathBuf {
         let program = self.words.first().map(String::as_str).unwrap_or_default();
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         if program.contains('/') {
-            let path = self.folder.join(program);
-            std::path::absolute(&path).unwrap_or(path)
-        } else {
-            PathBuf::from(program)
+            return absolute(self.folder.join(program));
         }
+        let own = self.programs.iter().map(|folder| folder.join(program));
+        own.into_iter().find(|path| path.is_file()).map_or_else(|| PathBuf::from(program), absolute)
     }
 
     /// Where programs are looked for. `None`: where the host's own are.
@@ -187,9 +197,10 @@ impl Build {
         if self.programs.is_empty() {
             return None;
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
         let own = self.programs.iter().filter_map(|folder| std::path::absolute(folder).ok());
-        std::env::join_paths(own.chain(std::env::split_paths(&path))).ok()
+        // A PATH has no way to write the name of such a folder down. What is called first is found without it.
+        let own = own.filter(|folder| !folder.as_os_str().as_encoded_bytes().contains(&b':'));
+        std::env::join_paths(own.chain(toolchain::path())).ok()
     }
 
     fn not_found(&self) -> String {
@@ -214,29 +225,35 @@ impl Build {
 // === impl Group ===
 
 impl Group {
-    /// Ask everything in it to end, then end it.
-    async fn end(&mut self) {
-        let Some(pid) = self.pid() else { return };
-        // What has ended by itself cannot be signalled.
-        let _ = kill_process_group(pid, Signal::TERM);
-        let _ = timeout(limits::WATCH_BUILD_GRACE, self.0.wait()).await;
-        // Also what the first process left behind when it ended.
-        let _ = kill_process_group(pid, Signal::KILL);
-        let _ = self.0.wait().await;
+    fn of(first: Child) -> Self {
+        let id = first.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Self { first, id }
     }
 
-    /// `None` once it has ended.
-    fn pid(&self) -> Option<Pid> {
-        Pid::from_raw(i32::try_from(self.0.id()?).ok()?)
+    /// Ask everything in it to end, then end it.
+    async fn end(&mut self) {
+        self.signal(Signal::TERM);
+        let _ = timeout(limits::WATCH_BUILD_GRACE, self.first.wait()).await;
+        self.end_rest();
+        let _ = self.first.wait().await;
+    }
+
+    /// End what the first process left behind, at once after its own end: as long as one of them is there, nothing else
+    /// gets their number, and if none is, it is too soon for another one.
+    fn end_rest(&mut self) {
+        self.signal(Signal::KILL);
+        self.id = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        // What has ended by itself cannot be signalled.
+        let _ = self.id.map(|id| kill_process_group(id, signal));
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
-            // As above.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
+        self.end_rest();
     }
 }
 
@@ -291,7 +308,7 @@ mod tests {
             words: ["sh", "-c", script].map(str::to_string).to_vec(),
             folder: std::env::temp_dir(),
             programs: Vec::new(),
-            makes: None,
+            makes: Vec::new(),
             timeout: Duration::from_secs(60),
         }
     }
@@ -328,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn the_folder_of_the_file_is_made_and_then_the_file_is_missed() {
         let folder = tempfile::tempdir().unwrap();
-        let makes = Some(folder.path().join("target/components/a.wasm"));
+        let makes = vec![folder.path().join("target/components/a.wasm")];
         let build = Build { folder: folder.path().to_owned(), makes, ..shell("true") };
         let (reason, _) = failure(&build).await;
         assert!(reason.contains("has not made ") && reason.contains("a.wasm"), "{reason}");
@@ -367,6 +384,36 @@ mod tests {
         build.words.push("it".to_string());
         failure(&build).await;
         assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn what_a_build_leaves_running_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "sleep 50 & echo $! > left; exit 0";
+        let build = Build { folder: folder.path().to_owned(), ..shell(script) };
+        build.run("", Output::Kept, &CancellationToken::new()).await.unwrap();
+        let left = std::fs::read_to_string(folder.path().join("left")).unwrap();
+        let is_running = || {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", left.trim()));
+            state.is_ok_and(|state| !state.contains(") Z "))
+        };
+        let ended = async {
+            while is_running() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(20), ended).await.is_ok(), "it still runs");
+    }
+
+    #[tokio::test]
+    async fn programs_in_a_folder_that_no_path_can_name_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = folder.path().join("a:b");
+        std::fs::create_dir(&programs).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", programs.join("own-shell")).unwrap();
+        let words = ["own-shell", "-c", "ls / > /dev/null && exit 7"].map(str::to_owned).to_vec();
+        let (reason, _) = failure(&Build { words, programs: vec![programs], ..shell("") }).await;
+        assert!(reason.ends_with("ended with exit status: 7"), "{reason}");
     }
 
     #[tokio::test]

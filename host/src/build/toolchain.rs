@@ -1,5 +1,6 @@
 //! Programs that builds need and that are not there, with the command that installs each.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -14,11 +15,25 @@ const RUST_TARGET: &str = "wasm32-wasip2";
 /// Where programs of an application or of one service are, below the folder of each.
 pub(crate) const PROGRAMS: [&str; 2] = [".venv/bin", "node_modules/.bin"];
 
+/// Where systems look for programs without a PATH.
+const PATH: &str = "/usr/bin:/bin";
+
 /// Whether a program is in one of these folders or on the PATH.
 pub(crate) fn is_there(program: &str, folders: &[PathBuf]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut all = folders.iter().cloned().chain(std::env::split_paths(&path));
+    let mut all = folders.iter().cloned().chain(path());
     all.any(|folder| folder.join(program).is_file())
+}
+
+/// The folders of the PATH, or of what takes its place where there is none.
+pub(crate) fn path() -> Vec<PathBuf> {
+    folders_of(std::env::var_os("PATH"))
+}
+
+fn folders_of(path: Option<OsString>) -> Vec<PathBuf> {
+    let path = path.unwrap_or_else(|| OsString::from(PATH));
+    // An empty entry means the folder that a program happens to run in, and an empty PATH has one.
+    let all = std::env::split_paths(&path).filter(|folder| !folder.as_os_str().is_empty());
+    all.collect()
 }
 
 /// How a program is installed that a build in this folder needs. `shown`: the folder as the user names it. `None`: that
@@ -56,4 +71,17 @@ pub(super) async fn missing(words: &[String], folder: &Path) -> Option<String> {
     (asked.status.success() && !library.is_dir()).then(|| {
         format!("Rust has no {RUST_TARGET}; install it: `rustup target add {RUST_TARGET}`")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_path_programs_are_not_looked_for_in_the_folder_of_the_moment() {
+        let of = |path: Option<&str>| folders_of(path.map(OsString::from));
+        assert_eq!(of(Some("")), Vec::<PathBuf>::new());
+        assert_eq!(of(Some("/a::/b:")), [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(of(None), [PathBuf::from("/usr/bin"), PathBuf::from("/bin")]);
+    }
 }

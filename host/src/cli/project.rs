@@ -53,6 +53,7 @@ pub enum Lang {
     Python,
     Javascript,
     C,
+    Go,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -76,9 +77,13 @@ pub struct Wit {
     /// has]
     #[arg(long)]
     pub blocking: bool,
-    /// The folder to write the same to as C, too: service.c and service.h, in place of those that are there.
+    /// The folder to write the same to as C or Go, too, in place of what this command wrote there: service.c and service.h,
+    /// or a package for each interface.
     #[arg(long, value_name = "DIR", requires = "output")]
     pub bindings: Option<PathBuf>,
+    /// The language of the bindings. [default: go where there is a go.mod in DIR or beside it, else c]
+    #[arg(long, value_name = "LANGUAGE", value_enum, requires = "bindings")]
+    pub lang: Option<BindingsLang>,
     /// The application file.
     #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
@@ -90,6 +95,12 @@ pub enum WasiVersion {
     P2,
     #[value(name = "0.3")]
     P3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BindingsLang {
+    C,
+    Go,
 }
 
 #[derive(Args, Debug)]
@@ -109,6 +120,7 @@ impl Template {
             Lang::Python => Language::Python,
             Lang::Javascript => Language::JavaScript,
             Lang::C => Language::C,
+            Lang::Go => Language::Go,
         }
     }
 

@@ -36,7 +36,7 @@ impl Builds {
             words,
             folder: with_name(&config.folder),
             programs: Vec::new(),
-            makes: None,
+            makes: Vec::new(),
             timeout: watch.build_timeout,
         });
         let services = config.services.values().filter_map(|service| {
@@ -61,11 +61,13 @@ impl Builds {
     /// What is not there, or older than its sources.
     pub(super) fn old(&self, files: &Files) -> BTreeSet<String> {
         let is_old = |build: &Build| {
-            let made = build.makes.as_deref().and_then(Stamp::of).map(|stamp| stamp.modified);
+            let made = |file: &PathBuf| Stamp::of(file).map(|stamp| stamp.modified);
             let roots = files.roots().iter().enumerate();
             let mut roots = roots.filter(|(_, root)| root.folder == build.folder);
             let newest: Option<SystemTime> = roots.find_map(|(root, _)| files.newest(root));
-            made.is_none() || newest > made
+            // What it is put together with need not come of these sources, and may be older.
+            let own = build.makes.first().and_then(made);
+            build.makes.iter().any(|file| made(file).is_none()) || own.is_none() || newest > own
         };
         let old = self.services.iter().filter(|(_, build)| is_old(build));
         old.map(|(name, _)| name.clone()).collect()
@@ -84,6 +86,9 @@ impl Builds {
         }
         for name in names {
             let Some(build) = self.services.get(name) else { continue };
+            if stop.is_cancelled() {
+                break;
+            }
             if let Err(failure) = build.run("", Output::Kept, stop).await {
                 ended.failures.push((BTreeSet::from([name.clone()]), failure));
             }

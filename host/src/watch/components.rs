@@ -108,11 +108,15 @@ impl Watched {
                 let part = (!is_own).then_some(name);
                 watched.services.push(Target { service: service.name.clone(), part });
             }
-            if component.build.is_some()
-                && let Some(path) = application::component_path(config, &component.source)
-                && let Some(watched) = all.get_mut(&path)
-            {
-                watched.built_from = Some(built_by(&service.name));
+            // What it is put together with may come from the same build, or from elsewhere, which is no different here.
+            for source in component.sources().filter(|_| component.build.is_some()) {
+                let ComponentSource::File(path) = source else { continue };
+                let is_own = *source == component.source;
+                if let Some(watched) = all.get_mut(path)
+                    && (is_own || watched.built_from.is_none())
+                {
+                    watched.built_from = Some(built_by(&service.name));
+                }
             }
         }
         let mut all: Vec<Self> = all.into_values().collect();
@@ -330,7 +334,8 @@ impl Components {
 
     /// A path as the user knows it.
     pub(super) fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()
+        let path = path.strip_prefix(&self.folder).unwrap_or(path);
+        path.strip_prefix(".").unwrap_or(path).display().to_string()
     }
 }
 

@@ -8,11 +8,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, Metadata};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use wasm_host_config::CASES;
 use wasm_host_limits as limits;
+
+/// Bytes of a file that are read at once.
+const PIECE: usize = 64 * 1024;
 
 /// A folder of sources. It need not exist yet.
 #[derive(Clone, Debug)]
@@ -26,8 +31,12 @@ pub(super) struct Root {
 #[derive(Debug)]
 pub(super) struct Files {
     roots: Vec<Root>,
-    /// Single files, which are no sources even if they are in a folder of sources.
+    /// The folders of the roots, each in the one spelling that paths are compared by.
+    folders: Vec<PathBuf>,
     files: Vec<PathBuf>,
+    /// What is no source even if it is in a folder of sources, in that spelling: the single files, and what the host itself
+    /// writes.
+    others: HashSet<PathBuf>,
     stamps: Vec<Option<Stamp>>,
     sources: BTreeMap<PathBuf, Source>,
     /// What is in the sources that changed before.
@@ -60,12 +69,16 @@ pub(super) enum Change {
 // === impl Files ===
 
 impl Files {
-    /// Look for the first time.
-    pub(super) fn new(roots: Vec<Root>, files: Vec<PathBuf>) -> Self {
+    /// Look for the first time. `written`: folders that the host itself writes to.
+    pub(super) fn new(roots: Vec<Root>, files: Vec<PathBuf>, written: &[PathBuf]) -> Self {
         let stamps = files.iter().map(|path| Stamp::of(path)).collect();
+        let folders = roots.iter().map(|root| plain(&root.folder)).collect();
+        let others = files.iter().chain(written).map(|path| plain(path)).collect();
         let mut new = Self {
             roots,
+            folders,
             files,
+            others,
             stamps,
             sources: BTreeMap::new(),
             contents: HashMap::new(),
@@ -129,22 +142,24 @@ impl Files {
     }
 
     fn walk(&mut self) -> BTreeMap<PathBuf, Source> {
-        let single: HashSet<&Path> = self.files.iter().map(PathBuf::as_path).collect();
         let mut found = BTreeMap::new();
-        let roots = self.roots.iter().enumerate();
-        let mut folders: Vec<(usize, PathBuf)> =
-            roots.map(|(root, from)| (root, from.folder.clone())).collect();
-        while let Some((root, folder)) = folders.pop() {
+        let roots = self.roots.iter().zip(&self.folders).enumerate();
+        let mut folders: Vec<(usize, PathBuf, PathBuf)> =
+            roots.map(|(root, (from, plain))| (root, from.folder.clone(), plain.clone())).collect();
+        while let Some((root, folder, plain)) = folders.pop() {
+            let is_root = self.roots.get(root).is_some_and(|root| root.folder == folder);
             // A folder that is not there has nothing in it.
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if is_left_out(&entry.file_name().to_string_lossy())
-                    || single.contains(path.as_path())
+                let (path, name) = (entry.path(), entry.file_name());
+                let plain = plain.join(&name);
+                // Cases are no part of a component, and the dashboard writes recorded ones there.
+                let is_cases = is_root && name == CASES;
+                if is_cases || is_left_out(&name.to_string_lossy()) || self.others.contains(&plain)
                 {
                     continue;
                 }
                 match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => folders.push((root, path)),
+                    Ok(kind) if kind.is_dir() => folders.push((root, path, plain)),
                     // Of a link, what it leads to; a folder behind one may lead back here.
                     Ok(_) => {
                         let Some(stamp) = Stamp::of(&path) else { continue };
@@ -185,8 +200,28 @@ fn content(path: &Path, stamp: &Stamp) -> Option<u64> {
         return None;
     }
     let mut hasher = DefaultHasher::new();
-    fs::read(path).ok()?.hash(&mut hasher);
-    Some(hasher.finish())
+    let mut file = fs::File::open(path).ok()?.take(limits::WATCH_CONTENT_BYTES);
+    let mut piece = vec![0; PIECE];
+    loop {
+        match file.read(&mut piece).ok()? {
+            0 => return Some(hasher.finish()),
+            length => hasher.write(piece.get(..length)?),
+        }
+    }
+}
+
+/// The one spelling of a path: absolute, without `.` and `..`. Links are not followed, as the walk follows none.
+fn plain(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut plain = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::ParentDir => _ = plain.pop(),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn tell_too_many(told: bool, folder: &Path) -> bool {
@@ -207,7 +242,7 @@ mod tests {
 
     fn watched(folder: &TempDir) -> Files {
         let root = Root { folder: folder.path().join("crate"), crates: vec!["crate".to_string()] };
-        Files::new(vec![root], vec![folder.path().join("crate/served.wasm")])
+        Files::new(vec![root], vec![folder.path().join("crate/served.wasm")], &[])
     }
 
     fn write(folder: &TempDir, name: &str, text: &str, second: u64) {
@@ -288,5 +323,33 @@ mod tests {
         assert_eq!(changed(&mut files, &folder), ["0"]);
         fs::remove_file(folder.path().join("crate/served.wasm")).unwrap();
         assert_eq!(changed(&mut files, &folder), ["-0"]);
+    }
+
+    #[test]
+    fn what_is_served_and_what_the_host_writes_is_no_source_however_its_path_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        write(&folder, "lib.rs", "", 0);
+        fs::create_dir(place.join("other")).unwrap();
+        let root = Root { folder: place.join("./"), crates: vec!["crate".to_string()] };
+        let single = vec![place.join("other/../out.wasm"), place.join("wasm-host.toml")];
+        let mut files = Files::new(vec![root], single, &[place.join("./recorded")]);
+        for name in ["out.wasm", "wasm-host.toml", "recorded/one.toml", "cases/a.toml"] {
+            write(&folder, name, "x", 0);
+        }
+        assert_eq!(changed(&mut files, &folder), ["0", "1"]);
+        write(&folder, "src/cases/a.rs", "x", 0);
+        assert_eq!(changed(&mut files, &folder), ["src/cases/a.rs"]);
+    }
+
+    #[test]
+    fn a_large_file_that_is_written_as_it_was_is_no_change_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = watched(&folder);
+        let text = "x".repeat(3 << 20);
+        write(&folder, "crate/data", &text, 0);
+        assert_eq!(changed(&mut files, &folder), ["crate/data"]);
+        write(&folder, "crate/data", &text, 1);
+        assert_eq!(changed(&mut files, &folder), [""; 0]);
     }
 }

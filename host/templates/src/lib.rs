@@ -22,6 +22,9 @@ pub const SERVICES: &str = "services";
 /// The model that services ask: small, and in Ollama's library.
 const MODEL: &str = "tinyllama";
 
+/// The module of a service in Go, and the folder of its bindings.
+const GO_BINDINGS: &str = "service/bindings";
+
 /// What is in the program is not as it was made.
 #[derive(Debug, thiserror::Error)]
 #[error("the templates in this program are damaged: {0}")]
@@ -38,9 +41,16 @@ impl Damaged {
 pub struct NewFile {
     /// Below the application's folder.
     pub path: PathBuf,
-    pub text: String,
-    /// Services share it: one that is there already is left as it is.
-    pub is_shared: bool,
+    pub bytes: Vec<u8>,
+    /// The library that it is a part of, which services share: one that is there already is left as it is, all of it.
+    pub library: Option<&'static str>,
+}
+
+impl NewFile {
+    /// A file that belongs to one service, or to the application.
+    pub fn text(path: PathBuf, text: String) -> Self {
+        Self { path, bytes: text.into_bytes(), library: None }
+    }
 }
 
 /// What a service is granted beside WASI.
@@ -87,8 +97,11 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
     let values = Values::new(values, &on);
     let mut files = render::folder("service", &folder, &values);
     files.extend(render::folder(service.language.name(), &folder, &values));
-    if service.language == Language::Rust {
-        files.extend(vendor::files(service.name, &folder)?);
+    match service.language {
+        Language::Rust => files.extend(vendor::rust::files(service.name, &folder)?),
+        Language::Go => files.extend(vendor::go::files()),
+        Language::JavaScript => files.push(vendor::npm::lock(service.name, &folder)),
+        Language::Python | Language::C => {}
     }
     if let Some(style) = service.language.interfaces() {
         let granted = wit::Granted {
@@ -96,17 +109,17 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
             ollama: service.with.ollama,
             ..wit::Granted::default()
         };
-        let below = |place: &str, (path, text): (PathBuf, String)| NewFile {
-            path: PathBuf::from(&folder).join(place).join(path),
-            text,
-            is_shared: false,
+        let below = |place: &str, (path, text): (PathBuf, String)| {
+            NewFile::text(PathBuf::from(&folder).join(place).join(path), text)
         };
         let interfaces = wit::files(service.name, style, granted);
         files.extend(interfaces.into_iter().map(|file| below("wit", file)));
-        if service.language == Language::C {
-            let bindings = bindings::c(service.name, style, granted)?;
-            files.extend(bindings.into_iter().map(|file| below("bindings", file)));
-        }
+        let bindings = match service.language {
+            Language::C => bindings::c(service.name, style, granted)?,
+            Language::Go => bindings::go(service.name, style, granted, GO_BINDINGS)?,
+            Language::Rust | Language::Python | Language::JavaScript => Vec::new(),
+        };
+        files.extend(bindings.into_iter().map(|file| below("bindings", file)));
     }
     Ok(files)
 }

@@ -43,7 +43,7 @@ pub(crate) fn folder(name: &str, below: &str, values: &Values) -> Vec<NewFile> {
         let path = path.strip_suffix(ENDING).unwrap_or(&path);
         // A dot would hide it from readers here, and from packages.
         let path = if path == "gitignore" { ".gitignore" } else { path };
-        files.push(NewFile { path: PathBuf::from(below).join(path), text, is_shared: false });
+        files.push(NewFile::text(PathBuf::from(below).join(path), text));
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use wit_parser::Resolve;
 
-use super::wit::{Granted, Style, WORLD, Wasi, text};
+use super::wit::{Granted, Style, WORLD, Wasi};
 use super::*;
 
 const ALL: [With; 4] = [
@@ -16,15 +16,19 @@ fn service(language: Language, with: With) -> Service<'static> {
     Service { application: "market", name: "shop", language, route: "/", with }
 }
 
+fn text(file: &NewFile) -> &str {
+    std::str::from_utf8(&file.bytes).unwrap()
+}
+
 #[test]
 fn no_template_leaves_a_mark_and_every_path_is_its_own() {
     for language in Language::ALL {
         for with in ALL {
             let files = of_service(&service(language, with)).unwrap();
-            for file in files.iter().filter(|file| !file.is_shared) {
+            for file in files.iter().filter(|file| file.library.is_none()) {
                 let path = file.path.display();
                 for mark in ["{{#", "{{/", "{{name}}", "{{model}}", "{{paths}}"] {
-                    assert!(!file.text.contains(mark), "{path}: {mark}");
+                    assert!(!text(file).contains(mark), "{path}: {mark}");
                 }
                 assert!(file.path.starts_with("services/shop"), "{path}");
             }
@@ -47,7 +51,7 @@ fn a_world_has_what_is_granted_and_nothing_else() {
                 let (keyvalue, configuration) = (calls, !calls);
                 let With { postgres, ollama } = with;
                 let granted = Granted { postgres, ollama, keyvalue, configuration, calls };
-                let imports = imports(&text("shop", style, granted));
+                let imports = imports(&wit::text("shop", style, granted));
                 let has = |name: &str| imports.iter().any(|import| import.contains(name));
                 let way = if style.is_blocking { "blocking" } else { "client" };
                 assert_eq!(has(&format!("postgres/{way}")), with.postgres, "{imports:?}");
@@ -57,7 +61,7 @@ fn a_world_has_what_is_granted_and_nothing_else() {
                 assert_eq!(has("wasi:keyvalue/store"), keyvalue, "{imports:?}");
                 assert_eq!(has("wasi:config/store"), configuration, "{imports:?}");
                 assert!(!has("wasi:filesystem") && !has("wasi:sockets"), "{imports:?}");
-                assert_eq!(Style::of(&text("shop", style, granted)), Some(style));
+                assert_eq!(Style::of(&wit::text("shop", style, granted)), Some(style));
             }
         }
     }
@@ -86,7 +90,7 @@ fn the_folder_of_a_world_is_the_same_as_its_text() {
     let world = resolve.select_world(&[package], Some(WORLD)).unwrap();
     let keys = resolve.worlds[world].imports.keys();
     let of_folder: Vec<String> = keys.map(|key| resolve.name_world_key(key)).collect();
-    assert_eq!(of_folder, imports(&text("shop", Style::ASYNC, granted)));
+    assert_eq!(of_folder, imports(&wit::text("shop", Style::ASYNC, granted)));
 }
 
 #[test]
@@ -94,7 +98,7 @@ fn the_library_for_rust_stands_by_itself() {
     let files = of_service(&service(Language::Rust, With::default())).unwrap();
     let find = |path: &str| {
         let file = files.iter().find(|file| file.path.ends_with(path));
-        &file.unwrap_or_else(|| panic!("{path}")).text
+        text(file.unwrap_or_else(|| panic!("{path}")))
     };
     let manifest = find("vendor/wasm-host-guest/Cargo.toml");
     assert!(!manifest.contains("workspace"), "{manifest}");
@@ -123,4 +127,29 @@ fn the_application_file_of_each_is_toml_with_its_grants() {
             assert_eq!(table.contains_key("ollama"), with.ollama, "{text}");
         }
     }
+}
+
+#[test]
+fn what_stands_on_npm_or_on_go_is_what_the_bindings_and_the_tests_stand_on() {
+    let of = |language| of_service(&service(language, With::default())).unwrap();
+    let find = |files: &[NewFile], path: &str| {
+        text(files.iter().find(|file| file.path.ends_with(path)).unwrap()).to_owned()
+    };
+    let files = of(Language::JavaScript);
+    let lock = find(&files, "services/shop/package-lock.json");
+    assert!(lock.contains("\"name\": \"shop\"") && !lock.contains("\"templates\""), "{lock}");
+    let version = find(&files, "package.json");
+    let version = version.lines().find(|line| line.contains("componentize-qjs")).unwrap();
+    assert!(lock.contains(version.trim()), "{version} {lock}");
+    let files = of(Language::Go);
+    let module = find(&files, "services/shop/go.mod");
+    assert!(module.contains(&wit_bindgen_go::remote_pkg_version()), "{module}");
+    for path in ["wit/runtime/runtime.go", "wit/types/option.go", "LICENSE"] {
+        find(&files, &format!("vendor/go.bytecodealliance.org-pkg/{path}"));
+    }
+    let adapter =
+        files.iter().find(|file| file.path.ends_with("wasi_snapshot_preview1.reactor.wasm"));
+    assert!(adapter.unwrap().bytes.starts_with(b"\0asm"));
+    let handler = find(&files, "bindings/export_wasi_http_incoming_handler/handler.go");
+    assert!(handler.contains("import \"service/bindings/wasi_http_types\""), "{handler}");
 }

@@ -72,4 +72,4 @@ pub use fake::errors::name as error_name;
 pub use run::{Ended, Observed};
 pub use script::{Asked, Question, Seen};
 #[doc(hidden)]
-pub use world::chance;
+pub use world::{chance, monotonic};

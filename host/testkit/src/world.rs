@@ -79,6 +79,12 @@ impl InstanceEnvironment for World {
     }
 }
 
+/// What a monotonic clock shows after some time. It begins with a second and not with nothing, which the runtime of Go takes
+/// for a clock that does not work. Recorded instances have it from here as well.
+pub fn monotonic(elapsed: Duration) -> u64 {
+    u64::try_from((Duration::from_secs(1) + elapsed).as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Make all randomness of an instance of a seed. Recorded instances have it from here as well, so that a recording
 /// is replayed with the same numbers.
 pub fn chance(wasi: &mut WasiCtxBuilder, seed: u64) {
@@ -123,7 +129,7 @@ impl HostMonotonicClock for Clock {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        monotonic(self.begun.elapsed())
     }
 }
 

@@ -70,3 +70,19 @@ fn a_component_that_is_built_need_not_be_there_yet() {
     let component = config.services["a"].component().unwrap();
     assert_eq!(component.sources, Some(config.folder.join("elsewhere")));
 }
+
+#[test]
+fn cases_of_two_components_with_the_same_sources_are_kept_apart() {
+    let service = |name: &str, component: &str, rest: &str| {
+        format!("[service.{name}]\ncomponent = \"{component}\"\nbuild = [\"make\"]\n{rest}")
+    };
+    let text = service("a", "a.wasm", "")
+        + &service("b", "b.wasm", "")
+        + &service("c", "c.wasm", "source = \"c\"\n")
+        + &service("d", "c.wasm", "source = \"c\"\n");
+    let config = application().parse(&text).unwrap();
+    let cases = ["a", "b", "c", "d", "e"].map(|name| config.cases_of(name));
+    let below = |path: &str| Some(config.folder.join(path));
+    let expected = [below("cases/a"), below("cases/b"), below("c/cases"), below("c/cases"), None];
+    assert_eq!(cases, expected);
+}
