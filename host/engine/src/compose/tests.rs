@@ -4,6 +4,7 @@ use super::*;
 use crate::Engine;
 use crate::compile::{CodeCache, compile_now};
 use crate::link::{check, imports};
+use wasm_host_system::digest::Digest;
 
 const ANVIL: &str = "acme:coyote/anvil@1.0.0";
 const ROCKET: &str = "acme:coyote/rocket@1.0.0";
@@ -225,8 +226,21 @@ fn names_are_made_distinct() {
 }
 
 #[test]
-fn an_instance_is_shared_only_where_all_parts_can_share_one() {
-    // None of these says that it is in Rust.
-    let file = compose_now(vec![in_front("a", middleware(&[])), service(importing(&[]))]).unwrap();
+fn a_composition_is_recognised_by_its_parts_and_serves_one_request_at_a_time() {
+    let compose = |middleware: Vec<Part>, own: &[&str]| {
+        compose_now([middleware, vec![service(importing(own))]].concat()).unwrap()
+    };
+    let file = compose(vec![in_front("a", middleware(&[]))], &[]);
     assert_eq!(file.per_instance(), 1);
+    // As another version of the library would make it.
+    let otherwise = ComponentFile { bytes: b"other".as_slice().into(), ..file.clone() };
+    let otherwise = ComponentFile { digest: Digest::of(b"other"), ..otherwise };
+    assert_eq!(otherwise.identity(), file.identity());
+    assert_ne!(file.identity(), file.digest);
+    let twice = vec![in_front("a", middleware(&[])), in_front("b", middleware(&[]))];
+    for other in [compose(twice, &[]), compose(vec![in_front("a", middleware(&[]))], &[POSTGRES])] {
+        assert_ne!(other.identity(), file.identity());
+    }
+    let one = ComponentFile { parts: Arc::default(), ..file };
+    assert_eq!(one.identity(), one.digest);
 }
