@@ -351,6 +351,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_composition_whose_parts_are_not_known_is_not_vouched_for() {
+        let none = CredentialFiles::of(0, |_| None);
+        let registries = Registries::new(RegistriesConfig::default(), none, None);
+        let vouched = |path: &str| {
+            let bytes = b"\0asm\x0d\0\x01\0".to_vec();
+            let kept = ComponentFile::from_bytes(bytes, path.into()).unwrap();
+            vouch(&registries, &kept).map_err(|error| error.to_string())
+        };
+        assert_eq!(vouched("shop.wasm"), Ok(()));
+        assert_eq!(vouched("salt + pepper.wasm"), Ok(()));
+        for parts in ["shop.wasm + oci://a.example/auth:1", "oci://a.example/auth:1 + shop.wasm"] {
+            let why = vouched(parts).unwrap_err();
+            assert!(why.contains("is not known any more"), "{why}");
+        }
+    }
+
+    #[test]
     fn what_another_process_has_pinned_meanwhile_stays() {
         let reference =
             |name: &str| Reference::parse(&format!("oci://a.example/{name}:1")).unwrap();

@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use crate::history::{History, Record};
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits as limits;
-use wasm_host_system::digest::Digest;
 use wasm_host_system::owned;
 
 /// The folder of published versions.
@@ -239,6 +238,7 @@ mod tests {
     use super::*;
     use crate::history::Verdict;
     use wasm_host_engine::compose::{Part, Role};
+    use wasm_host_system::digest::Digest;
     use crate::history::tests::record;
 
     fn component(content: u8) -> ComponentFile {

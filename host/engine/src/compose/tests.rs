@@ -171,6 +171,52 @@ fn what_is_no_middleware_no_service_or_not_needed_is_told() {
 }
 
 #[test]
+fn the_key_that_says_more_serves_an_import() {
+    let parts = |general: &str, special: &str| {
+        vec![
+            service(importing(&[ANVIL, "acme:coyote/anvil@2.0.0"])),
+            serving("all", &[general], part(&[ROCKET], &[ANVIL, "acme:coyote/anvil@2.0.0"])),
+            serving("one", &[special], part(&[POSTGRES], &["acme:coyote/anvil@1.2.0"])),
+        ]
+    };
+    let file = compose_now(parts("acme:coyote/anvil", "acme:coyote/anvil@1.2.0")).unwrap();
+    assert_eq!(importers(&file.parts, ANVIL), Vec::<String>::new());
+    // One that is left nothing has no place in it; two that say as much are told, with both.
+    let none = vec![
+        service(importing(&[ANVIL])),
+        serving("all", &["acme:coyote/anvil"], part(&[], &[ANVIL])),
+        serving("one", &[ANVIL], part(&[], &[ANVIL])),
+    ];
+    let expected = "other keys serve all that acme:coyote/anvil means, and all.wasm has nothing to do; remove it";
+    assert_eq!(wrong(none), [(At::Key("acme:coyote/anvil".to_owned()), expected.to_owned())]);
+    let both = vec![
+        service(importing(&[ANVIL])),
+        serving("a", &["acme:coyote/anvil@1.1.0"], part(&[], &["acme:coyote/anvil@1.1.0"])),
+        serving("b", &["acme:coyote/anvil@1.2.0"], part(&[], &["acme:coyote/anvil@1.2.0"])),
+    ];
+    let told = wrong(both);
+    let expected = "acme:coyote/anvil@1.1.0 and acme:coyote/anvil@1.2.0 both serve acme:coyote/anvil@1.0.0, which service.wasm imports: a.wasm and b.wasm; name acme:coyote/anvil@1.0.0 itself";
+    assert!(told.len() == 1 && told[0].1.starts_with(expected), "{told:?}");
+}
+
+#[test]
+fn so_many_faults_and_names_are_told_as_are_read() {
+    let names = |count: usize, package: &str| -> Vec<String> {
+        (0..count).map(|number| format!("acme:coyote/{package}{number}@1.0.0")).collect()
+    };
+    let (asked, given) = (names(60, "asked"), names(40, "given"));
+    let [asked, given] = [&asked, &given].map(|all| all.iter().map(|name| &**name).collect());
+    let keys: Vec<&str> = asked.clone();
+    let told = wrong(vec![
+        service(importing(&asked)),
+        serving("other", &keys, part(&[], &Vec::<&str>::from_iter(given))),
+    ]);
+    assert_eq!(told.len(), limits::COMPOSITION_FAULTS + 1);
+    assert!(told[0].1.contains(" and 28 more"), "{}", told[0].1);
+    assert!(told.iter().all(|(_, message)| message.len() < 1000));
+}
+
+#[test]
 fn parts_that_serve_each_other_are_told() {
     let told = wrong(vec![
         service(importing(&[ANVIL])),
