@@ -237,9 +237,9 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::history::Verdict;
+    use crate::history::tests::record;
     use wasm_host_engine::compose::{Part, Role};
     use wasm_host_system::digest::Digest;
-    use crate::history::tests::record;
 
     fn component(content: u8) -> ComponentFile {
         let bytes = vec![0, b'a', b's', b'm', 0x0d, 0, 1, 0, content];

@@ -121,7 +121,11 @@ impl<'a> Parts<'a> {
                 }
             }
         }
-        if faults.is_empty() { Ok(Self { parts, graph, packages }) } else { Err(Faults::all(faults)) }
+        if faults.is_empty() {
+            Ok(Self { parts, graph, packages })
+        } else {
+            Err(Faults::all(faults))
+        }
     }
 
     fn path(&self, part: usize) -> &str {
@@ -326,7 +330,8 @@ impl<'a> Parts<'a> {
             self.path(first.from),
             self.path(second.from),
         );
-        let hint = format!("name {import} itself in `with`, with the component that is to serve it");
+        let hint =
+            format!("name {import} itself in `with`, with the component that is to serve it");
         Fault::new(At::Key(second.key.to_owned()), message, &hint)
     }
 
