@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::context::RequestContext;
 pub use bounds::limited;
 pub(crate) use bounds::paced;
 
@@ -168,6 +169,9 @@ pub trait Held: Send + 'static {
 
 impl Held for OwnedSemaphorePermit {}
 
+/// A request that nothing holds is not ended any more.
+impl Held for RequestContext {}
+
 impl<A: Held, B: Held> Held for (A, B) {
     fn broke(&mut self, why: &Failure) {
         self.0.broke(why);
@@ -177,8 +181,8 @@ impl<A: Held, B: Held> Held for (A, B) {
 
 /// Tie an answer's body to its call: it ends as an error when the call's request is cancelled, even
 /// if nothing reads it then, and the permit goes back when it ends or is dropped.
-pub(crate) fn guard<H: Held>(body: Body, cancel: CancellationToken, held: H) -> Body {
-    guard_until(body, cancel, held, None)
+pub(crate) fn guard<H: Held>(body: Body, caller: &RequestContext, held: H) -> Body {
+    guard_until(body, caller.cancel().clone(), (held, caller.clone()), None)
 }
 
 /// The same for one that has its time.

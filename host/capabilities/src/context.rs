@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub struct Inbound {
     cancel: CancellationToken,
     trace: Trace,
     extensions: Extensions,
+    /// What it was asked for by, which its end depends on.
+    _asked_by: Option<RequestContext>,
 }
 
 impl Inbound {
@@ -40,7 +43,7 @@ impl Inbound {
 
     fn with_id(id: String, trace: Trace, hops: u8) -> Self {
         let (cancel, extensions) = Default::default();
-        Self { id, hops, cancel, trace, extensions }
+        Self { id, hops, cancel, trace, extensions, _asked_by: None }
     }
 
     pub fn id(&self) -> &str {
@@ -134,7 +137,7 @@ impl RequestContext {
     pub fn next_hop(&self, span: &ActiveSpan, method: &Method, uri: &Uri) -> Inbound {
         let trace = self.trace().next_hop(span, method, uri);
         let hop = Inbound::with_id(self.id().to_owned(), trace, self.hops().saturating_add(1));
-        Inbound { cancel: self.cancel().child_token(), ..hop }
+        Inbound { cancel: self.cancel().child_token(), _asked_by: Some(self.clone()), ..hop }
     }
 
     /// What is seen of it.
@@ -186,7 +189,7 @@ impl RequestContext {
     }
 
     /// Cancelled when the client has left or a deadline has passed. All code that waits on the request's behalf must
-    /// also wait for this.
+    /// also wait for this, and hold the request as long as it does ([`Requests`] forgets one that nothing holds).
     pub fn cancel(&self) -> &CancellationToken {
         &self.0.inbound.cancel
     }
@@ -208,7 +211,15 @@ impl RequestContext {
 
 /// The requests that one instance is serving, by the task that serves each. A clone is the same table.
 #[derive(Clone, Debug, Default)]
-pub struct Requests(Arc<Mutex<HashMap<GuestTaskId, Entered>>>);
+pub struct Requests(Arc<Mutex<Table<GuestTaskId>>>);
+
+#[derive(Debug)]
+struct Table<K> {
+    entered: HashMap<K, Entered>,
+    /// Those whose task is gone, and its id another request's, for which something is still there: what a guest keeps
+    /// in a global outlives the task that began it.
+    kept: Vec<Entered>,
+}
 
 #[derive(Debug)]
 struct Entered {
@@ -218,35 +229,71 @@ struct Entered {
 }
 
 impl Requests {
-    /// Enter a request. A task id is used again once its task is gone, so the table holds at most as many
-    /// entries as the instance has had tasks at one time.
+    /// Enter a request. A task id is used again once its task is gone.
     pub fn begin(&self, task: GuestTaskId, request: RequestContext) {
-        self.lock().insert(task, Entered { request, finished: None });
+        self.lock().begin(task, request);
     }
 
-    /// End the calls of requests that were seen to be finished at least this long ago. Costs nothing that a request
-    /// would notice; a request that has finished is found here, because a task that goes on keeps its id.
-    pub fn end_forgotten(&self, now: Instant, after: Duration) {
-        let forgotten: Vec<RequestContext> = {
-            let mut entered = self.lock();
-            let finished = entered.values_mut().filter(|entered| entered.request.is_finished());
-            let forgotten = finished.filter_map(|entered| {
-                let since = *entered.finished.get_or_insert(now);
-                let is_due = now.saturating_duration_since(since) >= after;
-                is_due.then(|| entered.request.clone())
-            });
-            forgotten.collect()
-        };
+    /// End the calls of requests that were seen to be finished at least this long ago, and all else that was begun for
+    /// them. Costs nothing that a request would notice. Whether something is kept for others, which are not due yet.
+    pub fn end_forgotten(&self, now: Instant, after: Duration) -> bool {
+        let (forgotten, are_more) = self.lock().forgotten(now, after);
         // One that has been cancelled already does not notice.
         forgotten.iter().for_each(|request| request.cancel().cancel());
+        are_more
     }
 
     fn find(&self, task: GuestTaskId) -> Option<RequestContext> {
-        self.lock().get(&task).map(|entered| entered.request.clone())
+        self.lock().entered.get(&task).map(|entered| entered.request.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<GuestTaskId, Entered>> {
+    fn lock(&self) -> MutexGuard<'_, Table<GuestTaskId>> {
         self.0.lock()
+    }
+}
+
+impl<K> Default for Table<K> {
+    fn default() -> Self {
+        Self { entered: HashMap::new(), kept: Vec::new() }
+    }
+}
+
+impl<K: Eq + Hash> Table<K> {
+    /// It holds at most as many requests as the instance has had tasks at one time, beside those that something is kept
+    /// of, which the instance's bounds on that bound as well.
+    fn begin(&mut self, task: K, request: RequestContext) {
+        let before = self.entered.insert(task, Entered { request, finished: None });
+        let Some(before) = before.filter(Entered::is_kept) else { return };
+        if self.kept.len() == self.kept.capacity() {
+            self.kept.retain(Entered::is_kept);
+        }
+        self.kept.push(before);
+    }
+
+    /// Those that are due, and whether others will be.
+    fn forgotten(&mut self, now: Instant, after: Duration) -> (Vec<RequestContext>, bool) {
+        self.kept.retain(Entered::is_kept);
+        let (mut forgotten, mut are_more) = (Vec::new(), false);
+        // One whose task goes on is found by that, also while it calls nothing: it may again.
+        for entered in self.entered.values_mut().chain(&mut self.kept) {
+            if !entered.request.is_finished() {
+                continue;
+            }
+            let since = *entered.finished.get_or_insert(now);
+            if now.saturating_duration_since(since) >= after {
+                forgotten.push(entered.request.clone());
+            } else {
+                are_more |= entered.is_kept();
+            }
+        }
+        (forgotten, are_more)
+    }
+}
+
+impl Entered {
+    /// Whether something may still be there that its end would end. All that waits for its token holds the request, too.
+    fn is_kept(&self) -> bool {
+        Arc::strong_count(&self.request.0) > 1 && !self.request.cancel().is_cancelled()
     }
 }
 
@@ -259,4 +306,101 @@ pub fn calling_request<S: AsContextMut>(
     // The last of the stack is its root task.
     let task = store.as_context_mut().async_call_stack().ok()?.last()?;
     requests(store).find(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(30);
+
+    /// A request that has its answer, and what may be kept of it.
+    fn finished() -> (RequestContext, CancellationToken) {
+        let request = RequestContext::of_host("finished");
+        request.finish();
+        let token = request.cancel().clone();
+        (request, token)
+    }
+
+    fn end_forgotten(table: &mut Table<u8>, now: Instant) -> bool {
+        let (forgotten, are_more) = table.forgotten(now, AFTER);
+        forgotten.iter().for_each(|request| request.cancel().cancel());
+        are_more
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_ends_after_its_time_also_when_another_one_has_its_task() {
+        let (mut table, begin) = (Table::default(), Instant::now());
+        let (first, token) = finished();
+        // As a transaction in a global of the guest does.
+        let kept = first.clone();
+        table.begin(1, first);
+        table.begin(1, finished().0);
+        assert!(end_forgotten(&mut table, begin));
+        assert!(!token.is_cancelled());
+        assert!(!end_forgotten(&mut table, begin + AFTER));
+        assert!(token.is_cancelled());
+        drop(kept);
+        assert!(!end_forgotten(&mut table, begin + AFTER));
+        assert!(table.kept.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_that_is_not_finished_stays() {
+        let (mut table, begin) = (Table::default(), Instant::now());
+        let first = RequestContext::of_host("a body behind its task");
+        let body = first.clone();
+        table.begin(1, first);
+        table.begin(1, finished().0);
+        end_forgotten(&mut table, begin);
+        end_forgotten(&mut table, begin + AFTER);
+        assert!(!body.cancel().is_cancelled());
+        body.finish();
+        assert!(end_forgotten(&mut table, begin + AFTER));
+        end_forgotten(&mut table, begin + AFTER * 2);
+        assert!(body.cancel().is_cancelled());
+    }
+
+    #[test]
+    fn a_task_that_goes_on_is_found_also_while_it_calls_nothing() {
+        let (mut table, begin) = (Table::default(), Instant::now());
+        let (request, token) = finished();
+        table.begin(1, request);
+        assert!(!end_forgotten(&mut table, begin));
+        end_forgotten(&mut table, begin + AFTER);
+        assert!(token.is_cancelled());
+    }
+
+    #[test]
+    fn requests_that_nothing_is_kept_of_leave_nothing() {
+        let mut table = Table::default();
+        for _ in 0..1000 {
+            table.begin(1, finished().0);
+        }
+        assert!(table.kept.is_empty());
+        // What is let go of later goes with those that come then.
+        let held: Vec<_> = (0..64).map(|_| finished().0).collect();
+        held.iter().for_each(|request| table.begin(1, request.clone()));
+        drop(held);
+        for _ in 0..1000 {
+            let (request, _) = finished();
+            let held = request.clone();
+            table.begin(1, request);
+            drop(held);
+        }
+        assert!(table.kept.len() <= 128, "{}", table.kept.len());
+    }
+
+    #[test]
+    fn what_another_service_does_for_a_request_is_kept_of_it() {
+        let mut table = Table::default();
+        let (first, token) = finished();
+        let hop = first.next_hop(&ActiveSpan::default(), &Method::GET, &Uri::from_static("/"));
+        let there = hop.unserved();
+        table.begin(1, first);
+        table.begin(1, finished().0);
+        end_forgotten(&mut table, Instant::now());
+        end_forgotten(&mut table, Instant::now() + AFTER);
+        assert!(token.is_cancelled() && there.cancel().is_cancelled());
+    }
 }

@@ -80,7 +80,12 @@ impl<P, S, E: Clone> Reader<P, S, E> {
                 return Some(false);
             }
         };
-        open.next = cancel.run_until_cancelled(open.coming()).await?;
+        let Some(next) = cancel.run_until_cancelled(open.coming()).await else {
+            // What reads it has yet to be told that it was cut.
+            *self.0.state.lock() = State::GivenUp;
+            return None;
+        };
+        open.next = next;
         let has_more = open.next.is_some();
         *self.0.state.lock() = State::Open(open);
         Some(has_more)
@@ -203,6 +208,9 @@ mod tests {
         cancel.cancel();
         assert_eq!(reader.has_more(&cancel).await, None);
         assert!(items.is_closed());
+        // What is cut is not whole, which is told once.
+        let told = all(&reader).await;
+        assert_eq!(told, [Err("cancelled"), Ok(None), Ok(None)]);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub const NICENESS: i32 = 10;
 /// Bytes of compiled code that a compiler hands over. The interpreter of 20 MB compiles to a fifth of it.
 pub const CODE_BYTES: usize = 512 * 1024 * 1024;
 
+/// Bytes of what is said of parts that were put together: what each imports, or what is wrong with them.
+pub const PUT_TOGETHER_BYTES: usize = 16 * 1024 * 1024;
+
 /// Bytes of what a compiler says about why it failed.
 pub const LAST_WORDS_BYTES: usize = 8 * 1024;
 

@@ -1,5 +1,7 @@
 //! Which components may import the interfaces, and how many requests an instance then serves.
 
+use std::time::{Duration, Instant};
+
 use wasm_host_tests::client;
 use wasm_host_tests::host::App;
 use wasm_host_tests::postgres::Postgres;
@@ -107,4 +109,46 @@ per-instance = 8
         assert_eq!(host.get("/").await.text(), "1 live, Ok(1)\n");
     }
     assert_eq!(host.service("guest").await["instances"], 2);
+}
+
+// Fault (Guests): a transaction that a component keeps in a global when its request is over | rolls it back after a while, also when other requests came since or none comes | its answer; others: theirs | the transaction
+#[tokio::test]
+async fn a_transaction_in_a_global_ends_after_its_request_while_its_instance_lives_on() {
+    let postgres = Postgres::start();
+    let app = App::new(
+        r#"
+name = "keeping"
+
+[limits]
+threads = 1
+
+[postgres.main]
+url = "${DB_URL}"
+
+[service.guest]
+component = "$(blocking-p3)"
+route = "/"
+postgres = "main"
+instances = 1
+warm = 1
+"#,
+    );
+    let host = app.env("DB_URL", &postgres.url()).serve().await;
+    let open = || {
+        postgres.sql("select count(*) from pg_stat_activity where state = 'idle in transaction'")
+    };
+    let asked = Instant::now();
+    assert_eq!(host.get("/keep").await.text(), "Ok(())\n");
+    // These have the id of its task, one after the other; the last keeps something, too.
+    for _ in 0..4 {
+        assert_eq!(host.get("/").await.text(), "1 live, Ok(1)\n");
+    }
+    assert_eq!(host.get("/keep").await.text(), "Ok(())\n");
+    assert_eq!(open(), "2");
+    // Nothing comes any more, and the instance is kept.
+    eventually("both ends", async || (open() == "0").then_some(())).await;
+    // What a guest does behind its answer has its time, and no less.
+    assert!(asked.elapsed() >= Duration::from_secs(30), "after {:?}", asked.elapsed());
+    assert_eq!(host.service("guest").await["instances"], 1);
+    assert_eq!(host.get("/").await.text(), "1 live, Ok(1)\n");
 }

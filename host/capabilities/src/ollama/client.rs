@@ -250,12 +250,11 @@ impl Client {
             }
         };
         call.answered(response.status());
-        let token = caller.cancel().clone();
         let mut response = match passed {
             Some(passed) => {
-                passed.watch(response, call).map(|body| body::guard(body, token, permit))
+                passed.watch(response, call).map(|body| body::guard(body, &caller, permit))
             }
-            None => response.map(|body| body::guard(body, token, (permit, call))),
+            None => response.map(|body| body::guard(body, &caller, (permit, call))),
         };
         // It is not asked with the client's cookies, and sets none.
         response.headers_mut().remove(header::SET_COOKIE);

@@ -146,7 +146,7 @@ impl Outbound {
         let response = exchange::receive(response, &bounds);
         let response = response.inspect_err(|error| call.failed(&format!("{error:?}")))?;
         call.answered(response.status());
-        Ok(response.map(|body| guard(body, caller.cancel().clone(), (permit, call))))
+        Ok(response.map(|body| guard(body, caller, (permit, call))))
     }
 
     fn allows(&self, target: &Target) -> bool {

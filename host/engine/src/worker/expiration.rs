@@ -19,6 +19,12 @@ use wasm_host_capabilities::context::{RequestContext, Requests};
 use wasm_host_limits as limits;
 use wasm_host_limits::service::ServiceLimits;
 
+/// Time between two looks into an instance that does nothing.
+const LOOK: Duration = match limits::POST_RETURN.checked_div(limits::LOOKS_IN_BOUND) {
+    Some(time) => time,
+    None => limits::POST_RETURN,
+};
+
 /// Decides when an instance ends.
 pub(super) struct Expiration {
     instance: Arc<InstanceState>,
@@ -117,23 +123,50 @@ impl Expiration {
             // The guest goes on after its last response.
             None => *self.empty_since.get_or_insert_with(Instant::now) + limits::POST_RETURN,
         };
-        if self.is_reached(deadline, cx) {
-            // A retirement wakes it, and whatever else may change that.
-            if status == Status::Idle && self.abandoned.is_none() && is_kept() {
-                return Poll::Pending;
-            }
-            self.instance.end();
-            return Poll::Ready(());
+        // Whichever is first: the timer is asked once.
+        let look = self.next_sweep.filter(|_| status == Status::Idle);
+        if !self.is_reached(look.map_or(deadline, |look| look.min(deadline)), cx) {
+            return Poll::Pending;
         }
-        Poll::Pending
+        if look.is_some_and(|look| look <= Instant::now()) {
+            self.look_for_kept();
+        }
+        if !self.is_reached(deadline, cx) {
+            return Poll::Pending;
+        }
+        // A retirement wakes it, and whatever else may change that.
+        if status == Status::Idle && self.abandoned.is_none() && is_kept() {
+            if let Some(look) = self.next_sweep
+                && self.is_reached(look, cx)
+            {
+                // Just now.
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        self.instance.end();
+        Poll::Ready(())
     }
 
+    /// Since when it does nothing. One that has served since it was last asked is looked into later.
     fn idle_since(&mut self) -> Instant {
         let begun = self.instance.begun();
         match self.idle_since {
             Some((before, since)) if before == begun => since,
-            _ => self.idle_since.insert((begun, Instant::now())).1,
+            _ => {
+                let now = Instant::now();
+                self.next_sweep.get_or_insert(now + LOOK);
+                self.idle_since.insert((begun, now)).1
+            }
         }
+    }
+
+    /// While it does nothing, its guest may keep a transaction or a stream of a request that is over, and with it a
+    /// place at the backend. Without such it is not looked again.
+    fn look_for_kept(&mut self) {
+        let now = Instant::now();
+        let are_more = self.requests.end_forgotten(now.into_std(), limits::POST_RETURN);
+        self.next_sweep = are_more.then(|| now + LOOK);
     }
 
     /// A turn that ended without a tick ended because the guest waits; one with a tick, because it was made
