@@ -39,6 +39,13 @@ fn was_soon(left: Instant) {
     assert!(took < SOON, "it took {took:?}");
 }
 
+async fn queued(host: &Host, count: u64) {
+    eventually("the queue", async || {
+        (host.service("greedy").await["queued"] == count).then_some(())
+    })
+    .await;
+}
+
 // Fault (Clients): a client that leaves the queue | gives its place to the next | - | nothing
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gives_up_its_place() {
@@ -49,13 +56,10 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place() {
     for _ in 0..20 {
         let mut raw = Raw::connect(&host.address).await;
         raw.send(request("GET", "/greedy/", "")).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        queued(&host, 1).await;
         raw.reset();
+        queued(&host, 0).await;
     }
-    eventually("the queue to be empty", async || {
-        (host.service("greedy").await["queued"] == 0).then_some(())
-    })
-    .await;
     // Once the last of them is noticed, somebody can wait in it again.
     let waiting = eventually("a place in the queue", async || {
         let address = host.address.clone();

@@ -121,7 +121,10 @@ component = "$(hello-p3)"
     for _ in 0..4 {
         trouble.ask(&host.address, "/leaker/leak?1024", Duration::ZERO, &[200, 502, 503]);
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("the first loop to be ended", async || {
+        (host.service("looper").await["failed"] != 0).then_some(())
+    })
+    .await;
     let troubled = good(lasting(5)).await;
     let during = host.resident_kib() / 1024;
     let asked = trouble.end().await.len();

@@ -12,16 +12,24 @@ use super::{callers, fetch};
 #[tokio::test]
 async fn a_client_that_leaves_closes_its_calls_outside() {
     // Before an answer, and in the middle of one.
-    for head in [Vec::new(), [ndjson_head(), chunk(b"half")].concat()] {
+    for is_begun in [false, true] {
+        let head = if is_begun { [ndjson_head(), chunk(b"half")].concat() } else { Vec::new() };
         let upstream = Upstream::start(move |_| vec![Step::Send(head.clone()), Step::Hold]).await;
         let host = callers(&format!("outbound = \"{}\"", upstream.url)).await;
         let (address, url) = (host.address.clone(), upstream.url.clone());
+        let (tell, begun) = tokio::sync::oneshot::channel();
         let call = tokio::spawn(async move {
-            client::send(&address, "GET", &format!("/caller/fetch?{url}"), &[], "").await
+            let path = format!("/caller/fetch?{url}");
+            let mut answer = client::open(&address, "GET", &path, &[], "").await;
+            tell.send(answer.next().await).unwrap();
+            answer.rest().await
         });
         eventually("the call outside", async || (upstream.requests().len() == 1).then_some(()))
             .await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        if is_begun {
+            let piece = within("half of the answer", begun).await.unwrap();
+            assert_eq!(piece.unwrap().unwrap(), "half");
+        }
         let left = Instant::now();
         call.abort();
         eventually("the close", async || (upstream.hung_up() == 1).then_some(())).await;

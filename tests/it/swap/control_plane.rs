@@ -1,9 +1,8 @@
 //! Who may ask the control plane, and how.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wasm_host_tests::{client, within};
 
@@ -98,10 +97,10 @@ async fn an_upload_that_is_cut_off_leaves_no_trace() {
     let host = serve().await;
     let component = version("two");
     let half = component.get(..component.len() / 2).unwrap();
-    let upload = begin_upload(&host, component.len() as u64, half).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    drop(upload);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut upload = begin_upload(&host, component.len() as u64, half).await;
+    upload.shutdown().await.unwrap();
+    // The host is done with it when it closes the connection.
+    within("the end of the upload", upload.read_to_end(&mut Vec::new())).await.unwrap();
     assert_eq!(answers(&host).await, "one");
     assert_eq!(host.history("app").await.len(), 1);
     let files = std::fs::read_dir(host.state().join("versions")).unwrap().flatten();
@@ -111,7 +110,6 @@ async fn an_upload_that_is_cut_off_leaves_no_trace() {
 
 #[tokio::test]
 async fn an_upload_over_the_bound_is_refused_before_it_is_read() {
-    use tokio::io::AsyncReadExt as _;
     let host = serve().await;
     let mut upload = begin_upload(&host, 1 << 40, b"").await;
     let mut answer = vec![0; 1024];
