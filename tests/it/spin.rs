@@ -2,6 +2,7 @@
 //! file grants.
 
 mod import;
+mod shop;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -110,6 +111,24 @@ async fn transactions_that_a_component_begins_by_a_statement_hold_and_are_not_le
             counted.text().ends_with(&format!("DbValue::Int64({kept})")).then_some(())
         })
         .await;
+    }
+}
+
+// Fault (Guests): a component of Spin asks its database by a function that is no `async func` while rows of its transaction's stream are unread | refuses it at once | the component's error, which says what to do | nothing
+#[tokio::test]
+async fn a_function_that_stops_the_component_does_not_wait_for_rows_that_it_could_not_read() {
+    let postgres = Postgres::start();
+    let host = with_database(&postgres).await;
+    for (how, expected) in [
+        ("", (502, "are unread")),
+        ("commit", (502, "are unread")),
+        ("rollback", (200, "rollback")),
+        ("read", (200, "Int32(7)")),
+    ] {
+        let reply = ask(&host, "/unread", how).await;
+        let (status, text) = expected;
+        assert_eq!(reply.status, status, "{how}: {}", reply.text());
+        assert!(reply.text().contains(text), "{how}: {}", reply.text());
     }
 }
 
@@ -235,11 +254,14 @@ async fn a_component_with_calls_that_wait_as_a_whole_serves_one_request_an_insta
     let told = String::from_utf8(checked.stderr).unwrap();
     assert!(checked.status.success(), "{told}");
     assert!(told.contains("'per-instance' is 4"), "{told}");
-    assert!(told.contains("fermyon:spin/llm@2.0.0 holds an instance"), "{told}");
+    assert!(told.contains("spin:postgres/postgres@4.2.0 holds an instance"), "{told}");
     let component = component("spin-rust");
     let inspected = app.run(&["inspect", component.to_str().unwrap()]).await;
     let told = String::from_utf8(inspected.stdout).unwrap();
-    assert!(told.contains("one request at a time: fermyon:spin/llm@2.0.0 holds it"), "{told}");
+    assert!(
+        told.contains("one request at a time: spin:postgres/postgres@4.2.0 holds it"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ pub struct Buckets(Kind);
 #[derive(Clone)]
 enum Kind {
     Granted(Arc<Granted>),
+    /// The same, called through a seam.
+    Watched(Arc<Granted>, Arc<dyn Seam>),
     /// A script answers for every bucket.
     Scripted(Arc<dyn Seam>),
 }
@@ -44,35 +46,36 @@ impl Buckets {
 
     /// The same, called through a seam; without buckets, all are the seam's.
     pub(super) fn behind(seam: Arc<dyn Seam>, buckets: Option<Self>) -> Self {
-        let Some(Self(Kind::Granted(granted))) = buckets else {
-            return Self(Kind::Scripted(seam));
-        };
-        let Granted { buckets, declared } = Arc::unwrap_or_clone(granted);
-        let behind = |(name, bucket): (String, Arc<dyn Bucket>)| {
-            let bucket = SeamBucket::new(&name, seam.clone(), Some(bucket));
-            (name, Arc::new(bucket) as Arc<dyn Bucket>)
-        };
-        let buckets = buckets.into_iter().map(behind).collect();
-        Self(Kind::Granted(Arc::new(Granted { buckets, declared })))
+        Self(match buckets.map(|Self(kind)| kind) {
+            Some(Kind::Granted(granted) | Kind::Watched(granted, _)) => {
+                Kind::Watched(granted, seam)
+            }
+            Some(Kind::Scripted(_)) | None => Kind::Scripted(seam),
+        })
     }
 
     /// The bucket of this name. `default`, and the empty name, are the only one that is granted, unless one is called so.
+    ///
+    /// Calls through a seam have the name that the component said: a script knows no other.
     pub(crate) fn open(&self, name: &str) -> Result<Arc<dyn Bucket>, Error> {
-        let granted = match &self.0 {
-            Kind::Granted(granted) => granted,
-            Kind::Scripted(seam) => {
-                return Ok(Arc::new(SeamBucket::new(name, seam.clone(), None)));
-            }
+        let (seam, bucket) = match &self.0 {
+            Kind::Granted(granted) => return granted.open(name),
+            Kind::Watched(granted, seam) => (seam, Some(granted.open(name)?)),
+            Kind::Scripted(seam) => (seam, None),
         };
-        if let Some(bucket) = granted.buckets.get(name) {
+        Ok(Arc::new(SeamBucket::new(name, seam.clone(), bucket)))
+    }
+}
+
+impl Granted {
+    fn open(&self, name: &str) -> Result<Arc<dyn Bucket>, Error> {
+        if let Some(bucket) = self.buckets.get(name) {
             return Ok(bucket.clone());
         }
-        let mut all = granted.buckets.values();
+        let mut all = self.buckets.values();
         match (all.next(), all.next()) {
             (Some(only), None) if name.is_empty() || name == DEFAULT => Ok(only.clone()),
-            _ if granted.declared.iter().any(|declared| declared == name) => {
-                Err(Error::AccessDenied)
-            }
+            _ if self.declared.iter().any(|declared| declared == name) => Err(Error::AccessDenied),
             _ => Err(Error::NoSuchStore),
         }
     }

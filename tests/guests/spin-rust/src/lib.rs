@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use spin_sdk::http::{IntoResponse, Request, StatusCode};
 use spin_sdk::http_service;
 use spin_sdk::llm::{self, EmbeddingModel, InferencingModel};
+use spin_sdk::pg::wit::postgres as wit;
 use spin_sdk::pg::{Connection, DbValue, PgError, QueryError};
 use spin_sdk::redis;
 
@@ -26,6 +27,8 @@ async fn answer(path: &str, argument: &str) -> Result<String> {
         "/query" => query("shop", argument).await,
         "/open" => query(argument, "select 1").await,
         "/transaction" => transaction(argument).await,
+        "/unread" => unread(argument).await,
+        "/shop" => shop(argument).await,
         "/sqlite" => sqlite(argument).await,
         "/store" => store(argument).await,
         "/variable" => variable(argument).await,
@@ -34,8 +37,12 @@ async fn answer(path: &str, argument: &str) -> Result<String> {
     }
 }
 
+fn said(prompt: &str) -> Result<llm::InferencingResult> {
+    llm::infer(InferencingModel::Other("gemma3"), prompt).map_err(of_model)
+}
+
 fn infer(prompt: &str) -> Result<String> {
-    let said = llm::infer(InferencingModel::Other("gemma3"), prompt).map_err(of_model)?;
+    let said = said(prompt)?;
     let usage = said.usage;
     Ok(format!("{} ({}, {})", said.text, usage.prompt_token_count, usage.generated_token_count))
 }
@@ -81,6 +88,43 @@ async fn transaction(end: &str) -> Result<String> {
     }
     drop(connection);
     Ok(changed.to_string())
+}
+
+/// In a transaction, begins to read many rows and then asks for others by the function that is no `async func`, as the
+/// argument says: with the rows unread, after a look at the first of them (`read`), or when they were dropped (`drop`).
+async fn unread(how: &str) -> Result<String> {
+    const MANY: &str = "select i, repeat('x', 1000) from generate_series(1, 20000) as i";
+    let connection = wit::Connection::open_async("shop".to_owned()).await?;
+    connection.execute_async("begin".to_owned(), Vec::new()).await?;
+    let (_, mut rows, ended) = connection.query_async(MANY.to_owned(), Vec::new()).await?;
+    match how {
+        "read" => {
+            while rows.next().await.is_some() {}
+            ended.await?;
+        }
+        "drop" => drop((rows, ended)),
+        _ => {}
+    }
+    let after = match how {
+        "rollback" | "commit" => connection.execute(how, &[]).map(|_| how.to_owned()),
+        _ => connection.query("select 7", &[]).map(|set| format!("{:?}", set.rows)),
+    };
+    Ok(after?)
+}
+
+/// Everything at once, as a shop has it: the price from the database, the last thing that was asked for from a store, and
+/// what a model says of it.
+async fn shop(name: &str) -> Result<String> {
+    let price = query("shop", &format!("select {}::int as price", name.len())).await?;
+    let store = spin_sdk::key_value::Store::open_default().await;
+    let store = store.map_err(|error| anyhow!("{error:?}"))?;
+    let failed = |error| anyhow!("{error:?}");
+    store.set("last", name.as_bytes()).await.map_err(failed)?;
+    let last = store.get("last").await.map_err(failed)?.unwrap_or_default();
+    let said = said(&format!("Praise {name}"))?.text;
+    let (_, price) = price.split_once('\n').unwrap_or_default();
+    let price = price.trim_start_matches("DbValue::Int32(").trim_end_matches(')');
+    Ok(format!("rust: {name} for {price}, last {}: {said}", String::from_utf8_lossy(&last)))
 }
 
 /// The names of the columns, and each row on a line.
