@@ -7,6 +7,10 @@ bounds! {
 /// How many times its processor time a compiler may take by the clock: where all processors are busy, it waits.
 pub const DEADLINE_FACTOR: u32 = 2;
 
+/// The same for what puts components together, which takes seconds at most: where all processors are busy, it waits for
+/// them longer than it works.
+pub const COMPOSITION_DEADLINE_FACTOR: u32 = 10;
+
 /// Processor time between the signal that ends a compiler and the one that does so without fail.
 pub const CPU_GRACE: Duration = Duration::from_secs(1);
 

@@ -336,7 +336,7 @@ pub const COMPOSITION_BYTES: u64 = COMPONENT_FILE_BYTES;
 /// Bytes of a kept component that are compared at once with what is to be kept.
 pub const FILE_PIECE_BYTES: usize = 64 * 1024;
 
-/// Time for putting components together, of a processor and by the clock. The largest take a second or two; what takes
+/// Processor time for putting components together. The largest take a second or two; what takes
 /// longer was made for that.
 pub const COMPOSITION_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -44,13 +44,13 @@ pub(super) struct Told(Result<Vec<Vec<String>>, Faults>);
 impl Told {
     /// # Errors
     /// It is more than can be, or none.
-    pub(super) fn read(output: &[u8]) -> Result<Result<(Vec<Vec<String>>, Vec<u8>), Faults>> {
+    pub(super) fn read(output: &[u8]) -> Result<Result<Composed, Faults>> {
         let (header, component) = split(output)?;
         if header.len() > PUT_TOGETHER_BYTES {
             bail!("more is said of its parts than {PUT_TOGETHER_BYTES} bytes");
         }
         let Self(told) = serde_json::from_slice(header)?;
-        Ok(told.map(|imports| (imports, component.to_vec())))
+        Ok(told.map(|imports| Composed { bytes: component.to_vec(), imports }))
     }
 }
 

@@ -205,12 +205,9 @@ fn so_many_faults_and_names_are_told_as_are_read() {
         (0..count).map(|number| format!("acme:coyote/{package}{number}@1.0.0")).collect()
     };
     let (asked, given) = (names(60, "asked"), names(40, "given"));
-    let [asked, given] = [&asked, &given].map(|all| all.iter().map(|name| &**name).collect());
-    let keys: Vec<&str> = asked.clone();
-    let told = wrong(vec![
-        service(importing(&asked)),
-        serving("other", &keys, part(&[], &Vec::<&str>::from_iter(given))),
-    ]);
+    let [asked, given] =
+        [&asked, &given].map(|all| all.iter().map(|name| &**name).collect::<Vec<&str>>());
+    let told = wrong(vec![service(importing(&asked)), serving("other", &asked, part(&[], &given))]);
     assert_eq!(told.len(), limits::COMPOSITION_FAULTS + 1);
     assert!(told[0].1.contains(" and 28 more"), "{}", told[0].1);
     assert!(told.iter().all(|(_, message)| message.len() < 1000));
