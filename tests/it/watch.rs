@@ -321,7 +321,7 @@ async fn a_build_that_writes_among_its_sources_is_not_built_for_ever() {
     fs::write(folder.join("version"), "two").unwrap();
     let line = logged(&host, "changed while each of the last 3 builds ran").await;
     assert!(line.contains("dated: date.txt changed"), "{line}");
-    assert!(host.get("/").await.text().contains("0.3"));
+    serves(&host, "0.3").await;
     // Once before the start and once for the save, then those that were their own cause.
     assert_eq!(lines(&app, ".builds").len(), 1 + 1 + 2, "{}", host.log());
     fs::write(folder.join("version"), "one").unwrap();
