@@ -30,6 +30,9 @@ const OTHER_CONNECTIONS: usize = 50;
 /// Leases for which nothing happens, and in each of which all of them renew theirs.
 const WINDOWS: usize = 3;
 
+/// Replicas that start at once.
+const AT_ONCE: usize = 20;
+
 /// How long it may take until all have come in, and until all serve what was decided.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -57,9 +60,14 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
 async fn together(setting: &Setting, postgres: &Postgres, count: usize) -> Result<Vec<Row>> {
     let options: PgConnectOptions = postgres.url().parse()?;
     let limits = ReplicaLimits::default();
-    let all: Vec<Host> = (0..count).map(|number| Host::start(&options, count, number)).collect();
-    for host in &all {
-        host.is_member().await?;
+    let mut all = Vec::new();
+    while all.len() < count {
+        let next = all.len()..count.min(all.len() + AT_ONCE);
+        let fresh: Vec<Host> = next.map(|number| Host::start(&options, count, number)).collect();
+        for host in &fresh {
+            host.is_member().await?;
+        }
+        all.extend(fresh);
     }
     let (mut transactions, mut processors, mut written) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..if setting.effort.quick { 1 } else { WINDOWS } {
