@@ -23,7 +23,6 @@ mod login;
 pub mod notices;
 mod parameters;
 mod perform;
-mod places;
 mod pool;
 mod pooled;
 mod room;
