@@ -72,7 +72,7 @@ async fn a_file_that_is_taken_away_is_told_and_no_write_is_answered_and_lost() {
     let app = app(FILE);
     let host = app.serve().await;
     assert_eq!(put(&host, "a", "tea").await.status, 200);
-    let path = app.state().join("keyvalue/carts.sqlite");
+    let path = host.state().join("keyvalue/carts.sqlite");
     let away = path.with_extension("away");
     std::fs::rename(&path, &away).unwrap();
     let reply = put(&host, "a", "lost").await;
