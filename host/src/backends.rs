@@ -276,9 +276,9 @@ impl Backends {
         breakers.collect()
     }
 
-    /// Close connections.
-    pub fn close(&self) {
-        self.declared.iter().for_each(|declared| declared.backend.close());
+    /// Close connections, and wait until that is done, within each backend's own bound.
+    pub async fn close(&self) {
+        join_all(self.declared.iter().map(|declared| declared.backend.close())).await;
     }
 }
 

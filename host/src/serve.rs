@@ -159,7 +159,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
         0 => tracing::info!("all instances have ended"),
         left => tracing::warn!("{} did not end", counted(left, "instance")),
     }
-    host.backends.close();
+    host.backends.close().await;
     // First what runs elsewhere and belongs to these threads.
     stop_computing();
     threads.stop();

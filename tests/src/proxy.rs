@@ -53,6 +53,8 @@ pub struct Plan {
     pub down: Damage,
     /// Accept, and close at once.
     pub refuse: bool,
+    /// Where new connections lead instead: an `ip:port`, to which a name was moved.
+    pub moved_to: Option<String>,
 }
 
 /// The proxy while it listens. Dropping it closes everything with resets.
@@ -142,7 +144,9 @@ async fn accept(
     shared: Arc<Mutex<Shared>>,
 ) {
     while let Ok((client, _)) = socket.accept().await {
-        let (server, plan, seen) = (server.clone(), told.clone(), shared.clone());
+        let moved_to = told.borrow().moved_to.clone();
+        let server = moved_to.unwrap_or_else(|| server.clone());
+        let (plan, seen) = (told.clone(), shared.clone());
         let mut shared = shared.lock().expect("no panic");
         shared.accepted += 1;
         if plan.borrow().refuse {

@@ -28,6 +28,7 @@ enum Kind {
     Open,
     Asking,
     Encrypted,
+    Clustered,
 }
 
 impl Redis {
@@ -44,6 +45,13 @@ impl Redis {
     /// One that speaks nothing but TLS.
     pub fn with_tls(identity: &Identity) -> Self {
         Self::launch(Kind::Encrypted, Some(identity))
+    }
+
+    /// The only one of a cluster, which has all keys.
+    pub fn in_a_cluster() -> Self {
+        let server = Self::launch(Kind::Clustered, None);
+        server.ask(&["cluster", "addslotsrange", "0", "16383"]);
+        server
     }
 
     fn launch(kind: Kind, identity: Option<&Identity>) -> Self {
@@ -79,7 +87,7 @@ impl Redis {
         let mut client = Command::new("redis-cli");
         client.args(["-p", &self.port.to_string(), "--no-auth-warning"]);
         match self.kind {
-            Kind::Open => {}
+            Kind::Open | Kind::Clustered => {}
             Kind::Asking => drop(client.args(["-a", PASSWORD])),
             Kind::Encrypted => drop(client.args(["--tls", "--insecure"])),
         }
@@ -121,6 +129,10 @@ impl Redis {
         server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
         match self.kind {
             Kind::Open => drop(server.args(["--port", &port])),
+            Kind::Clustered => {
+                // The port of the cluster's own is ten thousand above it.
+                server.args(["--port", &port, "--cluster-enabled", "yes"]);
+            }
             Kind::Asking => drop(server.args(["--port", &port, "--requirepass", PASSWORD])),
             Kind::Encrypted => {
                 server.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);

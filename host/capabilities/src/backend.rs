@@ -26,6 +26,9 @@ pub enum Condition {
 /// The answer of a backend that was asked how it is.
 pub type Looked<'a> = Pin<Box<dyn Future<Output = Condition> + Send + 'a>>;
 
+/// The end of closing.
+pub type Closed<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// One such table's backend. It is shared by the services that it is granted to.
 pub trait Backend: Any + Send + Sync {
     /// Grant it to a service. It may have to know that service from then on, as a pool keeps a connection for each.
@@ -52,8 +55,10 @@ pub trait Backend: Any + Send + Sync {
         false
     }
 
-    /// Close connections.
-    fn close(&self) {}
+    /// Close connections. Waits, for no longer than a bound of its own, where something is kept by that.
+    fn close(&self) -> Closed<'_> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What a backend may need of the host that it is part of.

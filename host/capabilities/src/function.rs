@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
+use crate::budget::hold_for_call;
 use crate::context::RequestContext;
 
 /// A call of a function.
@@ -68,19 +69,26 @@ where
     V: Serialize + DeserializeOwned + Send,
     E: Serialize + DeserializeOwned + Send,
 {
-    let mut result = None;
+    let (mut result, mut full) = (None, None);
     let called = match backend {
         None => seam.call(call(), request, None).await,
         Some(backend) if !seam.is_watching(&request) => return backend.await,
         Some(backend) => {
-            let kept = &mut result;
+            let (kept, full) = (&mut result, &mut full);
             let backend = async move {
                 let result = kept.insert(backend.await);
-                result.as_ref().map(json).map_err(json)
+                let given = result.as_ref().map(json).map_err(json);
+                // It is beside what the guest is given.
+                let (Ok(value) | Err(value)) = &given;
+                *full = hold_for_call(size(value)).err();
+                given
             };
             seam.call(call(), request, Some(Box::pin(backend))).await
         }
     };
+    if let Some(full) = full {
+        return Err(unanswered(NoAnswer::Unreachable(full.to_string())));
+    }
     if let Some(result) = result {
         return result;
     }

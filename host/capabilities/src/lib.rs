@@ -24,6 +24,7 @@ pub mod journal;
 pub mod keyvalue;
 pub mod ollama;
 pub mod outgoing;
+mod places;
 pub mod postgres;
 pub mod reader;
 pub mod spin;

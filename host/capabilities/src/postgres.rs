@@ -24,7 +24,6 @@ mod login;
 pub mod notices;
 mod parameters;
 mod perform;
-mod places;
 mod pool;
 mod pooled;
 mod room;

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Resources;
 use super::service::Draft;
+use wasm_host_limits::show::show_size;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::{Problem, nearest, quoted};
 use wasm_host_settings::resource::StandIn;
@@ -71,6 +73,65 @@ pub(super) fn grants(cx: &Context<'_>, kind: &str, declared: &Declared, drafts: 
             ),
         );
     }
+}
+
+/// Of two tables, neither has the other's keys: that would be a grant of both.
+pub(super) fn apart(
+    cx: &Context<'_>,
+    declared: &[(&'static str, Declared)],
+    resources: &Resources,
+) {
+    for (kind, declared) in declared {
+        let keys = resources.of_key(kind).filter_map(|(name, it)| Some((name, it.keys()?)));
+        let keys: Vec<_> = keys.collect();
+        for (number, (first, one)) in keys.iter().enumerate() {
+            for (second, other) in keys.iter().skip(number + 1) {
+                let (whole, part) = match (one.contain(other), other.contain(one)) {
+                    (true, _) => (first, second),
+                    (false, true) => (second, first),
+                    (false, false) => continue,
+                };
+                let Some(at) = declared.get(*part) else { continue };
+                cx.warning(
+                    at,
+                    Problem::new(
+                        format!(
+                            "[{kind}.{whole}] has all keys of [{kind}.{part}], too: they are on one server, and the \
+                             'prefix' of the one begins with that of the other"
+                        ),
+                        "give them a 'prefix' each of which neither begins with the other",
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// What tables keep in memory is beside what the host has for components, and small beside it.
+pub(super) fn in_memory(
+    cx: &Context<'_>,
+    declared: &[(&'static str, Declared)],
+    resources: &Resources,
+    memory_bytes: u64,
+) {
+    let all: u64 = resources.all().map(|(_, _, resource)| resource.memory_bytes()).sum();
+    if all <= memory_bytes {
+        return;
+    }
+    let largest = resources.all().max_by_key(|(_, _, resource)| resource.memory_bytes());
+    let Some((kind, name, _)) = largest else { return };
+    let at = declared.iter().find(|(key, _)| *key == kind).and_then(|(_, all)| all.get(name));
+    let (all, memory) = (show_size(all), show_size(memory_bytes));
+    cx.warning(
+        at.unwrap_or(&(0..0)),
+        Problem::new(
+            format!(
+                "what is kept in memory may take {all} together, beside the {memory} of 'memory' of [limits], in which \
+                 it does not count"
+            ),
+            format!("lower 'size', as of [{kind}.{name}], or keep it elsewhere"),
+        ),
+    );
 }
 
 pub(super) fn calls(cx: &Context<'_>, drafts: &[Draft]) {

@@ -61,6 +61,7 @@ pub(super) fn config(text: &str, mut cx: Context<'_>) -> Result<Config, Diagnost
 /// error.
 fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     let name = application_name(cx, root);
+    cx.enter(name.as_deref().unwrap_or_default());
     let (http, http_at) = http::http(cx, root);
     let (admin, probes) = http::admin(cx, root);
     http::check_listeners(cx, &http.listen, &http_at, &admin, probes.as_ref());
@@ -111,7 +112,7 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
         Written::Alone => (None, true),
         Written::Replicas(replicas) => (Some(replicas), false),
     };
-    let limits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
+    let limits: HostLimits = root.section(cx, "limits", &HostLimits::keys()).settings(cx);
     let redact = record::redact(cx, root);
     let deploy = deploy::deploy(cx, root);
 
@@ -120,6 +121,8 @@ fn read(cx: &Context<'_>, root: &Table<'_>) -> Option<Config> {
     for (key, declared) in &all_declared {
         references::grants(cx, key, declared, &drafts);
     }
+    references::apart(cx, &all_declared, &resources);
+    references::in_memory(cx, &all_declared, &resources, limits.memory_bytes);
     references::calls(cx, &drafts);
     references::fallbacks(cx, &fallbacks, &drafts);
     references::reachable(cx, &fallbacks, &drafts);

@@ -17,7 +17,7 @@ pub struct BucketLimits {
 /// Of a bucket in the memory of the host or in a file of the state folder.
 pub struct OwnBucketLimits {
     /// Bytes that it may take. In memory these are its keys and values and what is around them; in a file they are the
-    /// file's, beside which up to as many wait to be moved into it.
+    /// file's, beside which some more wait to be moved into it.
     // Sessions and counters of many users; what is larger is a database.
     pub size_bytes: u64 = "size", 64 * MIB, MIB..=64 * GIB;
 }
@@ -65,6 +65,14 @@ pub const FILE_READERS: usize = 4;
 /// Pages of 4 KiB that wait beside a bucket's file until they are moved into it.
 pub const FILE_WAL_PAGES: u64 = 1000;
 
+/// Bytes of what waits beside a bucket's file beyond which reads are held back for a moment, so that it can be moved into
+/// it: while they overlap without a pause, it grows. One batch more is written before that is seen.
+pub const FILE_LOG_BYTES: u64 = 16 * MIB;
+
+/// Time in which the connections to a bucket's file are closed when the host stops. The last one moves into the file
+/// what waits beside it.
+pub const FILE_CLOSE: Duration = Duration::from_secs(5);
+
 /// Time that one process waits for another that has a bucket's file, which a host that has been killed and started again
 /// does.
 pub const FILE_BUSY: Duration = Duration::from_secs(2);
@@ -82,6 +90,10 @@ pub const REDIS_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection to a Redis server that was idle for longer is closed.
 pub const REDIS_IDLE: Duration = Duration::from_secs(300);
+
+/// A connection to a Redis server that is older is closed after its call, so that a name which stands for another server
+/// by now is followed, also where nothing is written.
+pub const REDIS_AGE: Duration = Duration::from_secs(10 * MINUTE);
 
 /// Bytes of the configuration of a service, keys and values: all of it is copied for a call that asks for all.
 pub const CONFIG_BYTES: usize = 1024 * 1024;

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use serde_json::{Map, Value as Json};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value as Json, json};
 
 use super::redact::{NO_UUID, REDACTED, Redaction, Redactor, stand_in};
 use super::session::Recorded;
@@ -11,6 +13,9 @@ use wasm_host_testkit::case::{
     Action, Answer, Body, Call, Case, Content, Exchange, Expected, FunctionAnswer, HttpAnswer,
     Piece, ResponseEnd, RowItem, RowsAnswer, RowsEnd,
 };
+
+/// The name of bytes in the JSON of functions.
+const BASE64: &str = "base64";
 
 /// Letters of a name that are taken from the path.
 const NAME_LETTERS: usize = 60;
@@ -173,13 +178,21 @@ fn clean_json(value: &mut Json, all: bool, redactor: &Redaction<'_>) {
         }
         all || redactor.is_noted(value)
     };
+    let clean_bytes = |bytes: &[u8]| match goes(&String::from_utf8_lossy(bytes)) {
+        true => REDACTED.as_bytes().to_vec(),
+        false => redacted(bytes, redactor),
+    };
     if let Some(bytes) = bytes_of(value) {
-        let clean = match goes(&String::from_utf8_lossy(&bytes)) {
-            true => REDACTED.as_bytes().to_vec(),
-            false => redacted(&bytes, redactor),
-        };
+        let clean = clean_bytes(&bytes);
         if clean != bytes {
             *value = clean.into();
+        }
+        return;
+    }
+    if let Some(bytes) = base64_of(value) {
+        let clean = clean_bytes(&bytes);
+        if clean != bytes {
+            *value = json!({ BASE64: BASE64_STANDARD.encode(clean) });
         }
         return;
     }
@@ -201,6 +214,12 @@ fn bytes_of(value: &Json) -> Option<Vec<u8>> {
     let Json::Array(values) = value else { return None };
     let byte = |value: &Json| u8::try_from(value.as_u64()?).ok();
     if values.is_empty() { None } else { values.iter().map(byte).collect() }
+}
+
+/// What bytes are in the JSON of functions that have texts there otherwise: `{"base64": "…"}`.
+fn base64_of(value: &Json) -> Option<Vec<u8>> {
+    let members = value.as_object().filter(|members| members.len() == 1)?;
+    BASE64_STANDARD.decode(members.get(BASE64)?.as_str()?).ok()
 }
 
 fn clean_answer<T>(answer: &mut Answer<T>, redactor: &Redaction<'_>) {

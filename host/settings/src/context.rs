@@ -51,6 +51,8 @@ pub struct Context<'a> {
     /// All that was inserted anywhere.
     secrets: RefCell<Vec<Secret>>,
     named: RefCell<Vec<Named>>,
+    /// The name of the application, which stands at the top of the file.
+    application: RefCell<String>,
     /// A secret that is not there is no mistake: the application runs elsewhere.
     runs_elsewhere: bool,
 }
@@ -71,6 +73,7 @@ impl<'a> Context<'a> {
             bounds: RefCell::default(),
             secrets: RefCell::default(),
             named: RefCell::default(),
+            application: RefCell::default(),
             runs_elsewhere: false,
         }
     }
@@ -79,6 +82,16 @@ impl<'a> Context<'a> {
     /// not in the file.
     pub fn elsewhere(source: &Source<'a>) -> Context<'a> {
         Context { runs_elsewhere: true, ..Context::new(source) }
+    }
+
+    /// What follows is read as of the application of this name.
+    pub fn enter(&self, application: &str) {
+        application.clone_into(&mut self.application.borrow_mut());
+    }
+
+    /// The name of the application; empty where it has none, which has been reported.
+    pub fn application(&self) -> String {
+        self.application.borrow().clone()
     }
 
     pub fn runs_elsewhere(&self) -> bool {

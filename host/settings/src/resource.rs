@@ -20,9 +20,34 @@ pub trait Resource: Any + fmt::Debug + Send + Sync {
         None
     }
 
+    /// Bytes of the host's memory that it may take, beside what the host has for components.
+    fn memory_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Where on a server its keys are. `None`: it has none there.
+    fn keys(&self) -> Option<Keys> {
+        None
+    }
+
     /// The service that answers where nothing does at its url. `None`: none.
     fn stand_in(&self) -> Option<&str> {
         None
+    }
+}
+
+/// Keys on a server: all that begin with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Which server and what part of it, for comparison alone.
+    pub server: String,
+    pub prefix: String,
+}
+
+impl Keys {
+    /// Whether all keys of the other are among these.
+    pub fn contain(&self, other: &Self) -> bool {
+        self.server == other.server && other.prefix.starts_with(&self.prefix)
     }
 }
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::*;
-use wasm_host_tests::client::KeepAlive;
+use wasm_host_tests::client::{self, KeepAlive};
 
 // Fault (The machine): killed between two writes of a bucket in a file | has what was answered when it starts again | the connection ends | what had no answer yet
 #[tokio::test]
@@ -64,4 +64,34 @@ async fn a_bucket_that_is_full_says_so_and_takes_more_when_something_has_gone() 
         assert_eq!(host.send("DELETE", "/carts/k0", "").await.status, 200, "{kind}");
         assert_eq!(put(&host, "more", &large).await.status, 200, "{kind}");
     }
+}
+
+// Fault (The machine): a bucket's file that is taken away while the host has it open | writes nothing any more, and tells it at `/ready` | an error | nothing of what was answered from then on
+#[tokio::test]
+async fn a_file_that_is_taken_away_is_told_and_no_write_is_answered_and_lost() {
+    let app = app(FILE);
+    let host = app.serve().await;
+    assert_eq!(put(&host, "a", "tea").await.status, 200);
+    let path = host.state().join("keyvalue/carts.sqlite");
+    let away = path.with_extension("away");
+    std::fs::rename(&path, &away).unwrap();
+    let reply = put(&host, "a", "lost").await;
+    assert_eq!(reply.status, 503);
+    let told = reply.text();
+    assert!(told.contains("the file of the bucket carts cannot be used"), "{told}");
+    assert!(!told.contains("carts.sqlite"), "{told}");
+    let ready = async || {
+        let reply = client::send(&host.admin, "GET", "/ready", &[], "").await;
+        reply.text().to_owned()
+    };
+    let told = ready().await;
+    assert!(told.contains("carts.sqlite") && told.contains("stop the host"), "{told}");
+    // It is put back: nothing was mixed up.
+    std::fs::rename(&away, &path).unwrap();
+    assert_eq!(text(&host, "GET", "/carts/a", "").await, ok("tea"));
+    assert!(!ready().await.contains("carts"));
+    let (status, log) = host.stop().await;
+    assert!(status.success(), "{log}");
+    // The last connection has moved the log into the file, which is whole alone from then on.
+    assert!(!path.with_extension("sqlite-wal").exists());
 }

@@ -11,7 +11,7 @@ use super::seen::Place;
 use super::settings::Address;
 use super::{Buckets, Keyvalue, KeyvalueConfig, Store};
 use crate::Capability as _;
-use crate::backend::{Backend, Condition, Host, Looked, asked, what_calls_do};
+use crate::backend::{Backend, Closed, Condition, Host, Looked, asked, what_calls_do};
 use crate::breaker;
 use crate::granted::Granted;
 
@@ -71,7 +71,12 @@ impl Connected {
 }
 
 impl Backend for Connected {
-    fn grant(&self, _service: &str, granted: Granted) -> Granted {
+    fn grant(&self, service: &str, granted: Granted) -> Granted {
+        match &self.kind {
+            Kind::Memory(_) => {}
+            Kind::File(bucket) => bucket.granted_to(service),
+            Kind::Redis(bucket) => bucket.granted_to(service),
+        }
         let buckets = granted.of::<Keyvalue>().cloned();
         let buckets = buckets.unwrap_or_else(|| Buckets::none(self.declared.clone()));
         granted.with::<Keyvalue>(buckets.with(&self.name, self.bucket()))
@@ -83,14 +88,17 @@ impl Backend for Connected {
                 Kind::Memory(_) => Condition::Up,
                 Kind::File(bucket) => match asked(bucket.check()).await {
                     Some(Ok(())) => Condition::Up,
-                    Some(Err(why)) => Condition::Down(why.to_string()),
+                    Some(Err(why)) => Condition::Down(why),
                     None => Condition::Down(format!("the file of the bucket {name} is busy")),
                 },
                 Kind::Redis(bucket) => match asked(bucket.check()).await {
                     Some(Ok(())) => Condition::Up,
-                    _ => {
+                    failed => {
+                        let late = || format!("no Redis answers for the bucket {name} in time");
+                        let why = failed.and_then(Result::err);
+                        let why = why.map_or_else(late, |error| error.to_string());
                         let calls = what_calls_do(bucket.breaker().is_open);
-                        Condition::Down(format!("no Redis answers for the bucket {name}{calls}"))
+                        Condition::Down(format!("{why}{calls}"))
                     }
                 },
             }
@@ -108,11 +116,13 @@ impl Backend for Connected {
         }
     }
 
-    fn close(&self) {
-        match &self.kind {
-            Kind::Memory(_) => {}
-            Kind::File(bucket) => bucket.close(),
-            Kind::Redis(bucket) => bucket.close(),
-        }
+    fn close(&self) -> Closed<'_> {
+        Box::pin(async {
+            match &self.kind {
+                Kind::Memory(_) => {}
+                Kind::File(bucket) => bucket.close().await,
+                Kind::Redis(bucket) => bucket.close(),
+            }
+        })
     }
 }

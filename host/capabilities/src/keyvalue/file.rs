@@ -5,24 +5,28 @@
 //! whether or not its caller waits for it.
 
 mod connection;
+mod opened;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::sync::{OwnedMutexGuard, RwLock, oneshot};
+use tokio::time::timeout;
 
-use self::connection::File;
+use self::connection::{File, Wrong};
+use self::opened::{Opened, Since};
 use super::backend::{Bucket, Error, Page, Reply, Value};
 use super::run::Runs;
 use super::{bounds, increment};
 use crate::budget::hold_for_call;
 use crate::context::RequestContext;
-use wasm_host_limits::keyvalue::{FILE_READERS, PAGE_KEYS};
+use crate::places::{Place, Places, User};
+use wasm_host_limits::keyvalue::{FILE_BUSY, FILE_CLOSE, FILE_LOG_BYTES, FILE_READERS, PAGE_KEYS};
 
 const SMALL_BYTES: i64 = wasm_host_limits::keyvalue::SMALL_BYTES as i64;
 
@@ -38,10 +42,33 @@ const SUM: &str = "select coalesce(sum(length(entries.value)), 0)
 pub(super) struct FileBucket {
     runs: Runs,
     file: File,
-    /// None: it has not been opened, or was closed.
-    writer: Arc<tokio::sync::Mutex<Option<SqliteConnection>>>,
-    idle: Mutex<Vec<SqliteConnection>>,
-    readers: Semaphore,
+    /// The turn to write, shared by services.
+    turns: Arc<Places>,
+    /// The same of those that read.
+    reading: Arc<Places>,
+    writer: Arc<tokio::sync::Mutex<Option<Writer>>>,
+    /// Each with the file that it has open.
+    idle: Mutex<Vec<(Opened, SqliteConnection)>>,
+    /// What the writer has open. None: nothing is.
+    opened: Mutex<Option<Opened>>,
+    /// Those that read have it together; what moves the log into the file has it alone.
+    log: Arc<RwLock<()>>,
+    /// What a statement has found damaged, which nothing mends but another file.
+    damaged: Mutex<Option<String>>,
+}
+
+/// The connection that writes.
+struct Writer {
+    connection: SqliteConnection,
+    /// The log is moved into the file when it has more bytes.
+    log_bytes: u64,
+}
+
+/// The turn of one call to write.
+struct Turn {
+    /// Some while it is the turn's.
+    writer: OwnedMutexGuard<Option<Writer>>,
+    _place: Option<Place>,
 }
 
 /// What is done with a connection.
@@ -51,91 +78,205 @@ impl FileBucket {
     /// In the file `path`, which has no more than so many bytes.
     pub(super) fn new(runs: Runs, path: PathBuf, size_bytes: u64) -> Self {
         let file = File { path, size_bytes };
-        let (writer, idle) = Default::default();
-        Self { runs, file, writer, idle, readers: Semaphore::new(FILE_READERS) }
+        let (writer, idle, opened, log, damaged) = Default::default();
+        let (turns, reading) = (Places::new(1), Places::new(FILE_READERS));
+        Self { runs, file, turns, reading, writer, idle, opened, log, damaged }
     }
 
-    /// Whether its file can be written to, for `/ready`.
-    pub(super) async fn check(&self) -> Result<(), Error> {
-        self.writer().await.map(drop)
+    /// A service is granted it, and has its turns from now on.
+    pub(super) fn granted_to(&self, service: &str) {
+        self.turns.user(service);
+        self.reading.user(service);
     }
 
-    /// Close the connections that are not in use.
-    pub(super) fn close(&self) {
-        self.idle.lock().clear();
-        if let Ok(mut writer) = self.writer.try_lock() {
-            *writer = None;
+    /// Whether its file is there, can be written to and read, for `/ready`. Says which file it is.
+    pub(super) async fn check(&self) -> Result<(), String> {
+        let shown = |wrong: &Wrong| wrong.shown(self.runs.name(), &self.file.path);
+        drop(self.turn(User::default()).await.map_err(|wrong| shown(&wrong))?);
+        let look =
+            self.read_as(User::default(), |connection| Box::pin(connection::look(connection)));
+        if let Err(wrong) = look.await {
+            return Err(shown(&wrong));
         }
+        match &*self.damaged.lock() {
+            Some(why) => Err(shown(&Wrong::Damaged(why.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Close the connections that are not in use, and wait until that is done: the last one moves the log into the file.
+    pub(super) async fn close(&self) {
+        let close = async {
+            let idle = std::mem::take(&mut *self.idle.lock());
+            for (_, connection) in idle {
+                let _ = connection.close().await;
+            }
+            if let Some(writer) = self.writer.lock().await.take() {
+                let _ = writer.connection.close().await;
+            }
+        };
+        if timeout(FILE_CLOSE, close).await.is_err() {
+            tracing::warn!(
+                bucket = self.runs.name(),
+                "the file of a bucket was not closed in time"
+            );
+        }
+    }
+
+    /// The service that a request is served by, among those that read.
+    fn reader(&self, request: &RequestContext) -> User {
+        user(&self.reading, request)
+    }
+
+    /// The same among those that write.
+    fn author(&self, request: &RequestContext) -> User {
+        user(&self.turns, request)
     }
 
     /// The connection that writes, after those that came before.
-    async fn writer(&self) -> Result<OwnedMutexGuard<Option<SqliteConnection>>, Error> {
+    async fn turn(&self, user: User) -> Result<Turn, Wrong> {
+        // They are never closed.
+        let place = self.turns.next(user).await.ok();
         let mut writer = self.writer.clone().lock_owned().await;
-        if writer.is_none() {
-            *writer = Some(self.file.writer().await.map_err(|error| self.wrong(&error))?);
+        if !self.is_the_same()? {
+            *writer = None;
         }
-        Ok(writer)
+        if writer.is_none() {
+            let connection = self.file.writer().await.map_err(Wrong::Unopened)?;
+            *self.opened.lock() = Some(Opened::at(&self.file.path));
+            *writer = Some(Writer { connection, log_bytes: FILE_LOG_BYTES });
+        }
+        Ok(Turn { writer, _place: place })
+    }
+
+    /// Whether the file that is open is the one at its path. If it has gone with all that stood beside it, nothing of it
+    /// is used any more.
+    fn is_the_same(&self) -> Result<bool, Wrong> {
+        let mut opened = self.opened.lock();
+        match opened.map(|opened| opened.since(&self.file.path)) {
+            None => Ok(false),
+            Some(Since::Same) => Ok(true),
+            Some(Since::Torn) => Err(Wrong::Torn),
+            Some(Since::Gone) => {
+                *opened = None;
+                self.idle.lock().clear();
+                *self.damaged.lock() = None;
+                tracing::warn!(
+                    bucket = self.runs.name(),
+                    "the file {} was taken away or replaced while the host has it open; what is there now is used",
+                    self.file.path.display()
+                );
+                Ok(false)
+            }
+        }
     }
 
     /// Write. It goes on when the caller has left.
     async fn write<T: Send + 'static>(
         &self,
+        user: User,
         work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     ) -> Result<T, Error> {
-        let mut writer = self.writer().await?;
-        let written = tokio::spawn(async move {
-            let Some(connection) = writer.as_mut() else { return Err(sqlx::Error::PoolClosed) };
-            let written = work(connection).await;
-            if written.is_err() {
+        let turn = self.turn(user).await;
+        let mut turn = turn.map_err(|wrong| self.told(&wrong))?;
+        let (answer, answered) = oneshot::channel();
+        let (log, path) = (self.log.clone(), self.file.path.clone());
+        tokio::spawn(async move {
+            let Some(writer) = turn.writer.as_mut() else { return };
+            let written = work(&mut writer.connection).await;
+            let is_whole = written.is_ok();
+            let _ = answer.send(written);
+            match is_whole {
+                true => writer.move_log(&log, &path).await,
                 // In whatever state it is: the next call has a new one.
-                *writer = None;
+                false => *turn.writer = None,
             }
-            written
         });
-        match written.await {
+        match answered.await {
             Ok(Ok(result)) => result,
-            Ok(Err(error)) => Err(self.failed(&error)),
+            Ok(Err(error)) => Err(self.failed(error)),
             Err(_) => Err(Error::Unavailable("the host is stopping".to_owned())),
         }
     }
 
     async fn read<T>(
         &self,
+        user: User,
         work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
     ) -> Result<T, Error> {
-        let _place = self.readers.acquire().await;
+        match self.read_as(user, work).await {
+            Ok(result) => result,
+            Err(Wrong::Statement(error)) => Err(self.failed(error)),
+            Err(wrong) => Err(self.told(&wrong)),
+        }
+    }
+
+    async fn read_as<T>(
+        &self,
+        user: User,
+        work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
+    ) -> Result<Result<T, Error>, Wrong> {
+        let _place = self.reading.next(user).await;
+        if !self.is_the_same()? {
+            // Which makes the file, if it is not there.
+            drop(self.turn(User::default()).await?);
+        }
+        // Behind that: who has the turn may wait for it.
+        let _log = self.log.read().await;
         let idle = self.idle.lock().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
+        let (opened, mut connection) = match idle {
+            Some(idle) => idle,
             None => {
-                // Which makes the file, if it is not there.
-                drop(self.writer().await?);
-                self.file.reader().await.map_err(|error| self.failed(&error))?
+                let opened = Opened::at(&self.file.path);
+                (opened, self.file.reader().await.map_err(Wrong::Statement)?)
             }
         };
-        match work(&mut connection).await {
-            Ok(result) => {
-                self.idle.lock().push(connection);
-                result
-            }
-            Err(error) => Err(self.failed(&error)),
+        let result = work(&mut connection).await.map_err(Wrong::Statement)?;
+        if *self.opened.lock() == Some(opened) {
+            self.idle.lock().push((opened, connection));
         }
+        Ok(result)
     }
 
-    fn failed(&self, error: &sqlx::Error) -> Error {
+    /// What a statement's error means for a guest.
+    fn failed(&self, error: sqlx::Error) -> Error {
         let name = self.runs.name();
-        match connection::is_full(error) {
-            true => Error::Full(format!(
-                "the file of the bucket {name} has no room for this ('size' of [keyvalue.{name}] sets the bound), or \
-                 the disk has none"
-            )),
-            false => self.wrong(error),
+        if connection::is_full(&error) {
+            return Error::Full(format!(
+                "the file of the bucket {name} has no room for this ('size' of [keyvalue.{name}] sets the bound), or the \
+                 disk has none"
+            ));
         }
+        if connection::is_damaged(&error) {
+            *self.damaged.lock() = Some(error.to_string());
+        }
+        self.told(&Wrong::Statement(error))
     }
 
-    fn wrong(&self, error: &dyn std::fmt::Display) -> Error {
-        let (name, path) = (self.runs.name(), self.file.path.display());
-        Error::Unavailable(format!("the file {path} of the bucket {name} cannot be used: {error}"))
+    /// The same of whatever else is wrong. Where the file is is for the log.
+    fn told(&self, wrong: &Wrong) -> Error {
+        let name = self.runs.name();
+        tracing::warn!(bucket = name, "{}", wrong.shown(name, &self.file.path));
+        Error::Unavailable(format!("the file of the bucket {name} cannot be used{}", wrong.told()))
+    }
+}
+
+fn user(of: &Arc<Places>, request: &RequestContext) -> User {
+    request.served().map(|served| of.user(&served.service)).unwrap_or_default()
+}
+
+impl Writer {
+    /// Move the log into the file once it is large, which it becomes while reads overlap without a pause: for a moment
+    /// none begins.
+    async fn move_log(&mut self, log: &RwLock<()>, path: &Path) {
+        let bytes = connection::log_bytes(path);
+        if bytes <= self.log_bytes {
+            return;
+        }
+        let Ok(_alone) = timeout(FILE_BUSY, log.write()).await else { return };
+        let is_moved = connection::move_log(&mut self.connection).await;
+        // Another program reads: after as many bytes again.
+        self.log_bytes = if is_moved { FILE_LOG_BYTES } else { bytes + FILE_LOG_BYTES };
     }
 }
 
@@ -150,6 +291,20 @@ fn listed(keys: &[String]) -> String {
     serde_json::Value::from(keys.to_vec()).to_string()
 }
 
+/// The values of keys as they are asked for. Each is copied only where it is asked for again later on.
+fn in_order(keys: &[String], rows: Vec<(String, Vec<u8>)>) -> Vec<Option<Value>> {
+    let mut found: HashMap<String, Vec<u8>> = rows.into_iter().collect();
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    keys.iter().for_each(|key| *left.entry(key).or_default() += 1);
+    let given = keys.iter().map(|key| {
+        let left = left.get_mut(&**key)?;
+        *left -= 1;
+        let value = if *left == 0 { found.remove(key) } else { found.get(key).cloned() };
+        value.map(Value)
+    });
+    given.collect()
+}
+
 async fn value(connection: &mut SqliteConnection, key: &str) -> sqlx::Result<Option<Vec<u8>>> {
     let found = sqlx::query_scalar("select value from entries where key = ?").bind(key);
     found.fetch_optional(connection).await
@@ -157,7 +312,7 @@ async fn value(connection: &mut SqliteConnection, key: &str) -> sqlx::Result<Opt
 
 impl Bucket for FileBucket {
     fn get(&self, key: String, request: RequestContext) -> Reply<'_, Option<Value>> {
-        let get = self.read(|connection| {
+        let get = self.read(self.reader(&request), |connection| {
             Box::pin(async move {
                 let found = sqlx::query(GET).bind(SMALL_BYTES).bind(&key);
                 let Some(row) = found.fetch_optional(&mut *connection).await? else {
@@ -179,7 +334,7 @@ impl Bucket for FileBucket {
     }
 
     fn set(&self, key: String, Value(value): Value, request: RequestContext) -> Reply<'_, ()> {
-        let set = self.write(|connection| {
+        let set = self.write(self.author(&request), |connection| {
             Box::pin(async move {
                 sqlx::query(SET).bind(key).bind(value).execute(connection).await?;
                 Ok(Ok(()))
@@ -189,7 +344,7 @@ impl Bucket for FileBucket {
     }
 
     fn delete(&self, key: String, request: RequestContext) -> Reply<'_, ()> {
-        let delete = self.write(|connection| {
+        let delete = self.write(self.author(&request), |connection| {
             Box::pin(async move {
                 let delete = sqlx::query("delete from entries where key = ?").bind(key);
                 delete.execute(connection).await?;
@@ -200,7 +355,7 @@ impl Bucket for FileBucket {
     }
 
     fn exists(&self, key: String, request: RequestContext) -> Reply<'_, bool> {
-        let exists = self.read(|connection| {
+        let exists = self.read(self.reader(&request), |connection| {
             Box::pin(async move {
                 let found = sqlx::query("select 1 from entries where key = ?").bind(key);
                 Ok(Ok(found.fetch_optional(connection).await?.is_some()))
@@ -210,7 +365,7 @@ impl Bucket for FileBucket {
     }
 
     fn list_keys(&self, cursor: Option<u64>, request: RequestContext) -> Reply<'_, Page> {
-        let list = self.read(move |connection| {
+        let list = self.read(self.reader(&request), move |connection| {
             Box::pin(async move {
                 let from = cursor.unwrap_or_default().cast_signed();
                 // One more, which is where the next page begins.
@@ -230,7 +385,7 @@ impl Bucket for FileBucket {
     }
 
     fn increment(&self, key: String, delta: i64, request: RequestContext) -> Reply<'_, i64> {
-        let increment = self.write(move |connection| {
+        let increment = self.write(self.author(&request), move |connection| {
             Box::pin(async move {
                 let mut begun = connection.begin_with("begin immediate").await?;
                 let found = value(&mut begun, &key).await?;
@@ -254,7 +409,7 @@ impl Bucket for FileBucket {
         Value(value): Value,
         request: RequestContext,
     ) -> Reply<'_, bool> {
-        let swap = self.write(move |connection| {
+        let swap = self.write(self.author(&request), move |connection| {
             Box::pin(async move {
                 let swap = match expected {
                     None => sqlx::query(
@@ -281,7 +436,7 @@ impl Bucket for FileBucket {
         request: RequestContext,
     ) -> Reply<'_, Vec<Option<Value>>> {
         let about = keys.len();
-        let get = self.read(move |connection| {
+        let get = self.read(self.reader(&request), move |connection| {
             Box::pin(async move {
                 let list = listed(&keys);
                 // Both see the same state.
@@ -295,8 +450,7 @@ impl Bucket for FileBucket {
                 let all = sqlx::AssertSqlSafe(format!("select key, value {MANY}"));
                 let rows = sqlx::query_as(all).bind(list).fetch_all(&mut *reading).await?;
                 reading.commit().await?;
-                let found: HashMap<String, Vec<u8>> = rows.into_iter().collect();
-                Ok(Ok(keys.iter().map(|key| found.get(key).cloned().map(Value)).collect()))
+                Ok(Ok(in_order(&keys, rows)))
             })
         });
         self.runs.run("get-many", about, request, get)
@@ -304,7 +458,7 @@ impl Bucket for FileBucket {
 
     fn set_many(&self, entries: Vec<(String, Value)>, request: RequestContext) -> Reply<'_, ()> {
         let about = entries.len();
-        let set = self.write(move |connection| {
+        let set = self.write(self.author(&request), move |connection| {
             Box::pin(async move {
                 let mut begun = connection.begin_with("begin immediate").await?;
                 for (key, Value(value)) in entries {
@@ -319,7 +473,7 @@ impl Bucket for FileBucket {
 
     fn delete_many(&self, keys: Vec<String>, request: RequestContext) -> Reply<'_, ()> {
         let about = keys.len();
-        let delete = self.write(move |connection| {
+        let delete = self.write(self.author(&request), move |connection| {
             Box::pin(async move {
                 let delete = sqlx::AssertSqlSafe(format!("delete {MANY}"));
                 sqlx::query(delete).bind(listed(&keys)).execute(connection).await?;

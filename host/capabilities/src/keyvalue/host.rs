@@ -18,7 +18,7 @@ use super::connected::Connected;
 use super::{Buckets, KeyvalueConfig, bounds};
 use crate::Capability;
 use crate::backend::{Backend, Host};
-use crate::budget::{Held, Holdings, on_account_of};
+use crate::budget::{Held, Holdings, hold_for_call, on_account_of};
 use crate::context::{RequestContext, calling_request};
 use crate::function::Seam;
 use crate::instance::{HasInstance, InstanceView};
@@ -152,7 +152,17 @@ async fn exists(call: Call, key: String) -> Result<bool, Error> {
 }
 
 async fn list_keys(call: Call, cursor: Option<u64>) -> Result<Page, Error> {
-    call.run(Ok(0), |bucket, request| bucket.list_keys(cursor, request)).await
+    call.run(Ok(0), |bucket, request| held(bucket.list_keys(cursor, request))).await
+}
+
+/// A page of keys, which counts for who asks.
+fn held(list: Reply<'_, Page>) -> Reply<'_, Page> {
+    Box::pin(async {
+        let page = list.await?;
+        let bytes = page.keys.iter().map(|key| key.len() + size_of::<String>()).sum();
+        hold_for_call(bytes).map_err(|full| Error::Busy(full.to_string()))?;
+        Ok(page)
+    })
 }
 
 async fn increment(call: Call, key: String, delta: i64) -> Result<i64, Error> {

@@ -126,7 +126,9 @@ impl Bucket for MemoryBucket {
 
     fn set(&self, key: String, Value(value): Value, request: RequestContext) -> Reply<'_, ()> {
         self.runs.run("set", 1, request, async move {
-            let set = self.entries.lock().set(&key, value.into(), self.limit);
+            // Copied here, and not while all others wait for the lock.
+            let value = value.into();
+            let set = self.entries.lock().set(&key, value, self.limit);
             set.map_err(|none| self.full(none))
         })
     }
@@ -195,7 +197,9 @@ impl Bucket for MemoryBucket {
     fn set_many(&self, entries: Vec<(String, Value)>, request: RequestContext) -> Reply<'_, ()> {
         self.runs.run("set-many", entries.len(), request, async move {
             let entries = entries.into_iter().map(|(key, Value(value))| (key, value.into()));
-            let set = self.entries.lock().set_all(entries.collect(), self.limit);
+            // As above.
+            let entries = entries.collect();
+            let set = self.entries.lock().set_all(entries, self.limit);
             set.map_err(|none| self.full(none))
         })
     }

@@ -22,6 +22,7 @@ use super::settings::{Address, RedisConfig};
 use crate::breaker;
 use crate::budget::hold_for_call;
 use crate::context::RequestContext;
+use crate::places::User;
 use wasm_host_limits::keyvalue::{
     BATCH_BYTES, KEY_BYTES, PAGE_KEYS, REDIS_SCANS, SMALL_BYTES, VALUE_BYTES,
 };
@@ -55,9 +56,19 @@ impl RedisBucket {
         Ok(Self { runs, pool, prefix: config.prefix.clone() })
     }
 
-    /// Whether the server answers, for `/ready`.
+    /// Whether the server answers and takes writes, for `/ready`.
     pub(super) async fn check(&self) -> Result<(), Error> {
-        self.pool.check().await
+        self.pool.check(&self.prefix).await
+    }
+
+    /// A service is granted it, and has a share of its connections from now on.
+    pub(super) fn granted_to(&self, service: &str) {
+        self.pool.user(service);
+    }
+
+    /// The service that a request is served by.
+    fn user(&self, request: &RequestContext) -> User {
+        request.served().map(|served| self.pool.user(&served.service)).unwrap_or_default()
     }
 
     pub(super) fn breaker(&self) -> breaker::Reading {
@@ -78,12 +89,12 @@ impl RedisBucket {
     }
 
     /// One command whose answer is small.
-    async fn ask<T>(&self, command: redis::Cmd) -> Result<T, Error>
+    async fn ask<T>(&self, user: User, command: redis::Cmd) -> Result<T, Error>
     where
         T: redis::FromRedisValue + Send + 'static,
     {
         self.pool
-            .run(|connection| {
+            .run(user, |connection| {
                 Box::pin(async move { command.query_async(connection).await.map(Ok) })
             })
             .await
@@ -92,12 +103,13 @@ impl RedisBucket {
     /// The values of these keys, which have no more than so many bytes together.
     async fn read(
         &self,
+        user: User,
         keys: Vec<String>,
         within: fn(u64) -> Result<(), Error>,
         most: usize,
     ) -> Result<Vec<Option<Value>>, Error> {
         self.pool
-            .run(|connection| {
+            .run(user, |connection| {
                 Box::pin(async move {
                     let mut room = SMALL_BYTES;
                     loop {
@@ -185,31 +197,33 @@ async fn scan(
 
 impl Bucket for RedisBucket {
     fn get(&self, key: String, request: RequestContext) -> Reply<'_, Option<Value>> {
+        let user = self.user(&request);
         let get = async move {
-            let values = self.read(vec![self.named(&key)], bounds::found, VALUE_BYTES).await?;
+            let values =
+                self.read(user, vec![self.named(&key)], bounds::found, VALUE_BYTES).await?;
             Ok(values.into_iter().next().flatten())
         };
         self.runs.run("get", 1, request, get)
     }
 
     fn set(&self, key: String, Value(value): Value, request: RequestContext) -> Reply<'_, ()> {
-        let set = self.ask(cmd("SET").arg(self.named(&key)).arg(value).take());
+        let set = self.ask(self.user(&request), cmd("SET").arg(self.named(&key)).arg(value).take());
         self.runs.run("set", 1, request, set)
     }
 
     fn delete(&self, key: String, request: RequestContext) -> Reply<'_, ()> {
-        let delete = self.ask(cmd("UNLINK").arg(self.named(&key)).take());
+        let delete = self.ask(self.user(&request), cmd("UNLINK").arg(self.named(&key)).take());
         self.runs.run("delete", 1, request, delete)
     }
 
     fn exists(&self, key: String, request: RequestContext) -> Reply<'_, bool> {
-        let exists = self.ask(cmd("EXISTS").arg(self.named(&key)).take());
+        let exists = self.ask(self.user(&request), cmd("EXISTS").arg(self.named(&key)).take());
         self.runs.run("exists", 1, request, exists)
     }
 
     fn list_keys(&self, cursor: Option<u64>, request: RequestContext) -> Reply<'_, Page> {
         let prefix = self.prefix.clone();
-        let list = self.pool.run(move |connection| {
+        let list = self.pool.run(self.user(&request), move |connection| {
             Box::pin(async move {
                 let pattern = format!("{}*", literally(&prefix));
                 let longest = prefix.len() + KEY_BYTES;
@@ -233,7 +247,8 @@ impl Bucket for RedisBucket {
     }
 
     fn increment(&self, key: String, delta: i64, request: RequestContext) -> Reply<'_, i64> {
-        let increment = self.ask(cmd("INCRBY").arg(self.named(&key)).arg(delta).take());
+        let increment =
+            self.ask(self.user(&request), cmd("INCRBY").arg(self.named(&key)).arg(delta).take());
         self.runs.run("increment", 1, request, increment)
     }
 
@@ -245,7 +260,7 @@ impl Bucket for RedisBucket {
         request: RequestContext,
     ) -> Reply<'_, bool> {
         let key = self.named(&key);
-        let swap = self.pool.run(move |connection| {
+        let swap = self.pool.run(self.user(&request), move |connection| {
             Box::pin(async move {
                 let mut script = SWAP.key(key);
                 script.arg(value);
@@ -263,18 +278,20 @@ impl Bucket for RedisBucket {
         keys: Vec<String>,
         request: RequestContext,
     ) -> Reply<'_, Vec<Option<Value>>> {
-        let about = keys.len();
+        let (about, user) = (keys.len(), self.user(&request));
         let get = async move {
             match keys.is_empty() {
                 true => Ok(Vec::new()),
-                false => self.read(self.all_named(&keys), bounds::batch_bytes, BATCH_BYTES).await,
+                false => {
+                    self.read(user, self.all_named(&keys), bounds::batch_bytes, BATCH_BYTES).await
+                }
             }
         };
         self.runs.run("get-many", about, request, get)
     }
 
     fn set_many(&self, entries: Vec<(String, Value)>, request: RequestContext) -> Reply<'_, ()> {
-        let about = entries.len();
+        let (about, user) = (entries.len(), self.user(&request));
         let set = async move {
             if entries.is_empty() {
                 return Ok(());
@@ -283,17 +300,17 @@ impl Bucket for RedisBucket {
             for (key, Value(value)) in entries {
                 set.arg(self.named(&key)).arg(value);
             }
-            self.ask(set).await
+            self.ask(user, set).await
         };
         self.runs.run("set-many", about, request, set)
     }
 
     fn delete_many(&self, keys: Vec<String>, request: RequestContext) -> Reply<'_, ()> {
-        let about = keys.len();
+        let (about, user) = (keys.len(), self.user(&request));
         let delete = async move {
             match keys.is_empty() {
                 true => Ok(()),
-                false => self.ask(cmd("UNLINK").arg(self.all_named(&keys)).take()).await,
+                false => self.ask(user, cmd("UNLINK").arg(self.all_named(&keys)).take()).await,
             }
         };
         self.runs.run("delete-many", about, request, delete)

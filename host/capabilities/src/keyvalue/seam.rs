@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::backend::{Bucket, Error, Page, Reply, Value};
+use crate::budget::hold_for_call;
 use crate::context::RequestContext;
-use crate::function::{FunctionCall, NoAnswer, Seam, call};
+use crate::function::{FunctionCall, NoAnswer, Seam, call, sizes};
 
 pub(super) struct SeamBucket {
     name: String,
@@ -37,20 +38,22 @@ fn unanswered(why: NoAnswer) -> Error {
     }
 }
 
-/// The arguments of a call as JSON are made only where they are wanted.
+/// The arguments of a call as JSON are made only where they are wanted, and count for who calls.
 macro_rules! through {
-    ($self:ident, $function:literal, $request:ident, { $($name:ident),* }, $method:ident($($argument:expr),*)) => {{
-        let arguments = ($($name.clone(),)*);
-        let backend = $self.bucket.as_ref().map(|bucket| {
-            let ($($name,)*) = arguments.clone();
-            bucket.$method($($argument,)* $request.clone())
-        });
-        let asked = move || {
-            let ($($name,)*) = arguments;
-            $self.asked($function, json!({ $(stringify!($name): $name),* }))
-        };
-        Box::pin(call(&$self.seam, asked, $request, backend, unanswered))
-    }};
+    ($self:ident, $function:literal, $request:ident, { $($name:ident),* }, $method:ident($($argument:expr),*)) => {
+        match &$self.bucket {
+            Some(bucket) if !$self.seam.is_watching(&$request) => {
+                bucket.$method($($argument,)* $request)
+            }
+            bucket => Box::pin(async move {
+                let asked = $self.asked($function, json!({ $(stringify!($name): $name),* }));
+                hold_for_call(sizes(&asked.arguments)).map_err(|full| Error::Busy(full.to_string()))?;
+                let backend =
+                    bucket.as_ref().map(|bucket| bucket.$method($($argument,)* $request.clone()));
+                call(&$self.seam, move || asked, $request, backend, unanswered).await
+            }),
+        }
+    };
 }
 
 impl Bucket for SeamBucket {

@@ -9,11 +9,12 @@ use toml::de::DeTable;
 pub(super) use self::url::Address;
 use wasm_host_limits::keyvalue::{BucketLimits, OwnBucketLimits, RedisLimits};
 use wasm_host_limits::setting::Settings as _;
+use wasm_host_limits::show::show_duration;
 use wasm_host_settings::authorities::authorities;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::{Problem, nearest, quoted};
 use wasm_host_settings::file::Table;
-use wasm_host_settings::resource::{Resource, Wait};
+use wasm_host_settings::resource::{Keys, Resource, Wait};
 use wasm_host_settings::secret::BackendUrl;
 use wasm_host_settings::tls::Authorities;
 
@@ -70,7 +71,7 @@ impl KeyvalueConfig {
         let table = Table::open(cx, &format!("[keyvalue.{name}]"), at, table, &keys);
         let timeout = table.settings::<BucketLimits>(cx).timeout;
         let store = match table.has("url") {
-            true => on_redis(cx, name, &table),
+            true => on_redis(cx, name, &table, timeout),
             false => of_the_host(cx, &table),
         };
         store.map(|store| Self { store, timeout })
@@ -83,6 +84,20 @@ impl Resource for KeyvalueConfig {
             Store::Redis(redis) => Some(&redis.url),
             Store::File { .. } | Store::Memory { .. } => None,
         }
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        match self.store {
+            Store::Memory { size_bytes } => size_bytes,
+            Store::File { .. } | Store::Redis(_) => 0,
+        }
+    }
+
+    fn keys(&self) -> Option<Keys> {
+        let Store::Redis(redis) = &self.store else { return None };
+        let Address { host, port, database, .. } = Address::of(redis.url.expose()).ok()?;
+        let server = format!("{}:{port}/{database}", host.to_ascii_lowercase());
+        Some(Keys { server, prefix: redis.prefix.clone() })
     }
 
     fn first_byte(&self) -> Wait {
@@ -111,13 +126,20 @@ fn of_the_host(cx: &Context<'_>, table: &Table<'_>) -> Option<Store> {
     }
 }
 
-fn on_redis(cx: &Context<'_>, name: &str, table: &Table<'_>) -> Option<Store> {
+fn on_redis(cx: &Context<'_>, name: &str, table: &Table<'_>, timeout: Duration) -> Option<Store> {
     let of_the_host = [&["store"][..], &OwnBucketLimits::keys()].concat();
     let why = "for a bucket with a url, which is on a server";
     senseless(cx, table, &of_the_host, why, "remove it, or remove the url");
     let prefix = table.text(cx, "prefix").map(|prefix| prefix.value);
     let ca = authorities(cx, table);
-    let limits = table.settings(cx);
+    let limits: RedisLimits = table.settings(cx);
+    let acquire = RedisLimits::acquire_timeout().key;
+    if table.has(acquire) && limits.acquire_timeout >= timeout {
+        let (acquires, all) = (show_duration(limits.acquire_timeout), show_duration(timeout));
+        let message =
+            format!("'{acquire}' is {acquires}, and a call is over after {all} ('timeout')");
+        cx.warning(&table.at(acquire), Problem::new(message, "lower it, or raise 'timeout'"));
+    }
     let text = table.interpolated(cx, "url")?;
     let url = cx.checked(&text.at, url::parse(&text.value))?;
     if ca.is_some() && !url::is_encrypted(&url) {
@@ -129,7 +151,7 @@ fn on_redis(cx: &Context<'_>, name: &str, table: &Table<'_>) -> Option<Store> {
             ),
         );
     }
-    let prefix = prefix.unwrap_or_else(|| format!("{name}:"));
+    let prefix = prefix.unwrap_or_else(|| format!("{}:{name}:", cx.application()));
     Some(Store::Redis(Box::new(RedisConfig { url, ca, prefix, limits })))
 }
 

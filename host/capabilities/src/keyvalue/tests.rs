@@ -1,6 +1,8 @@
 //! The same suite over every kind of bucket, and what each has of its own.
 
 mod alike;
+mod fair;
+mod files;
 mod own;
 mod server;
 
@@ -45,13 +47,17 @@ fn redis(url: &str) -> Arc<RedisBucket> {
 }
 
 fn redis_with(url: &str, limits: RedisLimits) -> Arc<RedisBucket> {
+    redis_within(runs(Place::on_redis("b", "server", 1)), url, limits)
+}
+
+fn redis_within(runs: Runs, url: &str, limits: RedisLimits) -> Arc<RedisBucket> {
     let wait = Duration::from_millis(20);
     let breaker = BreakerConfig { failures: 2, wait, wait_max: wait };
     let limits = RedisLimits { breaker, ..limits };
     let (url, prefix) = (BackendUrl::new(url.to_owned(), url.to_owned()), "b*[:".to_owned());
     let config = RedisConfig { url, ca: None, prefix, limits };
     let address = Address::of(config.url.expose()).unwrap();
-    Arc::new(RedisBucket::new(runs(Place::on_redis("b", "server", 1)), address, &config).unwrap())
+    Arc::new(RedisBucket::new(runs, address, &config).unwrap())
 }
 
 fn request() -> RequestContext {

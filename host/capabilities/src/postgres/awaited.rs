@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::backend::{Database, Error, Known, Reply, Rows, Transaction, Value};
 use super::{PgDatabase, Postgres};
-use crate::backend::{Backend, Condition, Looked, asked, what_calls_do};
+use crate::backend::{Backend, Closed, Condition, Looked, asked, what_calls_do};
 use crate::breaker;
 use crate::context::RequestContext;
 use crate::granted::Granted;
@@ -119,10 +119,11 @@ impl Backend for Awaited {
         self.get().is_none().then_some("no database")
     }
 
-    fn close(&self) {
+    fn close(&self) -> Closed<'_> {
         if let Some(database) = self.get() {
             database.close();
         }
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::error::caught;
 use super::kept::Kept;
 use super::login::{Login, Process};
-use super::places::User;
 use super::pool::PoolConfig;
 use super::pooled::{Pooled, Unusable};
 use super::session::Leftover;
 use super::url::Address;
+use crate::places::User;
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::threads;
 

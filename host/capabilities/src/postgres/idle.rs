@@ -6,7 +6,7 @@
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::places::User;
+use crate::places::User;
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::threads;
 

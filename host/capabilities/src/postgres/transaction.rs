@@ -10,11 +10,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Error, Reply, Rows, Transaction, Value};
-use super::places::User;
 use super::pool::{Lease, Pool};
 use super::run;
 use super::statement::{self, Command, Pending, Task, Work};
 use crate::context::RequestContext;
+use crate::places::User;
 use wasm_host_limits::postgres as limits;
 
 pub(super) struct PgTransaction {

@@ -158,6 +158,8 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     told(input.file, &problems.errors)?;
     let image = input.image.map(str::to_owned).or_else(|| deploy.image.clone());
     let limits = &config.limits;
+    // Beside what the host has for components.
+    let kept_bytes: u64 = config.resources.all().map(|(_, _, it)| it.memory_bytes()).sum();
     Ok(Plan {
         image: image.unwrap_or_else(|| format!("{}:local", config.name)),
         decides_together: config.replicas.is_some(),
@@ -176,7 +178,10 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
         has_privileged_port: has_privileged_port(&config),
         tls,
         drain: config.http.limits.drain,
-        memory_bytes: limits.memory_bytes + limits.compile_memory_bytes + limits::HOST_OWN_BYTES,
+        memory_bytes: limits.memory_bytes
+            + kept_bytes
+            + limits.compile_memory_bytes
+            + limits::HOST_OWN_BYTES,
         warnings: problems.warnings,
         deploy,
         name: config.name,

@@ -209,3 +209,24 @@ fn replicas_reach_the_registries_of_the_file_and_a_host_alone_none() {
         plan.warnings
     );
 }
+
+#[test]
+fn what_buckets_keep_is_in_the_plan() {
+    let text = |store: &str| {
+        format!(
+            "name = \"shop\"\n[keyvalue.carts]\n{store}\n[service.a]\ncomponent = \"a.wasm\"\nkeyvalue = \"carts\"\n"
+        )
+    };
+    let application = Application::new();
+    let plan = |store| application.plan(&text(store));
+    let file = plan("size = \"2GiB\"");
+    let [warning] = &*file.warnings else { panic!("{:?}", file.warnings) };
+    assert!(warning.contains("[keyvalue.carts] is a file in the state folder"), "{warning}");
+    let redis = plan("url = \"redis://cache.example:7000\"");
+    assert!(redis.warnings.is_empty(), "{:?}", redis.warnings);
+    assert_eq!(redis.egress, [Egress { to: To::Anywhere, port: 7000 }]);
+    // What is in memory is beside what the host has for components.
+    let memory = plan("store = \"memory\"\nsize = \"2GiB\"");
+    assert_eq!(memory.memory_bytes, file.memory_bytes + 2 * 1024 * 1024 * 1024);
+    assert_eq!(redis.memory_bytes, file.memory_bytes);
+}

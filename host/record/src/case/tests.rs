@@ -1,4 +1,5 @@
 use super::*;
+use wasm_host_settings::secret::Secret;
 use wasm_host_testkit::case::Case;
 
 fn recorded(text: &str, body: &str) -> Recorded {
@@ -71,5 +72,36 @@ headers = { x-of = "abcdefgh-1" }
         r#"json = '{"password":{"codes":["redacted"],"old":"redacted"},"user":"ada"}'"#,
     ] {
         assert!(written.contains(kept), "{kept} is not in\n{written}");
+    }
+}
+
+#[test]
+fn a_secret_within_bytes_of_a_function_is_not_in_the_case() {
+    let session = [b"\xff\x00token-of-nobody\xfe".as_slice(), b"\xff abcdefgh-1".as_slice()];
+    let [known, named] = session.map(|bytes| BASE64_STANDARD.encode(bytes));
+    let text = format!(
+        r#"
+[request]
+path = "/login?token=abcdefgh-1"
+[[call]]
+function = "keyvalue.set"
+json = {{ key = "a", value = {{ base64 = "{known}" }} }}
+[[call]]
+function = "keyvalue.get"
+json = {{ key = "b" }}
+answer.json = '{{"base64":"{named}"}}'
+[response]
+status = 200
+"#
+    );
+    let secrets = [Secret::new("token-of-nobody".to_owned())];
+    let redactor = Redactor::new(&[], &secrets).unwrap();
+    let written = super::text(recorded(&text, ""), &redactor).unwrap().text;
+    for (secret, clean) in
+        [(known, b"\xff\x00redacted\xfe".as_slice()), (named, b"\xff redacted".as_slice())]
+    {
+        assert!(!written.contains(&secret), "{secret} is in\n{written}");
+        let clean = BASE64_STANDARD.encode(clean);
+        assert!(written.contains(&clean), "{clean} is not in\n{written}");
     }
 }

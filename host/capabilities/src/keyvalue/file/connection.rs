@@ -1,10 +1,11 @@
 //! The file of a bucket: how it is made and opened, and what SQLite says of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
+use super::super::backend::Error;
 use wasm_host_limits::keyvalue as limits;
 use wasm_host_system::owned;
 
@@ -17,6 +18,9 @@ create table if not exists entries (
 
 /// What SQLite says where a file, or the disk, has no room.
 const FULL: u64 = 13;
+
+/// What it says of pages that are not what they should be, and of a file that is no database.
+const DAMAGED: [u64; 2] = [11, 26];
 
 /// Of the file.
 const PAGE_BYTES: u64 = 4096;
@@ -77,9 +81,87 @@ impl File {
     }
 }
 
+/// Why a bucket's file cannot be used.
+pub(super) enum Wrong {
+    /// It cannot be opened.
+    Unopened(anyhow::Error),
+    /// What a statement says.
+    Statement(sqlx::Error),
+    /// Something a statement has found earlier.
+    Damaged(String),
+    /// Another file is in its place, beside which its log still is.
+    Torn,
+}
+
+impl Wrong {
+    /// In full, for whoever runs the host.
+    pub(super) fn shown(&self, bucket: &str, path: &Path) -> String {
+        let why = match self {
+            Self::Unopened(error) => format!("{error:#}"),
+            Self::Statement(error) => error.to_string(),
+            Self::Damaged(why) => why.clone(),
+            Self::Torn => {
+                let (log, index) = (beside(path, "-wal"), beside(path, "-shm"));
+                format!(
+                    "it was taken away or replaced while the host has it open; stop the host, move {} and {} away, too, \
+                     and start it again",
+                    log.display(),
+                    index.display()
+                )
+            }
+        };
+        format!("the file {} of the bucket {bucket} cannot be used: {why}", path.display())
+    }
+
+    /// For components, which are not told where files are: words that continue a complaint, or none.
+    pub(super) fn told(&self) -> String {
+        let of_sqlite = match self {
+            Self::Statement(error) => Some(error),
+            Self::Unopened(error) => error.downcast_ref(),
+            Self::Damaged(_) | Self::Torn => None,
+        };
+        match of_sqlite {
+            Some(sqlx::Error::Database(error)) => format!(": {}", error.message()),
+            _ => String::new(),
+        }
+    }
+}
+
+/// What SQLite keeps beside a file, by the end of its name.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Bytes of the log beside a file.
+pub(super) fn log_bytes(path: &Path) -> u64 {
+    std::fs::symlink_metadata(beside(path, "-wal")).map_or(0, |log| log.len())
+}
+
+/// Move all of the log into its file, and cut it to nothing. False if something reads that does not end in time.
+pub(super) async fn move_log(connection: &mut SqliteConnection) -> bool {
+    let moved = sqlx::query_scalar::<_, i64>("pragma wal_checkpoint(truncate)");
+    moved.fetch_one(connection).await.is_ok_and(|is_busy| is_busy == 0)
+}
+
+/// Whether something can be read.
+pub(super) async fn look(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), Error>> {
+    sqlx::query("select 1 from entries limit 1").fetch_optional(connection).await?;
+    Ok(Ok(()))
+}
+
 pub(super) fn is_full(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else { return false };
-    let code = error.code().and_then(|code| code.parse::<u64>().ok());
+    code(error) == Some(FULL)
+}
+
+pub(super) fn is_damaged(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| DAMAGED.contains(&code))
+}
+
+fn code(error: &sqlx::Error) -> Option<u64> {
+    let sqlx::Error::Database(error) = error else { return None };
+    let code = error.code()?.parse::<u64>().ok()?;
     // The lowest byte is what the others say more of.
-    code.is_some_and(|code| code & 0xff == FULL)
+    Some(code & 0xff)
 }

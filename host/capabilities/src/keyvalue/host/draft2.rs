@@ -79,8 +79,13 @@ impl<T: Send + 'static> atomics::HostCasWithStore<T> for Keyvalue {
         mut host: Access<'_, T, Self>,
         this: Resource<OpenCas>,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, store::Error>> {
-        let value = host.get().table.get(&this)?.value.as_ref();
-        Ok(Ok(value.map(|Value(value)| value.clone())))
+        let InstanceView { table, holdings, .. } = host.get();
+        let Some(Value(value)) = &table.get(&this)?.value else { return Ok(Ok(None)) };
+        // The guest has one of its own, beside which this one stays.
+        match holdings.hold(value.len()) {
+            Ok(_held) => Ok(Ok(Some(value.clone()))),
+            Err(full) => Ok(Err(Error::Busy(full.to_string()).into())),
+        }
     }
 
     async fn drop(accessor: &Accessor<T, Self>, this: Resource<OpenCas>) -> wasmtime::Result<()> {

@@ -112,6 +112,14 @@ impl Connection {
     pub(super) async fn ping(&mut self) -> Result<(), RedisError> {
         cmd("PING").query_async(&mut self.connection).await
     }
+
+    /// Ask for a write that changes nothing, which a replica refuses, as does a server that cannot write at this moment,
+    /// or a cluster, of which these keys have two servers: two that no component can have, because they are no texts.
+    pub(super) async fn write_nothing(&mut self, prefix: &str) -> Result<(), RedisError> {
+        let key = |last: u8| [prefix.as_bytes(), &[last]].concat();
+        let unlink = cmd("UNLINK").arg(key(0xfe)).arg(key(0xff)).take();
+        unlink.query_async(&mut self.connection).await
+    }
 }
 
 impl Drop for Connection {

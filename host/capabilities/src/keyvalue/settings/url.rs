@@ -42,7 +42,14 @@ pub(super) fn parse(text: &Text) -> Result<BackendUrl, Problem> {
             "take it from the environment with ${NAME} or from a file with ${file:/path}",
         ));
     }
-    Address::of(&value)?;
+    let address = Address::of(&value)?;
+    if address.user.is_some() && address.password.is_none() {
+        // Some clients take a lone word for the password; servers are sent neither.
+        return Err(Problem::new(
+            "the address has a user and no password",
+            "write redis://USER:${PASSWORD}@HOST, or redis://:${PASSWORD}@HOST for a password alone",
+        ));
+    }
     Ok(BackendUrl::new(value, shown(skeleton)))
 }
 
@@ -92,7 +99,7 @@ impl Address {
     }
 }
 
-/// Whether a password stands in the literal part. A lone name before the `@` is a user, as everywhere.
+/// Whether a password stands in the literal part. A lone name before the `@` is a user.
 fn has_literal_password(skeleton: &str) -> bool {
     let rest = skeleton.split_once("://").map_or(skeleton, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

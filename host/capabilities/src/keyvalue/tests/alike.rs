@@ -124,9 +124,11 @@ async fn numbers_are_added_to_and_nothing_else_is() {
         assert_eq!(bucket.get("n".into(), request()).await, Ok(Some(value("-2"))), "{kind}");
         bucket.set("n".into(), value("41"), request()).await.unwrap();
         assert_eq!(add("n", 1).await, Ok(42), "{kind}");
-        bucket.set("n".into(), value("three"), request()).await.unwrap();
-        assert_eq!(add("n", 1).await, Err(no_number()), "{kind}");
-        assert_eq!(bucket.get("n".into(), request()).await, Ok(Some(value("three"))), "{kind}");
+        for text in ["three", "", "1.5", "+5", "007", "-0", " 5", "5 "] {
+            bucket.set("n".into(), value(text), request()).await.unwrap();
+            assert_eq!(add("n", 1).await, Err(no_number()), "{kind}: {text}");
+            assert_eq!(bucket.get("n".into(), request()).await, Ok(Some(value(text))), "{kind}");
+        }
         bucket.set("n".into(), value(&i64::MAX.to_string()), request()).await.unwrap();
         assert_eq!(add("n", 1).await, Err(beyond()), "{kind}");
         // The bucket goes on after that.

@@ -100,10 +100,12 @@ async fn a_file_that_is_no_bucket_is_told_and_left_as_it_is() {
     let damaged = "this is no database ".repeat(1000);
     std::fs::write(&path, &damaged).unwrap();
     let bucket = file(&folder);
-    assert!(bucket.check().await.is_err());
+    let told = bucket.check().await.unwrap_err();
+    let shown = format!("the file {} of the bucket b cannot be used: ", path.display());
+    assert!(told.starts_with(&shown), "{told}");
     let error = bucket.get("a".into(), request()).await.unwrap_err();
     let Error::Unavailable(why) = error else { panic!("{error:?}") };
-    assert!(why.contains("b.sqlite of the bucket b cannot be used"), "{why}");
+    assert_eq!(why, "the file of the bucket b cannot be used: file is not a database");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged);
     std::fs::remove_file(&path).unwrap();
     bucket.set("a".into(), value("x"), request()).await.unwrap();

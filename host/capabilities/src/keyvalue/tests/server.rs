@@ -1,5 +1,7 @@
 //! A Redis server that goes away, is silent, or says no.
 
+mod replica;
+
 use std::time::{Duration, Instant};
 
 use super::*;

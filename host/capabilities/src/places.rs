@@ -1,5 +1,5 @@
-//! Which service may have a connection: a bounded number of places, shared by the services that are granted the
-//! database.
+//! Which service may have a connection: a bounded number of places, shared by the services that are granted what the
+//! connections lead to.
 //!
 //! A caller that finds none free is handed one: the service that has the fewest first, and of those the one whose turn is
 //! longest ago, whatever came first. Some places are kept for services that have none, so that one which takes all it
@@ -16,9 +16,9 @@ use wasm_host_limits::postgres as limits;
 
 /// One that takes places, by its number. The first is the host itself, for which nothing is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct User(usize);
+pub(crate) struct User(usize);
 
-pub(super) struct Places {
+pub(crate) struct Places {
     all: usize,
     state: Mutex<State>,
 }
@@ -45,7 +45,7 @@ struct Taker {
 }
 
 /// A place. Free again when it is dropped.
-pub(super) struct Place {
+pub(crate) struct Place {
     /// None only where it was never given.
     places: Option<Arc<Places>>,
     user: User,
@@ -53,17 +53,17 @@ pub(super) struct Place {
 
 /// The places are closed.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
 impl Places {
-    pub(super) fn new(all: usize) -> Arc<Self> {
+    pub(crate) fn new(all: usize) -> Arc<Self> {
         let users = vec![Taker::default()];
         let state = State { free: all, closed: false, users, without: 0, waiting: 0, turns: 0 };
         Arc::new(Self { all, state: Mutex::new(state) })
     }
 
     /// The number of a service. The same one each time that it is asked.
-    pub(super) fn user(&self, service: &str) -> User {
+    pub(crate) fn user(&self, service: &str) -> User {
         let mut state = self.lock();
         let known = state.users.iter().skip(1).position(|user| &*user.name == service);
         User(known.map_or_else(
@@ -77,7 +77,7 @@ impl Places {
     }
 
     /// A place, if one is free that is not kept for others.
-    pub(super) fn free(self: &Arc<Self>, user: User) -> Option<Place> {
+    pub(crate) fn free(self: &Arc<Self>, user: User) -> Option<Place> {
         let mut state = self.lock();
         (!state.closed && state.may_take(self.all, user)).then(|| {
             state.hold(user);
@@ -86,7 +86,7 @@ impl Places {
     }
 
     /// A place, when it is the turn of this user.
-    pub(super) async fn next(self: &Arc<Self>, user: User) -> Result<Place, Closed> {
+    pub(crate) async fn next(self: &Arc<Self>, user: User) -> Result<Place, Closed> {
         let (sender, place) = oneshot::channel();
         {
             let mut state = self.lock();
@@ -104,12 +104,12 @@ impl Places {
         place.await.map_err(|_| Closed)
     }
 
-    pub(super) fn in_use(&self) -> usize {
+    pub(crate) fn in_use(&self) -> usize {
         self.all.saturating_sub(self.lock().free)
     }
 
     /// From now on none is given. Those in use are given back as before.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.waiting = 0;
@@ -118,7 +118,7 @@ impl Places {
         drop(lines);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
