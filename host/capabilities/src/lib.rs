@@ -31,6 +31,7 @@ pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+pub mod until;
 
 use std::any::Any;
 use std::fmt;
