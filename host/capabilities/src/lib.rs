@@ -34,6 +34,7 @@ pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+pub mod until;
 
 use std::any::Any;
 use std::fmt;

@@ -116,13 +116,11 @@ fn query(
     statement: &str,
     parameters: &[Value],
 ) -> OpenCall {
-    let bytes = statement.len() + parameters.iter().map(size).sum::<usize>();
-    let action = Action::Query {
-        statement: statement.to_string(),
-        parameters: expected(parameters),
+    open(session, transaction, statement, parameters, |statement, parameters| Action::Query {
+        statement,
+        parameters,
         answer: RowsAnswer::Silent,
-    };
-    session.open(transaction, action, bytes)
+    })
 }
 
 fn execute(
@@ -131,17 +129,24 @@ fn execute(
     statement: &str,
     parameters: &[Value],
 ) -> OpenCall {
-    let bytes = statement.len() + parameters.iter().map(size).sum::<usize>();
-    let action = Action::Execute {
-        statement: statement.to_string(),
-        parameters: expected(parameters),
+    open(session, transaction, statement, parameters, |statement, parameters| Action::Execute {
+        statement,
+        parameters,
         answer: Answer::Stall,
-    };
-    session.open(transaction, action, bytes)
+    })
 }
 
-fn expected(parameters: &[Value]) -> Vec<Expected> {
-    parameters.iter().cloned().map(Expected::Exactly).collect()
+/// Enter a statement, which has no answer yet.
+fn open(
+    session: &Arc<Session>,
+    transaction: Option<usize>,
+    statement: &str,
+    parameters: &[Value],
+    action: fn(String, Vec<Expected>) -> Action,
+) -> OpenCall {
+    let bytes = statement.len() + parameters.iter().map(size).sum::<usize>();
+    let parameters = parameters.iter().cloned().map(Expected::Exactly).collect();
+    session.open(transaction, action(statement.to_string(), parameters), bytes)
 }
 
 /// A call whose answer is one value. `changed` is the number that a case shows of it.

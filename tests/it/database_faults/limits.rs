@@ -1,6 +1,5 @@
 //! A server without connections to give, a pool without, and statements that take too long.
 
-
 use futures_util::future::join_all;
 use wasm_host_tests::host::Host;
 use wasm_host_tests::postgres::Postgres;

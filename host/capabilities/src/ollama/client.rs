@@ -24,6 +24,7 @@ use crate::budget::{Exhausted, hold_for_call};
 use crate::context::RequestContext;
 use crate::outgoing::seen::ClientCall;
 use crate::transport::Transport;
+use crate::until::until_ended;
 use wasm_host_limits::ollama::{ANSWER_BYTES, OllamaLimits, QUEUE_BYTES, REFUSAL_BYTES};
 
 /// What the application file says of one server, the same for all services that are granted it.
@@ -95,14 +96,13 @@ impl Client {
         else {
             return Err(error::busy(calls, queue));
         };
-        tokio::select! {
-            biased;
-            () = caller.cancel().cancelled() => Err(Error::Cancelled),
-            place = timeout(queue_timeout, self.permits.clone().acquire_owned()) => match place {
+        let place = async {
+            match timeout(queue_timeout, self.permits.clone().acquire_owned()).await {
                 Ok(Ok(permit)) => Ok(permit),
                 _ => Err(error::waited_in_vain(calls, queue_timeout)),
             }
-        }
+        };
+        until_ended(caller, Error::Cancelled, place).await
     }
 
     /// Run `work` until it is done, the request is cancelled or the first-byte timeout is over.
@@ -111,13 +111,12 @@ impl Client {
         caller: &RequestContext,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        tokio::select! {
-            biased;
-            () = caller.cancel().cancelled() => Err(Error::Cancelled),
-            result = tokio::time::timeout(self.options.first_byte, work) => {
-                result.unwrap_or_else(|_| Err(error::timed_out(self.options.first_byte)))
-            }
-        }
+        let first_byte = self.options.first_byte;
+        let result = async {
+            let result = timeout(first_byte, work).await;
+            result.unwrap_or_else(|_| Err(error::timed_out(first_byte)))
+        };
+        until_ended(caller, Error::Cancelled, result).await
     }
 
     /// Send a request and return its answer, if it is one and no refusal.
@@ -234,15 +233,13 @@ impl Client {
         let passed = PassedCall::of(&caller, &parts.method, parts.uri.path());
         let request = Request::from_parts(parts, body);
         let answer = self.transport.send(request, caller.clone());
-        let response = tokio::select! {
-            biased;
-            () = caller.cancel().cancelled() => Err(Error::Cancelled),
-            response = progress.answer(self.options.first_byte, answer) => match response {
+        let response = async {
+            match progress.answer(self.options.first_byte, answer).await {
                 Some(response) => response.map_err(Error::from),
                 None => Err(error::timed_out(self.options.first_byte)),
             }
         };
-        let response = match response {
+        let response = match until_ended(&caller, Error::Cancelled, response).await {
             Ok(response) => response,
             Err(error) => {
                 call.failed("the server gave no answer");

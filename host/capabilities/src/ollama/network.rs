@@ -21,6 +21,7 @@ use super::headers::strip_hop_by_hop;
 use super::upstream::Terms;
 use crate::context::RequestContext;
 use crate::transport::{Transport, TransportError};
+use crate::until::until_ended;
 use wasm_host_limits::ollama::{IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
 use wasm_host_settings::tls::Authorities;
 use wasm_host_system::threads::PerThread;
@@ -188,11 +189,7 @@ impl Transport for Network {
         caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
-            tokio::select! {
-                biased;
-                () = caller.cancel().cancelled() => Err(TransportError::Cancelled),
-                answer = self.answer(request) => answer,
-            }
+            until_ended(&caller, TransportError::Cancelled, self.answer(request)).await
         })
     }
 }

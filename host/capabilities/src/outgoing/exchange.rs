@@ -100,26 +100,25 @@ pub(super) async fn send(
     let mut request = http::Request::from_parts(parts, body);
     let mut connection = capture_connection(&mut request);
     let mut sending = client.request(request);
-    if let Some(patience) = bounds.connect {
-        let connected = async {
-            let _ = connection.wait_for_connection_metadata().await;
-        };
-        tokio::select! {
-            biased;
-            answer = &mut sending => return answer.map_err(|error| explain(&error)),
-            connected = timeout(patience, connected) => {
-                connected.map_err(|_| NoAnswer::GivenUp(Error::ConnectionTimeout))?;
+    let connected = async {
+        let connected = connection.wait_for_connection_metadata();
+        match bounds.connect {
+            Some(patience) => timeout(patience, connected).await.is_ok(),
+            // Bounded by the connector.
+            None => {
+                let _ = connected.await;
+                true
             }
         }
-    }
-    let connected = async {
-        let _ = connection.wait_for_connection_metadata().await;
     };
     tokio::select! {
         biased;
         answer = &mut sending => return answer.map_err(|error| explain(&error)),
-        // Bounded by the connector. The wait for an answer begins here.
-        () = connected => progress.moved(),
+        // The wait for an answer begins here.
+        is_in_time = connected => match is_in_time {
+            true => progress.moved(),
+            false => return Err(NoAnswer::GivenUp(Error::ConnectionTimeout)),
+        },
     }
     match progress.answer(bounds.first_byte, sending).await {
         Some(answer) => answer.map_err(|error| explain(&error)),

@@ -25,6 +25,7 @@ use crate::body::guard;
 use crate::breaker::Breaker;
 use crate::context::{About, RequestContext};
 use crate::outgoing::seen::ClientCall;
+use crate::until::until_ended;
 use wasm_host_limits as limits;
 use wasm_host_limits::outgoing::HOSTS;
 use wasm_host_settings::tls;
@@ -84,11 +85,7 @@ impl Outbound {
         let outbound = self.clone();
         Box::pin(async move {
             let answer = outbound.answer(&caller, request);
-            tokio::select! {
-                biased;
-                () = caller.cancel().cancelled() => Err(Error::ConnectionTerminated),
-                answer = answer => answer,
-            }
+            until_ended(&caller, Error::ConnectionTerminated, answer).await
         })
     }
 

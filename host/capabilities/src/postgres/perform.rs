@@ -44,28 +44,30 @@ impl Job<'_> {
             }
             *told = reads_only;
         }
-        match (work, way) {
-            (Work::Command(it), Way::Direct { .. }) => command(sql, *it).await,
-            (Work::Command(it), Way::Pooled(pooled)) => pooled.command(sql, *it).await,
-            (Work::Statement { text, parameters }, Way::Pooled(pooled)) if alone => {
-                let ended = held(pooled, sql, kept, text, parameters, sink, halt).await;
+        let (text, given) = match (work, way) {
+            (Work::Command(it), Way::Direct { .. }) => return command(sql, *it).await,
+            (Work::Command(it), Way::Pooled(pooled)) => return pooled.command(sql, *it).await,
+            (Work::Statement { text, parameters }, _) => (text, parameters),
+        };
+        let mut statement = Statement { sql, kept, text, given, sink, halt };
+        match way {
+            Way::Pooled(pooled) if alone => {
+                let ended = statement.held(pooled).await;
                 if !ended.unsettled && pooled.frees_name(&ended.outcome) {
-                    return held(pooled, sql, kept, text, parameters, sink, halt).await;
+                    return statement.held(pooled).await;
                 }
                 ended
             }
-            (Work::Statement { text, parameters }, _) => {
-                let ended = once(sql, kept, text, parameters, sink, halt).await;
+            _ => {
+                let ended = statement.once().await;
                 if let Way::Pooled(pooled) = way {
                     // Too late for this transaction, not for the next.
                     pooled.frees_name(&ended.outcome);
                 }
-                // Once the columns are out, they cannot be others any more.
-                let may_retry = alone && sink.columns.is_some() && !halt.stopped.is_cancelled();
                 match &ended.outcome {
-                    Err(error) if may_retry && error::is_stale_plan(error) => {
-                        match sql.clear_cached_statements().await {
-                            Ok(()) => once(sql, kept, text, parameters, sink, halt).await,
+                    Err(error) if alone && statement.may_retry() && error::is_stale_plan(error) => {
+                        match statement.sql.clear_cached_statements().await {
+                            Ok(()) => statement.once().await,
                             Err(error) => error.into(),
                         }
                     }
@@ -83,82 +85,79 @@ pub(super) async fn command(sql: &mut PgConnection, command: Command) -> Ended {
     }
 }
 
-/// A statement in a transaction of its own, so that all of it happens on one connection of the pooler's.
-async fn held(
-    pooled: &Pooled,
-    sql: &mut PgConnection,
-    kept: &mut Kept,
-    text: &Arc<str>,
-    parameters: &[Value],
-    sink: &mut Sink<'_>,
-    halt: &Halt,
-) -> Ended {
-    if let Err(ended) = pooled.begin(sql).await {
-        return ended;
-    }
-    let mut ended = once(sql, kept, text, parameters, sink, halt).await;
-    if ended.unsettled {
-        return ended;
-    }
-    let commits = ended.outcome.is_ok() && ended.refused.is_none();
-    let end = pooled.end(sql, commits).await;
-    ended.unsettled = end.unsettled || (!commits && end.outcome.is_err());
-    if commits && let Err(error) = end.outcome {
-        ended.outcome = Err(error);
-    }
-    ended
+/// A statement on its way, and where its rows go.
+struct Statement<'a, 's> {
+    sql: &'a mut PgConnection,
+    kept: &'a mut Kept,
+    text: &'a Arc<str>,
+    given: &'a [Value],
+    sink: &'a mut Sink<'s>,
+    halt: &'a Halt,
 }
 
-async fn once(
-    sql: &mut PgConnection,
-    kept: &mut Kept,
-    text: &Arc<str>,
-    given: &[Value],
-    sink: &mut Sink<'_>,
-    halt: &Halt,
-) -> Ended {
-    let mut ended = prepared(sql, kept, text, given, sink, halt).await;
-    kept.passed(given.iter().map(backend::content).sum::<usize>().max(text.len()));
-    kept.passed(ended.largest);
-    if ended.overrun {
-        return ended;
+impl Statement<'_, '_> {
+    /// Once the columns are out, they cannot be others any more.
+    fn may_retry(&self) -> bool {
+        self.sink.columns.is_some() && !self.halt.stopped.is_cancelled()
     }
-    // What cannot be given back goes with the connection.
-    ended.oversized |= kept.tidy(sql).await.is_err() || kept.is_worn();
-    ended
-}
 
-async fn prepared(
-    sql: &mut PgConnection,
-    kept: &mut Kept,
-    text: &Arc<str>,
-    given: &[Value],
-    sink: &mut Sink<'_>,
-    halt: &Halt,
-) -> Ended {
-    let prepared = kept.prepare(sql, AssertSqlSafe(text.clone()).into_sql_str()).await;
-    let statement = match prepared {
-        Ok(statement) => statement,
-        Err(error) => {
-            // The server may have it under a name that the driver has forgotten.
-            let unsettled = error::is_broken_off(&error);
-            return Ended { unsettled, ..Ended::from(error) };
-        }
-    };
-    let arguments = match parameters::bind(sql, kept, &statement, given).await {
-        Ok(arguments) => arguments,
-        Err(mut ended) => {
-            ended.unsettled |= ended.outcome.as_ref().is_err_and(error::is_broken_off);
+    /// In a transaction of its own, so that all of it happens on one connection of the pooler's.
+    async fn held(&mut self, pooled: &Pooled) -> Ended {
+        if let Err(ended) = pooled.begin(self.sql).await {
             return ended;
         }
-    };
-    let columns = if sink.wants_rows {
-        match rows::columns(&statement) {
-            Ok(columns) => columns,
-            Err(error) => return Ended::refused(error),
+        let mut ended = self.once().await;
+        if ended.unsettled {
+            return ended;
         }
-    } else {
-        Vec::new()
-    };
-    rows::stream(sql, &statement, arguments, &columns, sink, halt).await
+        let commits = ended.outcome.is_ok() && ended.refused.is_none();
+        let end = pooled.end(self.sql, commits).await;
+        ended.unsettled = end.unsettled || (!commits && end.outcome.is_err());
+        if commits && let Err(error) = end.outcome {
+            ended.outcome = Err(error);
+        }
+        ended
+    }
+
+    async fn once(&mut self) -> Ended {
+        let mut ended = self.prepared().await;
+        let given = self.given.iter().map(backend::content).sum::<usize>();
+        self.kept.passed(given.max(self.text.len()));
+        self.kept.passed(ended.largest);
+        if ended.overrun {
+            return ended;
+        }
+        // What cannot be given back goes with the connection.
+        ended.oversized |= self.kept.tidy(self.sql).await.is_err() || self.kept.is_worn();
+        ended
+    }
+
+    async fn prepared(&mut self) -> Ended {
+        let Self { sql, kept, text, given, sink, halt } = self;
+        let prepared = kept.prepare(sql, AssertSqlSafe(text.clone()).into_sql_str()).await;
+        let statement = match prepared {
+            Ok(statement) => statement,
+            Err(error) => {
+                // The server may have it under a name that the driver has forgotten.
+                let unsettled = error::is_broken_off(&error);
+                return Ended { unsettled, ..Ended::from(error) };
+            }
+        };
+        let arguments = match parameters::bind(sql, kept, &statement, given).await {
+            Ok(arguments) => arguments,
+            Err(mut ended) => {
+                ended.unsettled |= ended.outcome.as_ref().is_err_and(error::is_broken_off);
+                return ended;
+            }
+        };
+        let columns = if sink.wants_rows {
+            match rows::columns(&statement) {
+                Ok(columns) => columns,
+                Err(error) => return Ended::refused(error),
+            }
+        } else {
+            Vec::new()
+        };
+        rows::stream(sql, &statement, arguments, &columns, sink, halt).await
+    }
 }

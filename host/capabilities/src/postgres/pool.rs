@@ -17,7 +17,7 @@ use super::idle::Idle;
 use super::login::{Login, Process};
 use super::pooled::Unusable;
 use super::room::Room;
-use super::statement::{self, Task, Work};
+use super::statement::{self, Pending, Task, Work};
 use super::url::Address;
 use super::{error, run, seen, transaction};
 use crate::breaker::{self, Breaker};
@@ -121,6 +121,12 @@ impl PgDatabase {
         self.pool.places.close();
         self.pool.idle().clear();
     }
+
+    fn statement(&self, work: Work, wants_rows: bool, request: RequestContext) -> Pending {
+        let (task, pending) = statement::call(work, wants_rows, request, None, &self.pool.database);
+        tokio::spawn(self.pool.clone().serve(self.user, task));
+        pending
+    }
 }
 
 impl Database for PgDatabase {
@@ -130,16 +136,8 @@ impl Database for PgDatabase {
         parameters: Vec<Value>,
         request: RequestContext,
     ) -> Reply<'_, Rows> {
-        let (task, pending) = statement::call(
-            Work::statement(statement, parameters),
-            true,
-            request,
-            None,
-            &self.pool.database,
-        );
         Box::pin(async move {
-            tokio::spawn(self.pool.clone().serve(self.user, task));
-            pending.rows().await
+            self.statement(Work::statement(statement, parameters), true, request).rows().await
         })
     }
 
@@ -149,16 +147,8 @@ impl Database for PgDatabase {
         parameters: Vec<Value>,
         request: RequestContext,
     ) -> Reply<'_, u64> {
-        let (task, pending) = statement::call(
-            Work::statement(statement, parameters),
-            false,
-            request,
-            None,
-            &self.pool.database,
-        );
         Box::pin(async move {
-            tokio::spawn(self.pool.clone().serve(self.user, task));
-            pending.count().await
+            self.statement(Work::statement(statement, parameters), false, request).count().await
         })
     }
 

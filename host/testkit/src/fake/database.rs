@@ -13,6 +13,7 @@ use wasm_host_capabilities::postgres::backend::{
     Database, Error, Reply, RowBatch, Rows, Transaction, Value,
 };
 use wasm_host_capabilities::stream::Parcel;
+use wasm_host_capabilities::until::until_ended;
 use wasm_host_limits::postgres::{BATCH_ROWS, BATCHES_AHEAD};
 
 pub(crate) struct FakeDatabase(pub(crate) Script);
@@ -136,11 +137,7 @@ async fn unless<T>(
     request: RequestContext,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::select! {
-        biased;
-        () = request.cancel().cancelled() => Err(Error::Cancelled),
-        result = work => result,
-    }
+    until_ended(&request, Error::Cancelled, work).await
 }
 
 /// The error for a call that is not in the script. It looks like a server that is down, so

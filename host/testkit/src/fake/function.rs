@@ -9,6 +9,7 @@ use crate::case::{Action, FunctionAnswer};
 use crate::script::{Given, Question, Script};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::function::{self, FunctionCall, NoAnswer, Seam};
+use wasm_host_capabilities::until::until_ended;
 
 /// What a component is told of a call that nothing is scripted for.
 pub(crate) const UNSCRIPTED: &str = "the case has no answer to this call";
@@ -26,13 +27,7 @@ impl Seam for FakeFunctions {
         request: RequestContext,
         _: Option<BoxFuture<'a, function::Given>>,
     ) -> BoxFuture<'a, Result<function::Given, NoAnswer>> {
-        Box::pin(async move {
-            tokio::select! {
-                biased;
-                () = request.cancel().cancelled() => Err(NoAnswer::Ended),
-                given = answer(&self.0, call) => given,
-            }
-        })
+        Box::pin(async move { until_ended(&request, NoAnswer::Ended, answer(&self.0, call)).await })
     }
 }
 

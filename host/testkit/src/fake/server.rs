@@ -18,6 +18,7 @@ use wasm_host_capabilities::outgoing::{
     HttpRequest, HttpResponse, Peers, SendFuture, within_waits,
 };
 use wasm_host_capabilities::transport::{Transport, TransportError};
+use wasm_host_capabilities::until::until_ended;
 use wasm_host_limits::testkit::{BODY_BYTES, UPLOAD_PAUSE};
 
 /// The granted Ollama.
@@ -33,14 +34,13 @@ impl Transport for FakeOllama {
         caller: RequestContext,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
-            tokio::select! {
-                biased;
-                () = caller.cancel().cancelled() => Err(TransportError::Cancelled),
-                answer = exchange(&self.0, Target::Ollama, request) => answer.map_err(|error| match error {
+            let answer = async {
+                exchange(&self.0, Target::Ollama, request).await.map_err(|error| match error {
                     Failed::Unreachable(why) => TransportError::Unreachable(why),
                     Failed::Lost(how) => TransportError::Lost(how),
-                }),
-            }
+                })
+            };
+            until_ended(&caller, TransportError::Cancelled, answer).await
         })
     }
 }
@@ -49,11 +49,8 @@ impl Peers for FakePeers {
     fn send(&self, caller: RequestContext, request: HttpRequest) -> SendFuture {
         let script = self.0.clone();
         Box::pin(async move {
-            tokio::select! {
-                biased;
-                () = caller.cancel().cancelled() => Err(Error::ConnectionTerminated),
-                answer = within_bounds(script, request) => answer,
-            }
+            let answer = within_bounds(script, request);
+            until_ended(&caller, Error::ConnectionTerminated, answer).await
         })
     }
 }
