@@ -224,18 +224,21 @@ async fn load_service<'a>(
 ) -> Result<Draft<'a>, Vec<Diagnostic>> {
     let Common { gate, loader, pulls, store } = common;
     let wrong = |error: Error| diagnose(config, service, component, &error);
-    let own = pulls.own(config, component).await.map_err(wrong)?;
+    let own = pulls.own(config, component, &loader.compiler).await.map_err(wrong)?;
     let mut saved = store.map(|store| store.load(&service.name)).unwrap_or_default();
     let mut restored = None;
-    if let Some(published) = store.and_then(|store| saved.current(store, &own.digest)) {
+    if let Some(published) = store.and_then(|store| saved.current(store, &own)) {
         let loaded = match pulls.vouch(&published) {
             Ok(()) => loader.prepare(&published, &terms).await,
             Err(error) => Err(error),
         };
         restored = loaded.inspect_err(|error| leave_out(service, error)).ok();
+        if let Err(error) = store.map_or(Ok(()), |store| store.mend(&own, &saved)) {
+            tracing::warn!(service = service.name, "its parts cannot be kept: {error}");
+        }
     }
     let is_restored = restored.is_some();
-    saved.replaced = Some(own.digest.full().to_string());
+    saved.replaced = Some(own.identity().full().to_string());
     let version = match restored {
         Some(version) => version,
         None => {

@@ -16,8 +16,8 @@ use crate::cli::Access;
 use crate::composed::parts;
 use crate::exit::Exit;
 use wasm_host_config::{ComponentConfig, ComponentSource, Config, ServiceConfig};
-use wasm_host_engine::compile::ComponentFile;
-use wasm_host_engine::compose::compose;
+use wasm_host_engine::compile::{Compiler, ComponentFile};
+use wasm_host_engine::compose::BETWEEN_PARTS;
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
 use wasm_host_oci::cache::Cache;
@@ -38,6 +38,8 @@ pub struct Components {
     pins_file: Option<PathBuf>,
     /// What is not pinned is an error.
     is_locked: bool,
+    /// What is new is pinned.
+    pins: bool,
 }
 
 /// What came of each reference of an application.
@@ -69,7 +71,13 @@ impl Components {
             None
         });
         let registries = Registries::new(config.registries.clone(), credentials(), cache);
-        Self { registries: Arc::new(registries), pins_file: config.pins_file(), is_locked }
+        let (registries, pins_file) = (Arc::new(registries), config.pins_file());
+        Self { registries, pins_file, is_locked, pins: true }
+    }
+
+    /// For a command that looks, and changes no file.
+    pub fn without_pinning(self) -> Self {
+        Self { pins: false, ..self }
     }
 
     pub fn registries(&self) -> Arc<Registries> {
@@ -102,7 +110,7 @@ impl Components {
             }
             pulls.insert(reference.clone(), pulled.map(|(file, _)| file));
         }
-        if !fresh.is_empty() {
+        if self.pins && !fresh.is_empty() {
             self.pin(pins, fresh).await;
         }
         Ok(Pulls { registries, pulled: pulls })
@@ -203,11 +211,16 @@ impl Pulls {
     }
 
     /// What the application file says that a service is: its component, put together with its parts if it has any.
-    pub async fn own(&self, config: &Config, component: &ComponentConfig) -> Result<ComponentFile> {
+    pub async fn own(
+        &self,
+        config: &Config,
+        component: &ComponentConfig,
+        compiler: &Compiler,
+    ) -> Result<ComponentFile> {
         if !component.is_composed() {
             return self.file(config, &component.source).await;
         }
-        compose(parts(self, config, component).await?).await
+        compiler.compose(parts(self, config, component).await?, 0).await
     }
 
     /// One component.
@@ -244,6 +257,11 @@ fn add(pins: &mut Pins, fresh: Vec<Fresh>) {
 fn vouch(registries: &Registries, kept: &ComponentFile) -> Result<()> {
     if kept.parts.is_empty() {
         let origin = kept.path.to_str().unwrap_or_default();
+        let mut parts = origin.split(BETWEEN_PARTS);
+        if origin.contains(BETWEEN_PARTS) && parts.any(|part| part.starts_with(SCHEME)) {
+            let what = format!("which parts {origin} was put together from is not known any more");
+            return Err(Error::msg(what));
+        }
         return vouch_for_one(registries, origin, kept.digest.full());
     }
     let mut parts = kept.parts.iter();
@@ -331,6 +349,23 @@ pub(crate) fn at(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_composition_whose_parts_are_not_known_is_not_vouched_for() {
+        let none = CredentialFiles::of(0, |_| None);
+        let registries = Registries::new(RegistriesConfig::default(), none, None);
+        let vouched = |path: &str| {
+            let bytes = b"\0asm\x0d\0\x01\0".to_vec();
+            let kept = ComponentFile::from_bytes(bytes, path.into()).unwrap();
+            vouch(&registries, &kept).map_err(|error| error.to_string())
+        };
+        assert_eq!(vouched("shop.wasm"), Ok(()));
+        assert_eq!(vouched("salt + pepper.wasm"), Ok(()));
+        for parts in ["shop.wasm + oci://a.example/auth:1", "oci://a.example/auth:1 + shop.wasm"] {
+            let why = vouched(parts).unwrap_err();
+            assert!(why.contains("is not known any more"), "{why}");
+        }
+    }
 
     #[test]
     fn what_another_process_has_pinned_meanwhile_stays() {

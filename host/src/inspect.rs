@@ -102,9 +102,11 @@ async fn of_service(args: &cli::Inspect) -> Result<ComponentFile, Exit> {
         let what = format!("{} has no service {name} with a component", args.component.display());
         return Err(Exit::Usage(format!("wasm-host: error: {what}")));
     };
-    let pulls = Components::new(&config, false).pull(&config).await.map_err(Error::new)?;
+    let components = Components::new(&config, false).without_pinning();
+    let pulls = components.pull(&config).await.map_err(Error::new)?;
     let wrong = |error| Exit::Usage(format!("wasm-host: error: {error:#}"));
-    pulls.own(&config, component).await.map_err(wrong)
+    let compiler = Compiler::new(config.limits.clone())?;
+    pulls.own(&config, component, &compiler).await.map_err(wrong)
 }
 
 /// What is known of a component.

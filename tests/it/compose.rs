@@ -9,6 +9,7 @@ use wasm_host_tests::client::{self, Reply};
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::models::{CHAT, one_word};
+use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::upstream::Upstream;
 
 /// A middleware that checks a token, in front of what writes long bodies.
@@ -154,6 +155,7 @@ middleware = ["$(middleware)"]
 ollama = "local"
 route = "/"
 instances = 1
+per-instance = 3
 "#,
     )
     .env("OLLAMA_HOST", &upstream.url);
@@ -194,7 +196,8 @@ fn requests_of(log: &str, word: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn what_a_service_does_behind_a_middleware_is_done_for_its_own_request() {
-    let app = App::new(&format!("{CHECKED}instances = 1\n")).env("TOKEN", "sesame");
+    let keys = "instances = 1\nper-instance = 16\n";
+    let app = App::new(&format!("{CHECKED}{keys}")).env("TOKEN", "sesame");
     let host = app.serve().await;
     // Each goes on when its middleware has handed its answer on, while others begin and end in the same instance, whose
     // tasks have the ids of those that are gone.
@@ -222,6 +225,42 @@ async fn what_a_service_does_behind_a_middleware_is_done_for_its_own_request() {
         assert!(!seen.contains(&requests[0]), "{word} is of another request: {log}");
         seen.extend(requests);
     }
+}
+
+// Fault (Guests): work behind an answer that a middleware has handed on | leaves its instance to it: another request has another one | its answer; others: theirs | nothing
+#[tokio::test]
+async fn what_goes_on_behind_an_answer_has_its_instance_to_itself() {
+    let (upstream, postgres) = (Upstream::start(|_| one_word()).await, Postgres::start());
+    let app = App::new(
+        r#"
+name = "compose"
+
+[limits]
+threads = 1
+
+[ollama.local]
+
+[postgres.main]
+url = "${DB_URL}"
+
+[service.app]
+component = "$(holder)"
+middleware = ["$(middleware)"]
+ollama = "local"
+postgres = "main"
+route = "/"
+"#,
+    )
+    .env("DB_URL", &postgres.url())
+    .env("OLLAMA_HOST", &upstream.url);
+    let host = app.serve().await;
+    for count in 1..=2 {
+        // Its body has ended, and what it began goes on.
+        assert_eq!(host.get("/forget-chat").await.text(), "answered\n");
+        eventually("the call", async || (upstream.requests().len() == count).then_some(())).await;
+        assert_eq!(host.service("app").await["instances"], count);
+    }
+    assert_eq!(upstream.hung_up(), 0);
 }
 
 // Fault (Guests): a middleware that traps, or computes without end | replaces the instance | 502, or 504 | the requests of that instance

@@ -21,6 +21,7 @@ use wasm_host_system::digest::Digest;
 mod apart;
 mod cache;
 pub mod compiler;
+mod composer;
 mod origin;
 mod outline;
 
@@ -72,10 +73,18 @@ impl ComponentFile {
 
     /// Requests that one instance of it serves at the same time, unless the application file says how many.
     pub fn per_instance(&self) -> usize {
-        match self.parts.is_empty() {
-            true => origin::per_instance(&self.bytes),
-            false => origin::per_instance_of_parts(&self.bytes),
+        // What one part does for a request when the outermost is done with it could not be told from the next one's.
+        if self.parts.is_empty() { origin::per_instance(&self.bytes) } else { 1 }
+    }
+
+    /// What it is, however it was put together: two of the same parts are the same, also if their bytes are not, as those
+    /// that two versions of the host make may differ.
+    pub fn identity(&self) -> Digest {
+        if self.parts.is_empty() {
+            return self.digest.clone();
         }
+        let parts = self.parts.iter().map(|part| format!("{} {}\n", part.digest, part.role));
+        Digest::of(parts.collect::<String>().as_bytes())
     }
 
     /// Whether the file ends where its last section ends: half a file does not. Says nothing about

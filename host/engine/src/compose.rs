@@ -3,22 +3,21 @@
 //! What comes of it is a component like any other, and goes the way of any other. Only what people are told of it names
 //! its parts. The same parts always make the same bytes.
 
+mod circle;
 mod fault;
 mod graph;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use wac_graph::types::are_semver_compatible;
 
 use crate::compile::ComponentFile;
 use wasm_host_limits as limits;
 
 pub use fault::{At, Fault, Faults};
+pub(crate) use graph::{Composed, compose as put_together};
 
 /// One component of a composition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,36 +94,41 @@ impl Part {
 }
 
 /// Make one component of parts: first the middleware, the outermost first, then the service, then what serves imports.
-///
-/// # Errors
-/// [`Faults`], which are all that is wrong with them; or it took too long.
-pub async fn compose(parts: Vec<Part>) -> Result<ComponentFile> {
-    let within = limits::COMPOSITION_TIMEOUT;
-    // Parts come from anyone. What they make of the library that reads them ends here.
-    let composed = timeout(within, spawn_blocking(move || compose_now(parts))).await;
-    composed
-        .with_context(|| format!("the parts were not put together within {within:?}"))?
-        .context("the host failed while it put the parts together")?
-        .map_err(anyhow::Error::new)
-}
-
-/// The same for a thread that may wait.
+/// In this process, for programs that are not the host and for components that their user has chosen to trust: what comes
+/// from anyone is put together by [`crate::compile::Compiler::compose`]. For a thread that may wait.
 ///
 /// # Errors
 /// All that is wrong with the parts.
-pub fn compose_now(mut parts: Vec<Part>) -> Result<ComponentFile, Faults> {
+pub fn compose_now(parts: Vec<Part>) -> Result<ComponentFile, Faults> {
     check_bounds(&parts)?;
-    let composed = graph::compose(&parts)?;
-    for (part, imports) in parts.iter_mut().zip(composed.imports) {
+    let Composed { bytes, imports } = put_together(&parts)?;
+    finished(parts, imports, bytes)
+}
+
+/// What came of parts, as the component that it is.
+pub(crate) fn finished(
+    mut parts: Vec<Part>,
+    imports: Vec<Vec<String>>,
+    bytes: Vec<u8>,
+) -> Result<ComponentFile, Faults> {
+    for (part, imports) in parts.iter_mut().zip(imports) {
         part.imports = imports;
     }
-    let path = parts.iter().map(|part| &*part.path).collect::<Vec<_>>().join(" + ");
-    let file = ComponentFile::from_bytes(composed.bytes, PathBuf::from(path));
+    let path = PathBuf::from(called(&parts));
+    let file = ComponentFile::from_bytes(bytes, path);
     let file = file.map_err(|error| Faults::of(At::Whole, format!("{error:#}")))?;
     Ok(ComponentFile { parts: parts.into(), ..file })
 }
 
-fn check_bounds(parts: &[Part]) -> Result<(), Faults> {
+/// What a composition is called, for people.
+pub(crate) fn called(parts: &[Part]) -> String {
+    parts.iter().map(|part| &*part.path).collect::<Vec<_>>().join(BETWEEN_PARTS)
+}
+
+/// What stands between the parts in a composition's name.
+pub const BETWEEN_PARTS: &str = " + ";
+
+pub(crate) fn check_bounds(parts: &[Part]) -> Result<(), Faults> {
     let (count, most) = (parts.len(), limits::COMPOSITION_PARTS);
     if count > most {
         let what = format!("it has {count} parts; a composition has at most {most}");

@@ -69,6 +69,9 @@ pub struct Policy {
     exclusive: bool,
     /// For requests that are observed.
     observed: bool,
+    /// Put together of parts, with one request at a time: what one part does when the outermost is done with a request is
+    /// known to be done for that only until the next one begins.
+    alone: bool,
     /// Which version of its service it is.
     version: Option<Digest>,
     shared: Arc<Shared>,
@@ -111,6 +114,7 @@ impl Policy {
             per_instance,
             exclusive,
             observed: false,
+            alone: false,
             version: None,
             shared,
         }
@@ -119,6 +123,11 @@ impl Policy {
     /// Of this version of its service, which lines of the log then say.
     pub fn of_version(self, version: Digest) -> Self {
         Self { version: Some(version), ..self }
+    }
+
+    /// Of a component that was put together of parts.
+    pub fn of_parts(self) -> Self {
+        Self { alone: self.per_instance == 1, ..self }
     }
 
     /// The same for requests that are observed: each has an instance of its own, with what these grants give it. Its

@@ -321,8 +321,18 @@ pub const COMPOSITION_PARTS: usize = GUEST_MEMORIES;
 /// Bytes of the components that are put together to one: what comes of them is a component, and has its bound.
 pub const COMPOSITION_BYTES: u64 = COMPONENT_FILE_BYTES;
 
-/// Time for putting components together. The largest take a second or two; what takes longer was made for that.
+/// Bytes of a kept component that are compared at once with what is to be kept.
+pub const FILE_PIECE_BYTES: usize = 64 * 1024;
+
+/// Processor time for putting components together. The largest take a second or two; what takes
+/// longer was made for that.
 pub const COMPOSITION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Interfaces that are named where it is told what a component has instead of what was looked for.
+pub const COMPOSITION_NAMES: usize = 12;
+
+/// Faults of one composition that are told.
+pub const COMPOSITION_FAULTS: usize = 50;
 
 /// Time that compiling, downloading or a script of the database takes before a line says that it goes on. Most is
 /// done sooner, and a silence of two seconds does not look like a standstill.

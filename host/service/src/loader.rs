@@ -91,6 +91,7 @@ impl Loader {
         let engine = Engine::clone(&self.engine);
         let policy =
             Policy::new(pre, engine, terms.grants.clone(), limits).of_version(digest.clone());
+        let policy = if parts.is_empty() { policy } else { policy.of_parts() };
         let tried = policy.smoke().await.map_err(cause);
         tried.with_context(|| format!("{} does not start", path.display()))?;
         let observed = terms.observed.as_ref().map(|grants| policy.observed(grants.clone()));

@@ -8,7 +8,7 @@ mod format;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::history::{History, Record};
 use wasm_host_engine::compile::ComponentFile;
-use wasm_host_system::digest::Digest;
+use wasm_host_limits as limits;
 use wasm_host_system::owned;
 
 /// The folder of published versions.
@@ -55,8 +55,8 @@ impl Drop for Kept {
 pub struct Saved {
     /// The digest of the version that serves; none before the first swap.
     pub published: Option<String>,
-    /// The digest of the application file's own component when that was published. If the file has
-    /// another one by now, it was built since, and is what its owner wants to run.
+    /// The identity of the application file's own component when that was published; of an older host, the digest. If
+    /// the file has another one by now, it was built since, and is what its owner wants to run.
     pub replaced: Option<String>,
     pub history: History,
 }
@@ -114,16 +114,25 @@ impl Store {
         let _changing = self.changing.lock();
         for (digest, bytes) in all {
             let path = self.component(digest);
-            // By its length: `find` notices a change that was made on purpose.
-            let is_there = |bytes: &[u8]| {
-                fs::metadata(&path).is_ok_and(|data| data.len() == bytes.len() as u64)
-            };
             // A part without its file has been kept before.
-            if let Some(bytes) = bytes.filter(|bytes| !is_there(bytes)) {
+            if let Some(bytes) = bytes.filter(|bytes| !holds(&path, bytes)) {
                 write(&path, bytes)?;
             }
         }
         Ok(kept)
+    }
+
+    /// Write the parts of a component again that are kept and are not what they were: a file that was damaged, or is gone.
+    pub fn mend(&self, file: &ComponentFile, saved: &Saved) -> io::Result<()> {
+        let _changing = self.changing.lock();
+        for part in file.parts.iter() {
+            let path = self.component(&part.digest);
+            let Some(bytes) = &part.bytes else { continue };
+            if saved.digests().any(|known| known == part.digest) && !holds(&path, bytes) {
+                write(&path, bytes)?;
+            }
+        }
+        Ok(())
     }
 
     /// A component that was kept, if it still is what it was.
@@ -168,8 +177,9 @@ impl Saved {
     }
 
     /// The published version, unless the application file's own component was built since.
-    pub fn current(&self, store: &Store, own: &Digest) -> Option<ComponentFile> {
-        if self.replaced.as_deref() != Some(own.full()) {
+    pub fn current(&self, store: &Store, own: &ComponentFile) -> Option<ComponentFile> {
+        let replaced = self.replaced.as_deref()?;
+        if replaced != own.identity().full() && replaced != own.digest.full() {
             return None;
         }
         let published = self.published.as_deref()?;
@@ -187,6 +197,23 @@ pub(crate) fn from_origin(file: ComponentFile, origin: Option<&Record>) -> Compo
             ..file
         },
         None => file,
+    }
+}
+
+/// Whether a file has these bytes, without another copy of them in memory.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    let (mut rest, mut piece) = (bytes, vec![0; limits::FILE_PIECE_BYTES]);
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return rest.is_empty(),
+            Ok(length) => match rest.strip_prefix(piece.get(..length).unwrap_or_default()) {
+                Some(after) => rest = after,
+                None => return false,
+            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
     }
 }
 
@@ -211,6 +238,8 @@ mod tests {
     use super::*;
     use crate::history::Verdict;
     use crate::history::tests::record;
+    use wasm_host_engine::compose::{Part, Role};
+    use wasm_host_system::digest::Digest;
 
     fn component(content: u8) -> ComponentFile {
         let bytes = vec![0, b'a', b's', b'm', 0x0d, 0, 1, 0, content];
@@ -234,9 +263,9 @@ mod tests {
         let store = Arc::new(Store::new(folder.path()).unwrap());
         let again = store.load("weather");
         assert_eq!(again.history.records(), saved.history.records());
-        assert_eq!(again.current(&store, &own.digest).unwrap().digest, published.digest);
+        assert_eq!(again.current(&store, &own).unwrap().digest, published.digest);
         // The application file's component was built since.
-        assert!(again.current(&store, &component(3).digest).is_none());
+        assert!(again.current(&store, &component(3)).is_none());
     }
 
     #[test]
@@ -293,8 +322,50 @@ mod tests {
         let store = Arc::new(Store::new(folder.path()).unwrap());
         let file = component(1);
         let path = folder.path().join("versions").join(format!("{}.wasm", file.digest.full()));
-        fs::write(path, "").unwrap();
-        store.keep(&file).unwrap();
-        assert!(store.find(file.digest.full()).is_some());
+        // And one that was damaged at the same length.
+        for damaged in [Vec::new(), component(2).bytes.to_vec()] {
+            fs::write(&path, damaged).unwrap();
+            store.keep(&file).unwrap();
+            assert!(store.find(file.digest.full()).is_some());
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_kept_is_mended_by_the_file_of_the_application() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let [kept, unknown] = [1, 2].map(component);
+        let digests = [&kept, &unknown].map(|file| file.digest.full().to_owned());
+        let parts = [kept, unknown].map(|file| Part::new("a".to_owned(), Role::Middleware, file));
+        let mut saved = Saved::default();
+        let published = record("composed", Verdict::Activated);
+        let without = parts.first().map(Part::without_bytes);
+        saved.history.push(Record { parts: without.into_iter().collect(), ..published });
+        let file = ComponentFile { parts: parts.into(), ..component(3) };
+        store.mend(&file, &saved).unwrap();
+        assert_eq!(digests.map(|digest| store.find(&digest).is_some()), [true, false]);
+    }
+
+    #[test]
+    fn a_composition_is_known_again_by_its_parts_and_by_what_older_hosts_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let part = Part::new("a".to_owned(), Role::Service, component(1));
+        let own = ComponentFile { parts: [part].into(), ..component(2) };
+        let published = component(3);
+        store.keep(&published).unwrap();
+        let current = |replaced: &Digest, own: &ComponentFile| {
+            let saved = Saved {
+                published: Some(published.digest.full().to_owned()),
+                replaced: Some(replaced.full().to_owned()),
+                history: History::default(),
+            };
+            saved.current(&store, own).is_some()
+        };
+        assert!(current(&own.identity(), &own) && current(&own.digest, &own));
+        // Put together by another version of the host.
+        let otherwise = ComponentFile { parts: own.parts.clone(), ..component(4) };
+        assert!(current(&own.identity(), &otherwise));
+        assert!(!current(&own.identity(), &component(2)));
     }
 }

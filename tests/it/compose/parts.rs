@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use wasm_host_tests::client::KeepAlive;
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
+use wasm_host_tests::upstream::{Step, Upstream, json};
 
 use super::{CHECKED, get, open};
 
@@ -86,6 +88,88 @@ async fn each_part_is_swapped_alone_and_a_rollback_and_a_restart_keep_all() {
     is(&host, "two", "two").await;
     let history = host.history("app").await;
     assert_eq!(history.last().unwrap()["parts"].as_array().unwrap().len(), 2);
+}
+
+/// A section that says nothing, at the end: another file that does the same.
+fn marked(name: &str) -> Vec<u8> {
+    let mut bytes = fs::read(component(name)).unwrap();
+    bytes.extend([0, 2, 1, b'x']);
+    bytes
+}
+
+#[tokio::test]
+async fn a_part_is_not_put_into_a_composition_that_has_made_way_meanwhile() {
+    let (asked, go_on) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (count, held) = (asked.clone(), go_on.clone());
+    let upstream = Upstream::start(move |_| {
+        let answer = Step::Send(json("200 OK", r#"{"models":[]}"#));
+        // At the start, of the canary, and of what is swapped in beside it.
+        match count.fetch_add(1, Ordering::Relaxed) {
+            2 => vec![Step::Until(held.clone()), answer],
+            _ => vec![answer],
+        }
+    })
+    .await;
+    let app = App::new(
+        r#"
+name = "parts"
+
+[ollama.local]
+
+[service.app]
+component = "$(ollama)"
+middleware = ["$(middleware)"]
+ollama = "local"
+health = "/api/tags"
+route = "/"
+"#,
+    );
+    let host = Arc::new(app.env("OLLAMA_HOST", &upstream.url).serve().await);
+    let canary = host.swap("app", "part=middleware&canary=10&for=5s", second()).await;
+    assert_eq!(canary.json()["verdict"], "canary", "{}", canary.text());
+    let swap = tokio::spawn({
+        let host = host.clone();
+        async move { host.swap("app", "", marked("ollama")).await }
+    });
+    eventually("the question for its health", async || {
+        (asked.load(Ordering::Relaxed) == 3).then_some(())
+    })
+    .await;
+    eventually("the end of the canary", async || {
+        (host.service("app").await["state"] == "running").then_some(())
+    })
+    .await;
+    go_on.notify_one();
+    let swapped = swap.await.unwrap();
+    assert_eq!(swapped.status, 422, "{}", swapped.text());
+    assert!(swapped.text().contains("another version serves by now"), "{}", swapped.text());
+    // What serves is the canary, and so it is behind what is swapped in now.
+    let outcome = activated(&host, "", marked("ollama")).await;
+    assert_eq!(outcome["parts"][0]["digest"], canary.json()["parts"][0]["digest"]);
+}
+
+// Fault (The control plane and swaps): a part that exhausts the stack of what puts parts together | rejects it: that is a process of its own | theirs | nothing
+#[tokio::test]
+async fn a_part_that_exhausts_a_stack_ends_what_reads_it_and_not_the_host() {
+    let host = open().serve().await;
+    // A type within a type within a type.
+    let depth = 100_000;
+    let mut types = vec![1];
+    types.extend([0x42, 1, 1].repeat(depth));
+    types.extend([0x42, 0]);
+    let mut length = types.len();
+    let mut part = b"\0asm\x0d\0\x01\0\x07".to_vec();
+    while length > 0x7f {
+        part.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    part.push(length as u8);
+    part.extend(types);
+    let deep = host.swap("app", "part=middleware", part).await;
+    assert_eq!(deep.status, 422, "{}", deep.text());
+    assert!(deep.text().contains("be put together: the compiler failed"), "{}", deep.text());
+    is(&host, "one", "one").await;
+    activated(&host, "part=middleware", second()).await;
 }
 
 #[tokio::test]

@@ -105,6 +105,9 @@ async fn locked_refuses_what_is_not_pinned() {
     assert!(refused.contains(&expected), "{refused}");
     let refused = told(&app.run(&["serve", "--locked"]).await, Some(64));
     assert!(refused.contains(&expected), "{refused}");
+    // What only looks pins nothing either.
+    let looked = told(&app.run(&["inspect", "--service", "app"]).await, Some(0));
+    assert!(looked.contains("imports"), "{looked}");
     assert_eq!(pinned(app.path()), "");
     let updated = answer(app.run(&["update"]).await);
     assert_eq!(updated, format!("app: {reference} is pinned to {one}\n"));

@@ -1,4 +1,5 @@
 //! Compiling in a process of its own: what a component makes the compiler do has bounds and harms no other service.
+//! Components are put together there, too.
 //!
 //! A few kilobytes can keep a compiler busy for minutes and make it take gigabytes, and neither can be taken back
 //! within a process. So the host starts its own executable for each component, hands it the bytes and takes the code
@@ -8,6 +9,8 @@
 //! It works where the executable is the host's. Others that are built with this library, such as tests of components,
 //! compile in themselves.
 
+mod compose;
+
 use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd as _;
@@ -16,6 +19,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, anyhow};
 #[cfg(target_os = "linux")]
@@ -54,7 +58,7 @@ struct Executable {
 /// How a compiler ended, and what it left.
 struct Ended {
     status: ExitStatus,
-    code: Vec<u8>,
+    output: Vec<u8>,
     last_words: String,
 }
 
@@ -100,9 +104,12 @@ impl Compiler {
 
     async fn code(&self, engine: &Arc<Engine>, file: &ComponentFile, nice: i32) -> Result<Vec<u8>> {
         let _place = self.places.acquire().await?;
-        let command = self.command(engine.hash(), nice);
+        let mut command = self.command(self.limits.compile_cpu, nice);
+        command.args(["--engine", &engine.hash().to_string()]);
         let deadline = self.limits.compile_cpu.saturating_mul(limits::DEADLINE_FACTOR);
-        let Ok(ended) = timeout(deadline, run(command, file)).await else {
+        let component: &[&[u8]] = &[&file.bytes];
+        let running = run(command, component, limits::CODE_BYTES);
+        let Ok(ended) = timeout(deadline, running).await else {
             return Err(anyhow!(
                 "{} is not compiled after {deadline:?}: the machine is busy, or it was made to take long \
                  ('compile-cpu-timeout' in [limits] sets {} times this bound)",
@@ -112,12 +119,12 @@ impl Compiler {
         };
         let ended = ended.context("the compiler does not start")?;
         match ended.status.code() {
-            _ if ended.code.len() > limits::CODE_BYTES => Err(anyhow!(
+            _ if ended.output.len() > limits::CODE_BYTES => Err(anyhow!(
                 "{} compiles to more than {} bytes",
                 file.path.display(),
                 limits::CODE_BYTES
             )),
-            Some(0) => Ok(ended.code),
+            Some(0) => Ok(ended.output),
             Some(OTHER_ENGINE) => {
                 tracing::warn!(
                     "{} is compiled without bounds: other processes see another processor, as below an emulator",
@@ -126,17 +133,17 @@ impl Compiler {
                 let (engine, file) = (engine.clone(), file.clone());
                 blocking(move || precompile(engine.wasmtime(), &file)).await
             }
-            _ => Err(self.verdict(&ended, file)),
+            Some(INVALID) => Err(anyhow!("{}", ended.last_words).context(invalid(file))),
+            _ => Err(self.verdict(&ended, &file.path.display().to_string(), "compiled")),
         }
     }
 
-    fn command(&self, engine: u64, niceness: i32) -> Command {
+    fn command(&self, cpu: Duration, niceness: i32) -> Command {
         let mut command = Command::new(&self.executable.path);
         command
             .arg0("wasm-host")
             .arg("compile-component")
-            .args(["--engine", &engine.to_string()])
-            .args(["--cpu-seconds", &self.limits.compile_cpu.as_secs().max(1).to_string()])
+            .args(["--cpu-seconds", &cpu.as_secs().max(1).to_string()])
             .args(["--memory-bytes", &self.limits.compile_memory_bytes.to_string()])
             .args(["--niceness", &niceness.to_string()])
             // The host's has secrets. What is reserved is not to count as taken.
@@ -152,19 +159,16 @@ impl Compiler {
         command
     }
 
-    /// Why there is no code.
-    fn verdict(&self, ended: &Ended, file: &ComponentFile) -> Error {
+    /// Why nothing came of it, if that is not the component's fault. `done`: what was to be done with it.
+    fn verdict(&self, ended: &Ended, path: &str, done: &str) -> Error {
         let Ended { status, last_words, .. } = ended;
-        let path = file.path.display();
         let cannot = |bound: &str, key: &str| {
-            anyhow!("{path} cannot be compiled within {bound} ('{key}' in [limits] sets the bound)")
+            anyhow!("{path} cannot be {done} within {bound} ('{key}' in [limits] sets the bound)")
         };
         let signal = status.signal();
         // What allocation says when it fails, and then it aborts.
         let had_no_memory = last_words.contains("memory allocation of");
-        if status.code() == Some(INVALID) {
-            anyhow!("{last_words}").context(invalid(file))
-        } else if status.code() == Some(NO_MEMORY) || had_no_memory {
+        if status.code() == Some(NO_MEMORY) || had_no_memory {
             let bound = self.limits.compile_memory_bytes / (1024 * 1024);
             cannot(&format!("{bound} MiB of memory"), "compile-memory")
         } else if signal == Some(Signal::XCPU.as_raw()) {
@@ -172,11 +176,11 @@ impl Compiler {
             cannot(&format!("{bound:?} of processor time"), "compile-cpu-timeout")
         } else if signal == Some(Signal::KILL.as_raw()) {
             anyhow!(
-                "{path} cannot be compiled: the system ended the compiler, as it does where memory is short"
+                "{path} cannot be {done}: the system ended the compiler, as it does where memory is short"
             )
         } else {
             anyhow!(
-                "{path} cannot be compiled: the compiler failed ({status}) and said: {last_words}"
+                "{path} cannot be {done}: the compiler failed ({status}) and said: {last_words}"
             )
         }
     }
@@ -197,21 +201,21 @@ impl Executable {
     }
 }
 
-/// Run a compiler to its end.
-async fn run(mut command: Command, file: &ComponentFile) -> io::Result<Ended> {
+/// Run a compiler to its end: what it is given, in pieces, and how much it may hand over.
+async fn run(mut command: Command, given: &[&[u8]], most: usize) -> io::Result<Ended> {
     let mut child = command.spawn()?;
     let (input, output, errors) = pipes(&mut child)?;
-    let (input, code, last_words) = tokio::join!(
-        hand_over(input, &file.bytes),
+    let (input, handed_over, last_words) = tokio::join!(
+        hand_over(input, given),
         // One more, to see that there is more.
-        read(output, limits::CODE_BYTES + 1),
+        read(output, most + 1),
         read(errors, limits::LAST_WORDS_BYTES),
     );
     let status = child.wait().await?;
     // Not before: it tells the compiler that the host still waits for it.
     drop(input);
     let last_words = String::from_utf8_lossy(&last_words).trim().to_owned();
-    Ok(Ended { status, code, last_words })
+    Ok(Ended { status, output: handed_over, last_words })
 }
 
 fn pipes(child: &mut Child) -> io::Result<(ChildStdin, ChildStdout, ChildStderr)> {
@@ -222,11 +226,13 @@ fn pipes(child: &mut Child) -> io::Result<(ChildStdin, ChildStdout, ChildStderr)
     Ok((input, output, errors))
 }
 
-/// Its length, then the component. One that ends before it has read it all says why.
-async fn hand_over(mut input: ChildStdin, component: &[u8]) -> ChildStdin {
-    let length = (component.len() as u64).to_le_bytes();
-    if input.write_all(&length).await.is_ok() {
-        let _ = input.write_all(component).await;
+/// The length of it all, then the pieces. One that ends before it has read it all says why.
+async fn hand_over(mut input: ChildStdin, given: &[&[u8]]) -> ChildStdin {
+    let length = given.iter().map(|piece| piece.len() as u64).sum::<u64>().to_le_bytes();
+    for piece in std::iter::once(&length[..]).chain(given.iter().copied()) {
+        if input.write_all(piece).await.is_err() {
+            break;
+        }
     }
     input
 }

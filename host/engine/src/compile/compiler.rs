@@ -1,4 +1,5 @@
-//! The process that compiles one component: `wasm-host compile-component`, started by the host alone.
+//! The process that compiles one component, or puts several together: `wasm-host compile-component`, started by the host
+//! alone.
 //!
 //! It takes the component from its standard input, behind its length, and writes the code to its standard output. Its
 //! input is open as long as the host waits for it. It gives itself its bounds before it reads a byte.
@@ -12,16 +13,21 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, nice, setrlimit};
 use wasmtime::OutOfMemory;
 
+use super::composer;
 use crate as engine;
-use wasm_host_limits::COMPONENT_FILE_BYTES;
 use wasm_host_limits::compiler as limits;
+use wasm_host_limits::compiler::PUT_TOGETHER_BYTES;
+use wasm_host_limits::{COMPONENT_FILE_BYTES, COMPOSITION_BYTES};
 
 /// What the host tells the process that compiles a component.
 #[derive(clap::Args, Debug)]
 pub struct CompileComponent {
     /// The hash of the host's engine.
+    #[arg(long, required_unless_present = "compose")]
+    pub engine: Option<u64>,
+    /// Put components together instead.
     #[arg(long)]
-    pub engine: u64,
+    pub compose: bool,
     #[arg(long)]
     pub cpu_seconds: u64,
     #[arg(long)]
@@ -58,19 +64,28 @@ impl From<anyhow::Error> for Failure {
 
 fn compile(args: &CompileComponent) -> Result<(), Failure> {
     bound(args)?;
+    if args.compose {
+        let parts = input(COMPOSITION_BYTES + PUT_TOGETHER_BYTES as u64)?;
+        end_with_host()?;
+        return Ok(hand_over(&composer::run(&parts)?)?);
+    }
     let engine = engine::for_compiling()?;
-    if engine::hash(&engine) != args.engine {
+    if Some(engine::hash(&engine)) != args.engine {
         return Err(Failure(OTHER_ENGINE, anyhow::anyhow!("its engine is not the host's")));
     }
-    let component = component()?;
+    let component = input(COMPONENT_FILE_BYTES)?;
     end_with_host()?;
     let code = engine.precompile_component(&component).map_err(|error| {
         let code = if error.is::<OutOfMemory>() { NO_MEMORY } else { INVALID };
         Failure(code, error.into())
     })?;
+    Ok(hand_over(&code)?)
+}
+
+fn hand_over(made: &[u8]) -> Result<()> {
     let mut output = io::stdout().lock();
-    let written = output.write_all(&code).and_then(|()| output.flush());
-    Ok(written.context("nobody takes the code")?)
+    let written = output.write_all(made).and_then(|()| output.flush());
+    written.context("nothing takes what was made")
 }
 
 /// Bound itself, and make way for others. What the system refuses to lower is lower already.
@@ -95,13 +110,13 @@ fn bound(args: &CompileComponent) -> Result<()> {
     Ok(())
 }
 
-fn component() -> Result<Vec<u8>> {
+fn input(most: u64) -> Result<Vec<u8>> {
     let mut input = io::stdin().lock();
     let mut length = [0; 8];
     input.read_exact(&mut length).context("there is no component")?;
     let length = u64::from_le_bytes(length);
-    if length > COMPONENT_FILE_BYTES {
-        bail!("it is larger than {COMPONENT_FILE_BYTES} bytes");
+    if length > most {
+        bail!("it is larger than {most} bytes");
     }
     let mut component = Vec::new();
     input.take(length).read_to_end(&mut component).context("half of the component is missing")?;

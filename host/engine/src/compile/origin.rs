@@ -17,26 +17,6 @@ pub(super) fn per_instance(component: &[u8]) -> usize {
     if is_in_rust(component) { ServiceLimits::per_instance().default } else { 1 }
 }
 
-/// The same for one that was put together of others: as many as all of them serve.
-pub(super) fn per_instance_of_parts(composition: &[u8]) -> usize {
-    let (mut least, mut after) = (ServiceLimits::per_instance().default, 0);
-    for payload in Parser::new(0).parse_all(composition) {
-        match payload {
-            // What is inside a part is a matter of the part.
-            Ok(Payload::ComponentSection { unchecked_range, .. })
-                if unchecked_range.start >= after =>
-            {
-                after = unchecked_range.end;
-                let part = composition.get(unchecked_range).unwrap_or_default();
-                least = least.min(per_instance(part));
-            }
-            Ok(_) => {}
-            Err(_) => return 1,
-        }
-    }
-    least
-}
-
 /// Whether it is in Rust, and carries no program in another language.
 fn is_in_rust(component: &[u8]) -> bool {
     // The largest module is the program; the others are adapters and glue.

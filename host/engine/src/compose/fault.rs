@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use wasm_host_limits as limits;
+
 /// What a fault is about, so that it is told where that is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum At {
     /// All of it.
     Whole,
@@ -14,7 +18,7 @@ pub enum At {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub at: At,
     pub message: String,
@@ -22,11 +26,22 @@ pub struct Fault {
 }
 
 /// All that is wrong; at least one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
-    pub(super) fn of(at: At, message: String) -> Self {
+    /// As many as are told.
+    pub(super) fn all(mut faults: Vec<Fault>) -> Self {
+        let (count, most) = (faults.len(), limits::COMPOSITION_FAULTS);
+        if count > most {
+            faults.truncate(most);
+            let message = format!("{} more like these are wrong with its parts", count - most);
+            faults.push(Fault { at: At::Whole, message, hint: None });
+        }
+        Self(faults)
+    }
+
+    pub(crate) fn of(at: At, message: String) -> Self {
         Self(vec![Fault { at, message, hint: None }])
     }
 }

@@ -5,26 +5,60 @@ use std::collections::{BTreeMap, BTreeSet};
 use wac_graph::types::{InterfaceId, ItemKind, Package, are_semver_compatible};
 use wac_graph::{CompositionGraph, EncodeError, EncodeOptions, NodeId, PackageId};
 
+use super::circle::circle;
 use super::fault::{At, Fault, Faults};
 use super::{Part, Role};
 use crate::link::is_handler;
+use wasm_host_limits as limits;
 
 /// What came of the parts.
-pub(super) struct Composed {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Composed {
+    pub(crate) bytes: Vec<u8>,
     /// What each part imports and no other part serves.
-    pub(super) imports: Vec<Vec<String>>,
+    pub(crate) imports: Vec<Vec<String>>,
 }
 
 /// An import of a part and the export of another one that serves it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Wire {
-    to: usize,
+pub(super) struct Wire {
+    pub(super) to: usize,
     import: String,
-    from: usize,
+    pub(super) from: usize,
     export: String,
     /// The key that asks for it. None: a middleware's handler.
     key: Option<String>,
+}
+
+/// A key that would have a part serve an import. The first of several is the one that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim<'a> {
+    why: Why,
+    from: usize,
+    export: &'a str,
+    key: &'a str,
+}
+
+/// By what right: what says more of the import comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    /// The key names this version.
+    Exact,
+    /// It names a compatible one.
+    Compatible,
+    /// It names none.
+    General,
+    /// What it names takes types from there.
+    Types,
+}
+
+impl Why {
+    fn of(key: &str, import: &str) -> Self {
+        match key {
+            _ if key == import => Self::Exact,
+            _ if key.contains('@') => Self::Compatible,
+            _ => Self::General,
+        }
+    }
 }
 
 /// The parts as the library knows them.
@@ -34,7 +68,7 @@ struct Parts<'a> {
     packages: Vec<PackageId>,
 }
 
-pub(super) fn compose(parts: &[Part]) -> Result<Composed, Faults> {
+pub(crate) fn compose(parts: &[Part]) -> Result<Composed, Faults> {
     let mut all = Parts::read(parts)?;
     let mut faults = Vec::new();
     let chain = all.chain(&mut faults);
@@ -52,7 +86,7 @@ pub(super) fn compose(parts: &[Part]) -> Result<Composed, Faults> {
             let imports = (0..parts.len()).map(|part| all.unserved(part, &wires)).collect();
             Ok(Composed { bytes, imports })
         }
-        _ => Err(Faults(faults)),
+        _ => Err(Faults::all(faults)),
     }
 }
 
@@ -87,7 +121,11 @@ impl<'a> Parts<'a> {
                 }
             }
         }
-        if faults.is_empty() { Ok(Self { parts, graph, packages }) } else { Err(Faults(faults)) }
+        if faults.is_empty() {
+            Ok(Self { parts, graph, packages })
+        } else {
+            Err(Faults::all(faults))
+        }
     }
 
     fn path(&self, part: usize) -> &str {
@@ -136,12 +174,11 @@ impl<'a> Parts<'a> {
             return Chain::default();
         };
         let Some(handler) = self.exports(service).find(|export| is_handler(export)) else {
-            let exports: Vec<_> = self.exports(service).collect();
             let message = format!(
                 "{} is no service: it exports {}; a service exports wasi:http/handler@0.3 or \
                  wasi:http/incoming-handler@0.2",
                 self.path(service),
-                if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") },
+                some(self.exports(service)),
             );
             faults.push(Fault { at: At::Part(service), message, hint: None });
             return Chain::default();
@@ -197,39 +234,68 @@ impl<'a> Parts<'a> {
 
     /// Let parts be served by those that are there for that.
     fn served(&self, faults: &mut Vec<Fault>) -> Vec<Wire> {
-        let mut wires = Vec::new();
+        let mut claims: BTreeMap<(usize, &str), BTreeSet<Claim<'_>>> = BTreeMap::new();
+        let mut claim = |to, import, claim| {
+            claims.entry((to, import)).or_default().insert(claim);
+        };
+        let mut used = BTreeSet::new();
         for (from, part) in self.parts.iter().enumerate() {
             for key in part.serves() {
-                let mut is_used = false;
+                let mut is_meant = false;
                 let others = (0..self.parts.len()).filter(|to| *to != from);
                 let wanted = others.flat_map(|to| self.imports(to).map(move |it| (to, it)));
-                let wanted: Vec<_> = wanted.filter(|(_, (name, _))| matches(key, name)).collect();
-                for (to, (import, kind)) in wanted {
-                    is_used = true;
+                for (to, (import, kind)) in wanted.filter(|(_, (name, _))| matches(key, name)) {
+                    is_meant = true;
                     match self.export_for(from, import) {
                         Some(export) => {
-                            wires.push(wire(to, import, from, export, key));
-                            self.types_of(kind, to, from, key, &mut wires);
+                            let why = Why::of(key, import);
+                            claim(to, import, Claim { why, from, export, key });
+                            for (import, export) in self.types_of(kind, to, from) {
+                                claim(to, import, Claim { why: Why::Types, from, export, key });
+                            }
                         }
-                        None => faults.push(self.unexported(key, from, Some((to, import)))),
+                        None => {
+                            // All the same to the next import.
+                            used.insert(key.as_str());
+                            tell(faults, || self.unexported(key, from, Some((to, import))));
+                        }
                     }
                 }
-                if !self.exports(from).any(|export| matches(key, export)) && !is_used {
-                    faults.push(self.unexported(key, from, None));
-                } else if !is_used {
-                    faults.push(self.unused(key, from));
+                if !is_meant {
+                    used.insert(key.as_str());
+                    let is_exported = self.exports(from).any(|export| matches(key, export));
+                    tell(faults, || match is_exported {
+                        true => self.unused(key, from),
+                        false => self.unexported(key, from, None),
+                    });
                 }
             }
         }
-        // One fault for each key and reason.
-        faults.dedup();
+        let mut wires = Vec::new();
+        for ((to, import), claims) in claims {
+            let Some(first) = claims.first() else { continue };
+            used.insert(first.key);
+            let rival = claims.iter().find(|it| it.why == first.why && it.from != first.from);
+            if let Some(rival) = rival {
+                tell(faults, || self.rivals(to, import, first, rival));
+            }
+            wires.push(wire(to, import, first.from, first.export, first.key));
+        }
+        for (from, part) in self.parts.iter().enumerate() {
+            for key in part.serves().iter().filter(|key| !used.contains(key.as_str())) {
+                let path = self.path(from);
+                let message =
+                    format!("other keys serve all that {key} means, and {path} has nothing to do");
+                tell(faults, || Fault::new(At::Key(key.clone()), message, "remove it"));
+            }
+        }
         wires
     }
 
-    /// What an interface takes its types from comes from the same part, as far as that has it.
-    fn types_of(&self, kind: ItemKind, to: usize, from: usize, key: &str, wires: &mut Vec<Wire>) {
-        let ItemKind::Instance(id) = kind else { return };
-        let mut seen = BTreeSet::new();
+    /// What an interface takes its types from comes from the same part, as far as that has it: imports and exports.
+    fn types_of(&self, kind: ItemKind, to: usize, from: usize) -> Vec<(&str, &str)> {
+        let ItemKind::Instance(id) = kind else { return Vec::new() };
+        let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
         let mut open: Vec<InterfaceId> = vec![id];
         while let Some(id) = open.pop() {
             for used in self.graph.types()[id].uses.values() {
@@ -243,15 +309,34 @@ impl<'a> Parts<'a> {
                 if let Some((import, _)) = import
                     && let Some(export) = self.export_for(from, import)
                 {
-                    wires.push(wire(to, import, from, export, key));
+                    found.push((import, export));
                 }
             }
         }
+        found
+    }
+
+    /// Two parts that would serve one import with equal right.
+    fn rivals(&self, to: usize, import: &str, first: &Claim<'_>, second: &Claim<'_>) -> Fault {
+        let serves = match first.why {
+            Why::Types => "both serve what takes its types from",
+            Why::Exact | Why::Compatible | Why::General => "both serve",
+        };
+        let message = format!(
+            "{} and {} {serves} {import}, which {} imports: {} and {}",
+            first.key,
+            second.key,
+            self.path(to),
+            self.path(first.from),
+            self.path(second.from),
+        );
+        let hint =
+            format!("name {import} itself in `with`, with the component that is to serve it");
+        Fault::new(At::Key(second.key.to_owned()), message, &hint)
     }
 
     fn unexported(&self, key: &str, from: usize, wanted: Option<(usize, &str)>) -> Fault {
-        let exports: Vec<_> = self.exports(from).collect();
-        let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+        let exports = some(self.exports(from));
         let path = self.path(from);
         let (message, hint) = match wanted {
             Some((to, import)) => (
@@ -267,18 +352,16 @@ impl<'a> Parts<'a> {
     }
 
     fn unused(&self, key: &str, from: usize) -> Fault {
-        let all: Vec<_> = (0..self.parts.len())
+        let all: BTreeSet<_> = (0..self.parts.len())
             .filter(|to| *to != from)
             .flat_map(|to| self.imports(to))
             .filter(|(name, kind)| !name.starts_with("wasi:") && self.has_functions(*kind))
             .map(|(name, _)| name)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
             .collect();
         let message = format!("no part imports {key}, which {} is to serve", self.path(from));
-        let hint = match all.as_slice() {
-            [] => "remove it".to_owned(),
-            some => format!("remove it, or name what is imported: {}", some.join(", ")),
+        let hint = match all.is_empty() {
+            true => "remove it".to_owned(),
+            false => format!("remove it, or name what is imported: {}", some(all)),
         };
         Fault::new(At::Key(key.to_owned()), message, &hint)
     }
@@ -317,7 +400,7 @@ impl<'a> Parts<'a> {
             }
         }
         if !faults.is_empty() {
-            return Err(Faults(faults));
+            return Err(Faults::all(faults));
         }
         let whole = |message: String| Faults::of(At::Whole, message);
         let Some(outermost) = nodes.get(outermost) else {
@@ -375,6 +458,28 @@ fn wire(to: usize, import: &str, from: usize, export: &str, key: &str) -> Wire {
     Wire { to, import, from, export, key: Some(key.to_owned()) }
 }
 
+/// One fault for each key and reason, and no more than are told: there may be a fault for each of a million imports.
+fn tell(faults: &mut Vec<Fault>, fault: impl FnOnce() -> Fault) {
+    if faults.len() > limits::COMPOSITION_FAULTS {
+        return;
+    }
+    let fault = fault();
+    if !faults.contains(&fault) {
+        faults.push(fault);
+    }
+}
+
+/// Names, as many of them as are read.
+fn some<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names = names.into_iter();
+    let first: Vec<_> = names.by_ref().take(limits::COMPOSITION_NAMES).collect();
+    match (first.as_slice(), names.count()) {
+        ([], _) => "nothing".to_owned(),
+        (first, 0) => first.join(", "),
+        (first, more) => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// Whether a key of the application file means this interface: without a version it means all of them, with one those
 /// that are compatible.
 fn matches(key: &str, name: &str) -> bool {
@@ -382,33 +487,4 @@ fn matches(key: &str, name: &str) -> bool {
         true => are_semver_compatible(key, name),
         false => name.split('@').next() == Some(key),
     }
-}
-
-/// Parts of which each is served by the next, and the last by the first.
-fn circle(wires: &BTreeSet<Wire>, parts: usize) -> Option<Vec<usize>> {
-    let servers = |part: usize| wires.iter().filter(move |wire| wire.to == part).map(|it| it.from);
-    let mut done = BTreeSet::new();
-    for start in 0..parts {
-        let mut way = vec![(start, servers(start).collect::<Vec<_>>())];
-        while let Some((part, open)) = way.last_mut() {
-            let Some(next) = open.pop() else {
-                done.insert(*part);
-                way.pop();
-                continue;
-            };
-            if let Some(begin) = way.iter().position(|(part, _)| *part == next) {
-                let mut circle: Vec<usize> =
-                    way.iter().skip(begin).map(|(part, _)| *part).collect();
-                // The same words, wherever it was entered.
-                let first = circle.iter().enumerate().min_by_key(|(_, part)| **part);
-                let first = first.map_or(0, |(place, _)| place);
-                circle.rotate_left(first);
-                return Some(circle);
-            }
-            if !done.contains(&next) {
-                way.push((next, servers(next).collect()));
-            }
-        }
-    }
-    None
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::Engine;
 use crate::compile::{CodeCache, compile_now};
 use crate::link::{check, imports};
+use wasm_host_system::digest::Digest;
 
 const ANVIL: &str = "acme:coyote/anvil@1.0.0";
 const ROCKET: &str = "acme:coyote/rocket@1.0.0";
@@ -170,6 +171,49 @@ fn what_is_no_middleware_no_service_or_not_needed_is_told() {
 }
 
 #[test]
+fn the_key_that_says_more_serves_an_import() {
+    let parts = |general: &str, special: &str| {
+        vec![
+            service(importing(&[ANVIL, "acme:coyote/anvil@2.0.0"])),
+            serving("all", &[general], part(&[ROCKET], &[ANVIL, "acme:coyote/anvil@2.0.0"])),
+            serving("one", &[special], part(&[POSTGRES], &["acme:coyote/anvil@1.2.0"])),
+        ]
+    };
+    let file = compose_now(parts("acme:coyote/anvil", "acme:coyote/anvil@1.2.0")).unwrap();
+    assert_eq!(importers(&file.parts, ANVIL), Vec::<String>::new());
+    // One that is left nothing has no place in it; two that say as much are told, with both.
+    let none = vec![
+        service(importing(&[ANVIL])),
+        serving("all", &["acme:coyote/anvil"], part(&[], &[ANVIL])),
+        serving("one", &[ANVIL], part(&[], &[ANVIL])),
+    ];
+    let expected = "other keys serve all that acme:coyote/anvil means, and all.wasm has nothing to do; remove it";
+    assert_eq!(wrong(none), [(At::Key("acme:coyote/anvil".to_owned()), expected.to_owned())]);
+    let both = vec![
+        service(importing(&[ANVIL])),
+        serving("a", &["acme:coyote/anvil@1.1.0"], part(&[], &["acme:coyote/anvil@1.1.0"])),
+        serving("b", &["acme:coyote/anvil@1.2.0"], part(&[], &["acme:coyote/anvil@1.2.0"])),
+    ];
+    let told = wrong(both);
+    let expected = "acme:coyote/anvil@1.1.0 and acme:coyote/anvil@1.2.0 both serve acme:coyote/anvil@1.0.0, which service.wasm imports: a.wasm and b.wasm; name acme:coyote/anvil@1.0.0 itself";
+    assert!(told.len() == 1 && told[0].1.starts_with(expected), "{told:?}");
+}
+
+#[test]
+fn so_many_faults_and_names_are_told_as_are_read() {
+    let names = |count: usize, package: &str| -> Vec<String> {
+        (0..count).map(|number| format!("acme:coyote/{package}{number}@1.0.0")).collect()
+    };
+    let (asked, given) = (names(60, "asked"), names(40, "given"));
+    let [asked, given] =
+        [&asked, &given].map(|all| all.iter().map(|name| &**name).collect::<Vec<&str>>());
+    let told = wrong(vec![service(importing(&asked)), serving("other", &asked, part(&[], &given))]);
+    assert_eq!(told.len(), limits::COMPOSITION_FAULTS + 1);
+    assert!(told[0].1.contains(" and 28 more"), "{}", told[0].1);
+    assert!(told.iter().all(|(_, message)| message.len() < 1000));
+}
+
+#[test]
 fn parts_that_serve_each_other_are_told() {
     let told = wrong(vec![
         service(importing(&[ANVIL])),
@@ -225,8 +269,21 @@ fn names_are_made_distinct() {
 }
 
 #[test]
-fn an_instance_is_shared_only_where_all_parts_can_share_one() {
-    // None of these says that it is in Rust.
-    let file = compose_now(vec![in_front("a", middleware(&[])), service(importing(&[]))]).unwrap();
+fn a_composition_is_recognised_by_its_parts_and_serves_one_request_at_a_time() {
+    let compose = |middleware: Vec<Part>, own: &[&str]| {
+        compose_now([middleware, vec![service(importing(own))]].concat()).unwrap()
+    };
+    let file = compose(vec![in_front("a", middleware(&[]))], &[]);
     assert_eq!(file.per_instance(), 1);
+    // As another version of the library would make it.
+    let otherwise = ComponentFile { bytes: b"other".as_slice().into(), ..file.clone() };
+    let otherwise = ComponentFile { digest: Digest::of(b"other"), ..otherwise };
+    assert_eq!(otherwise.identity(), file.identity());
+    assert_ne!(file.identity(), file.digest);
+    let twice = vec![in_front("a", middleware(&[])), in_front("b", middleware(&[]))];
+    for other in [compose(twice, &[]), compose(vec![in_front("a", middleware(&[]))], &[POSTGRES])] {
+        assert_ne!(other.identity(), file.identity());
+    }
+    let one = ComponentFile { parts: Arc::default(), ..file };
+    assert_eq!(one.identity(), one.digest);
 }

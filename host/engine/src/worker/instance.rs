@@ -236,6 +236,11 @@ impl Instance {
                 return Ok(());
             }
         }
+        if self.queue.policy.alone && accessor.poll_no_interesting_tasks(cx).is_pending() {
+            // Some part of it still does something for the request before.
+            self.queue.withdraw(&self.state);
+            return Ok(());
+        }
         if self.queue.has_pending()
             && accessor.poll_ready_for_concurrent_call(self.export, cx).is_pending()
         {

@@ -16,7 +16,7 @@ use crate::history::{Record, Verdict};
 use crate::store::from_origin;
 use crate::version::Version;
 use wasm_host_engine::compile::ComponentFile;
-use wasm_host_engine::compose::{Part, Role, compose};
+use wasm_host_engine::compose::{Part, Role};
 use wasm_host_limits::compiler::NICENESS;
 use wasm_host_telemetry::attributes;
 use wasm_host_telemetry::trace::{ActiveSpan, Operation};
@@ -97,16 +97,28 @@ impl Swaps {
         drop(step);
         let takes_back = wanted.takes_back();
         let is_followed = matches!(wanted, Wanted::Followed { .. });
+        let mut put_into = None;
         let (file, vouched) = match wanted {
             Wanted::Component(file) => {
+                let rejected = |reason: &str| {
+                    Ok(rejected(slot, Some(&file), request, started, reason.to_owned()))
+                };
+                if *newest.borrow_and_update() != ticket {
+                    return rejected(OUSTED_WAITING);
+                }
                 let version = slot.service.active().stable.clone();
                 let step = seen.step("compose");
-                let put = self.put(slot, version.parts(), &file, request.part.as_deref()).await?;
+                let put = tokio::select! {
+                    put = self.put(slot, version.parts(), &file, request.part.as_deref()) => put?,
+                    _ = newest.changed() => return rejected(OUSTED_COMPILING),
+                    () = self.stopping.cancelled() => return rejected(STOPPING),
+                };
                 drop(step);
                 match put {
                     // What is new was vouched for where it came from, and what stays is looked at again.
                     Ok(Some(composed)) => {
                         let vouched = (slot.vouch)(&composed);
+                        put_into = Some(version);
                         (composed, vouched)
                     }
                     Ok(None) => (file, Ok(())),
@@ -149,7 +161,7 @@ impl Swaps {
             }
         };
         if *newest.borrow_and_update() != ticket {
-            return Ok(rejected("a newer swap took its place while it waited".to_string()));
+            return Ok(rejected(OUSTED_WAITING.to_string()));
         }
         if self.stopping.is_cancelled() {
             return Ok(rejected(STOPPING.to_string()));
@@ -167,7 +179,7 @@ impl Swaps {
         let compiled = tokio::select! {
             compiled = self.loader.compile(&file, NICENESS) => compiled,
             _ = newest.changed() => {
-                return Ok(rejected("a newer swap took its place while it was compiled".to_string()));
+                return Ok(rejected(OUSTED_COMPILING.to_string()));
             }
             () = self.stopping.cancelled() => return Ok(rejected(STOPPING.to_string())),
         };
@@ -210,6 +222,11 @@ impl Swaps {
             return Ok(rejected(STOPPING.to_string()));
         }
         let old = slot.service.active().stable.clone();
+        // It has the other parts of what served when it was put together, which may have been taken back since, or have
+        // made way for a canary.
+        if put_into.is_some_and(|version| version.digest != old.digest) {
+            return Ok(rejected(OTHER_PARTS.to_string()));
+        }
         let number = slot.serving_record.load(Ordering::Acquire);
         let outcome = self.publish(slot, version, &file, request, agreed, started).await;
         if takes_back && outcome.record.verdict == Verdict::Activated {
@@ -257,7 +274,7 @@ impl Swaps {
             };
             all.push(Part { bytes: Some(kept.bytes), ..part.clone() });
         }
-        Ok(compose(all).await.map(Some))
+        Ok(self.loader.compiler.compose(all, NICENESS).await.map(Some))
     }
 
     /// What a rollback goes to.
@@ -394,6 +411,12 @@ pub(super) fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
 
 const CANARY: &str = "with [replicas], a version is not tried as a canary: swap it without, and it is taken back by \
                       all replicas if it does clearly worse";
+
+const OUSTED_WAITING: &str = "a newer swap took its place while it waited";
+
+const OUSTED_COMPILING: &str = "a newer swap took its place while it was compiled";
+
+const OTHER_PARTS: &str = "another version serves by now than the one whose parts it was put together with: swap it again";
 
 const STOPPING: &str = "the host is stopping";
 
