@@ -1,5 +1,7 @@
 //! Promise 4: when a client leaves, what was done for it stops within a second.
 
+mod waiting;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 //! And promise 6: busy is never 500.
 
 mod computing;
+mod guests;
 mod holding;
 mod memory;
 mod tables;

@@ -6,8 +6,10 @@ mod crowds;
 mod deadlines;
 mod departures;
 mod exhaustion;
+mod framing;
 mod http2;
 mod malformed;
+mod slow_clients;
 mod slow_readers;
 mod tls;
 

@@ -1,5 +1,7 @@
 //! What guests and clients can make the log say: of lines alike some, and the number of the others.
 
+mod broken_answers;
+
 use wasm_host_tests::client::KeepAlive;
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host};

@@ -1,5 +1,6 @@
 //! Promise 8: on SIGTERM every accepted request is finished, and the process exits 0.
 
+mod faults;
 mod hangup;
 
 use std::time::Duration;

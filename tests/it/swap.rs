@@ -4,6 +4,7 @@
 mod commands;
 mod control_plane;
 mod ends;
+mod faults;
 mod restarts;
 mod trials;
 mod under_load;

@@ -13,6 +13,7 @@
 pub mod client;
 pub mod databases;
 pub mod export;
+pub mod guests;
 pub mod handmade;
 pub mod host;
 pub mod hostile;

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use wasm_host_tests::guests::{neighbour_is_well, nothing_in_flight, patient_guests};
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::proxy::{Damage, Plan, Proxy};
 use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
 use wasm_host_tests::{client, eventually};
-
-use super::{neighbour_is_well, nothing_in_flight, patient_guests};
 
 /// The promise is a second; the rest is for busy machines. Far below the time after which work without a
 /// client would be ended anyway.

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
+use wasm_host_tests::guests::{guests, neighbour_is_well, nothing_in_flight};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::{PATIENCE, client, eventually};
-
-use super::{guests, neighbour_is_well, nothing_in_flight};
 
 // Fault (Guests): recursion without end | ends the instance | 502 | the request
 #[tokio::test]

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use wasm_host_tests::guests::{guests, neighbour_is_well, nothing_in_flight};
 use wasm_host_tests::host::{App, component};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::{client, eventually};
-
-use super::{guests, neighbour_is_well, nothing_in_flight};
 
 // Fault (The machine): no descriptor left | waits, and accepts again | a wait | nothing
 #[tokio::test]

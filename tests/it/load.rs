@@ -4,6 +4,8 @@
 //! environment makes each load last a minute, and asserts what is promised on a quiet machine of two processors, of the
 //! host as it is shipped (`cargo xtask build --release` first).
 
+mod busy;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

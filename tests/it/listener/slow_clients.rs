@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use wasm_host_tests::guests::{guests, neighbour_is_well, nothing_in_flight, patient_guests};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::seed::Seeded;
 use wasm_host_tests::{client, eventually};
-
-use super::{guests, neighbour_is_well, nothing_in_flight, patient_guests};
 
 // Fault (Clients): a head that never ends | closes after the header timeout | 408 or a close | nothing
 #[tokio::test]

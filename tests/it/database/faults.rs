@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use wasm_host_tests::guests::neighbour_is_well;
 use wasm_host_tests::client::{self, Reply};
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::proxy::{Damage, Plan, Proxy};
 use wasm_host_tests::seed::Seeded;
 use wasm_host_tests::{databases, eventually};
-
-use super::neighbour_is_well;
 
 /// A real server behind a proxy, and a host that knows the proxy.
 pub(super) struct Bench {

@@ -3,6 +3,7 @@
 
 mod compatible;
 mod faults;
+mod outages;
 mod waits;
 
 use std::time::Duration;

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use wasm_host_tests::guests::{guests, patient_guests};
 use wasm_host_tests::client::{self, KeepAlive};
 use wasm_host_tests::host::{App, Host, has_ended};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::models;
 use wasm_host_tests::upstream::{Step, Upstream};
 use wasm_host_tests::{eventually, handmade};
-
-use super::{guests, patient_guests};
 
 /// Waits for nothing: below the time that an unfinished request is given.
 const SOON: Duration = Duration::from_secs(15);

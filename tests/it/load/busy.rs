@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use wasm_host_tests::guests::{guests, neighbour_is_well, nothing_in_flight};
 use wasm_host_tests::client::{self, Streaming};
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, Host, component};
-
-use super::{guests, neighbour_is_well, nothing_in_flight};
 
 /// Ask for a path so many times at once. Answers with each status and the longest wait for a 503.
 async fn all_at_once(address: &str, path: &'static str, count: usize) -> (Vec<u16>, Duration) {

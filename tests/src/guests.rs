@@ -1,34 +1,15 @@
-//! The fault suite: what breaks around the host and in its guests, and what becomes of everybody else.
-//!
-//! `tests/FAULTS.md` lists all faults with what is done about each. A module holds those of one side or one
-//! promise. Chance comes from [`wasm_host_tests::seed`], which tells its seed when a test fails.
+//! A service whose guest misbehaves as it is asked to, and a neighbour that must never notice.
 
-mod backend_bytes;
-mod broken_answers;
-mod busy;
-mod clients;
-mod control_plane;
-mod databases;
-mod departures;
-mod framing;
-mod guests;
-mod load;
-mod models;
-mod resources;
-mod secrets;
-mod stopping;
-mod versions;
-
-use wasm_host_tests::eventually;
-use wasm_host_tests::host::{App, Host};
+use crate::eventually;
+use crate::host::{App, Host};
 
 /// A service that misbehaves, and a neighbour that must never notice.
-fn guests(keys: &str) -> App {
+pub fn guests(keys: &str) -> App {
     guests_and_clients("body-idle = \"3s\"\nwrite-idle = \"3s\"", keys)
 }
 
 /// The same where no client is too slow for the host: what ends a request within a test's patience is something else.
-fn patient_guests(keys: &str) -> App {
+pub fn patient_guests(keys: &str) -> App {
     let keys = format!("first-byte-timeout = \"10m\"\nqueue-timeout = \"10m\"\n{keys}");
     guests_and_clients("body-idle = \"10m\"\nwrite-idle = \"10m\"", &keys)
 }
@@ -54,13 +35,13 @@ component = "$(hello-p3)"
 }
 
 /// The neighbour answers as on every other day.
-async fn neighbour_is_well(host: &Host) {
+pub async fn neighbour_is_well(host: &Host) {
     let reply = host.get("/good/").await;
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "Hello from 0.3 at /\n"));
 }
 
 /// Nobody is served any more: what was begun for those who left has ended.
-async fn nothing_in_flight(host: &Host, service: &str) {
+pub async fn nothing_in_flight(host: &Host, service: &str) {
     eventually("the requests to end", async || {
         (host.service(service).await["in_flight"] == 0).then_some(())
     })

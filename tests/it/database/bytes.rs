@@ -4,7 +4,7 @@ use wasm_host_tests::client;
 use wasm_host_tests::proxy::{Damage, Plan, Then};
 use wasm_host_tests::seed::Seeded;
 
-use super::databases::Bench;
+use super::faults::Bench;
 
 const ROWS: &str = "select i, repeat('x', 200) from generate_series(1, 500) i";
 

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use wasm_host_tests::guests::neighbour_is_well;
 use wasm_host_tests::host::Host;
 use wasm_host_tests::models::{CHAT, LAST, WORD, app, one_word, words};
 use wasm_host_tests::proxy::{Damage, Plan, Proxy, Then};
 use wasm_host_tests::seed::Seeded;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
 use wasm_host_tests::{client, eventually};
-
-use super::neighbour_is_well;
 
 async fn chat(host: &Host) -> wasm_host_tests::client::Reply {
     host.send("POST", "/api/chat", CHAT).await

@@ -1,10 +1,9 @@
 //! Bytes that are no HTTP, or that two servers could read in two ways: refused or closed, and no guest sees them.
 
+use wasm_host_tests::guests::{guests, neighbour_is_well};
 use wasm_host_tests::host::Host;
 use wasm_host_tests::hostile::Raw;
 use wasm_host_tests::seed::Seeded;
-
-use super::{guests, neighbour_is_well};
 
 /// Send bytes and say that they are all. Answers with the statuses that came back.
 async fn statuses(host: &Host, bytes: &[u8]) -> Vec<u16> {
