@@ -26,7 +26,7 @@ use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
 use wasm_host_engine::state::Grants;
 use wasm_host_limits::ollama::OllamaLimits;
-use wasm_host_record::{self as record, Recorder, Told};
+use wasm_host_record::{self as record, Recorder, ServiceEnvironment};
 use wasm_host_service::Service;
 use wasm_host_service::active::ActiveVersions;
 use wasm_host_service::admission::{Admission, Gate};
@@ -195,8 +195,10 @@ fn observer(
         granted.map(|ollama| ollama.limits.clone()).unwrap_or_default();
     let bounds = OllamaBounds { concurrent, first_byte_timeout };
     let name = service.name.as_str().into();
-    let told =
-        Told { environment: environment(component), configuration: configuration(component) };
+    let told = ServiceEnvironment {
+        environment: environment(component),
+        configuration: configuration(component),
+    };
     Arc::new(recorder.service(name, told, bounds))
 }
 

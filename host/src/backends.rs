@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
 
+use embedded::DatabaseSpec;
 pub use embedded::Embedded;
-use embedded::Wanted;
 use wasm_host_capabilities::backend::{Backend, Condition, Host, what_calls_do};
 use wasm_host_capabilities::breaker;
 use wasm_host_capabilities::granted::Granted;
@@ -139,7 +139,7 @@ impl Backends {
             let database = backend.and_then(|backend| backend.downcast_ref::<Awaited>());
             let place = place(config, name, postgres);
             shares.insert(name.to_owned(), Share { pool: postgres.pool.connections, size_bytes });
-            wanted.push(Wanted {
+            wanted.push(DatabaseSpec {
                 name: name.to_owned(),
                 database: database.with_context(|| place.clone())?.clone(),
                 place,

@@ -73,7 +73,7 @@ impl std::fmt::Display for Absent {
 }
 
 /// What came back.
-struct Answer {
+struct ControlResponse {
     status: StatusCode,
     body: Vec<u8>,
 }
@@ -152,7 +152,7 @@ impl Client {
         Ok(self.http.request(method, url).bearer_auth(self.token.expose()).timeout(deadline))
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Exit> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<ControlResponse, Exit> {
         let response = request.send().await.map_err(|error| self.explain(error))?;
         let answer = self.whole(response).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
@@ -163,7 +163,7 @@ impl Client {
     }
 
     /// An answer with its body, which has a bound.
-    async fn whole(&self, mut response: reqwest::Response) -> Result<Answer, Exit> {
+    async fn whole(&self, mut response: reqwest::Response) -> Result<ControlResponse, Exit> {
         let status = response.status();
         let mut body = BytesMut::new();
         while let Some(piece) = response.chunk().await.map_err(|error| self.explain(error))? {
@@ -172,7 +172,7 @@ impl Client {
                 return Err(anyhow!("the host's answer has no end").into());
             }
         }
-        Ok(Answer { status, body: body.into() })
+        Ok(ControlResponse { status, body: body.into() })
     }
 
     /// Lines of JSON as they come, until the host ends them.
@@ -188,7 +188,7 @@ impl Client {
         if response.status() != StatusCode::OK {
             let status = response.status();
             let body = response.bytes().await.map_err(|error| self.explain(error))?.into();
-            return Err(Answer { status, body }.problem());
+            return Err(ControlResponse { status, body }.problem());
         }
         let mut rest = BytesMut::new();
         loop {
@@ -225,7 +225,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl ControlResponse {
     fn read<T: DeserializeOwned>(&self) -> Result<T, Exit> {
         let read = serde_json::from_slice(&self.body);
         Ok(read.context("the host's answer is none; is it of another version?")?)

@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use kubectl::Keys;
 use secrets::Secrets;
 use wasm_host_config::deploy::image;
-use wasm_host_deploy::plan::{self, Input, Place};
+use wasm_host_deploy::plan::{self, Input, Platform};
 use wasm_host_deploy::{Plan, compose, helm, kustomize, manifest, systemd};
 use wasm_host_limits::{self as limits};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem};
@@ -29,7 +29,7 @@ use written::{Folder, Rewrite};
 
 /// Print the manifest, or write it with what it mounts.
 pub fn manifest(args: &Manifest) -> Result<(), Exit> {
-    let plan = read(&args.source, Place::Containers)?;
+    let plan = read(&args.source, Platform::Containers)?;
     let Some(output) = &args.output else {
         let files = manifest::files(&plan, &way(Path::new(""), &args.source)?);
         let (own, mounted): (Vec<_>, Vec<_>) =
@@ -64,10 +64,10 @@ pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
         }
         DeployTarget::Helm { source, output } => helm(&plan(&source)?, &output),
         DeployTarget::Compose { source, output } => {
-            compose(&read(&source, Place::Containers)?, &source, &output)
+            compose(&read(&source, Platform::Containers)?, &source, &output)
         }
         DeployTarget::Systemd { source, output } => {
-            systemd(&read(&source, Place::Machine)?, &output)
+            systemd(&read(&source, Platform::Machine)?, &output)
         }
         DeployTarget::Apply(args) => {
             let plan = plan(&args.source)?;
@@ -81,11 +81,11 @@ pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
 
 /// Reads the application file for a cluster.
 fn plan(source: &DeploySource) -> Result<Plan, Exit> {
-    read(source, Place::Cluster)
+    read(source, Platform::Cluster)
 }
 
 /// Reads the application file. The values of its secrets are not asked for.
-fn read(source: &DeploySource, place: Place) -> Result<Plan, Exit> {
+fn read(source: &DeploySource, place: Platform) -> Result<Plan, Exit> {
     let path = &source.application;
     let file = path.display().to_string();
     let wrong =

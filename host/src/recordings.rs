@@ -13,10 +13,10 @@ use crate::serve::Host;
 use wasm_host_config::{CASES, ComponentSource, Config, ServiceKind};
 use wasm_host_http::admin::no_service;
 use wasm_host_http::admin::recordings::{
-    Answer, Link, List, Only, Order, Ordered, Recording, Recordings as Asked,
+    Link, List, Only, Order, Ordered, Recording, Recordings as Asked, RecordingsFuture,
 };
 use wasm_host_limits as limits;
-use wasm_host_record::{self as record, Everything, Kept, Recorder, Redactor};
+use wasm_host_record::{self as record, Everything, Recorder, RecordingSummary, Redactor};
 use wasm_host_service::failure::{Failure, Kind};
 
 /// What records requests: all, with `--record`, and in any case those that are asked for while it runs.
@@ -61,7 +61,7 @@ impl Recordings {
         }
     }
 
-    fn find(&self, id: &str) -> Result<Kept, Failure> {
+    fn find(&self, id: &str) -> Result<RecordingSummary, Failure> {
         self.recorder.find(id).ok_or_else(|| none(id))
     }
 
@@ -114,14 +114,14 @@ impl Asked for Recordings {
         self.recorder.stop(service).then_some(()).ok_or_else(|| self.missing(service))
     }
 
-    fn case<'a>(&'a self, id: &'a str) -> Answer<'a, String> {
+    fn case<'a>(&'a self, id: &'a str) -> RecordingsFuture<'a, String> {
         Box::pin(async move {
             let (recorder, id) = (self.recorder.clone(), id.to_owned());
             away(move || recorder.case(&id).map_err(|error| unread(&id, &error))).await
         })
     }
 
-    fn save<'a>(&'a self, id: &'a str, folder: Option<&'a str>) -> Answer<'a, String> {
+    fn save<'a>(&'a self, id: &'a str, folder: Option<&'a str>) -> RecordingsFuture<'a, String> {
         Box::pin(async move {
             let kept = self.find(id)?;
             let folder = match folder.map(str::trim).filter(|folder| !folder.is_empty()) {
@@ -133,7 +133,7 @@ impl Asked for Recordings {
         })
     }
 
-    fn clear<'a>(&'a self, service: Option<&'a str>) -> Answer<'a, ()> {
+    fn clear<'a>(&'a self, service: Option<&'a str>) -> RecordingsFuture<'a, ()> {
         Box::pin(async move {
             let (recorder, service) = (self.recorder.clone(), service.map(str::to_owned));
             away(move || {
@@ -189,7 +189,12 @@ fn outside(folder: impl Display) -> Failure {
 }
 
 /// Write a case file below the application's folder. Returns its path from there.
-fn save(recorder: &Recorder, root: &Path, folder: &Path, kept: &Kept) -> Result<String, Failure> {
+fn save(
+    recorder: &Recorder,
+    root: &Path,
+    folder: &Path,
+    kept: &RecordingSummary,
+) -> Result<String, Failure> {
     let case = recorder.case(&kept.id).map_err(|error| unread(&kept.id, &error))?;
     let unwritten = |error: io::Error| {
         let folder = root.join(folder);

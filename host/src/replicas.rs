@@ -21,12 +21,12 @@ use wasm_host_limits::replicas::{RETRY, TRANSACTION};
 use wasm_host_oci::Registries;
 use wasm_host_replicas::protocol::{Attempt, Decision, Generation, Line, Offer, Version};
 use wasm_host_replicas::replica::{
-    Boxed, Overtaken, Prepared, Replica, Terms, UNKNOWN, Versions, View, Wanted,
+    Boxed, Overtaken, Prepared, Replica, SwapProposal, Terms, UNKNOWN, Versions, View,
 };
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
 use wasm_host_service::swap::{
-    self as agreed, Agreed, Agreement, Before, Outcome, Proposed, Serving, SwapError, Swaps,
+    self as agreed, Agreed, Agreement, Before, Outcome, Proposed, ServedVersion, SwapError, Swaps,
 };
 use wasm_host_settings::tls;
 
@@ -73,8 +73,8 @@ pub(crate) fn join(
 
 /// Let the others have what this host came with: a replica that comes later may have another file.
 async fn hand_out(files: Arc<Files>, replica: Arc<Replica>) {
-    let serving: Vec<Serving> = files.swaps.serving().collect();
-    for Serving { service, digest, origin, .. } in &serving {
+    let serving: Vec<ServedVersion> = files.swaps.serving().collect();
+    for ServedVersion { service, digest, origin, .. } in &serving {
         let Some(file) = files.swaps.kept(service, digest, origin).await else { continue };
         while let Err(error) = files.hand_out(&file).await {
             if error.is_for_good {
@@ -84,7 +84,7 @@ async fn hand_out(files: Arc<Files>, replica: Arc<Replica>) {
             sleep(RETRY).await;
         }
     }
-    for Serving { service, own, .. } in &serving {
+    for ServedVersion { service, own, .. } in &serving {
         tell_of_another(service, own, &replica).await;
     }
 }
@@ -156,7 +156,7 @@ struct Everyone {
 }
 
 /// The version that was loaded here waits for the decision.
-struct Asked(oneshot::Sender<Result<Agreed, String>>);
+struct AwaitedDecision(oneshot::Sender<Result<Agreed, String>>);
 
 impl Agreement for Everyone {
     fn unavailable(&self) -> Option<String> {
@@ -198,8 +198,8 @@ impl Agreement for Everyone {
             let (told, decided) = oneshot::channel();
             let version = version(file.digest.full(), &file.path.display().to_string());
             let (service, cause) = (service.clone(), cause.into());
-            let wanted = Wanted { service, version, cause, takes_back };
-            self.replica.propose(wanted, Box::new(Asked(told))).await?;
+            let wanted = SwapProposal { service, version, cause, takes_back };
+            self.replica.propose(wanted, Box::new(AwaitedDecision(told))).await?;
             match timeout(self.patience, decided).await {
                 Ok(decided) => {
                     decided.unwrap_or_else(|_| Err(format!("the host is stopping; {UNKNOWN}")))
@@ -212,7 +212,7 @@ impl Agreement for Everyone {
     }
 }
 
-impl Prepared for Asked {
+impl Prepared for AwaitedDecision {
     fn serve(self: Box<Self>, decision: Decision) -> Boxed<Result<(), String>> {
         Box::pin(serve(self.0, decision))
     }
@@ -246,7 +246,7 @@ struct Here(Arc<Files>);
 
 impl Versions for Here {
     fn offered(&self) -> Vec<Offer> {
-        let offer = |serving: Serving| Offer {
+        let offer = |serving: ServedVersion| Offer {
             version: version(&serving.digest, &serving.origin),
             service: serving.service,
             own: serving.own.into(),

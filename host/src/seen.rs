@@ -16,9 +16,9 @@ use wasm_host_telemetry::instruments::{
 use wasm_host_telemetry::metrics::Reading;
 
 /// Asks the collector on behalf of the control plane.
-pub(crate) struct Seen(pub(crate) Reader);
+pub(crate) struct TelemetryReader(pub(crate) Reader);
 
-impl Seen {
+impl TelemetryReader {
     /// The requests that a service answered.
     pub(crate) fn service(&self, service: &str) -> Recent {
         recent(self.0.recent(SERVER_DURATION.name, &[("service", service)]))
@@ -114,7 +114,7 @@ impl Seen {
     }
 }
 
-impl Seen {
+impl TelemetryReader {
     /// Why a trace failed: by what the service says of it first, and else by what another one says.
     async fn reason(&self, service: &str, trace: &str) -> Option<String> {
         let detail = self.0.trace(trace.parse().ok()?).await.ok()??;

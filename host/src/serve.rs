@@ -29,9 +29,9 @@ use crate::gauges::Figures;
 use crate::recordings::{self, Recordings};
 use crate::replicas;
 use crate::routes::{self, Routes};
-use crate::seen::Seen;
-use crate::shutdown::{Signals, Told};
-use crate::status::{Conditions, Kept, table};
+use crate::seen::TelemetryReader;
+use crate::shutdown::{SignalAction, Signals};
+use crate::status::{Conditions, KeptNames, table};
 use crate::watch::Watch;
 use wasm_host_config::{Config, TlsConfig};
 use wasm_host_engine::Engine;
@@ -176,13 +176,13 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
 async fn stop(signals: &mut Signals, tls: Option<&TlsConfig>) -> &'static str {
     loop {
         match (signals.next(tls.is_some()).await, tls) {
-            (Told::Stop(name), _) => return name,
+            (SignalAction::Stop(name), _) => return name,
             // A disk that hangs does not keep the host from being stopped.
-            (Told::Renew, Some(tls)) => tokio::select! {
+            (SignalAction::Renew, Some(tls)) => tokio::select! {
                 () = renew(tls.clone()) => {}
                 name = signals.stopped() => return name,
             },
-            (Told::Renew, None) => {}
+            (SignalAction::Renew, None) => {}
         }
     }
 }
@@ -303,9 +303,9 @@ async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result
         replica,
         telemetry,
         sent: otlp.as_ref().map(Otlp::counts),
-        seen: Seen(pipeline.reader()),
+        seen: TelemetryReader(pipeline.reader()),
         conditions: Conditions::default(),
-        kept: Kept::default(),
+        kept: KeptNames::default(),
         began: Instant::now(),
         stopping: AtomicBool::new(false),
     });
@@ -315,7 +315,7 @@ async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result
     let login = format!("{}login?t={}", host.control_address, token.expose());
     let sessions = Sessions::open(&host.config.state_dir)?;
     let recordings = Arc::new(Recordings::new(&host));
-    let seen = admin::telemetry::Seen { reader: pipeline.reader(), recordings };
+    let seen = admin::telemetry::TelemetrySources { reader: pipeline.reader(), recordings };
     let swaps = host.swaps.clone();
     let registries = components.registries();
     let admin = Admin::new(host.clone(), swaps, registries, token, sessions, seen, intake);
@@ -350,9 +350,9 @@ pub(crate) struct Host {
     pub(crate) telemetry: &'static Telemetry,
     /// What went to a collector elsewhere.
     pub(crate) sent: Option<Counts>,
-    pub(crate) seen: Seen,
+    pub(crate) seen: TelemetryReader,
     pub(crate) conditions: Conditions,
-    pub(crate) kept: Kept,
+    pub(crate) kept: KeptNames,
     /// By no clock that is set.
     pub(crate) began: Instant,
     /// The public address.

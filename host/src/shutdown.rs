@@ -36,7 +36,7 @@ pub struct Signals {
 
 /// What a signal says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum SignalAction {
     /// To stop; its name.
     Stop(&'static str),
     /// To read again what may change.
@@ -96,30 +96,30 @@ impl Signals {
 
     /// Wait for the next one. `renews` says whether there is something that can be read again; without it, a SIGHUP
     /// stops the host.
-    pub async fn next(&mut self, renews: bool) -> Told {
+    pub async fn next(&mut self, renews: bool) -> SignalAction {
         if std::mem::take(&mut self.is_owed) {
             return self.hung_up(renews);
         }
         loop {
             tokio::select! {
-                name = self.stops.next() => return Told::Stop(name),
+                name = self.stops.next() => return SignalAction::Stop(name),
                 () = received(&mut self.hangup) => return self.hung_up(renews),
                 () = reached(self.last_look) => {
                     self.last_look = None;
                     if self.terminal.has_gone() {
-                        return Told::Stop(HANGUP);
+                        return SignalAction::Stop(HANGUP);
                     }
                 }
             }
         }
     }
 
-    fn hung_up(&mut self, renews: bool) -> Told {
+    fn hung_up(&mut self, renews: bool) -> SignalAction {
         if !renews || self.terminal.has_gone() {
-            return Told::Stop(HANGUP);
+            return SignalAction::Stop(HANGUP);
         }
         self.last_look = Some(Instant::now() + limits::TERMINAL_LAST_LOOK);
-        Told::Renew
+        SignalAction::Renew
     }
 
     /// From now on a signal that stops ends the process at once, after `last`: what is cut is logged, and what would

@@ -14,7 +14,7 @@ use crate::application::service_variables;
 use crate::backends::Backends;
 use crate::gauges;
 use crate::replicas;
-use crate::seen::Seen;
+use crate::seen::TelemetryReader;
 use crate::serve::Host;
 use wasm_host_capabilities::backend::{Condition, STANDING_IN};
 use wasm_host_config::{ComponentConfig, ServiceConfig, ServiceKind};
@@ -204,10 +204,10 @@ impl Conditions {
 
 /// The names that telemetry is kept of, asked for as seldom.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Option<(Instant, BTreeSet<String>)>>);
+pub(crate) struct KeptNames(Mutex<Option<(Instant, BTreeSet<String>)>>);
 
-impl Kept {
-    async fn of(&self, seen: &Seen) -> BTreeSet<String> {
+impl KeptNames {
+    async fn of(&self, seen: &TelemetryReader) -> BTreeSet<String> {
         let mut known = self.0.lock().await;
         match &*known {
             Some((at, names)) if at.elapsed() < limits::COMPLAINTS_KEPT => names.clone(),

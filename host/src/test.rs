@@ -18,11 +18,11 @@ use wasm_host_system::output;
 use wasm_host_system::table;
 use wasm_host_testkit::bless::bless;
 use wasm_host_testkit::case::{Case, Matching};
-use wasm_host_testkit::component::{Component, Kit, Place};
+use wasm_host_testkit::component::{Component, ComponentPaths, Kit};
 use wasm_host_testkit::judge::judge;
 use wasm_host_testkit::report::{Blessing, Suite, json, junit, text};
 use wasm_host_testkit::run;
-use wasm_host_testkit::suite::{self, CaseFile, Verdict};
+use wasm_host_testkit::suite::{self, CaseFile, CaseResult};
 
 /// Run the command.
 ///
@@ -38,7 +38,7 @@ fn run(args: &Test) -> Result<(), Exit> {
     let usage = |error: anyhow::Error| Exit::Usage(format!("wasm-host: error: {error:#}"));
     // All case files are read before anything runs: a wrong one is reported at once.
     let (mut wrong, mut empty) = (Vec::new(), Vec::new());
-    let mut work: Vec<(Place, Composed, Vec<CaseFile>)> = Vec::new();
+    let mut work: Vec<(ComponentPaths, Composed, Vec<CaseFile>)> = Vec::new();
     for (place, composed) in places(args)? {
         let Some(folder) = args.cases.as_deref().or(place.cases.as_deref()) else {
             let path = place.component.display();
@@ -101,11 +101,12 @@ fn run(args: &Test) -> Result<(), Exit> {
 
 /// What is tested, and what it is put together with: what is given, or what the application file here names with its
 /// sources.
-fn places(args: &Test) -> Result<Vec<(Place, Composed)>, Exit> {
+fn places(args: &Test) -> Result<Vec<(ComponentPaths, Composed)>, Exit> {
     let usage = |error: anyhow::Error| Exit::Usage(format!("wasm-host: error: {error:#}"));
     if !args.paths.is_empty() {
         let with = |place| (place, args.composed.clone());
-        let places = args.paths.iter().map(|path| Place::of(path).map(with).map_err(usage));
+        let places =
+            args.paths.iter().map(|path| ComponentPaths::of(path).map(with).map_err(usage));
         return places.collect();
     }
     let (config, _) = Config::read_elsewhere(Path::new(APPLICATION_FILE), &|_| None)?;
@@ -120,7 +121,8 @@ fn places(args: &Test) -> Result<Vec<(Place, Composed)>, Exit> {
                 "the component of {name} is not built: there is no {file}; run `wasm-host build {name}`"
             )));
         }
-        let place = Place { name: service.name.clone(), component: file, cases: Some(cases) };
+        let place =
+            ComponentPaths { name: service.name.clone(), component: file, cases: Some(cases) };
         let composed = match component.is_composed() {
             true => composed(&config, &place.name, component).map_err(usage)?,
             false => args.composed.clone(),
@@ -156,7 +158,7 @@ fn composed(config: &Config, name: &str, component: &ComponentConfig) -> anyhow:
 
 fn select(
     mut files: Vec<CaseFile>,
-    place: &Place,
+    place: &ComponentPaths,
     filter: Option<&str>,
     seed: Option<u64>,
 ) -> Vec<CaseFile> {
@@ -171,7 +173,7 @@ fn select(
 
 fn one(
     kit: &Kit,
-    place: Place,
+    place: ComponentPaths,
     composed: &Composed,
     files: Vec<CaseFile>,
     args: &Test,
@@ -202,7 +204,11 @@ fn one(
 }
 
 /// What was seen into the file, or why not. Nothing is written that would fail the next time.
-fn rewrite(component: &Component, verdict: &Verdict, timeout: Duration) -> Result<Blessing, Exit> {
+fn rewrite(
+    component: &Component,
+    verdict: &CaseResult,
+    timeout: Duration,
+) -> Result<Blessing, Exit> {
     let CaseFile { path, text, case } = &verdict.file;
     let now = match bless(text, case, &verdict.observed) {
         Ok(now) => now,

@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::builds::{Builds, Ended};
+use self::builds::{BuildOutcomes, Builds};
 use self::components::{Components, Occasion, Watched, built_by, time};
 use self::files::{Change, Files, Root};
 use self::queue::Queue;
@@ -59,7 +59,7 @@ struct Watcher {
     application: Option<usize>,
     queue: Queue,
     builds: Builds,
-    running: JoinSet<(Ended, Duration)>,
+    running: JoinSet<(BuildOutcomes, Duration)>,
     looked: Instant,
     next_look: Instant,
     stop: CancellationToken,
@@ -244,7 +244,7 @@ impl Watcher {
     }
 
     /// Builds have ended.
-    async fn built(&mut self, ended: Ended, took: Duration) {
+    async fn built(&mut self, ended: BuildOutcomes, took: Duration) {
         // What they wrote is a part of them, and not a change of its own.
         self.look().await;
         self.components.disregard_built();

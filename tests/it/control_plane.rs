@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use wasm_host_tests::guests::{guests, neighbour_is_well};
 use wasm_host_tests::client::KeepAlive;
 use wasm_host_tests::eventually;
+use wasm_host_tests::guests::{guests, neighbour_is_well};
 use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::hostile::Raw;
 use wasm_host_tests::seed::Seeded;

@@ -7,4 +7,3 @@ mod notices;
 mod outages;
 mod pooler;
 mod shared;
-

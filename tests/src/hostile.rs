@@ -12,13 +12,13 @@ pub struct Raw(TcpStream);
 
 /// How a connection came to its end, and what was read until then.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ConnectionEnd {
     pub bytes: Vec<u8>,
     /// Closed in order rather than by a reset.
     pub orderly: bool,
 }
 
-impl Ended {
+impl ConnectionEnd {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
@@ -60,7 +60,7 @@ impl Raw {
     }
 
     /// Send bytes in pieces with a pause after each, and meanwhile read until the other side closes.
-    pub async fn exchange(mut self, bytes: &[u8], piece: usize, pause: Duration) -> Ended {
+    pub async fn exchange(mut self, bytes: &[u8], piece: usize, pause: Duration) -> ConnectionEnd {
         let (mut from, mut to) = self.0.split();
         let send = async {
             for piece in bytes.chunks(piece) {
@@ -73,7 +73,7 @@ impl Raw {
         let mut answer = Vec::new();
         let read = from.read_to_end(&mut answer);
         let (_, end) = within("an answer", async { tokio::join!(send, read) }).await;
-        Ended { bytes: answer, orderly: end.is_ok() }
+        ConnectionEnd { bytes: answer, orderly: end.is_ok() }
     }
 
     /// Say that nothing more is sent, and go on reading.
@@ -98,19 +98,19 @@ impl Raw {
     }
 
     /// Read until the other side closes.
-    pub async fn end(self) -> Ended {
+    pub async fn end(self) -> ConnectionEnd {
         self.end_after(usize::MAX, Duration::ZERO).await
     }
 
     /// The same, in pieces of so many bytes with a pause after each.
-    pub async fn end_after(mut self, piece: usize, pause: Duration) -> Ended {
+    pub async fn end_after(mut self, piece: usize, pause: Duration) -> ConnectionEnd {
         let mut bytes = Vec::new();
         let mut buffer = vec![0; piece.min(64 * 1024)];
         loop {
             match within("the other side to close", self.0.read(&mut buffer)).await {
-                Ok(0) => return Ended { bytes, orderly: true },
+                Ok(0) => return ConnectionEnd { bytes, orderly: true },
                 Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-                Err(_) => return Ended { bytes, orderly: false },
+                Err(_) => return ConnectionEnd { bytes, orderly: false },
             }
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;

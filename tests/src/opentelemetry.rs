@@ -8,14 +8,14 @@ use crate::host::root;
 use crate::within;
 
 /// What the program said at its end.
-pub struct Told {
+pub struct ProgramReport {
     pub trace: String,
     /// What its library had to complain of.
     pub complaints: String,
 }
 
 /// Ask for `url`, and send what is seen of that to `collector` with `key`.
-pub async fn ask(url: &str, collector: &str, key: &str) -> Told {
+pub async fn ask(url: &str, collector: &str, key: &str) -> ProgramReport {
     let asks = Command::new("python3")
         .arg(root().join("tests/opentelemetry/asks.py"))
         .arg(url)
@@ -35,5 +35,5 @@ pub async fn ask(url: &str, collector: &str, key: &str) -> Told {
         "{}: {complaints} (`cargo xtask setup` installs its library)",
         told.status
     );
-    Told { trace: String::from_utf8_lossy(&told.stdout).trim().to_owned(), complaints }
+    ProgramReport { trace: String::from_utf8_lossy(&told.stdout).trim().to_owned(), complaints }
 }

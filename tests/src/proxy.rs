@@ -203,19 +203,19 @@ async fn join(mut pair: Pair, plan: watch::Receiver<Plan>, shared: &Mutex<Shared
     pair.orderly = loop {
         tokio::select! {
             end = &mut up, if !up_ended => match end {
-                End::Whole => up_ended = true,
-                End::Cut { orderly } => break orderly,
+                DirectionEnd::Whole => up_ended = true,
+                DirectionEnd::Cut { orderly } => break orderly,
             },
             end = &mut down, if !down_ended => match end {
-                End::Whole => down_ended = true,
-                End::Cut { orderly } => break orderly,
+                DirectionEnd::Whole => down_ended = true,
+                DirectionEnd::Cut { orderly } => break orderly,
             },
             else => break true,
         }
     };
 }
 
-enum End {
+enum DirectionEnd {
     /// This direction came to its end; the other may go on.
     Whole,
     /// The connection is over.
@@ -234,17 +234,17 @@ impl Direction {
         mut from: ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
         shared: &Mutex<Shared>,
-    ) -> End {
+    ) -> DirectionEnd {
         let mut passed = 0;
         let mut buffer = vec![0; PIECE_BYTES];
         loop {
             let count = match from.read(&mut buffer).await {
                 Ok(0) => {
                     let _ = to.shutdown().await;
-                    return End::Whole;
+                    return DirectionEnd::Whole;
                 }
                 Ok(count) => count,
-                Err(_) => return End::Cut { orderly: false },
+                Err(_) => return DirectionEnd::Cut { orderly: false },
             };
             let mut rest = &buffer[..count];
             while !rest.is_empty() {
@@ -254,19 +254,19 @@ impl Direction {
                     && passed >= limit
                 {
                     match then {
-                        Then::Close => return End::Cut { orderly: true },
-                        Then::Reset => return End::Cut { orderly: false },
+                        Then::Close => return DirectionEnd::Cut { orderly: true },
+                        Then::Reset => return DirectionEnd::Cut { orderly: false },
                         Then::Stall => std::future::pending().await,
                         Then::HalfClose => {
                             let _ = to.shutdown().await;
-                            return End::Whole;
+                            return DirectionEnd::Whole;
                         }
                     }
                 }
                 let (piece, after) = rest.split_at(wanted);
                 tokio::time::sleep(damage.delay).await;
                 if to.write_all(piece).await.is_err() {
-                    return End::Cut { orderly: false };
+                    return DirectionEnd::Cut { orderly: false };
                 }
                 (self.tap)(&mut shared.lock().expect("no panic")).extend_from_slice(piece);
                 passed += piece.len();

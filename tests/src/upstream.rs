@@ -29,11 +29,11 @@ pub enum Step {
 pub struct Upstream {
     /// `http://ip:port`
     pub url: String,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<UpstreamLog>>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct UpstreamLog {
     requests: Vec<String>,
     hung_up: usize,
 }
@@ -52,7 +52,7 @@ impl Upstream {
 
     fn on(socket: TcpListener, script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let url = format!("http://{}", socket.local_addr().expect("an address"));
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(UpstreamLog::default()));
         let script = Arc::new(script);
         tokio::spawn({
             let seen = seen.clone();
@@ -78,7 +78,7 @@ impl Upstream {
 
 type Script = Arc<dyn Fn(&str) -> Vec<Step> + Send + Sync>;
 
-async fn connection(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) {
+async fn connection(mut stream: TcpStream, script: Script, seen: Arc<Mutex<UpstreamLog>>) {
     let _ = stream.set_nodelay(true);
     while let Some(request) = read_request(&mut stream).await {
         let steps = if request.starts_with("GET /api/version ") {

@@ -162,17 +162,17 @@ impl http_body::Body for Watched {
 }
 
 /// What is held until the end of an answer's body.
-pub trait Held: Send + 'static {
+pub trait BodyGuard: Send + 'static {
     /// The body broke off.
     fn broke(&mut self, _why: &Failure) {}
 }
 
-impl Held for OwnedSemaphorePermit {}
+impl BodyGuard for OwnedSemaphorePermit {}
 
 /// A request that nothing holds is not ended any more.
-impl Held for RequestContext {}
+impl BodyGuard for RequestContext {}
 
-impl<A: Held, B: Held> Held for (A, B) {
+impl<A: BodyGuard, B: BodyGuard> BodyGuard for (A, B) {
     fn broke(&mut self, why: &Failure) {
         self.0.broke(why);
         self.1.broke(why);
@@ -181,12 +181,12 @@ impl<A: Held, B: Held> Held for (A, B) {
 
 /// Tie an answer's body to its call: it ends as an error when the call's request is cancelled, even
 /// if nothing reads it then, and the permit goes back when it ends or is dropped.
-pub(crate) fn guard<H: Held>(body: Body, caller: &RequestContext, held: H) -> Body {
+pub(crate) fn guard<H: BodyGuard>(body: Body, caller: &RequestContext, held: H) -> Body {
     guard_until(body, caller.cancel().clone(), (held, caller.clone()), None)
 }
 
 /// The same for one that has its time.
-pub fn guard_until<H: Held>(
+pub fn guard_until<H: BodyGuard>(
     body: Body,
     cancel: CancellationToken,
     held: H,
@@ -225,7 +225,7 @@ struct Guarded<H> {
     _alive: oneshot::Sender<()>,
 }
 
-impl<H: Held> http_body::Body for Guarded<H> {
+impl<H: BodyGuard> http_body::Body for Guarded<H> {
     type Data = Bytes;
     type Error = Failure;
 
@@ -264,7 +264,7 @@ mod tests {
 
     use super::*;
 
-    impl Held for Arc<()> {}
+    impl BodyGuard for Arc<()> {}
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_nobody_reads_ends_with_its_time() {

@@ -23,7 +23,7 @@ pub struct Breaker {
     /// As logs name the backend.
     what: String,
     config: BreakerConfig,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
     openings: AtomicU64,
 }
 
@@ -36,7 +36,7 @@ pub struct Reading {
 }
 
 #[derive(Debug)]
-enum State {
+enum BreakerState {
     /// Calls pass; this many failed in a row.
     Closed { failures: usize },
     /// Calls fail until then.
@@ -60,7 +60,8 @@ pub struct Open;
 
 impl Breaker {
     pub fn new(what: String, config: BreakerConfig) -> Arc<Self> {
-        let (state, openings) = (Mutex::new(State::Closed { failures: 0 }), AtomicU64::new(0));
+        let (state, openings) =
+            (Mutex::new(BreakerState::Closed { failures: 0 }), AtomicU64::new(0));
         Arc::new(Self { what, config, state, openings })
     }
 
@@ -68,12 +69,12 @@ impl Breaker {
     pub fn admit(self: &Arc<Self>) -> Result<Pass, Open> {
         let mut state = self.lock();
         let is_trial = match *state {
-            State::Closed { .. } => false,
-            State::Open { until, wait } if Instant::now() >= until => {
-                *state = State::Trying { wait };
+            BreakerState::Closed { .. } => false,
+            BreakerState::Open { until, wait } if Instant::now() >= until => {
+                *state = BreakerState::Trying { wait };
                 true
             }
-            State::Open { .. } | State::Trying { .. } => return Err(Open),
+            BreakerState::Open { .. } | BreakerState::Trying { .. } => return Err(Open),
         };
         drop(state);
         Ok(Pass { breaker: self.clone(), is_trial, told: false })
@@ -81,7 +82,7 @@ impl Breaker {
 
     /// Whether calls fail without being tried.
     pub fn is_open(&self) -> bool {
-        !matches!(*self.lock(), State::Closed { .. })
+        !matches!(*self.lock(), BreakerState::Closed { .. })
     }
 
     /// How it is.
@@ -91,8 +92,8 @@ impl Breaker {
 
     /// It was reached, by any call.
     pub fn reached(&self) {
-        let was = std::mem::replace(&mut *self.lock(), State::Closed { failures: 0 });
-        if !matches!(was, State::Closed { .. }) {
+        let was = std::mem::replace(&mut *self.lock(), BreakerState::Closed { failures: 0 });
+        if !matches!(was, BreakerState::Closed { .. }) {
             tracing::info!("{} can be reached again", self.what);
         }
     }
@@ -100,16 +101,20 @@ impl Breaker {
     fn failed(&self, is_trial: bool) {
         let mut state = self.lock();
         let (wait, is_news) = match *state {
-            State::Closed { failures } if failures.saturating_add(1) < self.config.failures => {
-                *state = State::Closed { failures: failures.saturating_add(1) };
+            BreakerState::Closed { failures }
+                if failures.saturating_add(1) < self.config.failures =>
+            {
+                *state = BreakerState::Closed { failures: failures.saturating_add(1) };
                 return;
             }
-            State::Closed { .. } => (self.config.wait, true),
-            State::Trying { wait } if is_trial => ((wait * 2).min(self.config.wait_max), false),
+            BreakerState::Closed { .. } => (self.config.wait, true),
+            BreakerState::Trying { wait } if is_trial => {
+                ((wait * 2).min(self.config.wait_max), false)
+            }
             // Begun before it opened: known already.
-            State::Trying { .. } | State::Open { .. } => return,
+            BreakerState::Trying { .. } | BreakerState::Open { .. } => return,
         };
-        *state = State::Open { until: Instant::now() + longer(wait), wait };
+        *state = BreakerState::Open { until: Instant::now() + longer(wait), wait };
         drop(state);
         if is_news {
             self.openings.fetch_add(1, Ordering::Relaxed);
@@ -125,12 +130,12 @@ impl Breaker {
 
     fn given_up(&self) {
         let mut state = self.lock();
-        if let State::Trying { wait } = *state {
-            *state = State::Open { until: Instant::now(), wait };
+        if let BreakerState::Trying { wait } = *state {
+            *state = BreakerState::Open { until: Instant::now(), wait };
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock()
     }
 }

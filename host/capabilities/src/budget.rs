@@ -120,18 +120,18 @@ impl Holdings {
     }
 
     /// Hold this many bytes until what is returned is dropped.
-    pub fn hold(&self, bytes: usize) -> Result<Held, Exhausted> {
+    pub fn hold(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         self.take(bytes)?;
-        Ok(Held { holdings: self.clone(), bytes })
+        Ok(Reservation { holdings: self.clone(), bytes })
     }
 
     /// What grows later, from nothing.
-    pub fn hold_nothing(&self) -> Held {
-        Held { holdings: self.clone(), bytes: 0 }
+    pub fn hold_nothing(&self) -> Reservation {
+        Reservation { holdings: self.clone(), bytes: 0 }
     }
 
     /// Hold the arguments of a call, which have this many bytes, until it ends.
-    pub fn hold_call(&self, arguments: usize) -> Result<Held, Exhausted> {
+    pub fn hold_call(&self, arguments: usize) -> Result<Reservation, Exhausted> {
         let copies = arguments.saturating_mul(limits::held::GUEST_ARGUMENT_COPIES);
         self.hold(copies.saturating_add(limits::held::GUEST_CALL_OWN_BYTES))
     }
@@ -155,17 +155,17 @@ impl Holdings {
 }
 
 tokio::task_local! {
-    static CALL: RefCell<Held>;
+    static CALL: RefCell<Reservation>;
 }
 
 /// Make a call for which `held` is held until it ends, and what is added meanwhile.
-pub async fn on_account_of<T>(held: Held, call: impl Future<Output = T>) -> T {
+pub async fn on_account_of<T>(held: Reservation, call: impl Future<Output = T>) -> T {
     CALL.scope(RefCell::new(held), call).await
 }
 
 /// Hold this many bytes more for the call that is being made, if it counts for an instance.
 pub fn hold_for_call(bytes: usize) -> Result<(), Exhausted> {
-    let more = |held: &RefCell<Held>| {
+    let more = |held: &RefCell<Reservation>| {
         let mut held = held.borrow_mut();
         let bytes = held.bytes.saturating_add(bytes);
         held.resize(bytes)
@@ -180,12 +180,12 @@ pub fn account() -> Option<Holdings> {
 
 /// Bytes that are held for an instance, which may have ended meanwhile.
 #[derive(Debug)]
-pub struct Held {
+pub struct Reservation {
     holdings: Holdings,
     bytes: usize,
 }
 
-impl Held {
+impl Reservation {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -201,7 +201,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.holdings.give_back(self.bytes);
     }

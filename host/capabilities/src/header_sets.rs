@@ -11,7 +11,7 @@ use http::HeaderMap;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::{FieldMap, p2, p3};
 
-use crate::budget::{Exhausted, Held, Holdings};
+use crate::budget::{Exhausted, Holdings, Reservation};
 use wasm_host_limits as limits;
 
 pub use link::add_to_linker;
@@ -19,7 +19,7 @@ pub use link::add_to_linker;
 /// What is held of header sets, as it was last counted.
 #[derive(Debug)]
 pub struct Tally {
-    held: Held,
+    held: Reservation,
     /// What may have come since.
     grown: usize,
 }

@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 pub struct Reader<P, S, E>(Arc<Inner<P, S, E>>);
 
 struct Inner<P, S, E> {
-    state: Mutex<State<P, S, E>>,
+    state: Mutex<ReaderState<P, S, E>>,
     /// What is told when the request has ended, or the stream was given up.
     cancelled: E,
     /// What is told of a backend that went away without an outcome.
     vanished: E,
 }
 
-enum State<P, S, E> {
+enum ReaderState<P, S, E> {
     Open(Open<P, S, E>),
     /// Given up: what reads it is told so once.
     GivenUp,
@@ -43,7 +43,7 @@ impl<P, S, E: Clone> Reader<P, S, E> {
         cancelled: E,
         vanished: E,
     ) -> Self {
-        let state = Mutex::new(State::Open(Open { next: None, items, done }));
+        let state = Mutex::new(ReaderState::Open(Open { next: None, items, done }));
         Self(Arc::new(Inner { state, cancelled, vanished }))
     }
 
@@ -54,13 +54,13 @@ impl<P, S, E: Clone> Reader<P, S, E> {
     pub async fn next(&self, cancel: &CancellationToken) -> Result<Option<P>, E> {
         let Inner { state, cancelled, vanished } = &*self.0;
         let mut open = match self.take() {
-            State::Open(open) => open,
-            State::GivenUp => return Err(cancelled.clone()),
-            State::Over => return Ok(None),
+            ReaderState::Open(open) => open,
+            ReaderState::GivenUp => return Err(cancelled.clone()),
+            ReaderState::Over => return Ok(None),
         };
         match cancel.run_until_cancelled(open.coming()).await {
             Some(Some(item)) => {
-                *state.lock() = State::Open(open);
+                *state.lock() = ReaderState::Open(open);
                 Ok(Some(item))
             }
             Some(None) => match open.done.await {
@@ -74,7 +74,7 @@ impl<P, S, E: Clone> Reader<P, S, E> {
     /// Whether there are items that were not given, once that is known. None: its request has ended, and it has, too.
     pub async fn has_more(&self, cancel: &CancellationToken) -> Option<bool> {
         let mut open = match self.take() {
-            State::Open(open) => open,
+            ReaderState::Open(open) => open,
             other => {
                 *self.0.state.lock() = other;
                 return Some(false);
@@ -82,24 +82,24 @@ impl<P, S, E: Clone> Reader<P, S, E> {
         };
         let Some(next) = cancel.run_until_cancelled(open.coming()).await else {
             // What reads it has yet to be told that it was cut.
-            *self.0.state.lock() = State::GivenUp;
+            *self.0.state.lock() = ReaderState::GivenUp;
             return None;
         };
         open.next = next;
         let has_more = open.next.is_some();
-        *self.0.state.lock() = State::Open(open);
+        *self.0.state.lock() = ReaderState::Open(open);
         Some(has_more)
     }
 
-    fn take(&self) -> State<P, S, E> {
-        replace(&mut *self.0.state.lock(), State::Over)
+    fn take(&self) -> ReaderState<P, S, E> {
+        replace(&mut *self.0.state.lock(), ReaderState::Over)
     }
 
     /// End it: the backend stops.
     pub fn give_up(&self) {
         let mut state = self.0.state.lock();
-        if matches!(*state, State::Open(_)) {
-            *state = State::GivenUp;
+        if matches!(*state, ReaderState::Open(_)) {
+            *state = ReaderState::GivenUp;
         }
     }
 }

@@ -12,18 +12,18 @@ use tokio::sync::mpsc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, Lower, StreamProducer, StreamResult, VecBuffer};
 
-use crate::budget::Held;
+use crate::budget::Reservation;
 use wasm_host_limits as limits;
 
 /// An item on its way, and what is held for it, where it is large, until it is handed over.
 #[derive(Debug)]
 pub struct Parcel<T> {
     item: T,
-    held: Option<Held>,
+    held: Option<Reservation>,
 }
 
 impl<T> Parcel<T> {
-    pub fn new(item: T, held: Option<Held>) -> Self {
+    pub fn new(item: T, held: Option<Reservation>) -> Self {
         Self { item, held }
     }
 

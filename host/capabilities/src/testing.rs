@@ -50,12 +50,12 @@ impl Collected {
 }
 
 /// Requests of the service `shop` of which everything is seen; messages of models only if that is wanted.
-pub(crate) struct Seen {
+pub(crate) struct ObservedRequests {
     telemetry: &'static Telemetry,
     pub(crate) collected: Collected,
 }
 
-impl Seen {
+impl ObservedRequests {
     pub(crate) fn new(captures_messages: bool) -> Self {
         let collected = Collected::default();
         let (collector, sampler) = (Box::new(collected.clone()), Sampler::new(100, 1_000_000));

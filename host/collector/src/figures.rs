@@ -15,13 +15,13 @@ use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::clock;
 use wasm_host_telemetry::metrics::{Exemplar, Figure, Instrument, Kind, Point};
 
-type Known = HashMap<&'static str, HashMap<Vec<String>, (Figure, Option<Exemplar>)>>;
+type KnownFigures = HashMap<&'static str, HashMap<Vec<String>, (Figure, Option<Exemplar>)>>;
 
 pub(super) struct Figures {
     source: Source,
     recents: Arc<Recents>,
     /// What was stored last.
-    stored: Known,
+    stored: KnownFigures,
     stored_at: Option<Instant>,
     /// What was read last, until it is stored.
     read: Vec<Stored>,
@@ -43,7 +43,7 @@ impl Figures {
         Self {
             source,
             recents,
-            stored: Known::new(),
+            stored: KnownFigures::new(),
             stored_at: None,
             read: Vec::new(),
             there: HashSet::new(),

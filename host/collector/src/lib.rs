@@ -36,9 +36,9 @@ pub use self::pipeline::{Pipeline, Sender, Source};
 pub use self::prometheus::{Format, prometheus};
 pub use self::read::{
     FigureItem, FigurePoints, FigureQuery, Follow, Followed, Instrument, List, LogItem, LogQuery,
-    Page, Place, Quantiles, ReadError, Search, SearchService, Series, SeriesExemplar, SeriesItem,
-    SeriesPoints, SeriesQuery, SpanItem, TraceDetail, TraceItem, TraceQuery, TraceService,
-    WholeTrace,
+    Page, PageStart, Quantiles, ReadError, Search, SearchService, Series, SeriesExemplar,
+    SeriesItem, SeriesPoints, SeriesQuery, SpanItem, TraceDetail, TraceItem, TraceQuery,
+    TraceService, WholeTrace,
 };
 pub use self::reader::Reader;
 pub use self::recent::Recent;

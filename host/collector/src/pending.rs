@@ -15,7 +15,7 @@ use wasm_host_telemetry::{Batch, Collector, trace};
 
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    held: Mutex<Held>,
+    held: Mutex<PendingState>,
     /// There is something, which can wait for more.
     pub has_some: Notify,
     /// There is so much that it should be written now.
@@ -33,7 +33,7 @@ pub(super) struct Queue {
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct PendingState {
     queue: Queue,
     /// Bytes that were taken and are not written yet.
     taken: usize,

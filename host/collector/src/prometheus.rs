@@ -43,12 +43,12 @@ pub fn prometheus(
     readings: Vec<Reading>,
     format: Format,
 ) -> impl Iterator<Item = String> + Send + 'static {
-    let told = Told { text: String::new(), format };
+    let told = Exposition { text: String::new(), format };
     Pieces { told, readings: readings.into_iter(), under_way: None, is_over: false }
 }
 
 struct Pieces {
-    told: Told,
+    told: Exposition,
     readings: std::vec::IntoIter<Reading>,
     under_way: Option<UnderWay>,
     is_over: bool,
@@ -92,12 +92,12 @@ impl Iterator for Pieces {
     }
 }
 
-struct Told {
+struct Exposition {
     text: String,
     format: Format,
 }
 
-impl Told {
+impl Exposition {
     fn push(&mut self, text: std::fmt::Arguments<'_>) {
         // A text takes everything.
         let _ = self.text.write_fmt(text);

@@ -25,7 +25,7 @@ use crate::segment::Segment;
 use crate::write::Row;
 use wasm_host_limits::telemetry as limits;
 
-pub use self::archive::{FigureItem, FigurePoints, FigureQuery, Place, WholeTrace};
+pub use self::archive::{FigureItem, FigurePoints, FigureQuery, PageStart, WholeTrace};
 pub use self::follow::{Follow, Followed, List};
 pub use self::logs::{LogItem, LogQuery};
 pub use self::search::{Search, SearchService};
@@ -90,7 +90,7 @@ pub(super) trait Item: Sized {
 
 /// What a file is gone through by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum ScanBy {
     /// By what has the words of a search, or a service: much of it may be filtered out again.
     Index,
     /// By what the filters leave, of which there is little.

@@ -12,8 +12,8 @@ use tokio::time::timeout_at;
 
 use crate::pending::{Dropped, Pending};
 use crate::read::{
-    self, Follow, Item, List, LogItem, LogQuery, Page, Range, ReadError, SpanItem, Statement,
-    TraceDetail, TraceItem, TraceQuery, Way,
+    self, Follow, Item, List, LogItem, LogQuery, Page, Range, ReadError, ScanBy, SpanItem,
+    Statement, TraceDetail, TraceItem, TraceQuery,
 };
 use crate::recent::{Recent, Recents};
 use crate::segment::Segment;
@@ -265,7 +265,7 @@ impl Reader {
                 read::span_ids(trace).ask(&segment, turn.until, take).await?;
             }
         }
-        let asked = Asked {
+        let asked = ListQuery {
             search: query.search.as_deref(),
             left: &|most| read::logs_left(query, range, most),
             statement: &|way, limit| read::logs_statement(query, &spans, range, way, limit),
@@ -279,7 +279,7 @@ impl Reader {
         range: Range,
         limit: usize,
         turn: &Turn<'_>,
-        asked: Asked<'_>,
+        asked: ListQuery<'_>,
     ) -> Result<(Vec<I>, bool), ReadError> {
         let mut segments = self.segments();
         if let Range::After(_) = range {
@@ -291,13 +291,13 @@ impl Reader {
             let way = way(segment, turn, asked.left).await?;
             // One more, which tells whether there is another page.
             let missing = match way {
-                Way::Index => (limit + 1).saturating_sub(items.len()),
-                Way::Filter => limits::SEARCH_ROWS,
+                ScanBy::Index => (limit + 1).saturating_sub(items.len()),
+                ScanBy::Filter => limits::SEARCH_ROWS,
             };
             let Some(statement) = (asked.statement)(way, signed(missing)) else { break };
             let take = |row| {
                 let item = I::of(&row)?;
-                let sought = sought.as_ref().filter(|_| way == Way::Filter);
+                let sought = sought.as_ref().filter(|_| way == ScanBy::Filter);
                 if sought.is_some_and(|sought| !sought.is_in(&item.words())) {
                     return Ok(true);
                 }
@@ -319,12 +319,12 @@ impl Reader {
 
 /// What a list asks of each file.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct ListQuery<'a> {
     pub(crate) search: Option<&'a str>,
     /// How many rows the filters leave, up to so many.
     pub(crate) left: &'a (dyn Fn(i64) -> Option<Statement> + Sync),
     /// At most so many rows.
-    pub(crate) statement: &'a (dyn Fn(Way, i64) -> Option<Statement> + Sync),
+    pub(crate) statement: &'a (dyn Fn(ScanBy, i64) -> Option<Statement> + Sync),
 }
 
 /// By the filters, if they leave little: all that has the words of a search may be a million rows, of which they leave
@@ -333,16 +333,16 @@ async fn way(
     segment: &Segment,
     turn: &Turn<'_>,
     left: &(dyn Fn(i64) -> Option<Statement> + Sync),
-) -> Result<Way, ReadError> {
+) -> Result<ScanBy, ReadError> {
     let most = signed(limits::SEARCH_ROWS);
-    let Some(statement) = left(most.saturating_add(1)) else { return Ok(Way::Index) };
+    let Some(statement) = left(most.saturating_add(1)) else { return Ok(ScanBy::Index) };
     let mut count = i64::MAX;
     let take = |row: sqlx::sqlite::SqliteRow| {
         count = row.try_get(0)?;
         Ok(true)
     };
     statement.ask(segment, turn.until, take).await?;
-    Ok(if count <= most { Way::Filter } else { Way::Index })
+    Ok(if count <= most { ScanBy::Filter } else { ScanBy::Index })
 }
 
 fn signed(count: usize) -> i64 {

@@ -6,7 +6,7 @@
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::id::{SpanId, TraceId};
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::{Span, Value};
 
 use crate::words::Indexed;
@@ -88,11 +88,16 @@ impl Summary {
     }
 
     /// Some more of it. Those of `spans` that there is room for are returned; those that failed count in any case.
-    pub fn add<'a>(&mut self, spans: &[&'a Span], why: Kept, dropped: usize) -> Vec<&'a Span> {
+    pub fn add<'a>(
+        &mut self,
+        spans: &[&'a Span],
+        why: KeepReason,
+        dropped: usize,
+    ) -> Vec<&'a Span> {
         self.because(why.name());
         self.dropped += dropped as u64;
         let most = match why {
-            Kept::Error | Kept::Slow | Kept::Recorded => STORED_AT_MOST,
+            KeepReason::Error | KeepReason::Slow | KeepReason::Recorded => STORED_AT_MOST,
             _ => limits::STORED_SPANS,
         };
         let room = (most as u64).saturating_sub(self.spans);
@@ -107,7 +112,7 @@ impl Summary {
         self.words = words.text;
         let failed = beyond.iter().filter(|span| span.status.is_error());
         failed.for_each(|span| self.failed(&span.service));
-        if why == Kept::Error
+        if why == KeepReason::Error
             && dropped > 0
             && !spans.iter().any(|span| span.status.is_error())
             && let Some(first) = spans.first()
@@ -186,8 +191,8 @@ impl Summary {
 fn weight(why: &str) -> u8 {
     match why {
         "" => 0,
-        _ if why == Kept::Outside.name() || why == Kept::Page.name() => 1,
-        _ if why == Kept::Error.name() => 3,
+        _ if why == KeepReason::Outside.name() || why == KeepReason::Page.name() => 1,
+        _ if why == KeepReason::Error.name() => 3,
         _ => 2,
     }
 }

@@ -10,7 +10,7 @@ use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::Batch;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, LogRecord};
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::{Kind, Span, Status};
 
 pub(super) fn line(message: &str) -> LogRecord {
@@ -30,7 +30,7 @@ pub(super) fn line(message: &str) -> LogRecord {
 /// Spans of one trace, by name; each that has a parent has the one of that number. Their ids are their numbers.
 pub(super) fn batch(trace: u128, spans: &[(&str, Option<u64>)]) -> Batch {
     let spans = spans.iter().zip(1..).map(|((name, parent), id)| span(trace, id, *parent, name));
-    Batch { spans: spans.collect(), why: Kept::Sampled, dropped: 0 }
+    Batch { spans: spans.collect(), why: KeepReason::Sampled, dropped: 0 }
 }
 
 pub(super) fn span(trace: u128, id: u64, parent: Option<u64>, name: &str) -> Span {

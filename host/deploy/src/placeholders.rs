@@ -92,9 +92,9 @@ pub(crate) fn values(document: &mut DocumentMut) -> BTreeMap<String, String> {
 
 /// Names that are asked for again and again.
 #[derive(Default)]
-pub(crate) struct Asked(std::cell::RefCell<BTreeSet<String>>);
+pub(crate) struct RequestedNames(std::cell::RefCell<BTreeSet<String>>);
 
-impl Asked {
+impl RequestedNames {
     pub(crate) fn note(&self, name: &str) {
         self.0.borrow_mut().insert(name.to_owned());
     }

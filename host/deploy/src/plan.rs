@@ -15,7 +15,7 @@ use wasm_host_limits::deploy as limits;
 
 pub use backends::{Egress, To};
 pub use files::ReadFile;
-pub use read::{Input, Place, read};
+pub use read::{Input, Platform, read};
 
 /// The application in containers.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::plan::{self, Input, Place};
+use crate::plan::{self, Input, Platform};
 use crate::{Plan, kubernetes};
 
 /// All that the file of an application may have to do with where it runs.
@@ -104,10 +104,10 @@ impl Application {
     }
 
     fn read(&self, text: &str) -> Result<Plan, String> {
-        self.read_for(text, Place::Cluster)
+        self.read_for(text, Platform::Cluster)
     }
 
-    fn read_for(&self, text: &str, place: Place) -> Result<Plan, String> {
+    fn read_for(&self, text: &str, place: Platform) -> Result<Plan, String> {
         let read = |path: &Path, _: u64| fs::read_to_string(path).map_err(|why| why.to_string());
         let (file, folder) = ("wasm-host.toml", self.path());
         let input = Input { text, file, folder, image: None, place, read: &read };

@@ -10,7 +10,7 @@ use crate::document;
 use crate::image;
 
 /// Where one backend without a url is.
-pub(crate) struct Found {
+pub(crate) struct LocatedBackend {
     /// The table above it: `postgres` or `ollama`.
     pub key: &'static str,
     pub resource: String,
@@ -18,14 +18,19 @@ pub(crate) struct Found {
 }
 
 /// What stands in the document changes; the rest stays with its comments.
-pub(crate) fn change(document: &mut DocumentMut, backends: &[Found], names: &[String], tls: bool) {
+pub(crate) fn change(
+    document: &mut DocumentMut,
+    backends: &[LocatedBackend],
+    names: &[String],
+    tls: bool,
+) {
     let listen = |port: u16| format!("0.0.0.0:{port}");
     document::set(document, &["http"], "listen", &listen(image::HTTP_PORT));
     let control = format!("127.0.0.1:{}", image::CONTROL_PORT);
     document::set(document, &["admin"], "listen", &control);
     document::set(document, &["admin"], "probes", &listen(image::PROBES_PORT));
     document::set(document, &["state"], "dir", &format!("{}/host", image::STATE));
-    for Found { key, resource, url } in backends {
+    for LocatedBackend { key, resource, url } in backends {
         document::set(document, &[key, resource], "url", url);
         if let Some(table) = document::find(document, &[key, resource]) {
             // The room of a database is its volume's there.

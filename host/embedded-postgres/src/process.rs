@@ -28,7 +28,7 @@ use wasm_host_limits::postgres::CLIENT_CHECK;
 /// A server that runs, and is started again when it dies.
 #[derive(Debug)]
 pub(super) struct Process {
-    place: Place,
+    place: ListenAddress,
     stop: CancellationToken,
     keeper: JoinHandle<()>,
     running: Running,
@@ -45,7 +45,7 @@ struct Unready<'c>(&'c mut Child);
 
 /// Where the server listens.
 #[derive(Clone, Debug)]
-struct Place {
+struct ListenAddress {
     port: u16,
     socket: Option<PathBuf>,
 }
@@ -83,7 +83,7 @@ impl Process {
         };
         let mut attempt = 1;
         loop {
-            let place = Place { port: free_port()?, socket: socket.clone() };
+            let place = ListenAddress { port: free_port()?, socket: socket.clone() };
             let (mut child, tail) = launch.spawn(&place)?;
             let address = place.administrator(folder, "postgres");
             let error = match ready(&mut child, &address, &tail).await {
@@ -171,7 +171,7 @@ impl Drop for Unready<'_> {
     }
 }
 
-impl Place {
+impl ListenAddress {
     /// The socket is the shorter way.
     fn host(&self) -> String {
         match &self.socket {
@@ -188,7 +188,7 @@ impl Place {
 }
 
 impl Launch {
-    fn spawn(&self, place: &Place) -> anyhow::Result<(Child, Tail)> {
+    fn spawn(&self, place: &ListenAddress) -> anyhow::Result<(Child, Tail)> {
         reserve::spend(&self.home);
         let socket = place.socket.as_deref().unwrap_or(Path::new(""));
         let mut settings = vec![
@@ -276,7 +276,7 @@ async fn ready(child: &mut Child, address: &Address, tail: &Tail) -> anyhow::Res
 /// Start the server again when it dies, until it is to stop.
 async fn keep(
     launch: Launch,
-    place: Place,
+    place: ListenAddress,
     mut child: Child,
     mut tail: Tail,
     running: Running,

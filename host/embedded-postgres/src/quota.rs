@@ -44,7 +44,7 @@ struct Full {
 
 /// What is ended of a full database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Cutoff {
     /// What has written since before it was full.
     Earlier,
     Writing,
@@ -146,11 +146,11 @@ impl Quota {
         }
         let ended = sqlx::query(END)
             .bind(&self.database)
-            .bind(end == End::Everything)
-            .bind(end == End::Writing)
+            .bind(end == Cutoff::Everything)
+            .bind(end == Cutoff::Writing)
             .bind(full.since.elapsed().as_secs_f64());
         let ended: i64 = ended.fetch_one(sql).await?.try_get(0)?;
-        if ended > 0 && end != End::Everything {
+        if ended > 0 && end != Cutoff::Everything {
             tracing::warn!(
                 database = self.database,
                 "transactions that write are ended, for the database is full: {ended}"
@@ -176,16 +176,16 @@ impl Quota {
 }
 
 /// What is ended, and whether the database is shut.
-fn judge(size: u64, full: &Full, bytes: u64) -> (End, bool) {
+fn judge(size: u64, full: &Full, bytes: u64) -> (Cutoff, bool) {
     let margin = bytes / limits::SIZE_MARGIN_SHARE;
     let grown = size.saturating_sub(full.least);
     // What was shut is let in when it has shrunk.
     if grown > margin * 2 || (full.is_shut && grown > margin) {
-        (End::Everything, true)
+        (Cutoff::Everything, true)
     } else if grown > margin {
-        (End::Writing, false)
+        (Cutoff::Writing, false)
     } else {
-        (End::Earlier, false)
+        (Cutoff::Earlier, false)
     }
 }
 
@@ -204,21 +204,21 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn judged(size: u64, least: u64, is_shut: bool) -> (End, bool) {
+    fn judged(size: u64, least: u64, is_shut: bool) -> (Cutoff, bool) {
         let full = Full { since: Instant::now(), least: least * MIB, is_shut };
         judge(size * MIB, &full, 80 * MIB)
     }
 
     #[test]
     fn what_grows_although_it_is_full_is_ended_and_then_shut() {
-        assert_eq!(judged(100, 100, false), (End::Earlier, false));
-        assert_eq!(judged(110, 100, false), (End::Earlier, false));
-        assert_eq!(judged(111, 100, false), (End::Writing, false));
-        assert_eq!(judged(120, 100, false), (End::Writing, false));
-        assert_eq!(judged(121, 100, false), (End::Everything, true));
+        assert_eq!(judged(100, 100, false), (Cutoff::Earlier, false));
+        assert_eq!(judged(110, 100, false), (Cutoff::Earlier, false));
+        assert_eq!(judged(111, 100, false), (Cutoff::Writing, false));
+        assert_eq!(judged(120, 100, false), (Cutoff::Writing, false));
+        assert_eq!(judged(121, 100, false), (Cutoff::Everything, true));
         // It is let in when it has shrunk by as much.
-        assert_eq!(judged(120, 100, true), (End::Everything, true));
-        assert_eq!(judged(110, 100, true), (End::Earlier, false));
+        assert_eq!(judged(120, 100, true), (Cutoff::Everything, true));
+        assert_eq!(judged(110, 100, true), (Cutoff::Earlier, false));
     }
 
     #[test]

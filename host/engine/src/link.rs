@@ -19,7 +19,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
 use crate::Engine;
 use crate::compose::{Part, importers};
 use crate::output;
-use crate::state::{Grants, State};
+use crate::state::{Grants, StoreData};
 pub use missing::Missing;
 pub use wasm_host_capabilities::spin::Standing;
 use wasm_host_capabilities::{
@@ -27,16 +27,18 @@ use wasm_host_capabilities::{
 };
 
 /// A capability as the engine has it.
-type Known = &'static dyn Linkable<State>;
+type KnownCapability = &'static dyn Linkable<StoreData>;
 
 /// The capability behind an import such as `wasm-host:postgres/client@0.1.0`.
-fn capability_of(import: &str) -> Option<Known> {
+fn capability_of(import: &str) -> Option<KnownCapability> {
     let (package, _) = import.split_once('/')?;
     // Of Spin's there is more than what answers it, and it is linked apart.
     if package.starts_with("spin:") {
         return None;
     }
-    capability::linkable::<State>().into_iter().find(|capability| capability.package() == package)
+    capability::linkable::<StoreData>()
+        .into_iter()
+        .find(|capability| capability.package() == package)
 }
 
 /// Why a component cannot be a service.
@@ -144,8 +146,8 @@ pub fn exports(engine: &Engine, component: &Component) -> Vec<String> {
 }
 
 /// The capabilities that a component must be granted, each with the first import that needs it.
-pub fn needs(imports: &[String]) -> Vec<(Known, String)> {
-    let mut needs: Vec<(Known, String)> = Vec::new();
+pub fn needs(imports: &[String]) -> Vec<(KnownCapability, String)> {
+    let mut needs: Vec<(KnownCapability, String)> = Vec::new();
     for import in imports {
         if let Some(capability) = capability_of(import)
             && !needs.iter().any(|(known, _)| known.key() == capability.key())
@@ -157,7 +159,7 @@ pub fn needs(imports: &[String]) -> Vec<(Known, String)> {
 }
 
 /// The same without what a component of Spin's may go without: calls of that are refused.
-pub fn required(imports: &[String]) -> Vec<(Known, String)> {
+pub fn required(imports: &[String]) -> Vec<(KnownCapability, String)> {
     let is_spins = spin::is_spins(imports.iter().map(String::as_str));
     let mut needs = needs(imports);
     needs.retain(|(_, import)| !(is_spins && spin::standing(import).is_some()));
@@ -226,7 +228,7 @@ pub fn link(
     engine: &Engine,
     component: &Component,
     grants: &Grants,
-) -> Result<ProxyPre<State>, Refusal> {
+) -> Result<ProxyPre<StoreData>, Refusal> {
     let incompatible =
         |error: wasmtime::Error| Refusal::Incompatible { reason: format!("{error:#}") };
     let mut linker = linker(engine, component).map_err(incompatible)?;
@@ -250,7 +252,7 @@ pub fn link(
 }
 
 /// All that this host has for a component, as if everything were granted.
-fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
+fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<StoreData>> {
     let mut linker = Linker::new(engine.wasmtime());
     add_wasi(&mut linker)?;
     for (capability, _) in needs(&imports(engine, component)) {
@@ -281,17 +283,17 @@ fn explain(
 }
 
 /// WASI 0.2 and 0.3 together: a guest of 0.3 whose standard library is built for 0.2 imports both.
-fn add_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+fn add_wasi(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     wasmtime_wasi::p3::add_to_linker(linker)?;
     wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<
-        State,
+        StoreData,
         wasmtime_wasi_http::WasiHttp,
     >(linker, wasmtime_wasi_http::WasiHttpView::http)?;
-    header_sets::add_to_linker(linker, State::tally)?;
-    outgoing::add_to_linker(linker, State::outgoing)?;
-    configuration::add_to_linker(linker, State::configuration)
+    header_sets::add_to_linker(linker, StoreData::tally)?;
+    outgoing::add_to_linker(linker, StoreData::outgoing)?;
+    configuration::add_to_linker(linker, StoreData::configuration)
 }
 
 #[cfg(test)]

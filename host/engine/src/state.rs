@@ -72,7 +72,7 @@ pub struct Grants {
 }
 
 /// The data of one store.
-pub struct State {
+pub struct StoreData {
     grants: Arc<Grants>,
     instance_environment: Option<Arc<dyn InstanceEnvironment>>,
     wasi: WasiCtx,
@@ -87,7 +87,7 @@ pub struct State {
     pub requests: Requests,
 }
 
-impl State {
+impl StoreData {
     /// `version`: of its service, which lines of the log then say.
     pub fn new(grants: Arc<Grants>, version: Option<Digest>, memory_bytes: usize) -> Self {
         // Nothing is preopened, inherited or allowed: no files, no sockets, no arguments.
@@ -206,7 +206,7 @@ impl State {
     }
 }
 
-impl HasInstance for State {
+impl HasInstance for StoreData {
     fn instance(&mut self) -> InstanceView<'_> {
         InstanceView {
             granted: &self.grants.granted,
@@ -220,13 +220,13 @@ impl HasInstance for State {
     }
 }
 
-impl WasiView for State {
+impl WasiView for StoreData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl WasiHttpView for State {
+impl WasiHttpView for StoreData {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
     }

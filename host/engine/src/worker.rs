@@ -46,7 +46,7 @@ pub use self::work::ProcessorTime;
 use crate::Engine;
 use crate::link;
 use crate::memory::OverBudget;
-use crate::state::{Grants, State};
+use crate::state::{Grants, StoreData};
 use wasm_host_capabilities::budget::Whose;
 use wasm_host_capabilities::context::{About, RequestContext, calling_request};
 use wasm_host_limits as limits;
@@ -59,7 +59,7 @@ const FIRST_TICKS: u64 = 2;
 /// All that instances of one version share, and what makes them. Cheap to clone.
 #[derive(Clone)]
 pub struct Policy {
-    pre: Arc<ProxyPre<State>>,
+    pre: Arc<ProxyPre<StoreData>>,
     engine: Engine,
     grants: Arc<Grants>,
     limits: ServiceLimits,
@@ -90,7 +90,7 @@ enum Overrun {
 
 impl Policy {
     pub fn new(
-        pre: ProxyPre<State>,
+        pre: ProxyPre<StoreData>,
         engine: Engine,
         grants: Arc<Grants>,
         limits: ServiceLimits,
@@ -183,9 +183,9 @@ impl Policy {
     }
 
     /// A store whose guest has still to be made to give way.
-    fn store(&self) -> Store<State> {
+    fn store(&self) -> Store<StoreData> {
         let memory_bytes = usize::try_from(self.limits.memory_bytes).unwrap_or(usize::MAX);
-        let state = State::new(self.grants.clone(), self.version.clone(), memory_bytes);
+        let state = StoreData::new(self.grants.clone(), self.version.clone(), memory_bytes);
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
@@ -197,7 +197,7 @@ impl Policy {
     }
 
     /// At each tick the guest gives way; after too many without a pause it is ended.
-    fn count_ticks(&self, store: &mut Store<State>, instance: Arc<InstanceState>) {
+    fn count_ticks(&self, store: &mut Store<StoreData>, instance: Arc<InstanceState>) {
         let cpu = self.limits.cpu_timeout;
         let most = ticks(cpu);
         let mut abandoned: Option<Instant> = None;
@@ -309,7 +309,7 @@ impl Policy {
     /// Tell the store of a request that begins.
     fn begin(
         &self,
-        mut store: StoreContextMut<'_, State>,
+        mut store: StoreContextMut<'_, StoreData>,
         request: &RequestState,
         task: GuestTaskId,
     ) {
@@ -321,7 +321,12 @@ impl Policy {
     }
 
     /// An instance has come to its end.
-    fn ended(&self, instance: &InstanceState, store: &Store<State>, ended: wasmtime::Result<()>) {
+    fn ended(
+        &self,
+        instance: &InstanceState,
+        store: &Store<StoreData>,
+        ended: wasmtime::Result<()>,
+    ) {
         if let Err(error) = ended {
             let (request, requests) = instance.only_request();
             let cause = cause(&error, store.data().memory.refused());
@@ -364,12 +369,12 @@ impl Policy {
     }
 
     /// Whether its memory is so large that giving it back takes a while.
-    fn is_large(&self, store: &Store<State>) -> bool {
+    fn is_large(&self, store: &Store<StoreData>) -> bool {
         self.shares_processors() && store.data().memory.used() > limits::LARGE_STORE_BYTES
     }
 }
 
-fn blocking(pre: &ProxyPre<State>, engine: &Engine) -> Vec<String> {
+fn blocking(pre: &ProxyPre<StoreData>, engine: &Engine) -> Vec<String> {
     let component = match pre {
         ProxyPre::P2(pre) => pre.instance_pre().component(),
         ProxyPre::P3(pre) => pre.instance_pre().component(),
@@ -378,11 +383,11 @@ fn blocking(pre: &ProxyPre<State>, engine: &Engine) -> Vec<String> {
 }
 
 /// A store and its place in the host, which it gives up in this order.
-type Placed = (Store<State>, OwnedSemaphorePermit);
+type StoreAndPermit = (Store<StoreData>, OwnedSemaphorePermit);
 
 /// An instance that was just made.
 struct Made {
-    store: Placed,
+    store: StoreAndPermit,
     proxy: Proxy,
     state: Arc<InstanceState>,
     expiration: Expiration,
@@ -403,7 +408,7 @@ struct Dropped;
 
 /// Whether the guest code that runs now serves a request that has been given up. What a guest does behind a
 /// response that was delivered is its own affair, within the bounds that all have.
-fn computes_for_nobody(store: &mut StoreContextMut<'_, State>) -> bool {
+fn computes_for_nobody(store: &mut StoreContextMut<'_, StoreData>) -> bool {
     calling_request(store, |store| &store.data().requests)
         .is_some_and(|request| request.cancel().is_cancelled() && !request.is_finished())
 }

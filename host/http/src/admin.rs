@@ -29,7 +29,7 @@ use wasmtime_wasi_http::WasiBody;
 
 pub use self::services::no_service;
 pub use self::session::Sessions;
-use self::telemetry::Seen;
+use self::telemetry::TelemetrySources;
 use crate::control::Token;
 use crate::intake::Intake;
 use crate::listener::Arriving;
@@ -140,7 +140,7 @@ pub struct Admin {
     registries: Arc<Registries>,
     token: Token,
     sessions: Sessions,
-    seen: Seen,
+    seen: TelemetrySources,
     intake: Arc<Intake>,
     uploads: Semaphore,
     pulls: Semaphore,
@@ -162,7 +162,7 @@ impl Admin {
         registries: Arc<Registries>,
         token: Token,
         sessions: Sessions,
-        seen: Seen,
+        seen: TelemetrySources,
         intake: Arc<Intake>,
     ) -> Self {
         let uploads = Semaphore::new(limits::ADMIN_UPLOADS);

@@ -15,7 +15,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use wasmtime_wasi_http::WasiBody;
 
-use crate::origin::{Asked, SEC_FETCH_SITE, changes_nothing};
+use crate::origin::{RequestedHost, SEC_FETCH_SITE, changes_nothing};
 use wasm_host_capabilities::body::full;
 use wasm_host_config::{CorsConfig, OriginList};
 use wasm_host_limits::http::SHOWN_NAME_BYTES;
@@ -80,7 +80,7 @@ impl Pages {
     pub fn admit<B>(
         &self,
         request: &Request<B>,
-        asked: &Asked<'_>,
+        asked: &RequestedHost<'_>,
     ) -> Result<Option<Response<WasiBody>>, Failure> {
         let (method, headers) = (request.method(), request.headers());
         if method == Method::OPTIONS

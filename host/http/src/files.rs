@@ -24,7 +24,7 @@ use httpdate::HttpDate;
 use rustix::io::Errno;
 use wasmtime_wasi_http::WasiBody;
 
-use self::conditions::Verdict;
+use self::conditions::ConditionOutcome;
 use self::content::Content;
 use self::found::{Found, relative};
 use self::range::Part;
@@ -35,7 +35,7 @@ use wasm_host_service::admission::Permit;
 use wasm_host_service::failure::respond::status;
 use wasm_host_service::failure::{Failure, Kind, Source};
 use wasm_host_service::traffic::{Ending, Traffic};
-use wasm_host_telemetry::trace::{Ended, Trace};
+use wasm_host_telemetry::trace::{RequestEnd, Trace};
 
 /// Under a name that follows from its content: it is never asked for again.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -87,16 +87,18 @@ impl Files {
         trace: Option<Trace>,
     ) -> Result<Response<WasiBody>, Failure> {
         let (traffic, permit) = (self.traffic.clone(), None);
-        let seen = trace.map(|trace| Seen { trace, service: self.service.clone(), status: None });
-        let mut passage = Some(Passage { traffic, ending: Some(Ending::Left), permit, seen });
-        let answer = self.answer(request, path, &mut passage).await;
+        let seen =
+            trace.map(|trace| RequestTrace { trace, service: self.service.clone(), status: None });
+        let mut in_flight =
+            Some(InFlightRequest { traffic, ending: Some(Ending::Left), permit, seen });
+        let answer = self.answer(request, path, &mut in_flight).await;
         // A file that is sent takes it along.
-        if let Some(mut passage) = passage {
-            passage.answered(match &answer {
+        if let Some(mut in_flight) = in_flight {
+            in_flight.answered(match &answer {
                 Ok(response) => response.status(),
                 Err(failure) => status(failure.kind).0,
             });
-            passage.ending = match &answer {
+            in_flight.ending = match &answer {
                 Err(failure) if failure.kind == Kind::Busy => Some(Ending::Refused),
                 Err(failure) if failure.kind.source() != Source::Client => Some(Ending::Failed),
                 _ => Some(Ending::Whole),
@@ -109,7 +111,7 @@ impl Files {
         &self,
         request: &Request<B>,
         path: &str,
-        passage: &mut Option<Passage>,
+        in_flight: &mut Option<InFlightRequest>,
     ) -> Result<Response<WasiBody>, Failure> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return Err(Failure::new(Kind::MethodNotAllowed, "Files are read with GET and HEAD."));
@@ -127,7 +129,7 @@ impl Files {
             Some(found) if found.of_folder && !request.uri().path().ends_with('/') => {
                 into_folder(request)
             }
-            Some(found) => self.send(request, path, found, passage).await,
+            Some(found) => self.send(request, path, found, in_flight).await,
             None if matches!(path, "/health" | "/alive") => {
                 Ok(health::healthy(&self.service, "static"))
             }
@@ -140,7 +142,7 @@ impl Files {
         request: &Request<B>,
         path: &str,
         found: Found,
-        passage: &mut Option<Passage>,
+        in_flight: &mut Option<InFlightRequest>,
     ) -> Result<Response<WasiBody>, Failure> {
         let asked = request.headers();
         let coding = accept::coding(asked, &found.codings);
@@ -152,8 +154,8 @@ impl Files {
         }
         let kind = kind::of(&found.file);
         let permit = self.traffic.admit(&self.service, false).await?;
-        if let Some(passage) = passage {
-            passage.permit = Some(permit);
+        if let Some(in_flight) = in_flight {
+            in_flight.permit = Some(permit);
         }
         let (tags, file) = (self.tags.clone(), found.with(coding));
         let opened = tokio::task::spawn_blocking(move || Opened::new(&file, &tags)).await;
@@ -169,10 +171,12 @@ impl Files {
         let is_head = request.method() == Method::HEAD;
         let verdict = conditions::judge(asked, opened.tag.as_ref(), opened.modified);
         let (status, first, bytes) = match verdict {
-            Verdict::NotModified => return Ok(empty(StatusCode::NOT_MODIFIED, headers)),
-            Verdict::Failed => return Ok(refused(StatusCode::PRECONDITION_FAILED, headers)),
-            Verdict::Send(_) if is_head => (StatusCode::OK, 0, opened.bytes),
-            Verdict::Send(ranges) => match range::asked(asked, ranges, opened.bytes) {
+            ConditionOutcome::NotModified => return Ok(empty(StatusCode::NOT_MODIFIED, headers)),
+            ConditionOutcome::Failed => {
+                return Ok(refused(StatusCode::PRECONDITION_FAILED, headers));
+            }
+            ConditionOutcome::Send(_) if is_head => (StatusCode::OK, 0, opened.bytes),
+            ConditionOutcome::Send(ranges) => match range::asked(asked, ranges, opened.bytes) {
                 Part::Whole => (StatusCode::OK, 0, opened.bytes),
                 Part::Of { first, last } => {
                     let range = format!("bytes {first}-{last}/{}", opened.bytes);
@@ -196,10 +200,10 @@ impl Files {
             true => full(""),
             false => {
                 let service = self.service.clone();
-                if let Some(passage) = passage {
-                    passage.answered(status);
+                if let Some(in_flight) = in_flight {
+                    in_flight.answered(status);
                 }
-                Content::new(service, opened.file, first, bytes, passage.take()).boxed_unsync()
+                Content::new(service, opened.file, first, bytes, in_flight.take()).boxed_unsync()
             }
         };
         Ok(answer(status, headers, body))
@@ -207,23 +211,23 @@ impl Files {
 }
 
 /// A request on its way, counted when it is dropped.
-struct Passage {
+struct InFlightRequest {
     traffic: Arc<Traffic>,
     /// None: it is not counted, as it was not admitted.
     ending: Option<Ending>,
     /// From the opening of its file on, to the end.
     permit: Option<Permit>,
-    seen: Option<Seen>,
+    seen: Option<RequestTrace>,
 }
 
 /// What is seen of it.
-struct Seen {
+struct RequestTrace {
     trace: Trace,
     service: Arc<str>,
     status: Option<StatusCode>,
 }
 
-impl Passage {
+impl InFlightRequest {
     /// There is an answer, a file perhaps still to come.
     fn answered(&mut self, status: StatusCode) {
         if let Some(seen) = &mut self.seen {
@@ -233,20 +237,20 @@ impl Passage {
     }
 }
 
-impl Drop for Passage {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
         if let Some(ending) = self.ending {
             self.traffic.count(ending);
         }
-        let Some(Seen { trace, service, status }) = &self.seen else { return };
+        let Some(RequestTrace { trace, service, status }) = &self.seen else { return };
         let is_broken =
             self.ending == Some(Ending::Failed) && status.is_some_and(|it| it.is_success());
-        trace.end(&Ended {
+        trace.end(&RequestEnd {
             service: Some(service),
             status: status.map(|status| status.as_u16()),
             was_left: self.ending == Some(Ending::Left),
             error: is_broken.then_some("the file broke off".into()),
-            ..Ended::default()
+            ..RequestEnd::default()
         });
     }
 }

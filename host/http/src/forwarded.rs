@@ -53,7 +53,7 @@ enum Node {
 
 /// What components are told of one connection. Made once, because most connections ask for one host and one route.
 #[derive(Debug, Default)]
-pub struct Told(OnceLock<Lines>);
+pub struct ForwardedHeaders(OnceLock<Lines>);
 
 /// The values of the headers.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Proxies {
 impl Client<'_> {
     /// Write into a request's headers which client asks, instead of what they say of it. `route` is the prefix that the
     /// host itself took off the path.
-    pub fn tell(&self, headers: &mut HeaderMap, route: &str, told: &Told) {
+    pub fn tell(&self, headers: &mut HeaderMap, route: &str, told: &ForwardedHeaders) {
         if self.hops.is_empty() {
             strip_client(headers, |_| true);
             // The connection is the client's: the same is told with each of its requests.

@@ -19,7 +19,7 @@ use self::pace::Pace;
 use crate::admin::body::read_within;
 use crate::control::Token;
 use crate::listener::Arriving;
-use crate::origin::Asked;
+use crate::origin::RequestedHost;
 use wasm_host_capabilities::body::full;
 use wasm_host_capabilities::sql;
 use wasm_host_collector::Sender;
@@ -111,7 +111,7 @@ impl Intake {
         &self,
         path: &str,
         request: Request<Arriving>,
-        asked: &Asked<'_>,
+        asked: &RequestedHost<'_>,
     ) -> Result<Response<WasiBody>, Failure> {
         if path.strip_prefix('/') != Some(Signal::Traces.path()) {
             return Err(Failure::new(Kind::NoRoute, "Pages send their spans to v1/traces here."));

@@ -32,7 +32,7 @@ use crate::files::Files;
 use crate::forwarded::Proxies;
 use crate::intake::Intake;
 use crate::listener::{Arriving, Peer};
-use crate::origin::{Asked, Names};
+use crate::origin::{Names, RequestedHost};
 use crate::page_spans::PageSpans;
 use crate::route::Router;
 use wasm_host_capabilities::body::full;
@@ -43,7 +43,7 @@ use wasm_host_service::failure::respond::respond;
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_telemetry::Telemetry;
 use wasm_host_telemetry::context::TraceContext;
-use wasm_host_telemetry::trace::{Ended, Trace};
+use wasm_host_telemetry::trace::{RequestEnd, Trace};
 
 /// What answers under a route.
 #[derive(Clone)]
@@ -150,7 +150,7 @@ impl App {
         // It reached no service.
         if let Some(trace) = trace {
             let status = Some(response.status().as_u16());
-            trace.end(&Ended { status, ..Ended::default() });
+            trace.end(&RequestEnd { status, ..RequestEnd::default() });
         }
         if let Some(told) = told {
             told.tell(&self.router, response.headers_mut());
@@ -190,7 +190,7 @@ impl App {
         if let Some(trace) = trace.as_mut().filter(|_| secure) {
             trace.came_over_tls();
         }
-        let asked = Asked { host, client_host, secure, names: &self.names };
+        let asked = RequestedHost { host, client_host, secure, names: &self.names };
         if let Target::PageSpans(intake) = &served.target {
             // It would be seen as often as what it tells of.
             trace.take().into_iter().for_each(Trace::forget);

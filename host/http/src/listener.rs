@@ -32,7 +32,7 @@ pub use self::arriving::Arriving;
 pub use self::clock::LazyTimer;
 use self::connections::{Complaint, Place};
 pub use self::connections::{Connections, Ends};
-use crate::forwarded::Told;
+use crate::forwarded::ForwardedHeaders;
 use wasm_host_limits::http as limits;
 use wasm_host_system::threads::Threads;
 
@@ -43,7 +43,7 @@ pub struct Peer {
     /// Whether the connection is encrypted.
     pub secure: bool,
     /// What components are told of it, which is mostly the same for all of its requests.
-    pub told: Arc<Told>,
+    pub told: Arc<ForwardedHeaders>,
 }
 
 /// A bound address.

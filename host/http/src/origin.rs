@@ -26,7 +26,7 @@ pub struct Names {
 
 /// How the host was asked.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct RequestedHost<'a> {
     /// The host that was asked for, with its port if one was named.
     pub host: &'a str,
     /// The same of the client: another one where a proxy that is trusted says so.
@@ -95,7 +95,7 @@ pub fn changes_nothing(method: &Method) -> bool {
 
 // === impl Asked ===
 
-impl Asked<'_> {
+impl RequestedHost<'_> {
     /// Whether a browser sends this for a page that is not the host's own.
     pub fn is_by_foreign_page(&self, headers: &HeaderMap) -> bool {
         if let Some(site) = headers.get(SEC_FETCH_SITE) {

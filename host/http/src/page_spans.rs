@@ -19,7 +19,7 @@ pub(super) struct PageSpans {
 }
 
 /// A page that may be told.
-pub(super) struct Told<'a> {
+pub(super) struct TracedPage<'a> {
     route: &'a str,
     host: Option<HeaderValue>,
     uri: Uri,
@@ -31,8 +31,8 @@ impl PageSpans {
     }
 
     /// None: this asks for no page.
-    pub(super) fn told_of<B>(&self, request: &Request<B>) -> Option<Told<'_>> {
-        (request.method() == Method::GET).then(|| Told {
+    pub(super) fn told_of<B>(&self, request: &Request<B>) -> Option<TracedPage<'_>> {
+        (request.method() == Method::GET).then(|| TracedPage {
             route: &self.route,
             host: request.headers().get(HOST).cloned(),
             uri: request.uri().clone(),
@@ -40,7 +40,7 @@ impl PageSpans {
     }
 }
 
-impl Told<'_> {
+impl TracedPage<'_> {
     /// Say it with the answer, if that is a page from which the route is reached.
     pub(super) fn tell(&self, router: &Router<Served>, headers: &mut HeaderMap) {
         let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);

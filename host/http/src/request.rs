@@ -13,7 +13,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::body::{BodyOutcome, Bounds, RequestBody, too_large};
 use crate::cookies;
-use crate::forwarded::{Client, Told};
+use crate::forwarded::{Client, ForwardedHeaders};
 use crate::listener::Arriving;
 use wasm_host_capabilities::headers::named_by_connection;
 use wasm_host_service::failure::{Failure, Kind};
@@ -91,7 +91,7 @@ pub struct GuestTarget<'a> {
     pub route: &'a str,
     pub client: &'a Client<'a>,
     /// What components have been told of the clients of this connection.
-    pub told: &'a Told,
+    pub told: &'a ForwardedHeaders,
     pub body: Bounds,
 }
 
@@ -192,7 +192,7 @@ mod tests {
     fn the_guest_sees_the_path_without_the_route_and_the_query_as_sent() {
         let body = Bounds { bytes: 0, idle: Duration::ZERO };
         let host = Authority::from_static("weather.localhost:8080");
-        let told = Told::default();
+        let told = ForwardedHeaders::default();
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
         let of = |secure| Proxies::default().client(peer, secure, host.as_str(), &HeaderMap::new());
         let (client, encrypted) = (of(false), of(true));

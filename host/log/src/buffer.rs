@@ -10,14 +10,14 @@ use wasm_host_system::counted::counted;
 /// Bytes on their way to a log. A `&Buffer` is a writer that never waits.
 pub(super) struct Buffer {
     limit: usize,
-    state: Mutex<State>,
+    state: Mutex<BufferState>,
     /// There is something to write.
     filled: Condvar,
     /// All of it has been written.
     emptied: Condvar,
 }
 
-struct State {
+struct BufferState {
     waiting: Vec<u8>,
     /// Lines that did not fit since the last one that did.
     dropped: u64,
@@ -27,7 +27,7 @@ struct State {
 
 impl Buffer {
     pub(super) const fn new(limit: usize) -> Self {
-        let state = State { waiting: Vec::new(), dropped: 0, writing: false };
+        let state = BufferState { waiting: Vec::new(), dropped: 0, writing: false };
         let (filled, emptied) = (Condvar::new(), Condvar::new());
         Self { limit, state: Mutex::new(state), filled, emptied }
     }
@@ -47,7 +47,7 @@ impl Buffer {
 
     /// Wait until all is written, or for this long.
     pub(super) fn flush(&self, patience: Duration) {
-        let is_busy = |state: &mut State| state.writing || !state.waiting.is_empty();
+        let is_busy = |state: &mut BufferState| state.writing || !state.waiting.is_empty();
         // Whether in time or not: there is nothing else to be done.
         let _ = self.emptied.wait_while_for(&mut self.lock(), is_busy, patience);
     }
@@ -70,7 +70,7 @@ impl Buffer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock()
     }
 }

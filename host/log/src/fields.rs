@@ -75,9 +75,9 @@ mod tests {
 
     /// A log that is kept.
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Kept {
+    impl io::Write for CapturedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -88,17 +88,17 @@ mod tests {
         }
     }
 
-    impl<'w> MakeWriter<'w> for Kept {
-        type Writer = Kept;
+    impl<'w> MakeWriter<'w> for CapturedLog {
+        type Writer = CapturedLog;
 
-        fn make_writer(&'w self) -> Kept {
+        fn make_writer(&'w self) -> CapturedLog {
             self.clone()
         }
     }
 
     /// What is logged by `work`.
     fn logged(ansi: bool, work: impl FnOnce()) -> String {
-        let kept = Kept::default();
+        let kept = CapturedLog::default();
         let log = tracing_subscriber::fmt()
             .with_ansi(ansi)
             .with_target(false)

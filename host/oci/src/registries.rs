@@ -40,7 +40,7 @@ pub struct Pulled {
 /// What is kept of a manifest that was verified. Which component is in it stands there, too: a file of pins alone could
 /// name another one beside a manifest that is signed.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct VerifiedManifest {
     component: ContentDigest,
     signatures: Vec<Signature>,
 }
@@ -317,7 +317,7 @@ impl Registries {
             ));
         }
         if let Some(cache) = self.cache.clone() {
-            let kept = Kept { component: pin.component, signatures };
+            let kept = VerifiedManifest { component: pin.component, signatures };
             let text = serde_json::to_vec(&kept).unwrap_or_default();
             let kept = spawn_blocking(move || cache.keep_signatures(manifest, &text)).await;
             let kept = kept.map_err(io::Error::other).flatten();
@@ -395,7 +395,7 @@ impl Registries {
 fn was_verified(cache: Option<&Cache>, keys: &[PublicKey], pin: &Pin) -> bool {
     let kept = || {
         let text = cache?.signatures(pin.manifest, KEPT_SIGNATURES_BYTES)?;
-        serde_json::from_slice::<Kept>(&text).ok()
+        serde_json::from_slice::<VerifiedManifest>(&text).ok()
     };
     keys.is_empty()
         || kept().is_some_and(|kept| {

@@ -10,7 +10,7 @@ use crate::reference::Reference;
 use crate::settings::{RegistriesConfig, RegistryConfig};
 
 /// What becomes of a connection.
-pub(crate) enum Answer {
+pub(crate) enum StubResponse {
     /// All of an answer.
     Whole(Vec<u8>),
     /// The beginning of one, and nothing more.
@@ -24,7 +24,9 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    pub(crate) async fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        answer: impl Fn(&str) -> StubResponse + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let answer = Arc::new(answer);
@@ -57,7 +59,7 @@ impl Drop for Stub {
     }
 }
 
-async fn converse(mut connection: TcpStream, answer: Arc<impl Fn(&str) -> Answer>) {
+async fn converse(mut connection: TcpStream, answer: Arc<impl Fn(&str) -> StubResponse>) {
     let mut request = Vec::new();
     while !is_whole(&request) {
         if connection.read_buf(&mut request).await.unwrap_or(0) == 0 {
@@ -66,11 +68,11 @@ async fn converse(mut connection: TcpStream, answer: Arc<impl Fn(&str) -> Answer
     }
     let request = String::from_utf8_lossy(&request).into_owned();
     match answer(&request) {
-        Answer::Whole(bytes) => {
+        StubResponse::Whole(bytes) => {
             let _ = connection.write_all(&bytes).await;
             let _ = connection.shutdown().await;
         }
-        Answer::Begun(bytes) => {
+        StubResponse::Begun(bytes) => {
             let _ = connection.write_all(&bytes).await;
             std::future::pending().await
         }

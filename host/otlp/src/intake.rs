@@ -8,7 +8,7 @@ mod attributes;
 pub mod grpc;
 mod inflate;
 mod lines;
-mod speaker;
+mod source;
 mod spans;
 mod wire;
 
@@ -23,13 +23,13 @@ use prost::Message as _;
 
 use wasm_host_limits::intake as limits;
 use wasm_host_telemetry::log::LogRecord;
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::trace::bounded;
 use wasm_host_telemetry::{Batch, clock};
 
 pub use self::inflate::{Inflated, inflate};
-use self::speaker::Speaker;
-pub use self::speaker::{BROWSER, Services};
+use self::source::TelemetrySource;
+pub use self::source::{BROWSER, Services};
 use crate::signal::Signal;
 
 /// What a request is written in.
@@ -165,10 +165,10 @@ impl Received {
     /// Take an item, if there is room for it and it is one. `read`: the item, and its bytes.
     fn take<T>(
         &mut self,
-        speaker: Option<&Speaker>,
+        source: Option<&TelemetrySource>,
         item: wire::Item<'_>,
         rules: &Rules,
-        read: impl FnOnce(&Speaker) -> Result<Result<T, &'static str>, Unreadable>,
+        read: impl FnOnce(&TelemetrySource) -> Result<Result<T, &'static str>, Unreadable>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Option<T> {
         let (most, largest) = match rules.by {
@@ -180,8 +180,8 @@ impl Received {
                 "a request has no more than that; send smaller batches".into()
             } else if item.len() > largest {
                 "it is too large by itself".into()
-            } else if let Some(speaker) = speaker {
-                match read(speaker) {
+            } else if let Some(source) = source {
+                match read(source) {
                     Ok(Ok(read)) => {
                         self.taken += 1;
                         self.bytes += bytes(&read);
@@ -223,10 +223,10 @@ impl By {
         }
     }
 
-    fn why(self) -> Kept {
+    fn why(self) -> KeepReason {
         match self {
-            Self::Key => Kept::Outside,
-            Self::Page => Kept::Page,
+            Self::Key => KeepReason::Outside,
+            Self::Page => KeepReason::Page,
         }
     }
 }

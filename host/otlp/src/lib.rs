@@ -32,7 +32,7 @@ use tracing::dispatcher;
 use wasm_host_collector::Exporter;
 use wasm_host_telemetry::log::{LogRecord, Source};
 use wasm_host_telemetry::metrics::Reading;
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::Value;
 use wasm_host_telemetry::{Batch, clock, trace};
 
@@ -43,7 +43,7 @@ use self::queue::Queue;
 use self::send::Sender;
 pub use self::signal::Signal;
 use self::trouble::{Trouble, silence};
-use self::worker::{End, Times, Worker};
+use self::worker::{DeadlineReceiver, Times, Worker};
 
 /// What sends telemetry.
 #[derive(Debug)]
@@ -181,7 +181,7 @@ async fn run<T>(worker: Option<Worker<T>>) {
 }
 
 /// When the time for what is left is over.
-async fn over(mut end: End, longest: Duration) {
+async fn over(mut end: DeadlineReceiver, longest: Duration) {
     // Whoever could tell the end may be gone: what is left has its time then, too.
     let until = match end.wait_for(Option::is_some).await {
         Ok(until) => *until,
@@ -195,7 +195,7 @@ struct Start {
     origin: Arc<Origin>,
     counts: Counts,
     trouble: Arc<Trouble>,
-    end: End,
+    end: DeadlineReceiver,
     times: Times,
 }
 
@@ -226,7 +226,7 @@ impl Exporter for Queues {
     fn batches(&self, batches: &[Batch]) {
         let Some(queue) = &self.spans else { return };
         // What others sent they can send there themselves; sent on, it could go round for ever. A page cannot.
-        let is_own = |batch: &&Batch| batch.why != Kept::Outside && !batch.spans.is_empty();
+        let is_own = |batch: &&Batch| batch.why != KeepReason::Outside && !batch.spans.is_empty();
         for Batch { spans, .. } in batches.iter().filter(is_own) {
             if !queue.add(spans.iter().map(trace::size).sum(), || spans.clone()) {
                 self.counts.dropped(Signal::Traces, spans.len() as u64);

@@ -11,7 +11,7 @@ use wasm_host_limits::telemetry as limits;
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    held: Mutex<Held<T>>,
+    held: Mutex<QueueState<T>>,
     /// There is something, which can wait for more.
     pub has_some: Notify,
     /// There is enough for a request.
@@ -19,7 +19,7 @@ pub(super) struct Queue<T> {
 }
 
 #[derive(Debug)]
-struct Held<T> {
+struct QueueState<T> {
     items: VecDeque<(T, usize)>,
     bytes: usize,
     /// Bytes that were taken and are not sent yet.
@@ -35,7 +35,7 @@ pub(super) struct Taken<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        let held = Held { items: VecDeque::new(), bytes: 0, taken: 0 };
+        let held = QueueState { items: VecDeque::new(), bytes: 0, taken: 0 };
         Self { held: Mutex::new(held), has_some: Notify::new(), is_much: Notify::new() }
     }
 }
@@ -88,7 +88,7 @@ impl<T> Queue<T> {
         held.taken = held.taken.saturating_sub(bytes);
     }
 
-    fn tell(&self, held: &Held<T>) {
+    fn tell(&self, held: &QueueState<T>) {
         if !held.items.is_empty() {
             self.has_some.notify_one();
         }

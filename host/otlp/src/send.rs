@@ -35,7 +35,7 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum SendOutcome {
     /// The collector has it, but for so many items that it cannot use.
     Taken { rejected: u64 },
     /// It may take it later, and may have said when.
@@ -44,7 +44,7 @@ pub(super) enum Answer {
     Refused { why: String },
 }
 
-impl Answer {
+impl SendOutcome {
     fn later(why: impl Into<String>) -> Self {
         Self::Later { why: why.into(), pause: None }
     }
@@ -125,15 +125,15 @@ impl Sender {
         }
     }
 
-    pub(super) async fn send(&self, body: Bytes, most: Duration) -> Answer {
+    pub(super) async fn send(&self, body: Bytes, most: Duration) -> SendOutcome {
         let most = most.min(self.target.timeout);
         match timeout(most, self.exchange(body)).await {
             Ok(Ok(whole)) if self.target.protocol == Protocol::Grpc => {
                 grpc::answer(whole.status, &whole.headers, &whole.trailers, &whole.body)
             }
             Ok(Ok(whole)) => answer(&whole),
-            Ok(Err(error)) => Answer::later(cause(&error)),
-            Err(_) => Answer::later(format!("no answer within {most:?}")),
+            Ok(Err(error)) => SendOutcome::later(cause(&error)),
+            Err(_) => SendOutcome::later(format!("no answer within {most:?}")),
         }
     }
 
@@ -190,12 +190,12 @@ pub(super) fn gzip(message: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-fn answer(whole: &Whole) -> Answer {
+fn answer(whole: &Whole) -> SendOutcome {
     let why = whole.status.to_string();
     match whole.status.as_u16() {
-        200..=299 => Answer::Taken { rejected: rejected(&whole.body) },
-        429 | 502 | 503 | 504 => Answer::Later { why, pause: pause(&whole.headers) },
-        _ => Answer::Refused { why },
+        200..=299 => SendOutcome::Taken { rejected: rejected(&whole.body) },
+        429 | 502 | 503 | 504 => SendOutcome::Later { why, pause: pause(&whole.headers) },
+        _ => SendOutcome::Refused { why },
     }
 }
 

@@ -10,7 +10,7 @@ use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::attributes;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, LogRecord, Source};
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::{Event, Kind, Span, Status};
 
 use super::*;
@@ -88,12 +88,12 @@ fn batch() -> Batch {
     ];
     let attributes = vec![("exception.message".into(), "why".into())];
     query.events.push(Event { time: 1_700_000_000_000_100, name: "exception".into(), attributes });
-    Batch { spans: vec![first, call, second, query], why: Kept::Error, dropped: 0 }
+    Batch { spans: vec![first, call, second, query], why: KeepReason::Error, dropped: 0 }
 }
 
 fn small_batch(id: u64) -> Batch {
     let spans = vec![span(id, None, "front", Kind::Internal)];
-    Batch { spans, why: Kept::Error, dropped: 0 }
+    Batch { spans, why: KeepReason::Error, dropped: 0 }
 }
 
 fn line(service: Option<&str>, message: &str) -> LogRecord {

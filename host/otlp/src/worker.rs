@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::counts::Counts;
 use crate::message::Origin;
 use crate::queue::{Queue, Taken};
-use crate::send::{Answer, Sender};
+use crate::send::{SendOutcome, Sender};
 use crate::signal::Signal;
 use crate::trouble::Trouble;
 
@@ -23,7 +23,7 @@ use self::pace::Pace;
 pub(super) use self::pace::Times;
 
 /// Set once: until when what is left must be sent.
-pub(super) type End = watch::Receiver<Option<Instant>>;
+pub(super) type DeadlineReceiver = watch::Receiver<Option<Instant>>;
 
 pub(super) struct Worker<T> {
     pub signal: Signal,
@@ -35,7 +35,7 @@ pub(super) struct Worker<T> {
     pub count: fn(&T) -> u64,
     pub counts: Counts,
     pub trouble: Arc<Trouble>,
-    pub end: End,
+    pub end: DeadlineReceiver,
     pub times: Times,
 }
 
@@ -87,7 +87,7 @@ impl<T> Worker<T> {
             let is_last = is_over(&self.end);
             let left = self.end.borrow().map(|end| end.saturating_duration_since(Instant::now()));
             let why = match self.sender.send(body.clone(), left.unwrap_or(Duration::MAX)).await {
-                Answer::Taken { rejected } => {
+                SendOutcome::Taken { rejected } => {
                     pace.went_well();
                     let rejected = rejected.min(count);
                     self.counts.sent(self.signal, count - rejected);
@@ -99,12 +99,12 @@ impl<T> Worker<T> {
                     self.counts.dropped(self.signal, rejected);
                     return self.tell(None, &format!("it rejected {rejected} of {count}"));
                 }
-                Answer::Refused { why } => {
+                SendOutcome::Refused { why } => {
                     pace.went_well();
                     self.counts.dropped(self.signal, count);
                     return self.tell(None, &why);
                 }
-                Answer::Later { why, pause } => {
+                SendOutcome::Later { why, pause } => {
                     pace.failed(pause);
                     why
                 }
@@ -133,6 +133,6 @@ impl<T> Worker<T> {
 }
 
 /// Whoever could tell the end may be gone, too.
-fn is_over(end: &End) -> bool {
+fn is_over(end: &DeadlineReceiver) -> bool {
     end.borrow().is_some() || end.has_changed().is_err()
 }

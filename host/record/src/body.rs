@@ -14,10 +14,10 @@ use super::recorder::Recording;
 use super::session::Session;
 use super::time::Wait;
 use wasm_host_capabilities::body::Body;
-use wasm_host_testkit::case::{End, ResponseEnd};
+use wasm_host_testkit::case::{ResponseEnd, StreamEnd};
 
 /// What the body belongs to.
-pub(super) enum Place {
+pub(super) enum BodyOwner {
     Request,
     /// The client's; holds the recording to its end.
     Response(Box<Recording>),
@@ -32,19 +32,19 @@ pub(super) trait Passing: Send + Sync {
     fn sent(&self, bytes: &[u8]);
     fn answered(&self, wait: Duration, bytes: &[u8]);
     /// How the answer ended; None if it was given up.
-    fn ended(&self, end: Option<End>);
+    fn ended(&self, end: Option<StreamEnd>);
 }
 
 pub(super) struct Tee {
     inner: Body,
     session: Arc<Session>,
-    place: Place,
+    place: BodyOwner,
     wait: Option<Wait>,
     ended: bool,
 }
 
 impl Tee {
-    pub(super) fn new(inner: Body, session: Arc<Session>, place: Place) -> Self {
+    pub(super) fn new(inner: Body, session: Arc<Session>, place: BodyOwner) -> Self {
         Self { inner, session, place, wait: None, ended: false }
     }
 
@@ -58,27 +58,27 @@ impl Tee {
             _ => Duration::ZERO,
         };
         match &self.place {
-            Place::Request => self.session.sent(wait, bytes),
-            Place::Response(_) => self.session.answered(bytes),
-            Place::Sent(call) => call.sent(bytes),
-            Place::Answer(call) => call.answered(wait, bytes),
+            BodyOwner::Request => self.session.sent(wait, bytes),
+            BodyOwner::Response(_) => self.session.answered(bytes),
+            BodyOwner::Sent(call) => call.sent(bytes),
+            BodyOwner::Answer(call) => call.answered(wait, bytes),
         }
     }
 
     /// `None`: its reader wants no more.
-    fn ends(&mut self, end: Option<End>) {
+    fn ends(&mut self, end: Option<StreamEnd>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         match &mut self.place {
-            Place::Request => self.session.sent_all(end.unwrap_or_default()),
-            Place::Response(recording) => recording.end(match end {
-                Some(End::Whole) => ResponseEnd::Whole,
+            BodyOwner::Request => self.session.sent_all(end.unwrap_or_default()),
+            BodyOwner::Response(recording) => recording.end(match end {
+                Some(StreamEnd::Whole) => ResponseEnd::Whole,
                 Some(_) => ResponseEnd::Error,
                 None => ResponseEnd::Left,
             }),
-            Place::Sent(_) => {}
-            Place::Answer(call) => call.ended(end),
+            BodyOwner::Sent(_) => {}
+            BodyOwner::Answer(call) => call.ended(end),
         }
     }
 
@@ -109,12 +109,12 @@ impl http_body::Body for Tee {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.passes(&[]);
-                this.ends(Some(End::Disconnect));
+                this.ends(Some(StreamEnd::Disconnect));
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
                 this.passes(&[]);
-                this.ends(Some(End::Whole));
+                this.ends(Some(StreamEnd::Whole));
                 Poll::Ready(None)
             }
         }
@@ -132,7 +132,7 @@ impl http_body::Body for Tee {
 impl Drop for Tee {
     fn drop(&mut self) {
         // A reader that knows the length does not ask for the end.
-        let end = self.nothing_left().then_some(End::Whole);
+        let end = self.nothing_left().then_some(StreamEnd::Whole);
         self.ends(end);
     }
 }

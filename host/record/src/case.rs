@@ -10,7 +10,7 @@ use super::redact::{NO_UUID, REDACTED, Redaction, Redactor, stand_in};
 use super::session::Recorded;
 use wasm_host_capabilities::postgres::backend::{Column, Error, Row, Scalar, Value};
 use wasm_host_testkit::case::{
-    Action, Answer, Body, Call, Case, Content, Exchange, Expected, FunctionAnswer, HttpAnswer,
+    Action, Body, Call, CallAnswer, Case, Content, Exchange, Expected, FunctionAnswer, HttpAnswer,
     Piece, ResponseEnd, RowItem, RowsAnswer, RowsEnd,
 };
 
@@ -222,8 +222,8 @@ fn base64_of(value: &Json) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(members.get(BASE64)?.as_str()?).ok()
 }
 
-fn clean_answer<T>(answer: &mut Answer<T>, redactor: &Redaction<'_>) {
-    if let Answer::Error(error) = answer {
+fn clean_answer<T>(answer: &mut CallAnswer<T>, redactor: &Redaction<'_>) {
+    if let CallAnswer::Error(error) = answer {
         clean_error(error, redactor);
     }
 }

@@ -8,14 +8,14 @@ use http::{Request, Response};
 use parking_lot::Mutex;
 use wasmtime_wasi_http::{Error, RequestOptions};
 
-use super::body::{Passing, Place, Tee};
+use super::body::{BodyOwner, Passing, Tee};
 use super::session;
 use super::session::{OpenCall, Session, headers, push, size};
 use wasm_host_capabilities::body::Body;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::outgoing::{HttpRequest, Peers, SendFuture};
 use wasm_host_capabilities::transport::{Transport, TransportError};
-use wasm_host_testkit::case::{self, Action, Content, End, Exchange, HttpAnswer, Target};
+use wasm_host_testkit::case::{self, Action, Content, Exchange, HttpAnswer, StreamEnd, Target};
 use wasm_host_testkit::error_name;
 
 pub(super) struct RecordedTransport(pub(super) Arc<dyn Transport>);
@@ -114,7 +114,7 @@ impl Call {
         let action = Action::Http { exchange, answer: HttpAnswer::Silent };
         let open = session.open(None, action, 0);
         let call = Self { session: session.clone(), open: Arc::new(Mutex::new(Some(open))) };
-        let place = Place::Sent(Arc::new(call.clone()));
+        let place = BodyOwner::Sent(Arc::new(call.clone()));
         (call, request.map(|body| Tee::new(body, session, place).boxed()))
     }
 
@@ -135,10 +135,10 @@ impl Call {
         let (status, headers) = (response.status().as_u16(), headers(response.headers()));
         self.learn(0, |_, answer| {
             let content = Content::Stream { pieces: Vec::new(), lines: false };
-            *answer = HttpAnswer::Response { status, headers, content, end: End::Stall };
+            *answer = HttpAnswer::Response { status, headers, content, end: StreamEnd::Stall };
         });
         let session = self.session.clone();
-        let place = Place::Answer(Arc::new(self));
+        let place = BodyOwner::Answer(Arc::new(self));
         response.map(|body| Tee::new(body, session, place).boxed())
     }
 
@@ -170,10 +170,10 @@ impl Passing for Call {
         });
     }
 
-    fn ended(&self, ended: Option<End>) {
+    fn ended(&self, ended: Option<StreamEnd>) {
         self.learn(0, |_, answer| {
             if let HttpAnswer::Response { end, .. } = answer {
-                *end = ended.unwrap_or(End::Stall);
+                *end = ended.unwrap_or(StreamEnd::Stall);
             }
         });
         let open = self.open.lock().take();

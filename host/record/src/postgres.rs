@@ -11,7 +11,9 @@ use wasm_host_capabilities::postgres::backend::{
     Database, Error, Known, Reply, RowBatch, Rows, Transaction, Value, size,
 };
 use wasm_host_capabilities::stream::Parcel;
-use wasm_host_testkit::case::{Action, Answer, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
+use wasm_host_testkit::case::{
+    Action, CallAnswer, Expected, Outcome, RowItem, RowsAnswer, RowsEnd,
+};
 
 pub(super) struct Recorded(pub(super) Arc<dyn Database>);
 
@@ -50,7 +52,7 @@ impl Database for Recorded {
         let Some(session) = session(&request).cloned() else {
             return self.0.begin(request);
         };
-        let action = Action::Begin { outcome: Outcome::RolledBack, answer: Answer::Stall };
+        let action = Action::Begin { outcome: Outcome::RolledBack, answer: CallAnswer::Stall };
         let call = session.open(None, action, 0);
         let begin = call.number();
         Box::pin(async move {
@@ -92,7 +94,7 @@ impl Transaction for RecordedTransaction {
     }
 
     fn commit(&self, request: RequestContext) -> Reply<'_, ()> {
-        let action = Action::Commit { answer: Answer::Stall };
+        let action = Action::Commit { answer: CallAnswer::Stall };
         let call = self.session.open(Some(self.number), action, 0);
         let reply = self.inner.commit(request.clone());
         Box::pin(async move {
@@ -103,7 +105,7 @@ impl Transaction for RecordedTransaction {
     }
 
     fn rollback(&self, request: RequestContext) -> Reply<'_, ()> {
-        let action = Action::Rollback { answer: Answer::Stall };
+        let action = Action::Rollback { answer: CallAnswer::Stall };
         let call = self.session.open(Some(self.number), action, 0);
         let reply = self.inner.rollback(request.clone());
         Box::pin(value(Some(call), reply, request, |()| 0))
@@ -132,7 +134,7 @@ fn execute(
     open(session, transaction, statement, parameters, |statement, parameters| Action::Execute {
         statement,
         parameters,
-        answer: Answer::Stall,
+        answer: CallAnswer::Stall,
     })
 }
 
@@ -176,8 +178,8 @@ async fn value<T>(
     result
 }
 
-fn answer_of<T>(outcome: Result<T, Error>) -> Answer<T> {
-    outcome.map_or_else(Answer::Error, Answer::Value)
+fn answer_of<T>(outcome: Result<T, Error>) -> CallAnswer<T> {
+    outcome.map_or_else(CallAnswer::Error, CallAnswer::Value)
 }
 
 async fn rows(

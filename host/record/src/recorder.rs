@@ -10,13 +10,13 @@ use std::time::Instant;
 use anyhow::Result;
 use parking_lot::Mutex;
 
-use crate::body::{Place, Tee};
+use crate::body::{BodyOwner, Tee};
 use crate::case;
 use crate::files::Files;
 use crate::order::{Cause, Only, Ordered, Orders};
 use crate::redact::Redactor;
 use crate::session::Session;
-use crate::shelf::{Kept, Shelf};
+use crate::shelf::{RecordingSummary, Shelf};
 use crate::writer::Writer;
 use wasm_host_capabilities::context::Inbound;
 use wasm_host_capabilities::outgoing::{HttpRequest, HttpResponse};
@@ -46,7 +46,7 @@ pub struct Recorder {
 }
 
 /// What the components of a service are told from the start. Values may be secret.
-pub struct Told {
+pub struct ServiceEnvironment {
     pub environment: Vec<(String, String)>,
     /// By `wasi:config`.
     pub configuration: BTreeMap<String, String>,
@@ -57,7 +57,7 @@ pub struct ServiceRecorder {
     recorder: Arc<Recorder>,
     orders: Arc<Orders>,
     pub(crate) service: Arc<str>,
-    pub(crate) told: Told,
+    pub(crate) told: ServiceEnvironment,
     pub(crate) ollama: OllamaBounds,
 }
 
@@ -97,7 +97,7 @@ struct Finished {
     cause: Cause,
     failed: bool,
     /// What is known without the case.
-    kept: Kept,
+    kept: RecordingSummary,
     came: Instant,
     request: Request,
 }
@@ -136,7 +136,7 @@ impl Recorder {
     pub fn service(
         self: &Arc<Self>,
         service: Arc<str>,
-        told: Told,
+        told: ServiceEnvironment,
         ollama: OllamaBounds,
     ) -> ServiceRecorder {
         let orders = Arc::new(match self.files {
@@ -169,17 +169,17 @@ impl Recorder {
     }
 
     /// What is kept, newest first.
-    pub fn kept(&self) -> Vec<Kept> {
+    pub fn kept(&self) -> Vec<RecordingSummary> {
         self.shelf.list()
     }
 
-    pub fn find(&self, id: &str) -> Option<Kept> {
+    pub fn find(&self, id: &str) -> Option<RecordingSummary> {
         self.shelf.find(|item| item.id == id)
     }
 
     /// What is kept of a trace: the last that failed, or the last.
-    pub fn of_trace(&self, trace: &str) -> Option<Kept> {
-        let is_of_it = |item: &Kept| item.trace.as_deref() == Some(trace);
+    pub fn of_trace(&self, trace: &str) -> Option<RecordingSummary> {
+        let is_of_it = |item: &RecordingSummary| item.trace.as_deref() == Some(trace);
         let failed = self.shelf.find(|item| item.error && is_of_it(item));
         failed.or_else(|| self.shelf.find(is_of_it))
     }
@@ -267,7 +267,7 @@ impl Recorder {
 
     fn put(
         &self,
-        kept: Kept,
+        kept: RecordingSummary,
         came: Instant,
         made: &case::Made,
         of: &Request,
@@ -275,7 +275,7 @@ impl Recorder {
         let case::Made { name, text, request } = made;
         let bytes = text.len() as u64;
         let request = bounded(request);
-        let kept = Kept { case: name.clone(), name: request, bytes, ..kept };
+        let kept = RecordingSummary { case: name.clone(), name: request, bytes, ..kept };
         let id = kept.id.clone();
         let put = self.shelf.put(kept, came, text);
         let put = put.map_err(|error| format!("it cannot be kept: {error}"));
@@ -342,7 +342,8 @@ impl Observer for ServiceRecorder {
         }
         let session = Arc::new(Session::new(self, &request));
         inbound.attach(session.clone());
-        let request = request.map(|body| Tee::new(body, session.clone(), Place::Request).boxed());
+        let request =
+            request.map(|body| Tee::new(body, session.clone(), BodyOwner::Request).boxed());
         let recording = Recording::new(self, session, cause, inbound);
         (Some(Box::new(recording)), request)
     }
@@ -404,7 +405,7 @@ impl Recording {
             failed: self.failed,
             request: self.request.clone(),
             came: self.came,
-            kept: Kept {
+            kept: RecordingSummary {
                 id: self.id.to_string(),
                 time: self.time,
                 service: self.session.service().to_owned(),
@@ -437,7 +438,7 @@ impl Observation for Recording {
                     return Ok(response);
                 }
                 let session = self.session.clone();
-                Ok(response.map(|body| Tee::new(body, session, Place::Response(self)).boxed()))
+                Ok(response.map(|body| Tee::new(body, session, BodyOwner::Response(self)).boxed()))
             }
             Err(failure) => {
                 self.status = Some(status(failure.kind).0.as_u16());

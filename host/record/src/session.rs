@@ -17,19 +17,19 @@ use wasm_host_engine::worker::has_no_body;
 use wasm_host_limits::record::CASE_BYTES;
 use wasm_host_limits::testkit::CALLS;
 use wasm_host_testkit::case::{
-    Action, Call, Case, Content, End, Leave, Matching, Piece, Request, Response, ResponseEnd,
+    Action, Call, Case, Content, Leave, Matching, Piece, Request, Response, ResponseEnd, StreamEnd,
     Timestamp,
 };
 
 pub(super) struct Session {
     service: Arc<str>,
     served: OnceLock<(u64, Arc<Time>)>,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
     trapped: AtomicBool,
     settled: Notify,
 }
 
-struct State {
+struct SessionState {
     case: Case,
     /// All of the response's body that was read.
     body: Vec<u8>,
@@ -67,15 +67,21 @@ impl Session {
                 path: path.to_string(),
                 headers: headers(request.headers()),
                 content: Content::Stream { pieces: Vec::new(), lines: false },
-                end: End::Whole,
+                end: StreamEnd::Whole,
                 leave: None,
             },
             calls: Vec::new(),
             response: Some(Response::default()),
             log: Vec::new(),
         };
-        let state =
-            State { case, body: Vec::new(), bytes: 0, open: 0, transactions: 0, over: false };
+        let state = SessionState {
+            case,
+            body: Vec::new(),
+            bytes: 0,
+            open: 0,
+            transactions: 0,
+            over: false,
+        };
         Self {
             service: of.service.clone(),
             served: OnceLock::new(),
@@ -183,7 +189,7 @@ impl Session {
     }
 
     /// How the request's body ended.
-    pub(super) fn sent_all(&self, end: End) {
+    pub(super) fn sent_all(&self, end: StreamEnd) {
         self.state.lock().case.request.end = end;
     }
 
@@ -326,7 +332,7 @@ impl Session {
     }
 }
 
-impl State {
+impl SessionState {
     fn count(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         self.over |= self.bytes > CASE_BYTES;

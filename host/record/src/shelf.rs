@@ -20,7 +20,7 @@ use wasm_host_system::owned;
 
 /// A recorded request, without its case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct RecordingSummary {
     /// That of its span, where it is seen.
     pub id: String,
     /// When the request came, in microseconds since 1970.
@@ -45,7 +45,7 @@ pub struct Kept {
 pub(crate) struct Shelf {
     folder: PathBuf,
     /// Oldest first.
-    kept: Mutex<VecDeque<Kept>>,
+    kept: Mutex<VecDeque<RecordingSummary>>,
     /// When what came before was to be forgotten, of a service or (None) of all. By no clock that is set.
     cleared: Mutex<BTreeMap<Option<String>, Instant>>,
 }
@@ -55,7 +55,7 @@ impl Shelf {
     pub(crate) fn open(state_dir: &Path) -> Result<Self> {
         let folder = state_dir.join("recordings");
         owned::private_folder(&folder)?;
-        let mut kept: Vec<Kept> = Vec::new();
+        let mut kept: Vec<RecordingSummary> = Vec::new();
         for entry in fs::read_dir(&folder)?.flatten() {
             let path = entry.path();
             let is_listed = path.extension().is_some_and(|extension| extension == "json");
@@ -77,17 +77,25 @@ impl Shelf {
     }
 
     /// Newest first.
-    pub(crate) fn list(&self) -> Vec<Kept> {
+    pub(crate) fn list(&self) -> Vec<RecordingSummary> {
         self.kept.lock().iter().rev().cloned().collect()
     }
 
-    pub(crate) fn find(&self, is_it: impl Fn(&Kept) -> bool) -> Option<Kept> {
+    pub(crate) fn find(
+        &self,
+        is_it: impl Fn(&RecordingSummary) -> bool,
+    ) -> Option<RecordingSummary> {
         self.kept.lock().iter().rev().find(|item| is_it(item)).cloned()
     }
 
     /// Keep one more, whose request came at that moment. The oldest make room for it. False: what came before was to be
     /// forgotten meanwhile.
-    pub(crate) fn put(&self, item: Kept, came: Instant, case: &str) -> io::Result<bool> {
+    pub(crate) fn put(
+        &self,
+        item: RecordingSummary,
+        came: Instant,
+        case: &str,
+    ) -> io::Result<bool> {
         let written = self.write(&format!("{}.toml", item.id), case.as_bytes());
         if let Err(error) = written.and_then(|()| self.list_as(&item)) {
             self.remove([&item]);
@@ -139,11 +147,12 @@ impl Shelf {
 
     /// Forget all, or those of a service, those included that are on their way.
     pub(crate) fn clear(&self, service: Option<&str>) {
-        let is_meant = |item: &Kept| service.is_none_or(|service| item.service == service);
+        let is_meant =
+            |item: &RecordingSummary| service.is_none_or(|service| item.service == service);
         let mut kept = self.kept.lock();
         self.cleared.lock().insert(service.map(str::to_owned), Instant::now());
-        let (gone, left): (Vec<Kept>, _) = kept.drain(..).partition(is_meant);
-        kept.extend::<Vec<Kept>>(left);
+        let (gone, left): (Vec<RecordingSummary>, _) = kept.drain(..).partition(is_meant);
+        kept.extend::<Vec<RecordingSummary>>(left);
         drop(kept);
         self.remove(&gone);
     }
@@ -162,7 +171,7 @@ impl Shelf {
     }
 
     /// Takes time, and is done without the lock.
-    fn remove<'k>(&self, items: impl IntoIterator<Item = &'k Kept>) {
+    fn remove<'k>(&self, items: impl IntoIterator<Item = &'k RecordingSummary>) {
         for item in items {
             // First what makes it one.
             for extension in ["json", "toml"] {
@@ -171,7 +180,7 @@ impl Shelf {
         }
     }
 
-    fn list_as(&self, item: &Kept) -> io::Result<()> {
+    fn list_as(&self, item: &RecordingSummary) -> io::Result<()> {
         self.write(&format!("{}.json", item.id), &serde_json::to_vec(item)?)
     }
 
@@ -203,21 +212,23 @@ fn is_of_the_file(error: &io::Error) -> bool {
 }
 
 /// What a file says of a recording whose case is there.
-fn listed(path: &Path) -> io::Result<Kept> {
+fn listed(path: &Path) -> io::Result<RecordingSummary> {
     let mut text = String::new();
     owned::believed(path)?.take(KEPT_ITEM_BYTES).read_to_string(&mut text)?;
-    let item: Kept = serde_json::from_str(&text)?;
+    let item: RecordingSummary = serde_json::from_str(&text)?;
     let bytes = fs::metadata(path.with_extension("toml"))?.len();
     let is_named_so = path.file_stem().is_some_and(|stem| *stem == *item.id);
-    is_named_so.then_some(Kept { bytes, ..item }).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    is_named_so
+        .then_some(RecordingSummary { bytes, ..item })
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn item(number: u64, bytes: u64) -> Kept {
-        Kept {
+    fn item(number: u64, bytes: u64) -> RecordingSummary {
+        RecordingSummary {
             id: format!("{number:016x}"),
             time: number,
             service: if number.is_multiple_of(2) { "even" } else { "odd" }.to_owned(),
@@ -231,7 +242,7 @@ mod tests {
         }
     }
 
-    fn put(shelf: &Shelf, item: Kept, case: &str) -> io::Result<bool> {
+    fn put(shelf: &Shelf, item: RecordingSummary, case: &str) -> io::Result<bool> {
         shelf.put(item, Instant::now(), case)
     }
 
@@ -324,9 +335,9 @@ mod tests {
             assert!(!is_of_the_file(&passing), "{passing:?}");
         }
         assert!(is_of_the_file(&io::ErrorKind::InvalidData.into()));
-        let wrong: io::Error = serde_json::from_str::<Kept>("{").unwrap_err().into();
+        let wrong: io::Error = serde_json::from_str::<RecordingSummary>("{").unwrap_err().into();
         assert!(is_of_the_file(&wrong));
-        let wrong: io::Error = serde_json::from_str::<Kept>("1").unwrap_err().into();
+        let wrong: io::Error = serde_json::from_str::<RecordingSummary>("1").unwrap_err().into();
         assert!(is_of_the_file(&wrong));
     }
 

@@ -13,10 +13,10 @@ use wasm_host_limits::record::CLOCK_LAG;
 pub(super) struct Time {
     /// When it began, since 1970.
     pub(super) began: Duration,
-    state: Mutex<State>,
+    state: Mutex<ClockState>,
 }
 
-struct State {
+struct ClockState {
     /// What it shows, since it began.
     shown: Duration,
     /// When it last moved.
@@ -26,7 +26,7 @@ struct State {
 impl Time {
     pub(super) fn new() -> Self {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let state = State { shown: Duration::ZERO, moved: Instant::now() };
+        let state = ClockState { shown: Duration::ZERO, moved: Instant::now() };
         Self { began: milliseconds(began), state: Mutex::new(state) }
     }
 

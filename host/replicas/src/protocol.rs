@@ -43,7 +43,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::member::{Door, Mine, Step, next};
-pub use self::shared::{Full, Lost, Offer, Proposal, Refusal, Seen};
+pub use self::shared::{Full, Lost, Offer, Proposal, Refusal, ServiceView};
 
 /// A point in time: milliseconds by the database's clock.
 pub type Time = u64;

@@ -87,7 +87,7 @@ pub struct Terms {
 
 /// A swap that this replica asks the others for.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct SwapProposal {
     pub service: Arc<str>,
     pub version: Version,
     pub cause: Arc<str>,
@@ -191,7 +191,11 @@ impl Replica {
     ///
     /// # Errors
     /// Why they were not asked.
-    pub async fn propose(&self, wanted: Wanted, prepared: Box<dyn Prepared>) -> Result<(), String> {
+    pub async fn propose(
+        &self,
+        wanted: SwapProposal,
+        prepared: Box<dyn Prepared>,
+    ) -> Result<(), String> {
         let (reply, replied) = oneshot::channel();
         let order = Order { wanted, prepared, reply };
         let asked = async {

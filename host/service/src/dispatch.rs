@@ -22,7 +22,7 @@ use wasm_host_capabilities::context::{About, Inbound, Served};
 use wasm_host_capabilities::outgoing::{ErrorCode, HttpError as Error, HttpRequest, HttpResponse};
 use wasm_host_engine::worker::{AnswerBody, CallError, RequestState, has_no_body};
 use wasm_host_limits as limits;
-use wasm_host_telemetry::trace::Ended;
+use wasm_host_telemetry::trace::RequestEnd;
 
 /// When an answer must be whole: an extension of the response, for what writes it. A body that its reader makes
 /// wait is not polled, and cannot check it itself.
@@ -257,13 +257,13 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let (status, error) = self.failed.take().unzip();
         self.service.traffic.count(self.ending);
-        self.inbound.trace().end(&Ended {
+        self.inbound.trace().end(&RequestEnd {
             service: Some(&self.service.name),
             route: self.service.route.as_deref().filter(|_| self.inbound.hops() == 0),
             status,
             was_left: status.is_none(),
             error: error.map(Into::into),
-            ..Ended::default()
+            ..RequestEnd::default()
         });
     }
 }
@@ -300,7 +300,7 @@ impl Guard {
             }
             Ending::Left | Ending::Whole => None,
         };
-        context.trace().end(&Ended {
+        context.trace().end(&RequestEnd {
             service: Some(&self.service.name),
             version: context.served().map(|served| served.version.full()),
             is_canary: self.is_canary,

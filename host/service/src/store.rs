@@ -30,13 +30,13 @@ pub struct Store {
 }
 
 /// A component that stays kept while this lives; afterwards, for as long as a history knows it.
-pub struct Kept {
+pub struct KeptComponent {
     store: Arc<Store>,
     /// Of the component and of its parts.
     digests: Vec<String>,
 }
 
-impl Drop for Kept {
+impl Drop for KeptComponent {
     fn drop(&mut self) {
         let mut wanted = self.store.wanted.lock();
         for digest in &self.digests {
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Keep a component's file, and those of its parts.
-    pub fn keep(self: &Arc<Self>, file: &ComponentFile) -> io::Result<Kept> {
+    pub fn keep(self: &Arc<Self>, file: &ComponentFile) -> io::Result<KeptComponent> {
         let own = (file.digest.full(), Some(&file.bytes));
         let parts = file.parts.iter().map(|part| (&*part.digest, part.bytes.as_ref()));
         let all: Vec<_> = std::iter::once(own).chain(parts).collect();
@@ -110,7 +110,7 @@ impl Store {
                 *wanted.entry(digest.clone()).or_default() += 1;
             }
         }
-        let kept = Kept { store: self.clone(), digests };
+        let kept = KeptComponent { store: self.clone(), digests };
         let _changing = self.changing.lock();
         for (digest, bytes) in all {
             let path = self.component(digest);

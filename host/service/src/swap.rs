@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::agreement::{Agreed, Agreement, Before, Boxed, Proposed};
 pub use self::request::{CanaryTerms, Request, SwapError, percent};
-use self::request::{Wanted, What};
+use self::request::{SwapTarget, What};
 use crate::Service;
 use crate::history::{Record, Verdict, now_ms};
 use crate::loader::{Loader, Terms};
@@ -95,7 +95,7 @@ pub struct Outcome {
 
 /// What serves of a service.
 #[derive(Clone, Debug)]
-pub struct Serving {
+pub struct ServedVersion {
     pub service: Arc<str>,
     pub digest: String,
     pub origin: String,
@@ -189,11 +189,11 @@ impl Swaps {
     }
 
     /// What serves of each service.
-    pub fn serving(&self) -> impl Iterator<Item = Serving> {
+    pub fn serving(&self) -> impl Iterator<Item = ServedVersion> {
         self.slots.iter().map(|(name, slot)| {
             let version = slot.service.active().stable.clone();
             let digest = version.digest.full().to_owned();
-            Serving {
+            ServedVersion {
                 service: name.clone(),
                 own: slot.saved().replaced.clone().unwrap_or_else(|| digest.clone()),
                 origin: version.path.display().to_string(),
@@ -233,7 +233,7 @@ impl Swaps {
         match component {
             Ok(file) => {
                 let others = self.others.get().cloned();
-                self.enter(slot, Wanted::Component(file), request, others).await
+                self.enter(slot, SwapTarget::Component(file), request, others).await
             }
             // It has no place in the queue: what waits there may be good.
             Err(error) => {
@@ -264,7 +264,7 @@ impl Swaps {
     ) -> Result<Outcome, SwapError> {
         let request = Request { cause: cause.to_string(), part: None, canary: None };
         let others = self.others.get().cloned();
-        self.enter(self.slot(service)?, Wanted::Before { of }, request, others).await
+        self.enter(self.slot(service)?, SwapTarget::Before { of }, request, others).await
     }
 
     /// Put a version into service that others have begun with, once `agreement` says so. `takes_back`: what serves does
@@ -278,7 +278,7 @@ impl Swaps {
         agreement: Arc<dyn Agreement>,
     ) -> Result<Outcome, SwapError> {
         let request = Request { cause, part: None, canary: None };
-        let wanted = Wanted::Followed { file, takes_back };
+        let wanted = SwapTarget::Followed { file, takes_back };
         self.enter(self.slot(service)?, wanted, request, Some(agreement)).await
     }
 
@@ -300,7 +300,7 @@ impl Swaps {
     async fn enter(
         self: &Arc<Self>,
         slot: Arc<SwapSlot>,
-        wanted: Wanted,
+        wanted: SwapTarget,
         request: Request,
         others: Option<Arc<dyn Agreement>>,
     ) -> Result<Outcome, SwapError> {

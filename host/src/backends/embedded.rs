@@ -21,7 +21,7 @@ use wasm_host_limits::embedded_postgres as limits;
 use wasm_host_log::tell_if_long_async;
 
 /// A database that the server is to have.
-pub(super) struct Wanted {
+pub(super) struct DatabaseSpec {
     pub(super) name: String,
     /// Where the application file speaks of it.
     pub(super) place: String,
@@ -45,14 +45,14 @@ struct Keeper {
     server: Option<EmbeddedServer>,
     /// Through which it is asked for what no role of a database may.
     administrator: Option<Administrator>,
-    wanted: Vec<Wanted>,
+    wanted: Vec<DatabaseSpec>,
     interrupt: Interrupt,
 }
 
 impl Embedded {
     /// Fails if something on this machine or in the application has to be put right. Anything else is logged, and tried
     /// again.
-    pub(super) async fn start(config: EmbeddedConfig, wanted: Vec<Wanted>) -> Result<Self> {
+    pub(super) async fn start(config: EmbeddedConfig, wanted: Vec<DatabaseSpec>) -> Result<Self> {
         let interrupt = Interrupt::default();
         let mut keeper = Keeper {
             config,
@@ -168,7 +168,7 @@ enum Failure {
 }
 
 /// The address of a database that is as its init scripts say.
-async fn prepared(server: &EmbeddedServer, wanted: &Wanted) -> Result<Address, Failure> {
+async fn prepared(server: &EmbeddedServer, wanted: &DatabaseSpec) -> Result<Address, Failure> {
     let name = &wanted.name;
     let address = server.database(name).await.map_err(Failure::Server)?;
     let what = format!("running init scripts of the database {name}");
@@ -182,7 +182,7 @@ async fn prepared(server: &EmbeddedServer, wanted: &Wanted) -> Result<Address, F
     Ok(address)
 }
 
-impl Wanted {
+impl DatabaseSpec {
     /// Log why, unless that was logged already.
     fn is_missing(&self, reason: &str) {
         if self.database.why_missing().as_deref() != Some(reason) {

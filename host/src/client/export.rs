@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use super::{Answer, Client};
+use super::{Client, ControlResponse};
 use crate::cli::{self, Format};
 use crate::exit::Exit;
 use wasm_host_limits as limits;
@@ -111,7 +111,7 @@ async fn fetch(client: &Client, args: &cli::Export, partial: &Partial) -> Result
     let status = response.status();
     if status != StatusCode::OK {
         let body = response.bytes().await.map_err(|error| client.explain(error))?.into();
-        return Err(Answer { status, body }.problem());
+        return Err(ControlResponse { status, body }.problem());
     }
     let (mut bytes, mut file) = (0, &partial.file);
     loop {

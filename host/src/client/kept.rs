@@ -13,12 +13,12 @@ use crate::cli;
 use crate::exit::Exit;
 use wasm_host_collector::Reader;
 use wasm_host_config::Config;
-use wasm_host_http::admin::telemetry::Kept;
+use wasm_host_http::admin::telemetry::StoppedHost;
 use wasm_host_limits as limits;
 
 pub(super) enum Source {
     Running(Box<Client>),
-    Stopped(Kept, Reader),
+    Stopped(StoppedHost, Reader),
 }
 
 /// What of a session is of interest here.
@@ -99,7 +99,7 @@ impl Source {
         }
         let named = Config::services_of(file).unwrap_or_default();
         let services = named.into_iter().map(|service| service.name).collect();
-        Ok(Self::Stopped(Kept::new(reader.clone(), services), reader))
+        Ok(Self::Stopped(StoppedHost::new(reader.clone(), services), reader))
     }
 
     pub(super) async fn get<T: DeserializeOwned>(
@@ -188,7 +188,7 @@ mod tests {
             }
         }
         reader.flush().await.unwrap();
-        let source = Source::Stopped(Kept::new(reader.clone(), Default::default()), reader);
+        let source = Source::Stopped(StoppedHost::new(reader.clone(), Default::default()), reader);
         let listed = source.list(&["logs"], &[], 1000).await;
         let items = listed.unwrap_or_else(|_| panic!("it is not answered"));
         let times: Vec<u64> = items.iter().map(|item| item["time"].as_u64().unwrap()).collect();

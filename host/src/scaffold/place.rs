@@ -15,7 +15,7 @@ use wasm_host_templates::NewFile;
 
 /// What was made.
 #[derive(Default)]
-pub(super) struct Placed {
+pub(super) struct WrittenFiles {
     files: Vec<PathBuf>,
     /// Each before those in it.
     folders: Vec<PathBuf>,
@@ -45,7 +45,7 @@ impl fmt::Display for Other {
 
 /// Write the files. A library that is there is left as it is, whole: files of two versions of it would make neither. Any
 /// other file that is there is an error, and then nothing is written.
-pub(super) fn put(folder: &Path, files: &[NewFile]) -> Result<Placed, Exit> {
+pub(super) fn put(folder: &Path, files: &[NewFile]) -> Result<WrittenFiles, Exit> {
     let place = |file: &NewFile| folder.join(&file.path);
     let there: BTreeSet<&'static str> =
         files.iter().filter(|file| place(file).exists()).filter_map(|file| file.library).collect();
@@ -57,7 +57,7 @@ pub(super) fn put(folder: &Path, files: &[NewFile]) -> Result<Placed, Exit> {
             place(file).display()
         )));
     }
-    let mut placed = Placed::default();
+    let mut placed = WrittenFiles::default();
     for library in there {
         let of_library = || files.iter().filter(|file| file.library == Some(library));
         let is_same = |file: &NewFile| fs::read(place(file)).is_ok_and(|it| it == file.bytes);
@@ -76,7 +76,7 @@ pub(super) fn put(folder: &Path, files: &[NewFile]) -> Result<Placed, Exit> {
     Ok(placed)
 }
 
-fn write(path: &Path, bytes: &[u8], placed: &mut Placed) -> anyhow::Result<()> {
+fn write(path: &Path, bytes: &[u8], placed: &mut WrittenFiles) -> anyhow::Result<()> {
     make_folders(whole::folder_of(path), placed)?;
     let cannot = || format!("cannot write {}", path.display());
     let mut file =
@@ -85,7 +85,7 @@ fn write(path: &Path, bytes: &[u8], placed: &mut Placed) -> anyhow::Result<()> {
     file.write_all(bytes).with_context(cannot)
 }
 
-fn make_folders(folder: &Path, placed: &mut Placed) -> anyhow::Result<()> {
+fn make_folders(folder: &Path, placed: &mut WrittenFiles) -> anyhow::Result<()> {
     let above: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.is_dir()).collect();
     for folder in above.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -94,7 +94,7 @@ fn make_folders(folder: &Path, placed: &mut Placed) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Placed {
+impl WrittenFiles {
     /// As if nothing had been made.
     pub(super) fn take_back(self) {
         // What cannot be removed is not worth another message: the reason for this is told.

@@ -23,7 +23,7 @@ pub(super) struct Builds {
 
 /// What some builds came to.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct BuildOutcomes {
     /// Of those that failed, what they were for.
     pub(super) failures: Vec<(BTreeSet<String>, Failure)>,
 }
@@ -74,8 +74,12 @@ impl Builds {
     }
 
     /// Run those that these need, one after the other.
-    pub(super) async fn run(&self, names: &BTreeSet<String>, stop: &CancellationToken) -> Ended {
-        let mut ended = Ended::default();
+    pub(super) async fn run(
+        &self,
+        names: &BTreeSet<String>,
+        stop: &CancellationToken,
+    ) -> BuildOutcomes {
+        let mut ended = BuildOutcomes::default();
         let crates: BTreeSet<String> =
             names.iter().filter(|name| !self.services.contains_key(*name)).cloned().collect();
         if let Some(build) = self.crates.as_ref().filter(|_| !crates.is_empty()) {
@@ -97,7 +101,7 @@ impl Builds {
     }
 }
 
-impl Ended {
+impl BuildOutcomes {
     /// All that was not built.
     pub(super) fn failed(&self) -> BTreeSet<String> {
         self.failures.iter().flat_map(|(names, _)| names.iter().cloned()).collect()

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use super::builds::Ended;
+use super::builds::BuildOutcomes;
 use crate::build::command::Failure;
 use wasm_host_limits as limits;
 
@@ -162,10 +162,10 @@ impl Queue {
     }
 
     /// What the builds that run come to if the host itself failed while they did.
-    pub(super) fn crashed(&self, error: &JoinError) -> Ended {
+    pub(super) fn crashed(&self, error: &JoinError) -> BuildOutcomes {
         let reason = format!("the host failed while it ran: {error}");
         let crates = self.running.as_ref().map(|batch| batch.crates.clone()).unwrap_or_default();
-        Ended { failures: vec![(crates, Failure { reason, output: Vec::new() })] }
+        BuildOutcomes { failures: vec![(crates, Failure { reason, output: Vec::new() })] }
     }
 
     pub(super) fn is_building(&self) -> bool {

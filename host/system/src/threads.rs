@@ -158,7 +158,7 @@ impl Thread {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let counted = Counted::new(self.tasks.clone());
+        let counted = TaskGuard::new(self.tasks.clone());
         self.runtime.spawn(async move {
             let _counted = counted;
             // Boxed, or all of a large task would be copied when it is spawned, and again when it has ended.
@@ -185,16 +185,16 @@ impl Thread {
 }
 
 /// One task in a thread's count.
-struct Counted(Arc<AtomicUsize>);
+struct TaskGuard(Arc<AtomicUsize>);
 
-impl Counted {
+impl TaskGuard {
     fn new(tasks: Arc<AtomicUsize>) -> Self {
         tasks.fetch_add(1, Ordering::Relaxed);
         Self(tasks)
     }
 }
 
-impl Drop for Counted {
+impl Drop for TaskGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use self::id::TraceId;
 use self::log::LogRecord;
 use self::metrics::{Figure, Instrument, Meters, Point, Reading};
-use self::sampling::{Kept, Sampler};
+use self::sampling::{KeepReason, Sampler};
 use self::span::Span;
 
 /// What takes telemetry off the threads that serve. It never waits.
@@ -40,7 +40,7 @@ pub trait Collector: Send + Sync {
 #[derive(Debug)]
 pub struct Batch {
     pub spans: Vec<Span>,
-    pub why: Kept,
+    pub why: KeepReason,
     /// Spans beyond the bound of one request.
     pub dropped: usize,
 }

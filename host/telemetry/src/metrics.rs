@@ -98,10 +98,10 @@ pub struct Meters {
 /// Of one thread. Apart in memory, so that no thread waits for what another one writes.
 #[repr(align(128))]
 #[derive(Default)]
-struct Shard(Mutex<Counted>);
+struct Shard(Mutex<FigureTable>);
 
 #[derive(Default)]
-struct Counted {
+struct FigureTable {
     series: HashMap<u64, Series, BuildHasherDefault<Hashed>>,
     /// How many of them each instrument has.
     instruments: Vec<(&'static Instrument, Counts)>,
@@ -148,7 +148,7 @@ const SERVICE: &str = "service";
 /// Threads that count apart. More share.
 const SHARDS: usize = 64;
 
-impl Counted {
+impl FigureTable {
     /// Whether an instrument may have one more series of a service, which is then counted. One that has many leaves
     /// its neighbours some.
     fn has_room(&mut self, instrument: &'static Instrument, service: &str) -> bool {

@@ -11,7 +11,7 @@ use wasm_host_limits::telemetry::{IMPORTANT_PER_SECOND, SERVICE_IMPORTANT_PER_SE
 
 /// Why a trace is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum KeepReason {
     /// It failed.
     Error,
     /// It was slow.
@@ -30,7 +30,7 @@ pub enum Kept {
     Page,
 }
 
-impl Kept {
+impl KeepReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -95,12 +95,12 @@ impl Sampler {
     }
 
     /// Whether to keep this trace. `parent`: what asked has decided so.
-    pub(crate) fn keeps(&self, trace: u128, parent: Option<bool>) -> Option<Kept> {
+    pub(crate) fn keeps(&self, trace: u128, parent: Option<bool>) -> Option<KeepReason> {
         let why = match parent {
             Some(false) => return None,
-            Some(true) => Kept::Parent,
+            Some(true) => KeepReason::Parent,
             // The same in every process that sees the trace.
-            None if ((trace as u64) & 0xffff_ffff) < self.share => Kept::Sampled,
+            None if ((trace as u64) & 0xffff_ffff) < self.share => KeepReason::Sampled,
             None => return None,
         };
         self.has_room(&self.paid_until, self.interval).then_some(why)
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn what_asks_decides() {
         let sampler = Sampler::new(0, 100);
-        assert_eq!(sampler.keeps(1, Some(true)), Some(Kept::Parent));
+        assert_eq!(sampler.keeps(1, Some(true)), Some(KeepReason::Parent));
         assert_eq!(sampler.keeps(1, Some(false)), None);
         assert_eq!(sampler.keeps(1, None), None);
         assert_eq!(Sampler::new(100, 0).keeps(1, None), None);

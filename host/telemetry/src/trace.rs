@@ -19,14 +19,14 @@ use crate::context::TraceContext;
 use crate::id::{SpanId, TraceId};
 use crate::instruments::SERVER_DURATION;
 use crate::metrics::Instrument;
-use crate::sampling::Kept;
+use crate::sampling::KeepReason;
 use crate::span::Kind;
 use crate::{Batch, Telemetry};
 use wasm_host_limits::telemetry as limits;
 
 pub use self::active::{ActiveSpan, Operation};
 pub use self::shared::size;
-use self::shared::{Outcome, Room, Shared, Wanted, decide};
+use self::shared::{Outcome, RecordingInterest, Room, Shared, decide};
 use self::shown::bare;
 pub use self::shown::bounded;
 
@@ -55,10 +55,10 @@ pub struct Trace {
     begun: AtomicU64,
     answered: AtomicU64,
     has_ended: AtomicBool,
-    /// A [`Wanted`].
+    /// A [`RecordingInterest`].
     wanted: AtomicU8,
     /// What was decided at its end, if nothing was done for it until then.
-    kept: OnceLock<Option<Kept>>,
+    kept: OnceLock<Option<KeepReason>>,
     shared: OnceLock<Arc<Shared>>,
     /// What it has there.
     room: Room,
@@ -66,7 +66,7 @@ pub struct Trace {
 
 /// What is known of a request at its end.
 #[derive(Debug, Default)]
-pub struct Ended<'a> {
+pub struct RequestEnd<'a> {
     pub service: Option<&'a Arc<str>>,
     /// The digest of the component.
     pub version: Option<&'a str>,
@@ -227,23 +227,23 @@ impl Trace {
 
     /// Keep all of it, whatever comes of it: a recording leads to it.
     pub fn keep(&self) {
-        self.want(Wanted::Always);
+        self.want(RecordingInterest::Always);
     }
 
     /// Keep all of it if it fails, however many do: a recording leads to it then.
     pub fn keep_if_failed(&self) {
-        self.want(Wanted::IfFailed);
+        self.want(RecordingInterest::IfFailed);
     }
 
-    fn want(&self, wanted: Wanted) {
+    fn want(&self, wanted: RecordingInterest) {
         self.wanted.fetch_max(wanted as u8, Ordering::Relaxed);
         if let Some(shared) = self.shared.get() {
             shared.want(wanted);
         }
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted::of(self.wanted.load(Ordering::Relaxed))
+    fn wanted(&self) -> RecordingInterest {
+        RecordingInterest::of(self.wanted.load(Ordering::Relaxed))
     }
 
     fn shared(&self) -> Arc<Shared> {
@@ -276,7 +276,7 @@ impl Trace {
     }
 
     /// It has ended. Once.
-    pub fn end(&self, ended: &Ended<'_>) {
+    pub fn end(&self, ended: &RequestEnd<'_>) {
         if !self.telemetry.is_on() || self.has_ended.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -318,7 +318,7 @@ impl Trace {
         self.has_ended.store(true, Ordering::Release);
     }
 
-    fn measure(&self, ended: &Ended<'_>, duration: Duration, trace: Option<TraceId>) {
+    fn measure(&self, ended: &RequestEnd<'_>, duration: Duration, trace: Option<TraceId>) {
         let service = ended.service.map_or(SCOPE, |service| service);
         let version = ended.version.map_or("", version);
         let status = ended.status.and_then(|status| http::StatusCode::from_u16(status).ok());
@@ -342,7 +342,7 @@ impl Trace {
 impl Drop for Trace {
     /// What asked for it was dropped before anything answered.
     fn drop(&mut self) {
-        self.end(&Ended { was_left: true, ..Ended::default() });
+        self.end(&RequestEnd { was_left: true, ..RequestEnd::default() });
     }
 }
 

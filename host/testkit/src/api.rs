@@ -21,12 +21,13 @@ pub use function::Function;
 pub use response::{Failure, TestResponse};
 
 use super::case::{
-    Action, Body, Call, Case, Content, End, Leave, Matching, OllamaBounds, Outcome, Request, Target,
+    Action, Body, Call, Case, Content, Leave, Matching, OllamaBounds, Outcome, Request, StreamEnd,
+    Target,
 };
-use super::component::{Component, Kit, Place};
+use super::component::{Component, ComponentPaths, Kit};
 
 use super::run::{Observed, run};
-use super::script::{Question, Seen};
+use super::script::{ObservedCall, Question};
 use wasm_host_limits as limits;
 
 /// A component with a script. Every request meets a new instance and the script from its beginning.
@@ -45,7 +46,7 @@ impl ComponentTest {
     /// It is not built, is no component, is no service, or imports what the host does not have.
     pub fn load(name: &str) -> Result<Self, Failure> {
         let load = || {
-            let place = Place::named(name)?;
+            let place = ComponentPaths::named(name)?;
             kit()?.load(&place.component)
         };
         let component = load().map_err(|error| Failure::new(format!("{error:#}")))?;
@@ -192,13 +193,13 @@ impl ComponentTest {
     }
 
     /// The calls of all requests so far, in order.
-    pub fn calls(&self) -> Vec<Seen> {
+    pub fn calls(&self) -> Vec<ObservedCall> {
         self.lock().iter().flat_map(|observed| observed.calls.clone()).collect()
     }
 
     /// The statements that the database was asked so far, in order.
     pub fn statements(&self) -> Vec<String> {
-        let statement = |seen: Seen| match seen.question {
+        let statement = |seen: ObservedCall| match seen.question {
             Question::Query { statement, .. } | Question::Execute { statement, .. } => {
                 Some(statement)
             }
@@ -209,7 +210,7 @@ impl ComponentTest {
 
     /// The requests that it made so far, in order: `POST /api/chat`, `GET http://other/path`.
     pub fn requests(&self) -> Vec<String> {
-        let line = |seen: Seen| match seen.question {
+        let line = |seen: ObservedCall| match seen.question {
             Question::Http(asked) => Some(format!("{} {}", asked.method, asked.target)),
             _ => None,
         };
@@ -217,7 +218,7 @@ impl ComponentTest {
     }
 
     /// The calls that were given up: dropped by the component, or ended because the client left.
-    pub fn cancelled(&self) -> Vec<Seen> {
+    pub fn cancelled(&self) -> Vec<ObservedCall> {
         self.calls().into_iter().filter(|seen| seen.cancelled).collect()
     }
 
@@ -243,7 +244,7 @@ pub fn request(method: &str, path: &str) -> Request {
         path: path.to_string(),
         headers: Vec::new(),
         content: Content::Empty,
-        end: End::Whole,
+        end: StreamEnd::Whole,
         leave: None,
     }
 }

@@ -7,13 +7,13 @@ use super::case::file;
 use super::case::forms::json_of;
 use super::case::keys::Keys;
 use super::case::{
-    Action, Answer, Body, Call, Case, Chunk, Exchange, Expected, FunctionAnswer, HttpAnswer,
+    Action, Body, Call, CallAnswer, Case, Chunk, Exchange, Expected, FunctionAnswer, HttpAnswer,
     Outcome, Response, ResponseEnd, RowsAnswer,
 };
 use super::fake::function::UNSCRIPTED;
 use super::judge::can_be_expected;
 use super::run::Observed;
-use super::script::{Question, Seen};
+use super::script::{ObservedCall, Question};
 use wasm_host_capabilities::postgres::backend::Error;
 
 /// The key of `[[call]]` that says nothing of what is expected.
@@ -104,7 +104,7 @@ fn response(expected: Option<&Response>, observed: &Observed, end: ResponseEnd) 
 
 /// The calls in the order in which they were made: those of the file with their answers, and those that nothing was
 /// scripted for with what the component was told.
-fn calls(file: &mut DocumentMut, case: &Case, seen: &[Seen]) {
+fn calls(file: &mut DocumentMut, case: &Case, seen: &[ObservedCall]) {
     let old = file.get("call").and_then(Item::as_array_of_tables).cloned().unwrap_or_default();
     let position = old.get(0).and_then(Table::position);
     let mut new = ArrayOfTables::new();
@@ -130,7 +130,7 @@ fn calls(file: &mut DocumentMut, case: &Case, seen: &[Seen]) {
 }
 
 /// A call that was seen as a case would have it, with the answer that it was given if nothing was scripted.
-pub fn call_of(seen: &Seen, scripted: Option<&Call>) -> Call {
+pub fn call_of(seen: &ObservedCall, scripted: Option<&Call>) -> Call {
     let down = || Error::Unavailable("the case has no answer to this call".to_string());
     let same = scripted.filter(|call| seen.question.is_answered_by(&call.action));
     let action = match (&seen.question, same) {
@@ -140,7 +140,7 @@ pub fn call_of(seen: &Seen, scripted: Option<&Call>) -> Call {
                 _ => None,
             });
             let outcome = seen.outcome.or(known).unwrap_or(Outcome::RolledBack);
-            Action::Begin { outcome, answer: Answer::Error(down()) }
+            Action::Begin { outcome, answer: CallAnswer::Error(down()) }
         }
         (_, Some(call)) => call.action.clone(),
         (Question::Query { statement, parameters }, None) => Action::Query {
@@ -151,10 +151,10 @@ pub fn call_of(seen: &Seen, scripted: Option<&Call>) -> Call {
         (Question::Execute { statement, parameters }, None) => Action::Execute {
             statement: statement.clone(),
             parameters: parameters.iter().cloned().map(Expected::Exactly).collect(),
-            answer: Answer::Error(down()),
+            answer: CallAnswer::Error(down()),
         },
-        (Question::Commit, None) => Action::Commit { answer: Answer::Error(down()) },
-        (Question::Rollback, None) => Action::Rollback { answer: Answer::Error(down()) },
+        (Question::Commit, None) => Action::Commit { answer: CallAnswer::Error(down()) },
+        (Question::Rollback, None) => Action::Rollback { answer: CallAnswer::Error(down()) },
         (Question::Function(call), None) => {
             let answer = FunctionAnswer::Unreachable(UNSCRIPTED.to_string());
             Action::Function { call: call.clone(), answer }
@@ -238,7 +238,7 @@ mod tests {
 
     use super::*;
     use crate::judge::judge;
-    use crate::run::Ended;
+    use crate::run::RunEnd;
     use crate::script::Script;
 
     const TEXT: &str = r#"# about it
@@ -275,7 +275,7 @@ headers = { x-a = "1" }
             status: Some(201),
             headers: vec![("x-a".to_string(), "2".to_string())],
             chunks: vec![(std::time::Duration::ZERO, b"{\"a\":1}".to_vec())],
-            end: Ended::Response(ResponseEnd::Whole),
+            end: RunEnd::Response(ResponseEnd::Whole),
             reason: None,
             backtrace: None,
             calls: script.close(),
@@ -332,7 +332,7 @@ headers = { x-a = "1" }
     fn a_component_that_does_not_end_cannot_be_blessed() {
         let case = Case::parse(TEXT, Path::new("a.toml")).unwrap();
         let mut seen = observed(&case, &[]);
-        seen.end = Ended::Computing;
+        seen.end = RunEnd::Computing;
         assert!(bless(TEXT, &case, &seen).unwrap_err().contains("come to an end"));
     }
 

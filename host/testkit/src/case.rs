@@ -122,7 +122,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     pub content: Content,
     /// How the body ends.
-    pub end: End,
+    pub end: StreamEnd,
     /// When the client hangs up. None: it stays to the end.
     pub leave: Option<Leave>,
 }
@@ -170,7 +170,7 @@ pub enum Piece {
 /// How something that is sent ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum End {
+pub enum StreamEnd {
     #[default]
     Whole,
     /// The connection breaks.
@@ -197,10 +197,10 @@ pub struct Call {
 #[derive(Clone, Debug)]
 pub enum Action {
     Query { statement: String, parameters: Vec<Expected>, answer: RowsAnswer },
-    Execute { statement: String, parameters: Vec<Expected>, answer: Answer<u64> },
-    Begin { outcome: Outcome, answer: Answer<()> },
-    Commit { answer: Answer<()> },
-    Rollback { answer: Answer<()> },
+    Execute { statement: String, parameters: Vec<Expected>, answer: CallAnswer<u64> },
+    Begin { outcome: Outcome, answer: CallAnswer<()> },
+    Commit { answer: CallAnswer<()> },
+    Rollback { answer: CallAnswer<()> },
     Http { exchange: Exchange, answer: HttpAnswer },
     Function { call: FunctionCall, answer: FunctionAnswer },
 }
@@ -216,7 +216,7 @@ pub enum Outcome {
 
 /// The answer to a call that has one value.
 #[derive(Clone, Debug)]
-pub enum Answer<T> {
+pub enum CallAnswer<T> {
     Value(T),
     Error(SqlFailure),
     /// No answer ever comes.
@@ -297,7 +297,7 @@ pub enum HttpAnswer {
         status: u16,
         headers: Vec<(String, String)>,
         content: Content,
-        end: End,
+        end: StreamEnd,
     },
 }
 

@@ -24,7 +24,7 @@ use wasm_host_engine::compile::{CodeCache, Compiler, ComponentFile, compile_now}
 use wasm_host_engine::link::link;
 use wasm_host_engine::memory::Budget;
 use wasm_host_engine::output::LogRate;
-use wasm_host_engine::state::{Grants, State};
+use wasm_host_engine::state::{Grants, StoreData};
 use wasm_host_limits::host::HostLimits;
 use wasm_host_system::digest::Digest;
 
@@ -41,7 +41,7 @@ pub struct Component {
     pub path: PathBuf,
     pub digest: Digest,
     pub(super) engine: Engine,
-    pre: ProxyPre<State>,
+    pre: ProxyPre<StoreData>,
 }
 
 impl Kit {
@@ -88,7 +88,7 @@ impl Kit {
 
 impl Component {
     /// What instances are made from.
-    pub(super) fn pre(&self) -> ProxyPre<State> {
+    pub(super) fn pre(&self) -> ProxyPre<StoreData> {
         match &self.pre {
             ProxyPre::P2(pre) => ProxyPre::P2(pre.clone()),
             ProxyPre::P3(pre) => ProxyPre::P3(pre.clone()),
@@ -136,14 +136,14 @@ pub(super) fn grants(
 
 /// Where a component's file is, and where its cases are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ComponentPaths {
     pub name: String,
     pub component: PathBuf,
     /// `cases` in the component's folder. None for a file, which says nothing of cases.
     pub cases: Option<PathBuf>,
 }
 
-impl Place {
+impl ComponentPaths {
     /// Find a component by its file (`.wasm`) or by the folder of its sources, whose build is looked for
     /// as `target/components/NAME.wasm`, then where cargo leaves it, there and in the folders above.
     ///
@@ -171,7 +171,7 @@ impl Place {
     /// or an ending in `.wasm` is a path.
     ///
     /// # Errors
-    /// As [`Place::of`].
+    /// As [`ComponentPaths::of`].
     pub fn named(name: &str) -> Result<Self> {
         if name.contains('/') || name.ends_with(".wasm") {
             return Self::of(Path::new(name));
@@ -219,23 +219,23 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("components/weather");
         fs::create_dir_all(&folder).unwrap();
-        let error = Place::of(&folder).unwrap_err().to_string();
+        let error = ComponentPaths::of(&folder).unwrap_err().to_string();
         assert!(error.contains("the component weather is not built"), "{error}");
         fs::write(folder.join("Cargo.toml"), "[package]\nname = \"forecast\"\n").unwrap();
         fs::create_dir_all(root.path().join("target/components")).unwrap();
         let file = root.path().join("target/components/forecast.wasm");
         fs::write(&file, "").unwrap();
-        let place = Place::of(&folder).unwrap();
+        let place = ComponentPaths::of(&folder).unwrap();
         assert_eq!(place.name, "forecast");
         assert_eq!(place.component.file_name(), file.file_name());
         assert_eq!(place.cases, Some(folder.join("cases")));
-        assert_eq!(Place::of(&file).unwrap().cases, None);
+        assert_eq!(ComponentPaths::of(&file).unwrap().cases, None);
         // As cargo alone leaves it.
         fs::write(folder.join("Cargo.toml"), "[package]\nname = \"of-ours\"\n").unwrap();
         let of_cargo = folder.join("target/wasm32-wasip2/release");
         fs::create_dir_all(&of_cargo).unwrap();
         fs::write(of_cargo.join("of_ours.wasm"), "").unwrap();
-        assert!(Place::of(&folder).unwrap().component.ends_with("release/of_ours.wasm"));
-        assert!(Place::of(Path::new("gone.wasm")).is_err());
+        assert!(ComponentPaths::of(&folder).unwrap().component.ends_with("release/of_ours.wasm"));
+        assert!(ComponentPaths::of(Path::new("gone.wasm")).is_err());
     }
 }

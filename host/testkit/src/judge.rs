@@ -8,8 +8,8 @@ mod lines;
 use similar::{ChangeTag, TextDiff};
 
 use super::case::{Case, Matching, ResponseEnd};
-use super::run::{Ended, Observed};
-use super::script::Seen;
+use super::run::{Observed, RunEnd};
+use super::script::ObservedCall;
 
 /// One thing that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,21 +24,21 @@ pub struct Difference {
 pub fn judge(case: &Case, observed: &Observed) -> Vec<Difference> {
     let mut differences = Vec::new();
     match observed.end {
-        Ended::Computing => differences.push(Difference {
+        RunEnd::Computing => differences.push(Difference {
             about: "time",
             text: format!(
                 "It computed for {:.1?} without giving way, and was ended. Does it loop? More time is `timeout` in the case, or --timeout.",
                 observed.took
             ),
         }),
-        Ended::Waiting => differences.push(Difference {
+        RunEnd::Waiting => differences.push(Difference {
             about: "time",
             text: format!(
                 "After {} of virtual time it still waited, and was ended. More time is `patience` in the case.",
                 super::case::forms::show_duration(case.patience)
             ),
         }),
-        Ended::Response(_) => {}
+        RunEnd::Response(_) => {}
     }
     differences.extend(response(case, observed));
     differences.extend(calls(case, observed));
@@ -65,7 +65,7 @@ fn calls(case: &Case, observed: &Observed) -> Option<Difference> {
         Matching::Lenient => {
             // What has no answer is ignored, what was answered closely enough counts, but a call that was given
             // up, or a transaction that ended otherwise, is reported.
-            let answered: Vec<Seen> =
+            let answered: Vec<ObservedCall> =
                 observed.calls.iter().filter(|seen| seen.answered_by.is_some()).cloned().collect();
             lines::endings(case, &answered)
         }
@@ -100,19 +100,19 @@ pub fn diff(expected: &str, seen: &str) -> String {
 }
 
 /// How a response ended, as a word.
-pub fn ending(end: Ended) -> &'static str {
+pub fn ending(end: RunEnd) -> &'static str {
     match end {
-        Ended::Response(end) => end.name(),
-        Ended::Computing => "computing",
-        Ended::Waiting => "waiting",
+        RunEnd::Response(end) => end.name(),
+        RunEnd::Computing => "computing",
+        RunEnd::Waiting => "waiting",
     }
 }
 
 /// Whether what was seen can be written down as what is expected.
 pub(super) fn can_be_expected(observed: &Observed) -> Option<ResponseEnd> {
     match observed.end {
-        Ended::Response(end) => Some(end),
-        Ended::Computing | Ended::Waiting => None,
+        RunEnd::Response(end) => Some(end),
+        RunEnd::Computing | RunEnd::Waiting => None,
     }
 }
 

@@ -66,10 +66,10 @@ pub use api::{
     Cell, ComponentTest, DatabaseError, Exchange, Execute, Failure, Function, Rows, SqlError,
     TestResponse, Transaction, request,
 };
-pub use case::{End, Outcome, Request, ResponseEnd};
+pub use case::{Outcome, Request, ResponseEnd, StreamEnd};
 #[doc(hidden)]
 pub use fake::errors::name as error_name;
-pub use run::{Ended, Observed};
-pub use script::{Asked, Question, Seen};
+pub use run::{Observed, RunEnd};
+pub use script::{ObservedCall, Question, SentRequest};
 #[doc(hidden)]
 pub use world::{chance, monotonic};

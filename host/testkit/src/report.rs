@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::judge::ending;
-use super::suite::Verdict;
+use super::suite::CaseResult;
 use wasm_host_system::table;
 
 pub use junit::junit;
@@ -23,7 +23,7 @@ pub struct Suite {
     pub digest: String,
     /// Time to read and compile the component.
     pub load: Duration,
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<CaseResult>,
     /// What became of the files that were to be rewritten, by the number of the verdict.
     pub blessed: BTreeMap<usize, Blessing>,
 }
@@ -32,7 +32,7 @@ pub struct Suite {
 pub type Blessing = Result<(), String>;
 
 impl Suite {
-    fn word(&self, index: usize, verdict: &Verdict) -> &'static str {
+    fn word(&self, index: usize, verdict: &CaseResult) -> &'static str {
         match verdict.passed() {
             true => "ok",
             false if matches!(self.blessed.get(&index), Some(Ok(()))) => "blessed",
@@ -42,7 +42,7 @@ impl Suite {
 
     /// Cases that failed and were not rewritten.
     pub fn failed(&self) -> usize {
-        let bad = |(index, verdict): &(usize, &Verdict)| self.word(*index, verdict) == "FAILED";
+        let bad = |(index, verdict): &(usize, &CaseResult)| self.word(*index, verdict) == "FAILED";
         self.verdicts.iter().enumerate().filter(bad).count()
     }
 
@@ -108,7 +108,7 @@ fn milliseconds(time: Duration) -> String {
 }
 
 /// Everything that helps to understand one failure.
-pub fn detail(name: &str, verdict: &Verdict, unblessed: Option<&str>) -> String {
+pub fn detail(name: &str, verdict: &CaseResult, unblessed: Option<&str>) -> String {
     let (case, observed) = (&verdict.file.case, &verdict.observed);
     let mut text = format!("\nFAILED {name} ({})\n", verdict.file.path.display());
     if let Some(about) = &case.about {
@@ -218,7 +218,7 @@ pub fn json(suites: &[Suite], took: Duration, shuffle_seed: Option<u64>) -> impl
     }
 }
 
-fn case<'a>(suite: &'a Suite, index: usize, verdict: &'a Verdict) -> CaseReport<'a> {
+fn case<'a>(suite: &'a Suite, index: usize, verdict: &'a CaseResult) -> CaseReport<'a> {
     let observed = &verdict.observed;
     let differences = verdict.differences.iter();
     CaseReport {

@@ -16,7 +16,7 @@ use wasmtime::{Trap as WasmTrap, WasmBacktrace};
 
 use super::component::{Component, grants};
 use super::fake::content;
-use super::script::{Script, Seen};
+use super::script::{ObservedCall, Script};
 use super::world::{Trap, World};
 use crate::case::{Case, Leave, ResponseEnd};
 use wasm_host_capabilities::body::Body;
@@ -33,13 +33,13 @@ pub struct Observed {
     pub headers: Vec<(String, String)>,
     /// The response's body, by the virtual time since the request.
     pub chunks: Vec<(Duration, Vec<u8>)>,
-    pub end: Ended,
+    pub end: RunEnd,
     /// The message of the trap or error.
     pub reason: Option<String>,
     /// Where in the component it trapped.
     pub backtrace: Option<String>,
     /// The calls of capabilities that it made, in order.
-    pub calls: Vec<Seen>,
+    pub calls: Vec<ObservedCall>,
     /// What it printed.
     pub log: String,
     /// Virtual time from the request to the end of its response.
@@ -50,7 +50,7 @@ pub struct Observed {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunEnd {
     /// As a case may expect it.
     Response(ResponseEnd),
     /// It computed for longer than it may, in real time.
@@ -65,7 +65,7 @@ impl Observed {
             status: None,
             headers: Vec::new(),
             chunks: Vec::new(),
-            end: Ended::Response(ResponseEnd::Whole),
+            end: RunEnd::Response(ResponseEnd::Whole),
             reason: None,
             backtrace: None,
             calls: Vec::new(),
@@ -123,8 +123,8 @@ async fn under_watch(component: &Component, case: &Case, late: CancellationToken
     let exchange = exchange(component, case, &script, &world, &mut observed);
     let ended = tokio::select! {
         biased;
-        () = late.cancelled() => Err(Ended::Computing),
-        ended = timeout(case.patience, exchange) => ended.map_err(|_| Ended::Waiting),
+        () = late.cancelled() => Err(RunEnd::Computing),
+        ended = timeout(case.patience, exchange) => ended.map_err(|_| RunEnd::Waiting),
     };
     if let Err(ended) = ended {
         observed.end = ended;
@@ -199,7 +199,7 @@ async fn exchange(
             ResponseEnd::Trap
         }
     };
-    observed.end = Ended::Response(end);
+    observed.end = RunEnd::Response(end);
 }
 
 enum Answered {

@@ -24,13 +24,13 @@ pub enum Question {
     Begin,
     Commit,
     Rollback,
-    Http(Asked),
+    Http(SentRequest),
     Function(FunctionCall),
 }
 
 /// A request of a component.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct SentRequest {
     pub to: Target,
     pub method: String,
     /// Path and query; for a service with `http://NAME` in front.
@@ -41,7 +41,7 @@ pub struct Asked {
 
 /// A call that a component made.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ObservedCall {
     /// Virtual time since the request.
     pub at: Duration,
     /// The transaction that it was made in.
@@ -63,7 +63,7 @@ struct Inner {
     matching: Matching,
     calls: Vec<Call>,
     used: Vec<bool>,
-    seen: Vec<Seen>,
+    seen: Vec<ObservedCall>,
     /// Of all questions.
     bytes: usize,
     /// Transactions by their number, as the call that began each.
@@ -114,7 +114,7 @@ impl Script {
         if let Some(used) = found.and_then(|found| inner.used.get_mut(found)) {
             *used = true;
         }
-        let seen = Seen {
+        let seen = ObservedCall {
             at: inner.begun.elapsed(),
             transaction,
             question,
@@ -145,12 +145,12 @@ impl Script {
     }
 
     /// What was asked so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<ObservedCall> {
         self.lock().seen.clone()
     }
 
     /// What was asked. What still runs is taken to be given up; what comes of it later does not count.
-    pub fn close(&self) -> Vec<Seen> {
+    pub fn close(&self) -> Vec<ObservedCall> {
         let mut inner = self.lock();
         inner.closed = true;
         inner.seen.clone()
@@ -291,7 +291,7 @@ fn same_members(one: &Map<String, Json>, other: &Map<String, Json>) -> bool {
     one.len() == other.len() && one.iter().all(is_there)
 }
 
-impl Asked {
+impl SentRequest {
     fn is_for(&self, exchange: &Exchange) -> bool {
         self.to == exchange.to && self.method == exchange.method && self.target == exchange.target
     }

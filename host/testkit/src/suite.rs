@@ -28,14 +28,14 @@ pub struct CaseFile {
 
 /// What became of a case.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct CaseResult {
     pub file: CaseFile,
     pub observed: Observed,
     /// Nothing: it passed.
     pub differences: Vec<Difference>,
 }
 
-impl Verdict {
+impl CaseResult {
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
     }
@@ -110,7 +110,7 @@ pub fn run_all(
     files: Vec<CaseFile>,
     jobs: usize,
     timeout: Duration,
-) -> Result<Vec<Verdict>> {
+) -> Result<Vec<CaseResult>> {
     let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(Vec::with_capacity(files.len()));
     let work = || -> Result<()> {
@@ -119,7 +119,7 @@ pub fn run_all(
             let Some(file) = files.get(index) else { return Ok(()) };
             let observed = run(component, &file.case, timeout)?;
             let differences = judge(&file.case, &observed);
-            let verdict = Verdict { file: file.clone(), observed, differences };
+            let verdict = CaseResult { file: file.clone(), observed, differences };
             verdicts.lock().push((index, verdict));
         }
     };

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use wasm_host_testkit::{
-    Cell, ComponentTest, DatabaseError, End, Ended, Exchange, Execute, Failure, Outcome, Question,
-    ResponseEnd, Rows, Transaction, request,
+    Cell, ComponentTest, DatabaseError, Exchange, Execute, Failure, Outcome, Question, ResponseEnd,
+    Rows, RunEnd, StreamEnd, Transaction, request,
 };
 
 const STATEMENT: &str = "select summary from weathersummaries";
@@ -53,7 +53,7 @@ async fn what_a_client_that_leaves_had_begun_is_given_up() {
     let app = weather().postgres(Rows::of(STATEMENT, [["Mild"]]).then_stall());
     let seen = app.watch(request("GET", "/forecast").leave_after(Duration::from_secs(3))).await;
     let seen = seen.unwrap();
-    assert_eq!(seen.end, Ended::Response(ResponseEnd::Left));
+    assert_eq!(seen.end, RunEnd::Response(ResponseEnd::Left));
     assert_eq!(seen.virtual_time, Duration::from_secs(3));
     assert!(
         matches!(app.cancelled()[..], [ref call] if matches!(call.question, Question::Query { .. }))
@@ -137,7 +137,7 @@ async fn tokens_come_one_by_one_and_may_break_off() {
     );
     assert_eq!(response.end, ResponseEnd::Whole);
     let app = ComponentTest::load("ollama").unwrap();
-    let app = app.ollama(Exchange::chat(["Yes"]).end(End::Disconnect));
+    let app = app.ollama(Exchange::chat(["Yes"]).end(StreamEnd::Disconnect));
     let response = app.post("/api/chat", chat).await.unwrap();
     assert_eq!(response.end, ResponseEnd::Error);
     assert!(response.text().contains("error"), "{}", response.text());

@@ -36,7 +36,7 @@ const ALLOCATIONS: [&str; 12] = [
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host below valgrind.
-pub(crate) struct Counted {
+pub(crate) struct CallgrindHost {
     server: Server,
     output: PathBuf,
     dumps: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Costs {
     pub(crate) allocations: f64,
 }
 
-impl Counted {
+impl CallgrindHost {
     pub(crate) async fn start(application: &Application) -> Result<Self> {
         let output = application.path().join("callgrind.out");
         let mut valgrind = Command::new("valgrind");

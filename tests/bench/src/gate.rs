@@ -62,12 +62,12 @@ pub(crate) fn judge(setting: &Setting, report: &Report) -> Result<bool> {
     Ok(good)
 }
 
-struct Verdict {
+struct Comparison {
     text: String,
     good: bool,
 }
 
-fn compare(baseline: &BTreeMap<String, f64>, counted: &BTreeMap<String, f64>) -> Vec<Verdict> {
+fn compare(baseline: &BTreeMap<String, f64>, counted: &BTreeMap<String, f64>) -> Vec<Comparison> {
     let known = counted.iter().map(|(name, now)| match baseline.get(name) {
         Some(before) => {
             let more = now / before - 1.0;
@@ -77,13 +77,13 @@ fn compare(baseline: &BTreeMap<String, f64>, counted: &BTreeMap<String, f64>) ->
                 _ => ("REGRESSION", false),
             };
             let text = format!("{name}: {before:.0} -> {now:.0} ({:+.1} %) {word}", more * 100.0);
-            Verdict { text, good }
+            Comparison { text, good }
         }
-        None => Verdict { text: format!("{name}: {now:.0}, not in the baseline"), good: false },
+        None => Comparison { text: format!("{name}: {now:.0}, not in the baseline"), good: false },
     });
     // A count that is no longer taken cannot fail, so it has to.
     let gone = baseline.keys().filter(|name| !counted.contains_key(*name));
-    let gone = gone.map(|name| Verdict { text: format!("{name}: not counted"), good: false });
+    let gone = gone.map(|name| Comparison { text: format!("{name}: not counted"), good: false });
     known.chain(gone).collect()
 }
 

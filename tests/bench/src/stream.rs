@@ -123,7 +123,7 @@ async fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Result<O
 
 /// When the tokens of a stream came, all in microseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct TokenTimes {
     /// From the request to the first token.
     pub(crate) first: f64,
     /// How long each token was under way.
@@ -139,7 +139,7 @@ pub(crate) async fn read(
     path: &str,
     pace: Pace,
     begun: impl FnOnce(),
-) -> Result<Seen> {
+) -> Result<TokenTimes> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let body = pace.request();
@@ -151,7 +151,7 @@ pub(crate) async fn read(
     let asked = now();
     stream.write_all(head.as_bytes()).await?;
     let mut reader = Reader::default();
-    let (mut seen, mut begun) = (Seen::default(), Some(begun));
+    let (mut seen, mut begun) = (TokenTimes::default(), Some(begun));
     loop {
         let read = timeout(PATIENCE, stream.read_buf(&mut reader.pending));
         if read.await.context("a stream stopped")?? == 0 {

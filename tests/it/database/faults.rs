@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use wasm_host_tests::guests::neighbour_is_well;
 use wasm_host_tests::client::{self, Reply};
+use wasm_host_tests::guests::neighbour_is_well;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::proxy::{Damage, Plan, Proxy};

@@ -1,7 +1,7 @@
 //! An answer that breaks off is never taken for a whole one, whatever the client speaks: HTTP/1.0 has no other end of
 //! an answer without a length than that of the connection, so that is a reset.
 
-use wasm_host_tests::hostile::{Ended, Raw};
+use wasm_host_tests::hostile::{ConnectionEnd, Raw};
 use wasm_host_tests::models;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, ndjson_head};
 
@@ -11,7 +11,7 @@ fn old(path: &str) -> String {
     format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n")
 }
 
-async fn answer(address: &str, request: String) -> Ended {
+async fn answer(address: &str, request: String) -> ConnectionEnd {
     let mut raw = Raw::connect(address).await;
     raw.send(request).await.unwrap();
     raw.end().await
@@ -19,7 +19,7 @@ async fn answer(address: &str, request: String) -> Ended {
 
 /// It got what was sent, and an error.
 #[track_caller]
-fn is_reset_after(ended: &Ended, sent: &str) {
+fn is_reset_after(ended: &ConnectionEnd, sent: &str) {
     let text = ended.text();
     assert!(text.contains(" 200 OK") && text.contains(sent), "{text}");
     assert!(!ended.orderly, "a client of HTTP/1.0 takes this for all of it: {text}");

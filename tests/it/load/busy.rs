@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use wasm_host_tests::guests::{guests, neighbour_is_well, nothing_in_flight};
 use wasm_host_tests::client::{self, Streaming};
 use wasm_host_tests::eventually;
+use wasm_host_tests::guests::{guests, neighbour_is_well, nothing_in_flight};
 use wasm_host_tests::host::{App, Host, component};
 
 /// Ask for a path so many times at once. Answers with each status and the longest wait for a 503.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use wasm_host_tests::guests::{guests, patient_guests};
 use wasm_host_tests::client::{self, KeepAlive};
+use wasm_host_tests::guests::{guests, patient_guests};
 use wasm_host_tests::host::{App, Host, has_ended};
 use wasm_host_tests::hostile::{Raw, request};
 use wasm_host_tests::models;

@@ -7,7 +7,7 @@ use super::file::FileBucket;
 use super::memory::MemoryBucket;
 use super::redis::RedisBucket;
 use super::run::Runs;
-use super::seen::Place;
+use super::seen::BucketAddress;
 use super::settings::Address;
 use super::{Buckets, Keyvalue, KeyvalueConfig, Store};
 use crate::Capability as _;
@@ -40,11 +40,11 @@ impl Connected {
         let runs = |place| Runs::new(place, config.timeout);
         let (kind, runs) = match &config.store {
             Store::Memory { size_bytes } => {
-                let runs = runs(Place::in_memory(name));
+                let runs = runs(BucketAddress::in_memory(name));
                 (Kind::Memory(Arc::new(MemoryBucket::new(runs.clone(), *size_bytes))), runs)
             }
             Store::File { size_bytes } => {
-                let runs = runs(Place::in_a_file(name));
+                let runs = runs(BucketAddress::in_a_file(name));
                 let path = host.state_dir().join("keyvalue").join(format!("{name}.sqlite"));
                 (Kind::File(Arc::new(FileBucket::new(runs.clone(), path, *size_bytes))), runs)
             }
@@ -53,7 +53,7 @@ impl Connected {
                     anyhow::anyhow!("the url of [keyvalue.{name}]: {}", problem.message)
                 };
                 let address = Address::of(redis.url.expose()).map_err(wrong)?;
-                let runs = runs(Place::on_redis(name, &address.host, address.port));
+                let runs = runs(BucketAddress::on_redis(name, &address.host, address.port));
                 (Kind::Redis(Arc::new(RedisBucket::new(runs.clone(), address, redis)?)), runs)
             }
         };

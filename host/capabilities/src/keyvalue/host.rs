@@ -18,7 +18,7 @@ use super::connected::Connected;
 use super::{Buckets, KeyvalueConfig, bounds};
 use crate::Capability;
 use crate::backend::{Backend, Host};
-use crate::budget::{Held, Holdings, hold_for_call, on_account_of};
+use crate::budget::{Holdings, Reservation, hold_for_call, on_account_of};
 use crate::context::{RequestContext, calling_request};
 use crate::function::Seam;
 use crate::instance::{HasInstance, InstanceView};
@@ -75,7 +75,7 @@ pub struct OpenCas {
     bucket: Arc<dyn Bucket>,
     key: String,
     value: Option<Value>,
-    _held: Held,
+    _held: Reservation,
 }
 
 impl HasData for Keyvalue {

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script, Value as Sent, cmd};
 
-use self::connection::Way;
+use self::connection::RedisServer;
 use self::pool::Pool;
 use super::backend::{Bucket, Error, Page, Reply, Value};
 use super::bounds;
@@ -51,7 +51,7 @@ impl RedisBucket {
     /// # Errors
     /// This system has no certificates.
     pub(super) fn new(runs: Runs, address: Address, config: &RedisConfig) -> anyhow::Result<Self> {
-        let way = Way::new(runs.name(), address, config.ca.as_ref())?;
+        let way = RedisServer::new(runs.name(), address, config.ca.as_ref())?;
         let pool = Pool::new(runs.name(), way, config.limits.clone());
         Ok(Self { runs, pool, prefix: config.prefix.clone() })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::backend::{Error, Reply};
-use super::seen::{Place, Seen};
+use super::seen::{BucketAddress, CallSpan};
 use crate::context::RequestContext;
 use wasm_host_limits::show::show_duration;
 
@@ -17,16 +17,16 @@ use wasm_host_limits::show::show_duration;
 pub(super) struct Runs(Arc<Inner>);
 
 struct Inner {
-    place: Place,
+    place: BucketAddress,
     timeout: Duration,
     under_way: AtomicUsize,
 }
 
 /// A call under way.
-struct Counted<'a>(&'a AtomicUsize);
+struct CallGuard<'a>(&'a AtomicUsize);
 
 impl Runs {
-    pub(super) fn new(place: Place, timeout: Duration) -> Self {
+    pub(super) fn new(place: BucketAddress, timeout: Duration) -> Self {
         Self(Arc::new(Inner { place, timeout, under_way: AtomicUsize::new(0) }))
     }
 
@@ -51,8 +51,8 @@ impl Runs {
         Box::pin(async move {
             let Inner { place, timeout: most, under_way } = &*self.0;
             under_way.fetch_add(1, Ordering::Relaxed);
-            let _counted = Counted(under_way);
-            let seen = Seen::begin(&request, operation, keys, place);
+            let _counted = CallGuard(under_way);
+            let seen = CallSpan::begin(&request, operation, keys, place);
             let result = tokio::select! {
                 biased;
                 () = request.cancel().cancelled() => Err(Error::Cancelled),
@@ -73,7 +73,7 @@ impl Runs {
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

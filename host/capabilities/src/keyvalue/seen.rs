@@ -17,7 +17,7 @@ pub const SYSTEMS: [&str; 3] = [MEMORY, FILE, REDIS];
 
 /// A bucket as calls are seen to ask it.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct BucketAddress {
     /// One of [`SYSTEMS`].
     pub(super) system: &'static str,
     pub(super) name: String,
@@ -26,7 +26,7 @@ pub(super) struct Place {
     pub(super) port: Option<u16>,
 }
 
-impl Place {
+impl BucketAddress {
     pub(super) fn in_memory(name: &str) -> Self {
         Self::of(MEMORY, name)
     }
@@ -45,18 +45,18 @@ impl Place {
 }
 
 /// A call under way.
-pub(super) struct Seen<'a> {
+pub(super) struct CallSpan<'a> {
     span: ActiveSpan,
     request: &'a RequestContext,
     operation: &'static str,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> CallSpan<'a> {
     pub(super) fn begin(
         request: &'a RequestContext,
         operation: &'static str,
         keys: usize,
-        place: &Place,
+        place: &BucketAddress,
     ) -> Self {
         let mut span = request.span(operation, Kind::Client);
         if span.is_seen() {
@@ -77,7 +77,7 @@ impl<'a> Seen<'a> {
         Self { span, request, operation }
     }
 
-    pub(super) fn ended<T>(mut self, place: &Place, result: &Result<T, Error>) {
+    pub(super) fn ended<T>(mut self, place: &BucketAddress, result: &Result<T, Error>) {
         let Some(served) = self.request.served() else { return };
         if !self.request.trace().is_seen() {
             return;
@@ -95,7 +95,7 @@ impl<'a> Seen<'a> {
             }
         };
         let port = place.port.map(|port| port.to_string()).unwrap_or_default();
-        let Place { system, name, server, .. } = place;
+        let BucketAddress { system, name, server, .. } = place;
         let labels = [&*served.service, system, name, self.operation, kind, server, &*port];
         let seconds = self.span.elapsed().as_secs_f64();
         self.request.trace().measure_call(&DATABASE_DURATION, &labels, seconds);

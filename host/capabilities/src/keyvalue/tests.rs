@@ -16,7 +16,7 @@ use super::file::FileBucket;
 use super::memory::MemoryBucket;
 use super::redis::RedisBucket;
 use super::run::Runs;
-use super::seen::Place;
+use super::seen::BucketAddress;
 use super::settings::{Address, RedisConfig};
 use crate::context::RequestContext;
 use wasm_host_limits::backends::BreakerConfig;
@@ -26,19 +26,19 @@ use wasm_host_tests::redis::Redis;
 
 const MIB: u64 = 1024 * 1024;
 
-fn runs(place: Place) -> Runs {
+fn runs(place: BucketAddress) -> Runs {
     Runs::new(place, Duration::from_secs(30))
 }
 
 /// A bucket in memory.
 pub(super) fn memory(name: &str) -> Arc<MemoryBucket> {
-    Arc::new(MemoryBucket::new(runs(Place::in_memory(name)), 32 * MIB))
+    Arc::new(MemoryBucket::new(runs(BucketAddress::in_memory(name)), 32 * MIB))
 }
 
 /// A bucket in a file of its own.
 fn file(folder: &TempDir) -> Arc<FileBucket> {
     let path = folder.path().join("keyvalue/b.sqlite");
-    Arc::new(FileBucket::new(runs(Place::in_a_file("b")), path, 64 * MIB))
+    Arc::new(FileBucket::new(runs(BucketAddress::in_a_file("b")), path, 64 * MIB))
 }
 
 /// A bucket on a server, with a breaker that opens at the second failure and tries again soon.
@@ -47,7 +47,7 @@ fn redis(url: &str) -> Arc<RedisBucket> {
 }
 
 fn redis_with(url: &str, limits: RedisLimits) -> Arc<RedisBucket> {
-    redis_within(runs(Place::on_redis("b", "server", 1)), url, limits)
+    redis_within(runs(BucketAddress::on_redis("b", "server", 1)), url, limits)
 }
 
 fn redis_within(runs: Runs, url: &str, limits: RedisLimits) -> Arc<RedisBucket> {

@@ -126,22 +126,23 @@ impl<R, S: Service<R, Future: Send + 'static>> Service<R> for Watched<S> {
 // === A body that can be sent again ===
 
 /// What was read of a body, and the rest.
-struct Kept {
+struct BufferedBody {
     pieces: VecDeque<Bytes>,
     bytes: usize,
     rest: Body,
 }
 
 /// Empty once there is more of it than is kept, or it failed.
-type Slot = Arc<Mutex<Option<Kept>>>;
+type SharedBuffer = Arc<Mutex<Option<BufferedBody>>>;
 
 /// The body to be sent, and what is kept of it.
 pub(super) fn keep(body: Body) -> (Body, Keeper) {
-    let slot = Arc::new(Mutex::new(Some(Kept { pieces: VecDeque::new(), bytes: 0, rest: body })));
+    let slot =
+        Arc::new(Mutex::new(Some(BufferedBody { pieces: VecDeque::new(), bytes: 0, rest: body })));
     (Keeping { slot: slot.clone(), body: None }.boxed_unsync(), Keeper(slot))
 }
 
-pub(super) struct Keeper(Slot);
+pub(super) struct Keeper(SharedBuffer);
 
 impl Keeper {
     /// The whole body once more, unless it was too large to be kept.
@@ -152,7 +153,7 @@ impl Keeper {
 }
 
 struct Keeping {
-    slot: Slot,
+    slot: SharedBuffer,
     /// The body itself, once nothing is kept of it any more.
     body: Option<Body>,
 }
@@ -206,7 +207,7 @@ impl Keeping {
     }
 }
 
-impl http_body::Body for Kept {
+impl http_body::Body for BufferedBody {
     type Data = Bytes;
     type Error = wasmtime_wasi_http::Error;
 

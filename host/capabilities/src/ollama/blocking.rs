@@ -13,7 +13,7 @@ use super::bindings::blocking::{
     Host, HostEventStream, HostEventStreamWithStore, HostProgressStream,
     HostProgressStreamWithStore, HostWithStore,
 };
-use super::host::{Answer, begin, given, given_chat, given_embed, given_generate};
+use super::host::{GuestResult, begin, given, given_chat, given_embed, given_generate};
 use crate::context::{RequestContext, calling_request};
 use crate::instance::InstanceView;
 use crate::reader::Reader;
@@ -32,15 +32,15 @@ impl HostEventStream for InstanceView<'_> {}
 impl HostProgressStream for InstanceView<'_> {}
 
 impl<T: Send + 'static> HostWithStore<T> for Ollama {
-    async fn version(mut store: Access<'_, T, Self>) -> Answer<String> {
+    async fn version(mut store: Access<'_, T, Self>) -> GuestResult<String> {
         Ok(call(&mut store, given([], []), |server, caller| server.version(caller)).await)
     }
 
-    async fn list(mut store: Access<'_, T, Self>) -> Answer<Vec<Model>> {
+    async fn list(mut store: Access<'_, T, Self>) -> GuestResult<Vec<Model>> {
         Ok(call(&mut store, given([], []), |server, caller| server.list(caller)).await)
     }
 
-    async fn running(mut store: Access<'_, T, Self>) -> Answer<Vec<Loaded>> {
+    async fn running(mut store: Access<'_, T, Self>) -> GuestResult<Vec<Loaded>> {
         Ok(call(&mut store, given([], []), |server, caller| server.running(caller)).await)
     }
 
@@ -48,12 +48,12 @@ impl<T: Send + 'static> HostWithStore<T> for Ollama {
         mut store: Access<'_, T, Self>,
         model: String,
         extra: Option<String>,
-    ) -> Answer<String> {
+    ) -> GuestResult<String> {
         let given = given([&model], [&extra]);
         Ok(call(&mut store, given, |server, caller| server.show(model, extra, caller)).await)
     }
 
-    async fn delete(mut store: Access<'_, T, Self>, model: String) -> Answer<()> {
+    async fn delete(mut store: Access<'_, T, Self>, model: String) -> GuestResult<()> {
         let given = given([&model], []);
         Ok(call(&mut store, given, |server, caller| server.delete(model, caller)).await)
     }
@@ -62,7 +62,7 @@ impl<T: Send + 'static> HostWithStore<T> for Ollama {
         mut store: Access<'_, T, Self>,
         model: String,
         extra: Option<String>,
-    ) -> Answer<Resource<ProgressStream>> {
+    ) -> GuestResult<Resource<ProgressStream>> {
         let given = given([&model], [&extra]);
         let pulled = call(&mut store, given, |server, caller| server.pull(model, extra, caller));
         let pulled = pulled.await;
@@ -72,7 +72,7 @@ impl<T: Send + 'static> HostWithStore<T> for Ollama {
     async fn chat(
         mut store: Access<'_, T, Self>,
         request: ChatRequest,
-    ) -> Answer<Resource<EventStream>> {
+    ) -> GuestResult<Resource<EventStream>> {
         let given = given_chat(&request);
         let answer = call(&mut store, given, |server, caller| server.chat(request, caller)).await;
         hand_over(store, answer, EventStream)
@@ -81,14 +81,17 @@ impl<T: Send + 'static> HostWithStore<T> for Ollama {
     async fn generate(
         mut store: Access<'_, T, Self>,
         request: GenerateRequest,
-    ) -> Answer<Resource<EventStream>> {
+    ) -> GuestResult<Resource<EventStream>> {
         let given = given_generate(&request);
         let answer = call(&mut store, given, |server, caller| server.generate(request, caller));
         let answer = answer.await;
         hand_over(store, answer, EventStream)
     }
 
-    async fn embed(mut store: Access<'_, T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
+    async fn embed(
+        mut store: Access<'_, T, Self>,
+        request: EmbedRequest,
+    ) -> GuestResult<Embeddings> {
         let given = given_embed(&request);
         Ok(call(&mut store, given, |server, caller| server.embed(request, caller)).await)
     }
@@ -98,7 +101,7 @@ impl<T: Send + 'static> HostEventStreamWithStore<T> for Ollama {
     async fn next(
         mut store: Access<'_, T, Self>,
         this: Resource<EventStream>,
-    ) -> Answer<Option<Event>> {
+    ) -> GuestResult<Option<Event>> {
         let items = store.get().table.get(&this)?.0.clone();
         next(&mut store, items).await
     }
@@ -116,7 +119,7 @@ impl<T: Send + 'static> HostProgressStreamWithStore<T> for Ollama {
     async fn next(
         mut store: Access<'_, T, Self>,
         this: Resource<ProgressStream>,
-    ) -> Answer<Option<Progress>> {
+    ) -> GuestResult<Option<Progress>> {
         let items = store.get().table.get(&this)?.0.clone();
         next(&mut store, items).await
     }
@@ -142,7 +145,7 @@ fn hand_over<T: 'static, I: Send + 'static, S: Send + 'static, R: Send + 'static
     mut store: Access<'_, T, Ollama>,
     stream: Result<Stream<I, S>, Error>,
     resource: fn(Items<I, S>) -> R,
-) -> Answer<Resource<R>> {
+) -> GuestResult<Resource<R>> {
     let Stream { items, done } = match stream {
         Ok(stream) => stream,
         Err(error) => return Ok(Err(error)),
@@ -154,7 +157,7 @@ fn hand_over<T: 'static, I: Send + 'static, S: Send + 'static, R: Send + 'static
 async fn next<T: 'static, I, S>(
     store: &mut Access<'_, T, Ollama>,
     items: Items<I, S>,
-) -> Answer<Option<I>> {
+) -> GuestResult<Option<I>> {
     let caller = calling_request(store, |store| store.get().requests);
     let caller = caller.unwrap_or_else(RequestContext::of_no_request);
     Ok(items.next(caller.cancel()).await.map(|item| item.map(|item| item.open())))

@@ -171,15 +171,15 @@ impl Client {
         let work = async {
             let answer = read(self.send(method, path, body, caller).await?, ANSWER_BYTES).await;
             match answer.end {
-                End::Clean => String::from_utf8(answer.bytes).map_err(|_| {
+                BodyEnd::Clean => String::from_utf8(answer.bytes).map_err(|_| {
                     Error::Malformed("the server sent an answer that is not UTF-8".into())
                 }),
-                End::Broken => Err(Error::Truncated),
-                End::TooLarge => {
+                BodyEnd::Broken => Err(Error::Truncated),
+                BodyEnd::TooLarge => {
                     let limit = ANSWER_BYTES;
                     Err(Error::Malformed(format!("the server sent more than {limit} bytes")))
                 }
-                End::Exhausted(exhausted) => Err(Error::Busy(exhausted.to_string())),
+                BodyEnd::Exhausted(exhausted) => Err(Error::Busy(exhausted.to_string())),
             }
         };
         self.within(caller, work).await
@@ -273,10 +273,10 @@ fn called(path: &'static str) -> &'static str {
 /// What was read of a body, and why no more.
 struct Read {
     bytes: Vec<u8>,
-    end: End,
+    end: BodyEnd,
 }
 
-enum End {
+enum BodyEnd {
     Clean,
     /// The connection broke.
     Broken,
@@ -291,19 +291,19 @@ async fn read(mut body: Body, limit: usize) -> Read {
     let end = loop {
         let frame = match body.frame().await {
             Some(Ok(frame)) => frame,
-            Some(Err(_)) => break End::Broken,
-            None => break End::Clean,
+            Some(Err(_)) => break BodyEnd::Broken,
+            None => break BodyEnd::Clean,
         };
         let piece: &[u8] = frame.data_ref().map(AsRef::as_ref).unwrap_or_default();
         let before = bytes.capacity();
         bytes.reserve(piece.len());
         // As it was sent, and as what the component gets.
         if let Err(exhausted) = hold_for_call(2 * (bytes.capacity() - before)) {
-            break End::Exhausted(exhausted);
+            break BodyEnd::Exhausted(exhausted);
         }
         bytes.extend_from_slice(piece);
         if bytes.len() > limit {
-            break End::TooLarge;
+            break BodyEnd::TooLarge;
         }
     };
     Read { bytes, end }

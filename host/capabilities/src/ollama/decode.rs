@@ -26,8 +26,11 @@ pub(super) type Decode<T, S> = fn(String) -> Result<Line<T, S>, Error>;
 pub(super) fn generate_line(raw: String) -> Result<Line<Event, Summary>, Error> {
     let line: Spoken<'_> = object(&raw)?;
     let summary = line.summary();
-    let said =
-        Said { content: line.response, thinking: line.thinking, tool_calls: line.tool_calls };
+    let said = MessageDelta {
+        content: line.response,
+        thinking: line.thinking,
+        tool_calls: line.tool_calls,
+    };
     let (event, failed) = (said.into_event(&summary), line.error.is_some());
     finish(raw, event, summary, failed)
 }
@@ -160,7 +163,7 @@ struct Spoken<'a> {
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
     #[serde(borrow)]
-    message: Option<Said<'a>>,
+    message: Option<MessageDelta<'a>>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     done: Option<bool>,
@@ -195,7 +198,7 @@ impl Spoken<'_> {
 }
 
 #[derive(Default, Deserialize)]
-struct Said<'a> {
+struct MessageDelta<'a> {
     #[serde(default, deserialize_with = "said")]
     content: Option<String>,
     #[serde(default, deserialize_with = "said")]
@@ -204,7 +207,7 @@ struct Said<'a> {
     tool_calls: Option<&'a RawValue>,
 }
 
-impl Said<'_> {
+impl MessageDelta<'_> {
     fn into_event(self, summary: &Option<Summary>) -> Event {
         Event {
             content: self.content.unwrap_or_default(),

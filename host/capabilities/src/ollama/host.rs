@@ -75,7 +75,7 @@ impl HasData for Ollama {
 }
 
 /// A result that a guest sees within one that only the host sees.
-pub(super) type Answer<T> = wasmtime::Result<Result<T, Error>>;
+pub(super) type GuestResult<T> = wasmtime::Result<Result<T, Error>>;
 
 /// A stream and its end, as a guest receives them.
 type Streamed<T, S> = (StreamReader<T>, FutureReader<Result<S, Error>>);
@@ -86,15 +86,15 @@ impl inference::Host for InstanceView<'_> {}
 impl proxy::Host for InstanceView<'_> {}
 
 impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
-    async fn version(store: &Accessor<T, Self>) -> Answer<String> {
+    async fn version(store: &Accessor<T, Self>) -> GuestResult<String> {
         Ok(call(store, given([], []), |server, caller| server.version(caller)).await)
     }
 
-    async fn list(store: &Accessor<T, Self>) -> Answer<Vec<Model>> {
+    async fn list(store: &Accessor<T, Self>) -> GuestResult<Vec<Model>> {
         Ok(call(store, given([], []), |server, caller| server.list(caller)).await)
     }
 
-    async fn running(store: &Accessor<T, Self>) -> Answer<Vec<Loaded>> {
+    async fn running(store: &Accessor<T, Self>) -> GuestResult<Vec<Loaded>> {
         Ok(call(store, given([], []), |server, caller| server.running(caller)).await)
     }
 
@@ -102,12 +102,12 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         store: &Accessor<T, Self>,
         model: String,
         extra: Option<String>,
-    ) -> Answer<String> {
+    ) -> GuestResult<String> {
         let given = given([&model], [&extra]);
         Ok(call(store, given, |server, caller| server.show(model, extra, caller)).await)
     }
 
-    async fn delete(store: &Accessor<T, Self>, model: String) -> Answer<()> {
+    async fn delete(store: &Accessor<T, Self>, model: String) -> GuestResult<()> {
         let given = given([&model], []);
         Ok(call(store, given, |server, caller| server.delete(model, caller)).await)
     }
@@ -116,7 +116,7 @@ impl<T: Send + 'static> models::HostWithStore<T> for Ollama {
         store: &Accessor<T, Self>,
         model: String,
         extra: Option<String>,
-    ) -> Answer<Streamed<Progress, ()>> {
+    ) -> GuestResult<Streamed<Progress, ()>> {
         let given = given([&model], [&extra]);
         let pulled = call(store, given, |server, caller| server.pull(model, extra, caller)).await;
         hand_over(store, pulled)
@@ -127,7 +127,7 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
     async fn chat(
         store: &Accessor<T, Self>,
         request: ChatRequest,
-    ) -> Answer<Streamed<Event, Summary>> {
+    ) -> GuestResult<Streamed<Event, Summary>> {
         let given = given_chat(&request);
         let answer = call(store, given, |server, caller| server.chat(request, caller)).await;
         hand_over(store, answer)
@@ -136,13 +136,13 @@ impl<T: Send + 'static> inference::HostWithStore<T> for Ollama {
     async fn generate(
         store: &Accessor<T, Self>,
         request: GenerateRequest,
-    ) -> Answer<Streamed<Event, Summary>> {
+    ) -> GuestResult<Streamed<Event, Summary>> {
         let given = given_generate(&request);
         let answer = call(store, given, |server, caller| server.generate(request, caller)).await;
         hand_over(store, answer)
     }
 
-    async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> Answer<Embeddings> {
+    async fn embed(store: &Accessor<T, Self>, request: EmbedRequest) -> GuestResult<Embeddings> {
         let given = given_embed(&request);
         Ok(call(store, given, |server, caller| server.embed(request, caller)).await)
     }
@@ -152,7 +152,7 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
     async fn forward(
         store: &Accessor<T, Self>,
         request: Resource<Request>,
-    ) -> Answer<Resource<Response>> {
+    ) -> GuestResult<Resource<Response>> {
         let begun = store.with(|mut access| begin(&mut access));
         // The request is the host's now, whatever comes of it.
         let request = match store.with(|access| take(access, request))? {
@@ -268,7 +268,7 @@ fn busy(exhausted: &Exhausted) -> Error {
 fn hand_over<T: 'static, I, S>(
     store: &Accessor<T, Ollama>,
     stream: Result<Stream<I, S>, Error>,
-) -> Answer<Streamed<I, S>>
+) -> GuestResult<Streamed<I, S>>
 where
     I: Lower + Lift + Send + Sync + 'static,
     S: Send + Sync + 'static,
@@ -291,7 +291,7 @@ where
 fn take<T: WasiHttpView + 'static>(
     mut access: Access<'_, T, Ollama>,
     request: Resource<Request>,
-) -> Answer<http::Request<Body>> {
+) -> GuestResult<http::Request<Body>> {
     let mut request = access.data_mut().http().table.delete(request)?;
     // The guest does not decide where it goes; without these the conversion may refuse it.
     request.scheme = Some(Scheme::HTTP);

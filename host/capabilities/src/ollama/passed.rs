@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use crate::body::{Body, Held as _};
+use crate::body::{Body, BodyGuard as _};
 use crate::context::RequestContext;
 use crate::outgoing::seen::ClientCall;
 use wasm_host_limits::telemetry::{ANSWER_END_BYTES, TEXT_BYTES};
@@ -58,7 +58,8 @@ impl PassedCall {
         call.span.set(names::AI_PROVIDER, "ollama");
         let streams = streams(response.headers());
         let is_text = !response.headers().contains_key(header::CONTENT_ENCODING);
-        let answer = Answer { streams, is_text, first: None, begin: Vec::new(), end: Vec::new() };
+        let answer =
+            PassedAnswer { streams, is_text, first: None, begin: Vec::new(), end: Vec::new() };
         let is_refused = !response.status().is_success();
         response.map(|inner| {
             Watched { inner, of: self, call, answer, is_refused, is_told: false }.boxed_unsync()
@@ -75,7 +76,7 @@ fn streams(headers: &HeaderMap) -> bool {
 }
 
 /// What of an answer is looked at.
-struct Answer {
+struct PassedAnswer {
     streams: bool,
     /// It is not compressed.
     is_text: bool,
@@ -85,7 +86,7 @@ struct Answer {
     end: Vec<u8>,
 }
 
-impl Answer {
+impl PassedAnswer {
     fn piece(&mut self, bytes: &[u8]) {
         if !self.is_text {
             return;
@@ -130,7 +131,7 @@ struct Watched {
     inner: Body,
     of: PassedCall,
     call: ClientCall,
-    answer: Answer,
+    answer: PassedAnswer,
     is_refused: bool,
     is_told: bool,
 }
@@ -224,8 +225,8 @@ impl http_body::Body for Watched {
 mod tests {
     use super::*;
 
-    fn answer(pieces: &[&str]) -> Answer {
-        let mut answer = Answer {
+    fn answer(pieces: &[&str]) -> PassedAnswer {
+        let mut answer = PassedAnswer {
             streams: false,
             is_text: true,
             first: None,
@@ -236,7 +237,7 @@ mod tests {
         answer
     }
 
-    fn figures(answer: &Answer) -> [Option<u64>; 2] {
+    fn figures(answer: &PassedAnswer) -> [Option<u64>; 2] {
         [INPUT, OUTPUT].map(|names| answer.figure(&names))
     }
 

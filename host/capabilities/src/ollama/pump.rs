@@ -12,7 +12,7 @@ use super::body::Body;
 use super::decode::{Decode, Line};
 use super::ndjson::Lines;
 use super::seen::{ModelCall, Noticed};
-use crate::budget::{self, Held, Holdings};
+use crate::budget::{self, Holdings, Reservation};
 use crate::context::RequestContext;
 use crate::stream::Parcel;
 use wasm_host_limits::held::GUEST_LARGE_ITEM_BYTES;
@@ -30,7 +30,7 @@ pub(super) fn start<T: Noticed + Send + 'static, S: Noticed + Send + 'static>(
     let account = budget::account();
     let (done, ended) = oneshot::channel();
     tokio::spawn(async move {
-        let mut answer = Answer { body, lines: Lines::new(LINE_BYTES), ended: false, account };
+        let mut answer = AnswerLines { body, lines: Lines::new(LINE_BYTES), ended: false, account };
         let result = tokio::select! {
             biased;
             () = caller.cancel().cancelled() => Err(Error::Cancelled),
@@ -50,7 +50,7 @@ pub(super) fn start<T: Noticed + Send + 'static, S: Noticed + Send + 'static>(
     Stream { items: receiver, done: ended }
 }
 
-struct Answer {
+struct AnswerLines {
     body: Body,
     lines: Lines,
     /// Nothing more comes, whether or not that was meant.
@@ -59,7 +59,7 @@ struct Answer {
     account: Option<Holdings>,
 }
 
-impl Answer {
+impl AnswerLines {
     async fn hand_on<T: Noticed, S>(
         &mut self,
         items: &mpsc::Sender<Box<Parcel<T>>>,
@@ -112,7 +112,7 @@ impl Answer {
     }
 
     /// Hold what becomes of a large line until it is taken: the line, and what is read from it.
-    fn hold(&self, line: usize) -> Result<Option<Held>, Error> {
+    fn hold(&self, line: usize) -> Result<Option<Reservation>, Error> {
         let account = self.account.as_ref().filter(|_| line > GUEST_LARGE_ITEM_BYTES);
         let held = account.map(|account| account.hold(2 * line)).transpose();
         held.map_err(|exhausted| Error::Busy(exhausted.to_string()))

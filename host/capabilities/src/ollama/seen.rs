@@ -223,12 +223,12 @@ impl Noticed for () {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Seen;
+    use crate::testing::ObservedRequests;
     use wasm_host_telemetry::span::Value;
 
     /// What is kept of what was asked and said.
     fn kept(messages: &[(&str, &str)], said: &str) -> [Vec<serde_json::Value>; 2] {
-        let seen = Seen::new(true);
+        let seen = ObservedRequests::new(true);
         let caller = seen.request(0);
         let mut call = ModelCall::begin(&caller, "chat", "m");
         call.asked(messages.iter().copied());

@@ -60,7 +60,7 @@ pub struct Upstream {
     /// For logs: scheme, host and port.
     address: String,
     fallback: Option<Fallback>,
-    state: Mutex<State>,
+    state: Mutex<UpstreamState>,
     /// Held while the server is looked for, so that one request does it at a time.
     looking: tokio::sync::Mutex<()>,
     interval: Duration,
@@ -68,7 +68,7 @@ pub struct Upstream {
     breaker: Arc<Breaker>,
 }
 
-struct State {
+struct UpstreamState {
     target: CallTarget,
     /// When the server was last found absent.
     absent_at: Instant,
@@ -95,7 +95,7 @@ impl Upstream {
         fallback: Option<Fallback>,
         interval: Duration,
     ) -> Self {
-        let state = State { target: CallTarget::Unknown, absent_at: Instant::now() };
+        let state = UpstreamState { target: CallTarget::Unknown, absent_at: Instant::now() };
         let looking = tokio::sync::Mutex::new(());
         let breaker = Breaker::new(format!("Ollama at {address}"), BreakerConfig::default());
         Self { server, address, fallback, state: Mutex::new(state), looking, interval, breaker }

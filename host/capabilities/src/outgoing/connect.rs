@@ -71,7 +71,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Counted>;
+    type Response = MaybeHttpsStream<CountedConnection>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -99,9 +99,9 @@ struct Shared {
 }
 
 impl Service<Uri> for Checked {
-    type Response = Counted;
+    type Response = CountedConnection;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Counted, ConnectError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<CountedConnection, ConnectError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
@@ -117,7 +117,7 @@ impl Service<Uri> for Checked {
 }
 
 impl Shared {
-    async fn connect(&self, target: &Target) -> Result<Counted, ConnectError> {
+    async fn connect(&self, target: &Target) -> Result<CountedConnection, ConnectError> {
         let permit =
             self.connections.clone().try_acquire_owned().map_err(|_| ConnectError::TooMany)?;
         let until = Instant::now() + self.timeout;
@@ -133,7 +133,7 @@ impl Shared {
                 Ok(Ok(stream)) => {
                     // Small pieces are sent as they come. Without it they are only later.
                     let _ = stream.set_nodelay(true);
-                    return Ok(Counted { stream: TokioIo::new(stream), _permit: permit });
+                    return Ok(CountedConnection { stream: TokioIo::new(stream), _permit: permit });
                 }
                 Ok(Err(error)) => last = error.into(),
                 Err(_) => last = ConnectError::TimedOut,
@@ -176,18 +176,18 @@ impl Shared {
 }
 
 /// A connection that counts until it is closed.
-pub(super) struct Counted {
+pub(super) struct CountedConnection {
     stream: TokioIo<TcpStream>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connection for Counted {
+impl Connection for CountedConnection {
     fn connected(&self) -> Connected {
         self.stream.connected()
     }
 }
 
-impl Read for Counted {
+impl Read for CountedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -197,7 +197,7 @@ impl Read for Counted {
     }
 }
 
-impl Write for Counted {
+impl Write for CountedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, StatusCode};
 
-use crate::body::Held;
+use crate::body::BodyGuard;
 use crate::context::RequestContext;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::instruments::CLIENT_DURATION;
@@ -101,7 +101,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-impl Held for ClientCall {
+impl BodyGuard for ClientCall {
     /// What its status says has been said; that not all of the answer came is news only where that was good.
     fn broke(&mut self, why: &wasmtime_wasi_http::Error) {
         if !self.has_failed {

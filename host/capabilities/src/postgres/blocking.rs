@@ -41,14 +41,14 @@ impl HostCursor for InstanceView<'_> {}
 impl HostTransaction for InstanceView<'_> {}
 
 /// What the interface calls a query's result.
-type Answer = (Vec<Column>, Resource<Cursor>);
+type QueryResult = (Vec<Column>, Resource<Cursor>);
 
 impl<T: Send + 'static> HostWithStore<T> for Postgres {
     async fn query(
         mut store: Access<'_, T, Self>,
         statement: String,
         parameters: Vec<Value>,
-    ) -> wasmtime::Result<Result<Answer, Error>> {
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
         let (database, call) = match database(&mut store) {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
@@ -115,7 +115,7 @@ impl<T: Send + 'static> HostTransactionWithStore<T> for Postgres {
         this: Resource<OpenTransaction>,
         statement: String,
         parameters: Vec<Value>,
-    ) -> wasmtime::Result<Result<Answer, Error>> {
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
         let given = given(&statement, &parameters);
         let rows = run(&mut store, &this, given, |transaction, request| {
             transaction.query(statement, parameters, request)
@@ -205,7 +205,7 @@ const UNREAD: &str =
 fn answer<T: Send + 'static>(
     store: &mut Access<'_, T, Postgres>,
     rows: Rows,
-) -> wasmtime::Result<(Answer, Reading)> {
+) -> wasmtime::Result<(QueryResult, Reading)> {
     let Rows { columns, batches, done } = rows;
     // A backend that went away without an outcome did not finish the statement.
     let reading = Reader::new(batches, done, Error::Cancelled, Error::Cancelled);

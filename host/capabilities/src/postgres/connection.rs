@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::caught;
-use super::kept::Kept;
+use super::kept::PreparedStatements;
 use super::login::{Login, Process};
 use super::pool::PoolConfig;
 use super::pooled::{Pooled, Unusable};
@@ -25,10 +25,10 @@ use wasm_host_system::threads;
 /// A connection and what the host knows of it.
 pub(super) struct Connection {
     pub(super) sql: PgConnection,
-    pub(super) way: Way,
+    pub(super) way: ServerLink,
     /// The only one that ever uses it: what a session has in it is not seen from outside.
     pub(super) user: User,
-    pub(super) kept: Kept,
+    pub(super) kept: PreparedStatements,
     /// What the statements since the last reset may have left behind.
     pub(super) leftover: Leftover,
     /// The host has told the session that its transactions only read.
@@ -48,7 +48,7 @@ pub(super) struct Connection {
 }
 
 /// What is at the other end.
-pub(super) enum Way {
+pub(super) enum ServerLink {
     /// A process of the server that is this connection's own.
     Direct {
         process: Process,
@@ -82,7 +82,7 @@ impl Connection {
             sql,
             way,
             user,
-            kept: Kept::default(),
+            kept: PreparedStatements::default(),
             leftover: Leftover::Nothing,
             reads_only: false,
             broken: false,
@@ -102,14 +102,14 @@ impl Connection {
         match answer {
             Ok(answer) => matches!(answer, Ok(Ok(()))),
             // A pooler answers when it has a session to spare; waiting for one has a bound of its own.
-            Err(_) => matches!(self.way, Way::Pooled(_)),
+            Err(_) => matches!(self.way, ServerLink::Pooled(_)),
         }
     }
 
     /// Whether it was taken for a server's own process, which it may not be if a pooler answers for others: that may
     /// have opened a session for this login, mark and all.
     pub(super) fn is_doubtful(&self, login: &Login) -> bool {
-        login.is_pooled() && matches!(self.way, Way::Direct { .. })
+        login.is_pooled() && matches!(self.way, ServerLink::Direct { .. })
     }
 
     /// Whether it can go to the next user as it is.
@@ -119,7 +119,7 @@ impl Connection {
 
     /// Put the session back into its first state. False if that failed.
     pub(super) async fn reset(&mut self) -> bool {
-        let Way::Direct { reset, .. } = &self.way else {
+        let ServerLink::Direct { reset, .. } = &self.way else {
             // Nothing may be left when a transaction has ended: what is, is on a server that others use.
             return false;
         };
@@ -151,13 +151,13 @@ async fn way(
     process: Option<Process>,
     login: &Login,
     config: &PoolConfig,
-) -> Result<Way, Unusable> {
+) -> Result<ServerLink, Unusable> {
     Ok(match process {
         Some(process) => {
             let settings = configure(sql, config.statement_timeout).await?;
-            Way::Direct { process, reset: format!("{RESET}; {settings}").into() }
+            ServerLink::Direct { process, reset: format!("{RESET}; {settings}").into() }
         }
-        None => Way::Pooled(Pooled::open(sql, login, config).await?),
+        None => ServerLink::Pooled(Pooled::open(sql, login, config).await?),
     })
 }
 

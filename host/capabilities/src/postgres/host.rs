@@ -69,7 +69,7 @@ impl HasData for Postgres {
 }
 
 /// What the interface calls a query's result.
-type Answer = (Vec<Column>, StreamReader<RowBatch>, FutureReader<Result<u64, Error>>);
+type QueryResult = (Vec<Column>, StreamReader<RowBatch>, FutureReader<Result<u64, Error>>);
 
 impl types::Host for InstanceView<'_> {}
 impl client::Host for InstanceView<'_> {}
@@ -80,7 +80,7 @@ impl<T: Send + 'static> client::HostWithStore<T> for Postgres {
         accessor: &Accessor<T, Self>,
         statement: String,
         parameters: Vec<Value>,
-    ) -> wasmtime::Result<Result<Answer, Error>> {
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
         let (database, call) = match accessor.with(|mut access| database(&mut access)) {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
@@ -126,7 +126,7 @@ impl<T: Send + 'static> client::HostTransactionWithStore<T> for Postgres {
         this: Resource<OpenTransaction>,
         statement: String,
         parameters: Vec<Value>,
-    ) -> wasmtime::Result<Result<Answer, Error>> {
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
         let (transaction, call) = transaction(accessor, &this)?;
         let given = given(&statement, &parameters);
         let rows =
@@ -236,7 +236,7 @@ fn transaction<T: Send + 'static>(
 fn answer<T: Send + 'static>(
     accessor: &Accessor<T, Postgres>,
     rows: Result<Rows, Error>,
-) -> wasmtime::Result<Result<Answer, Error>> {
+) -> wasmtime::Result<Result<QueryResult, Error>> {
     let Rows { columns, batches, done } = match rows {
         Ok(rows) => rows,
         Err(error) => return Ok(Err(error)),

@@ -10,7 +10,7 @@ use sqlx::{Connection as _, Executor, SqlStr, Statement as _};
 use wasm_host_limits::postgres as limits;
 
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct PreparedStatements {
     /// Of the texts and columns of what is prepared; more than there is, where some was evicted.
     bytes: usize,
     /// All of that since the connection was opened.
@@ -21,7 +21,7 @@ pub(super) struct Kept {
     buffers: bool,
 }
 
-impl Kept {
+impl PreparedStatements {
     /// Prepare a statement, or find it prepared.
     pub(super) async fn prepare(
         &mut self,
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn short_statements_are_kept_and_long_ones_are_not() {
-        let mut kept = Kept::default();
+        let mut kept = PreparedStatements::default();
         kept.add(limits::PREPARED_STATEMENT_BYTES, 0);
         assert!(!kept.is_too_much());
         kept.add(limits::PREPARED_STATEMENT_BYTES + 1, 0);
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn many_are_kept_only_as_far_as_they_are_small() {
-        let mut kept = Kept::default();
+        let mut kept = PreparedStatements::default();
         for _ in 0..limits::PREPARED_STATEMENTS {
             kept.add(1024, 10);
         }

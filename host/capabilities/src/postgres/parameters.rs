@@ -8,14 +8,14 @@ use sqlx::{Arguments, AssertSqlSafe, Either, Executor, Row as _, SqlSafeStr, Sta
 
 use super::backend::{Error, Scalar, Value};
 use super::convert::{self, Parameter, Type};
-use super::kept::Kept;
-use super::rows::Ended;
+use super::kept::PreparedStatements;
+use super::rows::StatementEnd;
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::allocations::unwatched;
 use wasm_host_system::counted::counted;
 
 /// Parameters by their positions, from 0, in order.
-type Placed = Vec<(usize, Parameter)>;
+type PositionedParameters = Vec<(usize, Parameter)>;
 
 /// A statement can have this many; beyond it, the server and the driver count wrong.
 pub(super) fn check_count(given: usize) -> Result<(), Error> {
@@ -67,23 +67,23 @@ fn too_large(position: usize) -> Error {
 /// What is given, as the statement expects it.
 pub(super) async fn bind(
     sql: &mut PgConnection,
-    kept: &mut Kept,
+    kept: &mut PreparedStatements,
     statement: &PgStatement,
     given: &[Value],
-) -> Result<PgArguments, Ended> {
+) -> Result<PgArguments, StatementEnd> {
     let expected = match statement.parameters() {
         Some(Either::Left(types)) => types,
         _ => &[],
     };
     if expected.len() != given.len() {
-        return Err(Ended::refused(Error::InvalidParameter(format!(
+        return Err(StatementEnd::refused(Error::InvalidParameter(format!(
             "a statement with {} is given {}",
             counted(expected.len(), "parameter"),
             given.len(),
         ))));
     }
     let written = unwatched(|| write(expected, given, Vec::new()));
-    let (arguments, texts) = written.map_err(Ended::refused)?;
+    let (arguments, texts) = written.map_err(StatementEnd::refused)?;
     if texts.is_empty() {
         return Ok(arguments);
     }
@@ -92,7 +92,7 @@ pub(super) async fn bind(
         read_texts(sql, kept, expected, given, texts, &mut read).await?;
     }
     let written = unwatched(|| write(expected, given, read));
-    written.map(|(arguments, _)| arguments).map_err(Ended::refused)
+    written.map(|(arguments, _)| arguments).map_err(StatementEnd::refused)
 }
 
 /// The parameters as far as they can be written without the server, and the texts that only it can read. `read` is
@@ -100,8 +100,8 @@ pub(super) async fn bind(
 fn write(
     expected: &[PgTypeInfo],
     given: &[Value],
-    read: Placed,
-) -> Result<(PgArguments, Placed), Error> {
+    read: PositionedParameters,
+) -> Result<(PgArguments, PositionedParameters), Error> {
     let mut arguments = PgArguments::default();
     let mut texts = Vec::new();
     let mut read = read.into_iter().peekable();
@@ -136,12 +136,12 @@ fn write(
 /// Let the server read texts. What it cannot read is an error of it like any other.
 async fn read_texts(
     sql: &mut PgConnection,
-    kept: &mut Kept,
+    kept: &mut PreparedStatements,
     expected: &[PgTypeInfo],
     given: &[Value],
     texts: &[(usize, Parameter)],
-    read: &mut Placed,
-) -> Result<(), Ended> {
+    read: &mut PositionedParameters,
+) -> Result<(), StatementEnd> {
     let mut arguments = PgArguments::default();
     let mut columns = Vec::with_capacity(texts.len());
     for (column, (position, text)) in texts.iter().enumerate() {

@@ -8,19 +8,19 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor, SqlSafeStr};
 
 use super::backend::{self, Value};
-use super::connection::Way;
+use super::connection::ServerLink;
 use super::error;
-use super::kept::Kept;
+use super::kept::PreparedStatements;
 use super::parameters;
 use super::pooled::Pooled;
 use super::room;
-use super::rows::{self, Ended, Halt, Sink};
+use super::rows::{self, Halt, Sink, StatementEnd};
 use super::statement::{Command, Work};
 
 /// What is to be done on a connection.
 pub(super) struct Job<'a> {
-    pub(super) way: &'a Way,
-    pub(super) kept: &'a mut Kept,
+    pub(super) way: &'a ServerLink,
+    pub(super) kept: &'a mut PreparedStatements,
     pub(super) work: &'a Work,
     /// In no transaction.
     pub(super) alone: bool,
@@ -36,7 +36,7 @@ impl Job<'_> {
         sql: &mut PgConnection,
         sink: &mut Sink<'_>,
         halt: &Halt,
-    ) -> Ended {
+    ) -> StatementEnd {
         let Self { way, kept, work, alone, reads_only, told } = self;
         if let Some(reads_only) = reads_only.filter(|reads_only| reads_only != told) {
             if let Err(error) = sql.execute(sqlx::raw_sql(room::telling(reads_only))).await {
@@ -45,13 +45,15 @@ impl Job<'_> {
             *told = reads_only;
         }
         let (text, given) = match (work, way) {
-            (Work::Command(it), Way::Direct { .. }) => return command(sql, *it).await,
-            (Work::Command(it), Way::Pooled(pooled)) => return pooled.command(sql, *it).await,
+            (Work::Command(it), ServerLink::Direct { .. }) => return command(sql, *it).await,
+            (Work::Command(it), ServerLink::Pooled(pooled)) => {
+                return pooled.command(sql, *it).await;
+            }
             (Work::Statement { text, parameters }, _) => (text, parameters),
         };
         let mut statement = Statement { sql, kept, text, given, sink, halt };
         match way {
-            Way::Pooled(pooled) if alone => {
+            ServerLink::Pooled(pooled) if alone => {
                 let ended = statement.held(pooled).await;
                 if !ended.unsettled && pooled.frees_name(&ended.outcome) {
                     return statement.held(pooled).await;
@@ -60,7 +62,7 @@ impl Job<'_> {
             }
             _ => {
                 let ended = statement.once().await;
-                if let Way::Pooled(pooled) = way {
+                if let ServerLink::Pooled(pooled) = way {
                     // Too late for this transaction, not for the next.
                     pooled.frees_name(&ended.outcome);
                 }
@@ -78,9 +80,9 @@ impl Job<'_> {
     }
 }
 
-pub(super) async fn command(sql: &mut PgConnection, command: Command) -> Ended {
+pub(super) async fn command(sql: &mut PgConnection, command: Command) -> StatementEnd {
     match sql.execute(sqlx::raw_sql(command.text())).await {
-        Ok(result) => Ended::counted(result.rows_affected()),
+        Ok(result) => StatementEnd::counted(result.rows_affected()),
         Err(error) => error.into(),
     }
 }
@@ -88,7 +90,7 @@ pub(super) async fn command(sql: &mut PgConnection, command: Command) -> Ended {
 /// A statement on its way, and where its rows go.
 struct Statement<'a, 's> {
     sql: &'a mut PgConnection,
-    kept: &'a mut Kept,
+    kept: &'a mut PreparedStatements,
     text: &'a Arc<str>,
     given: &'a [Value],
     sink: &'a mut Sink<'s>,
@@ -102,7 +104,7 @@ impl Statement<'_, '_> {
     }
 
     /// In a transaction of its own, so that all of it happens on one connection of the pooler's.
-    async fn held(&mut self, pooled: &Pooled) -> Ended {
+    async fn held(&mut self, pooled: &Pooled) -> StatementEnd {
         if let Err(ended) = pooled.begin(self.sql).await {
             return ended;
         }
@@ -119,7 +121,7 @@ impl Statement<'_, '_> {
         ended
     }
 
-    async fn once(&mut self) -> Ended {
+    async fn once(&mut self) -> StatementEnd {
         let mut ended = self.prepared().await;
         let given = self.given.iter().map(backend::content).sum::<usize>();
         self.kept.passed(given.max(self.text.len()));
@@ -132,7 +134,7 @@ impl Statement<'_, '_> {
         ended
     }
 
-    async fn prepared(&mut self) -> Ended {
+    async fn prepared(&mut self) -> StatementEnd {
         let Self { sql, kept, text, given, sink, halt } = self;
         let prepared = kept.prepare(sql, AssertSqlSafe(text.clone()).into_sql_str()).await;
         let statement = match prepared {
@@ -140,7 +142,7 @@ impl Statement<'_, '_> {
             Err(error) => {
                 // The server may have it under a name that the driver has forgotten.
                 let unsettled = error::is_broken_off(&error);
-                return Ended { unsettled, ..Ended::from(error) };
+                return StatementEnd { unsettled, ..StatementEnd::from(error) };
             }
         };
         let arguments = match parameters::bind(sql, kept, &statement, given).await {
@@ -153,7 +155,7 @@ impl Statement<'_, '_> {
         let columns = if sink.wants_rows {
             match rows::columns(&statement) {
                 Ok(columns) => columns,
-                Err(error) => return Ended::refused(error),
+                Err(error) => return StatementEnd::refused(error),
             }
         } else {
             Vec::new()

@@ -44,7 +44,7 @@ impl PgDatabase {
             control: Arc::new(Control::new(login.clone())),
             administrator: OnceLock::new(),
             room: OnceLock::new(),
-            database: Arc::new(seen::Place::of(login.address())),
+            database: Arc::new(seen::DatabaseAddress::of(login.address())),
             login,
             config,
             places: Places::new(connections),
@@ -163,7 +163,7 @@ impl Database for PgDatabase {
 pub(super) struct Pool {
     login: Arc<Login>,
     /// For what is seen of statements.
-    pub(super) database: Arc<seen::Place>,
+    pub(super) database: Arc<seen::DatabaseAddress>,
     pub(super) config: PoolConfig,
     pub(super) control: Arc<Control>,
     administrator: OnceLock<Administrator>,

@@ -20,7 +20,7 @@ use super::error;
 use super::login::{Login, MARK};
 use super::perform;
 use super::pool::PoolConfig;
-use super::rows::Ended;
+use super::rows::StatementEnd;
 use super::statement::Command;
 use wasm_host_limits::postgres as limits;
 
@@ -107,13 +107,13 @@ impl Pooled {
     }
 
     /// Begin a transaction.
-    pub(super) async fn begin(&self, sql: &mut PgConnection) -> Result<(), Ended> {
+    pub(super) async fn begin(&self, sql: &mut PgConnection) -> Result<(), StatementEnd> {
         let refused = match timeout(self.patience, self.begin_at_last(sql)).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.into(),
-            Err(_) => Ended::refused(error::no_session(self.patience)),
+            Err(_) => StatementEnd::refused(error::no_session(self.patience)),
         };
-        Err(Ended { unsettled: true, ..refused })
+        Err(StatementEnd { unsettled: true, ..refused })
     }
 
     async fn begin_at_last(&self, sql: &mut PgConnection) -> sqlx::Result<()> {
@@ -134,26 +134,26 @@ impl Pooled {
     }
 
     /// End the transaction. Unless the end is settled, the connection has to be closed in it.
-    pub(super) async fn end(&self, sql: &mut PgConnection, commits: bool) -> Ended {
+    pub(super) async fn end(&self, sql: &mut PgConnection, commits: bool) -> StatementEnd {
         // The driver gives each statement a name; in another session it may be another's.
         if let Err(error) = sql.clear_cached_statements().await {
-            return Ended { unsettled: true, ..Ended::from(error) };
+            return StatementEnd { unsettled: true, ..StatementEnd::from(error) };
         }
         let mut outcome = Ok(0);
         if commits {
             match sql.execute(sqlx::raw_sql(COMMIT.as_str())).await {
-                Ok(_) => return Ended::counted(0),
+                Ok(_) => return StatementEnd::counted(0),
                 Err(error) => outcome = Err(error),
             }
         }
         let rolled_back = sql.execute(sqlx::raw_sql(ROLL_BACK.as_str())).await;
         let unsettled = rolled_back.is_err();
-        Ended { outcome, unsettled, ..Ended::counted(0) }
+        StatementEnd { outcome, unsettled, ..StatementEnd::counted(0) }
     }
 
-    pub(super) async fn command(&self, sql: &mut PgConnection, command: Command) -> Ended {
+    pub(super) async fn command(&self, sql: &mut PgConnection, command: Command) -> StatementEnd {
         match command {
-            Command::Begin => self.begin(sql).await.err().unwrap_or(Ended::counted(0)),
+            Command::Begin => self.begin(sql).await.err().unwrap_or(StatementEnd::counted(0)),
             Command::Probe => perform::command(sql, command).await,
             Command::Commit => self.end(sql, true).await,
             Command::Rollback => self.end(sql, false).await,

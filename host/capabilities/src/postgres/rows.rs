@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{self, Column, Error, Row, RowBatch};
 use super::convert::{self, Kind, Type};
 use super::error;
-use crate::budget::{Held, Holdings};
+use crate::budget::{Holdings, Reservation};
 use crate::stream::Parcel;
 use wasm_host_limits::held::GUEST_LARGE_ITEM_BYTES;
 use wasm_host_limits::postgres as limits;
@@ -39,11 +39,11 @@ pub(super) struct Sink<'a> {
     /// The account that large rows are held for.
     pub(super) account: Option<&'a Holdings>,
     /// For the batch that is being filled.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Reservation>,
 }
 
 /// How a statement ended: for the server, and for the host if it had to give up.
-pub(super) struct Ended {
+pub(super) struct StatementEnd {
     pub(super) outcome: Result<u64, sqlx::Error>,
     pub(super) refused: Option<Error>,
     /// A row was over the bound, or the driver holds too much otherwise: the connection is not worth keeping.
@@ -56,7 +56,7 @@ pub(super) struct Ended {
     pub(super) unsettled: bool,
 }
 
-impl Ended {
+impl StatementEnd {
     pub(super) fn refused(error: Error) -> Self {
         Self { refused: Some(error), ..Self::counted(0) }
     }
@@ -73,7 +73,7 @@ impl Ended {
     }
 }
 
-impl From<sqlx::Error> for Ended {
+impl From<sqlx::Error> for StatementEnd {
     fn from(error: sqlx::Error) -> Self {
         Self { outcome: Err(error), ..Self::counted(0) }
     }
@@ -111,7 +111,7 @@ pub(super) async fn stream(
     readers: &[Reader],
     sink: &mut Sink<'_>,
     halt: &Halt,
-) -> Ended {
+) -> StatementEnd {
     let room = error::room(statement.sql().as_str());
     let mut stream = sql.fetch_many(statement.query_with(arguments));
     let mut first_row = pin!(sleep(limits::FIRST_ROW_WAIT));
@@ -148,7 +148,12 @@ pub(super) async fn stream(
                 false => error::too_large_row_or_message(),
             };
             let refused = refused.or_else(|| Some(too_large()));
-            return Ended { refused, overrun: true, unsettled: true, ..Ended::counted(0) };
+            return StatementEnd {
+                refused,
+                overrun: true,
+                unsettled: true,
+                ..StatementEnd::counted(0)
+            };
         };
         match next {
             Some(Ok(Either::Left(result))) => changed += result.rows_affected(),
@@ -184,7 +189,7 @@ pub(super) async fn stream(
             Some(Err(error)) => {
                 // Rows before the failure were read well.
                 sink.send(readers, &mut batch, &mut bytes, halt).await;
-                return Ended { refused, oversized, largest, ..Ended::from(error) };
+                return StatementEnd { refused, oversized, largest, ..StatementEnd::from(error) };
             }
             None => break,
         }
@@ -192,7 +197,7 @@ pub(super) async fn stream(
     sent += sink.send(readers, &mut batch, &mut bytes, halt).await;
     sink.accept(readers);
     let count = if sink.wants_rows { sent } else { changed };
-    Ended { refused, oversized, largest, ..Ended::counted(count) }
+    StatementEnd { refused, oversized, largest, ..StatementEnd::counted(count) }
 }
 
 impl Sink<'_> {

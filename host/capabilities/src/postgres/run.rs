@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::backend::Error;
-use super::connection::{Connection, Way};
+use super::connection::{Connection, ServerLink};
 use super::error::{self, Cause, caught_with};
 use super::notices::on_behalf_of;
 use super::parameters;
@@ -17,7 +17,7 @@ use super::perform::Job;
 use super::pool::Pool;
 use super::pooled;
 use super::room::{self, Room};
-use super::rows::{Ended, Halt, Sink};
+use super::rows::{Halt, Sink, StatementEnd};
 use super::session;
 use super::statement::{Task, Work};
 use wasm_host_limits::postgres as limits;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     task: &mut Task,
     alone: bool,
 ) -> Result<u64, Error> {
-    let pooled = matches!(connection.way, Way::Pooled(_));
+    let pooled = matches!(connection.way, ServerLink::Pooled(_));
     if let Work::Statement { text, parameters } = &task.work {
         parameters::check_count(parameters.len())?;
         if session::is_copy(text) {
@@ -66,14 +66,14 @@ pub(super) async fn run(
             cause = stop.cause(deadline, &halt.unreadable) => {
                 halt.stopped.cancel();
                 let (drain, cancel) = match way {
-                    Way::Direct { process, .. } => {
+                    ServerLink::Direct { process, .. } => {
                         let (pool, process) = (pool.clone(), *process);
                         let cancel = async move { pool.control.cancel(process).await };
                         (limits::DRAIN_TIMEOUT, Some(tokio::spawn(cancel)))
                     }
                     // By the time that a request came through, the process might run the statement of another client.
                     // Nothing but the end of this connection can be meant for this statement only.
-                    Way::Pooled(_) => (limits::POOLED_DRAIN, None),
+                    ServerLink::Pooled(_) => (limits::POOLED_DRAIN, None),
                 };
                 // Keep reading meanwhile: a server that waits for room to send sees no cancel.
                 let drained = Instant::now() + drain;
@@ -92,7 +92,7 @@ pub(super) async fn run(
 
     let Some(ended) = ended else {
         connection.broken = true;
-        if let Way::Direct { process, .. } = connection.way {
+        if let ServerLink::Direct { process, .. } = connection.way {
             // It may go on for ever: a statement can catch that it is cancelled.
             pool.terminate(process);
         }
@@ -104,12 +104,12 @@ pub(super) async fn run(
     };
     if overrun {
         connection.broken = true;
-        if let Way::Direct { process, .. } = connection.way {
+        if let ServerLink::Direct { process, .. } = connection.way {
             pool.terminate(process);
         }
     }
-    let ended = ended.unwrap_or_else(|fault| Ended::refused(error::of_fault(fault)));
-    let Ended { outcome, refused, oversized, unsettled, .. } = ended;
+    let ended = ended.unwrap_or_else(|fault| StatementEnd::refused(error::of_fault(fault)));
+    let StatementEnd { outcome, refused, oversized, unsettled, .. } = ended;
     if let Err(error) = &outcome {
         connection.lost |= error::is_fatal(error);
         connection.broken |= connection.lost;

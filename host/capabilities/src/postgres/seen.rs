@@ -17,17 +17,17 @@ use wasm_host_telemetry::trace::ActiveSpan;
 pub const SYSTEM: &str = "postgresql";
 
 /// A statement or a command under way.
-pub(super) struct Seen {
+pub(super) struct StatementSpan {
     span: ActiveSpan,
     request: RequestContext,
     operation: &'static str,
     gives_rows: bool,
-    database: Arc<Place>,
+    database: Arc<DatabaseAddress>,
 }
 
 /// A database as statements are seen to ask it. Those of several servers may have one name.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DatabaseAddress {
     name: String,
     server: String,
     /// None: it has a socket.
@@ -36,7 +36,7 @@ pub(super) struct Place {
     port_text: String,
 }
 
-impl Place {
+impl DatabaseAddress {
     pub(super) fn of(address: &Address) -> Self {
         let (name, server) = (address.database().to_owned(), address.host().to_owned());
         let port = address.port();
@@ -49,12 +49,12 @@ impl Place {
     }
 }
 
-impl Seen {
+impl StatementSpan {
     pub(super) fn begin(
         request: &RequestContext,
         work: &Work,
         gives_rows: bool,
-        database: &Arc<Place>,
+        database: &Arc<DatabaseAddress>,
     ) -> Self {
         let operation = operation(work.text());
         let mut span = request.span(operation, Kind::Client);
@@ -104,7 +104,7 @@ impl Seen {
                 kind
             }
         };
-        let Place { name, server, port_text, .. } = &*self.database;
+        let DatabaseAddress { name, server, port_text, .. } = &*self.database;
         let labels = [&*served.service, SYSTEM, name, self.operation, &*status, server, port_text];
         let seconds = self.span.elapsed().as_secs_f64();
         self.request.trace().measure_call(&DATABASE_DURATION, &labels, seconds);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
 use super::notices::{self, Caller};
-use super::seen::{Place, Seen};
+use super::seen::{DatabaseAddress, StatementSpan};
 use crate::budget::{self, Holdings};
 use crate::context::RequestContext;
 use crate::stream::Parcel;
@@ -72,7 +72,7 @@ pub(super) struct Task {
     pub(super) caller: Option<Caller>,
     /// The account that its rows are held for.
     pub(super) account: Option<Holdings>,
-    pub(super) seen: Seen,
+    pub(super) seen: StatementSpan,
     done: oneshot::Sender<Result<u64, Error>>,
 }
 
@@ -96,9 +96,9 @@ pub(super) fn call(
     wants_rows: bool,
     request: RequestContext,
     owner: Option<CancellationToken>,
-    database: &Arc<Place>,
+    database: &Arc<DatabaseAddress>,
 ) -> (Task, Pending) {
-    let seen = Seen::begin(&request, &work, wants_rows, database);
+    let seen = StatementSpan::begin(&request, &work, wants_rows, database);
     let (columns_sender, columns) = oneshot::channel();
     let (batches_sender, batches) = mpsc::channel(limits::BATCHES_AHEAD);
     let (done_sender, done) = oneshot::channel();

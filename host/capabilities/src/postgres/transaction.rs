@@ -19,12 +19,12 @@ use wasm_host_limits::postgres as limits;
 
 pub(super) struct PgTransaction {
     pool: Arc<Pool>,
-    slot: Arc<Mutex<Slot>>,
+    slot: Arc<Mutex<TransactionState>>,
     /// Fires when it is dropped, or has ended otherwise.
     over: CancellationToken,
 }
 
-enum Slot {
+enum TransactionState {
     Open {
         lease: Lease,
         /// A statement failed, so that the server may have given the transaction up.
@@ -73,7 +73,7 @@ pub(super) async fn begin(
 
 impl PgTransaction {
     fn open(pool: Arc<Pool>, lease: Lease, request: RequestContext) -> Self {
-        let slot = Arc::new(Mutex::new(Slot::Open { lease, failed: false }));
+        let slot = Arc::new(Mutex::new(TransactionState::Open { lease, failed: false }));
         let over = CancellationToken::new();
         tokio::spawn(watch(pool.clone(), slot.clone(), over.clone(), request));
         Self { pool, slot, over }
@@ -84,7 +84,7 @@ impl PgTransaction {
         work: Work,
         wants_rows: bool,
         request: RequestContext,
-    ) -> (Task, Pending, Arc<Mutex<Slot>>, Arc<Pool>) {
+    ) -> (Task, Pending, Arc<Mutex<TransactionState>>, Arc<Pool>) {
         let (over, database) = (Some(self.over.clone()), &self.pool.database);
         let (task, pending) = statement::call(work, wants_rows, request, over, database);
         (task, pending, self.slot.clone(), self.pool.clone())
@@ -159,14 +159,21 @@ impl Drop for PgTransaction {
 }
 
 /// Wait for the statement before this one to end.
-async fn enter(task: &Task, slot: Arc<Mutex<Slot>>) -> Result<OwnedMutexGuard<Slot>, Error> {
+async fn enter(
+    task: &Task,
+    slot: Arc<Mutex<TransactionState>>,
+) -> Result<OwnedMutexGuard<TransactionState>, Error> {
     task.stop.or_unwanted(async { Ok(slot.lock_owned().await) }).await
 }
 
-async fn in_transaction(slot: &mut Slot, pool: &Arc<Pool>, task: &mut Task) -> Result<u64, Error> {
+async fn in_transaction(
+    slot: &mut TransactionState,
+    pool: &Arc<Pool>,
+    task: &mut Task,
+) -> Result<u64, Error> {
     let (lease, failed) = match slot {
-        Slot::Open { lease, failed } => (lease, failed),
-        Slot::Ended(error) => return Err(error.clone()),
+        TransactionState::Open { lease, failed } => (lease, failed),
+        TransactionState::Ended(error) => return Err(error.clone()),
     };
     let result = run::run(&mut lease.connection, pool, task, false).await;
     *failed |= result.is_err();
@@ -178,17 +185,17 @@ async fn in_transaction(slot: &mut Slot, pool: &Arc<Pool>, task: &mut Task) -> R
 }
 
 async fn finish(
-    slot: &mut Slot,
+    slot: &mut TransactionState,
     pool: &Arc<Pool>,
     task: &mut Task,
     command: Command,
 ) -> Result<u64, Error> {
     let rolls_back = command == Command::Rollback;
     let (lease, failed) = match slot {
-        Slot::Open { lease, failed } => (lease, *failed),
+        TransactionState::Open { lease, failed } => (lease, *failed),
         // The server has rolled a lost transaction back.
-        Slot::Ended(Error::Unavailable(_)) if rolls_back => return Ok(0),
-        Slot::Ended(error) => return Err(error.clone()),
+        TransactionState::Ended(Error::Unavailable(_)) if rolls_back => return Ok(0),
+        TransactionState::Ended(error) => return Err(error.clone()),
     };
     // The server answers `commit` in a failed transaction with a silent rollback. A statement
     // tells, and gives the error that the component has to see.
@@ -210,15 +217,17 @@ async fn finish(
 }
 
 /// Give the connection back and tell later calls `error`.
-async fn close(slot: &mut Slot, error: Error) {
-    if let Slot::Open { lease, .. } = std::mem::replace(slot, Slot::Ended(error)) {
+async fn close(slot: &mut TransactionState, error: Error) {
+    if let TransactionState::Open { lease, .. } =
+        std::mem::replace(slot, TransactionState::Ended(error))
+    {
         lease.release().await;
     }
 }
 
 async fn watch(
     pool: Arc<Pool>,
-    slot: Arc<Mutex<Slot>>,
+    slot: Arc<Mutex<TransactionState>>,
     over: CancellationToken,
     request: RequestContext,
 ) {
@@ -229,7 +238,7 @@ async fn watch(
     // Ends a statement that still runs.
     over.cancel();
     let mut slot = slot.lock().await;
-    if let Slot::Open { lease, .. } = &mut *slot {
+    if let TransactionState::Open { lease, .. } = &mut *slot {
         roll_back(lease, &pool).await;
         close(&mut slot, Error::Cancelled).await;
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::series::{Known, known};
+use super::series::{StoredSeries, known};
 use super::{List as _, Page, Range, ReadError, SpanItem, Statement, TraceQuery, cursor, time};
 use crate::json;
 use crate::reader::{Reader, Turn, size};
@@ -46,7 +46,7 @@ pub struct FigureQuery {
 
 /// After which number of all a page begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct PageStart {
     file: u64,
     series: i64,
     time: i64,
@@ -103,19 +103,19 @@ impl Reader {
     pub async fn figures(
         &self,
         query: &FigureQuery,
-        after: Option<Place>,
-    ) -> Result<(Vec<FigureItem>, Option<Place>), ReadError> {
+        after: Option<PageStart>,
+    ) -> Result<(Vec<FigureItem>, Option<PageStart>), ReadError> {
         let turn = self.turn().await?;
         for segment in self.segments() {
             let place = match after {
                 Some(place) if place.file < segment.number => continue,
                 Some(place) if place.file == segment.number => place,
-                _ => Place { file: segment.number, series: 0, time: 0, bucket: i64::MIN },
+                _ => PageStart { file: segment.number, series: 0, time: 0, bucket: i64::MIN },
             };
             let (items, next) = numbers(&segment, query, place, &turn).await?;
             if !items.is_empty() {
                 // Without more of this file, the next page begins with the one before it.
-                let end = Place { series: i64::MAX, ..place };
+                let end = PageStart { series: i64::MAX, ..place };
                 return Ok((items, Some(next.unwrap_or(end))));
             }
         }
@@ -144,10 +144,10 @@ impl WholeTrace {
 async fn numbers(
     segment: &Segment,
     query: &FigureQuery,
-    place: Place,
+    place: PageStart,
     turn: &Turn<'_>,
-) -> Result<(Vec<FigureItem>, Option<Place>), ReadError> {
-    let mut all: HashMap<i64, (String, Known)> = HashMap::new();
+) -> Result<(Vec<FigureItem>, Option<PageStart>), ReadError> {
+    let mut all: HashMap<i64, (String, StoredSeries)> = HashMap::new();
     known(segment, None, turn, |name, known| {
         let is_asked =
             query.service.as_ref().is_none_or(|service| known.value("service") == Some(service));
@@ -186,7 +186,7 @@ async fn numbers(
         {
             items.push(FigureItem::of(name, known));
         }
-        (last, count) = (Place { series, time, bucket, ..place }, count + 1);
+        (last, count) = (PageStart { series, time, bucket, ..place }, count + 1);
         if let Some(item) = items.last_mut() {
             item.points.push(time.cast_unsigned(), bucket, value);
         }
@@ -197,12 +197,12 @@ async fn numbers(
 }
 
 impl FigureItem {
-    fn of(name: String, known: Known) -> Self {
+    fn of(name: String, known: StoredSeries) -> Self {
         let points = match known.kind.as_str() {
             "histogram" => FigurePoints::Buckets(Vec::new()),
             _ => FigurePoints::Numbers(Vec::new()),
         };
-        let Known { kind, unit, bounds, labels, .. } = known;
+        let StoredSeries { kind, unit, bounds, labels, .. } = known;
         Self { name, kind, unit, labels: labels.into_iter().collect(), bounds, points }
     }
 }

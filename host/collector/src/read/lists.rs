@@ -6,7 +6,7 @@ use super::{
     List, LogItem, LogQuery, Range, ReadError, TraceItem, TraceQuery, summaries as asked_summaries,
     summary, traces_left, traces_statement,
 };
-use crate::reader::{Asked, Reader, Turn};
+use crate::reader::{ListQuery, Reader, Turn};
 use crate::segment::Segment;
 use crate::summary::Summary;
 use wasm_host_telemetry::id::TraceId;
@@ -47,7 +47,7 @@ impl List for TraceQuery {
         limit: usize,
     ) -> Result<(Vec<TraceItem>, bool), ReadError> {
         let turn = reader.turn().await?;
-        let asked = Asked {
+        let asked = ListQuery {
             search: self.search.as_deref(),
             left: &|most| traces_left(self, range, most),
             statement: &|way, limit| traces_statement(self, range, way, limit),

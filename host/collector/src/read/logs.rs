@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Item, Range, Statement, Way, raw, span_id, time, unsigned};
+use super::{Item, Range, ScanBy, Statement, raw, span_id, time, unsigned};
 use crate::words;
 use crate::write::marks;
 use wasm_host_telemetry::id::{SpanId, TraceId};
@@ -104,7 +104,7 @@ pub(crate) fn statement(
     query: &LogQuery,
     spans: &[i64],
     range: Range,
-    way: Way,
+    way: ScanBy,
     limit: i64,
 ) -> Option<Statement> {
     let mut statement = Statement::default();
@@ -113,7 +113,7 @@ pub(crate) fn statement(
     statement.push("select * from logs where id in (select l.id from ");
     // The place of the row that the list goes by.
     let place = match &query.search {
-        Some(search) if way == Way::Index => {
+        Some(search) if way == ScanBy::Index => {
             let question = words::question(search)?;
             statement.push(
                 "log_words cross join logs l indexed by logs_scan on l.id = log_words.rowid ",

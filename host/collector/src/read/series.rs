@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use self::steps::Steps;
-pub(super) use self::stored::{Known, known};
 use self::stored::{Labels, busiest, points};
+pub(super) use self::stored::{StoredSeries, known};
 use self::sum::Sum;
 use super::ReadError;
 use crate::reader::Reader;
@@ -122,7 +122,7 @@ impl Reader {
     ) -> Result<Option<Series>, ReadError> {
         let turn = self.turn().await?;
         let steps = Steps::of(query);
-        let mut files: Vec<(Arc<Segment>, Vec<Known>)> = Vec::new();
+        let mut files: Vec<(Arc<Segment>, Vec<StoredSeries>)> = Vec::new();
         for segment in self.segments() {
             let mut all = Vec::new();
             known(&segment, Some(name), &turn, |_, known| all.push(known)).await?;
@@ -142,7 +142,8 @@ impl Reader {
         let mut exemplars = Vec::new();
         let mut everywhere: HashMap<&Labels, usize> = HashMap::new();
         for (segment, all) in &files {
-            let group = |known: &Known| known.group(query).filter(|group| busiest.contains(group));
+            let group =
+                |known: &StoredSeries| known.group(query).filter(|group| busiest.contains(group));
             let asked: HashMap<i64, String> =
                 all.iter().filter_map(|known| Some((known.id, group(known)?))).collect();
             let numbers: HashMap<i64, usize> = all

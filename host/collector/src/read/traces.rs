@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Item, Range, Statement, Way, time, unsigned};
+use super::{Item, Range, ScanBy, Statement, time, unsigned};
 use crate::summary::{Rank, Summary};
 use crate::words;
 use crate::write::marks;
@@ -150,7 +150,7 @@ impl Item for Summary {
 pub(crate) fn statement(
     query: &TraceQuery,
     range: Range,
-    way: Way,
+    way: ScanBy,
     limit: i64,
 ) -> Option<Statement> {
     let mut statement = Statement::default();
@@ -158,7 +158,7 @@ pub(crate) fn statement(
     statement.push(&format!("select {SUMMARY}, {PATH} from traces where id in (select t.id from "));
     // The place of the row that the list goes by.
     let place = match (&query.search, &query.service) {
-        (Some(search), service) if way == Way::Index => {
+        (Some(search), service) if way == ScanBy::Index => {
             let question = words::question(search)?;
             statement.push("trace_words cross join traces t indexed by traces_scan on t.id = trace_words.rowid ");
             statement.push("where trace_words match ? and ").bind(question);
@@ -167,7 +167,7 @@ pub(crate) fn statement(
             }
             "trace_words.rowid"
         }
-        (None, Some(service)) if way == Way::Index => {
+        (None, Some(service)) if way == ScanBy::Index => {
             statement.push(
                 "trace_services s cross join traces t indexed by traces_scan on t.id = s.trace ",
             );

@@ -5,11 +5,11 @@ use wasm_host_telemetry::clock;
 
 use super::figures::{COUNT, TIMES, start};
 use crate::testing::{self, batch};
-use crate::{FigureItem, FigureQuery, Place, Reader, TraceQuery};
+use crate::{FigureItem, FigureQuery, PageStart, Reader, TraceQuery};
 
 /// All figures, read in pages of so many numbers.
 async fn figures(reader: &Reader, query: &FigureQuery) -> Vec<FigureItem> {
-    let (mut all, mut after): (Vec<FigureItem>, Option<Place>) = (Vec::new(), None);
+    let (mut all, mut after): (Vec<FigureItem>, Option<PageStart>) = (Vec::new(), None);
     loop {
         let (items, next) = reader.figures(query, after).await.unwrap();
         all.extend(items);

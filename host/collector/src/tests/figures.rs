@@ -262,8 +262,8 @@ async fn a_graph_has_the_busiest_series_alone() {
 
 #[tokio::test]
 async fn who_sends_figures_elsewhere_is_told_of_what_is_stored() {
-    struct Told(Arc<Mutex<Vec<Reading>>>);
-    impl crate::Exporter for Told {
+    struct RecordedFigures(Arc<Mutex<Vec<Reading>>>);
+    impl crate::Exporter for RecordedFigures {
         fn batches(&self, _: &[wasm_host_telemetry::Batch]) {}
         fn lines(&self, _: &[wasm_host_telemetry::log::LogRecord]) {}
         fn figures(&self, figures: &[Reading]) {
@@ -277,7 +277,7 @@ async fn who_sends_figures_elsewhere_is_told_of_what_is_stored() {
     let source = move || {
         vec![Reading { instrument: &COUNT, points: vec![point.clone()], has_overflow: false }]
     };
-    let exporter = Box::new(Told(told.clone()));
+    let exporter = Box::new(RecordedFigures(told.clone()));
     let sender = crate::Sender::default();
     let pipeline = crate::Pipeline::start(
         &sender,

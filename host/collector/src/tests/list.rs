@@ -4,7 +4,7 @@ use wasm_host_telemetry::Collector as _;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::{Level, LogRecord, Source};
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::{Status, Value};
 
 use crate::testing::{self, batch, line};
@@ -370,7 +370,7 @@ async fn a_trace_that_grows_is_told_again_to_whom_it_concerns() {
     assert_eq!(told.iter().map(|item| &*item.name).collect::<Vec<_>>(), ["server"]);
     let mut page = testing::span(1, 50, None, "click");
     page.service = "browser".into();
-    sender.batch(Batch { spans: vec![page], why: Kept::Page, dropped: 0 });
+    sender.batch(Batch { spans: vec![page], why: KeepReason::Page, dropped: 0 });
     for follow in [&mut all, &mut of_page] {
         let told = follow.next(patience).await.unwrap().items;
         let told: Vec<_> = told.iter().map(|item| (&*item.name, item.spans, &*item.why)).collect();

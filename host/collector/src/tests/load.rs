@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::LogRecord;
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::{Kind, Span, Status, Value};
 use wasm_host_telemetry::{Batch, Collector as _, clock};
 
@@ -52,7 +52,7 @@ fn request(number: u64) -> Batch {
     if number.is_multiple_of(1000) {
         spans[4].status = Status::Error("canceling statement due to statement timeout".into());
     }
-    Batch { spans, why: Kept::Sampled, dropped: 0 }
+    Batch { spans, why: KeepReason::Sampled, dropped: 0 }
 }
 
 fn said(number: u64) -> LogRecord {

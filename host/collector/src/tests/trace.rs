@@ -3,7 +3,7 @@
 use wasm_host_telemetry::Collector as _;
 use wasm_host_telemetry::id::{SpanId, TraceId};
 use wasm_host_telemetry::log::LogRecord;
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::{Event, Kind, Status, Value};
 
 use crate::testing::{self, batch, line, span};
@@ -16,7 +16,7 @@ async fn a_trace_is_told_with_all_that_is_known_of_its_spans() {
     let (sender, _pipeline, reader) = testing::start(state.path());
     let mut all = batch(0xabc, &[("GET /weather", Some(99)), ("SELECT", Some(1))]);
     all.dropped = 3;
-    all.why = Kept::Slow;
+    all.why = KeepReason::Slow;
     let [first, second] = &mut all.spans[..] else { panic!() };
     first.kind = Kind::Server;
     first.attributes = vec![
@@ -75,10 +75,10 @@ async fn why_the_host_kept_a_trace_says_more_than_that_others_sent_some_of_it() 
     let state = tempfile::tempdir().unwrap();
     let (sender, _pipeline, reader) = testing::start(state.path());
     for (trace, order, why) in [
-        (1, [Kept::Page, Kept::Sampled], "sampled"),
-        (2, [Kept::Slow, Kept::Outside], "slow"),
-        (3, [Kept::Outside, Kept::Error], "error"),
-        (4, [Kept::Outside, Kept::Page], "outside"),
+        (1, [KeepReason::Page, KeepReason::Sampled], "sampled"),
+        (2, [KeepReason::Slow, KeepReason::Outside], "slow"),
+        (3, [KeepReason::Outside, KeepReason::Error], "error"),
+        (4, [KeepReason::Outside, KeepReason::Page], "outside"),
     ] {
         for kept in order {
             sender.batch(Batch { why: kept, ..batch(trace, &[("a", Some(9))]) });
@@ -100,7 +100,7 @@ async fn later_parts_of_a_trace_change_its_row_and_its_place_stays() {
     let mut page = span(1, 50, None, "click");
     (page.service, page.start, page.duration) = ("page".into(), 500, 2_000_000);
     page.status = Status::Error("gone".into());
-    sender.batch(Batch { spans: vec![page], why: Kept::Error, dropped: 1 });
+    sender.batch(Batch { spans: vec![page], why: KeepReason::Error, dropped: 1 });
     reader.flush().await.unwrap();
     let items = reader.traces(&TraceQuery::default()).await.unwrap().items;
     let told: Vec<_> = items.iter().map(|item| (item.name.as_str(), item.spans)).collect();
@@ -130,7 +130,7 @@ async fn spans_of_one_trace_beyond_the_bound_are_counted() {
     for part in 0..3 {
         let ids = (1..).skip(part * bound / 2).take(bound / 2);
         let spans = ids.map(|id| span(1, id, None, "one of many")).collect();
-        sender.batch(Batch { spans, why: Kept::Sampled, dropped: 0 });
+        sender.batch(Batch { spans, why: KeepReason::Sampled, dropped: 0 });
     }
     reader.flush().await.unwrap();
     let detail = reader.trace(TraceId(1)).await.unwrap().unwrap();
@@ -144,12 +144,12 @@ async fn what_failed_is_kept_and_counted_beyond_the_bound_of_its_trace() {
     let state = tempfile::tempdir().unwrap();
     let (sender, _pipeline, reader) = testing::start(state.path());
     let good = (1..=STORED_SPANS as u64 + 6).map(|id| span(1, id, Some(1 << 40), "good"));
-    sender.batch(Batch { spans: good.collect(), why: Kept::Sampled, dropped: 0 });
+    sender.batch(Batch { spans: good.collect(), why: KeepReason::Sampled, dropped: 0 });
     reader.flush().await.unwrap();
     let fails = |id: u64| {
         let mut failed = span(1, id, Some(1 << 40), "failed");
         (failed.status, failed.service) = (Status::Error("trap".into()), "b".into());
-        sender.batch(Batch { spans: vec![failed], why: Kept::Error, dropped: 0 });
+        sender.batch(Batch { spans: vec![failed], why: KeepReason::Error, dropped: 0 });
     };
     fails(1 << 41);
     reader.flush().await.unwrap();
@@ -164,7 +164,7 @@ async fn what_failed_is_kept_and_counted_beyond_the_bound_of_its_trace() {
     (1..many).for_each(|number| fails((1 << 41) + number));
     // All that is known of this one is that something of it failed.
     let rest = vec![span(1, 1 << 42, Some(1 << 40), "rest")];
-    sender.batch(Batch { spans: rest, why: Kept::Error, dropped: 3 });
+    sender.batch(Batch { spans: rest, why: KeepReason::Error, dropped: 3 });
     reader.flush().await.unwrap();
     let told = item().await;
     let most = (STORED_SPANS + STORED_IMPORTANT_SPANS) as u64;

@@ -12,7 +12,7 @@ use crate::summary::{self, Summary};
 use wasm_host_telemetry::Batch;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::id::TraceId;
-use wasm_host_telemetry::sampling::Kept;
+use wasm_host_telemetry::sampling::KeepReason;
 use wasm_host_telemetry::span::{Kind, Span, Status};
 
 /// Traces that are asked for in one statement.
@@ -20,13 +20,13 @@ const ASKED: usize = 64;
 
 /// What came of one trace.
 struct Part<'a> {
-    why: Kept,
+    why: KeepReason,
     dropped: usize,
     spans: Vec<&'a Span>,
 }
 
 /// A span, and its place in the trace.
-struct Placed<'a> {
+struct PlacedSpan<'a> {
     trace: u64,
     number: u64,
     span: &'a Span,
@@ -46,7 +46,7 @@ impl Rows<'_> {
                 Entry::Vacant(new) => {
                     let id = self.next_trace;
                     self.next_trace += 1;
-                    new.insert(Known::new(id, trace))
+                    new.insert(KnownTrace::new(id, trace))
                 }
             };
             if !known.has_changed {
@@ -57,7 +57,7 @@ impl Rows<'_> {
             let kept = known.summary.add(spans, *why, *dropped);
             let id = known.summary.id;
             let numbered = kept.into_iter().zip(first..);
-            placed.extend(numbered.map(|(span, number)| Placed { trace: id, number, span }));
+            placed.extend(numbered.map(|(span, number)| PlacedSpan { trace: id, number, span }));
         }
         self.services.extend(placed.iter().map(|placed| placed.span.service.clone()));
         let changed: Vec<&Summary> =
@@ -68,7 +68,7 @@ impl Rows<'_> {
     }
 
     /// What the file has of these traces.
-    async fn known(&mut self, parts: &[Part<'_>]) -> sqlx::Result<HashMap<TraceId, Known>> {
+    async fn known(&mut self, parts: &[Part<'_>]) -> sqlx::Result<HashMap<TraceId, KnownTrace>> {
         let mut all = HashMap::new();
         for parts in parts.chunks(ASKED) {
             // Always as many, so that the statement is prepared once.
@@ -83,7 +83,7 @@ impl Rows<'_> {
             let found = sqlx::query_with(AssertSqlSafe(text), row.0);
             for row in found.fetch_all(&mut *self.connection).await? {
                 let summary = read::summary(&row)?;
-                all.insert(summary.trace, Known { summary, has_changed: false });
+                all.insert(summary.trace, KnownTrace { summary, has_changed: false });
             }
         }
         Ok(all)
@@ -116,12 +116,12 @@ impl Rows<'_> {
     }
 }
 
-struct Known {
+struct KnownTrace {
     summary: Summary,
     has_changed: bool,
 }
 
-impl Known {
+impl KnownTrace {
     fn new(id: u64, trace: TraceId) -> Self {
         Self { summary: Summary::new(id, trace), has_changed: false }
     }
@@ -166,7 +166,7 @@ fn bind_summary(summary: &&Summary, row: &mut Row) -> Bound {
     row.add(summary.words.as_str())
 }
 
-fn bind(placed: &Placed<'_>, row: &mut Row) -> Bound {
+fn bind(placed: &PlacedSpan<'_>, row: &mut Row) -> Bound {
     let span = placed.span;
     row.add(placed.trace.cast_signed())?;
     row.add(placed.number.cast_signed())?;

@@ -17,7 +17,7 @@ use wasm_host_settings::secret::BackendUrl;
 use super::read::Problems;
 use super::{Database, ModelServer};
 use crate::placeholders::{UNKNOWN, variable};
-use crate::within::Found;
+use crate::within::LocatedBackend;
 
 /// Something outside that the host connects to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub(super) struct Backends {
     pub databases: Vec<Database>,
     pub models: Vec<ModelServer>,
     pub egress: BTreeSet<Egress>,
-    pub found: Vec<Found>,
+    pub found: Vec<LocatedBackend>,
 }
 
 impl Backends {
@@ -60,7 +60,7 @@ impl Backends {
                 UrlFrom::File => backends.elsewhere(problems, &owner, &ollama.url, 11_434),
                 UrlFrom::OllamaHost | UrlFrom::Default => {
                     let name = names.take(problems, "ollama", resource);
-                    backends.found.push(Found {
+                    backends.found.push(LocatedBackend {
                         key: "ollama",
                         resource: resource.to_owned(),
                         url: format!("http://{name}:11434"),
@@ -125,7 +125,7 @@ impl Backends {
         let password = format!("POSTGRES_{stem}_PASSWORD");
         // A role may have any name where it stands in quotes; in a URL nothing of it has to be encoded.
         let url = format!("postgresql://{resource}:${{{password}}}@{name}:5432/{resource}");
-        self.found.push(Found { key: "postgres", resource: resource.to_owned(), url });
+        self.found.push(LocatedBackend { key: "postgres", resource: resource.to_owned(), url });
         self.databases.push(Database {
             resource: resource.to_owned(),
             name,

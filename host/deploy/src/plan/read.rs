@@ -12,7 +12,7 @@ use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics, Problem, Severity}
 use super::backends::{Backends, Names};
 use super::files::{Files, ReadFile, below};
 use super::{Endpoint, Origin, Plan, SecretKey, Tls};
-use crate::placeholders::{self, Asked};
+use crate::placeholders::{self, RequestedNames};
 use crate::{document, within};
 
 /// An application file, and what it is read with.
@@ -23,13 +23,13 @@ pub struct Input<'a> {
     pub folder: &'a Path,
     /// Instead of `image` of `[deploy]`.
     pub image: Option<&'a str>,
-    pub place: Place,
+    pub place: Platform,
     pub read: &'a ReadFile<'a>,
 }
 
 /// Where an application is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Platform {
     Cluster,
     /// In containers of one machine, or of a tool that says itself where they are.
     Containers,
@@ -83,7 +83,7 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     };
     let files = placeholders::name_files(&mut document);
     let values = placeholders::values(&mut document);
-    let asked = Asked::default();
+    let asked = RequestedNames::default();
     let config = Config::parse(&Source {
         text: &document.to_string(),
         file: input.file,
@@ -130,7 +130,7 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     let mut tls = tls(&config, &mut document);
     let mut deploy = config.deploy.clone();
     let namespace = deploy.namespace.clone().unwrap_or_else(|| config.name.clone());
-    if tls.is_some() && input.place == Place::Cluster {
+    if tls.is_some() && input.place == Platform::Cluster {
         if deploy.ingress_host.is_some() {
             // Controllers speak HTTP to what is behind them unless each is told otherwise in words of its own.
             tls = None;
@@ -154,7 +154,7 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     within::change(&mut document, &backends.found, &hosts, tls.is_some());
     let mounts = carried.with(&mut problems, document.to_string());
     // What is in the way of containers is not in the way of a machine.
-    let problems = if input.place == Place::Machine { Problems::default() } else { problems };
+    let problems = if input.place == Platform::Machine { Problems::default() } else { problems };
     told(input.file, &problems.errors)?;
     let image = input.image.map(str::to_owned).or_else(|| deploy.image.clone());
     let limits = &config.limits;

@@ -191,14 +191,14 @@ fn tls_ends_at_the_ingress_with_the_same_certificate() {
         ]
     );
     // Elsewhere there is no Ingress.
-    let plan = application.read_for(&text, Place::Containers).unwrap();
+    let plan = application.read_for(&text, Platform::Containers).unwrap();
     assert!(plan.mounts[0].text.contains("/tls/tls.crt"), "{}", plan.mounts[0].text);
 }
 
 #[test]
 fn certificate_and_key_are_mounted_from_where_they_are() {
     let application = Application::new();
-    let plan = application.read_for(&with_tls(&application), Place::Containers).unwrap();
+    let plan = application.read_for(&with_tls(&application), Platform::Containers).unwrap();
     for (folder, expected) in
         [("", "./tls/key.pem"), ("shop", "./shop/tls/key.pem"), ("../shop", "../shop/tls/key.pem")]
     {

@@ -136,7 +136,7 @@ fn what_is_in_the_way_of_containers_is_not_in_the_way_of_a_machine() {
                 [service.one-]\ncomponent = 'a.wasm'\npostgres = \"a\"\n";
     let application = Application::new();
     assert_eq!(application.read(text).unwrap_err().lines().count(), 2);
-    let plan = application.read_for(text, Place::Machine).unwrap();
+    let plan = application.read_for(text, Platform::Machine).unwrap();
     let files = crate::systemd::files(&plan);
     let unit = &files[0].text;
     assert!(unit.contains("TimeoutStopSec=30s") && !unit.contains("ExecReload"), "{unit}");
@@ -144,7 +144,7 @@ fn what_is_in_the_way_of_containers_is_not_in_the_way_of_a_machine() {
     assert!(unit.contains(&format!("MemoryMax={}", 6656_u64 * 1024 * 1024 + (1 << 30))), "{unit}");
     assert!(unit.contains("\nCapabilityBoundingSet=\nAmbientCapabilities=\n"), "{unit}");
     let low = text.replace("[postgres.own]", "[http]\nlisten = \"0.0.0.0:443\"\n[postgres.own]");
-    let low = application.read_for(&low, Place::Machine).unwrap();
+    let low = application.read_for(&low, Platform::Machine).unwrap();
     let may_bind =
         "\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
     assert!(crate::systemd::files(&low)[0].text.contains(may_bind));

@@ -15,7 +15,7 @@ use wasm_host_system::counted::counted;
 
 /// Run a script, and log what the server says meanwhile.
 pub(super) async fn heard<T>(script: &str, run: impl Future<Output = T>) -> T {
-    let said = Arc::new(Said { script: script.to_string(), lines: AtomicUsize::new(0) });
+    let said = Arc::new(ScriptNotices { script: script.to_string(), lines: AtomicUsize::new(0) });
     let caller = Caller { journal: said.clone(), request: None };
     let ended = on_behalf_of(Some(caller), run).await;
     let left_out = said.lines.load(Ordering::Relaxed).saturating_sub(limits::INIT_NOTICES);
@@ -26,12 +26,12 @@ pub(super) async fn heard<T>(script: &str, run: impl Future<Output = T>) -> T {
     ended
 }
 
-struct Said {
+struct ScriptNotices {
     script: String,
     lines: AtomicUsize,
 }
 
-impl Journal for Said {
+impl Journal for ScriptNotices {
     fn note(self: Arc<Self>, level: Level, _: Option<&RequestContext>, text: &str) {
         if self.lines.fetch_add(1, Ordering::Relaxed) >= limits::INIT_NOTICES {
             return;

@@ -56,7 +56,7 @@ struct Executable {
 }
 
 /// How a compiler ended, and what it left.
-struct Ended {
+struct CompilerExit {
     status: ExitStatus,
     output: Vec<u8>,
     last_words: String,
@@ -160,8 +160,8 @@ impl Compiler {
     }
 
     /// Why nothing came of it, if that is not the component's fault. `done`: what was to be done with it.
-    fn verdict(&self, ended: &Ended, path: &str, done: &str) -> Error {
-        let Ended { status, last_words, .. } = ended;
+    fn verdict(&self, ended: &CompilerExit, path: &str, done: &str) -> Error {
+        let CompilerExit { status, last_words, .. } = ended;
         let cannot = |bound: &str, key: &str| {
             anyhow!("{path} cannot be {done} within {bound} ('{key}' in [limits] sets the bound)")
         };
@@ -202,7 +202,7 @@ impl Executable {
 }
 
 /// Run a compiler to its end: what it is given, in pieces, and how much it may hand over.
-async fn run(mut command: Command, given: &[&[u8]], most: usize) -> io::Result<Ended> {
+async fn run(mut command: Command, given: &[&[u8]], most: usize) -> io::Result<CompilerExit> {
     let mut child = command.spawn()?;
     let (input, output, errors) = pipes(&mut child)?;
     let (input, handed_over, last_words) = tokio::join!(
@@ -215,7 +215,7 @@ async fn run(mut command: Command, given: &[&[u8]], most: usize) -> io::Result<E
     // Not before: it tells the compiler that the host still waits for it.
     drop(input);
     let last_words = String::from_utf8_lossy(&last_words).trim().to_owned();
-    Ok(Ended { status, output: handed_over, last_words })
+    Ok(CompilerExit { status, output: handed_over, last_words })
 }
 
 fn pipes(child: &mut Child) -> io::Result<(ChildStdin, ChildStdout, ChildStderr)> {

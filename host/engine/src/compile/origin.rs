@@ -29,7 +29,7 @@ fn is_in_rust(component: &[u8]) -> bool {
             }
             Ok(Payload::CustomSection(section)) => {
                 let KnownCustom::Producers(producers) = section.as_known() else { continue };
-                let said = Said::of(producers).unwrap_or_default();
+                let said = SectionHints::of(producers).unwrap_or_default();
                 if said.is_foreign {
                     return false;
                 }
@@ -54,13 +54,13 @@ fn is_in_rust(component: &[u8]) -> bool {
 
 /// What one section says.
 #[derive(Default)]
-struct Said {
+struct SectionHints {
     is_rust: bool,
     /// It names a language that is neither Rust nor one that programs in Rust have parts in.
     is_foreign: bool,
 }
 
-impl Said {
+impl SectionHints {
     fn of(producers: ProducersSectionReader<'_>) -> wasmparser::Result<Self> {
         let mut said = Self::default();
         for field in producers {

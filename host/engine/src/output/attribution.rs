@@ -18,7 +18,7 @@ use wasmtime_wasi::p2::{DynOutputStream, StreamError};
 use wasmtime_wasi::p3::bindings::cli::types::ErrorCode;
 
 use super::{Lines, Stream as Output};
-use crate::state::State;
+use crate::state::StoreData;
 use wasm_host_capabilities::context::{RequestContext, calling_request};
 use wasm_host_limits as limits;
 
@@ -40,12 +40,12 @@ impl LogAttribution {
 
 /// Link the functions that print, in place of WASI's own. For guests of 0.3: their standard library may print by 0.2.
 /// What is written by others, such as those that splice streams, is no request's and has the bound of its service.
-pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub fn add_to_linker(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
     streams.func_wrap(
         "[method]output-stream.write",
-        |mut store: StoreContextMut<'_, State>, (stream, bytes): (Stream, Vec<u8>)| {
+        |mut store: StoreContextMut<'_, StoreData>, (stream, bytes): (Stream, Vec<u8>)| {
             attribute(&mut store);
             let written = store.data_mut().table().write(stream, bytes);
             ended(&mut store, written)
@@ -53,7 +53,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     )?;
     streams.func_wrap_async(
         "[method]output-stream.blocking-write-and-flush",
-        |mut store: StoreContextMut<'_, State>, (stream, bytes): (Stream, Vec<u8>)| {
+        |mut store: StoreContextMut<'_, StoreData>, (stream, bytes): (Stream, Vec<u8>)| {
             Box::new(async move {
                 attribute(&mut store);
                 let table = store.data_mut().table();
@@ -67,7 +67,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     {
         linker.instance(interface)?.func_wrap(
             "write-via-stream",
-            move |mut store: StoreContextMut<'_, State>, (bytes,): (StreamReader<u8>,)| {
+            move |mut store: StoreContextMut<'_, StoreData>, (bytes,): (StreamReader<u8>,)| {
                 let opened_by = running(&mut store);
                 let lines = store.data().output(stream).lines();
                 let (printing, printed) = oneshot::channel();
@@ -87,19 +87,19 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 type Stream = Resource<DynOutputStream>;
 
 /// The request whose code runs now.
-fn running(store: &mut StoreContextMut<'_, State>) -> Option<RequestContext> {
+fn running(store: &mut StoreContextMut<'_, StoreData>) -> Option<RequestContext> {
     calling_request(store, |store| &store.data().requests)
 }
 
 /// Note which request's code prints.
-fn attribute(store: &mut StoreContextMut<'_, State>) {
+fn attribute(store: &mut StoreContextMut<'_, StoreData>) {
     let request = running(store);
     store.data().attribution().set(request);
 }
 
 /// Forget which request's code it was, and tell that code how its writing ended.
 fn ended(
-    store: &mut StoreContextMut<'_, State>,
+    store: &mut StoreContextMut<'_, StoreData>,
     written: Result<(), StreamError>,
 ) -> wasmtime::Result<(Result<(), p2::StreamError>,)> {
     store.data().attribution().set(None);
@@ -119,13 +119,13 @@ struct Printer {
     _printing: oneshot::Sender<()>,
 }
 
-impl StreamConsumer<State> for Printer {
+impl StreamConsumer<StoreData> for Printer {
     type Item = u8;
 
     fn poll_consume(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-        mut store: StoreContextMut<'_, State>,
+        mut store: StoreContextMut<'_, StoreData>,
         source: Source<'_, u8>,
         _: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {

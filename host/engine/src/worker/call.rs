@@ -18,15 +18,15 @@ use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView as _};
 use super::error::CallError;
 use super::handler::CallResult;
 use super::instance_state::{InstanceState, RequestState};
-use crate::state::State;
+use crate::state::StoreData;
 
 type Call2 = TypedFuncCallConcurrent<
-    State,
+    StoreData,
     (Resource<p2::IncomingRequest>, Resource<p2::ResponseOutparam>),
     (),
 >;
 type Call3 = TypedFuncCallConcurrent<
-    State,
+    StoreData,
     (Resource<p3::Request>,),
     (Result<Resource<p3::Response>, p3::ErrorCode>,),
 >;
@@ -45,7 +45,7 @@ type Awaited = Arc<Mutex<Option<oneshot::Sender<CallResult>>>>;
 impl Call {
     /// Queue the call. The guest runs when the instance's events are looked at.
     pub(super) fn begin(
-        mut store: StoreContextMut<'_, State>,
+        mut store: StoreContextMut<'_, StoreData>,
         proxy: &Proxy,
         state: &Arc<RequestState>,
         request: http::Request<WasiBody>,
@@ -102,8 +102,8 @@ pub(super) struct Answering {
     pub(super) instance: Arc<InstanceState>,
 }
 
-impl AccessorTask<State> for Answering {
-    async fn run(self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
+impl AccessorTask<StoreData> for Answering {
+    async fn run(self, accessor: &Accessor<StoreData>) -> wasmtime::Result<()> {
         match (self.call, &*self.proxy) {
             (Call::P3(call, received, answer), Proxy::P3(guest)) => {
                 let handle = guest.wasi_http_handler().func_handle();
@@ -112,7 +112,7 @@ impl AccessorTask<State> for Answering {
                     let response = response?;
                     accessor.with(|mut access| {
                         let response = access.get().http().table.delete(response)?;
-                        response.into_http_with_getter(&mut access, received, State::http)
+                        response.into_http_with_getter(&mut access, received, StoreData::http)
                     })
                 });
                 self.instance.answered();

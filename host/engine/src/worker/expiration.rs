@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 use super::instance::Status;
 use super::instance_state::InstanceState;
 use crate::output::Printed;
-use crate::state::State;
+use crate::state::StoreData;
 use wasm_host_capabilities::context::{RequestContext, Requests};
 use wasm_host_limits as limits;
 use wasm_host_limits::service::ServiceLimits;
@@ -59,7 +59,7 @@ struct Abandoned {
 impl Expiration {
     pub(super) fn new(
         instance: Arc<InstanceState>,
-        state: &State,
+        state: &StoreData,
         per_instance: usize,
         limits: &ServiceLimits,
     ) -> Self {

@@ -21,8 +21,8 @@ use super::call::{Answering, Call};
 use super::expiration::Expiration;
 use super::handler::{HandlerQueue, PendingRequest, Starting};
 use super::instance_state::InstanceState;
-use super::{Accepts, Made, Placed, computing};
-use crate::state::State;
+use super::{Accepts, Made, StoreAndPermit, computing};
+use crate::state::StoreData;
 use wasm_host_limits as limits;
 
 /// What an instance is doing.
@@ -122,7 +122,7 @@ async fn serve(queue: Arc<HandlerQueue>, made: Made) {
     let (queue, state) = (instance.queue.clone(), instance.state.clone());
     let ended = {
         let turns =
-            async |accessor: &Accessor<State>| poll_fn(|cx| instance.turn(accessor, cx)).await;
+            async |accessor: &Accessor<StoreData>| poll_fn(|cx| instance.turn(accessor, cx)).await;
         let mut events = pin!(store.run_concurrent(turns));
         poll_fn(|cx| {
             queue.policy.engine.note_activity();
@@ -194,7 +194,7 @@ impl Instance {
     /// Take a request, if there is one and it may be taken. Ready when the instance has come to its end.
     fn turn(
         &mut self,
-        accessor: &Accessor<State>,
+        accessor: &Accessor<StoreData>,
         cx: &mut Context<'_>,
     ) -> Poll<wasmtime::Result<()>> {
         if self.state.is_fresh() {
@@ -219,7 +219,11 @@ impl Instance {
         if self.closed { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    fn accept(&mut self, accessor: &Accessor<State>, cx: &mut Context<'_>) -> wasmtime::Result<()> {
+    fn accept(
+        &mut self,
+        accessor: &Accessor<StoreData>,
+        cx: &mut Context<'_>,
+    ) -> wasmtime::Result<()> {
         if self.closed || !self.ready {
             return Ok(());
         }
@@ -261,7 +265,7 @@ impl Instance {
 
     fn begin(
         &mut self,
-        accessor: &Accessor<State>,
+        accessor: &Accessor<StoreData>,
         pending: PendingRequest,
     ) -> wasmtime::Result<()> {
         let PendingRequest { state: request_state, request, answer } = pending;
@@ -285,7 +289,7 @@ impl Instance {
 /// A store that is told of its end, also when its task is dropped.
 struct Living {
     queue: Arc<HandlerQueue>,
-    store: Option<Placed>,
+    store: Option<StoreAndPermit>,
     state: Arc<InstanceState>,
 }
 

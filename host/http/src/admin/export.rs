@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use self::archive::Archive;
-use super::telemetry::{Asked, Exported};
+use super::telemetry::{Exported, QueryWords};
 use super::{Admin, Status};
 use wasm_host_collector::{
-    FigureItem, FigureQuery, LogItem, LogQuery, Place, ReadError, Reader, TraceQuery, WholeTrace,
+    FigureItem, FigureQuery, LogItem, LogQuery, PageStart, ReadError, Reader, TraceQuery,
+    WholeTrace,
 };
 use wasm_host_limits::show::{show_duration, show_size};
 use wasm_host_limits::telemetry as limits;
@@ -36,7 +37,7 @@ const README: &str = include_str!("export/README.txt");
 impl Admin {
     /// Everything of a time, and of one service where one is asked for.
     pub(super) fn export<B>(&self, request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
-        let asked = Asked::of(request.uri().query())?.export()?;
+        let asked = QueryWords::of(request.uri().query())?.export()?;
         let (status, reader) = (self.status.clone(), self.seen.reader.clone());
         let export = Export { status, reader, asked, at: jiff::Timestamp::now() };
         export.answer(&self.exports, self.stopping.clone())
@@ -276,7 +277,7 @@ impl Pages for Logs<'_> {
 struct Figures<'r> {
     reader: &'r Reader,
     query: FigureQuery,
-    after: Option<Place>,
+    after: Option<PageStart>,
     is_over: bool,
 }
 

@@ -30,14 +30,14 @@ pub trait Recordings: Send + Sync {
     /// There is no such service.
     fn stop(&self, service: &str) -> Result<(), Failure>;
     /// The case of a recording, as a file has it.
-    fn case<'a>(&'a self, id: &'a str) -> Answer<'a, String>;
+    fn case<'a>(&'a self, id: &'a str) -> RecordingsFuture<'a, String>;
     /// Write it to a case file, below the application's folder. Returns where.
-    fn save<'a>(&'a self, id: &'a str, folder: Option<&'a str>) -> Answer<'a, String>;
+    fn save<'a>(&'a self, id: &'a str, folder: Option<&'a str>) -> RecordingsFuture<'a, String>;
     /// Forget what is kept, of all services or of one.
-    fn clear<'a>(&'a self, service: Option<&'a str>) -> Answer<'a, ()>;
+    fn clear<'a>(&'a self, service: Option<&'a str>) -> RecordingsFuture<'a, ()>;
 }
 
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+pub type RecordingsFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// Which requests are to be kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Admin;
-use super::telemetry::{Asked, failure};
+use super::telemetry::{QueryWords, failure};
 use wasm_host_collector::Reader;
 use wasm_host_limits::telemetry as limits;
 use wasm_host_service::failure::{Failure, Kind};
@@ -31,7 +31,7 @@ pub(super) async fn are_known(
     reader: &Reader,
     query: Option<&str>,
 ) -> Result<(), Failure> {
-    for name in Asked::of(query)?.all("service").iter().filter(|name| !name.is_empty()) {
+    for name in QueryWords::of(query)?.all("service").iter().filter(|name| !name.is_empty()) {
         if names.contains(name) || reader.knows(name).await.map_err(failure)? {
             continue;
         }

@@ -30,7 +30,7 @@ const CAUSE: &str = "control plane";
 
 /// What can be asked for beside the component, in the query.
 #[derive(Debug, Default, PartialEq)]
-struct Asked {
+struct SwapQuery {
     cause: Option<String>,
     part: Option<String>,
     percent: Option<u8>,
@@ -40,7 +40,7 @@ struct Asked {
 /// A component that the host gets itself.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, untagged)]
-enum Named {
+enum ComponentSource {
     File { path: PathBuf },
     Registry { reference: String },
 }
@@ -110,8 +110,8 @@ impl Admin {
             "application/json" => {
                 let text = body::read(request.into_body(), limits::ADMIN_JSON_BYTES).await?;
                 match named(&text)? {
-                    Named::File { path } => Ok((ComponentFile::read(&path).await, place)),
-                    Named::Registry { reference } => {
+                    ComponentSource::File { path } => Ok((ComponentFile::read(&path).await, place)),
+                    ComponentSource::Registry { reference } => {
                         let reference = Reference::parse(&reference);
                         let reference = reference.map_err(|it| malformed(it.to_string()))?;
                         drop(place);
@@ -181,19 +181,19 @@ async fn digested(bytes: Vec<u8>, origin: PathBuf) -> Result<ComponentFile> {
 }
 
 /// What a body of JSON names, if it can be meant.
-fn named(text: &[u8]) -> Result<Named, Failure> {
+fn named(text: &[u8]) -> Result<ComponentSource, Failure> {
     let wanted = "Send {\"path\": \"/where/it/is.wasm\"}, or {\"reference\": \"oci://HOST/REPOSITORY:TAG\"}.";
     let named = serde_json::from_slice(text).map_err(|error| malformed(wanted).because(error))?;
     match &named {
-        Named::File { path } if !path.is_absolute() => {
+        ComponentSource::File { path } if !path.is_absolute() => {
             Err(malformed("The path must be absolute: the host has a folder of its own."))
         }
         _ => Ok(named),
     }
 }
 
-fn asked(query: Option<&str>) -> Result<Asked, Failure> {
-    let mut asked = Asked::default();
+fn asked(query: Option<&str>) -> Result<SwapQuery, Failure> {
+    let mut asked = SwapQuery::default();
     for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*key {
             "cause" => asked.cause = Some(cause(&value)),
@@ -216,7 +216,7 @@ fn cause(text: &str) -> String {
     text.chars().take(limits::CAUSE_CHARACTERS).map(visible).collect()
 }
 
-impl Asked {
+impl SwapQuery {
     fn canary(&self) -> Result<Option<CanaryTerms>, Failure> {
         let (default, min, max) = (limits::CANARY, limits::CANARY_MIN, limits::CANARY_MAX);
         match (self.percent, self.duration) {
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!((canary.percent, canary.duration), (10, Duration::from_secs(30)));
         let alone = asked(Some("canary=5")).unwrap().canary().unwrap().unwrap();
         assert_eq!((alone.percent, alone.duration), (5, limits::CANARY));
-        assert_eq!(asked(None).unwrap(), Asked::default());
+        assert_eq!(asked(None).unwrap(), SwapQuery::default());
     }
 
     #[test]

@@ -20,9 +20,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::WasiBody;
 
-pub(super) use self::asked::{Asked, Exported};
+pub(super) use self::asked::{Exported, QueryWords};
 pub(super) use self::follow::answer as lines;
-pub use self::kept::Kept;
+pub use self::kept::StoppedHost;
 use super::recordings::{Link, Recordings};
 use super::{json, malformed, reads};
 use wasm_host_collector::{Format, ReadError, Reader, TraceDetail, prometheus};
@@ -31,7 +31,7 @@ use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_telemetry::metrics::Reading;
 
 /// What the control plane can be asked about.
-pub struct Seen {
+pub struct TelemetrySources {
     pub reader: Reader,
     pub recordings: Arc<dyn Recordings>,
 }
@@ -44,7 +44,7 @@ struct Detail {
     recording: Option<Link>,
 }
 
-impl Seen {
+impl TelemetrySources {
     /// Answer what is below `/api/`. None: there is nothing of that name here.
     pub(super) async fn answer<B>(
         &self,
@@ -54,7 +54,7 @@ impl Seen {
     ) -> Result<Option<Response<WasiBody>>, Failure> {
         let query = request.uri().query();
         if let (["telemetry"], &Method::DELETE) = (steps, request.method()) {
-            let mut asked = Asked::of(query)?;
+            let mut asked = QueryWords::of(query)?;
             let service = asked.one("service");
             asked.nothing_else()?;
             self.recordings.clear(service.as_deref()).await?;
@@ -62,7 +62,7 @@ impl Seen {
             return Ok(Some(json(StatusCode::OK, &serde_json::json!({}))));
         }
         reads(request)?;
-        let asked = Asked::of(query)?;
+        let asked = QueryWords::of(query)?;
         let recording = |trace: &str| self.recordings.of_trace(trace);
         read(&self.reader, recording, steps, asked, Some(stopping)).await
     }
@@ -74,7 +74,7 @@ async fn read(
     reader: &Reader,
     recording: impl Fn(&str) -> Option<Link>,
     steps: &[&str],
-    mut asked: Asked,
+    mut asked: QueryWords,
     stopping: Option<&CancellationToken>,
 ) -> Result<Option<Response<WasiBody>>, Failure> {
     let stopping = || stopping.ok_or_else(|| malformed("Without a host nothing goes on."));

@@ -35,7 +35,7 @@ fn request(method: &str, headers: &[(&str, &str)]) -> Request<()> {
 fn admit(pages: &Pages, request: &Request<()>) -> Result<Option<Response<WasiBody>>, Failure> {
     let names = Names::new(HostNames::default(), "127.0.0.1:8080".parse().unwrap());
     let (host, client_host, secure) = ("127.0.0.1:8080", "127.0.0.1:8080", false);
-    pages.admit(request, &Asked { host, client_host, secure, names: &names })
+    pages.admit(request, &RequestedHost { host, client_host, secure, names: &names })
 }
 
 /// What a page is told of an answer that has these headers.

@@ -9,7 +9,7 @@ use httpdate::HttpDate;
 const END_OF_DATES: u64 = 253_402_300_800;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ConditionOutcome {
     /// The file, or a part of it where the client may ask for one.
     Send(bool),
     /// The client has it.
@@ -29,30 +29,30 @@ pub(super) fn judge(
     headers: &HeaderMap,
     tag: Option<&HeaderValue>,
     modified: Option<HttpDate>,
-) -> Verdict {
+) -> ConditionOutcome {
     let strong = |named: &[u8]| tag.is_some_and(|tag| named == tag.as_bytes());
     let weak = |named: &[u8]| strong(named.strip_prefix(b"W/").unwrap_or(named));
     let told = |name: &HeaderName| headers.get(name).and_then(parsed);
 
     if headers.contains_key(header::IF_MATCH) {
         if !names(headers.get_all(header::IF_MATCH), strong) {
-            return Verdict::Failed;
+            return ConditionOutcome::Failed;
         }
     } else if let (Some(since), Some(modified)) = (told(&header::IF_UNMODIFIED_SINCE), modified)
         && modified > since
     {
-        return Verdict::Failed;
+        return ConditionOutcome::Failed;
     }
     if headers.contains_key(header::IF_NONE_MATCH) {
         if names(headers.get_all(header::IF_NONE_MATCH), weak) {
-            return Verdict::NotModified;
+            return ConditionOutcome::NotModified;
         }
     } else if let (Some(since), Some(modified)) = (told(&header::IF_MODIFIED_SINCE), modified)
         && modified <= since
     {
-        return Verdict::NotModified;
+        return ConditionOutcome::NotModified;
     }
-    Verdict::Send(match headers.get(header::IF_RANGE) {
+    ConditionOutcome::Send(match headers.get(header::IF_RANGE) {
         None => true,
         // Never by a date: content that is written twice in a second, or deployed with set times, has the same one.
         Some(named) => strong(named.as_bytes()),
@@ -88,7 +88,7 @@ mod tests {
     const LATER: &str = "Sun, 06 Nov 1994 12:00:01 GMT";
     const EARLIER: &str = "Sun, 06 Nov 1994 11:59:59 GMT";
 
-    fn verdict(headers: &[(HeaderName, &'static str)]) -> Verdict {
+    fn verdict(headers: &[(HeaderName, &'static str)]) -> ConditionOutcome {
         let headers = headers.iter().cloned();
         let headers: HeaderMap =
             headers.map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn tags_and_dates_are_compared_as_the_rfc_says() {
-        use Verdict::{Failed, NotModified, Send};
+        use ConditionOutcome::{Failed, NotModified, Send};
         for (name, value, expected) in [
             (header::IF_NONE_MATCH, "\"a,b\"", NotModified),
             (header::IF_NONE_MATCH, "\"x\", W/\"a,b\" ,\"y\"", NotModified),
@@ -129,9 +129,15 @@ mod tests {
     #[test]
     fn a_tag_counts_more_than_a_date() {
         let tag = (header::IF_NONE_MATCH, "\"x\"");
-        assert_eq!(verdict(&[tag, (header::IF_MODIFIED_SINCE, NOON)]), Verdict::Send(true));
+        assert_eq!(
+            verdict(&[tag, (header::IF_MODIFIED_SINCE, NOON)]),
+            ConditionOutcome::Send(true)
+        );
         let tag = (header::IF_MATCH, "\"a,b\"");
-        assert_eq!(verdict(&[tag, (header::IF_UNMODIFIED_SINCE, EARLIER)]), Verdict::Send(true));
+        assert_eq!(
+            verdict(&[tag, (header::IF_UNMODIFIED_SINCE, EARLIER)]),
+            ConditionOutcome::Send(true)
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustix::buffer::spare_capacity;
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::Error;
 
-use super::Passage;
+use super::InFlightRequest;
 use wasm_host_limits::http as limits;
 use wasm_host_service::traffic::Ending;
 
@@ -29,7 +29,7 @@ pub(super) struct Content {
     left: u64,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
     /// The request, until its end.
-    passage: Option<Passage>,
+    in_flight: Option<InFlightRequest>,
 }
 
 impl Content {
@@ -39,10 +39,10 @@ impl Content {
         file: File,
         at: u64,
         bytes: u64,
-        passage: Option<Passage>,
+        in_flight: Option<InFlightRequest>,
     ) -> Self {
         let mut content =
-            Self { service, file: Arc::new(file), at, left: bytes, reading: None, passage };
+            Self { service, file: Arc::new(file), at, left: bytes, reading: None, in_flight };
         if bytes == 0 {
             content.ends(Ending::Whole);
         }
@@ -50,8 +50,8 @@ impl Content {
     }
 
     fn ends(&mut self, how: Ending) {
-        if let Some(passage) = &mut self.passage {
-            passage.ending = Some(how);
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.ending = Some(how);
         }
     }
 

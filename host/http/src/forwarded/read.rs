@@ -20,7 +20,7 @@ pub(super) struct Element {
 }
 
 /// What the headers beside `X-Forwarded-For` say.
-pub(super) struct Way {
+pub(super) struct ProxyClaims {
     pub(super) secure: Option<bool>,
     pub(super) host: Option<String>,
     pub(super) prefix: String,
@@ -42,14 +42,14 @@ pub(super) fn forwarded(headers: &HeaderMap) -> Option<Vec<Element>> {
 }
 
 /// `X-Forwarded-Proto`, `-Host` and `-Prefix`. Where they are lists, `hops` proxies at their end are trusted.
-pub(super) fn way(headers: &HeaderMap, hops: usize) -> Way {
+pub(super) fn way(headers: &HeaderMap, hops: usize) -> ProxyClaims {
     let trusted = |name| {
         let mut items = items(headers, name);
         items.drain(..items.len().saturating_sub(hops));
         items
     };
     let first = |name| trusted(name).into_iter().next();
-    Way {
+    ProxyClaims {
         secure: first(PROTO).as_deref().and_then(is_secure),
         host: first(HOST).filter(|host| is_host(host)),
         // Each took off what was left by the one before.

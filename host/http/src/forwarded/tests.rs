@@ -24,7 +24,7 @@ fn told(peer: &str, sent: &[(&str, &str)]) -> Vec<String> {
     let mut headers = headers(sent);
     let proxies = proxies();
     let client = proxies.client(address(peer), false, "shop.example:8080", &headers);
-    client.tell(&mut headers, "/weather", &Told::default());
+    client.tell(&mut headers, "/weather", &ForwardedHeaders::default());
     let mut lines: Vec<String> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -196,7 +196,7 @@ fn a_trusted_proxy_may_tell_of_a_user_and_a_component_reads_one_address() {
 
 #[test]
 fn what_a_connection_remembers_is_used_for_the_same_host_and_route_only() {
-    let (told, none) = (Told::default(), HeaderMap::new());
+    let (told, none) = (ForwardedHeaders::default(), HeaderMap::new());
     let proxies = proxies();
     for (host, route) in [("a", "/x"), ("b", "/x"), ("a", "/y"), ("a", ""), ("", "/x"), ("a", "/x")]
     {

@@ -36,7 +36,7 @@ use wasm_host_service::dispatch::AnswerUntil;
 use wasm_host_settings::tls::ServerTls;
 
 /// How a connection ended.
-enum End {
+enum ConnectionEnd {
     /// By the rules of HTTP, or by breaking them.
     Finished { broken: bool },
     /// An answer could not be made, or written, to its end.
@@ -86,7 +86,7 @@ where
                 let version = Version::of_agreed(socket.get_ref().1.alpn_protocol());
                 requests(socket, Some(version), &stream, &place, service).await
             }
-            None => (End::Cut, false),
+            None => (ConnectionEnd::Cut, false),
         },
     };
     if place.state.stalled.load(Ordering::Relaxed) {
@@ -103,9 +103,9 @@ where
         return;
     }
     let lingers = match end {
-        End::Finished { broken } => broken || place.state.may_send(),
-        End::Failed => place.state.may_send(),
-        End::Left | End::Cut => false,
+        ConnectionEnd::Finished { broken } => broken || place.state.may_send(),
+        ConnectionEnd::Failed => place.state.may_send(),
+        ConnectionEnd::Left | ConnectionEnd::Cut => false,
     };
     if lingers {
         let _ = timeout(limits::LINGER, linger(&stream, &place.state)).await;
@@ -144,7 +144,7 @@ async fn requests<I, S, F>(
     stream: &TcpStream,
     place: &Place,
     service: S,
-) -> (End, bool)
+) -> (ConnectionEnd, bool)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<
@@ -171,7 +171,7 @@ where
     let end = poll_fn(|cx| {
         let order = state.order(cx.waker());
         if order == Order::Cut {
-            return Poll::Ready(End::Cut);
+            return Poll::Ready(ConnectionEnd::Cut);
         }
         if parts.is_some()
             && let Poll::Ready(version) = version.as_mut().poll(cx)
@@ -197,7 +197,7 @@ where
             connection.as_mut().graceful_shutdown();
         }
         if state.is_busy() && left.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(End::Left);
+            return Poll::Ready(ConnectionEnd::Left);
         }
         while let Some((at, due)) = state.due(bounds) {
             if timer.poll(at, cx).is_pending() {
@@ -213,10 +213,10 @@ where
                         return Poll::Ready(finished(ended));
                     }
                 }
-                Due::Idle => return Poll::Ready(End::Cut),
+                Due::Idle => return Poll::Ready(ConnectionEnd::Cut),
                 Due::Head => {
                     place.connections.ends.slow_head();
-                    return Poll::Ready(End::Cut);
+                    return Poll::Ready(ConnectionEnd::Cut);
                 }
                 Due::Answer => {
                     // A body of which something is left warns itself when it is dropped.
@@ -225,7 +225,7 @@ where
                             "the end of an answer was not taken in its time and was cut ('timeout' sets the bound)"
                         );
                     }
-                    return Poll::Ready(End::Cut);
+                    return Poll::Ready(ConnectionEnd::Cut);
                 }
             }
         }
@@ -233,17 +233,17 @@ where
     })
     .await;
     // While the connection is there, and its requests with it.
-    let cuts_answer = matches!(end, End::Failed) || state.is_at_work();
+    let cuts_answer = matches!(end, ConnectionEnd::Failed) || state.is_at_work();
     (end, cuts_answer)
 }
 
-fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> End {
-    let Err(error) = ended else { return End::Finished { broken: false } };
+fn finished(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> ConnectionEnd {
+    let Err(error) = ended else { return ConnectionEnd::Finished { broken: false } };
     tracing::debug!("a connection ended: {error}");
     let broken = error
         .downcast_ref::<hyper::Error>()
         .is_some_and(|error| error.is_parse() || error.is_parse_too_large());
-    if broken { End::Finished { broken } } else { End::Failed }
+    if broken { ConnectionEnd::Finished { broken } } else { ConnectionEnd::Failed }
 }
 
 /// Wait until the client has seen the end, or the host's own time is over. Closing while it sends would reset the

@@ -39,11 +39,11 @@ pub(super) struct Complaint(Mutex<Option<Instant>>);
 #[derive(Default)]
 struct Open {
     next: u64,
-    held: HashMap<u64, Held>,
+    held: HashMap<u64, ConnectionEntry>,
     by_client: HashMap<IpAddr, usize>,
 }
 
-struct Held {
+struct ConnectionEntry {
     client: IpAddr,
     state: Arc<ConnectionState>,
 }
@@ -114,7 +114,7 @@ impl Connections {
             *of_client += 1;
             open.next += 1;
             let id = open.next;
-            open.held.insert(id, Held { client, state: state.clone() });
+            open.held.insert(id, ConnectionEntry { client, state: state.clone() });
             id
         };
         if self.stopping.load(Ordering::SeqCst) {

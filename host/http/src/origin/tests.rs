@@ -115,7 +115,7 @@ fn a_browser_says_which_page_asks() {
             }
         }
         let names = &names(listed, LOOPBACK);
-        let asked = Asked { host, client_host: host, secure, names };
+        let asked = RequestedHost { host, client_host: host, secure, names };
         assert_eq!(asked.is_by_foreign_page(&headers), is_foreign, "{host} {site:?} {origin:?}");
     }
 }
@@ -131,7 +131,7 @@ fn the_name_that_a_proxy_was_asked_for_counts_if_it_is_to_be_believed() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(ORIGIN, "https://app.example.com".parse().unwrap());
-        let asked = Asked { host: LOOPBACK, client_host, secure: false, names };
+        let asked = RequestedHost { host: LOOPBACK, client_host, secure: false, names };
         assert_eq!(asked.is_by_foreign_page(&headers), is_foreign, "{client_host}");
     }
 }

@@ -19,7 +19,7 @@ const UNKNOWN: &str = "credentials not found";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperOutput {
     username: String,
     secret: String,
 }
@@ -58,7 +58,7 @@ pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credentials>,
         return Err(wrong(&format!("its answer has more than {HELPER_BYTES} bytes")));
     }
     // Without the parser's words, which may quote the answer.
-    let Answer { username, secret } =
+    let HelperOutput { username, secret } =
         serde_json::from_slice(&answer).map_err(|_| wrong("its answer cannot be read"))?;
     let secret = Secret::new(secret);
     Ok(Some(match username == TOKEN_USER {

@@ -8,7 +8,7 @@ use wasm_host_limits::oci::RegistryLimits;
 use super::*;
 use crate::artifact::Interface;
 use crate::settings::Hints;
-use crate::stub::{Answer, Stub, answer};
+use crate::stub::{Stub, StubResponse, answer};
 
 /// So long that a test that waits for it has failed.
 const FOREVER: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ fn artifact() -> Artifact {
 async fn stocked() -> Stub {
     Stub::start(|request| {
         let Artifact { manifest, component, .. } = artifact();
-        Answer::Whole(match request.contains("/manifests/") {
+        StubResponse::Whole(match request.contains("/manifests/") {
             true => answer("200 OK", "", &manifest.to_bytes()),
             false => answer("200 OK", "", &component),
         })
@@ -60,10 +60,10 @@ fn hashing_and_disks_keep_no_thread_that_serves() {
         move |request| {
             let Artifact { manifest, component, .. } = artifact();
             if request.contains("/manifests/") {
-                return Answer::Whole(answer("200 OK", "", &manifest.to_bytes()));
+                return StubResponse::Whole(answer("200 OK", "", &manifest.to_bytes()));
             }
             *held.lock() = Some(take());
-            Answer::Whole(answer("200 OK", "", &component))
+            StubResponse::Whole(answer("200 OK", "", &component))
         }
     }));
     let state = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ fn hashing_and_disks_keep_no_thread_that_serves() {
 #[tokio::test]
 async fn a_blob_that_stands_still_has_a_deadline_as_a_whole() {
     let stub = Stub::start(|_| {
-        Answer::Begun(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun".to_vec())
+        StubResponse::Begun(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun".to_vec())
     })
     .await;
     for hints in [Hints::File, Hints::Options] {
@@ -120,8 +120,8 @@ async fn a_blob_that_stands_still_has_a_deadline_as_a_whole() {
 #[tokio::test]
 async fn all_that_is_sent_has_a_deadline_as_a_whole() {
     let stub = Stub::start(|request| match request.starts_with("HEAD ") {
-        true => Answer::Whole(answer("404 Not Found", "", b"")),
-        false => Answer::Begun(Vec::new()),
+        true => StubResponse::Whole(answer("404 Not Found", "", b"")),
+        false => StubResponse::Begun(Vec::new()),
     })
     .await;
     let all = registries(&stub, limits(FOREVER), None);
@@ -152,7 +152,7 @@ async fn what_waits_for_its_place_is_not_taken_for_a_silent_registry() {
 
 #[tokio::test]
 async fn what_is_pinned_and_gone_is_told_with_what_helps() {
-    let stub = Stub::start(|_| Answer::Whole(answer("404 Not Found", "", b""))).await;
+    let stub = Stub::start(|_| StubResponse::Whole(answer("404 Not Found", "", b""))).await;
     let all = registries(&stub, limits(FOREVER), None);
     let digest = ContentDigest::of(b"gone");
     let pin = Pin { manifest: digest, component: digest, size: 1 };

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 
 use super::attributes::{attributes, name, string, text};
+use super::source::TelemetrySource;
 use super::spans::{span_id, trace_id};
-use super::speaker::Speaker;
 use super::{Encoding, NOT_ITS_TIME, Received, Rules, Unreadable, moment, wire};
 use wasm_host_limits::intake as limits;
 use wasm_host_telemetry::log::{Level, LogRecord, Source};
@@ -16,9 +16,9 @@ pub(super) fn read(
     rules: &Rules,
 ) -> Result<Received, Unreadable> {
     let mut received = Received::default();
-    wire::each(encoding, body, rules, |speaker, item| {
-        let read = |speaker: &Speaker| Ok(line(item.read()?, speaker, rules));
-        let line = received.take(speaker, item, rules, read, crate::size);
+    wire::each(encoding, body, rules, |source, item| {
+        let read = |source: &TelemetrySource| Ok(line(item.read()?, source, rules));
+        let line = received.take(source, item, rules, read, crate::size);
         received.lines.extend(line);
         Ok(())
     })?;
@@ -27,10 +27,10 @@ pub(super) fn read(
 
 fn line(
     message: otlp::LogRecord,
-    speaker: &Speaker,
+    source: &TelemetrySource,
     rules: &Rules,
 ) -> Result<LogRecord, &'static str> {
-    if speaker.is_own {
+    if source.is_own {
         return Err("this host sent it itself");
     }
     let said = [message.time_unix_nano, message.observed_time_unix_nano];
@@ -38,7 +38,7 @@ fn line(
         Some(nanos) => moment(nanos, rules).ok_or(NOT_ITS_TIME)?,
         None => rules.now,
     };
-    let service = speaker.service(rules)?;
+    let service = source.service(rules)?;
     let event = event(&message).map(name);
     // What is said to models and by them is the body of events such as `gen_ai.user.message`.
     let is_message = event.as_ref().is_some_and(|event| event.starts_with("gen_ai."));

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 use super::attributes::{attributes, name};
-use super::speaker::Speaker;
+use super::source::TelemetrySource;
 use super::{Encoding, NOT_ITS_TIME, Received, Rules, Unreadable, moment, wire};
 use wasm_host_limits::intake as limits;
 use wasm_host_telemetry::id::{SpanId, TraceId};
@@ -23,9 +23,9 @@ pub(super) fn read(
 ) -> Result<Received, Unreadable> {
     let mut received = Received::default();
     let mut places: HashMap<TraceId, usize> = HashMap::new();
-    wire::each(encoding, body, rules, |speaker, item| {
-        let read = |speaker: &Speaker| Ok(span(item.read()?, speaker, rules));
-        let span = received.take(speaker, item, rules, read, trace::size);
+    wire::each(encoding, body, rules, |source, item| {
+        let read = |source: &TelemetrySource| Ok(span(item.read()?, source, rules));
+        let span = received.take(source, item, rules, read, trace::size);
         let Some(span) = span else { return Ok(()) };
         let batches = &mut received.batches;
         let place = *places.entry(span.trace).or_insert_with(|| {
@@ -40,8 +40,12 @@ pub(super) fn read(
     Ok(received)
 }
 
-fn span(message: otlp::Span, speaker: &Speaker, rules: &Rules) -> Result<Span, &'static str> {
-    if speaker.is_own {
+fn span(
+    message: otlp::Span,
+    source: &TelemetrySource,
+    rules: &Rules,
+) -> Result<Span, &'static str> {
+    if source.is_own {
         return Err("this host sent it itself");
     }
     let trace = trace_id(&message.trace_id).ok_or("it has no trace_id of 16 bytes")?;
@@ -49,7 +53,7 @@ fn span(message: otlp::Span, speaker: &Speaker, rules: &Rules) -> Result<Span, &
     let start = moment(message.start_time_unix_nano, rules).ok_or(NOT_ITS_TIME)?;
     let end = message.end_time_unix_nano.max(message.start_time_unix_nano);
     let end = moment(end, rules).ok_or(NOT_ITS_TIME)?;
-    let service = speaker.service(rules)?;
+    let service = source.service(rules)?;
     let event = |event: otlp::span::Event| Event {
         time: moment(event.time_unix_nano, rules).unwrap_or(start),
         name: name(&event.name).into(),
@@ -60,7 +64,7 @@ fn span(message: otlp::Span, speaker: &Speaker, rules: &Rules) -> Result<Span, &
     let status = status(message.status.as_ref());
     let mut known = attributes(message.attributes, rules);
     known.push((names::RECEIVED.into(), rules.by.name().into()));
-    let version = speaker.version.clone().map(|version| ("service.version".into(), version.into()));
+    let version = source.version.clone().map(|version| ("service.version".into(), version.into()));
     known.extend(version);
     Ok(Span {
         trace,
@@ -69,7 +73,7 @@ fn span(message: otlp::Span, speaker: &Speaker, rules: &Rules) -> Result<Span, &
         name: bounded(&message.name).into(),
         kind,
         service,
-        scope: speaker.scope.clone(),
+        scope: source.scope.clone(),
         start,
         duration: end.saturating_sub(start),
         status,

@@ -97,7 +97,7 @@ fn a_span_is_the_same_in_both_encodings() {
     assert_eq!(of("many"), &Value::from(r#"["a",1]"#));
     assert_eq!(of("wasm_host.received"), &Value::from("key"));
     assert_eq!((span.events[0].time, span.links.len()), (nanos(-1) / 1000, 1));
-    assert_eq!(from_protobuf.batches[0].why, Kept::Outside);
+    assert_eq!(from_protobuf.batches[0].why, KeepReason::Outside);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_page_is_a_browser_whatever_it_says() {
     assert_eq!(span.attribute("wasm_host.request.id"), None);
     assert_eq!(span.attribute("ok"), Some(&Value::from("yes")));
     assert_eq!(span.attribute("wasm_host.received"), Some(&Value::from("page")));
-    assert_eq!(received.batches[0].why, Kept::Page);
+    assert_eq!(received.batches[0].why, KeepReason::Page);
 }
 
 // Fault (Telemetry): spans without ids, of another century, or too large | takes the others | what was left out, and why | these spans

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::speaker::Speaker;
+use super::source::TelemetrySource;
 use super::{Encoding, Rules, Unreadable};
 use wasm_host_limits::intake as limits;
 
@@ -27,7 +27,7 @@ pub(super) fn each(
     encoding: Encoding,
     body: &[u8],
     rules: &Rules,
-    mut take: impl FnMut(Option<&Speaker>, Item<'_>) -> Result<(), Unreadable>,
+    mut take: impl FnMut(Option<&TelemetrySource>, Item<'_>) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     let request = match encoding {
         Encoding::Protobuf => Item::Protobuf(body),
@@ -41,16 +41,16 @@ pub(super) fn each(
         groups <= limits::INTAKE_GROUPS
     };
     request.each_resource(|resource| {
-        let speaker = match has_room() {
-            true => Some(Speaker::of(&resource.about()?, rules)),
+        let source = match has_room() {
+            true => Some(TelemetrySource::of(&resource.about()?, rules)),
             false => None,
         };
         resource.each_item(|scope| {
-            let speaker = match &speaker {
-                Some(speaker) if has_room() => Some(speaker.with(&scope.about()?, rules)),
+            let source = match &source {
+                Some(source) if has_room() => Some(source.with(&scope.about()?, rules)),
                 _ => None,
             };
-            scope.each_item(|item| take(speaker.as_ref(), item))
+            scope.each_item(|item| take(source.as_ref(), item))
         })
     })
 }

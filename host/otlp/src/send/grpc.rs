@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::header::HeaderMap;
 use prost::Message;
 
-use super::{Answer, rejected};
+use super::{SendOutcome, rejected};
 
 /// Whether it is compressed, and its length.
 pub(crate) const PREFIX: usize = 5;
@@ -33,30 +33,30 @@ pub(super) fn answer(
     headers: &HeaderMap,
     trailers: &HeaderMap,
     body: &[u8],
-) -> Answer {
+) -> SendOutcome {
     let of = |name: &str| trailers.get(name).or_else(|| headers.get(name));
     let code = of("grpc-status").and_then(|code| code.to_str().ok()?.trim().parse::<u32>().ok());
     let Some(code) = code else { return without_status(http) };
     if code == OK {
-        return Answer::Taken { rejected: rejected(body.get(PREFIX..).unwrap_or_default()) };
+        return SendOutcome::Taken { rejected: rejected(body.get(PREFIX..).unwrap_or_default()) };
     }
     let why = format!("status {code} of gRPC ({})", name(code));
     let pause = of("grpc-status-details-bin").and_then(|details| pause(details.as_bytes()));
     match code {
         // CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS
-        1 | 4 | 10 | 11 | 14 | 15 => Answer::Later { why, pause },
+        1 | 4 | 10 | 11 | 14 | 15 => SendOutcome::Later { why, pause },
         // Only a collector that says when will have room again.
-        RESOURCE_EXHAUSTED if pause.is_some() => Answer::Later { why, pause },
-        _ => Answer::Refused { why },
+        RESOURCE_EXHAUSTED if pause.is_some() => SendOutcome::Later { why, pause },
+        _ => SendOutcome::Refused { why },
     }
 }
 
 /// Something else answered than a collector, such as a proxy before it.
-fn without_status(http: StatusCode) -> Answer {
+fn without_status(http: StatusCode) -> SendOutcome {
     match http.as_u16() {
-        429 | 502 | 503 | 504 => Answer::later(http.to_string()),
-        200 => Answer::later("the answer breaks off"),
-        _ => Answer::Refused { why: format!("{http}, which is no answer of gRPC") },
+        429 | 502 | 503 | 504 => SendOutcome::later(http.to_string()),
+        200 => SendOutcome::later("the answer breaks off"),
+        _ => SendOutcome::Refused { why: format!("{http}, which is no answer of gRPC") },
     }
 }
 
@@ -147,8 +147,8 @@ mod tests {
     fn what_has_no_status_is_no_collector() {
         let empty = HeaderMap::new();
         let answer = |status| answer(StatusCode::from_u16(status).unwrap(), &empty, &empty, b"");
-        assert!(matches!(answer(200), Answer::Later { .. }));
-        assert!(matches!(answer(503), Answer::Later { .. }));
-        assert!(matches!(answer(404), Answer::Refused { .. }));
+        assert!(matches!(answer(200), SendOutcome::Later { .. }));
+        assert!(matches!(answer(503), SendOutcome::Later { .. }));
+        assert!(matches!(answer(404), SendOutcome::Refused { .. }));
     }
 }

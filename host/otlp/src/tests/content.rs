@@ -279,7 +279,7 @@ async fn what_programs_send_is_not_sent_on_and_what_pages_send_is() {
     let exporter = otlp.exporter();
     let of = |id, why| Batch { why, ..small_batch(id) };
     exporter.lines(&[LogRecord { source: Source::Outside, ..line(Some("walker"), "a marmot") }]);
-    exporter.batches(&[of(1, Kept::Outside), of(2, Kept::Page)]);
+    exporter.batches(&[of(1, KeepReason::Outside), of(2, KeepReason::Page)]);
     let received = receiver.next().await;
     assert_eq!(received.path, "/v1/traces");
     let request: ExportTraceServiceRequest = received.read();

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{Recorder, Redactor, Told};
+use crate::{Recorder, Redactor, ServiceEnvironment};
 use wasm_host_capabilities::body::full;
 use wasm_host_testkit::case::{HttpAnswer, OllamaBounds};
 
@@ -10,7 +10,7 @@ pub(crate) fn session() -> (tempfile::TempDir, Arc<Session>) {
     let redactor = Redactor::new(&[], &[]).unwrap();
     let bounds = OllamaBounds { concurrent: 1, first_byte_timeout: Duration::from_secs(1) };
     let recorder = Recorder::new(folder.path(), None, redactor).unwrap();
-    let told = Told { environment: Vec::new(), configuration: BTreeMap::new() };
+    let told = ServiceEnvironment { environment: Vec::new(), configuration: BTreeMap::new() };
     let service = recorder.service("a".into(), told, bounds);
     let session = Arc::new(Session::new(&service, &http::Request::new(full("body"))));
     session.is_served(0, Arc::new(Time::new()));

@@ -1,6 +1,6 @@
 //! What a replica does next, and when it takes requests.
 
-use super::shared::{Registered, Seen};
+use super::shared::{Registered, ServiceView};
 use super::{AttemptId, MemberId, Vote};
 
 /// What a replica knows of itself and one service.
@@ -31,7 +31,7 @@ pub enum Step {
 }
 
 /// What a replica does next about a service. What it has seen may be old: the database takes nothing that does not fit.
-pub fn next(mine: &Mine, seen: &Seen) -> Step {
+pub fn next(mine: &Mine, seen: &ServiceView) -> Step {
     let Some(Registered { is_serving, serves }) = seen.registered else { return Step::Join };
     let current = &seen.current;
     // What it has seen may be older than what it has done.
@@ -59,7 +59,7 @@ pub fn next(mine: &Mine, seen: &Seen) -> Step {
 
 impl Mine {
     /// Take note of what the database says: whether the registration is there, and whether what was prepared is of use.
-    pub fn saw(&mut self, seen: &Seen) {
+    pub fn saw(&mut self, seen: &ServiceView) {
         if seen.registered.is_none() {
             self.id = None;
         }

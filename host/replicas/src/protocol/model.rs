@@ -123,15 +123,15 @@ struct Host {
     door: Door,
     /// As far as it knows.
     lease_runs: bool,
-    seen: Option<Seen>,
+    seen: Option<ServiceView>,
     /// What the database has answered and it has not heard yet.
-    answer: Option<Answer>,
+    answer: Option<ModelReply>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Answer {
+struct ModelReply {
     what: What,
-    seen: Option<Seen>,
+    seen: Option<ServiceView>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -189,11 +189,11 @@ impl Scenario {
         })
     }
 
-    fn see(world: &World, host: usize) -> Option<Seen> {
+    fn see(world: &World, host: usize) -> Option<ServiceView> {
         world.shared.seen_by(world.hosts[host].mine.id, SERVICE)
     }
 
-    fn saw(world: &mut World, host: usize, seen: Option<Seen>) {
+    fn saw(world: &mut World, host: usize, seen: Option<ServiceView>) {
         let host = &mut world.hosts[host];
         if let Some(seen) = &seen {
             host.mine.saw(seen);

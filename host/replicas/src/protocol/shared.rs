@@ -59,7 +59,7 @@ pub enum Refusal {
 
 /// What one replica sees of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Seen {
+pub struct ServiceView {
     pub current: Generation,
     pub attempt: Option<SeenAttempt>,
     /// None: its registration is not there.
@@ -244,7 +244,7 @@ impl Shared {
     }
 
     /// What a replica sees of a service.
-    pub fn seen_by(&self, id: Option<MemberId>, service: &str) -> Option<Seen> {
+    pub fn seen_by(&self, id: Option<MemberId>, service: &str) -> Option<ServiceView> {
         let line = self.lines.get(service)?;
         let registered = id.and_then(|id| self.members.get(&id)).map(|member| Registered {
             is_serving: member.is_serving,
@@ -255,7 +255,7 @@ impl Shared {
             base: open.base,
             has_my_vote: id.is_some_and(|id| open.votes.contains_key(&id)),
         });
-        Some(Seen { current: line.current.clone(), attempt, registered })
+        Some(ServiceView { current: line.current.clone(), attempt, registered })
     }
 
     /// The digests of what a replica may have to fetch: what is current, what was before, and what is tried.

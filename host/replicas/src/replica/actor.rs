@@ -17,8 +17,8 @@ use super::standing::Standing;
 use super::{Boxed, OVERTAKEN, Overtaken, Prepared, Terms, UNKNOWN, Versions, View};
 use crate::postgres::{Away, Ledger};
 use crate::protocol::{
-    Attempt, AttemptId, Decision, Generation, Line, Lost, Mine, Offer, Seen, Shared, Step, Time,
-    Version, Vote, next,
+    Attempt, AttemptId, Decision, Generation, Line, Lost, Mine, Offer, ServiceView, Shared, Step,
+    Time, Version, Vote, next,
 };
 use wasm_host_limits::replicas as limits;
 
@@ -29,8 +29,8 @@ pub(super) struct Actor {
     standing: Arc<Standing>,
     view: Arc<Mutex<Option<View>>>,
     own: BTreeMap<Arc<str>, Own>,
-    ended: mpsc::Sender<Ended>,
-    ends: Option<mpsc::Receiver<Ended>>,
+    ended: mpsc::Sender<LoadOutcome>,
+    ends: Option<mpsc::Receiver<LoadOutcome>>,
 }
 
 /// A version beside what serves, or why it cannot serve.
@@ -90,7 +90,7 @@ enum Load {
 }
 
 /// What came of loading.
-enum Ended {
+enum LoadOutcome {
     Prepared(Arc<str>, AttemptId, Result<Box<dyn Prepared>, String>),
     /// None: another generation is current by now.
     CaughtUp(Arc<str>, Generation, Option<Result<(), String>>),
@@ -279,7 +279,7 @@ impl Actor {
     }
 
     /// Drop what was prepared for an attempt that has come to nothing.
-    fn forget(&mut self, service: &Arc<str>, seen: &Seen, shared: &Shared) {
+    fn forget(&mut self, service: &Arc<str>, seen: &ServiceView, shared: &Shared) {
         let Some(own) = self.own.get(service) else { return };
         let mut mine = self.mine(own);
         mine.saw(seen);
@@ -353,7 +353,7 @@ impl Actor {
             let result = whole(load).await;
             let is_of_use = result.is_ok() || !overtaken.is_so();
             let result = is_of_use.then_some(result);
-            let _ = ended.send(Ended::CaughtUp(service, generation, result)).await;
+            let _ = ended.send(LoadOutcome::CaughtUp(service, generation, result)).await;
         });
         false
     }
@@ -394,14 +394,14 @@ impl Actor {
         let load = self.versions.prepare(service.clone(), attempt);
         tokio::spawn(async move {
             let result = whole(load).await;
-            let _ = ended.send(Ended::Prepared(service, id, result)).await;
+            let _ = ended.send(LoadOutcome::Prepared(service, id, result)).await;
         });
     }
 
     /// Take note of what was loaded.
-    fn take(&mut self, ended: Ended) {
+    fn take(&mut self, ended: LoadOutcome) {
         match ended {
-            Ended::Prepared(service, id, result) => {
+            LoadOutcome::Prepared(service, id, result) => {
                 let own = self.own.get_mut(&service);
                 let own = own.filter(|own| own.loads == Some(Load::Attempt(id)));
                 match (own, result) {
@@ -413,7 +413,7 @@ impl Actor {
                     (None, Err(_)) => {}
                 }
             }
-            Ended::CaughtUp(service, generation, result) => {
+            LoadOutcome::CaughtUp(service, generation, result) => {
                 let Some(own) = self.own.get_mut(&service) else { return };
                 if own.loads == Some(Load::Generation(generation.number)) {
                     own.loads = None;

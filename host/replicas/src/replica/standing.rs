@@ -21,11 +21,11 @@ pub(super) struct Standing {
     begun: Instant,
     /// In milliseconds; read for each request.
     open_until: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<StandingState>,
 }
 
 #[derive(Default)]
-struct State {
+struct StandingState {
     id: Option<MemberId>,
     door: Door,
     /// When its lease has ended, as far as it can know: before the database says so.
@@ -131,7 +131,7 @@ impl Standing {
         self.lease - self.lease / limits::FENCE_MARGIN
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut StandingState)) {
         let mut state = self.state.lock();
         change(&mut state);
         let is_open = state.door.is_open(self.fences, true) && !state.is_shut;
@@ -147,7 +147,7 @@ impl Standing {
     }
 }
 
-impl State {
+impl StandingState {
     fn told(&mut self, is_serving: bool) {
         self.door.told(is_serving);
         self.is_member = is_serving;

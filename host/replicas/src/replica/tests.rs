@@ -106,10 +106,10 @@ struct FakePrepared {
     told: oneshot::Sender<Result<Decision, String>>,
 }
 
-type Told = oneshot::Receiver<Result<Decision, String>>;
+type DecisionReceiver = oneshot::Receiver<Result<Decision, String>>;
 
 impl FakePrepared {
-    fn boxed(fake: &Arc<Fake>, digest: &Arc<str>) -> (Box<dyn Prepared>, Told) {
+    fn boxed(fake: &Arc<Fake>, digest: &Arc<str>) -> (Box<dyn Prepared>, DecisionReceiver) {
         let (told, heard) = oneshot::channel();
         let prepared = Self { fake: fake.clone(), digest: digest.clone(), told };
         (Box::new(prepared), heard)
@@ -179,8 +179,12 @@ impl Host {
     async fn swap(&self, digest: &str) -> Result<Decision, String> {
         let version = version(digest);
         let (prepared, heard) = FakePrepared::boxed(&self.fake, &version.digest);
-        let wanted =
-            Wanted { service: SERVICE.into(), version, cause: "test".into(), takes_back: false };
+        let wanted = SwapProposal {
+            service: SERVICE.into(),
+            version,
+            cause: "test".into(),
+            takes_back: false,
+        };
         self.replica.propose(wanted, prepared).await?;
         within("the decision", heard).await.unwrap_or(Err("it was killed".to_owned()))
     }

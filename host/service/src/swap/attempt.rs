@@ -9,7 +9,8 @@ use tokio::task::spawn_blocking;
 
 use super::agreement::turn;
 use super::{
-    Agreed, Agreement, Outcome, Proposed, Request, SwapError, SwapSlot, Swaps, Wanted, What, millis,
+    Agreed, Agreement, Outcome, Proposed, Request, SwapError, SwapSlot, SwapTarget, Swaps, What,
+    millis,
 };
 use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
@@ -69,7 +70,7 @@ impl Swaps {
     pub(super) async fn attempt(
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
-        wanted: Wanted,
+        wanted: SwapTarget,
         request: &Request,
         others: Option<&dyn Agreement>,
         seen: &Operation,
@@ -96,10 +97,10 @@ impl Swaps {
         };
         drop(step);
         let takes_back = wanted.takes_back();
-        let is_followed = matches!(wanted, Wanted::Followed { .. });
+        let is_followed = matches!(wanted, SwapTarget::Followed { .. });
         let mut put_into = None;
         let (file, vouched) = match wanted {
-            Wanted::Component(file) => {
+            SwapTarget::Component(file) => {
                 let rejected = |reason: &str| {
                     Ok(rejected(slot, Some(&file), request, started, reason.to_owned()))
                 };
@@ -125,8 +126,8 @@ impl Swaps {
                     Err(error) => (file, Err(error)),
                 }
             }
-            Wanted::Followed { file, .. } => (file, Ok(())),
-            Wanted::Before { of } => {
+            SwapTarget::Followed { file, .. } => (file, Ok(())),
+            SwapTarget::Before { of } => {
                 let serving = slot.service.active().stable.digest.full().to_owned();
                 if of.is_some_and(|of| of != serving) {
                     return Err(SwapError::NotServing(slot.service.name.to_string()));

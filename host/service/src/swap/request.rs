@@ -32,7 +32,7 @@ pub fn percent(text: &str) -> Result<u8, String> {
 }
 
 /// What is to be put into service.
-pub(super) enum Wanted {
+pub(super) enum SwapTarget {
     Component(ComponentFile),
     /// What others have begun with. Whether what serves does worse than what it replaced.
     Followed {
@@ -46,7 +46,7 @@ pub(super) enum Wanted {
     },
 }
 
-impl Wanted {
+impl SwapTarget {
     pub(super) fn component(&self) -> Option<&ComponentFile> {
         match self {
             Self::Component(file) | Self::Followed { file, .. } => Some(file),

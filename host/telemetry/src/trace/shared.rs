@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::SCOPE;
 
 use crate::id::TraceId;
-use crate::sampling::Kept;
+use crate::sampling::KeepReason;
 use crate::span::{Attributes, Event, Span, Status, Value};
 use crate::{Batch, Telemetry};
 use wasm_host_limits::telemetry as limits;
@@ -41,14 +41,14 @@ struct Spans {
     was_slow: bool,
     /// Of the request that began it.
     service: Option<Arc<str>>,
-    wanted: Wanted,
+    wanted: RecordingInterest,
     /// Once everything had ended, whether it was kept.
-    decided: Option<Option<Kept>>,
+    decided: Option<Option<KeepReason>>,
 }
 
 /// Whether a recording leads to a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wanted {
+pub(super) enum RecordingInterest {
     #[default]
     No,
     /// Only where it fails.
@@ -73,7 +73,7 @@ pub(super) enum Room {
 pub(super) struct Outcome<'a> {
     pub trace: TraceId,
     pub sampled: Option<bool>,
-    pub wanted: Wanted,
+    pub wanted: RecordingInterest,
     pub has_failed: bool,
     pub is_slow: bool,
     /// What failed, or else what was slow.
@@ -81,17 +81,17 @@ pub(super) struct Outcome<'a> {
 }
 
 /// Whether to keep what has ended.
-pub(super) fn decide(telemetry: &Telemetry, outcome: Outcome<'_>) -> Option<Kept> {
+pub(super) fn decide(telemetry: &Telemetry, outcome: Outcome<'_>) -> Option<KeepReason> {
     let Outcome { trace, sampled, wanted, has_failed, is_slow, service } = outcome;
     let is_recorded = match wanted {
-        Wanted::Always => true,
-        Wanted::IfFailed => has_failed,
-        Wanted::No => false,
+        RecordingInterest::Always => true,
+        RecordingInterest::IfFailed => has_failed,
+        RecordingInterest::No => false,
     };
     let why = match (has_failed, is_slow) {
-        (true, _) => Kept::Error,
-        (_, true) => Kept::Slow,
-        _ if is_recorded => return Some(Kept::Recorded),
+        (true, _) => KeepReason::Error,
+        (_, true) => KeepReason::Slow,
+        _ if is_recorded => return Some(KeepReason::Recorded),
         _ => return telemetry.sampler.keeps(trace.0, sampled),
     };
     (is_recorded || telemetry.sampler.keeps_important(service)).then_some(why)
@@ -99,7 +99,7 @@ pub(super) fn decide(telemetry: &Telemetry, outcome: Outcome<'_>) -> Option<Kept
 
 // === impl Wanted ===
 
-impl Wanted {
+impl RecordingInterest {
     /// Of its number.
     pub(super) fn of(number: u8) -> Self {
         match number {
@@ -129,7 +129,7 @@ impl Shared {
         telemetry: &'static Telemetry,
         trace: TraceId,
         sampled: Option<bool>,
-        kept: Option<Kept>,
+        kept: Option<KeepReason>,
     ) -> Self {
         let spans = Mutex::new(Spans { decided: Some(kept), ..Spans::default() });
         Self { telemetry, trace, sampled, is_operation: false, spans }
@@ -154,7 +154,7 @@ impl Shared {
     }
 
     /// It is kept, whatever comes of it, or if it fails.
-    pub(super) fn want(&self, wanted: Wanted) {
+    pub(super) fn want(&self, wanted: RecordingInterest) {
         let mut spans = self.spans.lock();
         spans.wanted = spans.wanted.max(wanted);
     }
@@ -198,7 +198,7 @@ impl Shared {
         is_slow: bool,
         room: Room,
         ended: impl FnOnce() -> Vec<Span>,
-    ) -> Option<Kept> {
+    ) -> Option<KeepReason> {
         let mut spans = self.spans.lock();
         spans.was_slow |= is_slow;
         if has_failed {
@@ -218,13 +218,13 @@ impl Shared {
     }
 
     /// One less is under way.
-    fn closed(&self, mut spans: MutexGuard<'_, Spans>) -> Option<Kept> {
+    fn closed(&self, mut spans: MutexGuard<'_, Spans>) -> Option<KeepReason> {
         spans.open = spans.open.saturating_sub(1);
         if spans.open > 0 {
             return None;
         }
         let decide = || match self.is_operation {
-            true => Some(Kept::Operation),
+            true => Some(KeepReason::Operation),
             false => {
                 let Spans { has_failed, was_slow: is_slow, wanted, .. } = *spans;
                 let service = spans.failed.as_deref().or(spans.service.as_deref());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Ended, SCOPE, Trace, method};
+use super::{RequestEnd, SCOPE, Trace, method};
 use crate::id::{SpanId, TraceId};
 use crate::span::{Attributes, Event, Kind, Span, Status, Value};
 use crate::{attributes as names, clock};
@@ -13,7 +13,7 @@ use wasm_host_limits::telemetry as limits;
 
 impl Trace {
     /// The request, what it waited for, and what its guest did.
-    pub(super) fn spans(&self, ended: &Ended<'_>, duration: Duration) -> Vec<Span> {
+    pub(super) fn spans(&self, ended: &RequestEnd<'_>, duration: Duration) -> Vec<Span> {
         let service = ended.service.cloned().unwrap_or_else(|| SCOPE.into());
         let start = clock::unix(self.began);
         let at = |mark: &AtomicU64| match mark.load(Ordering::Relaxed) {
@@ -47,7 +47,7 @@ impl Trace {
 
     fn request(
         &self,
-        ended: &Ended<'_>,
+        ended: &RequestEnd<'_>,
         service: &Arc<str>,
         start: u64,
         duration: u64,

@@ -8,7 +8,7 @@ use super::*;
 use crate::Collector;
 use crate::log::LogRecord;
 use crate::metrics::Figure;
-use crate::sampling::{Kept as Why, Sampler};
+use crate::sampling::{KeepReason as Why, Sampler};
 use crate::span::Span;
 use wasm_host_limits::telemetry as limits;
 
@@ -45,11 +45,11 @@ fn begin(telemetry: &'static Telemetry, parent: Option<&str>) -> Trace {
 
 fn end(trace: &Trace, service: &Arc<str>, status: u16) {
     let service = Some(service);
-    trace.end(&Ended {
+    trace.end(&RequestEnd {
         service,
         route: Some("/weather"),
         status: Some(status),
-        ..Ended::default()
+        ..RequestEnd::default()
     });
 }
 
@@ -191,8 +191,11 @@ fn a_call_between_services_is_one_trace_that_is_kept_or_not_as_one() {
         assert_eq!(hop.id(), outer.id());
         let asked = hop.span("SELECT", Kind::Client, &inner_service);
         drop(asked);
-        let ended =
-            Ended { service: Some(&inner_service), status: Some(inner), ..Ended::default() };
+        let ended = RequestEnd {
+            service: Some(&inner_service),
+            status: Some(inner),
+            ..RequestEnd::default()
+        };
         hop.end(&ended);
         drop(call);
         assert!(kept.batches().is_empty(), "before its end");

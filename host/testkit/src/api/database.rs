@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::call;
 use crate::case::value::cell;
-use crate::case::{Action, Answer, Call, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
+use crate::case::{Action, Call, CallAnswer, Expected, Outcome, RowItem, RowsAnswer, RowsEnd};
 use wasm_host_capabilities::postgres::backend::{Column, Scalar, Value};
 pub use wasm_host_capabilities::postgres::backend::{Error as DatabaseError, SqlError};
 
@@ -256,7 +256,7 @@ pub struct Execute(Call);
 impl Execute {
     /// It changes this many rows.
     pub fn of(statement: &str, changed: u64) -> Self {
-        Self::with(statement, Answer::Value(changed))
+        Self::with(statement, CallAnswer::Value(changed))
     }
 
     /// It fails, with this SQLSTATE and message.
@@ -271,15 +271,15 @@ impl Execute {
 
     /// It fails in any way.
     pub fn fails(statement: &str, error: DatabaseError) -> Self {
-        Self::with(statement, Answer::Error(error))
+        Self::with(statement, CallAnswer::Error(error))
     }
 
     /// No answer ever comes.
     pub fn silent(statement: &str) -> Self {
-        Self::with(statement, Answer::Stall)
+        Self::with(statement, CallAnswer::Stall)
     }
 
-    fn with(statement: &str, answer: Answer<u64>) -> Self {
+    fn with(statement: &str, answer: CallAnswer<u64>) -> Self {
         let statement = statement.to_string();
         Self(call(Action::Execute { statement, parameters: Vec::new(), answer }))
     }
@@ -327,17 +327,17 @@ pub struct Transaction;
 impl Transaction {
     /// It begins, and must be committed or rolled back.
     pub fn begin(outcome: Outcome) -> [Call; 1] {
-        [call(Action::Begin { outcome, answer: Answer::Value(()) })]
+        [call(Action::Begin { outcome, answer: CallAnswer::Value(()) })]
     }
 
     /// It cannot begin.
     pub fn begin_fails(error: DatabaseError) -> [Call; 1] {
-        [call(Action::Begin { outcome: Outcome::RolledBack, answer: Answer::Error(error) })]
+        [call(Action::Begin { outcome: Outcome::RolledBack, answer: CallAnswer::Error(error) })]
     }
 
     /// It is committed by a call.
     pub fn commit(transaction: usize) -> [Call; 1] {
-        let action = Action::Commit { answer: Answer::Value(()) };
+        let action = Action::Commit { answer: CallAnswer::Value(()) };
         [Call { transaction: Some(transaction), ..call(action) }]
     }
 
@@ -348,13 +348,13 @@ impl Transaction {
 
     /// Committing it fails in any way.
     pub fn commit_fails(transaction: usize, error: DatabaseError) -> [Call; 1] {
-        let action = Action::Commit { answer: Answer::Error(error) };
+        let action = Action::Commit { answer: CallAnswer::Error(error) };
         [Call { transaction: Some(transaction), ..call(action) }]
     }
 
     /// It is rolled back by a call. One that is dropped is rolled back without.
     pub fn rollback(transaction: usize) -> [Call; 1] {
-        let action = Action::Rollback { answer: Answer::Value(()) };
+        let action = Action::Rollback { answer: CallAnswer::Value(()) };
         [Call { transaction: Some(transaction), ..call(action) }]
     }
 }

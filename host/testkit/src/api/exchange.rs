@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::call;
-use crate::case::{self, Action, Body, Call, Content, End, HttpAnswer, Piece, Target};
+use crate::case::{self, Action, Body, Call, Content, HttpAnswer, Piece, StreamEnd, Target};
 
 /// A request that the component makes, with its answer. Without more, the answer is 200 and empty, and the
 /// request's body does not matter.
@@ -18,7 +18,7 @@ pub struct Exchange {
     headers: Vec<(String, String)>,
     pieces: Vec<Piece>,
     whole: Option<Body>,
-    end: End,
+    end: StreamEnd,
     after: Duration,
     cancelled: bool,
 }
@@ -36,7 +36,7 @@ impl Exchange {
             headers: Vec::new(),
             pieces: Vec::new(),
             whole: None,
-            end: End::Whole,
+            end: StreamEnd::Whole,
             after: Duration::ZERO,
             cancelled: false,
         }
@@ -116,7 +116,7 @@ impl Exchange {
     }
 
     /// How the streamed answer ends.
-    pub fn end(mut self, end: End) -> Self {
+    pub fn end(mut self, end: StreamEnd) -> Self {
         self.end = end;
         self
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::case::{Case, Response, ResponseEnd};
 use crate::judge::judge;
-use crate::run::{Ended, Observed};
+use crate::run::{Observed, RunEnd};
 
 /// A component's response.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl std::error::Error for Failure {}
 impl TestResponse {
     pub(super) fn of(case: &Case, observed: Observed) -> Result<Self, Failure> {
         let mut case = case.clone();
-        let Ended::Response(end) = observed.end else { return Err(failure(&case, &observed)) };
+        let RunEnd::Response(end) = observed.end else { return Err(failure(&case, &observed)) };
         // Of the response the test is the judge; of the calls the script is.
         case.response = Some(Response { status: observed.status, end, ..Response::default() });
         // What a client that left had begun was given up in consequence.

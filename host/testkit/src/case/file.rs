@@ -10,9 +10,10 @@ use std::path::Path;
 use http::uri::PathAndQuery;
 
 use super::forms::{self, BodyKeys};
-use super::keys::{Fault, Keys, Told};
+use super::keys::{Fault, Keys, Parsed};
 use super::{
-    Body, CLOCK, Case, Content, End, Leave, Matching, OllamaBounds, Request, Response, ResponseEnd,
+    Body, CLOCK, Case, Content, Leave, Matching, OllamaBounds, Request, Response, ResponseEnd,
+    StreamEnd,
 };
 use wasm_host_limits::testkit::PATIENCE;
 
@@ -63,7 +64,7 @@ impl Case {
     }
 }
 
-fn file(keys: &mut Keys<'_>, case: &mut Case) -> Told {
+fn file(keys: &mut Keys<'_>, case: &mut Case) -> Parsed {
     case.about = keys.key("about", case.about.take())?;
     let clock = Some(case.clock).filter(|clock| *clock != CLOCK);
     let clock = clock.map(|clock| toml::Value::from(clock.to_string()));
@@ -92,18 +93,18 @@ fn file(keys: &mut Keys<'_>, case: &mut Case) -> Told {
     Ok(())
 }
 
-fn ollama(keys: &mut Keys<'_>, bounds: &mut OllamaBounds) -> Told {
+fn ollama(keys: &mut Keys<'_>, bounds: &mut OllamaBounds) -> Parsed {
     let usual = OllamaBounds::default();
     keys.field("concurrent", &mut bounds.concurrent, usual.concurrent)?;
     keys.time_or("first-byte-timeout", &mut bounds.first_byte_timeout, usual.first_byte_timeout)
 }
 
-fn request(keys: &mut Keys<'_>, request: &mut Request) -> Told {
+fn request(keys: &mut Keys<'_>, request: &mut Request) -> Parsed {
     keys.field("method", &mut request.method, "GET".to_string())?;
     request.path = keys.required("path", Some(std::mem::take(&mut request.path)))?;
     request.headers = headers(keys, &request.headers)?;
     request.content = content(keys, std::mem::take(&mut request.content))?;
-    keys.field("end", &mut request.end, End::Whole)?;
+    keys.field("end", &mut request.end, StreamEnd::Whole)?;
     let (after, after_bytes) = match request.leave {
         None => (None, None),
         Some(Leave::After(time)) => (Some(time), None),
@@ -129,7 +130,7 @@ fn request(keys: &mut Keys<'_>, request: &mut Request) -> Told {
 }
 
 /// `[response]`. `leaves`: the client does.
-pub(crate) fn response(keys: &mut Keys<'_>, expected: &mut Response, leaves: bool) -> Told {
+pub(crate) fn response(keys: &mut Keys<'_>, expected: &mut Response, leaves: bool) -> Parsed {
     expected.status = keys.key("status", expected.status)?;
     let wanted = keys.form("headers", forms::show_wanted(&expected.headers), forms::wanted)?;
     expected.headers = wanted.unwrap_or_default();
@@ -148,12 +149,12 @@ pub(crate) fn response(keys: &mut Keys<'_>, expected: &mut Response, leaves: boo
     Ok(())
 }
 
-fn headers(keys: &mut Keys<'_>, given: &[(String, String)]) -> Told<Vec<(String, String)>> {
+fn headers(keys: &mut Keys<'_>, given: &[(String, String)]) -> Parsed<Vec<(String, String)>> {
     let read = keys.form("headers", forms::show_headers(given), forms::headers)?;
     Ok(read.unwrap_or_default())
 }
 
-fn body(keys: &mut Keys<'_>, given: Option<Body>) -> Told<Option<Body>> {
+fn body(keys: &mut Keys<'_>, given: Option<Body>) -> Parsed<Option<Body>> {
     let BodyKeys { text, json, base64 } = BodyKeys::of(given);
     let text = keys.key("text", text)?;
     let json = keys.form("json", json.map(toml::Value::from), forms::json_text)?;
@@ -162,7 +163,7 @@ fn body(keys: &mut Keys<'_>, given: Option<Body>) -> Told<Option<Body>> {
 }
 
 /// A body that is sent: at once, or as a stream.
-fn content(keys: &mut Keys<'_>, given: Content) -> Told<Content> {
+fn content(keys: &mut Keys<'_>, given: Content) -> Parsed<Content> {
     let (whole, lines, chunks) = match given {
         Content::Empty => (None, None, None),
         Content::Whole(body) => (Some(body), None, None),

@@ -98,7 +98,7 @@ pub(super) enum Values {
 /// What a header must be: this text; with false, absent.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a text, or false for a header that must be absent")]
-pub(super) enum Wanted {
+pub(super) enum HeaderExpectation {
     Value(String),
     Present(bool),
 }
@@ -106,22 +106,22 @@ pub(super) enum Wanted {
 /// Something by name, written in the order in which it is here.
 #[derive(Deserialize)]
 #[serde(from = "BTreeMap<String, T>", bound = "T: Deserialize<'de>")]
-pub(super) struct Named<T>(Vec<(String, T)>);
+pub(super) struct ByName<T>(Vec<(String, T)>);
 
-impl<T> From<BTreeMap<String, T>> for Named<T> {
+impl<T> From<BTreeMap<String, T>> for ByName<T> {
     fn from(read: BTreeMap<String, T>) -> Self {
         Self(read.into_iter().collect())
     }
 }
 
-impl<T: Serialize> Serialize for Named<T> {
+impl<T: Serialize> Serialize for ByName<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
 /// None if there are none.
-pub(super) fn show_headers(headers: &[(String, String)]) -> Option<Named<Values>> {
+pub(super) fn show_headers(headers: &[(String, String)]) -> Option<ByName<Values>> {
     let mut named: Vec<(String, Values)> = Vec::new();
     for (name, value) in headers {
         match named.iter_mut().find(|(known, _)| known == name) {
@@ -133,10 +133,10 @@ pub(super) fn show_headers(headers: &[(String, String)]) -> Option<Named<Values>
             }
         }
     }
-    Some(Named(named)).filter(|named| !named.0.is_empty())
+    Some(ByName(named)).filter(|named| !named.0.is_empty())
 }
 
-pub(super) fn headers(Named(named): Named<Values>) -> Result<Vec<(String, String)>, String> {
+pub(super) fn headers(ByName(named): ByName<Values>) -> Result<Vec<(String, String)>, String> {
     let mut headers = Vec::new();
     for (name, values) in named {
         let values = match values {
@@ -154,18 +154,25 @@ pub(super) fn headers(Named(named): Named<Values>) -> Result<Vec<(String, String
 }
 
 /// None if there are none.
-pub(super) fn show_wanted(headers: &[(String, Option<String>)]) -> Option<Named<Wanted>> {
-    let wanted =
-        |value: &Option<String>| value.clone().map_or(Wanted::Present(false), Wanted::Value);
+pub(super) fn show_wanted(
+    headers: &[(String, Option<String>)],
+) -> Option<ByName<HeaderExpectation>> {
+    let wanted = |value: &Option<String>| {
+        value.clone().map_or(HeaderExpectation::Present(false), HeaderExpectation::Value)
+    };
     let named = headers.iter().map(|(name, value)| (name.clone(), wanted(value)));
-    Some(Named(named.collect())).filter(|_| !headers.is_empty())
+    Some(ByName(named.collect())).filter(|_| !headers.is_empty())
 }
 
-pub(super) fn wanted(named: Named<Wanted>) -> Result<Vec<(String, Option<String>)>, String> {
+pub(super) fn wanted(
+    named: ByName<HeaderExpectation>,
+) -> Result<Vec<(String, Option<String>)>, String> {
     let header = |(name, wanted)| match wanted {
-        Wanted::Value(value) => Ok((name, Some(value))),
-        Wanted::Present(false) => Ok((name, None)),
-        Wanted::Present(true) => Err(format!("{name} is a text, or false if it must be absent")),
+        HeaderExpectation::Value(value) => Ok((name, Some(value))),
+        HeaderExpectation::Present(false) => Ok((name, None)),
+        HeaderExpectation::Present(true) => {
+            Err(format!("{name} is a text, or false if it must be absent"))
+        }
     };
     named.0.into_iter().map(header).collect()
 }

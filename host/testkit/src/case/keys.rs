@@ -29,7 +29,7 @@ pub(crate) struct Fault {
     pub(super) message: String,
 }
 
-pub(crate) type Told<T = ()> = Result<T, Fault>;
+pub(crate) type Parsed<T = ()> = Result<T, Fault>;
 
 /// The keys of one table.
 pub(crate) struct Keys<'t> {
@@ -50,7 +50,7 @@ enum Side<'t> {
 
 impl<'t> Keys<'t> {
     /// Those of a whole file.
-    pub(super) fn read(text: &'t str) -> Told<Self> {
+    pub(super) fn read(text: &'t str) -> Parsed<Self> {
         let table = DeTable::parse(text).map_err(|error| fault(0, "", &error))?;
         Ok(Self::of(Side::Read(table.into_inner()), 0, ""))
     }
@@ -71,7 +71,12 @@ impl<'t> Keys<'t> {
     }
 
     /// What must hold of a key that is read. What is written was made by the host.
-    pub(super) fn check(&self, name: &str, holds: bool, message: impl FnOnce() -> String) -> Told {
+    pub(super) fn check(
+        &self,
+        name: &str,
+        holds: bool,
+        message: impl FnOnce() -> String,
+    ) -> Parsed {
         match self.side {
             Side::Read(_) if !holds => self.wrong_at(name, message()),
             _ => Ok(()),
@@ -79,12 +84,12 @@ impl<'t> Keys<'t> {
     }
 
     /// Something about the whole table.
-    pub(super) fn wrong<T>(&self, message: impl Display) -> Told<T> {
+    pub(super) fn wrong<T>(&self, message: impl Display) -> Parsed<T> {
         Err(Fault { at: self.at, message: message.to_string() })
     }
 
     /// Something about one of its keys.
-    pub(super) fn wrong_at<T>(&self, name: &str, message: impl Display) -> Told<T> {
+    pub(super) fn wrong_at<T>(&self, name: &str, message: impl Display) -> Parsed<T> {
         let at = self.known.iter().find_map(|(known, at)| at.filter(|_| *known == name));
         let message = format!("{}{name}: {message}", self.path);
         Err(Fault { at: at.unwrap_or(self.at), message })
@@ -95,7 +100,7 @@ impl<'t> Keys<'t> {
         &mut self,
         name: &'static str,
         given: Option<T>,
-    ) -> Told<Option<T>> {
+    ) -> Parsed<Option<T>> {
         if let Side::Write(table) = &mut self.side {
             if let Some(given) = &given {
                 table.insert(name, written(name, given));
@@ -113,7 +118,7 @@ impl<'t> Keys<'t> {
         &mut self,
         name: &'static str,
         given: Option<T>,
-    ) -> Told<T> {
+    ) -> Parsed<T> {
         match self.key(name, given)? {
             Some(value) => Ok(value),
             None => self.wrong(format!("missing field `{}{name}`", self.path)),
@@ -126,7 +131,7 @@ impl<'t> Keys<'t> {
         name: &'static str,
         value: &mut T,
         default: T,
-    ) -> Told {
+    ) -> Parsed {
         let given = Some(value.clone()).filter(|given| *given != default);
         *value = self.key(name, given)?.unwrap_or(default);
         Ok(())
@@ -138,7 +143,7 @@ impl<'t> Keys<'t> {
         name: &'static str,
         given: Option<F>,
         read: impl FnOnce(F) -> Result<T, E>,
-    ) -> Told<Option<T>> {
+    ) -> Parsed<Option<T>> {
         match (self.key(name, given)?.map(read).transpose(), &self.side) {
             (Err(why), Side::Read(_)) => self.wrong_at(name, why),
             (read, _) => Ok(read.unwrap_or_default()),
@@ -149,7 +154,7 @@ impl<'t> Keys<'t> {
         &mut self,
         name: &'static str,
         given: Option<Duration>,
-    ) -> Told<Option<Duration>> {
+    ) -> Parsed<Option<Duration>> {
         let read = |text: String| wasm_host_settings::duration(&text);
         self.form(name, given.map(show_duration), read)
     }
@@ -160,7 +165,7 @@ impl<'t> Keys<'t> {
         name: &'static str,
         value: &mut Duration,
         default: Duration,
-    ) -> Told {
+    ) -> Parsed {
         let given = Some(*value).filter(|given| *given != default);
         *value = self.time(name, given)?.unwrap_or(default);
         Ok(())
@@ -186,8 +191,8 @@ impl<'t> Keys<'t> {
         &mut self,
         name: &'static str,
         path: &'static str,
-        describe: impl FnOnce(&mut Keys<'t>) -> Told<T>,
-    ) -> Told<T> {
+        describe: impl FnOnce(&mut Keys<'t>) -> Parsed<T>,
+    ) -> Parsed<T> {
         let mut keys = match (self.take(name), &self.side) {
             (_, Side::Write(_)) => Self { path, ..Self::write() },
             (None, Side::Read(_)) => Self::of(Side::Read(DeTable::new()), self.at, path),
@@ -209,8 +214,8 @@ impl<'t> Keys<'t> {
         &mut self,
         name: &'static str,
         given: Vec<T>,
-        describe: impl Fn(&mut Keys<'t>, Option<T>) -> Told<T>,
-    ) -> Told<Vec<T>> {
+        describe: impl Fn(&mut Keys<'t>, Option<T>) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
         if let Side::Write(table) = &mut self.side {
             let written = given.into_iter().map(|given| {
                 let mut keys = Keys::write();
@@ -233,7 +238,7 @@ impl<'t> Keys<'t> {
     }
 
     /// What is left is unknown, but for these, which are asked for later.
-    pub(super) fn no_more(&self, but: &[&'static str]) -> Told {
+    pub(super) fn no_more(&self, but: &[&'static str]) -> Parsed {
         let Side::Read(left) = &self.side else { return Ok(()) };
         let unknown = left.keys().filter(|key| !but.contains(&key.get_ref().as_ref()));
         let Some(first) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
@@ -251,7 +256,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    fn of_value(value: Spanned<DeValue<'t>>, name: &str, path: &'static str) -> Told<Self> {
+    fn of_value(value: Spanned<DeValue<'t>>, name: &str, path: &'static str) -> Parsed<Self> {
         let at = value.span().start;
         match value.into_inner() {
             DeValue::Table(table) => Ok(Self::of(Side::Read(table), at, path)),

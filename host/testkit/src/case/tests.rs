@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Action, Answer, Body, Call, Case, Content, Request};
+use super::{Action, Body, Call, CallAnswer, Case, Content, Request};
 
 /// Wrong files, each with what is said of it. Each ends with a line of dashes.
 const WRONG: &str = include_str!("fixtures/wrong.txt");
@@ -126,7 +126,7 @@ fn what_cannot_be_read_again_is_written_all_the_same() {
     case.request.headers = vec![("a b".to_string(), "é".to_string())];
     case.request.content = Content::Whole(Body::Json("{".to_string()));
     let call = |action| Call { action, ..read_call() };
-    case.calls = vec![call(Action::Commit { answer: Answer::Value(()) }), read_call()];
+    case.calls = vec![call(Action::Commit { answer: CallAnswer::Value(()) }), read_call()];
     let written = case.to_toml();
     let expected = "seed = 9223372036854775807\n\n[request]\npath = \"no path\"\nheaders = { \"a b\" = \"é\" }\njson = \"{\"\n\n\
                     [[call]]\ncommit = true\n\n[[call]]\nexecute = \"a\"\nanswer.changed = 0\n\n\

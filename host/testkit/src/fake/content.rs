@@ -11,17 +11,17 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use wasmtime_wasi_http::Error;
 
-use crate::case::{Content, End, Piece};
+use crate::case::{Content, Piece, StreamEnd};
 use crate::script::Ticket;
 use wasm_host_capabilities::body::Body;
 
 /// A body with this content. The ticket is finished when the reader has taken all of it.
-pub(crate) fn body(content: Content, end: End, ticket: Option<Ticket>) -> Body {
+pub(crate) fn body(content: Content, end: StreamEnd, ticket: Option<Ticket>) -> Body {
     let pieces = match (content, end) {
-        (Content::Whole(body), End::Whole) => {
+        (Content::Whole(body), StreamEnd::Whole) => {
             return whole(Bytes::copy_from_slice(body.bytes()), ticket);
         }
-        (Content::Empty, End::Whole) => return whole(Bytes::new(), ticket),
+        (Content::Empty, StreamEnd::Whole) => return whole(Bytes::new(), ticket),
         (Content::Whole(body), _) => vec![Piece::Bytes(body.bytes().to_vec())],
         (Content::Empty, _) => Vec::new(),
         (Content::Stream { pieces, lines }, _) => {
@@ -30,7 +30,7 @@ pub(crate) fn body(content: Content, end: End, ticket: Option<Ticket>) -> Body {
     };
     let (sender, receiver) = mpsc::channel(1);
     let left = pieces.iter().filter(|piece| !matches!(piece, Piece::Pause(_))).count();
-    let ends_late = matches!((pieces.last(), end), (Some(Piece::Pause(_)), End::Whole));
+    let ends_late = matches!((pieces.last(), end), (Some(Piece::Pause(_)), StreamEnd::Whole));
     let streamed = Streamed { receiver, left, late: ticket.clone().filter(|_| ends_late) };
     tokio::spawn(async move {
         if send(&sender, pieces, end).await.is_some()
@@ -57,7 +57,7 @@ fn line(piece: Piece) -> Piece {
 async fn send(
     sender: &mpsc::Sender<Result<Bytes, Error>>,
     pieces: Vec<Piece>,
-    end: End,
+    end: StreamEnd,
 ) -> Option<()> {
     for piece in pieces {
         let bytes = match piece {
@@ -76,9 +76,9 @@ async fn send(
     // There is room again when the last piece has been taken.
     sender.reserve().await.ok()?;
     match end {
-        End::Whole => Some(()),
-        End::Disconnect => sender.send(Err(Error::ConnectionTerminated)).await.ok(),
-        End::Stall => {
+        StreamEnd::Whole => Some(()),
+        StreamEnd::Disconnect => sender.send(Err(Error::ConnectionTerminated)).await.ok(),
+        StreamEnd::Stall => {
             sender.closed().await;
             None
         }
@@ -178,7 +178,7 @@ mod tests {
     use crate::script::{Question, Script};
 
     /// Whether a call counts as given up when its reader takes this many pieces of the answer and then leaves.
-    async fn is_given_up(pieces: &[Piece], end: End, taken: usize) -> bool {
+    async fn is_given_up(pieces: &[Piece], end: StreamEnd, taken: usize) -> bool {
         let call = "request.path = \"/\"\n[[call]]\nexecute = \"a\"\n[response]\nstatus = 200\n";
         let case = crate::case::Case::parse(call, std::path::Path::new("a.toml")).unwrap();
         let script = Script::new(Matching::Strict, case.calls);
@@ -197,11 +197,11 @@ mod tests {
     async fn an_end_that_comes_late_need_not_be_waited_for() {
         let text = |text: &str| Piece::Text(text.to_string());
         let late = [text("a"), text("b"), Piece::Pause(Duration::from_millis(3))];
-        assert!(!is_given_up(&late, End::Whole, 2).await);
-        assert!(is_given_up(&late, End::Whole, 1).await);
-        assert!(is_given_up(&late, End::Disconnect, 2).await);
-        assert!(is_given_up(&late, End::Stall, 2).await);
+        assert!(!is_given_up(&late, StreamEnd::Whole, 2).await);
+        assert!(is_given_up(&late, StreamEnd::Whole, 1).await);
+        assert!(is_given_up(&late, StreamEnd::Disconnect, 2).await);
+        assert!(is_given_up(&late, StreamEnd::Stall, 2).await);
         // There is nothing to wait for.
-        assert!(is_given_up(&late[..2], End::Whole, 2).await);
+        assert!(is_given_up(&late[..2], StreamEnd::Whole, 2).await);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use crate::case::{Action, Answer, Outcome, RowItem, RowsAnswer, RowsEnd};
+use crate::case::{Action, CallAnswer, Outcome, RowItem, RowsAnswer, RowsEnd};
 use crate::script::{Given, Question, Script, Ticket};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::postgres::backend::{
@@ -46,8 +46,8 @@ impl Database for FakeDatabase {
             let Action::Begin { answer, .. } = action else { return Err(unscripted()) };
             sleep(after).await;
             let number = match &answer {
-                Answer::Value(()) => ticket.begin_transaction(),
-                Answer::Error(_) | Answer::Stall => 0,
+                CallAnswer::Value(()) => ticket.begin_transaction(),
+                CallAnswer::Error(_) | CallAnswer::Stall => 0,
             };
             value(answer, ticket).await?;
             let transaction = FakeTransaction { script: self.0.clone(), number, request };
@@ -146,11 +146,11 @@ fn unscripted() -> Error {
     Error::Unavailable("the case has no answer to this call".to_string())
 }
 
-async fn value<T>(answer: Answer<T>, ticket: Ticket) -> Result<T, Error> {
+async fn value<T>(answer: CallAnswer<T>, ticket: Ticket) -> Result<T, Error> {
     let result = match answer {
-        Answer::Value(value) => Ok(value),
-        Answer::Error(error) => Err(error),
-        Answer::Stall => pending().await,
+        CallAnswer::Value(value) => Ok(value),
+        CallAnswer::Error(error) => Err(error),
+        CallAnswer::Stall => pending().await,
     };
     ticket.finish();
     result

@@ -11,7 +11,7 @@ use wasmtime_wasi_http::Error;
 use super::content::{body, silence};
 use super::errors;
 use crate::case::{Action, HttpAnswer, Target};
-use crate::script::{Asked, Given, Question, Script};
+use crate::script::{Given, Question, Script, SentRequest};
 use wasm_host_capabilities::body::{Body, full};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::outgoing::{
@@ -100,7 +100,7 @@ async fn exchange(
     };
     let headers = parts.headers.iter().map(header).collect();
     let method = parts.method.to_string();
-    let question = Question::Http(Asked { to, method, target, headers, body });
+    let question = Question::Http(SentRequest { to, method, target, headers, body });
     let unscripted = || Failed::Unreachable("the case has no answer to this call".to_string());
     let Given { action, after, ticket } = script.ask(None, question).ok_or_else(unscripted)?;
     let Action::Http { answer, .. } = action else { return Err(unscripted()) };

@@ -8,7 +8,7 @@ use crate::case::forms::show_duration;
 use crate::case::value::show;
 use crate::case::{Action, Body, Call, Case, Outcome, Response, Target};
 use crate::run::Observed;
-use crate::script::{Question, Seen};
+use crate::script::{ObservedCall, Question};
 use wasm_host_capabilities::function::FunctionCall;
 
 /// Both sides of a comparison.
@@ -98,7 +98,7 @@ fn text_of(bytes: &[u8]) -> String {
     }
 }
 
-pub(super) fn calls(case: &Case, seen: &[Seen]) -> Sides {
+pub(super) fn calls(case: &Case, seen: &[ObservedCall]) -> Sides {
     let one: Vec<String> = case
         .calls
         .iter()
@@ -119,7 +119,7 @@ pub(super) fn calls(case: &Case, seen: &[Seen]) -> Sides {
 }
 
 /// Only how the calls ended.
-pub(super) fn endings(case: &Case, seen: &[Seen]) -> Sides {
+pub(super) fn endings(case: &Case, seen: &[ObservedCall]) -> Sides {
     let (mut one, mut other) = (String::new(), String::new());
     for seen in seen {
         let Some(call) = seen.answered_by.and_then(|index| case.calls.get(index)) else { continue };
@@ -131,7 +131,7 @@ pub(super) fn endings(case: &Case, seen: &[Seen]) -> Sides {
     (one, other)
 }
 
-fn of_seen(case: &Case, seen: &Seen) -> String {
+fn of_seen(case: &Case, seen: &ObservedCall) -> String {
     let call = seen.answered_by.and_then(|index| case.calls.get(index));
     // A begin that failed began nothing, and has no outcome.
     let began = matches!(seen.question, Question::Begin);

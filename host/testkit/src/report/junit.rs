@@ -6,7 +6,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{Suite, detail, totals};
-use crate::suite::Verdict;
+use crate::suite::CaseResult;
 
 /// The text of the file.
 ///
@@ -50,7 +50,7 @@ fn of_case(
     writer: &mut Writer<Vec<u8>>,
     suite: &Suite,
     index: usize,
-    verdict: &Verdict,
+    verdict: &CaseResult,
 ) -> std::io::Result<()> {
     let name = clean(&verdict.file.case.name);
     writer

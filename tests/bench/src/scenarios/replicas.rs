@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use wasm_host_limits::replicas::ReplicaLimits;
 use wasm_host_replicas::protocol::{Attempt, Decision, Line, Offer, Version};
-use wasm_host_replicas::replica::{Boxed, Overtaken, Prepared, Replica, Terms, Versions, Wanted};
+use wasm_host_replicas::replica::{
+    Boxed, Overtaken, Prepared, Replica, SwapProposal, Terms, Versions,
+};
 use wasm_host_tests::postgres::Postgres;
 
 use super::milliseconds;
@@ -166,7 +168,7 @@ impl Host {
     }
 
     async fn swap(&self, digest: &str) -> Result<()> {
-        let wanted = Wanted {
+        let wanted = SwapProposal {
             service: SERVICE.into(),
             version: version(digest),
             cause: "bench".into(),

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Result;
 
 use crate::Setting;
-use crate::callgrind::Counted;
+use crate::callgrind::CallgrindHost;
 use crate::figures::Row;
 use crate::hosts::{Application, service};
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     let application = Application::new(setting, &tables)?;
     // The code is compiled here, not below valgrind.
     application.serve().await?.stop().await?;
-    let mut host = Counted::start(&application).await?;
+    let mut host = CallgrindHost::start(&application).await?;
     let mut rows = Vec::new();
     for (name, path) in [
         ("p3 hello", "/p3/"),
@@ -56,7 +56,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
 }
 
 /// Keep the last count beside the figures: `callgrind_annotate` tells from it where the instructions go.
-fn keep(setting: &Setting, host: &Counted, name: &str) -> Result<()> {
+fn keep(setting: &Setting, host: &CallgrindHost, name: &str) -> Result<()> {
     let file = format!("callgrind-{}.out", name.replace([' ', ','], "-"));
     fs::copy(host.last_dump(), setting.run.json.with_file_name(file))?;
     Ok(())

@@ -14,7 +14,7 @@ use crate::Setting;
 use crate::figures::{Bar, Row, quantile};
 use crate::hosts::{Application, service};
 use crate::process::{self, Server};
-use crate::stream::{self, Pace, Seen, Shared};
+use crate::stream::{self, Pace, Shared, TokenTimes};
 use crate::twins;
 
 const DIRECT: &str = "/api/generate";
@@ -81,7 +81,7 @@ async fn paced(setting: &Setting, direct: &str, through: &str) -> Result<Vec<Row
         for _ in 0..streams {
             for (way, (address, path)) in [(direct, DIRECT), (through, THROUGH)].iter().enumerate()
             {
-                let seen: Seen = stream::read(address, path, pace, || {}).await?;
+                let seen: TokenTimes = stream::read(address, path, pace, || {}).await?;
                 if let (Some(first), Some(each)) = (first.get_mut(way), each.get_mut(way)) {
                     first.push(seen.first);
                     each.extend_from_slice(&seen.under_way);

@@ -53,7 +53,7 @@ pub(super) enum Phase {
 type Times = [Vec<Duration>; NEIGHBOURS.len()];
 
 #[derive(Default)]
-struct Seen {
+struct ServiceFigures {
     calm: Times,
     attack: Times,
     asked: u64,
@@ -62,22 +62,22 @@ struct Seen {
 
 /// They are asked, by a thread of their own, until this is told to end.
 pub(super) struct Neighbours {
-    state: Arc<State>,
+    state: Arc<RunState>,
     thread: JoinHandle<()>,
 }
 
-struct State {
+struct RunState {
     address: String,
     phase: AtomicU8,
     ends: AtomicBool,
     /// Requests of each that have no answer yet.
     open: [AtomicUsize; NEIGHBOURS.len()],
-    seen: Mutex<Seen>,
+    seen: Mutex<ServiceFigures>,
 }
 
 impl Neighbours {
     pub(super) fn of(address: &str) -> Self {
-        let state = Arc::new(State {
+        let state = Arc::new(RunState {
             address: address.to_owned(),
             phase: AtomicU8::new(Phase::Between as u8),
             ends: AtomicBool::new(false),
@@ -115,7 +115,7 @@ impl Neighbours {
     }
 }
 
-async fn ask_all(state: Arc<State>) {
+async fn ask_all(state: Arc<RunState>) {
     let mut clock = interval(PERIOD);
     // The rate is kept whatever happens: a late turn asks several at once.
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -136,7 +136,7 @@ async fn ask_all(state: Arc<State>) {
     asked.join_all().await;
 }
 
-async fn ask(state: Arc<State>, number: usize, due: Instant) {
+async fn ask(state: Arc<RunState>, number: usize, due: Instant) {
     let phase = state.phase.load(Ordering::Relaxed);
     let neighbour = &NEIGHBOURS[number];
     let attempt = Attempt {

@@ -17,7 +17,7 @@ use super::answer;
 use wasm_host_settings::tls::{self, Authorities};
 
 /// The way to one server.
-pub(super) struct Way {
+pub(super) struct RedisServer {
     address: Address,
     login: RedisConnectionInfo,
     /// None: without encryption.
@@ -39,7 +39,7 @@ pub(super) enum Refusal {
     Refused(String),
 }
 
-impl Way {
+impl RedisServer {
     pub(super) fn new(
         bucket: &str,
         address: Address,

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::super::backend::Error;
-use super::connection::{Connection, Refusal, Way};
+use super::connection::{Connection, RedisServer, Refusal};
 use super::{Work, answer};
 use crate::breaker::{self, Breaker, Pass};
 use crate::places::{Place, Places, User};
@@ -28,7 +28,7 @@ pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
     bucket: String,
-    way: Way,
+    way: RedisServer,
     limits: RedisLimits,
     places: Arc<Places>,
     idle: Mutex<Idle>,
@@ -51,7 +51,7 @@ struct Opened {
 }
 
 impl Pool {
-    pub(super) fn new(bucket: &str, way: Way, limits: RedisLimits) -> Self {
+    pub(super) fn new(bucket: &str, way: RedisServer, limits: RedisLimits) -> Self {
         let what = format!("the Redis server of the bucket {bucket}");
         Self(Arc::new(Inner {
             bucket: bucket.to_owned(),

@@ -49,7 +49,7 @@ async fn a_file_that_is_taken_away_with_its_log_is_made_anew() {
     bucket.check().await.unwrap();
     drop(bucket);
     assert_eq!(get(&file(&folder)).await, Ok(Some(value("new"))));
-    let moved = FileBucket::new(runs(Place::in_a_file("b")), away.join("b.sqlite"), MIB);
+    let moved = FileBucket::new(runs(BucketAddress::in_a_file("b")), away.join("b.sqlite"), MIB);
     assert_eq!(get(&moved).await, Ok(Some(value("old"))));
 }
 

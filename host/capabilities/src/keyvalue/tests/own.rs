@@ -3,11 +3,11 @@
 use super::*;
 use crate::budget::{Budget, Holdings, on_account_of};
 use crate::keyvalue::backend::Error;
-use crate::testing::Seen;
+use crate::testing::ObservedRequests;
 
 #[tokio::test]
 async fn a_bucket_in_memory_has_room_for_what_its_size_says() {
-    let bucket = MemoryBucket::new(runs(Place::in_memory("b")), 10_000);
+    let bucket = MemoryBucket::new(runs(BucketAddress::in_memory("b")), 10_000);
     let set = async |key: &str, bytes: usize| {
         bucket.set(key.to_owned(), Value(vec![0; bytes]), request()).await
     };
@@ -33,7 +33,7 @@ async fn a_bucket_in_memory_has_room_for_what_its_size_says() {
 async fn a_file_has_room_for_what_its_size_says_and_works_again_when_something_has_gone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyvalue/b.sqlite");
-    let bucket = FileBucket::new(runs(Place::in_a_file("b")), path.clone(), MIB);
+    let bucket = FileBucket::new(runs(BucketAddress::in_a_file("b")), path.clone(), MIB);
     let set =
         async |n: usize| bucket.set(format!("key-{n}"), Value(vec![0; 100_000]), request()).await;
     let mut last = 0;
@@ -58,7 +58,7 @@ async fn a_file_stays_locked_when_a_write_has_failed() {
     use std::os::unix::fs::MetadataExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyvalue/b.sqlite");
-    let bucket = FileBucket::new(runs(Place::in_a_file("b")), path.clone(), MIB);
+    let bucket = FileBucket::new(runs(BucketAddress::in_a_file("b")), path.clone(), MIB);
     bucket.set("a".into(), value("x"), request()).await.unwrap();
     // This leaves a connection that reads.
     bucket.get("a".into(), request()).await.unwrap();
@@ -132,7 +132,7 @@ async fn what_a_guest_is_given_counts_for_its_instance() {
 
 #[tokio::test]
 async fn a_call_is_seen_without_its_key_and_its_value() {
-    let seen = Seen::new(true);
+    let seen = ObservedRequests::new(true);
     let bucket = memory("sessions");
     let caller = seen.request(0);
     bucket.set("secret-key".into(), value("secret-value"), caller.clone()).await.unwrap();

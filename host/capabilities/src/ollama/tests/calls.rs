@@ -5,12 +5,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::super::backend::{ChatRequest, EmbedRequest, Message};
-use super::scripted::{ClosedPort, Scripted, Seen, answer, stream};
+use super::scripted::{ClosedPort, ReceivedRequest, Scripted, answer, stream};
 use super::*;
 
 /// A server that remembers what it was asked and always gives one answer.
-async fn recording(reply: Vec<u8>) -> (Scripted, Arc<Mutex<Vec<Seen>>>) {
-    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+async fn recording(reply: Vec<u8>) -> (Scripted, Arc<Mutex<Vec<ReceivedRequest>>>) {
+    let seen: Arc<Mutex<Vec<ReceivedRequest>>> = Arc::default();
     let record = seen.clone();
     let server = Scripted::serve(move |mut connection| {
         let (record, reply) = (record.clone(), reply.clone());

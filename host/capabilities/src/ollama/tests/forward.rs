@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::backend::Body;
 use super::super::body::full;
-use super::scripted::{STREAM_HEAD, Scripted, Seen, answer, chunk};
+use super::scripted::{ReceivedRequest, STREAM_HEAD, Scripted, answer, chunk};
 use super::*;
 
 /// A body whose chunks a test sends one by one.
@@ -31,7 +31,7 @@ async fn forward(client: &Client, request: Request<Body>) -> Result<Response<Bod
 
 #[tokio::test]
 async fn what_is_passed_on_is_untouched_both_ways() {
-    let (record, mut seen) = mpsc::channel::<Seen>(1);
+    let (record, mut seen) = mpsc::channel::<ReceivedRequest>(1);
     // Bytes that are no text, under a name that a helpful client would decode.
     let reply = b"HTTP/1.1 418 I'm a teapot\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nx-own: 1\r\nx-own: 2\r\nkeep-alive: timeout=5\r\nconnection: keep-alive\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x00\xff";
     let server = Scripted::serve(move |mut connection| {
@@ -232,7 +232,7 @@ async fn a_stream_that_breaks_off_on_its_way_has_failed() {
             connection.send(&chunk(b"{}\n")).await;
         })
         .await;
-        let seen = crate::testing::Seen::new(false);
+        let seen = crate::testing::ObservedRequests::new(false);
         let method = if path.ends_with("models") { Method::GET } else { Method::POST };
         let client = client(server.address);
         let response = client.forward(request(method, path, full("")), seen.request(0)).await;

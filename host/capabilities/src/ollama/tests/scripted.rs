@@ -109,7 +109,7 @@ pub(super) struct Connection {
 
 /// A request as it arrived.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct ReceivedRequest {
     pub(super) line: String,
     /// `name: value` in lower case, sorted.
     pub(super) headers: Vec<String>,
@@ -118,7 +118,7 @@ pub(super) struct Seen {
 
 impl Connection {
     /// Read one request to its end; `None` if the connection is closed instead.
-    pub(super) async fn request(&mut self) -> Option<Seen> {
+    pub(super) async fn request(&mut self) -> Option<ReceivedRequest> {
         let leaving = self.leaving.clone();
         let Some(head) = leaving.run_until_cancelled(self.until(b"\r\n\r\n")).await else {
             let _ = self.stream.shutdown().await;
@@ -146,7 +146,7 @@ impl Connection {
                 body.extend_from_slice(&chunk[..size]);
             }
         }
-        Some(Seen { line, headers, body })
+        Some(ReceivedRequest { line, headers, body })
     }
 
     /// Send bytes; a client that is gone is no failure.

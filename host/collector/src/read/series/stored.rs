@@ -18,7 +18,7 @@ use wasm_host_limits::telemetry as limits;
 pub(in crate::read) type Labels = Vec<(String, String)>;
 
 /// What a file says of a series.
-pub(in crate::read) struct Known {
+pub(in crate::read) struct StoredSeries {
     pub(in crate::read) id: i64,
     pub(in crate::read) kind: String,
     pub(in crate::read) unit: String,
@@ -28,7 +28,7 @@ pub(in crate::read) struct Known {
     pub(in crate::read) labels: Labels,
 }
 
-impl Known {
+impl StoredSeries {
     fn of(row: &SqliteRow) -> sqlx::Result<(String, Self)> {
         let decoded = |error: serde_json::Error| sqlx::Error::Decode(error.into());
         let (bounds, labels): (String, String) = (row.try_get(5)?, row.try_get(7)?);
@@ -63,7 +63,7 @@ pub(in crate::read) async fn known(
     segment: &Segment,
     name: Option<&str>,
     turn: &Turn<'_>,
-    mut take: impl FnMut(String, Known),
+    mut take: impl FnMut(String, StoredSeries),
 ) -> Result<(), ReadError> {
     let mut statement = Statement::default();
     statement
@@ -72,7 +72,7 @@ pub(in crate::read) async fn known(
         statement.push("where name = ?").bind(name);
     }
     let take = |row: SqliteRow| {
-        let (name, known) = Known::of(&row)?;
+        let (name, known) = StoredSeries::of(&row)?;
         take(name, known);
         Ok(true)
     };
@@ -81,7 +81,7 @@ pub(in crate::read) async fn known(
 
 /// As many as there may be of those that were asked for.
 pub(super) async fn busiest(
-    files: &[(Arc<Segment>, Vec<Known>)],
+    files: &[(Arc<Segment>, Vec<StoredSeries>)],
     query: &SeriesQuery,
     steps: &Steps,
     turn: &Turn<'_>,

@@ -33,15 +33,15 @@ proptest! {
         other in "[a-z]{1,6}",
     ) {
         match named(&body) {
-            Ok(Named::File { path }) => prop_assert!(path.is_absolute(), "{path:?}"),
-            Ok(Named::Registry { .. }) => {}
+            Ok(ComponentSource::File { path }) => prop_assert!(path.is_absolute(), "{path:?}"),
+            Ok(ComponentSource::Registry { .. }) => {}
             Err(failure) => prop_assert_eq!(failure.kind, Kind::Malformed),
         }
         let sound = serde_json::json!({ "path": path });
         match named(sound.to_string().as_bytes()) {
             Ok(read) => {
                 prop_assert!(path.starts_with('/'), "{path:?} is relative");
-                prop_assert_eq!(read, Named::File { path: path.clone().into() });
+                prop_assert_eq!(read, ComponentSource::File { path: path.clone().into() });
             }
             Err(failure) => {
                 prop_assert!(!path.starts_with('/'), "{path:?} is absolute");

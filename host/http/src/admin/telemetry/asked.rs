@@ -13,7 +13,7 @@ use wasm_host_telemetry::clock;
 use wasm_host_telemetry::log::Level;
 
 /// The words of a query that nothing has taken yet.
-pub(in crate::admin) struct Asked(Vec<(String, String)>);
+pub(in crate::admin) struct QueryWords(Vec<(String, String)>);
 
 /// What of all that is kept is wanted as a file.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub(in crate::admin) struct Exported {
 
 const LEVELS: [Level; 5] = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
 
-impl Asked {
+impl QueryWords {
     pub(in crate::admin) fn of(query: Option<&str>) -> Result<Self, Failure> {
         let words = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Ok(Self(words.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()))
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read_and_what_is_not_known_is_refused() {
-        let asked = |query: &str| Asked::of(Some(query)).unwrap();
+        let asked = |query: &str| QueryWords::of(Some(query)).unwrap();
         let logs = asked("service=a&service=b&level=warn&search=no+rows&limit=5&since=12").logs();
         let logs = logs.unwrap();
         assert_eq!(logs.services, ["a", "b"]);
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_beyond_a_bound_is_refused_wherever_it_is_asked_for() {
         let long = format!("search={}", "a".repeat(limits::SEARCH_BYTES + 1));
-        let asked = |query: &str| Asked::of(Some(query)).unwrap();
+        let asked = |query: &str| QueryWords::of(Some(query)).unwrap();
         for wrong in ["limit=0", "limit=1001", &long] {
             let told = [asked(wrong).logs().map(drop), asked(wrong).traces().map(drop)];
             for why in told.map(Result::unwrap_err) {

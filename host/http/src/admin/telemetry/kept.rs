@@ -6,17 +6,17 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
 use super::super::services::are_known;
-use super::{Asked, read};
+use super::{QueryWords, read};
 use wasm_host_collector::Reader;
 use wasm_host_service::failure::{Failure, Kind};
 
 /// What a host that has ended kept.
-pub struct Kept {
+pub struct StoppedHost {
     reader: Reader,
     services: BTreeSet<String>,
 }
 
-impl Kept {
+impl StoppedHost {
     /// `services` are those of the application: nothing may be kept of one.
     pub fn new(reader: Reader, services: BTreeSet<String>) -> Self {
         Self { reader, services }
@@ -32,7 +32,8 @@ impl Kept {
 
     async fn read(&self, steps: &[&str], query: &str) -> Result<Bytes, Failure> {
         are_known(&self.services, &self.reader, Some(query)).await?;
-        let answered = read(&self.reader, |_| None, steps, Asked::of(Some(query))?, None).await?;
+        let answered =
+            read(&self.reader, |_| None, steps, QueryWords::of(Some(query))?, None).await?;
         let Some(answered) = answered else {
             return Err(Failure::new(Kind::NoRoute, "This only a host that runs can tell."));
         };

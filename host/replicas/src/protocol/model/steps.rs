@@ -123,7 +123,7 @@ impl Scenario {
             Step::Rest => return,
         };
         let seen = world.shared.seen_by(seen_as, SERVICE);
-        world.hosts[at].answer = Some(Answer { what, seen });
+        world.hosts[at].answer = Some(ModelReply { what, seen });
     }
 
     pub(super) fn hear(world: &mut World, at: usize) {
@@ -159,7 +159,7 @@ impl Scenario {
         };
         let _ = self.change(world, |it| it.propose(id, &proposal, LATER, NOW));
         let seen = Self::see(world, at);
-        world.hosts[at].answer = Some(Answer { what: What::Other, seen });
+        world.hosts[at].answer = Some(ModelReply { what: What::Other, seen });
     }
 
     /// What comes of catching up. That another generation is current by then, it may not have heard of.

@@ -4,11 +4,11 @@ use tokio::sync::oneshot;
 
 use super::{Actor, milliseconds};
 use crate::protocol::{AttemptId, Proposal};
-use crate::replica::{Prepared, UNKNOWN, Wanted};
+use crate::replica::{Prepared, SwapProposal, UNKNOWN};
 
 /// A swap that this replica was asked for.
 pub(in crate::replica) struct Order {
-    pub(in crate::replica) wanted: Wanted,
+    pub(in crate::replica) wanted: SwapProposal,
     pub(in crate::replica) prepared: Box<dyn Prepared>,
     pub(in crate::replica) reply: oneshot::Sender<Result<(), String>>,
 }
@@ -40,8 +40,8 @@ impl Actor {
         }
     }
 
-    async fn propose(&mut self, wanted: Wanted) -> Result<AttemptId, String> {
-        let Wanted { service, version, cause, takes_back } = wanted;
+    async fn propose(&mut self, wanted: SwapProposal) -> Result<AttemptId, String> {
+        let SwapProposal { service, version, cause, takes_back } = wanted;
         let base = self.own.get(&service).and_then(|own| own.serves);
         let (Some(id), Some(base)) = (self.standing.id(), base) else {
             let why = self.standing.complaint();

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::case::forms::{Failure, RowForm, json_of, show_duration, time};
-use crate::case::keys::{Keys, Told};
+use crate::case::keys::{Keys, Parsed};
 use crate::case::value::{cell, cell_written};
 use crate::case::{
-    Action, Answer, Call, Content, End, Exchange, Expected, FunctionAnswer, HttpAnswer, RowItem,
-    RowsAnswer, RowsEnd, Target,
+    Action, Call, CallAnswer, Content, Exchange, Expected, FunctionAnswer, HttpAnswer, RowItem,
+    RowsAnswer, RowsEnd, StreamEnd, Target,
 };
 use wasm_host_capabilities::function::FunctionCall;
 use wasm_host_capabilities::postgres::backend::Column;
@@ -33,7 +33,7 @@ struct Common {
 }
 
 /// A call. The given one is written.
-pub(crate) fn call(keys: &mut Keys<'_>, given: Option<Call>) -> Told<Call> {
+pub(crate) fn call(keys: &mut Keys<'_>, given: Option<Call>) -> Parsed<Call> {
     let (action, mut common) = match given {
         None => (None, Common::default()),
         Some(Call { transaction, action, cancelled, after, .. }) => {
@@ -74,8 +74,8 @@ impl Common {
     fn answered<A>(
         &mut self,
         keys: &mut Keys<'_>,
-        describe: impl FnOnce(&mut Keys<'_>) -> Told<A>,
-    ) -> Told<A> {
+        describe: impl FnOnce(&mut Keys<'_>) -> Parsed<A>,
+    ) -> Parsed<A> {
         match self.outside {
             None => self.transaction = keys.key("transaction", self.transaction)?,
             Some(_) if keys.present(&["transaction"], None).is_empty() => {}
@@ -92,7 +92,7 @@ impl Common {
 
 // === The database ===
 
-fn query(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> Told<Action> {
+fn query(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> Parsed<Action> {
     let (statement, parameters, answer) = match given {
         Some(Action::Query { statement, parameters, answer }) => {
             (Some(statement), parameters, Some(answer))
@@ -105,7 +105,7 @@ fn query(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> Tol
     Ok(Action::Query { statement, parameters, answer })
 }
 
-fn execute(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> Told<Action> {
+fn execute(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> Parsed<Action> {
     let (statement, parameters, answer) = match given {
         Some(Action::Execute { statement, parameters, answer }) => {
             (Some(statement), parameters, Some(answer))
@@ -116,16 +116,16 @@ fn execute(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> T
     let parameters = self::parameters(keys, parameters)?;
     let answer = common.answered(keys, |keys| {
         let changed = match &answer {
-            Some(Answer::Value(changed)) => Some(*changed),
+            Some(CallAnswer::Value(changed)) => Some(*changed),
             _ => None,
         };
         let changed = keys.key("changed", changed)?.unwrap_or_default();
-        simple(keys, answer.unwrap_or(Answer::Value(changed)))
+        simple(keys, answer.unwrap_or(CallAnswer::Value(changed)))
     })?;
     Ok(Action::Execute { statement, parameters, answer })
 }
 
-fn parameters(keys: &mut Keys<'_>, given: Vec<Expected>) -> Told<Vec<Expected>> {
+fn parameters(keys: &mut Keys<'_>, given: Vec<Expected>) -> Parsed<Vec<Expected>> {
     let given = Some(given).filter(|given| !given.is_empty());
     Ok(keys.key("parameters", given)?.unwrap_or_default())
 }
@@ -135,7 +135,7 @@ fn transact(
     common: &mut Common,
     kind: &'static str,
     given: Option<Action>,
-) -> Told<Action> {
+) -> Parsed<Action> {
     let (outcome, answer) = match given {
         Some(Action::Begin { outcome, answer }) => (Some(outcome), Some(answer)),
         Some(Action::Commit { answer } | Action::Rollback { answer }) => (None, Some(answer)),
@@ -157,42 +157,42 @@ fn transact(
     Ok(if kind == "commit" { Action::Commit { answer } } else { Action::Rollback { answer } })
 }
 
-fn done(keys: &mut Keys<'_>, given: Option<Answer<()>>) -> Told<Answer<()>> {
-    simple(keys, given.unwrap_or(Answer::Value(())))
+fn done(keys: &mut Keys<'_>, given: Option<CallAnswer<()>>) -> Parsed<CallAnswer<()>> {
+    simple(keys, given.unwrap_or(CallAnswer::Value(())))
 }
 
 /// How an answer ends whose value has been read. `given`: unless the file says otherwise.
-fn simple<T>(keys: &mut Keys<'_>, given: Answer<T>) -> Told<Answer<T>> {
+fn simple<T>(keys: &mut Keys<'_>, given: CallAnswer<T>) -> Parsed<CallAnswer<T>> {
     let (value, error, ending) = match given {
-        Answer::Value(value) => (Some(value), None, None),
-        Answer::Error(error) => (None, Some(Failure(error)), None),
-        Answer::Stall => (None, None, Some(End::Stall)),
+        CallAnswer::Value(value) => (Some(value), None, None),
+        CallAnswer::Error(error) => (None, Some(Failure(error)), None),
+        CallAnswer::Stall => (None, None, Some(StreamEnd::Stall)),
     };
     let error = keys.key("error", error)?;
     let ending = keys.key("end", ending)?;
     keys.no_more(&[])?;
     match (value, error, ending) {
-        (_, Some(Failure(error)), None) => Ok(Answer::Error(error)),
-        (_, None, Some(End::Stall)) => Ok(Answer::Stall),
-        (Some(value), None, None | Some(End::Whole)) => Ok(Answer::Value(value)),
+        (_, Some(Failure(error)), None) => Ok(CallAnswer::Error(error)),
+        (_, None, Some(StreamEnd::Stall)) => Ok(CallAnswer::Stall),
+        (Some(value), None, None | Some(StreamEnd::Whole)) => Ok(CallAnswer::Value(value)),
         _ => keys.wrong(NO_END),
     }
 }
 
-fn rows(keys: &mut Keys<'_>, given: Option<RowsAnswer>) -> Told<RowsAnswer> {
-    let (mut names, mut cells, mut ending) = (None, None, Answer::Value(()));
+fn rows(keys: &mut Keys<'_>, given: Option<RowsAnswer>) -> Parsed<RowsAnswer> {
+    let (mut names, mut cells, mut ending) = (None, None, CallAnswer::Value(()));
     match &given {
         None => {}
-        Some(RowsAnswer::Refused(error)) => ending = Answer::Error(error.clone()),
-        Some(RowsAnswer::Silent) => ending = Answer::Stall,
+        Some(RowsAnswer::Refused(error)) => ending = CallAnswer::Error(error.clone()),
+        Some(RowsAnswer::Silent) => ending = CallAnswer::Stall,
         Some(RowsAnswer::Rows { columns, rows, end }) => {
             let name = |Column { name, type_name }: &Column| format!("{name} {type_name}");
             names = Some(columns.iter().map(name).collect::<Vec<_>>());
             cells = Some(rows.iter().map(|row| row_form(columns, row)).collect::<Vec<_>>());
             ending = match end {
-                RowsEnd::Whole => Answer::Value(()),
-                RowsEnd::Error(error) => Answer::Error(error.clone()),
-                RowsEnd::Stall => Answer::Stall,
+                RowsEnd::Whole => CallAnswer::Value(()),
+                RowsEnd::Error(error) => CallAnswer::Error(error.clone()),
+                RowsEnd::Stall => CallAnswer::Stall,
             };
         }
     }
@@ -207,9 +207,9 @@ fn rows(keys: &mut Keys<'_>, given: Option<RowsAnswer>) -> Told<RowsAnswer> {
             _ if cells.is_some() => {
                 keys.wrong("answer: rows need `columns`, as in [\"id int4\", \"name text\"]")
             }
-            Answer::Error(error) => Ok(RowsAnswer::Refused(error)),
-            Answer::Stall => Ok(RowsAnswer::Silent),
-            Answer::Value(()) => keys.wrong(
+            CallAnswer::Error(error) => Ok(RowsAnswer::Refused(error)),
+            CallAnswer::Stall => Ok(RowsAnswer::Silent),
+            CallAnswer::Value(()) => keys.wrong(
                 "answer: a query is answered with `columns` and `rows`, an `error`, or \
                  end = \"stall\"",
             ),
@@ -220,9 +220,9 @@ fn rows(keys: &mut Keys<'_>, given: Option<RowsAnswer>) -> Told<RowsAnswer> {
     let rows = cells.unwrap_or_default().into_iter().map(|row| row_of(row, &columns));
     let rows = rows.collect::<Result<_, _>>().or_else(|why| keys.wrong_at("rows", why))?;
     let end = match ending {
-        Answer::Value(()) => RowsEnd::Whole,
-        Answer::Error(error) => RowsEnd::Error(error),
-        Answer::Stall => RowsEnd::Stall,
+        CallAnswer::Value(()) => RowsEnd::Whole,
+        CallAnswer::Error(error) => RowsEnd::Error(error),
+        CallAnswer::Stall => RowsEnd::Stall,
     };
     Ok(RowsAnswer::Rows { columns, rows, end })
 }
@@ -267,7 +267,7 @@ fn http(
     common: &mut Common,
     kind: &'static str,
     given: Option<Action>,
-) -> Told<Action> {
+) -> Parsed<Action> {
     let (given, answer) = match given {
         Some(Action::Http { exchange, answer }) => (Some(exchange), Some(answer)),
         _ => (None, None),
@@ -307,18 +307,18 @@ fn http(
     Ok(Action::Http { exchange: Exchange { to, method, target, headers, body, any_body }, answer })
 }
 
-fn http_answer(keys: &mut Keys<'_>, given: Option<HttpAnswer>) -> Told<HttpAnswer> {
+fn http_answer(keys: &mut Keys<'_>, given: Option<HttpAnswer>) -> Parsed<HttpAnswer> {
     let (mut status, mut heads, mut body) = (None, Vec::new(), Content::Empty);
     let (mut ending, mut unreachable, mut lost) = (None, None, None);
     match given {
         None => {}
         Some(HttpAnswer::Unreachable(why)) => unreachable = Some(why),
         Some(HttpAnswer::Lost(how)) => lost = Some(how),
-        Some(HttpAnswer::Silent) => ending = Some(End::Stall),
+        Some(HttpAnswer::Silent) => ending = Some(StreamEnd::Stall),
         Some(HttpAnswer::Response { status: code, headers, content, end }) => {
             (status, body) = (Some(code), content);
             heads = headers;
-            ending = Some(end).filter(|end| *end != End::Whole);
+            ending = Some(end).filter(|end| *end != StreamEnd::Whole);
         }
     }
     let status = keys.key("status", status)?;
@@ -330,7 +330,7 @@ fn http_answer(keys: &mut Keys<'_>, given: Option<HttpAnswer>) -> Told<HttpAnswe
     let has_head = status.is_some() || !headers.is_empty();
     let empty = matches!(content, Content::Empty);
     match (unreachable, lost) {
-        (None, None) if ending == End::Stall && !has_head && empty => Ok(HttpAnswer::Silent),
+        (None, None) if ending == StreamEnd::Stall && !has_head && empty => Ok(HttpAnswer::Silent),
         (None, None) => {
             let status = status.unwrap_or(200);
             let is_one = http::StatusCode::from_u16(status).is_ok();
@@ -345,7 +345,7 @@ fn http_answer(keys: &mut Keys<'_>, given: Option<HttpAnswer>) -> Told<HttpAnswe
 
 // === Functions ===
 
-fn function(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> Told<Action> {
+fn function(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> Parsed<Action> {
     let (name, arguments, answer) = match given {
         Some(Action::Function { call: FunctionCall { function, arguments }, answer }) => {
             let arguments = Some(arguments).filter(|arguments| !arguments.is_empty());
@@ -373,14 +373,14 @@ fn function(keys: &mut Keys<'_>, common: &mut Common, given: Option<Action>) -> 
     Ok(Action::Function { call: FunctionCall { function, arguments }, answer })
 }
 
-fn given_by_function(keys: &mut Keys<'_>, given: Option<FunctionAnswer>) -> Told<FunctionAnswer> {
+fn given_by_function(keys: &mut Keys<'_>, given: Option<FunctionAnswer>) -> Parsed<FunctionAnswer> {
     let (mut value, mut failure, mut unreachable, mut ending) = (None, None, None, None);
     match given {
         None | Some(FunctionAnswer::Value(serde_json::Value::Null)) => {}
         Some(FunctionAnswer::Value(given)) => value = Some(given),
         Some(FunctionAnswer::Error(given)) => failure = Some(given),
         Some(FunctionAnswer::Unreachable(why)) => unreachable = Some(why),
-        Some(FunctionAnswer::Stall) => ending = Some(End::Stall),
+        Some(FunctionAnswer::Stall) => ending = Some(StreamEnd::Stall),
     }
     let (value, failure) = (json(keys, "json", value)?, json(keys, "failure", failure)?);
     let unreachable = keys.key("unreachable", unreachable)?;
@@ -391,7 +391,7 @@ fn given_by_function(keys: &mut Keys<'_>, given: Option<FunctionAnswer>) -> Told
         (Some(value), None, None, None) => Ok(FunctionAnswer::Value(value)),
         (None, Some(error), None, None) => Ok(FunctionAnswer::Error(error)),
         (None, None, Some(why), None) => Ok(FunctionAnswer::Unreachable(why)),
-        (None, None, None, Some(End::Stall)) => Ok(FunctionAnswer::Stall),
+        (None, None, None, Some(StreamEnd::Stall)) => Ok(FunctionAnswer::Stall),
         _ => keys.wrong("answer: one of `json`, `failure`, `unreachable` and end = \"stall\""),
     }
 }
@@ -400,6 +400,6 @@ fn json(
     keys: &mut Keys<'_>,
     name: &'static str,
     given: Option<serde_json::Value>,
-) -> Told<Option<serde_json::Value>> {
+) -> Parsed<Option<serde_json::Value>> {
     keys.form(name, given.map(|given| given.to_string().into()), json_of)
 }

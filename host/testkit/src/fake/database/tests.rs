@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::case::Case;
-use crate::script::Seen;
+use crate::script::ObservedCall;
 use wasm_host_capabilities::context::RequestContext;
 
 fn script(calls: &str) -> Script {
@@ -11,7 +11,7 @@ fn script(calls: &str) -> Script {
     Script::new(case.matching, case.calls)
 }
 
-fn outcomes(seen: &[Seen]) -> Vec<Option<Outcome>> {
+fn outcomes(seen: &[ObservedCall]) -> Vec<Option<Outcome>> {
     let begins = seen.iter().filter(|seen| matches!(seen.question, Question::Begin));
     begins.map(|seen| seen.outcome).collect()
 }

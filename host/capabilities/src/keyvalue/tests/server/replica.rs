@@ -99,7 +99,7 @@ async fn connections_that_take_longer_than_their_calls_are_told_to_the_breaker()
     let proxy = Proxy::start(&server.address()).await;
     let limits =
         RedisLimits { connect_timeout: Duration::from_millis(200), ..RedisLimits::default() };
-    let short = Runs::new(Place::on_redis("b", "server", 1), Duration::from_millis(20));
+    let short = Runs::new(BucketAddress::on_redis("b", "server", 1), Duration::from_millis(20));
     let bucket = redis_within(short, &format!("redis://{}", proxy.address), limits);
     let stalled = Damage { stalled: true, ..Damage::default() };
     proxy.set(Plan { up: stalled, ..Plan::default() });

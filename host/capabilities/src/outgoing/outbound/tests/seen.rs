@@ -1,7 +1,7 @@
 //! What is seen of calls that do not go well.
 
 use super::*;
-use crate::testing::Seen;
+use crate::testing::ObservedRequests;
 
 // Fault (Telemetry): an answer of a host outside that breaks off | fails the call in the trace | what its component makes of it | nothing
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn an_answer_that_breaks_off_has_failed() {
             }
         })
         .await;
-        let seen = Seen::new(false);
+        let seen = ObservedRequests::new(false);
         let caller = seen.request(0);
         let outbound = outbound(config(&[&peer.url()]));
         let response = outbound.send(caller.clone(), get(&peer.url())).await.unwrap();
@@ -29,7 +29,7 @@ async fn an_answer_that_breaks_off_has_failed() {
 #[tokio::test]
 async fn a_call_that_is_refused_is_seen_with_the_reason() {
     let peer = Peer::answering(OK).await;
-    let seen = Seen::new(false);
+    let seen = ObservedRequests::new(false);
     let limits = OutboundLimits { concurrent: 1, ..OutboundLimits::default() };
     let outbound = outbound(OutboundConfig { limits, ..config(&[&peer.url()]) });
     let hops = u8::try_from(limits::HOP_LIMIT).unwrap();
@@ -57,7 +57,7 @@ async fn a_call_that_an_open_breaker_refuses_is_seen_with_the_reason() {
     let limits = OutboundLimits { breaker, ..OutboundLimits::default() };
     let outbound = outbound(OutboundConfig { limits, ..config(&[&url]) });
     ask(&outbound, &url).await.unwrap_err();
-    let seen = Seen::new(false);
+    let seen = ObservedRequests::new(false);
     let refused = outbound.send(seen.request(0), get(&url)).await;
     assert!(matches!(refused, Err(Error::DestinationUnavailable)));
     let (kind, why) = seen.collected.failure();

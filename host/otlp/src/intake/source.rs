@@ -26,7 +26,7 @@ static PAGES: LazyLock<Arc<str>> = LazyLock::new(|| BROWSER.into());
 pub struct Services(Mutex<HashSet<Arc<str>>>);
 
 #[derive(Clone, Debug)]
-pub(super) struct Speaker {
+pub(super) struct TelemetrySource {
     /// As it calls itself. None: it is a page.
     name: Option<String>,
     /// Of the service.
@@ -52,7 +52,7 @@ impl Services {
     }
 }
 
-impl Speaker {
+impl TelemetrySource {
     /// Of what a resource says, the rest is not kept: it may have a command line with a password in it.
     pub(super) fn of(resource: &Resource, rules: &Rules) -> Self {
         let of = |key: &str| string(&resource.attributes, key);
