@@ -157,7 +157,7 @@ async fn a_client_that_leaves_while_the_database_is_silent_leaves_no_call() {
     let host = backends(&upstream.url, &url).serve().await;
     assert_eq!(host.send("POST", "/query", "select 1").await.status, 200);
     let pulled = Damage { stalled: true, ..Damage::default() };
-    proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false });
+    proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false, moved_to: None });
     let left = ask_and_leave(&host, "reporter", "POST", "/query", "select 2").await;
     // The server cannot be told; the connection is given up instead.
     no_call_is_left(&host).await;
@@ -199,7 +199,7 @@ ollama = "nowhere"
     let mut held = client::open(&host.address, "GET", "/transaction", &[], "").await;
     assert_eq!(held.next().await.unwrap().unwrap(), "Ok(1)");
     let pulled = Damage { stalled: true, ..Damage::default() };
-    proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false });
+    proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false, moved_to: None });
     drop(held);
     let left = Instant::now();
     eventually("the place", async || (host.calls("postgres.any").await == 0).then_some(())).await;

@@ -187,7 +187,7 @@ async fn a_server_that_stalls_mid_statement_is_given_up_in_bounded_time() {
     let bench = Bench::new("statement-timeout = \"1s\"").await;
     bench.recovers().await;
     let pulled = Damage { stalled: true, ..Damage::default() };
-    bench.proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false });
+    bench.proxy.set(Plan { up: pulled.clone(), down: pulled, refuse: false, moved_to: None });
     let asked = std::time::Instant::now();
     let reply = bench.ask("/execute", "select 1").await;
     println!(
@@ -358,7 +358,7 @@ async fn rows_are_the_same_however_the_bytes_are_cut() {
         let expected = bench.ask("/query", &sql).await.text().to_string();
         assert!(expected.ends_with(&format!("end {rows}\n")));
         let shown = format!("{damage:?}");
-        bench.proxy.set(Plan { up: damage.clone(), down: damage, refuse: false });
+        bench.proxy.set(Plan { up: damage.clone(), down: damage, refuse: false, moved_to: None });
         bench.proxy.reset_all();
         let reply = eventually("an answer in small pieces", async || {
             let reply = bench.ask("/query", &sql).await;

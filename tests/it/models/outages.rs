@@ -78,7 +78,7 @@ async fn a_model_server_that_is_busy_says_so_itself() {
 async fn a_word_in_single_bytes_arrives_whole() {
     let (proxy, host) = behind_a_proxy(5).await;
     let damage = Damage { pieces: Some(1), ..Damage::default() };
-    proxy.set(Plan { up: damage.clone(), down: damage, refuse: false });
+    proxy.set(Plan { up: damage.clone(), down: damage, refuse: false, moved_to: None });
     let reply = chat(&host).await;
     assert_eq!(reply.body, [&WORD.repeat(5)[..], LAST].concat());
     no_call_is_left(&host).await;

@@ -18,7 +18,9 @@ fn blocks(page: &str) -> Vec<&str> {
 /// The block that begins so, without that line.
 fn block<'p>(blocks: &[&'p str], begins: &str) -> &'p str {
     let mut found = blocks.iter().filter_map(|block| block.strip_prefix(begins));
-    found.next().unwrap_or_else(|| panic!("the page has no block that begins with {begins}"))
+    let block = found.next();
+    assert!(block.is_some(), "the page has no block that begins with {begins}");
+    block.unwrap()
 }
 
 fn edit(path: &Path, from: &str, to: &str) {

@@ -39,7 +39,8 @@ async fn a_write_that_a_replica_refuses_ends_all_connections_to_it() {
     let slow = Damage { delay: Duration::from_millis(50), ..Damage::default() };
     name.set(Plan { down: slow, ..Plan::default() });
     let (one, two) = tokio::join!(set(&bucket, "x"), set(&bucket, "x"));
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     assert_eq!(name.accepted(), 2);
     first.ask(&["replicaof", "127.0.0.1", second.address().rsplit_once(':').unwrap().1]);
     let (write, read) = tokio::join!(set(&bucket, "y"), get(&bucket));
