@@ -17,7 +17,7 @@ async fn a_server_that_is_stopped_and_comes_back_is_used_again() {
     let mut server = Redis::start();
     // Calls themselves do not try it again in the time of this test.
     let keys = format!(
-        "{}\nbreaker-failures = 2\nbreaker-wait = \"1h\"\nbreaker-wait-max = \"1h\"",
+        "{}\nbreaker-failures = 2\nbreaker-wait = \"5m\"\nbreaker-wait-max = \"5m\"",
         of_redis(&server)
     );
     let host = app(&keys).serve().await;

@@ -76,7 +76,8 @@ fn cases_of_two_components_with_the_same_sources_are_kept_apart() {
     let service = |name: &str, component: &str, rest: &str| {
         format!("[service.{name}]\ncomponent = \"{component}\"\nbuild = [\"make\"]\n{rest}")
     };
-    let text = service("a", "a.wasm", "")
+    let text = "name = \"shop\"\n".to_owned()
+        + &service("a", "a.wasm", "")
         + &service("b", "b.wasm", "")
         + &service("c", "c.wasm", "source = \"c\"\n")
         + &service("d", "c.wasm", "source = \"c\"\n");

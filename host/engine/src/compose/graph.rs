@@ -275,9 +275,13 @@ impl<'a> Parts<'a> {
         for ((to, import), claims) in claims {
             let Some(first) = claims.first() else { continue };
             used.insert(first.key);
-            let rival = claims.iter().find(|it| it.why == first.why && it.from != first.from);
-            if let Some(rival) = rival {
-                tell(faults, || self.rivals(to, import, first, rival));
+            let rivals = claims.iter().filter(|it| it.why == first.why && it.from != first.from);
+            for (number, rival) in rivals.enumerate() {
+                // They are told as rivals, and not as unused as well.
+                used.insert(rival.key);
+                if number == 0 {
+                    tell(faults, || self.rivals(to, import, first, rival));
+                }
             }
             wires.push(wire(to, import, first.from, first.export, first.key));
         }
