@@ -27,7 +27,7 @@ pub struct SqliteLimits {
 
 bounds! {
 
-/// Bytes of one value or row, of any statement.
+/// Bytes of one value, and of one row of a table.
 pub const VALUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Bytes of a statement.
@@ -42,7 +42,10 @@ pub const BUSY: Duration = secs(5);
 /// Steps of SQLite's machine between two looks at the time and at who has left. Some tenths of a millisecond.
 pub const STEPS: u32 = 20_000;
 
+/// Columns of a table, and of a result.
+pub const COLUMNS: usize = 256;
+
 /// Rows that a connection reads before they are taken.
-pub const ROWS_AHEAD: usize = 32;
+pub const ROWS_AHEAD: usize = 1;
 
 }

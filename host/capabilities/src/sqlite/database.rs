@@ -111,6 +111,8 @@ impl File {
             .pragma("trusted_schema", "off")
             .thread_name(|_| "sqlite".to_owned())
             .row_buffer_size(limits::ROWS_AHEAD)
+            // What is kept prepared is memory that nothing counts.
+            .statement_cache_capacity(0)
             .disable_statement_logging()
     }
 

@@ -49,6 +49,7 @@ const ONLY_ASKED: &[&str] = &["encoding", "page_size", "schema_version"];
 /// Put a connection under guard. What it was told before stays.
 pub(super) fn guard(connection: &mut LockedSqliteHandle<'_>) {
     let length = c_int::try_from(limits::VALUE_BYTES).unwrap_or(c_int::MAX);
+    let columns = c_int::try_from(limits::COLUMNS).unwrap_or(c_int::MAX);
     let statement = c_int::try_from(limits::STATEMENT_BYTES).unwrap_or(c_int::MAX);
     let database = connection.as_raw_handle().as_ptr();
     // SAFETY: the handle is locked, so that its database is open and nothing else uses it. The function is there for
@@ -56,6 +57,7 @@ pub(super) fn guard(connection: &mut LockedSqliteHandle<'_>) {
     unsafe {
         ffi::sqlite3_limit(database, ffi::SQLITE_LIMIT_LENGTH, length);
         ffi::sqlite3_limit(database, ffi::SQLITE_LIMIT_SQL_LENGTH, statement);
+        ffi::sqlite3_limit(database, ffi::SQLITE_LIMIT_COLUMN, columns);
         ffi::sqlite3_limit(database, ffi::SQLITE_LIMIT_ATTACHED, 0);
         ffi::sqlite3_set_authorizer(database, Some(authorize), ptr::null_mut());
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::backend::{Connection, Database as _, Error, Output, Value};
 use super::database::File;
 use crate::context::RequestContext;
-use wasm_host_limits::sqlite::SqliteLimits;
+use wasm_host_limits::sqlite::{self as limits, SqliteLimits};
 
 /// For what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -214,4 +214,7 @@ async fn rows_beyond_the_bound_are_an_error() {
                 select zeroblob(1000000) from n";
     let refused = run(&file.open(), many).await.unwrap_err();
     assert!(refused.to_string().contains("ask for fewer"), "{refused}");
+    let wide = format!("select {}", vec!["1"; limits::COLUMNS + 1].join(", "));
+    let refused = run(&file.open(), &wide).await.unwrap_err();
+    assert!(refused.to_string().contains("too many columns"), "{refused}");
 }
