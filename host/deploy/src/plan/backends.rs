@@ -9,6 +9,7 @@ use wasm_host_capabilities::keyvalue::{Keyvalue, Store};
 use wasm_host_capabilities::ollama::{Ollama, UrlFrom};
 use wasm_host_capabilities::outgoing::settings::Destination;
 use wasm_host_capabilities::postgres::Postgres;
+use wasm_host_capabilities::sqlite::Sqlite;
 use wasm_host_config::{Config, ServiceConfig};
 use wasm_host_limits::deploy::{self as limits, DeployLimits};
 use wasm_host_limits::replicas::MEMBERS;
@@ -98,6 +99,12 @@ impl Backends {
                 )),
                 Store::Memory { .. } => {}
             }
+        }
+        for (resource, _) in config.resources.of::<Sqlite>() {
+            problems.warning(format!(
+                "[sqlite.{resource}] is a file in the state folder of its host: other hosts do not see it, and in \
+                 Kubernetes that folder begins empty with each pod; to keep it, use a database of [postgres] instead"
+            ));
         }
         for service in config.services.values().filter_map(ServiceConfig::component) {
             if let Some(outbound) = &service.outbound {

@@ -211,6 +211,15 @@ fn replicas_reach_the_registries_of_the_file_and_a_host_alone_none() {
 }
 
 #[test]
+fn a_file_of_sqlite_is_told_to_be_of_one_host() {
+    let plan = Application::new().plan(
+        "name = \"shop\"\n[sqlite.notes]\n[service.a]\ncomponent = \"a.wasm\"\nsqlite = \"notes\"\n",
+    );
+    let [warning] = &*plan.warnings else { panic!("{:?}", plan.warnings) };
+    assert!(warning.contains("[sqlite.notes] is a file in the state folder"), "{warning}");
+}
+
+#[test]
 fn what_buckets_keep_is_in_the_plan() {
     let text = |store: &str| {
         format!(
