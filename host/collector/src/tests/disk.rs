@@ -72,7 +72,7 @@ async fn what_is_written_is_there_after_the_end_and_is_the_users_alone() {
     assert_eq!(files(state.path(), ".sqlite").len(), 1);
 }
 
-// Fault (Telemetry): more telemetry than the store may have | deletes the oldest file | - | the oldest
+// Fault (Telemetry): more telemetry than the store may have | deletes the oldest file, or what a service with more than a quarter of the store has in it | - | the oldest
 #[tokio::test]
 async fn the_oldest_go_when_there_is_too_much() {
     let state = tempfile::tempdir().unwrap();
