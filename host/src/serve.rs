@@ -78,7 +78,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     let started = match started {
         Ok(started) => started,
         Err(exit) => {
-            // Whoever starts it again and again finds the reason where all else is.
+            // Where it is started again and again, the reason stands where all else does.
             if let (Some(collecting), Some(why)) = (&collecting, exit.why()) {
                 collecting.say(&why);
             }

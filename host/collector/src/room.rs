@@ -74,7 +74,7 @@ fn goes(files: &[Arc<Shares>]) -> Goes {
     Goes::File(0)
 }
 
-/// Who filled a file. One that cannot be read now is nobody's.
+/// Which services filled a file. One that cannot be read now has no shares.
 async fn shares(segment: &Segment) -> Arc<Shares> {
     if let Some(shares) = segment.shares.lock().clone() {
         return shares;

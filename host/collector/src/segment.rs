@@ -55,7 +55,7 @@ pub struct Segment {
     traces_end: AtomicU64,
     /// Traces of which more came after they could be read.
     grown: Mutex<Grown>,
-    /// Who filled it, once that was asked.
+    /// Which services filled it, once that was asked.
     pub(super) shares: Mutex<Option<Arc<Shares>>>,
     is_broken: AtomicBool,
     /// Its file is deleted or set aside; a question that is under way gets what is left.

@@ -395,8 +395,8 @@ pub const WATCH_FILES: usize = 20_000;
 /// and only when it was written.
 pub const WATCH_CONTENT_BYTES: u64 = 256 * MIB;
 
-/// Builds in a row for files that change while a build runs, until those are taken for what the build writes itself. Whoever
-/// saves a file while it is built does that less often.
+/// Builds in a row for files that change while a build runs, until those are taken for what the build writes itself. A
+/// person who saves a file while it is built does that less often.
 pub const WATCH_ECHOES: u32 = 3;
 
 /// Time until the next build for what builds seem to write themselves, unless something else is saved before.

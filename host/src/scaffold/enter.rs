@@ -116,7 +116,7 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
     let name = place.file_name().ok_or_else(|| anyhow!("it has no name"))?.to_string_lossy();
     let mut partial = whole::partial(whole::folder_of(&place), &format!(".{name}."), 0o600)?;
     partial.write_all(text.as_bytes())?;
-    // Only root can give files away. Whoever else may write here has the file as its own, as an editor would make it.
+    // Only root can give files away. For another user that may write here the file is its own, as an editor makes it.
     let _ = fchown(partial.as_file(), Some(is.uid()), Some(is.gid()));
     partial.as_file().set_permissions(Permissions::from_mode(is.mode() & 0o7777))?;
     Ok(whole::put(partial, &place)?)

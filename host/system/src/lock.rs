@@ -58,7 +58,7 @@ pub fn hold(folder: &Path) -> Result<Lock> {
     Ok(Lock(file))
 }
 
-/// Who only looks has it for a moment.
+/// A process that only looks has it for a moment.
 fn lock_within(file: &File, time: Duration) -> Result<(), TryLockError> {
     let since = Instant::now();
     loop {

@@ -69,8 +69,8 @@ pub fn believe(path: &Path) -> io::Result<()> {
     (is_own && found.is_file()).then_some(()).ok_or_else(|| io::Error::other(Foreign))
 }
 
-/// The same for a file that is only read, and of which nothing is run: what whoever may read everything is shown of it is
-/// what its owner wrote. An operator looks at what a host left that was another user.
+/// The same for a file that is only read, and of which nothing is run: root may read everything, and what it is shown is
+/// what the owner wrote. So an operator sees what a host left that was another user.
 pub fn believe_to_read(path: &Path) -> io::Result<()> {
     match geteuid().is_root() && fs::symlink_metadata(path)?.is_file() {
         true => Ok(()),

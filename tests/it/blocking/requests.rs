@@ -80,11 +80,9 @@ async fn check_and_inspect_say_why_it_serves_one_request_at_a_time() {
     assert_eq!(report["per_instance"], 1);
 }
 
-#[tokio::test]
-async fn a_component_of_wasi_0_3_with_a_blocking_import_shares_no_instance_either() {
-    let postgres = Postgres::start();
-    let app = App::new(
-        r#"
+/// An application of a component of WASI 0.3 with a blocking import, on one thread.
+fn of_wasi_0_3(postgres: &Postgres, keys: &str) -> App {
+    let text = r#"
 name = "blocking"
 
 [limits]
@@ -97,10 +95,14 @@ url = "${DB_URL}"
 component = "$(blocking-p3)"
 route = "/"
 postgres = "main"
-per-instance = 8
-"#,
-    );
-    let host = app.env("DB_URL", &postgres.url()).serve().await;
+"#;
+    App::new(&format!("{text}{keys}\n")).env("DB_URL", &postgres.url())
+}
+
+#[tokio::test]
+async fn a_component_of_wasi_0_3_with_a_blocking_import_shares_no_instance_either() {
+    let postgres = Postgres::start();
+    let host = of_wasi_0_3(&postgres, "per-instance = 8").serve().await;
     host.logs("'per-instance' is 8, but its component serves one request at a time").await;
     let mut held = client::open(&host.address, "GET", "/hold", &[], "").await;
     assert_eq!(held.next().await.unwrap().unwrap(), "held");
@@ -115,25 +117,7 @@ per-instance = 8
 #[tokio::test]
 async fn a_transaction_in_a_global_ends_after_its_request_while_its_instance_lives_on() {
     let postgres = Postgres::start();
-    let app = App::new(
-        r#"
-name = "keeping"
-
-[limits]
-threads = 1
-
-[postgres.main]
-url = "${DB_URL}"
-
-[service.guest]
-component = "$(blocking-p3)"
-route = "/"
-postgres = "main"
-instances = 1
-warm = 1
-"#,
-    );
-    let host = app.env("DB_URL", &postgres.url()).serve().await;
+    let host = of_wasi_0_3(&postgres, "instances = 1\nwarm = 1").serve().await;
     let open = || {
         postgres.sql("select count(*) from pg_stat_activity where state = 'idle in transaction'")
     };

@@ -27,6 +27,22 @@ async fn swap(host: &Host, reference: &str) -> Reply {
     host.ask("POST", "/services/app/swap", &[("content-type", "application/json")], json).await
 }
 
+/// Push the second version, swap it in at a host, and say what it is called.
+async fn swap_from(registry: &Registry, app: &App, host: &Host) -> String {
+    let reference = format!("{}/{REPOSITORY}:2", registry.address);
+    push(app, &reference, &[]).await;
+    let reply = swap(host, &reference).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reference
+}
+
+/// It is called after what it is, whatever its tag comes to stand for.
+async fn serves_two_of(host: &Host, reference: &str) {
+    comes_to_answer(host, "two").await;
+    let path = host.history("app").await.last().unwrap()["path"].as_str().unwrap().to_owned();
+    assert!(path.starts_with(&format!("oci://{reference}@sha256:")), "{path}");
+}
+
 #[tokio::test]
 async fn a_version_of_a_registry_reaches_all_under_its_digest() {
     let (server, registry) = (Postgres::start(), Registry::start().await);
@@ -35,14 +51,8 @@ async fn a_version_of_a_registry_reaches_all_under_its_digest() {
     for host in [&first, &second] {
         is_ready(host).await;
     }
-    let reference = format!("{}/{REPOSITORY}:2", registry.address);
-    push(&apps[0], &reference, &[]).await;
-    let reply = swap(&first, &reference).await;
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    comes_to_answer(&second, "two").await;
-    // Called after what it is, whatever its tag comes to stand for.
-    let path = second.history("app").await.last().unwrap()["path"].as_str().unwrap().to_owned();
-    assert!(path.starts_with(&format!("oci://{reference}@sha256:")), "{path}");
+    let reference = swap_from(&registry, &apps[0], &first).await;
+    serves_two_of(&second, &reference).await;
 }
 
 /// As in Kubernetes: what comes later may be let through to no registry, and the tag may be gone there.
@@ -53,18 +63,13 @@ async fn a_replica_that_comes_later_needs_no_registry() {
     let apps = [(); 2].map(|()| app_of(&registry.address, &server.url(), ""));
     let first = apps[0].serve().await;
     is_ready(&first).await;
-    let reference = format!("{}/{REPOSITORY}:2", registry.address);
-    push(&apps[0], &reference, &[]).await;
-    let reply = swap(&first, &reference).await;
-    assert_eq!(reply.status, 200, "{}", reply.text());
+    let reference = swap_from(&registry, &apps[0], &first).await;
     drop(registry);
     let second = apps[1].serve().await;
-    comes_to_answer(&second, "two").await;
-    let path = second.history("app").await.last().unwrap()["path"].as_str().unwrap().to_owned();
-    assert!(path.starts_with(&format!("oci://{reference}@sha256:")), "{path}");
+    serves_two_of(&second, &reference).await;
 }
 
-/// The database is believed what the bytes are, and not who has signed them.
+/// The database is believed what the bytes are, and not what key has signed them.
 // Fault (Replicas): a replica that trusts keys comes later, and the registry with the signatures is away | keeps it shut until the registry is there, and says so | nothing | 503
 #[tokio::test]
 async fn a_signature_is_known_from_the_registry_alone() {

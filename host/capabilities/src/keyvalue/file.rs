@@ -221,7 +221,7 @@ impl FileBucket {
             // Which makes the file, if it is not there.
             drop(self.turn(User::default()).await?);
         }
-        // Behind that: who has the turn may wait for it.
+        // Behind that: what has the turn may wait for it.
         let _log = self.log.read().await;
         let idle = self.idle.lock().pop();
         let (opened, mut connection) = match idle {

@@ -155,7 +155,7 @@ async fn list_keys(call: Call, cursor: Option<u64>) -> Result<Page, Error> {
     call.run(Ok(0), |bucket, request| held(bucket.list_keys(cursor, request))).await
 }
 
-/// A page of keys, which counts for who asks.
+/// A page of keys, which counts for the service that asks.
 fn held(list: Reply<'_, Page>) -> Reply<'_, Page> {
     Box::pin(async {
         let page = list.await?;

@@ -38,7 +38,7 @@ fn unanswered(why: NoAnswer) -> Error {
     }
 }
 
-/// The arguments of a call as JSON are made only where they are wanted, and count for who calls.
+/// The arguments of a call as JSON are made only where they are wanted, and count for the service that calls.
 macro_rules! through {
     ($self:ident, $function:literal, $request:ident, { $($name:ident),* }, $method:ident($($argument:expr),*)) => {
         match &$self.bucket {

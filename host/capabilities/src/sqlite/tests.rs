@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::poll;
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -205,6 +206,14 @@ async fn more_connections_than_there_may_be_wait_and_are_refused() {
     assert!(refused.to_string().contains("all 1 connections"), "{refused}");
     drop(first);
     run(&second, "select 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn no_statement_is_kept_prepared() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let (mut connection, _place) = file.connect().await.unwrap();
+    sqlx::query("select 1").execute(&mut connection).await.unwrap();
+    assert_eq!(connection.cached_statements_size(), 0);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who has room in the store, and what is left on disk of what is forgotten.
+//! Which service has room in the store, and what is left on disk of what is forgotten.
 
 use std::fs;
 use std::path::Path;

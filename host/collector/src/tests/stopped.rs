@@ -46,7 +46,7 @@ async fn what_a_host_left_is_read_and_not_changed() {
 async fn root_reads_what_a_host_of_another_user_left() {
     use std::os::unix::fs::{MetadataExt as _, lchown};
     let state = tempfile::tempdir().unwrap();
-    // Nobody else can give a file away, or would be let into the folder.
+    // No other user can give a file away, or would be let into the folder.
     if fs::metadata(state.path()).unwrap().uid() != 0 {
         return;
     }

@@ -94,7 +94,7 @@ pub(super) enum Wrong {
 }
 
 impl Wrong {
-    /// In full, for whoever runs the host.
+    /// In full, for the host's log and its `/ready`.
     pub(super) fn shown(&self, bucket: &str, path: &Path) -> String {
         let why = match self {
             Self::Unopened(error) => format!("{error:#}"),

@@ -19,7 +19,7 @@ const REPLICA: [&str; 2] = ["READONLY", "MASTERDOWN"];
 /// Answers of one server of a cluster.
 const CLUSTER: [&str; 4] = ["MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"];
 
-/// The server does not know any more who has logged in.
+/// The server does not know any more that the connection has logged in.
 const LOGGED_OUT: &str = "NOAUTH";
 
 /// The server has no memory left for a write.

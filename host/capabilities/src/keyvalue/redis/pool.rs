@@ -1,8 +1,8 @@
 //! A bounded number of connections to one server. Each makes one call at a time, so that a large value delays no other
 //! call, and one whose call was given up is closed: what is still to come over it answers no call.
 //!
-//! Connections are opened in tasks of their own, which end at `connect-timeout` whoever waits: so a call with less time
-//! leaves its connection to the next one, and a server that is not there is told to the breaker.
+//! Connections are opened in tasks of their own, which end at `connect-timeout` whether a call waits or not: so a call
+//! with less time leaves its connection to the next one, and a server that is not there is told to the breaker.
 
 use std::sync::Arc;
 

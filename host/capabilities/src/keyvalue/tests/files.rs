@@ -154,3 +154,24 @@ async fn a_log_that_reads_have_kept_is_moved_once_it_is_large() {
         3 * WRITTEN_BYTES
     );
 }
+
+/// How often this process has the file of a bucket open.
+fn open_at(path: &Path) -> usize {
+    let all = std::fs::read_dir("/proc/self/fd").unwrap();
+    all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter(|open| open == path)
+        .count()
+}
+
+#[tokio::test]
+async fn a_stop_waits_until_the_file_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    let bucket = file(&folder);
+    set(&bucket, "a").await.unwrap();
+    get(&bucket).await.unwrap();
+    // One that writes and one that reads.
+    assert_eq!(open_at(&path), 2);
+    bucket.close().await;
+    assert_eq!(open_at(&path), 0);
+}

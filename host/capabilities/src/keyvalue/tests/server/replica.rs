@@ -1,6 +1,7 @@
 //! A Redis server that another one has taken the place of, that cannot write, or that is one of a cluster.
 
 use super::*;
+use wasm_host_limits::keyvalue::{REDIS_AGE, REDIS_IDLE};
 use wasm_host_tests::eventually;
 use wasm_host_tests::proxy::{Damage, Plan, Proxy};
 
@@ -28,6 +29,26 @@ async fn a_name_that_is_moved_to_another_server_is_followed() {
     bucket.check().await.unwrap();
     set(&bucket, "y").await.unwrap();
     assert_eq!(second.ask(&["get", "b*[:a"]), "y");
+}
+
+/// A name may have been moved while what it stood for goes on answering.
+#[tokio::test]
+async fn a_connection_that_is_old_is_made_anew_also_where_it_is_never_idle() {
+    let server = Redis::start();
+    let name = Proxy::start(&server.address()).await;
+    let bucket = redis(&format!("redis://{}", name.address));
+    let mut age = Duration::ZERO;
+    let step = REDIS_IDLE - Duration::from_secs(1);
+    while age < REDIS_AGE {
+        set(&bucket, "x").await.unwrap();
+        assert_eq!(name.accepted(), 1, "after {age:?}");
+        tokio::time::pause();
+        tokio::time::advance(step).await;
+        tokio::time::resume();
+        age += step;
+    }
+    set(&bucket, "x").await.unwrap();
+    assert_eq!(name.accepted(), 2);
 }
 
 #[tokio::test]
