@@ -1,6 +1,6 @@
-//! Answers questions about what was collected.
+//! Questions about what was collected, each with its turn, its deadline and a bounded answer.
 //!
-//! It is cheap to clone, and works on whatever runtime asks. Each question has a turn, a deadline and a bounded answer.
+//! It is cheap to clone, and works on whatever runtime asks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
