@@ -25,7 +25,6 @@ use std::time::Duration;
 use http::header::Entry;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use wasmtime_wasi_http::WasiBody;
 
 use crate::cors::{Pages, Reader};
 use crate::files::Files;
@@ -35,7 +34,7 @@ use crate::listener::{Arriving, Peer};
 use crate::origin::{Names, RequestedHost};
 use crate::page_spans::PageSpans;
 use crate::route::Router;
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_capabilities::context::{About, Inbound};
 use wasm_host_capabilities::outgoing::hops;
 use wasm_host_service::Service;
@@ -112,7 +111,7 @@ impl App {
     }
 
     /// Answer one request. Never fails: a failure is a response.
-    pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<WasiBody> {
+    pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<Body> {
         let context = TraceContext::of(request.headers());
         let trace = Trace::begin(self.telemetry, context, request.method(), request.uri());
         let id = trace.span_id().to_string();
@@ -170,7 +169,7 @@ impl App {
         peer: Peer,
         reader: &mut Option<Reader<'a>>,
         trace: &mut Option<Trace>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         request::check(&request)?;
         if let Some(gate) = &self.gate {
             gate()?;

@@ -19,7 +19,6 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use wasmtime_wasi_http::WasiBody;
 
 use super::Peer;
 use super::arriving::Arriving;
@@ -31,6 +30,7 @@ use super::frames::Frames;
 use super::protocol::Version;
 use super::socket::{INHERITS, Socket, tune};
 use super::streams::Delivered;
+use wasm_host_capabilities::body::Body;
 use wasm_host_limits::http as limits;
 use wasm_host_service::dispatch::AnswerUntil;
 use wasm_host_settings::tls::ServerTls;
@@ -51,7 +51,7 @@ enum ConnectionEnd {
 pub(super) async fn serve<H, F>(stream: TcpStream, address: SocketAddr, place: Place, handle: H)
 where
     H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<WasiBody>> + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let write_idle = place.connections.bounds.write_idle;
     if !INHERITS {
@@ -149,11 +149,11 @@ where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<
             Request<Incoming>,
-            Response = Response<Delivered<WasiBody>>,
+            Response = Response<Delivered<Body>>,
             Error = Infallible,
             Future = F,
         >,
-    F: Future<Output = Result<Response<Delivered<WasiBody>>, Infallible>> + Send + 'static,
+    F: Future<Output = Result<Response<Delivered<Body>>, Infallible>> + Send + 'static,
 {
     let bounds = &place.connections.bounds;
     let state: &ConnectionState = &place.state;
