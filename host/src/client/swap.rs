@@ -9,7 +9,7 @@ use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::components::reference;
 use crate::exit::Exit;
-use wasm_host_http::control::versions::{Attempt, AttemptVerdict, Outcome};
+use wasm_host_http::control::versions::{Attempt, AttemptVerdict, SwapAnswer};
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
 use wasm_host_oci::Reference;
@@ -94,7 +94,7 @@ async fn tell(
     if answer.status != StatusCode::OK && answer.status != StatusCode::UNPROCESSABLE_ENTITY {
         return Err(answer.problem());
     }
-    let outcome: Outcome = answer.read()?;
+    let outcome: SwapAnswer = answer.read()?;
     if format == Format::Json {
         table::json(&outcome)?;
     }
@@ -110,8 +110,8 @@ async fn tell(
     }
 }
 
-fn render(outcome: &Outcome, trial: Option<&str>) -> String {
-    let Outcome { service, from, attempt, finishing, ended_canary, without } = outcome;
+fn render(outcome: &SwapAnswer, trial: Option<&str>) -> String {
+    let SwapAnswer { service, from, attempt, finishing, ended_canary, without } = outcome;
     let (from, took) = (short(from), attempt.took_ms);
     let to = attempt.digest.as_deref().map_or("-", short);
     let mut text = match attempt.verdict {
@@ -166,8 +166,8 @@ mod tests {
     use super::*;
     use crate::client::history::tests::attempt;
 
-    fn outcome(verdict: AttemptVerdict) -> Outcome {
-        Outcome {
+    fn outcome(verdict: AttemptVerdict) -> SwapAnswer {
+        SwapAnswer {
             service: "weather".to_string(),
             from: "a".repeat(64),
             attempt: attempt(&"b".repeat(64), verdict),

@@ -18,7 +18,7 @@ use wasm_host_limits as limits;
 use wasm_host_oci::{Pulled, Reference};
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
-use wasm_host_service::swap::{self, CanaryTerms, Outcome, SwapError};
+use wasm_host_service::swap::{self, CanaryTerms, SwapError, SwapOutcome};
 use wasm_host_settings::diagnostic::nearest;
 use wasm_host_settings::duration;
 
@@ -66,7 +66,7 @@ impl Admin {
             return Err(busy(format_args!("{} uploads are under way", limits::ADMIN_UPLOADS)));
         };
         let (component, _place) = self.component(request, place).await?;
-        let request = swap::Request { cause, part: asked.part, canary };
+        let request = swap::SwapRequest { cause, part: asked.part, canary };
         let outcome = self.swaps.swap(service, component, request).await;
         self.outcome(outcome)
     }
@@ -139,13 +139,13 @@ impl Admin {
         digested(bytes, PathBuf::from(reference.at(pin.manifest).to_string())).await
     }
 
-    fn outcome(&self, outcome: Result<Outcome, SwapError>) -> Result<Response<Body>, Failure> {
+    fn outcome(&self, outcome: Result<SwapOutcome, SwapError>) -> Result<Response<Body>, Failure> {
         let outcome = outcome.map_err(|error| self.failure(error))?;
         let status = match outcome.record.verdict {
             Verdict::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::OK,
         };
-        Ok(json(status, &versions::Outcome::from(outcome)))
+        Ok(json(status, &versions::SwapAnswer::from(outcome)))
     }
 
     fn failure(&self, error: SwapError) -> Failure {

@@ -76,7 +76,7 @@ pub enum PartRole {
 
 /// What came of a swap.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct SwapAnswer {
     pub service: String,
     /// The digest that served before.
     pub from: String,
@@ -164,9 +164,10 @@ impl AttemptVerdict {
     }
 }
 
-impl From<swap::Outcome> for Outcome {
-    fn from(outcome: swap::Outcome) -> Self {
-        let swap::Outcome { service, from, record, finishing, ended_canary, without, .. } = outcome;
+impl From<swap::SwapOutcome> for SwapAnswer {
+    fn from(outcome: swap::SwapOutcome) -> Self {
+        let swap::SwapOutcome { service, from, record, finishing, ended_canary, without, .. } =
+            outcome;
         Self { service, from, attempt: record.into(), finishing, ended_canary, without }
     }
 }
