@@ -14,8 +14,9 @@ use crate::exit::Exit;
 use crate::spin::shown;
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::{CodeCache, Compiler, ComponentFile, Outline};
-use wasm_host_engine::compose::{Part, Role, importers};
+use wasm_host_engine::compose::{Part, importers};
 use wasm_host_engine::link::{self, Missing, Standing, imports, is_handler, required};
+use wasm_host_http::control::versions::PartRole;
 use wasm_host_limits::host::HostLimits;
 use wasm_host_system::output;
 use wasm_host_system::table;
@@ -53,7 +54,7 @@ pub struct Report {
 pub struct PartReport {
     /// What `wasm-host swap --part` calls it.
     pub name: String,
-    pub role: Role,
+    pub role: PartRole,
     pub file: String,
     pub bytes: u64,
     /// SHA-256.
@@ -232,7 +233,7 @@ impl PartReport {
     fn of(part: &Part) -> Self {
         Self {
             name: part.name.clone(),
-            role: part.role.clone(),
+            role: part.role.clone().into(),
             file: part.path.clone(),
             bytes: part.size,
             digest: part.digest.clone(),

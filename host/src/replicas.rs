@@ -26,7 +26,8 @@ use wasm_host_replicas::replica::{
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
 use wasm_host_service::swap::{
-    self as agreed, Agreed, Agreement, Before, Outcome, Proposed, ServedVersion, SwapError, Swaps,
+    self as agreed, Agreed, Agreement, Before, Proposed, ServedVersion, SwapError, SwapOutcome,
+    Swaps,
 };
 use wasm_host_settings::tls;
 
@@ -311,7 +312,7 @@ fn by(attempt: &Attempt) -> String {
 }
 
 /// Whether the version serves.
-async fn verdict(task: JoinHandle<Result<Outcome, SwapError>>) -> Result<(), String> {
+async fn verdict(task: JoinHandle<Result<SwapOutcome, SwapError>>) -> Result<(), String> {
     let outcome = task.await.map_err(|error| error.to_string())?;
     let record = outcome.map_err(|error| error.to_string())?.record;
     match record.verdict {
@@ -354,7 +355,7 @@ impl Agreement for Decided {
 
 struct Following {
     decide: oneshot::Sender<Result<Agreed, String>>,
-    task: JoinHandle<Result<Outcome, SwapError>>,
+    task: JoinHandle<Result<SwapOutcome, SwapError>>,
 }
 
 impl Prepared for Following {

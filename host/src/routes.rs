@@ -11,7 +11,7 @@ use wasm_host_http::cors::Pages;
 use wasm_host_http::files::Files;
 use wasm_host_http::intake::Intake;
 use wasm_host_http::route::Router;
-use wasm_host_http::{Served, Target};
+use wasm_host_http::{RouteTarget, Served};
 use wasm_host_service::admission::{Admission, Gate};
 use wasm_host_service::registry::Registry;
 use wasm_host_service::traffic::Traffic;
@@ -30,7 +30,7 @@ impl Routes {
         for service in config.services.values() {
             let Some(route) = &service.route else { continue };
             let target = match &service.kind {
-                ServiceKind::Component(component) => Target::Component {
+                ServiceKind::Component(component) => RouteTarget::Component {
                     service: registry
                         .find(&service.name)
                         .cloned()
@@ -47,7 +47,7 @@ impl Routes {
                     let folder = Files::new(&service.name, dir, Traffic::new(admission))
                         .map_err(|error| anyhow!("cannot serve {}: {error}", dir.display()))?;
                     files.insert(service.name.clone(), folder.traffic().clone());
-                    Target::Static(Arc::new(folder))
+                    RouteTarget::Static(Arc::new(folder))
                 }
             };
             let pages = Arc::new(Pages::new(&service.name, service.cors.as_ref()));
@@ -55,7 +55,10 @@ impl Routes {
         }
         if let Some(route) = page_route(config) {
             let pages = Arc::new(Pages::new("", None));
-            router.add_prefix(route, Served { target: Target::PageSpans(intake.clone()), pages });
+            router.add_prefix(
+                route,
+                Served { target: RouteTarget::PageSpans(intake.clone()), pages },
+            );
         }
         Ok(Self { router, files })
     }

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use wasm_host_capabilities as capability;
 use wasm_host_capabilities::backend::asked;
-use wasm_host_capabilities::keyvalue::SYSTEMS;
-use wasm_host_capabilities::postgres::SYSTEM as POSTGRES;
-use wasm_host_capabilities::sqlite::{SYSTEM as SQLITE, namespace};
+use wasm_host_capabilities::figures::Figure;
 use wasm_host_collector::{Reader, Recent as Measured, TraceQuery};
 use wasm_host_http::admin::resources::{Recent, RecentFailure};
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::attributes;
-use wasm_host_telemetry::instruments::{
-    CLIENT_DURATION, DATABASE_DURATION, MODEL_DURATION, SERVER_DURATION,
-};
+use wasm_host_telemetry::instruments::{CLIENT_DURATION, SERVER_DURATION};
 use wasm_host_telemetry::metrics::Reading;
 
 /// Asks the collector on behalf of the control plane.
@@ -33,39 +30,16 @@ impl TelemetryReader {
     /// The calls of a service to one of its grants, such as `postgres.weather` or `service.other`.
     pub(crate) fn calls(&self, service: &str, grant: &str) -> Recent {
         let (kind, name) = grant.split_once('.').unwrap_or((grant, ""));
-        let of_service = ("service", service);
-        recent(match kind {
-            "keyvalue" => return self.bucket(service, name),
-            // A service has one grant of each other kind of backend.
-            "postgres" => {
-                let system = (attributes::DB_SYSTEM, POSTGRES);
-                self.0.recent(DATABASE_DURATION.name, &[of_service, system])
-            }
-            "sqlite" => {
-                let namespace = namespace(name);
-                let labels = [
-                    of_service,
-                    (attributes::DB_SYSTEM, SQLITE),
-                    (attributes::DB_NAMESPACE, &*namespace),
-                ];
-                self.0.recent(DATABASE_DURATION.name, &labels)
-            }
-            "ollama" => self.0.recent(MODEL_DURATION.name, &[of_service]),
-            _ => self.0.recent(CLIENT_DURATION.name, &[of_service, ("server.address", name)]),
-        })
-    }
-
-    /// The calls of a service to a bucket, which is of one kind.
-    fn bucket(&self, service: &str, name: &str) -> Recent {
-        let of_kind = |system| {
-            let labels = [
-                ("service", service),
-                (attributes::DB_SYSTEM, system),
-                (attributes::DB_NAMESPACE, name),
-            ];
-            recent(self.0.recent(DATABASE_DURATION.name, &labels))
+        let figures = match capability::ALL.iter().find(|capability| capability.key() == kind) {
+            Some(capability) => capability.figures(name),
+            None => vec![Figure::new(&CLIENT_DURATION, [("server.address", name)])],
         };
-        SYSTEMS.into_iter().map(of_kind).fold(Recent::default(), added)
+        let recents = figures.iter().map(|figure| {
+            let labels = figure.labels.iter().map(|(label, value)| (*label, &**value));
+            let labels: Vec<_> = [("service", service)].into_iter().chain(labels).collect();
+            recent(self.0.recent(figure.instrument.name, &labels))
+        });
+        recents.fold(Recent::default(), added)
     }
 
     /// Those of all services to a backend. The percentiles are the worst of a service: those of several cannot be

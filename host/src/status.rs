@@ -23,7 +23,7 @@ use wasm_host_http::admin::resources::{
     Resources, ServiceResource, Variable, VersionStatus,
 };
 use wasm_host_http::admin::{BackendStatus, Readiness, ServiceStatus, Status};
-use wasm_host_http::control::versions::Attempt;
+use wasm_host_http::control::versions::{Attempt, AttemptPart};
 use wasm_host_limits as limits;
 use wasm_host_limits::service::{ServiceLimits, StaticLimits};
 use wasm_host_limits::setting::Settings as _;
@@ -319,7 +319,7 @@ impl Host {
             _ => "draining",
         };
         let imports = active.as_ref().map(|active| active.stable.imports.clone());
-        let parts = active.as_ref().map(|active| active.stable.parts().to_vec());
+        let parts = active.as_ref().map(|active| active.stable.parts().iter().cloned());
         let checked = history.iter().rev().find(|it| it.verdict == Verdict::Activated);
         let checked = checked.map(|it| it.at_ms.saturating_mul(1000));
         let path = config.component().and_then(|component| component.health.clone());
@@ -343,7 +343,7 @@ impl Host {
             grants: service.grants.clone(),
             service,
             imports: imports.unwrap_or_default(),
-            parts: parts.unwrap_or_default(),
+            parts: parts.into_iter().flatten().map(AttemptPart::from).collect(),
             limits: limits
                 .map(|bound| LimitInEffect {
                     key: bound.key.clone(),

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Error, anyhow};
 
 use crate::cli::{self, BindingsLang};
 use crate::exit::Exit;
+use wasm_host_capabilities as capability;
 use wasm_host_config::{ComponentConfig, Config};
 use wasm_host_system::{output, whole};
 use wasm_host_templates::bindings::{self, Bound, GENERATED, Unbound};
@@ -39,7 +40,8 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
         .ok_or_else(|| usage(format!("the service {name} has files and no component")))?;
     let place = args.output.clone().or_else(|| Some(component.sources.as_ref()?.join(FOLDER)));
     let style = args.style(place.as_deref().and_then(style));
-    let granted = granted(component);
+    let capabilities = capabilities(component);
+    let granted = granted(component, &capabilities);
     let Some(folder) = &args.output else {
         output::show(&wit::text(name, style, granted));
         return Ok(());
@@ -73,12 +75,15 @@ pub fn wit(args: &cli::Wit) -> Result<(), Exit> {
     Ok(())
 }
 
-fn granted(component: &ComponentConfig) -> Granted {
-    let has = |key: &str| component.grants.resources.iter().any(|(granted, _)| *granted == key);
+/// The keys of what it is granted, each once, in the order of all capabilities.
+fn capabilities(component: &ComponentConfig) -> Vec<&'static str> {
+    let has = |key: &&str| component.grants.resources.iter().any(|(granted, _)| granted == key);
+    capability::ALL.iter().map(|capability| capability.key()).filter(has).collect()
+}
+
+fn granted<'a>(component: &ComponentConfig, capabilities: &'a [&'a str]) -> Granted<'a> {
     Granted {
-        postgres: has("postgres"),
-        ollama: has("ollama"),
-        keyvalue: has("keyvalue"),
+        capabilities,
         configuration: !component.configuration.is_empty(),
         calls: !component.grants.services.is_empty() || component.outbound.is_some(),
     }
@@ -172,7 +177,8 @@ mod tests {
     use wasm_host_templates::wit::Wasi;
 
     fn granted(postgres: bool) -> Vec<(PathBuf, String)> {
-        wit::files("a", Style::ASYNC, Granted { postgres, ..Granted::default() })
+        let capabilities: &[&str] = if postgres { &["postgres"] } else { &[] };
+        wit::files("a", Style::ASYNC, Granted { capabilities, ..Granted::default() })
     }
 
     #[test]

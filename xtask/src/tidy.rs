@@ -5,6 +5,7 @@
 mod crates;
 mod documents;
 mod faults;
+mod modules;
 mod settings;
 mod sources;
 
@@ -32,7 +33,8 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn write() -> Result<()> {
     let root = project::root();
     let path = root.join(crates::DOCUMENT);
-    fs::write(&path, crates::written(&root, &fs::read_to_string(&path)?)?)?;
+    let text = crates::written(&root, &fs::read_to_string(&path)?)?;
+    fs::write(&path, modules::written(&root, &text)?)?;
     let path = root.join(settings::DOCUMENT);
     fs::write(&path, settings::written(&fs::read_to_string(&path)?)?)?;
     let path = root.join(faults::DOCUMENT);
@@ -67,6 +69,9 @@ fn problems(root: &Path) -> Result<Vec<String>> {
         problems.extend(sources::problems(path, &text));
         if path == crates::DOCUMENT {
             problems.extend(crates::problems(root, &text)?);
+        }
+        if path == modules::DOCUMENT {
+            problems.extend(modules::problems(root, &text)?);
         }
         if path == settings::DOCUMENT {
             problems.extend(settings::problems(&text)?);

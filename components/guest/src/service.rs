@@ -1,4 +1,4 @@
-//! What [`service!`](crate::service!) and [`tower!`](crate::tower!) are made of.
+//! What the macros `service!` and `tower!` are made of.
 
 use std::pin::Pin;
 

@@ -48,10 +48,11 @@ mod tests {
     use crate::AnyCapability;
     use crate::backend::{Backend, Host};
     use crate::context::RequestContext;
+    use crate::figures::Figure;
     use crate::function::{FunctionCall, Given, NoAnswer, Seam};
     use crate::instance::HasInstance;
     use wasm_host_settings::context::{Context, Span};
-    use wasm_host_settings::resource::{Declared, Resource, Wait};
+    use wasm_host_settings::resource::{Declared, Resource, ResourcePlace, Wait};
     use wasm_host_settings::secret::BackendUrl;
 
     #[derive(Debug)]
@@ -60,6 +61,10 @@ mod tests {
     impl Resource for Nothing {
         fn url(&self) -> Option<&BackendUrl> {
             None
+        }
+
+        fn place(&self) -> ResourcePlace<'_> {
+            ResourcePlace::Memory
         }
 
         fn first_byte(&self) -> Wait {
@@ -74,6 +79,7 @@ mod tests {
             impl Capability for $name {
                 const KEY: &'static str = $key;
                 const PACKAGE: &'static str = "test:test";
+                const INTERFACES: &'static [(&'static str, &'static [&'static str])] = &[];
                 type Settings = Nothing;
                 type Grant = u32;
 
@@ -92,6 +98,10 @@ mod tests {
 
                 fn link<T: HasInstance>(_: &mut Linker<T>) -> wasmtime::Result<()> {
                     Ok(())
+                }
+
+                fn figures(_: &str) -> Vec<Figure> {
+                    Vec::new()
                 }
 
                 fn with_seam(_: Arc<dyn Seam>, backend: Option<u32>) -> Option<u32> {

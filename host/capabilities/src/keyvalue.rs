@@ -21,7 +21,6 @@ mod settings;
 
 pub use buckets::Buckets;
 pub use host::Keyvalue;
-pub use seen::SYSTEMS;
 pub use settings::{KeyvalueConfig, Store};
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod budget;
 pub mod configuration;
 pub mod context;
+pub mod figures;
 pub mod function;
 pub mod granted;
 pub mod header_sets;
@@ -45,6 +46,7 @@ use toml::de::DeTable;
 use wasmtime::component::Linker;
 
 use self::backend::{Backend, Host};
+use self::figures::Figure;
 use self::function::Seam;
 use self::granted::Granted;
 use self::instance::HasInstance;
@@ -58,6 +60,13 @@ pub trait Capability: Sync + 'static {
 
     /// The WIT package that a component imports to use it.
     const PACKAGE: &'static str;
+
+    /// The interfaces of the package that a component may import, for each version that fits. None of them: they are of
+    /// another host, and linked apart.
+    const INTERFACES: &'static [(&'static str, &'static [&'static str])];
+
+    /// Well-known interfaces that no host or another one has, by how their names begin, each with what to do here instead.
+    const INSTEAD_OF: &'static [(&'static str, &'static str)] = &[];
 
     /// Whether a service may be granted several.
     const SEVERAL: bool = false;
@@ -92,6 +101,15 @@ pub trait Capability: Sync + 'static {
     /// The linker has them already.
     fn link<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
 
+    /// Where the calls of a service to the backend of a table are counted, by the name of the table.
+    fn figures(name: &str) -> Vec<Figure>;
+
+    /// A url of the form that its tables take, of a server of this name: for a file that is read where its secrets are not
+    /// known. None: they take none.
+    fn url_of(_server: &str) -> Option<String> {
+        None
+    }
+
     /// The interfaces of the package whose functions are no `async func`, by name: while one of them waits, so does the
     /// whole instance that calls it.
     const BLOCKING: &'static [&'static str] = &[];
@@ -110,6 +128,12 @@ pub trait AnyCapability: Sync {
 
     /// [`Capability::PACKAGE`]
     fn package(&self) -> &'static str;
+
+    /// [`Capability::INTERFACES`]
+    fn interfaces(&self) -> &'static [(&'static str, &'static [&'static str])];
+
+    /// [`Capability::INSTEAD_OF`]
+    fn instead_of(&self) -> &'static [(&'static str, &'static str)];
 
     /// [`Capability::BLOCKING`]
     fn blocking(&self) -> &'static [&'static str];
@@ -136,6 +160,12 @@ pub trait AnyCapability: Sync {
         name: &str,
         host: &dyn Host,
     ) -> anyhow::Result<Box<dyn Backend>>;
+
+    /// [`Capability::figures`]
+    fn figures(&self, name: &str) -> Vec<Figure>;
+
+    /// [`Capability::url_of`]
+    fn url_of(&self, server: &str) -> Option<String>;
 
     /// Grant it, with a seam in place of its backend, unless its calls have a form of their own in cases.
     fn scripted(&self, seam: Arc<dyn Seam>, granted: Granted) -> Granted;
@@ -182,6 +212,14 @@ impl<C: Capability> AnyCapability for C {
         C::PACKAGE
     }
 
+    fn interfaces(&self) -> &'static [(&'static str, &'static [&'static str])] {
+        C::INTERFACES
+    }
+
+    fn instead_of(&self) -> &'static [(&'static str, &'static str)] {
+        C::INSTEAD_OF
+    }
+
     fn blocking(&self) -> &'static [&'static str] {
         C::BLOCKING
     }
@@ -211,6 +249,14 @@ impl<C: Capability> AnyCapability for C {
         let settings: &dyn Any = settings;
         let settings = settings.downcast_ref();
         C::connect(settings.context("the settings of another capability")?, name, host)
+    }
+
+    fn figures(&self, name: &str) -> Vec<Figure> {
+        C::figures(name)
+    }
+
+    fn url_of(&self, server: &str) -> Option<String> {
+        C::url_of(server)
     }
 
     fn scripted(&self, seam: Arc<dyn Seam>, granted: Granted) -> Granted {

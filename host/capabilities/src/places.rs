@@ -20,10 +20,10 @@ pub(crate) struct User(usize);
 
 pub(crate) struct Places {
     all: usize,
-    state: Mutex<State>,
+    state: Mutex<PlacesState>,
 }
 
-struct State {
+struct PlacesState {
     free: usize,
     closed: bool,
     users: Vec<Taker>,
@@ -58,7 +58,8 @@ pub(crate) struct Closed;
 impl Places {
     pub(crate) fn new(all: usize) -> Arc<Self> {
         let users = vec![Taker::default()];
-        let state = State { free: all, closed: false, users, without: 0, waiting: 0, turns: 0 };
+        let state =
+            PlacesState { free: all, closed: false, users, without: 0, waiting: 0, turns: 0 };
         Arc::new(Self { all, state: Mutex::new(state) })
     }
 
@@ -123,7 +124,7 @@ impl Places {
     }
 
     /// Give what is free to those that wait.
-    fn hand_on(self: &Arc<Self>, state: &mut State) {
+    fn hand_on(self: &Arc<Self>, state: &mut PlacesState) {
         while state.waiting > 0 && state.free > 0 {
             let waiting = (0..state.users.len()).map(User).filter(|user| {
                 state.forget_those_gone(*user);
@@ -143,12 +144,12 @@ impl Places {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PlacesState> {
         self.state.lock()
     }
 }
 
-impl State {
+impl PlacesState {
     /// Whether a free place is there that is not kept for others. A service that has none may have each of them.
     fn may_take(&self, all: usize, user: User) -> bool {
         let kept = self.without.min((all / limits::POOL_PARTS_KEPT).max(1));

@@ -45,7 +45,6 @@ pub(crate) use parameters::held_bytes;
 pub use pool::{PgDatabase, PoolConfig};
 pub use pooled::restored_session;
 pub use room::Room;
-pub use seen::SYSTEM;
 pub use settings::{PostgresConfig, database_authorities, database_url, has_literal_password};
 
 #[cfg(test)]

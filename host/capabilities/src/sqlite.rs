@@ -20,10 +20,10 @@ use wasmtime::component::Linker;
 
 use crate::Capability;
 use crate::backend::{Backend, Host};
+use crate::figures::Figure;
 use crate::function::Seam;
 use crate::instance::HasInstance;
 use backend::Database;
-pub use seen::{SYSTEM, namespace};
 pub use settings::SqliteConfig;
 use wasm_host_settings::context::{Context, Span};
 use wasm_host_settings::resource::Declared;
@@ -71,6 +71,7 @@ const DEFAULT: &str = "default";
 impl Capability for Sqlite {
     const KEY: &'static str = "sqlite";
     const PACKAGE: &'static str = "spin:sqlite";
+    const INTERFACES: &'static [(&'static str, &'static [&'static str])] = &[];
     const SEVERAL: bool = true;
     type Settings = SqliteConfig;
     type Grant = Databases;
@@ -95,6 +96,10 @@ impl Capability for Sqlite {
     /// Spin's interfaces are linked apart from those of this host: for them, a grant is not asked for.
     fn link<T: HasInstance>(_: &mut Linker<T>) -> wasmtime::Result<()> {
         Ok(())
+    }
+
+    fn figures(name: &str) -> Vec<Figure> {
+        seen::figures(name)
     }
 
     fn with_seam(seam: Arc<dyn Seam>, backend: Option<Databases>) -> Option<Databases> {

@@ -13,7 +13,7 @@ use crate::reader::Reader;
 use crate::recent::Recents;
 use crate::shelf::Shelf;
 use crate::store::{Bounds, Store};
-use crate::writer::{Order, Writer};
+use crate::writer::{Writer, WriterCommand};
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::log::LogRecord;
 use wasm_host_telemetry::metrics::Reading;
@@ -56,7 +56,7 @@ pub type Source = Box<dyn Fn() -> Vec<Reading> + Send>;
 #[derive(Debug)]
 pub struct Pipeline {
     reader: Reader,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<WriterCommand>,
 }
 
 impl Pipeline {
@@ -103,7 +103,7 @@ impl Pipeline {
     pub async fn stop(self) {
         let (done, is_done) = oneshot::channel();
         let stopping = async {
-            if self.orders.send(Order::Stop(done)).await.is_ok() {
+            if self.orders.send(WriterCommand::Stop(done)).await.is_ok() {
                 let _ = is_done.await;
             }
         };

@@ -1,6 +1,6 @@
-//! Answers questions about what was collected.
+//! Questions about what was collected, each with its turn, its deadline and a bounded answer.
 //!
-//! It is cheap to clone, and works on whatever runtime asks. Each question has a turn, a deadline and a bounded answer.
+//! It is cheap to clone, and works on whatever runtime asks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::segment::Segment;
 use crate::shelf::Shelf;
 use crate::summary::{STORED_AT_MOST, Summary};
 use crate::words::Sought;
-use crate::writer::Order;
+use crate::writer::WriterCommand;
 use wasm_host_limits::telemetry as limits;
 use wasm_host_telemetry::id::TraceId;
 
@@ -31,7 +31,7 @@ pub struct Reader(Arc<Inner>);
 struct Inner {
     shelf: Arc<Shelf>,
     pending: Arc<Pending>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<WriterCommand>,
     written: watch::Receiver<()>,
     recents: Arc<Recents>,
     turns: Semaphore,
@@ -47,7 +47,7 @@ impl Reader {
     pub(crate) fn new(
         shelf: Arc<Shelf>,
         pending: Arc<Pending>,
-        orders: mpsc::Sender<Order>,
+        orders: mpsc::Sender<WriterCommand>,
         written: watch::Receiver<()>,
         recents: Arc<Recents>,
     ) -> Self {
@@ -169,23 +169,27 @@ impl Reader {
     /// Forget what has to do with a service, or everything.
     pub async fn clear(&self, service: Option<&str>) -> Result<(), ReadError> {
         let (done, is_done) = oneshot::channel();
-        let order = Order::Clear(service.map(str::to_owned), done);
+        let order = WriterCommand::Clear(service.map(str::to_owned), done);
         self.order(order, is_done).await?.map_err(ReadError::Clear)
     }
 
     /// Until all that was handed over so far can be asked about.
     pub async fn flush(&self) -> Result<(), ReadError> {
         let (done, is_done) = oneshot::channel();
-        self.order(Order::Flush(done), is_done).await
+        self.order(WriterCommand::Flush(done), is_done).await
     }
 
     /// Until the figures are read and stored as they are.
     pub async fn flush_figures(&self) -> Result<(), ReadError> {
         let (done, is_done) = oneshot::channel();
-        self.order(Order::Figures(done), is_done).await
+        self.order(WriterCommand::Figures(done), is_done).await
     }
 
-    async fn order<T>(&self, order: Order, done: oneshot::Receiver<T>) -> Result<T, ReadError> {
+    async fn order<T>(
+        &self,
+        order: WriterCommand,
+        done: oneshot::Receiver<T>,
+    ) -> Result<T, ReadError> {
         let until = tokio::time::Instant::now() + limits::CLEAR * 2;
         let obeyed = async {
             self.0.orders.send(order).await.map_err(|_| ReadError::Ended)?;

@@ -22,7 +22,7 @@ use wasm_host_telemetry::log::LogRecord;
 
 /// What the thread is told to do.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum WriterCommand {
     /// Write what is pending.
     Flush(oneshot::Sender<()>),
     /// Read the figures and store them, whatever time it is.
@@ -36,7 +36,7 @@ pub(super) enum Order {
 pub(super) struct Writer {
     pub pending: Arc<Pending>,
     pub store: Store,
-    pub orders: mpsc::Receiver<Order>,
+    pub orders: mpsc::Receiver<WriterCommand>,
     pub exporters: Vec<Box<dyn Exporter>>,
     pub figures: Figures,
     /// Told after each time that something was written.
@@ -58,7 +58,7 @@ impl Writer {
         loop {
             tokio::select! {
                 order = self.orders.recv() => match order {
-                    Some(Order::Stop(done)) => {
+                    Some(WriterCommand::Stop(done)) => {
                         self.end().await;
                         let _ = done.send(());
                         return;
@@ -78,15 +78,15 @@ impl Writer {
         }
     }
 
-    async fn obey(&mut self, order: Order) {
+    async fn obey(&mut self, order: WriterCommand) {
         self.write_pending().await;
         match order {
-            Order::Flush(done) | Order::Stop(done) => drop(done.send(())),
-            Order::Figures(done) => {
+            WriterCommand::Flush(done) | WriterCommand::Stop(done) => drop(done.send(())),
+            WriterCommand::Figures(done) => {
                 self.write_figures(true).await;
                 let _ = done.send(());
             }
-            Order::Clear(service, done) => {
+            WriterCommand::Clear(service, done) => {
                 let cleared =
                     timeout(limits::CLEAR, clear::clear(&mut self.store, service.as_deref()));
                 let cleared = match cleared.await {

@@ -1,7 +1,6 @@
-//! The whole application file, top to bottom.
+//! The whole application file, top to bottom, with all mistakes told at once.
 //!
-//! It exists to run every step whatever the ones before it found, so that all mistakes are reported
-//! at once, and to build a `Config` only when there are none. It must not do I/O.
+//! It exists to run every step whatever the ones before it found, and to build a `Config` only when there are none. It must not do I/O.
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@ mod buckets;
 mod builds;
 mod cors;
 mod deploy;
+mod documented;
 mod forwarding;
 mod fuzz;
 mod grammar;

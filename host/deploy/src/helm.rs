@@ -1,4 +1,4 @@
-//! The same objects as a Helm chart. What its user may choose is in `values.yaml`, with what the application file says.
+//! The objects of a cluster as a Helm chart. What its user may choose is in `values.yaml`, with what the application file says.
 
 use serde_json::{Map, Value, json};
 

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml_edit::DocumentMut;
+use wasm_host_capabilities::postgres::Postgres;
+use wasm_host_capabilities::{self as capability, Capability as _};
 
 use crate::document;
 
@@ -65,21 +67,13 @@ pub(crate) fn values(document: &mut DocumentMut) -> BTreeMap<String, String> {
         for piece in pieces(text) {
             let Piece::Reference(name) = piece else { continue };
             let value = match path {
-                [first, _, key] if is_whole && first == "postgres" && key == "url" => {
-                    format!("postgresql://user:unknown@{UNKNOWN}/unknown")
+                [table, _, key] if is_whole && key == "url" => url_of(table),
+                [table, key] if is_whole && table == "replicas" && key == "url" => {
+                    Postgres::url_of(UNKNOWN)
                 }
-                [first, key] if is_whole && first == "replicas" && key == "url" => {
-                    format!("postgresql://user:unknown@{UNKNOWN}/unknown")
-                }
-                // With encryption, as a `ca` beside it means nothing without.
-                [first, _, key] if is_whole && first == "keyvalue" && key == "url" => {
-                    format!("rediss://user:unknown@{UNKNOWN}")
-                }
-                [first, _, key] if is_whole && first == "ollama" && key == "url" => {
-                    format!("http://{UNKNOWN}:11434")
-                }
-                _ => UNKNOWN.to_owned(),
+                _ => None,
             };
+            let value = value.unwrap_or_else(|| UNKNOWN.to_owned());
             // One that is an address somewhere is an address elsewhere, too.
             if value != UNKNOWN || !values.contains_key(name) {
                 values.insert(name.to_owned(), value);
@@ -88,6 +82,11 @@ pub(crate) fn values(document: &mut DocumentMut) -> BTreeMap<String, String> {
         None
     });
     values
+}
+
+/// What stands for the url of a capability's table.
+fn url_of(key: &str) -> Option<String> {
+    capability::ALL.iter().find(|capability| capability.key() == key)?.url_of(UNKNOWN)
 }
 
 /// Names that are asked for again and again.

@@ -173,7 +173,17 @@ impl Policy {
     }
 
     /// Make one instance and drop it: finds what only shows when a component starts.
-    pub async fn smoke(&self) -> wasmtime::Result<()> {
+    ///
+    /// # Errors
+    /// What it did wrong, without the addresses of where it did.
+    pub async fn smoke(&self) -> anyhow::Result<()> {
+        self.instantiate_once().await.map_err(|error| {
+            tracing::debug!("{error:?}");
+            anyhow::anyhow!("{}", error.root_cause())
+        })
+    }
+
+    async fn instantiate_once(&self) -> wasmtime::Result<()> {
         let _place = self.engine.enter_soon().await?;
         let mut store = self.store();
         store.epoch_deadline_async_yield_and_update(1);

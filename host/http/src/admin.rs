@@ -25,7 +25,6 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::WasiBody;
 
 pub use self::services::no_service;
 pub use self::session::Sessions;
@@ -34,7 +33,7 @@ use crate::control::Token;
 use crate::intake::Intake;
 use crate::listener::Arriving;
 use crate::{is_end_of_connection, request};
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_limits as limits;
 use wasm_host_oci::Registries;
 use wasm_host_service::failure::respond::respond;
@@ -192,7 +191,7 @@ impl Admin {
     }
 
     /// Answer a request to the control plane. Never fails: a failure is a response.
-    pub async fn handle(&self, request: Request<Arriving>) -> Response<WasiBody> {
+    pub async fn handle(&self, request: Request<Arriving>) -> Response<Body> {
         let is_shown = page::is_shown(request.headers());
         self.answer(request).await.unwrap_or_else(|failure| {
             let id = SpanId::new().to_string();
@@ -212,12 +211,12 @@ impl Admin {
 
     /// Answer a request to the port for orchestrators: how the host is, and its figures, without a token. Nothing there
     /// changes anything, and nothing of a request is shown.
-    pub async fn probe(&self, request: Request<Arriving>) -> Response<WasiBody> {
+    pub async fn probe(&self, request: Request<Arriving>) -> Response<Body> {
         let answer = self.probed(request).await;
         answer.unwrap_or_else(|failure| respond(&failure, &SpanId::new().to_string()))
     }
 
-    async fn probed(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
+    async fn probed(&self, request: Request<Arriving>) -> Result<Response<Body>, Failure> {
         request::check(&request)?;
         guard::same_origin(&request)?;
         reads(&request)?;
@@ -234,7 +233,7 @@ impl Admin {
     }
 
     /// All figures. Each answer holds them until it is read, so that there are few at once.
-    fn scraped<B>(&self, request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
+    fn scraped<B>(&self, request: &Request<B>) -> Result<Response<Body>, Failure> {
         let Ok(turn) = self.scrapes.clone().try_acquire_owned() else {
             let most = limits::telemetry::SCRAPES;
             let why = format!("{most} answers with all figures are being read; ask again.");
@@ -243,7 +242,7 @@ impl Admin {
         Ok(telemetry::metrics(self.status.figures(), turn, request))
     }
 
-    async fn answer(&self, request: Request<Arriving>) -> Result<Response<WasiBody>, Failure> {
+    async fn answer(&self, request: Request<Arriving>) -> Result<Response<Body>, Failure> {
         request::check(&request)?;
         let path = request.uri().path().to_string();
         if let Some(sent) = intake::Sent::to(&path) {
@@ -308,7 +307,7 @@ impl Admin {
         &self,
         steps: &[&str],
         request: &Request<B>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         match steps {
             ["session"] => {
                 reads(request)?;
@@ -352,7 +351,7 @@ impl Admin {
     }
 
     /// All that is there, again and again, for as long as the reader takes it.
-    fn follow_resources(&self) -> Response<WasiBody> {
+    fn follow_resources(&self) -> Response<Body> {
         let status = self.status.clone();
         let lines = stream::unfold((status, false), async |(status, is_next)| {
             if is_next {
@@ -365,7 +364,7 @@ impl Admin {
         telemetry::lines(lines, self.stopping.clone())
     }
 
-    async fn health(&self, ready: bool) -> Response<WasiBody> {
+    async fn health(&self, ready: bool) -> Response<Body> {
         if !ready {
             return json(StatusCode::OK, &serde_json::json!({ "status": "live" }));
         }
@@ -410,7 +409,7 @@ fn malformed(detail: impl Into<String>) -> Failure {
     Failure::new(Kind::Malformed, detail)
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response<WasiBody> {
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     // Plain data always has a JSON form.
     let mut response = Response::new(full(serde_json::to_vec(value).unwrap_or_default()));
     *response.status_mut() = status;

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasm_host_capabilities::body::Body;
+use wasm_host_capabilities::outgoing::HttpError as Error;
 
 use crate::listener::{Arriving, LazyTimer};
 use wasm_host_limits::http as limits;
@@ -67,8 +68,8 @@ impl BodyOutcome {
     /// The answer to a request with this body: the guest's, unless the body had failed before.
     pub fn judge(
         &self,
-        answer: Result<Response<WasiBody>, Failure>,
-    ) -> Result<Response<WasiBody>, Failure> {
+        answer: Result<Response<Body>, Failure>,
+    ) -> Result<Response<Body>, Failure> {
         let Some(failure) = self.failure() else { return answer };
         if let Ok(response) = answer {
             // Read to its end, or the guest's request would count as abandoned.
@@ -78,7 +79,7 @@ impl BodyOutcome {
     }
 }
 
-async fn discard(mut body: WasiBody) {
+async fn discard(mut body: Body) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
@@ -111,7 +112,7 @@ impl RequestBody {
     }
 }
 
-impl Body for RequestBody {
+impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 

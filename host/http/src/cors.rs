@@ -13,10 +13,9 @@ use http::header::{
     HeaderValue, ORIGIN, VARY,
 };
 use http::{Method, Request, Response, StatusCode};
-use wasmtime_wasi_http::WasiBody;
 
 use crate::origin::{RequestedHost, SEC_FETCH_SITE, changes_nothing};
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_config::{CorsConfig, OriginList};
 use wasm_host_limits::http::SHOWN_NAME_BYTES;
 use wasm_host_service::failure::{Failure, Kind};
@@ -81,7 +80,7 @@ impl Pages {
         &self,
         request: &Request<B>,
         asked: &RequestedHost<'_>,
-    ) -> Result<Option<Response<WasiBody>>, Failure> {
+    ) -> Result<Option<Response<Body>>, Failure> {
         let (method, headers) = (request.method(), request.headers());
         if method == Method::OPTIONS
             && headers.contains_key(ORIGIN)
@@ -99,7 +98,7 @@ impl Pages {
         Err(self.refused(method.as_str(), headers))
     }
 
-    fn preflight(&self, wanted: &str, headers: &HeaderMap) -> Result<Response<WasiBody>, Failure> {
+    fn preflight(&self, wanted: &str, headers: &HeaderMap) -> Result<Response<Body>, Failure> {
         let reader = self.cors.as_ref().and_then(|cors| Some((cors, cors.reader(headers)?)));
         let Some((cors, origin)) = reader else {
             return Err(self.refused(wanted, headers));

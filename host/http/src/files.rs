@@ -22,7 +22,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::BodyExt as _;
 use httpdate::HttpDate;
 use rustix::io::Errno;
-use wasmtime_wasi_http::WasiBody;
 
 use self::conditions::ConditionOutcome;
 use self::content::Content;
@@ -30,7 +29,7 @@ use self::found::{Found, relative};
 use self::range::Part;
 use self::tag::Tags;
 use crate::health;
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_service::admission::Permit;
 use wasm_host_service::failure::respond::status;
 use wasm_host_service::failure::{Failure, Kind, Source};
@@ -85,7 +84,7 @@ impl Files {
         request: &Request<B>,
         path: &str,
         trace: Option<Trace>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         let (traffic, permit) = (self.traffic.clone(), None);
         let seen =
             trace.map(|trace| RequestTrace { trace, service: self.service.clone(), status: None });
@@ -112,7 +111,7 @@ impl Files {
         request: &Request<B>,
         path: &str,
         in_flight: &mut Option<InFlightRequest>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return Err(Failure::new(Kind::MethodNotAllowed, "Files are read with GET and HEAD."));
         }
@@ -143,7 +142,7 @@ impl Files {
         path: &str,
         found: Found,
         in_flight: &mut Option<InFlightRequest>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         let asked = request.headers();
         let coding = accept::coding(asked, &found.codings);
         let mut headers = HeaderMap::with_capacity(8);
@@ -272,7 +271,7 @@ impl Opened {
 
 /// To the same folder with a slash at its end: what its page names beside itself is then inside it. Relative, because
 /// the host does not know what a proxy has taken from the front of the path.
-fn into_folder<B>(request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
+fn into_folder<B>(request: &Request<B>) -> Result<Response<Body>, Failure> {
     let path = request.uri().path();
     let last = path.rsplit('/').next().unwrap_or_default();
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -303,16 +302,16 @@ fn content_range(headers: &mut HeaderMap, range: &str) {
 }
 
 /// Not what was asked for, and so not to be kept for ever.
-fn refused(status: StatusCode, mut headers: HeaderMap) -> Response<WasiBody> {
+fn refused(status: StatusCode, mut headers: HeaderMap) -> Response<Body> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(ASK_AGAIN));
     empty(status, headers)
 }
 
-fn empty(status: StatusCode, headers: HeaderMap) -> Response<WasiBody> {
+fn empty(status: StatusCode, headers: HeaderMap) -> Response<Body> {
     answer(status, headers, full(""))
 }
 
-fn answer(status: StatusCode, headers: HeaderMap, body: WasiBody) -> Response<WasiBody> {
+fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -3,9 +3,8 @@
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
-use wasmtime_wasi_http::WasiBody;
 
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_limits as limits;
 use wasm_host_service::Service;
 use wasm_host_service::failure::Failure;
@@ -23,8 +22,8 @@ impl Probe {
     pub async fn answer(
         self,
         service: &Service,
-        answer: Result<Response<WasiBody>, Failure>,
-    ) -> Result<Response<WasiBody>, Failure> {
+        answer: Result<Response<Body>, Failure>,
+    ) -> Result<Response<Body>, Failure> {
         let response = answer?;
         match response.status() {
             StatusCode::NOT_FOUND
@@ -42,7 +41,7 @@ impl Probe {
 }
 
 /// The answer of a service that reports no problem.
-pub fn healthy(service: &str, version: &str) -> Response<WasiBody> {
+pub fn healthy(service: &str, version: &str) -> Response<Body> {
     let body = serde_json::json!({ "status": "healthy", "service": service, "version": version });
     let mut response = Response::new(full(body.to_string()));
     let headers = response.headers_mut();

@@ -13,14 +13,13 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, Method, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
-use wasmtime_wasi_http::WasiBody;
 
 use self::pace::Pace;
 use crate::admin::body::read_within;
 use crate::control::Token;
 use crate::listener::Arriving;
 use crate::origin::RequestedHost;
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_capabilities::sql;
 use wasm_host_collector::Sender;
 use wasm_host_limits::intake as limits;
@@ -101,7 +100,7 @@ impl Intake {
         &self,
         signal: Signal,
         request: Request<Arriving>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         let answered = self.answer(By::Key, signal, request).await;
         answered.inspect_err(|_| self.refuse(By::Key, signal, 1))
     }
@@ -112,7 +111,7 @@ impl Intake {
         path: &str,
         request: Request<Arriving>,
         asked: &RequestedHost<'_>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         if path.strip_prefix('/') != Some(Signal::Traces.path()) {
             return Err(Failure::new(Kind::NoRoute, "Pages send their spans to v1/traces here."));
         }
@@ -132,7 +131,7 @@ impl Intake {
         by: By,
         signal: Signal,
         request: Request<Arriving>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         self.check(request.method())?;
         let encoding = encoding(request.headers())?;
         let is_gzip = is_gzip(request.headers())?;

@@ -25,7 +25,6 @@ use std::time::Duration;
 use http::header::Entry;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use wasmtime_wasi_http::WasiBody;
 
 use crate::cors::{Pages, Reader};
 use crate::files::Files;
@@ -35,7 +34,7 @@ use crate::listener::{Arriving, Peer};
 use crate::origin::{Names, RequestedHost};
 use crate::page_spans::PageSpans;
 use crate::route::Router;
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_capabilities::context::{About, Inbound};
 use wasm_host_capabilities::outgoing::hops;
 use wasm_host_service::Service;
@@ -47,7 +46,7 @@ use wasm_host_telemetry::trace::{RequestEnd, Trace};
 
 /// What answers under a route.
 #[derive(Clone)]
-pub enum Target {
+pub enum RouteTarget {
     Component {
         service: Arc<Service>,
         /// Largest request body, in bytes.
@@ -62,7 +61,7 @@ pub enum Target {
     PageSpans(Arc<Intake>),
 }
 
-impl Target {
+impl RouteTarget {
     /// Whether clients of Ollama ask it.
     fn has_models(&self) -> bool {
         matches!(self, Self::Component { has_models: true, .. })
@@ -72,7 +71,7 @@ impl Target {
 /// What answers under a route, and what pages of other origins may do with it.
 #[derive(Clone)]
 pub struct Served {
-    pub target: Target,
+    pub target: RouteTarget,
     pub pages: Arc<Pages>,
 }
 
@@ -112,7 +111,7 @@ impl App {
     }
 
     /// Answer one request. Never fails: a failure is a response.
-    pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<WasiBody> {
+    pub async fn handle(&self, request: Request<Arriving>, peer: Peer) -> Response<Body> {
         let context = TraceContext::of(request.headers());
         let trace = Trace::begin(self.telemetry, context, request.method(), request.uri());
         let id = trace.span_id().to_string();
@@ -170,7 +169,7 @@ impl App {
         peer: Peer,
         reader: &mut Option<Reader<'a>>,
         trace: &mut Option<Trace>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         request::check(&request)?;
         if let Some(gate) = &self.gate {
             gate()?;
@@ -191,7 +190,7 @@ impl App {
             trace.came_over_tls();
         }
         let asked = RequestedHost { host, client_host, secure, names: &self.names };
-        if let Target::PageSpans(intake) = &served.target {
+        if let RouteTarget::PageSpans(intake) = &served.target {
             // It would be seen as often as what it tells of.
             trace.take().into_iter().for_each(Trace::forget);
             return intake.of_page(rest, request, &asked).await;
@@ -205,9 +204,11 @@ impl App {
         }
         match &served.target {
             // Answered above.
-            Target::PageSpans(_) => Err(Failure::new(Kind::Internal, "This takes spans of pages.")),
-            Target::Static(files) => files.serve(&request, rest, trace.take()).await,
-            Target::Component { service, max_body, keeps_path, has_models } => {
+            RouteTarget::PageSpans(_) => {
+                Err(Failure::new(Kind::Internal, "This takes spans of pages."))
+            }
+            RouteTarget::Static(files) => files.serve(&request, rest, trace.take()).await,
+            RouteTarget::Component { service, max_body, keeps_path, has_models } => {
                 let of_service = |failure: Failure| {
                     service.log(about, &failure);
                     Failure { is_for_models: *has_models, ..failure.of(&service.name) }

@@ -26,13 +26,13 @@ use anyhow::{Context, Result, anyhow};
 use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::WasiBody;
 
 pub use self::arriving::Arriving;
 pub use self::clock::LazyTimer;
 use self::connections::{Complaint, Place};
 pub use self::connections::{Connections, Ends};
 use crate::forwarded::ForwardedHeaders;
+use wasm_host_capabilities::body::Body;
 use wasm_host_limits::http as limits;
 use wasm_host_system::threads::Threads;
 
@@ -82,7 +82,7 @@ impl Listener {
         stop: CancellationToken,
     ) where
         H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<WasiBody>> + Send + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
     {
         let socket = match TcpListener::from_std(self.socket) {
             Ok(socket) => socket,
@@ -156,7 +156,7 @@ fn waiting(socket: std::net::TcpListener) -> Vec<(TcpStream, SocketAddr)> {
 fn spawn<H, F>(threads: &Threads, stream: TcpStream, address: SocketAddr, place: Place, handle: H)
 where
     H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<WasiBody>> + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let thread = threads.idlest();
     if thread.is_here() {
@@ -218,6 +218,7 @@ mod tests {
 
     use super::*;
     use wasm_host_capabilities::body::full;
+    use wasm_host_capabilities::outgoing::HttpError;
     use wasm_host_config::HttpLimits;
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -288,7 +289,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.address()).await.unwrap();
         let handle = |_: Request<Arriving>, _: Peer| async {
             let piece = Ok(http_body::Frame::data("piece".into()));
-            let broken = Err(wasmtime_wasi_http::Error::HttpResponseIncomplete);
+            let broken = Err(HttpError::HttpResponseIncomplete);
             let pieces = futures_util::stream::iter([piece, broken]);
             Response::new(StreamBody::new(pieces).boxed_unsync())
         };

@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::route::Router;
-use crate::{Served, Target};
+use crate::{RouteTarget, Served};
 use wasm_host_limits::intake::PAGE_DEPTH;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -51,7 +51,7 @@ impl TracedPage<'_> {
         let host = self.uri.authority().map(|authority| authority.as_str()).or(named);
         // A service that is asked by its own name has all paths to itself.
         let found = router.find(host.unwrap_or_default(), self.route);
-        if !matches!(found, Some((Served { target: Target::PageSpans(_), .. }, _))) {
+        if !matches!(found, Some((Served { target: RouteTarget::PageSpans(_), .. }, _))) {
             return;
         }
         let Some(way) = relative(self.uri.path(), self.route) else { return };

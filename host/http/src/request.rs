@@ -9,12 +9,12 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Empty};
-use wasmtime_wasi_http::WasiBody;
 
 use crate::body::{BodyOutcome, Bounds, RequestBody, too_large};
 use crate::cookies;
 use crate::forwarded::{Client, ForwardedHeaders};
 use crate::listener::Arriving;
+use wasm_host_capabilities::body::Body;
 use wasm_host_capabilities::headers::named_by_connection;
 use wasm_host_service::failure::{Failure, Kind};
 
@@ -99,7 +99,7 @@ pub struct GuestTarget<'a> {
 pub fn for_guest(
     request: Request<Arriving>,
     target: &GuestTarget<'_>,
-) -> Result<(Request<WasiBody>, Option<BodyOutcome>), Failure> {
+) -> Result<(Request<Body>, Option<BodyOutcome>), Failure> {
     if request.body().size_hint().lower() > target.body.bytes {
         return Err(too_large(target.body.bytes));
     }

@@ -25,7 +25,7 @@ const GRPC_PORT: u16 = 4317;
 /// What the environment asks for.
 #[derive(Debug)]
 pub(super) struct Environment {
-    pub targets: Vec<Target>,
+    pub targets: Vec<SignalEndpoint>,
     /// What the host itself is called, unless it is `wasm-host`.
     pub name: Option<String>,
     /// What every resource has.
@@ -34,7 +34,7 @@ pub(super) struct Environment {
 
 /// Where one signal goes.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(super) struct SignalEndpoint {
     pub signal: Signal,
     pub protocol: Protocol,
     pub address: Address,
@@ -62,7 +62,7 @@ impl Protocol {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for SignalEndpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { signal, address, protocol, .. } = self;
         let why = if self.is_by_port { ", by its port" } else { "" };
@@ -174,7 +174,7 @@ fn is_disabled(variables: &Variables<impl Fn(&str) -> Option<String>>) -> Result
 fn target(
     variables: &Variables<impl Fn(&str) -> Option<String>>,
     signal: Signal,
-) -> Result<Option<Target>, String> {
+) -> Result<Option<SignalEndpoint>, String> {
     let asked = match variables.get(&format!("OTEL_{}_EXPORTER", signal.variable())) {
         Some(set) => match exporter(&set, signal)? {
             false => return Ok(None),
@@ -233,7 +233,7 @@ fn target(
     };
     let authorities =
         variables.of(signal, "CERTIFICATE").map(|set| authorities(&set)).transpose()?;
-    Ok(Some(Target {
+    Ok(Some(SignalEndpoint {
         signal,
         protocol,
         address,

@@ -37,7 +37,7 @@ use wasm_host_telemetry::span::Value;
 use wasm_host_telemetry::{Batch, clock, trace};
 
 pub use self::counts::Counts;
-use self::environment::{Environment, Target};
+use self::environment::{Environment, SignalEndpoint};
 use self::message::{Figures, Origin, Spans};
 use self::queue::Queue;
 use self::send::Sender;
@@ -202,7 +202,7 @@ struct Start {
 impl Start {
     fn worker<T>(
         &self,
-        target: &Target,
+        target: &SignalEndpoint,
         queue: &mut Option<Arc<Queue<T>>>,
         write: fn(&[T], &Origin) -> Vec<u8>,
         count: fn(&T) -> u64,

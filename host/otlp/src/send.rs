@@ -27,7 +27,7 @@ use url::Url;
 use wasm_host_limits::telemetry as limits;
 use wasm_host_settings::tls;
 
-use crate::environment::{Address, Protocol, Target};
+use crate::environment::{Address, Protocol, SignalEndpoint};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -55,7 +55,7 @@ impl SendOutcome {
 pub(super) struct Sender {
     client: reqwest::Client,
     url: Url,
-    target: Target,
+    target: SignalEndpoint,
 }
 
 /// What of an answer counts.
@@ -68,7 +68,7 @@ struct Whole {
 }
 
 impl Sender {
-    pub(super) fn new(target: &Target) -> Result<Self, String> {
+    pub(super) fn new(target: &SignalEndpoint) -> Result<Self, String> {
         tls::install();
         let mut builder = reqwest::Client::builder()
             .no_proxy()

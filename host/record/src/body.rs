@@ -11,7 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 use super::recorder::Recording;
-use super::session::Session;
+use super::session::RecordingSession;
 use super::time::Wait;
 use wasm_host_capabilities::body::Body;
 use wasm_host_testkit::case::{ResponseEnd, StreamEnd};
@@ -37,14 +37,14 @@ pub(super) trait Passing: Send + Sync {
 
 pub(super) struct Tee {
     inner: Body,
-    session: Arc<Session>,
+    session: Arc<RecordingSession>,
     place: BodyOwner,
     wait: Option<Wait>,
     ended: bool,
 }
 
 impl Tee {
-    pub(super) fn new(inner: Body, session: Arc<Session>, place: BodyOwner) -> Self {
+    pub(super) fn new(inner: Body, session: Arc<RecordingSession>, place: BodyOwner) -> Self {
         Self { inner, session, place, wait: None, ended: false }
     }
 

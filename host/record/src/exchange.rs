@@ -10,7 +10,7 @@ use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::body::{BodyOwner, Passing, Tee};
 use super::session;
-use super::session::{OpenCall, Session, headers, push, size};
+use super::session::{OpenCall, RecordingSession, headers, push, size};
 use wasm_host_capabilities::body::Body;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::outgoing::{HttpRequest, Peers, SendFuture};
@@ -31,7 +31,7 @@ impl Transport for RecordedTransport {
         let Some(session) = session(&caller).cloned() else {
             return self.0.send(request, caller);
         };
-        let (call, request) = Call::begin(session, Target::Ollama, request);
+        let (call, request) = ExchangeCall::begin(session, Target::Ollama, request);
         Box::pin(async move {
             let result = self.0.send(request, caller).await;
             match result {
@@ -57,7 +57,7 @@ impl Peers for RecordedPeers {
             return self.0.send(caller, request);
         };
         let asked = request.extensions().get::<RequestOptions>().copied();
-        let (call, request) = Call::begin(session, Target::Service, request);
+        let (call, request) = ExchangeCall::begin(session, Target::Service, request);
         let token = caller.cancel().clone();
         let limited = asked.and_then(|asked| asked.first_byte_timeout).is_some();
         let sending = self.0.send(caller, request);
@@ -87,13 +87,17 @@ impl Peers for RecordedPeers {
 
 /// One exchange.
 #[derive(Clone)]
-struct Call {
-    session: Arc<Session>,
+struct ExchangeCall {
+    session: Arc<RecordingSession>,
     open: Arc<Mutex<Option<OpenCall>>>,
 }
 
-impl Call {
-    fn begin(session: Arc<Session>, to: Target, request: Request<Body>) -> (Self, Request<Body>) {
+impl ExchangeCall {
+    fn begin(
+        session: Arc<RecordingSession>,
+        to: Target,
+        request: Request<Body>,
+    ) -> (Self, Request<Body>) {
         let uri = request.uri();
         let target = match to {
             Target::Ollama => {
@@ -153,7 +157,7 @@ impl Call {
     }
 }
 
-impl Passing for Call {
+impl Passing for ExchangeCall {
     fn sent(&self, bytes: &[u8]) {
         self.learn(bytes.len(), |exchange, _| match &mut exchange.body {
             Some(case::Body::Bytes(all)) => all.extend_from_slice(bytes),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 
-use crate::recorder::Request;
+use crate::recorder::LoggedRequest;
 use wasm_host_limits::record::CASES;
 
 /// The folder of `serve --record`.
@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// Write a case, unless as many as may be are there.
-    pub(crate) fn write(&self, of: &Request, name: &str, text: &str) {
+    pub(crate) fn write(&self, of: &LoggedRequest, name: &str, text: &str) {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         if before + 1 == CASES {
             tracing::warn!(
@@ -104,8 +104,8 @@ fn partial(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
 mod tests {
     use super::*;
 
-    fn of(service: &str) -> Request {
-        Request { service: service.into(), id: String::new(), trace: 1, span: 1 }
+    fn of(service: &str) -> LoggedRequest {
+        LoggedRequest { service: service.into(), id: String::new(), trace: 1, span: 1 }
     }
 
     #[test]

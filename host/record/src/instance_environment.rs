@@ -7,7 +7,7 @@ use std::time::Duration;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::session;
-use super::session::Session;
+use super::session::RecordingSession;
 use super::time::Time;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_engine::state::InstanceEnvironment;
@@ -20,7 +20,7 @@ pub(super) struct Recorded;
 struct Instance {
     seed: u64,
     time: Arc<Time>,
-    session: OnceLock<Arc<Session>>,
+    session: OnceLock<Arc<RecordingSession>>,
 }
 
 #[derive(Clone)]

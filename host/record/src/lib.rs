@@ -28,7 +28,7 @@ use function::RecordedFunctions;
 pub use order::{Only, Ordered};
 pub use recorder::{Everything, Recorder, ServiceEnvironment, ServiceRecorder};
 pub use redact::Redactor;
-use session::Session;
+use session::RecordingSession;
 pub use shelf::RecordingSummary;
 use wasm_host_capabilities::ALL;
 use wasm_host_capabilities::context::RequestContext;
@@ -65,6 +65,6 @@ pub fn instance_environment() -> Arc<dyn InstanceEnvironment> {
 }
 
 /// The recording that a call for this request is part of.
-fn session(request: &RequestContext) -> Option<&Arc<Session>> {
+fn session(request: &RequestContext) -> Option<&Arc<RecordingSession>> {
     request.extension()
 }

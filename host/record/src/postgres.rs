@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::session;
-use super::session::{OpenCall, Session};
+use super::session::{OpenCall, RecordingSession};
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_capabilities::postgres::backend::{
     Database, Error, Known, Reply, RowBatch, Rows, Transaction, Value, size,
@@ -19,7 +19,7 @@ pub(super) struct Recorded(pub(super) Arc<dyn Database>);
 
 struct RecordedTransaction {
     inner: Arc<dyn Transaction>,
-    session: Arc<Session>,
+    session: Arc<RecordingSession>,
     number: usize,
     /// The call that began it.
     begin: usize,
@@ -113,7 +113,7 @@ impl Transaction for RecordedTransaction {
 }
 
 fn query(
-    session: &Arc<Session>,
+    session: &Arc<RecordingSession>,
     transaction: Option<usize>,
     statement: &str,
     parameters: &[Value],
@@ -126,7 +126,7 @@ fn query(
 }
 
 fn execute(
-    session: &Arc<Session>,
+    session: &Arc<RecordingSession>,
     transaction: Option<usize>,
     statement: &str,
     parameters: &[Value],
@@ -140,7 +140,7 @@ fn execute(
 
 /// Enter a statement, which has no answer yet.
 fn open(
-    session: &Arc<Session>,
+    session: &Arc<RecordingSession>,
     transaction: Option<usize>,
     statement: &str,
     parameters: &[Value],

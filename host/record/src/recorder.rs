@@ -15,7 +15,7 @@ use crate::case;
 use crate::files::Files;
 use crate::order::{Cause, Only, Ordered, Orders};
 use crate::redact::Redactor;
-use crate::session::Session;
+use crate::session::RecordingSession;
 use crate::shelf::{RecordingSummary, Shelf};
 use crate::writer::Writer;
 use wasm_host_capabilities::context::Inbound;
@@ -65,12 +65,12 @@ pub struct ServiceRecorder {
 pub(crate) struct Recording {
     recorder: Arc<Recorder>,
     orders: Arc<Orders>,
-    session: Arc<Session>,
+    session: Arc<RecordingSession>,
     cause: Cause,
     id: SpanId,
     /// None: telemetry is off.
     trace: Option<String>,
-    request: Request,
+    request: LoggedRequest,
     /// Microseconds since 1970.
     time: u64,
     came: Instant,
@@ -82,7 +82,7 @@ pub(crate) struct Recording {
 
 /// The request that is recorded, for lines of the log, which belong to its trace.
 #[derive(Clone)]
-pub(crate) struct Request {
+pub(crate) struct LoggedRequest {
     pub(crate) service: Arc<str>,
     /// As the log names it, which in a call between services is the id of the first one.
     pub(crate) id: String,
@@ -93,13 +93,13 @@ pub(crate) struct Request {
 /// A recording that has come to its end.
 struct Finished {
     orders: Arc<Orders>,
-    session: Arc<Session>,
+    session: Arc<RecordingSession>,
     cause: Cause,
     failed: bool,
     /// What is known without the case.
     kept: RecordingSummary,
     came: Instant,
-    request: Request,
+    request: LoggedRequest,
 }
 
 /// Where `serve --record` writes.
@@ -270,7 +270,7 @@ impl Recorder {
         kept: RecordingSummary,
         came: Instant,
         made: &case::Made,
-        of: &Request,
+        of: &LoggedRequest,
     ) -> Result<(), String> {
         let case::Made { name, text, request } = made;
         let bytes = text.len() as u64;
@@ -287,9 +287,9 @@ impl Recorder {
     }
 }
 
-// === impl Request ===
+// === impl LoggedRequest ===
 
-impl Request {
+impl LoggedRequest {
     pub(crate) fn is_recorded(&self, what: fmt::Arguments<'_>) {
         let Self { service, id: request, trace: trace_id, span: span_id } = self;
         tracing::info!(%service, request, trace_id, span_id, "recorded {what}");
@@ -340,7 +340,7 @@ impl Observer for ServiceRecorder {
             Cause::Order(_, Only::Failures) => inbound.trace().keep_if_failed(),
             Cause::All => {}
         }
-        let session = Arc::new(Session::new(self, &request));
+        let session = Arc::new(RecordingSession::new(self, &request));
         inbound.attach(session.clone());
         let request =
             request.map(|body| Tee::new(body, session.clone(), BodyOwner::Request).boxed());
@@ -352,7 +352,12 @@ impl Observer for ServiceRecorder {
 // === impl Recording ===
 
 impl Recording {
-    fn new(of: &ServiceRecorder, session: Arc<Session>, cause: Cause, inbound: &Inbound) -> Self {
+    fn new(
+        of: &ServiceRecorder,
+        session: Arc<RecordingSession>,
+        cause: Cause,
+        inbound: &Inbound,
+    ) -> Self {
         let trace = inbound.trace();
         let span = trace.span_id();
         Self {
@@ -363,7 +368,7 @@ impl Recording {
             // Calls between services have none while telemetry is off.
             id: if span.0 == 0 { SpanId::new() } else { span },
             trace: trace.is_seen().then(|| trace.id().to_string()),
-            request: Request {
+            request: LoggedRequest {
                 service: of.service.clone(),
                 id: inbound.id().to_owned(),
                 trace: trace.id().0,

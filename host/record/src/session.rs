@@ -21,7 +21,7 @@ use wasm_host_testkit::case::{
     Timestamp,
 };
 
-pub(super) struct Session {
+pub(super) struct RecordingSession {
     service: Arc<str>,
     served: OnceLock<(u64, Arc<Time>)>,
     state: Mutex<SessionState>,
@@ -47,7 +47,7 @@ pub(super) struct Recorded {
     pub(super) body: Vec<u8>,
 }
 
-impl Session {
+impl RecordingSession {
     pub(super) fn new(of: &ServiceRecorder, request: &HttpRequest) -> Self {
         let uri = request.uri();
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -270,7 +270,7 @@ impl Session {
 
 /// A call that has not ended. Dropping it means that it was given up.
 pub(super) struct OpenCall {
-    pub(super) session: Arc<Session>,
+    pub(super) session: Arc<RecordingSession>,
     number: usize,
     wait: Option<Wait>,
     done: bool,
@@ -321,7 +321,7 @@ impl Drop for OpenCall {
     }
 }
 
-impl Session {
+impl RecordingSession {
     /// A transaction was committed; `begin` is the call that began it.
     pub(super) fn committed(&self, begin: usize) {
         self.learn(begin, 0, |call| {

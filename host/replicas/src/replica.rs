@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::actor::{Actor, Order};
+use self::actor::{Actor, SwapOrder};
 use self::standing::{Standing, renew};
 use crate::postgres::{Ledger, Uploads, listen};
 use crate::protocol::{Attempt, Decision, Line, Offer, Shared, Time, Version};
@@ -106,7 +106,7 @@ const OVERTAKEN: &str = "the replicas put it into service without this one, and 
 pub struct Replica {
     terms: Terms,
     standing: Arc<Standing>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<SwapOrder>,
     uploads: Uploads,
     view: Arc<Mutex<Option<View>>>,
     stop: CancellationToken,
@@ -197,7 +197,7 @@ impl Replica {
         prepared: Box<dyn Prepared>,
     ) -> Result<(), String> {
         let (reply, replied) = oneshot::channel();
-        let order = Order { wanted, prepared, reply };
+        let order = SwapOrder { wanted, prepared, reply };
         let asked = async {
             self.orders.send(order).await.ok()?;
             replied.await.ok()

@@ -1,7 +1,6 @@
-//! What goes wrong with a request: the vocabulary of the request seam.
+//! What goes wrong with a request, with a text for the client and another for the log.
 //!
-//! A failure has a text for the client and, apart from it, one for the log: what a guest, a backend or
-//! this host says of its own insides never reaches the outside. Only [`respond`] knows HTTP statuses.
+//! There are two, because what a guest, a backend or this host says of its own insides never reaches the outside. Only [`respond`] knows HTTP statuses.
 
 pub mod respond;
 

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
 use wasm_host_engine::compose::Part;
 use wasm_host_limits as limits;
 
@@ -39,9 +37,8 @@ pub struct Record {
     pub cut: Option<u64>,
 }
 
-/// Its names are the same in files, in answers and for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It takes the requests.
     Activated,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use http::Request;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
@@ -92,7 +92,7 @@ impl Loader {
         let policy =
             Policy::new(pre, engine, terms.grants.clone(), limits).of_version(digest.clone());
         let policy = if parts.is_empty() { policy } else { policy.of_parts() };
-        let tried = policy.smoke().await.map_err(cause);
+        let tried = policy.smoke().await;
         tried.with_context(|| format!("{} does not start", path.display()))?;
         let observed = terms.observed.as_ref().map(|grants| policy.observed(grants.clone()));
         let parts = parts.iter().map(Part::without_bytes).collect();
@@ -114,12 +114,6 @@ pub async fn make_ready(version: &Version, terms: &Terms) -> Result<()> {
     Ok(())
 }
 
-/// What a guest did wrong, without the addresses of where it did.
-fn cause(error: wasmtime::Error) -> Error {
-    tracing::debug!("{error:?}");
-    anyhow!("{}", error.root_cause())
-}
-
 /// Ask the version itself, before any other request meets it.
 async fn probe(version: &Version, path: &str) -> Result<()> {
     let request = Request::get(format!("http://localhost{path}")).body(full(""))?;
@@ -130,22 +124,15 @@ async fn probe(version: &Version, path: &str) -> Result<()> {
     state.abandon();
     let status = answer
         .map_err(|_| anyhow!("GET {path} had no answer within {:?}", limits::HEALTH_TIMEOUT))?
-        .map_err(|why| anyhow!("GET {path} failed: {}", words(why)))?
+        .map_err(|why| {
+            if let CallError::Trapped(error) = &why {
+                tracing::debug!("{error:?}");
+            }
+            anyhow!("GET {path} failed: {why}")
+        })?
         .status();
     if !status.is_success() {
         bail!("GET {path} answered {status}");
     }
     Ok(())
-}
-
-/// What people read of it.
-fn words(error: CallError) -> String {
-    match error {
-        CallError::NoRoom(_, why) => why.to_string(),
-        CallError::NotStarted(error) => error.root_cause().to_string(),
-        CallError::Ended => "its instance ended".to_owned(),
-        CallError::Trapped(error) => cause(error).to_string(),
-        CallError::Refused(code) => code.to_string(),
-        CallError::Informational(status) => format!("it answered {status}"),
-    }
 }

@@ -278,6 +278,18 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_a_later_host_is_set_aside_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::new(folder.path()).unwrap());
+        let later = r#"{ "format": 1000, "published": "b", "history": "elsewhere" }"#;
+        fs::write(folder.path().join("versions/weather.json"), later).unwrap();
+        assert!(store.load("weather").published.is_none());
+        let aside = folder.path().join("versions/weather.unreadable");
+        assert_eq!(fs::read_to_string(aside).unwrap(), later);
+        assert!(!folder.path().join("versions/weather.json").exists());
+    }
+
+    #[test]
     fn a_component_that_was_changed_on_disk_is_not_trusted() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::new(folder.path()).unwrap());

@@ -24,7 +24,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 pub use self::agreement::{Agreed, Agreement, Before, Boxed, Proposed};
-pub use self::request::{CanaryTerms, Request, SwapError, percent};
+pub use self::request::{CanaryTerms, SwapError, SwapRequest, percent};
 use self::request::{SwapTarget, What};
 use crate::Service;
 use crate::history::{Record, Verdict, now_ms};
@@ -78,7 +78,7 @@ pub type Vouch = Box<dyn Fn(&ComponentFile) -> anyhow::Result<()> + Send + Sync>
 
 /// What came of a swap.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct SwapOutcome {
     pub service: String,
     /// The digest that served before.
     pub from: String,
@@ -227,8 +227,8 @@ impl Swaps {
         self: &Arc<Self>,
         service: &str,
         component: anyhow::Result<ComponentFile>,
-        request: Request,
-    ) -> Result<Outcome, SwapError> {
+        request: SwapRequest,
+    ) -> Result<SwapOutcome, SwapError> {
         let slot = self.slot(service)?;
         match component {
             Ok(file) => {
@@ -251,7 +251,7 @@ impl Swaps {
         self: &Arc<Self>,
         service: &str,
         cause: &str,
-    ) -> Result<Outcome, SwapError> {
+    ) -> Result<SwapOutcome, SwapError> {
         self.go_back(service, cause, None).await
     }
 
@@ -261,8 +261,8 @@ impl Swaps {
         service: &str,
         cause: &str,
         of: Option<String>,
-    ) -> Result<Outcome, SwapError> {
-        let request = Request { cause: cause.to_string(), part: None, canary: None };
+    ) -> Result<SwapOutcome, SwapError> {
+        let request = SwapRequest { cause: cause.to_string(), part: None, canary: None };
         let others = self.others.get().cloned();
         self.enter(self.slot(service)?, SwapTarget::Before { of }, request, others).await
     }
@@ -276,8 +276,8 @@ impl Swaps {
         cause: String,
         takes_back: bool,
         agreement: Arc<dyn Agreement>,
-    ) -> Result<Outcome, SwapError> {
-        let request = Request { cause, part: None, canary: None };
+    ) -> Result<SwapOutcome, SwapError> {
+        let request = SwapRequest { cause, part: None, canary: None };
         let wanted = SwapTarget::Followed { file, takes_back };
         self.enter(self.slot(service)?, wanted, request, Some(agreement)).await
     }
@@ -301,9 +301,9 @@ impl Swaps {
         self: &Arc<Self>,
         slot: Arc<SwapSlot>,
         wanted: SwapTarget,
-        request: Request,
+        request: SwapRequest,
         others: Option<Arc<dyn Agreement>>,
-    ) -> Result<Outcome, SwapError> {
+    ) -> Result<SwapOutcome, SwapError> {
         let (swaps, cause) = (self.clone(), request.cause.clone());
         let task = tokio::spawn({
             let slot = slot.clone();
@@ -320,14 +320,14 @@ impl Swaps {
             }
         });
         task.await.unwrap_or_else(|_| {
-            let request = Request { cause, part: None, canary: None };
+            let request = SwapRequest { cause, part: None, canary: None };
             let reason = "the host failed while it loaded the component".to_string();
             Ok(attempt::rejected(&slot, None, &request, Instant::now(), reason))
         })
     }
 
     /// Record and log what came of an attempt.
-    async fn conclude(&self, slot: &SwapSlot, outcome: &Outcome) {
+    async fn conclude(&self, slot: &SwapSlot, outcome: &SwapOutcome) {
         if outcome.is_known {
             return;
         }

@@ -28,6 +28,8 @@ pub struct Table<'t> {
     /// As in `[service.weather]`, empty for the top of the file.
     name: String,
     entries: BTreeMap<&'t str, Entry<'t>>,
+    /// What may stand in it. `None`: it is not in the file as such.
+    keys: Option<Vec<&'static str>>,
 }
 
 #[derive(Clone, Copy)]
@@ -75,12 +77,12 @@ impl<'t> Table<'t> {
                 entries.entry(guess).or_insert(entry);
             }
         }
-        Table { at, name: name.to_owned(), entries }
+        Table { at, name: name.to_owned(), entries, keys: Some(keys.to_vec()) }
     }
 
     /// A table that is not in the file: everything in it has its default.
     pub fn absent(name: &str, at: Span) -> Table<'t> {
-        Table { at, name: name.to_owned(), entries: BTreeMap::new() }
+        Table { at, name: name.to_owned(), entries: BTreeMap::new(), keys: None }
     }
 
     /// The table `[key]`, whether it is in the file or not.
@@ -92,41 +94,49 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// What stands under a key. A key that the table may not have can never stand there, so that nothing should ask for it.
+    fn entry(&self, key: &str) -> Option<&Entry<'t>> {
+        let is_declared = self.keys.as_ref().is_none_or(|keys| keys.contains(&key));
+        debug_assert!(is_declared, "'{key}' is read and not among the keys of {}", self.name);
+        self.entries.get(key)
+    }
+
     pub fn has(&self, key: &str) -> bool {
-        self.entries.contains_key(key)
+        self.entry(key).is_some()
     }
 
     /// Where `key` stands, or the header if it does not.
     pub fn at(&self, key: &str) -> Span {
-        self.entries.get(key).map_or_else(|| self.at.clone(), |entry| entry.key.span())
+        self.entry(key).map_or_else(|| self.at.clone(), |entry| entry.key.span())
     }
 
     /// What stands under `key`, for keys that take more than one type.
     pub fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
-        self.entries.get(key).map(|entry| entry.value)
+        self.entry(key).map(|entry| entry.value)
     }
 
     /// The table `name` in its short form: this one key.
     pub fn short(&self, name: &str, key: &'static str) -> Table<'t> {
-        let entry = self.entries.get(key).map(|entry| (key, *entry));
-        Table { at: self.at(key), name: name.to_owned(), entries: entry.into_iter().collect() }
+        let entry = self.entry(key).map(|entry| (key, *entry));
+        let entries = entry.into_iter().collect();
+        Table { at: self.at(key), name: name.to_owned(), entries, keys: None }
     }
 
     /// A string that is used as it stands.
     pub fn text(&self, cx: &Context<'_>, key: &str) -> Option<Located<String>> {
-        let value = self.entries.get(key)?.value;
+        let value = self.entry(key)?.value;
         plain_text(cx, key, value)
     }
 
     /// A string in which `${...}` is replaced.
     pub fn interpolated(&self, cx: &Context<'_>, key: &str) -> Option<Located<Text>> {
-        let value = self.entries.get(key)?.value;
+        let value = self.entry(key)?.value;
         interpolated_text(cx, key, value)
     }
 
     /// A string, or a list of them.
     pub fn texts(&self, cx: &Context<'_>, key: &str) -> Option<Vec<Located<String>>> {
-        let value = self.entries.get(key)?.value;
+        let value = self.entry(key)?.value;
         match value.get_ref() {
             DeValue::Array(items) => {
                 Some(items.iter().filter_map(|item| plain_text(cx, key, item)).collect())
@@ -140,7 +150,7 @@ impl<'t> Table<'t> {
     }
 
     pub fn flag(&self, cx: &Context<'_>, key: &str) -> Option<bool> {
-        let value = self.entries.get(key)?.value;
+        let value = self.entry(key)?.value;
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
             wrong_type(cx, key, &value.span(), "true or false", value.get_ref());
@@ -160,7 +170,7 @@ impl<'t> Table<'t> {
         key: &str,
         example: &str,
     ) -> Option<(Span, &'t DeTable<'t>)> {
-        let value = self.entries.get(key)?.value;
+        let value = self.entry(key)?.value;
         table_of(cx, key, value, example)
     }
 
@@ -236,7 +246,7 @@ impl Reading<'_, '_> {
         read: impl FnOnce(&DeValue<'_>) -> Result<Option<T>, Problem>,
     ) -> T {
         let Self { table, cx } = self;
-        let entry = table.entries.get(setting.key);
+        let entry = table.entry(setting.key);
         let value = entry.and_then(|entry| {
             let at = entry.value.span();
             let read = cx.checked(&at, read(entry.value.get_ref()))?;

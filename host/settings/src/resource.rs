@@ -12,6 +12,9 @@ pub trait Resource: Any + fmt::Debug + Send + Sync {
     /// Where what it declares is. Its password is a secret of the application.
     fn url(&self) -> Option<&BackendUrl>;
 
+    /// Where what it declares is, for a host that runs elsewhere than on the machine where the file was written.
+    fn place(&self) -> ResourcePlace<'_>;
+
     /// How long its first answer may take.
     fn first_byte(&self) -> Wait;
 
@@ -34,6 +37,19 @@ pub trait Resource: Any + fmt::Debug + Send + Sync {
     fn stand_in(&self) -> Option<&str> {
         None
     }
+}
+
+/// Where something is that a table declares.
+#[derive(Clone, Copy, Debug)]
+pub enum ResourcePlace<'r> {
+    /// On a server that the file names. `port`: the usual one, for a url without.
+    Server { url: &'r BackendUrl, port: u16 },
+    /// On a server that the file does not name, so that one has to be beside the host.
+    Beside,
+    /// In a file of the state folder. `instead`: what to write for something that outlasts that folder.
+    StateFolder { instead: &'static str },
+    /// In the memory of the host.
+    Memory,
 }
 
 /// Keys on a server: all that begin with a prefix.

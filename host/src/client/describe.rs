@@ -12,8 +12,7 @@ use super::{Client, duration, share, utc_micros};
 use crate::cli::{self, Condition, Format};
 use crate::exit::Exit;
 use wasm_host_capabilities::backend::STANDING_IN;
-use wasm_host_engine::compose::Part;
-use wasm_host_http::control::versions::Attempt;
+use wasm_host_http::control::versions::{Attempt, AttemptPart};
 use wasm_host_limits as limits;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
@@ -24,7 +23,7 @@ struct Described {
     service: Summary,
     imports: Vec<String>,
     #[serde(default)]
-    parts: Vec<Part>,
+    parts: Vec<AttemptPart>,
     granted: Vec<Grant>,
     limits: Vec<Limit>,
     environment: Vec<Variable>,
@@ -183,7 +182,7 @@ fn render(described: &Described) -> String {
         (Some(state), Some(why)) => format!("{}: {state}: {why}", it.grant),
     };
     list("Grants", &described.granted.iter().map(grant).collect::<Vec<_>>());
-    let part = |it: &Part| {
+    let part = |it: &AttemptPart| {
         let digest = super::swap::short(&it.digest);
         format!("{}: {}, {} bytes, {digest}, {}", it.name, it.role, it.size, it.path)
     };

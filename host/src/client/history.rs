@@ -80,9 +80,9 @@ fn utc(ms: u64) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use wasm_host_service::history::Verdict;
+    use wasm_host_http::control::versions::AttemptVerdict;
 
-    pub(in crate::client) fn attempt(digest: &str, verdict: Verdict) -> Attempt {
+    pub(in crate::client) fn attempt(digest: &str, verdict: AttemptVerdict) -> Attempt {
         Attempt {
             number: 0,
             digest: Some(digest.to_string()),
@@ -118,7 +118,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_row_tells_all_that_is_known() {
-        let mut attempt = attempt("abc", Verdict::TakenBack);
+        let mut attempt = attempt("abc", AttemptVerdict::TakenBack);
         attempt.reason = Some("3 of its 3 answers were errors".to_string());
         attempt.cut = Some(2);
         attempt.imports_added = vec!["wasm-host:ollama/models@0.1.0".to_string()];

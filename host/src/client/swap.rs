@@ -9,11 +9,10 @@ use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::components::reference;
 use crate::exit::Exit;
-use wasm_host_http::control::versions::{Attempt, Outcome};
+use wasm_host_http::control::versions::{Attempt, AttemptVerdict, SwapAnswer};
 use wasm_host_limits as limits;
 use wasm_host_log::tell_if_long_async;
 use wasm_host_oci::Reference;
-use wasm_host_service::history::Verdict;
 use wasm_host_system::output;
 use wasm_host_system::printable::printable;
 use wasm_host_system::table;
@@ -95,11 +94,11 @@ async fn tell(
     if answer.status != StatusCode::OK && answer.status != StatusCode::UNPROCESSABLE_ENTITY {
         return Err(answer.problem());
     }
-    let outcome: Outcome = answer.read()?;
+    let outcome: SwapAnswer = answer.read()?;
     if format == Format::Json {
         table::json(&outcome)?;
     }
-    let rejected = outcome.attempt.verdict == Verdict::Rejected;
+    let rejected = outcome.attempt.verdict == AttemptVerdict::Rejected;
     match (format, rejected) {
         (Format::Json, true) => Err(Exit::Told),
         (Format::Json, false) => Ok(()),
@@ -111,12 +110,12 @@ async fn tell(
     }
 }
 
-fn render(outcome: &Outcome, trial: Option<&str>) -> String {
-    let Outcome { service, from, attempt, finishing, ended_canary, without } = outcome;
+fn render(outcome: &SwapAnswer, trial: Option<&str>) -> String {
+    let SwapAnswer { service, from, attempt, finishing, ended_canary, without } = outcome;
     let (from, took) = (short(from), attempt.took_ms);
     let to = attempt.digest.as_deref().map_or("-", short);
     let mut text = match attempt.verdict {
-        Verdict::Activated => {
+        AttemptVerdict::Activated => {
             let finish = match finishing {
                 0 => "no request was running".to_string(),
                 1 => "1 request finishes on the old version".to_string(),
@@ -124,15 +123,15 @@ fn render(outcome: &Outcome, trial: Option<&str>) -> String {
             };
             format!("activated: {from} -> {to} in {took} ms; {finish}\n")
         }
-        Verdict::Canary => {
+        AttemptVerdict::Canary => {
             let takes = trial.unwrap_or("takes some of the requests");
             format!(
                 "canary: {to} {takes}, {from} the others; \
                  `wasm-host history {service}` tells what came of it\n"
             )
         }
-        Verdict::Unchanged => format!("unchanged: {to} serves already\n"),
-        Verdict::Rejected | Verdict::TakenBack => {
+        AttemptVerdict::Unchanged => format!("unchanged: {to} serves already\n"),
+        AttemptVerdict::Rejected | AttemptVerdict::TakenBack => {
             // Parts of it are the component's own words.
             let reason = attempt.reason.as_deref().unwrap_or("for no reason given");
             let reason = reason.lines().map(printable).collect::<Vec<_>>().join("\n");
@@ -167,8 +166,8 @@ mod tests {
     use super::*;
     use crate::client::history::tests::attempt;
 
-    fn outcome(verdict: Verdict) -> Outcome {
-        Outcome {
+    fn outcome(verdict: AttemptVerdict) -> SwapAnswer {
+        SwapAnswer {
             service: "weather".to_string(),
             from: "a".repeat(64),
             attempt: attempt(&"b".repeat(64), verdict),
@@ -181,10 +180,10 @@ mod tests {
     #[test]
     fn a_verdict_is_one_line_for_people() {
         assert_eq!(
-            render(&outcome(Verdict::Activated), None),
+            render(&outcome(AttemptVerdict::Activated), None),
             "activated: aaaaaaaaaaaa -> bbbbbbbbbbbb in 0 ms; 14 requests finish on the old version\n"
         );
-        let mut rejected = outcome(Verdict::Rejected);
+        let mut rejected = outcome(AttemptVerdict::Rejected);
         rejected.attempt.reason = Some("it does not start".to_string());
         assert_eq!(
             render(&rejected, None),
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn changed_imports_are_listed() {
-        let mut outcome = outcome(Verdict::Activated);
+        let mut outcome = outcome(AttemptVerdict::Activated);
         outcome.attempt.imports_added = vec!["a:b/c".to_string()];
         outcome.attempt.imports_removed = vec!["d:e/f".to_string()];
         assert!(render(&outcome, None).ends_with("\nimport +a:b/c\nimport -d:e/f\n"));

@@ -8,9 +8,9 @@ use http::{Request, Response};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::WasiBody;
 
 use super::Host;
+use wasm_host_capabilities::body::Body;
 use wasm_host_config::HttpLimits;
 use wasm_host_http::admin::Admin;
 use wasm_host_http::listener::{Arriving, Connections, Listener, Peer};
@@ -34,7 +34,7 @@ impl Running {
     ) -> Self
     where
         H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<WasiBody>> + Send + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
     {
         let stop = CancellationToken::new();
         let accepting = listener.serve(handle, connections.clone(), threads.clone(), stop.clone());

@@ -20,7 +20,7 @@ use wasm_host_config::{ComponentSource, Config};
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_service::history::Verdict;
 use wasm_host_service::registry::Registry;
-use wasm_host_service::swap::{Request, Swaps};
+use wasm_host_service::swap::{SwapRequest, Swaps};
 use wasm_host_system::digest::Digest;
 
 /// What names the build of a service among those of crates, whose names have no space.
@@ -34,14 +34,14 @@ pub(super) struct Watched {
     /// The crate that it is built from, or the service whose build makes it; none if it comes from elsewhere.
     built_from: Option<String>,
     /// What it is for.
-    services: Vec<Target>,
+    services: Vec<WatchedPart>,
     digest: Option<Digest>,
     writing: Option<Writing>,
 }
 
 /// A service that has a component, and as which of its parts. None: as its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
+struct WatchedPart {
     service: String,
     part: Option<String>,
 }
@@ -106,7 +106,7 @@ impl Watched {
                     watched.built_from = Some(name.clone());
                 }
                 let part = (!is_own).then_some(name);
-                watched.services.push(Target { service: service.name.clone(), part });
+                watched.services.push(WatchedPart { service: service.name.clone(), part });
             }
             // What it is put together with may come from the same build, or from elsewhere, which is no different here.
             for source in component.sources().filter(|_| component.build.is_some()) {
@@ -258,8 +258,8 @@ impl Components {
     fn swap(&mut self, index: usize, file: ComponentFile, occasion: Occasion) -> bool {
         let services = self.watched.get(index).map(|w| w.services.clone()).unwrap_or_default();
         let digest = file.digest.clone();
-        let other = |target: &Target| !self.serves(target, &digest);
-        let services: Vec<Target> = services.into_iter().filter(other).collect();
+        let other = |target: &WatchedPart| !self.serves(target, &digest);
+        let services: Vec<WatchedPart> = services.into_iter().filter(other).collect();
         if services.is_empty() {
             return false;
         }
@@ -321,7 +321,7 @@ impl Components {
     }
 
     /// Whether what a service has of a component is this already.
-    fn serves(&self, target: &Target, digest: &Digest) -> bool {
+    fn serves(&self, target: &WatchedPart, digest: &Digest) -> bool {
         let service = self.registry.find(&target.service);
         service.is_some_and(|service| {
             service.active().stable.digest_of(target.part.as_deref()) == Some(digest.full())
@@ -340,17 +340,17 @@ impl Components {
 }
 
 /// The services of these, each once.
-fn names(targets: &[Target]) -> Vec<&str> {
+fn names(targets: &[WatchedPart]) -> Vec<&str> {
     let mut names: Vec<&str> = targets.iter().map(|target| &*target.service).collect();
     names.dedup();
     names
 }
 
 /// Put a component into service, and tell what came of it.
-async fn swap(swaps: &Arc<Swaps>, target: Target, file: ComponentFile, occasion: &Occasion) {
+async fn swap(swaps: &Arc<Swaps>, target: WatchedPart, file: ComponentFile, occasion: &Occasion) {
     let (started, to) = (Instant::now(), file.digest.clone());
-    let Target { service, part } = target;
-    let request = Request { cause: occasion.cause.clone(), part, canary: None };
+    let WatchedPart { service, part } = target;
+    let request = SwapRequest { cause: occasion.cause.clone(), part, canary: None };
     let outcome = match swaps.swap(&service, Ok(file), request).await {
         Ok(outcome) => outcome,
         Err(error) => {

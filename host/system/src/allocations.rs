@@ -1,4 +1,4 @@
-//! What the program allocates in one piece while it polls a future. Too much of it ends the future.
+//! What the program allocates in one piece while it polls a future: too much of it ends the future.
 //!
 //! It exists because the database driver has no bound of its own: it makes room for the whole of a message as soon as
 //! it has read how long that is going to be, and one poll then reads for as long as the server sends. Room into which

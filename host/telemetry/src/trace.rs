@@ -26,7 +26,7 @@ use wasm_host_limits::telemetry as limits;
 
 pub use self::active::{ActiveSpan, Operation};
 pub use self::shared::size;
-use self::shared::{Outcome, RecordingInterest, Room, Shared, decide};
+use self::shared::{RecordingInterest, Room, SamplingInput, Shared, decide};
 use self::shown::bare;
 pub use self::shown::bounded;
 
@@ -300,7 +300,8 @@ impl Trace {
                 let service = ended.service.map_or(SCOPE, |service| service);
                 let (trace, sampled, wanted) = (self.id, self.sampled, self.wanted());
                 let has_failed = failed;
-                let outcome = Outcome { trace, sampled, wanted, has_failed, is_slow, service };
+                let outcome =
+                    SamplingInput { trace, sampled, wanted, has_failed, is_slow, service };
                 let kept = decide(self.telemetry, outcome);
                 if let Some(why) = kept {
                     let spans = self.spans(ended, duration);

@@ -43,7 +43,7 @@ pub fn of(
     language: Bound<'_>,
     service: &str,
     style: Style,
-    granted: Granted,
+    granted: Granted<'_>,
 ) -> Result<Vec<(PathBuf, String)>, Unbound> {
     match language {
         Bound::C => Ok(c(service, style, granted)?),
@@ -56,7 +56,7 @@ pub fn of(
 pub(crate) fn c(
     service: &str,
     style: Style,
-    granted: Granted,
+    granted: Granted<'_>,
 ) -> Result<Vec<(PathBuf, String)>, Damaged> {
     // What the linker needs is taken from the interfaces themselves by `wasm-tools component embed`.
     let options = wit_bindgen_c::Opts { no_object_file: true, ..Default::default() };
@@ -67,7 +67,7 @@ pub(crate) fn c(
 pub(crate) fn go(
     service: &str,
     style: Style,
-    granted: Granted,
+    granted: Granted<'_>,
     package: &str,
 ) -> Result<Vec<(PathBuf, String)>, Damaged> {
     let options = wit_bindgen_go::Opts {
@@ -102,7 +102,7 @@ fn generated(
     mut generator: Box<dyn WorldGenerator>,
     service: &str,
     style: Style,
-    granted: Granted,
+    granted: Granted<'_>,
 ) -> Result<Vec<(PathBuf, String)>, Damaged> {
     let damaged = |error: &dyn std::fmt::Display| Damaged::new(format!("{error:#}"));
     let text = wit::text(service, style, granted);

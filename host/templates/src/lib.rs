@@ -104,11 +104,7 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
         Language::Python | Language::C => {}
     }
     if let Some(style) = service.language.interfaces() {
-        let granted = wit::Granted {
-            postgres: service.with.postgres,
-            ollama: service.with.ollama,
-            ..wit::Granted::default()
-        };
+        let granted = wit::Granted { capabilities: &on, ..wit::Granted::default() };
         let below = |place: &str, (path, text): (PathBuf, String)| {
             NewFile::text(PathBuf::from(&folder).join(place).join(path), text)
         };

@@ -15,6 +15,16 @@ static INTERFACES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
 /// Where those are that no version of WASI has yet.
 const DRAFTS: &str = "deps/wasi-drafts";
 
+/// Folders of interfaces of no capability: those of WASI, of worlds, and of another host.
+const OF_NO_CAPABILITY: [&str; 4] = ["deps", "service", "blocking-service", "spin"];
+
+/// The interfaces of a package for toolchains that cannot import an `async func`, and what both kinds stand on.
+const BLOCKING: &str = "blocking";
+const TYPES: &str = "types";
+
+/// The package of values that the application file has for a service.
+const CONFIGURATION: &str = "config";
+
 /// The first words of a world that this program wrote, which it may write anew.
 pub const WRITTEN: &str = "// Written by `wasm-host wit";
 
@@ -40,11 +50,10 @@ pub struct Style {
 
 /// What a service may import beside WASI's types of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Granted {
-    pub postgres: bool,
-    pub ollama: bool,
-    /// Buckets.
-    pub keyvalue: bool,
+pub struct Granted<'a> {
+    /// The keys of the capabilities that it is granted. Their interfaces are in the folder of `wit` that is called so, or
+    /// are drafts of WASI. Those that have neither are imported by other hosts' names, and are in no world.
+    pub capabilities: &'a [&'a str],
     /// Values that the application file has for it.
     pub configuration: bool,
     /// Other services, or hosts outside.
@@ -81,7 +90,7 @@ impl Style {
 }
 
 /// `world.wit`, and below `deps` the packages, each in a folder of its own, as most tools look for them.
-pub fn files(service: &str, style: Style, granted: Granted) -> Vec<(PathBuf, String)> {
+pub fn files(service: &str, style: Style, granted: Granted<'_>) -> Vec<(PathBuf, String)> {
     let mut files = vec![(PathBuf::from("world.wit"), world(service, style, granted))];
     for package in packages(style, granted) {
         let folder = Path::new("deps").join(&package.folder);
@@ -92,7 +101,7 @@ pub fn files(service: &str, style: Style, granted: Granted) -> Vec<(PathBuf, Str
 }
 
 /// All of it as one text, with the packages inside.
-pub fn text(service: &str, style: Style, granted: Granted) -> String {
+pub fn text(service: &str, style: Style, granted: Granted<'_>) -> String {
     let mut text = world(service, style, granted);
     for package in packages(style, granted) {
         text.push('\n');
@@ -103,14 +112,14 @@ pub fn text(service: &str, style: Style, granted: Granted) -> String {
 
 /// The folders below `deps` of all that any service can be granted.
 pub fn folders() -> BTreeSet<String> {
-    let granted =
-        Granted { postgres: true, ollama: true, keyvalue: true, configuration: true, calls: true };
+    let capabilities = capabilities();
+    let granted = Granted { capabilities: &capabilities, configuration: true, calls: true };
     let styles = [Wasi::P2, Wasi::P3].map(|wasi| Style { wasi, is_blocking: false });
     let packages = styles.into_iter().flat_map(|style| packages(style, granted));
     packages.map(|package| package.folder).collect()
 }
 
-fn packages(style: Style, granted: Granted) -> Vec<Package> {
+fn packages(style: Style, granted: Granted<'_>) -> Vec<Package> {
     let base = match style.wasi {
         Wasi::P2 => "deps/wasi-0.2",
         Wasi::P3 => "deps/wasi-0.3",
@@ -122,35 +131,58 @@ fn packages(style: Style, granted: Granted) -> Vec<Package> {
         let folder = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         packages.push(Package { folder, files: vec![(name(path), text)] });
     }
-    for (folder, is_granted) in [("postgres", granted.postgres), ("ollama", granted.ollama)] {
-        if !is_granted {
-            continue;
-        }
+    for folder in own(granted) {
         let files = of(folder).into_iter().map(|(path, text)| (name(path), text));
         // The others cannot be read by every tool that imports none of them.
-        let is_read =
-            |file: &str| !style.is_blocking || ["blocking.wit", "types.wit"].contains(&file);
+        let is_read = |file: &str| !style.is_blocking || [BLOCKING, TYPES].contains(&stem(file));
         let files: Vec<_> = files.filter(|(file, _)| is_read(file)).collect();
         packages.push(Package { folder: folder.to_owned(), files });
     }
     for (folder, file) in drafts(granted) {
         let text = INTERFACES.get_file(format!("{DRAFTS}/{file}"));
         let text = text.and_then(|file| file.contents_utf8()).unwrap_or_default();
-        packages.push(Package { folder: folder.to_owned(), files: vec![(file.to_owned(), text)] });
+        packages.push(Package { folder: folder.to_owned(), files: vec![(file, text)] });
     }
     packages
 }
 
-/// Packages and files of what is granted and is not part of a version of WASI.
-fn drafts(granted: Granted) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let all = [
-        (granted.keyvalue, ("keyvalue", "keyvalue-draft2.wit")),
-        (granted.configuration, ("config", "config-rc.1.wit")),
-    ];
-    all.into_iter().filter(|(is_granted, _)| *is_granted).map(|(_, draft)| draft)
+/// The capabilities that have interfaces here: packages of their own, and drafts of WASI.
+fn capabilities() -> Vec<&'static str> {
+    let drafts = INTERFACES.get_dir(DRAFTS).map(render::texts).unwrap_or_default();
+    let drafts = drafts.into_iter().filter_map(|(path, _)| path.file_stem()?.to_str());
+    own_packages().chain(drafts.filter_map(|draft| Some(draft.split_once('-')?.0))).collect()
 }
 
-fn world(service: &str, style: Style, granted: Granted) -> String {
+/// The folders of all capabilities with packages of their own.
+pub(crate) fn own_packages() -> impl Iterator<Item = &'static str> {
+    let folders = INTERFACES.dirs().filter_map(|folder| folder.path().to_str());
+    folders.filter(|folder| !OF_NO_CAPABILITY.contains(folder))
+}
+
+/// Of what is granted, that with a package of its own.
+fn own<'a>(granted: Granted<'a>) -> impl Iterator<Item = &'a str> {
+    granted.capabilities.iter().copied().filter(|key| own_packages().any(|own| own == *key))
+}
+
+/// Of what is granted, the packages that are in no version of WASI yet, each with its file: the newest draft, whose name is
+/// the last in the alphabet.
+fn drafts<'a>(granted: Granted<'a>) -> impl Iterator<Item = (&'a str, String)> {
+    let configuration = granted.configuration.then_some(CONFIGURATION);
+    let packages = granted.capabilities.iter().copied().chain(configuration);
+    packages.filter_map(|package| {
+        let drafts = INTERFACES.get_dir(DRAFTS).map(render::texts).unwrap_or_default();
+        let names = drafts.into_iter().filter_map(|(path, _)| path.file_name()?.to_str());
+        let of_package = |name: &&str| name.split_once('-').is_some_and(|(of, _)| of == package);
+        Some((package, names.filter(of_package).max()?.to_owned()))
+    })
+}
+
+/// The name of a file of interfaces without its ending.
+fn stem(file: &str) -> &str {
+    file.strip_suffix(".wit").unwrap_or(file)
+}
+
+fn world(service: &str, style: Style, granted: Granted<'_>) -> String {
     let lines: String = lines(style, granted).iter().map(|line| format!("  {line}\n")).collect();
     format!(
         "{} the next time it takes the place of this.\npackage local:service;\n\n/// What the service {service} is \
@@ -160,7 +192,7 @@ fn world(service: &str, style: Style, granted: Granted) -> String {
 }
 
 /// What stands in the world.
-fn lines(style: Style, granted: Granted) -> Vec<String> {
+fn lines(style: Style, granted: Granted<'_>) -> Vec<String> {
     let (http, handler, client) = match style.wasi {
         Wasi::P2 => ("deps/wasi-0.2", "incoming-handler", "outgoing-handler"),
         Wasi::P3 => ("deps/wasi-0.3", "handler", "client"),
@@ -170,24 +202,27 @@ fn lines(style: Style, granted: Granted) -> Vec<String> {
     if granted.calls {
         lines.push(format!("import wasi:http/{client}@{http};"));
     }
-    let ollama: &[&str] = match style.is_blocking {
-        true => &["blocking"],
-        false => &["inference", "models", "proxy"],
-    };
-    let postgres: &[&str] = if style.is_blocking { &["blocking"] } else { &["client"] };
-    for (folder, is_granted, interfaces) in
-        [("postgres", granted.postgres, postgres), ("ollama", granted.ollama, ollama)]
-    {
+    for folder in own(granted) {
         let version = version(folder, &format!("{folder}.wit"));
-        let interfaces = interfaces.iter().filter(|_| is_granted);
-        lines.extend(interfaces.map(|it| format!("import wasm-host:{folder}/{it}@{version};")));
+        let interfaces = interfaces(folder, style.is_blocking);
+        let imports =
+            interfaces.iter().map(|it| format!("import wasm-host:{folder}/{it}@{version};"));
+        lines.extend(imports);
     }
     for (package, file) in drafts(granted) {
-        let version = version(DRAFTS, file);
+        let version = version(DRAFTS, &file);
         lines.push(format!("include wasi:{package}/imports@{version};"));
     }
     lines.push(format!("export wasi:http/{handler}@{http};"));
     lines
+}
+
+/// What a component of one style imports of a package, in alphabetical order.
+fn interfaces(folder: &str, is_blocking: bool) -> BTreeSet<&'static str> {
+    let files = INTERFACES.get_dir(folder).map(render::texts).unwrap_or_default();
+    let lines = files.into_iter().flat_map(|(_, text)| text.lines());
+    let names = lines.filter_map(|line| line.strip_prefix("interface ")?.split(' ').next());
+    names.filter(|name| *name != TYPES && (*name == BLOCKING) == is_blocking).collect()
 }
 
 /// Of the package in a file of the program.

@@ -25,6 +25,11 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
     ("wasm-host-testkit", &["wasm-host-http", "wasm-host-service", "wasm-host-config"]),
 ];
 
+/// The library that runs components, and the crates that name it. All others speak of requests and answers.
+const ENGINE: &str = "wasmtime";
+const OF_ENGINE: [&str; 4] =
+    ["wasm-host-capabilities", "wasm-host-engine", "wasm-host-record", "wasm-host-testkit"];
+
 /// Each crate with those that it uses.
 type Crates = BTreeMap<String, BTreeSet<String>>;
 
@@ -32,7 +37,9 @@ pub(super) fn problems(root: &Path, text: &str) -> Result<Vec<String>> {
     let is_current = written(root, text)? == text;
     let told =
         format!("{DOCUMENT}: the picture of the crates is not theirs; `cargo xtask docs` draws it");
-    let mut problems = forbidden(&crates(root)?);
+    let crates = crates(root)?;
+    let mut problems = forbidden(&crates);
+    problems.extend(named(&crates));
     problems.extend((!is_current).then_some(told));
     Ok(problems)
 }
@@ -41,6 +48,15 @@ fn forbidden(crates: &Crates) -> Vec<String> {
     let pairs = FORBIDDEN.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
     let found = pairs.filter(|(from, to)| reaches(crates, from, to));
     found.map(|(from, to)| format!("{from} must not use {to}, nor by way of others")).collect()
+}
+
+/// Crates that name what they should not know.
+fn named(crates: &Crates) -> impl Iterator<Item = String> {
+    let names = |uses: &BTreeSet<String>| uses.iter().any(|used| used.starts_with(ENGINE));
+    let found = crates
+        .iter()
+        .filter(move |(name, uses)| names(uses) && !OF_ENGINE.contains(&name.as_str()));
+    found.map(|(name, _)| format!("{name} must not name {ENGINE}"))
 }
 
 /// The document with its picture drawn anew.
@@ -65,20 +81,22 @@ fn crates(root: &Path) -> Result<Crates> {
     Ok(crates)
 }
 
-/// The host's own crates that a manifest lists, without those for tests.
+/// The host's own crates, and those of its engine, that a manifest lists, without those for tests.
 fn uses(manifest: &str) -> BTreeSet<String> {
     let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
     let lines = lines.take_while(|line| !line.starts_with('['));
     let names = lines.filter_map(|line| line.split(['.', ' ']).next());
-    names.filter(|name| name.starts_with(PREFIX)).map(str::to_owned).collect()
+    let is_known = |name: &&str| [PREFIX, ENGINE].iter().any(|begin| name.starts_with(begin));
+    names.filter(is_known).map(str::to_owned).collect()
 }
 
 /// A graph in Mermaid's notation, without the arrows that others imply.
 fn picture(crates: &Crates) -> String {
     let mut picture = "```mermaid\ngraph TD\n".to_owned();
     for (name, uses) in crates {
+        let is_own = |used: &&String| used.starts_with(PREFIX);
         let implied = |used: &&String| !uses.iter().any(|other| reaches(crates, other, used));
-        for used in uses.iter().filter(implied) {
+        for used in uses.iter().filter(is_own).filter(implied) {
             picture.push_str(&format!("    {} --> {}\n", short(name), short(used)));
         }
     }
@@ -129,6 +147,14 @@ mod tests {
         ]);
         let told = ["wasm-host-service must not use wasm-host-testkit, nor by way of others"];
         assert_eq!(forbidden(&crates), told);
+    }
+
+    #[test]
+    fn a_crate_that_names_the_engine_is_told_unless_it_is_of_the_engine() {
+        let uses = |name: &str| (name.to_owned(), uses("[dependencies]\nwasmtime-wasi = \"1\"\n"));
+        let crates = Crates::from([uses("wasm-host-service"), uses("wasm-host-engine")]);
+        let told = ["wasm-host-service must not name wasmtime"];
+        assert_eq!(named(&crates).collect::<Vec<_>>(), told);
     }
 
     #[test]

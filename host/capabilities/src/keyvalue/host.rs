@@ -15,11 +15,12 @@ use wasmtime::component::{Access, HasData, Linker, Resource};
 use super::backend::{Bucket, Error, Page, Reply, Value};
 use super::bindings::{draft as one, draft2 as two};
 use super::connected::Connected;
-use super::{Buckets, KeyvalueConfig, bounds};
+use super::{Buckets, KeyvalueConfig, bounds, seen};
 use crate::Capability;
 use crate::backend::{Backend, Host};
 use crate::budget::{Holdings, Reservation, hold_for_call, on_account_of};
 use crate::context::{RequestContext, calling_request};
+use crate::figures::Figure;
 use crate::function::Seam;
 use crate::instance::{HasInstance, InstanceView};
 use wasm_host_settings::context::{Context, Span};
@@ -31,6 +32,10 @@ pub struct Keyvalue;
 impl Capability for Keyvalue {
     const KEY: &'static str = "keyvalue";
     const PACKAGE: &'static str = "wasi:keyvalue";
+    const INTERFACES: &'static [(&'static str, &'static [&'static str])] = &[
+        ("0.2.0-draft", &["store", "atomics", "batch"]),
+        ("0.2.0-draft2", &["store", "atomics", "batch"]),
+    ];
     const BLOCKING: &'static [&'static str] = &["store", "atomics", "batch"];
     const SEVERAL: bool = true;
     type Settings = KeyvalueConfig;
@@ -60,6 +65,15 @@ impl Capability for Keyvalue {
         two::store::add_to_linker::<T, Self>(linker, T::instance)?;
         two::atomics::add_to_linker::<T, Self>(linker, T::instance)?;
         two::batch::add_to_linker::<T, Self>(linker, T::instance)
+    }
+
+    fn figures(name: &str) -> Vec<Figure> {
+        seen::figures(name)
+    }
+
+    /// With encryption, as a `ca` beside it means nothing without.
+    fn url_of(server: &str) -> Option<String> {
+        Some(format!("rediss://user:unknown@{server}"))
     }
 
     fn with_seam(seam: Arc<dyn Seam>, buckets: Option<Buckets>) -> Option<Buckets> {

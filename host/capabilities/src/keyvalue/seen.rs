@@ -3,6 +3,7 @@
 
 use super::backend::Error;
 use crate::context::RequestContext;
+use crate::figures::Figure;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::instruments::DATABASE_DURATION;
 use wasm_host_telemetry::span::Kind;
@@ -13,7 +14,15 @@ const FILE: &str = "sqlite";
 const REDIS: &str = "redis";
 
 /// What is seen to hold buckets.
-pub const SYSTEMS: [&str; 3] = [MEMORY, FILE, REDIS];
+const SYSTEMS: [&str; 3] = [MEMORY, FILE, REDIS];
+
+/// Where calls of a bucket are counted, which is of one kind.
+pub(super) fn figures(name: &str) -> Vec<Figure> {
+    let of = |system| {
+        Figure::new(&DATABASE_DURATION, [(names::DB_SYSTEM, system), (names::DB_NAMESPACE, name)])
+    };
+    SYSTEMS.into_iter().map(of).collect()
+}
 
 /// A bucket as calls are seen to ask it.
 #[derive(Clone, Debug)]

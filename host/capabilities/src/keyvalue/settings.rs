@@ -14,7 +14,7 @@ use wasm_host_settings::authorities::authorities;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::{Problem, nearest, quoted};
 use wasm_host_settings::file::Table;
-use wasm_host_settings::resource::{Keys, Resource, Wait};
+use wasm_host_settings::resource::{Keys, Resource, ResourcePlace, Wait};
 use wasm_host_settings::secret::BackendUrl;
 use wasm_host_settings::tls::Authorities;
 
@@ -83,6 +83,16 @@ impl Resource for KeyvalueConfig {
         match &self.store {
             Store::Redis(redis) => Some(&redis.url),
             Store::File { .. } | Store::Memory { .. } => None,
+        }
+    }
+
+    fn place(&self) -> ResourcePlace<'_> {
+        match &self.store {
+            Store::Redis(redis) => ResourcePlace::Server { url: &redis.url, port: 6379 },
+            Store::File { .. } => {
+                ResourcePlace::StateFolder { instead: "write url = \"redis://…\" of a server" }
+            }
+            Store::Memory { .. } => ResourcePlace::Memory,
         }
     }
 

@@ -21,11 +21,12 @@ use super::backend::{
 };
 use super::bindings::{blocking, inference, models, proxy, types};
 use super::models::Models;
-use super::{OllamaConfig, json};
+use super::{OllamaConfig, json, seen};
 use crate::Capability;
 use crate::backend::{Backend, Host};
 use crate::budget::{Exhausted, Holdings, on_account_of};
 use crate::context::{RequestContext, calling_request};
+use crate::figures::Figure;
 use crate::header_sets::{head_bytes, sent_bytes};
 use crate::instance::{HasInstance, InstanceView};
 use crate::stream::{Items, Parcel};
@@ -39,6 +40,10 @@ pub struct Ollama;
 impl Capability for Ollama {
     const KEY: &'static str = "ollama";
     const PACKAGE: &'static str = "wasm-host:ollama";
+    const INTERFACES: &'static [(&'static str, &'static [&'static str])] =
+        &[("0.1", &["types", "models", "inference", "proxy", "blocking"])];
+    const INSTEAD_OF: &'static [(&'static str, &'static str)] =
+        &[("wasi:nn/", "import wasm-host:ollama and grant `ollama`")];
     const BLOCKING: &'static [&'static str] = &["blocking"];
     type Settings = OllamaConfig;
     type Grant = Arc<dyn Server>;
@@ -67,6 +72,14 @@ impl Capability for Ollama {
         inference::add_to_linker::<T, Self>(linker, T::instance)?;
         proxy::add_to_linker::<T, Self>(linker, T::instance)?;
         blocking::add_to_linker::<T, Self>(linker, T::instance)
+    }
+
+    fn figures(_name: &str) -> Vec<Figure> {
+        seen::figures()
+    }
+
+    fn url_of(server: &str) -> Option<String> {
+        Some(format!("http://{server}:11434"))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::backend::{ChatRequest, Error, Event, GenerateRequest, Progress, Summary};
 use super::json;
 use crate::context::RequestContext;
+use crate::figures::Figure;
 use wasm_host_limits::telemetry::{MESSAGE_BYTES, TEXT_BYTES};
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::instruments::{MODEL_DURATION, MODEL_FIRST, MODEL_TOKENS};
@@ -17,6 +18,11 @@ use wasm_host_telemetry::trace::ActiveSpan;
 
 /// Of the role of a message. Roles are single words.
 const ROLE_BYTES: usize = 64;
+
+/// Where calls of a service are counted, which has one model server.
+pub(super) fn figures() -> Vec<Figure> {
+    vec![Figure::new(&MODEL_DURATION, [])]
+}
 
 /// A call under way.
 pub(super) struct ModelCall {

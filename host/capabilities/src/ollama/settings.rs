@@ -13,7 +13,7 @@ use wasm_host_settings::authorities::authorities;
 use wasm_host_settings::context::{Context, Located, Span};
 use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::file::Table;
-use wasm_host_settings::resource::{Declared, Resource, StandIn, Wait};
+use wasm_host_settings::resource::{Declared, Resource, ResourcePlace, StandIn, Wait};
 use wasm_host_settings::secret::BackendUrl;
 use wasm_host_settings::tls::Authorities;
 
@@ -86,6 +86,13 @@ impl OllamaConfig {
 impl Resource for OllamaConfig {
     fn url(&self) -> Option<&BackendUrl> {
         Some(&self.url)
+    }
+
+    fn place(&self) -> ResourcePlace<'_> {
+        match self.url_from {
+            UrlFrom::File => ResourcePlace::Server { url: &self.url, port: 11_434 },
+            UrlFrom::OllamaHost | UrlFrom::Default => ResourcePlace::Beside,
+        }
     }
 
     fn first_byte(&self) -> Wait {

@@ -13,11 +13,12 @@ use wasmtime::component::{
 use super::backend::{Column, Database, Error, Known, Reply, RowBatch, Rows, Transaction, Value};
 use super::bindings::{blocking, client, types};
 use super::notices::{Caller, on_behalf_of};
-use super::{Awaited, PgDatabase, PostgresConfig, parameters};
+use super::{Awaited, PgDatabase, PostgresConfig, parameters, seen};
 use crate::Capability;
 use crate::backend::{Backend, Host};
 use crate::budget::{Holdings, on_account_of};
 use crate::context::{RequestContext, calling_request};
+use crate::figures::Figure;
 use crate::instance::{HasInstance, InstanceView};
 use crate::stream::{Items, Parcel};
 use wasm_host_settings::context::{Context, Span};
@@ -29,6 +30,15 @@ pub struct Postgres;
 impl Capability for Postgres {
     const KEY: &'static str = "postgres";
     const PACKAGE: &'static str = "wasm-host:postgres";
+    const INTERFACES: &'static [(&'static str, &'static [&'static str])] =
+        &[("0.1", &["types", "client", "blocking"])];
+    const INSTEAD_OF: &'static [(&'static str, &'static str)] = &[
+        (
+            "wasi:blobstore/",
+            "keep it in a database: import wasm-host:postgres and grant `postgres`",
+        ),
+        ("wasi:sql/", "import wasm-host:postgres and grant `postgres`"),
+    ];
     const BLOCKING: &'static [&'static str] = &["blocking"];
     type Settings = PostgresConfig;
     type Grant = Arc<dyn Database>;
@@ -58,6 +68,14 @@ impl Capability for Postgres {
         types::add_to_linker::<T, Self>(linker, T::instance)?;
         client::add_to_linker::<T, Self>(linker, T::instance)?;
         blocking::add_to_linker::<T, Self>(linker, T::instance)
+    }
+
+    fn figures(_name: &str) -> Vec<Figure> {
+        seen::figures()
+    }
+
+    fn url_of(server: &str) -> Option<String> {
+        Some(format!("postgresql://user:unknown@{server}/unknown"))
     }
 }
 

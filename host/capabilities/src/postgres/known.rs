@@ -3,7 +3,7 @@
 //! A guest of Spin hands over an address. It is compared, never used: who logs in where, with what password, stands in
 //! the application file, and no text made here repeats what a guest handed over.
 
-use super::settings::url::{Place, place};
+use super::settings::url::{DatabaseIdentity, place};
 use wasm_host_settings::secret::BackendUrl;
 
 /// The name of a granted database, and where it is.
@@ -11,7 +11,7 @@ use wasm_host_settings::secret::BackendUrl;
 pub struct Known {
     name: String,
     /// None: it is the host's own, which has no address.
-    place: Option<Place>,
+    place: Option<DatabaseIdentity>,
 }
 
 impl Known {

@@ -7,6 +7,7 @@ use super::backend::Error;
 use super::statement::Work;
 use super::url::Address;
 use crate::context::RequestContext;
+use crate::figures::Figure;
 use crate::sql::{operation, without_values};
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::instruments::DATABASE_DURATION;
@@ -14,7 +15,12 @@ use wasm_host_telemetry::span::Kind;
 use wasm_host_telemetry::trace::ActiveSpan;
 
 /// What is seen to answer statements.
-pub const SYSTEM: &str = "postgresql";
+const SYSTEM: &str = "postgresql";
+
+/// Where statements of a service are counted, which has one database.
+pub(super) fn figures() -> Vec<Figure> {
+    vec![Figure::new(&DATABASE_DURATION, [(names::DB_SYSTEM, SYSTEM)])]
+}
 
 /// A statement or a command under way.
 pub(super) struct StatementSpan {

@@ -18,7 +18,7 @@ use wasm_host_settings::diagnostic::{Problem, quoted};
 use wasm_host_settings::disk;
 use wasm_host_settings::file::Table;
 use wasm_host_settings::named::What;
-use wasm_host_settings::resource::{Resource, Wait};
+use wasm_host_settings::resource::{Resource, ResourcePlace, Wait};
 use wasm_host_settings::secret::BackendUrl;
 use wasm_host_settings::tls::Authorities;
 
@@ -114,6 +114,13 @@ impl PostgresConfig {
 impl Resource for PostgresConfig {
     fn url(&self) -> Option<&BackendUrl> {
         self.url.as_ref()
+    }
+
+    fn place(&self) -> ResourcePlace<'_> {
+        match &self.url {
+            Some(url) => ResourcePlace::Server { url, port: 5432 },
+            None => ResourcePlace::Beside,
+        }
     }
 
     fn first_byte(&self) -> Wait {

@@ -43,7 +43,7 @@ pub struct Builder {
 type Row = Vec<DbValue>;
 
 /// What `query-async` gives.
-type Answer = (Vec<Column>, StreamReader<Row>, FutureReader<Result<(), Error>>);
+type StreamedRows = (Vec<Column>, StreamReader<Row>, FutureReader<Result<(), Error>>);
 
 pub(super) fn link_4<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut instance = linker.instance("spin:postgres/postgres@4.2.0")?;
@@ -247,7 +247,7 @@ async fn streamed<T: HasInstance>(
     this: Resource<Connection>,
     statement: String,
     params: Vec<ParameterValue>,
-) -> wasmtime::Result<Result<Answer, Error>> {
+) -> wasmtime::Result<Result<StreamedRows, Error>> {
     let (call, session) = accessor.with(|mut access| begin(&mut access.as_context_mut(), &this))?;
     let (params, bytes) = match parameters(&statement, params) {
         Ok(given) => given,

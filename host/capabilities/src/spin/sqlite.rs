@@ -27,7 +27,7 @@ struct Opened {
 }
 
 /// What `execute-async` gives.
-type Answer = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
+type StreamedRows = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
 
 pub(super) fn link_3<T: HasInstance>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut instance = linker.instance("spin:sqlite/sqlite@3.1.0")?;
@@ -170,7 +170,7 @@ async fn streamed<T: HasInstance>(
     this: Resource<Connection>,
     statement: String,
     parameters: Vec<Value>,
-) -> wasmtime::Result<Result<Answer, Error>> {
+) -> wasmtime::Result<Result<StreamedRows, Error>> {
     let (call, opened) = accessor.with(|mut access| {
         let mut store = access.as_context_mut();
         let call = Call::of_store(&mut store);

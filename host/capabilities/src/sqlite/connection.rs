@@ -24,10 +24,10 @@ use wasm_host_limits::sqlite as limits;
 /// A connection as a guest has it.
 pub(super) struct OfGuest {
     file: File,
-    open: Arc<Mutex<State>>,
+    open: Arc<Mutex<OpenState>>,
 }
 
-enum State {
+enum OpenState {
     /// It has not been used.
     Closed,
     Open(Box<Open>),
@@ -44,7 +44,7 @@ struct Open {
 
 impl OfGuest {
     pub(super) fn new(file: File) -> Self {
-        Self { file, open: Arc::new(Mutex::new(State::Closed)) }
+        Self { file, open: Arc::new(Mutex::new(OpenState::Closed)) }
     }
 }
 
@@ -79,7 +79,7 @@ impl Connection for OfGuest {
 
 async fn execute(
     file: File,
-    connection: Arc<Mutex<State>>,
+    connection: Arc<Mutex<OpenState>>,
     statement: String,
     parameters: Vec<Value>,
 ) -> Result<Output, Error> {
@@ -91,20 +91,20 @@ async fn execute(
     let until = Instant::now() + file.limits().statement_timeout;
     let output = run(&mut open, statement, parameters, until).await;
     stop.disarm();
-    *state = State::Open(open);
+    *state = OpenState::Open(open);
     output
 }
 
-async fn take(file: &File, state: &mut State) -> Result<Box<Open>, Error> {
-    match std::mem::replace(state, State::GivenUp) {
-        State::Open(open) => Ok(open),
-        State::GivenUp => Err(Error::Failed(
+async fn take(file: &File, state: &mut OpenState) -> Result<Box<Open>, Error> {
+    match std::mem::replace(state, OpenState::GivenUp) {
+        OpenState::Open(open) => Ok(open),
+        OpenState::GivenUp => Err(Error::Failed(
             "a statement of this connection was cancelled, and the connection with it; open another".to_owned(),
         )),
-        State::Closed => {
+        OpenState::Closed => {
             let connected = file.connect().await;
             // One that could not be opened may be tried again.
-            let (connection, place) = connected.inspect_err(|_| *state = State::Closed)?;
+            let (connection, place) = connected.inspect_err(|_| *state = OpenState::Closed)?;
             let (stop, last_insert_rowid) = Default::default();
             Ok(Box::new(Open { connection, stop, last_insert_rowid, _place: place }))
         }

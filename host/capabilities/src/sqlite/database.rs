@@ -14,7 +14,8 @@ use tokio::time::timeout;
 
 use super::backend::{Connection, Database, Error};
 use super::connection::OfGuest;
-use super::{Databases, Sqlite, guard, namespace};
+use super::seen::namespace;
+use super::{Databases, Sqlite, guard};
 use crate::backend::{Backend, Condition, Looked};
 use crate::granted::Granted;
 use wasm_host_limits::sqlite::{self as limits, SqliteLimits};

@@ -3,6 +3,7 @@
 
 use super::backend::{Error, Output};
 use crate::context::RequestContext;
+use crate::figures::Figure;
 use crate::sql::operation;
 use wasm_host_telemetry::attributes as names;
 use wasm_host_telemetry::instruments::DATABASE_DURATION;
@@ -10,11 +11,18 @@ use wasm_host_telemetry::span::Kind;
 use wasm_host_telemetry::trace::ActiveSpan;
 
 /// What is seen to answer statements.
-pub const SYSTEM: &str = "sqlite";
+const SYSTEM: &str = "sqlite";
 
 /// What a database is seen as. Not by its name alone, which a bucket in a file may have, too.
-pub fn namespace(name: &str) -> String {
+pub(super) fn namespace(name: &str) -> String {
     format!("{name}.sqlite")
+}
+
+/// Where statements to a database are counted.
+pub(super) fn figures(name: &str) -> Vec<Figure> {
+    let namespace = namespace(name);
+    let labels = [(names::DB_SYSTEM, SYSTEM), (names::DB_NAMESPACE, &*namespace)];
+    vec![Figure::new(&DATABASE_DURATION, labels)]
 }
 
 /// A statement under way.

@@ -6,7 +6,7 @@ use wasm_host_limits::setting::Settings as _;
 use wasm_host_limits::sqlite::SqliteLimits;
 use wasm_host_settings::context::{Context, Span};
 use wasm_host_settings::file::Table;
-use wasm_host_settings::resource::{Resource, Wait};
+use wasm_host_settings::resource::{Resource, ResourcePlace, Wait};
 use wasm_host_settings::secret::BackendUrl;
 
 /// `[sqlite.<name>]`
@@ -26,6 +26,10 @@ impl SqliteConfig {
 impl Resource for SqliteConfig {
     fn url(&self) -> Option<&BackendUrl> {
         None
+    }
+
+    fn place(&self) -> ResourcePlace<'_> {
+        ResourcePlace::StateFolder { instead: "use a database of [postgres]" }
     }
 
     fn first_byte(&self) -> Wait {

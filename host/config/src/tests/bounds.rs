@@ -159,9 +159,11 @@ fn every_fixed_bound_is_shown_with_what_it_is() {
 #[test]
 fn every_setting_is_read_from_its_table() {
     let tables = BTreeMap::from(limits::tables());
+    let mut unread: BTreeSet<_> = tables.keys().copied().collect();
     let mut expected = Vec::new();
     let mut at_most = |table: &str, documented: &str| {
         let mut text = String::new();
+        unread.remove(documented);
         for row in &tables[documented] {
             let is_number = row.maximum.bytes().all(|byte| byte.is_ascii_digit());
             let quote = if is_number { "" } else { "\"" };
@@ -171,7 +173,8 @@ fn every_setting_is_read_from_its_table() {
         text
     };
     let text = format!(
-        "name = \"shop\"\n[http]\n{}[postgres.p]\n{}{}[ollama.o]\n{}[service.a]\n{}\
+        "name = \"shop\"\n[http]\n{}[postgres.p]\n{}{}[ollama.o]\n{}[keyvalue.own]\n{}{}\
+         [keyvalue.redis]\nurl = \"redis://store\"\n{}{}[sqlite.s]\n{}[service.a]\n{}\
          component = \"guests/other.wasm\"\n[service.a.cors]\norigins = \"*\"\n{}\
          [service.a.outbound]\nallow = \"https://example.com\"\n{}\
          [service.f]\nstatic = \"web/dist\"\n{}[registry.localhost]\n{}[watch]\n{}\
@@ -180,6 +183,11 @@ fn every_setting_is_read_from_its_table() {
         at_most("postgres.p", "databases of the host's own"),
         at_most("postgres.p", "postgres"),
         at_most("ollama.o", "ollama"),
+        at_most("keyvalue.own", "buckets"),
+        at_most("keyvalue.own", "buckets of the host's own"),
+        at_most("keyvalue.redis", "buckets"),
+        at_most("keyvalue.redis", "buckets on Redis"),
+        at_most("sqlite.s", "sqlite"),
         at_most("service.a", "components"),
         at_most("service.a.cors", "cors"),
         at_most("service.a.outbound", "outbound"),
@@ -191,6 +199,7 @@ fn every_setting_is_read_from_its_table() {
         at_most("replicas", "replicas"),
         at_most("deploy", "deploy"),
     );
+    assert_eq!(unread, BTreeSet::new());
     let config = Application::new().config(&text);
     let read = config.bounds.into_iter().map(|bound| (bound.table, bound.key, bound.value));
     let read: BTreeSet<_> = read.collect();

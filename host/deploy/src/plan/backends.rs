@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use url::{Host, Url};
-use wasm_host_capabilities::keyvalue::{Keyvalue, Store};
-use wasm_host_capabilities::ollama::{Ollama, UrlFrom};
+use wasm_host_capabilities::ollama::Ollama;
 use wasm_host_capabilities::outgoing::settings::Destination;
 use wasm_host_capabilities::postgres::Postgres;
-use wasm_host_capabilities::sqlite::Sqlite;
+use wasm_host_capabilities::{self as capability, Capability as _};
 use wasm_host_config::{Config, ServiceConfig};
 use wasm_host_limits::deploy::{self as limits, DeployLimits};
 use wasm_host_limits::replicas::MEMBERS;
+use wasm_host_settings::resource::{Resource, ResourcePlace};
 use wasm_host_settings::secret::BackendUrl;
 
 use super::read::Problems;
@@ -48,26 +48,9 @@ pub(super) struct Backends {
 impl Backends {
     pub(super) fn of(config: &Config, names: &mut Names, problems: &mut Problems) -> Self {
         let mut backends = Self::default();
-        for (resource, postgres) in config.resources.of::<Postgres>() {
-            let owner = format!("[postgres.{resource}]");
-            match &postgres.url {
-                Some(url) => backends.elsewhere(problems, &owner, url, 5432),
-                None => backends.database(names, problems, resource, postgres.size_bytes),
-            }
-        }
-        for (resource, ollama) in config.resources.of::<Ollama>() {
-            let owner = format!("[ollama.{resource}]");
-            match ollama.url_from {
-                UrlFrom::File => backends.elsewhere(problems, &owner, &ollama.url, 11_434),
-                UrlFrom::OllamaHost | UrlFrom::Default => {
-                    let name = names.take(problems, "ollama", resource);
-                    backends.found.push(LocatedBackend {
-                        key: "ollama",
-                        resource: resource.to_owned(),
-                        url: format!("http://{name}:11434"),
-                    });
-                    backends.models.push(ModelServer { resource: resource.to_owned(), name });
-                }
+        for capability in capability::ALL {
+            for (resource, declared) in config.resources.of_key(capability.key()) {
+                backends.resource(config, names, problems, (capability.key(), resource), declared);
             }
         }
         if let Some(replicas) = &config.replicas {
@@ -89,23 +72,6 @@ impl Backends {
                     .to_owned(),
             );
         }
-        for (resource, keyvalue) in config.resources.of::<Keyvalue>() {
-            let owner = format!("[keyvalue.{resource}]");
-            match &keyvalue.store {
-                Store::Redis(redis) => backends.elsewhere(problems, &owner, &redis.url, 6379),
-                Store::File { .. } => problems.warning(format!(
-                    "{owner} is a file in the state folder of its host: other hosts do not see it, and in Kubernetes that \
-                     folder begins empty with each pod; to keep it, write url = \"redis://…\" of a server instead"
-                )),
-                Store::Memory { .. } => {}
-            }
-        }
-        for (resource, _) in config.resources.of::<Sqlite>() {
-            problems.warning(format!(
-                "[sqlite.{resource}] is a file in the state folder of its host: other hosts do not see it, and in \
-                 Kubernetes that folder begins empty with each pod; to keep it, use a database of [postgres] instead"
-            ));
-        }
         for service in config.services.values().filter_map(ServiceConfig::component) {
             if let Some(outbound) = &service.outbound {
                 backends.egress.extend(outbound.allow.destinations().map(|(to, port)| {
@@ -118,6 +84,45 @@ impl Backends {
             }
         }
         backends
+    }
+
+    /// One table of a capability, by its key and name.
+    fn resource(
+        &mut self,
+        config: &Config,
+        names: &mut Names,
+        problems: &mut Problems,
+        (key, resource): (&'static str, &str),
+        declared: &dyn Resource,
+    ) {
+        let owner = format!("[{key}.{resource}]");
+        match declared.place() {
+            ResourcePlace::Server { url, port } => self.elsewhere(problems, &owner, url, port),
+            ResourcePlace::Beside if key == Postgres::KEY => {
+                let database = config.resources.find_of::<Postgres>(resource);
+                self.database(names, problems, resource, database.and_then(|it| it.size_bytes));
+            }
+            ResourcePlace::Beside if key == Ollama::KEY => self.models(names, problems, resource),
+            ResourcePlace::Beside => problems.error(
+                format!("{owner} has no url, and there is no server of its kind to put beside the host"),
+                "write the url of one",
+            ),
+            ResourcePlace::StateFolder { instead } => problems.warning(format!(
+                "{owner} is a file in the state folder of its host: other hosts do not see it, and in Kubernetes that \
+                 folder begins empty with each pod; to keep it, {instead} instead"
+            )),
+            ResourcePlace::Memory => {}
+        }
+    }
+
+    fn models(&mut self, names: &mut Names, problems: &mut Problems, resource: &str) {
+        let name = names.take(problems, Ollama::KEY, resource);
+        self.found.push(LocatedBackend {
+            key: Ollama::KEY,
+            resource: resource.to_owned(),
+            url: format!("http://{name}:11434"),
+        });
+        self.models.push(ModelServer { resource: resource.to_owned(), name });
     }
 
     fn database(

@@ -28,9 +28,9 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Interfaces that this host has: their package, the versions that fit, and their names. Those of the vendored WIT
-/// but what is exported, not imported, and what is unstable.
-const INTERFACES: &[(&str, &str, &[&str])] = &[
+/// Interfaces that this host has beside those of capabilities: their package, the versions that fit, and their names.
+/// Those of the vendored WIT but what is exported, not imported, and what is unstable.
+const OF_WASI: &[(&str, &str, &[&str])] = &[
     (
         "wasi:cli",
         "0.2",
@@ -90,27 +90,35 @@ const INTERFACES: &[(&str, &str, &[&str])] = &[
     ("wasi:config", "0.2.0-rc.1", &["store"]),
     ("wasi:config", "0.2.0-draft-2024-09-27", &["store"]),
     ("wasi:config", "0.2.0-draft", &["runtime"]),
-    ("wasi:keyvalue", "0.2.0-draft", &["store", "atomics", "batch"]),
-    ("wasi:keyvalue", "0.2.0-draft2", &["store", "atomics", "batch"]),
-    ("wasm-host:postgres", "0.1", &["types", "client", "blocking"]),
-    ("wasm-host:ollama", "0.1", &["types", "models", "inference", "proxy", "blocking"]),
 ];
 
 const HANDLER: &str = "as an import it is another service: if this is middleware, name it in `middleware` of the service \
     behind it; otherwise call that by name with wasi:http/client@0.3 or wasi:http/outgoing-handler@0.2 and name it in \
     `services`";
-const DATABASE: &str = "keep it in a database: import wasm-host:postgres and grant `postgres`";
 
-/// What is near to well-known interfaces of others, by how their names begin.
+/// What is near to well-known interfaces of others, by how their names begin, and is of no capability.
 const NEAR: &[(&str, &str)] = &[
     ("wasi:http/handler@", HANDLER),
     ("wasi:http/incoming-handler@", HANDLER),
-    ("wasi:blobstore/", DATABASE),
-    ("wasi:sql/", "import wasm-host:postgres and grant `postgres`"),
     ("wasi:logging/", "print to standard error, which goes to the host's log"),
     ("wasi:messaging/", "call other services by HTTP, and name them in `services`"),
-    ("wasi:nn/", "import wasm-host:ollama and grant `ollama`"),
 ];
+
+/// All interfaces that this host has, as [`OF_WASI`] has its own.
+fn interfaces() -> impl Iterator<Item = (&'static str, &'static str, &'static [&'static str])> {
+    let of_capabilities = capability::ALL.iter().flat_map(|capability| {
+        let interfaces = capability.interfaces().iter();
+        interfaces.map(|(version, names)| (capability.package(), *version, *names))
+    });
+    OF_WASI.iter().copied().chain(of_capabilities)
+}
+
+/// What to do instead of importing this, where it is well known.
+fn instead_of(import: &str) -> Option<&'static str> {
+    let of_capabilities = capability::ALL.iter().flat_map(|capability| capability.instead_of());
+    let near = NEAR.iter().chain(of_capabilities).find(|(begins, _)| import.starts_with(begins));
+    near.map(|(_, advice)| *advice)
+}
 
 /// Which of these imports this host does not have by name.
 pub(super) fn by_name<'i>(imports: impl Iterator<Item = &'i String>) -> Vec<Missing> {
@@ -145,13 +153,13 @@ fn advice(import: &str) -> Option<String> {
     if versions.iter().any(|has| fits(version, has)) {
         return None;
     }
-    if let Some((_, advice)) = NEAR.iter().find(|(begins, _)| import.starts_with(begins)) {
-        return Some((*advice).to_string());
+    if let Some(advice) = instead_of(import) {
+        return Some(advice.to_string());
     }
     if !versions.is_empty() {
         return Some(format!("it has {package}/{interface} of version {}", versions.join(" and ")));
     }
-    let of_package = INTERFACES.iter().filter(|(known, ..)| *known == package);
+    let of_package = interfaces().filter(|(known, ..)| *known == package);
     let has: Vec<String> = of_package
         .map(|(_, version, interfaces)| format!("{} of version {version}", interfaces.join(", ")))
         .collect();
@@ -168,11 +176,10 @@ fn advice(import: &str) -> Option<String> {
 /// The versions of an interface that this host has, as in `0.2`.
 fn versions(import: &str) -> Vec<&'static str> {
     let (package, interface, _) = parts(import);
-    let known = INTERFACES
-        .iter()
+    let known = interfaces()
         .filter(|(of, _, interfaces)| *of == package && interfaces.contains(&interface));
     let name = import.split('@').next().unwrap_or_default();
-    known.map(|(_, version, _)| *version).chain(capability::spin::versions(name)).collect()
+    known.map(|(_, version, _)| version).chain(capability::spin::versions(name)).collect()
 }
 
 /// Package, interface and version, each empty where there is none.
@@ -230,7 +237,7 @@ mod tests {
                 }
             }
         }
-        let told = INTERFACES.iter().flat_map(|(package, line, interfaces)| {
+        let told = interfaces().flat_map(|(package, line, interfaces)| {
             interfaces.iter().map(move |interface| format!("{package}/{interface}@{line}"))
         });
         assert_eq!(told.collect::<BTreeSet<_>>(), vendored);

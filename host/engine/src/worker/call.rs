@@ -34,7 +34,7 @@ type Call3 = TypedFuncCallConcurrent<
 type Received = std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// A guest that was called.
-pub(super) enum Call {
+pub(super) enum GuestCall {
     P2(Call2, Awaited, Arc<RequestState>),
     P3(Call3, Received, oneshot::Sender<CallResult>),
 }
@@ -42,7 +42,7 @@ pub(super) enum Call {
 /// Where an answer is waited for, until there is one. The guest of WASI 0.2 has the other handle.
 type Awaited = Arc<Mutex<Option<oneshot::Sender<CallResult>>>>;
 
-impl Call {
+impl GuestCall {
     /// Queue the call. The guest runs when the instance's events are looked at.
     pub(super) fn begin(
         mut store: StoreContextMut<'_, StoreData>,
@@ -97,7 +97,7 @@ fn send(awaited: &Awaited, answer: CallResult) {
 
 /// Waits for a guest's answer and hands it over.
 pub(super) struct Answering {
-    pub(super) call: Call,
+    pub(super) call: GuestCall,
     pub(super) proxy: Arc<Proxy>,
     pub(super) instance: Arc<InstanceState>,
 }
@@ -105,7 +105,7 @@ pub(super) struct Answering {
 impl AccessorTask<StoreData> for Answering {
     async fn run(self, accessor: &Accessor<StoreData>) -> wasmtime::Result<()> {
         match (self.call, &*self.proxy) {
-            (Call::P3(call, received, answer), Proxy::P3(guest)) => {
+            (GuestCall::P3(call, received, answer), Proxy::P3(guest)) => {
                 let handle = guest.wasi_http_handler().func_handle();
                 let returned = handle.finish_call_concurrent(accessor, call).await;
                 let response = returned.and_then(|(response,)| {
@@ -119,7 +119,7 @@ impl AccessorTask<StoreData> for Answering {
                 // Its client may have left.
                 let _ = answer.send(response.map_err(CallError::of_guest));
             }
-            (Call::P2(call, awaited, state), Proxy::P2(guest)) => {
+            (GuestCall::P2(call, awaited, state), Proxy::P2(guest)) => {
                 let handle = guest.wasi_http_incoming_handler().func_handle();
                 let ended = handle.finish_call_concurrent(accessor, call).await;
                 // Before its body ends, or that could be taken for broken although all of it was there.

@@ -11,20 +11,26 @@ use crate::NoPlace;
 use crate::memory::OverBudget;
 use wasm_host_capabilities::outgoing::HttpRequest;
 
-/// Why a request has no answer.
-#[derive(Debug)]
+/// Why a request has no answer. In words it is what a guest did wrong, without the addresses of where it did.
+#[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// No instance has room for it, and none can be made now. The request is given back: no guest has seen it.
+    #[error("{1}")]
     NoRoom(Box<HttpRequest>, NoRoom),
     /// The instance that was made for it did not start.
+    #[error("{}", .0.root_cause())]
     NotStarted(Arc<wasmtime::Error>),
     /// Its instance ended before it answered; why, the instance has told.
+    #[error("its instance ended")]
     Ended,
     /// The guest trapped in this very call.
+    #[error("{}", .0.root_cause())]
     Trapped(wasmtime::Error),
     /// The guest has no answer, and says so.
+    #[error("{0}")]
     Refused(ErrorCode),
     /// The guest's answer is not one: nothing but a final answer ends a request.
+    #[error("it answered {0}")]
     Informational(StatusCode),
 }
 

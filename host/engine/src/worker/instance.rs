@@ -17,7 +17,7 @@ use wasmtime::component::{Accessor, Func};
 use wasmtime::{AsContextMut as _, format_err};
 use wasmtime_wasi_http::handler::Proxy;
 
-use super::call::{Answering, Call};
+use super::call::{Answering, GuestCall};
 use super::expiration::Expiration;
 use super::handler::{HandlerQueue, PendingRequest, Starting};
 use super::instance_state::InstanceState;
@@ -271,8 +271,13 @@ impl Instance {
         let PendingRequest { state: request_state, request, answer } = pending;
         request_state.context.trace().begun();
         let call = accessor.with(|mut access| {
-            let call =
-                Call::begin(access.as_context_mut(), &self.proxy, &request_state, request, answer)?;
+            let call = GuestCall::begin(
+                access.as_context_mut(),
+                &self.proxy,
+                &request_state,
+                request,
+                answer,
+            )?;
             self.queue.policy.begin(access.as_context_mut(), &request_state, call.task());
             wasmtime::error::Ok(call)
         })?;

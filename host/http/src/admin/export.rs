@@ -18,7 +18,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasm_host_capabilities::body::Body;
+use wasm_host_capabilities::outgoing::HttpError as Error;
 
 use self::archive::Archive;
 use super::telemetry::{Exported, QueryWords};
@@ -36,7 +37,7 @@ const README: &str = include_str!("export/README.txt");
 
 impl Admin {
     /// Everything of a time, and of one service where one is asked for.
-    pub(super) fn export<B>(&self, request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
+    pub(super) fn export<B>(&self, request: &Request<B>) -> Result<Response<Body>, Failure> {
         let asked = QueryWords::of(request.uri().query())?.export()?;
         let (status, reader) = (self.status.clone(), self.seen.reader.clone());
         let export = Export { status, reader, asked, at: jiff::Timestamp::now() };
@@ -84,7 +85,7 @@ impl Export {
         self,
         places: &Arc<Semaphore>,
         stopping: CancellationToken,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         let Ok(place) = places.clone().try_acquire_owned() else {
             let why = "Another export is being made, and there is one at a time; try again later.";
             return Err(Failure::new(Kind::Busy, why));

@@ -7,12 +7,12 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{Admin, guard};
 use crate::intake::{Let, kind, whole};
 use crate::listener::Arriving;
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
+use wasm_host_capabilities::outgoing::HttpError as Error;
 use wasm_host_limits::intake::INTAKE_BYTES;
 use wasm_host_otlp::Signal;
 use wasm_host_otlp::intake::grpc::{self, Code};
@@ -47,7 +47,7 @@ impl Admin {
         &self,
         sent: Sent,
         request: Request<Arriving>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         let is_in = guard::has_key(&request, &self.token, &self.intake);
         match sent {
             Sent::Http(signal) => {
@@ -81,7 +81,7 @@ impl Admin {
     }
 }
 
-fn answered(message: Vec<u8>) -> Response<WasiBody> {
+fn answered(message: Vec<u8>) -> Response<Body> {
     let frames: [Result<_, Error>; 2] = [
         Ok(Frame::data(grpc::answer(&message))),
         Ok(Frame::trailers(HeaderMap::from_iter([status(Code::Ok)]))),
@@ -92,7 +92,7 @@ fn answered(message: Vec<u8>) -> Response<WasiBody> {
 }
 
 /// There is no message, and the status is in the head.
-fn failed(failure: &Failure) -> Response<WasiBody> {
+fn failed(failure: &Failure) -> Response<Body> {
     tracing::debug!("control plane: {failure}");
     let mut response = Response::new(full(""));
     let headers = response.headers_mut();

@@ -3,12 +3,11 @@
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use url::form_urlencoded;
-use wasmtime_wasi_http::WasiBody;
 
 use super::session::is_secure;
 use super::{Admin, json, reads};
 use crate::files::kind;
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_dashboard as dashboard;
 use wasm_host_service::failure::respond::status;
 use wasm_host_service::failure::{Failure, Kind};
@@ -26,7 +25,7 @@ pub(super) fn is_shown(headers: &HeaderMap) -> bool {
 }
 
 /// Put words for a person in the place of a problem document.
-pub(super) fn show(failure: &Failure, response: &mut Response<WasiBody>) {
+pub(super) fn show(failure: &Failure, response: &mut Response<Body>) {
     let (status, title) = status(failure.kind);
     let title = match failure.kind {
         Kind::Unauthorised => "Sign in to the dashboard",
@@ -63,7 +62,7 @@ pub(super) fn show(failure: &Failure, response: &mut Response<WasiBody>) {
 
 impl Admin {
     /// A file of the page. None: there is no such file.
-    pub(super) fn page<B>(&self, request: &Request<B>) -> Option<Response<WasiBody>> {
+    pub(super) fn page<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         let path = request.uri().path().trim_start_matches('/');
         let asset = dashboard::find(path)?;
         let takes_gzip = request.headers().get_all(header::ACCEPT_ENCODING).iter().any(|codings| {
@@ -96,7 +95,7 @@ impl Admin {
     }
 
     /// The link that the host prints: a token for a session.
-    pub(super) fn login<B>(&self, request: &Request<B>) -> Result<Response<WasiBody>, Failure> {
+    pub(super) fn login<B>(&self, request: &Request<B>) -> Result<Response<Body>, Failure> {
         reads(request)?;
         let query = request.uri().query().unwrap_or_default();
         let given = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "t");
@@ -111,7 +110,7 @@ impl Admin {
         Ok(self.to_page(self.sessions.begin(is_secure(request.headers()))))
     }
 
-    pub(super) fn logout(&self, headers: &HeaderMap) -> Response<WasiBody> {
+    pub(super) fn logout(&self, headers: &HeaderMap) -> Response<Body> {
         let mut response = json(StatusCode::OK, &serde_json::json!({}));
         if let Some(cookie) = self.sessions.end(is_secure(headers)) {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -119,7 +118,7 @@ impl Admin {
         response
     }
 
-    fn to_page(&self, cookie: Option<HeaderValue>) -> Response<WasiBody> {
+    fn to_page(&self, cookie: Option<HeaderValue>) -> Response<Body> {
         let mut response = Response::new(full(""));
         *response.status_mut() = StatusCode::SEE_OTHER;
         let headers = response.headers_mut();
@@ -134,7 +133,7 @@ impl Admin {
     }
 
     /// What the page has to know of its session.
-    pub(super) fn session<B>(&self, request: &Request<B>) -> Response<WasiBody> {
+    pub(super) fn session<B>(&self, request: &Request<B>) -> Response<Body> {
         let session = self.sessions.of(request.headers());
         let csrf = session.map(|session| self.sessions.csrf(session));
         let about = serde_json::json!({

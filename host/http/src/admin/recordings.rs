@@ -4,13 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 
 use http::{HeaderValue, Method, Request, Response, header};
-use http_body::Body;
 use serde::{Deserialize, Serialize};
-use wasmtime_wasi_http::WasiBody;
 
 use super::{body, json, malformed, reads, writes};
 use http::StatusCode;
-use wasm_host_capabilities::body::full;
+use wasm_host_capabilities::body::{Body, full};
 use wasm_host_limits as limits;
 use wasm_host_service::failure::{Failure, Kind};
 
@@ -122,9 +120,9 @@ pub(super) async fn answer<B>(
     recordings: &dyn Recordings,
     steps: &[&str],
     request: Request<B>,
-) -> Result<Response<WasiBody>, Failure>
+) -> Result<Response<Body>, Failure>
 where
-    B: Body<Data = bytes::Bytes> + Unpin,
+    B: http_body::Body<Data = bytes::Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     match (steps, request.method()) {
@@ -172,7 +170,7 @@ where
 /// What is asked for. Nothing is an object without members.
 async fn read<B, T: for<'de> Deserialize<'de>>(request: Request<B>) -> Result<T, Failure>
 where
-    B: Body<Data = bytes::Bytes> + Unpin,
+    B: http_body::Body<Data = bytes::Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     let mut bytes = body::read(request.into_body(), limits::ADMIN_JSON_BYTES).await?;

@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::ServiceStatus;
-use crate::control::versions::Attempt;
-use wasm_host_engine::compose::Part;
+use crate::control::versions::{Attempt, AttemptPart};
 
 #[derive(Debug, Serialize)]
 pub struct Resources {
@@ -86,7 +85,7 @@ pub struct Described {
     pub service: ServiceResource,
     pub imports: Vec<String>,
     /// What the version that serves is put together from. None of them: it is one component.
-    pub parts: Vec<Part>,
+    pub parts: Vec<AttemptPart>,
     pub grants: Vec<String>,
     /// The same grants with the state of each.
     pub granted: Vec<GrantState>,

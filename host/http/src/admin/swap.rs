@@ -8,17 +8,17 @@ use anyhow::Result;
 use http::{Request, Response, StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
-use wasmtime_wasi_http::WasiBody;
 
 use super::{Admin, body, json, malformed};
 use crate::control::versions;
 use crate::listener::Arriving;
+use wasm_host_capabilities::body::Body;
 use wasm_host_engine::compile::ComponentFile;
 use wasm_host_limits as limits;
 use wasm_host_oci::{Pulled, Reference};
 use wasm_host_service::failure::{Failure, Kind};
 use wasm_host_service::history::Verdict;
-use wasm_host_service::swap::{self, CanaryTerms, Outcome, SwapError};
+use wasm_host_service::swap::{self, CanaryTerms, SwapError, SwapOutcome};
 use wasm_host_settings::diagnostic::nearest;
 use wasm_host_settings::duration;
 
@@ -46,7 +46,7 @@ enum ComponentSource {
 }
 
 impl Admin {
-    pub(super) fn history(&self, service: &str) -> Result<Response<WasiBody>, Failure> {
+    pub(super) fn history(&self, service: &str) -> Result<Response<Body>, Failure> {
         let history = self.swaps.history(service).map_err(|error| self.failure(error))?;
         let attempts: Vec<_> = history.into_iter().map(versions::Attempt::from).collect();
         Ok(json(StatusCode::OK, &attempts))
@@ -56,7 +56,7 @@ impl Admin {
         &self,
         service: &str,
         request: Request<Arriving>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         let asked = asked(request.uri().query())?;
         let canary = asked.canary()?;
         let cause = asked.cause.unwrap_or_else(|| CAUSE.to_string());
@@ -66,7 +66,7 @@ impl Admin {
             return Err(busy(format_args!("{} uploads are under way", limits::ADMIN_UPLOADS)));
         };
         let (component, _place) = self.component(request, place).await?;
-        let request = swap::Request { cause, part: asked.part, canary };
+        let request = swap::SwapRequest { cause, part: asked.part, canary };
         let outcome = self.swaps.swap(service, component, request).await;
         self.outcome(outcome)
     }
@@ -75,7 +75,7 @@ impl Admin {
         &self,
         service: &str,
         request: &Request<B>,
-    ) -> Result<Response<WasiBody>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         let asked = asked(request.uri().query())?;
         if asked.percent.is_some() || asked.duration.is_some() {
             return Err(malformed("A rollback has no canary: the version has been in service."));
@@ -87,7 +87,7 @@ impl Admin {
         self.outcome(self.swaps.rollback(service, &cause).await)
     }
 
-    pub(super) fn drain(&self, service: &str) -> Result<Response<WasiBody>, Failure> {
+    pub(super) fn drain(&self, service: &str) -> Result<Response<Body>, Failure> {
         let instances = self.swaps.drain(service).map_err(|error| self.failure(error))?;
         let drained = serde_json::json!({ "service": service, "instances": instances });
         Ok(json(StatusCode::OK, &drained))
@@ -139,13 +139,13 @@ impl Admin {
         digested(bytes, PathBuf::from(reference.at(pin.manifest).to_string())).await
     }
 
-    fn outcome(&self, outcome: Result<Outcome, SwapError>) -> Result<Response<WasiBody>, Failure> {
+    fn outcome(&self, outcome: Result<SwapOutcome, SwapError>) -> Result<Response<Body>, Failure> {
         let outcome = outcome.map_err(|error| self.failure(error))?;
         let status = match outcome.record.verdict {
             Verdict::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::OK,
         };
-        Ok(json(status, &versions::Outcome::from(outcome)))
+        Ok(json(status, &versions::SwapAnswer::from(outcome)))
     }
 
     fn failure(&self, error: SwapError) -> Failure {

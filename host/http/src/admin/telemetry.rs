@@ -18,13 +18,13 @@ use http_body_util::{BodyExt as _, StreamBody};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::WasiBody;
 
 pub(super) use self::asked::{Exported, QueryWords};
 pub(super) use self::follow::answer as lines;
 pub use self::kept::StoppedHost;
 use super::recordings::{Link, Recordings};
 use super::{json, malformed, reads};
+use wasm_host_capabilities::body::Body;
 use wasm_host_collector::{Format, ReadError, Reader, TraceDetail, prometheus};
 use wasm_host_limits::telemetry as limits;
 use wasm_host_service::failure::{Failure, Kind};
@@ -51,7 +51,7 @@ impl TelemetrySources {
         steps: &[&str],
         request: &Request<B>,
         stopping: &CancellationToken,
-    ) -> Result<Option<Response<WasiBody>>, Failure> {
+    ) -> Result<Option<Response<Body>>, Failure> {
         let query = request.uri().query();
         if let (["telemetry"], &Method::DELETE) = (steps, request.method()) {
             let mut asked = QueryWords::of(query)?;
@@ -76,7 +76,7 @@ async fn read(
     steps: &[&str],
     mut asked: QueryWords,
     stopping: Option<&CancellationToken>,
-) -> Result<Option<Response<WasiBody>>, Failure> {
+) -> Result<Option<Response<Body>>, Failure> {
     let stopping = || stopping.ok_or_else(|| malformed("Without a host nothing goes on."));
     let response = match steps {
         ["logs"] => {
@@ -150,7 +150,7 @@ pub(super) fn metrics<B>(
     readings: Vec<Reading>,
     turn: OwnedSemaphorePermit,
     request: &Request<B>,
-) -> Response<WasiBody> {
+) -> Response<Body> {
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
     let pieces = prometheus(readings, format).map(move |piece| {
@@ -164,7 +164,7 @@ pub(super) fn metrics<B>(
     response
 }
 
-fn answer(answer: Result<impl Serialize, ReadError>) -> Result<Response<WasiBody>, Failure> {
+fn answer(answer: Result<impl Serialize, ReadError>) -> Result<Response<Body>, Failure> {
     answer.map(|answer| json(StatusCode::OK, &answer)).map_err(failure)
 }
 

@@ -32,7 +32,7 @@ fn request(method: &str, headers: &[(&str, &str)]) -> Request<()> {
     request.body(()).unwrap()
 }
 
-fn admit(pages: &Pages, request: &Request<()>) -> Result<Option<Response<WasiBody>>, Failure> {
+fn admit(pages: &Pages, request: &Request<()>) -> Result<Option<Response<Body>>, Failure> {
     let names = Names::new(HostNames::default(), "127.0.0.1:8080".parse().unwrap());
     let (host, client_host, secure) = ("127.0.0.1:8080", "127.0.0.1:8080", false);
     pages.admit(request, &RequestedHost { host, client_host, secure, names: &names })

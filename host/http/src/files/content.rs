@@ -14,9 +14,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use rustix::buffer::spare_capacity;
 use tokio::task::JoinHandle;
-use wasmtime_wasi_http::Error;
 
 use super::InFlightRequest;
+use wasm_host_capabilities::outgoing::HttpError as Error;
 use wasm_host_limits::http as limits;
 use wasm_host_service::traffic::Ending;
 

@@ -51,7 +51,7 @@ fn request_at(path: &str, method: &str, headers: &[(&str, &str)]) -> Request<()>
 }
 
 impl Folder {
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response<WasiBody> {
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
         self.files.serve(&request("GET", headers), path, None).await.unwrap()
     }
 
@@ -60,7 +60,7 @@ impl Folder {
     }
 }
 
-async fn text(response: Response<WasiBody>) -> String {
+async fn text(response: Response<Body>) -> String {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
 }

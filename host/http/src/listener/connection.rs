@@ -19,18 +19,18 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use wasmtime_wasi_http::WasiBody;
 
 use super::Peer;
 use super::arriving::Arriving;
 use super::clock::LazyTimer;
-use super::connection_state::{ConnectionState, Due, Order};
+use super::connection_state::{ConnectionCommand, ConnectionState, Due};
 use super::connections::Place;
 use super::departure;
 use super::frames::Frames;
 use super::protocol::Version;
 use super::socket::{INHERITS, Socket, tune};
 use super::streams::Delivered;
+use wasm_host_capabilities::body::Body;
 use wasm_host_limits::http as limits;
 use wasm_host_service::dispatch::AnswerUntil;
 use wasm_host_settings::tls::ServerTls;
@@ -51,7 +51,7 @@ enum ConnectionEnd {
 pub(super) async fn serve<H, F>(stream: TcpStream, address: SocketAddr, place: Place, handle: H)
 where
     H: Fn(Request<Arriving>, Peer) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<WasiBody>> + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let write_idle = place.connections.bounds.write_idle;
     if !INHERITS {
@@ -133,8 +133,8 @@ async fn handshake(tls: &ServerTls, socket: Socket, place: &Place) -> Option<Tls
 /// Wait until a connection without a request is told to end. One that is to finish has the moment that others have for
 /// their first request.
 async fn is_not_wanted(state: &ConnectionState) {
-    state.told(Order::Finish).await;
-    let _ = timeout(limits::FRESH_GRACE, state.told(Order::MakeRoom)).await;
+    state.told(ConnectionCommand::Finish).await;
+    let _ = timeout(limits::FRESH_GRACE, state.told(ConnectionCommand::MakeRoom)).await;
 }
 
 /// How the connection ended, and whether that was in the middle of an answer. `version` is none while it is not known.
@@ -149,11 +149,11 @@ where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<
             Request<Incoming>,
-            Response = Response<Delivered<WasiBody>>,
+            Response = Response<Delivered<Body>>,
             Error = Infallible,
             Future = F,
         >,
-    F: Future<Output = Result<Response<Delivered<WasiBody>>, Infallible>> + Send + 'static,
+    F: Future<Output = Result<Response<Delivered<Body>>, Infallible>> + Send + 'static,
 {
     let bounds = &place.connections.bounds;
     let state: &ConnectionState = &place.state;
@@ -170,7 +170,7 @@ where
     let mut finishing = false;
     let end = poll_fn(|cx| {
         let order = state.order(cx.waker());
-        if order == Order::Cut {
+        if order == ConnectionCommand::Cut {
             return Poll::Ready(ConnectionEnd::Cut);
         }
         if parts.is_some()
@@ -190,7 +190,7 @@ where
                 state.rests();
             }
             // What has been sent is read before the connection is told to end; a new connection has a moment for it.
-            if finishing || order < Order::Finish || !state.has_begun() {
+            if finishing || order < ConnectionCommand::Finish || !state.has_begun() {
                 break;
             }
             finishing = true;
@@ -205,7 +205,7 @@ where
             }
             match due {
                 Due::Idle if !finishing && state.has_begun() => {
-                    state.tell(Order::Finish);
+                    state.tell(ConnectionCommand::Finish);
                     finishing = true;
                     let Some(mut connection) = connection.as_mut().as_pin_mut() else { continue };
                     connection.as_mut().graceful_shutdown();
@@ -253,7 +253,7 @@ async fn linger(stream: &TcpStream, state: &ConnectionState) {
     let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
     tokio::select! {
         () = discard(stream) => {}
-        () = state.told(Order::MakeRoom) => {}
+        () = state.told(ConnectionCommand::MakeRoom) => {}
     }
 }
 

@@ -17,7 +17,7 @@ use wasm_host_limits::http as limits;
 /// What a connection is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(super) enum Order {
+pub(super) enum ConnectionCommand {
     Go,
     /// Finish what runs and take nothing new.
     Finish,
@@ -100,7 +100,7 @@ impl ConnectionState {
             head_since: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             told_at: AtomicU64::new(NEVER),
-            order: AtomicU8::new(Order::Go as u8),
+            order: AtomicU8::new(ConnectionCommand::Go as u8),
             http2: AtomicBool::new(false),
             may_send: AtomicBool::new(false),
             unread: AtomicUsize::new(0),
@@ -242,7 +242,7 @@ impl ConnectionState {
         Some(Spare::Idle(since(self.idle_since.load(Ordering::Relaxed))))
     }
 
-    pub(super) fn tell(&self, order: Order) {
+    pub(super) fn tell(&self, order: ConnectionCommand) {
         let _ =
             self.told_at.compare_exchange(NEVER, self.now(), Ordering::Relaxed, Ordering::Relaxed);
         self.order.fetch_max(order as u8, Ordering::AcqRel);
@@ -250,18 +250,18 @@ impl ConnectionState {
     }
 
     /// What it is told; the task of `waker` is woken when that changes.
-    pub(super) fn order(&self, waker: &std::task::Waker) -> Order {
+    pub(super) fn order(&self, waker: &std::task::Waker) -> ConnectionCommand {
         self.waker.register(waker);
         match self.order.load(Ordering::Acquire) {
-            0 => Order::Go,
-            1 => Order::Finish,
-            2 => Order::MakeRoom,
-            _ => Order::Cut,
+            0 => ConnectionCommand::Go,
+            1 => ConnectionCommand::Finish,
+            2 => ConnectionCommand::MakeRoom,
+            _ => ConnectionCommand::Cut,
         }
     }
 
     /// Wait until it is told to do this, or more.
-    pub(super) async fn told(&self, order: Order) {
+    pub(super) async fn told(&self, order: ConnectionCommand) {
         std::future::poll_fn(|cx| match self.order(cx.waker()) >= order {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -279,7 +279,7 @@ impl ConnectionState {
         if told_at != NEVER {
             // Of a connection that has just been opened the first request may be on its way; one that
             // is finishing has nothing more to do than to write what it has.
-            let in_favour = self.order.load(Ordering::Relaxed) == Order::MakeRoom as u8;
+            let in_favour = self.order.load(Ordering::Relaxed) == ConnectionCommand::MakeRoom as u8;
             let grace = match (self.has_begun(), in_favour) {
                 (true, false) => bounds.write_idle,
                 (true, true) => limits::ROOM_GRACE,
@@ -329,7 +329,7 @@ impl Drop for InFlightGuard {
         if !self.answered
             && connection.unanswered.fetch_add(1, Ordering::Relaxed) >= limits::UNANSWERED_RESETS
         {
-            connection.tell(Order::Cut);
+            connection.tell(ConnectionCommand::Cut);
         }
         if connection.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 && connection.is_http2() {
             // The connection's task need not be polled for it otherwise.
@@ -394,7 +394,7 @@ mod tests {
         let state = Arc::new(ConnectionState::new());
         drop(state.begin(true, false));
         assert!(state.spare().is_some());
-        state.tell(Order::Finish);
+        state.tell(ConnectionCommand::Finish);
         assert_eq!(state.spare(), None);
     }
 

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::connection_state::{ConnectionState, Order, Spare};
+use super::connection_state::{ConnectionCommand, ConnectionState, Spare};
 use super::protocol::Protocols;
 use wasm_host_config::HttpLimits;
 use wasm_host_limits::http as limits;
@@ -118,7 +118,7 @@ impl Connections {
             id
         };
         if self.stopping.load(Ordering::SeqCst) {
-            state.tell(Order::Finish);
+            state.tell(ConnectionCommand::Finish);
         }
         Some(Place { connections: self.clone(), state, id, client, _permit: permit })
     }
@@ -158,7 +158,7 @@ impl Connections {
         });
         let first = spared.max_by_key(|(is_idle, time, id, _)| (*is_idle, *time, *id));
         let Some((is_idle, time, _, held)) = first else { return false };
-        held.state.tell(Order::MakeRoom);
+        held.state.tell(ConnectionCommand::MakeRoom);
         if !is_idle {
             self.ends.made_room();
             self.complain(open.held.len(), held.client, time);
@@ -178,15 +178,15 @@ impl Connections {
     /// Let every connection finish what it has begun, and take nothing new.
     pub fn finish(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.tell(Order::Finish);
+        self.tell(ConnectionCommand::Finish);
     }
 
     /// End every connection now. Returns how many there were.
     pub fn cut(&self) -> usize {
-        self.tell(Order::Cut)
+        self.tell(ConnectionCommand::Cut)
     }
 
-    fn tell(&self, order: Order) -> usize {
+    fn tell(&self, order: ConnectionCommand) -> usize {
         let open = self.open();
         open.held.values().for_each(|held| held.state.tell(order));
         open.held.len()
@@ -293,7 +293,7 @@ mod tests {
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn is_told(place: &Place) -> bool {
-        place.state.order(std::task::Waker::noop()) == Order::MakeRoom
+        place.state.order(std::task::Waker::noop()) == ConnectionCommand::MakeRoom
     }
 
     const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));

@@ -11,7 +11,7 @@ type Pairs<'a> = &'a [(&'a str, &'a str)];
 fn targets(variables: &[(&str, &str)]) -> Vec<String> {
     let environment = environment(variables).unwrap();
     let targets = environment.map(|environment| environment.targets).unwrap_or_default();
-    let told = |target: &Target| {
+    let told = |target: &SignalEndpoint| {
         let protocol = if target.protocol == Protocol::Grpc { "grpc" } else { "http" };
         format!("{} {protocol} {}", target.signal.name(), target.address.expose())
     };

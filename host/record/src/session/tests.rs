@@ -5,19 +5,19 @@ use crate::{Recorder, Redactor, ServiceEnvironment};
 use wasm_host_capabilities::body::full;
 use wasm_host_testkit::case::{HttpAnswer, OllamaBounds};
 
-pub(crate) fn session() -> (tempfile::TempDir, Arc<Session>) {
+pub(crate) fn session() -> (tempfile::TempDir, Arc<RecordingSession>) {
     let folder = tempfile::tempdir().unwrap();
     let redactor = Redactor::new(&[], &[]).unwrap();
     let bounds = OllamaBounds { concurrent: 1, first_byte_timeout: Duration::from_secs(1) };
     let recorder = Recorder::new(folder.path(), None, redactor).unwrap();
     let told = ServiceEnvironment { environment: Vec::new(), configuration: BTreeMap::new() };
     let service = recorder.service("a".into(), told, bounds);
-    let session = Arc::new(Session::new(&service, &http::Request::new(full("body"))));
+    let session = Arc::new(RecordingSession::new(&service, &http::Request::new(full("body"))));
     session.is_served(0, Arc::new(Time::new()));
     (folder, session)
 }
 
-fn ask(session: &Arc<Session>) -> OpenCall {
+fn ask(session: &Arc<RecordingSession>) -> OpenCall {
     let exchange = wasm_host_testkit::case::Exchange {
         to: wasm_host_testkit::case::Target::Service,
         method: "GET".to_string(),

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::orders::Order;
+pub(super) use self::orders::SwapOrder;
 use super::missed::Missed;
 use super::standing::Standing;
 use super::{Boxed, OVERTAKEN, Overtaken, Prepared, Terms, UNKNOWN, Versions, View};
@@ -116,7 +116,7 @@ impl Actor {
 
     pub(super) async fn run(
         mut self,
-        mut orders: mpsc::Receiver<Order>,
+        mut orders: mpsc::Receiver<SwapOrder>,
         changed: Arc<Notify>,
         stop: CancellationToken,
     ) {

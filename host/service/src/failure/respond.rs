@@ -5,8 +5,7 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
-use wasm_host_capabilities::body::full;
-use wasmtime_wasi_http::WasiBody;
+use wasm_host_capabilities::body::{Body, full};
 
 use crate::failure::{Failure, Kind};
 use wasm_host_limits as limits;
@@ -53,7 +52,7 @@ pub fn status(kind: Kind) -> (StatusCode, &'static str) {
 }
 
 /// The response that reports a failure to a client.
-pub fn respond(failure: &Failure, request_id: &str) -> Response<WasiBody> {
+pub fn respond(failure: &Failure, request_id: &str) -> Response<Body> {
     let (status, title) = status(failure.kind);
     let problem = Problem {
         r#type: "about:blank",

@@ -1,13 +1,13 @@
 //! How what is known of a service stands in its file.
 //!
 //! It has types of its own, so that what runs can change and a file of any earlier host is still read. A change of these
-//! is a new format with a number of its own; what reads the old one stays.
+//! is a new format with a number of its own; what reads the old one stays, and so does its file in `format/`.
 
 use serde::{Deserialize, Serialize};
 
 use super::Saved;
 use crate::history::{History, Record, Verdict};
-use wasm_host_engine::compose::Part;
+use wasm_host_engine::compose::{Part, Role};
 
 /// The format that is written. Files without a number are of the format 0, which differs from 1 in that alone; those of 1
 /// know no versions of several parts.
@@ -30,25 +30,19 @@ struct Written {
 
 #[derive(Serialize, Deserialize)]
 struct WrittenHistory {
-    records: Vec<Row>,
+    records: Vec<WrittenRecord>,
     next: u64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Row(#[serde(with = "WrittenRecord")] Record);
-
-/// How a record is written. The compiler tells when it and [`Record`] are no longer the same, which is when records need
-/// a type of their own here.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Record")]
 struct WrittenRecord {
     number: u64,
     digest: Option<String>,
     path: String,
     #[serde(default)]
-    parts: Vec<Part>,
+    parts: Vec<WrittenPart>,
     cause: String,
-    verdict: Verdict,
+    verdict: WrittenVerdict,
     reason: Option<String>,
     at_ms: u64,
     took_ms: u64,
@@ -57,6 +51,33 @@ struct WrittenRecord {
     served: Option<u64>,
     drained_in_ms: Option<u64>,
     cut: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenPart {
+    name: String,
+    role: WrittenRole,
+    digest: String,
+    path: String,
+    size: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenRole {
+    Middleware,
+    Service,
+    With(Vec<String>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenVerdict {
+    Activated,
+    Canary,
+    Rejected,
+    TakenBack,
+    Unchanged,
 }
 
 /// # Errors
@@ -77,7 +98,7 @@ pub(super) fn write(saved: &Saved) -> serde_json::Result<Vec<u8>> {
 impl Written {
     fn of(saved: &Saved) -> Self {
         let Saved { published, replaced, history } = saved;
-        let records = history.records().into_iter().map(Row).collect();
+        let records = history.records().into_iter().map(WrittenRecord::from).collect();
         let history = WrittenHistory { records, next: history.count() };
         let (published, replaced) = (published.clone(), replaced.clone());
         Self { format: FORMAT, published, replaced, history }
@@ -85,67 +106,100 @@ impl Written {
 
     fn saved(self) -> Saved {
         let Self { published, replaced, history: WrittenHistory { records, next }, .. } = self;
-        let records = records.into_iter().map(|Row(record)| record);
+        let records = records.into_iter().map(Record::from);
         Saved { published, replaced, history: History::restored(records, next) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The same fields under the same names, on either side.
+macro_rules! alike {
+    ($one:ty, $other:ty) => {
+        alike! { @from $one, $other }
+        alike! { @from $other, $one }
+    };
+    (@from $from:ty, $to:ty) => {
+        impl From<$from> for $to {
+            fn from(from: $from) -> Self {
+                Self {
+                    number: from.number,
+                    digest: from.digest,
+                    path: from.path,
+                    parts: from.parts.into_iter().map(Into::into).collect(),
+                    cause: from.cause,
+                    verdict: from.verdict.into(),
+                    reason: from.reason,
+                    at_ms: from.at_ms,
+                    took_ms: from.took_ms,
+                    imports_added: from.imports_added,
+                    imports_removed: from.imports_removed,
+                    served: from.served,
+                    drained_in_ms: from.drained_in_ms,
+                    cut: from.cut,
+                }
+            }
+        }
+    };
+}
+alike! { Record, WrittenRecord }
 
-    /// As a host wrote it before formats had numbers.
-    const OF_FORMAT_0: &str = r#"{
-  "published": "b",
-  "replaced": "a",
-  "history": {
-    "records": [
-      {
-        "number": 7,
-        "digest": "b",
-        "path": "b.wasm",
-        "cause": "wasm-host swap b.wasm",
-        "verdict": "taken-back",
-        "reason": "3 of its 3 answers were errors",
-        "at_ms": 1764374400000,
-        "took_ms": 12,
-        "imports_added": [
-          "wasm-host:ollama/models@0.1.0"
-        ],
-        "imports_removed": [],
-        "served": 3,
-        "drained_in_ms": null,
-        "cut": 1
-      }
-    ],
-    "next": 7
-  }
-}"#;
-
-    #[test]
-    fn a_file_of_the_first_hosts_is_read_and_written_with_its_number() {
-        let saved = read(OF_FORMAT_0.as_bytes()).unwrap();
-        assert_eq!((saved.published.as_deref(), saved.replaced.as_deref()), (Some("b"), Some("a")));
-        let record = saved.history.records().pop().unwrap();
-        assert_eq!((record.number, record.verdict, record.cut), (7, Verdict::TakenBack, Some(1)));
-        assert_eq!(record.reason.as_deref(), Some("3 of its 3 answers were errors"));
-        let written = String::from_utf8(write(&saved).unwrap()).unwrap();
-        let written = written.replace("  \"format\": 2,\n", "");
-        assert_eq!(written.replace("        \"parts\": [],\n", ""), OF_FORMAT_0);
-        assert_eq!(read(written.as_bytes()).unwrap().history.records(), saved.history.records());
-    }
-
-    #[test]
-    fn the_next_attempt_is_counted_on_from_there() {
-        let mut saved = read(OF_FORMAT_0.as_bytes()).unwrap();
-        let record = saved.history.records().pop().unwrap();
-        assert_eq!(saved.history.push(record).number, 8);
-    }
-
-    #[test]
-    fn a_format_of_a_later_host_is_none() {
-        let later = OF_FORMAT_0.replacen('{', "{\"format\": 3,", 1);
-        let why = read(later.as_bytes()).err().unwrap();
-        assert_eq!(why, "it is of the format 3, this host knows those up to 2");
+impl From<Part> for WrittenPart {
+    fn from(part: Part) -> Self {
+        let Part { name, role, digest, path, size, imports: _, bytes: _ } = part;
+        Self { name, role: role.into(), digest, path, size }
     }
 }
+
+/// Its file is kept by its digest.
+impl From<WrittenPart> for Part {
+    fn from(part: WrittenPart) -> Self {
+        let WrittenPart { name, role, digest, path, size } = part;
+        Self { name, role: role.into(), digest, path, size, imports: Vec::new(), bytes: None }
+    }
+}
+
+impl From<Role> for WrittenRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Middleware => Self::Middleware,
+            Role::Service => Self::Service,
+            Role::With(keys) => Self::With(keys),
+        }
+    }
+}
+
+impl From<WrittenRole> for Role {
+    fn from(role: WrittenRole) -> Self {
+        match role {
+            WrittenRole::Middleware => Self::Middleware,
+            WrittenRole::Service => Self::Service,
+            WrittenRole::With(keys) => Self::With(keys),
+        }
+    }
+}
+
+impl From<Verdict> for WrittenVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Activated => Self::Activated,
+            Verdict::Canary => Self::Canary,
+            Verdict::Rejected => Self::Rejected,
+            Verdict::TakenBack => Self::TakenBack,
+            Verdict::Unchanged => Self::Unchanged,
+        }
+    }
+}
+
+impl From<WrittenVerdict> for Verdict {
+    fn from(verdict: WrittenVerdict) -> Self {
+        match verdict {
+            WrittenVerdict::Activated => Self::Activated,
+            WrittenVerdict::Canary => Self::Canary,
+            WrittenVerdict::Rejected => Self::Rejected,
+            WrittenVerdict::TakenBack => Self::TakenBack,
+            WrittenVerdict::Unchanged => Self::Unchanged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

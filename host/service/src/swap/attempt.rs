@@ -9,8 +9,8 @@ use tokio::task::spawn_blocking;
 
 use super::agreement::turn;
 use super::{
-    Agreed, Agreement, Outcome, Proposed, Request, SwapError, SwapSlot, SwapTarget, Swaps, What,
-    millis,
+    Agreed, Agreement, Proposed, SwapError, SwapOutcome, SwapRequest, SwapSlot, SwapTarget, Swaps,
+    What, millis,
 };
 use crate::active::ActiveVersions;
 use crate::history::{Record, Verdict};
@@ -26,19 +26,19 @@ use wasm_host_telemetry::trace::{ActiveSpan, Operation};
 pub(super) fn rejected(
     slot: &SwapSlot,
     file: Option<&ComponentFile>,
-    request: &Request,
+    request: &SwapRequest,
     started: Instant,
     reason: String,
-) -> Outcome {
+) -> SwapOutcome {
     let record = enter(slot, file, request, Verdict::Rejected, started);
     slot.saved().history.update(record.number, |saved| saved.reason = Some(reason.clone()));
-    Outcome::of(slot, Record { reason: Some(reason), ..record })
+    SwapOutcome::of(slot, Record { reason: Some(reason), ..record })
 }
 
 fn enter(
     slot: &SwapSlot,
     file: Option<&ComponentFile>,
-    request: &Request,
+    request: &SwapRequest,
     verdict: Verdict,
     started: Instant,
 ) -> Record {
@@ -50,7 +50,7 @@ fn enter(
     slot.record(what, &request.cause, verdict, started)
 }
 
-impl Outcome {
+impl SwapOutcome {
     /// With what serves at this moment as the version before.
     fn of(slot: &SwapSlot, record: Record) -> Self {
         Self {
@@ -71,10 +71,10 @@ impl Swaps {
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
         wanted: SwapTarget,
-        request: &Request,
+        request: &SwapRequest,
         others: Option<&dyn Agreement>,
         seen: &Operation,
-    ) -> Result<Outcome, SwapError> {
+    ) -> Result<SwapOutcome, SwapError> {
         let started = Instant::now();
         let mut newest = slot.newest.subscribe();
         // What takes a version back takes the place of nothing: what was asked for may be what mends it, or the same
@@ -157,7 +157,7 @@ impl Swaps {
                 slot.saved().history.refused_again(digest, cause, &reason)
             });
             match known.flatten() {
-                Some(record) => Outcome { is_known: true, ..Outcome::of(slot, record) },
+                Some(record) => SwapOutcome { is_known: true, ..SwapOutcome::of(slot, record) },
                 None => rejected(slot, Some(&file), request, started, reason),
             }
         };
@@ -302,16 +302,16 @@ impl Swaps {
         self: &Arc<Self>,
         slot: &Arc<SwapSlot>,
         file: &ComponentFile,
-        request: &Request,
+        request: &SwapRequest,
         started: Instant,
-    ) -> Option<Outcome> {
+    ) -> Option<SwapOutcome> {
         let _change = slot.change.lock().await;
         if slot.service.active().stable.digest != file.digest {
             return None;
         }
         let ended = self.withdraw_canary(slot, "the version before it was asked for").await;
         let record = enter(slot, Some(file), request, Verdict::Unchanged, started);
-        Some(Outcome { ended_canary: ended, ..Outcome::of(slot, record) })
+        Some(SwapOutcome { ended_canary: ended, ..SwapOutcome::of(slot, record) })
     }
 
     /// The new version is good: write that down, then let it take requests. In this order, so that what was
@@ -321,10 +321,10 @@ impl Swaps {
         slot: &Arc<SwapSlot>,
         version: Arc<Version>,
         file: &ComponentFile,
-        request: &Request,
+        request: &SwapRequest,
         agreed: Option<Agreed>,
         started: Instant,
-    ) -> Outcome {
+    ) -> SwapOutcome {
         let old = slot.service.active().stable.clone();
         let digest = version.digest.full().to_string();
         let verdict = request.canary.map_or(Verdict::Activated, |_| Verdict::Canary);
@@ -351,7 +351,7 @@ impl Swaps {
             saved.published = published;
             saved.history.update(record.number, |saved| saved.clone_from(&record));
             drop(saved);
-            return Outcome::of(slot, record);
+            return SwapOutcome::of(slot, record);
         }
         self.serve(slot, old, version, record, request, agreed, started).await
     }
@@ -364,12 +364,12 @@ impl Swaps {
         old: Arc<Version>,
         version: Arc<Version>,
         record: Record,
-        request: &Request,
+        request: &SwapRequest,
         agreed: Option<Agreed>,
         started: Instant,
-    ) -> Outcome {
+    ) -> SwapOutcome {
         let ended = self.withdraw_canary(slot, "another version took its place").await;
-        let mut outcome = Outcome { ended_canary: ended, ..Outcome::of(slot, record) };
+        let mut outcome = SwapOutcome { ended_canary: ended, ..SwapOutcome::of(slot, record) };
         match request.canary {
             Some(canary) => {
                 let active = ActiveVersions::with_canary(old, version.clone(), canary.percent);
@@ -397,7 +397,7 @@ impl Swaps {
 }
 
 /// What came of an attempt, for what is seen of it.
-pub(super) fn tell(outcome: &Outcome, seen: &mut ActiveSpan) {
+pub(super) fn tell(outcome: &SwapOutcome, seen: &mut ActiveSpan) {
     let record = &outcome.record;
     seen.set_text("wasm_host.swap.cause", &record.cause);
     seen.set_text("wasm_host.swap.from", &outcome.from);

@@ -8,7 +8,7 @@ use wasm_host_engine::compose::Part;
 
 /// What a swap was asked for.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct SwapRequest {
     pub cause: String,
     /// The part that the component replaces. None: the service's own.
     pub part: Option<String>,

@@ -70,7 +70,7 @@ pub(super) enum Room {
 
 /// What decides whether to keep a trace, at its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome<'a> {
+pub(super) struct SamplingInput<'a> {
     pub trace: TraceId,
     pub sampled: Option<bool>,
     pub wanted: RecordingInterest,
@@ -81,8 +81,8 @@ pub(super) struct Outcome<'a> {
 }
 
 /// Whether to keep what has ended.
-pub(super) fn decide(telemetry: &Telemetry, outcome: Outcome<'_>) -> Option<KeepReason> {
-    let Outcome { trace, sampled, wanted, has_failed, is_slow, service } = outcome;
+pub(super) fn decide(telemetry: &Telemetry, outcome: SamplingInput<'_>) -> Option<KeepReason> {
+    let SamplingInput { trace, sampled, wanted, has_failed, is_slow, service } = outcome;
     let is_recorded = match wanted {
         RecordingInterest::Always => true,
         RecordingInterest::IfFailed => has_failed,
@@ -230,7 +230,8 @@ impl Shared {
                 let service = spans.failed.as_deref().or(spans.service.as_deref());
                 let (trace, sampled, service) =
                     (self.trace, self.sampled, service.unwrap_or(SCOPE));
-                let outcome = Outcome { trace, sampled, wanted, has_failed, is_slow, service };
+                let outcome =
+                    SamplingInput { trace, sampled, wanted, has_failed, is_slow, service };
                 decide(self.telemetry, outcome)
             }
         };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use toml::{Table, Value};
 
-use crate::{Damaged, NewFile, render};
+use crate::{Damaged, NewFile, render, wit};
 
 static GUEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../components/guest/src");
 static DERIVE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../components/guest-derive/src");
@@ -25,8 +25,8 @@ const LIBRARY: &str = "the library for Rust";
 const GUEST_NAME: &str = "wasm-host-guest";
 const DERIVE_NAME: &str = "wasm-host-guest-derive";
 
-/// The folders of `wit` that the library's bindings are made of.
-const USED: [&str; 5] = ["postgres", "ollama", "service", "deps/wasi-0.3", "deps/wasi-drafts"];
+/// The folders of `wit` that the library's bindings are made of beside those of capabilities.
+const USED: [&str; 3] = ["service", "deps/wasi-0.3", "deps/wasi-drafts"];
 
 /// The library in `vendor`, and the versions of its crates for the service in a folder.
 pub(crate) fn files(service: &str, folder: &str) -> Result<Vec<NewFile>, Damaged> {
@@ -41,7 +41,7 @@ pub(crate) fn files(service: &str, folder: &str) -> Result<Vec<NewFile>, Damaged
         }
     }
     for (path, text) in render::texts(&INTERFACES) {
-        if USED.iter().any(|used| path.starts_with(used)) {
+        if wit::own_packages().chain(USED).any(|used| path.starts_with(used)) {
             let place = Path::new("vendor").join(GUEST_NAME).join("wit");
             files.push(shared(place.join(path), text.to_owned()));
         }

@@ -8,7 +8,7 @@ mod keys;
 mod parts;
 mod words;
 
-pub(in crate::postgres) use self::parts::Place;
+pub(in crate::postgres) use self::parts::DatabaseIdentity;
 use self::parts::{Form, Parts};
 use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::interpolate::{HOLE, Text, has_literal};
@@ -51,7 +51,7 @@ pub fn parse(text: &Text) -> Result<BackendUrl, Problem> {
 }
 
 /// The place that an address of any form names. `None`: it is no address.
-pub(in crate::postgres) fn place(text: &str) -> Option<Place> {
+pub(in crate::postgres) fn place(text: &str) -> Option<DatabaseIdentity> {
     let text = text.trim();
     let parts = if text.split(['=', ';']).next().is_some_and(|start| start.contains("://")) {
         Parts::of_uri(text, "")

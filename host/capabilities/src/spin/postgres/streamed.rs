@@ -15,12 +15,12 @@ use crate::stream::Parcel;
 type Batch = Parcel<RowBatch>;
 
 /// The rows of a query. Dropping them before their end cancels it.
-pub(super) struct Streamed(Arc<Mutex<State>>);
+pub(super) struct Streamed(Arc<Mutex<RowsState>>);
 
 /// The same for the transaction that the query belongs to. It does not keep them.
-pub(super) struct Watched(Weak<Mutex<State>>);
+pub(super) struct Watched(Weak<Mutex<RowsState>>);
 
-struct State {
+struct RowsState {
     /// None: its query has not begun.
     batches: Option<mpsc::Receiver<Batch>>,
     /// Looked at, and not taken.
@@ -32,7 +32,7 @@ struct State {
 impl Streamed {
     /// Of a query that is about to begin.
     pub(super) fn coming() -> Self {
-        Self(Arc::new(Mutex::new(State { batches: None, next: None, reader: None })))
+        Self(Arc::new(Mutex::new(RowsState { batches: None, next: None, reader: None })))
     }
 
     pub(super) fn arrived(&self, batches: mpsc::Receiver<Batch>) {
@@ -81,7 +81,7 @@ impl Watched {
     }
 }
 
-impl State {
+impl RowsState {
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
         self.batches.as_mut().map_or(Poll::Ready(None), |batches| batches.poll_recv(cx))
     }
@@ -98,7 +98,7 @@ impl State {
 }
 
 /// A channel wakes whatever looked last, which is not what waits for the rows.
-struct WakesReader<'s>(&'s Mutex<State>);
+struct WakesReader<'s>(&'s Mutex<RowsState>);
 
 impl Drop for WakesReader<'_> {
     fn drop(&mut self) {

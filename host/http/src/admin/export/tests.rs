@@ -100,7 +100,7 @@ fn export(reader: &Reader, asked: Exported) -> Export {
 const ALL: Exported = Exported { since: None, until: u64::MAX, service: None };
 
 /// The files of a body, by name.
-async fn files(response: Response<WasiBody>) -> BTreeMap<String, String> {
+async fn files(response: Response<Body>) -> BTreeMap<String, String> {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     let read = (0..zip.len()).map(|number| {

@@ -9,9 +9,9 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::WasiBody;
 
 use super::failure;
+use wasm_host_capabilities::body::Body;
 use wasm_host_collector::{Follow, List, LogQuery, ReadError, Reader, TraceQuery};
 use wasm_host_limits as limits;
 use wasm_host_service::failure::Failure;
@@ -20,7 +20,7 @@ pub(super) async fn logs(
     reader: &Reader,
     query: LogQuery,
     stopping: &CancellationToken,
-) -> Result<Response<WasiBody>, Failure> {
+) -> Result<Response<Body>, Failure> {
     let (items, follow) = reader.follow_logs(query).await.map_err(failure)?;
     Ok(response(items, follow, stopping))
 }
@@ -29,7 +29,7 @@ pub(super) async fn traces(
     reader: &Reader,
     query: TraceQuery,
     stopping: &CancellationToken,
-) -> Result<Response<WasiBody>, Failure> {
+) -> Result<Response<Body>, Failure> {
     let (items, follow) = reader.follow_traces(query).await.map_err(failure)?;
     Ok(response(items, follow, stopping))
 }
@@ -39,7 +39,7 @@ fn response<L>(
     items: Vec<L::Item>,
     follow: Follow<L>,
     stopping: &CancellationToken,
-) -> Response<WasiBody>
+) -> Response<Body>
 where
     L: List + Send + Sync + 'static,
     L::Item: Serialize + Send + 'static,
@@ -72,7 +72,7 @@ where
 pub(crate) fn answer(
     pieces: impl Stream<Item = Vec<u8>> + Send + 'static,
     stopping: CancellationToken,
-) -> Response<WasiBody> {
+) -> Response<Body> {
     let body = StreamBody::new(
         pieces
             .take_until(stopping.cancelled_owned())

@@ -7,7 +7,7 @@ use crate::protocol::{AttemptId, Proposal};
 use crate::replica::{Prepared, SwapProposal, UNKNOWN};
 
 /// A swap that this replica was asked for.
-pub(in crate::replica) struct Order {
+pub(in crate::replica) struct SwapOrder {
     pub(in crate::replica) wanted: SwapProposal,
     pub(in crate::replica) prepared: Box<dyn Prepared>,
     pub(in crate::replica) reply: oneshot::Sender<Result<(), String>>,
@@ -15,8 +15,8 @@ pub(in crate::replica) struct Order {
 
 impl Actor {
     /// Ask the replicas for a swap.
-    pub(super) async fn begin(&mut self, order: Order) {
-        let Order { wanted, prepared, reply } = order;
+    pub(super) async fn begin(&mut self, order: SwapOrder) {
+        let SwapOrder { wanted, prepared, reply } = order;
         // Whoever asked has been told that nothing came of it.
         if reply.is_closed() {
             return prepared.drop_for("it was asked for too long ago");

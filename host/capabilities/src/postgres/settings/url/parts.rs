@@ -37,7 +37,7 @@ pub(super) struct Parts {
 
 /// Which database of which server an address names, and as whom.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::postgres) struct Place {
+pub(in crate::postgres) struct DatabaseIdentity {
     host: String,
     port: u16,
     database: String,
@@ -136,11 +136,11 @@ impl Parts {
     }
 
     /// Without what is secret, and with what libpq takes for what is left out.
-    pub(super) fn place(self) -> Place {
+    pub(super) fn place(self) -> DatabaseIdentity {
         let Parts { host, port, user, database, .. } = self;
         let database = if database.is_empty() { user.clone() } else { database };
         let port = port.parse().unwrap_or(DEFAULT_PORT);
-        Place { host: host.to_ascii_lowercase(), port, database, user }
+        DatabaseIdentity { host: host.to_ascii_lowercase(), port, database, user }
     }
 
     /// Nothing is left to be found wrong when the address is used.
