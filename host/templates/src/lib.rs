@@ -58,6 +58,10 @@ impl NewFile {
 pub struct With {
     pub postgres: bool,
     pub ollama: bool,
+    /// A bucket.
+    pub keyvalue: bool,
+    /// Values of the application file.
+    pub config: bool,
 }
 
 /// A service that is to be made.
@@ -92,7 +96,9 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
         ("paths", &paths),
     ];
     values.extend(language::VERSIONS);
-    let with = [("postgres", service.with.postgres), ("ollama", service.with.ollama)];
+    let With { postgres, ollama, keyvalue, config } = service.with;
+    let with =
+        [("postgres", postgres), ("ollama", ollama), ("keyvalue", keyvalue), ("config", config)];
     let on: Vec<&str> = with.into_iter().filter_map(|(key, on)| on.then_some(key)).collect();
     let values = Values::new(values, &on);
     let mut files = render::folder("service", &folder, &values);
@@ -105,8 +111,10 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
     }
     if let Some(style) = service.language.interfaces() {
         let granted = wit::Granted {
-            postgres: service.with.postgres,
-            ollama: service.with.ollama,
+            postgres,
+            ollama,
+            keyvalue,
+            configuration: config,
             ..wit::Granted::default()
         };
         let below = |place: &str, (path, text): (PathBuf, String)| {
@@ -133,6 +141,12 @@ fn paths(service: &Service<'_>) -> String {
     }
     if service.with.ollama {
         parts.push(format!("`POST {below}/chat` streams what the model `{MODEL}` says"));
+    }
+    if service.with.keyvalue {
+        parts.push(format!("`POST {below}/visits` counts in the bucket `{}`", service.name));
+    }
+    if service.with.config {
+        parts.push(format!("`{below}/motto` says what `wasm-host.toml` configures"));
     }
     format!("{}.", parts.join(", "))
 }

@@ -5,11 +5,15 @@ use wit_parser::Resolve;
 use super::wit::{Granted, Style, WORLD, Wasi};
 use super::*;
 
-const ALL: [With; 4] = [
-    With { postgres: false, ollama: false },
-    With { postgres: true, ollama: false },
-    With { postgres: false, ollama: true },
-    With { postgres: true, ollama: true },
+const NONE: With = With { postgres: false, ollama: false, keyvalue: false, config: false };
+
+const ALL: [With; 6] = [
+    NONE,
+    With { postgres: true, ..NONE },
+    With { ollama: true, ..NONE },
+    With { keyvalue: true, ..NONE },
+    With { config: true, ..NONE },
+    With { postgres: true, ollama: true, keyvalue: true, config: true },
 ];
 
 fn service(language: Language, with: With) -> Service<'static> {
@@ -37,6 +41,8 @@ fn no_template_leaves_a_mark_and_every_path_is_its_own() {
             let has = |name: &str| files.iter().any(|file| file.path.ends_with(name));
             assert_eq!(has("init.sql"), with.postgres);
             assert_eq!(has("cases/a-chat-comes-as-the-model-says-it.toml"), with.ollama);
+            assert_eq!(has("cases/a-visit-is-counted.toml"), with.keyvalue);
+            assert_eq!(has("cases/the-motto-is-the-configured-one.toml"), with.config);
             assert!(has("services/shop/README.md"));
         }
     }
@@ -48,8 +54,7 @@ fn a_world_has_what_is_granted_and_nothing_else() {
     for style in [Style::ASYNC, Style::BLOCKING, of_0_2] {
         for with in ALL {
             for calls in [false, true] {
-                let (keyvalue, configuration) = (calls, !calls);
-                let With { postgres, ollama } = with;
+                let With { postgres, ollama, keyvalue, config: configuration } = with;
                 let granted = Granted { postgres, ollama, keyvalue, configuration, calls };
                 let imports = imports(&wit::text("shop", style, granted));
                 let has = |name: &str| imports.iter().any(|import| import.contains(name));
@@ -125,6 +130,9 @@ fn the_application_file_of_each_is_toml_with_its_grants() {
             let shop = &table["service"]["shop"];
             assert_eq!(shop.get("postgres").is_some(), with.postgres, "{text}");
             assert_eq!(table.contains_key("ollama"), with.ollama, "{text}");
+            assert_eq!(table.contains_key("keyvalue"), with.keyvalue, "{text}");
+            assert_eq!(shop.get("keyvalue").is_some(), with.keyvalue, "{text}");
+            assert_eq!(shop.get("config").is_some(), with.config, "{text}");
         }
     }
 }
