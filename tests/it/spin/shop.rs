@@ -18,10 +18,9 @@ async fn model() -> Upstream {
             r#"{"response":"It is ","done":false}"#,
             r#"{"response":"good","done":true,"done_reason":"stop","prompt_eval_count":5,"eval_count":2}"#,
         ];
-        let mut steps = vec![Step::Send(ndjson_head())];
-        steps.extend(lines.map(|line| Step::Send(chunk(format!("{line}\n").as_bytes()))));
-        steps.push(Step::Send(end()));
-        steps
+        let [first, last] = lines.map(|line| chunk(format!("{line}\n").as_bytes()));
+        // The end comes with the last line: a reader that stops there may see it or not, otherwise.
+        vec![Step::Send(ndjson_head()), Step::Send(first), Step::Send([last, end()].concat())]
     })
     .await
 }
