@@ -110,6 +110,31 @@ async fn a_storm_of_requests_that_count_by_swapping_loses_none() {
     }
 }
 
+// A storm may happen to have no two requests at the same value. Here all of them have read the first one before any swaps.
+#[tokio::test]
+async fn of_requests_that_have_read_the_same_value_one_swaps_and_the_others_read_again() {
+    const RACERS: u64 = 8;
+    let server = Redis::start();
+    for keys in [MEMORY, FILE, &of_redis(&server)] {
+        let host = app(keys).serve().await;
+        let path = format!("/carts/c?race={RACERS}");
+        let racer = || text(&host, "POST", &path, "");
+        let ended = futures_util::future::join_all((0..RACERS).map(|_| racer())).await;
+        let (mut set, mut lost) = (Vec::new(), 0);
+        for (status, told) in ended {
+            assert_eq!(status, 200, "{keys}: {told}");
+            let (value, times) = told.split_once(' ').unwrap();
+            set.push(value.parse::<u64>().unwrap());
+            lost += times.parse::<u64>().unwrap();
+        }
+        set.sort_unstable();
+        assert_eq!(set, Vec::from_iter(1..=RACERS), "{keys}");
+        assert!(lost >= RACERS - 1, "{keys}: {lost} swaps came too late");
+        let all = RACERS.to_string();
+        assert_eq!(text(&host, "GET", "/carts/c", "").await, ok(&all), "{keys}");
+    }
+}
+
 #[tokio::test]
 async fn a_component_opens_the_buckets_that_it_is_granted_and_no_other() {
     let file = r#"

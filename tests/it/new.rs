@@ -3,7 +3,9 @@
 //! What a template needs of the network comes by the tool of its language, as it does for people, and is kept in
 //! `target` between runs. Each walk says how long its parts took, for the table in `docs/new.md`.
 
+mod added;
 mod composed;
+mod missing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,17 +18,24 @@ use wasm_host_tests::upstream::{Step, Upstream, chunk, end, ndjson_head};
 /// Crates that are not compiled yet, or an interpreter for the compiler, on a machine that does other things besides.
 const BUILD: Duration = Duration::from_secs(600);
 
-/// An empty folder, with the tools of the tests before those of the machine.
-fn empty() -> App {
+/// Variables by which the tools of the tests are found, before those of the machine.
+fn tools() -> [(&'static str, String); 3] {
     let tools = root().join("target/toolchains");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path =
         std::env::join_paths([tools.join("bin")].into_iter().chain(std::env::split_paths(&path)));
-    App::new("")
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    [
         // What Go compiled of its own library is kept, too.
-        .env("GOCACHE", root().join("target/new/go").to_str().unwrap())
-        .env("PATH", path.unwrap().to_str().unwrap())
-        .env("PYTHONPATH", tools.to_str().unwrap())
+        ("GOCACHE", text(root().join("target/new/go"))),
+        ("PATH", path.unwrap().into_string().unwrap()),
+        ("PYTHONPATH", text(tools)),
+    ]
+}
+
+/// An empty folder, with these tools.
+fn empty() -> App {
+    tools().iter().fold(App::new(""), |app, (name, value)| app.env(name, value))
 }
 
 /// A command that must succeed; what it wrote.
@@ -84,7 +93,7 @@ struct Walk {
 async fn walk(walk: Walk) {
     let (app, model) = (empty(), model().await);
     let began = Instant::now();
-    let grants = ["--with", "postgres,ollama"];
+    let grants = ["--with", "postgres,ollama,keyvalue,config"];
     let made = good(&app, &[&["new", "shop", "--lang", walk.language], &grants[..]].concat()).await;
     assert!(made.contains("services/shop"), "{made}");
     assert_eq!(made.contains("not installed"), walk.install.is_some(), "{made}");
@@ -100,7 +109,10 @@ async fn walk(walk: Walk) {
     let build = building.elapsed();
     let bytes = fs::metadata(folder.join(walk.component)).unwrap().len();
     let tested = good(&app, &["test"]).await;
-    assert!(tested.contains("6 passed, 0 failed"), "{tested}");
+    assert!(tested.contains("10 passed, 0 failed"), "{tested}");
+    let service = folder.join("services/shop");
+    let (passed, said) = unit_tests(&service).await;
+    assert!(passed, "{said}");
     let watched = if walk.edited.is_some() { &["wasm-host.toml", "--watch"][..] } else { &[] };
     // Keeps the code of an interpreter for the host, which would otherwise be waited for less.
     good(&app, &["check"]).await;
@@ -108,15 +120,34 @@ async fn walk(walk: Walk) {
     answers(&host).await;
     let first = began.elapsed();
     let saved = match walk.edited {
-        Some(edited) => Some(save(&host, &folder.join("services/shop").join(edited)).await),
+        Some(edited) => Some(save(&host, &service.join(edited)).await),
         None => None,
     };
+    if saved.is_some() {
+        // The greeting is another one by now.
+        let (passed, said) = unit_tests(&service).await;
+        assert!(!passed, "{said}");
+    }
     let language = walk.language;
     println!(
         "{language}: {bytes} bytes, build {build:?}, new to first answer {first:?}, save {saved:?}"
     );
     let (status, log) = host.stop().await;
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// Run the unit tests of a service by the command that its README has for them; whether they passed, and what was said.
+async fn unit_tests(service: &Path) -> (bool, String) {
+    let readme = fs::read_to_string(service.join("README.md")).unwrap();
+    let mut lines =
+        readme.lines().filter_map(|line| line.split_once("# the unit tests, in this folder"));
+    let (command, _) = lines.next().unwrap_or_else(|| panic!("no unit tests in\n{readme}"));
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", command.trim()]).current_dir(service).kill_on_drop(true);
+    shell.envs(tools()).env("CARGO_TARGET_DIR", root().join("target/new/rust-tests"));
+    let ended = tokio::time::timeout(BUILD, shell.output()).await;
+    let ended = ended.unwrap_or_else(|_| panic!("{command} takes too long")).unwrap();
+    (ended.status.success(), format!("{command}\n{}", said(&ended)))
 }
 
 /// Let an application have a `target` that is kept, while the value lives.
@@ -144,6 +175,13 @@ async fn answers(host: &Host) {
         "{}",
         host.log()
     );
+    for visits in ["1\n", "2\n"] {
+        let reply = host.send("POST", "/visits", "").await;
+        assert_eq!((reply.status.as_u16(), reply.text()), (200, visits), "{}", host.log());
+    }
+    let reply = host.get("/motto").await;
+    let motto = (200, "Small is beautiful\n");
+    assert_eq!((reply.status.as_u16(), reply.text()), motto, "{}", host.log());
     let reply = host.send("POST", "/chat", "Will it rain?").await;
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "Not today."), "{}", host.log());
     assert_eq!(host.get("/nothing").await.status, 404, "{}", host.log());
@@ -190,14 +228,15 @@ async fn a_service_in_python_is_made_built_tested_and_served() {
 #[tokio::test]
 async fn a_service_in_javascript_is_made_built_tested_served_and_changed() {
     let component = "target/components/shop.wasm";
-    let (edited, install) = (Some("src/greeting.js"), Some(npm as fn(&Path)));
+    let install: fn(&Path) = |folder| npm(folder, "shop");
+    let (edited, install) = (Some("src/greeting.js"), Some(install));
     walk(Walk { language: "javascript", target: None, edited, component, install }).await;
 }
 
 /// The packages that the tests have, of the version that the template names.
-fn npm(folder: &Path) {
+fn npm(folder: &Path, service: &str) {
     let installed = root().join("tests/templates/node_modules");
-    let service = folder.join("services/shop");
+    let service = folder.join("services").join(service);
     let version = |text: &str| {
         let package: serde_json::Value = serde_json::from_str(text).unwrap();
         package["devDependencies"]["componentize-qjs"].clone()
@@ -288,32 +327,6 @@ async fn a_service_is_added_beside_the_others_with_what_it_needs() {
     assert!(said.contains("wasm-host build cart-2"), "{said}");
     let said = bad(&app, 64, &["test"]).await;
     assert!(said.contains("run `wasm-host build cart-2`"), "{said}");
-}
-
-#[tokio::test]
-async fn a_missing_toolchain_is_one_sentence_with_its_command() {
-    // Nothing but what the harness itself starts the host by.
-    let programs = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink("/usr/bin/env", programs.path().join("env")).unwrap();
-    let app = App::new("").env("PATH", programs.path().to_str().unwrap());
-    for (language, install) in [
-        ("rust", "`curl -sSf https://sh.rustup.rs | sh`"),
-        ("python", ".venv/bin/pip install -r services/python-shop/requirements.txt`"),
-        ("go", ".venv/bin/pip install -r services/go-shop/requirements.txt`"),
-    ] {
-        let name = format!("{language}-shop");
-        let said = good(&app, &["new", &name, "--lang", language]).await;
-        assert!(said.contains("warning: ") && said.contains(install), "{said}");
-        let file = format!("{name}/wasm-host.toml");
-        let said = bad(&app, 1, &["build", "--app", &file]).await;
-        let install = install.replace("services/", &format!("{name}/services/"));
-        let lines: Vec<&str> = said.lines().collect();
-        assert_eq!(lines.len(), 2, "{said}");
-        assert!(
-            lines[1].contains("which is not installed") && lines[1].contains(&install),
-            "{said}"
-        );
-    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! file grants.
 
 mod import;
+mod outbound;
 mod shop;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -277,49 +278,69 @@ async fn stores_are_buckets_and_variables_are_the_configuration() {
     assert!(missing.text().contains("Undefined"), "{}", missing.text());
 }
 
-// It imports all of Spin's platform, whatever it uses.
-#[tokio::test]
-async fn a_component_in_python_is_served_unmodified() {
-    let postgres = Postgres::start();
-    let app = App::new(
+/// A component that is an interpreter, with all that it can be granted.
+async fn interpreter(postgres: &Postgres, guest: &str) -> (String, Host) {
+    let app = App::new(&format!(
         r#"
 name = "spun"
 
 [postgres.shop]
-url = "${DB_URL}"
+url = "${{DB_URL}}"
 
 [sqlite.notes]
 
 [keyvalue.carts]
 
 [service.spin]
-component = "$(spin-py)"
+component = "$({guest})"
 route = "/"
 postgres = "shop"
 sqlite = "notes"
 keyvalue = "carts"
-config = { api_key = "k3y" }
-"#,
-    )
+config = {{ api_key = "k3y" }}
+"#
+    ))
     .env("DB_URL", &postgres.url());
     // Compiles it, which takes long.
     let checked = app.run_within(COMPILATION, &["check"]).await;
     let told = String::from_utf8(checked.stderr).unwrap();
     assert!(checked.status.success(), "{told}");
-    assert!(told.contains("WASI 0.3.0-rc-2026-03-15"), "{told}");
-    let host = app.serve().await;
-    assert_eq!(host.get("/").await.text(), "Hello from Spin's Python\n");
-    let rows = ask(&host, "/query", "select i, 'x' || i from generate_series(1, 200) as i").await;
+    (told, app.serve().await)
+}
+
+async fn answers_from_what_it_is_granted(host: &Host) {
+    let rows = ask(host, "/query", "select i, 'x' || i from generate_series(1, 200) as i").await;
     assert_eq!(rows.status, 200, "{}", rows.text());
     assert!(rows.text().ends_with("\n200 x200"), "{}", rows.text());
+    let wrong = ask(host, "/query", "select * from nothing_of_that_name").await;
+    assert_eq!(wrong.status, 502, "{}", wrong.text());
+    assert!(wrong.text().contains("nothing_of_that_name"), "{}", wrong.text());
+    let note = ask(host, "/sqlite", "select 1 as one, 'two' as two").await;
+    assert_eq!(note.text(), "one two\n1 two");
+    assert_eq!(ask(host, "/store", "größe").await.text(), "größe");
+    assert_eq!(ask(host, "/variable", "api_key").await.text(), "k3y");
+    let model = ask(host, "/infer", "hi").await;
+    assert!(model.text().contains("access denied"), "{}", model.text());
+}
+
+// It imports all of Spin's platform, whatever it uses.
+#[tokio::test]
+async fn a_component_in_python_is_served_unmodified() {
+    let postgres = Postgres::start();
+    let (told, host) = interpreter(&postgres, "spin-py").await;
+    assert!(told.contains("WASI 0.3.0-rc-2026-03-15"), "{told}");
+    assert_eq!(host.get("/").await.text(), "Hello from Spin's Python\n");
+    answers_from_what_it_is_granted(&host).await;
     let wrong = ask(&host, "/query", "select * from nothing_of_that_name").await;
     assert!(wrong.text().contains("42P01"), "{}", wrong.text());
-    let note = ask(&host, "/sqlite", "select 1 as one, 'two' as two").await;
-    assert_eq!(note.text(), "one two\n1 two");
-    assert_eq!(ask(&host, "/store", "größe").await.text(), "größe");
-    assert_eq!(ask(&host, "/variable", "api_key").await.text(), "k3y");
     let redis = ask(&host, "/redis", "").await;
     assert!(redis.text().contains("no client of Redis"), "{}", redis.text());
-    let model = ask(&host, "/infer", "hi").await;
-    assert!(model.text().contains("access denied"), "{}", model.text());
+}
+
+#[tokio::test]
+async fn a_component_in_javascript_is_served_unmodified() {
+    let postgres = Postgres::start();
+    let (_, host) = interpreter(&postgres, "spin-js").await;
+    assert_eq!(host.get("/").await.text(), "Hello from Spin's JavaScript\n");
+    answers_from_what_it_is_granted(&host).await;
 }

@@ -1,6 +1,6 @@
 //! The configuration of the service, from `[service.NAME.config]` of the application file.
 //!
-//! ```ignore
+//! ```no_run
 //! use wasm_host_guest::config;
 //!
 //! let greeting = config::get("greeting").unwrap_or_else(|| "Hello".to_owned());

@@ -1,13 +1,20 @@
 //! Granted buckets of keys and values.
 //!
-//! ```ignore
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
 //! use wasm_host_guest::keyvalue;
 //!
+//! #[derive(Deserialize, Serialize)]
+//! struct Session { cart: Vec<String> }
+//!
+//! # fn example() -> Result<(), keyvalue::Error> {
 //! let sessions = keyvalue::open("sessions")?;
-//! sessions.set_json("ada", &Session { cart: vec![] })?;
+//! sessions.set_json("ada", &Session { cart: vec!["tea".to_owned()] })?;
 //! let session: Option<Session> = sessions.get_json("ada")?;
 //! let visits = sessions.increment("visits", 1)?;
-//! let count = sessions.update("count", |found| next(found.as_deref()))?;
+//! let longer = sessions.update("log", |found| [found.unwrap_or_default(), b"tea\n".into()].concat())?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! The functions are not `async`: a service waits in each of them, which takes microseconds in the memory of the host and

@@ -3,7 +3,7 @@
 //!
 //! A service is an `async fn`:
 //!
-//! ```ignore
+//! ```no_run
 //! use wasm_host_guest::{IntoResponse, Request};
 //!
 //! async fn hello(request: Request) -> impl IntoResponse {
@@ -11,6 +11,7 @@
 //! }
 //!
 //! wasm_host_guest::service!(hello);
+//! # fn main() {}
 //! ```
 //!
 //! or a `tower::Service`, such as a router of axum ([`tower!`]). The granted database is in [`sql`], the granted model

@@ -3,7 +3,7 @@
 //! It exports the handler as any service does, and imports it, too: what it imports is what stands behind it, another
 //! middleware or the service. The application file puts them together, with `middleware = ["auth.wasm"]`.
 //!
-//! ```ignore
+//! ```no_run
 //! use wasm_host_guest::{IntoResponse, Problem, Request, StatusCode, header, middleware};
 //!
 //! async fn auth(request: Request) -> Result<impl IntoResponse, Problem> {
@@ -16,6 +16,7 @@
 //! }
 //!
 //! wasm_host_guest::service!(auth);
+//! # fn main() {}
 //! ```
 //!
 //! Bodies that it does not read, of the request as of the response, pass by it as streams: no byte of them enters the

@@ -1,12 +1,15 @@
 //! The granted model server: answers as streams of what the model says.
 //!
-//! ```ignore
+//! ```no_run
 //! use wasm_host_guest::ollama::{self, ChatRequest};
 //!
+//! # async fn example() -> Result<(), ollama::Error> {
 //! let mut reply = ollama::chat(ChatRequest::new("tinyllama").user("Why is the sky blue?")).await?;
 //! while let Some(event) = reply.next().await? {
 //!     print!("{}", event.content);
 //! }
+//! # Ok(())
+//! # }
 //! ```
 
 mod reply;

@@ -16,7 +16,9 @@ const RETRY_SECONDS: u64 = 1;
 /// An answer that is an error. The failures of this crate become one by `?`: what a client can mend is told to it, what
 /// it cannot goes to the log, and the client learns only the status.
 ///
-/// ```ignore
+/// ```no_run
+/// use wasm_host_guest::{Json, Method, Problem, Request, StatusCode, sql};
+///
 /// async fn handle(request: Request) -> Result<Json<Vec<String>>, Problem> {
 ///     if request.method() != Method::GET {
 ///         return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Try GET."));

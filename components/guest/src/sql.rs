@@ -1,11 +1,12 @@
 //! The granted database: statements with typed parameters, rows as Rust values.
 //!
-//! ```ignore
+//! ```no_run
 //! use wasm_host_guest::sql::{self, FromRow};
 //!
 //! #[derive(FromRow)]
 //! struct Order { id: i64, item: String, note: Option<String> }
 //!
+//! # async fn example(customer: i64) -> Result<(), sql::Error> {
 //! let orders: Vec<Order> = sql::query("select id, item, note from orders where customer = $1")
 //!     .bind(customer)
 //!     .fetch_all()
@@ -14,6 +15,8 @@
 //! let transaction = sql::begin().await?;
 //! transaction.query("insert into orders (item) values ($1)").bind("tea").execute().await?;
 //! transaction.commit().await?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! A row is read into a struct by its columns' names (`#[derive(FromRow)]`), into a tuple by their order, and into a

@@ -136,7 +136,7 @@ impl Build {
                     group.end_rest();
                     return match status {
                         Ok(status) if status.success() => Ok(()),
-                        Ok(status) => Err(match toolchain::missing(&self.words, &self.folder).await {
+                        Ok(status) => Err(match self.missing().await {
                             Some(missing) => missing,
                             None => format!("{} ended with {status}", self.name()),
                         }),
@@ -201,6 +201,12 @@ impl Build {
         // A PATH has no way to write the name of such a folder down. What is called first is found without it.
         let own = own.filter(|folder| !folder.as_os_str().as_encoded_bytes().contains(&b':'));
         std::env::join_paths(own.chain(toolchain::path())).ok()
+    }
+
+    /// What it needs and is not there, after it failed.
+    async fn missing(&self) -> Option<String> {
+        let program = self.program();
+        toolchain::missing(&self.words, &program, &self.folder, &self.programs).await
     }
 
     fn not_found(&self) -> String {

@@ -60,6 +60,10 @@ pub enum Lang {
 pub enum Grant {
     Postgres,
     Ollama,
+    /// A bucket.
+    Keyvalue,
+    /// Values of the application file.
+    Config,
 }
 
 #[derive(Args, Debug)]
@@ -128,6 +132,8 @@ impl Template {
         With {
             postgres: self.with.contains(&Grant::Postgres),
             ollama: self.with.contains(&Grant::Ollama),
+            keyvalue: self.with.contains(&Grant::Keyvalue),
+            config: self.with.contains(&Grant::Config),
         }
     }
 }

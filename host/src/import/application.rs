@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::hosts::{Hosts, hosts};
-use super::manifest::{Build, Component, Manifest, Named, Source, Trigger};
+use super::manifest::{Application, Build, Component, Manifest, Named, Source, Trigger};
 use super::{build, route, variables};
 use wasm_host_settings::value::sanitised_name;
 
@@ -53,6 +53,8 @@ struct Use<'m> {
 
 impl<'m> Writer<'m> {
     fn services(&mut self) -> String {
+        let Application { others, .. } = &self.manifest.application;
+        self.others("application", others, &["authors", "description", "version"]);
         for (kind, triggers) in &self.manifest.trigger {
             if kind != "http" {
                 let count = triggers.len();
@@ -75,17 +77,24 @@ impl<'m> Writer<'m> {
             text.push_str(&self.service(&name, &one));
         }
         let unused = self.manifest.component.keys().filter(|id| !used.contains_key(*id));
+        let unused = unused.filter(|id| !self.serves_imports(id));
         for id in unused.cloned().collect::<Vec<_>>() {
             self.tell(format!("the component {id} is left out: no HTTP trigger leads to it"));
         }
         text
     }
 
+    /// Whether a component is a part of another one.
+    fn serves_imports(&self, id: &str) -> bool {
+        let all = self.manifest.component.values().flat_map(|it| it.dependencies.values());
+        all.filter_map(|it| it.get("component")?.as_str()).any(|it| it == id)
+    }
+
     fn uses(&mut self) -> Vec<Use<'m>> {
         let manifest = self.manifest;
         let mut uses = Vec::new();
         for (place, trigger) in manifest.trigger.get("http").into_iter().flatten().enumerate() {
-            let Trigger { route, component, static_response } = trigger;
+            let Trigger { route, component, static_response, others } = trigger;
             let path = match route {
                 Some(route) => route.as_str(),
                 None => Some("/..."),
@@ -95,6 +104,15 @@ impl<'m> Writer<'m> {
                 self.tell(format!("the static response at {path} is left out"));
                 continue;
             }
+            if is_wagi(others) {
+                let path = path.unwrap_or_default();
+                self.tell(format!(
+                    "the route {path} is left out: its executor is wagi, and services of this host are no programs of CGI"
+                ));
+                continue;
+            }
+            let place_of = format!("trigger.http at {}", path.unwrap_or("no route"));
+            self.others(&place_of, others, &["executor", "id"]);
             match component {
                 Some(Named::Id(id)) => match manifest.component.get(id) {
                     Some(component) => uses.push(Use { id: id.clone(), component, route: path }),
@@ -147,8 +165,9 @@ impl<'m> Writer<'m> {
             }
             Source::Registry { registry, package, version } => {
                 let file = format!("{id}.wasm");
+                let place = registry.as_deref().unwrap_or("the default registry");
                 self.tell(format!(
-                    "{id}: its component is {package}@{version} of {registry}; fetch it as {file}, or name it as \
+                    "{id}: its component is {package}@{version} of {place}; fetch it as {file}, or name it as \
                      oci://HOST/REPOSITORY:TAG"
                 ));
                 self.path(&file)
@@ -249,7 +268,8 @@ impl<'m> Writer<'m> {
     fn with(&mut self, id: &str, component: &Component, lines: &mut Vec<String>) {
         let mut with = Vec::new();
         for (import, dependency) in &component.dependencies {
-            let path = dependency.get("path").and_then(toml::Value::as_str);
+            let text = |key| dependency.get(key).and_then(toml::Value::as_str);
+            let path = text("path").or_else(|| self.file_of(text("component")?));
             let is_as_named = dependency.get("export").is_none() && import.contains('/');
             let Some(path) = path.filter(|_| is_as_named) else {
                 self.tell(format!(
@@ -259,7 +279,8 @@ impl<'m> Writer<'m> {
                 continue;
             };
             with.push(format!("{} = {}", quoted(import), quoted(&self.path(path))));
-            if !component.dependencies_inherit_configuration {
+            let inherits = dependency.get("inherit_configuration").and_then(toml::Value::as_bool);
+            if !inherits.unwrap_or(component.dependencies_inherit_configuration) {
                 self.tell(format!(
                     "{id}: {path}, which serves {import}, may use what {id} is granted, as all parts of a service"
                 ));
@@ -267,6 +288,14 @@ impl<'m> Writer<'m> {
         }
         if !with.is_empty() {
             lines.push(format!("with = {{ {} }}", with.join(", ")));
+        }
+    }
+
+    /// Where another component of the manifest is.
+    fn file_of(&self, id: &str) -> Option<&'m str> {
+        match &self.manifest.component.get(id)?.source {
+            Source::Path(path) => Some(path),
+            Source::Url { .. } | Source::Registry { .. } => None,
         }
     }
 
@@ -292,6 +321,14 @@ impl<'m> Writer<'m> {
         }
         for profile in component.profile.keys() {
             self.tell(format!("{id}: the profile {profile} is left out"));
+        }
+        self.others(id, &component.others, &["description", "exclude_files"]);
+    }
+
+    /// What this command makes nothing of, but for keys that change nothing here.
+    fn others(&mut self, place: &str, keys: &toml::Table, idle: &[&str]) {
+        for key in keys.keys().filter(|key| !idle.contains(&key.as_str())) {
+            self.tell(format!("{place}: {key} is left out: this command makes nothing of it"));
         }
     }
 
@@ -324,6 +361,12 @@ fn static_folder(component: &Component) -> Option<&str> {
     source.filter(|_| is_file_server && is_root)
 }
 
+/// Whether a trigger runs its component as a program of CGI.
+fn is_wagi(trigger: &toml::Table) -> bool {
+    let kind = trigger.get("executor").and_then(|executor| executor.get("type"));
+    kind.and_then(toml::Value::as_str) == Some("wagi")
+}
+
 /// Ids of Spin have capitals and `_`, too.
 fn service_name(id: &str) -> String {
     sanitised_name(id)
@@ -353,110 +396,4 @@ fn as_it_is(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::manifest;
-    use super::*;
-
-    fn written_of(text: &str) -> Written {
-        let begin = "spin_manifest_version = 2\n[application]\nname = \"shop\"\n";
-        written(&manifest::read(&format!("{begin}{text}")).unwrap(), None)
-    }
-
-    #[test]
-    fn each_route_of_a_component_is_a_service_and_private_ones_are_internal() {
-        let Written { text, told } = written_of(
-            "[[trigger.http]]\nroute = \"/...\"\ncomponent = \"Front_End\"\n\
-             [[trigger.http]]\nroute = \"/v2/...\"\ncomponent = \"Front_End\"\n\
-             [[trigger.http]]\nroute = { private = true }\ncomponent = \"cart\"\n\
-             [component.Front_End]\nsource = \"a.wasm\"\n\
-             allowed_outbound_hosts = [\"http://cart.spin.internal\"]\n\
-             [component.cart]\nsource = \"b.wasm\"\n[component.spare]\nsource = \"c.wasm\"\n",
-        );
-        let expected = "\
-# Made of a manifest of Spin by `wasm-host import`.
-name = \"shop\"
-
-[service.front-end]
-component = \"a.wasm\"
-route = \"/\"
-services = [\"cart\"]
-
-[service.front-end-2]
-component = \"a.wasm\"
-route = \"/v2\"
-keep-path = true
-services = [\"cart\"]
-
-[service.cart]
-component = \"b.wasm\"
-internal = true
-";
-        assert_eq!(text, expected);
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[1].contains("the component spare is left out"), "{told:?}");
-    }
-
-    #[test]
-    fn the_file_server_of_spin_is_a_static_service() {
-        let Written { text, told } = written_of(
-            "[[trigger.http]]\nroute = \"/static/...\"\ncomponent = \"assets\"\n[component.assets]\n\
-             source = { url = \"https://example.com/spin_static_fs.wasm\", digest = \"sha256:0\" }\n\
-             files = [{ source = \"web\", destination = \"/\" }]\n",
-        );
-        assert!(
-            text.ends_with("[service.assets]\nstatic = \"web\"\nroute = \"/static\"\n"),
-            "{text}"
-        );
-        assert!(told.is_empty(), "{told:?}");
-    }
-
-    #[test]
-    fn what_cannot_be_carried_over_is_told_a_line_each() {
-        let Written { text, told } = written_of(
-            "[variables]\nk = { required = true }\n[[trigger.http]]\nroute = \"/x\"\ncomponent = \"a\"\n\
-             [[trigger.http]]\nroute = \"/b/...\"\ncomponent = \"b\"\n\
-             [[trigger.http]]\nroute = \"/y\"\nstatic_response = { status_code = 404 }\n\
-             [component.a]\nfiles = [\"*.txt\"]\nvariables = { key = \"{{ k }}\" }\n\
-             source = { registry = \"r.example\", package = \"a:b\", version = \"1.0.0\" }\n\
-             key_value_stores = [\"My_Store\"]\nsqlite_databases = [\"one\", \"two\"]\nai_models = [\"m\"]\n\
-             allowed_outbound_hosts = [\"postgres://db:5432\"]\n\
-             profile = { debug = {} }\nbuild = { command = \"a\" }\n\
-             [component.b]\nsource = \"b.wasm\"\n\
-             dependencies = { \"c:d/e@1.0.0\" = { path = \"e.wasm\" }, \"c:d/f\" = \"1.0\" }\n\
-             build = { command = [\"a\", \"b\"], workdir = \"w\", watch = [\"src\", \"../x\"] }\n",
-        );
-        for line in [
-            "postgres = \"db\"",
-            "ollama = \"models\"",
-            "keyvalue = \"my-store\"",
-            "sqlite = [\"one\", \"two\"]",
-            "[service.a.config]",
-            "key = \"${SPIN_VARIABLE_K}\"",
-            "with = { \"c:d/e@1.0.0\" = \"e.wasm\" }",
-            "build = [\"sh\", \"-c\", \"a && b\"]",
-            "source = \"w\"",
-        ] {
-            assert!(text.lines().any(|known| known == line), "{line}:\n{text}");
-        }
-        for part in [
-            "static response at /y",
-            "a:b@1.0.0 of r.example",
-            "the route /x is that path alone",
-            "DATABASE_URL",
-            "Ollama, which must have them: m",
-            "../x is not there",
-            "its build is left out",
-            "opens as My_Store is [keyvalue.my-store]",
-            "e.wasm, which serves c:d/e@1.0.0",
-            "its files",
-            "dependency c:d/f",
-            "profile debug",
-        ] {
-            assert_eq!(
-                told.iter().filter(|line| line.contains(part)).count(),
-                1,
-                "{part}: {told:#?}"
-            );
-        }
-    }
-}
+mod tests;

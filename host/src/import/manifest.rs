@@ -1,6 +1,6 @@
 //! Spin's manifest, as far as it means something here.
 //!
-//! Lenient: what is not known here is passed over, because Spin itself has judged the file.
+//! Lenient: Spin itself has judged the file, so that what is not known here is kept by its name and told.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ pub(super) struct Manifest {
 #[derive(Debug, Deserialize)]
 pub(super) struct Application {
     pub(super) name: String,
+    #[serde(flatten)]
+    pub(super) others: toml::Table,
 }
 
 /// A value of the application. One without a default is required.
@@ -37,6 +39,8 @@ pub(super) struct Trigger {
     pub(super) route: Option<toml::Value>,
     pub(super) component: Option<Named>,
     pub(super) static_response: Option<toml::Value>,
+    #[serde(flatten)]
+    pub(super) others: toml::Table,
 }
 
 /// A component by its id, or where it is used.
@@ -76,6 +80,8 @@ pub(super) struct Component {
     pub(super) dependencies_inherit_configuration: bool,
     #[serde(default)]
     pub(super) profile: toml::Table,
+    #[serde(flatten)]
+    pub(super) others: toml::Table,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -83,7 +89,7 @@ pub(super) struct Component {
 pub(super) enum Source {
     Path(String),
     Url { url: String, digest: String },
-    Registry { registry: String, package: String, version: String },
+    Registry { registry: Option<String>, package: String, version: String },
 }
 
 #[derive(Clone, Debug, Deserialize)]

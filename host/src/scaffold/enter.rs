@@ -45,7 +45,7 @@ pub(super) fn read(file: &Path, language: Language) -> Result<Application, Exit>
 
 /// Whether a new service can have this name.
 pub(super) fn is_free(table: &Table, name: &str) -> Result<(), String> {
-    for kind in ["service", "postgres"] {
+    for kind in ["service", "postgres", "keyvalue"] {
         if table.get(kind).and_then(|tables| tables.get(name)).is_some() {
             return Err(format!("the application has a [{kind}.{name}]; choose another name"));
         }

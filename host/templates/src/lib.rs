@@ -58,6 +58,19 @@ impl NewFile {
 pub struct With {
     pub postgres: bool,
     pub ollama: bool,
+    /// A bucket.
+    pub keyvalue: bool,
+    /// Values of the application file.
+    pub config: bool,
+}
+
+impl With {
+    /// The keys of those that are capabilities.
+    fn capabilities(self) -> Vec<&'static str> {
+        let keys =
+            [("postgres", self.postgres), ("ollama", self.ollama), ("keyvalue", self.keyvalue)];
+        keys.into_iter().filter_map(|(key, is_granted)| is_granted.then_some(key)).collect()
+    }
 }
 
 /// A service that is to be made.
@@ -92,8 +105,9 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
         ("paths", &paths),
     ];
     values.extend(language::VERSIONS);
-    let with = [("postgres", service.with.postgres), ("ollama", service.with.ollama)];
-    let on: Vec<&str> = with.into_iter().filter_map(|(key, on)| on.then_some(key)).collect();
+    let config = service.with.config;
+    let capabilities = service.with.capabilities();
+    let on: Vec<_> = capabilities.iter().copied().chain(config.then_some("config")).collect();
     let values = Values::new(values, &on);
     let mut files = render::folder("service", &folder, &values);
     files.extend(render::folder(service.language.name(), &folder, &values));
@@ -104,7 +118,11 @@ pub fn of_service(service: &Service<'_>) -> Result<Vec<NewFile>, Damaged> {
         Language::Python | Language::C => {}
     }
     if let Some(style) = service.language.interfaces() {
-        let granted = wit::Granted { capabilities: &on, ..wit::Granted::default() };
+        let granted = wit::Granted {
+            capabilities: &capabilities,
+            configuration: config,
+            ..wit::Granted::default()
+        };
         let below = |place: &str, (path, text): (PathBuf, String)| {
             NewFile::text(PathBuf::from(&folder).join(place).join(path), text)
         };
@@ -129,6 +147,12 @@ fn paths(service: &Service<'_>) -> String {
     }
     if service.with.ollama {
         parts.push(format!("`POST {below}/chat` streams what the model `{MODEL}` says"));
+    }
+    if service.with.keyvalue {
+        parts.push(format!("`POST {below}/visits` counts in the bucket `{}`", service.name));
+    }
+    if service.with.config {
+        parts.push(format!("`{below}/motto` says what `wasm-host.toml` configures"));
     }
     format!("{}.", parts.join(", "))
 }

@@ -5,11 +5,15 @@ use wit_parser::Resolve;
 use super::wit::{Granted, Style, WORLD, Wasi};
 use super::*;
 
-const ALL: [With; 4] = [
-    With { postgres: false, ollama: false },
-    With { postgres: true, ollama: false },
-    With { postgres: false, ollama: true },
-    With { postgres: true, ollama: true },
+const NONE: With = With { postgres: false, ollama: false, keyvalue: false, config: false };
+
+const ALL: [With; 6] = [
+    NONE,
+    With { postgres: true, ..NONE },
+    With { ollama: true, ..NONE },
+    With { keyvalue: true, ..NONE },
+    With { config: true, ..NONE },
+    With { postgres: true, ollama: true, keyvalue: true, config: true },
 ];
 
 fn service(language: Language, with: With) -> Service<'static> {
@@ -37,6 +41,8 @@ fn no_template_leaves_a_mark_and_every_path_is_its_own() {
             let has = |name: &str| files.iter().any(|file| file.path.ends_with(name));
             assert_eq!(has("init.sql"), with.postgres);
             assert_eq!(has("cases/a-chat-comes-as-the-model-says-it.toml"), with.ollama);
+            assert_eq!(has("cases/a-visit-is-counted.toml"), with.keyvalue);
+            assert_eq!(has("cases/the-motto-is-the-configured-one.toml"), with.config);
             assert!(has("services/shop/README.md"));
         }
     }
@@ -48,13 +54,8 @@ fn a_world_has_what_is_granted_and_nothing_else() {
     for style in [Style::ASYNC, Style::BLOCKING, of_0_2] {
         for with in ALL {
             for calls in [false, true] {
-                let (keyvalue, configuration) = (calls, !calls);
-                let keys =
-                    [("postgres", with.postgres), ("ollama", with.ollama), ("keyvalue", keyvalue)];
-                let capabilities: Vec<_> = keys
-                    .into_iter()
-                    .filter_map(|(key, is_granted)| is_granted.then_some(key))
-                    .collect();
+                let capabilities = with.capabilities();
+                let configuration = with.config;
                 let granted = Granted { capabilities: &capabilities, configuration, calls };
                 let imports = imports(&wit::text("shop", style, granted));
                 let has = |name: &str| imports.iter().any(|import| import.contains(name));
@@ -63,8 +64,8 @@ fn a_world_has_what_is_granted_and_nothing_else() {
                 let way = if style.is_blocking { "blocking" } else { "inference" };
                 assert_eq!(has(&format!("ollama/{way}")), with.ollama, "{imports:?}");
                 assert_eq!(has("http/client") || has("outgoing-handler"), calls, "{imports:?}");
-                assert_eq!(has("wasi:keyvalue/store"), keyvalue, "{imports:?}");
-                assert_eq!(has("wasi:config/store"), configuration, "{imports:?}");
+                assert_eq!(has("wasi:keyvalue/store"), with.keyvalue, "{imports:?}");
+                assert_eq!(has("wasi:config/store"), with.config, "{imports:?}");
                 assert!(!has("wasi:filesystem") && !has("wasi:sockets"), "{imports:?}");
                 assert_eq!(Style::of(&wit::text("shop", style, granted)), Some(style));
             }
@@ -130,6 +131,9 @@ fn the_application_file_of_each_is_toml_with_its_grants() {
             let shop = &table["service"]["shop"];
             assert_eq!(shop.get("postgres").is_some(), with.postgres, "{text}");
             assert_eq!(table.contains_key("ollama"), with.ollama, "{text}");
+            assert_eq!(table.contains_key("keyvalue"), with.keyvalue, "{text}");
+            assert_eq!(shop.get("keyvalue").is_some(), with.keyvalue, "{text}");
+            assert_eq!(shop.get("config").is_some(), with.config, "{text}");
         }
     }
 }

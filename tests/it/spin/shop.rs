@@ -1,4 +1,5 @@
-//! A service of Spin that asks a database, a store and a model for one answer, in two languages.
+//! A service of Spin that asks a database, a store and a model for one answer, in three languages, and in one of them by two
+//! of its SDKs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +18,9 @@ async fn model() -> Upstream {
             r#"{"response":"It is ","done":false}"#,
             r#"{"response":"good","done":true,"done_reason":"stop","prompt_eval_count":5,"eval_count":2}"#,
         ];
-        let mut steps = vec![Step::Send(ndjson_head())];
-        steps.extend(lines.map(|line| Step::Send(chunk(format!("{line}\n").as_bytes()))));
-        steps.push(Step::Send(end()));
-        steps
+        let [first, last] = lines.map(|line| chunk(format!("{line}\n").as_bytes()));
+        // The end comes with the last line: a reader that stops there may see it or not, otherwise.
+        vec![Step::Send(ndjson_head()), Step::Send(first), Step::Send([last, end()].concat())]
     })
     .await
 }
@@ -106,17 +106,25 @@ async fn is_served(host: &Host, language: &str) {
 }
 
 #[tokio::test]
-async fn components_of_two_languages_replace_each_other_and_no_request_fails() {
+async fn components_of_three_languages_replace_each_other_and_no_request_fails() {
     let (postgres, model) = (Postgres::start(), model().await);
     let app = app(&postgres, &model, "spin-rust");
-    // So that a swap does not compile the interpreter.
-    let python = component("spin-py");
-    let checked = app.run_within(COMPILATION, &["check", python.to_str().unwrap()]).await;
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    // So that a swap does not compile an interpreter.
+    for interpreter in ["spin-py", "spin-js", "spin-js-2"] {
+        let file = component(interpreter);
+        let checked = app.run_within(COMPILATION, &["check", file.to_str().unwrap()]).await;
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
     let host = app.serve().await;
     is_served(&host, "rust").await;
     let load = Load::start(&host);
-    for (guest, language) in [("spin-py", "python"), ("spin-rust", "rust"), ("spin-py", "python")] {
+    for (guest, language) in [
+        ("spin-py", "python"),
+        ("spin-js", "javascript"),
+        ("spin-rust", "rust"),
+        ("spin-js-2", "javascript 2"),
+        ("spin-py", "python"),
+    ] {
         let reply = host.swap("shop", "", std::fs::read(component(guest)).unwrap()).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert_eq!(reply.json()["verdict"], "activated", "{}", reply.text());
@@ -161,4 +169,14 @@ async fn a_component_in_rust_is_recorded_and_replayed_with_nothing_there() {
 #[tokio::test]
 async fn a_component_in_python_is_recorded_and_replayed_with_nothing_there() {
     is_replayed("spin-py", "python").await;
+}
+
+#[tokio::test]
+async fn a_component_in_javascript_is_recorded_and_replayed_with_nothing_there() {
+    is_replayed("spin-js", "javascript").await;
+}
+
+#[tokio::test]
+async fn a_component_of_the_older_sdk_is_recorded_and_replayed_with_nothing_there() {
+    is_replayed("spin-js-2", "javascript 2").await;
 }

@@ -53,6 +53,11 @@ async def variable(name):
     return await variables.get(name)
 
 
+async def outside(url):
+    response = await http.send(Request("GET", url, {}, None))
+    return f"{response.status} {response.body.decode()}"
+
+
 async def shop(name):
     """Everything at once, as the service in Rust does it."""
     price = (await query(f"select {len(name)}::int as price")).partition("\n")[2]
@@ -68,6 +73,7 @@ ANSWERS = {
     "/variable": variable,
     "/redis": ask_redis,
     "/infer": infer,
+    "/fetch": outside,
 }
 
 

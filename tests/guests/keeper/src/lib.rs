@@ -1,6 +1,8 @@
 //! A component that does what it is asked to a bucket: `OPERATION /BUCKET/KEY?ARGUMENT`, where the operation is the
 //! request's method or, for `POST`, the first part of the query. It tells errors in full.
 
+use std::time::Duration;
+
 use replies::text;
 use wasm_host_guest::keyvalue::{self, Bucket, Error};
 use wasm_host_guest::{Request, Response, config, service};
@@ -58,15 +60,8 @@ fn perform(
             let sum = bucket.increment(key, argument.parse().unwrap_or(1))?;
             Ok(Some(sum.to_string().into_bytes()))
         }
-        (_, "count") => {
-            // One more, by reading and swapping.
-            let set = bucket.update(key, |found| {
-                let found = found.and_then(|text| String::from_utf8(text).ok());
-                let count: u64 = found.and_then(|text| text.parse().ok()).unwrap_or_default();
-                (count + 1).to_string().into_bytes()
-            })?;
-            Ok(Some(set))
-        }
+        (_, "count") => bucket.update(key, one_more).map(Some),
+        (_, "race") => race(bucket, key, argument.parse().unwrap_or(1)),
         (_, "set-many") => {
             let entries: Vec<_> = lines().iter().filter_map(|line| pair(line)).collect();
             bucket.set_many(&entries).map(done)
@@ -82,6 +77,44 @@ fn perform(
         (_, "delete-many") => bucket.delete_many(&lines()).map(done),
         _ => Ok(None),
     }
+}
+
+/// Counted by reading and swapping.
+fn one_more(found: Option<Vec<u8>>) -> Vec<u8> {
+    let found = found.and_then(|text| String::from_utf8(text).ok());
+    let count: u64 = found.and_then(|text| text.parse().ok()).unwrap_or_default();
+    (count + 1).to_string().into_bytes()
+}
+
+/// The same by so many requests, none of which swaps before all have read. Gives what was set, and how many swaps of this
+/// request came too late.
+fn race(bucket: &Bucket, key: &str, racers: i64) -> Result<Option<Vec<u8>>, Error> {
+    let readers = format!("{key}.readers");
+    let (mut reads, mut met) = (0, Ok(()));
+    let set = bucket.update(key, |found| {
+        reads += 1;
+        if reads == 1 {
+            met = meet(bucket, &readers, racers);
+        }
+        one_more(found)
+    })?;
+    met?;
+    Ok(Some(format!("{} {}", String::from_utf8_lossy(&set), reads - 1).into_bytes()))
+}
+
+/// Return when so many have come here.
+fn meet(bucket: &Bucket, place: &str, all: i64) -> Result<(), Error> {
+    const PAUSE: Duration = Duration::from_millis(2);
+    const PAUSES: u32 = 10_000;
+    let mut here = bucket.increment(place, 1)?;
+    for _ in 0..PAUSES {
+        if here >= all {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+        here = bucket.increment(place, 0)?;
+    }
+    Err(Error::Call(format!("of {all} racers {here} have come")))
 }
 
 fn body_lines(body: &[u8]) -> Vec<String> {

@@ -3,7 +3,8 @@
 //! It knows nothing of this host. Arguments are what follows `?`, as it is.
 
 use anyhow::{Result, anyhow};
-use spin_sdk::http::{IntoResponse, Request, StatusCode};
+use spin_sdk::http::body::IncomingBodyExt as _;
+use spin_sdk::http::{self, IntoResponse, Request, StatusCode};
 use spin_sdk::http_service;
 use spin_sdk::llm::{self, EmbeddingModel, InferencingModel};
 use spin_sdk::pg::wit::postgres as wit;
@@ -33,6 +34,7 @@ async fn answer(path: &str, argument: &str) -> Result<String> {
         "/store" => store(argument).await,
         "/variable" => variable(argument).await,
         "/redis" => asked_redis().await,
+        "/fetch" => fetched(argument).await,
         other => Err(anyhow!("there is no {other}")),
     }
 }
@@ -166,6 +168,15 @@ async fn asked_redis() -> Result<String> {
         Ok(_) => Ok("it is there".to_owned()),
         Err(error) => Err(anyhow!("{error:?}")),
     }
+}
+
+/// What a host outside answers.
+async fn fetched(url: &str) -> Result<String> {
+    let failed = |error| anyhow!("{error:?}");
+    let response = http::get(url).await.map_err(failed)?;
+    let status = response.status().as_u16();
+    let body = response.into_body().bytes().await.map_err(failed)?;
+    Ok(format!("{status} {}", String::from_utf8_lossy(&body)))
 }
 
 /// The server's own words where it has said something.
