@@ -111,8 +111,7 @@ async fn components_of_two_languages_replace_each_other_and_no_request_fails() {
     let app = app(&postgres, &model, "spin-rust");
     // So that a swap does not compile the interpreter.
     let python = component("spin-py");
-    let checked = app.run_within(COMPILATION, &["check", python.to_str().unwrap()]).await;
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    app.compile(&[python.to_str().unwrap()]).await;
     let host = app.serve().await;
     is_served(&host, "rust").await;
     let load = Load::start(&host);
@@ -131,8 +130,7 @@ async fn components_of_two_languages_replace_each_other_and_no_request_fails() {
 async fn is_replayed(guest: &str, language: &str) {
     let (postgres, model) = (Postgres::start(), model().await);
     let app = app(&postgres, &model, guest);
-    let checked = app.run_within(COMPILATION, &["check"]).await;
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    app.compile(&[]).await;
     let host = app.serve_with(&["--record", "recorded"]).await;
     assert_eq!(host.get("/shop?tea").await.text(), format!("{language}: {ANSWER}"));
     let (status, log) = host.stop().await;
