@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::telemetry::{span, trace};
 use wasm_host_tests::client::Reply;
-use wasm_host_tests::host::{App, COMPILATION, Host, component};
+use wasm_host_tests::host::{App, Host, component};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
 use wasm_host_tests::{eventually, within};
@@ -301,10 +301,7 @@ config = {{ api_key = "k3y" }}
 "#
     ))
     .env("DB_URL", &postgres.url());
-    // Compiles it, which takes long.
-    let checked = app.run_within(COMPILATION, &["check"]).await;
-    let told = String::from_utf8(checked.stderr).unwrap();
-    assert!(checked.status.success(), "{told}");
+    let told = app.compile(&[]).await;
     (told, app.serve().await)
 }
 

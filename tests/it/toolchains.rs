@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use wasm_host_tests::client;
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::{App, COMPILATION, Host};
+use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::models::words;
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::upstream::{Step, Upstream};
@@ -80,9 +80,7 @@ ollama = "local"
         upstream.url
     ))
     .env("DB_URL", &postgres.url());
-    let checked = app.run_within(COMPILATION, &["check"]).await;
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    let host = app.serve().await;
+    let host = app.serve_compiled().await;
     let lines: String = (1..=500).map(|n| format!("word {n}\n")).collect();
     let added = host.send("POST", "/words", &lines).await;
     assert_eq!((added.status.as_u16(), added.text()), (201, r#"{"added":500}"#), "{}", host.log());

@@ -11,7 +11,12 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::client::{self, Reply};
-use crate::{PATIENCE, within};
+use crate::{PATIENCE, compiled, within};
+
+mod processes;
+
+use processes::heeding_signals;
+pub use processes::{compiler, compilers, has_ended};
 
 /// Time to compile an interpreter of 20 MB with a compiler that is hardly optimised, beside other tests.
 pub const COMPILATION: Duration = Duration::from_secs(300);
@@ -19,6 +24,8 @@ pub const COMPILATION: Duration = Duration::from_secs(300);
 /// An application in a folder of its own.
 pub struct App {
     folder: Arc<TempDir>,
+    /// Those that its file names, if it is known where its hosts keep their code.
+    components: Vec<PathBuf>,
     environment: Vec<(String, String)>,
     /// What a shell does before it becomes the host, such as lowering a limit.
     before: Option<String>,
@@ -29,14 +36,20 @@ impl App {
     /// `file` is the text of `wasm-host.toml`. `$(NAME)` in it is the path of the component `NAME.wasm`.
     pub fn new(file: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut text = file.to_string();
+        let (mut text, mut components) = (file.to_string(), Vec::new());
         while let Some((before, rest)) = text.split_once("$(") {
             let (name, after) = rest.split_once(')').expect("$(NAME)");
-            text = format!("{before}{}{after}", component(name).display());
+            let path = component(name);
+            text = format!("{before}{}{after}", path.display());
+            components.push(path);
+        }
+        if text.contains("[state]") {
+            components.clear();
         }
         std::fs::write(folder.path().join("wasm-host.toml"), text).unwrap();
         Self {
             folder: Arc::new(folder),
+            components,
             environment: Vec::new(),
             before: None,
             is_optimised: false,
@@ -83,17 +96,42 @@ impl App {
     pub async fn serve_interpreter(&self, name: &str, arguments: &[&str]) -> Host {
         let file = component(name);
         let file = file.to_str().unwrap();
-        // Keeps the code for the host, which would otherwise be waited for less.
-        let checked = self.run_within(COMPILATION, &["check", file]).await;
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        self.compile(&[file]).await;
         self.serve_with(&[&[file], arguments].concat()).await
     }
 
     /// Serve an application with a component that is an interpreter, which takes long to compile.
     pub async fn serve_compiled(&self) -> Host {
-        let checked = self.run_within(COMPILATION, &["check"]).await;
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        self.compile(&[]).await;
         self.serve().await
+    }
+
+    /// Keep the code of an interpreter for the host, which would otherwise be waited for less.
+    /// Returns what was said of it.
+    pub async fn compile(&self, arguments: &[&str]) -> String {
+        let components = self.lend(arguments);
+        let checked = self.run_within(COMPILATION, &[&["check"], arguments].concat()).await;
+        let told = String::from_utf8(checked.stderr).unwrap();
+        assert!(checked.status.success(), "{told}");
+        compiled::keep(&self.state(), &components);
+        told
+    }
+
+    /// Where its hosts keep their state, unless they are told otherwise.
+    fn state(&self) -> PathBuf {
+        self.path().join(".wasm-host")
+    }
+
+    /// Lend a host that is about to start the code of its components, which are returned.
+    fn lend(&self, arguments: &[&str]) -> Vec<PathBuf> {
+        if self.before.is_some() || self.is_optimised || arguments.contains(&"--state") {
+            return Vec::new();
+        }
+        let named = arguments.iter().filter(|argument| argument.ends_with(".wasm"));
+        let components: Vec<_> =
+            self.components.iter().cloned().chain(named.map(PathBuf::from)).collect();
+        compiled::lend(&self.state(), &components);
+        components
     }
 
     /// Serve at an address that is not this machine's alone.
@@ -107,6 +145,7 @@ impl App {
     }
 
     async fn serve_at_with(&self, address: &str, arguments: &[&str]) -> Host {
+        let components = self.lend(arguments);
         let free = ["--listen", address, "--admin", "127.0.0.1:0"];
         let mut child = self
             .command(&[&["serve"], arguments, &free].concat())
@@ -147,6 +186,7 @@ impl App {
         });
         match within("the host to serve", ready).await {
             Ok((address, admin)) => {
+                compiled::keep(&self.state(), &components);
                 Host { address, admin, child, log, reads, reader, folder: self.folder.clone() }
             }
             Err(_) => panic!("the host ended while it started:\n{}", log.lock().unwrap().text),
@@ -437,49 +477,6 @@ impl Host {
         let log = self.log.lock().unwrap().text.clone();
         (status, log)
     }
-}
-
-/// Wait until a process has a component compiled. Returns the process that does it.
-pub async fn compiler(parent: u32) -> u32 {
-    crate::eventually("a compiler", async || compilers(parent).first().copied()).await
-}
-
-/// The processes in which this one has components compiled.
-pub fn compilers(parent: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").expect("processes");
-    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    numbers.filter(|number| parent_of(*number) == Some(parent) && is_compiler(*number)).collect()
-}
-
-/// None: it has ended, though it may not have been waited for.
-fn parent_of(process: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    if value("State:")?.starts_with(['Z', 'X']) {
-        return None;
-    }
-    value("PPid:")?.parse().ok()
-}
-
-fn is_compiler(process: u32) -> bool {
-    let line = std::fs::read_to_string(format!("/proc/{process}/cmdline"));
-    line.is_ok_and(|line| line.contains("compile-component"))
-}
-
-/// Wait until a process has ended.
-pub async fn has_ended(process: u32) {
-    let what = format!("the end of process {process}");
-    crate::eventually(&what, async || parent_of(process).is_none().then_some(())).await;
-}
-
-/// What starts a program that ignores no signal, also where the tests themselves were started to ignore some: in the
-/// background of a script, or below `nohup`. It becomes the program.
-fn heeding_signals() -> Command {
-    let mut command = Command::new("env");
-    if cfg!(target_os = "linux") {
-        command.arg("--default-signal=HUP,INT,QUIT,USR1,USR2");
-    }
-    command
 }
 
 /// Built by `cargo xtask build`, beside this test's own binary.

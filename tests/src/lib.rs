@@ -11,6 +11,7 @@
 )]
 
 pub mod client;
+mod compiled;
 pub mod databases;
 pub mod export;
 pub mod guests;

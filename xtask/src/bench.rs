@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 
 use crate::setup::{self, Need};
 use crate::shell::{self, MINUTE, Steps};
-use crate::{Profile, apt, guests, project, serve, test};
+use crate::{Profile, apt, guests, project, serve, test, web};
 
 /// The load generator and the counter of instructions, each with its package.
 const TOOLS: [(&str, &str); 2] = [("wrk", "wrk"), ("valgrind", "valgrind")];
@@ -72,8 +72,8 @@ impl Options {
 
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let options = Options::read(args)?;
-    let mut steps = Steps::new(if options.peers() { 4 } else { 3 });
-    let need = Need { components: true, postgres: true, ..Need::default() };
+    let mut steps = Steps::new(if options.peers() { 5 } else { 4 });
+    let need = Need { components: true, web: true, postgres: true, ..Need::default() };
     let ready = steps.run("set-up", || {
         tools()?;
         Ok((setup::run(need)?, "complete".to_owned()))
@@ -81,6 +81,8 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     if let Some(toolchain) = &ready.toolchain {
         steps.run("components", || Ok(((), guests::build(toolchain)?)))?;
     }
+    // It is part of what is shipped, and would have the tests' build begin anew where it comes after it.
+    steps.run("dashboard", || Ok(((), web::build_dashboard()?)))?;
     let profile = options.profile();
     match profile {
         Profile::Debug => test::build(&mut steps)?,

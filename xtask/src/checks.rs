@@ -4,8 +4,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::guests::{self, Toolchain};
 use crate::shell::{self, MINUTE, Steps};
-use crate::{project, test, tidy};
+use crate::{lints, project, test, tidy};
 
 pub(crate) fn lint() -> Result<()> {
     let mut steps = Steps::new(5);
@@ -17,10 +18,7 @@ pub(crate) fn lint() -> Result<()> {
         tidy::run()?;
         Ok(((), "clean".to_owned()))
     })?;
-    steps.run("clippy", || {
-        clippy()?;
-        Ok(((), "clean".to_owned()))
-    })?;
+    steps.run("clippy", || Ok(((), clippy()?.to_owned())))?;
     steps.run("guest library", || {
         package()?;
         Ok(((), "can be used from outside".to_owned()))
@@ -28,23 +26,27 @@ pub(crate) fn lint() -> Result<()> {
     steps.run("dependencies", || Ok(((), dependencies()?)))
 }
 
-/// Lints of everything, at the cost of one build of the dependencies: what `cargo clippy` makes of those is of no use to
-/// a build, and takes ten minutes on two processors. So what the tests consist of is built as for them, by a compiler
-/// that has the lints. Components made for the tests are checked as native code, and have few dependencies.
-fn clippy() -> Result<()> {
+/// Lints of everything, on the dependencies of what the tests consist of and of the components, so that these are built
+/// once. Where this compiler cannot build components, those made for the tests are checked as native code, at the cost of their dependencies.
+fn clippy() -> Result<&'static str> {
     let mut build = project::cargo();
     build.args(["build", "--locked", "--lib", "--bins", "--tests"]).args(test::selection()?);
-    // As `cargo clippy` has it done.
-    build.env("RUSTC_WORKSPACE_WRAPPER", project::beside_cargo("clippy-driver"));
-    build.env("CLIPPY_ARGS", ["-D", "warnings", ""].join("__CLIPPY_HACKERY__"));
+    lints::lint(&mut build)?;
     shell::shown(&mut build, 60 * MINUTE)?;
-    let mut guests = project::cargo();
-    guests.args(["clippy", "--locked", "--all-targets"]);
-    for package in test::guests()? {
-        guests.args(["--package", &package]);
+    if let Ok(toolchain @ Toolchain::Active) = guests::toolchain() {
+        let mut components = guests::cargo(&toolchain, &guests::all(&project::root())?);
+        lints::lint(&mut components)?;
+        shell::shown(&mut components, 60 * MINUTE)?;
+        return Ok("clean");
     }
-    guests.args(["--", "-D", "warnings"]);
-    shell::shown(&mut guests, 60 * MINUTE)
+    let mut native = project::cargo();
+    native.args(["clippy", "--locked", "--all-targets"]);
+    for package in test::guests()? {
+        native.args(["--package", &package]);
+    }
+    native.args(["--", "-D", "warnings"]);
+    shell::shown(&mut native, 60 * MINUTE)?;
+    Ok("clean, components of the tests as native code")
 }
 
 /// What components are written with is used from elsewhere, too: it builds from what a registry would have of it, which

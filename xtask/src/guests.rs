@@ -173,28 +173,36 @@ fn package_name(manifest: &str) -> Option<String> {
     name.split('"').nth(1).map(str::to_owned)
 }
 
+/// Where they are built. A folder of their own: the two compilers would otherwise throw each other's work away.
+fn target() -> PathBuf {
+    project::root().join("target/guests")
+}
+
+/// The one build of the components: another selection would use other features of their dependencies.
+pub(crate) fn cargo(toolchain: &Toolchain, guests: &[Guest]) -> Command {
+    let mut cargo = command(toolchain);
+    cargo.args(["build", "--locked", "--lib", "--target", TARGET, "--profile", "guest"]);
+    cargo.arg("--target-dir").arg(target());
+    for guest in guests {
+        cargo.args(["--package", &guest.package]);
+    }
+    cargo
+}
+
 /// Builds every component; returns a remark on what was done.
 pub(crate) fn build(toolchain: &Toolchain) -> Result<String> {
     let guests = all(&project::root())?;
     if guests.is_empty() {
         bail!("no crate below components/ has `crate-type = [\"cdylib\"]`");
     }
-    let mut cargo = command(toolchain);
-    // Their own folder: the two compilers would otherwise throw each other's work away.
-    let target = project::root().join("target/guests");
-    cargo.args(["build", "--locked", "--lib", "--target", TARGET, "--profile", "guest"]);
-    cargo.arg("--target-dir").arg(&target);
-    for guest in &guests {
-        cargo.args(["--package", &guest.package]);
-    }
-    shell::shown(&mut cargo, 60 * MINUTE)?;
+    shell::shown(&mut cargo(toolchain, &guests), 60 * MINUTE)?;
 
     let finished = project::components();
     fs::create_dir_all(&finished)?;
     let mut changed = 0;
     for guest in &guests {
         let library = guest.package.replace('-', "_");
-        let built = target.join(TARGET).join("guest").join(format!("{library}.wasm"));
+        let built = target().join(TARGET).join("guest").join(format!("{library}.wasm"));
         let name = format!("{}.wasm", guest.package);
         let published = publish(&built, &finished.join(name));
         changed += usize::from(published.with_context(|| format!("component {}", guest.folder))?);

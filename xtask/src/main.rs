@@ -10,6 +10,7 @@ mod bench;
 mod checks;
 mod guests;
 mod image;
+mod lints;
 mod project;
 mod python;
 mod serve;
@@ -45,8 +46,11 @@ usage: cargo xtask COMMAND
 ";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    match run(&args) {
+    let result = lints::compile().unwrap_or_else(|| {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        run(&args)
+    });
+    match result {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");

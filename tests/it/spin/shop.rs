@@ -112,8 +112,7 @@ async fn components_of_three_languages_replace_each_other_and_no_request_fails()
     // So that a swap does not compile an interpreter.
     for interpreter in ["spin-py", "spin-js", "spin-js-2"] {
         let file = component(interpreter);
-        let checked = app.run_within(COMPILATION, &["check", file.to_str().unwrap()]).await;
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        app.compile(&[file.to_str().unwrap()]).await;
     }
     let host = app.serve().await;
     is_served(&host, "rust").await;
@@ -139,8 +138,7 @@ async fn components_of_three_languages_replace_each_other_and_no_request_fails()
 async fn is_replayed(guest: &str, language: &str) {
     let (postgres, model) = (Postgres::start(), model().await);
     let app = app(&postgres, &model, guest);
-    let checked = app.run_within(COMPILATION, &["check"]).await;
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    app.compile(&[]).await;
     let host = app.serve_with(&["--record", "recorded"]).await;
     assert_eq!(host.get("/shop?tea").await.text(), format!("{language}: {ANSWER}"));
     let (status, log) = host.stop().await;

@@ -15,6 +15,10 @@ const UNFINISHED: [&str; 3] = [concat!("FIX", "ME"), concat!("dbg", "!("), conca
 /// Switches every other test off.
 const ALONE: &str = concat!(".on", "ly(");
 
+/// Components made for the tests are built as components only: a test in one of them would neither run nor be linted.
+const GUESTS: &str = "tests/guests/";
+const TESTS: [&str; 2] = ["#[test]", "cfg(test)"];
+
 pub(super) fn size(path: &str, bytes: usize) -> Option<String> {
     let exempt = path.ends_with("Cargo.lock")
         || path.ends_with("package-lock.json")
@@ -37,6 +41,13 @@ pub(super) fn problems(path: &str, text: &str) -> Vec<String> {
         let code = is(&CODE) || is(&SCRIPTS);
         let unfinished = UNFINISHED.into_iter().filter(|_| code);
         let alone = [ALONE].into_iter().filter(|_| is(&SCRIPTS));
+        let is_guest = path.starts_with(GUESTS) && path.ends_with(".rs");
+        for mark in TESTS.into_iter().filter(|mark| is_guest && line.contains(mark)) {
+            problems.push(format!(
+                "{path}:{}: `{mark}` in a component of the tests, whose tests nothing runs",
+                number + 1
+            ));
+        }
         for mark in unfinished.chain(alone).filter(|mark| line.contains(mark)) {
             problems.push(format!("{path}:{}: `{mark}` was left", number + 1));
         }
@@ -54,6 +65,15 @@ mod tests {
         assert!(size("a/b.json", 256 * 1024).is_none());
         assert!(size("web/package-lock.json", 300 * 1024).is_none());
         assert!(size("web/screen.png", 300 * 1024).is_none());
+    }
+
+    #[test]
+    fn components_of_the_tests_have_no_tests() {
+        let module = "#[cfg(test)]\nmod tests {\n    #[test]\n    fn a() {}\n}\n";
+        let found = problems("tests/guests/hostile/src/lib.rs", module);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[1].contains("hostile/src/lib.rs:3: `#[test]` in a component"), "{found:?}");
+        assert!(problems("components/weather/src/lib.rs", module).is_empty());
     }
 
     #[test]
