@@ -41,12 +41,18 @@ use wasm_host_testkit::case::OllamaBounds;
 
 /// Read the application file, or make an application of one component.
 pub fn read(path: &Path) -> Result<Config, Diagnostics> {
+    read_within(path, None)
+}
+
+/// The same, with paths that begin in a folder, if one is given, instead of that of the file.
+pub fn read_within(path: &Path, folder: Option<&Path>) -> Result<Config, Diagnostics> {
     if path.extension().is_some_and(|extension| extension == "wasm") {
         // Before a folder is taken and a database started for it.
         ComponentFile::look(path).map_err(|error| nameless(&error))?;
         return Ok(Config::single(path));
     }
-    Config::read(path, &|name| std::env::var(name).ok())
+    let folder = folder.unwrap_or(path.parent().unwrap_or(Path::new("")));
+    Config::read_within(path, folder, &|name| std::env::var(name).ok())
 }
 
 /// What compiles the components of an application.

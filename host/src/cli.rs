@@ -19,6 +19,7 @@ use clap_complete::ArgValueCandidates;
 pub use self::composed::Composed;
 use self::deploy::pause;
 pub use self::deploy::{Deploy, DeployApply, DeploySource, DeployTarget, Manifest, Pause};
+pub(crate) use self::image::tagged;
 pub use self::image::{Image, ImageBase, ImageBuild, ImageCommand, To};
 pub use self::project::{Add, BindingsLang, Build, New, Template, Wit};
 pub use self::registry::{Access, Key, KeyCommand, Pull, Push, Update};
@@ -98,7 +99,7 @@ pub enum Command {
     Dashboard(Dashboard),
     /// Print the application as a manifest in the shape of .NET Aspire's.
     Manifest(Manifest),
-    /// Make files for a cluster, for Compose or for systemd from the application file; or bring it to a cluster.
+    /// Make files for a cluster, for Compose, podman or systemd from the application file; or bring it to a cluster.
     Deploy(Deploy),
     /// Print a script by which a shell completes this program's commands.
     Completion(Completion),
@@ -127,6 +128,9 @@ pub struct Serve {
     /// State folder, instead of the file's: database, versions with their history, compiled code.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// The folder in which paths of the application file begin, instead of the file's own.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
     /// Build and replace components when their sources or files change.
     #[arg(long)]
     pub watch: bool,

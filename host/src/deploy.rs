@@ -20,7 +20,7 @@ use kubectl::Keys;
 use secrets::Secrets;
 use wasm_host_config::deploy::image;
 use wasm_host_deploy::plan::{self, Input, Platform};
-use wasm_host_deploy::{Plan, compose, helm, kustomize, manifest, systemd};
+use wasm_host_deploy::{Plan, compose, helm, kustomize, manifest, podman, systemd};
 use wasm_host_limits::{self as limits};
 use wasm_host_settings::diagnostic::{Diagnostics, Problem};
 use wasm_host_system::counted::counted;
@@ -65,6 +65,9 @@ pub async fn deploy(target: DeployTarget) -> Result<(), Exit> {
         DeployTarget::Helm { source, output } => helm(&plan(&source)?, &output),
         DeployTarget::Compose { source, output } => {
             compose(&read(&source, Platform::Containers)?, &source, &output)
+        }
+        DeployTarget::Podman { source, output } => {
+            podman(&read(&source, Platform::Containers)?, &source, &output)
         }
         DeployTarget::Systemd { source, output } => {
             systemd(&read(&source, Platform::Machine)?, &output)
@@ -138,7 +141,7 @@ fn kubernetes(
         let is_users = file.path.starts_with("overlays/production/") || file.path == ".gitignore";
         folder.write(file, if is_users { Rewrite::Never } else { Rewrite::Always })?;
     }
-    folder.remove_old("base", &files)?;
+    folder.remove_old("base", "kubernetes", &files)?;
     if plan.all_secrets().is_empty() {
         return Ok((files.len(), None));
     }
@@ -183,7 +186,7 @@ fn helm(plan: &Plan, output: &Path) -> Result<(), Exit> {
     for file in &files {
         folder.write(file, Rewrite::Always)?;
     }
-    folder.remove_old("templates", &files)?;
+    folder.remove_old("templates", "helm", &files)?;
     done(output, files.len());
     Ok(())
 }
@@ -201,6 +204,41 @@ fn compose(plan: &Plan, source: &DeploySource, output: &Path) -> Result<(), Exit
         eprintln!("passwords of servers: .env beside it, which belongs into no repository");
     }
     output::show(&format!("wrote {}\n", output.display()));
+    Ok(())
+}
+
+fn podman(plan: &Plan, source: &DeploySource, output: &Path) -> Result<(), Exit> {
+    let folder = Folder::new(output)?;
+    let from = folder_of(&source.application);
+    let from = if from == Path::new("") { Path::new(".") } else { from };
+    let shown = from.display();
+    let from = from.canonicalize().with_context(|| format!("cannot find the folder {shown}"))?;
+    let files = podman::files(plan, &from.display().to_string());
+    for file in &files {
+        folder.write(
+            file,
+            if file.path == ".gitignore" { Rewrite::Never } else { Rewrite::Always },
+        )?;
+    }
+    folder.remove_old("", "podman", &files)?;
+    if !plan.all_secrets().is_empty() {
+        let made = |text: &str, made: &mut dyn FnMut(&str) -> Option<String>| {
+            podman::missing_values(plan, text, made)
+        };
+        let secrets = folder.append_secrets(podman::SECRETS, made)?;
+        let lacks = podman::unfilled(plan, &secrets.text);
+        if !lacks.is_empty() {
+            let names: Vec<_> = lacks.into_iter().map(|secret| secret.name).collect();
+            let file = output.join(podman::SECRETS);
+            eprintln!(
+                "{} has no value for {}: fill it before the pods start",
+                file.display(),
+                names.join(", ")
+            );
+        }
+    }
+    done(output, files.len());
+    eprint!("to start it:\n{}", podman::commands(plan, &output.display().to_string()));
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::components::{self, Components};
 use crate::exit::Exit;
 use wasm_host_capabilities::postgres::Postgres;
 use wasm_host_config::Config;
+use wasm_host_config::deploy::local_image;
 use wasm_host_image::application::Outside;
 use wasm_host_image::{Application, Image, Packed, host, layout};
 use wasm_host_limits::image::PUSH_TIMEOUT;
@@ -78,7 +79,11 @@ async fn build(args: cli::ImageBuild) -> Result<(), Exit> {
     let read = |name: &str| std::env::var(name).ok();
     let (mut config, text) = Config::read_elsewhere(&args.application, &read)?;
     config.warnings.iter().for_each(|warning| eprintln!("{}", told(&warning.to_string())));
-    components::allow(&mut config.registries, &args.tag, &args.to.access)?;
+    let tag = match args.tag {
+        Some(tag) => tag,
+        None => named(&config)?,
+    };
+    components::allow(&mut config.registries, &tag, &args.to.access)?;
     databases(&config);
     let components = Components::new(&config, false);
     let (pins, brought_along) = brought_along(&config, &components).await?;
@@ -86,11 +91,18 @@ async fn build(args: cli::ImageBuild) -> Result<(), Exit> {
         Some(base) => base::read(base, &components.registries()).await?,
         None => own_image().await?,
     };
-    let tag = args.tag.clone();
-    let packing = spawn_blocking(move || pack(&config, &text, pins, brought_along, base, &tag));
+    let called = tag.clone();
+    let packing = spawn_blocking(move || pack(&config, &text, pins, brought_along, base, &called));
     let packed = tell_if_long_async("packing the application", packing).await;
     let (image, outside) = packed.context("the application could not be packed")??;
-    deliver(image, Some(&args.tag), &args.to, Some(&components.registries()), outside).await
+    deliver(image, Some(&tag), &args.to, Some(&components.registries()), outside).await
+}
+
+/// What `deploy` calls it, so that what is made is what is deployed.
+fn named(config: &Config) -> Result<Reference, Exit> {
+    let image = config.deploy.image.clone().unwrap_or_else(|| local_image(&config.name));
+    cli::tagged(&image)
+        .map_err(|why| Exit::Usage(format!("{image}: {why}; name another with --tag")))
 }
 
 /// Databases of the host's own need programs that an image has not.
@@ -99,7 +111,7 @@ fn databases(config: &Config) {
         if database.url.is_none() {
             warn(&format!(
                 "[postgres.{name}] has no url, and the image has no Postgres: the host does not start in a container \
-                 until it has one"
+                 until it has one, as in the files of `wasm-host deploy`"
             ));
         }
     }

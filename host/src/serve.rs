@@ -364,7 +364,7 @@ pub(crate) struct Host {
 
 /// The application file with what the command line says instead.
 fn read(args: &cli::Serve) -> Result<Config, Exit> {
-    let mut config = application::read(&args.application)?;
+    let mut config = application::read_within(&args.application, args.folder.as_deref())?;
     if let Some(listen) = args.listen {
         config.http.listen = listen_on(listen);
     }

@@ -16,6 +16,23 @@ async fn wrong_arguments_are_64_and_help_is_0() {
     assert_eq!(app.run(&["serve", "--listen", "here"]).await.status.code(), Some(64));
 }
 
+/// As where it is mounted beside an application that is in an image.
+#[tokio::test]
+async fn an_application_file_may_be_elsewhere_than_what_it_names() {
+    let app = App::new("");
+    for folder in ["app/web", "config"] {
+        std::fs::create_dir_all(app.path().join(folder)).unwrap();
+    }
+    std::fs::write(app.path().join("app/web/index.html"), "here").unwrap();
+    let file = "name = \"x\"\n[service.web]\nstatic = \"web\"\nroute = \"/\"\n";
+    std::fs::write(app.path().join("config/wasm-host.toml"), file).unwrap();
+    let host = app.serve_with(&["config/wasm-host.toml", "--folder", "app"]).await;
+    assert_eq!(host.get("/").await.text(), "here");
+    host.stop().await;
+    let refused = app.run(&["serve", "config/wasm-host.toml"]).await;
+    assert_eq!(refused.status.code(), Some(64), "{}", text(&refused.stderr));
+}
+
 #[tokio::test]
 async fn all_errors_of_an_application_file_are_told_at_once_with_line_and_fix() {
     let app = App::new(

@@ -144,6 +144,32 @@ async fn an_image_is_put_onto_one_of_a_registry() {
     assert_eq!(missing.status.code(), Some(64));
 }
 
+#[tokio::test]
+async fn without_a_tag_an_image_is_called_what_is_deployed() {
+    let layout = base().await.layout.to_str().unwrap();
+    let build = ["image", "build", "--base", layout];
+    for (more, called) in [
+        ("", "localhost/shop:local"),
+        ("[deploy]\nimage = \"r.example/shop/app:7\"\n", "r.example/shop/app:7"),
+    ] {
+        let app = app_with(more);
+        digest(&app.run(&build).await, called);
+        let made = app.run(&["deploy", "podman"]).await;
+        assert!(made.status.success());
+        let pod = std::fs::read_to_string(app.path().join("podman/shop.yaml")).unwrap();
+        assert!(
+            pod.contains(&format!("image: {called}\n"))
+                || pod.contains(&format!("image: \"{called}\"\n")),
+            "{pod}"
+        );
+    }
+    let app = app_with("[deploy]\nimage = \"shop\"\n");
+    let refused = app.run(&build).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(64), "{said}");
+    assert!(said.contains("name another with --tag"), "{said}");
+}
+
 // Fault (Images): a file that the application file names and that cannot be in an image | makes none, and names all of them | each with its line | nothing
 #[tokio::test]
 async fn all_that_cannot_be_in_an_image_is_named_at_once() {

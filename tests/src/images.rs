@@ -100,7 +100,7 @@ fn socket(folder: &Path) -> String {
 }
 
 /// Run a program, which must succeed.
-async fn output(command: &mut Command) -> Output {
+pub(crate) async fn output(command: &mut Command) -> Output {
     let run = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let ended = tokio::time::timeout(3 * PATIENCE, run).await.expect("it ends in time");
     let ended = ended.unwrap_or_else(|error| panic!("{command:?}: {error}"));

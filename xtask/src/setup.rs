@@ -31,7 +31,7 @@ pub(crate) struct Need {
     pub(crate) registry: bool,
     /// A Redis server. Only tests use it.
     pub(crate) redis: bool,
-    /// A container engine. Only tests use it, and only where they are asked for.
+    /// Container engines. Only tests use it, and only where they are asked for.
     pub(crate) containers: bool,
     /// OpenTelemetry's library for Python.
     pub(crate) opentelemetry: bool,
@@ -247,6 +247,21 @@ fn containers() -> Result<()> {
         }
         apt::update();
         apt::install_server("docker.io")?;
+    }
+    if shell::find("podman").is_none() {
+        if !apt::available() {
+            bail!("missing: podman; install it with your system's packages");
+        }
+        apt::update();
+        // Networks with names, and what podman is told to run containers with by the tests.
+        apt::install(&[
+            "podman",
+            "runc",
+            "netavark",
+            "aardvark-dns",
+            "iptables",
+            "busybox-static",
+        ])?;
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ const OLLAMA_IMAGE: &str = "docker.io/ollama/ollama:0.12.6";
 /// `[deploy]`
 #[derive(Clone, Debug)]
 pub struct DeployConfig {
-    /// The image with the application. `None`: it has the application's name.
+    /// The image with the application. `None`: see [`local_image`].
     pub image: Option<String>,
     /// `None`: the application's name.
     pub namespace: Option<String>,
@@ -101,6 +101,11 @@ pub(super) fn deploy(cx: &Context<'_>, root: &Table<'_>) -> DeployConfig {
 }
 
 // === Grammars ===
+
+/// The image of an application whose file names none: on this machine, as `image build` makes it.
+pub fn local_image(application: &str) -> String {
+    format!("localhost/{application}:local")
+}
 
 /// A reference of an image, as far as it can be told without asking a registry.
 pub fn image(text: &str) -> Result<(), Problem> {

@@ -282,12 +282,20 @@ impl Config {
 
     /// Reads and checks the application file at `path`.
     pub fn read(path: &Path, environment: &Environment<'_>) -> Result<Config, Diagnostics> {
+        Config::read_within(path, path.parent().unwrap_or(Path::new("")), environment)
+    }
+
+    /// The same, with paths that begin in `folder`, wherever the file is.
+    pub fn read_within(
+        path: &Path,
+        folder: &Path,
+        environment: &Environment<'_>,
+    ) -> Result<Config, Diagnostics> {
         let file = path.display().to_string();
         let text = kind::read(path).map_err(|problem| Diagnostics::of_file(&file, problem))?;
         if let Some(problem) = kind::of_text(path, &text) {
             return Err(Diagnostics::of_file(&file, problem));
         }
-        let folder = path.parent().unwrap_or(Path::new(""));
         Config::parse(&Source { text: &text, file: &file, folder, environment })
     }
 

@@ -1,5 +1,5 @@
 //! An application file as files for clusters, containers and machines: a manifest in Aspire's shape, Kubernetes with
-//! kustomize and as a Helm chart, Compose, a systemd unit.
+//! kustomize and as a Helm chart, Compose, pods of podman, a systemd unit.
 //!
 //! It exists so that one application file runs everywhere, with nothing of it lost on the way. Reading goes `document`
 //! (the text, which stays as it is) -> `placeholders` (secrets, of which only the names are known) -> `plan` (what runs
@@ -19,6 +19,7 @@ pub mod kustomize;
 pub mod manifest;
 mod placeholders;
 pub mod plan;
+pub mod podman;
 pub mod rollout;
 pub mod systemd;
 mod within;

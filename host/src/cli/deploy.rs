@@ -51,6 +51,14 @@ pub enum DeployTarget {
         #[arg(long, value_name = "FILE", default_value = "compose.yaml")]
         output: PathBuf,
     },
+    /// Pods of one machine, for `podman kube play`.
+    Podman {
+        #[command(flatten)]
+        source: DeploySource,
+        /// The folder to write to.
+        #[arg(long, value_name = "DIR", default_value = "podman")]
+        output: PathBuf,
+    },
     /// A service of systemd.
     Systemd {
         #[command(flatten)]

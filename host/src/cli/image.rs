@@ -27,9 +27,9 @@ pub struct ImageBuild {
     /// The application file.
     #[arg(value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
-    /// What it is called: registry.example/shop/app:7
+    /// What it is called: registry.example/shop/app:7. [default: `image` of [deploy], or localhost/NAME:local]
     #[arg(long, value_name = "REFERENCE", value_parser = tagged)]
-    pub tag: Reference,
+    pub tag: Option<Reference>,
     /// The image that the application is put onto: a folder, or a reference. [default: this program]
     #[arg(long, value_name = "DIR | REFERENCE")]
     pub base: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub struct ImageBuild {
 #[derive(Args, Debug)]
 pub struct ImageBase {
     /// What it is called: registry.example/wasm-host:1
-    #[arg(long, value_name = "REFERENCE", value_parser = tagged, required_unless_present = "output")]
+    #[arg(long, value_name = "REFERENCE", value_parser = tagged, required_unless_present = "output", required_if_eq("push", "true"))]
     pub tag: Option<Reference>,
     #[command(flatten)]
     pub to: To,
@@ -50,7 +50,7 @@ pub struct ImageBase {
 #[derive(Args, Debug)]
 pub struct To {
     /// Send it to the registry of its name.
-    #[arg(long, requires = "tag")]
+    #[arg(long)]
     pub push: bool,
     /// Write it to this folder. An image that is there is replaced. [default, without --push: target/image]
     #[arg(long, value_name = "DIR")]
@@ -61,7 +61,7 @@ pub struct To {
     pub format: Output,
 }
 
-fn tagged(text: &str) -> Result<Reference, String> {
+pub(crate) fn tagged(text: &str) -> Result<Reference, String> {
     let reference = reference(text)?;
     match (&reference.tag, reference.digest) {
         (Some(_), None) => Ok(reference),

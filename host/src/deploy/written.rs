@@ -56,14 +56,14 @@ impl<'a> Folder<'a> {
         replace(&path, &file.text, 0o666)
     }
 
-    /// Remove what was made here before and is not any more.
-    pub(super) fn remove_old(&self, below: &str, files: &[Generated]) -> Result<()> {
+    /// Remove what was made here before, in the same form, and is not any more.
+    pub(super) fn remove_old(&self, below: &str, form: &str, files: &[Generated]) -> Result<()> {
         let folder = self.0.join(below);
         let entries = fs::read_dir(&folder).with_context(|| cannot("read", &folder))?;
         for entry in entries {
             let path = entry.with_context(|| cannot("read", &folder))?.path();
             let is_current = files.iter().any(|file| self.0.join(&file.path) == path);
-            if !is_current && was_made(&path) {
+            if !is_current && was_made_by(&path, &format!("{MADE}{form}`")) {
                 fs::remove_file(&path).with_context(|| cannot("remove", &path))?;
             }
         }
@@ -112,7 +112,11 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn was_made(path: &Path) -> bool {
-    path.is_file() && read(path).is_ok_and(|text| text.starts_with(MADE))
+    was_made_by(path, MADE)
+}
+
+fn was_made_by(path: &Path, begin: &str) -> bool {
+    path.is_file() && read(path).is_ok_and(|text| text.starts_with(begin))
 }
 
 /// The whole file or none of it.

@@ -38,17 +38,20 @@ fn check(name: &str, folder: &Path) {
 
 /// Writes all forms of an application and compares them.
 async fn all_forms(app: &App, file: &str, name: &str) {
-    let forms: [(&str, &[&str]); 5] = [
+    let forms: [(&str, &[&str]); 6] = [
         ("manifest", &["manifest", file, "--output", "manifest"]),
         ("kubernetes", &["deploy", "kubernetes", file, "--output", "kubernetes"]),
         ("helm", &["deploy", "helm", file, "--output", "helm"]),
         ("compose", &["deploy", "compose", file, "--output", "compose/compose.yaml"]),
+        ("podman", &["deploy", "podman", file, "--output", "podman"]),
         ("systemd", &["deploy", "systemd", file, "--output", "systemd"]),
     ];
     for (form, arguments) in forms {
         run(app, arguments).await;
         // Passwords are made by chance.
-        let _ = fs::remove_file(app.path().join("compose/.env"));
+        for made in ["compose/.env", "podman/secrets.yaml"] {
+            let _ = fs::remove_file(app.path().join(made));
+        }
         check(&format!("{name}-{form}"), &app.path().join(form));
     }
 }

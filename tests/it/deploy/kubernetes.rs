@@ -75,6 +75,40 @@ async fn an_application_with_everything_is_right_for_every_version_of_kubernetes
     assert!(base.contains_key("\"HorizontalPodAutoscaler\" \"shop\""));
 }
 
+/// Podman reads a part of Kubernetes, and newer versions a larger one.
+#[tokio::test]
+async fn pods_for_podman_are_right_for_every_version_of_kubernetes() {
+    let app = rich();
+    run(&app, &["deploy", "podman"]).await;
+    let read = |name: &str| {
+        std::fs::read_to_string(app.path().join(format!("podman/{name}.yaml"))).unwrap()
+    };
+    let texts = ["shop-1", "shop-2", "postgres-cart", "small"].map(read);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let all = validated(&texts).await;
+    let mut volumes = std::collections::BTreeSet::new();
+    for objects in &all {
+        let pod = &objects[0]["spec"];
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+        let own = pod["volumes"].as_array().unwrap();
+        for mount in mounts {
+            assert!(own.iter().any(|volume| volume["name"] == mount["name"]), "{mount}");
+            assert!(mount["subPath"].is_null(), "{mount}");
+        }
+        // Podman makes one volume of all that have the same name.
+        for volume in own.iter().filter(|volume| volume["configMap"].is_null()) {
+            assert!(volumes.insert(volume["name"].to_string()) || volume["name"] == "data");
+        }
+        assert!(!pod["containers"].to_string().contains("secretKeyRef"));
+    }
+    let ports = |index: usize| &all[index][0]["spec"]["containers"][0]["ports"];
+    assert_eq!(ports(0)[0]["hostPort"], 9000);
+    assert_eq!(ports(1)[0]["hostPort"], 9001);
+    assert_eq!(ports(1)[0]["hostIP"], "127.0.0.1");
+    // Nobody but the hosts asks a database.
+    assert!(ports(2).is_null());
+}
+
 #[tokio::test]
 async fn values_of_a_chart_are_where_they_belong() {
     let app = rich();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::{MARK, files, rich, run};
-use wasm_host_tests::kubernetes::kustomize;
+use wasm_host_tests::kubernetes::{kustomize, validated};
 
 #[tokio::test]
 async fn no_value_of_a_secret_is_in_anything_that_is_made() {
@@ -16,6 +16,7 @@ async fn no_value_of_a_secret_is_in_anything_that_is_made() {
         &["deploy", "kubernetes", "--output", "made/k8s"],
         &["deploy", "helm", "--output", "made/chart"],
         &["deploy", "compose", "--output", "made/compose.yaml"],
+        &["deploy", "podman", "--output", "made/podman"],
         &["deploy", "systemd", "--output", "made/systemd"],
     ] {
         told += &run(&app, arguments).await;
@@ -26,15 +27,16 @@ async fn no_value_of_a_secret_is_in_anything_that_is_made() {
     for (path, text) in &made {
         assert!(!text.contains(MARK), "{path}:\n{text}");
     }
-    // What is made for servers is in the two files for it, and in nothing that is printed.
-    let (secrets, rest): (Vec<_>, Vec<_>) =
-        made.iter().partition(|(path, _)| path.ends_with("secrets.env") || path.ends_with(".env"));
-    assert_eq!(secrets.len(), 2);
+    // What is made for servers is in the files for it, and in nothing that is printed.
+    let is_for_it = |path: &str| path.ends_with(".env") || path.ends_with("podman/secrets.yaml");
+    let (secrets, rest): (Vec<_>, Vec<_>) = made.iter().partition(|(path, _)| is_for_it(path));
+    assert_eq!(secrets.len(), 3);
     for (path, text) in secrets {
         let values = text
             .lines()
+            .map(str::trim_start)
             .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| line.split_once('='));
+            .filter_map(|line| line.split_once('=').or(line.split_once(": \"")));
         let values: Vec<_> = values.filter(|(_, value)| !value.is_empty()).collect();
         assert_eq!(values.len(), 2, "{path}: {text}");
         for (name, value) in values {
@@ -68,6 +70,50 @@ async fn secrets_stay_when_files_are_made_again_and_get_what_is_new() {
     let rendered = kustomize(&app.path().join("k8s/overlays/local")).await;
     assert!(rendered.contains("OTLP_KEY: bWluZQ=="), "{rendered}");
     assert!(!rendered.contains("API_TOKEN: "), "{rendered}");
+}
+
+#[tokio::test]
+async fn values_for_podman_stay_and_get_what_is_new_and_what_is_not_filled_is_told() {
+    let app = rich();
+    let make = ["deploy", "podman"];
+    let told = run(&app, &make).await;
+    let lacks = "podman/secrets.yaml has no value for API_TOKEN, FILE_SECRETS_STOCK_PASSWORD, ORDERS_DB, OTLP_KEY";
+    assert!(told.contains(lacks), "{told}");
+    let path = app.path().join("podman/secrets.yaml");
+    let before = fs::read_to_string(&path).unwrap();
+    let filled = before.replace("  #OTLP_KEY: \"\"\n", "  OTLP_KEY: mine\n");
+    assert_ne!(filled, before);
+    fs::write(&path, filled.trim_end()).unwrap();
+    let file = fs::read_to_string(app.path().join("wasm-host.toml")).unwrap();
+    fs::write(app.path().join("wasm-host.toml"), format!("{file}\n[postgres.late]\n")).unwrap();
+    let told = run(&app, &make).await;
+    assert!(told.contains("API_TOKEN, FILE_SECRETS_STOCK_PASSWORD, ORDERS_DB: fill"), "{told}");
+    let after = fs::read_to_string(&path).unwrap();
+    assert!(
+        after.starts_with(&filled) && after.contains("\n  POSTGRES_LATE_PASSWORD: \""),
+        "{after}"
+    );
+    run(&app, &make).await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), after);
+    // As its reader has it, with what is to be filled left out.
+    let map = &validated(&[&after]).await.remove(0)[0];
+    let keys: Vec<_> = map["data"].as_object().unwrap().keys().collect();
+    assert_eq!(keys.len(), 5, "{keys:?}");
+    assert_eq!(map["data"]["OTLP_KEY"], "mine");
+}
+
+#[tokio::test]
+async fn what_other_forms_have_in_the_same_folder_stays() {
+    let app = rich();
+    run(&app, &["deploy", "compose"]).await;
+    run(&app, &["deploy", "podman", "--output", "."]).await;
+    assert!(app.path().join("compose.yaml").is_file() && app.path().join("shop-1.yaml").is_file());
+    let file = fs::read_to_string(app.path().join("wasm-host.toml")).unwrap();
+    let file = file.replace("replicas = 2\n", "replicas = 1\n");
+    fs::write(app.path().join("wasm-host.toml"), file).unwrap();
+    run(&app, &["deploy", "podman", "--output", "."]).await;
+    assert!(!app.path().join("shop-1.yaml").exists() && app.path().join("shop.yaml").is_file());
+    assert!(app.path().join("compose.yaml").is_file() && app.path().join("secrets.yaml").is_file());
 }
 
 // Fault (Deployment): a secret has no value when files are made | says so, with the command that adds it, and applies nothing for it | pods wait and name it | nothing
@@ -134,6 +180,7 @@ async fn a_file_that_was_not_made_is_not_written_over() {
     for (file, arguments) in [
         ("compose.yaml", &["deploy", "compose", "--output", "compose.yaml"][..]),
         ("chart/values.yaml", &["deploy", "helm", "--output", "chart"]),
+        ("podman/shop-1.yaml", &["deploy", "podman"]),
     ] {
         let path = app.path().join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,6 +1,8 @@
 //! The image in a container, run by Docker's engine. It needs root and a package of some size, so it has a word of its
 //! own: `cargo xtask test containers`.
 
+mod pods;
+
 use wasm_host_tests::client;
 use wasm_host_tests::eventually;
 use wasm_host_tests::images::Docker;

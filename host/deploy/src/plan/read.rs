@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml_edit::DocumentMut;
+use wasm_host_config::deploy::local_image;
 use wasm_host_config::{ComponentSource, Config, Resources, ServiceKind, deploy};
 use wasm_host_limits::deploy as limits;
 use wasm_host_settings::Source;
@@ -161,7 +162,7 @@ pub fn read(input: &Input<'_>) -> Result<Plan, Diagnostics> {
     // Beside what the host has for components.
     let kept_bytes: u64 = config.resources.all().map(|(_, _, it)| it.memory_bytes()).sum();
     Ok(Plan {
-        image: image.unwrap_or_else(|| format!("{}:local", config.name)),
+        image: image.unwrap_or_else(|| local_image(&config.name)),
         decides_together: config.replicas.is_some(),
         owns_namespace: deploy.namespace.is_none() && !is_of_every_cluster(&config.name),
         namespace,
