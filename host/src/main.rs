@@ -13,10 +13,10 @@ use wasm_host::{
     build, check, client, deploy, image, import, inspect, registry, scaffold, serve, test, wit,
 };
 use wasm_host_engine::compile::compiler;
-use wasm_host_engine::worker::stop_computing;
 use wasm_host_limits as limits;
 use wasm_host_log as log;
 use wasm_host_system::allocations::{Watched, may_receive};
+use wasm_host_system::computing;
 use wasm_host_system::mimalloc::Mimalloc;
 
 /// Requests are many small allocations, most of them freed on the thread that made them.
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(run(cli.command));
     log::flush();
     // What computes there would ask for the time of a runtime that is gone.
-    stop_computing();
+    computing::stop();
     // By itself it would wait for what cannot be called back, such as a disk that does not answer, and
     // nothing would listen to signals meanwhile.
     runtime.shutdown_timeout(limits::LAST_TASKS);

@@ -36,7 +36,6 @@ use crate::watch::Watch;
 use wasm_host_config::{Config, TlsConfig};
 use wasm_host_engine::Engine;
 use wasm_host_engine::compile::CodeCache;
-use wasm_host_engine::worker::{most_computing_threads, stop_computing};
 use wasm_host_http::App;
 use wasm_host_http::admin::{self, Admin, Sessions, Status as _};
 use wasm_host_http::control::{ControlFile, Token};
@@ -55,6 +54,7 @@ use wasm_host_service::swap::Swaps;
 use wasm_host_service::traffic::Traffic;
 use wasm_host_settings::diagnostic::Diagnostic;
 use wasm_host_settings::value::Listen;
+use wasm_host_system::computing;
 use wasm_host_system::counted::counted;
 use wasm_host_system::descriptors;
 use wasm_host_system::lock::{self, Lock};
@@ -161,7 +161,7 @@ pub async fn serve(args: cli::Serve) -> Result<(), Exit> {
     }
     host.backends.close().await;
     // First what runs elsewhere and belongs to these threads.
-    stop_computing();
+    computing::stop();
     threads.stop();
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -244,7 +244,7 @@ async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result
     let handle = RegistryHandle::default();
     let recorder = recordings::recorder(args, &config)?;
     let (backends, embedded) = Backends::start(&config, &handle, args.wait).await?;
-    most_computing_threads(config.limits.compute_threads);
+    computing::most_threads(config.limits.compute_threads);
     // Before components are loaded: each thread makes the instances that are to be warm.
     let threads = Threads::start(threads::count(config.limits.threads));
     let threads = Arc::new(threads.context("the threads that serve do not start")?);

@@ -7,3 +7,4 @@ mod notices;
 mod outages;
 mod pooler;
 mod shared;
+mod sockets;

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wasm_host_tests::client;
 use wasm_host_tests::host::{App, Host};
 use wasm_host_tests::postgres::Postgres;
+use wasm_host_tests::tls::Authority;
 
 /// What the hoarding service may have, and what is beyond it at most: what is copied before it is refused, what is not
 /// counted yet, and what an allocator does not give back at once.
@@ -162,6 +163,28 @@ async fn what_a_database_sends_is_not_read_where_it_is_larger_than_a_row_may_be(
     let mut answer = client::open(&host.address, "POST", "/query/", &[], rows).await;
     let seen = answer.rest().await.expect_err("a row that is too large");
     assert_eq!(seen.len(), "yyy\n".len() + 16_777_216 + 1);
+}
+
+// Fault (Databases): the same over TLS | reads none of them into memory that it keeps, closes their connections | the component's error | the request
+#[tokio::test]
+async fn what_a_database_sends_over_tls_is_bounded_as_well() {
+    let mut postgres = Postgres::start();
+    let identity = Authority::new().sign(&["127.0.0.1"]);
+    postgres.encrypt(&identity.certificate, &identity.key);
+    let url = format!("{}?sslmode=require", postgres.url());
+    let host = hoarder(&url, "http://127.0.0.1:1").await;
+    let encrypted = "select ssl::text from pg_stat_ssl where pid = pg_backend_pid()";
+    assert_eq!(host.send("POST", "/query/", encrypted).await.text(), "true\n");
+    // Room for it is filled with zeros, on each thread for the moment of one poll.
+    for (path, told) in [
+        ("/bad/rows?3,96", "a row is"),
+        ("/bad/exceptions?3,96", "an error, a notice or another message of the database server is"),
+    ] {
+        let answers = attacked(&host, path, 1).await;
+        let told = format!("3 Error::Unsupported(\"{told} larger than 16777216 bytes");
+        assert!(answers[0].1.starts_with(&told), "{path}: {answers:?}");
+        assert_eq!(host.get("/bad/rows?3,1").await.text(), "3 had 1 rows\n");
+    }
 }
 
 // Fault (Guests): large prompts in many calls at once | the same | the component's answer | the call

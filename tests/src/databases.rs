@@ -50,3 +50,19 @@ postgres = "any"
 "#
     ))
 }
+
+/// The same in front of a database of the host's own.
+pub fn own_querier() -> App {
+    App::new(
+        r#"
+name = "databases"
+
+[postgres.any]
+
+[service.querier]
+component = "$(querier)"
+route = "/"
+postgres = "any"
+"#,
+    )
+}

@@ -66,6 +66,11 @@ impl Postgres {
         format!("postgres://app@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Where its socket is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// `ip:port`
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::caught::{Panicked, caught};
 use wasm_host_limits as limits;
 
 /// Bytes that may be in use together.
@@ -158,9 +159,13 @@ tokio::task_local! {
     static CALL: RefCell<Reservation>;
 }
 
-/// Make a call for which `held` is held until it ends, and what is added meanwhile.
-pub async fn on_account_of<T>(held: Reservation, call: impl Future<Output = T>) -> T {
-    CALL.scope(RefCell::new(held), call).await
+/// Make a call for which `held` is held until it ends, and what is added meanwhile. One that panics gives an error.
+pub async fn on_account_of<T, E: From<Panicked>>(
+    held: Reservation,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let called = caught(CALL.scope(RefCell::new(held), call)).await;
+    called.unwrap_or_else(|panicked| Err(panicked.into()))
 }
 
 /// Hold this many bytes more for the call that is being made, if it counts for an instance.
@@ -260,5 +265,29 @@ mod tests {
         assert!(taken.is_some());
         leaves.cancel();
         assert!(second.await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_an_error_of_its_capability_and_holds_nothing() {
+        use crate::{keyvalue, ollama, postgres};
+        let all = Budget::new(1_000_000);
+        let holdings = Holdings::new(1_000_000, &all.share(1_000_000));
+        async fn call<E: From<Panicked>>(holdings: &Holdings) -> E {
+            let call = async {
+                hold_for_call(1000).unwrap();
+                tokio::task::yield_now().await;
+                panic!("on purpose");
+            };
+            let called: Result<(), E> = on_account_of(holdings.hold(1000).unwrap(), call).await;
+            called.unwrap_err()
+        }
+        let told = "the call failed in the host itself";
+        let postgres: postgres::backend::Error = call(&holdings).await;
+        assert!(format!("{postgres:?}").contains(told), "{postgres:?}");
+        let ollama: ollama::backend::Error = call(&holdings).await;
+        assert!(format!("{ollama:?}").contains(told), "{ollama:?}");
+        let keyvalue: keyvalue::backend::Error = call(&holdings).await;
+        assert!(keyvalue.to_string().contains(told), "{keyvalue}");
+        assert_eq!(all.used(), 0);
     }
 }

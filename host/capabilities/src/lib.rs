@@ -13,6 +13,7 @@ pub mod backend;
 pub mod body;
 pub mod breaker;
 pub mod budget;
+pub mod caught;
 pub mod configuration;
 pub mod context;
 pub mod figures;

@@ -28,6 +28,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::budget::{Exhausted, Holdings};
+use crate::caught::caught;
 use crate::context::{RequestContext, Requests, calling_request};
 use crate::header_sets::{Tally, head_bytes, sent_bytes};
 pub use outbound::Outbound;
@@ -102,7 +103,7 @@ async fn send<T: WasiHttpView + 'static>(
         Ok(sending) => sending,
         Err(error) => return Ok(Err(error)),
     };
-    match sending.await {
+    match sent(sending).await {
         Ok(response) => accessor.with(|mut access| {
             let OutgoingView { tally, table, hooks, .. } = view(access.data_mut());
             tally.grow(table, head_bytes(response.headers()))?;
@@ -111,6 +112,12 @@ async fn send<T: WasiHttpView + 'static>(
         }),
         Err(error) => Ok(Err(error_code(&error))),
     }
+}
+
+/// The answer to a request on its way.
+async fn sent(sending: SendFuture) -> Result<HttpResponse, Error> {
+    let answer = caught(sending).await;
+    answer.unwrap_or_else(|panicked| Err(Error::InternalError(Some(panicked.to_string()))))
 }
 
 fn refused(exhausted: Exhausted) -> Error {
@@ -206,7 +213,7 @@ impl WasiHttpHooks for OutgoingHooks {
         let sending = self.request.clone().map(|caller| self.peers.send(caller, request));
         Box::new(async move {
             let mut held = held.map_err(refused)?;
-            let mut response = sending.ok_or(Error::HttpRequestDenied)?.await?;
+            let mut response = sent(sending.ok_or(Error::HttpRequestDenied)?).await?;
             // Until the guest asks for it: then it is counted with what the guest has.
             held.resize(head_bytes(response.headers())).map_err(refused)?;
             response.extensions_mut().insert(Arc::new(held));

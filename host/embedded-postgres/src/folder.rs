@@ -81,14 +81,7 @@ impl Folder {
     /// A folder below [`Folder::home`] that belongs to the server's user alone.
     pub(super) fn private(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.home.join(name);
-        let made = fs::DirBuilder::new().mode(0o700).create(&path);
-        // A link would be another folder, perhaps of another user.
-        let is_folder = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
-        match made {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && is_folder() => {}
-            made => made.with_context(|| format!("cannot create {}", shown(&path)))?,
-        }
-        self.give(&path)?;
+        make_private(&path, self.account)?;
         Ok(path)
     }
 
@@ -101,6 +94,18 @@ impl Folder {
         let hash = Sha256::new().chain_update(&self.secret).chain_update([0]).chain_update(role);
         hex::encode(hash.finalize())
     }
+}
+
+/// Make a folder that belongs to the server's user alone, if it is not there.
+pub(super) fn make_private(path: &Path, account: Option<Account>) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().mode(0o700).create(path);
+    // A link would be another folder, perhaps of another user.
+    let is_folder = || fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_folder() => {}
+        made => made.with_context(|| format!("cannot create {}", shown(path)))?,
+    }
+    account.map_or(Ok(()), |account| account.give(path))
 }
 
 fn fallback(root: &Path) -> anyhow::Result<PathBuf> {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::binaries::Binaries;
-use super::folder::Folder;
+use super::folder::{Folder, make_private};
 use super::log::{self, Tail};
 use super::{ADMINISTRATOR, reserve, shown};
 use wasm_host_capabilities::postgres::url::Address;
@@ -180,6 +180,23 @@ impl ListenAddress {
         }
     }
 
+    /// Returns when its socket has been there and is not any more: what looks for files that nothing has touched for long
+    /// takes it away, for instance. The server does not notice, and lets nobody in who does not come another way.
+    async fn lost(&self) {
+        let Some(folder) = &self.socket else { return std::future::pending().await };
+        let socket = folder.join(format!(".s.PGSQL.{}", self.port));
+        let mut has_been_there = false;
+        loop {
+            // Not to be found out is no reason.
+            match tokio::fs::try_exists(&socket).await {
+                Ok(false) if has_been_there => return,
+                Ok(true) => has_been_there = true,
+                _ => {}
+            }
+            sleep(limits::SOCKET_LOOK).await;
+        }
+    }
+
     fn administrator(&self, folder: &Folder, database: &str) -> Address {
         let password = folder.password_for(ADMINISTRATOR);
         Address::new(&self.host(), self.port, ADMINISTRATOR, &password, database)
@@ -190,6 +207,9 @@ impl ListenAddress {
 impl Launch {
     fn spawn(&self, place: &ListenAddress) -> anyhow::Result<(Child, Tail)> {
         reserve::spend(&self.home);
+        if let Some(socket) = &place.socket {
+            make_private(socket, self.account)?;
+        }
         let socket = place.socket.as_deref().unwrap_or(Path::new(""));
         let mut settings = vec![
             "listen_addresses=127.0.0.1".to_string(),
@@ -294,6 +314,13 @@ async fn keep(
                 tracing::error!(
                     "embedded Postgres ended by itself ({status}), said `{reason}`, and is started again"
                 );
+            }
+            () = place.lost() => {
+                tracing::error!(
+                    "the socket of embedded Postgres was taken away, so that it lets nobody in; it is started again"
+                );
+                shut_down(child).await;
+                running.set(None);
             }
         }
         if started.elapsed() > limits::RESTART_WAIT_LAST {

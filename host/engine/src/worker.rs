@@ -12,7 +12,6 @@
 
 mod body;
 mod call;
-mod computing;
 mod error;
 mod expiration;
 mod handler;
@@ -33,7 +32,6 @@ use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
 pub use self::body::{AnswerBody, has_no_body};
-pub use self::computing::{most_threads as most_computing_threads, stop as stop_computing};
 pub use self::error::{CallError, NoRoom};
 use self::expiration::Expiration;
 pub use self::handler::{CallResult, Handler};

@@ -1,4 +1,4 @@
-//! When an instance goes to the threads for guests that compute, and comes back.
+//! When an instance, or what the host does for one, goes to the threads for what computes, and comes back.
 
 use std::time::Duration;
 

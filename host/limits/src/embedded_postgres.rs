@@ -47,6 +47,10 @@ pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often is looked whether the server has started or stopped. No person notices it.
 pub const POLL: Duration = Duration::from_millis(50);
 
+/// How often is looked whether the server's socket is still there. Without it no statement finds the server that has no
+/// connection yet.
+pub const SOCKET_LOOK: Duration = Duration::from_secs(1);
+
 /// Time for the last words of a server that ended to come through its pipe.
 pub const LAST_WORDS: Duration = Duration::from_millis(100);
 

@@ -33,6 +33,8 @@ pub const GUEST_RANDOM_BYTES: u64 = MIB;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded_postgres::{PROCESS_KIB, SPARE_CONNECTIONS, TEMPORARY_KIB};
+    use crate::postgres::PoolConfig;
     use crate::{
         GUEST_BODY_BYTES, GUEST_FIBER_BYTES, GUEST_RESOURCES, LOG_LINE_BYTES, LOG_UNFINISHED_LINES,
         TABLE_ELEMENTS, all, service::ServiceLimits,
@@ -90,6 +92,24 @@ mod tests {
         let instances = ServiceLimits::instances().default as u64;
         let service = written(ServiceLimits::memory_total_bytes().default + instances * sum);
         assert!(table.contains(&format!("{service} bytes for a service")), "{service}");
+    }
+
+    #[test]
+    fn the_document_has_the_sum_of_what_a_database_of_the_host_s_own_may_have() {
+        let (_, section) = DOCUMENT.split_once("## The server of the host's own").unwrap();
+        let process = PROCESS_KIB * 1024;
+        let of_pool = |pool: usize| 2 * pool as u64 + u64::from(SPARE_CONNECTIONS);
+        let usual = of_pool(PoolConfig::connections().default);
+        for (what, number) in [
+            ("| one process: a connection, or a worker of a parallel statement | {}", process),
+            ("| connections of one database | {} with", usual),
+            ("| what they have together | {} bytes", usual * process),
+            ("| temporary files of one process | {} bytes", TEMPORARY_KIB * 1024),
+            ("with 1 it is {} bytes", of_pool(1) * process),
+        ] {
+            let text = what.replace("{}", &written(number));
+            assert!(section.contains(&text), "{text}");
+        }
     }
 
     #[test]

@@ -30,9 +30,9 @@ pub struct HostLimits {
     // Fewer leave processors to other programs.
     pub threads: usize = "threads", 0, 0..=1024;
 
-    /// Threads of lower priority for guests that compute, and no more than processors; 0 leaves such guests to the
-    /// threads that serve, where they delay others.
-    // All of them, so that guests that compute have what those that serve leave.
+    /// Threads of lower priority for guests that compute and for large values on their way to and from databases, and no
+    /// more than processors; 0 leaves such work to the threads that serve, where it delays others.
+    // All of them, so that what computes has what those that serve leave.
     pub compute_threads: usize = "compute-threads", 1024, 0..=1024;
 
     /// Processor time that a process which compiles a component may take; twice as much by the clock.

@@ -57,6 +57,10 @@ pub const ROW_BYTES: usize = 16 * 1024 * 1024;
 /// is read.
 pub const MESSAGE_ROOM_BYTES: usize = 4 * ROW_BYTES + 1024 * 1024;
 
+/// Bytes of the arguments of a statement from which on it is done in the threads for what computes. To bring them into the
+/// server's form takes up to a millisecond, in which nothing else happens on the thread.
+pub const LARGE_ARGUMENT_BYTES: usize = 256 * 1024;
+
 /// Bytes of all parameters of one call. They are in the memory of host and guest at once, as a row is.
 pub const PARAMETER_BYTES: usize = 16 * 1024 * 1024;
 

@@ -33,6 +33,9 @@ pub const VALUE_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a statement.
 pub const STATEMENT_BYTES: usize = 1024 * 1024;
 
+/// Bytes of the parameters of a statement from which on it is done in the threads for what computes.
+pub const LARGE_ARGUMENT_BYTES: usize = 256 * 1024;
+
 /// Bytes of a page of a file, which is what its size is counted in.
 pub const PAGE_BYTES: u64 = 4096;
 

@@ -1,6 +1,7 @@
 //! What the host asks of its machine: threads, memory, descriptors, files of its own, and its terminal.
 
 pub mod allocations;
+pub mod computing;
 pub mod counted;
 pub mod descriptors;
 pub mod digest;

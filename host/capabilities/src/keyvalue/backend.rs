@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::caught::Panicked;
 use crate::context::RequestContext;
 
 /// What a call gives, some time later. Dropping it before then gives the call up; a write that has begun may still be
@@ -55,6 +56,12 @@ pub enum Error {
     /// The server says no.
     #[error("the server refused it: {0}")]
     Refused(String),
+}
+
+impl From<Panicked> for Error {
+    fn from(panicked: Panicked) -> Self {
+        Self::Unavailable(panicked.to_string())
+    }
 }
 
 /// A granted bucket. `request` is what the call serves: when it ends, nothing waits any more.

@@ -127,7 +127,7 @@ impl Call {
     ) -> Result<T, Error> {
         let Self { bucket, request, holdings } = self;
         let held = holdings.hold_call(given?).map_err(|full| Error::Busy(full.to_string()))?;
-        on_account_of(held, ask(&*bucket, request)).await
+        on_account_of(held, async { ask(&*bucket, request).await }).await
     }
 }
 

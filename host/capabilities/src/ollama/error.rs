@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::backend::{Error, Refusal};
 use super::json;
+use crate::caught::Panicked;
 use crate::transport::TransportError;
 use wasm_host_limits::ollama::REFUSAL_BYTES;
 
@@ -45,6 +46,12 @@ pub(super) fn waited_in_vain(calls: usize, limit: Duration) -> Error {
 
 fn running(calls: usize) -> String {
     format!("the server has as many calls as it is given at once, {calls}")
+}
+
+impl From<Panicked> for Error {
+    fn from(panicked: Panicked) -> Self {
+        Self::Unreachable(panicked.to_string())
+    }
 }
 
 impl From<TransportError> for Error {

@@ -25,6 +25,7 @@ use super::{OllamaConfig, json, seen};
 use crate::Capability;
 use crate::backend::{Backend, Host};
 use crate::budget::{Exhausted, Holdings, on_account_of};
+use crate::caught::caught;
 use crate::context::{RequestContext, calling_request};
 use crate::figures::Figure;
 use crate::header_sets::{head_bytes, sent_bytes};
@@ -184,7 +185,8 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
         let Some(_place) = holdings.place(caller.cancel()).await else {
             return Ok(Err(Error::Cancelled));
         };
-        let response = match server.forward(request, caller).await {
+        let forwarded = caught(server.forward(request, caller)).await;
+        let response = match forwarded.unwrap_or_else(|panicked| Err(panicked.into())) {
             Ok(response) => response,
             Err(error) => return Ok(Err(error)),
         };
@@ -234,7 +236,7 @@ impl Begun {
         let Self { server, holdings, caller } = self;
         let held = holdings.hold_call(given?).map_err(|exhausted| busy(&exhausted))?;
         let _place = holdings.place(caller.cancel()).await.ok_or(Error::Cancelled)?;
-        on_account_of(held, ask(&*server, caller)).await
+        on_account_of(held, async { ask(&*server, caller).await }).await
     }
 }
 

@@ -4,14 +4,13 @@
 //! the statement, or that there is no server. The host's own log gets the kind of trouble as well.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use super::backend::{Error, SqlError};
 use super::pooled::Unusable;
+use crate::caught::Panicked;
 use crate::context::{About, RequestContext};
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::allocations::{Exceeded, within};
@@ -147,9 +146,9 @@ pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Fault>
 
 /// The same where it sends the text of a statement.
 pub(super) async fn caught_with<T>(text: &str, work: impl Future<Output = T>) -> Result<T, Fault> {
-    match within(room(text), AssertUnwindSafe(work).catch_unwind()).await {
+    match within(room(text), crate::caught::caught(work)).await {
         Ok(Ok(output)) => Ok(output),
-        Ok(Err(_)) => Err(Fault::Panicked),
+        Ok(Err(Panicked)) => Err(Fault::Panicked),
         Err(Exceeded) => Err(Fault::TooLarge),
     }
 }
@@ -165,6 +164,12 @@ pub(super) fn of_fault(fault: Fault) -> Error {
             Error::Unavailable("the host's database driver failed in this call".to_string())
         }
         Fault::TooLarge => too_large_message(),
+    }
+}
+
+impl From<Panicked> for Error {
+    fn from(panicked: Panicked) -> Self {
+        Self::Unavailable(panicked.to_string())
     }
 }
 

@@ -25,6 +25,7 @@ use crate::context::RequestContext;
 use crate::places::{Closed, Place, Places, User};
 use wasm_host_limits::postgres as limits;
 pub use wasm_host_limits::postgres::PoolConfig;
+use wasm_host_system::computing::{self, Weight};
 use wasm_host_system::counted::counted;
 
 /// A database on a real server, as one of those that share it uses it. Connects when it is first used. Cheap to clone.
@@ -32,6 +33,8 @@ use wasm_host_system::counted::counted;
 pub struct PgDatabase {
     pub(super) pool: Arc<Pool>,
     user: User,
+    /// Of the user's statements: those that take much of a processor do so elsewhere.
+    weight: Arc<Weight>,
 }
 
 impl PgDatabase {
@@ -52,12 +55,12 @@ impl PgDatabase {
             is_down: AtomicBool::new(false),
             is_torn: AtomicBool::new(false),
         };
-        Self { pool: Arc::new(pool), user: User::default() }
+        Self { pool: Arc::new(pool), user: User::default(), weight: Arc::default() }
     }
 
     /// The same for a service, which uses no connection that another one has used.
     pub fn for_service(&self, name: &str) -> Self {
-        Self { pool: self.pool.clone(), user: self.pool.places.user(name) }
+        Self { pool: self.pool.clone(), user: self.pool.places.user(name), weight: Arc::default() }
     }
 
     /// The same with a login that ends what its own role cannot.
@@ -124,7 +127,8 @@ impl PgDatabase {
 
     fn statement(&self, work: Work, wants_rows: bool, request: RequestContext) -> Pending {
         let (task, pending) = statement::call(work, wants_rows, request, None, &self.pool.database);
-        tokio::spawn(self.pool.clone().serve(self.user, task));
+        let is_large = task.work.is_large();
+        computing::spawn(self.pool.clone().serve(self.user, task), is_large, self.weight.clone());
         pending
     }
 }
@@ -154,7 +158,9 @@ impl Database for PgDatabase {
 
     fn begin(&self, request: RequestContext) -> Reply<'_, Arc<dyn Transaction>> {
         Box::pin(async move {
-            let transaction = transaction::begin(self.pool.clone(), self.user, request).await?;
+            let transaction =
+                transaction::begin(self.pool.clone(), self.user, self.weight.clone(), request)
+                    .await?;
             Ok(Arc::new(transaction) as Arc<dyn Transaction>)
         })
     }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{Column, Error, RowBatch, Rows, Value};
+use super::backend::{self, Column, Error, RowBatch, Rows, Value};
 use super::error::Cause;
 use super::notices::{self, Caller};
 use super::seen::{DatabaseAddress, StatementSpan};
@@ -57,6 +57,13 @@ impl Work {
             Self::Statement { text, .. } => text,
             Self::Command(command) => command.text(),
         }
+    }
+
+    /// Whether it takes long to bring what it has into the server's form.
+    pub(super) fn is_large(&self) -> bool {
+        let Self::Statement { text, parameters } = self else { return false };
+        let given = parameters.iter().map(backend::size).sum::<usize>();
+        text.len().saturating_add(given) > limits::LARGE_ARGUMENT_BYTES
     }
 }
 

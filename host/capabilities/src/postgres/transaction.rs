@@ -16,9 +16,11 @@ use super::statement::{self, Command, Pending, Task, Work};
 use crate::context::RequestContext;
 use crate::places::User;
 use wasm_host_limits::postgres as limits;
+use wasm_host_system::computing::{self, Weight};
 
 pub(super) struct PgTransaction {
     pool: Arc<Pool>,
+    weight: Arc<Weight>,
     slot: Arc<Mutex<TransactionState>>,
     /// Fires when it is dropped, or has ended otherwise.
     over: CancellationToken,
@@ -37,6 +39,7 @@ enum TransactionState {
 pub(super) async fn begin(
     pool: Arc<Pool>,
     user: User,
+    weight: Arc<Weight>,
     request: RequestContext,
 ) -> Result<PgTransaction, Error> {
     let (mut task, pending) = statement::call(
@@ -62,7 +65,7 @@ pub(super) async fn begin(
         };
         let begun = begun.await;
         task.seen.ended(&begun.as_ref().map(|_| 0).map_err(Clone::clone));
-        let begun = begun.map(|lease| PgTransaction::open(pool.clone(), lease, request));
+        let begun = begun.map(|lease| PgTransaction::open(pool.clone(), weight, lease, request));
         // If the caller has gone, the transaction is dropped here, which rolls it back.
         let _ = sender.send(begun);
     });
@@ -72,11 +75,11 @@ pub(super) async fn begin(
 }
 
 impl PgTransaction {
-    fn open(pool: Arc<Pool>, lease: Lease, request: RequestContext) -> Self {
+    fn open(pool: Arc<Pool>, weight: Arc<Weight>, lease: Lease, request: RequestContext) -> Self {
         let slot = Arc::new(Mutex::new(TransactionState::Open { lease, failed: false }));
         let over = CancellationToken::new();
         tokio::spawn(watch(pool.clone(), slot.clone(), over.clone(), request));
-        Self { pool, slot, over }
+        Self { pool, weight, slot, over }
     }
 
     fn start(
@@ -92,14 +95,16 @@ impl PgTransaction {
 
     fn statement(&self, work: Work, wants_rows: bool, request: RequestContext) -> Pending {
         let (task, pending, slot, pool) = self.start(work, wants_rows, request);
-        tokio::spawn(async move {
+        let is_large = task.work.is_large();
+        let running = async move {
             let mut task = task;
             let result = match enter(&task, slot).await {
                 Ok(mut slot) => in_transaction(&mut slot, &pool, &mut task).await,
                 Err(error) => Err(error),
             };
             task.finish(result);
-        });
+        };
+        computing::spawn(running, is_large, self.weight.clone());
         pending
     }
 

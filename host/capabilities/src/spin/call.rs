@@ -6,6 +6,7 @@ use std::future::Future;
 use wasmtime::StoreContextMut;
 
 use crate::budget::{Exhausted, Holdings, on_account_of};
+use crate::caught::Panicked;
 use crate::context::{RequestContext, calling_request};
 use crate::granted::Granted;
 use crate::instance::{HasInstance, InstanceView};
@@ -20,11 +21,27 @@ pub(super) struct Call {
     pub(super) is_alone: bool,
 }
 
-/// Why a call does not reach its backend.
+/// Why a call has no answer of its backend.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
+    #[error("{0}")]
     Busy(Exhausted),
-    /// Its client has left.
+    #[error("the call was cancelled: its client has left")]
     Cancelled,
+    #[error("{0}")]
+    Panicked(Panicked),
+}
+
+/// How a call ended, if not well.
+enum Ended<E> {
+    OfBackend(E),
+    Panicked(Panicked),
+}
+
+impl<E> From<Panicked> for Ended<E> {
+    fn from(panicked: Panicked) -> Self {
+        Self::Panicked(panicked)
+    }
 }
 
 impl Call {
@@ -61,6 +78,36 @@ impl Call {
             true => Some(holdings.place(request.cancel()).await.ok_or(Refused::Cancelled)?),
             false => None,
         };
-        on_account_of(held, on_behalf_of(Some(caller), async { work(request).await })).await
+        let call = async { work(request).await.map_err(Ended::OfBackend) };
+        on_account_of(held, on_behalf_of(Some(caller), call)).await.map_err(|ended| match ended {
+            Ended::OfBackend(error) => error,
+            Ended::Panicked(panicked) => Refused::Panicked(panicked).into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::journal::Journal;
+
+    struct Quiet;
+
+    impl Journal for Quiet {
+        fn note(self: Arc<Self>, _: tracing::Level, _: Option<&RequestContext>, _: &str) {}
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_an_error_of_it() {
+        let holdings = Holdings::new(100_000, &Budget::new(100_000).share(100_000));
+        let caller = Caller { journal: Arc::new(Quiet), request: None };
+        let call = Call { granted: Granted::default(), caller, holdings, is_alone: false };
+        let ended: Result<(), Refused> =
+            call.run(0, true, |_| poll_fn(|_| panic!("on purpose"))).await;
+        assert!(matches!(ended, Err(Refused::Panicked(_))), "{ended:?}");
     }
 }

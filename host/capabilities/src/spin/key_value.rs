@@ -256,10 +256,7 @@ impl From<backend::Error> for Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::Other(match refused {
-            Refused::Busy(why) => why.to_string(),
-            Refused::Cancelled => backend::Error::Cancelled.to_string(),
-        })
+        Self::Other(refused.to_string())
     }
 }
 

@@ -149,10 +149,7 @@ fn not_granted() -> Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::RuntimeError(match refused {
-            Refused::Busy(why) => why.to_string(),
-            Refused::Cancelled => "the call was cancelled: its client has left".to_owned(),
-        })
+        Self::RuntimeError(refused.to_string())
     }
 }
 

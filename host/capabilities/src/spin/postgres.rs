@@ -288,9 +288,6 @@ fn parameters(statement: &str, params: Vec<ParameterValue>) -> Result<(Vec<Value
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::Other(match refused {
-            Refused::Busy(why) => why.to_string(),
-            Refused::Cancelled => "the call was cancelled: its client has left".to_owned(),
-        })
+        Self::Other(refused.to_string())
     }
 }

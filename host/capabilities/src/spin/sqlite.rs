@@ -233,10 +233,7 @@ impl From<backend::Error> for Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::Io(match refused {
-            Refused::Busy(why) => why.to_string(),
-            Refused::Cancelled => backend::Error::Cancelled.to_string(),
-        })
+        Self::Io(refused.to_string())
     }
 }
 

@@ -11,15 +11,16 @@ use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _,
     Statement as _, TypeInfo as _, ValueRef as _,
 };
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
-use tokio::task::AbortHandle;
+use tokio::sync::{Mutex, oneshot};
 
 use super::backend::{Connection, Error, Output, Value};
 use super::database::File;
 use super::seen::Seen;
 use crate::context::RequestContext;
+use crate::places::Place;
 use wasm_host_limits::spin::ROWS_BYTES;
 use wasm_host_limits::sqlite as limits;
+use wasm_host_system::computing;
 
 /// A connection as a guest has it.
 pub(super) struct OfGuest {
@@ -39,7 +40,7 @@ struct Open {
     connection: SqliteConnection,
     stop: Arc<AtomicBool>,
     last_insert_rowid: i64,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl OfGuest {
@@ -57,15 +58,24 @@ impl Connection for OfGuest {
     ) -> BoxFuture<'_, Result<Output, Error>> {
         Box::pin(async move {
             let cancel = request.cancel().clone();
+            let given = parameters.iter().map(Value::size).sum::<usize>();
+            let is_large = given > limits::LARGE_ARGUMENT_BYTES;
             let seen = Seen::begin(&request, &statement, self.file.namespace());
             let executed = execute(self.file.clone(), self.open.clone(), statement, parameters);
+            let (mut tell, told) = oneshot::channel();
             // A task of its own: a component that waits for another call as a whole does not poll this one, which has
-            // the connection.
-            let task = tokio::spawn(executed);
-            let _aborts = Aborts(task.abort_handle());
-            let result = match cancel.run_until_cancelled(task).await {
+            // the connection. It ends where nothing waits for it any more.
+            let task = async move {
+                tokio::select! {
+                    biased;
+                    () = tell.closed() => {}
+                    result = executed => drop(tell.send(result)),
+                }
+            };
+            computing::spawn(task, is_large, self.file.weight());
+            let result = match cancel.run_until_cancelled(told).await {
                 Some(Ok(result)) => result,
-                // Nothing aborts it while it is waited for.
+                // Nothing else ends it while it is waited for.
                 Some(Err(_)) => Err(Error::Failed(
                     "the database's driver broke off; the host's log says how".to_owned(),
                 )),
@@ -111,15 +121,6 @@ async fn take(file: &File, state: &mut OpenState) -> Result<Box<Open>, Error> {
     }
 }
 
-/// Aborts a task when it is dropped.
-struct Aborts(AbortHandle);
-
-impl Drop for Aborts {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// Stops a statement when it is dropped.
 struct Stop(Option<Arc<AtomicBool>>);
 
@@ -147,6 +148,8 @@ async fn run(
     let stop = open.stop.clone();
     let mut handle = open.connection.lock_handle().await.map_err(|error| of(&error, until))?;
     handle.set_progress_handler(limits::STEPS.cast_signed(), move || {
+        // On the connection's own thread, which no small statement makes come here.
+        computing::be_less_urgent();
         !stop.load(Ordering::Relaxed) && Instant::now() < until
     });
     drop(handle);

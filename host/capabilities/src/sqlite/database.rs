@@ -9,7 +9,6 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::backend::{Connection, Database, Error};
@@ -18,15 +17,23 @@ use super::seen::namespace;
 use super::{Databases, Sqlite, guard};
 use crate::backend::{Backend, Condition, Looked};
 use crate::granted::Granted;
+use crate::places::{Closed, Place, Places, User};
 use wasm_host_limits::sqlite::{self as limits, SqliteLimits};
+use wasm_host_system::computing::Weight;
+use wasm_host_system::counted::counted;
 use wasm_host_system::owned;
 
 /// Below the state folder.
 const FOLDER: &str = "sqlite";
 
-/// One file. Cheap to clone.
+/// One file, as one of the services that share it uses it. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct File(Arc<Inner>);
+pub(super) struct File {
+    inner: Arc<Inner>,
+    user: User,
+    /// Of the user's statements: what is made of their rows is done elsewhere, where that takes much of a processor.
+    weight: Arc<Weight>,
+}
 
 struct Inner {
     name: String,
@@ -35,7 +42,7 @@ struct Inner {
     folder: PathBuf,
     limits: SqliteLimits,
     /// Places for connections.
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// Statements that run.
     running: AtomicUsize,
     /// Why it could not be opened when that was last tried.
@@ -44,42 +51,64 @@ struct Inner {
 
 impl File {
     pub(super) fn new(name: &str, state_dir: &Path, limits: SqliteLimits) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             name: name.to_owned(),
             namespace: namespace(name),
             folder: state_dir.join(FOLDER),
-            places: Arc::new(Semaphore::new(limits.connections)),
+            places: Places::new(limits.connections),
             limits,
             running: AtomicUsize::new(0),
             trouble: Mutex::default(),
-        }))
+        };
+        Self { inner: Arc::new(inner), user: User::default(), weight: Arc::default() }
+    }
+
+    /// The same for a service, which does not get the places that are kept for those that have none.
+    pub(super) fn for_service(&self, name: &str) -> Self {
+        let user = self.inner.places.user(name);
+        Self { inner: self.inner.clone(), user, weight: Arc::default() }
     }
 
     pub(super) fn namespace(&self) -> &str {
-        &self.0.namespace
+        &self.inner.namespace
     }
 
     pub(super) fn limits(&self) -> &SqliteLimits {
-        &self.0.limits
+        &self.inner.limits
+    }
+
+    pub(super) fn weight(&self) -> Arc<Weight> {
+        self.weight.clone()
     }
 
     /// A connection, and its place among those that there may be.
-    pub(super) async fn connect(&self) -> Result<(SqliteConnection, OwnedSemaphorePermit), Error> {
-        let wait = self.0.limits.acquire_timeout;
-        let place = timeout(wait, self.0.places.clone().acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
-            let all = self.0.limits.connections;
-            let why =
-                format!("all {all} connections to it were in use for {} s", wait.as_secs_f32());
-            return Err(Error::Failed(why));
+    pub(super) async fn connect(&self) -> Result<(SqliteConnection, Place), Error> {
+        let wait = self.inner.limits.acquire_timeout;
+        let place = match self.inner.places.free(self.user) {
+            Some(place) => Ok(place),
+            None => timeout(wait, self.inner.places.next(self.user)).await.unwrap_or(Err(Closed)),
+        };
+        let Ok(place) = place else {
+            let (all, wait) = (self.inner.limits.connections, wait.as_secs_f32());
+            return Err(Error::Failed(match self.inner.places.in_use() < all {
+                true => format!(
+                    "this service had all that it can have of {} to it in use for {wait} s; the last ones are kept \
+                     for services that have none",
+                    counted(all, "connection")
+                ),
+                false => format!("all {all} connections to it were in use for {wait} s"),
+            }));
         };
         let opened = self.opened().await;
-        *self.0.trouble.lock() = opened.as_ref().err().cloned();
+        *self.inner.trouble.lock() = opened.as_ref().err().cloned();
         match opened {
             Ok(connection) => Ok((connection, place)),
             // The text may name the folder, which is for the log alone.
             Err(why) => {
-                tracing::warn!(database = self.0.name, "a SQLite database cannot be opened: {why}");
+                tracing::warn!(
+                    database = self.inner.name,
+                    "a SQLite database cannot be opened: {why}"
+                );
                 Err(Error::Failed(
                     "the database cannot be opened; the host's log says why".to_owned(),
                 ))
@@ -88,7 +117,7 @@ impl File {
     }
 
     async fn opened(&self) -> Result<SqliteConnection, String> {
-        owned::private_folder(&self.0.folder).map_err(|error| format!("{error:#}"))?;
+        owned::private_folder(&self.inner.folder).map_err(|error| format!("{error:#}"))?;
         let mut connection = self.options().connect().await.map_err(|error| error.to_string())?;
         let handle = connection.lock_handle().await;
         guard::guard(&mut handle.map_err(|error| error.to_string())?);
@@ -96,10 +125,10 @@ impl File {
     }
 
     fn options(&self) -> SqliteConnectOptions {
-        let limits = &self.0.limits;
+        let limits = &self.inner.limits;
         let pages = (limits.size_bytes / limits::PAGE_BYTES).max(1);
         SqliteConnectOptions::new()
-            .filename(self.0.folder.join(format!("{}.sqlite", self.0.name)))
+            .filename(self.inner.folder.join(format!("{}.sqlite", self.inner.name)))
             .create_if_missing(true)
             // Before there is a page, or it means nothing. What is deleted makes room again.
             .auto_vacuum(SqliteAutoVacuum::Full)
@@ -119,7 +148,7 @@ impl File {
 
     /// A statement runs until what is returned is dropped.
     pub(super) fn runs(&self) -> Running {
-        self.0.running.fetch_add(1, Ordering::Relaxed);
+        self.inner.running.fetch_add(1, Ordering::Relaxed);
         Running(self.clone())
     }
 }
@@ -129,13 +158,13 @@ pub(super) struct Running(File);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.inner.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Database for File {
     fn name(&self) -> &str {
-        &self.0.name
+        &self.inner.name
     }
 
     fn open(&self) -> Arc<dyn Connection> {
@@ -144,14 +173,15 @@ impl Database for File {
 }
 
 impl Backend for File {
-    fn grant(&self, _service: &str, granted: Granted) -> Granted {
+    fn grant(&self, service: &str, granted: Granted) -> Granted {
         let databases: Databases = granted.of::<Sqlite>().cloned().unwrap_or_default();
-        granted.with::<Sqlite>(databases.with(&self.0.name, Arc::new(self.clone())))
+        granted
+            .with::<Sqlite>(databases.with(&self.inner.name, Arc::new(self.for_service(service))))
     }
 
     fn condition<'a>(&'a self, name: &'a str) -> Looked<'a> {
         Box::pin(async move {
-            let trouble = self.0.trouble.lock().clone();
+            let trouble = self.inner.trouble.lock().clone();
             trouble.map_or(Condition::Up, |why| {
                 Condition::Down(format!("the SQLite database {name} cannot be opened: {why}"))
             })
@@ -159,6 +189,6 @@ impl Backend for File {
     }
 
     fn calls(&self) -> usize {
-        self.0.running.load(Ordering::Relaxed)
+        self.inner.running.load(Ordering::Relaxed)
     }
 }

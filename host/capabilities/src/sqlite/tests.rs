@@ -209,6 +209,25 @@ async fn more_connections_than_there_may_be_wait_and_are_refused() {
 }
 
 #[tokio::test]
+async fn no_service_has_the_places_that_are_kept_for_one_that_has_none() {
+    let limits = SqliteLimits {
+        connections: 3,
+        acquire_timeout: Duration::from_millis(20),
+        ..SqliteLimits::default()
+    };
+    let Place { file, .. } = place(limits);
+    let [greedy, other] = ["greedy", "other"].map(|name| file.for_service(name));
+    let held = [greedy.open(), greedy.open()];
+    for connection in &held {
+        run(connection, "select 1").await.unwrap();
+    }
+    let refused = run(&greedy.open(), "select 1").await.unwrap_err();
+    assert!(refused.to_string().contains("this service had all that it can have"), "{refused}");
+    let first = other.open();
+    run(&first, "select 1").await.unwrap();
+}
+
+#[tokio::test]
 async fn no_statement_is_kept_prepared() {
     let Place { file, .. } = place(SqliteLimits::default());
     let (mut connection, _place) = file.connect().await.unwrap();

@@ -15,13 +15,13 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-use super::computing::Weight;
 use super::error::{CallError, Holder, NoRoom};
 use super::instance_state::{InstanceState, RequestState};
 use super::shared::AllInstancesBusy;
 use super::warm::Warm;
 use super::{Policy, instance};
 use wasm_host_capabilities::outgoing::{HttpRequest, HttpResponse};
+use wasm_host_system::computing::Weight;
 
 /// What a request comes to.
 pub type CallResult = Result<HttpResponse, CallError>;

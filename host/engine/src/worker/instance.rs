@@ -21,9 +21,10 @@ use super::call::{Answering, GuestCall};
 use super::expiration::Expiration;
 use super::handler::{HandlerQueue, PendingRequest, Starting};
 use super::instance_state::InstanceState;
-use super::{Accepts, Made, StoreAndPermit, computing};
+use super::{Accepts, Made, StoreAndPermit};
 use crate::state::StoreData;
 use wasm_host_limits as limits;
+use wasm_host_system::computing;
 
 /// What an instance is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What instances take of the processors: of one service, of one instance, of one request.
 //!
-//! Turns are measured where guests that compute are told apart from others (`computing`), which costs nothing more: at
+//! Turns are measured where guests that compute are told apart from others (`wasm_host_system::computing`), which costs nothing more: at
 //! home by the clock as long as they are short, and else by the processor time of the thread. What the host does for
 //! a guest within its turns is part of it.
 
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::instance_state::InstanceState;
 use wasm_host_limits::computing as bounds;
+use wasm_host_system::computing::Facts;
 
 /// What all instances of a service took, as far as they have told.
 #[derive(Debug, Default)]
@@ -92,6 +94,21 @@ impl Share {
 }
 
 const TELL: u64 = bounds::WORK_TOLD.as_nanos() as u64;
+
+/// By which it is told apart from others.
+impl Facts for InstanceState {
+    fn is_computing(&self) -> bool {
+        Self::is_computing(self)
+    }
+
+    fn requests(&self) -> usize {
+        self.running()
+    }
+
+    fn took(&self, turn: Duration) {
+        self.work().add(turn);
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -159,8 +159,32 @@ fn statements() -> Vec<Attack> {
         sql("many rows", "select repeat('x', 1000) from generate_series(1, 50000)", 2),
         sql(
             "warnings",
-            "do $$ begin for i in 1..20000 loop raise warning 'number %', i; end loop; end $$",
+            "do $$ begin for i in 1..20000 loop \
+             raise warning E'number %\\n2026-01-01T00:00:00Z ERROR forged by %', i, i; end loop; end $$",
             1,
+        ),
+        sql(
+            "advisory locks",
+            // As many as leave something for the databases of others on a server of somebody else's.
+            "do $$ begin for i in 1..2000 loop perform pg_advisory_lock_shared(i); end loop; \
+             perform pg_sleep(600); end $$",
+            2,
+        ),
+        sql(
+            "memory that a statement allows itself",
+            "select count(set_config('work_mem', '64GB', false)) from \
+             (select g from generate_series(1, 2000000) g order by md5(g::text)) t",
+            2,
+        ),
+        sql(
+            "long lines of the server's log",
+            "do $$ begin raise log '%', repeat('x', 50000000); end $$",
+            1,
+        ),
+        sql(
+            "numbers of many digits",
+            "select ('1e131071'::numeric + g)::numeric from generate_series(1, 50) g",
+            2,
         ),
     ]
 }
@@ -181,6 +205,8 @@ fn clients() -> Vec<Attack> {
                 "GET /hello/ HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
                 "POST /hostile/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
                 "\u{16}\u{3}\u{1}\u{2}\u{0}",
+                "POST /hostile/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
+                 transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             ];
             wrong[number % wrong.len()].as_bytes().to_vec()
         }),
@@ -322,9 +348,11 @@ async fn frames(target: &Target) -> String {
     let flooding = async {
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
         floods.write_all(preface).await?;
-        let pings = b"\0\0\x08\x06\0\0\0\0\0abcdefgh".repeat(1000);
+        let pings = b"\0\0\x08\x06\0\0\0\0\0abcdefgh";
+        let settings = b"\0\0\0\x04\0\0\0\0\0";
+        let both = [&pings[..], settings].concat().repeat(1000);
         for _ in 0..1000 {
-            floods.write_all(&pings).await?;
+            floods.write_all(&both).await?;
         }
         Ok::<(), std::io::Error>(())
     };
