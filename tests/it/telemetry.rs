@@ -9,6 +9,7 @@ mod intake;
 mod lines;
 mod models;
 mod pages;
+mod peers;
 mod processors;
 mod prometheus;
 mod stopped;

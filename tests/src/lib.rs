@@ -22,6 +22,7 @@ pub mod kubernetes;
 pub mod memory_bound;
 pub mod models;
 pub mod opentelemetry;
+pub mod peer;
 pub mod ports;
 pub mod postgres;
 pub mod prometheus;
