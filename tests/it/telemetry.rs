@@ -2,9 +2,11 @@
 //! never with a secret in it.
 
 mod access;
+mod chains;
 mod collector;
 mod commands;
 mod completion;
+mod described;
 mod intake;
 mod lines;
 mod models;
@@ -12,6 +14,7 @@ mod pages;
 mod peers;
 mod processors;
 mod prometheus;
+mod scrapes;
 mod stopped;
 
 use serde_json::Value;
