@@ -7,6 +7,7 @@ mod collector;
 mod commands;
 mod completion;
 mod described;
+mod figures;
 mod intake;
 mod lines;
 mod models;
@@ -16,6 +17,7 @@ mod processors;
 mod prometheus;
 mod scrapes;
 mod stopped;
+mod versions;
 
 use serde_json::Value;
 use wasm_host_tests::host::{App, Host, root};

@@ -20,6 +20,7 @@ use super::passed::PassedCall;
 use super::seen::{ModelCall, Noticed};
 use super::settings::ForwardList;
 use super::{error, pump};
+use crate::backend::Pool;
 use crate::budget::{Exhausted, hold_for_call};
 use crate::context::RequestContext;
 use crate::outgoing::seen::ClientCall;
@@ -78,6 +79,12 @@ impl Client {
     /// Calls under way at this moment, streams included up to their ends.
     pub fn live_calls(&self) -> usize {
         self.options.calls.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Its places and who waits for one.
+    pub fn pool(&self) -> Pool {
+        let waiting = self.options.queue.saturating_sub(self.line.available_permits());
+        Pool { most: self.options.calls, waiting, idle: None }
     }
 
     /// A place at the server for a call with this many bytes, now or after those that came before.

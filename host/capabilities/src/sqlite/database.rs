@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::backend::{Connection, Database, Error};
 use super::connection::OfGuest;
 use super::{Databases, Sqlite, guard, namespace};
-use crate::backend::{Backend, Condition, Looked};
+use crate::backend::{Backend, Condition, Looked, Pool};
 use crate::granted::Granted;
 use wasm_host_limits::sqlite::{self as limits, SqliteLimits};
 use wasm_host_system::owned;
@@ -35,6 +35,8 @@ struct Inner {
     limits: SqliteLimits,
     /// Places for connections.
     places: Arc<Semaphore>,
+    /// Calls that wait for one of them.
+    waiting: AtomicUsize,
     /// Statements that run.
     running: AtomicUsize,
     /// Why it could not be opened when that was last tried.
@@ -49,6 +51,7 @@ impl File {
             folder: state_dir.join(FOLDER),
             places: Arc::new(Semaphore::new(limits.connections)),
             limits,
+            waiting: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             trouble: Mutex::default(),
         }))
@@ -65,7 +68,10 @@ impl File {
     /// A connection, and its place among those that there may be.
     pub(super) async fn connect(&self) -> Result<(SqliteConnection, OwnedSemaphorePermit), Error> {
         let wait = self.0.limits.acquire_timeout;
-        let place = timeout(wait, self.0.places.clone().acquire_owned()).await;
+        let place = {
+            let _waits = Counted::one_of(&self.0.waiting);
+            timeout(wait, self.0.places.clone().acquire_owned()).await
+        };
         let Ok(Ok(place)) = place else {
             let all = self.0.limits.connections;
             let why =
@@ -132,6 +138,22 @@ impl Drop for Running {
     }
 }
 
+/// One of those that are counted, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn one_of(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Database for File {
     fn name(&self) -> &str {
         &self.0.name
@@ -159,5 +181,13 @@ impl Backend for File {
 
     fn calls(&self) -> usize {
         self.0.running.load(Ordering::Relaxed)
+    }
+
+    /// A connection is a guest's as long as it likes, and idle between its statements.
+    fn pool(&self) -> Option<Pool> {
+        let most = self.0.limits.connections;
+        let open = most.saturating_sub(self.0.places.available_permits());
+        let idle = Some(open.saturating_sub(self.calls()));
+        Some(Pool { most, waiting: self.0.waiting.load(Ordering::Relaxed), idle })
     }
 }
