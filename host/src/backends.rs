@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 
 use embedded::DatabaseSpec;
 pub use embedded::Embedded;
-use wasm_host_capabilities::backend::{Backend, Condition, Host, what_calls_do};
+use wasm_host_capabilities::backend::{Backend, Condition, Host, Pool, what_calls_do};
 use wasm_host_capabilities::breaker;
 use wasm_host_capabilities::granted::Granted;
 use wasm_host_capabilities::outgoing::Outbound;
@@ -266,6 +266,14 @@ impl Backends {
             .iter()
             .map(|Declared { key, name, backend }| (format!("{key}.{name}"), backend.calls()));
         calls.collect()
+    }
+
+    /// The pool of each backend that has one, by its table in the application file.
+    pub fn pools(&self) -> Vec<(String, Pool)> {
+        let pools = self.declared.iter().filter_map(|Declared { key, name, backend }| {
+            Some((format!("{key}.{name}"), backend.pool()?))
+        });
+        pools.collect()
     }
 
     /// How the circuit breaker of each backend is that has one, by its table in the application file.

@@ -7,13 +7,29 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Error;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::command::{Build, Output};
-use crate::cli;
+use crate::cli::{self, Format};
 use crate::exit::Exit;
 use crate::shutdown::Signals;
 use wasm_host_config::{ComponentConfig, ComponentSource, Config};
+use wasm_host_system::table;
+
+/// What a build made, for programs.
+#[derive(Serialize)]
+struct Built {
+    service: String,
+    files: Vec<BuiltFile>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct BuiltFile {
+    file: PathBuf,
+    bytes: u64,
+}
 
 /// Build the components of all services that say how, or of one.
 ///
@@ -27,20 +43,26 @@ pub async fn build(args: cli::Build) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let all = async {
+        let mut built = Vec::new();
         for name in names {
-            one(&config, name, &stop).await?;
+            built.extend(one(&config, name, &stop).await?);
         }
-        Ok(())
+        Ok::<_, Exit>(built)
     };
     tokio::pin!(all);
-    tokio::select! {
+    let built = tokio::select! {
         ended = &mut all => ended,
         signal = signals.while_starting() => {
             tracing::info!("{signal}: the build ends");
             stop.cancel();
             all.await
         }
+    }?;
+    // What people want to know stands beside the output of the commands.
+    if args.output.format == Format::Json {
+        table::json(&built)?;
     }
+    Ok(())
 }
 
 /// The services that are built.
@@ -70,21 +92,23 @@ fn chosen<'c>(config: &'c Config, asked: Option<&str>) -> Result<Vec<&'c str>, E
 }
 
 /// Build one service, and say what came of it.
-async fn one(config: &Config, name: &str, stop: &CancellationToken) -> Result<(), Exit> {
+async fn one(config: &Config, name: &str, stop: &CancellationToken) -> Result<Option<Built>, Exit> {
     let component = config.services.get(name).and_then(|service| service.component());
     let Some(build) = component.and_then(|component| command(config, component)) else {
-        return Ok(());
+        return Ok(None);
     };
     eprintln!("{name}: {}", build.words.join(" "));
     let began = Instant::now();
     let failed = |reason: String| Exit::Failed(Error::msg(format!("{name}: {reason}")));
     build.run("", Output::Shown, stop).await.map_err(|failure| failed(failure.reason))?;
     let took = began.elapsed();
-    for file in &build.makes {
-        let bytes = std::fs::metadata(file).map_or(0, |data| data.len());
+    let files = build.makes.into_iter().map(|file| {
+        let bytes = std::fs::metadata(&file).map_or(0, |data| data.len());
         eprintln!("{name}: {}, {} in {}", file.display(), size(bytes), seconds(took));
-    }
-    Ok(())
+        BuiltFile { file, bytes }
+    });
+    let files = files.collect();
+    Ok(Some(Built { service: name.to_owned(), files, seconds: took.as_secs_f64() }))
 }
 
 /// Build the components that are not there yet, before an application is served that is watched.

@@ -230,6 +230,8 @@ pub struct Import {
     /// The application file to write; one that is there is left alone. [default: wasm-host.toml beside the manifest]
     #[arg(short, long, value_name = "APP.toml")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub format: Output,
 }
 
 #[derive(Args, Debug)]

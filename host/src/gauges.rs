@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::serve::Host;
-use wasm_host_capabilities::backend::Condition;
+use wasm_host_capabilities::backend::{Condition, Pool};
 use wasm_host_engine::state::Grants;
 use wasm_host_http::admin::{ServiceStatus, Status as _};
 use wasm_host_telemetry::instruments;
@@ -36,7 +36,8 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
     let ended = services.iter().flat_map(|service| {
         let counts = [
             ("served", service.served),
-            ("failed", service.failed),
+            ("failed", service.failed.saturating_sub(service.cut)),
+            ("cut", service.cut),
             ("refused", service.refused),
             ("left", service.cancelled),
         ];
@@ -54,6 +55,14 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
         point(&[backend], f64::from(is_open))
     });
     let openings = breakers.iter().map(|(backend, it)| point(&[backend], it.openings as f64));
+    let pools = host.backends.pools();
+    let of_pools = |instrument, figure: fn(&Pool) -> Option<usize>| {
+        let points = pools.iter().filter_map(|(backend, pool)| {
+            let value = figure(pool)?;
+            Some(point(&[backend], value as f64))
+        });
+        reading(instrument, points.collect())
+    };
     let mut all = vec![
         of(&instruments::ACTIVE, |service| service.in_flight as f64),
         of(&instruments::QUEUED, |service| service.queued as f64),
@@ -63,6 +72,9 @@ pub(crate) fn now(host: &Host) -> Vec<Reading> {
             &instruments::BACKEND_CALLS,
             calls.map(|(backend, calls)| point(&[&backend], calls as f64)).collect(),
         ),
+        of_pools(&instruments::BACKEND_IDLE, |pool| pool.idle),
+        of_pools(&instruments::BACKEND_WAITING, |pool| Some(pool.waiting)),
+        of_pools(&instruments::BACKEND_MOST, |pool| Some(pool.most)),
         reading(&instruments::BACKEND_UP, up.collect()),
         reading(
             &instruments::SERVICE_MEMORY,

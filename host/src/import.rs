@@ -12,16 +12,25 @@ mod variables;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
-use crate::cli;
+use crate::cli::{self, Format};
 use crate::exit::Exit;
 use application::Written;
 use wasm_host_limits::spin::MANIFEST_BYTES;
 use wasm_host_settings::disk;
-use wasm_host_system::output;
+use wasm_host_system::{output, table};
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Imported {
+    application: PathBuf,
+    /// What it does not say, a line for each thing.
+    unsaid: Vec<String>,
+}
 
 /// Write the application file, and tell what it does not say.
 pub fn import(args: &cli::Import) -> Result<(), Exit> {
@@ -49,9 +58,14 @@ pub fn import(args: &cli::Import) -> Result<(), Exit> {
         _ => Exit::Failed(anyhow::Error::new(error).context(output.display().to_string())),
     })?;
     file.write_all(text.as_bytes()).with_context(|| output.display().to_string())?;
-    for line in told {
-        eprintln!("{shown}: {line}");
+    match args.format.format {
+        Format::Table => {
+            for line in told {
+                eprintln!("{shown}: {line}");
+            }
+            output::show(&format!("{}\n", output.display()));
+        }
+        Format::Json => table::json(&Imported { application: output, unsaid: told })?,
     }
-    output::show(&format!("{}\n", output.display()));
     Ok(())
 }

@@ -23,6 +23,21 @@ use wasm_host_oci::signature::SigningKey;
 use wasm_host_settings::disk;
 use wasm_host_system::{output, table, whole};
 
+/// What was pulled, for programs.
+#[derive(Serialize)]
+struct Pulled {
+    file: PathBuf,
+    /// With the digest that it has in the registry.
+    reference: String,
+}
+
+/// What was made, for programs.
+#[derive(Serialize)]
+struct KeyPair {
+    signs: PathBuf,
+    verifies: PathBuf,
+}
+
 /// What was pushed, for programs.
 #[derive(Serialize)]
 struct Pushed {
@@ -67,13 +82,18 @@ pub async fn pull(args: cli::Pull) -> Result<(), Exit> {
         let name = reference.repository.rsplit('/').next().unwrap_or_default();
         PathBuf::from(format!("{name}.wasm"))
     });
-    let said = format!("{}: {}\n", path.display(), file.path.display());
+    let pulled = Pulled { file: path.clone(), reference: file.path.display().to_string() };
     let written = spawn_blocking(move || {
         let cannot = || format!("cannot write {}", path.display());
         whole::write(&path, &file.bytes).with_context(cannot)
     });
     written.await.context("the file could not be written")??;
-    output::show(&said);
+    match args.format.format {
+        Format::Table => {
+            output::show(&format!("{}: {}\n", pulled.file.display(), pulled.reference))
+        }
+        Format::Json => table::json(&pulled)?,
+    }
     Ok(())
 }
 
@@ -90,7 +110,7 @@ fn usage(error: anyhow::Error) -> Exit {
 }
 
 pub fn key(args: cli::Key) -> Result<(), Exit> {
-    let KeyCommand::Generate { name } = args.command;
+    let KeyCommand::Generate { name, output } = args.command;
     let with_end = |end: &str| {
         let mut path = name.clone().into_os_string();
         path.push(end);
@@ -104,6 +124,10 @@ pub fn key(args: cli::Key) -> Result<(), Exit> {
     new_file(&private_path, 0o600, &private).inspect_err(|_| {
         let _ = fs::remove_file(&public_path);
     })?;
+    if output.format == Format::Json {
+        table::json(&KeyPair { signs: private_path, verifies: public_path })?;
+        return Ok(());
+    }
     output::show(&format!(
         "{} signs: keep it to yourself, and out of version control\n{} verifies: [trust] keys = [{:?}]\n",
         private_path.display(),

@@ -10,16 +10,17 @@ mod place;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Error};
+use serde::Serialize;
 
 use self::ask::Asker;
 use crate::build::{programs, toolchain};
-use crate::cli::{self, APPLICATION_FILE};
+use crate::cli::{self, APPLICATION_FILE, Format};
 use crate::colour::told;
 use crate::exit::Exit;
 use wasm_host_config::normalised_route;
 use wasm_host_settings::diagnostic::Problem;
 use wasm_host_settings::value;
-use wasm_host_system::{output, whole};
+use wasm_host_system::{output, table, whole};
 use wasm_host_templates::{
     Language, NewFile, SERVICES, Service, application, of_application, of_service,
 };
@@ -27,6 +28,21 @@ use wasm_host_templates::{
 /// The public port of a new application, and that of its control plane, which it cannot have.
 const PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 8081;
+
+/// What was made, for programs.
+#[derive(Serialize)]
+struct Made<'a> {
+    service: &'a str,
+    language: &'static str,
+    route: &'a str,
+    /// The folder of its sources, from here.
+    source: PathBuf,
+    /// The application file that it is in.
+    application: PathBuf,
+    /// The public port. None: that of an application that was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+}
 
 /// Make a new application in a folder of its name.
 ///
@@ -73,10 +89,19 @@ fn make(args: &cli::New) -> Result<(), Exit> {
     files.extend(of_service(&service).map_err(Error::new)?);
     files.push(NewFile::text(PathBuf::from(APPLICATION_FILE), text));
     place::put(&folder, &files)?;
-    output::show(&format!(
-        "{name}: an application with one service, {SERVICES}/{name}\n\n  cd {name} && wasm-host build && wasm-host test \
+    tell(
+        args.output.format,
+        &service,
+        &folder,
+        &folder.join(APPLICATION_FILE),
+        Some(port),
+        || {
+            format!(
+                "{name}: an application with one service, {SERVICES}/{name}\n\n  cd {name} && wasm-host build && wasm-host test \
          && wasm-host serve --watch\n  curl http://127.0.0.1:{port}{route}\n"
-    ));
+            )
+        },
+    )?;
     warn(&folder, &service, Some(&name));
     Ok(())
 }
@@ -102,14 +127,43 @@ fn extend(args: &cli::Add) -> Result<(), Exit> {
         placed.take_back();
         return Err(wrong);
     }
-    output::show(&format!(
-        "{name}: {SERVICES}/{name}, at {route}; `wasm-host build {name}` builds it\n"
-    ));
+    tell(args.output.format, &service, &folder, file, None, || {
+        format!("{name}: {SERVICES}/{name}, at {route}; `wasm-host build {name}` builds it\n")
+    })?;
     for other in &placed.others {
         eprintln!("{}", told(&other.to_string()));
     }
     warn(&folder, &service, None);
     Ok(())
+}
+
+/// Say what was made: in `words`, or for programs.
+fn tell(
+    format: Format,
+    service: &Service<'_>,
+    folder: &Path,
+    application: &Path,
+    port: Option<u16>,
+    words: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    let Service { name, route, language, .. } = service;
+    match format {
+        Format::Table => output::show(&words()),
+        Format::Json => table::json(&Made {
+            service: name,
+            language: language.name(),
+            route,
+            source: from_here(folder).join(SERVICES).join(name),
+            application: application.to_owned(),
+            port,
+        })?,
+    }
+    Ok(())
+}
+
+/// The working directory has no name in a path that is relative to it.
+fn from_here(folder: &Path) -> &Path {
+    folder.strip_prefix(".").unwrap_or(folder)
 }
 
 fn service_name(text: &str, language: Language) -> Result<String, String> {

@@ -157,6 +157,7 @@ impl Status for Host {
                     queued: traffic.map_or(0, Traffic::queued),
                     served: traffic.map_or(0, Traffic::served),
                     failed: traffic.map_or(0, Traffic::failed),
+                    cut: traffic.map_or(0, Traffic::cut),
                     refused: traffic.map_or(0, Traffic::refused),
                     cancelled: traffic.map_or(0, Traffic::cancelled),
                     replicas: self

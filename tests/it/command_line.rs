@@ -1,5 +1,7 @@
 //! What users type and what they are told: exit codes, `check`, `inspect`.
 
+mod formats;
+
 use wasm_host_tests::handmade;
 use wasm_host_tests::host::{App, component};
 

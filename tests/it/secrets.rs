@@ -1,6 +1,7 @@
 //! Promise 7: secrets appear in no output.
 
 mod faults;
+mod outputs;
 
 use wasm_host_tests::host::App;
 use wasm_host_tests::{eventually, export};

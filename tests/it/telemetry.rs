@@ -2,16 +2,22 @@
 //! never with a secret in it.
 
 mod access;
+mod chains;
 mod collector;
 mod commands;
 mod completion;
+mod described;
+mod figures;
 mod intake;
 mod lines;
 mod models;
 mod pages;
+mod peers;
 mod processors;
 mod prometheus;
+mod scrapes;
 mod stopped;
+mod versions;
 
 use serde_json::Value;
 use wasm_host_tests::host::{App, Host, root};

@@ -23,6 +23,7 @@ pub mod kubernetes;
 pub mod memory_bound;
 pub mod models;
 pub mod opentelemetry;
+pub mod peer;
 pub mod podman;
 pub mod ports;
 pub mod postgres;

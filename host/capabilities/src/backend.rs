@@ -40,6 +40,11 @@ pub trait Backend: Any + Send + Sync {
     /// Calls that run on it at this moment, as the host itself counts them.
     fn calls(&self) -> usize;
 
+    /// What its calls share. None: nothing that has a bound, or it has not come up.
+    fn pool(&self) -> Option<Pool> {
+        None
+    }
+
     /// Its circuit breaker. None: it has none, or has not come up.
     fn breaker(&self) -> Option<breaker::Reading> {
         None
@@ -59,6 +64,17 @@ pub trait Backend: Any + Send + Sync {
     fn close(&self) -> Closed<'_> {
         Box::pin(std::future::ready(()))
     }
+}
+
+/// What the calls of a backend share, as it is at this moment. Those that run are counted by [`Backend::calls`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Connections or calls that there may be at once.
+    pub most: usize,
+    /// Calls that wait until there may be one more.
+    pub waiting: usize,
+    /// Connections that are open and that no call uses. None: they are not counted.
+    pub idle: Option<usize>,
 }
 
 /// What a backend may need of the host that it is part of.

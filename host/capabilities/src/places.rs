@@ -109,6 +109,13 @@ impl Places {
         self.all.saturating_sub(self.lock().free)
     }
 
+    /// Calls that wait for a place.
+    pub(crate) fn waiting(&self) -> usize {
+        let state = self.lock();
+        let lines = state.users.iter().map(|user| &user.line);
+        lines.map(|line| line.iter().filter(|waiting| !waiting.is_closed()).count()).sum()
+    }
+
     /// From now on none is given. Those in use are given back as before.
     pub(crate) fn close(&self) {
         let mut state = self.lock();

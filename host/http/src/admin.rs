@@ -111,6 +111,9 @@ pub struct ServiceStatus {
     /// Whole answers, whatever they say.
     pub served: u64,
     pub failed: u64,
+    /// Those of `failed` whose answer had begun and broke off.
+    #[serde(default)]
+    pub cut: u64,
     /// The host had no room for them: 503 of its own.
     pub refused: u64,
     pub cancelled: u64,

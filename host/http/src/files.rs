@@ -243,7 +243,7 @@ impl Drop for InFlightRequest {
         }
         let Some(RequestTrace { trace, service, status }) = &self.seen else { return };
         let is_broken =
-            self.ending == Some(Ending::Failed) && status.is_some_and(|it| it.is_success());
+            self.ending == Some(Ending::Cut) && status.is_some_and(|it| it.is_success());
         trace.end(&RequestEnd {
             service: Some(service),
             status: status.map(|status| status.as_u16()),

@@ -110,7 +110,7 @@ impl Service {
                 guard.error = Some(failure.to_string().into());
                 // The host says busy, not the version.
                 version.counts.answer(failure.kind.source() == Source::Guest);
-                guard.fail();
+                guard.fail(Ending::Failed);
                 if failure.kind == Kind::Busy && guard.ending == Ending::Failed {
                     guard.ending = Ending::Refused;
                 }
@@ -285,9 +285,9 @@ struct Guard {
 
 impl Guard {
     /// There is no answer, or no more of it. That its client has left may be the reason.
-    fn fail(&mut self) {
+    fn fail(&mut self, ending: Ending) {
         if !self.state.context.cancel().is_cancelled() || self.state.is_ended_by_host() {
-            self.ending = Ending::Failed;
+            self.ending = ending;
         }
     }
 
@@ -295,7 +295,7 @@ impl Guard {
     fn end_trace(&mut self) {
         let context = &self.state.context;
         let error = match self.ending {
-            Ending::Failed | Ending::Refused => {
+            Ending::Failed | Ending::Cut | Ending::Refused => {
                 Some(self.error.take().unwrap_or("the answer broke off".into()))
             }
             Ending::Left | Ending::Whole => None,
@@ -435,8 +435,8 @@ impl Drop for GuardedBody {
             self.guard.ending = Ending::Whole;
         } else if self.is_late() {
             // Its reader was too slow, and what writes it has ended it: no fault of the version.
-            self.guard.fail();
-            if self.guard.ending == Ending::Failed {
+            self.guard.fail(Ending::Cut);
+            if self.guard.ending == Ending::Cut {
                 self.tell_that_it_is_late(Source::Client);
             }
         }
@@ -465,8 +465,8 @@ impl Body for GuardedBody {
         if !self.guard.state.was_cut() && !self.is_blameless {
             self.guard.counts.broke_off();
         }
-        self.guard.fail();
-        if self.guard.ending == Ending::Failed {
+        self.guard.fail(Ending::Cut);
+        if self.guard.ending == Ending::Cut {
             self.tell_that_it_broke_off(&error);
         }
         self.error = Some(error);

@@ -11,6 +11,7 @@ pub struct Traffic {
     admission: Arc<Admission>,
     served: AtomicU64,
     failed: AtomicU64,
+    cut: AtomicU64,
     refused: AtomicU64,
     cancelled: AtomicU64,
 }
@@ -20,8 +21,10 @@ pub struct Traffic {
 pub enum Ending {
     /// Its client left.
     Left,
-    /// There was no answer, or not all of it.
+    /// There was no answer.
     Failed,
+    /// Its answer began, and broke off.
+    Cut,
     /// The host had no room for it and said so.
     Refused,
     /// Nothing more is wanted: the body came to its end, or there is none to be read.
@@ -37,8 +40,8 @@ impl Ending {
 
 impl Traffic {
     pub fn new(admission: Arc<Admission>) -> Self {
-        let (served, failed, refused, cancelled) = Default::default();
-        Self { admission, served, failed, refused, cancelled }
+        let (served, failed, cut, refused, cancelled) = Default::default();
+        Self { admission, served, failed, cut, refused, cancelled }
     }
 
     /// Wait for a place. `inside`: for a call of another service of this host.
@@ -59,6 +62,7 @@ impl Traffic {
         let counted = match ending {
             Ending::Whole => &self.served,
             Ending::Failed => &self.failed,
+            Ending::Cut => &self.cut,
             Ending::Refused => &self.refused,
             Ending::Left => &self.cancelled,
         };
@@ -82,7 +86,12 @@ impl Traffic {
 
     /// Requests that got no response, or not all of it.
     pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+        self.failed.load(Ordering::Relaxed) + self.cut()
+    }
+
+    /// Those of them whose response had begun and broke off.
+    pub fn cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Requests that the host had no room for: no place in time, or no instance.

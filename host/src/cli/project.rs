@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::APPLICATION_FILE;
 use super::values::name;
+use super::{APPLICATION_FILE, Output};
 use wasm_host_templates::wit::{Style, Wasi};
 use wasm_host_templates::{Language, With};
 
@@ -19,6 +19,8 @@ pub struct New {
     /// The public port. On a terminal it is asked for. [default: 8080]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Args, Debug)]
@@ -31,6 +33,8 @@ pub struct Add {
     /// The application file.
     #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// What a service is made from.
@@ -115,6 +119,8 @@ pub struct Build {
     /// The application file.
     #[arg(long = "app", value_name = "APP.toml", default_value = APPLICATION_FILE)]
     pub application: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 impl Template {

@@ -35,6 +35,8 @@ pub struct Pull {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub access: Access,
+    #[command(flatten)]
+    pub format: Output,
 }
 
 #[derive(Args, Debug)]
@@ -61,6 +63,8 @@ pub enum KeyCommand {
     Generate {
         /// The path of both, without its end. Files that are there are left alone.
         name: PathBuf,
+        #[command(flatten)]
+        output: Output,
     },
 }
 

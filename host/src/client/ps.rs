@@ -140,6 +140,7 @@ mod tests {
             queued: 2,
             served: 3,
             failed: 4,
+            cut: 0,
             refused: 5,
             cancelled: 6,
             replicas: Vec::new(),

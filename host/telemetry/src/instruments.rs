@@ -99,7 +99,7 @@ pub static QUEUED: Instrument = Instrument {
 pub static ENDED: Instrument = Instrument {
     name: "wasm_host.requests.ended",
     unit: "{request}",
-    description: "Requests by how they ended: served, failed, refused by the host, or left by their client",
+    description: "Requests by how they ended: served, failed, cut off after their answer began, refused by the host, or left by their client",
     kind: Kind::Counter,
     labels: &["service", "how"],
 };
@@ -132,6 +132,30 @@ pub static BACKEND_CALLS: Instrument = Instrument {
     name: "wasm_host.backend.calls",
     unit: "{call}",
     description: "Calls, streams and transactions that run on a backend",
+    kind: Kind::Gauge,
+    labels: &["backend"],
+};
+
+pub static BACKEND_IDLE: Instrument = Instrument {
+    name: "wasm_host.backend.idle",
+    unit: "{connection}",
+    description: "Connections to a backend that are open and that no call uses",
+    kind: Kind::Gauge,
+    labels: &["backend"],
+};
+
+pub static BACKEND_WAITING: Instrument = Instrument {
+    name: "wasm_host.backend.waiting",
+    unit: "{call}",
+    description: "Calls that wait for a connection to a backend, or for their turn",
+    kind: Kind::Gauge,
+    labels: &["backend"],
+};
+
+pub static BACKEND_MOST: Instrument = Instrument {
+    name: "wasm_host.backend.most",
+    unit: "{call}",
+    description: "Calls or connections that a backend may have at once",
     kind: Kind::Gauge,
     labels: &["backend"],
 };

@@ -33,6 +33,10 @@ async fn what_is_pushed_is_read_by_others_and_comes_back_as_it_was() {
     assert_eq!(answer(pulled), format!("back.wasm: {reference}@{digest}\n"));
     let back = std::fs::read(app.path().join("back.wasm")).unwrap();
     assert!(back == std::fs::read(component("version-one")).unwrap());
+    let pulled = app.run(&["pull", &reference, "--plain-http", "--format", "json"]).await;
+    let pulled: serde_json::Value = serde_json::from_str(&answer(pulled)).unwrap();
+    assert_eq!(pulled["reference"], format!("{reference}@{digest}"));
+    assert!(app.path().join(pulled["file"].as_str().unwrap()).is_file(), "{pulled}");
     let seen = app.run(&["inspect", &reference, "--plain-http"]).await;
     let seen = told(&seen, Some(0));
     assert!(seen.contains(&format!("file      {reference}@{digest}\n")), "{seen}");

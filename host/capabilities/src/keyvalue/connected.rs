@@ -11,7 +11,7 @@ use super::seen::BucketAddress;
 use super::settings::Address;
 use super::{Buckets, Keyvalue, KeyvalueConfig, Store};
 use crate::Capability as _;
-use crate::backend::{Backend, Closed, Condition, Host, Looked, asked, what_calls_do};
+use crate::backend::{Backend, Closed, Condition, Host, Looked, Pool, asked, what_calls_do};
 use crate::breaker;
 use crate::granted::Granted;
 
@@ -107,6 +107,14 @@ impl Backend for Connected {
 
     fn calls(&self) -> usize {
         self.runs.under_way()
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        match &self.kind {
+            Kind::Redis(bucket) => Some(bucket.pool()),
+            // No call of theirs waits for a connection.
+            Kind::Memory(_) | Kind::File(_) => None,
+        }
     }
 
     fn breaker(&self) -> Option<breaker::Reading> {

@@ -19,6 +19,7 @@ use super::backend::{Bucket, Error, Page, Reply, Value};
 use super::bounds;
 use super::run::Runs;
 use super::settings::{Address, RedisConfig};
+use crate::backend;
 use crate::breaker;
 use crate::budget::hold_for_call;
 use crate::context::RequestContext;
@@ -69,6 +70,10 @@ impl RedisBucket {
     /// The service that a request is served by.
     fn user(&self, request: &RequestContext) -> User {
         request.served().map(|served| self.pool.user(&served.service)).unwrap_or_default()
+    }
+
+    pub(super) fn pool(&self) -> backend::Pool {
+        self.pool.read()
     }
 
     pub(super) fn breaker(&self) -> breaker::Reading {

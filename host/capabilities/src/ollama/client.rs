@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http::{Extensions, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -20,12 +20,14 @@ use super::passed::PassedCall;
 use super::seen::{ModelCall, Noticed};
 use super::settings::ForwardList;
 use super::{error, pump};
+use crate::backend::Pool;
 use crate::budget::{Exhausted, hold_for_call};
 use crate::context::RequestContext;
 use crate::outgoing::seen::ClientCall;
 use crate::transport::Transport;
 use crate::until::until_ended;
 use wasm_host_limits::ollama::{ANSWER_BYTES, OllamaLimits, QUEUE_BYTES, REFUSAL_BYTES};
+use wasm_host_telemetry::context::TraceContext;
 
 /// What the application file says of one server, the same for all services that are granted it.
 #[derive(Clone, Debug)]
@@ -79,6 +81,12 @@ impl Client {
         self.options.calls.saturating_sub(self.permits.available_permits())
     }
 
+    /// Its places and who waits for one.
+    pub fn pool(&self) -> Pool {
+        let waiting = self.options.queue.saturating_sub(self.line.available_permits());
+        Pool { most: self.options.calls, waiting, idle: None }
+    }
+
     /// A place at the server for a call with this many bytes, now or after those that came before.
     pub(super) async fn admit(
         &self,
@@ -126,8 +134,10 @@ impl Client {
         path: &'static str,
         body: Option<String>,
         caller: &RequestContext,
+        context: Option<TraceContext>,
     ) -> Result<Body, Error> {
         let mut request = Request::new(body::full(""));
+        tell(request.extensions_mut(), context);
         if let Some(body) = body {
             *request.body_mut() = body::full(body);
             let json = HeaderValue::from_static("application/json");
@@ -154,7 +164,7 @@ impl Client {
         caller: RequestContext,
     ) -> Result<String, Error> {
         let seen = ModelCall::begin(&caller, called(path), "");
-        let answer = self.ask_unseen(method, path, body, &caller).await;
+        let answer = self.ask_unseen(method, path, body, &caller, seen.context()).await;
         seen.ended(&answer.as_ref().map(drop).map_err(Clone::clone));
         answer
     }
@@ -165,11 +175,13 @@ impl Client {
         path: &'static str,
         body: Option<String>,
         caller: &RequestContext,
+        context: Option<TraceContext>,
     ) -> Result<String, Error> {
         let bytes = body.as_ref().map_or(0, String::len);
         let _permit = self.admit(bytes, caller).await?;
         let work = async {
-            let answer = read(self.send(method, path, body, caller).await?, ANSWER_BYTES).await;
+            let answer =
+                read(self.send(method, path, body, caller, context).await?, ANSWER_BYTES).await;
             match answer.end {
                 BodyEnd::Clean => String::from_utf8(answer.bytes).map_err(|_| {
                     Error::Malformed("the server sent an answer that is not UTF-8".into())
@@ -194,9 +206,10 @@ impl Client {
         caller: RequestContext,
         seen: ModelCall,
     ) -> Result<Stream<T, S>, Error> {
+        let context = seen.context();
         let begun = async {
             let permit = self.admit(body.len(), &caller).await?;
-            let work = self.send(Method::POST, path, Some(body), &caller);
+            let work = self.send(Method::POST, path, Some(body), &caller, context);
             let answer = self.within(&caller, work).await?;
             Ok((permit, answer))
         };
@@ -231,6 +244,7 @@ impl Client {
         strip_request(&mut parts.headers);
         let (body, progress) = body::Progress::watch(body);
         let passed = PassedCall::of(&caller, &parts.method, parts.uri.path());
+        tell(&mut parts.extensions, caller.trace().context_of_call(&call.span));
         let request = Request::from_parts(parts, body);
         let answer = self.transport.send(request, caller.clone());
         let response = async {
@@ -256,6 +270,14 @@ impl Client {
         // It is not asked with the client's cookies, and sets none.
         response.headers_mut().remove(header::SET_COOKIE);
         Ok(response)
+    }
+}
+
+/// Let a server outside be told where a call stands in its trace. What stands in for one knows, and recordings have no
+/// header for it.
+fn tell(extensions: &mut Extensions, context: Option<TraceContext>) {
+    if let Some(context) = context {
+        extensions.insert(context);
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::upstream::{CallTarget, Fallback};
 use super::{Address, Client, Ollama, OllamaConfig, Options, Terms, Upstream};
-use crate::backend::{Backend, Condition, Host, Looked, asked, what_calls_do};
+use crate::backend::{Backend, Condition, Host, Looked, Pool, asked, what_calls_do};
 use crate::breaker;
 use crate::granted::Granted;
 
@@ -66,6 +66,10 @@ impl Backend for Models {
 
     fn calls(&self) -> usize {
         self.client.live_calls()
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        Some(self.client.pool())
     }
 
     fn is_stood_in_for(&self) -> bool {

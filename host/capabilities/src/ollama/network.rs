@@ -25,6 +25,7 @@ use crate::until::until_ended;
 use wasm_host_limits::ollama::{IDLE_CONNECTION_TIMEOUT, IDLE_CONNECTIONS};
 use wasm_host_settings::tls::Authorities;
 use wasm_host_system::threads::PerThread;
+use wasm_host_telemetry::context::TraceContext;
 
 pub(super) struct Network {
     /// One for each thread that serves, each with connections of its own: the task of a connection stays where it
@@ -64,6 +65,9 @@ impl Network {
         url.set_path(&format!("{prefix}{}", parts.uri.path()));
         url.set_query(parts.uri.query());
         let mut headers = parts.headers;
+        if let Some(context) = parts.extensions.get::<TraceContext>() {
+            context.tell(&mut headers);
+        }
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }

@@ -11,6 +11,7 @@ use crate::context::RequestContext;
 use crate::figures::Figure;
 use wasm_host_limits::telemetry::{MESSAGE_BYTES, TEXT_BYTES};
 use wasm_host_telemetry::attributes as names;
+use wasm_host_telemetry::context::TraceContext;
 use wasm_host_telemetry::instruments::{MODEL_DURATION, MODEL_FIRST, MODEL_TOKENS};
 use wasm_host_telemetry::metrics::Instrument;
 use wasm_host_telemetry::span::Kind;
@@ -81,6 +82,11 @@ impl ModelCall {
             call.asked(request.prompt.iter().map(|prompt| ("user", &**prompt)));
         }
         call
+    }
+
+    /// Where it stands in its trace.
+    pub(super) fn context(&self) -> Option<TraceContext> {
+        self.caller.trace().context_of_call(&self.span)
     }
 
     fn asked<'m>(&mut self, messages: impl Iterator<Item = (&'m str, &'m str)>) {

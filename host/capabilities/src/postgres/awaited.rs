@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::backend::{Database, Error, Known, Reply, Rows, Transaction, Value};
 use super::{PgDatabase, Postgres};
-use crate::backend::{Backend, Closed, Condition, Looked, asked, what_calls_do};
+use crate::backend::{Backend, Closed, Condition, Looked, Pool, asked, what_calls_do};
 use crate::breaker;
 use crate::context::RequestContext;
 use crate::granted::Granted;
@@ -109,6 +109,10 @@ impl Backend for Awaited {
 
     fn calls(&self) -> usize {
         self.get().map_or(0, PgDatabase::in_use)
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        self.get().map(PgDatabase::pool)
     }
 
     fn breaker(&self) -> Option<breaker::Reading> {

@@ -66,6 +66,10 @@ impl Idle {
         self.connections.retain(|old| old.idle_since.elapsed() < limits::IDLE_TIMEOUT);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.connections.is_empty()
     }

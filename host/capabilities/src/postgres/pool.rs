@@ -20,6 +20,7 @@ use super::room::Room;
 use super::statement::{self, Pending, Task, Work};
 use super::url::Address;
 use super::{error, run, seen, transaction};
+use crate::backend;
 use crate::breaker::{self, Breaker};
 use crate::context::RequestContext;
 use crate::places::{Closed, Place, Places, User};
@@ -107,6 +108,13 @@ impl PgDatabase {
     /// Connections in use at this moment: by statements, by open transactions, or on their way back.
     pub fn in_use(&self) -> usize {
         self.pool.places.in_use()
+    }
+
+    /// Its connections and who waits for one.
+    pub fn pool(&self) -> backend::Pool {
+        let pool = &*self.pool;
+        let (most, waiting) = (pool.config.connections.max(1), pool.places.waiting());
+        backend::Pool { most, waiting, idle: Some(pool.idle().len()) }
     }
 
     /// Whether statements fail without a connection being tried.

@@ -15,7 +15,7 @@ use super::backend::{Connection, Database, Error};
 use super::connection::OfGuest;
 use super::seen::namespace;
 use super::{Databases, Sqlite, guard};
-use crate::backend::{Backend, Condition, Looked};
+use crate::backend::{Backend, Condition, Looked, Pool};
 use crate::granted::Granted;
 use crate::places::{Closed, Place, Places, User};
 use wasm_host_limits::sqlite::{self as limits, SqliteLimits};
@@ -190,5 +190,12 @@ impl Backend for File {
 
     fn calls(&self) -> usize {
         self.inner.running.load(Ordering::Relaxed)
+    }
+
+    /// A connection is a guest's as long as it likes, and idle between its statements.
+    fn pool(&self) -> Option<Pool> {
+        let (most, places) = (self.inner.limits.connections, &self.inner.places);
+        let idle = Some(places.in_use().saturating_sub(self.calls()));
+        Some(Pool { most, waiting: places.waiting(), idle })
     }
 }

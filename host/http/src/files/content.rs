@@ -100,7 +100,7 @@ impl Body for Content {
             }
             Err(error) => {
                 self.left = 0;
-                self.ends(Ending::Failed);
+                self.ends(Ending::Cut);
                 tracing::warn!(service = %self.service, "a file broke off while it was sent: {error}");
                 Err(Error::InternalError(Some(error.to_string())))
             }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::super::backend::Error;
 use super::connection::{Connection, RedisServer, Refusal};
 use super::{Work, answer};
+use crate::backend;
 use crate::breaker::{self, Breaker, Pass};
 use crate::places::{Place, Places, User};
 use wasm_host_limits::keyvalue::{
@@ -65,6 +66,12 @@ impl Pool {
 
     pub(super) fn breaker(&self) -> breaker::Reading {
         self.0.breaker.read()
+    }
+
+    /// Its connections and who waits for one.
+    pub(super) fn read(&self) -> backend::Pool {
+        let (most, waiting) = (self.0.limits.connections, self.0.places.waiting());
+        backend::Pool { most, waiting, idle: Some(self.0.idle.lock().connections.len()) }
     }
 
     /// The number of a service among those that share the connections.
