@@ -141,12 +141,12 @@ async fn unit_tests(service: &Path) -> (bool, String) {
     let readme = fs::read_to_string(service.join("README.md")).unwrap();
     let mut lines =
         readme.lines().filter_map(|line| line.split_once("# the unit tests, in this folder"));
-    let (command, _) = lines.next().unwrap_or_else(|| panic!("no unit tests in\n{readme}"));
+    let (command, _) = lines.next().expect("a command for the unit tests");
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-c", command.trim()]).current_dir(service).kill_on_drop(true);
     shell.envs(tools()).env("CARGO_TARGET_DIR", root().join("target/new/rust-tests"));
     let ended = tokio::time::timeout(BUILD, shell.output()).await;
-    let ended = ended.unwrap_or_else(|_| panic!("{command} takes too long")).unwrap();
+    let ended = ended.expect("unit tests end").unwrap();
     (ended.status.success(), format!("{command}\n{}", said(&ended)))
 }
 

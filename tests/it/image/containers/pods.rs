@@ -80,7 +80,7 @@ async fn try_sql(address: &str, statement: &str) -> Result<String, String> {
 }
 
 async fn sql(address: &str, statement: &str) -> String {
-    try_sql(address, statement).await.unwrap_or_else(|why| panic!("{statement}: {why}"))
+    try_sql(address, statement).await.expect("a statement that is answered")
 }
 
 /// Requests, one after the other from each client and each by a connection of its own, until it is told to end.
