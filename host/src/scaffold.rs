@@ -112,14 +112,14 @@ fn extend(args: &cli::Add) -> Result<(), Exit> {
     let table = enter::read(file, language)?.table;
     let application = table.get("name").and_then(toml::Value::as_str).unwrap_or_default();
     let asker = Asker::of_terminal();
+    let with = args.template.grants();
     let new_name = |text: &str| {
         let name = service_name(text, language)?;
-        enter::is_free(&table, &name).map(|()| name)
+        enter::is_free(&table, &name, with).map(|()| name)
     };
     let name = asker.required("Name", args.name.as_deref(), new_name)?;
     let default = format!("/{name}");
     let route = asker.value("Route", args.template.route.as_deref(), &default, route)?;
-    let with = args.template.grants();
     let service = Service { application, name: &name, language, route: &route, with };
     let folder = whole::folder_of(file).to_owned();
     let placed = place::put(&folder, &of_service(&service).map_err(Error::new)?)?;

@@ -140,6 +140,8 @@ impl Status for Host {
                 let active = service.map(|service| service.active());
                 let files = self.files.get(&config.name).map(Arc::as_ref);
                 let traffic = service.map(|service| service.traffic()).or(files);
+                // Read once, as both counts have it.
+                let cut = traffic.map_or(0, Traffic::cut);
                 let versions = active.as_ref().map(|active| active.versions()).unwrap_or_default();
                 ServiceStatus {
                     service: config.name.clone(),
@@ -156,8 +158,8 @@ impl Status for Host {
                     in_flight: traffic.map_or(0, Traffic::in_flight),
                     queued: traffic.map_or(0, Traffic::queued),
                     served: traffic.map_or(0, Traffic::served),
-                    failed: traffic.map_or(0, Traffic::failed),
-                    cut: traffic.map_or(0, Traffic::cut),
+                    failed: traffic.map_or(0, Traffic::unanswered) + cut,
+                    cut,
                     refused: traffic.map_or(0, Traffic::refused),
                     cancelled: traffic.map_or(0, Traffic::cancelled),
                     replicas: self

@@ -195,7 +195,7 @@ fn component() -> Command {
     host
 }
 
-/// What documentation shows of the library for services is compiled; `tests/guests/examples` runs the same.
+/// What documentation shows of the library for services is compiled; `tests/guests/examples` runs most of it.
 fn documentation(filters: &[String]) -> Result<Command> {
     let mut cargo = project::cargo();
     cargo.args(["test", "--locked", "--no-fail-fast", "--doc"]).args(selection()?);

@@ -1,8 +1,8 @@
 //! A panic in a call is an error of that call.
 //!
 //! Without this it would end the instance that makes the call, and with it requests of others. It knows nothing of
-//! capabilities: [`on_account_of`](crate::budget::on_account_of), which all of their calls pass, and what sends HTTP
-//! for a component, ask it. What a driver leaves behind is the business of what owns the driver.
+//! capabilities: [`on_account_of`](crate::budget::on_account_of), which the calls of interfaces pass, and what sends
+//! HTTP for a component, ask it. The body of an answer that is on its way is none of its business. What a driver leaves behind is the business of what owns the driver.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

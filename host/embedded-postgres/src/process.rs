@@ -185,15 +185,15 @@ impl ListenAddress {
     async fn lost(&self) {
         let Some(folder) = &self.socket else { return std::future::pending().await };
         let socket = folder.join(format!(".s.PGSQL.{}", self.port));
-        let mut has_been_there = false;
+        let (begun, mut has_been_there) = (Instant::now(), false);
         loop {
-            // Not to be found out is no reason.
+            // Not to be found out is no reason. It is made before anything that takes long.
             match tokio::fs::try_exists(&socket).await {
-                Ok(false) if has_been_there => return,
+                Ok(false) if has_been_there || begun.elapsed() > limits::SOCKET_MADE => return,
                 Ok(true) => has_been_there = true,
                 _ => {}
             }
-            sleep(limits::SOCKET_LOOK).await;
+            sleep(if has_been_there { limits::SOCKET_LOOK } else { limits::POLL }).await;
         }
     }
 
@@ -316,11 +316,11 @@ async fn keep(
                 );
             }
             () = place.lost() => {
-                tracing::error!(
-                    "the socket of embedded Postgres was taken away, so that it lets nobody in; it is started again"
-                );
                 shut_down(child).await;
                 running.set(None);
+                tracing::error!(
+                    "the socket of embedded Postgres was taken away, so that it let nobody in; it is started again"
+                );
             }
         }
         if started.elapsed() > limits::RESTART_WAIT_LAST {

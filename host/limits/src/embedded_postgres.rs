@@ -51,6 +51,9 @@ pub const POLL: Duration = Duration::from_millis(50);
 /// connection yet.
 pub const SOCKET_LOOK: Duration = Duration::from_secs(1);
 
+/// Time in which a server makes its socket. One that has none by then is started again.
+pub const SOCKET_MADE: Duration = Duration::from_secs(30);
+
 /// Time for the last words of a server that ended to come through its pipe.
 pub const LAST_WORDS: Duration = Duration::from_millis(100);
 

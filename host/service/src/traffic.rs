@@ -84,12 +84,12 @@ impl Traffic {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Requests that got no response, or not all of it.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed) + self.cut()
+    /// Requests that got no response.
+    pub fn unanswered(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
-    /// Those of them whose response had begun and broke off.
+    /// Requests whose response had begun and broke off.
     pub fn cut(&self) -> u64 {
         self.cut.load(Ordering::Relaxed)
     }

@@ -22,7 +22,13 @@ const DATABASE: &str = "db";
 
 /// `folder` is the manifest's, where the file is written elsewhere.
 pub(super) fn written(manifest: &Manifest, folder: Option<&Path>) -> Written {
-    let mut writer = Writer { manifest, folder, resources: BTreeSet::new(), told: Vec::new() };
+    let mut writer = Writer {
+        manifest,
+        folder,
+        resources: BTreeSet::new(),
+        told: Vec::new(),
+        parts: BTreeSet::new(),
+    };
     let services = writer.services();
     let mut text = format!(
         "# Made of a manifest of Spin by `wasm-host import`.\nname = {}\n",
@@ -41,6 +47,8 @@ struct Writer<'m> {
     /// Tables that services are granted, as they are written.
     resources: BTreeSet<String>,
     told: Vec<String>,
+    /// Components that serve imports of others.
+    parts: BTreeSet<&'m str>,
 }
 
 /// A component where it is used: its id, and what it is reached by.
@@ -76,18 +84,20 @@ impl<'m> Writer<'m> {
             text.push('\n');
             text.push_str(&self.service(&name, &one));
         }
-        let unused = self.manifest.component.keys().filter(|id| !used.contains_key(*id));
-        let unused = unused.filter(|id| !self.serves_imports(id));
-        for id in unused.cloned().collect::<Vec<_>>() {
-            self.tell(format!("the component {id} is left out: no HTTP trigger leads to it"));
+        let manifest = self.manifest;
+        for (id, component) in manifest.component.iter().filter(|(id, _)| !used.contains_key(*id)) {
+            if !self.parts.contains(id.as_str()) {
+                self.tell(format!(
+                    "the component {id} is left out: no HTTP trigger that is carried over leads to it"
+                ));
+                continue;
+            }
+            self.own_keys(id, component, "it is a part of another component");
+            if !component.files.is_empty() {
+                self.tell(format!("{id}: its files are left out: components see none"));
+            }
         }
         text
-    }
-
-    /// Whether a component is a part of another one.
-    fn serves_imports(&self, id: &str) -> bool {
-        let all = self.manifest.component.values().flat_map(|it| it.dependencies.values());
-        all.filter_map(|it| it.get("component")?.as_str()).any(|it| it == id)
     }
 
     fn uses(&mut self) -> Vec<Use<'m>> {
@@ -134,6 +144,12 @@ impl<'m> Writer<'m> {
         if let Some(folder) = static_folder(component) {
             lines.push(format!("static = {}", quoted(&self.path(folder))));
             self.route(id, *route, false, &mut lines);
+            self.own_keys(id, component, "this host serves the folder itself");
+            if component.others.contains_key("exclude_files") {
+                self.tell(format!(
+                    "{id}: exclude_files is left out: every file below {folder} is served, those as well"
+                ));
+            }
             return lines.join("\n") + "\n";
         }
         lines.push(format!("component = {}", quoted(&self.source(id, component))));
@@ -265,7 +281,7 @@ impl<'m> Writer<'m> {
     }
 
     /// The components that serve its imports.
-    fn with(&mut self, id: &str, component: &Component, lines: &mut Vec<String>) {
+    fn with(&mut self, id: &str, component: &'m Component, lines: &mut Vec<String>) {
         let mut with = Vec::new();
         for (import, dependency) in &component.dependencies {
             let text = |key| dependency.get(key).and_then(toml::Value::as_str);
@@ -279,8 +295,15 @@ impl<'m> Writer<'m> {
                 continue;
             };
             with.push(format!("{} = {}", quoted(import), quoted(&self.path(path))));
-            let inherits = dependency.get("inherit_configuration").and_then(toml::Value::as_bool);
-            if !inherits.unwrap_or(component.dependencies_inherit_configuration) {
+            if text("path").is_none() {
+                self.parts.extend(text("component"));
+            }
+            // A list of what it inherits is less than all.
+            let inherits = match dependency.get("inherit_configuration") {
+                Some(inherits) => inherits.as_bool() == Some(true),
+                None => component.dependencies_inherit_configuration,
+            };
+            if !inherits {
                 self.tell(format!(
                     "{id}: {path}, which serves {import}, may use what {id} is granted, as all parts of a service"
                 ));
@@ -321,6 +344,26 @@ impl<'m> Writer<'m> {
         }
         for profile in component.profile.keys() {
             self.tell(format!("{id}: the profile {profile} is left out"));
+        }
+        self.others(id, &component.others, &["description", "exclude_files"]);
+    }
+
+    /// What a component has that is not carried over, where what stands for it has no such keys.
+    fn own_keys(&mut self, id: &str, component: &Component, why: &str) {
+        let keys = [
+            ("environment", !component.environment.is_empty()),
+            ("variables", !component.variables.is_empty()),
+            ("build", component.build.is_some()),
+            ("dependencies", !component.dependencies.is_empty()),
+            ("allowed_outbound_hosts", !component.allowed_outbound_hosts.is_empty()),
+            ("allowed_http_hosts", !component.allowed_http_hosts.is_empty()),
+            ("key_value_stores", !component.key_value_stores.is_empty()),
+            ("sqlite_databases", !component.sqlite_databases.is_empty()),
+            ("ai_models", !component.ai_models.is_empty()),
+            ("profile", !component.profile.is_empty()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, has)| *has) {
+            self.tell(format!("{id}: {key} is left out: {why}"));
         }
         self.others(id, &component.others, &["description", "exclude_files"]);
     }

@@ -17,7 +17,7 @@ use wasm_host_config::Config;
 use wasm_host_settings::Source;
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use wasm_host_system::whole;
-use wasm_host_templates::{Language, Service, application};
+use wasm_host_templates::{Language, Service, With, application};
 
 /// An application file.
 pub(super) struct Application {
@@ -43,9 +43,10 @@ pub(super) fn read(file: &Path, language: Language) -> Result<Application, Exit>
     Ok(Application { text, table })
 }
 
-/// Whether a new service can have this name.
-pub(super) fn is_free(table: &Table, name: &str) -> Result<(), String> {
-    for kind in ["service", "postgres", "keyvalue"] {
+/// Whether a new service can have this name, and so can what is made for it.
+pub(super) fn is_free(table: &Table, name: &str, with: With) -> Result<(), String> {
+    let kinds = [("service", true), ("postgres", with.postgres), ("keyvalue", with.keyvalue)];
+    for (kind, _) in kinds.into_iter().filter(|(_, is_made)| *is_made) {
         if table.get(kind).and_then(|tables| tables.get(name)).is_some() {
             return Err(format!("the application has a [{kind}.{name}]; choose another name"));
         }
@@ -61,7 +62,7 @@ pub(super) fn is_free(table: &Table, name: &str) -> Result<(), String> {
 pub(super) fn service(file: &Path, folder: &Path, service: &Service<'_>) -> Result<(), Exit> {
     let _turn = turn(folder)?;
     let Application { text, table } = read(file, service.language)?;
-    is_free(&table, service.name).map_err(|why| usage(&why))?;
+    is_free(&table, service.name, service.with).map_err(|why| usage(&why))?;
     let model_server = table.get("ollama").and_then(toml::Value::as_table);
     let model_server = model_server.and_then(|tables| tables.keys().next().map(String::as_str));
     let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
@@ -125,7 +126,6 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wasm_host_templates::With;
 
     fn cart(route: &'static str) -> Service<'static> {
         let (language, with) = (Language::Python, With::default());

@@ -144,13 +144,14 @@ pub async fn shared(task: Task, facts: Arc<dyn Facts>, weight: Arc<Weight>) {
 /// certain, is done elsewhere from its begin to its end.
 pub fn spawn(work: impl Future<Output = ()> + Send + 'static, is_large: bool, weight: Arc<Weight>) {
     let task = Box::pin(work);
-    let shared = |facts| Shared { task, facts, weight, suspected: false };
-    match &*COMPUTING {
-        Some(computing) if is_large => {
-            drop(computing.spawn(Away::from_here(shared(Arc::new(Large)))));
-        }
-        _ => drop(tokio::spawn(Home(Some(shared(Arc::new(())))))),
+    // Asked for last, because it starts the threads.
+    if is_large && let Some(computing) = &*COMPUTING {
+        let shared = Shared { task, facts: Arc::new(Large), weight, suspected: false };
+        drop(computing.spawn(Away::from_here(shared)));
+        return;
     }
+    let shared = Shared { task, facts: Arc::new(()), weight, suspected: false };
+    drop(tokio::spawn(Home(Some(shared))));
 }
 
 struct Shared {

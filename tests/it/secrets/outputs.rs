@@ -174,7 +174,8 @@ async fn printed(app: &App, host: &Host, outputs: &mut Vec<(String, String)>) {
 async fn nothing_that_shows_what_goes_on_tells_a_secret() {
     let postgres = Postgres::start();
     let collector = Rotel::start().await;
-    let app = app(&postgres.url(), &format!("http://{}", collector.http));
+    let database = postgres.url().replace("app@", "app:s3cr3t-of-database@");
+    let app = app(&database, &format!("http://{}", collector.http));
     let host = app.serve().await;
     // The next requests are written down, too, with their headers and bodies.
     for service in ["chat", "keeper"] {

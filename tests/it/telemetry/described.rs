@@ -28,6 +28,8 @@ route = "/asks"
 postgres = "main"
 ollama = "away"
 concurrent = 7
+instances = 1
+idle = "1h"
 environment = { PLACE = "Berlin", KEY = "${SECRET_KEY}" }
 
 [service.app]

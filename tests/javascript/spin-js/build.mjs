@@ -1,8 +1,7 @@
 // Builds the component: `node build.mjs FILE`. Nothing is fetched while it runs.
 //
-// Spin's build looks in package.json for the interfaces that each package wraps. The registry that this was made with has
-// not all of its packages: what `world.wit` names are the interfaces that the others wrap, from the folder of this
-// repository.
+// Spin's build looks in package.json for the interfaces that each package wraps. Not every mirror of npm has all of its
+// packages: what `world.wit` names are the interfaces that the others wrap, from the folder of this repository.
 import { SpinEsbuildPlugin } from '@spinframework/build-tools/plugins/esbuild/index.js';
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';

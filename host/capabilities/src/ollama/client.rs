@@ -81,7 +81,7 @@ impl Client {
         self.options.calls.saturating_sub(self.permits.available_permits())
     }
 
-    /// Its places and who waits for one.
+    /// Its places, and how many calls wait for one.
     pub fn pool(&self) -> Pool {
         let waiting = self.options.queue.saturating_sub(self.line.available_permits());
         Pool { most: self.options.calls, waiting, idle: None }

@@ -110,7 +110,7 @@ impl PgDatabase {
         self.pool.places.in_use()
     }
 
-    /// Its connections and who waits for one.
+    /// Its connections, and how many calls wait for one.
     pub fn pool(&self) -> backend::Pool {
         let pool = &*self.pool;
         let (most, waiting) = (pool.config.connections.max(1), pool.places.waiting());

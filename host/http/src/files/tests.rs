@@ -369,7 +369,7 @@ async fn so_many_wait_for_their_file_and_more_are_told_at_once() {
 async fn requests_are_counted_by_how_they_end() {
     let folder = folder();
     let traffic = folder.files.traffic().clone();
-    let counts = || (traffic.in_flight(), traffic.served(), traffic.failed(), traffic.cancelled());
+    let counts = || (traffic.in_flight(), traffic.served(), traffic.cut(), traffic.cancelled());
     for path in ["/", "/no-such-file.js"] {
         drop(folder.files.serve(&request("HEAD", &[]), path, None).await);
     }

@@ -52,6 +52,39 @@ fn the_file_server_of_spin_is_a_static_service() {
 }
 
 #[test]
+fn what_the_file_server_of_spin_has_beside_its_folder_is_told() {
+    let Written { told, .. } = written_of(
+        "[[trigger.http]]\nroute = \"/...\"\ncomponent = \"assets\"\n[component.assets]\n\
+         source = { url = \"https://example.com/spin_static_fs.wasm\", digest = \"sha256:0\" }\n\
+         files = [{ source = \"web\", destination = \"/\" }]\nexclude_files = [\"web/secret.json\"]\n\
+         environment = { FALLBACK_PATH = \"index.html\" }\nbuild = { command = \"npm run build\" }\n\
+         surprise = 1\n",
+    );
+    for key in ["environment", "build", "exclude_files", "surprise"] {
+        let line = format!("assets: {key} is left out: ");
+        assert!(told.iter().any(|told| told.starts_with(&line)), "{key}: {told:#?}");
+    }
+    assert_eq!(told.len(), 4, "{told:#?}");
+}
+
+#[test]
+fn what_a_part_has_of_its_own_is_told() {
+    let Written { told, .. } = written_of(
+        "[[trigger.http]]\nroute = \"/...\"\ncomponent = { source = \"a.wasm\", dependencies = { \
+         \"c:d/e@1.0.0\" = { component = \"b\", inherit_configuration = true } } }\n\
+         [component.b]\nsource = \"b.wasm\"\nbuild = { command = \"make\" }\nai_models = [\"m\"]\n\
+         [component.c]\nsource = \"c.wasm\"\n[component.d]\nsource = \"d.wasm\"\n\
+         dependencies = { \"c:d/e@1.0.0\" = { component = \"c\" } }\n",
+    );
+    let parts = ["b: build is left out: it is a part", "b: ai_models is left out: it is a part"];
+    let unused = ["the component c is left out", "the component d is left out"];
+    for line in parts.into_iter().chain(unused) {
+        assert!(told.iter().any(|told| told.starts_with(line)), "{line}: {told:#?}");
+    }
+    assert_eq!(told.len(), 4, "{told:#?}");
+}
+
+#[test]
 fn what_cannot_be_carried_over_is_told_a_line_each() {
     let Written { text, told } = written_of(
         "[variables]\nk = { required = true }\n[[trigger.http]]\nroute = \"/x\"\ncomponent = \"a\"\n\

@@ -1,4 +1,4 @@
-//! What the documentation of `wasm-host-guest` shows, each part of it at a path of its own.
+//! Most of what the documentation of `wasm-host-guest` shows, each part of it at a path of its own.
 
 use serde::{Deserialize, Serialize};
 use wasm_host_guest::ollama::{self, ChatRequest};

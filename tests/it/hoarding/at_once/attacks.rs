@@ -172,8 +172,8 @@ fn statements() -> Vec<Attack> {
         ),
         sql(
             "memory that a statement allows itself",
-            "select count(set_config('work_mem', '64GB', false)) from \
-             (select g from generate_series(1, 2000000) g order by md5(g::text)) t",
+            "do $$ begin perform set_config('work_mem', '64GB', false); \
+             perform count(*) from (select g from generate_series(1, 2000000) g order by md5(g::text)) t; end $$",
             2,
         ),
         sql(

@@ -68,7 +68,7 @@ impl Pool {
         self.0.breaker.read()
     }
 
-    /// Its connections and who waits for one.
+    /// Its connections, and how many calls wait for one.
     pub(super) fn read(&self) -> backend::Pool {
         let (most, waiting) = (self.0.limits.connections, self.0.places.waiting());
         backend::Pool { most, waiting, idle: Some(self.0.idle.lock().connections.len()) }
