@@ -53,7 +53,9 @@ pub(crate) fn lend(state: &Path, components: &[PathBuf]) {
         return;
     }
     let folder = state.join("code");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).unwrap();
+    // As the host makes them: a server of its own has another account, which passes through the first.
+    fs::DirBuilder::new().mode(0o755).create(state).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
     for (name, code) in lent {
         fs::write(folder.join(name), code).unwrap();
     }

@@ -152,7 +152,7 @@ async fn replace(podman: &Podman, line: &str, app: &App, address: &str) {
     podman.typed(&line.replace("kube play", "kube play --replace"), app.path()).await;
 }
 
-// Fault (Deployment): a host's pod is killed under load | is started again by podman, and serves | those that it had under way are cut off, and no others | answers by its other replicas
+// Fault (Deployment): a host's pod is killed under load | is started again by podman, and serves | answers by its other replicas | those that it had under way
 #[tokio::test]
 #[ignore = "it needs root and podman: `cargo xtask test containers`"]
 async fn pods_are_killed_and_replaced_under_load_and_no_other_request_fails() {
