@@ -354,9 +354,10 @@ impl Config {
         PathBuf::from(resolve::STATE_DIR)
     }
 
-    /// `wasm-host.lock`: beside the application file, and of its name. `None`: there is no file.
+    /// `wasm-host.lock`: of the name of the application file, where its paths begin. `None`: there is no file.
     pub fn pins_file(&self) -> Option<PathBuf> {
-        self.file.as_ref().map(|file| Path::new(file).with_extension("lock"))
+        let name = Path::new(self.file.as_ref()?).file_name()?;
+        Some(self.folder.join(name).with_extension("lock"))
     }
 
     /// All references of services to registries, each once.
