@@ -248,9 +248,13 @@ fn containers() -> Result<()> {
         apt::update();
         apt::install_server("docker.io")?;
     }
-    if shell::find("podman").is_none() {
+    let parts = ["podman", "runc", "busybox"].map(shell::find);
+    let helpers = ["netavark", "aardvark-dns"].map(|name| Path::new("/usr/lib/podman").join(name));
+    if parts.iter().any(Option::is_none) || !helpers.iter().all(|path| path.is_file()) {
         if !apt::available() {
-            bail!("missing: podman; install it with your system's packages");
+            bail!(
+                "missing: podman, with runc, netavark, aardvark-dns and busybox; install them with your system's packages"
+            );
         }
         apt::update();
         // Networks with names, and what podman is told to run containers with by the tests.
