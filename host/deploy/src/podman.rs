@@ -17,8 +17,8 @@ use crate::kustomize::missing_secrets;
 use crate::plan::SecretKey;
 use crate::{File, Plan, compose, image, yaml};
 
-/// The file with the values of secrets, beside the pods.
-pub const SECRETS: &str = "secrets.yaml";
+/// The file with the values of secrets, beside the pods, whose names have no dots.
+pub const SECRETS: &str = "values.secrets.yaml";
 
 /// The folder of the application file in the host's container. What else it names is that of the image.
 const FILES: &str = "/config";
@@ -70,8 +70,10 @@ fn pods(plan: &Plan, folder: &str) -> Vec<Pod> {
     let maps = &maps;
     let servers = objects.iter().filter(|object| object.kind == "StatefulSet").map(|object| {
         let spec = server(plan, object);
-        let text = text(plan, Some(&object.name), &object.name, &object.name, &spec, maps);
-        Pod { name: object.name.clone(), text, alias: Some(object.name.clone()) }
+        // Pods of all applications of a machine have different names.
+        let name = own_name(plan, &object.name);
+        let text = text(plan, Some(&object.name), &name, &object.name, &spec, maps);
+        Pod { name, text, alias: Some(object.name.clone()) }
     });
     let hosts = objects.iter().filter(|object| object.kind == "Deployment").flat_map(|object| {
         let count = plan.deploy.limits.replicas;
@@ -99,7 +101,7 @@ fn text(
     maps: &BTreeMap<&str, &Object>,
 ) -> String {
     let mut spec = spec.clone();
-    own_volumes(&mut spec, &volume_prefix(plan, name));
+    own_volumes(&mut spec, name);
     let spec = &spec;
     let pod = json!({
         "apiVersion": "v1",
@@ -118,12 +120,9 @@ fn text(
     text
 }
 
-/// Names of pods of servers say nothing of their application.
-fn volume_prefix(plan: &Plan, pod: &str) -> String {
-    match pod.starts_with(&plan.name) {
-        true => pod.to_owned(),
-        false => format!("{}-{pod}", plan.name),
-    }
+/// Servers are called in their application as it likes.
+fn own_name(plan: &Plan, server: &str) -> String {
+    format!("{}-{server}", plan.name)
 }
 
 /// Puts the name of the pod before those of its empty folders, which podman makes volumes of.
@@ -180,7 +179,7 @@ fn whole(mut pod: Map<String, Value>, container: Map<String, Value>) -> Value {
 /// A server, with the volume that outlives its pod.
 fn server(plan: &Plan, object: &Object) -> Value {
     let (mut pod, mut container) = pod_of(object);
-    let claim = json!({ "claimName": format!("{}-data", volume_prefix(plan, &object.name)) });
+    let claim = json!({ "claimName": format!("{}-data", own_name(plan, &object.name)) });
     let volumes = pod.entry("volumes").or_insert_with(|| json!([]));
     if let Value::Array(volumes) = volumes {
         volumes.push(json!({ "name": "data", "persistentVolumeClaim": claim }));

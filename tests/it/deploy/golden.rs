@@ -49,7 +49,7 @@ async fn all_forms(app: &App, file: &str, name: &str) {
     for (form, arguments) in forms {
         run(app, arguments).await;
         // Passwords are made by chance.
-        for made in ["compose/.env", "podman/secrets.yaml"] {
+        for made in ["compose/.env", "podman/values.secrets.yaml"] {
             let _ = fs::remove_file(app.path().join(made));
         }
         check(&format!("{name}-{form}"), &app.path().join(form));

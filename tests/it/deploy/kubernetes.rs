@@ -83,7 +83,7 @@ async fn pods_for_podman_are_right_for_every_version_of_kubernetes() {
     let read = |name: &str| {
         std::fs::read_to_string(app.path().join(format!("podman/{name}.yaml"))).unwrap()
     };
-    let texts = ["shop-1", "shop-2", "postgres-cart", "small"].map(read);
+    let texts = ["shop-1", "shop-2", "shop-postgres-cart", "shop-small"].map(read);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let all = validated(&texts).await;
     let mut volumes = std::collections::BTreeSet::new();

@@ -28,7 +28,8 @@ async fn no_value_of_a_secret_is_in_anything_that_is_made() {
         assert!(!text.contains(MARK), "{path}:\n{text}");
     }
     // What is made for servers is in the files for it, and in nothing that is printed.
-    let is_for_it = |path: &str| path.ends_with(".env") || path.ends_with("podman/secrets.yaml");
+    let is_for_it =
+        |path: &str| path.ends_with(".env") || path.ends_with("podman/values.secrets.yaml");
     let (secrets, rest): (Vec<_>, Vec<_>) = made.iter().partition(|(path, _)| is_for_it(path));
     assert_eq!(secrets.len(), 3);
     for (path, text) in secrets {
@@ -77,9 +78,9 @@ async fn values_for_podman_stay_and_get_what_is_new_and_what_is_not_filled_is_to
     let app = rich();
     let make = ["deploy", "podman"];
     let told = run(&app, &make).await;
-    let lacks = "podman/secrets.yaml has no value for API_TOKEN, FILE_SECRETS_STOCK_PASSWORD, ORDERS_DB, OTLP_KEY";
+    let lacks = "podman/values.secrets.yaml has no value for API_TOKEN, FILE_SECRETS_STOCK_PASSWORD, ORDERS_DB, OTLP_KEY";
     assert!(told.contains(lacks), "{told}");
-    let path = app.path().join("podman/secrets.yaml");
+    let path = app.path().join("podman/values.secrets.yaml");
     let before = fs::read_to_string(&path).unwrap();
     let filled = before.replace("  #OTLP_KEY: \"\"\n", "  OTLP_KEY: mine\n");
     assert_ne!(filled, before);
@@ -113,7 +114,10 @@ async fn what_other_forms_have_in_the_same_folder_stays() {
     fs::write(app.path().join("wasm-host.toml"), file).unwrap();
     run(&app, &["deploy", "podman", "--output", "."]).await;
     assert!(!app.path().join("shop-1.yaml").exists() && app.path().join("shop.yaml").is_file());
-    assert!(app.path().join("compose.yaml").is_file() && app.path().join("secrets.yaml").is_file());
+    assert!(
+        app.path().join("compose.yaml").is_file()
+            && app.path().join("values.secrets.yaml").is_file()
+    );
 }
 
 // Fault (Deployment): a secret has no value when files are made | says so, with the command that adds it, and applies nothing for it | pods wait and name it | nothing
