@@ -38,6 +38,10 @@ pub const ASKED_BYTES: usize = BODY_BYTES;
 /// Bytes of a case file. The largest have a recorded stream in them.
 pub const CASE_FILE_BYTES: u64 = 32 * MIB;
 
+/// Virtual time after the end of a case for calls that nothing waits for any more and that come to their end, as the host
+/// reads what follows the last item of a model. One that takes longer was given up.
+pub const SETTLING: Duration = Duration::from_millis(250);
+
 /// First and longest virtual wait between two looks at whether an instance has ended. It takes no real time.
 pub const END_POLL_FIRST: Duration = Duration::from_millis(1);
 pub const END_POLL_LAST: Duration = Duration::from_secs(1);

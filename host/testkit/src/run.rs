@@ -126,13 +126,25 @@ async fn under_watch(component: &Component, case: &Case, late: CancellationToken
         () = late.cancelled() => Err(RunEnd::Computing),
         ended = timeout(case.patience, exchange) => ended.map_err(|_| RunEnd::Waiting),
     };
-    if let Err(ended) = ended {
-        observed.end = ended;
-        observed.virtual_time = begun.elapsed();
+    match ended {
+        Ok(()) => settled(&script).await,
+        Err(ended) => {
+            observed.end = ended;
+            observed.virtual_time = begun.elapsed();
+        }
     }
     observed.calls = script.close();
     observed.log = world.log();
     observed
+}
+
+/// Let calls come to their end: whether that is seen before the response has ended is a matter of chance where the case
+/// was recorded.
+async fn settled(script: &Script) {
+    let begun = Instant::now();
+    while !script.is_settled() && begun.elapsed() < bounds::SETTLING {
+        sleep(bounds::END_POLL_FIRST).await;
+    }
 }
 
 async fn exchange(

@@ -70,6 +70,8 @@ struct Inner {
     transactions: Vec<usize>,
     begun: Instant,
     closed: bool,
+    /// Each ticket has one more of it.
+    open: Arc<()>,
 }
 
 /// The right to answer a call.
@@ -77,6 +79,8 @@ struct Inner {
 pub struct Ticket {
     script: Script,
     at: usize,
+    /// For as long as it lives, its call is under way.
+    _open: Arc<()>,
 }
 
 /// How a question is answered.
@@ -99,6 +103,7 @@ impl Script {
             transactions: Vec::new(),
             begun: Instant::now(),
             closed: false,
+            open: Arc::default(),
         })))
     }
 
@@ -124,8 +129,14 @@ impl Script {
             outcome: None,
         };
         inner.seen.push(seen);
-        let ticket = Ticket { script: self.clone(), at: inner.seen.len() - 1 };
+        let at = inner.seen.len() - 1;
+        let ticket = Ticket { script: self.clone(), at, _open: inner.open.clone() };
         given.map(|Call { action, after, .. }| Given { action, after, ticket })
+    }
+
+    /// Whether every call has been answered to its end, or was given up.
+    pub fn is_settled(&self) -> bool {
+        Arc::strong_count(&self.lock().open) == 1
     }
 
     /// Note that a transaction ended, unless it had before.
