@@ -114,10 +114,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
                 }
                 Part::Browser => browser::run(ready.chromium.as_deref(), &mut counts)?,
                 Part::Component => counted(&mut component(), &mut counts)?,
-                Part::Native => {
-                    counted(&mut native(&filters)?, &mut counts)?;
-                    counted(&mut documentation(&filters)?, &mut counts)?;
-                }
+                Part::Native => counted(&mut native(&filters)?, &mut counts)?,
                 Part::Integration => counted(&mut integration(&filters)?, &mut counts)?,
                 Part::Containers => counted(&mut containers()?, &mut counts)?,
             }
@@ -193,14 +190,6 @@ fn component() -> Command {
     let mut host = Command::new(serve::host_binary(Profile::Debug));
     host.arg("test").args(WITH_CASES).current_dir(project::root());
     host
-}
-
-/// What documentation shows of the library for services is compiled; `tests/guests/examples` runs most of it.
-fn documentation(filters: &[String]) -> Result<Command> {
-    let mut cargo = project::cargo();
-    cargo.args(["test", "--locked", "--no-fail-fast", "--doc"]).args(selection()?);
-    cargo.args(["--exclude", "wasm-host-tests", "--"]).args(filters);
-    Ok(cargo)
 }
 
 fn native(filters: &[String]) -> Result<Command> {
