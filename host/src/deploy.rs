@@ -156,6 +156,7 @@ fn kubernetes(
     let path = output.join(kustomize::SECRETS);
     if text.has_grown {
         eprintln!("secrets of the overlay local: {}", path.display());
+        folder.warn_of_repositories(&path);
     }
     let secrets = Secrets::of(plan, &text.text, &path, folder_of(&source.application));
     Ok((files.len(), Some(secrets)))
@@ -226,10 +227,13 @@ fn podman(plan: &Plan, source: &DeploySource, output: &Path) -> Result<(), Exit>
             podman::missing_values(plan, text, made)
         };
         let secrets = folder.append_secrets(podman::SECRETS, made)?;
+        let file = output.join(podman::SECRETS);
+        if secrets.has_grown {
+            folder.warn_of_repositories(&file);
+        }
         let lacks = podman::unfilled(plan, &secrets.text);
         if !lacks.is_empty() {
             let names: Vec<_> = lacks.into_iter().map(|secret| secret.name).collect();
-            let file = output.join(podman::SECRETS);
             eprintln!(
                 "{} has no value for {}: fill it before the pods start",
                 file.display(),

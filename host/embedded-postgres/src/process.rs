@@ -181,7 +181,7 @@ impl ListenAddress {
     }
 
     /// Returns when its socket has been there and is not any more: what looks for files that nothing has touched for long
-    /// takes it away, for instance. The server does not notice, and lets nobody in who does not come another way.
+    /// takes it away, for instance. The server does not notice, and lets in only what comes another way.
     async fn lost(&self) {
         let Some(folder) = &self.socket else { return std::future::pending().await };
         let socket = folder.join(format!(".s.PGSQL.{}", self.port));

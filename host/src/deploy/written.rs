@@ -70,6 +70,20 @@ impl<'a> Folder<'a> {
         Ok(())
     }
 
+    /// Say so if a file of secrets could come into a repository, as the `.gitignore` here is the user's and does not name it.
+    pub(super) fn warn_of_repositories(&self, file: &Path) {
+        let ignored = self.0.join(".gitignore");
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let names_it = |text: String| text.lines().any(|line| line.trim() == name);
+        if !read(&ignored).is_ok_and(names_it) {
+            eprintln!(
+                "{} does not name {name}: add it, so that {} comes into no repository",
+                ignored.display(),
+                file.display()
+            );
+        }
+    }
+
     /// Add to a file of secrets, which only its user can read, what it lacks. Says whether that was anything.
     pub(super) fn append_secrets(
         &self,

@@ -1,5 +1,5 @@
 //! Servers that are reached by a socket in a folder, which something takes away: a cleaner of files that nothing has
-//! touched for long, say. The server does not notice, and lets nobody in.
+//! touched for long, say. The server does not notice, and lets nothing new in.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -105,7 +105,7 @@ async fn pods_for_podman_are_right_for_every_version_of_kubernetes() {
     assert_eq!(ports(0)[0]["hostPort"], 9000);
     assert_eq!(ports(1)[0]["hostPort"], 9001);
     assert_eq!(ports(1)[0]["hostIP"], "127.0.0.1");
-    // Nobody but the hosts asks a database.
+    // Only the hosts ask a database.
     assert!(ports(2).is_null());
 }
 

@@ -78,6 +78,7 @@ async fn values_for_podman_stay_and_get_what_is_new_and_what_is_not_filled_is_to
     let app = rich();
     let make = ["deploy", "podman"];
     let told = run(&app, &make).await;
+    assert!(!told.contains(".gitignore"), "{told}");
     let lacks = "podman/values.secrets.yaml has no value for API_TOKEN, FILE_SECRETS_STOCK_PASSWORD, ORDERS_DB, OTLP_KEY";
     assert!(told.contains(lacks), "{told}");
     let path = app.path().join("podman/values.secrets.yaml");
@@ -107,7 +108,11 @@ async fn values_for_podman_stay_and_get_what_is_new_and_what_is_not_filled_is_to
 async fn what_other_forms_have_in_the_same_folder_stays() {
     let app = rich();
     run(&app, &["deploy", "compose"]).await;
-    run(&app, &["deploy", "podman", "--output", "."]).await;
+    fs::write(app.path().join(".gitignore"), "target\n").unwrap();
+    let told = run(&app, &["deploy", "podman", "--output", "."]).await;
+    // The user's own, which stays as it is.
+    assert!(told.contains(".gitignore does not name values.secrets.yaml: add it"), "{told}");
+    assert_eq!(fs::read_to_string(app.path().join(".gitignore")).unwrap(), "target\n");
     assert!(app.path().join("compose.yaml").is_file() && app.path().join("shop-1.yaml").is_file());
     let file = fs::read_to_string(app.path().join("wasm-host.toml")).unwrap();
     let file = file.replace("replicas = 2\n", "replicas = 1\n");

@@ -184,7 +184,7 @@ async fn pods_are_killed_and_replaced_under_load_and_no_other_request_fails() {
     load.goes_on().await;
     let pid = podman.pid("shop-1-host").await;
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-    // As a Service does of a pod that is not ready. Whoever came until then asked the one that was killed.
+    // As a Service does of a pod that is not ready. Requests that came until then went to the one that was killed.
     proxy.set(leading_to(&other));
     load.goes_on().await;
     let cut_off = std::mem::take(&mut *load.failed.lock().unwrap());
