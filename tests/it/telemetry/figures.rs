@@ -130,14 +130,9 @@ async fn swaps_are_counted_by_their_verdict() {
     assert_eq!(swap("", "two").await, "activated");
     assert_eq!(swap("", "unstartable").await, "rejected");
     assert_eq!(swap("canary=50&for=5m", "one").await, "canary");
-    let back = host.ask("POST", "/services/app/rollback", &[], "").await;
-    assert_eq!(back.status, 200, "{}", back.text());
     let counted = |verdict: &str, count: u8| {
         format!("wasm_host_swaps_total{{service=\"app\",verdict=\"{verdict}\"}} {count}.0")
     };
-    let lines = [counted("rejected", 1), counted("canary", 1)];
+    let lines = ["activated", "rejected", "canary"].map(|verdict| counted(verdict, 1));
     says(&host, &lines.each_ref().map(String::as_str)).await;
-    let metrics = host.ask("GET", "/metrics", &[], "").await;
-    let activated = "wasm_host_swaps_total{service=\"app\",verdict=\"activated\"} ";
-    assert!(metrics.text().contains(activated), "{}", metrics.text());
 }
