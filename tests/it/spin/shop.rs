@@ -9,11 +9,15 @@ use wasm_host_tests::client::KeepAlive;
 use wasm_host_tests::eventually;
 use wasm_host_tests::host::{App, COMPILATION, Host, component};
 use wasm_host_tests::postgres::Postgres;
-use wasm_host_tests::upstream::{Step, Upstream, chunk, end, ndjson_head};
+use wasm_host_tests::upstream::{Step, Upstream, chunk, end, json, ndjson_head};
 
-/// One that praises whatever it is asked for.
+/// One that praises whatever it is asked for, and knows one embedding.
 async fn model() -> Upstream {
-    Upstream::start(|_| {
+    Upstream::start(|request| {
+        if request.contains("/api/embed") {
+            let answer = r#"{"model":"m","embeddings":[[0.5,-1.0]],"prompt_eval_count":3}"#;
+            return vec![Step::Send(json("200 OK", answer))];
+        }
         let lines = [
             r#"{"response":"It is ","done":false}"#,
             r#"{"response":"good","done":true,"done_reason":"stop","prompt_eval_count":5,"eval_count":2}"#,
@@ -134,13 +138,18 @@ async fn components_of_three_languages_replace_each_other_and_no_request_fails()
     assert!(answered > 20, "{answered} requests prove little");
 }
 
-/// Answer one request, and answer it again from what was recorded, with nothing there.
-async fn is_replayed(guest: &str, language: &str) {
+/// Answer requests, and answer them again from what was recorded, with nothing there. `embedded`: what the component says
+/// of an embedding, if it asks for any.
+async fn is_replayed(guest: &str, language: &str, embedded: Option<&str>) {
     let (postgres, model) = (Postgres::start(), model().await);
     let app = app(&postgres, &model, guest);
     app.compile(&[]).await;
     let host = app.serve_with(&["--record", "recorded"]).await;
     assert_eq!(host.get("/shop?tea").await.text(), format!("{language}: {ANSWER}"));
+    if let Some(embedded) = embedded {
+        let reply = host.get("/embed?tea").await;
+        assert_eq!((reply.status.as_u16(), reply.text()), (200, embedded), "{language}");
+    }
     let (status, log) = host.stop().await;
     assert!(status.success(), "{log}");
     drop((postgres, model));
@@ -149,7 +158,8 @@ async fn is_replayed(guest: &str, language: &str) {
     for file in std::fs::read_dir(&cases).unwrap() {
         texts += &std::fs::read_to_string(file.unwrap().path()).unwrap();
     }
-    for part in ["select 3::int as price", "keyvalue.set", "keyvalue.get", "/api/generate"] {
+    let parts = ["select 3::int as price", "keyvalue.set", "keyvalue.get", "/api/generate"];
+    for part in parts.into_iter().chain(embedded.map(|_| "/api/embed")) {
         assert!(texts.contains(part), "{part} is not in\n{texts}");
     }
     let (file, cases) = (component(guest), cases.display().to_string());
@@ -161,20 +171,20 @@ async fn is_replayed(guest: &str, language: &str) {
 
 #[tokio::test]
 async fn a_component_in_rust_is_recorded_and_replayed_with_nothing_there() {
-    is_replayed("spin-rust", "rust").await;
+    is_replayed("spin-rust", "rust", Some("[[0.5, -1.0]] (3)")).await;
 }
 
 #[tokio::test]
 async fn a_component_in_python_is_recorded_and_replayed_with_nothing_there() {
-    is_replayed("spin-py", "python").await;
+    is_replayed("spin-py", "python", Some("[[0.5, -1.0]] (3)")).await;
 }
 
 #[tokio::test]
 async fn a_component_in_javascript_is_recorded_and_replayed_with_nothing_there() {
-    is_replayed("spin-js", "javascript").await;
+    is_replayed("spin-js", "javascript", Some("[[0.5,-1]] (3)")).await;
 }
 
 #[tokio::test]
 async fn a_component_of_the_older_sdk_is_recorded_and_replayed_with_nothing_there() {
-    is_replayed("spin-js-2", "javascript 2").await;
+    is_replayed("spin-js-2", "javascript 2", None).await;
 }

@@ -43,6 +43,11 @@ async def infer(prompt):
     return llm.infer("gemma3", prompt).text
 
 
+async def embed(text):
+    made = llm.generate_embeddings("all-minilm", [text])
+    return f"{made.embeddings} ({made.usage.prompt_token_count})"
+
+
 async def store(value):
     with await key_value.open_default() as bucket:
         await bucket.set("one", value.encode())
@@ -73,6 +78,7 @@ ANSWERS = {
     "/variable": variable,
     "/redis": ask_redis,
     "/infer": infer,
+    "/embed": embed,
     "/fetch": outside,
 }
 

@@ -4,7 +4,7 @@ import { Store } from 'fermyon:spin/key-value@2.0.0';
 import { Connection as Notes } from 'fermyon:spin/sqlite@2.0.0';
 import { get } from 'fermyon:spin/variables@2.0.0';
 import { Connection } from 'spin:postgres/postgres@3.0.0';
-import { infer } from '@spinframework/spin-llm';
+import { generateEmbeddings, infer } from '@spinframework/spin-llm';
 
 const ANSWERS = {
   '/': () => "Hello from Spin's JavaScript\n",
@@ -14,6 +14,7 @@ const ANSWERS = {
   '/store': store,
   '/variable': get,
   '/infer': said,
+  '/embed': embed,
   '/fetch': outside,
 };
 
@@ -59,6 +60,12 @@ function store(value) {
 
 function said(prompt) {
   return infer('gemma3', prompt).text;
+}
+
+function embed(text) {
+  const { embeddings, usage } = generateEmbeddings('all-minilm', [text]);
+  const numbers = embeddings.map((embedding) => Array.from(embedding));
+  return `${JSON.stringify(numbers)} (${usage.promptTokenCount})`;
 }
 
 async function outside(url) {
