@@ -190,19 +190,25 @@ store = "memory"
 component = "$(keeper-p2)"
 route = "/"
 keyvalue = "only"
-config = { greeting = "Hei" }
+config = { greeting = "Hei", name = "Ada" }
 "#;
 
 #[tokio::test]
 async fn a_component_of_wasi_0_2_uses_the_older_drafts() {
     let app = App::new(DRAFTS);
     let host = app.serve().await;
-    assert_eq!(host.get("/a").await.text(), "1 1 /a,last Hei\n");
-    assert_eq!(host.get("/a").await.text(), "2 1 /a,last Hei\n");
-    assert_eq!(host.get("/b").await.text(), "1 1 /a,/b,last Hei\n");
+    assert_eq!(host.get("/a").await.text(), "1 1 /a,last Hei Ada of 2\n");
+    assert_eq!(host.get("/a").await.text(), "2 1 /a,last Hei Ada of 2\n");
+    assert_eq!(host.get("/b").await.text(), "1 1 /a,/b,last Hei Ada of 2\n");
     let inspected = app.run(&["inspect", component("keeper-p2").to_str().unwrap()]).await;
     let told = String::from_utf8([inspected.stdout, inspected.stderr].concat()).unwrap();
-    assert!(told.contains("wasi:keyvalue/store@0.2.0-draft"), "{told}");
+    for interface in [
+        "wasi:keyvalue/store@0.2.0-draft",
+        "wasi:config/runtime@0.2.0-draft",
+        "wasi:config/store@0.2.0-draft-2024-09-27",
+    ] {
+        assert!(told.contains(interface), "{interface}: {told}");
+    }
 }
 
 #[tokio::test]

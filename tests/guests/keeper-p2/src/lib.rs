@@ -1,5 +1,6 @@
 //! A plain component of WASI 0.2 that uses the older drafts, as others' toolchains make it: it counts its requests in the
-//! bucket `default`, by path, and answers with the count, the keys that there are, and the greeting of its configuration.
+//! bucket `default`, by path, and answers with the count, the keys that there are, and what each
+//! of two drafts says of its configuration.
 #![expect(unsafe_code, reason = "the generated glue of the export")]
 
 mod bindings {
@@ -13,6 +14,7 @@ mod bindings {
             "../../../wit/deps/wasi-0.2/cli.wit",
             "../../../wit/deps/wasi-0.2/http.wit",
             "../../../wit/deps/wasi-drafts/config-draft.wit",
+            "../../../wit/deps/wasi-drafts/config-draft-2024-09-27.wit",
             "../../../wit/deps/wasi-drafts/keyvalue-draft.wit",
         ],
         inline: "
@@ -20,6 +22,7 @@ mod bindings {
             world keeper {
                 include wasi:http/proxy@0.2.12;
                 include wasi:config/imports@0.2.0-draft;
+                include wasi:config/imports@0.2.0-draft-2024-09-27;
                 include wasi:keyvalue/imports@0.2.0-draft;
             }
         ",
@@ -29,7 +32,8 @@ mod bindings {
 }
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
-use bindings::wasi::config::runtime;
+use bindings::wasi::config0_2_0_draft::runtime;
+use bindings::wasi::config0_2_0_draft_2024_09_27::store as config;
 use bindings::wasi::http::types::{
     Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
@@ -62,7 +66,10 @@ fn counted(key: &str) -> Result<String, store::Error> {
     let mut keys = bucket.list_keys(None)?.keys;
     keys.sort();
     let greeting = runtime::get("greeting").ok().flatten().unwrap_or_default();
-    Ok(format!("{count} {found} {} {greeting}\n", keys.join(",")))
+    // What the other draft says of the same values.
+    let name = config::get("name").ok().flatten().unwrap_or_default();
+    let known = config::get_all().map(|all| all.len()).unwrap_or_default();
+    Ok(format!("{count} {found} {} {greeting} {name} of {known}\n", keys.join(",")))
 }
 
 bindings::export!(Keeper with_types_in bindings);
