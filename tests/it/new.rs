@@ -5,6 +5,7 @@
 
 mod added;
 mod composed;
+mod helpers;
 mod missing;
 
 use std::fs;
@@ -92,6 +93,8 @@ struct Walk {
 /// All that a user does, with a database and a model.
 async fn walk(walk: Walk) {
     let (app, model) = (empty(), model().await);
+    // What is measured is what is shipped.
+    let app = if is_long() { app.optimised() } else { app };
     let began = Instant::now();
     let grants = ["--with", "postgres,ollama,keyvalue,config"];
     let made = good(&app, &[&["new", "shop", "--lang", walk.language], &grants[..]].concat()).await;
@@ -103,14 +106,18 @@ async fn walk(walk: Walk) {
     if let Some(install) = walk.install {
         install(&folder);
     }
+    let service = folder.join("services/shop");
+    helpers::add(walk.language, &service);
+    helpers::configure(&folder.join("wasm-host.toml"));
     let app = app.before("cd shop").env("OLLAMA_HOST", &model.url);
+    let app = app.env(helpers::SECRET.0, helpers::SECRET.1);
     let building = Instant::now();
     good(&app, &["build"]).await;
     let build = building.elapsed();
     let bytes = fs::metadata(folder.join(walk.component)).unwrap().len();
     let tested = good(&app, &["test"]).await;
-    assert!(tested.contains("10 passed, 0 failed"), "{tested}");
-    let service = folder.join("services/shop");
+    let all = format!("{} passed, 0 failed", 10 + helpers::CASES);
+    assert!(tested.contains(&all), "{tested}");
     let (passed, said) = unit_tests(&service).await;
     assert!(passed, "{said}");
     let watched = if walk.edited.is_some() { &["wasm-host.toml", "--watch"][..] } else { &[] };
@@ -175,6 +182,7 @@ async fn answers(host: &Host) {
         "{}",
         host.log()
     );
+    helpers::answer(host).await;
     for visits in ["1\n", "2\n"] {
         let reply = host.send("POST", "/visits", "").await;
         assert_eq!((reply.status.as_u16(), reply.text()), (200, visits), "{}", host.log());
