@@ -4,6 +4,7 @@
 //! `target` between runs. Each walk says how long its parts took, for the table in `docs/new.md`.
 
 mod added;
+mod asked;
 mod composed;
 mod helpers;
 mod missing;

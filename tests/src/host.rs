@@ -67,10 +67,14 @@ impl App {
         self
     }
 
-    /// Run the host in a terminal of its own. The process that the harness knows is what keeps that open: killed, it
-    /// closes the terminal.
+    /// Run the host in a terminal of its own, which the process that the harness knows keeps open: killed, it closes it.
     pub fn in_terminal(self) -> Self {
-        self.before("set -- script -qefc \"exec $*\" /dev/null\nexec >&2")
+        self.in_terminal_of("")
+    }
+
+    /// The same after shell commands that prepare it. Its user types what is the standard input then.
+    pub fn in_terminal_of(self, commands: &str) -> Self {
+        self.before(&format!("{commands}\nset -- script -qefc \"exec $*\" /dev/null\nexec >&2"))
     }
 
     /// Run it with the host as it is shipped, built by `cargo xtask build --release`.
