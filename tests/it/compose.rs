@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wasm_host_tests::client::{self, Reply};
 use wasm_host_tests::eventually;
-use wasm_host_tests::host::{App, Host, component};
+use wasm_host_tests::host::{App, COMPILATION, Host, component};
 use wasm_host_tests::models::{CHAT, one_word};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::upstream::Upstream;
@@ -351,4 +351,30 @@ async fn a_middleware_checks_a_token_in_front_of_a_service_in_python() {
     // What one of its requests breaks is broken for all of its instance, which therefore has one.
     assert_eq!(get(&host, "/raise").await.status, 502);
     assert_eq!(get(&host, "/x").await.status, 200);
+    // Its middleware is replaced alone.
+    let file = app.path().join("second.wasm");
+    std::fs::write(&file, parts::second()).unwrap();
+    let file = file.to_str().unwrap();
+    let arguments = ["swap", "app", file, "--part", "middleware"];
+    let swapped = app.run_within(COMPILATION, &arguments).await;
+    let text = String::from_utf8([swapped.stdout, swapped.stderr].concat()).unwrap();
+    assert!(swapped.status.success(), "{text}");
+    assert_eq!(host.get("/x").await.status, 401);
+    let reply = get(&host, "/x?y").await;
+    let answered = (reply.header("x-checked"), reply.text());
+    assert_eq!(answered, ("middleware-two", "Hello from Python at /x?y\n"), "{}", host.log());
+    let history = host.history("app").await;
+    let (first, last) = (&history.first().unwrap()["parts"], &history.last().unwrap()["parts"]);
+    assert_ne!(first[0]["digest"], last[0]["digest"], "{history:?}");
+    assert_eq!(first[1], last[1], "{history:?}");
+    // Both are shown without being served.
+    let service = component("hello-py-p3");
+    let inspected = app.run(&["inspect", service.to_str().unwrap(), "--middleware", file]).await;
+    let text = String::from_utf8(inspected.stdout).unwrap();
+    for (part, digest) in [("second: middleware, ", &last[0]), ("hello-py-p3: service, ", &last[1])]
+    {
+        let shown = format!("  digest {}", digest["digest"].as_str().unwrap());
+        let line = text.lines().skip_while(|line| !line.contains(part)).nth(1);
+        assert!(line.is_some_and(|line| line.ends_with(&shown)), "{part}{shown}: {text}");
+    }
 }

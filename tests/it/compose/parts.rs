@@ -14,7 +14,7 @@ use wasm_host_tests::upstream::{Step, Upstream, json};
 use super::{CHECKED, get, open};
 
 /// The middleware as another version: it says so on each answer.
-fn second() -> Vec<u8> {
+pub(super) fn second() -> Vec<u8> {
     let mut bytes = fs::read(component("middleware")).unwrap();
     let (one, two) = (b"middleware-one", b"middleware-two");
     let places: Vec<usize> =
