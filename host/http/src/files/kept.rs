@@ -55,6 +55,8 @@ pub struct KeptFiles {
     most: usize,
     /// How long ago a file must have been written.
     settled: Duration,
+    /// The system can be asked without waiting. Older ones, and some that confine programs, cannot.
+    is_able: bool,
     kept: Mutex<KeptFolders>,
 }
 
@@ -109,7 +111,10 @@ impl Default for KeptFiles {
 
 impl KeptFiles {
     fn new(most: usize, settled: Duration) -> Self {
-        Self { most, settled, kept: Mutex::default() }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let asked = openat2(CWD, "/", flags, Mode::empty(), ResolveFlags::CACHED);
+        let is_able = !matches!(asked, Err(Errno::NOSYS | Errno::INVAL | Errno::PERM));
+        Self { most, settled, is_able, kept: Mutex::default() }
     }
 }
 
@@ -132,7 +137,9 @@ impl KeptFolder {
 
     /// Whether an open file may be kept: a program that writes it from now on is noticed, and without waiting.
     pub(super) fn takes(&self, file: &File, identity: Identity) -> bool {
-        identity.is_settled(SystemTime::now(), self.all.settled) && is_local(file)
+        self.all.is_able
+            && identity.is_settled(SystemTime::now(), self.all.settled)
+            && is_local(file)
     }
 
     /// Keep what `relative` leads to in the folder, if it is what the system itself says at once.
