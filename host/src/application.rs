@@ -3,13 +3,14 @@
 //! Everything that can be wrong with a component is found here, for all components at once, before a
 //! port is bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Error;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 
 use crate::backends::Backends;
 use crate::components::{Components, Pulls, at};
@@ -37,6 +38,7 @@ use wasm_host_service::store::{Saved, Store};
 use wasm_host_service::swap::{Explain, SwapSlot};
 use wasm_host_settings::diagnostic::{Diagnostic, Diagnostics, Severity};
 use wasm_host_settings::secret::EnvironmentValue;
+use wasm_host_system::digest::Digest;
 use wasm_host_testkit::case::OllamaBounds;
 
 /// Read the application file, or make an application of one component.
@@ -81,7 +83,7 @@ pub async fn load(
     let pulls = components.pull(config).await.map_err(|error| vec![nameless(error)])?;
     let memory = Budget::new(bytes(config.limits.memory_bytes));
     let gate = Gate::new(config.limits.concurrent, config.limits.queue);
-    let common = Common { gate, loader, pulls, store };
+    let common = Common { gate, loader, pulls, store, kept: Mutex::default() };
     let common = &common;
     let loads = config.services.values().filter_map(|service| match &service.kind {
         ServiceKind::Component(component) => {
@@ -145,6 +147,8 @@ struct Common<'a> {
     loader: &'a Loader,
     pulls: Pulls,
     store: Option<&'a Arc<Store>>,
+    /// Components that the store keeps, as what they were put together from: those of many services may be one.
+    kept: Mutex<HashSet<(Digest, Digest)>>,
 }
 
 /// On what terms a service runs its components.
@@ -230,7 +234,7 @@ async fn load_service<'a>(
     observer: Option<Arc<dyn Observer>>,
     common: &Common<'_>,
 ) -> Result<Draft<'a>, Vec<Diagnostic>> {
-    let Common { gate, loader, pulls, store } = common;
+    let Common { gate, loader, pulls, store, .. } = common;
     let wrong = |error: Error| diagnose(config, service, component, &error);
     let own = pulls.own(config, component, &loader.compiler).await.map_err(wrong)?;
     let mut saved = store.map(|store| store.load(&service.name)).unwrap_or_default();
@@ -306,10 +310,16 @@ impl Draft<'_> {
 impl Common<'_> {
     /// Keep a service's own component, so that a rollback finds it.
     fn keep(&self, service: &ServiceConfig, own: &ComponentFile) {
-        if let Some(store) = self.store
-            && let Err(error) = store.keep(own)
-        {
-            tracing::warn!(service = service.name, "its component cannot be kept: {error}");
+        let Some(store) = self.store else { return };
+        let identity = (own.digest.clone(), own.identity());
+        if self.kept.lock().contains(&identity) {
+            return;
+        }
+        match store.keep(own) {
+            Ok(_) => drop(self.kept.lock().insert(identity)),
+            Err(error) => {
+                tracing::warn!(service = service.name, "its component cannot be kept: {error}");
+            }
         }
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use anyhow::{Error, Result};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use rustix::process::geteuid;
+use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use crate::application::component_path;
@@ -46,6 +48,8 @@ pub struct Components {
 pub struct Pulls {
     registries: Arc<Registries>,
     pulled: BTreeMap<Reference, Result<ComponentFile, OciError>>,
+    /// Files that were read: those of many services may be one.
+    read: Mutex<BTreeMap<PathBuf, Arc<OnceCell<ComponentFile>>>>,
 }
 
 /// What a reference turned out to stand for.
@@ -93,7 +97,7 @@ impl Components {
     pub async fn pull(&self, config: &Config) -> Result<Pulls, OciError> {
         let (references, registries) = (config.references(), self.registries());
         if references.is_empty() {
-            return Ok(Pulls { registries, pulled: BTreeMap::new() });
+            return Ok(Pulls::new(registries, BTreeMap::new()));
         }
         let pins = self.pins()?;
         self.registries.want(pins.all().copied());
@@ -113,7 +117,7 @@ impl Components {
         if self.pins && !fresh.is_empty() {
             self.pin(pins, fresh).await;
         }
-        Ok(Pulls { registries, pulled: pulls })
+        Ok(Pulls::new(registries, pulls))
     }
 
     async fn pull_one(
@@ -193,6 +197,19 @@ impl Components {
 }
 
 impl Pulls {
+    fn new(
+        registries: Arc<Registries>,
+        pulled: BTreeMap<Reference, Result<ComponentFile, OciError>>,
+    ) -> Self {
+        Self { registries, pulled, read: Mutex::default() }
+    }
+
+    /// A file, read once for all services that have it.
+    async fn read(&self, path: PathBuf) -> Result<ComponentFile> {
+        let cell = self.read.lock().entry(path.clone()).or_default().clone();
+        cell.get_or_try_init(|| ComponentFile::read(&path)).await.cloned()
+    }
+
     /// What came of each reference.
     pub fn all(&self) -> impl Iterator<Item = (&Reference, &Result<ComponentFile, OciError>)> {
         self.pulled.iter()
@@ -230,7 +247,7 @@ impl Pulls {
                 Some(pulled) => pulled.clone().map_err(Error::new),
                 None => Err(Error::msg(format!("{reference} was not asked for"))),
             },
-            (None, Some(path)) => ComponentFile::read(&path).await,
+            (None, Some(path)) => self.read(path).await,
             (None, None) => Err(Error::msg("it has no file")),
         }
     }

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use wasm_host_capabilities::ollama::Ollama;
 use wasm_host_config::{Config, ServiceKind};
 use wasm_host_http::cors::Pages;
-use wasm_host_http::files::Files;
+use wasm_host_http::files::{Files, KeptFiles};
 use wasm_host_http::intake::Intake;
 use wasm_host_http::route::Router;
 use wasm_host_http::{RouteTarget, Served};
@@ -27,6 +27,7 @@ impl Routes {
     /// A folder cannot be read.
     pub(crate) fn of(config: &Config, registry: &Registry, intake: &Arc<Intake>) -> Result<Self> {
         let (mut router, mut files) = (Router::default(), BTreeMap::new());
+        let kept = Arc::<KeptFiles>::default();
         for service in config.services.values() {
             let Some(route) = &service.route else { continue };
             let target = match &service.kind {
@@ -44,7 +45,8 @@ impl Routes {
                     let host = Gate::new(limits.concurrent, 0);
                     let admission =
                         Admission::new(limits.concurrent, limits.queue, limits.queue_timeout, host);
-                    let folder = Files::new(&service.name, dir, Traffic::new(admission))
+                    let traffic = Traffic::new(admission);
+                    let folder = Files::new(&service.name, dir, traffic, kept.clone())
                         .map_err(|error| anyhow!("cannot serve {}: {error}", dir.display()))?;
                     files.insert(service.name.clone(), folder.traffic().clone());
                     RouteTarget::Static(Arc::new(folder))

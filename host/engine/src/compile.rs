@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-pub use wasmtime::component::Component;
 
 use crate::Engine;
 use crate::compose::Part;
@@ -20,13 +19,16 @@ use wasm_host_system::digest::Digest;
 
 mod apart;
 mod cache;
+mod code;
 pub mod compiler;
 mod composer;
 mod origin;
 mod outline;
+mod turns;
 
 pub use apart::Compiler;
 pub use cache::CodeCache;
+pub use code::Code;
 pub use outline::Outline;
 
 /// Bytes that say what a file is, and of which version.
@@ -103,11 +105,7 @@ impl ComponentFile {
 
 /// Compile a component in this process, or load its code from the cache. For programs that are not the host and for
 /// components that their user has chosen to trust: nothing bounds it.
-pub fn compile_now(
-    engine: &Engine,
-    cache: &CodeCache,
-    file: &ComponentFile,
-) -> Result<Arc<Component>> {
+pub fn compile_now(engine: &Engine, cache: &CodeCache, file: &ComponentFile) -> Result<Arc<Code>> {
     if let Some(component) = cache.load(engine.wasmtime(), &file.digest) {
         return Ok(component);
     }

@@ -9,6 +9,7 @@
 mod missing;
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
@@ -17,6 +18,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre as P2Pre;
 use wasmtime_wasi_http::p3::bindings::ServicePre as P3Pre;
 
 use crate::Engine;
+use crate::compile::Code;
 use crate::compose::{Part, importers};
 use crate::output;
 use crate::state::{Grants, StoreData};
@@ -223,19 +225,44 @@ pub fn missing(engine: &Engine, component: &Component) -> wasmtime::Result<Vec<M
     }
 }
 
-/// Link a component to what its service is granted.
+/// What a component's imports are linked to, once it is: with output that is told apart by requests, and without.
+#[derive(Default)]
+pub(crate) struct Links {
+    apart: OnceLock<Arc<ProxyPre<StoreData>>>,
+    together: OnceLock<Arc<ProxyPre<StoreData>>>,
+}
+
+/// Link a component to what its service is granted. What it is linked to is the same for all services that run it.
+///
+/// # Errors
+/// It is granted less than it imports, or can be no service at all.
 pub fn link(
+    engine: &Engine,
+    code: &Code,
+    grants: &Grants,
+) -> Result<Arc<ProxyPre<StoreData>>, Refusal> {
+    let environment = grants.instance_environment.as_ref();
+    let takes_apart = !environment.is_some_and(|all| all.has_output());
+    let place = if takes_apart { &code.links.apart } else { &code.links.together };
+    if let Some(linked) = place.get() {
+        check(&imports(engine, code), &grants.granted.keys())?;
+        return Ok(linked.clone());
+    }
+    let linked = Arc::new(link_anew(engine, code, grants, takes_apart)?);
+    Ok(place.get_or_init(|| linked).clone())
+}
+
+fn link_anew(
     engine: &Engine,
     component: &Component,
     grants: &Grants,
+    takes_apart: bool,
 ) -> Result<ProxyPre<StoreData>, Refusal> {
     let incompatible =
         |error: wasmtime::Error| Refusal::Incompatible { reason: format!("{error:#}") };
     let mut linker = linker(engine, component).map_err(incompatible)?;
     // A guest of 0.2 serves one request at a time, and all that it prints is that one's.
-    let shares = exports(engine, component).iter().any(|name| is_shared_handler(name));
-    let environment = grants.instance_environment.as_ref();
-    if shares && !environment.is_some_and(|all| all.has_output()) {
+    if takes_apart && exports(engine, component).iter().any(|name| is_shared_handler(name)) {
         output::add_to_linker(&mut linker).map_err(incompatible)?;
     }
     let pre = linker.instantiate_pre(component).map_err(|error| {

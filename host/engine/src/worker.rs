@@ -88,14 +88,14 @@ enum Overrun {
 
 impl Policy {
     pub fn new(
-        pre: ProxyPre<StoreData>,
+        pre: Arc<ProxyPre<StoreData>>,
         engine: Engine,
         grants: Arc<Grants>,
         limits: ServiceLimits,
     ) -> Self {
         let mut per_instance = limits.per_instance.unwrap_or(ServiceLimits::per_instance().default);
         let mut reuse = limits.reuse.unwrap_or(ServiceLimits::reuse().default);
-        let exclusive = matches!(pre, ProxyPre::P2(_));
+        let exclusive = matches!(*pre, ProxyPre::P2(_));
         if exclusive {
             per_instance = 1;
             reuse = limits.reuse.unwrap_or(1);
@@ -107,7 +107,7 @@ impl Policy {
         }
         let shared = Arc::new(Shared::of(grants.processor_time.clone()));
         Self {
-            pre: Arc::new(pre),
+            pre,
             engine,
             grants,
             limits,

@@ -146,6 +146,16 @@ pub const FILE_DIGEST_BYTES: u64 = MIB;
 /// beyond them all are made again.
 pub const FILE_DIGESTS: usize = 4096;
 
+/// Bytes of a file that is kept in memory once it was sent. Most pages, scripts and pictures of a site are smaller; it is
+/// also read at once, which takes a visit to the disk's threads less.
+pub const FILE_KEPT_BYTES: usize = 64 * 1024;
+
+/// Bytes of all files that are kept in memory, of all static services together. Beyond them all are read again.
+pub const FILES_KEPT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes that are counted for a kept file, or a compressed copy of one, beside its own: its headers and its place.
+pub const FILE_KEPT_OWN_BYTES: usize = 2048;
+
 /// Time after which the system's word is taken that a file was not written since. Longer than a step of the time that
 /// any file system keeps.
 pub const FILE_SETTLED: Duration = Duration::from_secs(2);

@@ -13,7 +13,7 @@ use crate::version::Version;
 use wasm_host_capabilities::body::full;
 use wasm_host_capabilities::context::RequestContext;
 use wasm_host_engine::Engine;
-use wasm_host_engine::compile::{CodeCache, Compiler, Component, ComponentFile};
+use wasm_host_engine::compile::{Code, CodeCache, Compiler, ComponentFile};
 use wasm_host_engine::compose::Part;
 use wasm_host_engine::link::{imports, link};
 use wasm_host_engine::state::Grants;
@@ -58,7 +58,7 @@ impl Loader {
     }
 
     /// The code of a component. Given up when this is dropped.
-    pub async fn compile(&self, file: &ComponentFile, niceness: i32) -> Result<Arc<Component>> {
+    pub async fn compile(&self, file: &ComponentFile, niceness: i32) -> Result<Arc<Code>> {
         self.compiler.compile(&self.engine, &self.cache, file, niceness).await
     }
 
@@ -66,7 +66,7 @@ impl Loader {
     pub async fn load_compiled(
         &self,
         file: &ComponentFile,
-        code: Arc<Component>,
+        code: Arc<Code>,
         terms: &Terms,
     ) -> Result<Version> {
         let version = self.start(file, code, terms).await?;
@@ -74,20 +74,15 @@ impl Loader {
         Ok(version)
     }
 
-    async fn start(
-        &self,
-        file: &ComponentFile,
-        component: Arc<Component>,
-        terms: &Terms,
-    ) -> Result<Version> {
+    async fn start(&self, file: &ComponentFile, code: Arc<Code>, terms: &Terms) -> Result<Version> {
         let ComponentFile { digest, path, parts, .. } = file.clone();
         let mut limits = terms.limits.clone();
         limits.per_instance.get_or_insert_with(|| file.per_instance());
-        let linked = link(&self.engine, &component, &terms.grants);
+        let linked = link(&self.engine, &code, &terms.grants);
         let pre = linked.map_err(|refusal| refusal.of_parts(&parts)).with_context(|| {
             format!("{} cannot be the service {}", path.display(), terms.grants.service)
         })?;
-        let imports = imports(&self.engine, &component);
+        let imports = imports(&self.engine, &code);
         let engine = Engine::clone(&self.engine);
         let policy =
             Policy::new(pre, engine, terms.grants.clone(), limits).of_version(digest.clone());
@@ -96,8 +91,7 @@ impl Loader {
         tried.with_context(|| format!("{} does not start", path.display()))?;
         let observed = terms.observed.as_ref().map(|grants| policy.observed(grants.clone()));
         let parts = parts.iter().map(Part::without_bytes).collect();
-        let version =
-            Version::new(digest, path, imports, component, &policy, observed, &self.runtimes);
+        let version = Version::new(digest, path, imports, code, &policy, observed, &self.runtimes);
         Ok(version.of_parts(parts))
     }
 }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use wasm_host_capabilities::outgoing::HttpRequest;
-use wasm_host_engine::compile::Component;
+use wasm_host_engine::compile::Code;
 use wasm_host_engine::compose::{Part, Role};
 use wasm_host_engine::state::Grants;
 use wasm_host_engine::worker::{
@@ -37,7 +37,7 @@ pub struct Version {
     /// For requests that are observed, if any may be.
     observed: Option<Handler>,
     /// For the other services that have it, too, which the cache of code gives it while it is in use.
-    _code: Arc<Component>,
+    _code: Arc<Code>,
     /// Apart from the version, so that a body whose client does not read it keeps no code in memory.
     pub counts: Arc<Counts>,
     instances: Arc<Shared>,
@@ -71,7 +71,7 @@ impl Version {
         digest: Digest,
         path: PathBuf,
         imports: Vec<String>,
-        code: Arc<Component>,
+        code: Arc<Code>,
         policy: &Policy,
         observed: Option<Policy>,
         runtimes: &[Handle],

@@ -41,7 +41,7 @@ pub struct Component {
     pub path: PathBuf,
     pub digest: Digest,
     pub(super) engine: Engine,
-    pre: ProxyPre<StoreData>,
+    pre: Arc<ProxyPre<StoreData>>,
 }
 
 impl Kit {
@@ -88,11 +88,8 @@ impl Kit {
 
 impl Component {
     /// What instances are made from.
-    pub(super) fn pre(&self) -> ProxyPre<StoreData> {
-        match &self.pre {
-            ProxyPre::P2(pre) => ProxyPre::P2(pre.clone()),
-            ProxyPre::P3(pre) => ProxyPre::P3(pre.clone()),
-        }
+    pub(super) fn pre(&self) -> Arc<ProxyPre<StoreData>> {
+        self.pre.clone()
     }
 }
 

@@ -31,10 +31,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use wasmtime::component::Component;
 
 use super::compiler::{INVALID, NO_MEMORY, OTHER_ENGINE};
-use super::{CodeCache, ComponentFile, invalid, precompile, what};
+use super::turns::Turns;
+use super::{Code, CodeCache, ComponentFile, invalid, precompile, what};
 use crate::Engine;
 use wasm_host_limits::compiler as limits;
 use wasm_host_limits::host::HostLimits;
@@ -44,6 +44,7 @@ use wasm_host_log::tell_if_long_async;
 pub struct Compiler {
     limits: HostLimits,
     places: Semaphore,
+    turns: Turns,
     /// The host's own.
     executable: Executable,
 }
@@ -67,10 +68,12 @@ impl Compiler {
     /// The executable of this process cannot be opened.
     pub fn new(limits: HostLimits) -> Result<Self> {
         let executable = Executable::open().context("the host does not find its own executable")?;
-        Ok(Self { limits, places: Semaphore::new(limits::PLACES), executable })
+        let places = Semaphore::new(limits::PLACES);
+        Ok(Self { limits, places, turns: Turns::default(), executable })
     }
 
-    /// Compile a component, or load its code from the cache. Given up when it is dropped. It is less urgent by
+    /// Compile a component, or load its code from the cache; one that is wanted several times at once is compiled for all
+    /// of them, as little urgently as the first of them wants it. Given up when it is dropped. It is less urgent by
     /// `niceness`, in the steps of `nice`.
     pub async fn compile(
         &self,
@@ -78,18 +81,22 @@ impl Compiler {
         cache: &Arc<CodeCache>,
         file: &ComponentFile,
         niceness: i32,
-    ) -> Result<Arc<Component>> {
-        let (engine, cache) = (engine.clone(), cache.clone());
-        let loaded = blocking({
-            let (engine, cache, digest) = (engine.clone(), cache.clone(), file.digest.clone());
-            move || Ok(cache.load(engine.wasmtime(), &digest))
-        });
-        if let Some(component) = loaded.await? {
-            return Ok(component);
-        }
-        let code = tell_if_long_async(&what(file), self.code(&engine, file, niceness)).await?;
-        let digest = file.digest.clone();
-        blocking(move || cache.store(engine.wasmtime(), &digest, &code)).await
+    ) -> Result<Arc<Code>> {
+        let of_cache = || (engine.clone(), cache.clone(), file.digest.clone());
+        let find = || async {
+            // Without a visit to the threads that wait for a disk, where a service has it.
+            if let Some(code) = cache.in_use(engine.wasmtime(), &file.digest) {
+                return Ok(Some(code));
+            }
+            let (engine, cache, digest) = of_cache();
+            blocking(move || Ok(cache.load(engine.wasmtime(), &digest))).await
+        };
+        let make = || async {
+            let code = tell_if_long_async(&what(file), self.code(engine, file, niceness)).await?;
+            let (engine, cache, digest) = of_cache();
+            blocking(move || cache.store(engine.wasmtime(), &digest, &code)).await
+        };
+        self.turns.once(&file.digest, find, make).await
     }
 
     /// The same for a thread that may wait, of a runtime that does not.
@@ -98,7 +105,7 @@ impl Compiler {
         engine: &Arc<Engine>,
         cache: &Arc<CodeCache>,
         file: &ComponentFile,
-    ) -> Result<Arc<Component>> {
+    ) -> Result<Arc<Code>> {
         Handle::current().block_on(self.compile(engine, cache, file, 0))
     }
 

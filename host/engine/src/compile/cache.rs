@@ -22,7 +22,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate as engine;
-use crate::compile::Digest;
+use crate::compile::{Code, Digest};
 use wasm_host_limits as limits;
 use wasm_host_system::owned;
 
@@ -33,7 +33,7 @@ const SEAL_BYTES: usize = 32;
 pub struct CodeCache {
     folder: Option<PathBuf>,
     /// What is in use of it: services with the same component have one copy of its code.
-    loaded: Mutex<HashMap<PathBuf, Weak<Component>>>,
+    loaded: Mutex<HashMap<String, Weak<Code>>>,
 }
 
 impl CodeCache {
@@ -59,18 +59,19 @@ impl CodeCache {
         Self { folder: None, loaded: Mutex::default() }
     }
 
-    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Arc<Component>> {
-        let path = self.path(engine, digest)?;
-        if let Some(component) = self.loaded().get(&path).and_then(Weak::upgrade) {
-            return Some(component);
+    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Arc<Code>> {
+        if let Some(code) = self.in_use(engine, digest) {
+            return Some(code);
         }
+        let name = name(engine, digest);
+        let path = self.folder.as_ref()?.join(&name);
         match read(&path).and_then(|code| Ok(load_compiled(engine, &code)?)) {
             Ok(component) => {
                 // The time of use decides what is removed first.
                 if let Ok(file) = owned::believed(&path) {
                     let _ = file.set_modified(SystemTime::now());
                 }
-                Some(self.share(path, component))
+                Some(self.share(name, component))
             }
             Err(error) if is_absent(&error) => None,
             Err(error) => {
@@ -84,37 +85,47 @@ impl CodeCache {
         }
     }
 
+    /// What another service has of it.
+    pub(super) fn in_use(&self, engine: &Engine, digest: &Digest) -> Option<Arc<Code>> {
+        self.loaded().get(&name(engine, digest)).and_then(Weak::upgrade)
+    }
+
     /// Keep code that was just compiled, and load it.
     pub(super) fn store(
         &self,
         engine: &Engine,
         digest: &Digest,
         code: &[u8],
-    ) -> anyhow::Result<Arc<Component>> {
+    ) -> anyhow::Result<Arc<Code>> {
         let component = load_compiled(engine, code)?;
-        let Some(path) = self.path(engine, digest) else { return Ok(Arc::new(component)) };
-        if let Err(error) = write(&path, code) {
-            tracing::warn!("compiled code is not kept: cannot write {}: {error}", path.display());
+        let name = name(engine, digest);
+        if let Some(folder) = &self.folder {
+            let path = folder.join(&name);
+            if let Err(error) = write(&path, code) {
+                tracing::warn!(
+                    "compiled code is not kept: cannot write {}: {error}",
+                    path.display()
+                );
+            }
+            self.trim(limits::CODE_CACHE_BYTES);
         }
-        self.trim(limits::CODE_CACHE_BYTES);
-        Ok(self.share(path, component))
+        Ok(self.share(name, component))
     }
 
-    fn share(&self, path: PathBuf, component: Component) -> Arc<Component> {
-        let component = Arc::new(component);
+    /// Of two that were loaded at the same time, the first is everybody's.
+    fn share(&self, name: String, component: Component) -> Arc<Code> {
         let mut loaded = self.loaded();
-        loaded.retain(|_, component| component.strong_count() > 0);
-        loaded.insert(path, Arc::downgrade(&component));
-        component
+        if let Some(code) = loaded.get(&name).and_then(Weak::upgrade) {
+            return code;
+        }
+        let code = Arc::new(Code::new(component));
+        loaded.retain(|_, code| code.strong_count() > 0);
+        loaded.insert(name, Arc::downgrade(&code));
+        code
     }
 
-    fn loaded(&self) -> MutexGuard<'_, HashMap<PathBuf, Weak<Component>>> {
+    fn loaded(&self) -> MutexGuard<'_, HashMap<String, Weak<Code>>> {
         self.loaded.lock()
-    }
-
-    fn path(&self, engine: &Engine, digest: &Digest) -> Option<PathBuf> {
-        let name = format!("{}-{:016x}.cwasm", digest.full(), engine::hash(engine));
-        Some(self.folder.as_ref()?.join(name))
     }
 
     /// Remove what was used longest ago until at most `bytes` are left.
@@ -139,6 +150,11 @@ impl CodeCache {
             }
         }
     }
+}
+
+/// What code is kept under.
+fn name(engine: &Engine, digest: &Digest) -> String {
+    format!("{}-{:016x}.cwasm", digest.full(), engine::hash(engine))
 }
 
 /// The code of an entry, if it is what was written under this name.

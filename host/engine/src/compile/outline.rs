@@ -10,7 +10,7 @@ use wasmparser::{BinaryReader, ComponentExportSectionReader, Validator, WasmFeat
 use wasmtime::component::Component;
 
 use crate::Engine;
-use crate::compile::{ComponentFile, HEADER, first_section, invalid};
+use crate::compile::{Code, ComponentFile, HEADER, first_section, invalid};
 
 /// The sections of a component's binary form that matter here.
 const CORE_TYPES: u8 = 3;
@@ -24,7 +24,7 @@ const CUSTOM: u8 = 0;
 /// What a component looks like from outside.
 pub struct Outline {
     /// A component that imports the same, and exports nothing unless all of it had to be compiled.
-    pub importing: Arc<Component>,
+    pub importing: Arc<Code>,
     pub exports: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ impl Outline {
     pub fn read_now(
         engine: &Engine,
         file: &ComponentFile,
-        compile: impl FnOnce() -> Result<Arc<Component>>,
+        compile: impl FnOnce() -> Result<Arc<Code>>,
     ) -> Result<Self> {
         let invalid = || invalid(file);
         // Whether the engine takes each of them is seen when it is compiled.
@@ -42,7 +42,7 @@ impl Outline {
         let (importing, exports) = outer(&file.bytes).with_context(invalid)?;
         let importing = match importing {
             Some(bytes) => Component::from_binary(engine.wasmtime(), &bytes)
-                .map(Arc::new)
+                .map(|component| Arc::new(Code::new(component)))
                 .map_err(anyhow::Error::from)
                 .with_context(invalid)?,
             None => compile()?,

@@ -1,6 +1,6 @@
-//! The bytes of an open file as the body of an answer.
+//! The bytes of a file as the body of an answer: of an open one, or of one that is in memory.
 //!
-//! It asks the threads that may wait for a disk for one piece after the other, and knows how much it has promised: a
+//! Of an open file it asks the threads that may wait for a disk for one piece after the other, and knows how much it has promised: a
 //! file that became shorter meanwhile is a body that breaks, never a shorter one.
 
 use std::fs::File;
@@ -50,9 +50,7 @@ impl Content {
     }
 
     fn ends(&mut self, how: Ending) {
-        if let Some(in_flight) = &mut self.in_flight {
-            in_flight.ending = Some(how);
-        }
+        end(&mut self.in_flight, how);
     }
 
     fn read(&self) -> JoinHandle<io::Result<Vec<u8>>> {
@@ -65,6 +63,53 @@ impl Content {
             bytes.truncate(piece);
             Ok(bytes)
         })
+    }
+}
+
+/// The same for bytes that are there already.
+pub(super) struct Ready {
+    bytes: Option<Bytes>,
+    /// The request, until its end.
+    in_flight: Option<InFlightRequest>,
+}
+
+impl Ready {
+    pub(super) fn new(bytes: Bytes, mut in_flight: Option<InFlightRequest>) -> Self {
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        if bytes.is_none() {
+            end(&mut in_flight, Ending::Whole);
+        }
+        Self { bytes, in_flight }
+    }
+}
+
+impl Body for Ready {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let bytes = self.bytes.take();
+        if bytes.is_some() {
+            end(&mut self.in_flight, Ending::Whole);
+        }
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, Bytes::len) as u64)
+    }
+}
+
+fn end(in_flight: &mut Option<InFlightRequest>, how: Ending) {
+    if let Some(in_flight) = in_flight {
+        in_flight.ending = Some(how);
     }
 }
 

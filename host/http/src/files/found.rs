@@ -20,6 +20,8 @@ const HASH_CHARACTERS: usize = 8;
 pub(super) struct Found {
     /// Canonical: without links.
     pub(super) file: PathBuf,
+    /// The same, below the folder.
+    pub(super) inside: PathBuf,
     /// Of the compressed copies beside it, in the folder as well.
     pub(super) codings: Vec<Coding>,
     /// The path named the folder that it is in.
@@ -37,7 +39,8 @@ impl Found {
             file.push(INDEX);
         }
         let file = file.canonicalize().ok()?;
-        if !file.starts_with(&folder) || !file.metadata().ok()?.is_file() {
+        let inside = file.strip_prefix(&folder).ok()?.to_owned();
+        if !file.metadata().ok()?.is_file() {
             return None;
         }
         let is_there = |coding: &Coding| {
@@ -45,7 +48,7 @@ impl Found {
             copy.is_ok_and(|copy| copy.starts_with(&folder) && copy.is_file())
         };
         let codings = Coding::ALL.into_iter().filter(is_there).collect();
-        Some(Self { file, codings, of_folder, is_fallback: false })
+        Some(Self { file, inside, codings, of_folder, is_fallback: false })
     }
 
     /// The page that shows what is at a path which names no file: the application routes to it by itself. None where
@@ -73,6 +76,11 @@ impl Found {
     /// Whether a build tool named the file after its content: `assets/index-Bx3kQ9aZ.js`.
     pub(super) fn is_hashed(&self) -> bool {
         is_hashed(&self.file)
+    }
+
+    /// Whether what its name says of it is the same wherever the folder is, and whatever that is called.
+    pub(super) fn is_named_below(&self) -> bool {
+        is_hashed(&self.inside) == self.is_hashed()
     }
 }
 

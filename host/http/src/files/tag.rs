@@ -27,8 +27,15 @@ pub(super) struct Tags(Mutex<HashMap<Id, (Stamp, HeaderValue)>>);
 /// Device and number: the same for all names of a file, and another one for what takes its name.
 type Id = (u64, u64);
 
+/// Which file it is, and what was last written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    id: Id,
+    stamp: Stamp,
+}
+
 /// What the system changes when a file is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     bytes: u64,
     modified: (i64, i64),
@@ -39,17 +46,25 @@ struct Stamp {
 // === impl Tags ===
 
 impl Tags {
-    /// The tag of an open file. Waits for the disk.
-    pub(super) fn of(&self, file: &File, metadata: &Metadata) -> io::Result<Option<HeaderValue>> {
-        let (id, stamp) = ((metadata.dev(), metadata.ino()), Stamp::of(metadata));
-        let is_settled = stamp.is_settled(SystemTime::now());
+    /// The tag of an open file, all of which is `content` if it was read already. Waits for the disk.
+    pub(super) fn of(
+        &self,
+        file: &File,
+        metadata: &Metadata,
+        content: Option<&[u8]>,
+    ) -> io::Result<Option<HeaderValue>> {
+        let Identity { id, stamp } = Identity::of(metadata);
+        let is_settled = stamp.is_settled(SystemTime::now(), limits::FILE_SETTLED);
         if stamp.bytes > limits::FILE_DIGEST_BYTES {
             return Ok(if is_settled { stamp.tag(id) } else { None });
         }
         if let Some((_, tag)) = self.known().get(&id).filter(|(known, _)| *known == stamp) {
             return Ok(Some(tag.clone()));
         }
-        let tag = tag(digest(file)?);
+        let tag = tag(match content {
+            Some(content) => Sha256::new_with_prefix(content),
+            None => digest(file)?,
+        });
         if Stamp::of(&file.metadata()?) != stamp {
             // Written meanwhile: it is not known of which content the digest is.
             return Ok(None);
@@ -69,6 +84,19 @@ impl Tags {
     }
 }
 
+// === impl Identity ===
+
+impl Identity {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self { id: (metadata.dev(), metadata.ino()), stamp: Stamp::of(metadata) }
+    }
+
+    /// Whether a program that writes the file now changes it by that.
+    pub(super) fn is_settled(&self, now: SystemTime, after: Duration) -> bool {
+        self.stamp.is_settled(now, after)
+    }
+}
+
 // === impl Stamp ===
 
 impl Stamp {
@@ -81,10 +109,10 @@ impl Stamp {
     }
 
     /// Whether a program that writes the file now changes the stamp by that.
-    fn is_settled(&self, now: SystemTime) -> bool {
+    fn is_settled(&self, now: SystemTime, after: Duration) -> bool {
         let changed = Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0));
         let age = now.duration_since(UNIX_EPOCH + changed);
-        age.is_ok_and(|age| age > limits::FILE_SETTLED)
+        age.is_ok_and(|age| age > after)
     }
 
     fn tag(&self, (device, number): Id) -> Option<HeaderValue> {
@@ -134,7 +162,8 @@ mod tests {
     fn what_has_just_been_written_may_be_written_again_unseen() {
         let now = UNIX_EPOCH + Duration::from_secs(1000);
         for (changed, expected) in [(900, true), (999, false), (1000, false), (2000, false)] {
-            assert_eq!(stamp(changed).is_settled(now), expected, "{changed}");
+            let is_settled = stamp(changed).is_settled(now, limits::FILE_SETTLED);
+            assert_eq!(is_settled, expected, "{changed}");
         }
     }
 
@@ -146,7 +175,7 @@ mod tests {
         let tag = |content: &str| {
             std::fs::write(&path, content).unwrap();
             let file = File::open(&path).unwrap();
-            tags.of(&file, &file.metadata().unwrap()).unwrap().unwrap()
+            tags.of(&file, &file.metadata().unwrap(), None).unwrap().unwrap()
         };
         let (one, two) = (tag("one"), tag("two"));
         assert_ne!(one, two);
@@ -157,7 +186,7 @@ mod tests {
         let metadata = file.metadata().unwrap();
         let id = (metadata.dev(), metadata.ino());
         tags.known().insert(id, (Stamp::of(&metadata), two.clone()));
-        assert_eq!(tags.of(&file, &metadata).unwrap(), Some(two.clone()));
+        assert_eq!(tags.of(&file, &metadata, None).unwrap(), Some(two.clone()));
         assert_ne!(tag("three"), two);
     }
 

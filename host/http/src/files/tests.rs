@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::*;
+use wasm_host_limits::http::FILE_KEPT_BYTES;
 use wasm_host_service::admission::{Admission, Gate};
 
 /// Requests that a folder here serves at once, and requests that wait.
@@ -34,7 +35,7 @@ fn folder() -> Folder {
     fs::write(dir.path().join("outside.txt"), "outside").unwrap();
     symlink(dir.path().join("outside.txt"), root.join("link.txt")).unwrap();
     symlink(dir.path().join("outside.txt"), root.join("index.html.br")).unwrap();
-    let files = Files::new("react", &root, traffic()).unwrap();
+    let files = Files::new("react", &root, traffic(), Arc::default()).unwrap();
     Folder { _dir: dir, files }
 }
 
@@ -272,7 +273,7 @@ async fn a_folder_that_is_a_link_is_followed_wherever_it_leads_by_then() {
     }
     let link = dir.path().join("current");
     symlink("one", &link).unwrap();
-    let files = Files::new("pages", &link, traffic()).unwrap();
+    let files = Files::new("pages", &link, traffic(), Arc::default()).unwrap();
     let page = async || text(files.serve(&request("GET", &[]), "/", None).await.unwrap()).await;
     assert_eq!(page().await, "one");
     // As deployments do it: another link takes its name.
@@ -380,7 +381,8 @@ async fn requests_are_counted_by_how_they_end() {
     assert_eq!(counts(), (0, 3, 0, 0));
     drop(folder.get("/", &[]).await);
     assert_eq!(counts(), (0, 3, 0, 1));
-    fs::write(folder.files.folder.join("short.txt"), "long enough").unwrap();
+    // Not one that is read at once.
+    fs::write(folder.files.folder.join("short.txt"), vec![b'.'; FILE_KEPT_BYTES + 1]).unwrap();
     let short = folder.get("/short.txt", &[]).await;
     fs::write(folder.files.folder.join("short.txt"), "").unwrap();
     short.into_body().collect().await.unwrap_err();

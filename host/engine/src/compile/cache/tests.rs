@@ -38,7 +38,7 @@ impl Compiled {
         entry
     }
 
-    fn load(&self) -> Option<Arc<Component>> {
+    fn load(&self) -> Option<Arc<Code>> {
         self.cache().load(self.engine.wasmtime(), &self.file.digest)
     }
 }
@@ -93,6 +93,17 @@ fn code_in_use_survives_what_happens_to_its_file_and_is_shared() {
     assert!(Arc::ptr_eq(&first, &load()));
     // It is read where it lies: a mapped file would end the process here.
     assert!(!first.serialize().unwrap().is_empty());
+    drop(first);
+    assert!(cache.load(compiled.engine.wasmtime(), &compiled.file.digest).is_none());
+}
+
+#[test]
+fn code_that_is_kept_nowhere_is_shared_while_it_is_in_use() {
+    let compiled = Compiled::new();
+    let cache = CodeCache::none();
+    let get = || compile_now(&compiled.engine, &cache, &compiled.file).unwrap();
+    let first = get();
+    assert!(Arc::ptr_eq(&first, &get()));
     drop(first);
     assert!(cache.load(compiled.engine.wasmtime(), &compiled.file.digest).is_none());
 }
